@@ -1,0 +1,31 @@
+//! The entries that ship, embedded by `build.rs`: adding a file to `hardware/`, `engines/` or
+//! `models/` adds an entry.
+
+use super::Kind;
+
+/// One built-in description.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Identifier.
+    pub id: &'static str,
+    /// Other names.
+    pub aliases: &'static [&'static str],
+    /// One line for listings.
+    pub title: &'static str,
+    /// The description, converted from YAML to JSON when the crate is built (models are JSON as they
+    /// are).
+    pub json: &'static str,
+}
+
+include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
+
+/// Every entry of a kind, sorted by identifier.
+pub fn entries(kind: Kind) -> &'static [Entry] {
+    match kind {
+        Kind::Gpu => GPUS,
+        Kind::Cluster => CLUSTERS,
+        Kind::GpuClass => CLASSES,
+        Kind::Engine => ENGINES,
+        Kind::Model => MODELS,
+    }
+}

@@ -1,0 +1,114 @@
+//! A GPU as its file describes it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::kernels::KernelTables;
+use super::link::Link;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::DType;
+use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, UsdPerHour, Watts};
+
+/// One accelerator: what it holds, how fast it computes and moves data, what it costs.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpu {
+    /// Identifier; the file's name without its extension.
+    pub id: String,
+    /// Full name.
+    pub name: String,
+    /// Other names that people use.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// `nvidia`, `amd`, …
+    pub vendor: String,
+    /// Architecture, e.g. `hopper`.
+    pub architecture: String,
+    /// Class of GPUs whose pooled kernel coefficients fill the gaps (`hardware/classes`).
+    pub class: String,
+    /// Device memory as the driver reports it (`cudaMemGetInfo` total), not the marketing figure.
+    pub memory: Bytes,
+    /// Datasheet memory bandwidth.
+    pub bandwidth: BytesPerSecond,
+    /// Datasheet dense peak by number type. An absent type is unsupported, never derived.
+    pub peak: BTreeMap<DType, FlopsPerSecond>,
+    /// Streaming multiprocessors or compute units.
+    pub multiprocessors: u32,
+    /// Last-level cache.
+    pub cache: Bytes,
+    /// The link inside a node, per direction and GPU.
+    pub scale_up: Link,
+    /// The link between nodes, per direction and GPU, in the usual server.
+    pub scale_out: Link,
+    /// GPUs in the usual server.
+    pub gpus_per_node: u32,
+    /// Board power limit.
+    pub tdp: Watts,
+    /// Power when idle.
+    pub idle_power: Watts,
+    /// Indicative on-demand rental price.
+    pub price: Option<Price>,
+    /// Where the figures come from.
+    pub sources: Vec<String>,
+    /// Measured kernel coefficients, if any.
+    #[serde(default)]
+    pub kernels: KernelTables,
+}
+
+/// An indicative price and the day it was seen.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Per GPU and hour.
+    pub on_demand: UsdPerHour,
+    /// ISO date.
+    pub date: String,
+    /// Who asks it.
+    pub source: String,
+}
+
+impl Gpu {
+    /// Dense peak for a number type, if the GPU has it. BF16 and FP16 stand in for each other only
+    /// where the file lists both.
+    pub fn peak(&self, dtype: DType) -> Option<FlopsPerSecond> {
+        self.peak.get(&dtype).copied()
+    }
+
+    /// The 16-bit peak: BF16 where there is one, else FP16 (Volta, Turing).
+    pub fn peak_16bit(&self) -> Option<FlopsPerSecond> {
+        self.peak(DType::Bf16).or_else(|| self.peak(DType::Fp16))
+    }
+
+    /// Checks that the figures make sense together.
+    ///
+    /// # Errors
+    /// [`Code::Catalog`] naming the field.
+    pub fn validate(&self) -> Result<(), Diagnostic> {
+        let fail = |field: &str, why: &str| {
+            Err(Diagnostic::new(Code::Catalog, format!("{field}: {why}")).at(format!("GPU {}", self.id)))
+        };
+        if self.memory == Bytes::ZERO {
+            return fail("memory", "must be positive");
+        }
+        if self.bandwidth.get() <= 0.0 {
+            return fail("bandwidth", "must be positive");
+        }
+        if self.peak_16bit().is_none() {
+            return fail("peak", "needs at least bf16 or fp16");
+        }
+        if self.peak.values().any(|p| p.get() <= 0.0) {
+            return fail("peak", "must be positive; leave out what the GPU does not support");
+        }
+        if self.gpus_per_node == 0 || self.multiprocessors == 0 {
+            return fail("gpus_per_node, multiprocessors", "must be at least 1");
+        }
+        if self.scale_up.bandwidth.get() <= 0.0 || self.scale_out.bandwidth.get() <= 0.0 {
+            return fail("scale_up, scale_out", "bandwidth must be positive");
+        }
+        if self.idle_power.get() > self.tdp.get() {
+            return fail("idle_power", "exceeds tdp");
+        }
+        Ok(())
+    }
+}

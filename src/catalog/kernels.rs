@@ -1,0 +1,190 @@
+//! Coefficients of the kernel forms, per engine and number format, as a GPU's file states them.
+//!
+//! The forms themselves are in `estimate::kernels`. Symbols: `compute_efficiency` and
+//! `memory_efficiency` are shares of the datasheet peak and bandwidth, `launch` is the floor of one
+//! call, `sharpness` is the exponent `p` of the smooth maximum `(a^p + b^p)^(1/p)`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::units::Seconds;
+
+/// How well a fitted form did on shapes it was not fitted to, in per cent.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitError {
+    /// Median absolute error.
+    pub median: f64,
+    /// Mean absolute error.
+    pub mean: f64,
+    /// 90th percentile of the absolute error.
+    pub p90: f64,
+    /// Measured points behind these figures.
+    pub points: u32,
+}
+
+/// Matrix product `m × k` by `k × n`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gemm {
+    /// Share of the peak reached by large products.
+    pub compute_efficiency: f64,
+    /// Share of the bandwidth reached by tall, thin products.
+    pub memory_efficiency: f64,
+    /// Floor of one call.
+    pub launch: Seconds,
+    /// Exponent of the smooth maximum.
+    pub sharpness: f64,
+    /// Latency per 1,000 of the inner dimension: the depth of one tile's loop.
+    pub depth_latency: Seconds,
+    /// Bytes moved per activation element to quantise it on the fly; zero for 16-bit products.
+    pub quantise_bytes: f64,
+    /// Error on held-out shapes.
+    pub error: Option<FitError>,
+}
+
+/// Attention over a whole prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrefillAttention {
+    /// Share of the peak at a head dimension of 128.
+    pub compute_efficiency: f64,
+    /// Share of the bandwidth.
+    pub memory_efficiency: f64,
+    /// Floor of one call.
+    pub launch: Seconds,
+    /// Exponent of the smooth maximum.
+    pub sharpness: f64,
+    /// Time of one thread block per wave.
+    pub block: Seconds,
+    /// Exponent of efficiency in the head dimension.
+    pub head_dim_exponent: f64,
+    /// Latency per 1,000 positions along the keys.
+    pub depth_latency: Seconds,
+    /// Error on held-out shapes.
+    pub error: Option<FitError>,
+}
+
+/// Attention of one new token per sequence over its cache.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecodeAttention {
+    /// Share of the 16-bit peak reached by the products.
+    pub compute_efficiency: f64,
+    /// Share of the bandwidth reached reading the cache.
+    pub memory_efficiency: f64,
+    /// Floor of one call.
+    pub launch: Seconds,
+    /// Exponent of the smooth maximum.
+    pub sharpness: f64,
+    /// Time of one thread block per wave.
+    pub block: Seconds,
+    /// Latency per doubling of the context: the split-k reduction.
+    pub split_latency: Seconds,
+    /// Serial latency per 1,000 positions of context.
+    pub depth_latency: Seconds,
+    /// Error on held-out shapes.
+    pub error: Option<FitError>,
+}
+
+/// Grouped matrix products of routed experts (both projections of a gated or plain FFN).
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupedGemm {
+    /// Share of the peak.
+    pub compute_efficiency: f64,
+    /// Share of the bandwidth reached reading expert weights.
+    pub memory_efficiency: f64,
+    /// Floor of one call.
+    pub launch: Seconds,
+    /// Exponent of the smooth maximum.
+    pub sharpness: f64,
+    /// Passes over the activations of the tokens routed to this rank.
+    pub local_passes: f64,
+    /// Passes over the activations of all routed copies (permutation).
+    pub global_passes: f64,
+    /// Rows of padding per active expert.
+    pub pad_rows: f64,
+    /// Exponent of the hot rank's excess load in the number of expert-parallel ranks.
+    pub imbalance_exponent: f64,
+    /// Error on held-out shapes.
+    pub error: Option<FitError>,
+}
+
+/// One collective of a communication library.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Collective {
+    /// Latency with two ranks.
+    pub latency: Seconds,
+    /// Latency added by each rank beyond two.
+    pub latency_per_rank: Seconds,
+    /// Share of the link's bandwidth reached by eight ranks.
+    pub link_efficiency: f64,
+    /// Exponent of the smooth maximum.
+    pub sharpness: f64,
+    /// Exponent of efficiency in the number of ranks, relative to eight.
+    pub rank_exponent: f64,
+    /// Error on held-out shapes.
+    pub error: Option<FitError>,
+}
+
+/// The engine's own all-reduce for small messages: one-shot or two-shot, whichever is faster.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustomAllReduce {
+    /// Latency with two ranks.
+    pub latency: Seconds,
+    /// Latency added by each rank beyond two.
+    pub latency_per_rank: Seconds,
+    /// Share of the link's bandwidth, every rank reading all others.
+    pub one_shot_efficiency: f64,
+    /// Share of the link's bandwidth, reduce-scatter then all-gather.
+    pub two_shot_efficiency: f64,
+    /// Latency of the two-shot form relative to the one-shot one.
+    pub two_shot_latency_factor: f64,
+    /// Exponent of the smooth maximum.
+    pub sharpness: f64,
+    /// Error on held-out shapes.
+    pub error: Option<FitError>,
+}
+
+/// `engine → number format → coefficients`. Attention is keyed `compute/cache`, for example `bf16/fp8`.
+pub type ByEngine<T> = BTreeMap<String, BTreeMap<String, T>>;
+
+/// Every coefficient that a GPU's file, or a class of GPUs, states.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KernelTables {
+    /// Where the measurements come from, and when.
+    pub source: String,
+    /// Dense products.
+    pub gemm: ByEngine<Gemm>,
+    /// Prompt attention.
+    pub prefill_attention: ByEngine<PrefillAttention>,
+    /// Decode attention.
+    pub decode_attention: ByEngine<DecodeAttention>,
+    /// Prompt attention of latent (MLA) models.
+    pub latent_prefill: ByEngine<PrefillAttention>,
+    /// Decode attention of latent (MLA) models.
+    pub latent_decode: ByEngine<DecodeAttention>,
+    /// Routed experts.
+    pub grouped_gemm: ByEngine<GroupedGemm>,
+    /// Collectives by library (`nccl`) and operation (`all_reduce`, `all_gather`, …).
+    pub collective: ByEngine<Collective>,
+    /// All-reduce kernels of the engines, keyed `all_reduce`.
+    pub custom_all_reduce: ByEngine<CustomAllReduce>,
+}
+
+/// A set of GPUs that share kernel behaviour, for those without measurements of their own.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuClass {
+    /// Identifier; the file's name without its extension.
+    pub id: String,
+    /// What the class holds.
+    pub name: String,
+    /// Pooled coefficients.
+    pub kernels: KernelTables,
+}

@@ -1,0 +1,246 @@
+//! Number formats: what GPUs compute in, and how checkpoints store weights.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use crate::diagnostic::Diagnostic;
+
+/// A number type that hardware computes in or a cache stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DType {
+    /// IEEE single precision.
+    Fp32,
+    /// bfloat16.
+    Bf16,
+    /// IEEE half precision.
+    Fp16,
+    /// 8-bit floating point (E4M3 unless said otherwise).
+    Fp8,
+    /// 8-bit integer.
+    Int8,
+    /// 4-bit floating point (E2M1, as in MXFP4 and NVFP4).
+    Fp4,
+    /// 4-bit integer.
+    Int4,
+}
+
+impl DType {
+    /// Every type, in order.
+    pub const ALL: [DType; 7] =
+        [DType::Fp32, DType::Bf16, DType::Fp16, DType::Fp8, DType::Int8, DType::Fp4, DType::Int4];
+
+    /// Width in bits.
+    pub const fn bits(self) -> u64 {
+        match self {
+            DType::Fp32 => 32,
+            DType::Bf16 | DType::Fp16 => 16,
+            DType::Fp8 | DType::Int8 => 8,
+            DType::Fp4 | DType::Int4 => 4,
+        }
+    }
+
+    /// Width in bytes, as a real number (0.5 for four-bit types).
+    pub const fn bytes(self) -> f64 {
+        self.bits() as f64 / 8.0
+    }
+
+    /// Name as written in files and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DType::Fp32 => "fp32",
+            DType::Bf16 => "bf16",
+            DType::Fp16 => "fp16",
+            DType::Fp8 => "fp8",
+            DType::Int8 => "int8",
+            DType::Fp4 => "fp4",
+            DType::Int4 => "int4",
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for DType {
+    type Err = Diagnostic;
+    /// Accepts the short names and PyTorch's (`bfloat16`, `float16`, `float8_e4m3fn`).
+    fn from_str(text: &str) -> Result<Self, Diagnostic> {
+        let lower = text.to_ascii_lowercase();
+        match lower.trim_start_matches("torch.") {
+            "fp32" | "float32" | "float" => Ok(DType::Fp32),
+            "bf16" | "bfloat16" => Ok(DType::Bf16),
+            "fp16" | "float16" | "half" => Ok(DType::Fp16),
+            "fp8" | "float8_e4m3fn" | "fp8_e4m3" | "fp8_e5m2" => Ok(DType::Fp8),
+            "int8" => Ok(DType::Int8),
+            "fp4" => Ok(DType::Fp4),
+            "int4" => Ok(DType::Int4),
+            _ => Err(Diagnostic::unknown(
+                "number format",
+                text,
+                DType::ALL.map(DType::name),
+                "allowed: fp32, bf16, fp16, fp8, int8, fp4, int4",
+            )),
+        }
+    }
+}
+
+/// How one class of weights is stored, scales and zero points included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightFormat {
+    /// IEEE single precision.
+    Fp32,
+    /// bfloat16.
+    Bf16,
+    /// IEEE half precision.
+    Fp16,
+    /// FP8 with one FP32 scale per tensor or per output channel.
+    Fp8,
+    /// FP8 with one FP32 scale per 128×128 block (DeepSeek-V3).
+    Fp8Block,
+    /// INT8 with one scale per output channel.
+    Int8,
+    /// INT4 in groups of 128 with a 16-bit scale and a 4-bit zero point (AWQ, GPTQ).
+    Int4,
+    /// MXFP4: E2M1 with one byte of shared exponent per 32 (OCP MX v1.0).
+    Mxfp4,
+    /// NVFP4: E2M1 with one FP8 scale per 16 and an FP32 scale per tensor.
+    Nvfp4,
+}
+
+impl WeightFormat {
+    /// Every format, in order.
+    pub const ALL: [WeightFormat; 9] = [
+        WeightFormat::Fp32,
+        WeightFormat::Bf16,
+        WeightFormat::Fp16,
+        WeightFormat::Fp8,
+        WeightFormat::Fp8Block,
+        WeightFormat::Int8,
+        WeightFormat::Int4,
+        WeightFormat::Mxfp4,
+        WeightFormat::Nvfp4,
+    ];
+
+    /// Name as written in files, on the command line and as key of the kernel tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            WeightFormat::Fp32 => "fp32",
+            WeightFormat::Bf16 => "bf16",
+            WeightFormat::Fp16 => "fp16",
+            WeightFormat::Fp8 => "fp8",
+            WeightFormat::Fp8Block => "fp8_block",
+            WeightFormat::Int8 => "int8",
+            WeightFormat::Int4 => "int4",
+            WeightFormat::Mxfp4 => "mxfp4",
+            WeightFormat::Nvfp4 => "nvfp4",
+        }
+    }
+
+    /// The type of the stored elements.
+    pub const fn element(self) -> DType {
+        match self {
+            WeightFormat::Fp32 => DType::Fp32,
+            WeightFormat::Bf16 => DType::Bf16,
+            WeightFormat::Fp16 => DType::Fp16,
+            WeightFormat::Fp8 | WeightFormat::Fp8Block => DType::Fp8,
+            WeightFormat::Int8 => DType::Int8,
+            WeightFormat::Int4 => DType::Int4,
+            WeightFormat::Mxfp4 | WeightFormat::Nvfp4 => DType::Fp4,
+        }
+    }
+
+    /// Whether weights are narrower than 16 bits.
+    pub const fn is_quantised(self) -> bool {
+        self.element().bits() < 16
+    }
+
+    /// Bytes stored for a matrix of `rows × columns` (output × input features), scales included.
+    ///
+    /// Returns `None` on overflow.
+    pub fn stored_bytes(self, rows: u64, columns: u64) -> Option<u64> {
+        let elements = rows.checked_mul(columns)?;
+        let payload = elements.checked_mul(self.element().bits())?.div_ceil(8);
+        let scales = match self {
+            WeightFormat::Fp32 | WeightFormat::Bf16 | WeightFormat::Fp16 => 0,
+            WeightFormat::Fp8 | WeightFormat::Int8 => rows.checked_mul(4)?,
+            WeightFormat::Fp8Block => {
+                rows.div_ceil(128).checked_mul(columns.div_ceil(128))?.checked_mul(4)?
+            }
+            WeightFormat::Int4 => {
+                let groups = rows.checked_mul(columns.div_ceil(128))?;
+                groups.checked_mul(2)?.checked_add(groups.div_ceil(2))?
+            }
+            WeightFormat::Mxfp4 => rows.checked_mul(columns.div_ceil(32))?,
+            WeightFormat::Nvfp4 => rows.checked_mul(columns.div_ceil(16))?.checked_add(4)?,
+        };
+        payload.checked_add(scales)
+    }
+
+    /// Bytes of one activation element entering a product with such weights: FP8 and NVFP4 products
+    /// quantise their activations, weight-only formats keep 16 bits.
+    pub const fn activation_bytes(self) -> f64 {
+        match self {
+            WeightFormat::Fp32 => 4.0,
+            WeightFormat::Fp8 | WeightFormat::Fp8Block | WeightFormat::Int8 => 1.0,
+            WeightFormat::Nvfp4 => 0.5625,
+            WeightFormat::Bf16 | WeightFormat::Fp16 | WeightFormat::Int4 | WeightFormat::Mxfp4 => 2.0,
+        }
+    }
+
+    /// Mean stored bytes per element of a large matrix, for traffic of matrix products.
+    pub const fn bytes_per_element(self) -> f64 {
+        let scales = match self {
+            WeightFormat::Fp8Block => 4.0 / (128.0 * 128.0),
+            WeightFormat::Int4 => 2.5 / 128.0,
+            WeightFormat::Mxfp4 => 1.0 / 32.0,
+            WeightFormat::Nvfp4 => 1.0 / 16.0,
+            _ => 0.0,
+        };
+        self.element().bytes() + scales
+    }
+}
+
+impl fmt::Display for WeightFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for WeightFormat {
+    type Err = Diagnostic;
+    fn from_str(text: &str) -> Result<Self, Diagnostic> {
+        WeightFormat::ALL.into_iter().find(|f| f.name() == text).ok_or_else(|| {
+            let names = WeightFormat::ALL.map(WeightFormat::name);
+            Diagnostic::unknown("weight format", text, names, &format!("allowed: {}", names.join(", ")))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn block_fp8_stores_one_fp32_scale_per_128_by_128_block() {
+        // DeepSeek-V3 q_a_proj: 1536 × 7168 → 12 × 56 scales.
+        assert_eq!(WeightFormat::Fp8Block.stored_bytes(1536, 7168), Some(1536 * 7168 + 12 * 56 * 4));
+    }
+
+    #[test]
+    fn mxfp4_is_four_and_a_quarter_bits_per_weight() {
+        assert_eq!(WeightFormat::Mxfp4.stored_bytes(32, 2880), Some(32 * 2880 / 2 + 32 * 90));
+        assert_eq!(WeightFormat::Mxfp4.bytes_per_element() * 8.0, 4.25);
+    }
+
+    #[test]
+    fn storage_of_an_absurd_shape_is_none_not_a_wrap() {
+        assert_eq!(WeightFormat::Bf16.stored_bytes(u64::MAX, 2), None);
+    }
+}

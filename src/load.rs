@@ -1,0 +1,180 @@
+//! Files in and out: the only reader of YAML and JSON, and the only writer (whole or not at all).
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::diagnostic::{Code, Diagnostic};
+
+/// Inputs larger than this are refused before they are read: no description of a model, a cluster or
+/// a scenario comes near it.
+pub const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Reads a text file of at most [`MAX_INPUT_BYTES`].
+///
+/// # Errors
+/// [`Code::File`] when it is missing, a folder, too large, or not UTF-8.
+pub fn text(path: &Path) -> Result<String, Diagnostic> {
+    let place = path.display().to_string();
+    let fail = |cause: String| Diagnostic::new(Code::File, cause).at(place.clone());
+    let file = fs::File::open(path).map_err(|e| fail(format!("cannot read file: {e}")))?;
+    let meta = file.metadata().map_err(|e| fail(format!("cannot read file: {e}")))?;
+    if meta.is_dir() {
+        return Err(fail("this is a folder, not a file".into()));
+    }
+    let mut out = String::new();
+    file.take(MAX_INPUT_BYTES + 1)
+        .read_to_string(&mut out)
+        .map_err(|e| fail(format!("cannot read file: {e}")))?;
+    if out.len() as u64 > MAX_INPUT_BYTES {
+        return Err(fail(format!("file is larger than {} MiB", MAX_INPUT_BYTES / 1_048_576)));
+    }
+    Ok(out)
+}
+
+/// Parses YAML into `T`; unknown keys, duplicate keys and wrong types are errors with line and snippet.
+///
+/// # Errors
+/// [`Code::Syntax`] with the rendered source snippet.
+pub fn yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Diagnostic> {
+    serde_yaml::from_str(text).map_err(|e| {
+        let rendered = e.render_with_options(serde_yaml::render_options! { source_name: Some(name) });
+        Diagnostic::new(Code::Syntax, rendered.trim_end().trim_start_matches("error: ").to_owned()).at(name)
+    })
+}
+
+/// Parses JSON into `T`, with line and column of the fault.
+///
+/// Python writes non-finite numbers as bare `Infinity` and `NaN` and real `config.json` files hold
+/// them (Nemotron-H); they are read as `null`.
+///
+/// # Errors
+/// [`Code::Syntax`].
+pub fn json<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Diagnostic> {
+    match serde_json::from_str(text) {
+        Ok(value) => Ok(value),
+        Err(first) => match without_non_finite(text).map(|t| serde_json::from_str(&t)) {
+            Some(Ok(value)) => Ok(value),
+            _ => Err(Diagnostic::new(Code::Syntax, json_cause(text, &first)).at(format!(
+                "{name}, line {} column {}",
+                first.line(),
+                first.column()
+            ))),
+        },
+    }
+}
+
+fn json_cause(text: &str, error: &serde_json::Error) -> String {
+    if text.trim().is_empty() {
+        "the file is empty; expected JSON".to_owned()
+    } else if error.is_eof() {
+        "the JSON ends too early (is the file truncated?)".to_owned()
+    } else {
+        let full = error.to_string();
+        let cause = full.rfind(" at line ").map_or(full.as_str(), |at| &full[..at]);
+        format!("not valid JSON: {cause}")
+    }
+}
+
+/// Replaces bare `Infinity`, `-Infinity` and `NaN` outside strings by `null`; `None` if there are none.
+fn without_non_finite(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let (mut in_string, mut escaped, mut replaced) = (false, false, false);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if !in_string
+            && let Some(word) = ["-Infinity", "Infinity", "NaN"].iter().find(|w| rest.starts_with(**w))
+        {
+            out.push_str("null");
+            rest = &rest[word.len()..];
+            replaced = true;
+            continue;
+        }
+        if in_string {
+            in_string = escaped || c != '"';
+            escaped = c == '\\' && !escaped;
+        } else {
+            in_string = c == '"';
+        }
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    replaced.then_some(out)
+}
+
+/// Writes `contents` to `path` through a temporary file in the same folder, then renames it: the
+/// target holds either the old contents or all of the new ones.
+///
+/// # Errors
+/// [`Code::File`] when the folder is missing or not writable.
+pub fn write_whole(path: &Path, contents: &[u8]) -> Result<(), Diagnostic> {
+    let fail = |cause: String| Diagnostic::new(Code::File, cause).at(path.display().to_string());
+    if path.is_dir() {
+        return Err(fail("cannot write: this is a folder; name a file in it".into()));
+    }
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)
+        .map_err(|e| fail(format!("cannot write here: {}", plain(&e))))?;
+    file.write_all(contents).map_err(|e| fail(format!("cannot write: {e}")))?;
+    open_to_readers(&file).map_err(|e| fail(format!("cannot write: {e}")))?;
+    file.persist(path).map_err(|e| fail(format!("cannot write: {}", e.error)))?;
+    Ok(())
+}
+
+/// The operating system's words, without the temporary file's name.
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "the folder does not exist".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        kind => kind.to_string(),
+    }
+}
+
+/// Temporary files are created private; a result is an ordinary file.
+fn open_to_readers(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+    }
+    let _ = file;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_infinity_in_a_config_reads_as_null() {
+        let v: serde_json::Value = json(r#"{"a": [0.0, Infinity], "b": "Infinity \" NaN"}"#, "x").unwrap();
+        assert!(v["a"][1].is_null());
+        assert_eq!(v["b"], "Infinity \" NaN");
+    }
+
+    #[test]
+    fn truncated_json_is_called_truncated() {
+        let e = json::<serde_json::Value>(r#"{"a": "#, "config.json").unwrap_err();
+        assert!(e.cause.contains("truncated"), "{e}");
+        assert!(e.place.unwrap().starts_with("config.json, line 1"));
+    }
+
+    #[test]
+    fn duplicate_keys_in_yaml_are_refused() {
+        let e = yaml::<std::collections::BTreeMap<String, u32>>("a: 1\na: 2\n", "f.yaml").unwrap_err();
+        assert!(e.cause.contains("duplicate"), "{e}");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("no/such/out.csv");
+        assert_eq!(write_whole(&missing, b"x").unwrap_err().code, Code::File);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

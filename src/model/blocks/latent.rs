@@ -1,0 +1,120 @@
+//! Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434 §2.1): keys and values are expanded from
+//! one low-rank latent per token, which is all that the cache holds.
+
+use super::{Cache, RankView, all_reduce, elementwise, gemm, per_rank};
+use crate::model::operator::{LatentShape, Operator, OperatorKind, Rows};
+use crate::model::tensor::{Component, Tensor};
+
+/// Latent attention.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LatentAttention {
+    /// Model width.
+    pub hidden: u64,
+    /// Query heads.
+    pub heads: u64,
+    /// Rank of the compressed query; `None` when queries are projected directly.
+    pub q_rank: Option<u64>,
+    /// Rank of the compressed keys and values.
+    pub kv_rank: u64,
+    /// Non-rotary dimension of query and key heads.
+    pub nope_dim: u64,
+    /// Rotary dimension, shared by all heads of the key.
+    pub rope_dim: u64,
+    /// Dimension of value heads.
+    pub v_dim: u64,
+    /// Biases on the compressing and output projections.
+    pub bias: bool,
+}
+
+impl LatentAttention {
+    fn q_width(&self) -> u64 {
+        self.heads * (self.nope_dim + self.rope_dim)
+    }
+
+    pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
+        let part = Component::Attention;
+        let matrix = |name, rows, columns| Tensor::matrix(name, rows, columns, part);
+        match self.q_rank {
+            Some(rank) => {
+                out.push(matrix("self_attn.q_a_proj.weight", rank, self.hidden));
+                out.push(Tensor::vector("self_attn.q_a_layernorm.weight", rank, Component::Norm));
+                out.push(matrix("self_attn.q_b_proj.weight", self.q_width(), rank).split_over(self.heads));
+            }
+            None => {
+                out.push(
+                    matrix("self_attn.q_proj.weight", self.q_width(), self.hidden).split_over(self.heads),
+                );
+            }
+        }
+        let latent = self.kv_rank + self.rope_dim;
+        out.push(matrix("self_attn.kv_a_proj_with_mqa.weight", latent, self.hidden));
+        out.push(Tensor::vector("self_attn.kv_a_layernorm.weight", self.kv_rank, Component::Norm));
+        let expanded = self.heads * (self.nope_dim + self.v_dim);
+        out.push(matrix("self_attn.kv_b_proj.weight", expanded, self.kv_rank).split_over(self.heads));
+        out.push(
+            matrix("self_attn.o_proj.weight", self.hidden, self.heads * self.v_dim).split_over(self.heads),
+        );
+        if self.bias {
+            if let Some(rank) = self.q_rank {
+                out.push(Tensor::vector("self_attn.q_a_proj.bias", rank, part));
+            }
+            out.push(Tensor::vector("self_attn.kv_a_proj_with_mqa.bias", latent, part));
+            out.push(Tensor::vector("self_attn.o_proj.bias", self.hidden, part));
+        }
+    }
+
+    pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
+        let part = Component::Attention;
+        let heads = per_rank(self.heads, view.groups.tensor);
+        let format = view.formats.attention;
+        let latent = self.kv_rank + self.rope_dim;
+        let q_out = heads * (self.nope_dim + self.rope_dim);
+        match self.q_rank {
+            Some(rank) => {
+                out.push(gemm("qkv_a_proj", part, rank + latent, self.hidden, format));
+                out.push(elementwise("latent_norms", part, (rank + self.kv_rank) * 4, 2));
+                out.push(gemm("q_b_proj", part, q_out, rank, format));
+            }
+            None => {
+                out.push(gemm("q_and_kv_a_proj", part, q_out + latent, self.hidden, format));
+                out.push(elementwise("latent_norm", part, self.kv_rank * 4, 1));
+            }
+        }
+        out.push(elementwise("rope_and_cache_write", part, (heads * self.rope_dim + latent) * 4, 1));
+        self.attention_operators(view, heads, out);
+        out.push(gemm("o_proj", part, self.hidden, heads * self.v_dim, format));
+        if view.groups.tensor > 1 {
+            out.push(all_reduce("attention_all_reduce", part, self.hidden));
+        }
+    }
+
+    /// Prompts expand the latent to full keys and values; decoding absorbs the expansion into the query
+    /// and the output instead (DeepSeek-V2, §2.1.2).
+    fn attention_operators(&self, view: &RankView, heads: u64, out: &mut Vec<Operator>) {
+        let part = Component::Attention;
+        let expand = OperatorKind::Gemm {
+            rows: Rows::PrefillTokens,
+            n: heads * (self.nope_dim + self.v_dim),
+            k: self.kv_rank,
+            format: view.formats.attention,
+        };
+        let absorb = |n, k| OperatorKind::BatchedGemm { rows: Rows::DecodeSequences, batch: heads, n, k };
+        let shape = LatentShape {
+            heads,
+            kv_rank: self.kv_rank,
+            rope_dim: self.rope_dim,
+            nope_dim: self.nope_dim,
+            v_dim: self.v_dim,
+            kv: view.kv,
+        };
+        out.push(Operator::new("kv_b_proj", part, expand));
+        out.push(Operator::new("prefill_attention", part, OperatorKind::LatentPrefill(shape)));
+        out.push(Operator::new("absorb_query", part, absorb(self.kv_rank, self.nope_dim)));
+        out.push(Operator::new("decode_attention", part, OperatorKind::LatentDecode(shape)));
+        out.push(Operator::new("absorb_value", part, absorb(self.v_dim, self.kv_rank)));
+    }
+
+    pub(super) fn cache(&self) -> Cache {
+        Cache::Latent { elements: self.kv_rank + self.rope_dim }
+    }
+}

@@ -1,0 +1,159 @@
+//! The building blocks of a layer: each declares its weight tensors and its operators, once.
+//!
+//! Parameter counts, memory, FLOPs, latency and explanations all derive from these two lists.
+
+mod attention;
+mod latent;
+mod mlp;
+mod moe;
+mod outer;
+
+pub use attention::{Attention, Biases, Keys, QkNorm};
+pub use latent::LatentAttention;
+pub use mlp::Mlp;
+pub use moe::{Moe, SharedExpert};
+pub use outer::{Embedding, Extra, Head, Norm};
+
+use crate::dtype::DType;
+
+use super::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Rows};
+use super::quantisation::Formats;
+use super::tensor::{Component, RankGroups, Tensor};
+
+/// What a rank sees of a layer: how it is divided and stored.
+#[derive(Clone, Copy, Debug)]
+pub struct RankView {
+    /// Sizes of the rank groups.
+    pub groups: RankGroups,
+    /// Storage of the weights.
+    pub formats: Formats,
+    /// Type of the KV cache.
+    pub kv: DType,
+}
+
+/// What one layer keeps between tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Keys and values of every token (of the last `window` ones), divided over ranks by heads.
+    KeyValue {
+        /// Key-value heads.
+        heads: u64,
+        /// Elements of keys and values per head and token.
+        per_head: u64,
+        /// Most tokens kept.
+        window: Option<u64>,
+    },
+    /// One latent per token, the same on every rank (MLA).
+    Latent {
+        /// Elements per token.
+        elements: u64,
+    },
+    /// A state of fixed size per sequence, divided over ranks by heads.
+    State {
+        /// Bytes per sequence.
+        bytes: u64,
+        /// Heads to divide over.
+        heads: u64,
+    },
+}
+
+/// One block of a layer, or a part outside the layers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Block {
+    /// Token embedding.
+    Embedding(Embedding),
+    /// Output projection.
+    Head(Head),
+    /// Layer norm.
+    Norm(Norm),
+    /// Multi-head, grouped-query or multi-query attention.
+    Attention(Attention),
+    /// Multi-head latent attention.
+    Latent(LatentAttention),
+    /// Dense feed-forward layer.
+    Mlp(Mlp),
+    /// Routed experts.
+    Moe(Moe),
+    /// Weights without an operator of their own.
+    Extra(Extra),
+}
+
+impl Block {
+    /// Appends the block's weight tensors.
+    pub fn tensors(&self, out: &mut Vec<Tensor>) {
+        match self {
+            Block::Embedding(b) => b.tensors(out),
+            Block::Head(b) => b.tensors(out),
+            Block::Norm(b) => b.tensors(out),
+            Block::Attention(b) => b.tensors(out),
+            Block::Latent(b) => b.tensors(out),
+            Block::Mlp(b) => b.tensors(out),
+            Block::Moe(b) => b.tensors(out),
+            Block::Extra(b) => out.extend(b.tensors.iter().cloned()),
+        }
+    }
+
+    /// Appends what one rank executes for the block in one step.
+    pub fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
+        match self {
+            Block::Embedding(b) => b.operators(view, out),
+            Block::Head(b) => b.operators(view, out),
+            Block::Norm(b) => b.operators(out),
+            Block::Attention(b) => b.operators(view, out),
+            Block::Latent(b) => b.operators(view, out),
+            Block::Mlp(b) => b.operators(view, out),
+            Block::Moe(b) => b.operators(view, out),
+            Block::Extra(_) => {}
+        }
+    }
+
+    /// What the block keeps between tokens.
+    pub fn cache(&self) -> Option<Cache> {
+        match self {
+            Block::Attention(b) => b.cache(),
+            Block::Latent(b) => Some(b.cache()),
+            _ => None,
+        }
+    }
+}
+
+/// A dense product.
+fn gemm(
+    name: &'static str,
+    component: Component,
+    n: u64,
+    k: u64,
+    format: crate::dtype::WeightFormat,
+) -> Operator {
+    Operator::new(name, component, OperatorKind::Gemm { rows: Rows::Tokens, n, k, format })
+}
+
+/// A memory-bound kernel over the step's tokens.
+fn elementwise(name: &'static str, component: Component, bytes_per_row: u64, kernels: u64) -> Operator {
+    Operator::new(name, component, OperatorKind::Elementwise { rows: Rows::Tokens, bytes_per_row, kernels })
+}
+
+/// The sum of partial results of `width` 16-bit elements a token over the tensor-parallel ranks.
+fn all_reduce(name: &'static str, component: Component, width: u64) -> Operator {
+    collective(name, component, CollectiveKind::AllReduce, RankGroup::Tensor, 2 * width)
+}
+
+/// A collective over the step's tokens.
+fn collective(
+    name: &'static str,
+    component: Component,
+    kind: CollectiveKind,
+    group: RankGroup,
+    bytes_per_row: u64,
+) -> Operator {
+    Operator::new(
+        name,
+        component,
+        OperatorKind::Collective { kind, group, rows: Rows::Tokens, bytes_per_row },
+    )
+}
+
+/// The part of `n` columns or heads on the fullest rank.
+fn per_rank(n: u64, ranks: u64) -> u64 {
+    n.div_ceil(ranks).max(1)
+}

@@ -1,0 +1,141 @@
+//! Counts derived from tensors: parameters by component, checkpoint bytes, cache per token.
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::DType;
+use crate::units::Bytes;
+
+use super::blocks::Cache;
+use super::tensor::{Component, Tensor};
+use super::{Model, Scope};
+
+/// Parameters by component. Tied weights count once, in `embedding`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parameters {
+    /// Sum of the components.
+    pub total: u64,
+    /// What one token uses.
+    pub active: u64,
+    /// What the total would be with a head of its own.
+    pub untied: u64,
+    /// Multi-token-prediction layers; not part of the total.
+    pub mtp: u64,
+    by_component: [u64; Component::ALL.len()],
+}
+
+impl Parameters {
+    /// Parameters of one component.
+    pub fn of(&self, component: Component) -> u64 {
+        self.by_component[component as usize]
+    }
+
+    fn add(&mut self, tensor: &Tensor, layers: u64) -> Option<()> {
+        let all = tensor.parameters()?.checked_mul(layers)?;
+        let active = tensor.active_parameters()?.checked_mul(layers)?;
+        self.total = self.total.checked_add(all)?;
+        self.active = self.active.checked_add(active)?;
+        let slot = &mut self.by_component[tensor.component as usize];
+        *slot = slot.checked_add(all)?;
+        Some(())
+    }
+}
+
+impl Model {
+    /// Parameters by component.
+    ///
+    /// # Errors
+    /// [`Code::Model`] when the model is so large that a count overflows 64 bits.
+    pub fn parameters(&self) -> Result<Parameters, Diagnostic> {
+        self.counted().ok_or_else(|| {
+            Diagnostic::new(Code::Model, "the parameters of this model do not fit in 64 bits")
+                .at(self.id.clone())
+                .help("check the sizes in its config.json")
+        })
+    }
+
+    fn counted(&self) -> Option<Parameters> {
+        let mut counted = Parameters::default();
+        let mut tensors = Vec::with_capacity(24);
+        for block in self.before.iter().chain(&self.after) {
+            block.tensors(&mut tensors);
+        }
+        if self.scope == Scope::Full {
+            tensors.extend(self.towers.iter().cloned());
+        }
+        for tensor in &tensors {
+            counted.add(tensor, 1)?;
+        }
+        for group in &self.groups {
+            tensors.clear();
+            for block in &group.blocks {
+                block.tensors(&mut tensors);
+            }
+            for tensor in &tensors {
+                counted.add(tensor, group.layers.len() as u64)?;
+            }
+        }
+        tensors.clear();
+        for block in &self.mtp {
+            block.tensors(&mut tensors);
+        }
+        for tensor in &tensors {
+            counted.mtp = counted.mtp.checked_add(tensor.parameters()?)?;
+        }
+        counted.untied = match self.tied_head() {
+            Some(head) => counted.total.checked_add(head.parameters()?)?,
+            None => counted.total,
+        };
+        Some(counted)
+    }
+
+    /// Bytes of the whole checkpoint, scales included, without MTP layers.
+    pub fn checkpoint_bytes(&self) -> Bytes {
+        let outer = self.quantisation.outer();
+        let mut tensors = Vec::new();
+        for block in self.before.iter().chain(&self.after) {
+            block.tensors(&mut tensors);
+        }
+        let mut bytes: Bytes = tensors.iter().map(|t| t.stored(outer.of(t))).sum();
+        if self.scope == Scope::Full {
+            bytes += self.towers.iter().map(|t| t.stored(outer.of(t))).sum();
+        }
+        for group in &self.groups {
+            tensors.clear();
+            for block in &group.blocks {
+                block.tensors(&mut tensors);
+            }
+            let layer: Bytes = tensors.iter().map(|t| t.stored(group.formats.of(t))).sum();
+            bytes += layer * group.layers.len() as u64;
+        }
+        bytes
+    }
+
+    /// Bytes that one more token adds to the cache of the whole model, window caps not applied.
+    pub fn kv_bytes_per_token(&self, kv: DType) -> Bytes {
+        self.caches()
+            .map(|(cache, layers)| match cache {
+                Cache::KeyValue { heads, per_head, .. } => heads * per_head * kv.bits() / 8 * layers,
+                Cache::Latent { elements } => elements * kv.bits() / 8 * layers,
+                Cache::State { .. } => 0,
+            })
+            .map(Bytes::new)
+            .sum()
+    }
+
+    /// Bytes of recurrent state per sequence.
+    pub fn state_bytes_per_sequence(&self) -> Bytes {
+        self.caches()
+            .map(|(cache, layers)| match cache {
+                Cache::State { bytes, .. } => Bytes::new(bytes * layers),
+                _ => Bytes::ZERO,
+            })
+            .sum()
+    }
+
+    /// What each kind of layer keeps, and how many layers keep it.
+    pub fn caches(&self) -> impl Iterator<Item = (Cache, u64)> + '_ {
+        self.groups.iter().flat_map(|group| {
+            let layers = group.layers.len() as u64;
+            group.blocks.iter().filter_map(move |b| b.cache().map(|c| (c, layers)))
+        })
+    }
+}

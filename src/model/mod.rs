@@ -1,0 +1,206 @@
+//! Models: from a `config.json` to blocks of tensors and operators, and the counts that follow.
+
+pub mod blocks;
+pub mod config;
+mod count;
+mod families;
+mod intake;
+pub mod operator;
+pub mod quantisation;
+pub mod tensor;
+
+use crate::diagnostic::{Code, Diagnostic};
+use blocks::{Block, Head};
+pub use count::Parameters;
+pub use families::{FAMILIES, Family};
+pub use intake::{find, from_config};
+pub use operator::{Operator, OperatorKind, Rows, Step};
+pub use quantisation::{Formats, Quantisation};
+pub use tensor::{Component, RankGroups, Split, Tensor};
+
+/// More layers than any model has; guards against typing errors.
+pub const MAX_LAYERS: u64 = 10_000;
+
+/// Which part of a multimodal model is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything the checkpoint serves, vision and audio towers included where they are known.
+    Full,
+    /// The language model alone.
+    Text,
+}
+
+impl Scope {
+    /// Name as JSON value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Full => "full",
+            Scope::Text => "text",
+        }
+    }
+}
+
+/// Layers of the same blocks and storage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerGroup {
+    /// Their indices, ascending.
+    pub layers: Vec<u32>,
+    /// What each of them consists of.
+    pub blocks: Vec<Block>,
+    /// How their weights are stored.
+    pub formats: Formats,
+}
+
+/// What a family's function reads from a configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Architecture {
+    /// Model width.
+    pub hidden: u64,
+    /// Vocabulary.
+    pub vocabulary: u64,
+    /// Longest context the model was made for.
+    pub max_context: Option<u64>,
+    /// Before the layers: embedding.
+    pub before: Vec<Block>,
+    /// The layers in order.
+    pub layers: Vec<Vec<Block>>,
+    /// After the layers: norm and head.
+    pub after: Vec<Block>,
+    /// Multi-token-prediction layers.
+    pub mtp: Vec<Block>,
+    /// Vision and audio towers and their projectors.
+    pub towers: Vec<Tensor>,
+    /// Remarks for the reader, e.g. what was assumed.
+    pub notes: Vec<String>,
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Hub id, catalogue name or path.
+    pub id: String,
+    /// `model_type` of its configuration.
+    pub family: String,
+    /// Whether the family is in the table; otherwise the general rules were used.
+    pub recognised: bool,
+    /// Which part is counted.
+    pub scope: Scope,
+    /// Model width.
+    pub hidden: u64,
+    /// Vocabulary.
+    pub vocabulary: u64,
+    /// Longest context the model was made for.
+    pub max_context: Option<u64>,
+    /// Before the layers: embedding.
+    pub before: Vec<Block>,
+    /// The layers, grouped by what they consist of.
+    pub groups: Vec<LayerGroup>,
+    /// After the layers: norm and head.
+    pub after: Vec<Block>,
+    /// Multi-token-prediction layers.
+    pub mtp: Vec<Block>,
+    /// Vision and audio towers and their projectors.
+    pub towers: Vec<Tensor>,
+    /// How the weights are stored.
+    pub quantisation: Quantisation,
+    /// Remarks for the reader.
+    pub notes: Vec<String>,
+}
+
+impl Model {
+    /// Number of layers.
+    pub fn layers(&self) -> u64 {
+        self.groups.iter().map(|g| g.layers.len() as u64).sum()
+    }
+
+    /// The head's weight matrix, if it shares the embedding's.
+    pub fn tied_head(&self) -> Option<Tensor> {
+        self.head().filter(|h| h.tied).map(Head::weight)
+    }
+
+    /// The output projection.
+    pub fn head(&self) -> Option<&Head> {
+        self.after.iter().find_map(|b| match b {
+            Block::Head(h) => Some(h),
+            _ => None,
+        })
+    }
+
+    /// Every block inside the layers, once per group.
+    pub fn layer_blocks(&self) -> impl Iterator<Item = &Block> {
+        self.groups.iter().flat_map(|g| &g.blocks)
+    }
+
+    /// Whether any layer routes experts.
+    pub fn is_moe(&self) -> bool {
+        self.layer_blocks().any(|b| matches!(b, Block::Moe(_)))
+    }
+
+    /// Whether any layer uses latent attention.
+    pub fn is_latent(&self) -> bool {
+        self.layer_blocks().any(|b| matches!(b, Block::Latent(_)))
+    }
+
+    /// The same model with its linear layers and experts stored as `format`.
+    #[must_use]
+    pub fn with_weights(mut self, format: crate::dtype::WeightFormat) -> Model {
+        self.quantisation = self.quantisation.overridden(format);
+        let layers = ungroup(self.groups);
+        self.groups = group(layers, &self.quantisation);
+        self
+    }
+
+    fn build(
+        id: &str,
+        family: &str,
+        recognised: bool,
+        scope: Scope,
+        architecture: Architecture,
+        quantisation: Quantisation,
+    ) -> Result<Model, Diagnostic> {
+        if architecture.layers.is_empty() {
+            return Err(Diagnostic::new(Code::Model, "the model has no layers").at(id));
+        }
+        let a = architecture;
+        let model = Model {
+            id: id.to_owned(),
+            family: family.to_owned(),
+            recognised,
+            scope,
+            hidden: a.hidden,
+            vocabulary: a.vocabulary,
+            max_context: a.max_context,
+            before: a.before,
+            groups: group(a.layers, &quantisation),
+            after: a.after,
+            mtp: a.mtp,
+            towers: a.towers,
+            quantisation,
+            notes: a.notes,
+        };
+        model.parameters()?;
+        Ok(model)
+    }
+}
+
+/// Gathers equal layers.
+fn group(layers: Vec<Vec<Block>>, quantisation: &Quantisation) -> Vec<LayerGroup> {
+    let mut groups: Vec<LayerGroup> = Vec::new();
+    for (index, blocks) in layers.into_iter().enumerate() {
+        let formats = quantisation.layer(index);
+        let number = index as u32;
+        match groups.iter_mut().find(|g| g.formats == formats && g.blocks == blocks) {
+            Some(group) => group.layers.push(number),
+            None => groups.push(LayerGroup { layers: vec![number], blocks, formats }),
+        }
+    }
+    groups
+}
+
+/// The layers in order.
+fn ungroup(groups: Vec<LayerGroup>) -> Vec<Vec<Block>> {
+    let mut layers: Vec<(u32, Vec<Block>)> =
+        groups.into_iter().flat_map(|g| g.layers.into_iter().map(move |i| (i, g.blocks.clone()))).collect();
+    layers.sort_by_key(|(index, _)| *index);
+    layers.into_iter().map(|(_, blocks)| blocks).collect()
+}

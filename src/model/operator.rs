@@ -1,0 +1,417 @@
+//! Operators: what one rank executes in one step, as shapes with the step's tokens left open.
+//!
+//! FLOPs and bytes follow from the shape and a [`Step`]; latency follows in `estimate::kernels`.
+
+use crate::dtype::{DType, WeightFormat};
+use crate::units::{Flops, Traffic};
+
+use super::tensor::Component;
+
+/// The tokens that one step processes on one attention-data-parallel rank.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Step {
+    /// Prompt tokens computed.
+    pub prefill_tokens: f64,
+    /// Prompts they belong to.
+    pub prefill_sequences: f64,
+    /// Tokens of each such prompt already in the cache.
+    pub prefill_prior: f64,
+    /// Sequences that decode one token each.
+    pub decode_sequences: f64,
+    /// Mean tokens in the cache of each decoding sequence.
+    pub context: f64,
+}
+
+impl Step {
+    /// A step that only decodes.
+    pub fn decode(sequences: f64, context: f64) -> Step {
+        Step { decode_sequences: sequences, context, ..Step::default() }
+    }
+
+    /// A step that computes `sequences` whole prompts of `tokens` each.
+    pub fn prefill(sequences: f64, tokens: f64) -> Step {
+        Step { prefill_tokens: sequences * tokens, prefill_sequences: sequences, ..Step::default() }
+    }
+
+    /// Tokens in all.
+    pub fn tokens(&self) -> f64 {
+        self.prefill_tokens + self.decode_sequences
+    }
+
+    /// Sequences whose next token is sampled.
+    pub fn emitting(&self) -> f64 {
+        self.prefill_sequences + self.decode_sequences
+    }
+
+    /// Query-key pairs of the prompts' causal attention, at most `window` keys per query:
+    /// `Σ_{i=p}^{p+n−1} min(i + 1, w)` over each sequence of `n` new tokens after `p`.
+    pub fn prefill_pairs(&self, window: Option<u64>) -> f64 {
+        if self.prefill_sequences <= 0.0 {
+            return 0.0;
+        }
+        let n = self.prefill_tokens / self.prefill_sequences;
+        let end = self.prefill_prior + n;
+        let triangle = |x: f64| x * (x + 1.0) / 2.0;
+        let capped = |x: f64, w: f64| if x <= w { triangle(x) } else { triangle(w) + (x - w) * w };
+        let w = window.map_or(f64::INFINITY, |w| w as f64);
+        (capped(end, w) - capped(self.prefill_prior, w)) * self.prefill_sequences
+    }
+}
+
+/// Which tokens a row-wise operator runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// The tokens of this attention-data-parallel rank.
+    Tokens,
+    /// Only the sequences whose next token is sampled.
+    Emitting,
+    /// Only prompt tokens.
+    PrefillTokens,
+    /// Only decoding sequences.
+    DecodeSequences,
+}
+
+impl Rows {
+    /// How many rows a step has.
+    pub fn count(self, step: &Step) -> f64 {
+        match self {
+            Rows::Tokens => step.tokens(),
+            Rows::Emitting => step.emitting(),
+            Rows::PrefillTokens => step.prefill_tokens,
+            Rows::DecodeSequences => step.decode_sequences,
+        }
+    }
+}
+
+/// Collective operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CollectiveKind {
+    /// Sum, everywhere.
+    AllReduce,
+    /// Sum, scattered.
+    ReduceScatter,
+    /// Concatenation, everywhere.
+    AllGather,
+    /// Exchange by destination.
+    AllToAll,
+}
+
+impl CollectiveKind {
+    /// Key of the kernel tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CollectiveKind::AllReduce => "all_reduce",
+            CollectiveKind::ReduceScatter => "reduce_scatter",
+            CollectiveKind::AllGather => "all_gather",
+            CollectiveKind::AllToAll => "all_to_all",
+        }
+    }
+}
+
+/// Which ranks take part in a collective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RankGroup {
+    /// The tensor-parallel ranks.
+    Tensor,
+    /// All ranks that share the experts of a stage.
+    Experts,
+}
+
+/// Shapes of grouped-query attention on one rank.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionShape {
+    /// Query heads of the rank.
+    pub heads: u64,
+    /// Key-value heads of the rank.
+    pub kv_heads: u64,
+    /// Dimension of a query or key head.
+    pub head_dim: u64,
+    /// Most keys a query sees.
+    pub window: Option<u64>,
+    /// Type of the cache.
+    pub kv: DType,
+}
+
+/// Shapes of latent attention (MLA) on one rank.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LatentShape {
+    /// Heads of the rank.
+    pub heads: u64,
+    /// Rank of the compressed key-value latent.
+    pub kv_rank: u64,
+    /// Rotary dimension, shared by the heads.
+    pub rope_dim: u64,
+    /// Non-rotary dimension of query and key heads.
+    pub nope_dim: u64,
+    /// Dimension of value heads.
+    pub v_dim: u64,
+    /// Type of the cache.
+    pub kv: DType,
+}
+
+/// Shapes of the routed experts on one rank.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExpertsShape {
+    /// Routed experts of the layer, over all ranks.
+    pub experts: u64,
+    /// Experts that one token uses.
+    pub top_k: u64,
+    /// Model width.
+    pub hidden: u64,
+    /// Inner width of one expert on this rank (after expert-TP).
+    pub inner: u64,
+    /// Matrices per expert: 3 gated, 2 plain.
+    pub matrices: u64,
+    /// Expert-parallel ranks.
+    pub expert_ranks: u64,
+    /// Attention-data-parallel ranks whose tokens the experts serve together.
+    pub attention_data: u64,
+    /// Storage of the expert weights.
+    pub format: WeightFormat,
+}
+
+/// Shapes of a recurrent mixer's state update on one rank.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScanShape {
+    /// State elements per sequence.
+    pub state: u64,
+    /// Bytes of one state element.
+    pub state_bytes: u64,
+    /// FLOPs per token.
+    pub flops_per_token: u64,
+}
+
+/// One operator's shape.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OperatorKind {
+    /// Matrix product of `rows × k` activations by `k × n` weights.
+    Gemm {
+        /// Which tokens.
+        rows: Rows,
+        /// Output features on this rank.
+        n: u64,
+        /// Input features on this rank.
+        k: u64,
+        /// Storage of the weights.
+        format: WeightFormat,
+    },
+    /// One small product per head (absorbed projections of latent attention).
+    BatchedGemm {
+        /// Which tokens.
+        rows: Rows,
+        /// Heads.
+        batch: u64,
+        /// Output features of each.
+        n: u64,
+        /// Input features of each.
+        k: u64,
+    },
+    /// The routed experts.
+    GroupedGemm(ExpertsShape),
+    /// Attention of prompt tokens.
+    PrefillAttention(AttentionShape),
+    /// Attention of decoding sequences.
+    DecodeAttention(AttentionShape),
+    /// Latent attention of prompt tokens.
+    LatentPrefill(LatentShape),
+    /// Latent attention of decoding sequences.
+    LatentDecode(LatentShape),
+    /// State update of a recurrent mixer.
+    Scan(ScanShape),
+    /// Memory-bound kernels: norms, activations, rotary embedding, cache writes.
+    Elementwise {
+        /// Which tokens.
+        rows: Rows,
+        /// Bytes read and written per row.
+        bytes_per_row: u64,
+        /// Kernels launched.
+        kernels: u64,
+    },
+    /// Table look-up.
+    Embedding {
+        /// Bytes of one row.
+        row_bytes: u64,
+    },
+    /// Softmax and sampling over the vocabulary.
+    Sampling {
+        /// Vocabulary.
+        vocabulary: u64,
+    },
+    /// Communication inside the stage.
+    Collective {
+        /// Which one.
+        kind: CollectiveKind,
+        /// Which ranks.
+        group: RankGroup,
+        /// Which tokens.
+        rows: Rows,
+        /// Bytes of one row of the full buffer.
+        bytes_per_row: u64,
+    },
+}
+
+/// An operator, how often a stage executes it in a step, and what it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Operator {
+    /// What it computes, e.g. `qkv_proj`.
+    pub name: &'static str,
+    /// What it belongs to.
+    pub component: Component,
+    /// Shape.
+    pub kind: OperatorKind,
+    /// Executions per step: layers of the same shape.
+    pub count: u64,
+}
+
+impl Operator {
+    /// An operator executed once.
+    pub fn new(name: &'static str, component: Component, kind: OperatorKind) -> Operator {
+        Operator { name, component, kind, count: 1 }
+    }
+
+    /// FLOPs of one execution on one rank.
+    pub fn flops(&self, step: &Step) -> Flops {
+        Flops::new(match &self.kind {
+            OperatorKind::Gemm { rows, n, k, .. } => 2.0 * rows.count(step) * (*n * *k) as f64,
+            OperatorKind::BatchedGemm { rows, batch, n, k } => {
+                2.0 * rows.count(step) * (*batch * *n * *k) as f64
+            }
+            OperatorKind::GroupedGemm(e) => {
+                2.0 * e.local_rows(step) * (e.matrices * e.hidden * e.inner) as f64
+            }
+            OperatorKind::PrefillAttention(a) => {
+                4.0 * (a.heads * a.head_dim) as f64 * step.prefill_pairs(a.window)
+            }
+            OperatorKind::DecodeAttention(a) => {
+                4.0 * (a.heads * a.head_dim) as f64 * step.decode_sequences * a.seen(step.context)
+            }
+            OperatorKind::LatentPrefill(l) => {
+                let per_pair = 2 * (l.nope_dim + l.rope_dim + l.v_dim) * l.heads;
+                per_pair as f64 * step.prefill_pairs(None)
+            }
+            OperatorKind::LatentDecode(l) => {
+                let per_position = 2 * (2 * l.kv_rank + l.rope_dim) * l.heads;
+                per_position as f64 * step.decode_sequences * step.context
+            }
+            OperatorKind::Scan(s) => s.flops_per_token as f64 * step.tokens(),
+            OperatorKind::Sampling { vocabulary } => 5.0 * (*vocabulary as f64) * step.emitting(),
+            OperatorKind::Elementwise { .. }
+            | OperatorKind::Embedding { .. }
+            | OperatorKind::Collective { .. } => 0.0,
+        })
+    }
+
+    /// Bytes that one execution moves through the memory of one rank (collectives: the buffer).
+    pub fn traffic(&self, step: &Step) -> Traffic {
+        Traffic::new(match &self.kind {
+            OperatorKind::Gemm { rows, n, k, format } => {
+                gemm_bytes(rows.count(step), *n as f64, *k as f64, *format)
+            }
+            OperatorKind::BatchedGemm { rows, batch, n, k } => {
+                let m = rows.count(step);
+                if m == 0.0 {
+                    0.0
+                } else {
+                    *batch as f64 * gemm_bytes(m, *n as f64, *k as f64, WeightFormat::Bf16)
+                }
+            }
+            OperatorKind::GroupedGemm(e) => e.traffic(step),
+            OperatorKind::PrefillAttention(a) => {
+                let (n, prior) = (step.prefill_tokens, step.prefill_prior * step.prefill_sequences);
+                let queries = n * (a.head_dim * (2 * a.heads + 2 * a.kv_heads)) as f64 * 2.0;
+                let cached = (n + prior) * (a.head_dim * 2 * a.kv_heads) as f64 * a.kv.bytes();
+                queries + cached
+            }
+            OperatorKind::DecodeAttention(a) => {
+                let cached = a.seen(step.context) * (a.head_dim * a.kv_heads * 2) as f64 * a.kv.bytes();
+                step.decode_sequences * (cached + (8 * a.head_dim * a.heads) as f64)
+            }
+            OperatorKind::LatentPrefill(l) => {
+                let activations = l.heads * (l.nope_dim + l.rope_dim + l.v_dim) * 2;
+                step.prefill_tokens * ((activations + l.kv_rank + l.rope_dim) * 2) as f64
+            }
+            OperatorKind::LatentDecode(l) => {
+                let cached = step.context * (l.kv_rank + l.rope_dim) as f64 * l.kv.bytes();
+                let queries = l.heads * (2 * l.kv_rank + l.rope_dim) * 4;
+                step.decode_sequences * (cached + queries as f64)
+            }
+            OperatorKind::Scan(s) => {
+                let sequences = step.emitting();
+                2.0 * sequences * (s.state * s.state_bytes) as f64
+            }
+            OperatorKind::Elementwise { rows, bytes_per_row, .. } => rows.count(step) * *bytes_per_row as f64,
+            OperatorKind::Embedding { row_bytes } => 2.0 * step.tokens() * *row_bytes as f64,
+            OperatorKind::Sampling { vocabulary } => 8.0 * step.emitting() * *vocabulary as f64,
+            OperatorKind::Collective { rows, bytes_per_row, .. } => rows.count(step) * *bytes_per_row as f64,
+        })
+    }
+}
+
+/// Bytes of a product: weights, activations in, 16-bit results out; nothing when there are no rows.
+fn gemm_bytes(m: f64, n: f64, k: f64, format: WeightFormat) -> f64 {
+    if m == 0.0 {
+        return 0.0;
+    }
+    n * k * format.bytes_per_element() + m * k * format.activation_bytes() + 2.0 * m * n
+}
+
+impl AttentionShape {
+    /// Keys that one query sees in a context.
+    pub fn seen(&self, context: f64) -> f64 {
+        self.window.map_or(context, |w| context.min(w as f64))
+    }
+}
+
+impl ExpertsShape {
+    /// Routed token copies that this rank computes when load is balanced.
+    pub fn local_rows(&self, step: &Step) -> f64 {
+        self.all_tokens(step) * self.top_k as f64 / self.expert_ranks as f64
+    }
+
+    /// Tokens of all attention-data-parallel ranks.
+    pub fn all_tokens(&self, step: &Step) -> f64 {
+        step.tokens() * self.attention_data as f64
+    }
+
+    /// Experts of this rank.
+    pub fn local_experts(&self) -> f64 {
+        self.experts as f64 / self.expert_ranks as f64
+    }
+
+    /// Expected experts of this rank that at least one token chooses, if the choice is uniform:
+    /// `E_local · (1 − (1 − k/E)^T)`.
+    pub fn touched(&self, step: &Step) -> f64 {
+        let miss = 1.0 - self.top_k as f64 / self.experts as f64;
+        self.local_experts() * (1.0 - miss.powf(self.all_tokens(step)))
+    }
+
+    fn traffic(&self, step: &Step) -> f64 {
+        let weights = (self.matrices * self.hidden * self.inner) as f64 * self.format.bytes_per_element();
+        let activations = (2 * self.hidden + 3 * self.inner) as f64 * 2.0;
+        self.touched(step) * weights + self.local_rows(step) * activations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causal_pairs_of_a_whole_prompt_are_a_triangle() {
+        assert_eq!(Step::prefill(2.0, 4.0).prefill_pairs(None), 20.0);
+    }
+
+    #[test]
+    fn a_window_caps_the_keys_each_query_sees() {
+        // Positions 1..=5 with a window of 3 see 1, 2, 3, 3, 3 keys.
+        assert_eq!(Step::prefill(1.0, 5.0).prefill_pairs(Some(3)), 12.0);
+    }
+
+    #[test]
+    fn a_chunk_after_a_prefix_sees_the_prefix_too() {
+        // n·p + n(n+1)/2 with n = 4, p = 10.
+        let chunk =
+            Step { prefill_tokens: 4.0, prefill_sequences: 1.0, prefill_prior: 10.0, ..Step::default() };
+        assert_eq!(chunk.prefill_pairs(None), 50.0);
+    }
+}
