@@ -8,6 +8,14 @@ use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Code, Diagnostic};
 
+/// A YAML value that knows its line.
+pub type Located<T> = serde_yaml::Spanned<T>;
+
+/// The line on which a value stands.
+pub fn line<T>(value: &Located<T>) -> u64 {
+    value.referenced.line()
+}
+
 /// Inputs larger than this are refused before they are read: no description of a model, a cluster or
 /// a scenario comes near it.
 pub const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
@@ -102,6 +110,14 @@ fn without_non_finite(text: &str) -> Option<String> {
         rest = &rest[c.len_utf8()..];
     }
     replaced.then_some(out)
+}
+
+/// A value as YAML.
+///
+/// # Errors
+/// [`Code::Syntax`] when the value cannot be written as YAML.
+pub fn to_yaml(value: &serde_json::Value) -> Result<String, Diagnostic> {
+    serde_yaml::to_string(value).map_err(|e| Diagnostic::new(Code::Syntax, format!("cannot write YAML: {e}")))
 }
 
 /// Writes `contents` to `path` through a temporary file in the same folder, then renames it: the

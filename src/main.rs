@@ -1,1 +1,7 @@
-fn main() {}
+//! The `shardfit` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shardfit::cli::run()
+}

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::gpu::Gpu;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::units::{Bytes, Seconds};
@@ -28,8 +29,11 @@ pub struct Engine {
     /// Formats it can run at 16-bit compute on GPUs that lack the narrow type.
     #[serde(default)]
     pub weight_only_formats: Vec<WeightFormat>,
-    /// KV cache types.
+    /// KV cache types, the default first.
     pub kv_types: Vec<DType>,
+    /// Whether the cache is FP8 by default when the weights are 8-bit or narrower and the GPU has FP8.
+    #[serde(default)]
+    pub kv_follows_weights: bool,
     /// Whether prompt attention computes in FP8 when the cache is FP8.
     #[serde(default)]
     pub fp8_attention: bool,
@@ -88,6 +92,9 @@ pub struct EngineDefaults {
 pub struct DefaultsByMemory {
     /// Smallest memory.
     pub at_least: Bytes,
+    /// GPUs whose identifier contains one of these keep the smaller limits.
+    #[serde(default)]
+    pub except: Vec<String>,
     /// Sequences in one batch.
     pub max_sequences: u32,
     /// Tokens in one step.
@@ -165,12 +172,22 @@ pub struct Scheduling {
 }
 
 impl Engine {
-    /// Launch defaults on a GPU with this much memory: `(max_sequences, max_batched_tokens)`.
-    pub fn limits(&self, memory: Bytes) -> (u32, u32) {
+    /// The cache type it uses unless told otherwise.
+    pub fn default_kv(&self, gpu: &Gpu, weights: WeightFormat) -> DType {
+        let narrow = weights.element().bits() <= 8;
+        let fp8 = gpu.peak(DType::Fp8).is_some() && self.kv_types.contains(&DType::Fp8);
+        if self.kv_follows_weights && narrow && fp8 { DType::Fp8 } else { self.kv_types[0] }
+    }
+
+    /// Launch defaults on a GPU: `(max_sequences, max_batched_tokens)`.
+    pub fn limits(&self, gpu: &Gpu) -> (u32, u32) {
+        let applies = |d: &&DefaultsByMemory| {
+            gpu.memory >= d.at_least && !d.except.iter().any(|name| gpu.id.contains(name.as_str()))
+        };
         self.defaults
             .by_memory
             .iter()
-            .rfind(|d| memory >= d.at_least)
+            .rfind(applies)
             .map_or((self.defaults.max_sequences, self.defaults.max_batched_tokens), |d| {
                 (d.max_sequences, d.max_batched_tokens)
             })
@@ -186,6 +203,9 @@ impl Engine {
         };
         if !(0.0..=1.0).contains(&self.memory.fraction) || self.memory.fraction == 0.0 {
             return fail("memory.fraction", "must lie in (0, 1]");
+        }
+        if self.kv_types.is_empty() {
+            return fail("kv_types", "must name at least one type");
         }
         if self.kv_block == 0 || self.defaults.max_sequences == 0 || self.defaults.max_batched_tokens == 0 {
             return fail("kv_block, max_sequences, max_batched_tokens", "must be at least 1");

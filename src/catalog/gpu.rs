@@ -51,6 +51,10 @@ pub struct Gpu {
     pub price: Option<Price>,
     /// Where the figures come from.
     pub sources: Vec<String>,
+    /// Another GPU of the same architecture whose kernel coefficients stand in for missing ones; they
+    /// are shares of this GPU's own peak and bandwidth, and count as uncalibrated.
+    #[serde(default)]
+    pub kernels_from: Option<String>,
     /// Measured kernel coefficients, if any.
     #[serde(default)]
     pub kernels: KernelTables,

@@ -150,6 +150,32 @@ pub struct CustomAllReduce {
     pub error: Option<FitError>,
 }
 
+/// A kernel bound by memory or by its own launch: norms, activations, look-ups, state updates.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmallKernel {
+    /// Floor of one call.
+    pub launch: Seconds,
+    /// Share of the bandwidth.
+    pub memory_efficiency: f64,
+    /// Share of the 16-bit peak, where it multiplies.
+    pub compute_efficiency: f64,
+}
+
+/// Small kernels of every engine.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmallKernels {
+    /// One fused elementwise kernel.
+    pub elementwise: SmallKernel,
+    /// One small product per head.
+    pub batched_gemm: SmallKernel,
+    /// State update of a recurrent mixer.
+    pub scan: SmallKernel,
+    /// Softmax and sampling.
+    pub sampling: SmallKernel,
+}
+
 /// `engine → number format → coefficients`. Attention is keyed `compute/cache`, for example `bf16/fp8`.
 pub type ByEngine<T> = BTreeMap<String, BTreeMap<String, T>>;
 
@@ -175,6 +201,42 @@ pub struct KernelTables {
     pub collective: ByEngine<Collective>,
     /// All-reduce kernels of the engines, keyed `all_reduce`.
     pub custom_all_reduce: ByEngine<CustomAllReduce>,
+    /// Small kernels; every class states them.
+    pub small: Option<SmallKernels>,
+}
+
+impl KernelTables {
+    /// These coefficients, with those of `other` where an engine and number format is missing.
+    #[must_use]
+    pub fn filled_from(mut self, other: KernelTables) -> KernelTables {
+        fill(&mut self.gemm, other.gemm);
+        fill(&mut self.prefill_attention, other.prefill_attention);
+        fill(&mut self.decode_attention, other.decode_attention);
+        fill(&mut self.latent_prefill, other.latent_prefill);
+        fill(&mut self.latent_decode, other.latent_decode);
+        fill(&mut self.grouped_gemm, other.grouped_gemm);
+        fill(&mut self.collective, other.collective);
+        fill(&mut self.custom_all_reduce, other.custom_all_reduce);
+        self.small = self.small.or(other.small);
+        self
+    }
+
+    /// These coefficients with the collectives of `other`: those depend on the link, not on the GPU.
+    #[must_use]
+    pub fn with_collectives_of(mut self, other: KernelTables) -> KernelTables {
+        self.collective = other.collective;
+        self.custom_all_reduce = other.custom_all_reduce;
+        self
+    }
+}
+
+fn fill<T>(mine: &mut ByEngine<T>, other: ByEngine<T>) {
+    for (engine, formats) in other {
+        let own = mine.entry(engine).or_default();
+        for (format, form) in formats {
+            own.entry(format).or_insert(form);
+        }
+    }
 }
 
 /// A set of GPUs that share kernel behaviour, for those without measurements of their own.

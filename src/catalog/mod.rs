@@ -58,6 +58,9 @@ impl Kind {
     }
 }
 
+/// The class whose collectives were measured over PCIe.
+const PCIE_CLASS: &str = "gddr-pcie";
+
 /// Every entry of a kind, sorted by identifier.
 pub fn entries(kind: Kind) -> &'static [Entry] {
     builtin::entries(kind)
@@ -121,12 +124,25 @@ pub fn engines() -> Result<Vec<Engine>, Diagnostic> {
     entries(Kind::Engine).iter().map(|e| engine(e.id)).collect()
 }
 
-/// The class whose pooled coefficients fill a GPU's gaps.
+/// What fills the gaps in a GPU's kernel coefficients: those of a GPU of the same architecture if it
+/// names one, then the pooled ones of its class.
 ///
 /// # Errors
 /// [`Code::UnknownName`].
-pub fn gpu_class(name: &str) -> Result<GpuClass, Diagnostic> {
-    parse(find(Kind::GpuClass, name)?)
+pub fn stand_ins(of: &Gpu) -> Result<GpuClass, Diagnostic> {
+    let mut class: GpuClass = parse(find(Kind::GpuClass, &of.class)?)?;
+    if of.scale_up.kind == link::LinkKind::Pcie && of.class != PCIE_CLASS {
+        let pcie: GpuClass = parse(find(Kind::GpuClass, PCIE_CLASS)?)?;
+        class.kernels = class.kernels.with_collectives_of(pcie.kernels);
+    }
+    if let Some(name) = &of.kernels_from {
+        let mut twin = gpu(name)?;
+        if twin.scale_up.kind != of.scale_up.kind {
+            twin.kernels = twin.kernels.with_collectives_of(KernelTables::default());
+        }
+        class.kernels = twin.kernels.filled_from(class.kernels);
+    }
+    Ok(class)
 }
 
 /// A cluster by name, alias, YAML file, or shorthand: `8xh100-sxm`, `4x8xh200-sxm`, `h100-sxm`.

@@ -1,7 +1,7 @@
 //! Counts derived from tensors: parameters by component, checkpoint bytes, cache per token.
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::dtype::DType;
+use crate::dtype::{DType, WeightFormat};
 use crate::units::Bytes;
 
 use super::blocks::Cache;
@@ -89,24 +89,58 @@ impl Model {
 
     /// Bytes of the whole checkpoint, scales included, without MTP layers.
     pub fn checkpoint_bytes(&self) -> Bytes {
+        self.stored_by_component().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Stored bytes of each component, scales included.
+    pub fn stored_by_component(&self) -> impl Iterator<Item = (Component, Bytes)> + use<> {
+        let mut stored = [Bytes::ZERO; Component::ALL.len()];
+        self.visit_tensors(|tensor, format, layers| {
+            stored[tensor.component as usize] += tensor.stored(format) * layers;
+        });
+        Component::ALL.into_iter().zip(stored)
+    }
+
+    /// The formats that each component's matrices are stored in.
+    pub fn formats_by_component(&self) -> Vec<(Component, WeightFormat)> {
+        let mut found = Vec::new();
+        self.visit_tensors(|tensor, format, _| {
+            if !found.contains(&(tensor.component, format)) {
+                found.push((tensor.component, format));
+            }
+        });
+        found
+    }
+
+    /// Calls `each` with every tensor, its format and how many layers have it.
+    fn visit_tensors(&self, mut each: impl FnMut(&Tensor, WeightFormat, u64)) {
         let outer = self.quantisation.outer();
         let mut tensors = Vec::new();
-        for block in self.before.iter().chain(&self.after) {
-            block.tensors(&mut tensors);
-        }
-        let mut bytes: Bytes = tensors.iter().map(|t| t.stored(outer.of(t))).sum();
+        self.before.iter().chain(&self.after).for_each(|b| b.tensors(&mut tensors));
         if self.scope == Scope::Full {
-            bytes += self.towers.iter().map(|t| t.stored(outer.of(t))).sum();
+            tensors.extend(self.towers.iter().cloned());
         }
+        tensors.iter().for_each(|t| each(t, outer.of(t), 1));
         for group in &self.groups {
             tensors.clear();
-            for block in &group.blocks {
-                block.tensors(&mut tensors);
-            }
-            let layer: Bytes = tensors.iter().map(|t| t.stored(group.formats.of(t))).sum();
-            bytes += layer * group.layers.len() as u64;
+            group.blocks.iter().for_each(|b| b.tensors(&mut tensors));
+            tensors.iter().for_each(|t| each(t, group.formats.of(t), group.layers.len() as u64));
         }
-        bytes
+    }
+
+    /// Cache and state of one sequence of `tokens` on one GPU that holds the whole model, windows
+    /// applied.
+    pub fn cache_bytes(&self, kv: DType, tokens: u64) -> Bytes {
+        self.caches()
+            .map(|(cache, layers)| match cache {
+                Cache::KeyValue { heads, per_head, window } => {
+                    let kept = window.map_or(tokens, |w| tokens.min(w));
+                    Bytes::new(heads * per_head * kv.bits() / 8) * kept * layers
+                }
+                Cache::Latent { elements } => Bytes::new(elements * kv.bits() / 8) * tokens * layers,
+                Cache::State { bytes, .. } => Bytes::new(bytes) * layers,
+            })
+            .sum()
     }
 
     /// Bytes that one more token adds to the cache of the whole model, window caps not applied.

@@ -1,0 +1,236 @@
+//! Arguments that several commands share, and what they mean.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use itertools::Itertools as _;
+
+use crate::catalog::{self, Cluster, Engine, GpuClass, Kind};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::{DType, WeightFormat};
+use crate::model::{self, Model, Scope};
+use crate::plan::Precision;
+use crate::search::LimitOverrides;
+use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
+use crate::workload::{Load, Targets, Workload};
+
+/// Which model.
+#[derive(Clone, Debug, Args)]
+pub struct ModelArgs {
+    /// Catalogue name, alias, path to a config.json or a folder with one
+    pub model: String,
+    /// Folder of config.json files named <org>--<name>.json, looked at first
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    pub models: Vec<PathBuf>,
+    /// Part of a multimodal model: full or text
+    #[arg(long, default_value = "full", value_name = "SCOPE", help_heading = "Model")]
+    pub scope: String,
+}
+
+impl ModelArgs {
+    /// Finds the model.
+    pub fn find(&self) -> Result<Model, Diagnostic> {
+        let scope = match self.scope.as_str() {
+            "full" => Scope::Full,
+            "text" => Scope::Text,
+            other => {
+                return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
+            }
+        };
+        model::find(&self.model, &self.models, scope)
+    }
+}
+
+/// Lengths, load and targets.
+#[derive(Clone, Debug, Args)]
+pub struct WorkloadArgs {
+    /// Prompt tokens
+    #[arg(long, default_value_t = Workload::DEFAULT_ISL, value_name = "TOKENS", help_heading = "Workload")]
+    pub isl: u64,
+    /// Output tokens
+    #[arg(long, default_value_t = Workload::DEFAULT_OSL, value_name = "TOKENS", help_heading = "Workload")]
+    pub osl: u64,
+    /// Requests in flight over the whole deployment
+    #[arg(long, value_name = "N", help_heading = "Workload", conflicts_with = "rate")]
+    pub concurrency: Option<u64>,
+    /// Requests per second over the whole deployment, e.g. 5 or "300 req/min"
+    #[arg(long, value_name = "RATE", help_heading = "Workload")]
+    pub rate: Option<String>,
+    /// Accept prompts and outputs beyond the model's context
+    #[arg(long, help_heading = "Workload")]
+    pub allow_long_context: bool,
+    /// Time to first token, e.g. 1s or 500ms
+    #[arg(long, value_name = "TIME", help_heading = "Targets (mean)")]
+    pub ttft: Option<String>,
+    /// Time per output token after the first, e.g. 50ms
+    #[arg(long, value_name = "TIME", help_heading = "Targets (mean)")]
+    pub tpot: Option<String>,
+    /// From request to last token, e.g. 20s
+    #[arg(long, value_name = "TIME", help_heading = "Targets (mean)")]
+    pub e2e: Option<String>,
+}
+
+impl WorkloadArgs {
+    /// The workload, checked against the model's context.
+    pub fn workload(&self, model: &Model) -> Result<Workload, Diagnostic> {
+        let time = |flag: &str, text: &Option<String>| {
+            text.as_deref().map(|t| quantity::<Seconds>(flag, t)).transpose()
+        };
+        let load = match (self.concurrency, &self.rate) {
+            (Some(n), _) => Load::Concurrency(n),
+            (None, Some(text)) => Load::Rate(rate(text)?),
+            (None, None) => Load::Saturate,
+        };
+        let targets = Targets {
+            ttft: time("--ttft", &self.ttft)?,
+            tpot: time("--tpot", &self.tpot)?,
+            e2e: time("--e2e", &self.e2e)?,
+        };
+        let workload = Workload { isl: self.isl, osl: self.osl, load, targets };
+        workload.validate()?;
+        if !self.allow_long_context {
+            workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
+        }
+        Ok(workload)
+    }
+}
+
+/// A request rate: a bare number is per second.
+fn rate(text: &str) -> Result<RequestsPerSecond, Diagnostic> {
+    match text.trim().parse::<f64>() {
+        Ok(per_second) => Ok(RequestsPerSecond::new(per_second)),
+        Err(_) => quantity("--rate", text),
+    }
+}
+
+/// A quantity with its unit.
+fn quantity<T: FromStr<Err = String>>(flag: &str, text: &str) -> Result<T, Diagnostic> {
+    text.parse().map_err(|cause: String| Diagnostic::new(Code::Syntax, cause).at(flag))
+}
+
+/// Engine, precision and launch limits.
+#[derive(Clone, Debug, Args)]
+pub struct EngineArgs {
+    /// vllm, sglang, trtllm, a list of them, any, or a YAML file
+    #[arg(long, default_value = "vllm", value_name = "NAME", help_heading = "Engine")]
+    pub engine: String,
+    /// Store linear layers and experts as bf16, fp16, fp8, fp8_block, int8, int4, mxfp4, nvfp4
+    /// [default: the checkpoint's own]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', help_heading = "Engine")]
+    pub weights: Vec<String>,
+    /// Type of the KV cache: bf16, fp16, fp8 [default: the engine's]
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', help_heading = "Engine")]
+    pub kv: Vec<String>,
+    /// Sequences in one batch [default: the engine's]
+    #[arg(long, value_name = "N", help_heading = "Engine")]
+    pub max_sequences: Option<u64>,
+    /// Tokens in one step [default: the engine's]
+    #[arg(long, value_name = "N", help_heading = "Engine")]
+    pub max_batched_tokens: Option<u64>,
+    /// The engine's memory fraction, in (0, 1] [default: the engine's]
+    #[arg(long, value_name = "X", help_heading = "Engine")]
+    pub memory_fraction: Option<f64>,
+}
+
+impl EngineArgs {
+    /// The engines to consider.
+    pub fn engines(&self) -> Result<Vec<Engine>, Diagnostic> {
+        match self.engine.as_str() {
+            "any" => catalog::engines(),
+            list => list.split(',').map(|name| catalog::engine(name.trim())).collect(),
+        }
+    }
+
+    /// The precisions to consider.
+    pub fn precisions(&self) -> Result<Vec<Precision>, Diagnostic> {
+        fn parsed<T: FromStr<Err = Diagnostic>>(list: &[String]) -> Result<Vec<Option<T>>, Diagnostic> {
+            let mut all: Vec<Option<T>> =
+                list.iter().map(|t| t.parse().map(Some)).collect::<Result<_, _>>()?;
+            if all.is_empty() {
+                all.push(None);
+            }
+            Ok(all)
+        }
+        let weights = parsed::<WeightFormat>(&self.weights)?;
+        let caches = parsed::<DType>(&self.kv)?;
+        let pairs = weights.into_iter().cartesian_product(caches);
+        Ok(pairs.map(|(weights, kv)| Precision { weights, kv }).collect())
+    }
+
+    /// The launch limits that were set.
+    pub fn limits(&self) -> Result<LimitOverrides, Diagnostic> {
+        let range = |flag: &str, cause: &str| Err(Diagnostic::new(Code::Range, cause.to_owned()).at(flag));
+        if self.memory_fraction.is_some_and(|f| !(f > 0.0 && f <= 1.0)) {
+            return range("--memory-fraction", "must lie in (0, 1]");
+        }
+        let most = 1 << 30;
+        if self.max_sequences.is_some_and(|n| n == 0 || n > most) {
+            return range("--max-sequences", "must be at least 1 and at most 1073741824");
+        }
+        if self.max_batched_tokens.is_some_and(|n| n == 0 || n > most) {
+            return range("--max-batched-tokens", "must be at least 1 and at most 1073741824");
+        }
+        Ok(LimitOverrides {
+            max_sequences: self.max_sequences,
+            max_batched_tokens: self.max_batched_tokens,
+            memory_fraction: self.memory_fraction,
+        })
+    }
+}
+
+/// A cluster with prices overridden, and what fills the gaps in its GPU's kernels.
+pub fn cluster(name: &str, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
+    let mut cluster = catalog::cluster(name)?;
+    for entry in prices {
+        let wrong = |why: &str| {
+            Diagnostic::new(Code::Usage, format!("`{entry}`: {why}"))
+                .at("--price")
+                .help("write GPU=DOLLARS per GPU and hour, for example h100-sxm=2.10")
+        };
+        let (gpu, dollars) = entry.split_once('=').ok_or_else(|| wrong("expected GPU=DOLLARS"))?;
+        let dollars: f64 = dollars.trim().parse().map_err(|_| wrong("not a number"))?;
+        if !(dollars >= 0.0 && dollars.is_finite()) {
+            return Err(wrong("must not be negative"));
+        }
+        let id = catalog::find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id;
+        if id == cluster.gpu.id {
+            cluster.price = Some(UsdPerHour::new(dollars));
+        }
+    }
+    let class = catalog::stand_ins(&cluster.gpu)?;
+    Ok((cluster, class))
+}
+
+/// Parallel degrees: a value, a list (`2,4`) or a range (`1..4`, both ends included).
+pub fn degrees(flag: &str, text: &Option<String>) -> Result<Vec<u32>, Diagnostic> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let wrong = |part: &str| {
+        Diagnostic::new(Code::Range, format!("`{part}` is not a degree"))
+            .at(flag.to_owned())
+            .help(format!("whole numbers from 1 to {MAX_DEGREE}: a value, a list 2,4 or a range 1..4"))
+    };
+    let number = |part: &str| match part.trim().parse::<u32>() {
+        Ok(n) if (1..=MAX_DEGREE).contains(&n) => Ok(n),
+        _ => Err(wrong(part)),
+    };
+    let mut all = Vec::new();
+    for part in text.split(',') {
+        match part.split_once("..") {
+            None => all.push(number(part)?),
+            Some((from, to)) => {
+                let (from, to) = (number(from)?, number(to.trim_start_matches('='))?);
+                if from > to {
+                    return Err(wrong(part));
+                }
+                all.extend(from..=to);
+            }
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
+/// Largest parallel degree accepted.
+const MAX_DEGREE: u32 = 65_536;

@@ -1,0 +1,240 @@
+//! `shardfit plan`: rank every plan.
+
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::deployment::Estimate;
+use crate::load;
+use crate::plan::Parallelism;
+use crate::plan::space::Pins;
+use crate::rank::Objective;
+use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
+use crate::search::{Answer, Question};
+
+use super::Outcome;
+use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, degrees};
+use super::output::OutputArgs;
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms\n  \
+    shardfit plan deepseek-v3 --cluster 2x8xh200-sxm --engine any --rate 20 --objective cost\n  \
+    shardfit plan ./config.json --cluster 4xl40s --weights fp8 --explain 1")]
+pub struct PlanArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, or a YAML file
+    #[arg(long, value_name = "CLUSTER")]
+    cluster: String,
+    #[command(flatten)]
+    workload: WorkloadArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// throughput, latency or cost
+    #[arg(long, default_value = "throughput", value_name = "NAME", help_heading = "Ranking")]
+    objective: String,
+    /// Plans to show, one per layout
+    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Ranking")]
+    top: usize,
+    /// Show the Pareto front of throughput per GPU and time per token instead of the ranking
+    #[arg(long, help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
+    pareto: bool,
+    /// Explain the plan of this rank, operator by operator
+    #[arg(long, value_name = "RANK", help_heading = "Ranking", conflicts_with = "why_not")]
+    explain: Option<usize>,
+    /// Say why a layout is not an answer, e.g. "tp=2,pp=1"
+    #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
+    why_not: Option<String>,
+    /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
+    #[arg(long, value_name = "GPU=USD", help_heading = "Ranking")]
+    price: Vec<String>,
+    #[command(flatten)]
+    pins: PinArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Print times to stderr
+    #[arg(long, help_heading = "Output")]
+    timings: bool,
+}
+
+/// Axes to pin: a value, a list (2,4) or a range (1..4).
+#[derive(Debug, Args)]
+struct PinArgs {
+    /// Tensor parallel
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    tp: Option<String>,
+    /// Pipeline stages
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    pp: Option<String>,
+    /// Expert parallel
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    ep: Option<String>,
+    /// Attention data parallel
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    attention_dp: Option<String>,
+    /// Replicas
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    replicas: Option<String>,
+    /// Requests in flight on each replica
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    batch: Option<String>,
+}
+
+impl PinArgs {
+    fn pins(&self) -> Result<Pins, Diagnostic> {
+        Ok(Pins {
+            tp: degrees("--tp", &self.tp)?,
+            pp: degrees("--pp", &self.pp)?,
+            ep: degrees("--ep", &self.ep)?,
+            attention_dp: degrees("--attention-dp", &self.attention_dp)?,
+            replicas: degrees("--replicas", &self.replicas)?,
+            batch: degrees("--batch", &self.batch)?.into_iter().map(u64::from).collect(),
+        })
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
+    let started = Instant::now();
+    let format = args.output.prepare()?;
+    let objective: Objective = args.objective.parse()?;
+    let top = checked_top(args.top)?;
+    let model = args.model.find()?;
+    let workload = args.workload.workload(&model)?;
+    let (cluster, class) = cluster(&args.cluster, &args.price)?;
+    let engines = args.engine.engines()?;
+    let question = Question {
+        model: &model,
+        cluster: &cluster,
+        class: &class,
+        engines: &engines,
+        workload,
+        objective,
+        precisions: args.engine.precisions()?,
+        pins: args.pins.pins()?,
+        limits: args.engine.limits()?,
+        top,
+    };
+    let loaded = started.elapsed();
+    if let Some(layout) = &args.why_not {
+        return why_not(args, &question, layout);
+    }
+    let answer = question.answer()?;
+    let searched = started.elapsed();
+    let subject = Subject { model: &model, cluster: &cluster, workload: &workload };
+    args.output.emit(&render(args, format, &subject, &question, &answer)?)?;
+    if args.timings {
+        let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
+        anstream::eprintln!(
+            "load {:.2} ms, search {:.2} ms, report {:.2} ms",
+            ms(loaded),
+            ms(searched - loaded),
+            ms(started.elapsed() - searched)
+        );
+    }
+    Ok(if answer.best.is_empty() { Outcome::NothingFeasible } else { Outcome::Found })
+}
+
+fn checked_top(top: usize) -> Result<usize, Diagnostic> {
+    match top {
+        1..=100_000 => Ok(top),
+        _ => Err(Diagnostic::new(Code::Range, "must lie between 1 and 100000").at("--top")),
+    }
+}
+
+fn render(
+    args: &PlanArgs,
+    format: Format,
+    subject: &Subject,
+    question: &Question,
+    answer: &Answer,
+) -> Result<String, Diagnostic> {
+    let width = args.output.width();
+    if let Some(rank) = args.explain {
+        let chosen = rank.checked_sub(1).and_then(|i| answer.best.get(i)).ok_or_else(|| {
+            let help = match answer.best.len() {
+                0 => "no plan is feasible".to_owned(),
+                n => format!("there are {n} ranks; --top shows more"),
+            };
+            Diagnostic::new(Code::Range, format!("there is no rank {rank}")).at("--explain").help(help)
+        })?;
+        return question.with_deployment(chosen, |deployment| {
+            report::explanation(chosen, &deployment.explain(chosen), width)
+        });
+    }
+    let plans = if args.pareto { &answer.pareto } else { &answer.best };
+    Ok(match format {
+        Format::Json => format!("{:#}", report::answer_json(subject, answer)),
+        Format::Yaml => load::to_yaml(&report::answer_json(subject, answer))?,
+        Format::Csv => sheet(plans).csv()?,
+        Format::Markdown => sheet(plans).markdown(),
+        Format::Table => {
+            let shown = Answer { best: plans.clone(), ..answer.clone() };
+            let mut text = report::answer_text(subject, &shown, width);
+            if answer.best.is_empty() {
+                text.push_str(&report::advice_text(&question.advice()?));
+            }
+            text
+        }
+    })
+}
+
+/// Every column of the plans.
+fn sheet(plans: &[Estimate]) -> Sheet {
+    let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
+    for (estimate, n) in plans.iter().zip(1..) {
+        let row = Row { rank: Some(n), estimate };
+        sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());
+    }
+    sheet
+}
+
+/// Puts one layout through the funnel and says where it falls.
+fn why_not(args: &PlanArgs, question: &Question, layout: &str) -> Result<Outcome, Diagnostic> {
+    let split = parse_layout(layout)?;
+    let mut text = String::new();
+    let mut outcome = Outcome::NothingFeasible;
+    for e in question.examine(split)? {
+        let verdict = match e.outcome {
+            Err(reason) => format!("rejected, {}: {}", reason.name(), reason.message()),
+            Ok(best) => {
+                outcome = Outcome::Found;
+                format!(
+                    "feasible: {} replicas, batch {:.0}, {:.0} output tokens/s, TTFT {}, TPOT {}",
+                    best.replicas,
+                    best.batch,
+                    best.output.get(),
+                    best.service.ttft,
+                    best.service.tpot
+                )
+            }
+        };
+        text.push_str(&format!("{} {} {split}: {verdict}\n", e.engine, e.weights));
+    }
+    args.output.emit(&text)?;
+    Ok(outcome)
+}
+
+/// `tp=2,pp=1` as a split; what is not named is 1.
+fn parse_layout(text: &str) -> Result<Parallelism, Diagnostic> {
+    let mut p = Parallelism::SINGLE;
+    for part in text.split([',', ' ']).filter(|t| !t.is_empty()) {
+        let names = ["tp", "pp", "ep", "attention_dp"];
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let slot = match name.trim() {
+            "tp" => &mut p.tp,
+            "pp" => &mut p.pp,
+            "ep" => &mut p.ep,
+            "attention_dp" => &mut p.attention_dp,
+            other => {
+                let list = "allowed: tp, pp, ep, attention_dp";
+                return Err(Diagnostic::unknown("axis", other, names, list).within("--why-not"));
+            }
+        };
+        *slot = degrees("--why-not", &Some(value.to_owned()))?[0];
+    }
+    Ok(p)
+}

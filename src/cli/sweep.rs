@@ -1,0 +1,60 @@
+//! `shardfit sweep`: every case of a scenario file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::{load, scenario};
+
+use super::Outcome;
+
+/// Arguments of `sweep`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  shardfit sweep scenarios/review.yaml -o out/")]
+pub struct SweepArgs {
+    /// Scenario file
+    scenario: PathBuf,
+    /// Folder for the results: results.csv, made if it does not exist
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// No progress bar and no summary
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &SweepArgs) -> Result<Outcome, Diagnostic> {
+    let scenario = scenario::read(&args.scenario)?;
+    let target = args.output.join("results.csv");
+    std::fs::create_dir_all(&args.output).map_err(|e| {
+        Diagnostic::new(Code::File, format!("cannot make the folder: {e}"))
+            .at(args.output.display().to_string())
+    })?;
+    let bar = progress(scenario.size() as u64, args.quiet)?;
+    let sheet = scenario::run(&scenario, || bar.inc(1))?;
+    bar.finish_and_clear();
+    load::write_whole(&target, sheet.csv()?.as_bytes())?;
+    let status = sheet.columns.iter().position(|c| c == "status");
+    let found = sheet.rows.iter().filter(|r| status.is_some_and(|i| r[i] == "found".into())).count();
+    if !args.quiet {
+        anstream::eprintln!(
+            "{}: {} cases, {found} with a feasible plan; wrote {}",
+            scenario.name,
+            sheet.rows.len(),
+            target.display()
+        );
+    }
+    Ok(if found > 0 { Outcome::Found } else { Outcome::NothingFeasible })
+}
+
+/// A bar with rate and time left on stderr; hidden when quiet or when stderr is no terminal.
+fn progress(cases: u64, quiet: bool) -> Result<ProgressBar, Diagnostic> {
+    if quiet {
+        return Ok(ProgressBar::hidden());
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} cases, {per_sec}, {eta} left")
+        .map_err(|e| Diagnostic::new(Code::Usage, e.to_string()))?;
+    Ok(ProgressBar::new(cases).with_style(style))
+}

@@ -1,0 +1,126 @@
+//! Time of a collective on the links that its ranks really cross.
+//!
+//! Inside a node: the engine's own all-reduce (one-shot or two-shot) or the library's, whichever is
+//! faster. Across nodes: the library's hierarchical form, inside the node first, then between nodes,
+//! each GPU over its own share of the fabric.
+
+use crate::catalog::kernels::{Collective, CustomAllReduce};
+use crate::catalog::{Cluster, Engine, GpuClass};
+use crate::model::operator::CollectiveKind;
+use crate::plan::GroupLink;
+use crate::units::{Seconds, Traffic};
+
+use super::smooth_max;
+
+/// Share of the inter-node bandwidth that large messages reach (NCCL over InfiniBand with GPUDirect
+/// reaches 80–90 % of line rate in public nccl-tests results).
+const SCALE_OUT_EFFICIENCY: f64 = 0.8;
+
+/// Forms used where neither the GPU nor its class has any.
+const PLAIN: Collective = Collective {
+    latency: Seconds::micros(10.0),
+    latency_per_rank: Seconds::micros(1.0),
+    link_efficiency: 0.7,
+    sharpness: 0.7,
+    rank_exponent: 0.0,
+    error: None,
+};
+
+/// A collective of one kind over one group of ranks, ready to be timed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CollectiveTimer {
+    kind: CollectiveKind,
+    group: GroupLink,
+    library: Collective,
+    custom: Option<CustomAllReduce>,
+    link: f64,
+    across: f64,
+    across_latency: f64,
+    /// Whether the coefficients were measured on this GPU.
+    pub fitted: bool,
+}
+
+impl CollectiveTimer {
+    /// Finds the coefficients for a collective on a cluster.
+    pub fn new(
+        kind: CollectiveKind,
+        group: GroupLink,
+        cluster: &Cluster,
+        class: &GpuClass,
+        engine: &Engine,
+    ) -> CollectiveTimer {
+        let find = |tables: &crate::catalog::KernelTables| {
+            tables.collective.values().find_map(|ops| ops.get(kind.name())).copied()
+        };
+        let own = find(&cluster.gpu.kernels);
+        let custom = (kind == CollectiveKind::AllReduce).then(|| {
+            let pick = |t: &crate::catalog::KernelTables| {
+                let by_engine = &t.custom_all_reduce;
+                let named = by_engine.get(&engine.id).or_else(|| by_engine.values().next());
+                named.and_then(|ops| ops.get(kind.name())).copied()
+            };
+            pick(&cluster.gpu.kernels).or_else(|| pick(&class.kernels))
+        });
+        CollectiveTimer {
+            kind,
+            group,
+            library: own.or_else(|| find(&class.kernels)).unwrap_or(PLAIN),
+            custom: custom.flatten(),
+            link: cluster.scale_up.bandwidth.get(),
+            across: cluster.scale_out.bandwidth.get() * SCALE_OUT_EFFICIENCY,
+            across_latency: cluster.scale_out.latency.get(),
+            fitted: own.is_some() && group.nodes == 1,
+        }
+    }
+
+    /// Time for a full buffer of this size.
+    pub fn time(&self, buffer: Traffic) -> Seconds {
+        if buffer.get() <= 0.0 || self.group.ranks <= 1 {
+            return Seconds::ZERO;
+        }
+        let local = f64::from(self.group.ranks_per_node());
+        let inside = if local > 1.0 { self.inside(local, buffer.get()) } else { 0.0 };
+        let across = if self.group.nodes > 1 { self.across(local, buffer.get()) } else { 0.0 };
+        Seconds::new(inside + across)
+    }
+
+    fn inside(&self, ranks: f64, bytes: f64) -> f64 {
+        let library = self.library_time(ranks, bytes);
+        // The engines' own kernels stay inside one node.
+        match self.custom {
+            Some(custom) if self.group.nodes == 1 => library.min(self.custom_time(&custom, ranks, bytes)),
+            _ => library,
+        }
+    }
+
+    /// `pn(latency + per_rank·(n − 2), wire/(link·eff·(n/8)^g))`, with `2(n−1)/n·S` on the wire for
+    /// all-reduce and `(n−1)/n·S` otherwise.
+    fn library_time(&self, ranks: f64, bytes: f64) -> f64 {
+        let c = &self.library;
+        let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
+        let rate = self.link * c.link_efficiency * (ranks / 8.0).powf(c.rank_exponent);
+        smooth_max(latency, self.wire(ranks, bytes) / rate, c.sharpness)
+    }
+
+    /// One-shot: every rank reads all others. Two-shot: reduce-scatter, then all-gather.
+    fn custom_time(&self, c: &CustomAllReduce, ranks: f64, bytes: f64) -> f64 {
+        let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
+        let one_wire = (ranks - 1.0) * bytes / (self.link * c.one_shot_efficiency);
+        let two_wire = 2.0 * (ranks - 1.0) / ranks * bytes / (self.link * c.two_shot_efficiency);
+        let one = smooth_max(latency, one_wire, c.sharpness);
+        let two = smooth_max(latency * c.two_shot_latency_factor, two_wire, c.sharpness);
+        one.min(two)
+    }
+
+    /// Between nodes each GPU carries its share of the buffer; a ring over the nodes.
+    fn across(&self, local: f64, bytes: f64) -> f64 {
+        let nodes = f64::from(self.group.nodes);
+        let steps = if self.kind == CollectiveKind::AllReduce { 2.0 } else { 1.0 };
+        steps * nodes.log2().ceil() * self.across_latency + self.wire(nodes, bytes / local) / self.across
+    }
+
+    fn wire(&self, ranks: f64, bytes: f64) -> f64 {
+        let passes = if self.kind == CollectiveKind::AllReduce { 2.0 } else { 1.0 };
+        passes * (ranks - 1.0) / ranks * bytes
+    }
+}

@@ -1,0 +1,360 @@
+//! A layout resolved on a cluster: memory, compiled step, placement; and the estimate of each of its
+//! plans.
+
+use crate::catalog::{Cluster, Engine, GpuClass};
+use crate::diagnostic::Diagnostic;
+use crate::dtype::{DType, WeightFormat};
+use crate::model::Model;
+use crate::plan::reason::Metric;
+use crate::plan::rules::{self, Candidate, Divisors};
+use crate::plan::space::ALL_REPLICAS;
+use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
+use crate::units::{Bytes, Seconds, TokensPerSecond, Usd};
+use crate::workload::{Load, Workload};
+
+use super::kernels::Kernels;
+use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
+use super::program::{Line, Pipeline, Target};
+use super::service::{Replica, Service};
+use crate::model::operator::Step;
+
+/// What all layouts of one engine and precision share.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// The model, at the plan's precision.
+    pub model: &'a Model,
+    /// What the model divides by.
+    pub divisors: Divisors,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The class of its GPU.
+    pub class: &'a GpuClass,
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Its kernels on the GPU.
+    pub kernels: Kernels<'a>,
+    /// Launch limits.
+    pub limits: Limits,
+    /// Type of the KV cache.
+    pub kv: DType,
+    /// The workload.
+    pub workload: Workload,
+}
+
+/// What a context is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct ContextParts<'a> {
+    /// The model, at the plan's precision.
+    pub model: &'a Model,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The class of its GPU.
+    pub class: &'a GpuClass,
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Launch limits.
+    pub limits: Limits,
+    /// Type of the KV cache, if not the default.
+    pub kv: Option<DType>,
+    /// The workload.
+    pub workload: Workload,
+}
+
+impl<'a> Context<'a> {
+    /// Gathers what the layouts share.
+    ///
+    /// # Errors
+    /// A GPU description without the figures that kernels need.
+    pub fn new(parts: ContextParts<'a>) -> Result<Context<'a>, Diagnostic> {
+        let own = parts.model.quantisation.kv.filter(|kv| parts.engine.kv_types.contains(kv));
+        let default = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
+        Ok(Context {
+            model: parts.model,
+            divisors: Divisors::of(parts.model),
+            cluster: parts.cluster,
+            class: parts.class,
+            engine: parts.engine,
+            kernels: Kernels::new(&parts.cluster.gpu, parts.class, parts.engine)?,
+            limits: parts.limits,
+            kv: parts.kv.or(own).unwrap_or(default),
+            workload: parts.workload,
+        })
+    }
+}
+
+/// A legal layout that fits in memory, with its step compiled.
+#[derive(Clone, Debug)]
+pub struct Deployment<'a> {
+    context: &'a Context<'a>,
+    /// The split.
+    pub parallelism: Parallelism,
+    /// Where the ranks stand.
+    pub placement: Placement,
+    /// Memory of the fullest rank.
+    pub memory: MemoryUse,
+    /// The compiled step.
+    pub pipeline: Pipeline,
+}
+
+/// A plan with everything it needs and delivers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimate {
+    /// The point of the space.
+    pub plan: Plan,
+    /// Engine.
+    pub engine: String,
+    /// The split.
+    pub parallelism: Parallelism,
+    /// Format of most weights.
+    pub weights: WeightFormat,
+    /// Type of the KV cache.
+    pub kv: DType,
+    /// Replicas.
+    pub replicas: u32,
+    /// GPUs used.
+    pub gpus: u64,
+    /// GPUs of the cluster left idle.
+    pub idle_gpus: u64,
+    /// Requests in flight on each replica (the mean, under a given load).
+    pub batch: f64,
+    /// Most requests in flight on one replica that the KV cache and the engine allow.
+    pub max_batch: u64,
+    /// Memory of the fullest rank.
+    pub memory: MemoryUse,
+    /// KV cache left over at this batch.
+    pub headroom: Bytes,
+    /// Whether it fits.
+    pub verdict: Verdict,
+    /// What one replica delivers.
+    pub service: Service,
+    /// Output tokens per second of all replicas.
+    pub output: TokensPerSecond,
+    /// The same per GPU used.
+    pub output_per_gpu: TokensPerSecond,
+    /// Dollars per million output tokens, for the GPUs used.
+    pub cost_output: Option<Usd>,
+    /// Dollars per million tokens, input and output together.
+    pub cost_total: Option<Usd>,
+}
+
+impl<'a> Deployment<'a> {
+    /// Checks a layout and compiles it.
+    ///
+    /// # Errors
+    /// The first legality rule that it breaks, or why it does not fit.
+    pub fn new(context: &'a Context<'a>, parallelism: Parallelism) -> Result<Deployment<'a>, Reason> {
+        let placement = context.check(parallelism)?;
+        let memory = context.memory(parallelism);
+        match memory.rejection() {
+            Some(reason) => Err(reason),
+            None => Ok(Deployment::compile(context, parallelism, placement, memory)),
+        }
+    }
+
+    /// Compiles a legal layout whether it fits or not.
+    pub fn compile(
+        context: &'a Context<'a>,
+        parallelism: Parallelism,
+        placement: Placement,
+        memory: MemoryUse,
+    ) -> Deployment<'a> {
+        let pipeline = Pipeline::compile(&Target {
+            model: context.model,
+            kernels: &context.kernels,
+            class: context.class,
+            cluster: context.cluster,
+            parallelism,
+            placement,
+            kv: context.kv,
+        });
+        Deployment { context, parallelism, placement, memory, pipeline }
+    }
+
+    /// Most requests in flight on one replica.
+    pub fn max_batch(&self) -> u64 {
+        let per_rank = self.memory.largest_batch().min(self.context.limits.max_sequences);
+        per_rank.saturating_mul(u64::from(self.parallelism.attention_dp))
+    }
+
+    fn replica(&self) -> Replica<'_> {
+        Replica {
+            pipeline: &self.pipeline,
+            engine: self.context.engine,
+            limits: self.context.limits,
+            attention_dp: u64::from(self.parallelism.attention_dp),
+            layers: self.context.model.layers(),
+            cache_batch: self.memory.largest_batch(),
+            workload: self.context.workload,
+        }
+    }
+
+    /// Estimates a plan of this layout.
+    ///
+    /// # Errors
+    /// Why it is not an answer: its batch does not fit, or the load or a target is missed.
+    pub fn estimate(&self, plan: Plan) -> Result<Estimate, Reason> {
+        let replicas = match plan.replicas {
+            ALL_REPLICAS => self.placement.max_replicas,
+            n if n <= self.placement.max_replicas => n,
+            n => return Err(Reason::NoPlace { gpus: self.parallelism.gpus() * u64::from(n) }),
+        };
+        let concurrency = self.concurrency(plan.batch, replicas)?;
+        let service = self.replica().at(concurrency);
+        let estimate = self.assemble(plan, replicas, concurrency, service);
+        self.missed_target(&estimate.service).map_or(Ok(estimate), Err)
+    }
+
+    /// Estimates a plan whether it is an answer or not, with every reason against it.
+    pub fn appraise(&self, plan: Plan) -> (Estimate, Vec<Reason>) {
+        let replicas =
+            if plan.replicas == ALL_REPLICAS { self.placement.max_replicas } else { plan.replicas };
+        let mut reasons: Vec<Reason> = self.memory.rejection().into_iter().collect();
+        let concurrency = self.concurrency(plan.batch, replicas).unwrap_or_else(|reason| {
+            reasons.push(reason);
+            self.max_batch().max(1) as f64
+        });
+        let service = self.replica().at(concurrency);
+        reasons.extend(self.missed_target(&service));
+        (self.assemble(plan, replicas, concurrency, service), reasons)
+    }
+
+    /// Requests in flight on each replica.
+    fn concurrency(&self, batch: BatchPoint, replicas: u32) -> Result<f64, Reason> {
+        let ranks = u64::from(self.parallelism.attention_dp);
+        let limit = self.context.limits.max_sequences.saturating_mul(ranks);
+        match (batch, self.context.workload.load) {
+            (BatchPoint::Sequences(n), _) if n > limit => Err(Reason::BatchLimit { batch: n, limit }),
+            (BatchPoint::Sequences(n), _) if n > self.memory.largest_batch().saturating_mul(ranks) => {
+                let need = self.memory.per_running_request * n.div_ceil(ranks);
+                Err(Reason::CacheTooSmall { need, have: self.memory.kv_cache })
+            }
+            (BatchPoint::Sequences(n), _) => Ok(n as f64),
+            (BatchPoint::FromLoad, Load::Concurrency(n)) => Ok(n as f64 / f64::from(replicas)),
+            (BatchPoint::FromLoad, Load::Rate(rate)) => self.concurrency_at(rate / f64::from(replicas)),
+            (BatchPoint::Largest | BatchPoint::FromLoad, _) => Ok(self.max_batch().max(1) as f64),
+        }
+    }
+
+    /// The concurrency at which a replica serves `rate`: `N = rate × E2E(N)`, by bisection.
+    fn concurrency_at(&self, rate: crate::units::RequestsPerSecond) -> Result<f64, Reason> {
+        let replica = self.replica();
+        let served = |n: f64| replica.at(n).requests;
+        let (mut low, mut high) = (0.0, self.max_batch().max(1) as f64);
+        if served(high) < rate {
+            return Err(Reason::RateMissed { want: rate, got: served(high) });
+        }
+        for _ in 0..40 {
+            let middle = (low + high) / 2.0;
+            if served(middle) < rate { low = middle } else { high = middle }
+        }
+        Ok(high)
+    }
+
+    fn missed_target(&self, service: &Service) -> Option<Reason> {
+        let t = &self.context.workload.targets;
+        let limits = [
+            (Metric::Ttft, t.ttft, service.ttft),
+            (Metric::Tpot, t.tpot, service.tpot),
+            (Metric::E2e, t.e2e, service.e2e),
+        ];
+        limits.into_iter().find_map(|(metric, want, got)| {
+            want.filter(|want| got > *want).map(|want| Reason::TargetMissed { metric, want, got })
+        })
+    }
+
+    fn assemble(&self, plan: Plan, replicas: u32, batch: f64, service: Service) -> Estimate {
+        let c = self.context;
+        let gpus = self.parallelism.gpus() * u64::from(replicas);
+        let output = service.output * f64::from(replicas);
+        let price = c.cluster.price.map(|p| p * gpus as f64);
+        let tokens_per_output = c.workload.context() as f64 / c.workload.osl as f64;
+        let running = (service.running / f64::from(self.parallelism.attention_dp)).ceil() as u64;
+        Estimate {
+            plan,
+            engine: c.engine.id.clone(),
+            parallelism: self.parallelism,
+            weights: c.model.quantisation.main_format(),
+            kv: c.kv,
+            replicas,
+            gpus,
+            idle_gpus: u64::from(c.cluster.gpus).saturating_sub(gpus),
+            batch,
+            max_batch: self.max_batch(),
+            memory: self.memory,
+            headroom: self.memory.headroom(running),
+            verdict: self.memory.verdict(),
+            service,
+            output,
+            output_per_gpu: output / gpus as f64,
+            cost_output: price.map(|p| p.per_million_tokens(output)),
+            cost_total: price.map(|p| p.per_million_tokens(output * tokens_per_output)),
+        }
+    }
+
+    /// The decode step and the step that computes one prompt, operator by operator.
+    pub fn explain(&self, estimate: &Estimate) -> Explanation {
+        let w = &self.context.workload;
+        let ranks = f64::from(self.parallelism.attention_dp);
+        let stages = f64::from(self.parallelism.pp);
+        let sequences = (estimate.service.running / ranks / stages).max(1.0);
+        let chunk = (w.isl as f64).min(self.context.limits.max_batched_tokens as f64);
+        let decode_step = Step::decode(sequences, w.mean_context());
+        let prefill_step = Step::prefill(1.0, chunk);
+        Explanation {
+            decode: self.pipeline.explain(&decode_step),
+            prefill: self.pipeline.explain(&prefill_step),
+            decode_step,
+            prefill_step,
+            hop: self.pipeline.hop(&decode_step) * (stages - 1.0),
+            host: self.context.engine.scheduling.step_overhead,
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Applies the legality rules to a split.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn check(&self, parallelism: Parallelism) -> Result<Placement, Reason> {
+        rules::check(&Candidate {
+            model: self.model,
+            divisors: &self.divisors,
+            cluster: self.cluster,
+            engine: self.engine,
+            parallelism,
+            kv: self.kv,
+        })
+    }
+
+    /// Memory of the fullest rank under a split.
+    pub fn memory(&self, parallelism: Parallelism) -> MemoryUse {
+        MemoryQuestion {
+            model: self.model,
+            gpu: &self.cluster.gpu,
+            engine: self.engine,
+            limits: self.limits,
+            parallelism,
+            kv: self.kv,
+            workload: &self.workload,
+        }
+        .answer()
+    }
+}
+
+/// Two steps, operator by operator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The decode step of the running batch.
+    pub decode_step: Step,
+    /// Its operators.
+    pub decode: Vec<Line>,
+    /// A step that computes one prompt, or one chunk of it.
+    pub prefill_step: Step,
+    /// Its operators.
+    pub prefill: Vec<Line>,
+    /// Hand-offs between stages in the decode step.
+    pub hop: Seconds,
+    /// Host time of a step.
+    pub host: Seconds,
+}

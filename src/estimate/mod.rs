@@ -1,0 +1,91 @@
+//! Estimates: memory, kernel and step times, and the service that follows. Pure functions: no I/O, no
+//! clock, no randomness.
+
+pub mod collectives;
+pub mod deployment;
+pub mod kernels;
+pub mod memory;
+pub mod program;
+pub mod service;
+
+use crate::units::Seconds;
+
+/// Where a figure comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Provenance {
+    /// Kernel forms fitted to measurements of this very GPU.
+    Fitted,
+    /// Part of the time from fitted forms, part from class defaults.
+    Mixed,
+    /// Class defaults: this GPU has no measurements.
+    Uncalibrated,
+}
+
+impl Provenance {
+    /// As JSON value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Provenance::Fitted => "fitted",
+            Provenance::Mixed => "mixed",
+            Provenance::Uncalibrated => "uncalibrated",
+        }
+    }
+
+    /// From the share of the time that rests on fitted forms: at least 95 % is fitted, at most 5 % is
+    /// uncalibrated.
+    pub fn of_share(fitted: f64) -> Provenance {
+        if fitted >= 0.95 {
+            Provenance::Fitted
+        } else if fitted > 0.05 {
+            Provenance::Mixed
+        } else {
+            Provenance::Uncalibrated
+        }
+    }
+}
+
+/// What bounds an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Arithmetic.
+    Compute,
+    /// Memory bandwidth.
+    Memory,
+    /// Link bandwidth and latency.
+    Network,
+    /// Launch and depth latency.
+    Latency,
+}
+
+impl Bound {
+    /// As printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bound::Compute => "compute",
+            Bound::Memory => "memory",
+            Bound::Network => "network",
+            Bound::Latency => "latency",
+        }
+    }
+
+    /// The largest of the parts of a time.
+    fn of(compute: Seconds, memory: Seconds, latency: Seconds) -> Bound {
+        if latency > compute && latency > memory {
+            Bound::Latency
+        } else if compute > memory {
+            Bound::Compute
+        } else {
+            Bound::Memory
+        }
+    }
+}
+
+/// `(a^p + b^p)^(1/p)`: the smooth maximum of two times; the sum at `p = 1`, the maximum as `p → ∞`.
+pub(crate) fn smooth_max(a: f64, b: f64, p: f64) -> f64 {
+    let (large, small) = if a >= b { (a, b) } else { (b, a) };
+    if small <= 0.0 {
+        return large;
+    }
+    // Factored so that large exponents neither overflow nor lose the smaller term.
+    large * (1.0 + (small / large).powf(p)).powf(1.0 / p)
+}

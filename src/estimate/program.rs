@@ -1,0 +1,283 @@
+//! The program of a step: every operator that a stage executes, with its kernel resolved once per
+//! layout, so that timing a step allocates nothing and looks nothing up.
+
+use crate::catalog::kernels::{DecodeAttention, PrefillAttention};
+use crate::catalog::{Cluster, GpuClass};
+use crate::dtype::DType;
+use crate::model::blocks::{Block, RankView};
+use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Step};
+use crate::model::{Formats, Model};
+use crate::plan::{Parallelism, Placement};
+use crate::units::{Seconds, Traffic};
+
+use super::Bound;
+use super::collectives::CollectiveTimer;
+use super::kernels::{
+    AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, Kernels, SmallKernelTimer, scan_flops,
+};
+use super::memory::stage_layers;
+
+/// What is needed to compile a layout.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The model, at the plan's precision.
+    pub model: &'a Model,
+    /// The kernels of the engine on the GPU.
+    pub kernels: &'a Kernels<'a>,
+    /// The class of the GPU.
+    pub class: &'a GpuClass,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The split.
+    pub parallelism: Parallelism,
+    /// Where the ranks stand.
+    pub placement: Placement,
+    /// Type of the KV cache.
+    pub kv: DType,
+}
+
+/// The resolved kernel of an operator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Timer {
+    Gemm(GemmKernel),
+    Small(SmallKernelTimer),
+    Experts(ExpertsKernel),
+    Prefill(AttentionKernel<PrefillAttention>),
+    Decode(AttentionKernel<DecodeAttention>),
+    Collective(CollectiveTimer),
+}
+
+/// An operator with its kernel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Instruction {
+    operator: Operator,
+    timer: Timer,
+    fitted: bool,
+}
+
+impl Instruction {
+    /// One execution.
+    fn time(&self, step: &Step) -> KernelTime {
+        let op = &self.operator;
+        match (&op.kind, &self.timer) {
+            (OperatorKind::Gemm { rows, n, k, .. }, Timer::Gemm(kernel)) => {
+                kernel.time(rows.count(step), *n as f64, *k as f64)
+            }
+            (OperatorKind::GroupedGemm(e), Timer::Experts(kernel)) => kernel.time(e, step),
+            (OperatorKind::PrefillAttention(a), Timer::Prefill(kernel)) => {
+                kernel.time(a, op.flops(step), op.traffic(step), step)
+            }
+            (OperatorKind::DecodeAttention(a), Timer::Decode(kernel)) => {
+                kernel.time(a, op.traffic(step), step)
+            }
+            (OperatorKind::LatentPrefill(l), Timer::Prefill(kernel)) => {
+                kernel.latent_time(l, op.flops(step), op.traffic(step), step)
+            }
+            (OperatorKind::LatentDecode(l), Timer::Decode(kernel)) => {
+                kernel.latent_time(l, op.traffic(step), step)
+            }
+            (OperatorKind::Scan(s), Timer::Small(kernel)) => {
+                kernel.time(1.0, scan_flops(s, step), op.traffic(step))
+            }
+            (OperatorKind::Elementwise { kernels, .. }, Timer::Small(kernel)) => {
+                kernel.time(*kernels as f64, op.flops(step), op.traffic(step))
+            }
+            (_, Timer::Small(kernel)) => kernel.time(1.0, op.flops(step), op.traffic(step)),
+            (_, Timer::Collective(timer)) => {
+                KernelTime { time: timer.time(op.traffic(step)), bound: Bound::Network }
+            }
+            _ => KernelTime::NONE,
+        }
+    }
+}
+
+/// Time of a step, and how much of it rests on fitted forms.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepTime {
+    /// Time.
+    pub total: Seconds,
+    /// The part from forms fitted on this GPU.
+    pub fitted: Seconds,
+}
+
+/// What one stage executes in a step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Program {
+    instructions: Vec<Instruction>,
+}
+
+/// One line of an explanation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Line {
+    /// The operator, with its count of executions.
+    pub operator: Operator,
+    /// Time of all executions.
+    pub time: Seconds,
+    /// What bounds it.
+    pub bound: Bound,
+    /// Whether its form was fitted on this GPU.
+    pub fitted: bool,
+}
+
+impl Program {
+    /// Time of one step through the stage.
+    pub fn time(&self, step: &Step) -> StepTime {
+        let mut sum = StepTime::default();
+        for i in &self.instructions {
+            let time = i.time(step).time * i.operator.count as f64;
+            sum.total += time;
+            if i.fitted {
+                sum.fitted += time;
+            }
+        }
+        sum
+    }
+
+    /// The step operator by operator; operators without work are left out.
+    pub fn explain(&self, step: &Step) -> Vec<Line> {
+        let line = |i: &Instruction| {
+            let kernel = i.time(step);
+            let time = kernel.time * i.operator.count as f64;
+            Line { operator: i.operator, time, bound: kernel.bound, fitted: i.fitted }
+        };
+        self.instructions.iter().map(line).filter(|l| l.time.get() > 0.0).collect()
+    }
+}
+
+/// The programs of a replica's stages, and the hand-offs between them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipeline {
+    /// Stages.
+    pub stages: u32,
+    /// All stages together.
+    whole: Program,
+    /// The stage that sets the pace.
+    slowest: Program,
+    hop_latency: Seconds,
+    hop_seconds_per_byte: f64,
+    hop_bytes_per_token: f64,
+}
+
+/// Times of one step of a replica.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PipelineTime {
+    /// From the first stage's start to the last stage's end.
+    pub latency: Seconds,
+    /// Between two steps in steady state: the slowest stage.
+    pub interval: Seconds,
+    /// Share of the latency that rests on fitted forms.
+    pub fitted_share: f64,
+}
+
+impl Pipeline {
+    /// Compiles a layout.
+    pub fn compile(t: &Target) -> Pipeline {
+        let stages = stage_layers(t.model, t.parallelism.pp);
+        let whole =
+            compile(t, &t.model.groups.iter().map(|g| g.layers.len() as u64).collect::<Vec<_>>(), true, true);
+        let last = stages.len() - 1;
+        let nominal = Step::decode(16.0, 1024.0);
+        let slowest = if last == 0 {
+            whole.clone()
+        } else {
+            let programs = stages.iter().enumerate().map(|(i, counts)| compile(t, counts, i == 0, i == last));
+            programs
+                .map(|p| (p.time(&nominal).total, p))
+                .reduce(|a, b| if b.0 > a.0 { b } else { a })
+                .map_or_else(Program::default, |(_, p)| p)
+        };
+        let hops = f64::from(t.placement.hops_inside + t.placement.hops_across);
+        let (inside, across) = (t.cluster.scale_up, t.cluster.scale_out);
+        let share = |n: u32| if hops > 0.0 { f64::from(n) / hops } else { 0.0 };
+        let (near, far) = (share(t.placement.hops_inside), share(t.placement.hops_across));
+        Pipeline {
+            stages: t.parallelism.pp,
+            whole,
+            slowest,
+            hop_latency: inside.latency * near + across.latency * far,
+            hop_seconds_per_byte: near / inside.bandwidth.get() + far / across.bandwidth.get(),
+            // Each tensor-parallel rank sends its share of the activations (16 bits).
+            hop_bytes_per_token: 2.0 * t.model.hidden as f64 / f64::from(t.parallelism.tp),
+        }
+    }
+
+    /// Times of one step.
+    pub fn time(&self, step: &Step) -> PipelineTime {
+        let whole = self.whole.time(step);
+        let interval = if self.stages == 1 { whole.total } else { self.slowest.time(step).total };
+        let hops = self.hop(step) * f64::from(self.stages - 1);
+        let fitted_share = if whole.total.get() > 0.0 { whole.fitted / whole.total } else { 0.0 };
+        PipelineTime { latency: whole.total + hops, interval, fitted_share }
+    }
+
+    /// One hand-off between stages.
+    pub fn hop(&self, step: &Step) -> Seconds {
+        let bytes = Traffic::new(step.tokens() * self.hop_bytes_per_token);
+        self.hop_latency + Seconds::new(bytes.get() * self.hop_seconds_per_byte)
+    }
+
+    /// The step operator by operator, over all stages.
+    pub fn explain(&self, step: &Step) -> Vec<Line> {
+        self.whole.explain(step)
+    }
+}
+
+/// The program of a stage that holds `counts[g]` layers of each group.
+fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
+    let view = |formats: Formats| RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
+    let outer = view(t.model.quantisation.outer());
+    let mut program = Program::default();
+    let mut operators = Vec::with_capacity(24);
+    let mut emit = |blocks: &[Block], view: &RankView, layers: u64| {
+        operators.clear();
+        blocks.iter().for_each(|b| b.operators(view, &mut operators));
+        for operator in operators.drain(..) {
+            let operator = Operator { count: operator.count * layers, ..operator };
+            let (timer, fitted) = resolve(t, &operator.kind);
+            program.instructions.push(Instruction { operator, timer, fitted });
+        }
+    };
+    if first {
+        emit(&t.model.before, &outer, 1);
+    }
+    for (group, layers) in t.model.groups.iter().zip(counts).filter(|(_, n)| **n > 0) {
+        emit(&group.blocks, &view(group.formats), *layers);
+    }
+    if last {
+        emit(&t.model.after, &outer, 1);
+    }
+    program
+}
+
+/// Finds the kernel of an operator.
+fn resolve(t: &Target, kind: &OperatorKind) -> (Timer, bool) {
+    let k = t.kernels;
+    match kind {
+        OperatorKind::Gemm { format, .. } => wrap(k.gemm(*format), Timer::Gemm),
+        OperatorKind::GroupedGemm(e) => wrap(k.experts(e.format), Timer::Experts),
+        OperatorKind::PrefillAttention(a) => wrap(k.prefill_attention(a.kv), Timer::Prefill),
+        OperatorKind::DecodeAttention(a) => wrap(k.decode_attention(a.kv), Timer::Decode),
+        OperatorKind::LatentPrefill(l) => wrap(k.latent_prefill(l.kv), Timer::Prefill),
+        OperatorKind::LatentDecode(l) => wrap(k.latent_decode(l.kv), Timer::Decode),
+        OperatorKind::Collective { kind, group, .. } => collective(t, *kind, *group),
+        OperatorKind::BatchedGemm { .. } => (Timer::Small(k.batched_gemm()), true),
+        OperatorKind::Scan(_) => (Timer::Small(k.scan()), false),
+        OperatorKind::Sampling { .. } => (Timer::Small(k.sampling()), true),
+        OperatorKind::Elementwise { .. } | OperatorKind::Embedding { .. } => {
+            (Timer::Small(k.elementwise()), true)
+        }
+    }
+}
+
+fn wrap<K>((kernel, fitted): (K, bool), timer: fn(K) -> Timer) -> (Timer, bool) {
+    (timer(kernel), fitted)
+}
+
+fn collective(t: &Target, kind: CollectiveKind, group: RankGroup) -> (Timer, bool) {
+    let link = match group {
+        RankGroup::Tensor => t.placement.tensor,
+        RankGroup::Experts => t.placement.stage,
+    };
+    let timer = CollectiveTimer::new(kind, link, t.cluster, t.class, t.kernels.engine);
+    (Timer::Collective(timer), timer.fitted)
+}

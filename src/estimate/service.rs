@@ -1,0 +1,171 @@
+//! Steady-state service of one replica, in closed form: TTFT, TPOT, throughput at a concurrency.
+//!
+//! Continuous batching in a closed loop: `C` requests are in flight, each is followed by the next at
+//! once. A request needs its prompt computed and then `OSL − 1` decode steps; while it decodes, each of
+//! the others is replaced once, so it waits through `C − 1` prompts. Symbols in `docs/model.md`.
+
+use crate::catalog::Engine;
+use crate::model::operator::Step;
+use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
+use crate::workload::Workload;
+
+use super::Provenance;
+use super::memory::Limits;
+use super::program::Pipeline;
+
+/// What a replica delivers at a concurrency.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Service {
+    /// Time to first token, mean.
+    pub ttft: Seconds,
+    /// Time per output token after the first, mean.
+    pub tpot: Seconds,
+    /// Request to last token, mean.
+    pub e2e: Seconds,
+    /// Output tokens per second of the replica.
+    pub output: TokensPerSecond,
+    /// Requests per second of the replica.
+    pub requests: RequestsPerSecond,
+    /// Sequences that run; the rest of the concurrency waits.
+    pub running: f64,
+    /// A decode step of the running batch.
+    pub decode_step: Seconds,
+    /// What one prompt adds to the steps of the others.
+    pub prefill_cost: Seconds,
+    /// Where the times come from.
+    pub provenance: Provenance,
+}
+
+/// A replica whose service is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Replica<'a> {
+    /// Its compiled step.
+    pub pipeline: &'a Pipeline,
+    /// Its engine.
+    pub engine: &'a Engine,
+    /// Launch limits.
+    pub limits: Limits,
+    /// Attention-data-parallel ranks.
+    pub attention_dp: u64,
+    /// Layers of the model, for the engine's per-layer overhead of prompts.
+    pub layers: u64,
+    /// Sequences that the KV cache holds per attention-data-parallel rank.
+    pub cache_batch: u64,
+    /// Lengths.
+    pub workload: Workload,
+}
+
+impl Replica<'_> {
+    /// Service with `concurrency` requests in flight on the replica.
+    pub fn at(&self, concurrency: f64) -> Service {
+        let ranks = self.attention_dp as f64;
+        let most = self.cache_batch.min(self.limits.max_sequences).max(1) as f64;
+        let (isl, osl) = (self.workload.isl as f64, self.workload.osl as f64);
+        let steps = osl - 1.0;
+        let running = (concurrency / ranks).max(1.0).min(most);
+        let budget = (self.limits.max_batched_tokens as f64 - running).max(1.0);
+        // When the prompts that keep the batch supplied overrun the step budget, fewer sequences decode.
+        let decoding = running.min((budget + running) / (1.0 + isl / steps.max(1.0))).max(1.0);
+        let (decode, fitted) = self.decode_step(decoding);
+        let prompt = self.prompt(decoding, budget);
+        let tpot =
+            if steps > 0.0 { decode + prompt.cost * ((decoding - 1.0) / steps) } else { Seconds::ZERO };
+        let generation = tpot * steps;
+        let s = &self.engine.scheduling;
+        let poll = decode * (s.arrival_poll_steps / 2.0).min(steps / 2.0);
+        let first = s.request_overhead
+            + poll
+            + self.contention(running, prompt.cost, decode * steps)
+            + prompt.latency
+            + decode * s.first_token_steps;
+        // Little's law, twice: the prompts' own capacity bounds the cycle of the running requests, and
+        // what does not run waits for its turn.
+        let supply = (generation * (running / decoding)).max(prompt.cost * running);
+        let cycle = (first + generation).max(supply);
+        let rate = running / cycle.get();
+        let waiting = (concurrency / ranks - running).max(0.0);
+        let ttft = cycle - generation + Seconds::new(waiting / rate);
+        let served = rate * ranks * (concurrency / (running * ranks)).min(1.0);
+        Service {
+            ttft,
+            tpot,
+            e2e: ttft + generation,
+            output: TokensPerSecond::new(served * osl),
+            requests: RequestsPerSecond::new(served),
+            running: running * ranks,
+            decode_step: decode,
+            prefill_cost: prompt.cost,
+            provenance: Provenance::of_share(fitted),
+        }
+    }
+
+    /// The decode step of `sequences` per rank, as one sequence sees it, and its fitted share.
+    ///
+    /// With stages, as many micro-batches as stages are in flight: a token comes out after all stages,
+    /// or after the slowest one has served every micro-batch.
+    fn decode_step(&self, sequences: f64) -> (Seconds, f64) {
+        let stages = f64::from(self.pipeline.stages);
+        let micro = (sequences / stages).max(1.0);
+        let step = Step::decode(micro, self.workload.mean_context());
+        let time = self.pipeline.time(&step);
+        let in_flight = (sequences / micro).max(1.0);
+        let s = &self.engine.scheduling;
+        let host = s.step_overhead + s.sequence_overhead * micro;
+        ((time.latency + host).max((time.interval + host) * in_flight), time.fitted_share)
+    }
+
+    /// What a prompt costs the others, and how long it takes itself.
+    fn prompt(&self, decoding: f64, budget: f64) -> Prompt {
+        let (isl, osl) = (self.workload.isl as f64, self.workload.osl as f64);
+        let chunks = (isl / budget).ceil().max(1.0);
+        // Prompts that become due in one step share it, as far as the budget goes.
+        let due = (decoding / (osl - 1.0).max(1.0)).min(budget / isl).max(1.0);
+        let together = if chunks > 1.0 { 1.0 } else { due };
+        let mixes = self.engine.scheduling.mixes_prefill;
+        let per_step = self.engine.scheduling.prefill_layer_overhead * self.layers as f64;
+        let stages = f64::from(self.pipeline.stages);
+        let micro = if mixes { (decoding / stages).max(1.0) } else { 0.0 };
+        let (mut busy, mut latency) = (Seconds::ZERO, Seconds::ZERO);
+        let size = isl / chunks;
+        for chunk in 0..(chunks as u64).min(MAX_CHUNKS) {
+            let step = Step {
+                prefill_tokens: size * together,
+                prefill_sequences: together,
+                prefill_prior: size * chunk as f64,
+                decode_sequences: micro,
+                context: self.workload.mean_context(),
+            };
+            let time = self.pipeline.time(&step);
+            busy += time.interval + per_step;
+            latency += (if chunk == 0 { time.latency } else { time.interval }) + per_step;
+        }
+        let scale = chunks / (chunks as u64).min(MAX_CHUNKS) as f64;
+        let (busy, latency) = (busy * scale, latency * scale);
+        // A mixed step gives the decoding sequences their token too: only what it adds counts.
+        let alone = Step::decode(micro, self.workload.mean_context());
+        let decode_inside = if mixes { self.pipeline.time(&alone).interval * chunks } else { Seconds::ZERO };
+        let cost = (busy - decode_inside).max(Seconds::ZERO) / together;
+        Prompt { cost, latency: latency + self.engine.scheduling.step_overhead }
+    }
+
+    /// Mean wait for the prompts of others: half a prompt of an M/D/1 queue at the share of time that
+    /// prompts take, at most half of all the others' prompts.
+    fn contention(&self, running: f64, cost: Seconds, decoding: Seconds) -> Seconds {
+        let busy = cost * running;
+        let cycle = busy + decoding;
+        if cycle.get() <= 0.0 {
+            return Seconds::ZERO;
+        }
+        let share = busy / cycle;
+        let queue = (share / (2.0 * (1.0 - share).max(1e-9))).min((running - 1.0).max(0.0) / 2.0);
+        cost * queue
+    }
+}
+
+/// Chunks timed one by one; longer prompts scale the sum.
+const MAX_CHUNKS: u64 = 64;
+
+struct Prompt {
+    cost: Seconds,
+    latency: Seconds,
+}

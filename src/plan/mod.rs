@@ -1,0 +1,95 @@
+//! Plans: how a model is divided over GPUs, the space of all plans, which of them are legal, and which
+//! links their rank groups cross.
+
+pub mod placement;
+pub mod reason;
+pub mod rules;
+pub mod space;
+
+use std::fmt;
+
+use crate::dtype::{DType, WeightFormat};
+use crate::model::RankGroups;
+
+pub use placement::{GroupLink, Placement};
+pub use reason::{Reason, Rejection};
+pub use space::{Axes, BatchPoint, Layout, Plan, PlanSpace};
+
+/// How one replica of the engine is divided over GPUs.
+///
+/// A stage has `tp × attention_dp` ranks; the experts are spread over all of them, so
+/// `ep × expert_tp = tp × attention_dp`. Dense models have `ep = 1` and `attention_dp = 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parallelism {
+    /// Tensor parallel (of attention and dense layers).
+    pub tp: u32,
+    /// Pipeline stages.
+    pub pp: u32,
+    /// Expert parallel.
+    pub ep: u32,
+    /// Attention data parallel.
+    pub attention_dp: u32,
+}
+
+impl Parallelism {
+    /// One GPU.
+    pub const SINGLE: Parallelism = Parallelism { tp: 1, pp: 1, ep: 1, attention_dp: 1 };
+
+    /// Ranks of one stage.
+    pub fn stage_ranks(self) -> u64 {
+        u64::from(self.tp) * u64::from(self.attention_dp)
+    }
+
+    /// GPUs of one replica.
+    pub fn gpus(self) -> u64 {
+        self.stage_ranks() * u64::from(self.pp)
+    }
+
+    /// Tensor parallel inside each expert, if `ep` divides the ranks of a stage.
+    pub fn expert_tp(self) -> Option<u32> {
+        let ranks = self.stage_ranks();
+        let ep = u64::from(self.ep);
+        (ep > 0 && ranks.is_multiple_of(ep)).then(|| (ranks / ep) as u32)
+    }
+
+    /// The rank groups of a stage. Where `ep` does not divide the ranks, experts count as unsplit
+    /// inside; such plans are illegal and never reach an estimate.
+    pub fn groups(self) -> RankGroups {
+        RankGroups {
+            tensor: u64::from(self.tp),
+            attention_data: u64::from(self.attention_dp),
+            expert: u64::from(self.ep),
+            expert_tensor: u64::from(self.expert_tp().unwrap_or(1)),
+        }
+    }
+}
+
+impl fmt::Display for Parallelism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tp={}", self.tp)?;
+        if self.pp > 1 {
+            write!(f, " pp={}", self.pp)?;
+        }
+        if self.attention_dp > 1 {
+            write!(f, " attention_dp={}", self.attention_dp)?;
+        }
+        if self.ep > 1 {
+            write!(f, " ep={}", self.ep)?;
+        }
+        Ok(())
+    }
+}
+
+/// How weights and cache are stored in a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Precision {
+    /// Weights re-quantised to this format; the checkpoint's own when `None`.
+    pub weights: Option<WeightFormat>,
+    /// Type of the KV cache; the engine's default when `None`.
+    pub kv: Option<DType>,
+}
+
+impl Precision {
+    /// The checkpoint's weights and the engine's default cache.
+    pub const OWN: Precision = Precision { weights: None, kv: None };
+}

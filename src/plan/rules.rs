@@ -1,0 +1,233 @@
+//! Legality: small separate rules, each of which passes a layout or says why not.
+
+use crate::catalog::engine::ExpertParallel;
+use crate::catalog::{Cluster, Engine};
+use crate::dtype::{DType, WeightFormat};
+use crate::model::blocks::Block;
+use crate::model::{Component, Model, Split};
+
+use super::placement::{Placement, place};
+use super::{Parallelism, Reason};
+
+/// What the rules look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// The model, at the plan's precision.
+    pub model: &'a Model,
+    /// What the model divides by.
+    pub divisors: &'a Divisors,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The split.
+    pub parallelism: Parallelism,
+    /// Type of the KV cache.
+    pub kv: DType,
+}
+
+/// One rule.
+pub type Rule = fn(&Candidate) -> Result<(), Reason>;
+
+/// Every rule, cheapest first.
+pub const RULES: &[Rule] = &[
+    vendor_is_supported,
+    weight_format_runs,
+    cache_type_is_supported,
+    dense_models_have_no_expert_ranks,
+    engine_has_the_modes,
+    engine_takes_the_expert_degree,
+    expert_ranks_divide_the_stage,
+    tensor_ranks_divide_heads,
+    tensor_ranks_divide_feed_forward,
+    expert_ranks_divide_experts,
+    expert_tensor_ranks_divide_expert_width,
+    stages_hold_layers,
+];
+
+/// The sizes of a model that parallel degrees must divide, gathered once per model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Divisors {
+    /// Query heads, key-value heads and mixer heads, by block.
+    pub heads: Vec<(u64, Option<u64>)>,
+    /// Widths of dense feed-forward layers, with the block they must divide into.
+    pub inner: Vec<(u64, u64)>,
+    /// Routed experts.
+    pub experts: Vec<u64>,
+    /// Widths of routed experts, with the block they must divide into.
+    pub expert_inner: Vec<(u64, u64)>,
+    /// Formats of the weights.
+    pub formats: Vec<WeightFormat>,
+}
+
+impl Divisors {
+    /// Gathers the sizes.
+    pub fn of(model: &Model) -> Divisors {
+        let mut d = Divisors::default();
+        for group in &model.groups {
+            let block_of = |format| if format == WeightFormat::Fp8Block { 128 } else { 1 };
+            let f = group.formats;
+            for block in &group.blocks {
+                match block {
+                    Block::Attention(a) => push(&mut d.heads, (a.heads, Some(a.kv_heads))),
+                    Block::Latent(a) => push(&mut d.heads, (a.heads, None)),
+                    Block::Mlp(m) => push(&mut d.inner, (m.inner, block_of(f.mlp))),
+                    Block::Moe(m) => {
+                        push(&mut d.experts, m.experts);
+                        push(&mut d.expert_inner, (m.inner, block_of(f.experts)));
+                        if let Some(shared) = &m.shared {
+                            push(&mut d.inner, (shared.mlp.inner, block_of(f.mlp)));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            let mut tensors = Vec::new();
+            group.blocks.iter().for_each(|b| b.tensors(&mut tensors));
+            for tensor in &tensors {
+                push(&mut d.formats, f.of(tensor));
+                if let (Component::Ssm, Split::Tensor { units }) = (tensor.component, tensor.split) {
+                    push(&mut d.heads, (units, None));
+                }
+            }
+        }
+        d
+    }
+}
+
+fn push<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
+/// Applies every rule, then places the replica.
+///
+/// # Errors
+/// The first reason.
+pub fn check(c: &Candidate) -> Result<Placement, Reason> {
+    RULES.iter().try_for_each(|rule| rule(c))?;
+    place(c.parallelism, c.cluster).ok_or(Reason::NoPlace { gpus: c.parallelism.gpus() })
+}
+
+fn vendor_is_supported(c: &Candidate) -> Result<(), Reason> {
+    let vendor = &c.cluster.gpu.vendor;
+    if c.engine.vendors.iter().any(|v| v == vendor) { Ok(()) } else { Err(Reason::VendorUnsupported) }
+}
+
+/// A format runs where the GPU computes in its element type, or where the engine has a kernel that
+/// widens it to 16 bits.
+fn weight_format_runs(c: &Candidate) -> Result<(), Reason> {
+    let runs = |format: WeightFormat| {
+        let native = c.cluster.gpu.peak(format.element()).is_some();
+        let loads = c.engine.weight_formats.contains(&format);
+        loads && (native || c.engine.weight_only_formats.contains(&format))
+            || (!format.is_quantised() && c.cluster.gpu.peak_16bit().is_some() && loads)
+    };
+    match c.divisors.formats.iter().find(|f| !runs(**f)) {
+        Some(format) => Err(Reason::FormatUnsupported { format: *format }),
+        None => Ok(()),
+    }
+}
+
+fn cache_type_is_supported(c: &Candidate) -> Result<(), Reason> {
+    if c.engine.kv_types.contains(&c.kv) { Ok(()) } else { Err(Reason::CacheUnsupported { kv: c.kv }) }
+}
+
+fn dense_models_have_no_expert_ranks(c: &Candidate) -> Result<(), Reason> {
+    if !c.divisors.experts.is_empty() {
+        return Ok(());
+    }
+    match c.parallelism {
+        Parallelism { ep: 2.., .. } => Err(Reason::DenseModel { mode: "expert parallel" }),
+        Parallelism { attention_dp: 2.., .. } => Err(Reason::DenseModel { mode: "attention data parallel" }),
+        _ => Ok(()),
+    }
+}
+
+fn engine_has_the_modes(c: &Candidate) -> Result<(), Reason> {
+    let modes = &c.engine.parallel;
+    if c.parallelism.pp > 1 && !modes.pipeline {
+        return Err(Reason::ModeUnsupported { mode: "pipeline parallel" });
+    }
+    if c.parallelism.attention_dp > 1 && !modes.attention_data {
+        return Err(Reason::ModeUnsupported { mode: "attention data parallel" });
+    }
+    Ok(())
+}
+
+fn engine_takes_the_expert_degree(c: &Candidate) -> Result<(), Reason> {
+    let ep = u64::from(c.parallelism.ep);
+    let allowed = match c.engine.parallel.expert {
+        ExpertParallel::None => ep == 1,
+        ExpertParallel::AllOrNothing => ep == 1 || ep == c.parallelism.stage_ranks(),
+        ExpertParallel::Any => true,
+    };
+    if allowed { Ok(()) } else { Err(Reason::ModeUnsupported { mode: "partial expert parallel" }) }
+}
+
+fn expert_ranks_divide_the_stage(c: &Candidate) -> Result<(), Reason> {
+    let p = c.parallelism;
+    match p.expert_tp() {
+        Some(_) => Ok(()),
+        None => Err(not_divisible("ranks of a stage", p.stage_ranks(), p.ep, "ep")),
+    }
+}
+
+/// Query heads divide evenly; key-value heads divide evenly or are replicated evenly.
+fn tensor_ranks_divide_heads(c: &Candidate) -> Result<(), Reason> {
+    let tp = u64::from(c.parallelism.tp);
+    for (heads, kv_heads) in &c.divisors.heads {
+        if !heads.is_multiple_of(tp) {
+            return Err(not_divisible("attention heads", *heads, c.parallelism.tp, "tp"));
+        }
+        if let Some(kv) = kv_heads
+            && !kv.is_multiple_of(tp)
+            && !tp.is_multiple_of(*kv)
+        {
+            return Err(not_divisible("key-value heads", *kv, c.parallelism.tp, "tp"));
+        }
+    }
+    Ok(())
+}
+
+/// Quantisation blocks of 128 stay whole (vLLM and SGLang refuse to load otherwise).
+fn tensor_ranks_divide_feed_forward(c: &Candidate) -> Result<(), Reason> {
+    for (inner, block) in &c.divisors.inner {
+        if !inner.is_multiple_of(u64::from(c.parallelism.tp) * block) {
+            return Err(not_divisible("feed-forward blocks", inner / block, c.parallelism.tp, "tp"));
+        }
+    }
+    Ok(())
+}
+
+fn expert_ranks_divide_experts(c: &Candidate) -> Result<(), Reason> {
+    for experts in &c.divisors.experts {
+        if !experts.is_multiple_of(u64::from(c.parallelism.ep)) {
+            return Err(not_divisible("experts", *experts, c.parallelism.ep, "ep"));
+        }
+    }
+    Ok(())
+}
+
+fn expert_tensor_ranks_divide_expert_width(c: &Candidate) -> Result<(), Reason> {
+    let expert_tp = c.parallelism.expert_tp().unwrap_or(1);
+    for (inner, block) in &c.divisors.expert_inner {
+        if !inner.is_multiple_of(u64::from(expert_tp) * block) {
+            return Err(not_divisible("expert width blocks", inner / block, expert_tp, "expert_tp"));
+        }
+    }
+    Ok(())
+}
+
+fn stages_hold_layers(c: &Candidate) -> Result<(), Reason> {
+    let layers = c.model.layers();
+    if u64::from(c.parallelism.pp) > layers {
+        return Err(Reason::TooManyStages { layers, pp: c.parallelism.pp });
+    }
+    Ok(())
+}
+
+fn not_divisible(what: &'static str, count: u64, by: u32, degree: &'static str) -> Reason {
+    Reason::NotDivisible { what, count, by, degree }
+}

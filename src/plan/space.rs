@@ -1,0 +1,246 @@
+//! The space of plans: named axes, a size, and a function from a number to a plan.
+//!
+//! The space is indexed, never collected. A *layout* is everything but replicas and batch; plans of one
+//! layout share its weights, its placement and its compiled step.
+
+use itertools::Itertools;
+
+use crate::catalog::Cluster;
+use crate::model::Model;
+use crate::workload::{Load, Workload};
+
+use super::rules::Divisors;
+use super::{Parallelism, Precision};
+
+/// Sequences in flight on one replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchPoint {
+    /// This many.
+    Sequences(u64),
+    /// As many as the KV cache and the engine allow.
+    Largest,
+    /// What the workload's concurrency or rate gives each replica.
+    FromLoad,
+}
+
+/// The values of each axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axes {
+    /// Engines, by index into the caller's list.
+    pub engines: usize,
+    /// Storage of weights and cache.
+    pub precisions: Vec<Precision>,
+    /// Tensor parallel.
+    pub tp: Vec<u32>,
+    /// Pipeline stages.
+    pub pp: Vec<u32>,
+    /// Attention data parallel.
+    pub attention_dp: Vec<u32>,
+    /// Expert parallel.
+    pub ep: Vec<u32>,
+    /// Replicas; 0 stands for as many as the cluster holds.
+    pub replicas: Vec<u32>,
+    /// Sequences in flight on one replica.
+    pub batch: Vec<BatchPoint>,
+}
+
+/// Stands for as many replicas as the cluster holds.
+pub const ALL_REPLICAS: u32 = 0;
+
+/// What the user pins; empty means free.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pins {
+    /// Tensor parallel.
+    pub tp: Vec<u32>,
+    /// Pipeline stages.
+    pub pp: Vec<u32>,
+    /// Attention data parallel.
+    pub attention_dp: Vec<u32>,
+    /// Expert parallel.
+    pub ep: Vec<u32>,
+    /// Replicas.
+    pub replicas: Vec<u32>,
+    /// Sequences in flight on one replica.
+    pub batch: Vec<u64>,
+}
+
+/// Everything but replicas and batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Index into the list of engines.
+    pub engine: usize,
+    /// Storage.
+    pub precision: usize,
+    /// Split of one replica.
+    pub parallelism: Parallelism,
+}
+
+/// One point of the space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Number in the space.
+    pub id: u64,
+    /// Everything but replicas and batch.
+    pub layout: Layout,
+    /// Replicas asked for; [`ALL_REPLICAS`] for as many as fit.
+    pub replicas: u32,
+    /// Sequences in flight on one replica.
+    pub batch: BatchPoint,
+}
+
+/// The space of plans.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanSpace {
+    axes: Axes,
+}
+
+impl PlanSpace {
+    /// A space over these axes.
+    pub fn new(axes: Axes) -> PlanSpace {
+        PlanSpace { axes }
+    }
+
+    /// The axes.
+    pub fn axes(&self) -> &Axes {
+        &self.axes
+    }
+
+    /// Layouts in the space.
+    pub fn layouts(&self) -> u64 {
+        let a = &self.axes;
+        [a.engines, a.precisions.len(), a.tp.len(), a.pp.len(), a.attention_dp.len(), a.ep.len()]
+            .iter()
+            .map(|n| *n as u64)
+            .product()
+    }
+
+    /// Plans of one layout.
+    pub fn plans_per_layout(&self) -> u64 {
+        self.axes.replicas.len() as u64 * self.axes.batch.len() as u64
+    }
+
+    /// Plans in the space.
+    pub fn size(&self) -> u64 {
+        self.layouts() * self.plans_per_layout()
+    }
+
+    /// The layout with this number.
+    pub fn layout(&self, index: u64) -> Layout {
+        let a = &self.axes;
+        let mut rest = index as usize;
+        let mut digit = |base: usize| {
+            let d = rest % base;
+            rest /= base;
+            d
+        };
+        let ep = a.ep[digit(a.ep.len())];
+        let attention_dp = a.attention_dp[digit(a.attention_dp.len())];
+        let pp = a.pp[digit(a.pp.len())];
+        let tp = a.tp[digit(a.tp.len())];
+        let precision = digit(a.precisions.len());
+        let engine = digit(a.engines);
+        Layout { engine, precision, parallelism: Parallelism { tp, pp, ep, attention_dp } }
+    }
+
+    /// The plan with this number, below [`PlanSpace::size`].
+    pub fn get(&self, id: u64) -> Plan {
+        let per_layout = self.plans_per_layout();
+        self.plan(id / per_layout, id % per_layout)
+    }
+
+    /// The `point`-th plan of a layout.
+    pub fn plan(&self, layout: u64, point: u64) -> Plan {
+        let batches = self.axes.batch.len() as u64;
+        Plan {
+            id: layout * self.plans_per_layout() + point,
+            layout: self.layout(layout),
+            replicas: self.axes.replicas[(point / batches) as usize],
+            batch: self.axes.batch[(point % batches) as usize],
+        }
+    }
+}
+
+/// Every degree worth asking about on `gpus` GPUs: all up to 16, then powers of two and their halves
+/// again (24, 48, …), and always the divisors of what is split.
+fn degrees(gpus: u32, split: &[u64]) -> Vec<u32> {
+    let powers = (0..32).map(|e| 1u32 << e).flat_map(|p| [p, p.saturating_add(p / 2)]);
+    let divisors = (1..=gpus.min(4096)).filter(|d| split.iter().any(|n| n.is_multiple_of(u64::from(*d))));
+    (1..=16).chain(powers).chain(divisors).filter(|d| *d <= gpus).sorted_unstable().dedup().collect()
+}
+
+/// Degrees that are a power of two, or that fill the cluster.
+fn powers_of_two(gpus: u32) -> Vec<u32> {
+    (0..32).map(|e| 1u32 << e).take_while(|p| *p <= gpus).chain([gpus]).dedup().collect()
+}
+
+/// The axes of a question: everything that could be legal, cut down to what the user pins.
+pub fn axes(
+    model: &Model,
+    cluster: &Cluster,
+    workload: &Workload,
+    precisions: Vec<Precision>,
+    pins: &Pins,
+) -> Axes {
+    let divisors = Divisors::of(model);
+    let heads: Vec<u64> = divisors.heads.iter().map(|(h, _)| *h).collect();
+    let is_moe = !divisors.experts.is_empty();
+    let or = |pinned: &[u32], free: Vec<u32>| if pinned.is_empty() { free } else { pinned.to_vec() };
+    let tp = degrees(cluster.gpus.min(heads.iter().max().map_or(1, |h| (*h).min(4096) as u32)), &heads);
+    let pp = degrees(cluster.gpus.min(model.layers().min(4096) as u32), &[]);
+    let moe_only = |free: Vec<u32>| if is_moe { free } else { vec![1] };
+    let saturated = matches!(workload.load, Load::Saturate);
+    let replicas =
+        if saturated { vec![ALL_REPLICAS] } else { degrees(cluster.gpus, &[u64::from(cluster.gpus)]) };
+    let batch = match workload.load {
+        Load::Saturate if pins.batch.is_empty() => batch_points(),
+        Load::Saturate => pins.batch.iter().map(|b| BatchPoint::Sequences(*b)).collect(),
+        _ => vec![BatchPoint::FromLoad],
+    };
+    Axes {
+        engines: 1,
+        precisions,
+        tp: or(&pins.tp, tp),
+        pp: or(&pins.pp, pp),
+        attention_dp: or(&pins.attention_dp, moe_only(powers_of_two(cluster.gpus))),
+        ep: or(&pins.ep, moe_only(powers_of_two(cluster.gpus))),
+        replicas: or(&pins.replicas, replicas),
+        batch,
+    }
+}
+
+/// A geometric ladder with one step between powers of two, then the largest that fits: throughput is
+/// not monotonic in the batch, so each is looked at.
+fn batch_points() -> Vec<BatchPoint> {
+    let ladder = (0..=13).map(|e| 1u64 << e).flat_map(|p| [p, p + p / 2]).dedup();
+    ladder.map(BatchPoint::Sequences).chain([BatchPoint::Largest]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_below_the_size_is_another_plan() {
+        let space = PlanSpace::new(Axes {
+            engines: 2,
+            precisions: vec![Precision::OWN],
+            tp: vec![1, 2, 4],
+            pp: vec![1, 2],
+            attention_dp: vec![1],
+            ep: vec![1, 2],
+            replicas: vec![1, 2],
+            batch: vec![BatchPoint::Sequences(1), BatchPoint::Largest],
+        });
+        let all: Vec<Plan> = (0..space.size()).map(|id| space.get(id)).collect();
+        assert_eq!(all.len(), 2 * 3 * 2 * 2 * 2 * 2);
+        assert!(all.iter().enumerate().all(|(i, p)| p.id == i as u64));
+        let distinct =
+            all.iter().map(|p| format!("{:?}{}{:?}", p.layout, p.replicas, p.batch)).unique().count();
+        assert_eq!(distinct, all.len());
+    }
+
+    #[test]
+    fn degrees_hold_the_divisors_of_the_heads() {
+        assert!(degrees(64, &[40]).contains(&20) && degrees(64, &[40]).contains(&40));
+    }
+}

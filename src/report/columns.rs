@@ -1,0 +1,145 @@
+//! The columns of a plan: name, meaning, where the value comes from. Tables, CSV, JSON and sweeps read
+//! this one list.
+
+use crate::estimate::deployment::Estimate;
+
+/// A cell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// Whole number.
+    Integer(u64),
+    /// Real number.
+    Real(f64),
+    /// Not known (no price, for example).
+    Missing,
+}
+
+impl From<f64> for Value {
+    fn from(x: f64) -> Value {
+        if x.is_finite() { Value::Real(x) } else { Value::Missing }
+    }
+}
+impl From<u64> for Value {
+    fn from(n: u64) -> Value {
+        Value::Integer(n)
+    }
+}
+impl From<u32> for Value {
+    fn from(n: u32) -> Value {
+        Value::Integer(n.into())
+    }
+}
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+}
+
+/// A ranked plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Place in the ranking, from 1; `None` outside a ranking.
+    pub rank: Option<u64>,
+    /// The plan.
+    pub estimate: &'a Estimate,
+}
+
+/// One column.
+#[derive(Clone, Copy)]
+pub struct Column {
+    /// Key in CSV and JSON, with the unit.
+    pub name: &'static str,
+    /// Object that holds it in JSON.
+    pub group: Option<&'static str>,
+    /// Heading in tables; columns without one appear only in CSV and JSON.
+    pub heading: Option<&'static str>,
+    /// What it says.
+    pub about: &'static str,
+    /// The value.
+    pub of: fn(&Row) -> Value,
+}
+
+/// A column that tables show.
+const fn shown(
+    name: &'static str,
+    heading: &'static str,
+    about: &'static str,
+    of: fn(&Row) -> Value,
+) -> Column {
+    Column { name, group: None, heading: Some(heading), about, of }
+}
+
+/// A column of CSV and JSON alone.
+const fn quiet(name: &'static str, about: &'static str, of: fn(&Row) -> Value) -> Column {
+    Column { name, group: None, heading: None, about, of }
+}
+
+/// A part of the memory.
+const fn memory(name: &'static str, about: &'static str, of: fn(&Row) -> Value) -> Column {
+    Column { name, group: Some("memory"), heading: None, about, of }
+}
+
+/// Every column of a plan, in order.
+pub const PLAN_COLUMNS: &[Column] = &[
+    shown("rank", "#", "place in the ranking", |r| r.rank.map_or(Value::Missing, Value::Integer)),
+    shown("engine", "engine", "serving engine", |r| r.estimate.engine.as_str().into()),
+    quiet("mode", "aggregated, or split into prefill and decode pools", |_| "aggregated".into()),
+    shown("weights", "weights", "format of most weights", |r| r.estimate.weights.name().into()),
+    shown("kv", "kv", "type of the KV cache", |r| r.estimate.kv.name().into()),
+    shown("tp", "tp", "tensor parallel", |r| r.estimate.parallelism.tp.into()),
+    shown("pp", "pp", "pipeline stages", |r| r.estimate.parallelism.pp.into()),
+    shown("ep", "ep", "expert parallel", |r| r.estimate.parallelism.ep.into()),
+    shown("attention_dp", "adp", "attention data parallel", |r| r.estimate.parallelism.attention_dp.into()),
+    shown("expert_tp", "etp", "tensor parallel inside each expert", |r| {
+        r.estimate.parallelism.expert_tp().map_or(Value::Missing, Value::from)
+    }),
+    shown("replicas", "replicas", "independent copies of the engine", |r| r.estimate.replicas.into()),
+    shown("gpus", "gpus", "GPUs used", |r| r.estimate.gpus.into()),
+    shown("idle_gpus", "idle", "GPUs of the cluster left idle", |r| r.estimate.idle_gpus.into()),
+    shown("batch", "batch", "requests in flight on each replica", |r| r.estimate.batch.into()),
+    quiet("max_batch", "most requests in flight on a replica", |r| r.estimate.max_batch.into()),
+    shown("ttft_ms", "TTFT ms", "time to first token, mean", |r| r.estimate.service.ttft.as_millis().into()),
+    shown("tpot_ms", "TPOT ms", "time per output token after the first, mean", |r| {
+        r.estimate.service.tpot.as_millis().into()
+    }),
+    quiet("e2e_ms", "request to last token, mean", |r| r.estimate.service.e2e.as_millis().into()),
+    shown("output_tokens_per_s", "tok/s", "output tokens per second, all replicas", |r| {
+        r.estimate.output.get().into()
+    }),
+    shown("output_tokens_per_s_per_gpu", "tok/s/gpu", "the same per GPU used", |r| {
+        r.estimate.output_per_gpu.get().into()
+    }),
+    quiet("output_tokens_per_s_per_user", "tokens per second of one stream after the first", |r| {
+        (1.0 / r.estimate.service.tpot.get()).into()
+    }),
+    quiet("requests_per_s", "requests per second, all replicas", |r| {
+        (r.estimate.service.requests.get() * f64::from(r.estimate.replicas)).into()
+    }),
+    shown("cost_usd_per_mtok_output", "$/Mtok out", "dollars per million output tokens, GPUs used", |r| {
+        r.estimate.cost_output.map_or(Value::Missing, |c| c.get().into())
+    }),
+    quiet("cost_usd_per_mtok_total", "dollars per million tokens, input and output", |r| {
+        r.estimate.cost_total.map_or(Value::Missing, |c| c.get().into())
+    }),
+    memory("weights_gib", "weights of the fullest rank", |r| r.estimate.memory.weights.as_gib().into()),
+    memory("kv_cache_gib", "KV cache that the engine allocates", |r| {
+        r.estimate.memory.kv_cache.as_gib().into()
+    }),
+    memory("kv_cache_tokens", "tokens that it holds", |r| r.estimate.memory.kv_cache_tokens.into()),
+    memory("activations_gib", "activation peak", |r| r.estimate.memory.activations.as_gib().into()),
+    memory("non_torch_gib", "context, libraries, communication buffers", |r| {
+        r.estimate.memory.non_torch.as_gib().into()
+    }),
+    memory("cuda_graphs_gib", "CUDA graphs", |r| r.estimate.memory.cuda_graphs.as_gib().into()),
+    memory("total_gib", "sum of the parts", |r| r.estimate.memory.total().as_gib().into()),
+    memory("capacity_gib", "physical memory", |r| r.estimate.memory.capacity.as_gib().into()),
+    shown("headroom_gib", "headroom GiB", "KV cache left over at this batch", |r| {
+        r.estimate.headroom.as_gib().into()
+    }),
+    shown("verdict", "memory", "fits, marginal or does_not_fit", |r| r.estimate.verdict.name().into()),
+    quiet("provenance", "fitted, mixed or uncalibrated kernel times", |r| {
+        r.estimate.service.provenance.name().into()
+    }),
+];

@@ -1,0 +1,110 @@
+//! The explanation of an estimate: where each millisecond goes, operator by operator, and what bounds
+//! it.
+
+use std::fmt::Write as _;
+
+use crate::estimate::deployment::{Estimate, Explanation};
+use crate::estimate::program::Line;
+use crate::model::operator::{Operator, OperatorKind, Step};
+use crate::units::{Seconds, si};
+
+use super::columns::Value;
+use super::format::Sheet;
+
+/// The decode step and the prompt step of a plan.
+pub fn explanation(estimate: &Estimate, e: &Explanation, width: Option<u16>) -> String {
+    let m = &estimate.memory;
+    let mut out = format!(
+        "Plan: {} × {} replicas, batch {:.0}\n",
+        estimate.parallelism, estimate.replicas, estimate.batch
+    );
+    let _ = writeln!(
+        out,
+        "Memory of the fullest rank: weights {} + KV cache {} + activations {} + non-torch {} + CUDA graphs {} = {} of {}",
+        m.weights,
+        m.kv_cache,
+        m.activations,
+        m.non_torch,
+        m.cuda_graphs,
+        m.total(),
+        m.capacity
+    );
+    let _ = writeln!(
+        out,
+        "KV cache per running request: {}; the cache holds {} tokens",
+        m.per_running_request,
+        crate::units::group_thousands(m.kv_cache_tokens)
+    );
+    let s = &estimate.service;
+    let _ = writeln!(
+        out,
+        "TPOT {} = decode step {} + the prompts of others {}; one prompt adds {}",
+        s.tpot,
+        s.decode_step,
+        s.tpot - s.decode_step,
+        s.prefill_cost
+    );
+    let what = format!(
+        "Decode step: {:.0} sequences per rank at a context of {:.0}",
+        e.decode_step.decode_sequences, e.decode_step.context
+    );
+    let _ = write!(out, "\n{}", step(&what, &e.decode, &e.decode_step, width));
+    let _ = writeln!(out, "between stages {}, host {}", e.hop, e.host);
+    let what = format!("Prompt step: {:.0} tokens", e.prefill_step.prefill_tokens);
+    let _ = write!(out, "\n{}", step(&what, &e.prefill, &e.prefill_step, width));
+    out
+}
+
+fn step(what: &str, lines: &[Line], step: &Step, width: Option<u16>) -> String {
+    let total: Seconds = lines.iter().map(|l| l.time).sum();
+    let mut sheet =
+        Sheet::new(["operator", "×", "shape per rank", "time us", "%", "GFLOP", "MB", "bound", "form"]);
+    for line in lines {
+        let op = &line.operator;
+        let count = op.count as f64;
+        sheet.rows.push(vec![
+            op.name.into(),
+            op.count.into(),
+            Value::Text(shape(op, step)),
+            line.time.as_micros().into(),
+            (100.0 * (line.time / total)).into(),
+            (op.flops(step).get() * count / 1e9).into(),
+            (op.traffic(step).get() * count / 1e6).into(),
+            line.bound.name().into(),
+            if line.fitted { "fitted" } else { "default" }.into(),
+        ]);
+    }
+    format!("{what}: {total} in operators\n{}\n", sheet.table(width))
+}
+
+/// The shape of an operator on one rank, as people write it.
+fn shape(op: &Operator, step: &Step) -> String {
+    match &op.kind {
+        OperatorKind::Gemm { rows, n, k, format } => {
+            format!("{:.0}×{k} by {k}×{n} {format}", rows.count(step))
+        }
+        OperatorKind::BatchedGemm { rows, batch, n, k } => {
+            format!("{batch} × ({:.0}×{k} by {k}×{n})", rows.count(step))
+        }
+        OperatorKind::GroupedGemm(e) => {
+            let local = e.local_experts();
+            format!("{local:.0} experts, top {}, {}×{} {}", e.top_k, e.hidden, e.inner, e.format)
+        }
+        OperatorKind::PrefillAttention(a) | OperatorKind::DecodeAttention(a) => {
+            let window = a.window.map_or(String::new(), |w| format!(", window {w}"));
+            format!("{} q / {} kv heads of {}, {} cache{window}", a.heads, a.kv_heads, a.head_dim, a.kv)
+        }
+        OperatorKind::LatentPrefill(l) | OperatorKind::LatentDecode(l) => {
+            format!("{} heads, latent {}+{}, {} cache", l.heads, l.kv_rank, l.rope_dim, l.kv)
+        }
+        OperatorKind::Scan(s) => format!("state of {} elements", si(s.state as f64)),
+        OperatorKind::Elementwise { bytes_per_row, kernels, .. } => {
+            format!("{kernels} kernels, {} B/row", si(*bytes_per_row as f64))
+        }
+        OperatorKind::Embedding { row_bytes } => format!("rows of {} B", si(*row_bytes as f64)),
+        OperatorKind::Sampling { vocabulary } => format!("vocabulary {}", si(*vocabulary as f64)),
+        OperatorKind::Collective { kind, bytes_per_row, .. } => {
+            format!("{} of {} B/row", kind.name(), si(*bytes_per_row as f64))
+        }
+    }
+}

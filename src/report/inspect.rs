@@ -1,0 +1,130 @@
+//! A model taken apart: parameters by component, storage, cache.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::diagnostic::Diagnostic;
+use crate::dtype::DType;
+use crate::model::{Component, Model};
+use crate::units::{Bytes, group_thousands, si};
+
+use super::columns::Value;
+use super::format::Sheet;
+
+/// Contexts of the KV ladder.
+const LADDER: [u64; 5] = [4096, 8192, 32_768, 131_072, 1_048_576];
+
+/// The inspection as JSON; names are fixed.
+///
+/// # Errors
+/// A model too large to count.
+pub fn inspection_json(model: &Model) -> Result<Json, Diagnostic> {
+    let count = model.parameters()?;
+    let mut params = Map::new();
+    params.insert("total".into(), json!(count.total));
+    params.insert("active".into(), json!(count.active));
+    for component in Component::ALL {
+        params.insert(component.name().into(), json!(count.of(component)));
+    }
+    params.insert("mtp".into(), json!(count.mtp));
+    let storage: Map<String, Json> =
+        model.stored_by_component().map(|(c, bytes)| (c.name().to_owned(), json!(bytes.get()))).collect();
+    Ok(json!({
+        "model": model.id,
+        "family": model.family,
+        "recognised": model.recognised,
+        "scope": model.scope.name(),
+        "layers": model.layers(),
+        "hidden": model.hidden,
+        "vocabulary": model.vocabulary,
+        "max_context": model.max_context,
+        "weights": model.quantisation.main_format().name(),
+        "params": params,
+        "checkpoint_bytes": model.checkpoint_bytes().get(),
+        "stored_bytes": storage,
+        "kv_cache_bytes_per_token": model.kv_bytes_per_token(DType::Bf16).get(),
+        "recurrent_state_bytes_per_sequence": model.state_bytes_per_sequence().get(),
+        "notes": model.notes,
+    }))
+}
+
+/// The inspection for the terminal.
+///
+/// # Errors
+/// A model too large to count.
+pub fn inspection_text(model: &Model, width: Option<u16>) -> Result<String, Diagnostic> {
+    let count = model.parameters()?;
+    let mut out = format!(
+        "{} ({}{}, {} layers, width {}, vocabulary {}, context {})\n",
+        model.id,
+        model.family,
+        if model.recognised { "" } else { ": unknown, general rules" },
+        model.layers(),
+        model.hidden,
+        group_thousands(model.vocabulary),
+        model.max_context.map_or("unknown".into(), group_thousands),
+    );
+    let checkpoint = model.checkpoint_bytes();
+    let mut sheet = Sheet::new(["component", "parameters", "% of total", "stored as", "stored"]);
+    let formats = model.formats_by_component();
+    for (component, bytes) in model.stored_by_component() {
+        let n = count.of(component);
+        if n == 0 {
+            continue;
+        }
+        let share = 100.0 * n as f64 / count.total as f64;
+        let format = formats.iter().filter(|(c, _)| *c == component).map(|(_, f)| f.name());
+        let names: Vec<&str> = itertools::Itertools::unique(format).collect();
+        sheet.rows.push(vec![
+            component.name().into(),
+            n.into(),
+            share.into(),
+            Value::Text(names.join(", ")),
+            Value::Text(bytes.to_string()),
+        ]);
+    }
+    sheet.rows.push(vec![
+        "total".into(),
+        count.total.into(),
+        100.0.into(),
+        "".into(),
+        Value::Text(checkpoint.to_string()),
+    ]);
+    let _ = writeln!(out, "\n{}", sheet.table(width));
+    let active = 100.0 * count.active as f64 / count.total as f64;
+    let _ = writeln!(out, "{}active per token ({active:.1} %)", si_parameters(count.active));
+    if count.mtp > 0 {
+        let _ =
+            writeln!(out, "{}in multi-token-prediction layers, not in the total", si_parameters(count.mtp));
+    }
+    let _ = write!(out, "{}", cache_text(model, width));
+    for note in &model.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    Ok(out)
+}
+
+fn si_parameters(n: u64) -> String {
+    format!("{} parameters ({}) ", group_thousands(n), si(n as f64))
+}
+
+fn cache_text(model: &Model, width: Option<u16>) -> String {
+    let per_token = |kv| model.kv_bytes_per_token(kv);
+    let state = model.state_bytes_per_sequence();
+    let mut out = format!(
+        "\nKV cache per token: {} in 16 bits, {} in 8 bits; recurrent state per sequence: {state}\n",
+        per_token(DType::Bf16),
+        per_token(DType::Fp8)
+    );
+    let mut sheet = Sheet::new(["context", "KV cache and state, 16 bits", "8 bits"]);
+    let longest = model.max_context.unwrap_or(u64::MAX);
+    for tokens in LADDER.into_iter().filter(|t| *t <= longest) {
+        let at = |kv| Value::Text(model.cache_bytes(kv, tokens).to_string());
+        sheet.rows.push(vec![tokens.into(), at(DType::Bf16), at(DType::Fp8)]);
+    }
+    if !sheet.rows.is_empty() && per_token(DType::Bf16) > Bytes::ZERO {
+        let _ = writeln!(out, "{}", sheet.table(width));
+    }
+    out
+}

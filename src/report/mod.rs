@@ -1,0 +1,29 @@
+//! Reports: one list of columns, and each output format a view of it. Nothing here computes.
+
+mod columns;
+mod explain;
+mod format;
+mod inspect;
+mod json;
+mod table;
+
+pub use columns::{Column, PLAN_COLUMNS, Row, Value};
+pub use explain::explanation;
+pub use format::{Format, Sheet};
+pub use inspect::{inspection_json, inspection_text};
+pub use json::{answer_json, estimate_json, round};
+pub use table::{advice_text, answer_text, estimate_text};
+
+use crate::model::Model;
+use crate::workload::Workload;
+
+/// What every report of a question names.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The cluster's name.
+    pub cluster: &'a crate::catalog::Cluster,
+    /// The workload.
+    pub workload: &'a Workload,
+}

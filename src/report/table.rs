@@ -1,0 +1,162 @@
+//! Answers for the terminal: the ranking, the funnel, and why plans fell.
+
+use std::fmt::Write as _;
+
+use crate::estimate::deployment::Estimate;
+use crate::plan::Reason;
+use crate::search::{Advice, Answer};
+use crate::units::group_thousands;
+use crate::workload::{Load, Workload};
+
+use super::Subject;
+use super::columns::{Column, PLAN_COLUMNS, Row, Value};
+use super::format::Sheet;
+use super::json::describe;
+
+/// The ranking and the ledger.
+pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
+    let mut out = headline(subject);
+    if answer.best.is_empty() {
+        let _ = writeln!(out, "\nNo plan is feasible.");
+    } else {
+        let _ = writeln!(out, "\n{}", ranking(&answer.best).table(width));
+        let _ = write!(out, "{}", remarks(subject, &answer.best));
+    }
+    let _ = write!(out, "\n{}", ledger(answer));
+    out
+}
+
+/// What was asked.
+fn headline(s: &Subject) -> String {
+    let c = s.cluster;
+    let per_node =
+        if c.nodes > 1 { format!(", {} nodes of {}", c.nodes, c.gpus_per_node) } else { String::new() };
+    let mut out = format!("{} on {} ({} GPUs{per_node})\n", s.model.id, c.id, c.gpus);
+    let _ = writeln!(out, "{}", describe_workload(s.workload));
+    if !s.model.recognised {
+        let _ = writeln!(out, "unknown model_type `{}`: read by the general rules", s.model.family);
+    }
+    out
+}
+
+fn describe_workload(w: &Workload) -> String {
+    let load = match w.load {
+        Load::Saturate => "batch searched".to_owned(),
+        Load::Concurrency(n) => format!("{} in flight", group_thousands(n)),
+        Load::Rate(r) => format!("{} req/s", r.get()),
+    };
+    let mut out = format!("isl {}, osl {}, {load}", w.isl, w.osl);
+    let t = &w.targets;
+    for (name, limit) in [("TTFT", t.ttft), ("TPOT", t.tpot), ("end to end", t.e2e)] {
+        if let Some(limit) = limit {
+            let _ = write!(out, ", {name} ≤ {limit}");
+        }
+    }
+    out
+}
+
+/// The best plans; columns that hold the same trivial value in every row are left out.
+fn ranking(plans: &[Estimate]) -> Sheet {
+    let rows: Vec<Row> =
+        plans.iter().zip(1u64..).map(|(estimate, n)| Row { rank: Some(n), estimate }).collect();
+    let trivial = |c: &Column| {
+        let unused = match c.name {
+            "ep" | "attention_dp" | "expert_tp" => Value::Integer(1),
+            "idle_gpus" => Value::Integer(0),
+            "cost_usd_per_mtok_output" => Value::Missing,
+            _ => return false,
+        };
+        let moe =
+            rows.iter().any(|r| r.estimate.parallelism.ep > 1 || r.estimate.parallelism.attention_dp > 1);
+        if c.name == "expert_tp" { !moe } else { rows.iter().all(|r| (c.of)(r) == unused) }
+    };
+    let columns: Vec<&Column> = PLAN_COLUMNS.iter().filter(|c| c.heading.is_some() && !trivial(c)).collect();
+    let mut sheet = Sheet::new(columns.iter().filter_map(|c| c.heading));
+    let cell = |c: &Column, row: &Row| match (c.of)(row) {
+        Value::Real(x) if c.name == "batch" => Value::Integer(x.ceil() as u64),
+        value => value,
+    };
+    sheet.rows = rows.iter().map(|row| columns.iter().map(|c| cell(c, row)).collect()).collect();
+    sheet
+}
+
+fn remarks(s: &Subject, best: &[Estimate]) -> String {
+    let mut out = String::new();
+    let first = &best[0];
+    if first.idle_gpus > 0 {
+        let _ = writeln!(out, "The best plan leaves {} of {} GPUs idle.", first.idle_gpus, s.cluster.gpus);
+    }
+    if first.service.provenance != crate::estimate::Provenance::Fitted {
+        let _ = writeln!(
+            out,
+            "Kernel times on {} are {}: no measurements of this GPU, class defaults stand in.",
+            s.cluster.gpu.name,
+            first.service.provenance.name()
+        );
+    }
+    out
+}
+
+fn ledger(answer: &Answer) -> String {
+    let c = &answer.counts;
+    let mut out = format!(
+        "{} plans: {} illegal, {} out of memory, {} miss a target, {} feasible\n",
+        group_thousands(c.plans),
+        group_thousands(c.illegal),
+        group_thousands(c.out_of_memory),
+        group_thousands(c.target_missed),
+        group_thousands(c.feasible)
+    );
+    for r in &answer.rejected {
+        let line = format!("{:>9}  {}", group_thousands(r.count), r.reason.name());
+        let _ = writeln!(out, "{line}; nearest {}: {}", describe(&r.nearest), r.reason.message());
+    }
+    out
+}
+
+/// One estimate, every figure.
+pub fn estimate_text(
+    subject: &Subject,
+    estimate: &Estimate,
+    reasons: &[Reason],
+    width: Option<u16>,
+) -> String {
+    let mut out = headline(subject);
+    let verdict = if reasons.is_empty() { "feasible" } else { "not feasible" };
+    let _ = writeln!(out, "{}: {verdict}", estimate.parallelism);
+    for reason in reasons {
+        let _ = writeln!(out, "  {}: {}", reason.name(), reason.message());
+    }
+    let row = Row { rank: None, estimate };
+    let mut sheet = Sheet::new(["figure", "value", "meaning"]);
+    for c in PLAN_COLUMNS.iter().filter(|c| c.name != "rank") {
+        let name = c.group.map_or(c.name.to_owned(), |g| format!("{g}.{}", c.name));
+        sheet.rows.push(vec![Value::Text(name), (c.of)(&row), c.about.into()]);
+    }
+    let _ = writeln!(out, "\n{}", sheet.table(width));
+    out
+}
+
+/// What would make a question answerable.
+pub fn advice_text(advice: &[Advice]) -> String {
+    let mut out = String::new();
+    if advice.is_empty() {
+        return out;
+    }
+    let _ = writeln!(out, "\nWhat would make it work:");
+    for a in advice {
+        let best = &a.best;
+        let _ = writeln!(
+            out,
+            "  {}: {} × {} replicas, batch {:.0}, {:.0} output tokens/s, TTFT {}, TPOT {}",
+            a.change,
+            best.parallelism,
+            best.replicas,
+            best.batch,
+            best.output.get(),
+            best.service.ttft,
+            best.service.tpot
+        );
+    }
+    out
+}

@@ -1,0 +1,81 @@
+//! Looking at single layouts: the explanation of an answer, and why a layout is not one.
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::WeightFormat;
+use crate::estimate::deployment::{Deployment, Estimate};
+use crate::plan::space::Pins;
+use crate::plan::{Parallelism, Reason};
+
+use super::Question;
+
+/// What became of one layout with one engine and precision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Examined {
+    /// Engine.
+    pub engine: String,
+    /// Format of most weights.
+    pub weights: WeightFormat,
+    /// Its best plan, or why it has none.
+    pub outcome: Result<Estimate, Reason>,
+}
+
+impl Question<'_> {
+    /// Compiles the layout of an estimate again and hands it to `look`.
+    ///
+    /// # Errors
+    /// When the estimate does not belong to this question.
+    pub fn with_deployment<T>(
+        &self,
+        estimate: &Estimate,
+        look: impl FnOnce(&Deployment) -> T,
+    ) -> Result<T, Diagnostic> {
+        let models = self.models();
+        let contexts = self.contexts(&models)?;
+        let layout = estimate.plan.layout;
+        let deployment = contexts
+            .get(layout.engine * self.precisions.len() + layout.precision)
+            .and_then(|context| Deployment::new(context, layout.parallelism).ok());
+        match deployment {
+            Some(deployment) => Ok(look(&deployment)),
+            None => Err(Diagnostic::new(Code::Usage, "the plan does not belong to this question")),
+        }
+    }
+
+    /// Puts one split through the funnel, with every engine and precision.
+    ///
+    /// # Errors
+    /// As [`Question::answer`].
+    pub fn examine(&self, split: Parallelism) -> Result<Vec<Examined>, Diagnostic> {
+        let models = self.models();
+        let contexts = self.contexts(&models)?;
+        let pins = Pins {
+            tp: vec![split.tp],
+            pp: vec![split.pp],
+            ep: vec![split.ep],
+            attention_dp: vec![split.attention_dp],
+            ..self.pins.clone()
+        };
+        let mut examined = Vec::with_capacity(contexts.len());
+        for (i, context) in contexts.iter().enumerate() {
+            let (engine, precision) = (i / self.precisions.len(), i % self.precisions.len());
+            let alone = Question {
+                engines: &self.engines[engine..=engine],
+                precisions: vec![self.precisions[precision]],
+                pins: pins.clone(),
+                top: 1,
+                ..self.clone()
+            };
+            let answer = alone.answer()?;
+            // The reason of the plan that got furthest tells most.
+            let furthest = answer.rejected.into_iter().map(|r| r.reason).max_by_key(Reason::stage);
+            let outcome = match (answer.best.into_iter().next(), furthest) {
+                (Some(best), _) => Ok(best),
+                (None, Some(reason)) => Err(reason),
+                (None, None) => return Err(Diagnostic::new(Code::Usage, "the layout holds no plan")),
+            };
+            let weights = context.model.quantisation.main_format();
+            examined.push(Examined { engine: context.engine.id.clone(), weights, outcome });
+        }
+        Ok(examined)
+    }
+}

@@ -1,0 +1,80 @@
+//! The ledger: how many plans fell at each stage, why, and which came nearest.
+
+use std::collections::BTreeMap;
+
+use crate::plan::Rejection;
+use crate::plan::reason::Stage;
+
+/// How many plans there were, and where they fell. The four parts sum to `plans`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Plans in the space.
+    pub plans: u64,
+    /// Rejected by a legality rule.
+    pub illegal: u64,
+    /// Rejected by memory or the engine's batch limit.
+    pub out_of_memory: u64,
+    /// Missed a target or the load.
+    pub target_missed: u64,
+    /// Feasible.
+    pub feasible: u64,
+}
+
+impl Counts {
+    /// Counts plans that fell at a stage.
+    pub fn reject(&mut self, stage: Stage, plans: u64) {
+        *match stage {
+            Stage::Illegal => &mut self.illegal,
+            Stage::OutOfMemory => &mut self.out_of_memory,
+            Stage::TargetMissed => &mut self.target_missed,
+        } += plans;
+    }
+
+    /// Adds the counts of another part of the space.
+    pub fn merge(&mut self, other: Counts) {
+        self.plans += other.plans;
+        self.illegal += other.illegal;
+        self.out_of_memory += other.out_of_memory;
+        self.target_missed += other.target_missed;
+        self.feasible += other.feasible;
+    }
+}
+
+/// Rejections by reason, each with its nearest miss.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    by_reason: BTreeMap<(&'static str, &'static str), Rejection>,
+}
+
+impl Ledger {
+    /// Adds a rejection; the nearer miss stays, the lower plan number on a tie.
+    pub fn add(&mut self, rejection: Rejection) {
+        let key = rejection.reason.key();
+        match self.by_reason.get_mut(&key) {
+            None => {
+                self.by_reason.insert(key, rejection);
+            }
+            Some(kept) => {
+                let count = kept.count + rejection.count;
+                let order = |r: &Rejection| (r.reason.distance(), r.nearest.id);
+                let ((a, a_id), (b, b_id)) = (order(&rejection), order(kept));
+                if a.total_cmp(&b).then(a_id.cmp(&b_id)).is_lt() {
+                    *kept = rejection;
+                }
+                kept.count = count;
+            }
+        }
+    }
+
+    /// Adds another ledger.
+    pub fn merge(&mut self, other: Ledger) {
+        other.by_reason.into_values().for_each(|r| self.add(r));
+    }
+
+    /// The rejections, most frequent first.
+    pub fn into_rejections(self) -> Vec<Rejection> {
+        let mut all: Vec<(_, Rejection)> = self.by_reason.into_iter().collect();
+        all.sort_by(|a, b| b.1.count.cmp(&a.1.count).then(a.0.cmp(&b.0)));
+        all.into_iter().map(|(_, r)| r).collect()
+    }
+}

@@ -1,0 +1,234 @@
+//! The search: every plan through the funnel, in parallel, with a ledger of why plans fell. The only
+//! user of rayon.
+//!
+//! Layouts are evaluated independently and merged by associative, commutative operations under total
+//! orders, so the answer is the same for any number of threads.
+
+mod advice;
+mod examine;
+mod ledger;
+
+use rayon::prelude::*;
+
+use crate::catalog::{Cluster, Engine, GpuClass};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
+use crate::estimate::memory::Limits;
+use crate::model::Model;
+use crate::plan::space::{Pins, axes};
+use crate::plan::{Axes, PlanSpace, Precision, Rejection};
+use crate::rank::{Objective, pareto};
+use crate::workload::Workload;
+
+pub use advice::Advice;
+pub use examine::Examined;
+pub use ledger::{Counts, Ledger};
+
+/// A planning question.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// The model as its checkpoint stores it.
+    pub model: &'a Model,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The class of its GPU.
+    pub class: &'a GpuClass,
+    /// Engines to consider.
+    pub engines: &'a [Engine],
+    /// The workload.
+    pub workload: Workload,
+    /// What the best plan is best at.
+    pub objective: Objective,
+    /// Storage of weights and cache to consider.
+    pub precisions: Vec<Precision>,
+    /// Axes that the user pins.
+    pub pins: Pins,
+    /// Launch limits that the user sets.
+    pub limits: LimitOverrides,
+    /// Plans to keep.
+    pub top: usize,
+}
+
+/// Launch limits that the user sets; the engine's defaults elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LimitOverrides {
+    /// Sequences in one batch.
+    pub max_sequences: Option<u64>,
+    /// Tokens in one step.
+    pub max_batched_tokens: Option<u64>,
+    /// Memory fraction.
+    pub memory_fraction: Option<f64>,
+}
+
+impl LimitOverrides {
+    /// Applies them to an engine's defaults.
+    pub fn on(self, defaults: Limits) -> Limits {
+        Limits {
+            max_sequences: self.max_sequences.unwrap_or(defaults.max_sequences),
+            max_batched_tokens: self.max_batched_tokens.unwrap_or(defaults.max_batched_tokens),
+            memory_fraction: self.memory_fraction.unwrap_or(defaults.memory_fraction),
+        }
+    }
+}
+
+/// The answer: the best plan of each layout, ranked; the front; and what fell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Best plans, one per layout.
+    pub best: Vec<Estimate>,
+    /// Plans that no other dominates in throughput per GPU and time per token.
+    pub pareto: Vec<Estimate>,
+    /// Why plans fell, most frequent first.
+    pub rejected: Vec<Rejection>,
+    /// How many plans there were and how many fell at each stage.
+    pub counts: Counts,
+}
+
+impl Question<'_> {
+    /// The space of plans.
+    pub fn space(&self) -> PlanSpace {
+        let precisions = self.precisions.clone();
+        let free = axes(self.model, self.cluster, &self.workload, precisions, &self.pins);
+        PlanSpace::new(Axes { engines: self.engines.len(), ..free })
+    }
+
+    /// The model at each precision.
+    fn models(&self) -> Vec<Model> {
+        let at = |p: &Precision| match p.weights {
+            Some(format) => self.model.clone().with_weights(format),
+            None => self.model.clone(),
+        };
+        self.precisions.iter().map(at).collect()
+    }
+
+    /// Searches the whole space.
+    ///
+    /// # Errors
+    /// A question without engines or precisions, or a GPU description that lacks figures.
+    pub fn answer(&self) -> Result<Answer, Diagnostic> {
+        if self.engines.is_empty() || self.precisions.is_empty() {
+            return Err(Diagnostic::new(Code::Usage, "a question needs an engine and a precision"));
+        }
+        self.workload.validate()?;
+        let models = self.models();
+        let contexts = self.contexts(&models)?;
+        let space = self.space();
+        let summary = (0..usize::try_from(space.layouts()).unwrap_or(usize::MAX))
+            .into_par_iter()
+            .with_min_len(16)
+            .fold(Summary::default, |sum, layout| self.visit(sum, layout as u64, &space, &contexts))
+            .reduce(Summary::default, |a, b| a.merge(b, self.objective, self.top));
+        Ok(self.conclude(summary))
+    }
+
+    /// One context per engine and precision, engine first.
+    fn contexts<'b>(&'b self, models: &'b [Model]) -> Result<Vec<Context<'b>>, Diagnostic> {
+        let mut contexts = Vec::with_capacity(models.len() * self.engines.len());
+        for engine in self.engines {
+            for (model, precision) in models.iter().zip(&self.precisions) {
+                contexts.push(Context::new(ContextParts {
+                    model,
+                    cluster: self.cluster,
+                    class: self.class,
+                    engine,
+                    limits: self.limits.on(Limits::of(engine, &self.cluster.gpu)),
+                    kv: precision.kv,
+                    workload: self.workload,
+                })?);
+            }
+        }
+        Ok(contexts)
+    }
+
+    /// Puts one layout through the funnel.
+    fn visit(&self, mut sum: Summary, index: u64, space: &PlanSpace, contexts: &[Context]) -> Summary {
+        let layout = space.layout(index);
+        let context = &contexts[layout.engine * self.precisions.len() + layout.precision];
+        let plans = space.plans_per_layout();
+        sum.counts.plans += plans;
+        let deployment = match Deployment::new(context, layout.parallelism) {
+            Ok(deployment) => deployment,
+            Err(reason) => {
+                sum.reject(reason, plans, space.plan(index, 0));
+                return sum;
+            }
+        };
+        let mut best: Option<Estimate> = None;
+        for point in 0..plans {
+            let plan = space.plan(index, point);
+            match deployment.estimate(plan) {
+                Err(reason) => sum.reject(reason, 1, plan),
+                Ok(estimate) => {
+                    sum.counts.feasible += 1;
+                    let better = best.as_ref().is_none_or(|b| self.objective.compare(&estimate, b).is_lt());
+                    if better {
+                        best = Some(estimate.clone());
+                    }
+                    sum.front.push(estimate);
+                }
+            }
+        }
+        sum.best.extend(best);
+        sum.front = pareto(std::mem::take(&mut sum.front));
+        sum.trim(self.objective, self.top);
+        sum
+    }
+
+    fn conclude(&self, summary: Summary) -> Answer {
+        let mut best = summary.best;
+        best.sort_by(|a, b| self.objective.compare(a, b));
+        best.truncate(self.top);
+        Answer {
+            best,
+            pareto: summary.front,
+            rejected: summary.ledger.into_rejections(),
+            counts: summary.counts,
+        }
+    }
+}
+
+/// What a part of the space came to.
+#[derive(Debug, Default)]
+struct Summary {
+    best: Vec<Estimate>,
+    front: Vec<Estimate>,
+    ledger: Ledger,
+    counts: Counts,
+}
+
+impl Summary {
+    fn reject(&mut self, reason: crate::plan::Reason, plans: u64, nearest: crate::plan::Plan) {
+        self.counts.reject(reason.stage(), plans);
+        self.ledger.add(Rejection { reason, count: plans, nearest });
+    }
+
+    /// Keeps the best `top`.
+    fn trim(&mut self, objective: Objective, top: usize) {
+        if self.best.len() > 2 * top.max(16) {
+            self.best.sort_by(|a, b| objective.compare(a, b));
+            self.best.truncate(top);
+        }
+    }
+
+    fn merge(mut self, other: Summary, objective: Objective, top: usize) -> Summary {
+        self.best.extend(other.best);
+        self.trim(objective, top);
+        self.front.extend(other.front);
+        self.front = pareto(std::mem::take(&mut self.front));
+        self.ledger.merge(other.ledger);
+        self.counts.merge(other.counts);
+        self
+    }
+}
+
+/// `f(0), f(1), …, f(n − 1)` in parallel, in order; the first error by number, if any.
+///
+/// # Errors
+/// That of the lowest number that fails.
+pub fn in_parallel<T: Send>(
+    n: usize,
+    f: impl Fn(usize) -> Result<T, Diagnostic> + Sync,
+) -> Result<Vec<T>, Diagnostic> {
+    let all: Vec<Result<T, Diagnostic>> = (0..n).into_par_iter().map(&f).collect();
+    all.into_iter().collect()
+}

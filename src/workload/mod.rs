@@ -1,0 +1,126 @@
+//! Workloads: prompt and output lengths, load, and the targets that an answer must meet.
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::units::{RequestsPerSecond, Seconds};
+
+/// Longest prompt or output accepted: beyond any model's context.
+pub const MAX_LENGTH: u64 = 100_000_000;
+
+/// Most requests in flight accepted.
+pub const MAX_CONCURRENCY: u64 = 10_000_000;
+
+/// How much work arrives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Load {
+    /// As much as the deployment takes: the batch is searched.
+    Saturate,
+    /// This many requests in flight over the whole deployment, each followed by the next at once.
+    Concurrency(u64),
+    /// This many requests a second over the whole deployment.
+    Rate(RequestsPerSecond),
+}
+
+/// Limits that a plan must keep, on the mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Targets {
+    /// Time to first token.
+    pub ttft: Option<Seconds>,
+    /// Time per output token after the first.
+    pub tpot: Option<Seconds>,
+    /// From request to last token.
+    pub e2e: Option<Seconds>,
+}
+
+impl Targets {
+    /// Checks that the limits are positive.
+    ///
+    /// # Errors
+    /// [`Code::Range`] naming the limit.
+    pub fn validate(&self) -> Result<(), Diagnostic> {
+        for (name, limit) in [("ttft", self.ttft), ("tpot", self.tpot), ("e2e", self.e2e)] {
+            if let Some(limit) = limit
+                && !(limit.get() > 0.0 && limit.get().is_finite())
+            {
+                return Err(Diagnostic::new(Code::Range, format!("{name}: a target must be positive")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a deployment serves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Workload {
+    /// Prompt tokens (ISL).
+    pub isl: u64,
+    /// Output tokens (OSL).
+    pub osl: u64,
+    /// Load.
+    pub load: Load,
+    /// Targets.
+    pub targets: Targets,
+}
+
+impl Workload {
+    /// Lengths used when none are given.
+    pub const DEFAULT_ISL: u64 = 2048;
+    /// Lengths used when none are given.
+    pub const DEFAULT_OSL: u64 = 512;
+
+    /// A saturating workload of these lengths, without targets.
+    pub fn new(isl: u64, osl: u64) -> Workload {
+        Workload { isl, osl, load: Load::Saturate, targets: Targets::default() }
+    }
+
+    /// Tokens of one request when it ends.
+    pub fn context(&self) -> u64 {
+        self.isl + self.osl
+    }
+
+    /// Mean tokens in the cache of a decoding request.
+    pub fn mean_context(&self) -> f64 {
+        self.isl as f64 + self.osl as f64 / 2.0
+    }
+
+    /// Checks every figure.
+    ///
+    /// # Errors
+    /// [`Code::Range`] naming it.
+    pub fn validate(&self) -> Result<(), Diagnostic> {
+        let range = |name: &str, n: u64, max: u64| match n {
+            0 => Err(Diagnostic::new(Code::Range, format!("{name} must be at least 1"))),
+            n if n > max => Err(Diagnostic::new(Code::Range, format!("{name} {n} is out of range"))
+                .help(format!("at most {max}"))),
+            _ => Ok(()),
+        };
+        range("isl", self.isl, MAX_LENGTH)?;
+        range("osl", self.osl, MAX_LENGTH)?;
+        match self.load {
+            Load::Saturate => {}
+            Load::Concurrency(n) => range("concurrency", n, MAX_CONCURRENCY)?,
+            Load::Rate(r) if r.get() > 0.0 && r.get() <= 1e9 => {}
+            Load::Rate(_) => return Err(Diagnostic::new(Code::Range, "rate must lie in (0, 1e9] req/s")),
+        }
+        self.targets.validate()
+    }
+
+    /// Checks that requests fit in the model's context.
+    ///
+    /// # Errors
+    /// [`Code::Range`] when prompt and output exceed it.
+    pub fn fits_context(&self, max_context: Option<u64>) -> Result<(), Diagnostic> {
+        match max_context {
+            Some(max) if self.context() > max => {
+                let cause = format!(
+                    "isl {} + osl {} = {} tokens exceed the model's context of {max}",
+                    self.isl,
+                    self.osl,
+                    self.context()
+                );
+                Err(Diagnostic::new(Code::Range, cause)
+                    .help("shorten the lengths, or say --allow-long-context if the server extends it"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
