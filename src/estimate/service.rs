@@ -144,7 +144,8 @@ impl Replica<'_> {
         // A mixed step gives the decoding sequences their token too: only what it adds counts.
         let alone = Step::decode(micro, self.workload.mean_context());
         let decode_inside = if mixes { self.pipeline.time(&alone).interval * chunks } else { Seconds::ZERO };
-        let cost = (busy - decode_inside).max(Seconds::ZERO) / together;
+        let due_per_cycle = decoding / (osl - 1.0).max(1.0);
+        let cost = (busy - decode_inside).max(Seconds::ZERO) / together * ring_factor(stages, due_per_cycle);
         Prompt { cost, latency: latency + self.engine.scheduling.step_overhead }
     }
 
@@ -160,6 +161,21 @@ impl Replica<'_> {
         let queue = (share / (2.0 * (1.0 - share).max(1e-9))).min((running - 1.0).max(0.0) / 2.0);
         cost * queue
     }
+}
+
+/// How much more a prompt costs a pipeline than its time in one stage, from 1 to the number of stages.
+///
+/// As many micro-batches as stages go round in a ring, and the ring moves at the pace of the slowest of
+/// them: a lone prompt holds up every stage in turn, prompts spread over all micro-batches hold up none.
+/// With `n` prompts due in one round, the fullest of `S` micro-batches holds about
+/// `n/S + √(2·(n/S)·ln S)` of them, at most `n`.
+fn ring_factor(stages: f64, due: f64) -> f64 {
+    if stages <= 1.0 || due <= 0.0 {
+        return 1.0;
+    }
+    let even = due / stages;
+    let fullest = (even + (2.0 * even * stages.ln()).sqrt()).min(due);
+    stages * fullest / due
 }
 
 /// Chunks timed one by one; longer prompts scale the sum.

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, TableStyle, presets};
+use comfy_table::{
+    CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle, presets,
+};
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -49,6 +51,12 @@ impl FromStr for Format {
     }
 }
 
+/// A line under the header and nothing else: dense, and readable without colour.
+const RULED_HEADER: TableStyle = TableStyle::new()
+    .header_lines(ContentLineStyle::none().junction(' '))
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .content_lines(ContentLineStyle::none().junction(' '));
+
 /// Rows under named columns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sheet {
@@ -91,7 +99,7 @@ impl Sheet {
 
     /// For the terminal: `width` columns wide, or as wide as needed.
     pub fn table(&self, width: Option<u16>) -> String {
-        self.draw(presets::UTF8_HORIZONTAL_ONLY, width)
+        self.draw(RULED_HEADER, width)
     }
 
     /// As a Markdown table.
@@ -114,6 +122,9 @@ impl Sheet {
             table.add_row(row.iter().map(short));
         }
         for (i, column) in table.column_iter_mut().enumerate() {
+            if style == RULED_HEADER {
+                column.set_padding((0, 1));
+            }
             let number = |row: &Vec<Value>| matches!(row.get(i), Some(Value::Integer(_) | Value::Real(_)));
             if self.rows.iter().any(number) {
                 column.set_cell_alignment(CellAlignment::Right);

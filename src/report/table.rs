@@ -19,6 +19,10 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> St
     if answer.best.is_empty() {
         let _ = writeln!(out, "\nNo plan is feasible.");
     } else {
+        let said = common_values(&answer.best);
+        if !said.is_empty() {
+            let _ = writeln!(out, "{said}");
+        }
         let _ = writeln!(out, "\n{}", ranking(&answer.best).table(width));
         let _ = write!(out, "{}", remarks(subject, &answer.best));
     }
@@ -55,11 +59,36 @@ fn describe_workload(w: &Workload) -> String {
     out
 }
 
+/// Columns that say the same in every plan are said once, above the table.
+const SAID_ONCE: [&str; 3] = ["engine", "weights", "kv"];
+
+/// The columns of [`SAID_ONCE`] that hold one value, in words.
+fn common_values(plans: &[Estimate]) -> String {
+    let mut said = Vec::new();
+    for column in PLAN_COLUMNS.iter().filter(|c| SAID_ONCE.contains(&c.name)) {
+        if let Some(value) = common(column, plans) {
+            said.push(format!("{} {value}", column.name));
+        }
+    }
+    said.join(", ")
+}
+
+fn common(column: &Column, plans: &[Estimate]) -> Option<String> {
+    let mut values = plans.iter().map(|estimate| (column.of)(&Row { rank: None, estimate }));
+    match values.next()? {
+        Value::Text(first) => values.all(|v| v == Value::Text(first.clone())).then_some(first),
+        _ => None,
+    }
+}
+
 /// The best plans; columns that hold the same trivial value in every row are left out.
 fn ranking(plans: &[Estimate]) -> Sheet {
     let rows: Vec<Row> =
         plans.iter().zip(1u64..).map(|(estimate, n)| Row { rank: Some(n), estimate }).collect();
     let trivial = |c: &Column| {
+        if SAID_ONCE.contains(&c.name) {
+            return common(c, plans).is_some();
+        }
         let unused = match c.name {
             "ep" | "attention_dp" | "expert_tp" => Value::Integer(1),
             "idle_gpus" => Value::Integer(0),
