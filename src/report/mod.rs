@@ -5,6 +5,7 @@ mod explain;
 mod format;
 mod inspect;
 mod json;
+mod sweep;
 mod table;
 
 pub use columns::{Column, PLAN_COLUMNS, Row, Value};
@@ -12,6 +13,7 @@ pub use explain::explanation;
 pub use format::{Format, Sheet};
 pub use inspect::{inspection_json, inspection_text};
 pub use json::{answer_json, estimate_json, round};
+pub use sweep::sweep_sheet;
 pub use table::{advice_text, answer_text, estimate_text};
 
 use crate::model::Model;
