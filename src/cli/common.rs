@@ -181,7 +181,11 @@ impl EngineArgs {
 
 /// A cluster with prices overridden, and what fills the gaps in its GPU's kernels.
 pub fn cluster(name: &str, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
-    let mut cluster = catalog::cluster(name)?;
+    priced(catalog::cluster(name)?, prices)
+}
+
+/// The same for a cluster at hand. Prices name GPUs of the catalogue or the cluster's own.
+pub fn priced(mut cluster: Cluster, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
     for entry in prices {
         let wrong = |why: &str| {
             Diagnostic::new(Code::Usage, format!("`{entry}`: {why}"))
@@ -193,8 +197,9 @@ pub fn cluster(name: &str, prices: &[String]) -> Result<(Cluster, GpuClass), Dia
         if !(dollars >= 0.0 && dollars.is_finite()) {
             return Err(wrong("must not be negative"));
         }
-        let id = catalog::find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id;
-        if id == cluster.gpu.id {
+        let own = gpu.trim() == cluster.gpu.id;
+        if own || catalog::find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id == cluster.gpu.id
+        {
             cluster.price = Some(UsdPerHour::new(dollars));
         }
     }

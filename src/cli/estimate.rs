@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::catalog::Cluster;
+use crate::catalog::{self, Cluster};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::memory::Limits;
@@ -13,7 +13,7 @@ use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::workload::Load;
 
 use super::Outcome;
-use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster};
+use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, priced};
 use super::output::OutputArgs;
 
 /// Arguments of `estimate`.
@@ -95,17 +95,13 @@ pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
 }
 
 /// The cluster: the one named, or just enough GPUs.
-fn place(args: &EstimateArgs, split: Parallelism) -> Result<(Cluster, crate::catalog::GpuClass), Diagnostic> {
+fn place(args: &EstimateArgs, split: Parallelism) -> Result<(Cluster, catalog::GpuClass), Diagnostic> {
     match (&args.cluster, &args.gpu) {
         (Some(name), _) => cluster(name, &args.price),
         (None, Some(gpu)) => {
-            let (one, class) = cluster(gpu, &args.price)?;
             let gpus = split.gpus().saturating_mul(u64::from(args.replicas));
-            let price = one.price;
             let gpus = u32::try_from(gpus).unwrap_or(u32::MAX);
-            let mut cluster = Cluster::of_gpus(one.gpu, gpus)?;
-            cluster.price = price;
-            Ok((cluster, class))
+            priced(Cluster::of_gpus(catalog::gpu(gpu)?, gpus)?, &args.price)
         }
         (None, None) => Err(Diagnostic::new(Code::Usage, "name a --gpu or a --cluster")),
     }
