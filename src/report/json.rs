@@ -107,7 +107,7 @@ pub fn describe(plan: &Plan) -> String {
 pub fn estimate_json(subject: &Subject, estimate: &Estimate, reasons: &[Reason]) -> Json {
     let mut map = subject_json(subject);
     map.extend(plan_object(&Row { rank: None, estimate }));
-    map.remove("rank");
+    map.shift_remove("rank");
     map.insert("feasible".into(), json!(reasons.is_empty()));
     let message = |r: &Reason| json!({ "reason": r.name(), "message": r.message() });
     map.insert("reasons".into(), reasons.iter().map(message).collect());
