@@ -68,17 +68,23 @@ impl Cluster {
     /// A cluster from its file and its GPU.
     ///
     /// # Errors
-    /// [`Code::Catalog`] when sizes are zero or absurd.
+    /// [`Code::Range`] when sizes are zero or absurd, [`Code::Catalog`] when a link carries nothing.
     pub fn from_file(file: &ClusterFile, gpu: Gpu) -> Result<Cluster, Diagnostic> {
         let gpus = checked_size(file.nodes, file.gpus_per_node)
             .map_err(|d| d.within(format!("cluster {}", file.id)))?;
+        let (scale_up, scale_out) =
+            (file.scale_up.unwrap_or(gpu.scale_up), file.scale_out.unwrap_or(gpu.scale_out));
+        if scale_up.bandwidth.get() <= 0.0 || scale_out.bandwidth.get() <= 0.0 {
+            let cause = "scale_up, scale_out: bandwidth must be positive";
+            return Err(Diagnostic::new(Code::Catalog, cause).at(format!("cluster {}", file.id)));
+        }
         Ok(Cluster {
             id: file.id.clone(),
             gpus_per_node: file.gpus_per_node,
             nodes: file.nodes,
             gpus,
-            scale_up: file.scale_up.unwrap_or(gpu.scale_up),
-            scale_out: file.scale_out.unwrap_or(gpu.scale_out),
+            scale_up,
+            scale_out,
             price: file.price.or(gpu.price.as_ref().map(|p| p.on_demand)),
             gpu,
         })
@@ -118,9 +124,13 @@ impl Cluster {
 
 fn checked_size(nodes: u32, per_node: u32) -> Result<u32, Diagnostic> {
     match nodes.checked_mul(per_node) {
+        Some(n) if nodes == 1 && n > MAX_GPUS => {
+            Err(Diagnostic::new(Code::Range, format!("{n} GPUs are out of range"))
+                .help(format!("at most {MAX_GPUS} GPUs")))
+        }
         Some(0) => Err(Diagnostic::new(Code::Range, "a cluster needs at least one GPU")),
         Some(n) if n <= MAX_GPUS => Ok(n),
-        _ => Err(Diagnostic::new(Code::Range, format!("{nodes} × {per_node} GPUs is out of range"))
+        _ => Err(Diagnostic::new(Code::Range, format!("{nodes} nodes of {per_node} GPUs are out of range"))
             .help(format!("at most {MAX_GPUS} GPUs"))),
     }
 }

@@ -220,6 +220,18 @@ impl Engine {
                 return fail(name, "must lie in [0, 1]");
             }
         }
+        let m = &self.memory;
+        for (name, number) in [
+            ("memory.sampler_values_per_logit", m.sampler_values_per_logit),
+            ("memory.forward_inner_copies", m.forward_inner_copies),
+            ("memory.forward_hidden_copies", m.forward_hidden_copies),
+            ("scheduling.arrival_poll_steps", s.arrival_poll_steps),
+            ("scheduling.first_token_steps", s.first_token_steps),
+        ] {
+            if !(number >= 0.0 && number.is_finite()) {
+                return fail(name, "must not be negative");
+            }
+        }
         Ok(())
     }
 }

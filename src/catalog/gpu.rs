@@ -113,6 +113,8 @@ impl Gpu {
         if self.idle_power.get() > self.tdp.get() {
             return fail("idle_power", "exceeds tdp");
         }
-        Ok(())
+        self.kernels
+            .validate()
+            .map_err(|cause| Diagnostic::new(Code::Catalog, cause).at(format!("GPU {}", self.id)))
     }
 }

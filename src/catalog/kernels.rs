@@ -230,6 +230,48 @@ impl KernelTables {
     }
 }
 
+impl KernelTables {
+    /// Checks that shares and exponents are such that every time comes out positive and finite.
+    ///
+    /// # Errors
+    /// The coefficient and what it must be.
+    pub fn validate(&self) -> Result<(), String> {
+        /// Checks these coefficients of every form of a table.
+        macro_rules! positive {
+            ($table:ident: $($name:ident),+) => {
+                check(stringify!($table), &self.$table, |f| [$((stringify!($name), f.$name)),+])?
+            };
+        }
+        positive!(gemm: compute_efficiency, memory_efficiency, sharpness);
+        positive!(prefill_attention: compute_efficiency, memory_efficiency, sharpness);
+        positive!(decode_attention: compute_efficiency, memory_efficiency, sharpness);
+        positive!(latent_prefill: compute_efficiency, memory_efficiency, sharpness);
+        positive!(latent_decode: compute_efficiency, memory_efficiency, sharpness);
+        positive!(grouped_gemm: compute_efficiency, memory_efficiency, sharpness);
+        positive!(collective: link_efficiency, sharpness);
+        positive!(custom_all_reduce: one_shot_efficiency, two_shot_efficiency, sharpness);
+        Ok(())
+    }
+}
+
+/// Checks the named coefficients of every form of a table.
+fn check<T, const N: usize>(
+    kernel: &str,
+    table: &ByEngine<T>,
+    coefficients: fn(&T) -> [(&'static str, f64); N],
+) -> Result<(), String> {
+    for (engine, formats) in table {
+        for (format, form) in formats {
+            for (name, value) in coefficients(form) {
+                if !(value > 0.0 && value.is_finite()) {
+                    return Err(format!("kernels.{kernel}.{engine}.{format}.{name}: must be positive"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn fill<T>(mine: &mut ByEngine<T>, other: ByEngine<T>) {
     for (engine, formats) in other {
         let own = mine.entry(engine).or_default();
