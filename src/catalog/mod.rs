@@ -95,14 +95,30 @@ fn from_file<T: DeserializeOwned>(name: &str) -> Result<T, Diagnostic> {
     load::yaml(&load::text(Path::new(name))?, name)
 }
 
+/// Adds the file, if `name` is one.
+fn in_file(diagnostic: Diagnostic, name: &str) -> Diagnostic {
+    if looks_like_file(name) { diagnostic.within(name) } else { diagnostic }
+}
+
 /// A GPU by name, alias or YAML file.
 ///
 /// # Errors
 /// [`Code::UnknownName`], or what is wrong with the file.
 pub fn gpu(name: &str) -> Result<Gpu, Diagnostic> {
     let gpu: Gpu = if looks_like_file(name) { from_file(name)? } else { parse(find(Kind::Gpu, name)?)? };
-    gpu.validate()?;
+    gpu.validate().and_then(|()| stand_ins_exist(&gpu)).map_err(|d| in_file(d, name))?;
     Ok(gpu)
+}
+
+fn stand_ins_exist(of: &Gpu) -> Result<(), Diagnostic> {
+    let field = |name: &str| format!("GPU {}, field `{name}`", of.id);
+    find(Kind::GpuClass, &of.class).map_err(|d| d.within(field("class")))?;
+    match &of.kernels_from {
+        Some(name) if !looks_like_file(name) => {
+            find(Kind::Gpu, name).map(|_| ()).map_err(|d| d.within(field("kernels_from")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// An engine by name, alias or YAML file.
@@ -112,7 +128,7 @@ pub fn gpu(name: &str) -> Result<Gpu, Diagnostic> {
 pub fn engine(name: &str) -> Result<Engine, Diagnostic> {
     let engine: Engine =
         if looks_like_file(name) { from_file(name)? } else { parse(find(Kind::Engine, name)?)? };
-    engine.validate()?;
+    engine.validate().map_err(|d| in_file(d, name))?;
     Ok(engine)
 }
 
