@@ -48,9 +48,28 @@ pub fn text(path: &Path) -> Result<String, Diagnostic> {
 /// [`Code::Syntax`] with the rendered source snippet.
 pub fn yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Diagnostic> {
     serde_yaml::from_str(text).map_err(|e| {
+        if text.trim().is_empty() {
+            return Diagnostic::new(Code::Syntax, "the file is empty; expected YAML").at(name);
+        }
         let rendered = e.render_with_options(serde_yaml::render_options! { source_name: Some(name) });
-        Diagnostic::new(Code::Syntax, rendered.trim_end().trim_start_matches("error: ").to_owned()).at(name)
+        let cause = in_plain_words(rendered.trim_end().trim_start_matches("error: "));
+        Diagnostic::new(Code::Syntax, cause).at(name)
     })
+}
+
+/// The parser's terms in the reader's.
+fn in_plain_words(rendered: &str) -> String {
+    [
+        (", set DuplicateKeyPolicy in Options if acceptable", ""),
+        ("duplicate mapping key:", "duplicate key"),
+        ("invalid u32", "expected a whole number that is not negative"),
+        ("invalid u64", "expected a whole number that is not negative"),
+        ("expected mapping start", "expected `key: value` lines"),
+        ("unknown variant", "unknown value"),
+        (" rejected by the configured policy", ""),
+    ]
+    .iter()
+    .fold(rendered.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
 }
 
 /// Parses JSON into `T`, with line and column of the fault.
