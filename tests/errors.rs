@@ -1,0 +1,201 @@
+//! Bad input: exit status 2, nothing on stdout, nothing written, and a message that names the fault.
+//!
+//! Each file in `tests/data/invalid/` is a valid one with the single fault that its name says.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{Run, files_in, shardfit};
+
+/// Command lines. `{tmp}` is an empty folder that must still be empty afterwards, save for what
+/// [`prepare`] puts there.
+const LINES: &[&str] = &[
+    // Names, each with the nearest known one.
+    "plan llama-3.1-70bb --cluster 8xh100-sxm",
+    "plan llama-3.1-8b --cluster 8xh100-smx",
+    "plan llama-3.1-8b --cluster hgx-h100x",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --engine vlm",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --engine ''",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --objective througput",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --format jsn",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --weights fp88",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --kv fp12",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --scope texts",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --why-not tpp=3",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --price h100-smx=2",
+    "estimate llama-3.1-8b --gpu h100-sxn",
+    "catalog gpux",
+    "catalog gpus h1000-sxm",
+    "catalog engines vlmm",
+    "inspect deepseek-v33",
+    "plam llama-3.1-8b --cluster 8xh100-sxm",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --tpto 50ms",
+    // Clusters.
+    "plan llama-3.1-8b --cluster 0xh100-sxm",
+    "plan llama-3.1-8b --cluster -8xh100-sxm",
+    "plan llama-3.1-8b --cluster 99999999xh100-sxm",
+    "plan llama-3.1-8b --cluster 99999999999999999999xh100-sxm",
+    "plan llama-3.1-8b --cluster 65536x65536xh100-sxm",
+    "plan llama-3.1-8b --cluster 2x2x2xh100-sxm",
+    "plan llama-3.1-8b --cluster 8x",
+    "plan llama-3.1-8b --cluster ''",
+    "plan llama-3.1-8b",
+    // Lengths, loads, targets.
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl 0",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --osl 0",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl -5",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl 2k",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl 99999999999999999999",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl 999999999 --allow-long-context",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl 200000",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --ttft=-1s",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --ttft 0s",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --tpot 50",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --tpot 50GB",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --e2e NaNs",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --ttft 1e999s",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --ttft ''",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --rate 0",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --rate=-3",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --rate NaN",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --rate inf",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --rate '5 tok/s'",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --concurrency 0",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --concurrency 99999999999",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --concurrency 5 --rate 5",
+    // Splits, limits, prices, ranks.
+    "plan llama-3.1-8b --cluster 8xh100-sxm --tp 0",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --tp two",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --pp 4..2",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --batch 0",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --replicas 99999999999",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --memory-fraction 2",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --memory-fraction 0",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --memory-fraction NaN",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --max-sequences 0",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --max-batched-tokens 99999999999",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --top 0",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --explain 99",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --explain 1 --pareto",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --why-not tp",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --price h100-sxm",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --price h100-sxm=free",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --price h100-sxm=-2",
+    "estimate llama-3.1-8b",
+    "estimate llama-3.1-8b --gpu h100-sxm --cluster 8xh100-sxm",
+    "estimate llama-3.1-8b --gpu h100-sxm --tp 0",
+    "estimate llama-3.1-8b --gpu h100-sxm --tp 3",
+    "estimate llama-3.1-8b --gpu h100-sxm --ep 2",
+    "estimate llama-3.1-8b --gpu h100-sxm --pp 33",
+    "estimate llama-3.1-8b --gpu h100-sxm --engine any",
+    "estimate llama-3.1-8b --cluster 8xh100-sxm --tp 16",
+    "estimate llama-3.1-8b --gpu h100-sxm --tp 65536 --pp 65536 --replicas 65536",
+    // Files that are not there, not files, or not writable.
+    "inspect {tmp}/nowhere/config.json",
+    "inspect {tmp}",
+    "inspect ''",
+    "inspect {tmp}/huge.json",
+    "estimate llama-3.1-8b --gpu {tmp}/none.yaml",
+    "plan llama-3.1-8b --cluster 8xh100-sxm -o {tmp}/no/such/folder/plans.csv",
+    "plan llama-3.1-8b --cluster 8xh100-sxm -o {tmp}",
+    "plan llama-3.1-8b --cluster 8xh100-sxm -o {tmp}/huge.json/plans.csv",
+    "sweep {tmp}/none.yaml -o {tmp}/out",
+    "sweep tests/data/valid/scenario.yaml -o {tmp}/huge.json",
+    "sweep tests/data/valid/scenario.yaml",
+];
+
+/// What a file of this name is given to.
+fn line_for(file: &str) -> String {
+    let path = format!("tests/data/invalid/{file}");
+    match file.split(['-', '.']).next().expect("a name") {
+        "config" => format!("inspect {path}"),
+        "cluster" => format!("plan llama-3.1-8b --cluster {path}"),
+        "engine" => format!("plan llama-3.1-8b --cluster 1xl4 --engine {path}"),
+        "scenario" => format!("sweep {path} -o {{tmp}}/out"),
+        _ => format!("estimate llama-3.1-8b --gpu {path}"),
+    }
+}
+
+/// A file beyond the largest that is read.
+fn prepare(folder: &Path) {
+    let file = fs::File::create(folder.join("huge.json")).unwrap();
+    file.set_len(shardfit::load::MAX_INPUT_BYTES + 1).unwrap();
+}
+
+#[track_caller]
+fn is_refused(run: &Run) {
+    assert_eq!(run.code, 2, "shardfit {}\n{}{}", run.line, run.stdout, run.stderr);
+    assert_eq!(run.stdout, "", "shardfit {}", run.line);
+    assert!(run.stderr.starts_with("error: "), "shardfit {}\n{}", run.line, run.stderr);
+    let said = run.stderr.to_lowercase();
+    for word in ["panicked", "backtrace", "unwrap", "serde", "deserialize", "policy"] {
+        assert!(!said.contains(word), "shardfit {}\n{}", run.line, run.stderr);
+    }
+}
+
+#[test]
+fn every_bad_input_is_refused_with_a_message_and_nothing_written() {
+    let invalid = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/invalid");
+    let mut names: Vec<String> =
+        fs::read_dir(invalid).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert!(names.len() >= 40);
+    let lines = LINES.iter().map(|line| (*line).to_owned()).chain(names.iter().map(|name| line_for(name)));
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let here = folder.path().display().to_string();
+    let before = files_in(folder.path());
+    let mut messages = String::new();
+    for line in lines {
+        let run = shardfit(&line.replace("{tmp}", &here));
+        is_refused(&run);
+        assert_eq!(files_in(folder.path()), before, "shardfit {line} wrote something");
+        messages.push_str(&format!("$ shardfit {line}\n{}\n", run.stderr.replace(&here, "{tmp}")));
+    }
+    insta::assert_snapshot!("messages", messages);
+}
+
+#[test]
+fn a_fault_in_a_file_is_named_with_its_file() {
+    for name in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/invalid")).unwrap() {
+        let name = name.unwrap().file_name().into_string().unwrap();
+        let line = line_for(&name).replace("{tmp}", "/nonexistent");
+        let run = shardfit(&line);
+        assert!(run.stderr.contains(&name), "shardfit {line}\n{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_misspelt_name_is_answered_with_the_nearest() {
+    for (line, nearest) in [
+        ("plan llama-3.1-70bb --cluster 8xh100-sxm", "llama-3.1-70b"),
+        ("plan llama-3.1-8b --cluster 8xh100-smx", "h100-sxm"),
+        ("plan llama-3.1-8b --cluster 8xh100-sxm --engine vlm", "vllm"),
+        ("plan llama-3.1-8b --cluster 8xh100-sxm --objective througput", "throughput"),
+        ("plan llama-3.1-8b --cluster 8xh100-sxm --format jsn", "json"),
+        ("plan llama-3.1-8b --cluster 8xh100-sxm --weights fp88", "fp8"),
+        ("plan llama-3.1-8b --cluster 8xh100-sxm --kv bf166", "bf16"),
+        ("estimate llama-3.1-8b --gpu h100-sxn", "h100-sxm"),
+        ("catalog gpux", "gpus"),
+    ] {
+        let run = shardfit(line).exits(2);
+        assert!(run.stderr.contains(&format!("did you mean `{nearest}`")), "shardfit {line}\n{}", run.stderr);
+    }
+}
+
+#[test]
+fn valid_files_are_what_the_invalid_ones_were_made_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().display();
+    for line in [
+        "estimate llama-3.1-8b --gpu tests/data/valid/gpu.yaml".to_owned(),
+        "plan llama-3.1-8b --cluster tests/data/valid/cluster.yaml".to_owned(),
+        "plan llama-3.1-8b --cluster 1xl4 --engine tests/data/valid/engine.yaml".to_owned(),
+        "inspect tests/data/valid/config.json".to_owned(),
+        format!("sweep tests/data/valid/scenario.yaml -o {here}/out"),
+    ] {
+        shardfit(&line).exits(0);
+    }
+}
