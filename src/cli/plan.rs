@@ -179,18 +179,15 @@ fn render(
         });
     }
     let plans = if args.pareto { &answer.pareto } else { &answer.best };
+    let advice = if answer.best.is_empty() { question.advice()? } else { Vec::new() };
     Ok(match format {
-        Format::Json => format!("{:#}", report::answer_json(subject, answer)),
-        Format::Yaml => load::to_yaml(&report::answer_json(subject, answer))?,
+        Format::Json => format!("{:#}", report::answer_json(subject, answer, &advice)),
+        Format::Yaml => load::to_yaml(&report::answer_json(subject, answer, &advice))?,
         Format::Csv => sheet(plans).csv()?,
         Format::Markdown => sheet(plans).markdown(),
         Format::Table => {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
-            let mut text = report::answer_text(subject, &shown, width);
-            if answer.best.is_empty() {
-                text.push_str(&report::advice_text(&question.advice()?));
-            }
-            text
+            report::answer_text(subject, &shown, width) + &report::advice_text(&advice)
         }
     })
 }
