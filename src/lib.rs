@@ -81,6 +81,7 @@ pub mod report;
 pub mod scenario;
 pub mod search;
 pub mod units;
+pub mod validate;
 pub mod workload;
 
 /// The README's examples are tests.

@@ -247,6 +247,9 @@ pub struct GpuClass {
     pub id: String,
     /// What the class holds.
     pub name: String,
+    /// Another class that fills what this one leaves out.
+    #[serde(default)]
+    pub base: Option<String>,
     /// Pooled coefficients.
     pub kernels: KernelTables,
 }

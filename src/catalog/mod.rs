@@ -131,6 +131,10 @@ pub fn engines() -> Result<Vec<Engine>, Diagnostic> {
 /// [`Code::UnknownName`].
 pub fn stand_ins(of: &Gpu) -> Result<GpuClass, Diagnostic> {
     let mut class: GpuClass = parse(find(Kind::GpuClass, &of.class)?)?;
+    if let Some(base) = &class.base {
+        let base: GpuClass = parse(find(Kind::GpuClass, base)?)?;
+        class.kernels = class.kernels.filled_from(base.kernels);
+    }
     if of.scale_up.kind == link::LinkKind::Pcie && of.class != PCIE_CLASS {
         let pcie: GpuClass = parse(find(Kind::GpuClass, PCIE_CLASS)?)?;
         class.kernels = class.kernels.with_collectives_of(pcie.kernels);

@@ -7,6 +7,7 @@ mod inspect;
 mod output;
 mod plan;
 mod sweep;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Command {
     Catalog(catalog::CatalogArgs),
     /// Answer every case of a scenario file
     Sweep(sweep::SweepArgs),
+    /// Compare estimates with measured rows
+    Validate(validate::ValidateArgs),
 }
 
 /// How a command ended.
@@ -73,5 +76,6 @@ fn dispatch(command: &Command) -> Result<Outcome, Diagnostic> {
         Command::Inspect(args) => inspect::run(args),
         Command::Catalog(args) => catalog::run(args),
         Command::Sweep(args) => sweep::run(args),
+        Command::Validate(args) => validate::run(args),
     }
 }

@@ -60,7 +60,8 @@ pub fn print(text: &str) -> Result<(), Diagnostic> {
     }
 }
 
-fn check_writable(path: &Path) -> Result<(), Diagnostic> {
+/// Checks that a file can be written before any work is done.
+pub fn check_writable(path: &Path) -> Result<(), Diagnostic> {
     let folder = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
         _ => Path::new("."),

@@ -6,7 +6,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::{load, scenario};
+use crate::scenario::{self, CaseOutcome};
+use crate::{load, report};
 
 use super::Outcome;
 
@@ -33,16 +34,15 @@ pub fn run(args: &SweepArgs) -> Result<Outcome, Diagnostic> {
             .at(args.output.display().to_string())
     })?;
     let bar = progress(scenario.size() as u64, args.quiet)?;
-    let sheet = scenario::run(&scenario, || bar.inc(1))?;
+    let answers = scenario::run(&scenario, || bar.inc(1))?;
     bar.finish_and_clear();
-    load::write_whole(&target, sheet.csv()?.as_bytes())?;
-    let status = sheet.columns.iter().position(|c| c == "status");
-    let found = sheet.rows.iter().filter(|r| status.is_some_and(|i| r[i] == "found".into())).count();
+    load::write_whole(&target, report::sweep_sheet(&scenario, &answers).csv()?.as_bytes())?;
+    let found = answers.iter().filter(|a| matches!(a.outcome, CaseOutcome::Found(_))).count();
     if !args.quiet {
         anstream::eprintln!(
             "{}: {} cases, {found} with a feasible plan; wrote {}",
             scenario.name,
-            sheet.rows.len(),
+            answers.len(),
             target.display()
         );
     }

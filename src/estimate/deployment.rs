@@ -176,7 +176,8 @@ impl<'a> Deployment<'a> {
         per_rank.saturating_mul(u64::from(self.parallelism.attention_dp))
     }
 
-    fn replica(&self) -> Replica<'_> {
+    /// The replica whose service is asked for.
+    pub fn replica(&self) -> Replica<'_> {
         Replica {
             pipeline: &self.pipeline,
             engine: self.context.engine,
@@ -236,7 +237,10 @@ impl<'a> Deployment<'a> {
     }
 
     /// The concurrency at which a replica serves `rate`: `N = rate × E2E(N)`, by bisection.
-    fn concurrency_at(&self, rate: crate::units::RequestsPerSecond) -> Result<f64, Reason> {
+    ///
+    /// # Errors
+    /// When not even the largest batch serves it.
+    pub fn concurrency_at(&self, rate: crate::units::RequestsPerSecond) -> Result<f64, Reason> {
         let replica = self.replica();
         let served = |n: f64| replica.at(n).requests;
         let (mut low, mut high) = (0.0, self.max_batch().max(1) as f64);

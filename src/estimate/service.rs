@@ -99,6 +99,41 @@ impl Replica<'_> {
         }
     }
 
+    /// One static batch: all prompts first, then `OSL − 1` decode steps of the whole batch. Returns the
+    /// time to the first tokens and to the last.
+    pub fn static_batch(&self, batch: f64) -> (Seconds, Seconds) {
+        let per_rank = (batch / self.attention_dp as f64).max(1.0);
+        let w = &self.workload;
+        let prompts = w.isl as f64 * per_rank;
+        let steps = (prompts / self.limits.max_batched_tokens as f64).ceil().max(1.0);
+        let together = (per_rank / steps).max(1e-9);
+        let step = Step { prefill_tokens: prompts / steps, prefill_sequences: together, ..Step::default() };
+        let host = self.engine.scheduling.step_overhead;
+        let time = self.pipeline.time(&step);
+        let ttft = time.latency + time.interval * (steps - 1.0) + host * steps;
+        // The mean over the growing context, by the trapezoid rule.
+        let at = |share: f64| {
+            let context = w.isl as f64 + share * w.osl as f64;
+            self.pipeline.time(&Step::decode(per_rank, context)).latency + host
+        };
+        let mean = (at(0.0) + at(0.5) * 2.0 + at(1.0)) / 4.0;
+        (ttft, ttft + mean * (w.osl as f64 - 1.0))
+    }
+
+    /// Mean time to first token of `concurrency` prompts that arrive at once: they are computed in steps
+    /// as full as the budget allows, and each waits for those before it.
+    pub fn burst(&self, concurrency: f64) -> Seconds {
+        let per_rank = (concurrency / self.attention_dp as f64).max(1.0);
+        let isl = self.workload.isl as f64;
+        let in_step = (self.limits.max_batched_tokens as f64 / isl).max(1e-9).min(per_rank);
+        let steps = per_rank / in_step;
+        let tokens = (in_step * isl).min(self.limits.max_batched_tokens as f64);
+        let step = Step { prefill_tokens: tokens, prefill_sequences: in_step.max(1.0), ..Step::default() };
+        let time = self.pipeline.time(&step);
+        let mean_steps = (steps + 1.0) / 2.0;
+        self.engine.scheduling.request_overhead + time.latency + time.interval * (mean_steps - 1.0)
+    }
+
     /// The decode step of `sequences` per rank, as one sequence sees it, and its fitted share.
     ///
     /// With stages, as many micro-batches as stages are in flight: a token comes out after all stages,

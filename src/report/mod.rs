@@ -5,14 +5,19 @@ mod explain;
 mod format;
 mod inspect;
 mod json;
+mod sweep;
 mod table;
+mod validation;
 
 pub use columns::{Column, PLAN_COLUMNS, Row, Value};
 pub use explain::explanation;
 pub use format::{Format, Sheet};
 pub use inspect::{inspection_json, inspection_text};
 pub use json::{answer_json, estimate_json, round};
+pub use sweep::sweep_sheet;
 pub use table::{advice_text, answer_text, estimate_text};
+
+pub use validation::{metrics_sheet, predictions_sheet, validation_json, validation_text};
 
 use crate::model::Model;
 use crate::workload::Workload;

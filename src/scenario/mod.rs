@@ -12,7 +12,7 @@ use crate::rank::Objective;
 use crate::units::{RequestsPerSecond, Seconds};
 use crate::workload::{Load, Targets, Workload};
 
-pub use run::{Case, columns, run};
+pub use run::{Case, CaseAnswer, CaseOutcome, run};
 
 /// More cases than one run takes.
 pub const MAX_CASES: usize = 1_000_000;

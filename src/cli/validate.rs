@@ -1,0 +1,58 @@
+//! `shardfit validate`: error of the estimators on measured rows.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::diagnostic::Diagnostic;
+use crate::report::{self, Format};
+use crate::validate::{Kind, validate};
+use crate::{load, validate as validation};
+
+use super::Outcome;
+use super::output::print;
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  shardfit validate serving runs.csv --models configs/ --by engine,gpu")]
+pub struct ValidateArgs {
+    /// params, memory or serving
+    kind: String,
+    /// CSV file of measured rows
+    file: PathBuf,
+    /// Folder of config.json files named <org>--<name>.json, looked at first
+    #[arg(long, value_name = "DIR")]
+    models: Vec<PathBuf>,
+    /// Errors by these columns too
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    by: Vec<String>,
+    /// table, csv, json, yaml or md
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: String,
+    /// Write every row with its prediction to FILE
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &ValidateArgs) -> Result<Outcome, Diagnostic> {
+    let format: Format = args.format.parse()?;
+    let kind: Kind = args.kind.parse()?;
+    if let Some(path) = &args.output {
+        super::output::check_writable(path)?;
+    }
+    let result: validation::Validation = validate(kind, &args.file, &args.models, &args.by)?;
+    if let Some(path) = &args.output {
+        load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;
+    }
+    let sheet = report::metrics_sheet(&result);
+    let text = match format {
+        Format::Json => format!("{:#}", report::validation_json(&result)),
+        Format::Yaml => load::to_yaml(&report::validation_json(&result))?,
+        Format::Csv => sheet.csv()?,
+        Format::Markdown => sheet.markdown(),
+        Format::Table => report::validation_text(&result),
+    };
+    print(&(text.trim_end().to_owned() + "\n"))?;
+    Ok(if result.predicted() > 0 { Outcome::Found } else { Outcome::NothingFeasible })
+}

@@ -1,0 +1,113 @@
+//! Validation: predictions for measured rows, and how far off they are. Predictions never read a
+//! measured column.
+
+mod memory;
+mod metrics;
+mod params;
+mod rows;
+mod serving;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::Diagnostic;
+use crate::load;
+use crate::search::in_parallel;
+
+pub use metrics::Metric;
+pub use rows::{Row, Table};
+
+/// What kind of measurements a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Parameter counts of checkpoints.
+    Params,
+    /// Memory that servers logged.
+    Memory,
+    /// TTFT, TPOT and throughput of servers.
+    Serving,
+}
+
+impl Kind {
+    /// Names as on the command line.
+    pub const NAMES: [&'static str; 3] = ["params", "memory", "serving"];
+}
+
+impl std::str::FromStr for Kind {
+    type Err = Diagnostic;
+    fn from_str(text: &str) -> Result<Self, Diagnostic> {
+        match text {
+            "params" => Ok(Kind::Params),
+            "memory" => Ok(Kind::Memory),
+            "serving" => Ok(Kind::Serving),
+            _ => {
+                let list = format!("allowed: {}", Kind::NAMES.join(", "));
+                Err(Diagnostic::unknown("kind of measurements", text, Kind::NAMES, &list))
+            }
+        }
+    }
+}
+
+/// What is predicted for a row: a value per measured column, or why there is none.
+pub type Prediction = Result<Vec<(&'static str, f64)>, String>;
+
+/// A validated file.
+#[derive(Clone, Debug)]
+pub struct Validation {
+    /// The file as read.
+    pub table: Table,
+    /// One prediction per row.
+    pub predictions: Vec<Prediction>,
+    /// Error of each column over all rows.
+    pub metrics: BTreeMap<String, Metric>,
+    /// The same by group: `column=value`, then metric.
+    pub groups: BTreeMap<String, BTreeMap<String, Metric>>,
+}
+
+impl Validation {
+    /// Rows that were predicted.
+    pub fn predicted(&self) -> usize {
+        self.predictions.iter().filter(|p| p.is_ok()).count()
+    }
+
+    /// Columns that are predicted for some row, in a fixed order.
+    pub fn predicted_columns(&self) -> Vec<&'static str> {
+        let mut columns = Vec::new();
+        for (column, _) in self.predictions.iter().flatten().flatten() {
+            if !columns.contains(column) {
+                columns.push(*column);
+            }
+        }
+        columns
+    }
+}
+
+/// Predicts every row of a file and compares with what it measured.
+///
+/// # Errors
+/// A file that cannot be read, is no CSV, or lacks a column named in `by`.
+pub fn validate(
+    kind: Kind,
+    file: &Path,
+    folders: &[PathBuf],
+    by: &[String],
+) -> Result<Validation, Diagnostic> {
+    let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
+    table.require(by)?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let predict = |row: &Row| match kind {
+        Kind::Params => params::predict(row, folder, folders),
+        Kind::Memory => memory::predict(row, folders),
+        Kind::Serving => serving::predict(row, folders),
+    };
+    let predictions = in_parallel(table.len(), |i| Ok(predict(&table.row(i))))?;
+    let metrics = metrics::collect(&table, &predictions, |_| true);
+    let mut groups = BTreeMap::new();
+    for column in by {
+        for value in table.distinct(column) {
+            let of_group = |row: &Row| row.text(column) == Some(value.as_str());
+            groups.insert(format!("{column}={value}"), metrics::collect(&table, &predictions, of_group));
+        }
+    }
+    Ok(Validation { table, predictions, metrics, groups })
+}

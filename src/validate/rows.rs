@@ -1,0 +1,166 @@
+//! Measured rows as CSV holds them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use itertools::Itertools as _;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::{DType, WeightFormat};
+use crate::model::{self, Model, Scope};
+
+/// A CSV file with named columns.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Column names.
+    pub columns: Vec<String>,
+    index: HashMap<String, usize>,
+    records: Vec<csv::StringRecord>,
+    place: String,
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    table: &'a Table,
+    number: usize,
+}
+
+impl Table {
+    /// Parses CSV with a header.
+    ///
+    /// # Errors
+    /// [`Code::Syntax`] with the line.
+    pub fn parse(text: &str, place: &str) -> Result<Table, Diagnostic> {
+        let fail = |e: csv::Error| {
+            let line = e.position().map_or(String::new(), |p| format!(", line {}", p.line()));
+            Diagnostic::new(Code::Syntax, format!("not valid CSV: {e}")).at(format!("{place}{line}"))
+        };
+        let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+        let columns: Vec<String> = reader.headers().map_err(fail)?.iter().map(str::to_owned).collect();
+        let records = reader.records().collect::<Result<Vec<_>, _>>().map_err(fail)?;
+        let index = columns.iter().enumerate().map(|(i, c)| (c.clone(), i)).collect();
+        Ok(Table { columns, index, records, place: place.to_owned() })
+    }
+
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The row with this number, below [`Table::len`].
+    pub fn row(&self, number: usize) -> Row<'_> {
+        Row { table: self, number }
+    }
+
+    /// Checks that columns exist.
+    ///
+    /// # Errors
+    /// [`Code::UnknownName`] with the nearest one.
+    pub fn require(&self, columns: &[String]) -> Result<(), Diagnostic> {
+        let known = || self.columns.iter().map(String::as_str);
+        match columns.iter().find(|c| !self.index.contains_key(*c)) {
+            Some(missing) => {
+                let list = format!("columns: {}", known().join(", "));
+                Err(Diagnostic::unknown("column", missing, known(), &list).at(self.place.clone()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The values of a column, sorted.
+    pub fn distinct(&self, column: &str) -> Vec<String> {
+        let values = (0..self.len()).filter_map(|i| self.row(i).text(column));
+        values.map(str::to_owned).sorted().dedup().collect()
+    }
+}
+
+impl<'a> Row<'a> {
+    /// The row's `id`, else its line in the file.
+    pub fn id(&self) -> String {
+        self.text("id").map_or_else(|| format!("line {}", self.number + 2), str::to_owned)
+    }
+
+    /// The cells as they stand.
+    pub fn cells(&self) -> impl Iterator<Item = &'a str> {
+        self.table.records[self.number].iter()
+    }
+
+    /// A cell; `None` when the column is missing or the cell is empty.
+    pub fn text(&self, column: &str) -> Option<&'a str> {
+        let i = *self.table.index.get(column)?;
+        self.table.records[self.number].get(i).map(str::trim).filter(|t| !t.is_empty())
+    }
+
+    /// A cell as a number.
+    pub fn number(&self, column: &str) -> Option<f64> {
+        self.text(column)?.parse().ok().filter(|x: &f64| x.is_finite())
+    }
+
+    /// A cell as a whole number of at least 1.
+    pub fn whole(&self, column: &str) -> Option<u64> {
+        self.number(column).filter(|x| *x >= 1.0).map(|x| x.round() as u64)
+    }
+
+    /// A cell as a parallel degree, 1 when empty.
+    pub fn degree(&self, column: &str) -> u32 {
+        self.whole(column).and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
+    }
+
+    /// The model that the row names: by `config` in one of the folders, else by `model`; at the row's
+    /// own number format.
+    pub fn model(&self, folders: &[PathBuf]) -> Result<Model, String> {
+        let names = [self.text("config"), self.text("model")];
+        let mut tried = Vec::new();
+        let found = names.into_iter().flatten().find_map(|name| {
+            let text_only = name.ends_with("#text");
+            let scope = if text_only { Scope::Text } else { Scope::Full };
+            let name = name.trim_end_matches("#text").replacen("--", "/", 1);
+            tried.push(name.clone());
+            model::find(&name, folders, scope).ok()
+        });
+        let model = found.ok_or_else(|| format!("unknown model {}", tried.join(", ")))?;
+        match self.text("weight_dtype").map(format_of) {
+            None => Ok(model),
+            Some(None) => Err(format!("unknown weight_dtype {}", self.text("weight_dtype").unwrap_or(""))),
+            Some(Some(format)) if same_storage(format, model.quantisation.main_format()) => Ok(model),
+            Some(Some(format)) => Ok(model.with_weights(format)),
+        }
+    }
+
+    /// Type of the KV cache, if the row says.
+    pub fn kv(&self) -> Option<DType> {
+        let text = self.text("kv_dtype")?;
+        if text.starts_with("fp8") { Some(DType::Fp8) } else { text.parse().ok() }
+    }
+}
+
+/// The storage that a log's words mean.
+fn format_of(text: &str) -> Option<WeightFormat> {
+    let lower = text.to_lowercase();
+    let starts = |prefix: &str| lower.starts_with(prefix);
+    Some(match () {
+        () if starts("bf16") => WeightFormat::Bf16,
+        () if starts("fp16") || starts("f16") => WeightFormat::Fp16,
+        () if starts("fp8") => WeightFormat::Fp8,
+        () if starts("nvfp4") || starts("fp4") => WeightFormat::Nvfp4,
+        () if starts("mxfp4") => WeightFormat::Mxfp4,
+        () if starts("int8") => WeightFormat::Int8,
+        () if starts("int4") || starts("uint4") => WeightFormat::Int4,
+        () => return None,
+    })
+}
+
+/// Whether the checkpoint's own storage is what the words mean: FP8 covers block FP8, and both 16-bit
+/// types are alike.
+fn same_storage(named: WeightFormat, own: WeightFormat) -> bool {
+    let wide = |f: WeightFormat| f.element().bits() == 16;
+    named == own
+        || (named == WeightFormat::Fp8 && own == WeightFormat::Fp8Block)
+        || (wide(named) && wide(own))
+}
