@@ -44,8 +44,8 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`units`] | quantities as types: bytes, FLOPs, seconds, rates, money |
-//! | [`dtype`] | number formats: what GPUs compute in, how checkpoints store weights |
 //! | [`diagnostic`] | what is wrong with an input, where, and what would mend it |
+//! | [`dtype`] | number formats: what GPUs compute in, how checkpoints store weights |
 //! | [`load`] | the only reader and writer of files |
 //! | [`catalog`] | GPUs, clusters and engines by name |
 //! | [`model`] | from a `config.json` to tensors and operators |
@@ -54,8 +54,9 @@
 //! | [`estimate`] | memory, kernel times, steps, service: pure functions |
 //! | [`rank`] | objectives and the Pareto front |
 //! | [`search`] | every plan through the funnel, in parallel |
-//! | [`report`] | one list of columns, several formats |
 //! | [`scenario`] | many questions from one file |
+//! | [`validate`] | predictions for measured rows, and their errors |
+//! | [`report`] | one list of columns, several formats |
 //! | [`cli`] | the command line |
 //!
 //! Wrong input is an error, [`diagnostic::Diagnostic`]. A plan that is not an answer is a value,

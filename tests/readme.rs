@@ -3,13 +3,13 @@
 //! A block holds lines that begin with `$ `, each followed by exactly what it prints to stdout; `2>&1`
 //! at the end adds stderr, ` | head -N` keeps the first N lines. `cargo run --release --` stands for `shardfit`; other commands are left
 //! alone, and so is what follows them. Commands run in the repository's root, except in documents that
-//! show files of their own: a block marked `yaml NAME` or `json NAME` is written to NAME in an empty
+//! show files of their own: a block marked with a language and a NAME is written to NAME in an empty
 //! folder, and the document's commands run there.
 //!
 //! `UPDATE_README=1 cargo test --test readme` rewrites the outputs.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use shardfit::catalog::kernels::{ByEngine, FitError};
@@ -34,14 +34,23 @@ fn the_error_guide_shows_what_the_commands_print() {
 
 #[test]
 fn the_files_of_the_guide_to_adding_work() {
+    check_with_files("docs/adding.md");
+}
+
+#[test]
+fn the_files_of_the_guide_to_validating_work() {
+    check_with_files("docs/validating.md");
+}
+
+/// Writes the files that a document shows to an empty folder and runs its commands there.
+fn check_with_files(document: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let document = PathBuf::from(ROOT).join("docs/adding.md");
-    let files = files_in(&fs::read_to_string(document).unwrap());
-    assert!(!files.is_empty(), "no file is shown");
+    let files = files_in(&fs::read_to_string(Path::new(ROOT).join(document)).unwrap());
+    assert!(!files.is_empty(), "{document} shows no file");
     for (name, text) in files {
         fs::write(folder.path().join(name), text).unwrap();
     }
-    check("docs/adding.md", folder.path());
+    check(document, folder.path());
 }
 
 #[test]
@@ -241,16 +250,15 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The blocks marked `yaml NAME` or `json NAME`.
+/// The blocks marked with a language and a name.
 fn files_in(document: &str) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = Vec::new();
     let mut open = false;
     for line in document.lines() {
-        if let Some(name) = line.strip_prefix("```yaml ").or_else(|| line.strip_prefix("```json ")) {
-            files.push((name.to_owned(), String::new()));
-            open = true;
-        } else if line.starts_with("```") {
-            open = false;
+        if let Some(fence) = line.strip_prefix("```") {
+            let name = fence.split_once(' ').map(|(_, name)| name.to_owned());
+            open = name.is_some();
+            files.extend(name.map(|name| (name, String::new())));
         } else if open && let Some((_, text)) = files.last_mut() {
             text.push_str(line);
             text.push('\n');
