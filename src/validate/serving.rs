@@ -14,8 +14,8 @@ use super::{Prediction, Row};
 /// InferenceX draws lengths uniformly from 0.8 to 1.0 of the nominal ones.
 const INFERENCEX_MEAN_LENGTH: f64 = 0.9;
 
-/// InferenceX sends ten requests per slot and takes the mean over all, the first burst included.
-const INFERENCEX_BURST_SHARE: f64 = 0.1;
+/// Closed-loop runs send ten requests per slot and take the mean over all, the first burst included.
+const BURST_SHARE: f64 = 0.1;
 
 /// Estimates the row's server.
 pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
@@ -93,18 +93,26 @@ fn in_flight(
         (None, None) => deployment.max_batch().max(1) as f64,
     };
     let service = replica.at(concurrency);
-    let ttft = match protocol {
-        "inferencex" => {
-            let burst: Seconds = replica.burst(concurrency);
-            service.ttft * (1.0 - INFERENCEX_BURST_SHARE) + burst * INFERENCEX_BURST_SHARE
+    let steps = workload.osl as f64 - 1.0;
+    let burst: Seconds = replica.burst(concurrency);
+    let (ttft, tpot) = match protocol {
+        "closed-loop-unstated" if !replica.engine.scheduling.mixes_prefill => {
+            // Lengths are fixed and prompts go first: requests start and end together, wave after wave.
+            // The first tokens of a wave wait for the prompts of the rest of it.
+            let (_, last) = replica.static_batch(concurrency);
+            let last = last + replica.engine.scheduling.request_overhead;
+            (burst, (last - burst).max(Seconds::ZERO) / steps.max(1.0))
         }
-        _ => service.ttft,
+        "inferencex" | "closed-loop-unstated" => {
+            (service.ttft * (1.0 - BURST_SHARE) + burst * BURST_SHARE, service.tpot)
+        }
+        _ => (service.ttft, service.tpot),
     };
     let requests = service.requests.get() * replicas;
     Ok(vec![
         ("ttft_ms", ttft.as_millis()),
-        ("tpot_ms", service.tpot.as_millis()),
-        ("e2e_ms", (ttft + service.tpot * (workload.osl as f64 - 1.0)).as_millis()),
+        ("tpot_ms", tpot.as_millis()),
+        ("e2e_ms", (ttft + tpot * steps).as_millis()),
         ("output_tok_s", service.output.get() * replicas),
         ("total_tok_s", requests * workload.context() as f64),
         ("req_s", requests),
