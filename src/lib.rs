@@ -1,4 +1,73 @@
 //! shardfit answers one question: which configuration should I deploy?
+//!
+//! Given a model, a cluster, a workload and targets, it walks through every combination of engine,
+//! number format, tensor, pipeline, expert and attention-data parallelism, replicas and batch; drops
+//! what is illegal or does not fit; estimates the rest; and ranks it. Plans that fall are counted by
+//! reason, each with its nearest miss.
+//!
+//! ```
+//! use shardfit::model::Scope;
+//! use shardfit::search::Question;
+//! use shardfit::units::Seconds;
+//! use shardfit::workload::{Targets, Workload};
+//! use shardfit::{catalog, model};
+//!
+//! # fn main() -> Result<(), shardfit::diagnostic::Diagnostic> {
+//! let model = model::find("llama-3.1-70b", &[], Scope::Full)?;
+//! let cluster = catalog::cluster("8xh100-sxm")?;
+//! let class = catalog::stand_ins(&cluster.gpu)?; // fills gaps in the GPU's own measurements
+//! let engines = [catalog::engine("vllm")?];
+//!
+//! let targets = Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), e2e: None };
+//! let answer = Question {
+//!     workload: Workload { targets, ..Workload::new(2048, 512) },
+//!     ..Question::new(&model, &cluster, &class, &engines)
+//! }
+//! .answer()?;
+//!
+//! match answer.best.first() {
+//!     Some(best) => {
+//!         assert!(best.service.tpot <= Seconds::millis(50.0));
+//!         println!("{} × {}: {:.0} tokens/s", best.parallelism, best.replicas, best.output.get());
+//!     }
+//!     None => answer.rejected.iter().for_each(|r| println!("{}: {}", r.count, r.reason.message())),
+//! }
+//! # assert!(!answer.best.is_empty());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where things are
+//!
+//! Modules depend on each other in one direction, in this order:
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`units`] | quantities as types: bytes, FLOPs, seconds, rates, money |
+//! | [`diagnostic`] | what is wrong with an input, where, and what would mend it |
+//! | [`dtype`] | number formats: what GPUs compute in, how checkpoints store weights |
+//! | [`load`] | the only reader and writer of files |
+//! | [`catalog`] | GPUs, clusters and engines by name |
+//! | [`model`] | from a `config.json` to tensors and operators |
+//! | [`workload`] | lengths, load, targets |
+//! | [`plan`] | the space of plans, legality, placement, reasons |
+//! | [`estimate`] | memory, kernel times, steps, service: pure functions |
+//! | [`rank`] | objectives and the Pareto front |
+//! | [`search`] | every plan through the funnel, in parallel |
+//! | [`scenario`] | many questions from one file |
+//! | [`validate`] | predictions for measured rows, and their errors |
+//! | [`report`] | one list of columns, several formats |
+//! | [`cli`] | the command line |
+//!
+//! Wrong input is an error, [`diagnostic::Diagnostic`]. A plan that is not an answer is a value,
+//! [`plan::Reason`]. Estimates do no I/O, read no clock and draw no random numbers: the same question
+//! has the same answer, bit for bit, on any number of threads.
+//!
+//! `docs/model.md` in the repository states every equation, `ARCHITECTURE.md` how the parts fit and
+//! where to add to them.
+
+#![warn(missing_docs)]
+#![forbid(unsafe_code)]
 
 pub mod catalog;
 pub mod cli;
@@ -15,3 +84,8 @@ pub mod search;
 pub mod units;
 pub mod validate;
 pub mod workload;
+
+/// The README's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

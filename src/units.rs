@@ -91,24 +91,25 @@ macro_rules! quantity {
     };
 }
 
+// The first unit of each list is the usual one: messages show it in their example.
 const DECIMAL_RATE: &[(&str, f64)] = &[
-    ("B/s", 1.0),
-    ("MB/s", 1e6),
     ("GB/s", 1e9),
     ("TB/s", 1e12),
+    ("MB/s", 1e6),
+    ("B/s", 1.0),
     ("Gbit/s", 1.25e8),
     ("GiB/s", 1_073_741_824.0),
 ];
 const BYTE_UNITS: &[(&str, f64)] = &[
-    ("B", 1.0),
-    ("KB", 1e3),
-    ("MB", 1e6),
     ("GB", 1e9),
-    ("TB", 1e12),
-    ("KiB", 1024.0),
-    ("MiB", 1_048_576.0),
     ("GiB", 1_073_741_824.0),
+    ("MB", 1e6),
+    ("MiB", 1_048_576.0),
+    ("KB", 1e3),
+    ("KiB", 1024.0),
+    ("TB", 1e12),
     ("TiB", 1_099_511_627_776.0),
+    ("B", 1.0),
 ];
 const FLOP_UNITS: &[(&str, f64)] =
     &[("FLOP", 1.0), ("GFLOP", 1e9), ("TFLOP", 1e12), ("PFLOP", 1e15), ("EFLOP", 1e18)];
@@ -367,7 +368,7 @@ pub fn parse_with_unit(text: &str, units: &[(&str, f64)]) -> Result<f64, String>
     if unit.is_empty() {
         return Err(format!(
             "`{text}` has no unit; write for example `{text} {}`; allowed units: {}",
-            units[units.len().min(4) - 1].0,
+            units[0].0,
             allowed()
         ));
     }
@@ -426,6 +427,11 @@ pub fn group_thousands(n: u64) -> String {
         out.push(c);
     }
     out
+}
+
+/// A count and its noun: `1 GPU`, `1,024 GPUs`.
+pub fn plural(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", group_thousands(n), if n == 1 { "" } else { "s" })
 }
 
 /// A count with an SI letter: `70.6 B` parameters, `1.2 k` sequences.

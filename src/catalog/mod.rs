@@ -135,7 +135,7 @@ pub fn engine(name: &str) -> Result<Engine, Diagnostic> {
 /// All built-in engines.
 ///
 /// # Errors
-/// Never for the entries that ship; the type is that of [`engine`].
+/// Never for the entries that ship; the type is that of [`engine()`].
 pub fn engines() -> Result<Vec<Engine>, Diagnostic> {
     entries(Kind::Engine).iter().map(|e| engine(e.id)).collect()
 }

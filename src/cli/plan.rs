@@ -123,6 +123,7 @@ pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
         return why_not(args, &question, layout);
     }
     let answer = question.answer()?;
+    refuse_impossible_pins(&question, &answer)?;
     let searched = started.elapsed();
     let subject = Subject { model: &model, cluster: &cluster, workload: &workload };
     args.output.emit(&render(args, format, &subject, &question, &answer)?)?;
@@ -136,6 +137,18 @@ pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
         );
     }
     Ok(if answer.best.is_empty() { Outcome::NothingFeasible } else { Outcome::Found })
+}
+
+/// Degrees that the user asks for and no layout can have are bad input, not an empty answer.
+fn refuse_impossible_pins(question: &Question, answer: &Answer) -> Result<(), Diagnostic> {
+    let all_illegal = answer.counts.illegal == answer.counts.plans;
+    match answer.rejected.first() {
+        Some(first) if all_illegal && question.pins != Pins::default() => {
+            let layout = first.nearest.layout.parallelism;
+            Err(Diagnostic::new(Code::Usage, first.reason.message()).at(format!("{layout}, as pinned")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn checked_top(top: usize) -> Result<usize, Diagnostic> {
@@ -166,18 +179,15 @@ fn render(
         });
     }
     let plans = if args.pareto { &answer.pareto } else { &answer.best };
+    let advice = if answer.best.is_empty() { question.advice()? } else { Vec::new() };
     Ok(match format {
-        Format::Json => format!("{:#}", report::answer_json(subject, answer)),
-        Format::Yaml => load::to_yaml(&report::answer_json(subject, answer))?,
+        Format::Json => format!("{:#}", report::answer_json(subject, answer, &advice)),
+        Format::Yaml => load::to_yaml(&report::answer_json(subject, answer, &advice))?,
         Format::Csv => sheet(plans).csv()?,
         Format::Markdown => sheet(plans).markdown(),
         Format::Table => {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
-            let mut text = report::answer_text(subject, &shown, width);
-            if answer.best.is_empty() {
-                text.push_str(&report::advice_text(&question.advice()?));
-            }
-            text
+            report::answer_text(subject, &shown, width) + &report::advice_text(&advice)
         }
     })
 }

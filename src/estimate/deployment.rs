@@ -105,6 +105,8 @@ pub struct Estimate {
     pub engine: String,
     /// The split.
     pub parallelism: Parallelism,
+    /// Tensor parallel inside each expert; 1 for dense models.
+    pub expert_tp: u32,
     /// Format of most weights.
     pub weights: WeightFormat,
     /// Type of the KV cache.
@@ -277,6 +279,7 @@ impl<'a> Deployment<'a> {
             plan,
             engine: c.engine.id.clone(),
             parallelism: self.parallelism,
+            expert_tp: if c.model.is_moe() { self.parallelism.expert_tp().unwrap_or(1) } else { 1 },
             weights: c.model.quantisation.main_format(),
             kv: c.kv,
             replicas,

@@ -333,7 +333,7 @@ impl GemmKernel {
 }
 
 impl AttentionKernel<PrefillAttention> {
-    /// Attention of the step's prompt tokens; see [`AttentionKernel::prompt`].
+    /// Attention of the step's prompt tokens; see `AttentionKernel::prompt`.
     pub fn time(&self, a: &AttentionShape, flops: Flops, traffic: Traffic, step: &Step) -> KernelTime {
         self.prompt(a.heads as f64, a.head_dim as f64, a.window, (flops, traffic, step))
     }

@@ -160,7 +160,8 @@ impl MemoryQuestion<'_> {
         let rule = &self.engine.memory;
         let layers: u64 = counts.iter().sum();
         let moe = if self.model.is_moe() { rule.graphs_moe } else { Bytes::ZERO };
-        let several = self.parallelism.gpus() > 1;
+        // Stages hand over point to point; the large buffers belong to the collectives inside a stage.
+        let several = self.parallelism.stage_ranks() > 1;
         let weights = weights_on_rank(self.model, groups, counts, (first, last));
         let activations = self.activation_peak(groups);
         let non_torch = if several { rule.non_torch_multi_gpu } else { rule.non_torch };

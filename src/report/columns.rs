@@ -92,9 +92,7 @@ pub const PLAN_COLUMNS: &[Column] = &[
     shown("pp", "pp", "pipeline stages", |r| r.estimate.parallelism.pp.into()),
     shown("ep", "ep", "expert parallel", |r| r.estimate.parallelism.ep.into()),
     shown("attention_dp", "adp", "attention data parallel", |r| r.estimate.parallelism.attention_dp.into()),
-    shown("expert_tp", "etp", "tensor parallel inside each expert", |r| {
-        r.estimate.parallelism.expert_tp().map_or(Value::Missing, Value::from)
-    }),
+    shown("expert_tp", "etp", "tensor parallel inside each expert", |r| r.estimate.expert_tp.into()),
     shown("replicas", "replicas", "independent copies of the engine", |r| r.estimate.replicas.into()),
     shown("gpus", "gpus", "GPUs used", |r| r.estimate.gpus.into()),
     shown("idle_gpus", "idle", "GPUs of the cluster left idle", |r| r.estimate.idle_gpus.into()),

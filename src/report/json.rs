@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::estimate::deployment::Estimate;
 use crate::plan::{Plan, Reason, Rejection};
-use crate::search::Answer;
+use crate::search::{Advice, Answer};
 use crate::workload::{Load, Workload};
 
 use super::Subject;
@@ -65,8 +65,8 @@ fn subject_json(s: &Subject) -> Map<String, Json> {
     map
 }
 
-/// The answer to a planning question.
-pub fn answer_json(subject: &Subject, answer: &Answer) -> Json {
+/// The answer to a planning question, with what would make it answerable if nothing is feasible.
+pub fn answer_json(subject: &Subject, answer: &Answer, advice: &[Advice]) -> Json {
     let ranked = |plans: &[Estimate]| -> Json {
         let rows = plans.iter().zip(1u64..);
         rows.map(|(e, n)| Json::Object(plan_object(&Row { rank: Some(n), estimate: e }))).collect()
@@ -86,6 +86,11 @@ pub fn answer_json(subject: &Subject, answer: &Answer) -> Json {
     map.insert("plans".into(), ranked(&answer.best));
     map.insert("pareto".into(), unranked(&answer.pareto));
     map.insert("rejected".into(), answer.rejected.iter().map(rejection_json).collect());
+    let changed = |a: &Advice| {
+        let plan = plan_object(&Row { rank: None, estimate: &a.best });
+        json!({ "change": a.change, "plan": plan })
+    };
+    map.insert("advice".into(), advice.iter().map(changed).collect());
     map.insert("notes".into(), json!(subject.model.notes));
     Json::Object(map)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::estimate::deployment::Estimate;
 use crate::plan::Reason;
 use crate::search::{Advice, Answer};
-use crate::units::group_thousands;
+use crate::units::{group_thousands, plural};
 use crate::workload::{Load, Workload};
 
 use super::Subject;
@@ -33,9 +33,13 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> St
 /// What was asked.
 fn headline(s: &Subject) -> String {
     let c = s.cluster;
-    let per_node =
-        if c.nodes > 1 { format!(", {} nodes of {}", c.nodes, c.gpus_per_node) } else { String::new() };
-    let mut out = format!("{} on {} ({} GPUs{per_node})\n", s.model.id, c.id, c.gpus);
+    let per_node = if c.nodes > 1 {
+        format!(", {} of {}", plural(c.nodes.into(), "node"), c.gpus_per_node)
+    } else {
+        String::new()
+    };
+    let gpus = plural(c.gpus.into(), "GPU");
+    let mut out = format!("{} on {} ({gpus}{per_node})\n", s.model.id, c.id);
     let _ = writeln!(out, "{}", describe_workload(s.workload));
     if !s.model.recognised {
         let _ = writeln!(out, "unknown model_type `{}`: read by the general rules", s.model.family);
@@ -129,8 +133,8 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
 fn ledger(answer: &Answer) -> String {
     let c = &answer.counts;
     let mut out = format!(
-        "{} plans: {} illegal, {} out of memory, {} miss a target, {} feasible\n",
-        group_thousands(c.plans),
+        "{}: {} illegal, {} out of memory, {} miss a target, {} feasible\n",
+        plural(c.plans, "plan"),
         group_thousands(c.illegal),
         group_thousands(c.out_of_memory),
         group_thousands(c.target_missed),

@@ -84,6 +84,31 @@ pub struct Answer {
     pub counts: Counts,
 }
 
+impl<'a> Question<'a> {
+    /// A question with every default: lengths of 2,048 and 512 tokens, the batch searched, no targets,
+    /// most throughput first, the checkpoint's precision, nothing pinned, ten plans. Every field can be
+    /// set afterwards.
+    pub fn new(
+        model: &'a Model,
+        cluster: &'a Cluster,
+        class: &'a GpuClass,
+        engines: &'a [Engine],
+    ) -> Question<'a> {
+        Question {
+            model,
+            cluster,
+            class,
+            engines,
+            workload: Workload::new(Workload::DEFAULT_ISL, Workload::DEFAULT_OSL),
+            objective: Objective::Throughput,
+            precisions: vec![Precision::OWN],
+            pins: Pins::default(),
+            limits: LimitOverrides::default(),
+            top: 10,
+        }
+    }
+}
+
 impl Question<'_> {
     /// The space of plans.
     pub fn space(&self) -> PlanSpace {

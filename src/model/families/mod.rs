@@ -20,7 +20,7 @@ pub struct Family {
     pub read: fn(&Config, Scope) -> Result<Architecture, Diagnostic>,
 }
 
-/// The table. Types that are absent are read by [`general::read`] and reported as not recognised.
+/// The table. Types that are absent are read by `general::read` and reported as not recognised.
 pub const FAMILIES: &[Family] = &[
     Family { model_types: &["llama", "mistral"], read: general::llama },
     Family { model_types: &["qwen2"], read: general::qwen2 },

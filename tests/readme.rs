@@ -1,0 +1,268 @@
+//! The documents run: every command in a `console` block is executed and its output compared.
+//!
+//! A block holds lines that begin with `$ `, each followed by exactly what it prints to stdout; `2>&1`
+//! at the end adds stderr, ` | head -N` keeps the first N lines. `cargo run --release --` stands for `shardfit`; other commands are left
+//! alone, and so is what follows them. Commands run in the repository's root, except in documents that
+//! show files of their own: a block marked with a language and a NAME is written to NAME in an empty
+//! folder, and the document's commands run there.
+//!
+//! `UPDATE_README=1 cargo test --test readme` rewrites the outputs.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use shardfit::catalog::kernels::{ByEngine, FitError};
+use shardfit::catalog::{self, Kind};
+use shardfit::diagnostic::Code;
+use shardfit::dtype::{DType, WeightFormat};
+use shardfit::plan::Reason;
+use shardfit::plan::reason::Metric;
+use shardfit::units::{Bytes, RequestsPerSecond, Seconds};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[test]
+fn readme_shows_what_the_commands_print() {
+    check("README.md", Path::new(ROOT));
+}
+
+#[test]
+fn the_error_guide_shows_what_the_commands_print() {
+    check("docs/errors.md", Path::new(ROOT));
+}
+
+#[test]
+fn the_files_of_the_guide_to_adding_work() {
+    check_with_files("docs/adding.md");
+}
+
+#[test]
+fn the_files_of_the_guide_to_validating_work() {
+    check_with_files("docs/validating.md");
+}
+
+/// Writes the files that a document shows to an empty folder and runs its commands there.
+fn check_with_files(document: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files_in(&fs::read_to_string(Path::new(ROOT).join(document)).unwrap());
+    assert!(!files.is_empty(), "{document} shows no file");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    check(document, folder.path());
+}
+
+#[test]
+fn every_reason_and_every_kind_of_bad_input_has_its_place_in_the_guide() {
+    let guide = fs::read_to_string(Path::new(ROOT).join("docs/errors.md")).unwrap();
+    let missing: Vec<String> =
+        names().into_iter().filter(|name| !guide.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/errors.md says nothing of {missing:?}");
+}
+
+/// The names of all reasons, as far as the rules can give them, and of all kinds of bad input.
+fn names() -> Vec<String> {
+    let divides = |what, degree| Reason::NotDivisible { what, count: 1, by: 2, degree };
+    let missed = |metric| Reason::TargetMissed { metric, want: Seconds::ZERO, got: Seconds::ZERO };
+    let (need, have) = (Bytes::ZERO, Bytes::ZERO);
+    let rate = RequestsPerSecond::ZERO;
+    let reasons = [
+        divides("attention heads", "tp"),
+        divides("key-value heads", "tp"),
+        divides("feed-forward blocks", "tp"),
+        divides("experts", "ep"),
+        divides("ranks of a stage", "ep"),
+        divides("expert width blocks", "expert_tp"),
+        Reason::TooManyStages { layers: 1, pp: 2 },
+        Reason::ModeUnsupported { mode: "pipeline parallel" },
+        Reason::ModeUnsupported { mode: "attention data parallel" },
+        Reason::ModeUnsupported { mode: "partial expert parallel" },
+        Reason::DenseModel { mode: "expert parallel" },
+        Reason::DenseModel { mode: "attention data parallel" },
+        Reason::NoPlace { gpus: 1 },
+        Reason::FormatUnsupported { format: WeightFormat::Fp8 },
+        Reason::CacheUnsupported { kv: DType::Fp8 },
+        Reason::VendorUnsupported,
+        Reason::OutOfMemory { need, have },
+        Reason::CacheTooSmall { need, have },
+        Reason::BatchLimit { batch: 2, limit: 1 },
+        missed(Metric::Ttft),
+        missed(Metric::Tpot),
+        missed(Metric::E2e),
+        Reason::RateMissed { want: rate, got: rate },
+    ];
+    let codes =
+        [Code::UnknownName, Code::File, Code::Syntax, Code::Model, Code::Catalog, Code::Range, Code::Usage];
+    reasons.iter().map(Reason::name).chain(codes.map(|c| c.name().to_owned())).collect()
+}
+
+#[test]
+fn the_table_of_fit_errors_is_that_of_the_files() {
+    let written = fs::read_to_string(Path::new(ROOT).join("docs/model.md")).unwrap();
+    let (before, rest) = written.split_once(FITS_BEGIN).unwrap();
+    let (_, after) = rest.split_once(FITS_END).unwrap();
+    let actual = format!("{before}{FITS_BEGIN}\n{}{FITS_END}{after}", fit_errors());
+    settle("docs/model.md", &written, &actual);
+}
+
+const FITS_BEGIN: &str = "<!-- fit errors -->";
+const FITS_END: &str = "<!-- end of fit errors -->";
+
+/// The spread of the fits' errors, form by form, over every GPU that has any.
+fn fit_errors() -> String {
+    let gpus: Vec<_> = catalog::entries(Kind::Gpu).iter().map(|e| catalog::gpu(e.id).unwrap()).collect();
+    let mut out = String::from(
+        "| form | fits | median error: best, middle, worst | 90th percentile: middle, worst |\n\
+         | --- | --- | --- | --- |\n",
+    );
+    macro_rules! row {
+        ($name:literal, $form:ident, $gpus:expr) => {
+            let errors: Vec<FitError> =
+                $gpus.iter().flat_map(|g| all(&g.kernels.$form).filter_map(|f| f.error)).collect();
+            out.push_str(&spread($name, &errors));
+        };
+    }
+    row!("dense products", gemm, gpus);
+    row!("prompt attention", prefill_attention, gpus);
+    row!("decode attention", decode_attention, gpus);
+    row!("latent prompt attention", latent_prefill, gpus);
+    row!("latent decode attention", latent_decode, gpus);
+    row!("routed experts", grouped_gemm, gpus);
+    let (pcie, linked): (Vec<_>, Vec<_>) =
+        gpus.iter().partition(|g| g.scale_up.kind == catalog::link::LinkKind::Pcie);
+    row!("NCCL collectives, NVLink", collective, linked);
+    row!("NCCL collectives, PCIe", collective, pcie);
+    row!("engines' all-reduce, NVLink", custom_all_reduce, linked);
+    row!("engines' all-reduce, PCIe", custom_all_reduce, pcie);
+    out
+}
+
+fn all<T>(table: &ByEngine<T>) -> impl Iterator<Item = &T> {
+    table.values().flat_map(|formats| formats.values())
+}
+
+fn spread(name: &str, errors: &[FitError]) -> String {
+    let sorted = |of: fn(&FitError) -> f64| {
+        let mut values: Vec<f64> = errors.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let (medians, p90s) = (sorted(|e| e.median), sorted(|e| e.p90));
+    let n = errors.len();
+    let (middle, last) = (n / 2, n - 1);
+    format!(
+        "| {name} | {n} | {:.1}, {:.1}, {:.1} | {:.1}, {:.1} |\n",
+        medians[0], medians[middle], medians[last], p90s[middle], p90s[last]
+    )
+}
+
+/// Runs the commands of a document in `folder` and compares or rewrites what they print.
+fn check(document: &str, folder: &Path) {
+    let written = fs::read_to_string(Path::new(ROOT).join(document)).unwrap();
+    let (actual, commands) = executed(&written, folder);
+    assert!(commands > 0, "{document} shows no command");
+    settle(document, &written, &actual);
+}
+
+/// Compares a document with what it should be, or rewrites it.
+fn settle(document: &str, written: &str, actual: &str) {
+    if actual == written {
+        return;
+    }
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(Path::new(ROOT).join(document), actual).unwrap();
+        return;
+    }
+    let (line, (old, new)) = (1..)
+        .zip(written.lines().zip(actual.lines()))
+        .find(|(_, (old, new))| old != new)
+        .unwrap_or((written.lines().count(), ("", "")));
+    panic!(
+        "{document} line {line} is out of date; UPDATE_README=1 cargo test --test readme rewrites it\n\
+         written: {old}\n printed: {new}"
+    );
+}
+
+/// The document with every output as it is now, and how many commands ran.
+fn executed(document: &str, folder: &Path) -> (String, usize) {
+    let (mut out, mut commands) = (String::new(), 0);
+    let mut in_console = false;
+    // Whether the lines that follow are the old output of a command that ran.
+    let mut replaced = false;
+    for line in document.lines() {
+        if line.starts_with("```") {
+            in_console = line == "```console";
+            replaced = false;
+        } else if in_console && line.starts_with("$ ") {
+            let output = run(&line[2..], folder);
+            replaced = output.is_some();
+            commands += usize::from(replaced);
+            out.push_str(line);
+            out.push('\n');
+            out.push_str(&output.unwrap_or_default());
+            continue;
+        }
+        if !replaced {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    (out, commands)
+}
+
+/// What a command prints, if it is one of shardfit's.
+fn run(command: &str, folder: &Path) -> Option<String> {
+    let arguments =
+        command.strip_prefix("shardfit ").or_else(|| command.strip_prefix("cargo run --release -- "))?;
+    let (arguments, lines) = match arguments.split_once(" | head -") {
+        Some((rest, n)) => (rest, n.parse().unwrap()),
+        None => (arguments, usize::MAX),
+    };
+    let (arguments, with_stderr) = match arguments.strip_suffix(" 2>&1") {
+        Some(rest) => (rest, true),
+        None => (arguments, false),
+    };
+    let output = Command::new(env!("CARGO_BIN_EXE_shardfit"))
+        .args(words(arguments))
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let mut text = String::from_utf8(output.stdout).unwrap();
+    if with_stderr {
+        text.push_str(&String::from_utf8(output.stderr).unwrap());
+    }
+    Some(text.split_inclusive('\n').take(lines).collect())
+}
+
+/// Splits at spaces outside double quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words.retain(|w| !w.is_empty());
+    words
+}
+
+/// The blocks marked with a language and a name.
+fn files_in(document: &str) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut open = false;
+    for line in document.lines() {
+        if let Some(fence) = line.strip_prefix("```") {
+            let name = fence.split_once(' ').map(|(_, name)| name.to_owned());
+            open = name.is_some();
+            files.extend(name.map(|name| (name, String::new())));
+        } else if open && let Some((_, text)) = files.last_mut() {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    files
+}
