@@ -181,7 +181,15 @@ impl EngineArgs {
 
 /// A cluster with prices overridden, and what fills the gaps in its GPU's kernels.
 pub fn cluster(name: &str, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
-    let mut cluster = catalog::cluster(name)?;
+    priced(catalog::cluster(name)?, prices)
+}
+
+/// `gpus` of a GPU in its usual servers, with prices overridden.
+pub fn cluster_of(gpu: &str, gpus: u32, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
+    priced(Cluster::of_gpus(catalog::gpu(gpu)?, gpus)?, prices)
+}
+
+fn priced(mut cluster: Cluster, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
     for entry in prices {
         let wrong = |why: &str| {
             Diagnostic::new(Code::Usage, format!("`{entry}`: {why}"))

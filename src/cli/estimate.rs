@@ -13,7 +13,7 @@ use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::workload::Load;
 
 use super::Outcome;
-use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster};
+use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, cluster_of};
 use super::output::OutputArgs;
 
 /// Arguments of `estimate`.
@@ -62,6 +62,9 @@ pub struct EstimateArgs {
 /// Runs the command.
 pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
+    if format != Format::Table && args.explain {
+        return Err(Diagnostic::new(Code::Usage, "--explain is text: leave out --format"));
+    }
     let model = args.model.find()?;
     let workload = args.workload.workload(&model)?;
     let split = Parallelism { tp: args.tp, pp: args.pp, ep: args.ep, attention_dp: args.attention_dp };
@@ -99,13 +102,8 @@ fn place(args: &EstimateArgs, split: Parallelism) -> Result<(Cluster, crate::cat
     match (&args.cluster, &args.gpu) {
         (Some(name), _) => cluster(name, &args.price),
         (None, Some(gpu)) => {
-            let (one, class) = cluster(gpu, &args.price)?;
             let gpus = split.gpus().saturating_mul(u64::from(args.replicas));
-            let price = one.price;
-            let gpus = u32::try_from(gpus).unwrap_or(u32::MAX);
-            let mut cluster = Cluster::of_gpus(one.gpu, gpus)?;
-            cluster.price = price;
-            Ok((cluster, class))
+            cluster_of(gpu, u32::try_from(gpus).unwrap_or(u32::MAX), &args.price)
         }
         (None, None) => Err(Diagnostic::new(Code::Usage, "name a --gpu or a --cluster")),
     }
@@ -137,7 +135,7 @@ fn render(
     (deployment, estimate, reasons): (&Deployment, &Estimate, &[Reason]),
 ) -> Result<String, Diagnostic> {
     let width = args.output.width();
-    if args.explain && format == Format::Table {
+    if args.explain {
         return Ok(report::explanation(estimate, &deployment.explain(estimate), width));
     }
     let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));

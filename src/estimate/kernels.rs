@@ -127,16 +127,16 @@ impl<'a> Kernels<'a> {
         (narrow.unwrap_or(self.peak_16bit), narrow.is_some())
     }
 
-    /// Looks a form up: this GPU (this engine, then any other), its class (the same).
+    /// Looks a form up: this GPU (this engine, then any other), then what stands in for it. Only this
+    /// engine's own on this very GPU counts as fitted: engines differ by up to 2× in FP8 and experts.
     fn lookup<T: Copy>(&self, of: fn(&KernelTables) -> &ByEngine<T>, key: &str) -> Option<Found<T>> {
-        let engine = &self.engine.id;
-        let search = |tables: &'a KernelTables, fitted: bool| {
-            let by_engine = of(tables);
-            let own = by_engine.get(engine).and_then(|t| t.get(key));
-            own.or_else(|| by_engine.values().find_map(|t| t.get(key)))
-                .map(|form| Found { form: *form, fitted })
-        };
-        search(&self.gpu.kernels, true).or_else(|| search(&self.class.kernels, false))
+        let own = |tables: &'a KernelTables| of(tables).get(&self.engine.id).and_then(|t| t.get(key));
+        let any = |tables: &'a KernelTables| of(tables).values().find_map(|t| t.get(key));
+        let (gpu, class) = (&self.gpu.kernels, &self.class.kernels);
+        let borrowed = || any(gpu).or_else(|| own(class)).or_else(|| any(class));
+        own(gpu)
+            .map(|form| Found { form: *form, fitted: true })
+            .or_else(|| borrowed().map(|form| Found { form: *form, fitted: false }))
     }
 
     /// The form of a dense product, with the engine's static quantisation and graph launches applied.
