@@ -11,18 +11,8 @@ pub const MAX_SIZE: u64 = 1 << 28;
 
 /// Sizes that the root of every complete file states: without them it is a fragment, and counting the
 /// class's default model instead would mislead.
-const STATED: &[&str] = &[
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "vocab_size",
-    "n_embd",
-    "n_layer",
-    "n_head",
-    "d_model",
-    "n_layers",
-    "n_heads",
-];
+const STATED: &[&str] =
+    &["hidden_size", "num_hidden_layers", "n_embd", "n_layer", "d_model", "n_layers", "num_layers"];
 
 /// A JSON object and where it stands.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ pub mod tensor;
 use crate::diagnostic::{Code, Diagnostic};
 use blocks::{Block, Head};
 pub use count::Parameters;
-pub use families::{FAMILIES, Family};
+pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use intake::{find, from_config};
 pub use operator::{Operator, OperatorKind, Rows, Step};
 pub use quantisation::{Formats, Quantisation};

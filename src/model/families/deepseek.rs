@@ -55,7 +55,7 @@ pub(super) fn read(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
 
 /// DeepSeek-V3.2: an indexer in every layer.
 pub(super) fn v32(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let decoder = Decoder::read(config)?;
+    let decoder = Decoder::read(config)?.without_mlp_biases();
     let attention = LatentAttention { indexer: Some(indexer(config)?), ..latent(config, &decoder)? };
     build(config, &decoder, |_| attention.clone())
 }

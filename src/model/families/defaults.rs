@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 static TABLE: &str = include_str!("defaults.json");
 
 /// The defaults of one `model_type`, if its class is known.
-pub fn of(model_type: &str) -> Option<&'static Map<String, Value>> {
+pub fn defaults(model_type: &str) -> Option<&'static Map<String, Value>> {
     static PARSED: OnceLock<Map<String, Value>> = OnceLock::new();
     let table = PARSED.get_or_init(|| serde_json::from_str(TABLE).expect("a test parses it"));
     table.get(model_type).and_then(Value::as_object)

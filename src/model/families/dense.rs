@@ -2,7 +2,7 @@
 
 use super::general::{Decoder, NormKind, Order};
 use crate::diagnostic::Diagnostic;
-use crate::model::blocks::{Biases, Block, Mlp, Norm, QkNorm};
+use crate::model::blocks::{Biases, Block, Embedding, Mlp, Norm, QkNorm};
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor};
 
@@ -229,6 +229,36 @@ pub(super) fn modernbert(config: &Config, _: Scope) -> Result<Architecture, Diag
     }
     architecture.after.insert(1, super::extra(dense));
     architecture.after.insert(2, c.norm("lm_head.norm.weight"));
+    Ok(architecture)
+}
+
+/// Llama 3.2 Vision's text model: the layers in `cross_attention_layers` attend to the image instead, with
+/// gates and query-key norms; the embedding has 8 entries more than the head. Without an image those
+/// layers are skipped, and what they cache does not grow with the text.
+pub(super) fn mllama(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?;
+    let c = &decoder.common;
+    let cross = match config.numbers("cross_attention_layers")? {
+        Some(layers) => layers,
+        None => (3..40).step_by(5).collect(),
+    };
+    let part = Component::Attention;
+    let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+    let attention = super::extra(vec![
+        Tensor::matrix("cross_attn.q_proj.weight", q, c.hidden, part).split_over(c.heads),
+        Tensor::matrix("cross_attn.kv_proj.weight", 2 * kv, c.hidden, part).split_over(c.kv_heads),
+        Tensor::matrix("cross_attn.o_proj.weight", c.hidden, q, part).split_over(c.heads),
+        Tensor::vector("cross_attn.qk_norm.weight", 2 * c.head_dim, Component::Norm),
+        Tensor::vector("cross_attn_gates", 2, part),
+    ]);
+    let layers = (0..c.layers as usize).map(|i| {
+        let crosses = cross.contains(&(i as u64));
+        let mixer = if crosses { attention.clone() } else { decoder.attention_of(i) };
+        decoder.layer_with(i, vec![mixer])
+    });
+    let mut architecture = decoder.finish(layers.collect());
+    let embedding = Embedding { vocabulary: c.vocabulary + 8, width: c.hidden };
+    architecture.before = vec![Block::Embedding(embedding)];
     Ok(architecture)
 }
 

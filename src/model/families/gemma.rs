@@ -40,9 +40,15 @@ struct LayerEmbeddings {
 
 impl LayerEmbeddings {
     fn read(config: &Config, hidden: u64, layers: u64) -> Result<Option<LayerEmbeddings>, Diagnostic> {
-        let Some(width) = config.opt_size_of(&["hidden_size_per_layer_input"])? else { return Ok(None) };
+        let read = LayerEmbeddings::read_any(config, hidden, layers)?;
+        Ok(Some(read).filter(|embeddings| embeddings.width > 0))
+    }
+
+    /// Gemma 3n has its norms even at width 0.
+    fn read_any(config: &Config, hidden: u64, layers: u64) -> Result<LayerEmbeddings, Diagnostic> {
+        let width = config.opt_u64("hidden_size_per_layer_input")?.unwrap_or(0);
         let vocabulary = config.size_of(&["vocab_size_per_layer_input", "vocab_size"])?;
-        Ok(Some(LayerEmbeddings { vocabulary, width, layers, hidden }))
+        Ok(LayerEmbeddings { vocabulary, width, layers, hidden })
     }
 
     fn outer(&self) -> Block {
@@ -73,7 +79,7 @@ pub(super) fn gemma3n(config: &Config, _: Scope) -> Result<Architecture, Diagnos
     let (hidden, layers) = (decoder.common.hidden, decoder.common.layers);
     let inner = config.size_list("intermediate_size")?;
     let shares = shares_keys(config, layers)?;
-    let embeddings = LayerEmbeddings::read(config, hidden, layers)?;
+    let embeddings = LayerEmbeddings::read_any(config, hidden, layers)?;
     let streams = config.size_or("altup_num_inputs", 4)?;
     let stream_tensors = stream_tensors(hidden, streams, config.size_or("laurel_rank", 64)?);
     let blocks = (0..layers as usize).map(|i| {
@@ -82,11 +88,11 @@ pub(super) fn gemma3n(config: &Config, _: Scope) -> Result<Architecture, Diagnos
         own.attention.keys = if shares(i) { Keys::Shared } else { Keys::Own };
         let mut layer = own.layer_with(i, vec![own.attention_of(i)]);
         layer.push(super::extra(stream_tensors.clone()));
-        layer.extend(embeddings.as_ref().map(LayerEmbeddings::of_layer));
+        layer.push(embeddings.of_layer());
         layer
     });
     let mut architecture = decoder.finish(blocks.collect());
-    architecture.before.extend(embeddings.as_ref().map(LayerEmbeddings::outer));
+    architecture.before.push(embeddings.outer());
     let projections = streams.saturating_sub(1);
     let matrix = |name, part| Tensor::matrix(name, projections * hidden, hidden, part);
     architecture.before.push(super::extra(vec![

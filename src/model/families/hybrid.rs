@@ -175,6 +175,8 @@ enum Part {
 pub(super) fn nemotron_h(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let parts = nemotron_parts(config)?;
     let mut decoder = Decoder::read_layers(config, Some(parts.len() as u64))?;
+    // The class never ties the head, whatever the file says.
+    decoder.common.tied = false;
     decoder.attention.biases = Biases::NONE;
     decoder.mlp.gated = false;
     let bias = config.bool_or("mlp_bias", false)?;

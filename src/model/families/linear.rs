@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{
     ChannelMix, GatedDelta, KimiDelta, Lightning, MatrixLstm, RgLru, ShortConvolution, TimeMix,
 };
-use crate::model::blocks::{Biases, Block, Gate, Mlp, QkNorm};
+use crate::model::blocks::{Biases, Block, Embedding, Gate, Mlp, QkNorm};
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor};
 
@@ -96,20 +96,29 @@ pub(super) fn olmo_hybrid(config: &Config, _: Scope) -> Result<Architecture, Dia
 
 /// Kimi-Linear: Kimi delta attention, latent attention in the layers that the file names.
 pub(super) fn kimi_linear(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let decoder = Decoder::read(config)?;
+    let mut decoder = Decoder::read(config)?;
+    // The class never ties the head, whatever the file says.
+    decoder.common.tied = false;
     let c = &decoder.common;
+    // The released files keep these sizes in an object of their own, under shorter names.
     let own = config.opt_sub("linear_attn_config")?;
-    let own = own.as_ref().unwrap_or(config);
-    let head_dim = own.opt_size_of(&["linear_head_dim", "head_dim"])?.unwrap_or(128);
+    let size = |name, short, default| match &own {
+        Some(own) => own.size_or(short, default),
+        None => config.size_or(name, default),
+    };
+    let head_dim = size("linear_head_dim", "head_dim", 128)?;
     let mixer = KimiDelta {
         hidden: c.hidden,
-        heads: own.opt_size_of(&["linear_num_heads", "num_heads"])?.unwrap_or(32),
+        heads: size("linear_num_heads", "num_heads", 32)?,
         head_dim,
-        kernel: own.opt_size_of(&["linear_conv_kernel_dim", "short_conv_kernel_size"])?.unwrap_or(4),
+        kernel: size("linear_conv_kernel_dim", "short_conv_kernel_size", 4)?,
         gate_rank: Some(head_dim),
     };
     // Layers are numbered from 1 there.
-    let full = own.numbers("full_attn_layers")?;
+    let full = match &own {
+        Some(own) => own.numbers("full_attn_layers")?,
+        None => None,
+    };
     let attends = attending(config, c.layers, |i| match &full {
         Some(full) => full.contains(&(i + 1)),
         None => i > 0 && i.is_multiple_of(4),
@@ -126,9 +135,15 @@ pub(super) fn bailing(config: &Config, _: Scope) -> Result<Architecture, Diagnos
     let c = &decoder.common;
     let mixer = KimiDelta {
         hidden: c.hidden,
-        heads: config.opt_size_of(&["linear_num_heads"])?.unwrap_or(c.heads),
-        head_dim: config.opt_size_of(&["linear_head_dim", "head_dim"])?.unwrap_or(128),
-        kernel: config.opt_size_of(&["linear_conv_kernel_dim", "short_conv_kernel_size"])?.unwrap_or(4),
+        heads: config.opt_size("linear_num_heads")?.unwrap_or(c.heads),
+        head_dim: match config.opt_size("linear_head_dim")? {
+            Some(dim) => dim,
+            None => config.size_or("head_dim", 128)?,
+        },
+        kernel: match config.opt_size("linear_conv_kernel_dim")? {
+            Some(kernel) => kernel,
+            None => config.size_or("short_conv_kernel_size", 4)?,
+        },
         gate_rank: None,
     };
     let group = config.size_or("layer_group_size", 6)?;
@@ -269,6 +284,7 @@ pub(super) fn rwkv(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
 /// xLSTM-7B: mLSTM and a gated feed-forward layer.
 pub(super) fn xlstm(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut common = Common::without_attention(config)?;
+    common.layers = config.layer_count(&["num_blocks", "num_hidden_layers"])?;
     let hidden = common.hidden;
     let bias = config.bool_or("use_bias", false)?;
     if bias {
@@ -291,9 +307,9 @@ pub(super) fn xlstm(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
     let mlp = Mlp { up_bias: bias, down_bias: bias, ..Mlp::gated(hidden, inner) };
     let layer = common.layer(Order::Pre, vec![Block::Recurrent(mixer.into())], vec![Block::Mlp(mlp)]);
     let mut architecture = common.decoder(vec![layer; common.layers as usize]);
-    if !config.bool_or("add_out_norm", true)? {
-        architecture.after.remove(0);
-    }
+    let width = config.opt_size_of(&["embedding_dim"])?.unwrap_or(hidden);
+    let embedding = Embedding { vocabulary: common.vocabulary, width };
+    architecture.before = vec![Block::Embedding(embedding)];
     Ok(architecture)
 }
 

@@ -19,7 +19,7 @@ use crate::diagnostic::Diagnostic;
 use super::blocks::{Block, Extra, Norm};
 use super::config::Config;
 use super::{Architecture, Component, Scope, Tensor};
-pub use defaults::of as defaults;
+pub use defaults::defaults;
 
 /// A family of models: which `model_type`s it reads, and how.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +40,9 @@ macro_rules! family {
 /// The table. Types that are absent are read by [`general::read`] and reported as not recognised.
 pub const FAMILIES: &[Family] = &[
     // Dense, RMS norms, gated.
-    family!("llama", "internlm2", "iquestcoder", "minicpm", "yi" => dense::llama),
+    family!("llama", "cwm", "internlm2", "iquestcoder", "minicpm", "yi" => dense::llama),
     family!("granite", "smollm3", "seed_oss", "baichuan", "exaone", "gemma", "vaultgemma", "deepseek" => dense::llama),
-    family!("mistral", "ministral", "phi3", "cwm" => dense::no_biases),
+    family!("mistral", "ministral", "phi3" => dense::no_biases),
     family!("internlm" => dense::internlm),
     family!("internlm3" => dense::internlm3),
     family!("qwen2", "qwen2_vl_text", "qwen2_5_vl_text" => dense::qwen2),
@@ -159,6 +159,8 @@ pub const FAMILIES: &[Family] = &[
     family!("ministral3" => multimodal::ministral3),
     family!("phi4_multimodal" => multimodal::phi4),
     family!("llama4" => multimodal::llama4),
+    family!("mllama_text_model" => dense::mllama),
+    family!("mllama" => multimodal::mllama),
     family!("llava", "llava_next", "llava_next_video", "video_llava", "vipllava" => multimodal::text_alone),
     family!("idefics2", "idefics3", "smolvlm", "paligemma", "aya_vision", "aria" => multimodal::text_alone),
     family!("llava_onevision", "internvl", "ovis2", "got_ocr2", "video_llama_3" => multimodal::text_alone),

@@ -28,7 +28,8 @@ fn text(config: &Config, default_type: &str) -> Result<Architecture, Diagnostic>
     let model_type = written.unwrap_or(default_type);
     let inner = inner.with_defaults(super::defaults(model_type));
     let mut architecture = read(&inner, model_type)?;
-    let wrapped = !names_text_class(config);
+    // Llama 4's head belongs to its language model, which alone decides.
+    let wrapped = !names_text_class(config) && model_type != "llama4_text";
     if wrapped && (config.has("tie_word_embeddings") || !inner.has("tie_word_embeddings")) {
         let tied = config.opt_bool("tie_word_embeddings")?;
         set_tied(&mut architecture, tied);
@@ -145,6 +146,15 @@ pub(super) fn llama4(config: &Config, scope: Scope) -> Result<Architecture, Diag
     let mut architecture = text(config, "llama4_text")?;
     if wants_towers(config, scope) {
         add_tower(config, &mut architecture, ("vision_config", "llama4_vision_model"), towers::llama4)?;
+    }
+    Ok(architecture)
+}
+
+/// Llama 3.2 Vision.
+pub(super) fn mllama(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "mllama_text_model")?;
+    if wants_towers(config, scope) {
+        add_tower(config, &mut architecture, ("vision_config", "mllama_vision_model"), towers::mllama)?;
     }
     Ok(architecture)
 }

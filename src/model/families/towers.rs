@@ -265,6 +265,34 @@ pub(super) fn llama4(config: &Config, text_hidden: u64) -> Result<Vec<Tensor>, D
     Ok(out)
 }
 
+/// Llama 3.2 Vision's tower: a ViT over tiles with embeddings for each aspect ratio, and gated layers over
+/// all tiles; and the projector.
+pub(super) fn mllama(config: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+    let hidden = config.size("hidden_size")?;
+    let inner = config.size("intermediate_size")?;
+    let layers = config.size("num_hidden_layers")?.saturating_add(config.size("num_global_layers")?);
+    let encoder =
+        Encoder { biased: false, vectors: 5 * hidden + inner, ..Encoder::vit(layers, hidden, inner) };
+    let tokens = patches(config)? + 1;
+    let tiles = config.size("max_num_tiles")?;
+    let ratios = config.list("supported_aspect_ratios")?.map_or(8, |ratios| ratios.len() as u64) + 1;
+    let output = config.size("vision_output_dim")?;
+    let tile = tokens.saturating_mul(hidden).saturating_mul(tiles);
+    let mut out = vec![
+        vector("vision_model.class_embedding", hidden),
+        matrix("vision_model.patch_embedding.weight", hidden, patch_pixels(config, "num_channels")?),
+        matrix("vision_model.gated_positional_embedding.embedding", tokens, hidden),
+        matrix("vision_model.gated_positional_embedding.tile_embedding.weight", ratios, tile),
+        matrix("vision_model.tile_positional_embeddings.weight", 2 * ratios, tiles * hidden),
+        vector("vision_model.gates", 3 + 2 * config.size("num_global_layers")?),
+        vector("vision_model.layernorms", 4 * hidden),
+        matrix("multi_modal_projector.weight", text_hidden, output),
+        vector("multi_modal_projector.bias", text_hidden),
+    ];
+    out.extend(encoder.tensors());
+    Ok(out)
+}
+
 /// Phi-4-multimodal's image encoder: SigLIP with its pooling head, and projections.
 pub(super) fn phi4_vision(config: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
