@@ -108,6 +108,8 @@ pub enum WeightFormat {
     Int8,
     /// INT4 in groups of 128 with a 16-bit scale and a 4-bit zero point (AWQ, GPTQ).
     Int4,
+    /// INT4 in groups of 32 with a 16-bit scale and no zero point (Kimi-K2-Thinking, Kimi-K2.5).
+    Int4Group32,
     /// MXFP4: E2M1 with one byte of shared exponent per 32 (OCP MX v1.0).
     Mxfp4,
     /// NVFP4: E2M1 with one FP8 scale per 16 and an FP32 scale per tensor.
@@ -116,7 +118,7 @@ pub enum WeightFormat {
 
 impl WeightFormat {
     /// Every format, in order.
-    pub const ALL: [WeightFormat; 9] = [
+    pub const ALL: [WeightFormat; 10] = [
         WeightFormat::Fp32,
         WeightFormat::Bf16,
         WeightFormat::Fp16,
@@ -124,6 +126,7 @@ impl WeightFormat {
         WeightFormat::Fp8Block,
         WeightFormat::Int8,
         WeightFormat::Int4,
+        WeightFormat::Int4Group32,
         WeightFormat::Mxfp4,
         WeightFormat::Nvfp4,
     ];
@@ -138,6 +141,7 @@ impl WeightFormat {
             WeightFormat::Fp8Block => "fp8_block",
             WeightFormat::Int8 => "int8",
             WeightFormat::Int4 => "int4",
+            WeightFormat::Int4Group32 => "int4_group32",
             WeightFormat::Mxfp4 => "mxfp4",
             WeightFormat::Nvfp4 => "nvfp4",
         }
@@ -151,7 +155,7 @@ impl WeightFormat {
             WeightFormat::Fp16 => DType::Fp16,
             WeightFormat::Fp8 | WeightFormat::Fp8Block => DType::Fp8,
             WeightFormat::Int8 => DType::Int8,
-            WeightFormat::Int4 => DType::Int4,
+            WeightFormat::Int4 | WeightFormat::Int4Group32 => DType::Int4,
             WeightFormat::Mxfp4 | WeightFormat::Nvfp4 => DType::Fp4,
         }
     }
@@ -177,6 +181,7 @@ impl WeightFormat {
                 let groups = rows.checked_mul(columns.div_ceil(128))?;
                 groups.checked_mul(2)?.checked_add(groups.div_ceil(2))?
             }
+            WeightFormat::Int4Group32 => rows.checked_mul(columns.div_ceil(32))?.checked_mul(2)?,
             WeightFormat::Mxfp4 => rows.checked_mul(columns.div_ceil(32))?,
             WeightFormat::Nvfp4 => rows.checked_mul(columns.div_ceil(16))?.checked_add(4)?,
         };
@@ -190,7 +195,11 @@ impl WeightFormat {
             WeightFormat::Fp32 => 4.0,
             WeightFormat::Fp8 | WeightFormat::Fp8Block | WeightFormat::Int8 => 1.0,
             WeightFormat::Nvfp4 => 0.5625,
-            WeightFormat::Bf16 | WeightFormat::Fp16 | WeightFormat::Int4 | WeightFormat::Mxfp4 => 2.0,
+            WeightFormat::Bf16
+            | WeightFormat::Fp16
+            | WeightFormat::Int4
+            | WeightFormat::Int4Group32
+            | WeightFormat::Mxfp4 => 2.0,
         }
     }
 
@@ -199,6 +208,7 @@ impl WeightFormat {
         let scales = match self {
             WeightFormat::Fp8Block => 4.0 / (128.0 * 128.0),
             WeightFormat::Int4 => 2.5 / 128.0,
+            WeightFormat::Int4Group32 => 2.0 / 32.0,
             WeightFormat::Mxfp4 => 1.0 / 32.0,
             WeightFormat::Nvfp4 => 1.0 / 16.0,
             _ => 0.0,

@@ -173,8 +173,10 @@ pub fn cluster(name: &str) -> Result<Cluster, Diagnostic> {
     let name = name.trim();
     if looks_like_file(name) {
         let file: ClusterFile = from_file(name)?;
-        return Cluster::from_file(&file, gpu(&file.gpu).map_err(|d| d.within(name))?)
-            .map_err(|d| d.within(name));
+        // A GPU file is named relative to the cluster file.
+        let beside = Path::new(name).with_file_name(&file.gpu);
+        let of = if looks_like_file(&file.gpu) { beside.display().to_string() } else { file.gpu.clone() };
+        return gpu(&of).and_then(|gpu| Cluster::from_file(&file, gpu)).map_err(|d| d.within(name));
     }
     if let Ok(entry) = find(Kind::Cluster, name) {
         let file: ClusterFile = parse(entry)?;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::catalog::{self, Kind};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report::{Format, Sheet, Value};
 
@@ -50,6 +50,9 @@ fn kind(name: &str) -> Result<Kind, Diagnostic> {
 
 /// One entry as it is described: YAML, or JSON on request.
 fn show(kind: Kind, name: &str, format: Format) -> Result<String, Diagnostic> {
+    if matches!(format, Format::Csv | Format::Markdown) {
+        return Err(Diagnostic::new(Code::Usage, "one entry is shown as yaml or json").at("--format"));
+    }
     let entry = catalog::find(kind, name)?;
     let value: serde_json::Value = load::json(entry.json, entry.id)?;
     match (format, kind) {

@@ -184,8 +184,13 @@ pub fn cluster(name: &str, prices: &[String]) -> Result<(Cluster, GpuClass), Dia
     priced(catalog::cluster(name)?, prices)
 }
 
-/// The same for a cluster at hand. Prices name GPUs of the catalogue or the cluster's own.
-pub fn priced(mut cluster: Cluster, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
+/// `gpus` of a GPU in its usual servers, with prices overridden.
+pub fn cluster_of(gpu: &str, gpus: u32, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
+    priced(Cluster::of_gpus(catalog::gpu(gpu)?, gpus)?, prices)
+}
+
+/// Prices name GPUs of the catalogue or the cluster's own.
+fn priced(mut cluster: Cluster, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
     for entry in prices {
         let wrong = |why: &str| {
             Diagnostic::new(Code::Usage, format!("`{entry}`: {why}"))

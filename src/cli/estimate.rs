@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::catalog::{self, Cluster};
+use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::memory::Limits;
@@ -13,7 +13,7 @@ use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::workload::Load;
 
 use super::Outcome;
-use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, priced};
+use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, cluster_of};
 use super::output::OutputArgs;
 
 /// Arguments of `estimate`.
@@ -62,6 +62,9 @@ pub struct EstimateArgs {
 /// Runs the command.
 pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
+    if format != Format::Table && args.explain {
+        return Err(Diagnostic::new(Code::Usage, "--explain is text: leave out --format"));
+    }
     let model = args.model.find()?;
     let workload = args.workload.workload(&model)?;
     let split = Parallelism { tp: args.tp, pp: args.pp, ep: args.ep, attention_dp: args.attention_dp };
@@ -95,13 +98,12 @@ pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
 }
 
 /// The cluster: the one named, or just enough GPUs.
-fn place(args: &EstimateArgs, split: Parallelism) -> Result<(Cluster, catalog::GpuClass), Diagnostic> {
+fn place(args: &EstimateArgs, split: Parallelism) -> Result<(Cluster, crate::catalog::GpuClass), Diagnostic> {
     match (&args.cluster, &args.gpu) {
         (Some(name), _) => cluster(name, &args.price),
         (None, Some(gpu)) => {
             let gpus = split.gpus().saturating_mul(u64::from(args.replicas));
-            let gpus = u32::try_from(gpus).unwrap_or(u32::MAX);
-            priced(Cluster::of_gpus(catalog::gpu(gpu)?, gpus)?, &args.price)
+            cluster_of(gpu, u32::try_from(gpus).unwrap_or(u32::MAX), &args.price)
         }
         (None, None) => Err(Diagnostic::new(Code::Usage, "name a --gpu or a --cluster")),
     }
@@ -133,7 +135,7 @@ fn render(
     (deployment, estimate, reasons): (&Deployment, &Estimate, &[Reason]),
 ) -> Result<String, Diagnostic> {
     let width = args.output.width();
-    if args.explain && format == Format::Table {
+    if args.explain {
         return Ok(report::explanation(estimate, &deployment.explain(estimate), width));
     }
     let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));

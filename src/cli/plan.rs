@@ -100,6 +100,10 @@ impl PinArgs {
 pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
     let format = args.output.prepare()?;
+    if format != Format::Table && (args.explain.is_some() || args.why_not.is_some()) {
+        return Err(Diagnostic::new(Code::Usage, "--explain and --why-not are text: leave out --format")
+            .help("`plan --format json` holds every figure and reason"));
+    }
     let objective: Objective = args.objective.parse()?;
     let top = checked_top(args.top)?;
     let model = args.model.find()?;

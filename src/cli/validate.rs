@@ -16,7 +16,7 @@ use super::output::print;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  shardfit validate serving runs.csv --models configs/ --by engine,gpu")]
 pub struct ValidateArgs {
-    /// params, memory or serving
+    /// params, memory, kernels or serving
     kind: String,
     /// CSV file of measured rows
     file: PathBuf,

@@ -73,6 +73,12 @@ impl CollectiveTimer {
         }
     }
 
+    /// The same without the engine's own kernels.
+    #[must_use]
+    pub fn library_only(self) -> CollectiveTimer {
+        CollectiveTimer { custom: None, ..self }
+    }
+
     /// Time for a full buffer of this size.
     pub fn time(&self, buffer: Traffic) -> Seconds {
         if buffer.get() <= 0.0 || self.group.ranks <= 1 {

@@ -303,7 +303,8 @@ impl<'a> Deployment<'a> {
         let w = &self.context.workload;
         let ranks = f64::from(self.parallelism.attention_dp);
         let stages = f64::from(self.parallelism.pp);
-        let sequences = (estimate.service.running / ranks / stages).max(1.0);
+        let sequences = (estimate.service.decoding / ranks / stages).max(1.0);
+        let scheduling = &self.context.engine.scheduling;
         let chunk = (w.isl as f64).min(self.context.limits.max_batched_tokens as f64);
         let decode_step = Step::decode(sequences, w.mean_context());
         let prefill_step = Step::prefill(1.0, chunk);
@@ -313,7 +314,7 @@ impl<'a> Deployment<'a> {
             decode_step,
             prefill_step,
             hop: self.pipeline.hop(&decode_step) * (stages - 1.0),
-            host: self.context.engine.scheduling.step_overhead,
+            host: scheduling.step_overhead + scheduling.sequence_overhead * sequences,
         }
     }
 }

@@ -48,6 +48,7 @@ pub struct Kernels<'a> {
     class: &'a GpuClass,
     peak_16bit: FlopsPerSecond,
     small: SmallKernels,
+    expert_skew: f64,
 }
 
 /// A dense product ready to be timed.
@@ -76,6 +77,7 @@ pub struct ExpertsKernel {
     peak: f64,
     bandwidth: f64,
     weight_bytes: f64,
+    skew: f64,
 }
 
 /// A small kernel ready to be timed.
@@ -88,7 +90,7 @@ pub struct SmallKernelTimer {
 
 /// Skew of the experts' load under real traffic, as an exponent of the hot rank's excess: 0 is balanced,
 /// 1 the mildest skew that the kernel tables were measured with (a power law of exponent 1.01).
-const EXPERT_SKEW: f64 = 1.0;
+pub const EXPERT_SKEW: f64 = 1.0;
 
 /// Forms used where neither the GPU nor its class has any: a plain roofline with typical efficiencies.
 const PLAIN_GEMM: Gemm = Gemm {
@@ -112,7 +114,13 @@ impl<'a> Kernels<'a> {
         };
         let small = gpu.kernels.small.or(class.kernels.small).ok_or_else(|| missing("kernels.small"))?;
         let peak_16bit = gpu.peak_16bit().ok_or_else(|| missing("peak.bf16"))?;
-        Ok(Kernels { gpu, engine, class, peak_16bit, small })
+        Ok(Kernels { gpu, engine, class, peak_16bit, small, expert_skew: EXPERT_SKEW })
+    }
+
+    /// The same with another skew of the experts' load; see [`EXPERT_SKEW`].
+    #[must_use]
+    pub fn with_expert_skew(self, expert_skew: f64) -> Kernels<'a> {
+        Kernels { expert_skew, ..self }
     }
 
     /// The type that products with such weights compute in: the narrow one where the GPU has it and
@@ -127,16 +135,16 @@ impl<'a> Kernels<'a> {
         (narrow.unwrap_or(self.peak_16bit), narrow.is_some())
     }
 
-    /// Looks a form up: this GPU (this engine, then any other), its class (the same).
+    /// Looks a form up: this GPU (this engine, then any other), then what stands in for it. Only this
+    /// engine's own on this very GPU counts as fitted: engines differ by up to 2× in FP8 and experts.
     fn lookup<T: Copy>(&self, of: fn(&KernelTables) -> &ByEngine<T>, key: &str) -> Option<Found<T>> {
-        let engine = &self.engine.id;
-        let search = |tables: &'a KernelTables, fitted: bool| {
-            let by_engine = of(tables);
-            let own = by_engine.get(engine).and_then(|t| t.get(key));
-            own.or_else(|| by_engine.values().find_map(|t| t.get(key)))
-                .map(|form| Found { form: *form, fitted })
-        };
-        search(&self.gpu.kernels, true).or_else(|| search(&self.class.kernels, false))
+        let own = |tables: &'a KernelTables| of(tables).get(&self.engine.id).and_then(|t| t.get(key));
+        let any = |tables: &'a KernelTables| of(tables).values().find_map(|t| t.get(key));
+        let (gpu, class) = (&self.gpu.kernels, &self.class.kernels);
+        let borrowed = || any(gpu).or_else(|| own(class)).or_else(|| any(class));
+        own(gpu)
+            .map(|form| Found { form: *form, fitted: true })
+            .or_else(|| borrowed().map(|form| Found { form: *form, fitted: false }))
     }
 
     /// The form of a dense product, with the engine's static quantisation and graph launches applied.
@@ -253,6 +261,7 @@ impl<'a> Kernels<'a> {
             peak: peak.get(),
             bandwidth: self.gpu.bandwidth.get(),
             weight_bytes: format.bytes_per_element(),
+            skew: self.expert_skew,
         };
         (kernel, found.is_some_and(|f| f.fitted))
     }
@@ -428,7 +437,7 @@ impl ExpertsKernel {
         let f = &self.form;
         let (hidden, inner) = (e.hidden as f64, e.inner as f64);
         let copies = tokens * e.top_k as f64;
-        let skew = (e.expert_ranks as f64).powf(f.imbalance_exponent * EXPERT_SKEW);
+        let skew = (e.expert_ranks as f64).powf(f.imbalance_exponent * self.skew);
         let hot = (e.local_rows(step) * skew).min(copies);
         let touched = e.touched(step);
         let passes =

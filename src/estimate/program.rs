@@ -252,6 +252,8 @@ fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
 /// Finds the kernel of an operator.
 fn resolve(t: &Target, kind: &OperatorKind) -> (Timer, bool) {
     let k = t.kernels;
+    // Small kernels are alike on all measured GPUs.
+    let measured = !k.gpu.kernels.gemm.is_empty();
     match kind {
         OperatorKind::Gemm { format, .. } => wrap(k.gemm(*format), Timer::Gemm),
         OperatorKind::GroupedGemm(e) => wrap(k.experts(e.format), Timer::Experts),
@@ -260,11 +262,11 @@ fn resolve(t: &Target, kind: &OperatorKind) -> (Timer, bool) {
         OperatorKind::LatentPrefill(l) => wrap(k.latent_prefill(l.kv), Timer::Prefill),
         OperatorKind::LatentDecode(l) => wrap(k.latent_decode(l.kv), Timer::Decode),
         OperatorKind::Collective { kind, group, .. } => collective(t, *kind, *group),
-        OperatorKind::BatchedGemm { .. } => (Timer::Small(k.batched_gemm()), true),
+        OperatorKind::BatchedGemm { .. } => (Timer::Small(k.batched_gemm()), measured),
         OperatorKind::Scan(_) => (Timer::Small(k.scan()), false),
-        OperatorKind::Sampling { .. } => (Timer::Small(k.sampling()), true),
+        OperatorKind::Sampling { .. } => (Timer::Small(k.sampling()), measured),
         OperatorKind::Elementwise { .. } | OperatorKind::Embedding { .. } => {
-            (Timer::Small(k.elementwise()), true)
+            (Timer::Small(k.elementwise()), measured)
         }
     }
 }

@@ -28,7 +28,9 @@ pub struct Service {
     pub requests: RequestsPerSecond,
     /// Sequences that run; the rest of the concurrency waits.
     pub running: f64,
-    /// A decode step of the running batch.
+    /// Sequences of those that decode at a time; the others have their prompts computed.
+    pub decoding: f64,
+    /// A decode step of the decoding sequences.
     pub decode_step: Seconds,
     /// What one prompt adds to the steps of the others.
     pub prefill_cost: Seconds,
@@ -93,6 +95,7 @@ impl Replica<'_> {
             output: TokensPerSecond::new(served * osl),
             requests: RequestsPerSecond::new(served),
             running: running * ranks,
+            decoding: decoding * ranks,
             decode_step: decode,
             prefill_cost: prompt.cost,
             provenance: Provenance::of_share(fitted),
@@ -162,19 +165,22 @@ impl Replica<'_> {
         let micro = if mixes { (decoding / stages).max(1.0) } else { 0.0 };
         let (mut busy, mut latency) = (Seconds::ZERO, Seconds::ZERO);
         let size = isl / chunks;
-        for chunk in 0..(chunks as u64).min(MAX_CHUNKS) {
+        let timed = chunks.min(MAX_CHUNKS);
+        for i in 0..timed as u64 {
+            // With more chunks than are timed, evenly spaced ones stand for all.
+            let chunk = (i as f64 + 0.5) * chunks / timed - 0.5;
             let step = Step {
                 prefill_tokens: size * together,
                 prefill_sequences: together,
-                prefill_prior: size * chunk as f64,
+                prefill_prior: size * chunk,
                 decode_sequences: micro,
                 context: self.workload.mean_context(),
             };
             let time = self.pipeline.time(&step);
             busy += time.interval + per_step;
-            latency += (if chunk == 0 { time.latency } else { time.interval }) + per_step;
+            latency += (if i == 0 { time.latency } else { time.interval }) + per_step;
         }
-        let scale = chunks / (chunks as u64).min(MAX_CHUNKS) as f64;
+        let scale = chunks / timed;
         let (busy, latency) = (busy * scale, latency * scale);
         // A mixed step gives the decoding sequences their token too: only what it adds counts.
         let alone = Step::decode(micro, self.workload.mean_context());
@@ -213,8 +219,8 @@ fn ring_factor(stages: f64, due: f64) -> f64 {
     stages * fullest / due
 }
 
-/// Chunks timed one by one; longer prompts scale the sum.
-const MAX_CHUNKS: u64 = 64;
+/// Chunks of a prompt that are timed.
+const MAX_CHUNKS: f64 = 64.0;
 
 struct Prompt {
     cost: Seconds,

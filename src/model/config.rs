@@ -5,13 +5,23 @@ use serde_json::{Map, Value};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
-/// Largest value of any size field: far beyond any model, far below overflow.
-pub const MAX_SIZE: u64 = 1 << 32;
+/// Largest value of any size field: far beyond any model, and a product of two such sizes with small
+/// factors stays far below overflow.
+pub const MAX_SIZE: u64 = 1 << 28;
+
+/// Sizes that the root of every complete file states: without them it is a fragment, and counting the
+/// class's default model instead would mislead.
+const STATED: &[&str] =
+    &["hidden_size", "num_hidden_layers", "n_embd", "n_layer", "d_model", "n_layers", "num_layers"];
 
 /// A JSON object and where it stands.
 #[derive(Clone, Debug)]
 pub struct Config<'a> {
     map: &'a Map<String, Value>,
+    /// What the family's configuration class assumes for absent fields.
+    defaults: Option<&'static Map<String, Value>>,
+    /// Whether the sizes that every complete file states must be in this one.
+    strict: bool,
     /// The file or catalogue entry.
     source: &'a str,
     /// Path inside it, e.g. `text_config`.
@@ -32,7 +42,15 @@ pub fn parse(text: &str, source: &str) -> Result<Map<String, Value>, Diagnostic>
 impl<'a> Config<'a> {
     /// The root object of a configuration.
     pub fn new(map: &'a Map<String, Value>, source: &'a str) -> Config<'a> {
-        Config { map, source, path: String::new() }
+        Config { map, defaults: None, strict: true, source, path: String::new() }
+    }
+
+    /// The same object with what its configuration class assumes for absent fields. A field that is
+    /// present and null stays null, as in the class.
+    #[must_use]
+    pub fn with_defaults(mut self, defaults: Option<&'static Map<String, Value>>) -> Config<'a> {
+        self.defaults = defaults;
+        self
     }
 
     /// Where a field stands, for messages.
@@ -44,9 +62,9 @@ impl<'a> Config<'a> {
         }
     }
 
-    /// Whether a field is present and not null.
+    /// Whether a field is present in the file and not null.
     pub fn has(&self, key: &str) -> bool {
-        self.value(key).is_some()
+        self.map.get(key).is_some_and(|v| !v.is_null())
     }
 
     /// The names of the fields.
@@ -55,7 +73,20 @@ impl<'a> Config<'a> {
     }
 
     fn value(&self, key: &str) -> Option<&'a Value> {
-        self.map.get(key).filter(|v| !v.is_null())
+        let value = match self.map.get(key) {
+            Some(value) => Some(value),
+            None if self.strict && STATED.contains(&key) => None,
+            None => self.defaults.and_then(|d| d.get(key)),
+        };
+        value.filter(|v| !v.is_null())
+    }
+
+    /// The first of several names of a field that the file has (also as null), else the first that the
+    /// class has a default for.
+    fn first<'k>(&self, keys: &[&'k str]) -> Option<&'k str> {
+        let written = keys.iter().find(|key| self.map.contains_key(**key) && self.value(key).is_some());
+        let assumed = || keys.iter().find(|key| self.value(key).is_some());
+        written.or_else(assumed).copied()
     }
 
     fn wrong(&self, key: &str, expected: &str) -> Diagnostic {
@@ -119,12 +150,10 @@ impl<'a> Config<'a> {
     /// # Errors
     /// [`Code::Model`] when none is, or it is out of range.
     pub fn size_of(&self, keys: &[&str]) -> Result<u64, Diagnostic> {
-        for key in keys {
-            if let Some(n) = self.opt_size(key)? {
-                return Ok(n);
-            }
+        match self.first(keys) {
+            Some(key) => self.size(key),
+            None => Err(self.missing(keys[0])),
         }
-        Err(self.missing(keys[0]))
     }
 
     /// The first of several names of a size that is present, or `None`.
@@ -132,12 +161,10 @@ impl<'a> Config<'a> {
     /// # Errors
     /// [`Code::Model`] when it is out of range.
     pub fn opt_size_of(&self, keys: &[&str]) -> Result<Option<u64>, Diagnostic> {
-        for key in keys {
-            if let Some(n) = self.opt_u64(key)? {
-                return Ok((n > 0).then_some(n));
-            }
+        match self.first(keys) {
+            Some(key) => Ok(self.opt_u64(key)?.filter(|n| *n > 0)),
+            None => Ok(None),
         }
-        Ok(None)
     }
 
     /// The number of layers, under the first of several names that is present.
@@ -157,6 +184,28 @@ impl<'a> Config<'a> {
     /// [`Code::Model`] when it is out of range.
     pub fn size_or(&self, key: &str, default: u64) -> Result<u64, Diagnostic> {
         Ok(self.opt_size(key)?.unwrap_or(default))
+    }
+
+    /// A layer's index, where -1 means none, if present.
+    ///
+    /// # Errors
+    /// [`Code::Model`] when it is not a whole number from -1 to [`MAX_SIZE`].
+    pub fn opt_index(&self, key: &str) -> Result<Option<u64>, Diagnostic> {
+        match self.value(key).and_then(Value::as_i64) {
+            Some(-1) => Ok(None),
+            _ => self.opt_u64(key),
+        }
+    }
+
+    /// A size that may be given once or as a list of one per layer; empty if absent.
+    ///
+    /// # Errors
+    /// [`Code::Model`] when it is neither, or a number is out of range.
+    pub fn size_list(&self, key: &str) -> Result<Vec<u64>, Diagnostic> {
+        if self.is_list(key) {
+            return Ok(self.numbers(key)?.unwrap_or_default());
+        }
+        Ok(self.opt_u64(key)?.into_iter().collect())
     }
 
     /// A real number, or a default.
@@ -180,6 +229,25 @@ impl<'a> Config<'a> {
             Some(Value::Bool(b)) => Ok(*b),
             Some(v) => Err(self.wrong(key, &format!("true or false, found {}", brief(v)))),
         }
+    }
+
+    /// A flag, if present or assumed by the class.
+    ///
+    /// # Errors
+    /// [`Code::Model`] when it is not a boolean.
+    pub fn opt_bool(&self, key: &str) -> Result<Option<bool>, Diagnostic> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(_) => self.bool_or(key, false).map(Some),
+        }
+    }
+
+    /// The first of several names of a flag that is present, or a default.
+    ///
+    /// # Errors
+    /// [`Code::Model`] when it is not a boolean.
+    pub fn bool_of(&self, keys: &[&str], default: bool) -> Result<bool, Diagnostic> {
+        self.first(keys).map_or(Ok(default), |key| self.bool_or(key, default))
     }
 
     /// A string, if present.
@@ -213,7 +281,9 @@ impl<'a> Config<'a> {
     pub fn numbers(&self, key: &str) -> Result<Option<Vec<u64>>, Diagnostic> {
         let Some(list) = self.list(key)? else { return Ok(None) };
         let read = |v: &Value| {
-            v.as_u64().filter(|n| *n <= MAX_SIZE).ok_or_else(|| self.wrong(key, "a list of whole numbers"))
+            let whole =
+                v.as_u64().or_else(|| v.as_f64().filter(|f| *f >= 0.0 && f.fract() == 0.0).map(|f| f as u64));
+            whole.filter(|n| *n <= MAX_SIZE).ok_or_else(|| self.wrong(key, "a list of whole numbers"))
         };
         list.iter().map(read).collect::<Result<_, _>>().map(Some)
     }
@@ -244,11 +314,37 @@ impl<'a> Config<'a> {
             None => Ok(None),
             Some(Value::Object(map)) => Ok(Some(Config {
                 map,
+                defaults: None,
                 source: self.source,
-                path: if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) },
+                strict: false,
+                path: self.inside(key),
             })),
             Some(v) => Err(self.wrong(key, &format!("an object, found {}", brief(v)))),
         }
+    }
+
+    /// A list of objects; empty if absent.
+    ///
+    /// # Errors
+    /// [`Code::Model`] when it is something else.
+    pub fn subs(&self, key: &str) -> Result<Vec<Config<'a>>, Diagnostic> {
+        let list = self.list(key)?.unwrap_or_default();
+        let object = |(i, value): (usize, &'a Value)| match value {
+            Value::Object(map) => Ok(Config {
+                map,
+                defaults: None,
+                strict: false,
+                source: self.source,
+                path: self.inside(&format!("{key}[{i}]")),
+            }),
+            _ => Err(self.wrong(key, "a list of objects")),
+        };
+        list.iter().enumerate().map(object).collect()
+    }
+
+    /// Path of a field of this object.
+    fn inside(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// A nested object that must be present.

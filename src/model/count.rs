@@ -147,8 +147,10 @@ impl Model {
     pub fn kv_bytes_per_token(&self, kv: DType) -> Bytes {
         self.caches()
             .map(|(cache, layers)| match cache {
-                Cache::KeyValue { heads, per_head, .. } => heads * per_head * kv.bits() / 8 * layers,
-                Cache::Latent { elements } => elements * kv.bits() / 8 * layers,
+                Cache::KeyValue { heads, per_head, .. } => {
+                    (heads.saturating_mul(per_head).saturating_mul(kv.bits()) / 8).saturating_mul(layers)
+                }
+                Cache::Latent { elements } => (elements * kv.bits() / 8).saturating_mul(layers),
                 Cache::State { .. } => 0,
             })
             .map(Bytes::new)
@@ -159,7 +161,7 @@ impl Model {
     pub fn state_bytes_per_sequence(&self) -> Bytes {
         self.caches()
             .map(|(cache, layers)| match cache {
-                Cache::State { bytes, .. } => Bytes::new(bytes * layers),
+                Cache::State { bytes, .. } => Bytes::new(bytes.saturating_mul(layers)),
                 _ => Bytes::ZERO,
             })
             .sum()

@@ -56,20 +56,12 @@ pub fn from_config(map: &Map<String, Value>, id: &str, scope: Scope) -> Result<M
             .help("is this a config.json of a language model?"));
     };
     let quantisation = Quantisation::read(&root)?;
-    match families::of(model_type) {
+    let (recognised, architecture) = match families::of(model_type) {
         Some(family) => {
-            let architecture = (family.read)(&root, scope)?;
-            Model::build(id, model_type, true, scope, architecture, quantisation)
+            let root = root.with_defaults(families::defaults(model_type));
+            (true, (family.read)(&root, scope)?)
         }
-        None => {
-            let text = root.opt_sub("text_config")?.unwrap_or_else(|| root.clone());
-            let mut architecture = families::read_general(&text, scope)?;
-            let has_tower = root.has("vision_config") || root.has("audio_config");
-            let scope = if has_tower { Scope::Text } else { scope };
-            if has_tower {
-                architecture.notes.push("vision and audio towers are not counted: unknown family".into());
-            }
-            Model::build(id, model_type, false, scope, architecture, quantisation)
-        }
-    }
+        None => (false, families::read_unknown(&root, scope)?),
+    };
+    Model::build(id, model_type, recognised, scope, architecture, quantisation)
 }

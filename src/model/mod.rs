@@ -12,11 +12,11 @@ pub mod tensor;
 use crate::diagnostic::{Code, Diagnostic};
 use blocks::{Block, Head};
 pub use count::Parameters;
-pub use families::{FAMILIES, Family};
+pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use intake::{find, from_config};
 pub use operator::{Operator, OperatorKind, Rows, Step};
 pub use quantisation::{Formats, Quantisation};
-pub use tensor::{Component, RankGroups, Split, Tensor};
+pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
 
 /// More layers than any model has; guards against typing errors.
 pub const MAX_LAYERS: u64 = 10_000;
@@ -70,6 +70,8 @@ pub struct Architecture {
     pub mtp: Vec<Block>,
     /// Vision and audio towers and their projectors.
     pub towers: Vec<Tensor>,
+    /// Whether the model has towers that are not known, so that only its language model is counted.
+    pub text_only: bool,
     /// Remarks for the reader, e.g. what was assumed.
     pub notes: Vec<String>,
 }
@@ -166,7 +168,7 @@ impl Model {
             id: id.to_owned(),
             family: family.to_owned(),
             recognised,
-            scope,
+            scope: if a.text_only { Scope::Text } else { scope },
             hidden: a.hidden,
             vocabulary: a.vocabulary,
             max_context: a.max_context,

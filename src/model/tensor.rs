@@ -8,7 +8,7 @@ use crate::units::Bytes;
 /// What a weight belongs to in the parameter breakdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Component {
-    /// Token embedding (a tied head is counted here, once) and learned positions.
+    /// Token embedding; a tied head is counted here, once.
     Embedding,
     /// Output projection to the vocabulary, if it has weights of its own.
     LmHead,
@@ -24,7 +24,7 @@ pub enum Component {
     Norm,
     /// Recurrent mixers: Mamba, delta rule, RWKV.
     Ssm,
-    /// Vision and audio towers, projectors and what fits nowhere else.
+    /// Learned positions, vision and audio towers, projectors and what fits nowhere else.
     Other,
 }
 

@@ -220,11 +220,14 @@ impl Reason {
                 format!("{batch} sequences exceed the engine's limit of {limit}")
             }
             Reason::TargetMissed { metric, want, got } => {
-                format!("{} {got} misses the target of {want}", metric.name())
+                let beyond = 100.0 * (*got / *want - 1.0);
+                format!("{} {got} misses the target of {want} by {beyond:.1} %", metric.name())
             }
-            Reason::RateMissed { want, got } => {
-                format!("serves at most {:.3} req/s of the {:.3} asked for", got.get(), want.get())
-            }
+            Reason::RateMissed { want, got } => format!(
+                "each replica serves at most {:.3} req/s of its share of {:.3}",
+                got.get(),
+                want.get()
+            ),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::estimate::deployment::Estimate;
 use crate::plan::Reason;
+use crate::plan::reason::Stage;
 use crate::search::{Advice, Answer};
 use crate::units::{group_thousands, plural};
 use crate::workload::{Load, Workload};
@@ -99,9 +100,7 @@ fn ranking(plans: &[Estimate]) -> Sheet {
             "cost_usd_per_mtok_output" => Value::Missing,
             _ => return false,
         };
-        let moe =
-            rows.iter().any(|r| r.estimate.parallelism.ep > 1 || r.estimate.parallelism.attention_dp > 1);
-        if c.name == "expert_tp" { !moe } else { rows.iter().all(|r| (c.of)(r) == unused) }
+        rows.iter().all(|r| (c.of)(r) == unused)
     };
     let columns: Vec<&Column> = PLAN_COLUMNS.iter().filter(|c| c.heading.is_some() && !trivial(c)).collect();
     let mut sheet = Sheet::new(columns.iter().filter_map(|c| c.heading));
@@ -122,9 +121,15 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
     if first.service.provenance != crate::estimate::Provenance::Fitted {
         let _ = writeln!(
             out,
-            "Kernel times on {} are {}: no measurements of this GPU, class defaults stand in.",
+            "Kernel times are {}: where {} has not been measured on {}, other engines' kernels or {} stand in.",
+            first.service.provenance.name(),
+            first.engine,
             s.cluster.gpu.name,
-            first.service.provenance.name()
+            s.cluster
+                .gpu
+                .kernels_from
+                .as_ref()
+                .map_or("class defaults".into(), |twin| format!("those of {twin}"))
         );
     }
     out
@@ -141,8 +146,9 @@ fn ledger(answer: &Answer) -> String {
         group_thousands(c.feasible)
     );
     for r in &answer.rejected {
+        let nearest = if r.reason.stage() == Stage::Illegal { "for example" } else { "nearest" };
         let line = format!("{:>9}  {}", group_thousands(r.count), r.reason.name());
-        let _ = writeln!(out, "{line}; nearest {}: {}", describe(&r.nearest), r.reason.message());
+        let _ = writeln!(out, "{line}; {nearest} {}: {}", describe(&r.nearest), r.reason.message());
     }
     out
 }

@@ -1,6 +1,7 @@
 //! Validation: predictions for measured rows, and how far off they are. Predictions never read a
 //! measured column.
 
+mod kernels;
 mod memory;
 mod metrics;
 mod params;
@@ -22,6 +23,8 @@ pub use rows::{Row, Table};
 pub enum Kind {
     /// Parameter counts of checkpoints.
     Params,
+    /// Latencies of single kernels.
+    Kernels,
     /// Memory that servers logged.
     Memory,
     /// TTFT, TPOT and throughput of servers.
@@ -30,7 +33,7 @@ pub enum Kind {
 
 impl Kind {
     /// Names as on the command line.
-    pub const NAMES: [&'static str; 3] = ["params", "memory", "serving"];
+    pub const NAMES: [&'static str; 4] = ["params", "memory", "kernels", "serving"];
 }
 
 impl std::str::FromStr for Kind {
@@ -39,6 +42,7 @@ impl std::str::FromStr for Kind {
         match text {
             "params" => Ok(Kind::Params),
             "memory" => Ok(Kind::Memory),
+            "kernels" => Ok(Kind::Kernels),
             "serving" => Ok(Kind::Serving),
             _ => {
                 let list = format!("allowed: {}", Kind::NAMES.join(", "));
@@ -98,6 +102,7 @@ pub fn validate(
     let predict = |row: &Row| match kind {
         Kind::Params => params::predict(row, folder, folders),
         Kind::Memory => memory::predict(row, folders),
+        Kind::Kernels => kernels::predict(row),
         Kind::Serving => serving::predict(row, folders),
     };
     let predictions = in_parallel(table.len(), |i| Ok(predict(&table.row(i))))?;

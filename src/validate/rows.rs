@@ -133,6 +133,12 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Type of the cache of a kernel, 16 bits unless the row says otherwise.
+    pub fn kv_cache(&self) -> DType {
+        let fp8 = self.text("kv_cache_dtype").is_some_and(|t| t.starts_with("fp8"));
+        if fp8 { DType::Fp8 } else { DType::Bf16 }
+    }
+
     /// Type of the KV cache, if the row says.
     pub fn kv(&self) -> Option<DType> {
         let text = self.text("kv_dtype")?;

@@ -15,27 +15,46 @@ pub struct Biases {
     pub v: bool,
     /// Output projection.
     pub o: bool,
+    /// The output gate's own projection.
+    pub gate: bool,
 }
 
 impl Biases {
     /// None.
-    pub const NONE: Biases = Biases { q: false, k: false, v: false, o: false };
+    pub const NONE: Biases = Biases { q: false, k: false, v: false, o: false, gate: false };
 
     /// On the input projections and on the output projection.
     pub const fn qkv_o(qkv: bool, o: bool) -> Biases {
-        Biases { q: qkv, k: qkv, v: qkv, o }
+        Biases { q: qkv, k: qkv, v: qkv, o, gate: false }
     }
 }
 
 /// Norm of queries and keys before attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QkNorm {
-    /// None.
+    /// None, or one without weights (Llama 4, nanochat).
     None,
     /// One weight vector of the head dimension for queries, one for keys.
     PerHead,
+    /// The same with biases (Phi, Persimmon).
+    PerHeadBiased,
+    /// Over each head, with weights of its own for every head (Cohere, StableLM).
+    EveryHead,
     /// Over the full projected width.
     Full,
+}
+
+/// A learned gate on the attention's output, before the output projection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// None.
+    None,
+    /// One value per head: `heads × hidden` (Laguna, LFM3).
+    PerHead,
+    /// One value per output element, from a projection of its own (AFMoE).
+    Full,
+    /// The same, as the second half of the query projection, whose bias it shares (Qwen3-Next).
+    WithQuery,
 }
 
 /// Where a layer's keys and values come from.
@@ -49,18 +68,34 @@ pub enum Keys {
     Shared,
 }
 
-/// Softmax attention. Weights: `q: heads·head_dim × hidden`, `k, v: kv_heads·head_dim × hidden`,
-/// `o: hidden × heads·head_dim`.
+/// Where a layer's queries and outputs are projected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queries {
+    /// By projections of its own.
+    Own,
+    /// By the routed experts of the block before it: no query and output projections (JetMoE).
+    Routed,
+}
+
+/// Softmax attention. Weights: `q: heads·head_dim × input`, `k: kv_heads·head_dim × input`,
+/// `v: kv_heads·v_dim × input`, `o: hidden × heads·v_dim`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
     /// Model width.
     pub hidden: u64,
+    /// Width of what queries, keys and values are projected from: the model's, except in Zamba.
+    pub input: u64,
     /// Query heads.
     pub heads: u64,
     /// Key-value heads.
     pub kv_heads: u64,
-    /// Dimension of a head.
+    /// Dimension of a query or key head.
     pub head_dim: u64,
+    /// Dimension of a value head.
+    pub v_dim: u64,
+    /// Input features of the output projection where they are not `heads·v_dim`: Helium's class takes the
+    /// model's width, whatever the heads are.
+    pub o_input: Option<u64>,
     /// Which projections carry a bias.
     pub biases: Biases,
     /// Norm of queries and keys.
@@ -69,8 +104,10 @@ pub struct Attention {
     pub window: Option<u64>,
     /// Where keys and values come from.
     pub keys: Keys,
-    /// The query projection also yields an output gate of the same width.
-    pub output_gate: bool,
+    /// Where queries and outputs are projected.
+    pub queries: Queries,
+    /// Gate on the output.
+    pub gate: Gate,
     /// One learned sink logit per head.
     pub sinks: bool,
 }
@@ -80,14 +117,18 @@ impl Attention {
     pub fn new(hidden: u64, heads: u64, kv_heads: u64, head_dim: u64) -> Attention {
         Attention {
             hidden,
+            input: hidden,
             heads,
             kv_heads,
             head_dim,
+            v_dim: head_dim,
+            o_input: None,
             biases: Biases::NONE,
             qk_norm: QkNorm::None,
             window: None,
             keys: Keys::Own,
-            output_gate: false,
+            queries: Queries::Own,
+            gate: Gate::None,
             sinks: false,
         }
     }
@@ -96,40 +137,63 @@ impl Attention {
         self.heads * self.head_dim
     }
 
-    fn kv_width(&self) -> u64 {
-        self.kv_heads * self.head_dim
+    fn output_width(&self) -> u64 {
+        self.o_input.unwrap_or(self.heads * self.v_dim)
     }
 
-    /// How many of the key and value projections the layer has.
-    fn kv_projections(&self) -> u64 {
+    /// Widths of the key and value projections that the layer has.
+    fn kv_widths(&self) -> (Option<u64>, Option<u64>) {
+        let (k, v) = (self.kv_heads * self.head_dim, self.kv_heads * self.v_dim);
         match self.keys {
-            Keys::Own => 2,
-            Keys::AsValues => 1,
-            Keys::Shared => 0,
+            Keys::Own => (Some(k), Some(v)),
+            Keys::AsValues => (Some(k), None),
+            Keys::Shared => (None, None),
+        }
+    }
+
+    /// Output features of the gate's own projection.
+    fn gate_width(&self) -> u64 {
+        match self.gate {
+            Gate::PerHead => self.heads,
+            Gate::Full => self.output_width(),
+            Gate::None | Gate::WithQuery => 0,
         }
     }
 
     pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
         let part = Component::Attention;
-        let q_out = if self.output_gate { 2 * self.q_width() } else { self.q_width() };
-        let (h, kv) = (self.heads, self.kv_heads);
-        out.push(Tensor::matrix("self_attn.q_proj.weight", q_out, self.hidden, part).split_over(h));
-        if self.biases.q {
-            out.push(Tensor::vector("self_attn.q_proj.bias", q_out, part).split_over(h));
-        }
-        let projections = [
-            ("self_attn.k_proj.weight", "self_attn.k_proj.bias", self.biases.k),
-            ("self_attn.v_proj.weight", "self_attn.v_proj.bias", self.biases.v),
-        ];
-        for (weight, bias, has_bias) in projections.into_iter().take(self.kv_projections() as usize) {
-            out.push(Tensor::matrix(weight, self.kv_width(), self.hidden, part).split_over(kv));
-            if has_bias {
-                out.push(Tensor::vector(bias, self.kv_width(), part).split_over(kv));
+        let h = self.heads;
+        if self.queries == Queries::Own {
+            let q = if self.gate == Gate::WithQuery { 2 * self.q_width() } else { self.q_width() };
+            out.push(Tensor::matrix("self_attn.q_proj.weight", q, self.input, part).split_over(h));
+            if self.biases.q {
+                out.push(Tensor::vector("self_attn.q_proj.bias", q, part).split_over(h));
+            }
+            let o = Tensor::matrix("self_attn.o_proj.weight", self.hidden, self.output_width(), part);
+            out.push(o.split_over(h));
+            if self.biases.o {
+                out.push(Tensor::vector("self_attn.o_proj.bias", self.hidden, part));
             }
         }
-        out.push(Tensor::matrix("self_attn.o_proj.weight", self.hidden, self.q_width(), part).split_over(h));
-        if self.biases.o {
-            out.push(Tensor::vector("self_attn.o_proj.bias", self.hidden, part));
+        let (k, v) = self.kv_widths();
+        let projections = [
+            ("self_attn.k_proj.weight", "self_attn.k_proj.bias", k, self.biases.k),
+            ("self_attn.v_proj.weight", "self_attn.v_proj.bias", v, self.biases.v),
+        ];
+        for (weight, bias, width, has_bias) in projections {
+            let Some(width) = width else { continue };
+            out.push(Tensor::matrix(weight, width, self.input, part).split_over(self.kv_heads));
+            if has_bias {
+                out.push(Tensor::vector(bias, width, part).split_over(self.kv_heads));
+            }
+        }
+        if self.gate_width() > 0 {
+            let gate = Tensor::matrix("self_attn.gate_proj.weight", self.gate_width(), self.input, part);
+            out.push(gate.split_over(h));
+            if self.biases.gate {
+                let bias = Tensor::vector("self_attn.gate_proj.bias", self.gate_width(), part);
+                out.push(bias.split_over(h));
+            }
         }
         if self.sinks {
             out.push(Tensor::vector("self_attn.sinks", self.heads, part).split_over(h));
@@ -140,12 +204,18 @@ impl Attention {
     fn norm_tensors(&self, out: &mut Vec<Tensor>) {
         let (q, k) = match self.qk_norm {
             QkNorm::None => return,
-            QkNorm::PerHead => (self.head_dim, self.head_dim),
-            QkNorm::Full => (self.q_width(), self.kv_width()),
+            QkNorm::PerHead | QkNorm::PerHeadBiased => (self.head_dim, self.head_dim),
+            QkNorm::EveryHead | QkNorm::Full => (self.q_width(), self.kv_heads * self.head_dim),
         };
-        out.push(Tensor::vector("self_attn.q_norm.weight", q, Component::Norm));
+        let mut norm = |weight, bias, width| {
+            out.push(Tensor::vector(weight, width, Component::Norm));
+            if self.qk_norm == QkNorm::PerHeadBiased {
+                out.push(Tensor::vector(bias, width, Component::Norm));
+            }
+        };
+        norm("self_attn.q_norm.weight", "self_attn.q_norm.bias", q);
         if self.keys != Keys::Shared {
-            out.push(Tensor::vector("self_attn.k_norm.weight", k, Component::Norm));
+            norm("self_attn.k_norm.weight", "self_attn.k_norm.bias", k);
         }
     }
 
@@ -153,10 +223,9 @@ impl Attention {
         let part = Component::Attention;
         let tp = view.groups.tensor;
         let (heads, kv_heads) = (per_rank(self.heads, tp), per_rank(self.kv_heads, tp));
-        let gate = if self.output_gate { heads } else { 0 };
-        let qkv_heads = heads + gate + self.kv_projections() * kv_heads;
+        let rank = Attention { heads, kv_heads, ..self.clone() };
         let format = view.formats.attention;
-        out.push(gemm("qkv_proj", part, qkv_heads * self.head_dim, self.hidden, format));
+        out.push(gemm("qkv_proj", part, rank.projected(), self.input, format));
         if self.qk_norm != QkNorm::None {
             out.push(elementwise("qk_norm", part, (heads + kv_heads) * self.head_dim * 4, 2));
         }
@@ -165,20 +234,42 @@ impl Attention {
             out.push(all_reduce("qk_norm_all_reduce", part, 4));
         }
         out.push(elementwise("rope_and_cache_write", part, (heads + 2 * kv_heads) * self.head_dim * 4, 1));
-        let shape =
-            AttentionShape { heads, kv_heads, head_dim: self.head_dim, window: self.window, kv: view.kv };
+        let shape = AttentionShape {
+            heads,
+            kv_heads,
+            // Scores run over key heads and sums over value heads: their mean gives both costs.
+            head_dim: (self.head_dim + self.v_dim) / 2,
+            window: self.window,
+            kv: view.kv,
+        };
         out.push(Operator::new("prefill_attention", part, OperatorKind::PrefillAttention(shape)));
         out.push(Operator::new("decode_attention", part, OperatorKind::DecodeAttention(shape)));
-        out.push(gemm("o_proj", part, self.hidden, heads * self.head_dim, format));
+        if self.gate != Gate::None {
+            out.push(elementwise("output_gate", part, rank.output_width() * 6, 1));
+        }
+        if self.queries == Queries::Own {
+            out.push(gemm("o_proj", part, self.hidden, rank.output_width(), format));
+        }
         if tp > 1 {
             out.push(all_reduce("attention_all_reduce", part, self.hidden));
         }
     }
 
+    /// Output features of all input projections together.
+    fn projected(&self) -> u64 {
+        let (k, v) = self.kv_widths();
+        let q = match (self.queries, self.gate) {
+            (Queries::Routed, _) => 0,
+            (Queries::Own, Gate::WithQuery) => 2 * self.q_width(),
+            (Queries::Own, _) => self.q_width(),
+        };
+        q + k.unwrap_or(0) + v.unwrap_or(0) + self.gate_width()
+    }
+
     pub(super) fn cache(&self) -> Option<Cache> {
         (self.keys != Keys::Shared).then_some(Cache::KeyValue {
             heads: self.kv_heads,
-            per_head: 2 * self.head_dim,
+            per_head: self.head_dim + self.v_dim,
             window: self.window,
         })
     }

@@ -1,9 +1,19 @@
 //! Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434 §2.1): keys and values are expanded from
 //! one low-rank latent per token, which is all that the cache holds.
 
-use super::{Cache, RankView, all_reduce, elementwise, gemm, per_rank};
+use super::{Cache, Gate, RankView, all_reduce, elementwise, gemm, per_rank};
 use crate::model::operator::{LatentShape, Operator, OperatorKind, Rows};
 use crate::model::tensor::{Component, Tensor};
+
+/// The indexer of sparse attention (DeepSeek-V3.2, "lightning indexer"): small queries from the query
+/// latent, one key head, and one weight per index head choose which tokens attention reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Indexer {
+    /// Index heads.
+    pub heads: u64,
+    /// Dimension of an index head.
+    pub head_dim: u64,
+}
 
 /// Latent attention.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,11 +34,25 @@ pub struct LatentAttention {
     pub v_dim: u64,
     /// Biases on the compressing and output projections.
     pub bias: bool,
+    /// What chooses the tokens that attention reads.
+    pub indexer: Option<Indexer>,
+    /// Gate on the output, projected from the model's width; or with the queries, from the query latent
+    /// and a second one beside it (A.X K2).
+    pub gate: Gate,
+    /// One learned sink logit per head.
+    pub sinks: bool,
 }
 
 impl LatentAttention {
-    fn q_width(&self) -> u64 {
-        self.heads * (self.nope_dim + self.rope_dim)
+    /// Output features of the query projection, for so many heads.
+    fn q_width(&self, heads: u64) -> u64 {
+        let gate = if self.gate == Gate::WithQuery { self.v_dim } else { 0 };
+        heads * (self.nope_dim + self.rope_dim + gate)
+    }
+
+    /// Input features of the second query projection.
+    fn q_input(&self, rank: u64) -> u64 {
+        if self.gate == Gate::WithQuery { 2 * rank } else { rank }
     }
 
     pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
@@ -38,11 +62,13 @@ impl LatentAttention {
             Some(rank) => {
                 out.push(matrix("self_attn.q_a_proj.weight", rank, self.hidden));
                 out.push(Tensor::vector("self_attn.q_a_layernorm.weight", rank, Component::Norm));
-                out.push(matrix("self_attn.q_b_proj.weight", self.q_width(), rank).split_over(self.heads));
+                let (rows, columns) = (self.q_width(self.heads), self.q_input(rank));
+                out.push(matrix("self_attn.q_b_proj.weight", rows, columns).split_over(self.heads));
             }
             None => {
                 out.push(
-                    matrix("self_attn.q_proj.weight", self.q_width(), self.hidden).split_over(self.heads),
+                    matrix("self_attn.q_proj.weight", self.q_width(self.heads), self.hidden)
+                        .split_over(self.heads),
                 );
             }
         }
@@ -54,6 +80,7 @@ impl LatentAttention {
         out.push(
             matrix("self_attn.o_proj.weight", self.hidden, self.heads * self.v_dim).split_over(self.heads),
         );
+        self.gate_and_index_tensors(out);
         if self.bias {
             if let Some(rank) = self.q_rank {
                 out.push(Tensor::vector("self_attn.q_a_proj.bias", rank, part));
@@ -63,22 +90,61 @@ impl LatentAttention {
         }
     }
 
+    fn gate_and_index_tensors(&self, out: &mut Vec<Tensor>) {
+        let part = Component::Attention;
+        if let Some(width) = self.gate_width(self.heads) {
+            let gate = Tensor::matrix("self_attn.gate_proj.weight", width, self.hidden, part);
+            out.push(gate.split_over(self.heads));
+        }
+        if self.sinks {
+            out.push(Tensor::vector("self_attn.sinks", self.heads, part).split_over(self.heads));
+        }
+        let Some(index) = self.indexer else { return };
+        let matrix = |name, rows, columns| Tensor::matrix(name, rows, columns, part);
+        let width = index.heads * index.head_dim;
+        out.extend([
+            matrix("self_attn.indexer.wq_b.weight", width, self.q_rank.unwrap_or(self.hidden)),
+            matrix("self_attn.indexer.wk.weight", index.head_dim, self.hidden),
+            matrix("self_attn.indexer.weights_proj.weight", index.heads, self.hidden),
+            Tensor::vector("self_attn.indexer.k_norm.weight", index.head_dim, Component::Norm),
+            Tensor::vector("self_attn.indexer.k_norm.bias", index.head_dim, Component::Norm),
+        ]);
+    }
+
+    /// Output features of the gate's own projection, for so many heads.
+    fn gate_width(&self, heads: u64) -> Option<u64> {
+        match self.gate {
+            Gate::None | Gate::WithQuery => None,
+            Gate::PerHead => Some(heads),
+            Gate::Full => Some(heads * self.v_dim),
+        }
+    }
+
     pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
         let part = Component::Attention;
         let heads = per_rank(self.heads, view.groups.tensor);
         let format = view.formats.attention;
         let latent = self.kv_rank + self.rope_dim;
-        let q_out = heads * (self.nope_dim + self.rope_dim);
+        let q_out = self.q_width(heads);
         match self.q_rank {
             Some(rank) => {
                 out.push(gemm("qkv_a_proj", part, rank + latent, self.hidden, format));
                 out.push(elementwise("latent_norms", part, (rank + self.kv_rank) * 4, 2));
-                out.push(gemm("q_b_proj", part, q_out, rank, format));
+                out.push(gemm("q_b_proj", part, q_out, self.q_input(rank), format));
             }
             None => {
                 out.push(gemm("q_and_kv_a_proj", part, q_out + latent, self.hidden, format));
                 out.push(elementwise("latent_norm", part, self.kv_rank * 4, 1));
             }
+        }
+        if let Some(index) = self.indexer {
+            // The indexer is replicated: it must choose the same tokens on every rank.
+            let width = index.heads * index.head_dim;
+            out.push(gemm("index_query", part, width, self.q_rank.unwrap_or(self.hidden), format));
+            out.push(gemm("index_key", part, index.head_dim + index.heads, self.hidden, format));
+        }
+        if let Some(width) = self.gate_width(heads) {
+            out.push(gemm("gate_proj", part, width, self.hidden, format));
         }
         out.push(elementwise("rope_and_cache_write", part, (heads * self.rope_dim + latent) * 4, 1));
         self.attention_operators(view, heads, out);

@@ -17,16 +17,18 @@ pub struct Mlp {
     pub up_bias: bool,
     /// Bias on the down projection.
     pub down_bias: bool,
+    /// What its weights count as: `Mlp`, but where it is part of a shared attention block (Zamba).
+    pub component: Component,
 }
 
 impl Mlp {
     /// Gated, without biases.
     pub fn gated(hidden: u64, inner: u64) -> Mlp {
-        Mlp { hidden, inner, gated: true, up_bias: false, down_bias: false }
+        Mlp { hidden, inner, gated: true, up_bias: false, down_bias: false, component: Component::Mlp }
     }
 
     pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
-        let part = Component::Mlp;
+        let part = self.component;
         let mut up = |weight, bias| {
             out.push(Tensor::matrix(weight, self.inner, self.hidden, part).split_over(self.inner));
             if self.up_bias {

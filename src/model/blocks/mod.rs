@@ -3,16 +3,21 @@
 //! Parameter counts, memory, FLOPs, latency and explanations all derive from these two lists.
 
 mod attention;
+mod compressed;
 mod latent;
+pub mod mixers;
 mod mlp;
 mod moe;
 mod outer;
+mod recurrent;
 
-pub use attention::{Attention, Biases, Keys, QkNorm};
-pub use latent::LatentAttention;
+pub use attention::{Attention, Biases, Gate, Keys, QkNorm, Queries};
+pub use compressed::{CompressedAttention, Compressor};
+pub use latent::{Indexer, LatentAttention};
 pub use mlp::Mlp;
 pub use moe::{Moe, SharedExpert};
 pub use outer::{Embedding, Extra, Head, Norm};
+pub use recurrent::{Convolution, Recurrent};
 
 use crate::dtype::DType;
 
@@ -70,12 +75,18 @@ pub enum Block {
     Attention(Attention),
     /// Multi-head latent attention.
     Latent(LatentAttention),
+    /// Attention over a compressed history with one key-value head (DeepSeek-V4).
+    Compressed(CompressedAttention),
+    /// Recurrent mixer: Mamba, delta rule, RWKV, short convolution.
+    Recurrent(Recurrent),
     /// Dense feed-forward layer.
     Mlp(Mlp),
     /// Routed experts.
     Moe(Moe),
     /// Weights without an operator of their own.
     Extra(Extra),
+    /// A block whose weights an earlier layer holds: it computes and caches, but stores nothing (Zamba).
+    Reused(Box<Block>),
 }
 
 impl Block {
@@ -87,9 +98,12 @@ impl Block {
             Block::Norm(b) => b.tensors(out),
             Block::Attention(b) => b.tensors(out),
             Block::Latent(b) => b.tensors(out),
+            Block::Compressed(b) => b.tensors(out),
+            Block::Recurrent(b) => b.tensors(out),
             Block::Mlp(b) => b.tensors(out),
             Block::Moe(b) => b.tensors(out),
             Block::Extra(b) => out.extend(b.tensors.iter().cloned()),
+            Block::Reused(_) => {}
         }
     }
 
@@ -101,9 +115,12 @@ impl Block {
             Block::Norm(b) => b.operators(out),
             Block::Attention(b) => b.operators(view, out),
             Block::Latent(b) => b.operators(view, out),
+            Block::Compressed(b) => b.operators(view, out),
+            Block::Recurrent(b) => b.operators(view, out),
             Block::Mlp(b) => b.operators(view, out),
             Block::Moe(b) => b.operators(view, out),
             Block::Extra(_) => {}
+            Block::Reused(b) => b.operators(view, out),
         }
     }
 
@@ -112,6 +129,9 @@ impl Block {
         match self {
             Block::Attention(b) => b.cache(),
             Block::Latent(b) => Some(b.cache()),
+            Block::Compressed(b) => Some(b.cache()),
+            Block::Recurrent(b) => b.cache(),
+            Block::Reused(b) => b.cache(),
             _ => None,
         }
     }

@@ -30,6 +30,19 @@ pub struct Moe {
     pub expert_bias: bool,
     /// Bias on the router's logits.
     pub router_bias: bool,
+    /// One value per expert that is added when experts are chosen. Where it is a buffer and not a
+    /// parameter (DeepSeek-V3, `e_score_correction_bias`), this is false.
+    pub choice_bias: bool,
+    /// Width the experts work on, if it is narrower than the model: a projection to it and one back
+    /// (Nemotron-3).
+    pub latent: Option<u64>,
+    /// Biases on the projections to and from that width.
+    pub latent_bias: bool,
+    /// Experts that pass their input on (LongCat-Flash). The router scores them, and the fused gate and
+    /// up projection has rows for them (`LongcatFlashExperts`).
+    pub zero_experts: u64,
+    /// Whether the router's matrix is here; Zaya's router is a network of its own.
+    pub router: bool,
     /// Experts that every token uses.
     pub shared: Option<SharedExpert>,
 }
@@ -45,6 +58,11 @@ impl Moe {
             gated: true,
             expert_bias: false,
             router_bias: false,
+            choice_bias: false,
+            latent: None,
+            latent_bias: false,
+            zero_experts: 0,
+            router: true,
             shared: None,
         }
     }
@@ -56,9 +74,25 @@ impl Moe {
 
     pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
         let router = |t: Tensor| t.class(TensorClass::Router);
-        out.push(router(Tensor::matrix("mlp.gate.weight", self.experts, self.hidden, Component::Router)));
+        let scored = self.experts + self.zero_experts;
+        if self.router {
+            out.push(router(Tensor::matrix("mlp.gate.weight", scored, self.hidden, Component::Router)));
+        }
         if self.router_bias {
-            out.push(Tensor::vector("mlp.gate.bias", self.experts, Component::Router));
+            out.push(Tensor::vector("mlp.gate.bias", scored, Component::Router));
+        }
+        if self.choice_bias {
+            let bias = Tensor::vector("mlp.gate.e_score_correction_bias", scored, Component::Router);
+            out.push(bias);
+        }
+        if let Some(latent) = self.latent {
+            let part = Component::Mlp;
+            out.push(Tensor::matrix("mlp.fc1_latent_proj.weight", latent, self.hidden, part));
+            out.push(Tensor::matrix("mlp.fc2_latent_proj.weight", self.hidden, latent, part));
+            if self.latent_bias {
+                out.push(Tensor::vector("mlp.fc1_latent_proj.bias", latent, part));
+                out.push(Tensor::vector("mlp.fc2_latent_proj.bias", self.hidden, part));
+            }
         }
         self.expert_tensors(out);
         if let Some(shared) = &self.shared {
@@ -71,12 +105,15 @@ impl Moe {
     }
 
     fn expert_tensors(&self, out: &mut Vec<Tensor>) {
-        let routed = |t: Tensor, class| t.experts(self.experts, self.top_k, self.inner).class(class);
-        let matrix = |name, rows, columns| {
-            routed(Tensor::matrix(name, rows, columns, Component::Experts), TensorClass::Expert)
+        let routed = |t: Tensor, n, class| t.experts(n, self.top_k, self.inner).class(class);
+        let matrix = |name, rows, columns, n| {
+            routed(Tensor::matrix(name, rows, columns, Component::Experts), n, TensorClass::Expert)
         };
-        let bias = |name, n| routed(Tensor::vector(name, n, Component::Experts), TensorClass::Vector);
+        let bias = |name, width| {
+            routed(Tensor::vector(name, width, Component::Experts), self.experts, TensorClass::Vector)
+        };
         let ups = if self.gated { 2 } else { 1 };
+        let width = self.latent.unwrap_or(self.hidden);
         for (weight, b) in [
             ("mlp.experts.up_proj.weight", "mlp.experts.up_proj.bias"),
             ("mlp.experts.gate_proj.weight", "mlp.experts.gate_proj.bias"),
@@ -84,14 +121,14 @@ impl Moe {
         .into_iter()
         .take(ups)
         {
-            out.push(matrix(weight, self.inner, self.hidden));
+            out.push(matrix(weight, self.inner, width, self.experts + self.zero_experts));
             if self.expert_bias {
                 out.push(bias(b, self.inner));
             }
         }
-        out.push(matrix("mlp.experts.down_proj.weight", self.hidden, self.inner));
+        out.push(matrix("mlp.experts.down_proj.weight", width, self.inner, self.experts));
         if self.expert_bias {
-            out.push(bias("mlp.experts.down_proj.bias", self.hidden));
+            out.push(bias("mlp.experts.down_proj.bias", width));
         }
     }
 
@@ -100,9 +137,16 @@ impl Moe {
         if let Some(shared) = &self.shared {
             shared.mlp.products(view, out);
         }
-        out.push(gemm("router", Component::Router, self.experts, self.hidden, view.formats.base));
-        out.push(elementwise("router_top_k", Component::Router, self.experts * 4 + self.top_k * 8, 1));
-        let gather = 2 * self.hidden * groups.attention_data;
+        let scored = self.experts + self.zero_experts;
+        if self.router {
+            out.push(gemm("router", Component::Router, scored, self.hidden, view.formats.base));
+        }
+        out.push(elementwise("router_top_k", Component::Router, scored * 4 + self.top_k * 8, 1));
+        let width = self.latent.unwrap_or(self.hidden);
+        if let Some(latent) = self.latent {
+            out.push(gemm("latent_down", Component::Mlp, latent, self.hidden, view.formats.mlp));
+        }
+        let gather = 2 * width * groups.attention_data;
         if groups.attention_data > 1 {
             let kind = CollectiveKind::AllGather;
             out.push(collective("dispatch", Component::Experts, kind, RankGroup::Experts, gather));
@@ -110,7 +154,7 @@ impl Moe {
         let shape = ExpertsShape {
             experts: self.experts,
             top_k: self.top_k,
-            hidden: self.hidden,
+            hidden: width,
             inner: per_rank(self.inner, groups.expert_tensor),
             matrices: self.matrices(),
             expert_ranks: groups.expert,
@@ -123,6 +167,9 @@ impl Moe {
             out.push(collective("combine", Component::Experts, kind, RankGroup::Experts, gather));
         } else if groups.tensor > 1 {
             out.push(all_reduce("experts_all_reduce", Component::Experts, self.hidden));
+        }
+        if let Some(latent) = self.latent {
+            out.push(gemm("latent_up", Component::Mlp, self.hidden, latent, view.formats.mlp));
         }
     }
 }

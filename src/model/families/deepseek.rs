@@ -1,77 +1,170 @@
-//! DeepSeek-V2 and V3, Kimi-K2: latent attention, dense first layers, shared experts, MTP layers.
+//! Latent attention: DeepSeek-V2 to V3.2, Kimi-K2, GLM-4.7-Flash and 5, MiniCPM3, Youtu, LongCat-Flash
+//! and others.
 
-use super::general::Common;
-use super::mixture::top_k;
+use super::general::{Decoder, Order};
+use super::{prediction_layer, predictions};
 use crate::diagnostic::Diagnostic;
-use crate::model::blocks::{Block, Extra, LatentAttention, Mlp, Moe, Norm, SharedExpert};
+use crate::model::blocks::{Block, Gate, Indexer, LatentAttention, Moe};
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor};
 
-/// Reads a configuration of the family.
-pub(super) fn read(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let rope_dim = config.size("qk_rope_head_dim")?;
-    let nope_dim = config.size("qk_nope_head_dim")?;
-    let hidden = config.size("hidden_size")?;
-    let c = Common {
-        hidden,
-        layers: config.layer_count(&["num_hidden_layers"])?,
-        heads: config.size("num_attention_heads")?,
-        kv_heads: config.size("num_attention_heads")?,
-        head_dim: nope_dim + rope_dim,
-        vocabulary: config.size("vocab_size")?,
-        max_context: config.opt_size("max_position_embeddings")?,
-        tied: config.bool_or("tie_word_embeddings", false)?,
-    };
-    let attention = LatentAttention {
-        hidden,
+/// Reads the sizes of latent attention.
+pub(super) fn latent(config: &Config, decoder: &Decoder) -> Result<LatentAttention, Diagnostic> {
+    let c = &decoder.common;
+    Ok(LatentAttention {
+        hidden: c.hidden,
         heads: c.heads,
         q_rank: config.opt_size_of(&["q_lora_rank"])?,
         kv_rank: config.size("kv_lora_rank")?,
-        nope_dim,
-        rope_dim,
-        v_dim: config.size("v_head_dim")?,
+        nope_dim: config.size("qk_nope_head_dim")?,
+        rope_dim: config.size("qk_rope_head_dim")?,
+        v_dim: config.opt_size_of(&["v_head_dim"])?.unwrap_or(c.hidden / c.heads),
         bias: config.bool_or("attention_bias", false)?,
-    };
-    let dense = Mlp::gated(hidden, config.size("intermediate_size")?);
-    let moe = experts(config, hidden)?;
-    let first_sparse = config.opt_u64("first_k_dense_replace")?.unwrap_or(0);
-    let every = config.size_or("moe_layer_freq", 1)?;
-    let ffn = |i: u64| match &moe {
-        Some(moe) if i >= first_sparse && i.is_multiple_of(every) => Block::Moe(moe.clone()),
-        _ => Block::Mlp(dense.clone()),
-    };
-    let layer = |i| c.pre_norm_layer(Block::Latent(attention.clone()), ffn(i));
-    let mut architecture = c.decoder((0..c.layers).map(layer).collect());
-    let predictions = config.opt_u64("num_nextn_predict_layers")?.unwrap_or(0);
-    if predictions > c.layers {
-        return Err(config.error("num_nextn_predict_layers", "more prediction layers than layers"));
-    }
-    for _ in 0..predictions {
-        architecture.mtp.extend(prediction_layer(hidden, layer(c.layers)));
+        indexer: None,
+        gate: Gate::None,
+        sinks: false,
+    })
+}
+
+/// The sizes of the sparse-attention indexer.
+fn indexer(config: &Config) -> Result<Indexer, Diagnostic> {
+    Ok(Indexer { heads: config.size("index_n_heads")?, head_dim: config.size("index_head_dim")? })
+}
+
+/// Builds the layers with `attention` and the prediction layers that the configuration asks for.
+fn build(
+    config: &Config,
+    decoder: &Decoder,
+    attention: impl Fn(usize) -> LatentAttention,
+) -> Result<Architecture, Diagnostic> {
+    let layers = decoder.common.layers as usize;
+    let layer = |i: usize| decoder.layer_with(i.min(layers - 1), vec![Block::Latent(attention(i))]);
+    let mut architecture = decoder.finish((0..layers).map(layer).collect());
+    for _ in 0..predictions(config, decoder.common.layers)? {
+        architecture.mtp.extend(prediction_layer(decoder.common.hidden, layer(layers)));
     }
     Ok(architecture)
 }
 
-fn experts(config: &Config, hidden: u64) -> Result<Option<Moe>, Diagnostic> {
-    let Some(experts) = config.opt_size_of(&["n_routed_experts"])? else { return Ok(None) };
-    let inner = config.size("moe_intermediate_size")?;
-    let k = top_k(config, &["num_experts_per_tok"], experts)?;
-    let shared = config
-        .opt_size_of(&["n_shared_experts"])?
-        .map(|n| SharedExpert { mlp: Mlp::gated(hidden, n * inner), gate: false });
-    Ok(Some(Moe { shared, ..Moe::new(hidden, experts, k, inner) }))
+/// DeepSeek-V2 and V3, Kimi-K2, GLM-4.7-Flash, MiniCPM3, Youtu.
+pub(super) fn read(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?;
+    let attention = latent(config, &decoder)?;
+    build(config, &decoder, |_| attention.clone())
 }
 
-/// One multi-token-prediction module (DeepSeek-V3, arXiv:2412.19437 §2.2): one more layer, a projection
-/// of `2 · hidden` to `hidden`, and norms of the embedding, the hidden state and the output.
-fn prediction_layer(hidden: u64, layer: Vec<Block>) -> Vec<Block> {
-    let projection = Tensor::matrix("eh_proj.weight", hidden, 2 * hidden, Component::Other);
-    let mut blocks = vec![
-        Block::Norm(Norm::rms("enorm.weight", hidden)),
-        Block::Norm(Norm::rms("hnorm.weight", hidden)),
-        Block::Norm(Norm::rms("shared_head.norm.weight", hidden)),
-        Block::Extra(Extra { tensors: vec![projection] }),
-    ];
-    blocks.extend(layer);
-    blocks
+/// DeepSeek-V3.2: an indexer in every layer.
+pub(super) fn v32(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?.without_mlp_biases();
+    let attention = LatentAttention { indexer: Some(indexer(config)?), ..latent(config, &decoder)? };
+    build(config, &decoder, |_| attention.clone())
+}
+
+/// GLM-5: as DeepSeek-V3.2; from 5.2 on some layers use the choice of an earlier layer's indexer.
+pub(super) fn glm5(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?.without_mlp_biases();
+    let attention = latent(config, &decoder)?;
+    let index = indexer(config)?;
+    let has = indexed_layers(config, decoder.common.layers)?;
+    build(config, &decoder, |i| LatentAttention {
+        indexer: has.get(i).or(has.last()).copied().unwrap_or(true).then_some(index),
+        ..attention.clone()
+    })
+}
+
+/// Which layers have an indexer: as listed, by a pattern of letters, or every so many.
+fn indexed_layers(config: &Config, layers: u64) -> Result<Vec<bool>, Diagnostic> {
+    let listed = config.strings("indexer_types")?;
+    if !listed.is_empty() {
+        return Ok(listed.iter().map(|kind| kind == "full").collect());
+    }
+    if let Ok(Some(pattern)) = config.opt_str("index_topk_pattern") {
+        return Ok(pattern.chars().map(|c| c == 'F').collect());
+    }
+    let every = config.opt_u64("index_topk_freq")?.unwrap_or(1).max(1);
+    let offset = config.opt_u64("index_skip_topk_offset")?.unwrap_or(2);
+    Ok((0..layers).map(|i| (i + 1).saturating_sub(offset).is_multiple_of(every)).collect())
+}
+
+/// HY-4: DeepSeek-V3.2 with an output gate, sinks, and hyper-connections around both parts of a layer.
+pub(super) fn hy4(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?;
+    let attention = LatentAttention { gate: Gate::Full, sinks: true, ..latent(config, &decoder)? };
+    let index = indexer(config)?;
+    let has = indexed_layers(config, decoder.common.layers)?;
+    let streams = config.size_or("hc_mult", 4)?;
+    let mut architecture = build(config, &decoder, |i| LatentAttention {
+        indexer: has.get(i).copied().unwrap_or(true).then_some(index),
+        ..attention.clone()
+    })?;
+    let width = streams * decoder.common.hidden;
+    let mix = |name, part| Tensor::matrix(name, 2 * streams, width, part);
+    for layer in &mut architecture.layers {
+        layer.push(super::extra(vec![
+            mix("attn_hc.fn", Component::Attention),
+            mix("ffn_hc.fn", Component::Other),
+            Tensor::vector("hc.base", 4 * streams, Component::Other),
+            Tensor::vector("hc.scale", 4, Component::Other),
+        ]));
+    }
+    architecture.after.push(super::unusual::stream_head(streams, decoder.common.hidden));
+    Ok(architecture)
+}
+
+/// A.X K1: DeepSeek-V3 with a norm after the experts.
+pub(super) fn axk1(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?;
+    let attention = latent(config, &decoder)?;
+    let mut architecture = build(config, &decoder, |_| attention.clone())?;
+    for (layer, sparse) in architecture.layers.iter_mut().zip(&decoder.sparse) {
+        if *sparse {
+            layer.push(decoder.common.norm("mlp.post_mlp_layernorm.weight"));
+        }
+    }
+    Ok(architecture)
+}
+
+/// A.X K2: DeepSeek-V3.2 whose query latent also yields an output gate, and whose norms have a small
+/// gate of rank `gated_norm_rank`.
+pub(super) fn axk2(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?;
+    let attention = LatentAttention {
+        indexer: Some(indexer(config)?),
+        gate: Gate::WithQuery,
+        ..latent(config, &decoder)?
+    };
+    let (hidden, rank) = (decoder.common.hidden, config.size_or("gated_norm_rank", 16)?);
+    let norm_gate = |name| Tensor::matrix(name, 2 * rank, hidden, Component::Norm);
+    let mut architecture = build(config, &decoder, |_| attention.clone())?;
+    for (layer, sparse) in architecture.layers.iter_mut().zip(&decoder.sparse) {
+        layer.push(super::extra(vec![norm_gate("input_layernorm.mlp")]));
+        if *sparse {
+            layer.push(super::extra(vec![norm_gate("post_attention_layernorm.mlp")]));
+        }
+    }
+    Ok(architecture)
+}
+
+/// LongCat-Flash (arXiv:2509.01322 §2): each layer has two attentions, two dense feed-forward layers and
+/// one layer of experts beside them; some experts only pass their input on.
+pub(super) fn longcat(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?;
+    let c = &decoder.common;
+    let attention = Block::Latent(latent(config, &decoder)?);
+    let zero_experts = config.opt_u64("zero_expert_num")?.unwrap_or(0);
+    let Some(moe) = &decoder.moe else {
+        return Err(config.error("n_routed_experts", "a LongCat-Flash model has experts"));
+    };
+    let moe = Block::Moe(Moe { zero_experts, ..moe.clone() });
+    let half = c.layer(Order::Pre, vec![attention], vec![Block::Mlp(decoder.mlp.clone())]);
+    let layer = [half.clone(), vec![moe], half].concat();
+    let mut architecture = decoder.finish(vec![layer; c.layers as usize]);
+    if zero_experts > 0 {
+        architecture.notes.push(format!(
+            "{zero_experts} experts of every layer compute nothing: `active` is an upper bound, and the \
+             total counts the rows that the fused gate and up projection has for them, as the \
+             Transformers class does"
+        ));
+    }
+    Ok(architecture)
 }

@@ -1,96 +1,222 @@
-//! Gemma 3: four norms a layer, query-key norms, five windowed layers to one full, SigLIP vision tower.
+//! Gemma 1 to 4, 3n and VaultGemma.
 
-use super::general::Common;
+use super::general::{Decoder, Order, layer_kinds};
 use crate::diagnostic::Diagnostic;
-use crate::model::blocks::{Attention, Block, Mlp, QkNorm};
+use crate::model::blocks::{Attention, Block, Keys, QkNorm};
 use crate::model::config::Config;
-use crate::model::{Architecture, Component, Scope, Tensor};
+use crate::model::{Architecture, Component, Scope, Tensor, TensorClass};
 
-/// The multimodal wrapper: the language model in `text_config`, the tower in `vision_config`.
-/// Defaults are those of `Gemma3TextConfig` and `SiglipVisionConfig`.
-pub(super) fn multimodal(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    let text_config = config.sub("text_config")?;
-    let mut architecture = text(&text_config, scope)?;
-    if scope == Scope::Full
-        && let Some(vision) = config.opt_sub("vision_config")?
-    {
-        architecture.towers = siglip(&vision, architecture.hidden)?;
+/// Gemma 2: four norms a layer, every other layer windowed.
+pub(super) fn gemma2(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.order = Order::Sandwich;
+    Ok(decoder.build())
+}
+
+/// Gemma 3: Gemma 2 with query-key norms, five windowed layers to one full.
+pub(super) fn gemma3(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.order = Order::Sandwich;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    Ok(decoder.build())
+}
+
+/// Which layers use an earlier layer's keys and values: the last `num_kv_shared_layers`.
+fn shares_keys(config: &Config, layers: u64) -> Result<impl Fn(usize) -> bool, Diagnostic> {
+    let shared = config.opt_u64("num_kv_shared_layers")?.unwrap_or(0);
+    let first = layers.saturating_sub(shared);
+    // With no layer left to share from, none shares.
+    Ok(move |i: usize| first > 0 && i as u64 >= first)
+}
+
+/// Per-layer embeddings (Gemma 3n, 4): a second table of `layers × width` per token, a projection of the
+/// token's embedding to the same, and in every layer a gate and a projection back.
+struct LayerEmbeddings {
+    vocabulary: u64,
+    width: u64,
+    layers: u64,
+    hidden: u64,
+}
+
+impl LayerEmbeddings {
+    fn read(config: &Config, hidden: u64, layers: u64) -> Result<Option<LayerEmbeddings>, Diagnostic> {
+        let read = LayerEmbeddings::read_any(config, hidden, layers)?;
+        Ok(Some(read).filter(|embeddings| embeddings.width > 0))
     }
+
+    /// Gemma 3n has its norms even at width 0.
+    fn read_any(config: &Config, hidden: u64, layers: u64) -> Result<LayerEmbeddings, Diagnostic> {
+        let width = config.opt_u64("hidden_size_per_layer_input")?.unwrap_or(0);
+        let vocabulary = config.size_of(&["vocab_size_per_layer_input", "vocab_size"])?;
+        Ok(LayerEmbeddings { vocabulary, width, layers, hidden })
+    }
+
+    fn outer(&self) -> Block {
+        let all = self.layers * self.width;
+        super::extra(vec![
+            Tensor::matrix("embed_tokens_per_layer.weight", self.vocabulary, all, Component::Other)
+                .class(TensorClass::Embedding),
+            Tensor::matrix("per_layer_model_projection.weight", all, self.hidden, Component::Other),
+            Tensor::vector("per_layer_projection_norm.weight", self.width, Component::Norm),
+        ])
+    }
+
+    fn of_layer(&self) -> Block {
+        super::extra(vec![
+            Tensor::matrix("per_layer_input_gate.weight", self.width, self.hidden, Component::Other),
+            Tensor::matrix("per_layer_projection.weight", self.hidden, self.width, Component::Other),
+            Tensor::vector("post_per_layer_input_norm.weight", self.hidden, Component::Norm),
+        ])
+    }
+}
+
+/// Gemma 3n (`modeling_gemma3n.py`): several residual streams (AltUp), low-rank residual layers
+/// (LAuReL), per-layer embeddings, and last layers without keys and values of their own.
+pub(super) fn gemma3n(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.order = Order::Sandwich;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    let (hidden, layers) = (decoder.common.hidden, decoder.common.layers);
+    let inner = config.size_list("intermediate_size")?;
+    let shares = shares_keys(config, layers)?;
+    let embeddings = LayerEmbeddings::read_any(config, hidden, layers)?;
+    let streams = config.size_or("altup_num_inputs", 4)?;
+    let stream_tensors = stream_tensors(hidden, streams, config.size_or("laurel_rank", 64)?);
+    let blocks = (0..layers as usize).map(|i| {
+        let mut own = decoder.clone();
+        own.mlp.inner = inner.get(i).or(inner.last()).copied().unwrap_or(4 * hidden);
+        own.attention.keys = if shares(i) { Keys::Shared } else { Keys::Own };
+        let mut layer = own.layer_with(i, vec![own.attention_of(i)]);
+        layer.push(super::extra(stream_tensors.clone()));
+        layer.push(embeddings.of_layer());
+        layer
+    });
+    let mut architecture = decoder.finish(blocks.collect());
+    architecture.before.push(embeddings.outer());
+    let projections = streams.saturating_sub(1);
+    let matrix = |name, part| Tensor::matrix(name, projections * hidden, hidden, part);
+    architecture.before.push(super::extra(vec![
+        matrix("altup_projections.weight", Component::Mlp),
+        matrix("altup_unembed_projections.weight", Component::Other),
+    ]));
     Ok(architecture)
 }
 
-/// The language model.
-pub(super) fn text(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let hidden = config.size_or("hidden_size", 2304)?;
-    let heads = config.size_or("num_attention_heads", 8)?;
-    let c = Common {
-        hidden,
-        layers: if config.has("num_hidden_layers") {
-            config.layer_count(&["num_hidden_layers"])?
-        } else {
-            26
-        },
-        heads,
-        kv_heads: config.size_or("num_key_value_heads", 4)?,
-        head_dim: config.size_or("head_dim", 256)?,
-        vocabulary: config.size_or("vocab_size", 262_208)?,
-        max_context: Some(config.size_or("max_position_embeddings", 131_072)?),
-        tied: config.bool_or("tie_word_embeddings", true)?,
-    };
-    let inner = config.size_or("intermediate_size", 9216)?;
-    let window = config.size_or("sliding_window", 4096)?;
-    let pattern = config.opt_size_of(&["sliding_window_pattern", "_sliding_window_pattern"])?.unwrap_or(6);
-    let types = config.strings("layer_types")?;
-    let is_full = |i: u64| match types.get(i as usize) {
-        Some(kind) => kind == "full_attention",
-        None => (i + 1).is_multiple_of(pattern),
-    };
-    let layers = (0..c.layers).map(|i| {
-        let window = (!is_full(i)).then_some(window);
-        let attention = Attention { window, qk_norm: QkNorm::PerHead, ..c.attention() };
-        vec![
-            c.norm("input_layernorm.weight"),
-            Block::Attention(attention),
-            c.norm("post_attention_layernorm.weight"),
-            c.norm("pre_feedforward_layernorm.weight"),
-            Block::Mlp(Mlp::gated(hidden, inner)),
-            c.norm("post_feedforward_layernorm.weight"),
-        ]
-    });
-    Ok(c.decoder(layers.collect()))
+/// AltUp's and LAuReL's weights of one layer.
+fn stream_tensors(hidden: u64, streams: u64, rank: u64) -> Vec<Tensor> {
+    let other = |name, rows, columns| Tensor::matrix(name, rows, columns, Component::Other);
+    let norm = |name| Tensor::vector(name, hidden, Component::Norm);
+    vec![
+        Tensor::vector("altup.correct_output_scale", hidden, Component::Other),
+        other("altup.correction_coefs.weight", streams, streams),
+        other("altup.prediction_coefs.weight", streams * streams, streams),
+        Tensor::matrix("altup.modality_router.weight", streams, hidden, Component::Router)
+            .class(TensorClass::Router),
+        norm("altup.router_norm.weight"),
+        other("laurel.linear_left.weight", rank, hidden),
+        other("laurel.linear_right.weight", hidden, rank),
+        norm("laurel.post_laurel_norm.weight"),
+    ]
 }
 
-/// SigLIP vision tower and the projector to the language model (`Gemma3MultiModalProjector`).
-fn siglip(config: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
-    let part = Component::Other;
-    let hidden = config.size_or("hidden_size", 1152)?;
-    let inner = config.size_or("intermediate_size", 4304)?;
-    let layers = config.size_or("num_hidden_layers", 27)?;
-    let patch = config.size_or("patch_size", 14)?;
-    let image = config.size_or("image_size", 896)?;
-    let channels = config.size_or("num_channels", 3)?;
-    let side = image / patch;
-    let per_layer = |mut t: Tensor| {
-        (t.copies, t.active_copies) = (layers, layers);
-        t
+/// Gemma 4: larger heads on full layers, keys that serve as values, per-layer embeddings, experts beside
+/// the dense feed-forward layer.
+pub(super) fn gemma4(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.order = Order::Sandwich;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    let (hidden, layers) = (decoder.common.hidden, decoder.common.layers);
+    let full = full_layers(config, layers)?;
+    for (window, full) in decoder.windows.iter_mut().zip(&full) {
+        *window = window.filter(|_| !full);
+    }
+    let shares = shares_keys(config, layers)?;
+    let sizes = FullSizes::read(config)?;
+    let wide = config.bool_or("use_double_wide_mlp", false)?;
+    let embeddings = LayerEmbeddings::read(config, hidden, layers)?;
+    let moe = decoder.moe.take().filter(|_| config.bool_or("enable_moe_block", false).unwrap_or(false));
+    let mut blocks = Vec::with_capacity(layers as usize);
+    for (i, full) in full.iter().enumerate() {
+        let mut own = decoder.clone();
+        if *full {
+            sizes.apply(config, i, &mut own.attention)?;
+        }
+        if shares(i) {
+            own.attention.keys = Keys::Shared;
+            own.mlp.inner *= if wide { 2 } else { 1 };
+        }
+        let mut layer = own.layer_with(i, vec![own.attention_of(i)]);
+        if let Some(moe) = &moe {
+            layer.push(Block::Moe(moe.clone()));
+            layer.push(expert_extras(hidden, moe.experts));
+        }
+        layer.extend(embeddings.as_ref().map(LayerEmbeddings::of_layer));
+        blocks.push(layer);
+    }
+    let mut architecture = decoder.finish(blocks);
+    architecture.before.extend(embeddings.as_ref().map(LayerEmbeddings::outer));
+    Ok(architecture)
+}
+
+/// Norms and scales of the expert branch.
+fn expert_extras(hidden: u64, experts: u64) -> Block {
+    super::extra(vec![
+        Tensor::vector("post_feedforward_layernorm_1.weight", hidden, Component::Norm),
+        Tensor::vector("post_feedforward_layernorm_2.weight", hidden, Component::Norm),
+        Tensor::vector("pre_feedforward_layernorm_2.weight", hidden, Component::Norm),
+        Tensor::vector("router.scale", hidden, Component::Router),
+        Tensor::vector("router.per_expert_scale", experts, Component::Router),
+    ])
+}
+
+/// What full layers have of their own.
+struct FullSizes {
+    head_dim: u64,
+    kv_heads: Option<u64>,
+    keys: Keys,
+}
+
+impl FullSizes {
+    fn read(config: &Config) -> Result<FullSizes, Diagnostic> {
+        let as_values = config.bool_or("attention_k_eq_v", false)?;
+        Ok(FullSizes {
+            head_dim: config.size_or("global_head_dim", 512)?,
+            kv_heads: config.opt_size("num_global_key_value_heads")?.filter(|_| as_values),
+            keys: if as_values { Keys::AsValues } else { Keys::Own },
+        })
+    }
+
+    /// Newer files list what differs by layer in `per_layer_config`; nothing else differs then.
+    fn apply(&self, config: &Config, layer: usize, attention: &mut Attention) -> Result<(), Diagnostic> {
+        let (head_dim, kv_heads) = match config.opt_sub("per_layer_config")? {
+            Some(listed) => {
+                // Layers are numbered with leading zeros.
+                match listed.keys().find(|key| key.parse() == Ok(layer)) {
+                    Some(key) => {
+                        let own = listed.sub(key)?;
+                        (own.opt_size("head_dim")?, own.opt_size("num_key_value_heads")?)
+                    }
+                    None => (None, None),
+                }
+            }
+            None => (Some(self.head_dim), self.kv_heads),
+        };
+        attention.head_dim = head_dim.unwrap_or(attention.head_dim);
+        attention.v_dim = attention.head_dim;
+        attention.kv_heads = kv_heads.unwrap_or(attention.kv_heads);
+        attention.keys = self.keys;
+        Ok(())
+    }
+}
+
+/// Which layers see everything: as listed, else every sixth; the last one always.
+fn full_layers(config: &Config, layers: u64) -> Result<Vec<bool>, Diagnostic> {
+    let mut full: Vec<bool> = match layer_kinds(config, layers)? {
+        Some(kinds) => kinds.iter().take(layers as usize).map(|kind| kind == "full_attention").collect(),
+        None => (0..layers).map(|i| (i + 1).is_multiple_of(6)).collect(),
     };
-    let mut out = vec![
-        Tensor::matrix("vision_tower.patch_embedding.weight", hidden, channels * patch * patch, part),
-        Tensor::vector("vision_tower.patch_embedding.bias", hidden, part),
-        Tensor::matrix("vision_tower.position_embedding.weight", side * side, hidden, part),
-        Tensor::vector("vision_tower.post_layernorm", 2 * hidden, part),
-        Tensor::vector("multi_modal_projector.mm_soft_emb_norm.weight", hidden, part),
-        Tensor::matrix("multi_modal_projector.mm_input_projection_weight", hidden, text_hidden, part),
-    ];
-    out.extend(
-        [
-            Tensor::matrix("vision_tower.layers.self_attn.weights", 4 * hidden, hidden, part),
-            Tensor::vector("vision_tower.layers.self_attn.biases", 4 * hidden, part),
-            Tensor::matrix("vision_tower.layers.mlp.weights", 2 * inner, hidden, part),
-            Tensor::vector("vision_tower.layers.mlp.biases", inner + hidden, part),
-            Tensor::vector("vision_tower.layers.layer_norms", 4 * hidden, part),
-        ]
-        .map(per_layer),
-    );
-    Ok(out)
+    if let Some(last) = full.last_mut() {
+        *last = true;
+    }
+    Ok(full)
 }

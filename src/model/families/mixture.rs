@@ -1,91 +1,323 @@
-//! Mixtures of experts with ordinary attention: Mixtral, Qwen2-MoE, Qwen3-MoE, and unknown ones.
+//! Mixtures of experts: how their sizes and their placement are written, and families with ordinary
+//! attention.
 
-use super::general::{Common, windows};
+use super::general::{Decoder, Order};
 use crate::diagnostic::Diagnostic;
-use crate::model::blocks::{Attention, Biases, Block, Mlp, Moe, QkNorm, SharedExpert};
+use crate::model::blocks::{Block, Gate, Mlp, Moe, QkNorm, SharedExpert};
 use crate::model::config::Config;
 use crate::model::{Architecture, Scope};
 
-/// Reads `top_k`, which cannot exceed the experts.
-pub(super) fn top_k(config: &Config, keys: &[&str], experts: u64) -> Result<u64, Diagnostic> {
-    let k = config.size_of(keys)?;
+/// Names of the number of routed experts.
+const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
+/// Names of the number of experts one token uses.
+const TOP_K: &[&str] = &[
+    "num_experts_per_tok",
+    "num_experts_per_token",
+    "experts_per_token",
+    "moe_topk",
+    "moe_k",
+    "moe_top_k",
+    "num_selected_experts",
+];
+/// Names of an expert's inner width.
+const EXPERT_INNER: &[&str] =
+    &["moe_intermediate_size", "expert_ffn_hidden_size", "moe_ffn_hidden_size", "intermediate_size"];
+/// Names of the inner width of all shared experts together.
+const SHARED_INNER: &[&str] =
+    &["shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "shared_intermediate_size"];
+/// Names of the number of shared experts.
+const SHARED: &[&str] =
+    &["n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"];
+
+/// Reads the experts one token uses, which cannot be more than there are. A file that does not say is
+/// counted as if every token used them all.
+pub(super) fn top_k(config: &Config, experts: u64) -> Result<u64, Diagnostic> {
+    let k = config.opt_size_of(TOP_K)?.unwrap_or(experts);
     if k > experts {
-        return Err(config.error(keys[0], format!("{k} experts per token, but there are only {experts}")));
+        let cause = format!("{k} experts per token, but there are only {experts}");
+        return Err(config.error("num_experts_per_tok", cause));
     }
     Ok(k)
 }
 
-/// Mixtral: experts in every layer.
-pub(super) fn mixtral(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let c = Common::read(config, false)?;
-    let experts = config.size("num_local_experts")?;
-    let k = top_k(config, &["num_experts_per_tok"], experts)?;
-    let moe = Moe::new(c.hidden, experts, k, config.size("intermediate_size")?);
-    let layers = windows(config, c.layers)?.into_iter().map(|window| {
-        let attention = Attention { window, ..c.attention() };
-        c.pre_norm_layer(Block::Attention(attention), Block::Moe(moe.clone()))
-    });
-    Ok(c.decoder(layers.collect()))
+/// The experts of a sparse layer, or `None` when the model has none.
+pub(super) fn experts(config: &Config, hidden: u64) -> Result<Option<Moe>, Diagnostic> {
+    if EXPERTS.iter().chain(TOP_K).any(|key| config.is_list(key)) {
+        // A number per layer: the family reads it (Hunyuan).
+        return Ok(None);
+    }
+    let Some(experts) = config.opt_size_of(EXPERTS)?.filter(|n| *n > 1) else { return Ok(None) };
+    let inner = config.size_of(EXPERT_INNER)?;
+    let shared = match config.opt_size_of(SHARED_INNER)? {
+        Some(width) => Some(width),
+        None => config.opt_size_of(SHARED)?.map(|n| n * inner),
+    };
+    let bias = config.bool_or("mlp_bias", false)?;
+    let mlp = |width| Mlp { up_bias: bias, down_bias: bias, ..Mlp::gated(hidden, width) };
+    let shared = shared.map(|width| SharedExpert { mlp: mlp(width), gate: false });
+    Ok(Some(Moe { shared, ..Moe::new(hidden, experts, top_k(config, experts)?, inner) }))
+}
+
+/// Which layers hold experts: as `mlp_layer_types`, `moe_layers` or `moe_layer_freq` list them, else by
+/// first layer, last layer, step and exceptions.
+pub(super) fn sparse_layers(config: &Config, layers: u64) -> Result<Vec<bool>, Diagnostic> {
+    let kinds = config.strings("mlp_layer_types")?;
+    if !kinds.is_empty() {
+        let sparse = |i: u64| kinds.get(i as usize).is_none_or(|kind| kind != "dense");
+        return Ok((0..layers).map(sparse).collect());
+    }
+    if let Some(listed) = config.numbers("moe_layers")? {
+        return Ok((0..layers).map(|i| listed.contains(&i)).collect());
+    }
+    if config.is_list("moe_layer_freq") {
+        let flags = config.numbers("moe_layer_freq")?.unwrap_or_default();
+        return Ok((0..layers).map(|i| flags.get(i as usize).is_none_or(|flag| *flag > 0)).collect());
+    }
+    let first = config.opt_size_of(&[
+        "first_k_dense_replace",
+        "num_dense_layers",
+        "moe_layer_start_index",
+        "dense_mlp_idx",
+    ])?;
+    let last = config.opt_index("moe_layer_end_index")?.unwrap_or(layers);
+    let every = config.size_or("moe_layer_freq", 1)?;
+    let step =
+        config.opt_size_of(&["decoder_sparse_step", "moe_layer_interval", "interleave_moe_layer_step"])?;
+    let (period, offset) =
+        (config.size_or("expert_layer_period", 1)?, config.opt_u64("expert_layer_offset")?.unwrap_or(0));
+    let dense = config.numbers("mlp_only_layers")?.unwrap_or_default();
+    Ok((0..layers)
+        .map(|i| {
+            i >= first.unwrap_or(0)
+                && i <= last
+                && i.is_multiple_of(every)
+                && (i + 1).is_multiple_of(step.unwrap_or(1))
+                && i % period == offset % period
+                && !dense.contains(&i)
+        })
+        .collect())
+}
+
+/// Mixtral, aria, laguna's relatives and others that the general rules read as they are.
+pub(super) fn plain(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    Ok(Decoder::read(config)?.build())
+}
+
+/// Experts with a norm on each query and key head: Qwen3-MoE, GLM-4.5, dots.1, Flint, Mellum, HY-3.
+pub(super) fn head_norms(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    Ok(decoder.build())
+}
+
+/// No bias on the output projection, whatever `attention_bias` says; query-key norms where asked for:
+/// GLM-4.5, Solar Open.
+pub(super) fn glm4_moe(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.biases.o = false;
+    let mut architecture = decoder.build();
+    let predictions = super::predictions(config, decoder.common.layers)?;
+    let last = decoder.common.layers as usize - 1;
+    for _ in 0..predictions {
+        let layer = decoder.layer_with(last, vec![decoder.attention_of(last)]);
+        architecture.mtp.extend(super::prediction_layer(decoder.common.hidden, layer));
+    }
+    Ok(architecture)
 }
 
 /// Qwen2-MoE: one gated shared expert; biases on queries, keys and values.
 pub(super) fn qwen2_moe(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let c = Common::read(config, false)?;
-    let shared = config.size("shared_expert_intermediate_size")?;
-    let shared = SharedExpert { mlp: Mlp::gated(c.hidden, shared), gate: true };
-    let biases = Biases::qkv_o(config.bool_or("qkv_bias", true)?, false);
-    sparse(config, &c, Attention { biases, ..c.attention() }, Some(shared))
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.biases.o = false;
+    gate_shared_expert(&mut decoder);
+    Ok(decoder.build())
 }
 
-/// Qwen3-MoE: a norm on each query and key head, no shared expert.
-pub(super) fn qwen3_moe(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let c = Common::read(config, false)?;
-    let bias = config.bool_or("attention_bias", false)?;
-    let attention =
-        Attention { biases: Biases::qkv_o(bias, bias), qk_norm: QkNorm::PerHead, ..c.attention() };
-    sparse(config, &c, attention, None)
+/// The shared expert is scaled by a learned gate.
+pub(super) fn gate_shared_expert(decoder: &mut Decoder) {
+    if let Some(shared) = decoder.moe.as_mut().and_then(|moe| moe.shared.as_mut()) {
+        shared.gate = true;
+    }
 }
 
-/// Experts in every `decoder_sparse_step`-th layer that `mlp_only_layers` does not name.
-fn sparse(
-    config: &Config,
-    c: &Common,
-    attention: Attention,
-    shared: Option<SharedExpert>,
-) -> Result<Architecture, Diagnostic> {
-    let experts = config.size("num_experts")?;
-    let k = top_k(config, &["num_experts_per_tok"], experts)?;
-    let moe = Moe { shared, ..Moe::new(c.hidden, experts, k, config.size("moe_intermediate_size")?) };
-    let mlp = Mlp::gated(c.hidden, config.size("intermediate_size")?);
-    let step = config.size_or("decoder_sparse_step", 1)?;
-    let dense = config.numbers("mlp_only_layers")?.unwrap_or_default();
-    let layers = windows(config, c.layers)?.into_iter().zip(0u64..).map(|(window, i)| {
-        let is_sparse = !dense.contains(&i) && (i + 1).is_multiple_of(step);
-        let ffn = if is_sparse { Block::Moe(moe.clone()) } else { Block::Mlp(mlp.clone()) };
-        c.pre_norm_layer(Block::Attention(Attention { window, ..attention.clone() }), ffn)
-    });
-    Ok(c.decoder(layers.collect()))
+/// OLMoE, FlexOlmo and MiniMax-M2: norms over the full width of queries and keys.
+pub(super) fn full_norms(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.qk_norm = QkNorm::Full;
+    Ok(decoder.build())
 }
 
-/// An unknown mixture, by the field names that most families share.
-pub(super) fn general(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let c = Common::read(config, false)?;
-    let experts = config.size_of(&["num_local_experts", "num_experts", "n_routed_experts"])?;
-    let k = top_k(config, &["num_experts_per_tok", "num_experts_per_token", "moe_topk"], experts)?;
-    let inner = config.size_of(&["moe_intermediate_size", "intermediate_size"])?;
-    let shared_width = match config.opt_size_of(&["shared_expert_intermediate_size"])? {
-        Some(width) => Some(width),
-        None => config.opt_size_of(&["n_shared_experts", "num_shared_experts"])?.map(|n| n * inner),
+/// FlexOlmo: OLMo-2's norms after attention and experts.
+pub(super) fn flex_olmo(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.qk_norm = QkNorm::Full;
+    decoder.order = Order::Post;
+    Ok(decoder.build())
+}
+
+/// AFMoE (Arcee Trinity): sandwich norms, query-key norms, an output gate, a counted routing bias.
+pub(super) fn afmoe(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.order = Order::Sandwich;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    decoder.attention.gate = Gate::Full;
+    if let Some(moe) = &mut decoder.moe {
+        moe.choice_bias = true;
+    }
+    Ok(decoder.build())
+}
+
+/// Laguna: heads by layer, an output gate by head or element, a counted routing bias.
+pub(super) fn laguna(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    decoder.attention.gate = match config.opt_str("gating") {
+        Ok(Some("per-element")) => Gate::Full,
+        Ok(_) => Gate::PerHead,
+        Err(_) => Gate::PerHead,
     };
-    let shared = shared_width.map(|w| SharedExpert { mlp: Mlp::gated(c.hidden, w), gate: false });
-    let moe = Moe { shared, ..Moe::new(c.hidden, experts, k, inner) };
-    let first_sparse = config.opt_u64("first_k_dense_replace")?.unwrap_or(0);
-    let dense = Mlp::gated(c.hidden, config.size_of(&["intermediate_size", "moe_intermediate_size"])?);
-    let bias = config.bool_or("attention_bias", false)?;
-    let layers = windows(config, c.layers)?.into_iter().zip(0u64..).map(|(window, i)| {
-        let attention = Attention { window, biases: Biases::qkv_o(bias, bias), ..c.attention() };
-        let ffn = if i < first_sparse { Block::Mlp(dense.clone()) } else { Block::Moe(moe.clone()) };
-        c.pre_norm_layer(Block::Attention(attention), ffn)
+    if let Some(moe) = &mut decoder.moe {
+        moe.choice_bias = true;
+    }
+    let heads = config.numbers("num_attention_heads_per_layer")?.unwrap_or_default();
+    let layers = (0..decoder.common.layers as usize).map(|i| {
+        let mut attention = decoder.attention.clone();
+        attention.window = decoder.windows[i];
+        attention.heads = heads.get(i).copied().filter(|n| *n > 0).unwrap_or(attention.heads);
+        decoder.layer_with(i, vec![Block::Attention(attention)])
     });
-    Ok(c.decoder(layers.collect()))
+    Ok(decoder.finish(layers.collect()))
+}
+
+/// Flint: query-key norms and attention sinks.
+pub(super) fn flint(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    decoder.attention.sinks = true;
+    Ok(decoder.build())
+}
+
+/// Kolibri-1: norms before and after, and on query and key heads.
+pub(super) fn kolibri(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.order = Order::Sandwich;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    Ok(decoder.build())
+}
+
+/// Phi-3.5-MoE: layer norms with biases, maybe a bias on the output projection to the vocabulary.
+pub(super) fn phimoe(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.common.norms = super::general::NormKind::WeightAndBias;
+    decoder.head_bias = config.bool_or("lm_head_bias", false)?;
+    Ok(decoder.build())
+}
+
+/// gpt-oss: biases throughout, attention sinks.
+pub(super) fn gpt_oss(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.sinks = true;
+    if let Some(moe) = &mut decoder.moe {
+        moe.expert_bias = true;
+        moe.router_bias = true;
+    }
+    Ok(decoder.build())
+}
+
+/// Granite with windows: attention sinks.
+pub(super) fn sinks(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.sinks = true;
+    Ok(decoder.build())
+}
+
+/// ERNIE-4.5: `use_bias` everywhere outside the routed experts, a counted routing bias.
+pub(super) fn ernie(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    let bias = config.bool_or("use_bias", false)?;
+    decoder.head_bias = bias && config.has("moe_num_experts");
+    if let Some(moe) = &mut decoder.moe {
+        moe.choice_bias = true;
+        if let Some(shared) = &mut moe.shared {
+            (shared.mlp.up_bias, shared.mlp.down_bias) = (bias, bias);
+        }
+    }
+    Ok(decoder.build())
+}
+
+/// Llama 4: `intermediate_size` is an expert's width, `intermediate_size_mlp` the dense layers'; one
+/// shared expert of an expert's width.
+pub(super) fn llama4(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    // Its query-key norm holds no weights.
+    decoder.attention.qk_norm = QkNorm::None;
+    decoder.mlp.inner = config.size("intermediate_size_mlp")?;
+    if let Some(moe) = &mut decoder.moe {
+        let mlp = Mlp::gated(moe.hidden, moe.inner);
+        moe.shared = Some(SharedExpert { mlp, gate: false });
+    }
+    Ok(decoder.build())
+}
+
+/// DBRX: sizes in `attn_config` and `ffn_config`, layer norms without biases.
+pub(super) fn dbrx(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    let attention = config.sub("attn_config")?;
+    let ffn = config.sub("ffn_config")?;
+    let c = &mut decoder.common;
+    c.kv_heads = attention.size_or("kv_n_heads", 1)?;
+    if c.kv_heads > c.heads {
+        return Err(attention.error("kv_n_heads", "more key-value heads than attention heads"));
+    }
+    decoder.attention.kv_heads = c.kv_heads;
+    let experts = ffn.size_or("moe_num_experts", 4)?;
+    let k = ffn.size_or("moe_top_k", 1)?.min(experts);
+    decoder.moe = Some(Moe::new(c.hidden, experts, k, ffn.size_or("ffn_hidden_size", 3584)?));
+    decoder.sparse = vec![true; c.layers as usize];
+    Ok(decoder.build())
+}
+
+/// Grok-1: norms before and after attention and experts.
+pub(super) fn grok(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.order = Order::Sandwich;
+    Ok(decoder.build())
+}
+
+/// Snowflake Arctic: beside the experts of every layer a dense feed-forward layer as wide as the model,
+/// with a norm of its own.
+pub(super) fn arctic(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?;
+    let c = &decoder.common;
+    let residual = Block::Mlp(Mlp::gated(c.hidden, c.hidden));
+    let layers = (0..c.layers as usize).map(|i| {
+        let mut layer = decoder.layer_with(i, vec![decoder.attention_of(i)]);
+        layer.extend([c.norm("residual_layernorm.weight"), residual.clone()]);
+        layer
+    });
+    Ok(decoder.finish(layers.collect()))
+}
+
+/// Hunyuan: query-key norms; experts per token and shared experts may differ by layer.
+pub(super) fn hunyuan_moe(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    let hidden = decoder.common.hidden;
+    let experts = config.size_list("num_experts")?;
+    let top_k = config.size_list("moe_topk")?;
+    let shared = config.size_list("num_shared_expert")?;
+    let widths = config.size_list("moe_intermediate_size")?;
+    let dense = decoder.mlp.inner;
+    let at = |list: &[u64], i: usize, default: u64| {
+        list.get(i).or_else(|| list.last()).copied().unwrap_or(default)
+    };
+    let layers = (0..decoder.common.layers as usize).map(|i| {
+        let (n, k) = (at(&experts, i, 1), at(&top_k, i, 1));
+        let mlp = Mlp::gated(hidden, dense.saturating_mul(at(&shared, i, 1)));
+        let shared = Some(SharedExpert { mlp, gate: false });
+        let moe = Moe { shared, ..Moe::new(hidden, n, k.min(n), at(&widths, i, dense)) };
+        let ffn = Block::Moe(moe);
+        decoder.common.layer(decoder.order, vec![decoder.attention_of(i)], vec![ffn])
+    });
+    Ok(decoder.finish(layers.collect()))
 }

@@ -1,15 +1,25 @@
 //! Families: from `model_type` to the function that reads such a configuration. One row each.
 
+mod classic;
 mod deepseek;
+mod defaults;
+mod dense;
 mod gemma;
 mod general;
-mod gpt_oss;
+mod hybrid;
+mod linear;
 mod mixture;
+mod multimodal;
+mod towers;
+mod unusual;
+mod zamba;
 
 use crate::diagnostic::Diagnostic;
 
+use super::blocks::{Block, Extra, Norm};
 use super::config::Config;
-use super::{Architecture, Scope};
+use super::{Architecture, Component, Scope, Tensor};
+pub use defaults::defaults;
 
 /// A family of models: which `model_type`s it reads, and how.
 #[derive(Clone, Copy, Debug)]
@@ -20,19 +30,170 @@ pub struct Family {
     pub read: fn(&Config, Scope) -> Result<Architecture, Diagnostic>,
 }
 
-/// The table. Types that are absent are read by `general::read` and reported as not recognised.
+/// One row of the table.
+macro_rules! family {
+    ($($model_type:literal),+ => $read:path) => {
+        Family { model_types: &[$($model_type),+], read: $read }
+    };
+}
+
+/// The table. Types that are absent are read by [`general::read`] and reported as not recognised.
 pub const FAMILIES: &[Family] = &[
-    Family { model_types: &["llama", "mistral"], read: general::llama },
-    Family { model_types: &["qwen2"], read: general::qwen2 },
-    Family { model_types: &["qwen3"], read: general::qwen3 },
-    Family { model_types: &["phi3"], read: general::llama },
-    Family { model_types: &["mixtral"], read: mixture::mixtral },
-    Family { model_types: &["qwen2_moe"], read: mixture::qwen2_moe },
-    Family { model_types: &["qwen3_moe"], read: mixture::qwen3_moe },
-    Family { model_types: &["deepseek_v2", "deepseek_v3", "kimi_k2"], read: deepseek::read },
-    Family { model_types: &["gpt_oss"], read: gpt_oss::read },
-    Family { model_types: &["gemma3"], read: gemma::multimodal },
-    Family { model_types: &["gemma3_text"], read: gemma::text },
+    // Dense, RMS norms, gated.
+    family!("llama", "cwm", "internlm2", "iquestcoder", "minicpm", "yi" => dense::llama),
+    family!("granite", "smollm3", "seed_oss", "baichuan", "exaone", "gemma", "vaultgemma", "deepseek" => dense::llama),
+    family!("mistral", "ministral", "phi3" => dense::no_biases),
+    family!("internlm" => dense::internlm),
+    family!("internlm3" => dense::internlm3),
+    family!("qwen2", "qwen2_vl_text", "qwen2_5_vl_text" => dense::qwen2),
+    family!("qwen" => dense::qwen1),
+    family!("qwen3", "qwen3_vl_text", "hunyuan_v1_dense" => dense::head_norms),
+    family!("glm", "solar" => dense::no_output_bias),
+    family!("glm4" => dense::glm4),
+    family!("chatglm" => dense::chatglm),
+    family!("olmo" => dense::olmo),
+    family!("olmo2", "olmo3" => dense::olmo2),
+    family!("exaone4" => dense::exaone4),
+    family!("hyperclovax" => dense::hyperclovax),
+    family!("cohere", "cohere2", "cohere2_moe" => dense::cohere),
+    family!("helium" => dense::helium),
+    family!("bitnet" => dense::bitnet),
+    family!("diffllama" => dense::diffllama),
+    family!("ernie4_5", "ernie4_5_moe" => mixture::ernie),
+    family!("granite_swa", "granitemoe_swa" => mixture::sinks),
+    family!("gemma2" => gemma::gemma2),
+    family!("gemma3_text" => gemma::gemma3),
+    family!("gemma3n_text" => gemma::gemma3n),
+    family!("gemma4_text", "gemma4_unified_text" => gemma::gemma4),
+    family!("nemotron-nas" => dense::decilm),
+    family!("modernbert-decoder" => dense::modernbert),
+    // Dense, ungated or with layer norms.
+    family!("arcee" => dense::ungated),
+    family!("apertus" => dense::apertus),
+    family!("nanochat" => dense::nanochat),
+    family!("nemotron", "jais2" => dense::nemotron),
+    family!("orion" => dense::orion),
+    family!("stablelm" => dense::stablelm),
+    family!("gpt2", "gpt-sw3" => classic::gpt2),
+    family!("openai-gpt" => classic::gpt1),
+    family!("gpt_bigcode" => classic::gpt_bigcode),
+    family!("gpt_neo" => classic::gpt_neo),
+    family!("gpt_neox" => classic::gpt_neox),
+    family!("gpt_neox_japanese" => classic::gpt_neox_japanese),
+    family!("gptj", "codegen" => classic::gptj),
+    family!("bloom" => classic::bloom),
+    family!("falcon", "RefinedWeb", "RefinedWebModel" => classic::falcon),
+    family!("mpt" => classic::mpt),
+    family!("opt" => classic::opt),
+    family!("xglm" => classic::xglm),
+    family!("biogpt" => classic::biogpt),
+    family!("ctrl" => classic::ctrl),
+    family!("phi" => classic::phi),
+    family!("persimmon" => classic::persimmon),
+    family!("starcoder2" => classic::starcoder2),
+    family!("cpmant" => classic::cpmant),
+    // Experts.
+    family!("mixtral", "aria_text", "granitemoe", "granitemoeshared" => mixture::plain),
+    family!("qwen2_moe" => mixture::qwen2_moe),
+    family!("qwen3_moe", "qwen3_vl_moe_text", "mellum", "dots1" => mixture::head_norms),
+    family!("exaone_moe", "hy_v3" => mixture::head_norms),
+    family!("glm4_moe", "solar_open" => mixture::glm4_moe),
+    family!("olmoe", "minimax_m2" => mixture::full_norms),
+    family!("flex_olmo" => mixture::flex_olmo),
+    family!("afmoe" => mixture::afmoe),
+    family!("flint" => mixture::flint),
+    family!("laguna" => mixture::laguna),
+    family!("kolibri1" => mixture::kolibri),
+    family!("phimoe" => mixture::phimoe),
+    family!("gpt_oss" => mixture::gpt_oss),
+    family!("llama4_text" => mixture::llama4),
+    family!("dbrx" => mixture::dbrx),
+    family!("grok-1", "grok" => mixture::grok),
+    family!("arctic" => mixture::arctic),
+    family!("hunyuan_v1_moe" => mixture::hunyuan_moe),
+    family!("mimo_v2_flash", "mimo_v2" => unusual::mimo_v2),
+    family!("minimax_m3_vl_text" => unusual::minimax_m3),
+    family!("jetmoe" => unusual::jetmoe),
+    family!("zaya" => unusual::zaya),
+    family!("inkling_text" => unusual::inkling),
+    family!("inkling2_text" => unusual::inkling2),
+    // Latent attention.
+    family!("deepseek_v2", "deepseek_v3", "kimi_k2", "glm4_moe_lite", "youtu", "minicpm3" => deepseek::read),
+    family!("deepseek_v32" => deepseek::v32),
+    family!("glm_moe_dsa" => deepseek::glm5),
+    family!("hy_v4" => deepseek::hy4),
+    family!("axk1" => deepseek::axk1),
+    family!("axk2" => deepseek::axk2),
+    family!("longcat_flash" => deepseek::longcat),
+    family!("deepseek_v4" => unusual::deepseek_v4),
+    // Recurrence, alone and beside attention.
+    family!("mamba", "falcon_mamba" => hybrid::mamba),
+    family!("mamba2" => hybrid::mamba2),
+    family!("jamba" => hybrid::jamba),
+    family!("bamba" => hybrid::bamba),
+    family!("falcon_h1" => hybrid::falcon_h1),
+    family!("granitemoehybrid" => hybrid::granite),
+    family!("nemotron_h" => hybrid::nemotron_h),
+    family!("zamba" => zamba::zamba),
+    family!("zamba2" => zamba::zamba2),
+    family!("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text" => linear::qwen3_next),
+    family!("olmo_hybrid" => linear::olmo_hybrid),
+    family!("kimi_linear" => linear::kimi_linear),
+    family!("bailing_hybrid" => linear::bailing),
+    family!("minimax" => linear::minimax),
+    family!("lfm2" => linear::lfm2),
+    family!("lfm2_moe" => linear::lfm2_moe),
+    family!("lfm3" => linear::lfm3),
+    family!("recurrent_gemma" => linear::recurrent_gemma),
+    family!("rwkv" => linear::rwkv),
+    family!("xlstm" => linear::xlstm),
+    family!("doge" => linear::doge),
+    family!("hrm_text" => unusual::hrm),
+    // With vision or audio towers.
+    family!("gemma3" => multimodal::gemma3),
+    family!("gemma4" => multimodal::gemma4),
+    family!("qwen3_vl", "qwen3_vl_moe" => multimodal::qwen3_vl),
+    family!("qwen3_5", "qwen3_5_moe" => multimodal::qwen3_5),
+    family!("kimi_k25" => multimodal::kimi_k25),
+    family!("mistral3" => multimodal::mistral3),
+    family!("ministral3" => multimodal::ministral3),
+    family!("phi4_multimodal" => multimodal::phi4),
+    family!("llama4" => multimodal::llama4),
+    family!("mllama_text_model" => dense::mllama),
+    family!("mllama" => multimodal::mllama),
+    family!("llava", "llava_next", "llava_next_video", "video_llava", "vipllava" => multimodal::text_alone),
+    family!("idefics2", "idefics3", "smolvlm", "paligemma", "aya_vision", "aria" => multimodal::text_alone),
+    family!("llava_onevision", "internvl", "ovis2", "got_ocr2", "video_llama_3" => multimodal::text_alone),
+    family!("qwen2_vl", "qwen2_5_vl", "cohere2_vision", "deepseek_vl", "janus" => multimodal::text_alone),
+    family!("gemma3n", "gemma4_unified", "minimax_m3_vl", "inkling2", "inkling_mm_model" => multimodal::text_alone),
+    family!("lfm2_vl", "lfm3_vl", "exaone4_5", "hyperclovax_vision_v2", "fuyu" => multimodal::text_alone),
+    family!("lighton_ocr", "qianfan_ocr", "nemotron_h_omni", "minicpmv4_6", "minicpmv4_7" => multimodal::text_alone),
+];
+
+/// The type of a wrapper's language model, where its file does not say.
+const TEXT_TYPES: &[(&[&str], &str)] = &[
+    (&["llava", "llava_next", "llava_next_video", "video_llava", "vipllava"], "llama"),
+    (&["idefics3", "smolvlm", "deepseek_vl", "janus"], "llama"),
+    (&["idefics2"], "mistral"),
+    (&["paligemma"], "gemma"),
+    (&["aya_vision", "cohere2_vision"], "cohere2"),
+    (&["aria"], "aria_text"),
+    (&["llava_onevision", "internvl", "ovis2", "got_ocr2", "video_llama_3"], "qwen2"),
+    (&["qwen2_vl"], "qwen2_vl_text"),
+    (&["qwen2_5_vl"], "qwen2_5_vl_text"),
+    (&["gemma3n"], "gemma3n_text"),
+    (&["gemma4_unified"], "gemma4_unified_text"),
+    (&["minimax_m3_vl"], "minimax_m3_vl_text"),
+    (&["inkling2"], "inkling2_text"),
+    (&["inkling_mm_model"], "inkling_text"),
+    (&["lfm2_vl"], "lfm2"),
+    (&["lfm3_vl"], "lfm3"),
+    (&["exaone4_5"], "exaone4"),
+    (&["hyperclovax_vision_v2"], "hyperclovax"),
+    (&["fuyu"], "persimmon"),
+    (&["lighton_ocr", "qianfan_ocr"], "qwen3"),
+    (&["nemotron_h_omni"], "nemotron_h"),
+    (&["minicpmv4_6", "minicpmv4_7"], "qwen3_5_text"),
 ];
 
 /// The family that reads a `model_type`, if one does.
@@ -40,10 +201,47 @@ pub fn of(model_type: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|f| f.model_types.contains(&model_type))
 }
 
-/// Reads a configuration of an unknown type by the field names that most families share.
+/// Reads a configuration of an unknown type: its language model by the family that the nested
+/// configuration names, if one does, else by the field names that most families share.
 ///
 /// # Errors
 /// A missing or impossible field.
-pub fn read_general(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    general::read(config, scope)
+pub fn read_unknown(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    multimodal::unknown(config, scope)
+}
+
+/// Weights without an operator of their own.
+fn extra(tensors: Vec<Tensor>) -> Block {
+    Block::Extra(Extra { tensors })
+}
+
+/// How many multi-token-prediction layers a configuration asks for.
+fn predictions(config: &Config, layers: u64) -> Result<u64, Diagnostic> {
+    predictions_or(config, layers, 0)
+}
+
+/// The same, or `default` where no field says.
+fn predictions_or(config: &Config, layers: u64, default: u64) -> Result<u64, Diagnostic> {
+    for key in ["num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers"] {
+        match config.opt_u64(key)? {
+            Some(n) if n > layers => return Err(config.error(key, "more prediction layers than layers")),
+            Some(n) => return Ok(n),
+            None => {}
+        }
+    }
+    Ok(default)
+}
+
+/// One multi-token-prediction module (DeepSeek-V3, arXiv:2412.19437 §2.2): one more layer, a projection
+/// of `2 · hidden` to `hidden`, and norms of the embedding, the hidden state and the output.
+fn prediction_layer(hidden: u64, layer: Vec<Block>) -> Vec<Block> {
+    let projection = Tensor::matrix("eh_proj.weight", hidden, 2 * hidden, Component::Other);
+    let mut blocks = vec![
+        Block::Norm(Norm::rms("enorm.weight", hidden)),
+        Block::Norm(Norm::rms("hnorm.weight", hidden)),
+        Block::Norm(Norm::rms("shared_head.norm.weight", hidden)),
+        extra(vec![projection]),
+    ];
+    blocks.extend(layer);
+    blocks
 }

@@ -1,0 +1,203 @@
+//! Models with vision or audio towers: the language model is read by its own family; towers are counted
+//! where their tensors are known, and named in a note where they are not.
+
+use crate::diagnostic::Diagnostic;
+use crate::model::blocks::Block;
+use crate::model::config::Config;
+use crate::model::{Architecture, Scope, Tensor};
+
+use super::{dense, general, towers};
+
+/// Names of the language model's configuration inside a wrapper's.
+const TEXT: &[&str] = &["text_config", "llm_config", "language_config", "thinker_config"];
+/// Names of a tower's configuration.
+const TOWERS: &[&str] = &["vision_config", "audio_config", "vision_tower_config", "speech_config"];
+
+/// Reads the language model. `default_type` is its type where the file does not say.
+fn text(config: &Config, default_type: &str) -> Result<Architecture, Diagnostic> {
+    let mut inner = None;
+    for key in TEXT {
+        inner = inner.or(config.opt_sub(key)?);
+    }
+    // Older files keep the language model's fields at the root.
+    let Some(inner) = inner else { return read(config, default_type) };
+    if inner.has("text_config") {
+        return text(&inner, default_type);
+    }
+    let written = inner.opt_str("model_type")?.filter(|name| super::of(name).is_some());
+    let model_type = written.unwrap_or(default_type);
+    let inner = inner.with_defaults(super::defaults(model_type));
+    let mut architecture = read(&inner, model_type)?;
+    // Llama 4's head belongs to its language model, which alone decides.
+    let wrapped = !names_text_class(config) && model_type != "llama4_text";
+    if wrapped && (config.has("tie_word_embeddings") || !inner.has("tie_word_embeddings")) {
+        let tied = config.opt_bool("tie_word_embeddings")?;
+        set_tied(&mut architecture, tied);
+    }
+    Ok(architecture)
+}
+
+fn read(config: &Config, model_type: &str) -> Result<Architecture, Diagnostic> {
+    match super::of(model_type) {
+        Some(family) => (family.read)(config, Scope::Text),
+        None => general::read(config, Scope::Text),
+    }
+}
+
+/// The wrapper's word on the head goes before the language model's.
+fn set_tied(architecture: &mut Architecture, tied: Option<bool>) {
+    for block in &mut architecture.after {
+        if let (Block::Head(head), Some(tied)) = (block, tied) {
+            head.tied = tied;
+        }
+    }
+}
+
+/// Whether the checkpoint is of the language model alone, by the class that it names.
+fn names_text_class(config: &Config) -> bool {
+    let classes = config.strings("architectures").unwrap_or_default();
+    classes.iter().any(|class| class.ends_with("ForCausalLM"))
+}
+
+/// Whether towers are wanted and there.
+fn wants_towers(config: &Config, scope: Scope) -> bool {
+    scope == Scope::Full && !names_text_class(config)
+}
+
+/// Adds the tower that `key` describes, with the defaults of `tower_type`.
+fn add_tower(
+    config: &Config,
+    architecture: &mut Architecture,
+    (key, tower_type): (&str, &str),
+    read: impl Fn(&Config, u64) -> Result<Vec<Tensor>, Diagnostic>,
+) -> Result<(), Diagnostic> {
+    if let Some(tower) = config.opt_sub(key)? {
+        let tower = tower.with_defaults(super::defaults(tower_type));
+        architecture.towers.extend(read(&tower, architecture.hidden)?);
+    }
+    Ok(())
+}
+
+/// Gemma 3 with SigLIP.
+pub(super) fn gemma3(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "gemma3_text")?;
+    if wants_towers(config, scope) {
+        add_tower(config, &mut architecture, ("vision_config", "gemma3_vision"), towers::gemma3)?;
+    }
+    Ok(architecture)
+}
+
+/// Gemma 4 with vision and audio towers.
+pub(super) fn gemma4(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "gemma4_text")?;
+    if wants_towers(config, scope) {
+        add_tower(config, &mut architecture, ("vision_config", "gemma4_vision"), towers::gemma4_vision)?;
+        add_tower(config, &mut architecture, ("audio_config", "gemma4_audio"), towers::gemma4_audio)?;
+    }
+    Ok(architecture)
+}
+
+/// Qwen3-VL, dense and with experts.
+pub(super) fn qwen3_vl(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let experts = config.opt_str("model_type")? == Some("qwen3_vl_moe");
+    let mut architecture = text(config, if experts { "qwen3_vl_moe_text" } else { "qwen3_vl_text" })?;
+    if wants_towers(config, scope) {
+        add_tower(config, &mut architecture, ("vision_config", "qwen3_vl_vision"), towers::qwen3_vl)?;
+    }
+    Ok(architecture)
+}
+
+/// Qwen3.5 and 3.6, dense and with experts.
+pub(super) fn qwen3_5(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let experts = config.opt_str("model_type")? == Some("qwen3_5_moe");
+    let mut architecture = text(config, if experts { "qwen3_5_moe_text" } else { "qwen3_5_text" })?;
+    if wants_towers(config, scope) {
+        add_tower(config, &mut architecture, ("vision_config", "qwen3_5_vision"), towers::qwen3_vl)?;
+    }
+    Ok(architecture)
+}
+
+/// Kimi-K2.5: Kimi-K2 with MoonViT.
+pub(super) fn kimi_k25(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "deepseek_v3")?;
+    if wants_towers(config, scope) {
+        add_tower(config, &mut architecture, ("vision_config", "kimi_k25_vision"), towers::kimi_k25)?;
+    }
+    Ok(architecture)
+}
+
+/// Mistral Small 3.1 and later, Ministral 3: with Pixtral's tower.
+pub(super) fn mistral3(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "mistral")?;
+    if wants_towers(config, scope) {
+        let pixtral = |tower: &Config, hidden| towers::pixtral(tower, config, hidden);
+        add_tower(config, &mut architecture, ("vision_config", "pixtral"), pixtral)?;
+    }
+    Ok(architecture)
+}
+
+/// Ministral 3's text model, or the wrapper under the same type.
+pub(super) fn ministral3(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    if config.has("text_config") { mistral3(config, scope) } else { dense::no_biases(config, scope) }
+}
+
+/// Llama 4 with its vision tower.
+pub(super) fn llama4(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "llama4_text")?;
+    if wants_towers(config, scope) {
+        add_tower(config, &mut architecture, ("vision_config", "llama4_vision_model"), towers::llama4)?;
+    }
+    Ok(architecture)
+}
+
+/// Llama 3.2 Vision.
+pub(super) fn mllama(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "mllama_text_model")?;
+    if wants_towers(config, scope) {
+        add_tower(config, &mut architecture, ("vision_config", "mllama_vision_model"), towers::mllama)?;
+    }
+    Ok(architecture)
+}
+
+/// Phi-4-multimodal: Phi-3's decoder at the root; image and audio encoders.
+pub(super) fn phi4(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = dense::no_biases(config, scope)?;
+    if scope == Scope::Full {
+        let vision = ("vision_config", "phi4_multimodal_vision");
+        add_tower(config, &mut architecture, vision, towers::phi4_vision)?;
+        let audio = ("audio_config", "phi4_multimodal_audio");
+        add_tower(config, &mut architecture, audio, towers::phi4_audio)?;
+    }
+    Ok(architecture)
+}
+
+/// A wrapper whose towers are not known: the language model alone.
+pub(super) fn text_alone(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let wrapper = config.opt_str("model_type")?.unwrap_or_default();
+    let known = super::TEXT_TYPES.iter().find(|(types, _)| types.contains(&wrapper));
+    let mut architecture = text(config, known.map_or("llama", |(_, text)| text))?;
+    note_towers(config, scope, &mut architecture);
+    Ok(architecture)
+}
+
+/// An unknown type, maybe a wrapper of a known one.
+pub(super) fn unknown(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "")?;
+    note_towers(config, scope, &mut architecture);
+    if !architecture.notes.iter().any(|note| note.starts_with("unknown model_type")) {
+        architecture.notes.push("unknown model_type around a known language model".into());
+    }
+    Ok(architecture)
+}
+
+/// Says which towers are left out.
+fn note_towers(config: &Config, scope: Scope, architecture: &mut Architecture) {
+    let left_out: Vec<&str> = TOWERS.iter().copied().filter(|key| config.has(key)).collect();
+    if scope == Scope::Full && !left_out.is_empty() {
+        architecture.text_only = true;
+        let fields = left_out.join(", ");
+        architecture
+            .notes
+            .push(format!("only the language model is counted: the tensors of {fields} are not known"));
+    }
+}
