@@ -127,8 +127,8 @@ fn vendor_is_supported(c: &Candidate) -> Result<(), Reason> {
 fn weight_format_runs(c: &Candidate) -> Result<(), Reason> {
     let runs = |format: WeightFormat| {
         let native = c.cluster.gpu.peak(format.element()).is_some();
-        let loads = c.engine.weight_formats.contains(&format);
-        loads && (native || c.engine.weight_only_formats.contains(&format))
+        let loads = c.engine.weight_formats.contains(&format.kernel());
+        loads && (native || c.engine.weight_only_formats.contains(&format.kernel()))
             || (!format.is_quantised() && c.cluster.gpu.peak_16bit().is_some() && loads)
     };
     match c.divisors.formats.iter().find(|f| !runs(**f)) {
