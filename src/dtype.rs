@@ -160,6 +160,14 @@ impl WeightFormat {
         }
     }
 
+    /// The format whose kernels compute with such weights: group size is a matter of storage.
+    pub const fn kernel(self) -> WeightFormat {
+        match self {
+            WeightFormat::Int4Group32 => WeightFormat::Int4,
+            other => other,
+        }
+    }
+
     /// Whether weights are narrower than 16 bits.
     pub const fn is_quantised(self) -> bool {
         self.element().bits() < 16

@@ -242,9 +242,9 @@ impl<'a> Kernels<'a> {
         // MXFP4 experts run with FP8 activations where the GPU has FP4 arithmetic (Blackwell), and with
         // 16-bit ones elsewhere; the 8-bit form stands in for the former.
         let fp8_activations = format == WeightFormat::Mxfp4 && self.gpu.peak(DType::Fp4).is_some();
-        let key = match format {
+        let key = match format.kernel() {
             WeightFormat::Mxfp4 if fp8_activations => WeightFormat::Fp8Block.name(),
-            WeightFormat::Mxfp4 | WeightFormat::Int4 => format.name(),
+            kernel @ (WeightFormat::Mxfp4 | WeightFormat::Int4) => kernel.name(),
             _ if narrow => format.name(),
             _ => WeightFormat::Bf16.name(),
         };

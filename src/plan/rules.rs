@@ -4,7 +4,7 @@ use crate::catalog::engine::ExpertParallel;
 use crate::catalog::{Cluster, Engine};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::blocks::Block;
-use crate::model::{Component, Model, Split};
+use crate::model::{Component, Formats, Model, Split};
 
 use super::placement::{Placement, place};
 use super::{Parallelism, Reason};
@@ -65,23 +65,8 @@ impl Divisors {
     pub fn of(model: &Model) -> Divisors {
         let mut d = Divisors::default();
         for group in &model.groups {
-            let block_of = |format| if format == WeightFormat::Fp8Block { 128 } else { 1 };
             let f = group.formats;
-            for block in &group.blocks {
-                match block {
-                    Block::Attention(a) => push(&mut d.heads, (a.heads, Some(a.kv_heads))),
-                    Block::Latent(a) => push(&mut d.heads, (a.heads, None)),
-                    Block::Mlp(m) => push(&mut d.inner, (m.inner, block_of(f.mlp))),
-                    Block::Moe(m) => {
-                        push(&mut d.experts, m.experts);
-                        push(&mut d.expert_inner, (m.inner, block_of(f.experts)));
-                        if let Some(shared) = &m.shared {
-                            push(&mut d.inner, (shared.mlp.inner, block_of(f.mlp)));
-                        }
-                    }
-                    _ => {}
-                }
-            }
+            group.blocks.iter().for_each(|block| d.add(block, f));
             let mut tensors = Vec::new();
             group.blocks.iter().for_each(|b| b.tensors(&mut tensors));
             for tensor in &tensors {
@@ -92,6 +77,28 @@ impl Divisors {
             }
         }
         d
+    }
+
+    fn add(&mut self, block: &Block, f: Formats) {
+        // Quantisation blocks of 128 stay whole.
+        let whole = |format| if format == WeightFormat::Fp8Block { 128 } else { 1 };
+        match block {
+            Block::Attention(a) => push(&mut self.heads, (a.heads, Some(a.kv_heads))),
+            Block::Latent(a) => push(&mut self.heads, (a.heads, None)),
+            Block::Compressed(a) => push(&mut self.heads, (a.heads, None)),
+            Block::Mlp(m) => push(&mut self.inner, (m.inner, whole(f.mlp))),
+            Block::Moe(m) => {
+                push(&mut self.experts, m.experts);
+                push(&mut self.expert_inner, (m.inner, whole(f.experts)));
+                if let Some(shared) = &m.shared {
+                    push(&mut self.inner, (shared.mlp.inner, whole(f.mlp)));
+                }
+            }
+            Block::Reused(inner) => self.add(inner, f),
+            // The heads of recurrent mixers are the units of their tensors.
+            Block::Recurrent(_) | Block::Embedding(_) | Block::Head(_) | Block::Norm(_) | Block::Extra(_) => {
+            }
+        }
     }
 }
 
@@ -120,8 +127,8 @@ fn vendor_is_supported(c: &Candidate) -> Result<(), Reason> {
 fn weight_format_runs(c: &Candidate) -> Result<(), Reason> {
     let runs = |format: WeightFormat| {
         let native = c.cluster.gpu.peak(format.element()).is_some();
-        let loads = c.engine.weight_formats.contains(&format);
-        loads && (native || c.engine.weight_only_formats.contains(&format))
+        let loads = c.engine.weight_formats.contains(&format.kernel());
+        loads && (native || c.engine.weight_only_formats.contains(&format.kernel()))
             || (!format.is_quantised() && c.cluster.gpu.peak_16bit().is_some() && loads)
     };
     match c.divisors.formats.iter().find(|f| !runs(**f)) {

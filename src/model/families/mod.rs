@@ -37,7 +37,7 @@ macro_rules! family {
     };
 }
 
-/// The table. Types that are absent are read by [`general::read`] and reported as not recognised.
+/// The table. Types that are absent are read by `general::read` and reported as not recognised.
 pub const FAMILIES: &[Family] = &[
     // Dense, RMS norms, gated.
     family!("llama", "cwm", "internlm2", "iquestcoder", "minicpm", "yi" => dense::llama),
