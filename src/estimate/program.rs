@@ -151,8 +151,9 @@ pub struct Pipeline {
     pub stages: u32,
     /// All stages together.
     whole: Program,
-    /// The stage that sets the pace.
-    slowest: Program,
+    /// The stages that differ, if there are several: the slowest sets the pace, and which one that is
+    /// depends on the step.
+    paces: Vec<Program>,
     hop_latency: Seconds,
     hop_seconds_per_byte: f64,
     hop_bytes_per_token: f64,
@@ -176,16 +177,14 @@ impl Pipeline {
         let whole =
             compile(t, &t.model.groups.iter().map(|g| g.layers.len() as u64).collect::<Vec<_>>(), true, true);
         let last = stages.len() - 1;
-        let nominal = Step::decode(16.0, 1024.0);
-        let slowest = if last == 0 {
-            whole.clone()
-        } else {
-            let programs = stages.iter().enumerate().map(|(i, counts)| compile(t, counts, i == 0, i == last));
-            programs
-                .map(|p| (p.time(&nominal).total, p))
-                .reduce(|a, b| if b.0 > a.0 { b } else { a })
-                .map_or_else(Program::default, |(_, p)| p)
-        };
+        let mut distinct: Vec<(&[u64], bool, bool)> = Vec::new();
+        for stage in stages.iter().enumerate().map(|(i, counts)| (counts.as_slice(), i == 0, i == last)) {
+            if last > 0 && !distinct.contains(&stage) {
+                distinct.push(stage);
+            }
+        }
+        let paces =
+            distinct.into_iter().map(|(counts, first, last)| compile(t, counts, first, last)).collect();
         let hops = f64::from(t.placement.hops_inside + t.placement.hops_across);
         let (inside, across) = (t.cluster.scale_up, t.cluster.scale_out);
         let share = |n: u32| if hops > 0.0 { f64::from(n) / hops } else { 0.0 };
@@ -193,7 +192,7 @@ impl Pipeline {
         Pipeline {
             stages: t.parallelism.pp,
             whole,
-            slowest,
+            paces,
             hop_latency: inside.latency * near + across.latency * far,
             hop_seconds_per_byte: near / inside.bandwidth.get() + far / across.bandwidth.get(),
             // Each tensor-parallel rank sends its share of the activations (16 bits).
@@ -204,7 +203,8 @@ impl Pipeline {
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
         let whole = self.whole.time(step);
-        let interval = if self.stages == 1 { whole.total } else { self.slowest.time(step).total };
+        let slowest = self.paces.iter().map(|p| p.time(step).total).reduce(Seconds::max);
+        let interval = slowest.unwrap_or(whole.total);
         let hops = self.hop(step) * f64::from(self.stages - 1);
         let fitted_share = if whole.total.get() > 0.0 { whole.fitted / whole.total } else { 0.0 };
         PipelineTime { latency: whole.total + hops, interval, fitted_share }
