@@ -147,7 +147,7 @@ pub struct MemoryQuestion<'a> {
 }
 
 impl MemoryQuestion<'_> {
-    /// Memory of the fullest rank: the stage whose KV cache holds the fewest tokens.
+    /// Memory of the fullest rank: the stage whose KV cache holds the fewest requests.
     pub fn answer(&self) -> MemoryUse {
         let stages = stage_layers(self.model, self.parallelism.pp);
         let last = stages.len() - 1;
@@ -196,8 +196,13 @@ impl MemoryQuestion<'_> {
         let free = physical.saturating_sub(non_torch);
         match rule.fraction_of {
             FractionOf::Total => {
-                let inside = if rule.graphs_inside_fraction { graphs } else { Bytes::ZERO };
-                physical.scaled(fraction).saturating_sub(activations + non_torch + inside)
+                // Graphs captured outside the fraction must still find room in the rest.
+                let (inside, most) = if rule.graphs_inside_fraction {
+                    (graphs, physical)
+                } else {
+                    (Bytes::ZERO, physical.saturating_sub(graphs))
+                };
+                physical.scaled(fraction).min(most).saturating_sub(activations + non_torch + inside)
             }
             FractionOf::Static => free.scaled(fraction).min(free.saturating_sub(activations + graphs)),
             FractionOf::FreeAfterLoad => {
@@ -261,10 +266,15 @@ fn tokens_held(cache: Bytes, per_request: Bytes, length: u64) -> u64 {
     (cache.as_f64() / per_request.as_f64() * length as f64) as u64
 }
 
-/// Whether a rank is fuller than another: holds fewer tokens, then less room.
+/// Whether a rank is fuller than another: holds fewer running requests, then has less room. Not tokens:
+/// where windows cap the cache of some layers, which stage holds the fewest depends on the length.
 fn fuller(a: &MemoryUse, b: &MemoryUse) -> bool {
     let room = |m: &MemoryUse| m.for_weights_and_cache.get() as i128 - m.weights.get() as i128;
-    (a.kv_cache_tokens, room(a)) < (b.kv_cache_tokens, room(b))
+    // kv_a / each_a against kv_b / each_b, multiplied out: exact, and fine with a stage without a cache.
+    let held = |m: &MemoryUse, other: &MemoryUse| {
+        u128::from(m.kv_cache.get()) * u128::from(other.per_running_request.get())
+    };
+    (held(a, b), room(a)) < (held(b, a), room(b))
 }
 
 /// Layers of each group in each stage. Stages are equal; what is left over goes to the stages before
