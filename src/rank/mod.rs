@@ -48,6 +48,27 @@ impl Objective {
     }
 }
 
+/// Batches of one layout whose throughput is within this share of its best are equally good; the one
+/// with the shortest end-to-end time is taken. Past the knee a larger batch buys waiting, not tokens.
+pub const KNEE: f64 = 0.01;
+
+impl Objective {
+    /// The plan that stands for its layout.
+    pub fn choose(self, plans: &[Estimate]) -> Option<&Estimate> {
+        let best = plans.iter().min_by(|a, b| self.compare(a, b))?;
+        if self == Objective::Latency {
+            return Some(best);
+        }
+        let as_good = |p: &&Estimate| {
+            p.verdict == best.verdict && p.gpus == best.gpus && p.output >= best.output * (1.0 - KNEE)
+        };
+        plans
+            .iter()
+            .filter(as_good)
+            .min_by(|a, b| a.service.e2e.total_cmp(&b.service.e2e).then(self.compare(a, b)))
+    }
+}
+
 impl FromStr for Objective {
     type Err = Diagnostic;
     fn from_str(text: &str) -> Result<Self, Diagnostic> {

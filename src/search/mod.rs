@@ -178,22 +178,17 @@ impl Question<'_> {
                 return sum;
             }
         };
-        let mut best: Option<Estimate> = None;
+        let first = sum.front.len();
         for point in 0..plans {
             let plan = space.plan(index, point);
             match deployment.estimate(plan) {
                 Err(reason) => sum.reject(reason, 1, plan),
-                Ok(estimate) => {
-                    sum.counts.feasible += 1;
-                    let better = best.as_ref().is_none_or(|b| self.objective.compare(&estimate, b).is_lt());
-                    if better {
-                        best = Some(estimate.clone());
-                    }
-                    sum.front.push(estimate);
-                }
+                Ok(estimate) => sum.front.push(estimate),
             }
         }
-        sum.best.extend(best);
+        let feasible = &sum.front[first..];
+        sum.counts.feasible += feasible.len() as u64;
+        sum.best.extend(self.objective.choose(feasible).cloned());
         sum.front = pareto(std::mem::take(&mut sum.front));
         sum.trim(self.objective, self.top);
         sum

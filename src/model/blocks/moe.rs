@@ -139,7 +139,8 @@ impl Moe {
         }
         let scored = self.experts + self.zero_experts;
         if self.router {
-            out.push(gemm("router", Component::Router, scored, self.hidden, view.formats.base));
+            let gate = u64::from(self.shared.as_ref().is_some_and(|shared| shared.gate));
+            out.push(gemm("router", Component::Router, scored + gate, self.hidden, view.formats.base));
         }
         out.push(elementwise("router_top_k", Component::Router, scored * 4 + self.top_k * 8, 1));
         let width = self.latent.unwrap_or(self.hidden);

@@ -1,10 +1,10 @@
 //! Latent attention: DeepSeek-V2 to V3.2, Kimi-K2, GLM-4.7-Flash and 5, MiniCPM3, Youtu, LongCat-Flash
 //! and others.
 
-use super::general::{Decoder, Order};
+use super::general::{Decoder, Order, layer_kinds};
 use super::{prediction_layer, predictions};
 use crate::diagnostic::Diagnostic;
-use crate::model::blocks::{Block, Gate, Indexer, LatentAttention, Moe};
+use crate::model::blocks::{Block, Gate, Indexer, LatentAttention, Moe, Norm};
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor};
 
@@ -84,6 +84,47 @@ fn indexed_layers(config: &Config, layers: u64) -> Result<Vec<bool>, Diagnostic>
     let every = config.opt_u64("index_topk_freq")?.unwrap_or(1).max(1);
     let offset = config.opt_u64("index_skip_topk_offset")?.unwrap_or(2);
     Ok((0..layers).map(|i| (i + 1).saturating_sub(offset).is_multiple_of(every)).collect())
+}
+
+/// dots.3: DeepSeek-V3.2 with an output gate per head and a norm on the rotary key; windowed layers have
+/// no indexer and sizes of their own (`swa_…`, or `per_layer_config`).
+pub(super) fn dots3(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?;
+    let full = LatentAttention { gate: Gate::PerHead, ..latent(config, &decoder)? };
+    let index = indexer(config)?;
+    let kinds = layer_kinds(config, decoder.common.layers)?;
+    let windowed = |i: usize| match &kinds {
+        Some(kinds) => kinds.get(i).is_some_and(|kind| kind == "sliding_attention"),
+        None => i >= 2 && i % 4 != 1,
+    };
+    let own = match config.opt_sub("per_layer_config")? {
+        Some(listed) => listed.keys().next().map(|key| listed.sub(key)).transpose()?,
+        None => None,
+    };
+    // What `per_layer_config` leaves out is as in the other layers.
+    let size = |name: &str, shared, default| match &own {
+        Some(own) => own.size_or(name, shared),
+        None => config.size_or(&format!("swa_{name}"), default),
+    };
+    let local = LatentAttention {
+        heads: size("num_attention_heads", full.heads, 64)?,
+        q_rank: Some(size("q_lora_rank", full.q_rank.unwrap_or(1024), 1024)?),
+        kv_rank: size("kv_lora_rank", full.kv_rank, 1024)?,
+        nope_dim: size("qk_nope_head_dim", full.nope_dim, 192)?,
+        rope_dim: size("qk_rope_head_dim", full.rope_dim, 64)?,
+        v_dim: size("v_head_dim", full.v_dim, 128)?,
+        ..full.clone()
+    };
+    let layers = (0..decoder.common.layers as usize).map(|i| {
+        let attention = if windowed(i) {
+            local.clone()
+        } else {
+            LatentAttention { indexer: Some(index), ..full.clone() }
+        };
+        let norm = Norm::rms("self_attn.k_rope_only_layernorm.weight", attention.rope_dim);
+        decoder.layer_with(i, vec![Block::Latent(attention), Block::Norm(norm)])
+    });
+    Ok(decoder.finish(layers.collect()))
 }
 
 /// HY-4: DeepSeek-V3.2 with an output gate, sinks, and hyper-connections around both parts of a layer.

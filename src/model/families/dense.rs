@@ -54,7 +54,7 @@ pub(super) fn qwen1(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
     Ok(decoder.build())
 }
 
-/// `attention_bias` (or `qkv_bias`) does not reach the output projection: GLM, HyperCLOVA X text towers.
+/// `attention_bias` does not reach the output projection: GLM.
 pub(super) fn no_output_bias(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
     decoder.attention.biases.o = false;
@@ -65,6 +65,22 @@ pub(super) fn no_output_bias(config: &Config, _: Scope) -> Result<Architecture, 
 pub(super) fn glm4(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
     decoder.attention.biases.o = false;
+    decoder.order = Order::Sandwich;
+    Ok(decoder.build())
+}
+
+/// GLM-4.1V's text model: GLM-4-0414, its biases whatever `attention_bias` says.
+pub(super) fn glm4v(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.biases = Biases::qkv_o(true, false);
+    decoder.order = Order::Sandwich;
+    Ok(decoder.build())
+}
+
+/// GLM-OCR's text model: GLM-4-0414 without biases.
+pub(super) fn glm_ocr(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.biases = Biases::NONE;
     decoder.order = Order::Sandwich;
     Ok(decoder.build())
 }
@@ -140,7 +156,7 @@ pub(super) fn apertus(config: &Config, _: Scope) -> Result<Architecture, Diagnos
     Ok(decoder.build_with_extra(&[Tensor::vector("mlp.act_fn.alpha", 2, Component::Mlp)]))
 }
 
-/// Ungated feed-forward layers with RMS norms: Arcee (`relu2`), vision-free Nemotron relatives.
+/// Ungated feed-forward layers with RMS norms: Arcee.
 pub(super) fn ungated(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     Ok(Decoder::read(config)?.ungated().build())
 }

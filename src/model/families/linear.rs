@@ -177,7 +177,7 @@ pub(super) fn minimax(config: &Config, _: Scope) -> Result<Architecture, Diagnos
     let listed = config.numbers("attn_type_list")?;
     let attends = attending(config, c.layers, |i| match &listed {
         Some(kinds) => kinds.get(i as usize) == Some(&1),
-        None => !i.is_multiple_of(2),
+        None => i.is_multiple_of(2),
     })?;
     let mixer = Lightning { hidden: c.hidden, heads: c.heads, head_dim: c.head_dim };
     Ok(interleave(&decoder, &attends, &Block::Recurrent(mixer.into())))

@@ -98,7 +98,7 @@ pub(super) fn sparse_layers(config: &Config, layers: u64) -> Result<Vec<bool>, D
         .collect())
 }
 
-/// Mixtral, aria, laguna's relatives and others that the general rules read as they are.
+/// Mixtral, Aria, Granite-MoE: what the general rules read needs no change.
 pub(super) fn plain(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     Ok(Decoder::read(config)?.build())
 }

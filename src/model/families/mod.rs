@@ -40,16 +40,18 @@ macro_rules! family {
 /// The table. Types that are absent are read by `general::read` and reported as not recognised.
 pub const FAMILIES: &[Family] = &[
     // Dense, RMS norms, gated.
-    family!("llama", "cwm", "internlm2", "iquestcoder", "minicpm", "yi" => dense::llama),
+    family!("llama", "solar", "cwm", "internlm2", "iquestcoder", "minicpm", "yi" => dense::llama),
     family!("granite", "smollm3", "seed_oss", "baichuan", "exaone", "gemma", "vaultgemma", "deepseek" => dense::llama),
     family!("mistral", "ministral", "phi3" => dense::no_biases),
     family!("internlm" => dense::internlm),
     family!("internlm3" => dense::internlm3),
-    family!("qwen2", "qwen2_vl_text", "qwen2_5_vl_text" => dense::qwen2),
+    family!("qwen2", "qwen2_vl_text", "qwen2_5_vl_text", "qwen2_5_omni_text" => dense::qwen2),
     family!("qwen" => dense::qwen1),
     family!("qwen3", "qwen3_vl_text", "hunyuan_v1_dense" => dense::head_norms),
-    family!("glm", "solar" => dense::no_output_bias),
+    family!("glm" => dense::no_output_bias),
     family!("glm4" => dense::glm4),
+    family!("glm4v_text" => dense::glm4v),
+    family!("glm_ocr_text" => dense::glm_ocr),
     family!("chatglm" => dense::chatglm),
     family!("olmo" => dense::olmo),
     family!("olmo2", "olmo3" => dense::olmo2),
@@ -95,9 +97,9 @@ pub const FAMILIES: &[Family] = &[
     // Experts.
     family!("mixtral", "aria_text", "granitemoe", "granitemoeshared" => mixture::plain),
     family!("qwen2_moe" => mixture::qwen2_moe),
-    family!("qwen3_moe", "qwen3_vl_moe_text", "mellum", "dots1" => mixture::head_norms),
+    family!("qwen3_moe", "qwen3_vl_moe_text", "qwen3_omni_moe_text", "mellum", "dots1" => mixture::head_norms),
     family!("exaone_moe", "hy_v3" => mixture::head_norms),
-    family!("glm4_moe", "solar_open" => mixture::glm4_moe),
+    family!("glm4_moe", "glm4v_moe_text", "solar_open" => mixture::glm4_moe),
     family!("olmoe", "minimax_m2" => mixture::full_norms),
     family!("flex_olmo" => mixture::flex_olmo),
     family!("afmoe" => mixture::afmoe),
@@ -118,8 +120,9 @@ pub const FAMILIES: &[Family] = &[
     family!("inkling_text" => unusual::inkling),
     family!("inkling2_text" => unusual::inkling2),
     // Latent attention.
-    family!("deepseek_v2", "deepseek_v3", "kimi_k2", "glm4_moe_lite", "youtu", "minicpm3" => deepseek::read),
+    family!("deepseek_v2", "deepseek_v3", "kimi_k2", "glm4_moe_lite", "youtu", "minicpm3", "mistral4" => deepseek::read),
     family!("deepseek_v32" => deepseek::v32),
+    family!("dots3_note_text" => deepseek::dots3),
     family!("glm_moe_dsa" => deepseek::glm5),
     family!("hy_v4" => deepseek::hy4),
     family!("axk1" => deepseek::axk1),
@@ -168,6 +171,8 @@ pub const FAMILIES: &[Family] = &[
     family!("gemma3n", "gemma4_unified", "minimax_m3_vl", "inkling2", "inkling_mm_model" => multimodal::text_alone),
     family!("lfm2_vl", "lfm3_vl", "exaone4_5", "hyperclovax_vision_v2", "fuyu" => multimodal::text_alone),
     family!("lighton_ocr", "qianfan_ocr", "nemotron_h_omni", "minicpmv4_6", "minicpmv4_7" => multimodal::text_alone),
+    family!("glm4v", "glm46v", "glmga", "glm4v_moe", "glm_ocr", "dots3_note" => multimodal::text_alone),
+    family!("qwen2_5_omni", "qwen2_5_omni_thinker", "qwen3_omni_moe", "qwen3_omni_moe_thinker" => multimodal::text_alone),
 ];
 
 /// The type of a wrapper's language model, where its file does not say.
@@ -194,6 +199,12 @@ const TEXT_TYPES: &[(&[&str], &str)] = &[
     (&["lighton_ocr", "qianfan_ocr"], "qwen3"),
     (&["nemotron_h_omni"], "nemotron_h"),
     (&["minicpmv4_6", "minicpmv4_7"], "qwen3_5_text"),
+    (&["glm4v", "glm46v", "glmga"], "glm4v_text"),
+    (&["glm4v_moe"], "glm4v_moe_text"),
+    (&["glm_ocr"], "glm_ocr_text"),
+    (&["qwen2_5_omni", "qwen2_5_omni_thinker"], "qwen2_5_omni_text"),
+    (&["qwen3_omni_moe", "qwen3_omni_moe_thinker"], "qwen3_omni_moe_text"),
+    (&["dots3_note"], "dots3_note_text"),
 ];
 
 /// The family that reads a `model_type`, if one does.
