@@ -116,7 +116,7 @@ const FLOP_UNITS: &[(&str, f64)] =
 const FLOP_RATE: &[(&str, f64)] =
     &[("FLOP/s", 1.0), ("GFLOP/s", 1e9), ("TFLOP/s", 1e12), ("PFLOP/s", 1e15), ("TOP/s", 1e12)];
 const TIME_UNITS: &[(&str, f64)] =
-    &[("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("ns", 1e-9)];
+    &[("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("ns", 1e-9), ("min", 60.0), ("h", 3600.0)];
 const POWER_UNITS: &[(&str, f64)] = &[("W", 1.0), ("kW", 1e3)];
 const HOURLY_UNITS: &[(&str, f64)] = &[("USD/h", 1.0)];
 const RATE_UNITS: &[(&str, f64)] = &[("req/s", 1.0), ("req/min", 1.0 / 60.0)];

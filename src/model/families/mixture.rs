@@ -32,7 +32,11 @@ const SHARED: &[&str] =
 /// Reads the experts one token uses, which cannot be more than there are. A file that does not say is
 /// counted as if every token used them all.
 pub(super) fn top_k(config: &Config, experts: u64) -> Result<u64, Diagnostic> {
-    let k = config.opt_size_of(TOP_K)?.unwrap_or(experts);
+    let stated = config.opt_size_of(TOP_K)?;
+    if let (None, Some(key)) = (stated, TOP_K.iter().find(|key| config.has(key))) {
+        return Err(config.error(key, "a token uses at least 1 expert, found 0"));
+    }
+    let k = stated.unwrap_or(experts);
     if k > experts {
         let cause = format!("{k} experts per token, but there are only {experts}");
         return Err(config.error("num_experts_per_tok", cause));
