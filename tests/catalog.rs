@@ -68,13 +68,13 @@ fn every_file_reads_as_yaml_to_what_is_embedded_and_bears_its_identifier() {
 }
 
 #[test]
-fn every_model_reads_counts_and_is_of_a_known_family() {
+fn every_model_reads_and_counts() {
     for entry in entries(Kind::Model) {
         for scope in [Scope::Full, Scope::Text] {
             let model = model::find(entry.id, &[], scope).unwrap_or_else(|e| panic!("{}: {e}", entry.id));
-            // Its type (phi3) is close enough to the general rules that its count is exact.
-            assert!(model.recognised || entry.id == "microsoft/phi-4", "{}", entry.id);
-            assert!(model.parameters().unwrap().total > 0 && model.max_context.is_some(), "{}", entry.id);
+            // What no family knows is read by the general rules and says so.
+            assert!(model.recognised || !model.notes.is_empty(), "{}", entry.id);
+            assert!(model.parameters().unwrap().total > 0, "{}", entry.id);
         }
     }
 }

@@ -326,20 +326,21 @@ fn no_plan_uses_more_gpus_than_there_are() {
             let split = number(plan, "tp") * number(plan, "pp") * number(plan, "attention_dp");
             assert_eq!(split * number(plan, "replicas"), number(plan, "gpus"), "{plan:#}");
             assert_eq!(number(plan, "gpus") + number(plan, "idle_gpus"), gpus, "{plan:#}");
-            assert_eq!(
-                number(plan, "ep") * number(plan, "expert_tp"),
-                number(plan, "tp") * number(plan, "attention_dp"),
-                "{plan:#}"
-            );
+            let ranks_of_experts = number(plan, "ep") * number(plan, "expert_tp");
+            let ranks = number(plan, "tp") * number(plan, "attention_dp");
+            let dense = question.starts_with("llama");
+            assert_eq!(ranks_of_experts, if dense { 1.0 } else { ranks }, "{plan:#}");
         }
     }
 }
 
 #[test]
 fn three_ranks_for_64_heads_is_a_reason_not_a_crash() {
-    let run = shardfit("plan llama-3.1-70b --cluster 8xh100-sxm --tp 3").exits(1);
-    assert!(run.stdout.contains("tp=3 does not divide 64 attention heads"), "{}", run.stdout);
-    assert_eq!(run.stderr, "");
+    let reason = "tp=3 does not divide 64 attention heads";
+    // Among others it is a line of the ledger; alone it is a wrong pin.
+    shardfit("plan llama-3.1-70b --cluster 8xh100-sxm --tp 3,4").exits(0).says(&[reason]);
+    let alone = shardfit("plan llama-3.1-70b --cluster 8xh100-sxm --tp 3").exits(2);
+    assert!(alone.stderr.contains(reason), "{}", alone.stderr);
 }
 
 #[test]
@@ -475,7 +476,7 @@ fn tables_are_as_wide_as_they_need_in_a_pipe() {
 fn uncalibrated_times_say_so() {
     let json = plan_json("llama-3.1-8b --cluster 1xmi300x");
     assert!(plans(&json).iter().all(|p| p["provenance"] != "fitted"));
-    shardfit("plan llama-3.1-8b --cluster 1xmi300x").exits(0).says(&["no measurements of this GPU"]);
+    shardfit("plan llama-3.1-8b --cluster 1xmi300x").exits(0).says(&["Kernel times are uncalibrated"]);
 }
 
 #[test]

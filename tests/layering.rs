@@ -20,7 +20,7 @@ const ORDER: &[&[&str]] = &[
     &["cli"],
 ];
 
-/// Longest source file.
+/// Longest source file, its unit tests apart.
 const MAX_LINES: usize = 500;
 
 /// Which files may name a third-party crate.
@@ -160,7 +160,7 @@ fn third_party_names_stay_at_the_edge() {
 fn no_source_file_is_longer_than_500_lines() {
     let long: Vec<_> = files()
         .iter()
-        .map(|(file, text)| (text.lines().count(), file.clone()))
+        .map(|(file, text)| (code(text).lines().count(), file.clone()))
         .filter(|(lines, _)| *lines > MAX_LINES)
         .collect();
     assert!(long.is_empty(), "{long:?}");
