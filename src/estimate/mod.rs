@@ -89,3 +89,28 @@ pub(crate) fn smooth_max(a: f64, b: f64, p: f64) -> f64 {
     // Factored so that large exponents neither overflow nor lose the smaller term.
     large * (1.0 + (small / large).powf(p)).powf(1.0 / p)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_smooth_maximum_lies_between_the_maximum_and_the_sum(
+            a in 0.0..1e3f64, b in 0.0..1e3f64, p in 1.0..25.0f64,
+        ) {
+            let s = smooth_max(a, b, p);
+            prop_assert!(s >= a.max(b) && s <= (a + b) * (1.0 + 1e-12), "{s}");
+            prop_assert_eq!(s, smooth_max(b, a, p));
+        }
+
+        // Some fits have exponents below 1: worse than the sum, but still monotonic.
+        #[test]
+        fn a_smooth_maximum_never_falls_when_a_part_grows(
+            a in 0.0..1e3f64, b in 0.0..1e3f64, more in 0.0..10.0f64, p in 0.3..25.0f64,
+        ) {
+            prop_assert!(smooth_max(a + more, b, p) >= smooth_max(a, b, p) * (1.0 - 1e-12));
+        }
+    }
+}
