@@ -19,13 +19,11 @@ use shardfit::workload::{Targets, Workload};
 fn question(c: &mut Criterion, name: &str, (model, cluster): (&str, &str), engines: &[Engine]) {
     let model = model::find(model, &[], Scope::Full).expect("built in");
     let cluster = catalog::cluster(cluster).expect("built in");
-    let class = catalog::stand_ins(&cluster.gpu).expect("built in");
     let targets =
         Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), ..Targets::default() };
     let question = Question {
         model: &model,
         cluster: &cluster,
-        class: &class,
         engines,
         workload: Workload { targets, ..Workload::new(2048, 512) },
         objective: Objective::Throughput,
@@ -49,12 +47,10 @@ fn questions(c: &mut Criterion) {
 fn layout(c: &mut Criterion, kind: &str, (model, gpu): (&str, &str), parallelism: Parallelism) {
     let model = model::find(model, &[], Scope::Full).expect("built in");
     let cluster = catalog::cluster(gpu).expect("built in");
-    let class = catalog::stand_ins(&cluster.gpu).expect("built in");
     let engine = catalog::engine("vllm").expect("built in");
     let context = Context::new(ContextParts {
         model: &model,
         cluster: &cluster,
-        class: &class,
         engine: &engine,
         limits: Limits::of(&engine, &cluster.gpu),
         kv: None,

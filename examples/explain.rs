@@ -16,9 +16,8 @@ use shardfit::{catalog, model};
 fn main() -> Result<(), Diagnostic> {
     let model = model::find("qwen3-30b-a3b", &[], Scope::Full)?;
     let cluster = catalog::cluster("2xh100-sxm")?;
-    let class = catalog::stand_ins(&cluster.gpu)?;
     let engines = [catalog::engine("vllm")?];
-    let question = Question::new(&model, &cluster, &class, &engines);
+    let question = Question::new(&model, &cluster, &engines);
     let answer = question.answer()?;
     let best = answer.best.first().ok_or_else(|| Diagnostic::new(Code::Usage, "no plan is feasible"))?;
     println!("{} × {} replicas, batch {:.0}", best.parallelism, best.replicas, best.batch);

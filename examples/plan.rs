@@ -17,13 +17,12 @@ use shardfit::{catalog, model};
 fn main() -> Result<(), Diagnostic> {
     let model = model::find("llama-3.1-70b", &[], Scope::Full)?;
     let cluster = catalog::cluster("8xh100-sxm")?;
-    let class = catalog::stand_ins(&cluster.gpu)?;
     let engines = catalog::engines()?;
     let targets = Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), e2e: None };
     let question = Question {
         workload: Workload { targets, ..Workload::new(2048, 512) },
         top: 5,
-        ..Question::new(&model, &cluster, &class, &engines)
+        ..Question::new(&model, &cluster, &engines)
     };
     let answer = question.answer()?;
     for plan in &answer.best {

@@ -23,12 +23,11 @@ fn main() -> Result<(), Diagnostic> {
     let workload = Workload { load, targets, ..Workload::new(2048, 512) };
     for gpus in [2, 4, 8, 16, 32] {
         let cluster = catalog::cluster(&format!("{gpus}xh100-sxm"))?;
-        let class = catalog::stand_ins(&cluster.gpu)?;
         let question = Question {
             workload,
             objective: Objective::Cost,
             top: 1,
-            ..Question::new(&model, &cluster, &class, &engines)
+            ..Question::new(&model, &cluster, &engines)
         };
         match question.answer()?.best.first() {
             Some(best) => println!(

@@ -15,13 +15,12 @@
 //! # fn main() -> Result<(), shardfit::diagnostic::Diagnostic> {
 //! let model = model::find("llama-3.1-70b", &[], Scope::Full)?;
 //! let cluster = catalog::cluster("8xh100-sxm")?;
-//! let class = catalog::stand_ins(&cluster.gpu)?; // fills gaps in the GPU's own measurements
 //! let engines = [catalog::engine("vllm")?];
 //!
 //! let targets = Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), e2e: None };
 //! let answer = Question {
 //!     workload: Workload { targets, ..Workload::new(2048, 512) },
-//!     ..Question::new(&model, &cluster, &class, &engines)
+//!     ..Question::new(&model, &cluster, &engines)
 //! }
 //! .answer()?;
 //!

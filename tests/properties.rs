@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngSeed};
-use shardfit::catalog::{self, Cluster, Engine, Gpu, GpuClass, Kind, entries};
+use shardfit::catalog::{self, Cluster, Engine, Gpu, Kind, entries};
 use shardfit::dtype::{DType, WeightFormat};
 use shardfit::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use shardfit::estimate::memory::{Limits, Verdict, stage_layers, weights_on_rank};
@@ -47,13 +47,13 @@ fn engines() -> &'static [Engine] {
     ENGINES.get_or_init(|| catalog::engines().unwrap())
 }
 
-/// GPUs that some engine runs on, each with what stands in for missing kernels.
-fn gpus() -> &'static [(Gpu, GpuClass)] {
-    static GPUS: OnceLock<Vec<(Gpu, GpuClass)>> = OnceLock::new();
+/// GPUs that some engine runs on.
+fn gpus() -> &'static [Gpu] {
+    static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
     GPUS.get_or_init(|| {
         let all = entries(Kind::Gpu).iter().map(|e| catalog::gpu(e.id).unwrap());
         let served = all.filter(|g| engines().iter().any(|e| e.vendors.contains(&g.vendor)));
-        served.map(|g| (catalog::stand_ins(&g).unwrap(), g)).map(|(class, g)| (g, class)).collect()
+        served.collect()
     })
 }
 
@@ -106,7 +106,6 @@ impl Draw {
 struct Owned {
     model: Model,
     cluster: Cluster,
-    class: GpuClass,
     engine: &'static Engine,
     limits: Limits,
     workload: Workload,
@@ -114,13 +113,12 @@ struct Owned {
 
 impl Owned {
     fn of(draw: &Draw) -> Owned {
-        let (gpu, class) = draw.gpu.get(gpus()).clone();
+        let gpu = draw.gpu.get(gpus()).clone();
         let engine = draw.engine(&gpu);
         Owned {
             model: draw.model(),
             limits: Limits::of(engine, &gpu),
             cluster: Cluster::of_gpus(gpu, 1 << draw.gpus).unwrap(),
-            class,
             engine,
             workload: draw.workload(),
         }
@@ -130,7 +128,6 @@ impl Owned {
         Context::new(ContextParts {
             model: &self.model,
             cluster: &self.cluster,
-            class: &self.class,
             engine: self.engine,
             limits: self.limits,
             kv: None,
@@ -146,7 +143,6 @@ impl Owned {
         Owned {
             model: self.model.clone(),
             cluster,
-            class: self.class.clone(),
             engine: self.engine,
             limits: self.limits,
             workload: self.workload,
@@ -541,7 +537,6 @@ proptest! {
         let question = Question {
             model: &owned.model,
             cluster: &owned.cluster,
-            class: &owned.class,
             engines: std::slice::from_ref(owned.engine),
             workload: owned.workload,
             objective: Objective::Throughput,

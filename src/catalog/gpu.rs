@@ -58,6 +58,10 @@ pub struct Gpu {
     /// Measured kernel coefficients, if any.
     #[serde(default)]
     pub kernels: KernelTables,
+    /// What fills the gaps in `kernels`: those of `kernels_from`, then those of the class. Filled in by
+    /// [`crate::catalog::gpu()`].
+    #[serde(skip)]
+    pub stand_ins: KernelTables,
 }
 
 /// An indicative price and the day it was seen.

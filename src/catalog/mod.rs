@@ -100,11 +100,18 @@ fn in_file(diagnostic: Diagnostic, name: &str) -> Diagnostic {
     if looks_like_file(name) { diagnostic.within(name) } else { diagnostic }
 }
 
-/// A GPU by name, alias or YAML file.
+/// A GPU by name, alias or YAML file, with what fills the gaps in its kernel coefficients.
 ///
 /// # Errors
 /// [`Code::UnknownName`], or what is wrong with the file.
 pub fn gpu(name: &str) -> Result<Gpu, Diagnostic> {
+    let mut gpu = described(name)?;
+    gpu.stand_ins = stand_ins(&gpu).map_err(|d| in_file(d, name))?;
+    Ok(gpu)
+}
+
+/// A GPU as its file describes it.
+fn described(name: &str) -> Result<Gpu, Diagnostic> {
     let gpu: Gpu = if looks_like_file(name) { from_file(name)? } else { parse(find(Kind::Gpu, name)?)? };
     gpu.validate().and_then(|()| stand_ins_exist(&gpu)).map_err(|d| in_file(d, name))?;
     Ok(gpu)
@@ -142,27 +149,27 @@ pub fn engines() -> Result<Vec<Engine>, Diagnostic> {
 
 /// What fills the gaps in a GPU's kernel coefficients: those of a GPU of the same architecture if it
 /// names one, then the pooled ones of its class.
-///
-/// # Errors
-/// [`Code::UnknownName`].
-pub fn stand_ins(of: &Gpu) -> Result<GpuClass, Diagnostic> {
-    let mut class: GpuClass = parse(find(Kind::GpuClass, &of.class)?)?;
+fn stand_ins(of: &Gpu) -> Result<KernelTables, Diagnostic> {
+    let class: GpuClass = parse(find(Kind::GpuClass, &of.class)?)?;
+    let mut tables = class.kernels;
     if let Some(base) = &class.base {
-        let base: GpuClass = parse(find(Kind::GpuClass, base)?)?;
-        class.kernels = class.kernels.filled_from(base.kernels);
+        tables = tables.filled_from(class_tables(base)?);
     }
     if of.scale_up.kind == link::LinkKind::Pcie && of.class != PCIE_CLASS {
-        let pcie: GpuClass = parse(find(Kind::GpuClass, PCIE_CLASS)?)?;
-        class.kernels = class.kernels.with_collectives_of(pcie.kernels);
+        tables = tables.with_collectives_of(class_tables(PCIE_CLASS)?);
     }
     if let Some(name) = &of.kernels_from {
-        let mut twin = gpu(name)?;
-        if twin.scale_up.kind != of.scale_up.kind {
-            twin.kernels = twin.kernels.with_collectives_of(KernelTables::default());
-        }
-        class.kernels = twin.kernels.filled_from(class.kernels);
+        let twin = described(name)?;
+        let alike = twin.scale_up.kind == of.scale_up.kind;
+        let own =
+            if alike { twin.kernels } else { twin.kernels.with_collectives_of(KernelTables::default()) };
+        tables = own.filled_from(tables);
     }
-    Ok(class)
+    Ok(tables)
+}
+
+fn class_tables(name: &str) -> Result<KernelTables, Diagnostic> {
+    parse::<GpuClass>(find(Kind::GpuClass, name)?).map(|class| class.kernels)
 }
 
 /// A cluster by name, alias, YAML file, or shorthand: `8xh100-sxm`, `4x8xh200-sxm`, `h100-sxm`.

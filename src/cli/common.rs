@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use itertools::Itertools as _;
 
-use crate::catalog::{self, Cluster, Engine, GpuClass, Kind};
+use crate::catalog::{self, Cluster, Engine, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
@@ -55,19 +55,19 @@ pub struct WorkloadArgs {
     #[arg(long, value_name = "N", help_heading = "Workload", conflicts_with = "rate")]
     pub concurrency: Option<u64>,
     /// Requests per second over the whole deployment, e.g. 5 or "300 req/min"
-    #[arg(long, value_name = "RATE", help_heading = "Workload")]
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true, help_heading = "Workload")]
     pub rate: Option<String>,
     /// Accept prompts and outputs beyond the model's context
     #[arg(long, help_heading = "Workload")]
     pub allow_long_context: bool,
     /// Time to first token, e.g. 1s or 500ms
-    #[arg(long, value_name = "TIME", help_heading = "Targets (mean)")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets (mean)")]
     pub ttft: Option<String>,
     /// Time per output token after the first, e.g. 50ms
-    #[arg(long, value_name = "TIME", help_heading = "Targets (mean)")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets (mean)")]
     pub tpot: Option<String>,
     /// From request to last token, e.g. 20s
-    #[arg(long, value_name = "TIME", help_heading = "Targets (mean)")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets (mean)")]
     pub e2e: Option<String>,
 }
 
@@ -179,18 +179,18 @@ impl EngineArgs {
     }
 }
 
-/// A cluster with prices overridden, and what fills the gaps in its GPU's kernels.
-pub fn cluster(name: &str, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
+/// A cluster with prices overridden.
+pub fn cluster(name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
     priced(catalog::cluster(name)?, prices)
 }
 
 /// `gpus` of a GPU in its usual servers, with prices overridden.
-pub fn cluster_of(gpu: &str, gpus: u32, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
+pub fn cluster_of(gpu: &str, gpus: u32, prices: &[String]) -> Result<Cluster, Diagnostic> {
     priced(Cluster::of_gpus(catalog::gpu(gpu)?, gpus)?, prices)
 }
 
 /// Prices name GPUs of the catalogue or the cluster's own.
-fn priced(mut cluster: Cluster, prices: &[String]) -> Result<(Cluster, GpuClass), Diagnostic> {
+fn priced(mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
     for entry in prices {
         let wrong = |why: &str| {
             Diagnostic::new(Code::Usage, format!("`{entry}`: {why}"))
@@ -208,8 +208,7 @@ fn priced(mut cluster: Cluster, prices: &[String]) -> Result<(Cluster, GpuClass)
             cluster.price = Some(UsdPerHour::new(dollars));
         }
     }
-    let class = catalog::stand_ins(&cluster.gpu)?;
-    Ok((cluster, class))
+    Ok(cluster)
 }
 
 /// Parallel degrees: a value, a list (`2,4`) or a range (`1..4`, both ends included).

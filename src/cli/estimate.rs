@@ -18,6 +18,7 @@ use super::output::OutputArgs;
 
 /// Arguments of `estimate`.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 #[command(after_help = "Examples:\n  \
     shardfit estimate llama-3.1-70b --gpu h100-sxm --tp 4 --concurrency 64\n  \
     shardfit estimate deepseek-r1 --gpu h200-sxm --tp 8 --ep 8 --engine sglang --explain")]
@@ -28,7 +29,7 @@ pub struct EstimateArgs {
     #[arg(long, value_name = "GPU", required_unless_present = "cluster", conflicts_with = "cluster")]
     gpu: Option<String>,
     /// Cluster to place the plan on [default: as many GPUs as the plan needs]
-    #[arg(long, value_name = "CLUSTER")]
+    #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
     cluster: Option<String>,
     /// Tensor parallel
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
@@ -68,7 +69,7 @@ pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
     let model = args.model.find()?;
     let workload = args.workload.workload(&model)?;
     let split = Parallelism { tp: args.tp, pp: args.pp, ep: args.ep, attention_dp: args.attention_dp };
-    let (cluster, class) = place(args, split)?;
+    let cluster = place(args, split)?;
     let engines = args.engine.engines()?;
     let precisions = args.engine.precisions()?;
     let ([engine], [precision]) = (engines.as_slice(), precisions.as_slice()) else {
@@ -82,7 +83,6 @@ pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
     let context = Context::new(ContextParts {
         model: &model,
         cluster: &cluster,
-        class: &class,
         engine,
         limits: args.engine.limits()?.on(Limits::of(engine, &cluster.gpu)),
         kv: precision.kv,
@@ -98,7 +98,7 @@ pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
 }
 
 /// The cluster: the one named, or just enough GPUs.
-fn place(args: &EstimateArgs, split: Parallelism) -> Result<(Cluster, crate::catalog::GpuClass), Diagnostic> {
+fn place(args: &EstimateArgs, split: Parallelism) -> Result<Cluster, Diagnostic> {
     match (&args.cluster, &args.gpu) {
         (Some(name), _) => cluster(name, &args.price),
         (None, Some(gpu)) => {

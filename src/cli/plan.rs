@@ -19,6 +19,7 @@ use super::output::OutputArgs;
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 #[command(after_help = "Examples:\n  \
     shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms\n  \
     shardfit plan deepseek-v3 --cluster 2x8xh200-sxm --engine any --rate 20 --objective cost\n  \
@@ -27,7 +28,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, or a YAML file
-    #[arg(long, value_name = "CLUSTER")]
+    #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
     cluster: String,
     #[command(flatten)]
     workload: WorkloadArgs,
@@ -108,12 +109,11 @@ pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
     let top = checked_top(args.top)?;
     let model = args.model.find()?;
     let workload = args.workload.workload(&model)?;
-    let (cluster, class) = cluster(&args.cluster, &args.price)?;
+    let cluster = cluster(&args.cluster, &args.price)?;
     let engines = args.engine.engines()?;
     let question = Question {
         model: &model,
         cluster: &cluster,
-        class: &class,
         engines: &engines,
         workload,
         objective,

@@ -5,7 +5,7 @@
 //! each GPU over its own share of the fabric.
 
 use crate::catalog::kernels::{Collective, CustomAllReduce};
-use crate::catalog::{Cluster, Engine, GpuClass};
+use crate::catalog::{Cluster, Engine};
 use crate::model::operator::CollectiveKind;
 use crate::plan::GroupLink;
 use crate::units::{Seconds, Traffic};
@@ -46,7 +46,6 @@ impl CollectiveTimer {
         kind: CollectiveKind,
         group: GroupLink,
         cluster: &Cluster,
-        class: &GpuClass,
         engine: &Engine,
     ) -> CollectiveTimer {
         let find = |tables: &crate::catalog::KernelTables| {
@@ -59,12 +58,12 @@ impl CollectiveTimer {
                 let named = by_engine.get(&engine.id).or_else(|| by_engine.values().next());
                 named.and_then(|ops| ops.get(kind.name())).copied()
             };
-            pick(&cluster.gpu.kernels).or_else(|| pick(&class.kernels))
+            pick(&cluster.gpu.kernels).or_else(|| pick(&cluster.gpu.stand_ins))
         });
         CollectiveTimer {
             kind,
             group,
-            library: own.or_else(|| find(&class.kernels)).unwrap_or(PLAIN),
+            library: own.or_else(|| find(&cluster.gpu.stand_ins)).unwrap_or(PLAIN),
             custom: custom.flatten(),
             link: cluster.scale_up.bandwidth.get(),
             across: cluster.scale_out.bandwidth.get() * SCALE_OUT_EFFICIENCY,

@@ -1,7 +1,7 @@
 //! A layout resolved on a cluster: memory, compiled step, placement; and the estimate of each of its
 //! plans.
 
-use crate::catalog::{Cluster, Engine, GpuClass};
+use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
 use crate::model::Model;
@@ -27,8 +27,6 @@ pub struct Context<'a> {
     pub divisors: Divisors,
     /// The cluster.
     pub cluster: &'a Cluster,
-    /// The class of its GPU.
-    pub class: &'a GpuClass,
     /// The engine.
     pub engine: &'a Engine,
     /// Its kernels on the GPU.
@@ -48,8 +46,6 @@ pub struct ContextParts<'a> {
     pub model: &'a Model,
     /// The cluster.
     pub cluster: &'a Cluster,
-    /// The class of its GPU.
-    pub class: &'a GpuClass,
     /// The engine.
     pub engine: &'a Engine,
     /// Launch limits.
@@ -72,9 +68,8 @@ impl<'a> Context<'a> {
             model: parts.model,
             divisors: Divisors::of(parts.model),
             cluster: parts.cluster,
-            class: parts.class,
             engine: parts.engine,
-            kernels: Kernels::new(&parts.cluster.gpu, parts.class, parts.engine)?,
+            kernels: Kernels::new(&parts.cluster.gpu, parts.engine)?,
             limits: parts.limits,
             kv: parts.kv.or(own).unwrap_or(default),
             workload: parts.workload,
@@ -163,7 +158,6 @@ impl<'a> Deployment<'a> {
         let pipeline = Pipeline::compile(&Target {
             model: context.model,
             kernels: &context.kernels,
-            class: context.class,
             cluster: context.cluster,
             parallelism,
             placement,

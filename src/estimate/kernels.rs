@@ -7,7 +7,7 @@
 use crate::catalog::kernels::{
     ByEngine, DecodeAttention, Gemm, GroupedGemm, KernelTables, PrefillAttention, SmallKernel, SmallKernels,
 };
-use crate::catalog::{Engine, Gpu, GpuClass};
+use crate::catalog::{Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::operator::{AttentionShape, ExpertsShape, LatentShape, ScanShape, Step};
@@ -45,7 +45,6 @@ pub struct Kernels<'a> {
     pub gpu: &'a Gpu,
     /// The engine.
     pub engine: &'a Engine,
-    class: &'a GpuClass,
     peak_16bit: FlopsPerSecond,
     small: SmallKernels,
     expert_skew: f64,
@@ -108,13 +107,13 @@ impl<'a> Kernels<'a> {
     ///
     /// # Errors
     /// [`Code::Catalog`] when the class states no small kernels or the GPU no 16-bit peak.
-    pub fn new(gpu: &'a Gpu, class: &'a GpuClass, engine: &'a Engine) -> Result<Kernels<'a>, Diagnostic> {
+    pub fn new(gpu: &'a Gpu, engine: &'a Engine) -> Result<Kernels<'a>, Diagnostic> {
         let missing = |what: &str| {
             Diagnostic::new(Code::Catalog, format!("missing {what}")).at(format!("GPU {}", gpu.id))
         };
-        let small = gpu.kernels.small.or(class.kernels.small).ok_or_else(|| missing("kernels.small"))?;
+        let small = gpu.kernels.small.or(gpu.stand_ins.small).ok_or_else(|| missing("kernels.small"))?;
         let peak_16bit = gpu.peak_16bit().ok_or_else(|| missing("peak.bf16"))?;
-        Ok(Kernels { gpu, engine, class, peak_16bit, small, expert_skew: EXPERT_SKEW })
+        Ok(Kernels { gpu, engine, peak_16bit, small, expert_skew: EXPERT_SKEW })
     }
 
     /// The same with another skew of the experts' load; see [`EXPERT_SKEW`].
@@ -140,8 +139,8 @@ impl<'a> Kernels<'a> {
     fn lookup<T: Copy>(&self, of: fn(&KernelTables) -> &ByEngine<T>, key: &str) -> Option<Found<T>> {
         let own = |tables: &'a KernelTables| of(tables).get(&self.engine.id).and_then(|t| t.get(key));
         let any = |tables: &'a KernelTables| of(tables).values().find_map(|t| t.get(key));
-        let (gpu, class) = (&self.gpu.kernels, &self.class.kernels);
-        let borrowed = || any(gpu).or_else(|| own(class)).or_else(|| any(class));
+        let (gpu, stand_ins) = (&self.gpu.kernels, &self.gpu.stand_ins);
+        let borrowed = || any(gpu).or_else(|| own(stand_ins)).or_else(|| any(stand_ins));
         own(gpu)
             .map(|form| Found { form: *form, fitted: true })
             .or_else(|| borrowed().map(|form| Found { form: *form, fitted: false }))

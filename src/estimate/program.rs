@@ -1,8 +1,8 @@
 //! The program of a step: every operator that a stage executes, with its kernel resolved once per
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
+use crate::catalog::Cluster;
 use crate::catalog::kernels::{DecodeAttention, PrefillAttention};
-use crate::catalog::{Cluster, GpuClass};
 use crate::dtype::DType;
 use crate::model::blocks::{Block, RankView};
 use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Step};
@@ -24,8 +24,6 @@ pub struct Target<'a> {
     pub model: &'a Model,
     /// The kernels of the engine on the GPU.
     pub kernels: &'a Kernels<'a>,
-    /// The class of the GPU.
-    pub class: &'a GpuClass,
     /// The cluster.
     pub cluster: &'a Cluster,
     /// The split.
@@ -280,6 +278,6 @@ fn collective(t: &Target, kind: CollectiveKind, group: RankGroup) -> (Timer, boo
         RankGroup::Tensor => t.placement.tensor,
         RankGroup::Experts => t.placement.stage,
     };
-    let timer = CollectiveTimer::new(kind, link, t.cluster, t.class, t.kernels.engine);
+    let timer = CollectiveTimer::new(kind, link, t.cluster, t.kernels.engine);
     (Timer::Collective(timer), timer.fitted)
 }

@@ -4,7 +4,7 @@ mod run;
 
 use serde::Deserialize;
 
-use crate::catalog::{self, Cluster, Engine, GpuClass};
+use crate::catalog::{self, Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::{self, Located};
 use crate::model::{self, Model, Scope};
@@ -65,7 +65,7 @@ pub struct Scenario {
     /// What the review is about.
     pub name: String,
     models: Vec<Model>,
-    clusters: Vec<(String, Cluster, GpuClass)>,
+    clusters: Vec<(String, Cluster)>,
     workloads: Vec<(String, Workload)>,
     targets: Vec<(String, Targets)>,
     engines: Vec<Engine>,
@@ -106,8 +106,7 @@ pub fn parse(text: &str, place: &str) -> Result<Scenario, Diagnostic> {
     }
     for (name, line) in each(&file.clusters) {
         let cluster = catalog::cluster(&name).map_err(|d| d.within(at(line)))?;
-        let class = catalog::stand_ins(&cluster.gpu).map_err(|d| d.within(at(line)))?;
-        scenario.clusters.push((name, cluster, class));
+        scenario.clusters.push((name, cluster));
     }
     for (name, line) in each(&file.engines) {
         scenario.engines.push(catalog::engine(&name).map_err(|d| d.within(at(line)))?);
@@ -185,13 +184,12 @@ impl Scenario {
         let (m, c) = (rest / self.clusters.len(), rest % self.clusters.len());
         let (workload_name, workload) = &self.workloads[w];
         let (targets_name, targets) = &self.targets[t];
-        let (cluster_name, cluster, class) = &self.clusters[c];
+        let (cluster_name, cluster) = &self.clusters[c];
         Case {
             number,
             model: &self.models[m],
             cluster_name,
             cluster,
-            class,
             workload_name,
             targets_name,
             workload: Workload { targets: *targets, ..*workload },

@@ -1,6 +1,6 @@
 //! Answering the cases of a scenario, in parallel, in a fixed order.
 
-use crate::catalog::{Cluster, Engine, GpuClass};
+use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Estimate;
 use crate::model::Model;
@@ -23,8 +23,6 @@ pub struct Case<'a> {
     pub cluster_name: &'a str,
     /// The cluster.
     pub cluster: &'a Cluster,
-    /// What fills the gaps in its GPU's kernels.
-    pub class: &'a GpuClass,
     /// The workload as the file names it.
     pub workload_name: &'a str,
     /// The targets as the file names them.
@@ -80,7 +78,6 @@ fn answer(case: &Case) -> Result<CaseAnswer, Diagnostic> {
     let question = Question {
         model: case.model,
         cluster: case.cluster,
-        class: case.class,
         engines: case.engines,
         workload: case.workload,
         objective: case.objective,

@@ -10,7 +10,7 @@ mod ledger;
 
 use rayon::prelude::*;
 
-use crate::catalog::{Cluster, Engine, GpuClass};
+use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::memory::Limits;
@@ -31,8 +31,6 @@ pub struct Question<'a> {
     pub model: &'a Model,
     /// The cluster.
     pub cluster: &'a Cluster,
-    /// The class of its GPU.
-    pub class: &'a GpuClass,
     /// Engines to consider.
     pub engines: &'a [Engine],
     /// The workload.
@@ -88,16 +86,10 @@ impl<'a> Question<'a> {
     /// A question with every default: lengths of 2,048 and 512 tokens, the batch searched, no targets,
     /// most throughput first, the checkpoint's precision, nothing pinned, ten plans. Every field can be
     /// set afterwards.
-    pub fn new(
-        model: &'a Model,
-        cluster: &'a Cluster,
-        class: &'a GpuClass,
-        engines: &'a [Engine],
-    ) -> Question<'a> {
+    pub fn new(model: &'a Model, cluster: &'a Cluster, engines: &'a [Engine]) -> Question<'a> {
         Question {
             model,
             cluster,
-            class,
             engines,
             workload: Workload::new(Workload::DEFAULT_ISL, Workload::DEFAULT_OSL),
             objective: Objective::Throughput,
@@ -154,7 +146,6 @@ impl Question<'_> {
                 contexts.push(Context::new(ContextParts {
                     model,
                     cluster: self.cluster,
-                    class: self.class,
                     engine,
                     limits: self.limits.on(Limits::of(engine, &self.cluster.gpu)),
                     kv: precision.kv,

@@ -3,7 +3,7 @@
 //! Benchmarks launch kernels one by one and quantise activations each time, so the engine's discounts
 //! for graphs and fused quantisation do not apply here.
 
-use crate::catalog::{self, Cluster, Engine, GpuClass};
+use crate::catalog::{self, Cluster, Engine};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::collectives::CollectiveTimer;
 use crate::estimate::kernels::{KernelTime, Kernels};
@@ -20,7 +20,6 @@ use super::{Prediction, Row};
 pub fn predict(row: &Row) -> Prediction {
     let say = |d: crate::diagnostic::Diagnostic| d.cause;
     let gpu = catalog::gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
-    let stand_ins = catalog::stand_ins(&gpu).map_err(say)?;
     let named = row.text("engine").unwrap_or("nccl").trim_end_matches("_custom");
     let mut engine = catalog::engine(if named == "nccl" { "vllm" } else { named }).map_err(say)?;
     engine.scheduling.launch_share = 1.0;
@@ -29,14 +28,14 @@ pub fn predict(row: &Row) -> Prediction {
     engine.fp8_attention = attention.is_some_and(|t| t.starts_with("fp8"));
     let class = row.text("kernel_class").ok_or("no kernel_class")?;
     let time = if class == "allreduce" {
-        collective(row, gpu, &stand_ins, &engine)?
+        collective(row, gpu, &engine)?
     } else {
         let skew = match row.text("distribution") {
             Some("power_law_1.01") => 1.0,
             Some("power_law_1.2") => 1.4,
             _ => 0.0,
         };
-        let kernels = Kernels::new(&gpu, &stand_ins, &engine).map_err(say)?.with_expert_skew(skew);
+        let kernels = Kernels::new(&gpu, &engine).map_err(say)?.with_expert_skew(skew);
         kernel(row, class, &kernels)?.time
     };
     Ok(vec![("latency_us", time.as_micros())])
@@ -135,12 +134,7 @@ fn experts(row: &Row, k: &Kernels) -> Result<KernelTime, String> {
     Ok(k.experts(format).0.time(&shape, &step))
 }
 
-fn collective(
-    row: &Row,
-    gpu: catalog::Gpu,
-    stand_ins: &GpuClass,
-    engine: &Engine,
-) -> Result<crate::units::Seconds, String> {
+fn collective(row: &Row, gpu: catalog::Gpu, engine: &Engine) -> Result<crate::units::Seconds, String> {
     let kind = match row.text("op") {
         Some("all_reduce") => CollectiveKind::AllReduce,
         Some("all_gather") => CollectiveKind::AllGather,
@@ -150,7 +144,7 @@ fn collective(
     };
     let ranks = row.degree("num_gpus");
     let cluster = Cluster::of_gpus(gpu, ranks).map_err(|d| d.cause)?;
-    let timer = CollectiveTimer::new(kind, GroupLink { ranks, nodes: 1 }, &cluster, stand_ins, engine);
+    let timer = CollectiveTimer::new(kind, GroupLink { ranks, nodes: 1 }, &cluster, engine);
     let timer = if row.text("engine") == Some("nccl") { timer.library_only() } else { timer };
     Ok(timer.time(Traffic::new(need(row, "message_bytes")? as f64)))
 }

@@ -32,7 +32,6 @@ pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
         ep: row.degree("ep"),
         attention_dp: row.degree("dp"),
     };
-    let class = catalog::stand_ins(&gpu).map_err(say)?;
     let gpus = u32::try_from(split.gpus()).map_err(|_| "too many GPUs")?;
     let cluster = Cluster::of_gpus(gpu, gpus).map_err(say)?;
     let mut limits = Limits::of(&engine, &cluster.gpu);
@@ -48,15 +47,7 @@ pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
     let length = row.whole("max_model_len").unwrap_or(LENGTH).max(2);
     let workload = Workload::new(length - 1, 1);
     let kv = row.kv();
-    let parts = ContextParts {
-        model: &model,
-        cluster: &cluster,
-        class: &class,
-        engine: &engine,
-        limits,
-        kv,
-        workload,
-    };
+    let parts = ContextParts { model: &model, cluster: &cluster, engine: &engine, limits, kv, workload };
     let memory = Context::new(parts).map_err(say)?.memory(split);
     Ok(vec![
         ("weights_gib_per_gpu", memory.weights.as_gib()),

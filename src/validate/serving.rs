@@ -26,7 +26,6 @@ pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
     let model = row.model(folders)?;
     let engine = catalog::engine(row.text("engine").ok_or("no engine")?).map_err(say)?;
     let gpu = catalog::gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
-    let class = catalog::stand_ins(&gpu).map_err(say)?;
     let split = Parallelism {
         tp: row.degree("tp"),
         pp: row.degree("pp"),
@@ -47,7 +46,6 @@ pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
     let context = Context::new(ContextParts {
         model: &model,
         cluster: &cluster,
-        class: &class,
         engine: &engine,
         limits: Limits::of(&engine, &cluster.gpu),
         kv: row.kv(),
