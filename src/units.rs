@@ -359,7 +359,7 @@ pub fn parse_with_unit(text: &str, units: &[(&str, f64)]) -> Result<f64, String>
     let text = text.trim();
     let split = text
         .char_indices()
-        .find(|(i, c)| !(c.is_ascii_digit() || *c == '.' || is_exponent(text, *i)))
+        .find(|(i, c)| !(c.is_ascii_digit() || *c == '.' || (*c == '-' && *i == 0) || is_exponent(text, *i)))
         .map_or(text.len(), |(i, _)| i);
     let (number, unit) = (&text[..split], text[split..].trim());
     let value: f64 = number
@@ -377,8 +377,11 @@ pub fn parse_with_unit(text: &str, units: &[(&str, f64)]) -> Result<f64, String>
         .find(|(name, _)| *name == unit)
         .map(|(_, scale)| *scale)
         .ok_or_else(|| format!("unknown unit `{unit}` in `{text}`; allowed units: {}", allowed()))?;
-    let scaled = value * scale;
-    if scaled.is_finite() { Ok(scaled) } else { Err(format!("`{text}` is out of range")) }
+    match value * scale {
+        x if x < 0.0 => Err(format!("`{text}` is negative")),
+        x if x.is_finite() => Ok(x),
+        _ => Err(format!("`{text}` is out of range")),
+    }
 }
 
 /// Whether the character at `i` belongs to an exponent such as the `e-3` of `1e-3`.
