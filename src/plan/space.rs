@@ -208,10 +208,11 @@ pub fn axes(
     }
 }
 
-/// A geometric ladder with one step between powers of two, then the largest that fits: throughput is
-/// not monotonic in the batch, so each is looked at.
+/// A geometric ladder with four steps to a doubling, then the largest that fits: throughput is not
+/// monotonic in the batch, so each is looked at, and a target costs at most a fifth of the batch.
 fn batch_points() -> Vec<BatchPoint> {
-    let ladder = (0..=13).map(|e| 1u64 << e).flat_map(|p| [p, p + p / 2]).dedup();
+    let quarters = |p: u64| (0..4).map(move |q| p + p * q / 4);
+    let ladder = (0..=13).flat_map(|e| quarters(1 << e)).dedup();
     ladder.map(BatchPoint::Sequences).chain([BatchPoint::Largest]).collect()
 }
 
