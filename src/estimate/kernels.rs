@@ -10,7 +10,7 @@ use crate::catalog::kernels::{
 use crate::catalog::{Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
-use crate::model::operator::{AttentionShape, ExpertsShape, LatentShape, ScanShape, Step};
+use crate::model::operator::{AttentionShape, ExpertsShape, LatentShape, Step};
 use crate::units::{Flops, FlopsPerSecond, Seconds, Traffic};
 
 use super::{Bound, smooth_max};
@@ -463,9 +463,4 @@ impl SmallKernelTimer {
         let compute = Seconds::new(flops.get() / (self.peak * self.form.compute_efficiency));
         KernelTime { time: launch + memory.max(compute), bound: Bound::of(compute, memory, launch) }
     }
-}
-
-/// A recurrent mixer's state update, timed as a small kernel.
-pub fn scan_flops(s: &ScanShape, step: &Step) -> Flops {
-    Flops::new(s.flops_per_token as f64 * step.tokens())
 }

@@ -12,9 +12,7 @@ use crate::units::{Seconds, Traffic};
 
 use super::Bound;
 use super::collectives::CollectiveTimer;
-use super::kernels::{
-    AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, Kernels, SmallKernelTimer, scan_flops,
-};
+use super::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, Kernels, SmallKernelTimer};
 use super::memory::stage_layers;
 
 /// What is needed to compile a layout.
@@ -73,9 +71,6 @@ impl Instruction {
             }
             (OperatorKind::LatentDecode(l), Timer::Decode(kernel)) => {
                 kernel.latent_time(l, op.traffic(step), step)
-            }
-            (OperatorKind::Scan(s), Timer::Small(kernel)) => {
-                kernel.time(1.0, scan_flops(s, step), op.traffic(step))
             }
             (OperatorKind::Elementwise { kernels, .. }, Timer::Small(kernel)) => {
                 kernel.time(*kernels as f64, op.flops(step), op.traffic(step))

@@ -304,9 +304,10 @@ fn group_format(q: &Config, group: &Config) -> Result<WeightFormat, Diagnostic> 
 }
 
 fn unknown_method(q: &Config, method: &str) -> Diagnostic {
-    Diagnostic::new(Code::Model, format!("unknown quantisation `{method}`"))
-        .at(q.place("quant_method"))
-        .help("name the storage yourself with --weights (bf16, fp8, fp8_block, int8, int4, mxfp4, nvfp4)")
+    Diagnostic::new(Code::Model, format!("unknown quantisation `{method}`")).at(q.place("quant_method")).help(
+        "take quantization_config out of a copy of the file and name the storage with --weights \
+             (bf16, fp8, fp8_block, int8, int4, mxfp4, nvfp4)",
+    )
 }
 
 /// Whether a checkpoint's pattern covers a module: it names the module or a parent, with `*` for
