@@ -1,11 +1,14 @@
 //! Number formats: what GPUs compute in, and how checkpoints store weights.
 
+pub mod gguf;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
 use crate::diagnostic::Diagnostic;
+pub use gguf::Blocks;
 
 /// A number type that hardware computes in or a cache stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -25,26 +28,54 @@ pub enum DType {
     Fp4,
     /// 4-bit integer.
     Int4,
+    /// ggml's blocks of 32 8-bit integers with a 16-bit scale; storage only.
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    /// ggml's blocks of 32 4-bit integers with a 16-bit scale; storage only.
+    #[serde(rename = "q4_0")]
+    Q4_0,
 }
 
 impl DType {
     /// Every type, in order.
-    pub const ALL: [DType; 7] =
-        [DType::Fp32, DType::Bf16, DType::Fp16, DType::Fp8, DType::Int8, DType::Fp4, DType::Int4];
+    pub const ALL: [DType; 9] = [
+        DType::Fp32,
+        DType::Bf16,
+        DType::Fp16,
+        DType::Fp8,
+        DType::Int8,
+        DType::Fp4,
+        DType::Int4,
+        DType::Q8_0,
+        DType::Q4_0,
+    ];
 
-    /// Width in bits.
+    /// Width of an element in bits, without scales.
     pub const fn bits(self) -> u64 {
         match self {
             DType::Fp32 => 32,
             DType::Bf16 | DType::Fp16 => 16,
-            DType::Fp8 | DType::Int8 => 8,
-            DType::Fp4 | DType::Int4 => 4,
+            DType::Fp8 | DType::Int8 | DType::Q8_0 => 8,
+            DType::Fp4 | DType::Int4 | DType::Q4_0 => 4,
         }
     }
 
-    /// Width in bytes, as a real number (0.5 for four-bit types).
+    /// Bytes of an element, as a real number (0.5 for four-bit types), scales included.
     pub const fn bytes(self) -> f64 {
-        self.bits() as f64 / 8.0
+        match self {
+            DType::Q8_0 => 34.0 / 32.0,
+            DType::Q4_0 => 18.0 / 32.0,
+            _ => self.bits() as f64 / 8.0,
+        }
+    }
+
+    /// Bytes stored for so many elements in a row, scales included; saturates.
+    pub const fn stored_bytes(self, elements: u64) -> u64 {
+        match self {
+            DType::Q8_0 => elements.div_ceil(32).saturating_mul(34),
+            DType::Q4_0 => elements.div_ceil(32).saturating_mul(18),
+            _ => elements.saturating_mul(self.bits()) / 8,
+        }
     }
 
     /// Name as written in files and on the command line.
@@ -57,6 +88,8 @@ impl DType {
             DType::Int8 => "int8",
             DType::Fp4 => "fp4",
             DType::Int4 => "int4",
+            DType::Q8_0 => "q8_0",
+            DType::Q4_0 => "q4_0",
         }
     }
 }
@@ -75,16 +108,18 @@ impl FromStr for DType {
         match lower.trim_start_matches("torch.") {
             "fp32" | "float32" | "float" => Ok(DType::Fp32),
             "bf16" | "bfloat16" => Ok(DType::Bf16),
-            "fp16" | "float16" | "half" => Ok(DType::Fp16),
+            "fp16" | "f16" | "float16" | "half" => Ok(DType::Fp16),
             "fp8" | "float8_e4m3fn" | "fp8_e4m3" | "fp8_e5m2" => Ok(DType::Fp8),
             "int8" => Ok(DType::Int8),
             "fp4" => Ok(DType::Fp4),
             "int4" => Ok(DType::Int4),
+            "q8_0" => Ok(DType::Q8_0),
+            "q4_0" => Ok(DType::Q4_0),
             _ => Err(Diagnostic::unknown(
                 "number format",
                 text,
                 DType::ALL.map(DType::name),
-                "allowed: fp32, bf16, fp16, fp8, int8, fp4, int4",
+                "allowed: fp32, bf16, fp16, fp8, int8, fp4, int4, q8_0, q4_0",
             )),
         }
     }
@@ -114,11 +149,47 @@ pub enum WeightFormat {
     Mxfp4,
     /// NVFP4: E2M1 with one FP8 scale per 16 and an FP32 scale per tensor.
     Nvfp4,
+    /// GGUF, all tensors Q8_0.
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    /// GGUF, all tensors Q6_K.
+    #[serde(rename = "q6_k")]
+    Q6K,
+    /// GGUF mix of Q5_K and Q6_K.
+    #[serde(rename = "q5_k_m")]
+    Q5KM,
+    /// GGUF, all layers Q5_K.
+    #[serde(rename = "q5_k_s")]
+    Q5KS,
+    /// GGUF, all layers Q5_0.
+    #[serde(rename = "q5_0")]
+    Q5_0,
+    /// GGUF mix of Q4_K and Q6_K.
+    #[serde(rename = "q4_k_m")]
+    Q4KM,
+    /// GGUF mix of Q4_K and a little Q5_K.
+    #[serde(rename = "q4_k_s")]
+    Q4KS,
+    /// GGUF, all layers Q4_0.
+    #[serde(rename = "q4_0")]
+    Q4_0,
+    /// GGUF mix of IQ4_XS and a little Q5_K.
+    #[serde(rename = "iq4_xs")]
+    Iq4Xs,
+    /// GGUF mix of Q3_K, Q4_K and a little Q5_K.
+    #[serde(rename = "q3_k_m")]
+    Q3KM,
+    /// GGUF mix of Q2_K, Q3_K and Q4_K.
+    #[serde(rename = "q2_k")]
+    Q2K,
+    /// One kind of tensor inside a GGUF mix; not written in files.
+    #[serde(skip)]
+    Blocks(Blocks),
 }
 
 impl WeightFormat {
     /// Every format, in order.
-    pub const ALL: [WeightFormat; 10] = [
+    pub const ALL: [WeightFormat; 21] = [
         WeightFormat::Fp32,
         WeightFormat::Bf16,
         WeightFormat::Fp16,
@@ -129,6 +200,17 @@ impl WeightFormat {
         WeightFormat::Int4Group32,
         WeightFormat::Mxfp4,
         WeightFormat::Nvfp4,
+        WeightFormat::Q8_0,
+        WeightFormat::Q6K,
+        WeightFormat::Q5KM,
+        WeightFormat::Q5KS,
+        WeightFormat::Q5_0,
+        WeightFormat::Q4KM,
+        WeightFormat::Q4KS,
+        WeightFormat::Q4_0,
+        WeightFormat::Iq4Xs,
+        WeightFormat::Q3KM,
+        WeightFormat::Q2K,
     ];
 
     /// Name as written in files, on the command line and as key of the kernel tables.
@@ -144,17 +226,39 @@ impl WeightFormat {
             WeightFormat::Int4Group32 => "int4_group32",
             WeightFormat::Mxfp4 => "mxfp4",
             WeightFormat::Nvfp4 => "nvfp4",
+            WeightFormat::Q8_0 => "q8_0",
+            WeightFormat::Q6K => "q6_k",
+            WeightFormat::Q5KM => "q5_k_m",
+            WeightFormat::Q5KS => "q5_k_s",
+            WeightFormat::Q5_0 => "q5_0",
+            WeightFormat::Q4KM => "q4_k_m",
+            WeightFormat::Q4KS => "q4_k_s",
+            WeightFormat::Q4_0 => "q4_0",
+            WeightFormat::Iq4Xs => "iq4_xs",
+            WeightFormat::Q3KM => "q3_k_m",
+            WeightFormat::Q2K => "q2_k",
+            WeightFormat::Blocks(_) => "gguf",
         }
     }
 
-    /// The type of the stored elements.
+    /// The type of the stored elements; for ggml's, the nearest integer type that holds them.
     pub const fn element(self) -> DType {
         match self {
             WeightFormat::Fp32 => DType::Fp32,
             WeightFormat::Bf16 => DType::Bf16,
             WeightFormat::Fp16 => DType::Fp16,
             WeightFormat::Fp8 | WeightFormat::Fp8Block => DType::Fp8,
-            WeightFormat::Int8 => DType::Int8,
+            WeightFormat::Int8 | WeightFormat::Q8_0 | WeightFormat::Q6K => DType::Int8,
+            WeightFormat::Q5KM
+            | WeightFormat::Q5KS
+            | WeightFormat::Q5_0
+            | WeightFormat::Q4KM
+            | WeightFormat::Q4KS
+            | WeightFormat::Q4_0
+            | WeightFormat::Iq4Xs
+            | WeightFormat::Q3KM
+            | WeightFormat::Q2K
+            | WeightFormat::Blocks(_) => DType::Int4,
             WeightFormat::Int4 | WeightFormat::Int4Group32 => DType::Int4,
             WeightFormat::Mxfp4 | WeightFormat::Nvfp4 => DType::Fp4,
         }
@@ -168,6 +272,11 @@ impl WeightFormat {
         }
     }
 
+    /// Whether it is one of ggml's, which only engines built on it read.
+    pub const fn is_ggml(self) -> bool {
+        gguf::is_ggml(self)
+    }
+
     /// Whether weights are narrower than 16 bits.
     pub const fn is_quantised(self) -> bool {
         self.element().bits() < 16
@@ -177,7 +286,13 @@ impl WeightFormat {
     ///
     /// Returns `None` on overflow.
     pub fn stored_bytes(self, rows: u64, columns: u64) -> Option<u64> {
+        if let WeightFormat::Blocks(blocks) = self {
+            return blocks.stored_bytes(rows, columns);
+        }
         let elements = rows.checked_mul(columns)?;
+        if self.is_ggml() {
+            return Some((elements as f64 * gguf::bytes_per_weight(self)).ceil() as u64);
+        }
         let payload = elements.checked_mul(self.element().bits())?.div_ceil(8);
         let scales = match self {
             WeightFormat::Fp32 | WeightFormat::Bf16 | WeightFormat::Fp16 => 0,
@@ -192,6 +307,7 @@ impl WeightFormat {
             WeightFormat::Int4Group32 => rows.checked_mul(columns.div_ceil(32))?.checked_mul(2)?,
             WeightFormat::Mxfp4 => rows.checked_mul(columns.div_ceil(32))?,
             WeightFormat::Nvfp4 => rows.checked_mul(columns.div_ceil(16))?.checked_add(4)?,
+            _ => 0,
         };
         payload.checked_add(scales)
     }
@@ -203,16 +319,15 @@ impl WeightFormat {
             WeightFormat::Fp32 => 4.0,
             WeightFormat::Fp8 | WeightFormat::Fp8Block | WeightFormat::Int8 => 1.0,
             WeightFormat::Nvfp4 => 0.5625,
-            WeightFormat::Bf16
-            | WeightFormat::Fp16
-            | WeightFormat::Int4
-            | WeightFormat::Int4Group32
-            | WeightFormat::Mxfp4 => 2.0,
+            _ => 2.0,
         }
     }
 
     /// Mean stored bytes per element of a large matrix, for traffic of matrix products.
     pub const fn bytes_per_element(self) -> f64 {
+        if self.is_ggml() {
+            return gguf::bytes_per_weight(self);
+        }
         let scales = match self {
             WeightFormat::Fp8Block => 4.0 / (128.0 * 128.0),
             WeightFormat::Int4 => 2.5 / 128.0,

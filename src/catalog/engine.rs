@@ -3,11 +3,43 @@
 use serde::Deserialize;
 
 use super::gpu::Gpu;
+use super::version::{EngineVersion, Version};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::units::{Bytes, Seconds};
 
-/// One engine at the version whose defaults these are.
+/// Defines a part of an engine's profile together with the patch by which a version differs from it:
+/// the same fields, each of which may be left out.
+macro_rules! with_patch {
+    ($(#[$meta:meta])* $name:ident, $patch:ident {
+        $($(#[$field_meta:meta])* $field:ident: $type:ty,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type,)*
+        }
+
+        #[doc = concat!("What a version says differently of [`", stringify!($name), "`].")]
+        #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $patch {
+            $(#[doc = concat!("Instead of `", stringify!($field), "`.")] pub $field: Option<$type>,)*
+        }
+
+        impl $patch {
+            /// Overwrites what it names.
+            pub fn apply(&self, to: &mut $name) {
+                $(if let Some(value) = &self.$field {
+                    to.$field = value.clone();
+                })*
+            }
+        }
+    };
+}
+
+/// One engine: its newest profile, and what differs in older versions.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
@@ -18,10 +50,26 @@ pub struct Engine {
     /// Other names that people use.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// Version whose defaults these are.
-    pub version: String,
-    /// GPU vendors it runs on.
+    /// First version with this profile; later ones are taken to have it too.
+    pub version: Version,
+    /// Name of its backend, where some version has several.
+    #[serde(default)]
+    pub backend: Option<String>,
+    /// Older versions and other backends, newest first.
+    #[serde(default)]
+    pub versions: Vec<EngineVersion>,
+    /// The newest version that is described, where a newer one was asked for. Filled in by
+    /// [`Engine::at`].
+    #[serde(skip)]
+    pub beyond: Option<Version>,
+    /// Platforms it runs on: GPU vendors, and what classes of other devices are called (`cpu`, `gaudi`).
     pub vendors: Vec<String>,
+    /// Platforms on which it is meant when no engine is named.
+    #[serde(default)]
+    pub default_for: Vec<String>,
+    /// Engine whose kernel coefficients stand for its own in the kernel tables.
+    #[serde(default)]
+    pub kernels: Option<String>,
     /// Parallel modes.
     pub parallel: ParallelModes,
     /// Weight formats it loads.
@@ -53,12 +101,19 @@ pub struct Engine {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParallelModes {
+    /// Tensor parallel.
+    #[serde(default = "yes")]
+    pub tensor: bool,
     /// Pipeline parallel.
     pub pipeline: bool,
     /// Attention data parallel: sequences split over ranks that share the experts.
     pub attention_data: bool,
     /// Which expert-parallel degrees it takes.
     pub expert: ExpertParallel,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Which expert-parallel degrees an engine takes, of the ranks that share the experts.
@@ -73,32 +128,58 @@ pub enum ExpertParallel {
     Any,
 }
 
-/// Launch defaults of an engine.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EngineDefaults {
-    /// Sequences in one batch.
-    pub max_sequences: u32,
-    /// Tokens in one step, prompts and decodes together.
-    pub max_batched_tokens: u32,
-    /// Limits for GPUs with at least this much memory; the last that applies wins.
-    #[serde(default)]
-    pub by_memory: Vec<DefaultsByMemory>,
+with_patch! {
+    /// Launch defaults of an engine.
+    EngineDefaults, EngineDefaultsPatch {
+        /// Sequences in one batch.
+        max_sequences: u32,
+        /// Tokens in one step, prompts and decodes together.
+        max_batched_tokens: u32,
+        /// Whether a prompt is never cut: a step takes at least the longest request.
+        #[serde(default)]
+        whole_prompts: bool,
+        /// What differs by GPU, the most general first; each entry that applies overwrites.
+        #[serde(default)]
+        by_gpu: Vec<DefaultsByGpu>,
+    }
 }
 
-/// Limits that apply from a memory size on.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DefaultsByMemory {
+/// Defaults that hold on some GPUs. What it does not name stays.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DefaultsByGpu {
     /// Smallest memory.
-    pub at_least: Bytes,
-    /// GPUs whose identifier contains one of these keep the smaller limits.
-    #[serde(default)]
+    pub at_least: Option<Bytes>,
+    /// Only GPUs whose identifier contains one of these.
+    pub only: Vec<String>,
+    /// Not GPUs whose identifier contains one of these.
     pub except: Vec<String>,
+    /// Smallest tensor-parallel degree; only for what depends on it (`graph_batch`, `fraction`).
+    pub tp: Option<u32>,
     /// Sequences in one batch.
-    pub max_sequences: u32,
+    pub max_sequences: Option<u32>,
     /// Tokens in one step.
-    pub max_batched_tokens: u32,
+    pub max_batched_tokens: Option<u32>,
+    /// Prompt tokens that the engine sets memory aside for, where that is not the tokens of a step.
+    pub reserved_tokens: Option<u32>,
+    /// Largest batch with a captured CUDA graph.
+    pub graph_batch: Option<u32>,
+    /// Memory fraction.
+    pub fraction: Option<f64>,
+    /// Instead of the memory rule's `reserved.fixed`.
+    pub reserved: Option<Bytes>,
+    /// Instead of the memory rule's `reserved.per_rank`.
+    pub reserved_per_rank: Option<Bytes>,
+}
+
+impl DefaultsByGpu {
+    fn applies(&self, gpu: &Gpu, tp: u32) -> bool {
+        let named = |list: &[String]| list.iter().any(|name| gpu.id.contains(name.as_str()));
+        self.at_least.is_none_or(|least| gpu.memory >= least)
+            && (self.only.is_empty() || named(&self.only))
+            && !named(&self.except)
+            && self.tp.is_none_or(|least| tp >= least)
+    }
 }
 
 /// Of what the engine's memory fraction is taken.
@@ -115,63 +196,136 @@ pub enum FractionOf {
     FreeAfterLoad,
 }
 
-/// What an engine sets aside. Start values from measured server logs.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MemoryRule {
-    /// Of what `fraction` is taken.
-    pub fraction_of: FractionOf,
-    /// The engine's default memory fraction.
-    pub fraction: f64,
-    /// Sampler peak: this many 4-byte values per sequence and vocabulary entry.
-    pub sampler_values_per_logit: f64,
-    /// Forward peak: live copies of the FFN's inner dimension (per rank), at 2 bytes each.
-    pub forward_inner_copies: f64,
-    /// Forward peak: live copies of the hidden dimension, at 2 bytes each.
-    pub forward_hidden_copies: f64,
-    /// Context, libraries and workspaces on one GPU.
-    pub non_torch: Bytes,
-    /// The same with communication buffers, on several GPUs.
-    pub non_torch_multi_gpu: Bytes,
-    /// CUDA graphs: fixed part.
-    pub graphs: Bytes,
-    /// CUDA graphs: per layer of the stage.
-    pub graphs_per_layer: Bytes,
-    /// CUDA graphs: more if the model routes experts.
-    pub graphs_moe: Bytes,
-    /// Whether graphs count inside the fraction.
-    pub graphs_inside_fraction: bool,
-    /// Uncertainty of the total: plans within it are `marginal`.
-    pub band: Bytes,
+/// A memory fraction that is worked out instead of fixed: what these leave of the GPU's memory.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReservedMemory {
+    /// Whatever else.
+    pub fixed: Bytes,
+    /// For each prompt token of a step.
+    pub per_token: Bytes,
+    /// For each sequence of the largest batch with a CUDA graph.
+    pub per_graph_sequence: Bytes,
+    /// For each of these again, per attention-data-parallel rank, if there are several.
+    pub per_graph_sequence_and_data_rank: Bytes,
+    /// For each rank of the replica.
+    pub per_rank: Bytes,
+    /// At least this much on GPUs with more memory than `large`.
+    pub at_least: Bytes,
+    /// Where `at_least` begins.
+    pub large: Bytes,
 }
 
-/// How an engine schedules, and what a step costs beyond its kernels.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scheduling {
-    /// Whether prompts and decodes share a step (chunked prefill); otherwise prompts go first, alone.
-    pub mixes_prefill: bool,
-    /// Host time added to each step.
-    pub step_overhead: Seconds,
-    /// Host time added to each step per running sequence.
-    pub sequence_overhead: Seconds,
-    /// Time added to a step that holds prompt tokens, per layer.
-    pub prefill_layer_overhead: Seconds,
-    /// Front-end time of one request (tokenisation, HTTP, first detokenisation).
-    pub request_overhead: Seconds,
-    /// Decode steps that pass before a new request is looked at.
-    pub arrival_poll_steps: f64,
-    /// Decode steps that pass before a first token leaves.
-    pub first_token_steps: f64,
-    /// Share of a kernel's launch floor that remains inside a CUDA graph.
-    pub launch_share: f64,
-    /// Share of on-the-fly activation quantisation that is neither static nor fused.
-    pub quantise_share: f64,
-    /// Share of the output length reserved in the KV cache on admission.
-    pub output_reserve: f64,
+with_patch! {
+    /// What an engine sets aside. Start values from measured server logs.
+    MemoryRule, MemoryRulePatch {
+        /// Of what `fraction` is taken.
+        fraction_of: FractionOf,
+        /// The engine's default memory fraction.
+        fraction: f64,
+        /// How it works the fraction out instead, if it does.
+        #[serde(default)]
+        reserved: Option<ReservedMemory>,
+        /// Sampler peak: this many 4-byte values per sequence and vocabulary entry.
+        sampler_values_per_logit: f64,
+        /// Logits of every token of a step, not of the last of each sequence: 4-byte values per token
+        /// and vocabulary entry.
+        #[serde(default)]
+        step_values_per_logit: f64,
+        /// Forward peak: live copies of the FFN's inner dimension (per rank), at 2 bytes each.
+        forward_inner_copies: f64,
+        /// Forward peak: live copies of the hidden dimension, at 2 bytes each.
+        forward_hidden_copies: f64,
+        /// Context, libraries and workspaces on one GPU.
+        non_torch: Bytes,
+        /// The same with communication buffers, on several GPUs.
+        non_torch_multi_gpu: Bytes,
+        /// CUDA graphs: fixed part.
+        graphs: Bytes,
+        /// CUDA graphs: per layer of the stage.
+        graphs_per_layer: Bytes,
+        /// CUDA graphs: more if the model routes experts.
+        graphs_moe: Bytes,
+        /// Whether graphs count inside the fraction.
+        graphs_inside_fraction: bool,
+        /// Uncertainty of the total: plans within it are `marginal`.
+        band: Bytes,
+    }
+}
+
+with_patch! {
+    /// How an engine schedules, and what a step costs beyond its kernels.
+    Scheduling, SchedulingPatch {
+        /// Whether prompts and decodes share a step (chunked prefill); otherwise prompts go first, alone.
+        mixes_prefill: bool,
+        /// Whether the stages of a pipeline decode different sequences at a time; otherwise one batch
+        /// passes them all before the next step.
+        #[serde(default = "yes")]
+        stages_overlap: bool,
+        /// Host time added to each step.
+        step_overhead: Seconds,
+        /// Host time added to each step per running sequence.
+        sequence_overhead: Seconds,
+        /// Time added to a step that holds prompt tokens, per layer.
+        prefill_layer_overhead: Seconds,
+        /// Front-end time of one request (tokenisation, HTTP, first detokenisation).
+        request_overhead: Seconds,
+        /// Decode steps that pass before a new request is looked at.
+        arrival_poll_steps: f64,
+        /// Decode steps that pass before a first token leaves.
+        first_token_steps: f64,
+        /// Share of a kernel's launch floor that remains inside a CUDA graph.
+        launch_share: f64,
+        /// Share of on-the-fly activation quantisation that is neither static nor fused.
+        quantise_share: f64,
+        /// Share of the output length reserved in the KV cache on admission.
+        output_reserve: f64,
+    }
+}
+
+/// The launch defaults of an engine on a GPU, resolved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LaunchDefaults {
+    /// Sequences in one batch.
+    pub max_sequences: u32,
+    /// Tokens in one step.
+    pub max_batched_tokens: u32,
+    /// Prompt tokens that memory is set aside for, if not those of a step.
+    pub reserved_tokens: Option<u32>,
+    /// Largest batch with a captured CUDA graph.
+    pub graph_batch: Option<u32>,
+    /// Memory fraction on such GPUs, if it is fixed.
+    pub fraction: Option<f64>,
+    /// Memory kept free whatever else, where the fraction is worked out.
+    pub reserved: Option<Bytes>,
+    /// Memory kept free for each rank, where the fraction is worked out.
+    pub reserved_per_rank: Option<Bytes>,
+}
+
+/// What a worked-out memory fraction depends on beside the GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// Tensor-parallel degree.
+    pub tp: u32,
+    /// Ranks of a replica without attention data parallelism.
+    pub ranks: u64,
+    /// Attention-data-parallel degree.
+    pub attention_dp: u32,
+    /// Tokens of a step, if the user sets them.
+    pub batched_tokens: Option<u64>,
 }
 
 impl Engine {
+    /// Whether it runs on a GPU's platform.
+    pub fn runs_on(&self, gpu: &Gpu) -> bool {
+        self.vendors.iter().any(|v| v == gpu.platform())
+    }
+
+    /// The engine whose kernel coefficients are its own.
+    pub fn kernel_key(&self) -> &str {
+        self.kernels.as_deref().unwrap_or(&self.id)
+    }
+
     /// The cache type it uses unless told otherwise.
     pub fn default_kv(&self, gpu: &Gpu, weights: WeightFormat) -> DType {
         let narrow = weights.element().bits() <= 8;
@@ -179,20 +333,53 @@ impl Engine {
         if self.kv_follows_weights && narrow && fp8 { DType::Fp8 } else { self.kv_types[0] }
     }
 
-    /// Launch defaults on a GPU: `(max_sequences, max_batched_tokens)`.
-    pub fn limits(&self, gpu: &Gpu) -> (u32, u32) {
-        let applies = |d: &&DefaultsByMemory| {
-            gpu.memory >= d.at_least && !d.except.iter().any(|name| gpu.id.contains(name.as_str()))
+    /// Launch defaults on a GPU under a tensor-parallel degree.
+    pub fn launch_defaults(&self, gpu: &Gpu, tp: u32) -> LaunchDefaults {
+        let mut found = LaunchDefaults {
+            max_sequences: self.defaults.max_sequences,
+            max_batched_tokens: self.defaults.max_batched_tokens,
+            reserved_tokens: None,
+            graph_batch: None,
+            fraction: None,
+            reserved: None,
+            reserved_per_rank: None,
         };
-        self.defaults
-            .by_memory
-            .iter()
-            .rfind(applies)
-            .map_or((self.defaults.max_sequences, self.defaults.max_batched_tokens), |d| {
-                (d.max_sequences, d.max_batched_tokens)
-            })
+        for d in self.defaults.by_gpu.iter().filter(|d| d.applies(gpu, tp)) {
+            found.max_sequences = d.max_sequences.unwrap_or(found.max_sequences);
+            found.max_batched_tokens = d.max_batched_tokens.unwrap_or(found.max_batched_tokens);
+            found.reserved_tokens = d.reserved_tokens.or(found.reserved_tokens);
+            found.graph_batch = d.graph_batch.or(found.graph_batch);
+            found.fraction = d.fraction.or(found.fraction);
+            found.reserved = d.reserved.or(found.reserved);
+            found.reserved_per_rank = d.reserved_per_rank.or(found.reserved_per_rank);
+        }
+        found
     }
 
+    /// The memory fraction that the engine takes by itself.
+    pub fn default_fraction(&self, gpu: &Gpu, launch: Launch) -> f64 {
+        let defaults = self.launch_defaults(gpu, launch.tp);
+        let fixed = defaults.fraction;
+        let Some(r) = self.memory.reserved.as_ref().filter(|_| fixed.is_none()) else {
+            return fixed.unwrap_or(self.memory.fraction);
+        };
+        let by_default = defaults.reserved_tokens.unwrap_or(defaults.max_batched_tokens);
+        let tokens = launch.batched_tokens.unwrap_or(u64::from(by_default));
+        let graph = u64::from(defaults.graph_batch.unwrap_or(0));
+        let mut reserved = defaults.reserved.unwrap_or(r.fixed)
+            + r.per_token * tokens
+            + r.per_graph_sequence * graph
+            + defaults.reserved_per_rank.unwrap_or(r.per_rank) * launch.ranks;
+        if launch.attention_dp > 1 {
+            reserved += r.per_graph_sequence_and_data_rank * graph * u64::from(launch.attention_dp);
+        }
+        if gpu.memory > r.large {
+            reserved = reserved.max(r.at_least);
+        }
+        let left = gpu.memory.saturating_sub(reserved).as_f64() / gpu.memory.as_f64();
+        // Engines round to three digits; a GPU that the reserve swallows keeps a sliver.
+        ((left * 1000.0).round() / 1000.0).max(0.001)
+    }
     /// Checks that the figures make sense together.
     ///
     /// # Errors
@@ -210,6 +397,13 @@ impl Engine {
         if self.kv_block == 0 || self.defaults.max_sequences == 0 || self.defaults.max_batched_tokens == 0 {
             return fail("kv_block, max_sequences, max_batched_tokens", "must be at least 1");
         }
+        let shares = self.defaults.by_gpu.iter().filter_map(|d| d.fraction);
+        if shares.into_iter().any(|f| !(f > 0.0 && f <= 1.0)) {
+            return fail("defaults.by_gpu.fraction", "must lie in (0, 1]");
+        }
+        if self.defaults.by_gpu.iter().any(|d| d.max_sequences == Some(0) || d.max_batched_tokens == Some(0)) {
+            return fail("defaults.by_gpu", "limits must be at least 1");
+        }
         let s = &self.scheduling;
         for (name, share) in [
             ("launch_share", s.launch_share),
@@ -223,6 +417,7 @@ impl Engine {
         let m = &self.memory;
         for (name, number) in [
             ("memory.sampler_values_per_logit", m.sampler_values_per_logit),
+            ("memory.step_values_per_logit", m.step_values_per_logit),
             ("memory.forward_inner_copies", m.forward_inner_copies),
             ("memory.forward_hidden_copies", m.forward_hidden_copies),
             ("scheduling.arrival_poll_steps", s.arrival_poll_steps),
@@ -232,6 +427,6 @@ impl Engine {
                 return fail(name, "must not be negative");
             }
         }
-        Ok(())
+        self.validate_versions()
     }
 }

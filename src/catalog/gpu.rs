@@ -62,6 +62,10 @@ pub struct Gpu {
     /// [`crate::catalog::gpu()`].
     #[serde(skip)]
     pub stand_ins: KernelTables,
+    /// What engines must support to run on it, where its class says that this is not the vendor's GPUs.
+    /// Filled in by [`crate::catalog::gpu()`].
+    #[serde(skip)]
+    pub platform: Option<String>,
 }
 
 /// An indicative price and the day it was seen.
@@ -81,6 +85,11 @@ impl Gpu {
     /// where the file lists both.
     pub fn peak(&self, dtype: DType) -> Option<FlopsPerSecond> {
         self.peak.get(&dtype).copied()
+    }
+
+    /// What engines must support to run on it: its class's platform (`cpu`, `gaudi`), else its vendor.
+    pub fn platform(&self) -> &str {
+        self.platform.as_deref().unwrap_or(&self.vendor)
     }
 
     /// The 16-bit peak: BF16 where there is one, else FP16 (Volta, Turing).

@@ -292,6 +292,9 @@ pub struct GpuClass {
     /// Another class that fills what this one leaves out.
     #[serde(default)]
     pub base: Option<String>,
+    /// What engines must support to run on it, where that is not the vendor's GPUs.
+    #[serde(default)]
+    pub platform: Option<String>,
     /// Pooled coefficients.
     pub kernels: KernelTables,
 }

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod gpu;
 pub mod kernels;
 pub mod link;
+pub mod version;
 
 use std::path::Path;
 
@@ -16,6 +17,7 @@ use crate::load;
 pub use builtin::Entry;
 pub use cluster::{Cluster, ClusterFile};
 pub use engine::Engine;
+use version::Asked;
 pub use gpu::Gpu;
 pub use kernels::{GpuClass, KernelTables};
 
@@ -107,6 +109,7 @@ fn in_file(diagnostic: Diagnostic, name: &str) -> Diagnostic {
 pub fn gpu(name: &str) -> Result<Gpu, Diagnostic> {
     let mut gpu = described(name)?;
     gpu.stand_ins = stand_ins(&gpu).map_err(|d| in_file(d, name))?;
+    gpu.platform = parse::<GpuClass>(find(Kind::GpuClass, &gpu.class)?)?.platform;
     Ok(gpu)
 }
 
@@ -128,16 +131,42 @@ fn stand_ins_exist(of: &Gpu) -> Result<(), Diagnostic> {
     }
 }
 
-/// An engine by name, alias or YAML file.
+/// An engine by name, alias or YAML file; `vllm@0.19` or `trtllm@engine` is it in another version.
 ///
 /// # Errors
-/// [`Code::UnknownName`], or what is wrong with the file.
+/// [`Code::UnknownName`], what is wrong with the file, or a version that is not described.
 pub fn engine(name: &str) -> Result<Engine, Diagnostic> {
+    match name.rsplit_once('@') {
+        Some((engine, version)) if !looks_like_file(name) => every_version(engine)?.at(&Asked::read(version)),
+        _ => every_version(name).map(|e| Engine { versions: Vec::new(), ..e }),
+    }
+}
+
+/// An engine with all its versions.
+///
+/// # Errors
+/// As [`engine()`].
+pub fn every_version(name: &str) -> Result<Engine, Diagnostic> {
     let engine: Engine =
         if looks_like_file(name) { from_file(name)? } else { parse(find(Kind::Engine, name)?)? };
     engine.validate().map_err(|d| in_file(d, name))?;
     Ok(engine)
 }
+
+/// The engine that is meant on a GPU when none is named: the one whose file says so, else vLLM.
+///
+/// # Errors
+/// Never for the entries that ship; the type is that of [`engine()`].
+pub fn default_engine(gpu: &Gpu) -> Result<Engine, Diagnostic> {
+    let claims = |e: &Engine| e.default_for.iter().any(|p| p == gpu.platform());
+    match engines()?.into_iter().find(claims) {
+        Some(found) => Ok(found),
+        None => engine(DEFAULT_ENGINE),
+    }
+}
+
+/// What is meant where no engine claims a GPU's platform.
+pub const DEFAULT_ENGINE: &str = "vllm";
 
 /// All built-in engines.
 ///

@@ -55,7 +55,7 @@ impl CollectiveTimer {
         let custom = (kind == CollectiveKind::AllReduce).then(|| {
             let pick = |t: &crate::catalog::KernelTables| {
                 let by_engine = &t.custom_all_reduce;
-                let named = by_engine.get(&engine.id).or_else(|| by_engine.values().next());
+                let named = by_engine.get(engine.kernel_key()).or_else(|| by_engine.values().next());
                 named.and_then(|ops| ops.get(kind.name())).copied()
             };
             pick(&cluster.gpu.kernels).or_else(|| pick(&cluster.gpu.stand_ins))

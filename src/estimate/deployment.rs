@@ -1,6 +1,7 @@
 //! A layout resolved on a cluster: memory, compiled step, placement; and the estimate of each of its
 //! plans.
 
+use crate::catalog::version::Version;
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
@@ -98,6 +99,8 @@ pub struct Estimate {
     pub plan: Plan,
     /// Engine.
     pub engine: String,
+    /// Its version.
+    pub engine_version: Version,
     /// The split.
     pub parallelism: Parallelism,
     /// Tensor parallel inside each expert; 1 for dense models.
@@ -272,6 +275,7 @@ impl<'a> Deployment<'a> {
         Estimate {
             plan,
             engine: c.engine.id.clone(),
+            engine_version: c.engine.version,
             parallelism: self.parallelism,
             expert_tp: if c.model.is_moe() { self.parallelism.expert_tp().unwrap_or(1) } else { 1 },
             weights: c.model.quantisation.main_format(),
@@ -297,8 +301,9 @@ impl<'a> Deployment<'a> {
         let w = &self.context.workload;
         let ranks = f64::from(self.parallelism.attention_dp);
         let stages = f64::from(self.parallelism.pp);
-        let sequences = (estimate.service.decoding / ranks / stages).max(1.0);
         let scheduling = &self.context.engine.scheduling;
+        let micro_batches = if scheduling.stages_overlap { stages } else { 1.0 };
+        let sequences = (estimate.service.decoding / ranks / micro_batches).max(1.0);
         let chunk = (w.isl as f64).min(self.context.limits.max_batched_tokens as f64);
         let decode_step = Step::decode(sequences, w.mean_context());
         let prefill_step = Step::prefill(1.0, chunk);

@@ -91,6 +91,9 @@ pub struct SmallKernelTimer {
 /// 1 the mildest skew that the kernel tables were measured with (a power law of exponent 1.01).
 pub const EXPERT_SKEW: f64 = 1.0;
 
+/// Key of the kernel tables for all of ggml's quantised formats.
+const GGUF_KEY: &str = "gguf";
+
 /// Forms used where neither the GPU nor its class has any: a plain roofline with typical efficiencies.
 const PLAIN_GEMM: Gemm = Gemm {
     compute_efficiency: 0.7,
@@ -137,7 +140,7 @@ impl<'a> Kernels<'a> {
     /// Looks a form up: this GPU (this engine, then any other), then what stands in for it. Only this
     /// engine's own on this very GPU counts as fitted: engines differ by up to 2× in FP8 and experts.
     fn lookup<T: Copy>(&self, of: fn(&KernelTables) -> &ByEngine<T>, key: &str) -> Option<Found<T>> {
-        let own = |tables: &'a KernelTables| of(tables).get(&self.engine.id).and_then(|t| t.get(key));
+        let own = |tables: &'a KernelTables| of(tables).get(self.engine.kernel_key()).and_then(|t| t.get(key));
         let any = |tables: &'a KernelTables| of(tables).values().find_map(|t| t.get(key));
         let (gpu, stand_ins) = (&self.gpu.kernels, &self.gpu.stand_ins);
         let borrowed = || any(gpu).or_else(|| own(stand_ins)).or_else(|| any(stand_ins));
@@ -149,7 +152,11 @@ impl<'a> Kernels<'a> {
     /// The form of a dense product, with the engine's static quantisation and graph launches applied.
     pub fn gemm(&self, format: WeightFormat) -> (GemmKernel, bool) {
         let (peak, narrow) = self.compute_peak(format);
-        let key = if narrow { format.name() } else { WeightFormat::Bf16.name() };
+        let key = match format {
+            ggml if ggml.is_ggml() => GGUF_KEY,
+            narrow_format if narrow => narrow_format.name(),
+            _ => WeightFormat::Bf16.name(),
+        };
         let base = self.lookup(|t| &t.gemm, WeightFormat::Bf16.name());
         let found = self.lookup(|t| &t.gemm, key).or(base);
         let fitted = found.is_some_and(|f| f.fitted);
@@ -244,6 +251,7 @@ impl<'a> Kernels<'a> {
         let key = match format.kernel() {
             WeightFormat::Mxfp4 if fp8_activations => WeightFormat::Fp8Block.name(),
             kernel @ (WeightFormat::Mxfp4 | WeightFormat::Int4) => kernel.name(),
+            ggml if ggml.is_ggml() => GGUF_KEY,
             _ if narrow => format.name(),
             _ => WeightFormat::Bf16.name(),
         };

@@ -3,7 +3,7 @@
 //! The fullest rank decides. What an engine sets aside is stated in its file (`engines/*.yaml`); the
 //! equations are in `docs/model.md`.
 
-use crate::catalog::engine::FractionOf;
+use crate::catalog::engine::{FractionOf, Launch};
 use crate::catalog::{Engine, Gpu};
 use crate::dtype::DType;
 use crate::model::blocks::{Block, Cache};
@@ -19,18 +19,18 @@ pub struct Limits {
     pub max_sequences: u64,
     /// Tokens in one step, per attention-data-parallel rank.
     pub max_batched_tokens: u64,
-    /// The engine's memory fraction.
-    pub memory_fraction: f64,
+    /// The memory fraction, if not the engine's own.
+    pub memory_fraction: Option<f64>,
 }
 
 impl Limits {
     /// The engine's defaults on a GPU.
     pub fn of(engine: &Engine, gpu: &Gpu) -> Limits {
-        let (sequences, tokens) = engine.limits(gpu);
+        let defaults = engine.launch_defaults(gpu, 1);
         Limits {
-            max_sequences: u64::from(sequences),
-            max_batched_tokens: u64::from(tokens),
-            memory_fraction: engine.memory.fraction,
+            max_sequences: u64::from(defaults.max_sequences),
+            max_batched_tokens: u64::from(defaults.max_batched_tokens),
+            memory_fraction: None,
         }
     }
 }
@@ -191,7 +191,7 @@ impl MemoryQuestion<'_> {
     /// What weights and KV cache may take together, by the engine's rule.
     fn usable(&self, activations: Bytes, non_torch: Bytes, graphs: Bytes, weights: Bytes) -> Bytes {
         let rule = &self.engine.memory;
-        let fraction = self.limits.memory_fraction;
+        let fraction = self.fraction();
         let physical = self.gpu.memory;
         let free = physical.saturating_sub(non_torch);
         match rule.fraction_of {
@@ -212,6 +212,22 @@ impl MemoryQuestion<'_> {
         }
     }
 
+    /// The memory fraction: the user's, else the engine's own for this GPU and split.
+    fn fraction(&self) -> f64 {
+        self.limits.memory_fraction.unwrap_or_else(|| {
+            let p = self.parallelism;
+            let default = Limits::of(self.engine, self.gpu).max_batched_tokens;
+            let tokens = self.limits.max_batched_tokens;
+            let launch = Launch {
+                tp: p.tp,
+                ranks: u64::from(p.tp) * u64::from(p.pp),
+                attention_dp: p.attention_dp,
+                batched_tokens: (tokens != default).then_some(tokens),
+            };
+            self.engine.default_fraction(self.gpu, launch)
+        })
+    }
+
     /// The larger of the sampler's peak and the widest layer's.
     fn activation_peak(&self, groups: RankGroups) -> Bytes {
         let rule = &self.engine.memory;
@@ -228,7 +244,8 @@ impl MemoryQuestion<'_> {
             _ => 0.0,
         };
         let inner = self.model.layer_blocks().map(widest).fold(0.0, f64::max);
-        let forward = tokens * (inner + rule.forward_hidden_copies * hidden) * 2.0;
+        let all_logits = tokens * self.model.vocabulary as f64 * 4.0 * rule.step_values_per_logit;
+        let forward = tokens * (inner + rule.forward_hidden_copies * hidden) * 2.0 + all_logits;
         Bytes::ceil((rule.sampler_values_per_logit * logits).max(forward))
     }
 
@@ -242,11 +259,11 @@ impl MemoryQuestion<'_> {
                 let each = match cache {
                     Cache::KeyValue { heads, per_head, window } => {
                         let kept = window.map_or(tokens, |w| tokens.min(w));
-                        let bits = heads.div_ceil(tensor).max(1) * per_head * self.kv.bits();
-                        Bytes::new(bits / 8) * in_blocks(kept)
+                        let elements = heads.div_ceil(tensor).max(1) * per_head;
+                        Bytes::new(self.kv.stored_bytes(elements)) * in_blocks(kept)
                     }
                     Cache::Latent { elements } => {
-                        Bytes::new(elements * self.kv.bits() / 8) * in_blocks(tokens)
+                        Bytes::new(self.kv.stored_bytes(elements)) * in_blocks(tokens)
                     }
                     Cache::State { bytes, heads } => {
                         Bytes::new(bytes / heads.max(1)) * heads.div_ceil(tensor).max(1)

@@ -142,14 +142,22 @@ impl Replica<'_> {
     /// With stages, as many micro-batches as stages are in flight: a token comes out after all stages,
     /// or after the slowest one has served every micro-batch.
     fn decode_step(&self, sequences: f64) -> (Seconds, f64) {
-        let stages = f64::from(self.pipeline.stages);
+        let stages = self.micro_batches();
         let micro = (sequences / stages).max(1.0);
         let step = Step::decode(micro, self.workload.mean_context());
         let time = self.pipeline.time(&step);
         let in_flight = (sequences / micro).max(1.0);
         let s = &self.engine.scheduling;
         let host = s.step_overhead + s.sequence_overhead * micro;
+        if !s.stages_overlap {
+            return (time.latency + host, time.fitted_share);
+        }
         ((time.latency + host).max((time.interval + host) * in_flight), time.fitted_share)
+    }
+
+    /// Micro-batches in flight: as many as stages, where the stages of this engine overlap.
+    fn micro_batches(&self) -> f64 {
+        if self.engine.scheduling.stages_overlap { f64::from(self.pipeline.stages) } else { 1.0 }
     }
 
     /// What a prompt costs the others, and how long it takes itself.
@@ -161,7 +169,7 @@ impl Replica<'_> {
         let together = if chunks > 1.0 { 1.0 } else { due };
         let mixes = self.engine.scheduling.mixes_prefill;
         let per_step = self.engine.scheduling.prefill_layer_overhead * self.layers as f64;
-        let stages = f64::from(self.pipeline.stages);
+        let stages = self.micro_batches();
         let micro = if mixes { (decoding / stages).max(1.0) } else { 0.0 };
         let (mut busy, mut latency) = (Seconds::ZERO, Seconds::ZERO);
         let size = isl / chunks;
@@ -177,14 +185,19 @@ impl Replica<'_> {
                 context: self.workload.mean_context(),
             };
             let time = self.pipeline.time(&step);
-            busy += time.interval + per_step;
+            // Where stages do not overlap, the others wait until a prompt has passed them all.
+            let overlap = self.engine.scheduling.stages_overlap || i > 0;
+            busy += (if overlap { time.interval } else { time.latency }) + per_step;
             latency += (if i == 0 { time.latency } else { time.interval }) + per_step;
         }
         let scale = chunks / timed;
         let (busy, latency) = (busy * scale, latency * scale);
         // A mixed step gives the decoding sequences their token too: only what it adds counts.
         let alone = Step::decode(micro, self.workload.mean_context());
-        let decode_inside = if mixes { self.pipeline.time(&alone).interval * chunks } else { Seconds::ZERO };
+        let inside = self.pipeline.time(&alone);
+        let inside =
+            if self.engine.scheduling.stages_overlap { inside.interval } else { inside.latency };
+        let decode_inside = if mixes { inside * chunks } else { Seconds::ZERO };
         let due_per_cycle = decoding / (osl - 1.0).max(1.0);
         let cost = (busy - decode_inside).max(Seconds::ZERO) / together * ring_factor(stages, due_per_cycle);
         Prompt { cost, latency: latency + self.engine.scheduling.step_overhead }

@@ -135,9 +135,9 @@ impl Model {
             .map(|(cache, layers)| match cache {
                 Cache::KeyValue { heads, per_head, window } => {
                     let kept = window.map_or(tokens, |w| tokens.min(w));
-                    Bytes::new(heads * per_head * kv.bits() / 8) * kept * layers
+                    Bytes::new(kv.stored_bytes(heads * per_head)) * kept * layers
                 }
-                Cache::Latent { elements } => Bytes::new(elements * kv.bits() / 8) * tokens * layers,
+                Cache::Latent { elements } => Bytes::new(kv.stored_bytes(elements)) * tokens * layers,
                 Cache::State { bytes, .. } => Bytes::new(bytes) * layers,
             })
             .sum()
@@ -148,9 +148,9 @@ impl Model {
         self.caches()
             .map(|(cache, layers)| match cache {
                 Cache::KeyValue { heads, per_head, .. } => {
-                    (heads.saturating_mul(per_head).saturating_mul(kv.bits()) / 8).saturating_mul(layers)
+                    kv.stored_bytes(heads.saturating_mul(per_head)).saturating_mul(layers)
                 }
-                Cache::Latent { elements } => (elements * kv.bits() / 8).saturating_mul(layers),
+                Cache::Latent { elements } => kv.stored_bytes(elements).saturating_mul(layers),
                 Cache::State { .. } => 0,
             })
             .map(Bytes::new)

@@ -146,7 +146,7 @@ impl Model {
     /// The same model with its linear layers and experts stored as `format`.
     #[must_use]
     pub fn with_weights(mut self, format: crate::dtype::WeightFormat) -> Model {
-        self.quantisation = self.quantisation.overridden(format);
+        self.quantisation = self.quantisation.overridden(format, self.tied_head().is_some());
         let layers = ungroup(self.groups);
         self.groups = group(layers, &self.quantisation);
         self

@@ -1,6 +1,7 @@
 //! How a checkpoint stores each class of weights: read from `quantization_config` or overridden.
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::gguf::{self, Place};
 use crate::dtype::{DType, WeightFormat};
 
 use super::config::Config;
@@ -31,8 +32,13 @@ impl Formats {
         Formats { base, attention: base, mlp: base, experts: base, ssm: base, embedding: base, head: base }
     }
 
-    /// Storage of a tensor.
+    /// Storage of a tensor; GGUF mixes tell tensors of a layer apart by name.
     pub fn of(&self, tensor: &Tensor) -> WeightFormat {
+        gguf::stored_as(self.named(tensor), Place::Layer(&tensor.name))
+    }
+
+    /// The format of a tensor as files and the command line name it.
+    pub fn named(&self, tensor: &Tensor) -> WeightFormat {
         match (tensor.class, tensor.component) {
             (TensorClass::Vector | TensorClass::Router, _) => self.base,
             (TensorClass::Embedding, _) => self.embedding,
@@ -55,6 +61,8 @@ pub struct Quantisation {
     pub format: Option<WeightFormat>,
     /// Type of the KV cache that the checkpoint asks for.
     pub kv: Option<DType>,
+    /// Whether the output projection shares the embedding.
+    tied: bool,
     /// Only the routed experts are quantised (gpt-oss MXFP4).
     experts_only: bool,
     /// Modules with a format of their own, where a checkpoint mixes several.
@@ -103,7 +111,7 @@ impl Quantisation {
 
     fn none(base: WeightFormat) -> Quantisation {
         let (mixed, excluded) = (Vec::new(), Vec::new());
-        Quantisation { base, format: None, kv: None, experts_only: false, mixed, excluded }
+        Quantisation { base, format: None, kv: None, tied: false, experts_only: false, mixed, excluded }
     }
 
     /// Reads a `quantization_config`.
@@ -130,12 +138,14 @@ impl Quantisation {
         Ok(read)
     }
 
-    /// Quantises every linear layer and expert to `format`, as `--weights` asks.
-    pub fn overridden(&self, format: WeightFormat) -> Quantisation {
+    /// Quantises every linear layer and expert to `format`, as `--weights` asks; `tied` says whether the
+    /// output projection shares the embedding.
+    pub fn overridden(&self, format: WeightFormat, tied: bool) -> Quantisation {
         let quantised = format.is_quantised();
         Quantisation {
             format: quantised.then_some(format),
             kv: self.kv,
+            tied,
             excluded: vec!["lm_head".into()],
             ..Quantisation::none(if quantised { self.base } else { format })
         }
@@ -173,6 +183,12 @@ impl Quantisation {
     /// Storage of what lies outside the layers: embeddings and, unless the checkpoint names it, the
     /// output projection stay in the base type.
     pub fn outer(&self) -> Formats {
+        if let Some(format) = self.format.filter(|f| f.is_ggml()) {
+            // GGUF files quantise these too.
+            let embedding = gguf::stored_as(format, Place::Embedding { tied: self.tied });
+            let head = gguf::stored_as(format, Place::Head);
+            return Formats { embedding, head, ..Formats::uniform(self.base) };
+        }
         let head = self.own(&["lm_head".to_owned()]).unwrap_or(self.base);
         Formats { head, ..Formats::uniform(self.base) }
     }

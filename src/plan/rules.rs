@@ -70,7 +70,7 @@ impl Divisors {
             let mut tensors = Vec::new();
             group.blocks.iter().for_each(|b| b.tensors(&mut tensors));
             for tensor in &tensors {
-                push(&mut d.formats, f.of(tensor));
+                push(&mut d.formats, f.named(tensor));
                 if let (Component::Ssm, Split::Tensor { units }) = (tensor.component, tensor.split) {
                     push(&mut d.heads, (units, None));
                 }
@@ -118,8 +118,7 @@ pub fn check(c: &Candidate) -> Result<Placement, Reason> {
 }
 
 fn vendor_is_supported(c: &Candidate) -> Result<(), Reason> {
-    let vendor = &c.cluster.gpu.vendor;
-    if c.engine.vendors.iter().any(|v| v == vendor) { Ok(()) } else { Err(Reason::VendorUnsupported) }
+    if c.engine.runs_on(&c.cluster.gpu) { Ok(()) } else { Err(Reason::VendorUnsupported) }
 }
 
 /// A format runs where the GPU computes in its element type, or where the engine has a kernel that
@@ -154,6 +153,9 @@ fn dense_models_have_no_expert_ranks(c: &Candidate) -> Result<(), Reason> {
 
 fn engine_has_the_modes(c: &Candidate) -> Result<(), Reason> {
     let modes = &c.engine.parallel;
+    if c.parallelism.tp > 1 && !modes.tensor {
+        return Err(Reason::ModeUnsupported { mode: "tensor parallel" });
+    }
     if c.parallelism.pp > 1 && !modes.pipeline {
         return Err(Reason::ModeUnsupported { mode: "pipeline parallel" });
     }

@@ -85,6 +85,9 @@ const fn memory(name: &'static str, about: &'static str, of: fn(&Row) -> Value) 
 pub const PLAN_COLUMNS: &[Column] = &[
     shown("rank", "#", "place in the ranking", |r| r.rank.map_or(Value::Missing, Value::Integer)),
     shown("engine", "engine", "serving engine", |r| r.estimate.engine.as_str().into()),
+    quiet("engine_version", "its version, whose defaults apply", |r| {
+        Value::Text(r.estimate.engine_version.to_string())
+    }),
     quiet("mode", "aggregated, or split into prefill and decode pools", |_| "aggregated".into()),
     shown("weights", "weights", "format of most weights", |r| r.estimate.weights.name().into()),
     shown("kv", "kv", "type of the KV cache", |r| r.estimate.kv.name().into()),

@@ -64,7 +64,7 @@ impl LimitOverrides {
         Limits {
             max_sequences: self.max_sequences.unwrap_or(defaults.max_sequences),
             max_batched_tokens: self.max_batched_tokens.unwrap_or(defaults.max_batched_tokens),
-            memory_fraction: self.memory_fraction.unwrap_or(defaults.memory_fraction),
+            memory_fraction: self.memory_fraction.or(defaults.memory_fraction),
         }
     }
 }

@@ -18,7 +18,7 @@ const LENGTH: u64 = 4096;
 pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
     let say = |d: crate::diagnostic::Diagnostic| d.cause;
     let model = row.model(folders)?;
-    let engine = catalog::engine(row.text("engine").ok_or("no engine")?).map_err(say)?;
+    let engine = row.engine()?;
     let mut gpu = match row.text("gpu") {
         Some(name) => catalog::gpu(name).map_err(say)?,
         None => return Err("no GPU".into()),
@@ -42,7 +42,7 @@ pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
         limits.max_batched_tokens = n;
     }
     if let Some(x) = row.number("gpu_memory_utilization") {
-        limits.memory_fraction = x;
+        limits.memory_fraction = Some(x);
     }
     let length = row.whole("max_model_len").unwrap_or(LENGTH).max(2);
     let workload = Workload::new(length - 1, 1);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use itertools::Itertools as _;
 
+use crate::catalog::{self, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
@@ -110,6 +111,13 @@ impl<'a> Row<'a> {
     /// A cell as a parallel degree, 1 when empty.
     pub fn degree(&self, column: &str) -> u32 {
         self.whole(column).and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
+    }
+
+    /// The engine that the row names, in the row's version as far as it can be made out.
+    pub fn engine(&self) -> Result<Engine, String> {
+        let engine =
+            catalog::every_version(self.text("engine").ok_or("no engine")?).map_err(|d| d.cause)?;
+        Ok(engine.logged(self.text("engine_version").unwrap_or("")))
     }
 
     /// The model that the row names: by `config` in one of the folders, else by `model`; at the row's

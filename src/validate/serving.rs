@@ -24,7 +24,7 @@ pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
         return Err("split pools are not modelled".into());
     }
     let model = row.model(folders)?;
-    let engine = catalog::engine(row.text("engine").ok_or("no engine")?).map_err(say)?;
+    let engine = row.engine()?;
     let gpu = catalog::gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
     let split = Parallelism {
         tp: row.degree("tp"),

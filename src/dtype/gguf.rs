@@ -1,0 +1,278 @@
+//! Block types of ggml and the mixes of them that llama.cpp calls `Q4_K_M` and the like.
+//!
+//! Sources: block structures in `ggml/src/ggml-common.h`; `llama_tensor_get_type_impl` and
+//! `tensor_type_fallback` in `src/llama-quant.cpp`, both of llama.cpp.
+
+use super::WeightFormat;
+
+/// A block type: so many weights in so many bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BlockType {
+    /// 16-bit, no blocks.
+    F16,
+    /// `block_q8_0`: a 16-bit scale and 32 bytes.
+    Q8_0,
+    /// `block_q6_K`: 128 + 64 bytes of quants, 16 scales, a 16-bit scale.
+    Q6K,
+    /// `block_q5_K`: two 16-bit scales, 12 bytes of scales, 32 + 128 bytes of quants.
+    Q5K,
+    /// `block_q5_1`: a 16-bit scale and minimum, 4 bytes of high bits, 16 of low ones.
+    Q5_1,
+    /// `block_q5_0`: a 16-bit scale, 4 bytes of high bits, 16 of low ones.
+    Q5_0,
+    /// `block_q4_K`: two 16-bit scales, 12 bytes of scales, 128 of quants.
+    Q4K,
+    /// `block_q4_0`: a 16-bit scale and 16 bytes.
+    Q4_0,
+    /// `block_iq4_nl`: a 16-bit scale and 16 bytes.
+    Iq4Nl,
+    /// `block_iq4_xs`: a 16-bit scale, 2 + 4 bytes of scales, 128 of quants.
+    Iq4Xs,
+    /// `block_q3_K`: 32 + 64 bytes of quants, 12 of scales, a 16-bit scale.
+    Q3K,
+    /// `block_q2_K`: 16 bytes of scales, 64 of quants, two 16-bit scales.
+    Q2K,
+}
+
+impl BlockType {
+    /// `(weights, bytes)` of one block.
+    pub const fn block(self) -> (u64, u64) {
+        match self {
+            BlockType::F16 => (1, 2),
+            BlockType::Q8_0 => (32, 34),
+            BlockType::Q6K => (256, 210),
+            BlockType::Q5K => (256, 176),
+            BlockType::Q5_1 => (32, 24),
+            BlockType::Q5_0 => (32, 22),
+            BlockType::Q4K => (256, 144),
+            BlockType::Q4_0 | BlockType::Iq4Nl => (32, 18),
+            BlockType::Iq4Xs => (256, 136),
+            BlockType::Q3K => (256, 110),
+            BlockType::Q2K => (256, 84),
+        }
+    }
+
+    /// Mean bytes per weight.
+    pub const fn bytes_per_weight(self) -> f64 {
+        let (weights, bytes) = self.block();
+        bytes as f64 / weights as f64
+    }
+
+    /// What stands in for a type whose blocks do not divide rows of `columns` weights.
+    const fn for_columns(self, columns: u64) -> BlockType {
+        if columns.is_multiple_of(self.block().0) {
+            return self;
+        }
+        let narrow = match self {
+            BlockType::Q6K => BlockType::Q8_0,
+            BlockType::Q5K => BlockType::Q5_1,
+            BlockType::Q4K => BlockType::Q5_0,
+            BlockType::Iq4Xs => BlockType::Iq4Nl,
+            BlockType::Q3K | BlockType::Q2K => BlockType::Q4_0,
+            other => other,
+        };
+        if columns.is_multiple_of(narrow.block().0) { narrow } else { BlockType::F16 }
+    }
+
+    fn stored(self, rows: u64, columns: u64) -> Option<u64> {
+        let (weights, bytes) = self.for_columns(columns).block();
+        rows.checked_mul(columns.div_ceil(weights))?.checked_mul(bytes)
+    }
+}
+
+/// What a tensor is, as far as mixes care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Value projections, and the one that expands MLA's latent.
+    Value,
+    /// Query, key and value in one tensor.
+    Fused,
+    /// Second half of a feed-forward layer.
+    Down,
+    /// Output of attention.
+    Output,
+    /// Everything else in a layer.
+    Plain,
+}
+
+impl Role {
+    fn of(name: &str) -> Role {
+        let has = |parts: &[&str]| parts.iter().any(|p| name.contains(p));
+        if has(&["qkv", "query_key_value", "c_attn", "Wqkv"]) {
+            Role::Fused
+        } else if has(&["v_proj", "kv_b_proj"]) {
+            Role::Value
+        } else if has(&["down_proj", "w2.", "fc2", "4h_to_h", "fc_out", "mlp.c_proj"]) {
+            Role::Down
+        } else if has(&["o_proj", "out_proj", "attn.c_proj", "attention.dense"]) {
+            Role::Output
+        } else {
+            Role::Plain
+        }
+    }
+}
+
+/// A type, and a wider one that a share of the layers has instead. llama.cpp picks the layers by number;
+/// here every layer holds the mean, so that totals agree and layers stay alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Blocks {
+    narrow: BlockType,
+    wide: BlockType,
+    /// Sixteenths of the layers with the wide type.
+    sixteenths: u64,
+}
+
+impl Blocks {
+    const fn pure(only: BlockType) -> Blocks {
+        Blocks { narrow: only, wide: only, sixteenths: 0 }
+    }
+
+    const fn mixed(narrow: BlockType, wide: BlockType, sixteenths: u64) -> Blocks {
+        Blocks { narrow, wide, sixteenths }
+    }
+
+    /// Mean bytes per weight of a matrix that blocks divide.
+    pub const fn bytes_per_weight(self) -> f64 {
+        let share = self.sixteenths as f64 / 16.0;
+        self.narrow.bytes_per_weight() * (1.0 - share) + self.wide.bytes_per_weight() * share
+    }
+
+    /// Mean bytes stored for a matrix of `rows × columns`, or `None` on overflow.
+    pub fn stored_bytes(self, rows: u64, columns: u64) -> Option<u64> {
+        let narrow = self.narrow.stored(rows, columns)?.checked_mul(16 - self.sixteenths)?;
+        let wide = self.wide.stored(rows, columns)?.checked_mul(self.sixteenths)?;
+        Some(narrow.checked_add(wide)?.div_ceil(16))
+    }
+}
+
+/// Where a weight stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// In a layer, under this name.
+    Layer(&'a str),
+    /// The token embedding; `tied` if it is the output projection too.
+    Embedding {
+        /// Whether the head shares it.
+        tied: bool,
+    },
+    /// The output projection.
+    Head,
+}
+
+/// Whether a format is one of ggml's.
+pub const fn is_ggml(format: WeightFormat) -> bool {
+    matches!(
+        format,
+        WeightFormat::Q8_0
+            | WeightFormat::Q6K
+            | WeightFormat::Q5KM
+            | WeightFormat::Q5KS
+            | WeightFormat::Q5_0
+            | WeightFormat::Q4KM
+            | WeightFormat::Q4KS
+            | WeightFormat::Q4_0
+            | WeightFormat::Iq4Xs
+            | WeightFormat::Q3KM
+            | WeightFormat::Q2K
+            | WeightFormat::Blocks(_)
+    )
+}
+
+/// The type that most tensors of a mix have.
+const fn base(format: WeightFormat) -> Option<BlockType> {
+    Some(match format {
+        WeightFormat::Q8_0 => BlockType::Q8_0,
+        WeightFormat::Q6K => BlockType::Q6K,
+        WeightFormat::Q5KM | WeightFormat::Q5KS => BlockType::Q5K,
+        WeightFormat::Q5_0 => BlockType::Q5_0,
+        WeightFormat::Q4KM | WeightFormat::Q4KS => BlockType::Q4K,
+        WeightFormat::Q4_0 => BlockType::Q4_0,
+        WeightFormat::Iq4Xs => BlockType::Iq4Xs,
+        WeightFormat::Q3KM => BlockType::Q3K,
+        WeightFormat::Q2K => BlockType::Q2K,
+        _ => return None,
+    })
+}
+
+/// How a tensor is stored in a GGUF file of this format; formats that are not ggml's stay as they are.
+///
+/// Bumped tensors, as `llama-quantize` without an importance matrix: in `Q4_K_M` and `Q5_K_M` half of the
+/// value and down projections (the first and last eighth of the layers and every third between) are Q6_K;
+/// in `Q4_K_S` and `IQ4_XS` the first eighth of the down projections is Q5_K. Special cases of single
+/// architectures (Falcon, eight experts, 70B) are left out.
+pub fn stored_as(format: WeightFormat, place: Place) -> WeightFormat {
+    use BlockType::{Iq4Xs, Q3K, Q4K, Q5K, Q6K, Q8_0};
+    let Some(base) = base(format) else { return format };
+    let head = if base == Q8_0 { Q8_0 } else { Q6K };
+    let role = match place {
+        Place::Head | Place::Embedding { tied: true } => return WeightFormat::Blocks(Blocks::pure(head)),
+        Place::Embedding { tied: false } => return WeightFormat::Blocks(Blocks::pure(base)),
+        Place::Layer(name) => Role::of(name),
+    };
+    WeightFormat::Blocks(match (format, role) {
+        (WeightFormat::Q4KM, Role::Fused) => Blocks::pure(Q5K),
+        (WeightFormat::Q5KM, Role::Fused) => Blocks::pure(Q6K),
+        (WeightFormat::Q4KM, Role::Value | Role::Down) => Blocks::mixed(Q4K, Q6K, 8),
+        (WeightFormat::Q5KM, Role::Value | Role::Down) => Blocks::mixed(Q5K, Q6K, 8),
+        (WeightFormat::Q4KS, Role::Value | Role::Down) => Blocks::mixed(Q4K, Q5K, 2),
+        (WeightFormat::Iq4Xs, Role::Value) => Blocks::pure(Q5K),
+        (WeightFormat::Iq4Xs, Role::Down) => Blocks::mixed(Iq4Xs, Q5K, 2),
+        (WeightFormat::Q3KM, Role::Value | Role::Down) => Blocks::mixed(Q4K, Q5K, 1),
+        (WeightFormat::Q3KM, Role::Output | Role::Fused) => Blocks::pure(Q4K),
+        (WeightFormat::Q2K, Role::Value) => Blocks::pure(Q4K),
+        (WeightFormat::Q2K, Role::Down | Role::Output) => Blocks::pure(Q3K),
+        _ => Blocks::pure(base),
+    })
+}
+
+/// Mean bytes per weight of the layers of a mix, for traffic: value and down projections are taken as
+/// 29 % of a layer (Llama 3 8B; 31 to 34 % with many experts or narrow attention).
+pub const fn bytes_per_weight(format: WeightFormat) -> f64 {
+    const BUMPED: f64 = 0.29;
+    let (base, bumped) = match format {
+        WeightFormat::Q4KM => (BlockType::Q4K, Blocks::mixed(BlockType::Q4K, BlockType::Q6K, 8)),
+        WeightFormat::Q5KM => (BlockType::Q5K, Blocks::mixed(BlockType::Q5K, BlockType::Q6K, 8)),
+        WeightFormat::Q4KS => (BlockType::Q4K, Blocks::mixed(BlockType::Q4K, BlockType::Q5K, 2)),
+        WeightFormat::Iq4Xs => (BlockType::Iq4Xs, Blocks::mixed(BlockType::Iq4Xs, BlockType::Q5K, 2)),
+        WeightFormat::Q3KM => (BlockType::Q3K, Blocks::mixed(BlockType::Q4K, BlockType::Q5K, 1)),
+        WeightFormat::Q2K => (BlockType::Q2K, Blocks::pure(BlockType::Q3K)),
+        WeightFormat::Blocks(blocks) => return blocks.bytes_per_weight(),
+        other => match base(other) {
+            Some(only) => (only, Blocks::pure(only)),
+            None => return 2.0,
+        },
+    };
+    base.bytes_per_weight() * (1.0 - BUMPED) + bumped.bytes_per_weight() * BUMPED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn block_types_have_the_bits_per_weight_that_llama_cpp_prints() {
+        let bits = |t: BlockType| t.bytes_per_weight() * 8.0;
+        let expected = [
+            (BlockType::Q8_0, 8.5),
+            (BlockType::Q6K, 6.5625),
+            (BlockType::Q5K, 5.5),
+            (BlockType::Q4K, 4.5),
+            (BlockType::Q4_0, 4.5),
+            (BlockType::Iq4Xs, 4.25),
+            (BlockType::Q3K, 3.4375),
+            (BlockType::Q2K, 2.625),
+        ];
+        for (block, value) in expected {
+            assert_eq!(bits(block), value, "{block:?}");
+        }
+    }
+
+    #[test]
+    fn rows_that_blocks_do_not_divide_fall_back_to_a_type_of_32() {
+        // 2,880 is eleven blocks of 256 and 64 over, and ninety of 32.
+        let q4 = WeightFormat::Blocks(Blocks::pure(BlockType::Q4K));
+        assert_eq!(q4.stored_bytes(1, 2880), Some(90 * 22));
+        assert_eq!(q4.stored_bytes(1, 2816), Some(11 * 144));
+        assert_eq!(q4.stored_bytes(1, 30), Some(60));
+    }
+}
