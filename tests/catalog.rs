@@ -199,8 +199,7 @@ fn every_gpu_that_an_engine_supports_answers_and_keeps_to_the_roofline() {
     let engines = catalog::engines().unwrap();
     let (mut answered, mut fast) = (0, Vec::new());
     for gpu in gpus() {
-        let supported: Vec<Engine> =
-            engines.iter().filter(|e| e.runs_on(&gpu)).cloned().collect();
+        let supported: Vec<Engine> = engines.iter().filter(|e| e.runs_on(&gpu)).cloned().collect();
         if supported.is_empty() {
             continue;
         }

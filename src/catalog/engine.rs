@@ -401,7 +401,8 @@ impl Engine {
         if shares.into_iter().any(|f| !(f > 0.0 && f <= 1.0)) {
             return fail("defaults.by_gpu.fraction", "must lie in (0, 1]");
         }
-        if self.defaults.by_gpu.iter().any(|d| d.max_sequences == Some(0) || d.max_batched_tokens == Some(0)) {
+        if self.defaults.by_gpu.iter().any(|d| d.max_sequences == Some(0) || d.max_batched_tokens == Some(0))
+        {
             return fail("defaults.by_gpu", "limits must be at least 1");
         }
         let s = &self.scheduling;

@@ -17,9 +17,9 @@ use crate::load;
 pub use builtin::Entry;
 pub use cluster::{Cluster, ClusterFile};
 pub use engine::Engine;
-use version::Asked;
 pub use gpu::Gpu;
 pub use kernels::{GpuClass, KernelTables};
+use version::Asked;
 
 /// A kind of catalogue entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -73,7 +73,9 @@ impl Asked {
             let number = word.trim_start_matches(['>', '=', '<', '~']);
             // A date or a build number is no version.
             match number.parse::<Version>() {
-                Ok(v) if asked.version.is_none() && (number.contains('.') || number.starts_with('b')) => asked.version = Some(v),
+                Ok(v) if asked.version.is_none() && (number.contains('.') || number.starts_with('b')) => {
+                    asked.version = Some(v)
+                }
                 _ => asked.words.push(word.to_ascii_lowercase()),
             }
         }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use itertools::Itertools as _;
 
-use crate::catalog::{self, Cluster, Engine, Kind};
+use crate::catalog::{self, Cluster, Engine, Gpu, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
@@ -112,14 +112,15 @@ fn quantity<T: FromStr<Err = String>>(flag: &str, text: &str) -> Result<T, Diagn
 /// Engine, precision and launch limits.
 #[derive(Clone, Debug, Args)]
 pub struct EngineArgs {
-    /// vllm, sglang, trtllm, a list of them, any, or a YAML file
-    #[arg(long, default_value = "vllm", value_name = "NAME", help_heading = "Engine")]
-    pub engine: String,
-    /// Store linear layers and experts as bf16, fp16, fp8, fp8_block, int8, int4, mxfp4, nvfp4
-    /// [default: the checkpoint's own]
+    /// vllm, sglang, trtllm, llama.cpp, a version (vllm@0.19), a list, any, or a YAML file
+    /// [default: what runs on the GPU, vllm where it does]
+    #[arg(long, value_name = "NAME", help_heading = "Engine")]
+    pub engine: Option<String>,
+    /// Store linear layers and experts as bf16, fp16, fp8, fp8_block, int8, int4, mxfp4, nvfp4, or as GGUF
+    /// files do: q8_0, q6_k, q5_k_m, q4_k_m, q4_0, iq4_xs, … [default: the checkpoint's own]
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', help_heading = "Engine")]
     pub weights: Vec<String>,
-    /// Type of the KV cache: bf16, fp16, fp8 [default: the engine's]
+    /// Type of the KV cache: bf16, fp16, fp8, q8_0, q4_0 [default: the engine's]
     #[arg(long, value_name = "TYPE", value_delimiter = ',', help_heading = "Engine")]
     pub kv: Vec<String>,
     /// Sequences in one batch [default: the engine's]
@@ -134,12 +135,37 @@ pub struct EngineArgs {
 }
 
 impl EngineArgs {
-    /// The engines to consider.
-    pub fn engines(&self) -> Result<Vec<Engine>, Diagnostic> {
-        match self.engine.as_str() {
-            "any" => catalog::engines(),
-            list => list.split(',').map(|name| catalog::engine(name.trim())).collect(),
+    /// The engines to consider on a GPU: those named, every one that runs there, or the usual one.
+    pub fn engines(&self, gpu: &Gpu) -> Result<Vec<Engine>, Diagnostic> {
+        match self.engine.as_deref() {
+            None => catalog::default_engine(gpu).map(|engine| vec![engine]),
+            Some("any") => {
+                let (fit, rest): (Vec<_>, Vec<_>) =
+                    catalog::engines()?.into_iter().partition(|e| e.runs_on(gpu));
+                Ok(if fit.is_empty() { rest } else { fit })
+            }
+            Some(list) => list.split(',').map(|name| catalog::engine(name.trim())).collect(),
         }
+    }
+
+    /// What to say about the choice: an engine that was not asked for, a version beyond those described.
+    pub fn remarks(&self, engines: &[Engine], gpu: &Gpu) -> String {
+        let mut text = String::new();
+        for engine in engines {
+            if self.engine.is_none() && engine.id != catalog::DEFAULT_ENGINE {
+                text += &format!(
+                    "No --engine was named: {} is the usual one on {}, where {} does not run.\n",
+                    engine.id,
+                    gpu.name,
+                    catalog::DEFAULT_ENGINE
+                );
+            }
+            if let Some(known) = engine.beyond {
+                let (id, asked) = (&engine.id, engine.version);
+                text += &format!("{id} {asked} is taken to be as {known}, the newest that is described.\n");
+            }
+        }
+        text
     }
 
     /// The precisions to consider.

@@ -70,7 +70,7 @@ pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
     let workload = args.workload.workload(&model)?;
     let split = Parallelism { tp: args.tp, pp: args.pp, ep: args.ep, attention_dp: args.attention_dp };
     let cluster = place(args, split)?;
-    let engines = args.engine.engines()?;
+    let engines = args.engine.engines(&cluster.gpu)?;
     let precisions = args.engine.precisions()?;
     let ([engine], [precision]) = (engines.as_slice(), precisions.as_slice()) else {
         return Err(Diagnostic::new(Code::Usage, "an estimate is of one engine and one precision")
@@ -93,7 +93,11 @@ pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
     let plan = Plan { id: 0, layout, replicas: args.replicas, batch };
     let (deployment, estimate, reasons) = evaluate(&context, plan)?;
     let subject = Subject { model: &model, cluster: &cluster, workload: &workload };
-    args.output.emit(&render(args, format, &subject, (&deployment, &estimate, &reasons))?)?;
+    let mut text = render(args, format, &subject, (&deployment, &estimate, &reasons))?;
+    if format == Format::Table {
+        text += &args.engine.remarks(&engines, &cluster.gpu);
+    }
+    args.output.emit(&text)?;
     Ok(if reasons.is_empty() { Outcome::Found } else { Outcome::NothingFeasible })
 }
 

@@ -110,7 +110,7 @@ pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
     let model = args.model.find()?;
     let workload = args.workload.workload(&model)?;
     let cluster = cluster(&args.cluster, &args.price)?;
-    let engines = args.engine.engines()?;
+    let engines = args.engine.engines(&cluster.gpu)?;
     let question = Question {
         model: &model,
         cluster: &cluster,
@@ -191,7 +191,9 @@ fn render(
         Format::Markdown => sheet(plans).markdown(),
         Format::Table => {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
-            report::answer_text(subject, &shown, width) + &report::advice_text(&advice)
+            report::answer_text(subject, &shown, width)
+                + &report::advice_text(&advice)
+                + &args.engine.remarks(question.engines, &question.cluster.gpu)
         }
     })
 }

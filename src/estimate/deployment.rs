@@ -57,6 +57,9 @@ pub struct ContextParts<'a> {
     pub workload: Workload,
 }
 
+/// Beyond this even engines that compute prompts whole cut them (vLLM V0, `arg_utils.py`).
+const LONGEST_WHOLE_PROMPT: u64 = 32_768;
+
 impl<'a> Context<'a> {
     /// Gathers what the layouts share.
     ///
@@ -65,13 +68,18 @@ impl<'a> Context<'a> {
     pub fn new(parts: ContextParts<'a>) -> Result<Context<'a>, Diagnostic> {
         let own = parts.model.quantisation.kv.filter(|kv| parts.engine.kv_types.contains(kv));
         let default = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
+        let mut limits = parts.limits;
+        if parts.engine.defaults.whole_prompts {
+            let longest = parts.workload.context().min(LONGEST_WHOLE_PROMPT);
+            limits.max_batched_tokens = limits.max_batched_tokens.max(longest);
+        }
         Ok(Context {
             model: parts.model,
             divisors: Divisors::of(parts.model),
             cluster: parts.cluster,
             engine: parts.engine,
             kernels: Kernels::new(&parts.cluster.gpu, parts.engine)?,
-            limits: parts.limits,
+            limits,
             kv: parts.kv.or(own).unwrap_or(default),
             workload: parts.workload,
         })

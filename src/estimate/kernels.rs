@@ -140,7 +140,8 @@ impl<'a> Kernels<'a> {
     /// Looks a form up: this GPU (this engine, then any other), then what stands in for it. Only this
     /// engine's own on this very GPU counts as fitted: engines differ by up to 2× in FP8 and experts.
     fn lookup<T: Copy>(&self, of: fn(&KernelTables) -> &ByEngine<T>, key: &str) -> Option<Found<T>> {
-        let own = |tables: &'a KernelTables| of(tables).get(self.engine.kernel_key()).and_then(|t| t.get(key));
+        let own =
+            |tables: &'a KernelTables| of(tables).get(self.engine.kernel_key()).and_then(|t| t.get(key));
         let any = |tables: &'a KernelTables| of(tables).values().find_map(|t| t.get(key));
         let (gpu, stand_ins) = (&self.gpu.kernels, &self.gpu.stand_ins);
         let borrowed = || any(gpu).or_else(|| own(stand_ins)).or_else(|| any(stand_ins));

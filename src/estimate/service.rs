@@ -195,8 +195,7 @@ impl Replica<'_> {
         // A mixed step gives the decoding sequences their token too: only what it adds counts.
         let alone = Step::decode(micro, self.workload.mean_context());
         let inside = self.pipeline.time(&alone);
-        let inside =
-            if self.engine.scheduling.stages_overlap { inside.interval } else { inside.latency };
+        let inside = if self.engine.scheduling.stages_overlap { inside.interval } else { inside.latency };
         let decode_inside = if mixes { inside * chunks } else { Seconds::ZERO };
         let due_per_cycle = decoding / (osl - 1.0).max(1.0);
         let cost = (busy - decode_inside).max(Seconds::ZERO) / together * ring_factor(stages, due_per_cycle);

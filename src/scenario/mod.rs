@@ -69,6 +69,8 @@ pub struct Scenario {
     workloads: Vec<(String, Workload)>,
     targets: Vec<(String, Targets)>,
     engines: Vec<Engine>,
+    /// The engine that is meant on each cluster where none is named.
+    usual_engines: Vec<Engine>,
     objective: Objective,
 }
 
@@ -99,6 +101,7 @@ pub fn parse(text: &str, place: &str) -> Result<Scenario, Diagnostic> {
         workloads: Vec::new(),
         targets: Vec::new(),
         engines: Vec::new(),
+        usual_engines: Vec::new(),
         objective: Objective::Throughput,
     };
     for (name, line) in each(&file.models) {
@@ -111,8 +114,8 @@ pub fn parse(text: &str, place: &str) -> Result<Scenario, Diagnostic> {
     for (name, line) in each(&file.engines) {
         scenario.engines.push(catalog::engine(&name).map_err(|d| d.within(at(line)))?);
     }
-    if scenario.engines.is_empty() {
-        scenario.engines.push(catalog::engine("vllm")?);
+    for (_, cluster) in &scenario.clusters {
+        scenario.usual_engines.push(catalog::default_engine(&cluster.gpu)?);
     }
     for entry in &file.workloads {
         let w = entry.value.workload().and_then(|w| w.validate().map(|()| w));
@@ -193,7 +196,11 @@ impl Scenario {
             workload_name,
             targets_name,
             workload: Workload { targets: *targets, ..*workload },
-            engines: &self.engines,
+            engines: if self.engines.is_empty() {
+                std::slice::from_ref(&self.usual_engines[c])
+            } else {
+                &self.engines
+            },
             objective: self.objective,
         }
     }

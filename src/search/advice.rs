@@ -1,6 +1,7 @@
 //! What would make it work: the question asked again with one thing changed.
 
 use crate::catalog::Cluster;
+use crate::catalog::Engine;
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::Estimate;
@@ -34,6 +35,11 @@ impl Question<'_> {
         if wide && self.precisions.iter().all(|p| p.weights.is_none()) {
             let fp8 = |p: &Precision| Precision { weights: Some(WeightFormat::Fp8), ..*p };
             self.tried("FP8 weights (--weights fp8)", fp8, &mut advice)?;
+        }
+        let gguf = |e: &Engine| e.weight_formats.contains(&WeightFormat::Q4KM);
+        if self.engines.iter().any(gguf) && self.precisions.iter().all(|p| p.weights.is_none()) {
+            let packed = |p: &Precision| Precision { weights: Some(WeightFormat::Q4KM), ..*p };
+            self.tried("four-bit GGUF weights (--weights q4_k_m)", packed, &mut advice)?;
         }
         for factor in [2, 4] {
             self.larger(factor, &mut advice)?;

@@ -115,8 +115,7 @@ impl<'a> Row<'a> {
 
     /// The engine that the row names, in the row's version as far as it can be made out.
     pub fn engine(&self) -> Result<Engine, String> {
-        let engine =
-            catalog::every_version(self.text("engine").ok_or("no engine")?).map_err(|d| d.cause)?;
+        let engine = catalog::every_version(self.text("engine").ok_or("no engine")?).map_err(|d| d.cause)?;
         Ok(engine.logged(self.text("engine_version").unwrap_or("")))
     }
 

@@ -1,0 +1,203 @@
+//! Every catalogue model on every catalogue GPU, under the engine that is usual there: an answer, and no
+//! figure that physics forbids. The whole product takes a release build; debug builds take a sample.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use shardfit::catalog::{self, Cluster, Engine, Gpu, Kind, entries};
+use shardfit::dtype::{DType, WeightFormat};
+use shardfit::estimate::deployment::Estimate;
+use shardfit::estimate::memory::Verdict;
+use shardfit::model::operator::{Operator, OperatorKind, Step};
+use shardfit::model::{self, Model, Scope};
+use shardfit::plan::{Precision, Reason};
+use shardfit::search::{Answer, Question};
+use shardfit::workload::Workload;
+
+/// Devices to try, until a model fits.
+const DEVICES: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
+
+/// Decode attention of Arc Pro B60 was measured at 1.10 times its bandwidth, out of the cache.
+fn above_datasheet(gpu: &Gpu) -> f64 {
+    if gpu.id == "arc-pro-b60" { 1.11 } else { 1.0 }
+}
+
+/// The precisions to ask for in turn: the checkpoint's own, 16 bits, and what the engine packs.
+fn precisions(engine: &Engine) -> Vec<Precision> {
+    let with = |format| Precision { weights: Some(format), ..Precision::OWN };
+    let mut all = vec![Precision::OWN, with(WeightFormat::Bf16), with(WeightFormat::Fp16)];
+    all.extend(engine.weight_formats.contains(&WeightFormat::Q4KM).then(|| with(WeightFormat::Q4KM)));
+    all
+}
+
+/// What a pair came to.
+enum Outcome {
+    /// A plan, and what it says of it that physics forbids.
+    Answered { faults: Vec<String>, remark: Option<String> },
+    /// It holds on no number of devices, at any precision: the reason that stopped most plans.
+    Refused(String),
+}
+
+fn ask(model: &Model, gpu: &Gpu, engine: &Engine) -> Outcome {
+    let mut refusal = String::new();
+    for precision in precisions(engine) {
+        for devices in DEVICES {
+            let Ok(cluster) = Cluster::of_gpus(gpu.clone(), devices) else { continue };
+            let engines = std::slice::from_ref(engine);
+            let question = Question {
+                workload: Workload::new(1024, 256),
+                precisions: vec![precision],
+                top: 1,
+                ..Question::new(model, &cluster, engines)
+            };
+            let answer = question
+                .answer()
+                .unwrap_or_else(|e| panic!("{} on {devices} {}: {e}", model.id, gpu.id));
+            if let Some(best) = answer.best.first() {
+                let faults = faults(&question, best, gpu, model);
+                let place = format!("{} on {devices} {} with {}", model.id, gpu.id, engine.id);
+                let name = |f: String| format!("{place}: {f}");
+                return Outcome::Answered {
+                    faults: faults.into_iter().map(name).collect(),
+                    remark: remark(best).map(name),
+                };
+            }
+            let format = |a: &Answer| {
+                a.rejected.iter().any(|r| matches!(r.reason, Reason::FormatUnsupported { .. }))
+            };
+            refusal = answer.rejected.first().map_or("no plans".into(), |r| r.reason.name().to_owned());
+            if format(&answer) {
+                break; // more devices do not help
+            }
+        }
+    }
+    Outcome::Refused(refusal)
+}
+
+/// Least time of an operator: FLOPs at the datasheet's peak, bytes at its bandwidth.
+fn floor(operator: &Operator, step: &Step, gpu: &Gpu) -> (f64, f64) {
+    let peak = gpu.peak.values().map(|p| p.get()).fold(0.0, f64::max);
+    let bytes = match operator.kind {
+        OperatorKind::Collective { .. } => 0.0,
+        _ => operator.traffic(step).get(),
+    };
+    (operator.flops(step).get() / peak, bytes / gpu.bandwidth.get())
+}
+
+/// What contradicts physics or itself.
+fn faults(question: &Question, best: &Estimate, gpu: &Gpu, model: &Model) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut check = |holds: bool, what: String| {
+        if !holds {
+            faults.push(what);
+        }
+    };
+    let s = &best.service;
+    let (tpot, ttft) = (s.tpot.get(), s.ttft.get());
+    for (name, value) in [("TPOT", tpot), ("TTFT", ttft), ("E2E", s.e2e.get()), ("output", best.output.get())] {
+        check(value.is_finite() && value > 0.0, format!("{name} is {value}"));
+    }
+    // The operators' own bytes and FLOPs.
+    let allowed = above_datasheet(gpu);
+    let sums = question.with_deployment(best, |deployment| {
+        let explained = deployment.explain(best);
+        let sum = explained.decode.iter().fold((0.0, 0.0, 0.0), |sum, line| {
+            let (compute, memory) = floor(&line.operator, &explained.decode_step, gpu);
+            let n = line.operator.count as f64;
+            (sum.0 + compute * n, sum.1 + memory * n, sum.2 + line.time.get())
+        });
+        Ok::<_, shardfit::diagnostic::Diagnostic>(sum)
+    });
+    let (compute, memory, time) = sums.unwrap_or_else(|e| panic!("{e}"));
+    let least = compute.max(memory) / allowed;
+    check(time >= least * 0.999, format!("a decode step of {time:.2e} s beats its roofline, {least:.2e} s"));
+    check(tpot >= least * 0.999, format!("TPOT of {tpot:.2e} s beats the step's roofline, {least:.2e} s"));
+    // The same from the model alone: every token reads the weights that it uses, stage after stage.
+    let count = model.parameters().expect("counted before");
+    let used = count.active.saturating_sub(model.vocabulary * model.hidden) as f64;
+    let p = best.parallelism;
+    let ranks = f64::from(p.tp) * f64::from(p.attention_dp);
+    let least = used * best.weights.bytes_per_element().min(2.0) / ranks / gpu.bandwidth.get() / allowed;
+    check(tpot >= least * 0.95, format!("TPOT of {tpot:.2e} s is less than reading the weights, {least:.2e} s"));
+    let peak = gpu.peak.values().map(|p| p.get()).fold(0.0, f64::max);
+    let tokens = best.output.get() * question.workload.context() as f64 / question.workload.osl as f64;
+    let most = best.gpus as f64 * peak / (2.0 * used);
+    check(tokens <= most, format!("{tokens:.0} tokens/s exceed the FLOPs of {most:.0}"));
+    check(best.verdict != Verdict::DoesNotFit, "the best plan does not fit".into());
+    let m = &best.memory;
+    let room = m.capacity + m.band;
+    check(m.total() <= room, format!("{:.1} GiB in {:.1}", m.total().as_gib(), m.capacity.as_gib()));
+    check(gpu.peak(DType::Bf16).or(gpu.peak_16bit()).is_some(), "no 16-bit peak".into());
+    faults
+}
+
+/// What is possible and still worth a look.
+fn remark(best: &Estimate) -> Option<String> {
+    let (tpot, ttft) = (best.service.tpot.as_millis(), best.service.ttft.as_millis());
+    let odd = tpot > 2_000.0 || ttft > 600_000.0 || best.output_per_gpu.get() > 200_000.0;
+    odd.then(|| {
+        format!("TPOT {tpot:.0} ms, TTFT {ttft:.0} ms, {:.0} tokens/s a GPU", best.output_per_gpu.get())
+    })
+}
+
+/// Asks every pair of these, on all cores.
+fn walk(models: &[&str], gpus: &[Gpu]) {
+    let next = AtomicUsize::new(0);
+    let (faults, remarks, refused) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let answered = AtomicUsize::new(0);
+    let engines: Vec<Engine> = gpus.iter().map(|g| catalog::default_engine(g).unwrap()).collect();
+    let work = || {
+        while let Some(id) = models.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let model = model::find(id, &[], Scope::Full).unwrap_or_else(|e| panic!("{e}"));
+            for (gpu, engine) in gpus.iter().zip(&engines) {
+                match ask(&model, gpu, engine) {
+                    Outcome::Answered { faults: found, remark } => {
+                        answered.fetch_add(1, Ordering::Relaxed);
+                        faults.lock().unwrap().extend(found);
+                        remarks.lock().unwrap().extend(remark);
+                    }
+                    Outcome::Refused(why) => {
+                        refused.lock().unwrap().push(format!("{id} on {}: {why}", gpu.id));
+                    }
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    let sorted = |list: Mutex<Vec<String>>| {
+        let mut list = list.into_inner().unwrap();
+        list.sort();
+        list
+    };
+    let (faults, remarks, refused) = (sorted(faults), sorted(remarks), sorted(refused));
+    let pairs = models.len() * gpus.len();
+    println!("{} of {pairs} pairs answered", answered.into_inner());
+    println!("{} held nowhere:\n  {}", refused.len(), refused.join("\n  "));
+    println!("{} worth a look:\n  {}", remarks.len(), remarks.join("\n  "));
+    assert!(faults.is_empty(), "{} faults:\n  {}", faults.len(), faults.join("\n  "));
+    assert!(refused.len() * 10 < pairs, "{} of {pairs} pairs held nowhere", refused.len());
+}
+
+fn gpus() -> Vec<Gpu> {
+    entries(Kind::Gpu).iter().map(|e| catalog::gpu(e.id).unwrap()).collect()
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "the whole product takes a release build")]
+fn every_model_on_every_gpu_answers_within_physics() {
+    let models: Vec<&str> = entries(Kind::Model).iter().map(|e| e.id).collect();
+    walk(&models, &gpus());
+}
+
+#[test]
+fn a_sample_of_models_on_a_gpu_of_each_kind_answers_within_physics() {
+    let models: Vec<&str> = entries(Kind::Model).iter().map(|e| e.id).step_by(15).collect();
+    let kinds = ["h100-sxm", "b200-sxm", "t4", "m3-max", "cpu-epyc-9654", "tpu-v5e", "trainium2", "gaudi3", "mi300x"];
+    let gpus: Vec<Gpu> = gpus().into_iter().filter(|g| kinds.contains(&g.id.as_str())).collect();
+    walk(&models, &gpus);
+}
