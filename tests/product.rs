@@ -107,7 +107,7 @@ fn faults(question: &Question, best: &Estimate, gpu: &Gpu, model: &Model) -> Vec
             let n = line.operator.count as f64;
             (sum.0 + compute * n, sum.1 + memory * n, sum.2 + line.time.get())
         });
-        Ok::<_, shardfit::diagnostic::Diagnostic>(sum)
+        sum
     });
     let (compute, memory, time) = sums.unwrap_or_else(|e| panic!("{e}"));
     let least = compute.max(memory) / allowed;
