@@ -20,7 +20,7 @@ fn main() {
     for (constant, folder) in kinds {
         println!("cargo::rerun-if-changed={folder}");
         let entries: String = files(&root.join(folder)).iter().map(|f| entry(f)).collect();
-        writeln!(out, "static {constant}: &[Entry] = &[\n{entries}];").expect("writing to a string");
+        writeln!(out, "static {constant}: &[BuiltIn] = &[\n{entries}];").expect("writing to a string");
     }
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("builtin.rs");
     fs::write(target, out).expect("OUT_DIR is writable");
@@ -36,7 +36,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// One `Entry { … }` literal. The identifier is the file's stem, with `--` for `/` in model names.
+/// One `BuiltIn { … }` literal. The identifier is the file's stem, with `--` for `/` in model names.
 fn entry(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let stem = path.file_stem().and_then(|s| s.to_str()).expect("UTF-8 file name");
@@ -55,7 +55,7 @@ fn entry(path: &Path) -> String {
     let title = about.get("name").and_then(Value::as_str).unwrap_or(stem);
     let id = stem.replacen("--", "/", 1);
     format!(
-        "    Entry {{ id: {id:?}, aliases: &{aliases:?}, title: {title:?}, json: {:?} }},\n",
+        "    BuiltIn {{ id: {id:?}, aliases: &{aliases:?}, title: {title:?}, json: {:?} }},\n",
         value.to_string()
     )
 }

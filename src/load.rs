@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
@@ -40,6 +40,26 @@ pub fn text(path: &Path) -> Result<String, Diagnostic> {
         return Err(fail(format!("file is larger than {} MiB", MAX_INPUT_BYTES / 1_048_576)));
     }
     Ok(out)
+}
+
+/// What a folder holds, sorted by name.
+///
+/// # Errors
+/// [`Code::File`] when it is missing, no folder, or not readable.
+pub fn entries(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+    let fail = |e: std::io::Error| {
+        let cause = match e.kind() {
+            std::io::ErrorKind::NotFound => "the folder does not exist".to_owned(),
+            std::io::ErrorKind::NotADirectory => "this is a file, not a folder".to_owned(),
+            _ => format!("cannot read folder: {e}"),
+        };
+        Diagnostic::new(Code::File, cause).at(folder.display().to_string())
+    };
+    let listed: Result<Vec<PathBuf>, _> =
+        fs::read_dir(folder).map_err(fail)?.map(|entry| entry.map(|e| e.path())).collect();
+    let mut paths = listed.map_err(fail)?;
+    paths.sort();
+    Ok(paths)
 }
 
 /// Parses YAML into `T`; unknown keys, duplicate keys and wrong types are errors with line and snippet.

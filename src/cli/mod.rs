@@ -9,10 +9,12 @@ mod plan;
 mod sweep;
 mod validate;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 
 /// Which configuration should I deploy?
@@ -21,6 +23,10 @@ use crate::diagnostic::Diagnostic;
 #[command(after_help = "Exit status: 0 found, 1 nothing feasible, 2 bad input.\n\n\
     Example:\n  shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms")]
 struct Cli {
+    /// Folder of your own gpus/, clusters/, classes/, engines/ and models/, over those built in; may be
+    /// given more than once, the first wins
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Catalogue")]
+    catalog: Vec<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -59,7 +65,7 @@ pub fn run() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    match dispatch(&cli.command) {
+    match answer(&cli) {
         Ok(Outcome::Found) => ExitCode::SUCCESS,
         Ok(Outcome::NothingFeasible) => ExitCode::from(1),
         Err(diagnostic) => {
@@ -69,13 +75,27 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(command: &Command) -> Result<Outcome, Diagnostic> {
+/// Runs the command on the user's catalogue; what is wrong in files that it did not need is said once.
+fn answer(cli: &Cli) -> Result<Outcome, Diagnostic> {
+    let catalog = Catalog::usual(&cli.catalog)?;
+    let outcome = dispatch(&cli.command, &catalog);
+    let needed = outcome.as_ref().err().map(|d| &d.cause);
+    catalog.faults().filter(|fault| Some(&fault.cause) != needed).for_each(note);
+    outcome
+}
+
+/// Names a file of the user's that is left out.
+fn note(fault: &Diagnostic) {
+    anstream::eprintln!("note: left out of the catalogue: {fault}");
+}
+
+fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     match command {
-        Command::Plan(args) => plan::run(args),
-        Command::Estimate(args) => estimate::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Catalog(args) => catalog::run(args),
-        Command::Sweep(args) => sweep::run(args),
-        Command::Validate(args) => validate::run(args),
+        Command::Plan(args) => plan::run(args, catalog),
+        Command::Estimate(args) => estimate::run(args, catalog),
+        Command::Inspect(args) => inspect::run(args, catalog),
+        Command::Catalog(args) => catalog::run(args, catalog),
+        Command::Sweep(args) => sweep::run(args, catalog),
+        Command::Validate(args) => validate::run(args, catalog),
     }
 }

@@ -4,7 +4,7 @@ mod run;
 
 use serde::Deserialize;
 
-use crate::catalog::{self, Cluster, Engine};
+use crate::catalog::{Catalog, Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::{self, Located};
 use crate::model::{self, Model, Scope};
@@ -77,16 +77,16 @@ pub struct Scenario {
 /// # Errors
 /// What is wrong, with file and line: unknown keys and names, impossible numbers, empty lists, too many
 /// cases.
-pub fn read(path: &std::path::Path) -> Result<Scenario, Diagnostic> {
+pub fn read(path: &std::path::Path, catalog: &Catalog) -> Result<Scenario, Diagnostic> {
     let place = path.display().to_string();
-    parse(&load::text(path)?, &place)
+    parse(&load::text(path)?, &place, catalog)
 }
 
 /// Parses the text of a scenario file.
 ///
 /// # Errors
 /// As [`read`].
-pub fn parse(text: &str, place: &str) -> Result<Scenario, Diagnostic> {
+pub fn parse(text: &str, place: &str, catalog: &Catalog) -> Result<Scenario, Diagnostic> {
     let file: ScenarioFile = load::yaml(text, place)?;
     let at = |line: u64| format!("{place}, line {line}");
     let each = |list: &[Located<String>]| -> Vec<(String, u64)> {
@@ -102,17 +102,17 @@ pub fn parse(text: &str, place: &str) -> Result<Scenario, Diagnostic> {
         objective: Objective::Throughput,
     };
     for (name, line) in each(&file.models) {
-        scenario.models.push(model::find(&name, &[], Scope::Full).map_err(|d| d.within(at(line)))?);
+        scenario.models.push(model::find_in(catalog, &name, Scope::Full).map_err(|d| d.within(at(line)))?);
     }
     for (name, line) in each(&file.clusters) {
-        let cluster = catalog::cluster(&name).map_err(|d| d.within(at(line)))?;
+        let cluster = catalog.cluster(&name).map_err(|d| d.within(at(line)))?;
         scenario.clusters.push((name, cluster));
     }
     for (name, line) in each(&file.engines) {
-        scenario.engines.push(catalog::engine(&name).map_err(|d| d.within(at(line)))?);
+        scenario.engines.push(catalog.engine(&name).map_err(|d| d.within(at(line)))?);
     }
     if scenario.engines.is_empty() {
-        scenario.engines.push(catalog::engine("vllm")?);
+        scenario.engines.push(catalog.engine("vllm")?);
     }
     for entry in &file.workloads {
         let w = entry.value.workload().and_then(|w| w.validate().map(|()| w));
