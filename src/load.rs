@@ -1,5 +1,7 @@
 //! Files in and out: the only reader of YAML and JSON, and the only writer (whole or not at all).
 
+pub mod tree;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,12 @@ pub fn line<T>(value: &Located<T>) -> u64 {
 /// Inputs larger than this are refused before they are read: no description of a model, a cluster or
 /// a scenario comes near it.
 pub const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Whether a name is that of a YAML file.
+pub fn is_yaml(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.ends_with(".yaml") || lower.ends_with(".yml")
+}
 
 /// Reads a text file of at most [`MAX_INPUT_BYTES`].
 ///

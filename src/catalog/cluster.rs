@@ -1,5 +1,6 @@
 //! A cluster: GPUs of one kind in nodes, the link inside a node and the one between nodes.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::gpu::Gpu;
@@ -11,7 +12,7 @@ use crate::units::UsdPerHour;
 pub const MAX_GPUS: u32 = 1_048_576;
 
 /// A cluster as its file describes it: links left out are the GPU's own.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterFile {
     /// Identifier; the file's name without its extension.
@@ -21,12 +22,15 @@ pub struct ClusterFile {
     /// Other names that people use.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// GPU identifier.
+    /// GPU, by name, or a YAML file beside this one.
+    #[schemars(extend("x-names" = "gpu"))]
     pub gpu: String,
     /// GPUs that share the scale-up link.
+    #[schemars(range(min = 1))]
     pub gpus_per_node: u32,
     /// Number of nodes.
     #[serde(default = "one")]
+    #[schemars(range(min = 1))]
     pub nodes: u32,
     /// Link inside a node.
     pub scale_up: Option<Link>,

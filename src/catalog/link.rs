@@ -1,11 +1,12 @@
 //! Links between GPUs.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::units::{BytesPerSecond, Seconds};
 
 /// What carries the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkKind {
     /// NVLink through NVSwitch: every GPU reaches every other at full rate.
@@ -37,7 +38,7 @@ impl LinkKind {
 }
 
 /// A link as seen by one GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// What carries the bytes.

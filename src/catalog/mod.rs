@@ -111,6 +111,16 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// The same with a folder in front.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`].
+    pub fn with_folder(mut self, folder: &Path) -> Result<Catalog, Diagnostic> {
+        let mut files = folder::open(folder)?;
+        files.append(&mut self.files);
+        Ok(Catalog { files })
+    }
+
     /// The same with folders of `<org>--<name>.json` in front.
     ///
     /// # Errors
@@ -176,7 +186,7 @@ impl Catalog {
 
     /// A description by name, alias or YAML file, and the file if it is the user's.
     fn read<T: DeserializeOwned>(&self, kind: Kind, name: &str) -> Result<(T, Option<String>), Diagnostic> {
-        if looks_like_file(name) {
+        if load::is_yaml(name) {
             return Ok((load::yaml(&load::text(Path::new(name))?, name)?, Some(name.to_owned())));
         }
         let entry = self.find(kind, name)?;
@@ -201,11 +211,12 @@ impl Catalog {
     }
 
     fn stand_ins_exist(&self, of: &Gpu) -> Result<(), Diagnostic> {
-        let field = |name: &str| format!("GPU {}, field `{name}`", of.id);
-        self.find(Kind::GpuClass, &of.class).map_err(|d| d.within(field("class")))?;
+        let wrong =
+            |d: Diagnostic, name: &str| d.within(format!("GPU {}, field `{name}`", of.id)).field(name);
+        self.find(Kind::GpuClass, &of.class).map_err(|d| wrong(d, "class"))?;
         match &of.kernels_from {
-            Some(name) if !looks_like_file(name) => {
-                self.find(Kind::Gpu, name).map(|_| ()).map_err(|d| d.within(field("kernels_from")))
+            Some(name) if !load::is_yaml(name) => {
+                self.find(Kind::Gpu, name).map(|_| ()).map_err(|d| wrong(d, "kernels_from"))
             }
             _ => Ok(()),
         }
@@ -260,7 +271,7 @@ impl Catalog {
     /// [`Code::UnknownName`] with the nearest known name, [`Code::Range`] for absurd sizes.
     pub fn cluster(&self, name: &str) -> Result<Cluster, Diagnostic> {
         let name = name.trim();
-        if looks_like_file(name) || self.lookup(Kind::Cluster, name).is_some() {
+        if load::is_yaml(name) || self.lookup(Kind::Cluster, name).is_some() {
             return self.described_cluster(name);
         }
         let mut counts = Vec::new();
@@ -289,7 +300,7 @@ impl Catalog {
         let (file, path): (ClusterFile, _) = self.read(Kind::Cluster, name)?;
         let gpu = match &path {
             // A GPU file is named relative to the cluster file.
-            Some(path) if looks_like_file(&file.gpu) => {
+            Some(path) if load::is_yaml(&file.gpu) => {
                 self.gpu(&Path::new(path).with_file_name(&file.gpu).display().to_string())
             }
             _ => self.gpu(&file.gpu),
@@ -356,16 +367,15 @@ fn names<'a>(entry: &Entry<'a>) -> Vec<&'a str> {
     std::iter::once(entry.id()).chain(entry.aliases()).collect()
 }
 
-fn looks_like_file(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    lower.ends_with(".yaml") || lower.ends_with(".yml")
-}
-
-/// Adds the file, if there is one.
+/// Adds the file, if there is one, and the line of the field at fault.
 fn in_file(diagnostic: Diagnostic, file: &Option<String>) -> Diagnostic {
-    match file {
-        Some(file) => diagnostic.within(file),
-        None => diagnostic,
+    let Some(file) = file else { return diagnostic };
+    let text = diagnostic.field.as_ref().and_then(|_| load::text(Path::new(file)).ok());
+    let line =
+        text.zip(diagnostic.field.as_ref()).and_then(|(text, field)| load::tree::line_of(&text, field));
+    match line {
+        Some(line) => diagnostic.within(format!("{file}, line {line}")),
+        None => diagnostic.within(file),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: one file per command, the only user of clap and indicatif.
 
 mod catalog;
+mod check;
 mod common;
 mod estimate;
 mod inspect;
@@ -43,6 +44,8 @@ enum Command {
     Catalog(catalog::CatalogArgs),
     /// Answer every case of a scenario file
     Sweep(sweep::SweepArgs),
+    /// Check descriptions and scenarios: every problem of every file
+    Check(check::CheckArgs),
     /// Compare estimates with measured rows
     Validate(validate::ValidateArgs),
 }
@@ -52,6 +55,8 @@ enum Command {
 enum Outcome {
     Found,
     NothingFeasible,
+    /// Files have problems, and the answer lists them.
+    Faulty,
 }
 
 /// Parses the arguments and runs the command: 0 found, 1 nothing feasible, 2 bad input.
@@ -68,6 +73,7 @@ pub fn run() -> ExitCode {
     match answer(&cli) {
         Ok(Outcome::Found) => ExitCode::SUCCESS,
         Ok(Outcome::NothingFeasible) => ExitCode::from(1),
+        Ok(Outcome::Faulty) => ExitCode::from(2),
         Err(diagnostic) => {
             anstream::eprintln!("error: {diagnostic}");
             ExitCode::from(2)
@@ -96,6 +102,7 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         Command::Inspect(args) => inspect::run(args, catalog),
         Command::Catalog(args) => catalog::run(args, catalog),
         Command::Sweep(args) => sweep::run(args, catalog),
+        Command::Check(args) => check::run(args, catalog),
         Command::Validate(args) => validate::run(args, catalog),
     }
 }
