@@ -164,6 +164,19 @@ fn a_folder_of_models_is_a_catalogue_of_models() {
 }
 
 #[test]
+fn a_class_of_the_folder_is_one_that_gpus_can_name() {
+    let own = own();
+    let class = "id: my-class\nname: Mine\nbase: datacenter-hbm\nkernels: {source: none}\n";
+    write(own.path(), "classes/my-class.yaml", class);
+    let gpu = renamed(GPU, "classy", "Classy").replace("class: datacenter-hbm", "class: my-class");
+    write(own.path(), "gpus/classy.yaml", &gpu);
+    let tpot =
+        |gpu: &str| with(own.path(), &format!("estimate mine --gpu {gpu} --format json")).exits(0).json();
+    assert_eq!(tpot("classy")["tpot_ms"], tpot("my-gpu")["tpot_ms"]);
+    with(own.path(), "catalog classes my-class").exits(0);
+}
+
+#[test]
 fn a_gpu_file_of_the_folder_may_borrow_the_kernels_of_another() {
     let own = own();
     let borrowed = renamed(GPU, "twin", "Twin") + "kernels_from: mine\n";

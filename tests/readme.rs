@@ -50,7 +50,9 @@ fn check_with_files(document: &str) {
     let files = files_in(&fs::read_to_string(Path::new(ROOT).join(document)).unwrap());
     assert!(!files.is_empty(), "{document} shows no file");
     for (name, text) in files {
-        fs::write(folder.path().join(name), text).unwrap();
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
     check(document, folder.path());
 }

@@ -75,12 +75,14 @@ impl Cluster {
     /// [`Code::Range`] when sizes are zero or absurd, [`Code::Catalog`] when a link carries nothing.
     pub fn from_file(file: &ClusterFile, gpu: Gpu) -> Result<Cluster, Diagnostic> {
         let gpus = checked_size(file.nodes, file.gpus_per_node)
-            .map_err(|d| d.within(format!("cluster {}", file.id)))?;
+            .map_err(|d| d.within(format!("cluster {}", file.id)).field("gpus_per_node"))?;
         let (scale_up, scale_out) =
             (file.scale_up.unwrap_or(gpu.scale_up), file.scale_out.unwrap_or(gpu.scale_out));
         if scale_up.bandwidth.get() <= 0.0 || scale_out.bandwidth.get() <= 0.0 {
             let cause = "scale_up, scale_out: bandwidth must be positive";
-            return Err(Diagnostic::new(Code::Catalog, cause).at(format!("cluster {}", file.id)));
+            let wrong = Diagnostic::new(Code::Catalog, cause).at(format!("cluster {}", file.id));
+            let up = scale_up.bandwidth.get() <= 0.0;
+            return Err(wrong.field(if up { "scale_up" } else { "scale_out" }));
         }
         Ok(Cluster {
             id: file.id.clone(),

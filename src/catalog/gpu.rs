@@ -34,6 +34,7 @@ pub struct Gpu {
     /// Datasheet memory bandwidth.
     pub bandwidth: BytesPerSecond,
     /// Datasheet dense peak by number type. An absent type is unsupported, never derived.
+    #[schemars(extend("propertyNames" = serde_json::json!({ "enum": DType::ALL.map(DType::name) })))]
     pub peak: BTreeMap<DType, FlopsPerSecond>,
     /// Streaming multiprocessors or compute units.
     #[schemars(range(min = 1))]

@@ -305,6 +305,7 @@ impl Catalog {
             }
             _ => self.gpu(&file.gpu),
         };
+        let gpu = gpu.map_err(|d| d.field("gpu"));
         gpu.and_then(|gpu| Cluster::from_file(&file, gpu)).map_err(|d| in_file(d, &path))
     }
 

@@ -37,7 +37,8 @@ pub fn check(path: &Path, text: &str, kind: Option<Kind>, catalog: &Catalog) -> 
     checked(Some(kind), problems)
 }
 
-fn untold() -> Problem {
+/// What is wrong with a file that is none of ours.
+pub fn untold() -> Problem {
     let kinds = Kind::ALL.map(Kind::name).join(", ");
     Problem {
         line: None,
@@ -56,14 +57,22 @@ fn parse(text: &str, place: &str, is_json: bool) -> Result<Option<Located<Node>>
     load::tree::tree(text, place).map(Some).map_err(|d| placed(d, place))
 }
 
-/// A problem at the line of the field that it names.
+/// A problem at the line of the field that it names, or at the one that it says.
 fn located(diagnostic: Diagnostic, root: &Node) -> Problem {
     let place = diagnostic.place.clone().unwrap_or_default();
     let named = || Some(place.rsplit_once("field `")?.1.trim_end_matches('`').to_owned());
     let field = diagnostic.field.clone().or_else(named);
-    let line =
-        field.as_deref().and_then(|field| root.line_of(field)).or_else(|| number_after(&place, ", line "));
-    Problem { line, field: field.unwrap_or_default(), ..diagnostic.into() }
+    let line = field
+        .as_deref()
+        .and_then(|field| root.line_of(field))
+        .or_else(|| number_after(&place, ", line "))
+        .or_else(|| line_of_syntax(&diagnostic.cause));
+    Problem { line, ..diagnostic.field(field.unwrap_or_default()).into() }
+}
+
+/// The line that the YAML parser's message begins with.
+fn line_of_syntax(cause: &str) -> Option<u64> {
+    number_after(cause, "line ").filter(|_| cause.starts_with("line "))
 }
 
 fn number_after(text: &str, mark: &str) -> Option<u64> {
@@ -73,7 +82,7 @@ fn number_after(text: &str, mark: &str) -> Option<u64> {
 
 /// A syntax error with its line as a number.
 fn placed(diagnostic: Diagnostic, place: &str) -> Problem {
-    let line = number_after(&diagnostic.cause, "line ")
+    let line = line_of_syntax(&diagnostic.cause)
         .or_else(|| diagnostic.place.as_deref().and_then(|p| number_after(p.strip_prefix(place)?, "line ")));
     Problem { line: Some(line.unwrap_or(1)), ..diagnostic.into() }
 }

@@ -58,27 +58,20 @@ impl Report {
 /// and before it in the catalogues that the files belong to.
 ///
 /// # Errors
-/// [`Code::File`] for a path that does not exist, and when there is nothing to check.
+/// [`Code::File`] for a folder that cannot be listed, and when there is nothing to check.
 pub fn check(paths: &[PathBuf], kind: Option<Kind>, catalog: &Catalog) -> Result<Report, Diagnostic> {
     let mut report = Report::default();
     for path in paths {
         if !path.is_dir() {
-            let catalog = with_folder_of(path, catalog)?;
-            report.files.push(file::check(path, &load::text(path)?, kind, &catalog));
+            report.files.push(read(path, kind, catalog)?);
             continue;
         }
         for path in descriptions(path)? {
-            let catalog = with_folder_of(&path, catalog)?;
-            let checked = match load::text(&path) {
-                Ok(text) => file::check(&path, &text, kind, &catalog),
-                Err(unread) => Checked { path, kind, problems: vec![unread.into()] },
-            };
-            match checked.kind {
-                // A folder may hold other files; one that is no YAML may be any of ours.
-                None if checked.problems.iter().all(|p| p.line.is_none()) => {
-                    report.skipped.push(checked.path)
-                }
-                _ => report.files.push(checked),
+            let checked = read(&path, kind, catalog)?;
+            // A folder may hold other files.
+            match checked.kind.is_none() && checked.problems == [file::untold()] {
+                true => report.skipped.push(checked.path),
+                false => report.files.push(checked),
             }
         }
     }
@@ -90,9 +83,18 @@ pub fn check(paths: &[PathBuf], kind: Option<Kind>, catalog: &Catalog) -> Result
     Ok(report)
 }
 
+/// Checks one file; one that cannot be read has that problem.
+fn read(path: &Path, kind: Option<Kind>, catalog: &Catalog) -> Result<Checked, Diagnostic> {
+    let catalog = with_folder_of(path, catalog)?;
+    Ok(match load::text(path) {
+        Ok(text) => file::check(path, &text, kind, &catalog),
+        Err(unread) => Checked { path: path.to_owned(), kind, problems: vec![unread.into()] },
+    })
+}
+
 /// A file in `gpus/`, `clusters/` and so on sees the catalogue that it is part of.
 fn with_folder_of(path: &Path, catalog: &Catalog) -> Result<Catalog, Diagnostic> {
-    let folder = path.parent().filter(|_| Kind::of_folder(path).is_some());
+    let folder = path.parent().filter(|folder| folder.is_dir() && Kind::of_folder(path).is_some());
     match folder.map(|f| f.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))) {
         Some(root) => catalog.clone().with_folder(root),
         None => Ok(catalog.clone()),
@@ -118,6 +120,13 @@ fn descriptions(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
 impl From<Diagnostic> for Problem {
     fn from(diagnostic: Diagnostic) -> Problem {
         let (field, help) = (diagnostic.field.unwrap_or_default(), diagnostic.help);
-        Problem { line: None, field, problem: diagnostic.cause, help }
+        // The field and the line have columns of their own.
+        let cause = diagnostic.cause.lines().next().unwrap_or_default();
+        let cause = match cause.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
+            Some((_, cause)) => cause,
+            None => cause,
+        };
+        let problem = cause.strip_prefix(&format!("{field}: ")).unwrap_or(cause).to_owned();
+        Problem { line: None, field, problem, help }
     }
 }

@@ -105,16 +105,18 @@ impl<'a> Walk<'a> {
                 if at.field.is_empty() { key.value.clone() } else { format!("{}.{}", at.field, key.value) };
             let inner = Place { node, field: &field };
             let known = schema.get("properties").and_then(|fields| fields.get(&key.value));
+            if let Some(keys) = schema.get("propertyNames").and_then(allowed)
+                && !keys.contains(&key.value.as_str())
+            {
+                self.unknown_key(key, &field, &keys);
+                continue;
+            }
             match (known, rest) {
                 (Some(schema), _) => self.value(schema, inner),
                 (None, Some(rest @ Value::Object(_))) => self.value(rest, inner),
                 (None, Some(Value::Bool(false))) => {
-                    let list = format!("allowed: {}", names(fields));
-                    let known = fields.keys().map(String::as_str);
-                    let unknown = Diagnostic::unknown("key", &key.value, known, &list);
-                    let line = Some(key.referenced.line());
-                    let problem = Problem { line, field: field.clone(), ..unknown.into() };
-                    self.problems.push(problem);
+                    let known: Vec<&str> = fields.keys().map(String::as_str).collect();
+                    self.unknown_key(key, &field, &known);
                 }
                 (None, _) => {}
             }
@@ -123,6 +125,13 @@ impl<'a> Walk<'a> {
         for name in required.filter_map(Value::as_str).filter(|name| at.node.value.get(name).is_none()) {
             self.say(at, format!("missing field `{name}`"), fields.get(name).and_then(described));
         }
+    }
+
+    fn unknown_key(&mut self, key: &Located<String>, field: &str, known: &[&str]) {
+        let list = format!("allowed: {}", known.join(", "));
+        let unknown = Diagnostic::unknown("key", &key.value, known.iter().copied(), &list);
+        let (line, field) = (Some(load::line(key)), field.to_owned());
+        self.problems.push(Problem { line, field, ..unknown.into() });
     }
 
     fn list(&mut self, schema: &'a Value, at: Place) {
@@ -154,7 +163,7 @@ impl<'a> Walk<'a> {
                     let units: Vec<(&str, f64)> =
                         units.iter().filter_map(Value::as_str).map(|u| (u, 1.0)).collect();
                     if let Err(why) = units::parse_with_unit(&text, &units) {
-                        self.say(at, why, example(schema));
+                        self.say(at, why, None);
                     }
                 }
                 self.name(schema, at);
@@ -244,10 +253,6 @@ fn plain(type_name: &str) -> &'static str {
         "boolean" => "true or false",
         _ => "a value",
     }
-}
-
-fn names(fields: &Map<String, Value>) -> String {
-    fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn example(schema: &Value) -> Option<String> {

@@ -70,24 +70,26 @@ pub fn run() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    match answer(&cli) {
+    let catalog = match Catalog::usual(&cli.catalog) {
+        Ok(catalog) => catalog,
+        Err(diagnostic) => return refused(&diagnostic),
+    };
+    let outcome = dispatch(&cli.command, &catalog);
+    let code = match &outcome {
         Ok(Outcome::Found) => ExitCode::SUCCESS,
         Ok(Outcome::NothingFeasible) => ExitCode::from(1),
         Ok(Outcome::Faulty) => ExitCode::from(2),
-        Err(diagnostic) => {
-            anstream::eprintln!("error: {diagnostic}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// Runs the command on the user's catalogue; what is wrong in files that it did not need is said once.
-fn answer(cli: &Cli) -> Result<Outcome, Diagnostic> {
-    let catalog = Catalog::usual(&cli.catalog)?;
-    let outcome = dispatch(&cli.command, &catalog);
+        Err(diagnostic) => refused(diagnostic),
+    };
+    // Files that the question did not need; one that it needed is the error.
     let needed = outcome.as_ref().err().map(|d| &d.cause);
     catalog.faults().filter(|fault| Some(&fault.cause) != needed).for_each(note);
-    outcome
+    code
+}
+
+fn refused(diagnostic: &Diagnostic) -> ExitCode {
+    anstream::eprintln!("error: {diagnostic}");
+    ExitCode::from(2)
 }
 
 /// Names a file of the user's that is left out.

@@ -51,9 +51,7 @@ pub fn check_text(report: &Report) -> String {
         for p in &file.problems {
             let line = p.line.map_or("file".to_owned(), |n| format!("line {n}"));
             let field = if p.field.is_empty() { String::new() } else { format!(", {}", p.field) };
-            // A syntax error shows the lines around it.
-            let cause = p.problem.replace('\n', "\n    ");
-            let _ = writeln!(text, "  {line}{field}: {cause}");
+            let _ = writeln!(text, "  {line}{field}: {}", p.problem);
             if let Some(help) = &p.help {
                 let _ = writeln!(text, "    help: {help}");
             }
