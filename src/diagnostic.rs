@@ -80,6 +80,11 @@ impl Diagnostic {
         self.field = Some(field.into());
         self
     }
+    /// The field at fault: as set, or as the place names it.
+    pub fn field_name(&self) -> Option<&str> {
+        let named = || self.place.as_deref()?.rsplit_once("field `").map(|(_, f)| f.trim_end_matches('`'));
+        self.field.as_deref().or_else(named)
+    }
     /// Adds what is allowed.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

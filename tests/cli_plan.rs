@@ -482,7 +482,7 @@ fn uncalibrated_times_say_so() {
 #[test]
 fn the_help_of_every_command_fits_one_snapshot() {
     let mut all = String::new();
-    for command in ["", "plan ", "estimate ", "inspect ", "catalog ", "sweep "] {
+    for command in ["", "plan ", "estimate ", "inspect ", "catalog ", "sweep ", "check "] {
         let run = shardfit(&format!("{command}--help")).exits(0);
         all.push_str(&format!("$ shardfit {command}--help\n{}\n", run.stdout));
     }

@@ -370,13 +370,9 @@ fn names<'a>(entry: &Entry<'a>) -> Vec<&'a str> {
 
 /// Adds the file, if there is one, and the line of the field at fault.
 fn in_file(diagnostic: Diagnostic, file: &Option<String>) -> Diagnostic {
-    let Some(file) = file else { return diagnostic };
-    let text = diagnostic.field.as_ref().and_then(|_| load::text(Path::new(file)).ok());
-    let line =
-        text.zip(diagnostic.field.as_ref()).and_then(|(text, field)| load::tree::line_of(&text, field));
-    match line {
-        Some(line) => diagnostic.within(format!("{file}, line {line}")),
-        None => diagnostic.within(file),
+    match file {
+        Some(file) => load::tree::blame(diagnostic, file),
+        None => diagnostic,
     }
 }
 

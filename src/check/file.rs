@@ -60,8 +60,7 @@ fn parse(text: &str, place: &str, is_json: bool) -> Result<Option<Located<Node>>
 /// A problem at the line of the field that it names, or at the one that it says.
 fn located(diagnostic: Diagnostic, root: &Node) -> Problem {
     let place = diagnostic.place.clone().unwrap_or_default();
-    let named = || Some(place.rsplit_once("field `")?.1.trim_end_matches('`').to_owned());
-    let field = diagnostic.field.clone().or_else(named);
+    let field = diagnostic.field_name().map(str::to_owned);
     let line = field
         .as_deref()
         .and_then(|field| root.line_of(field))

@@ -69,9 +69,10 @@ pub fn check(paths: &[PathBuf], kind: Option<Kind>, catalog: &Catalog) -> Result
         for path in descriptions(path)? {
             let checked = read(&path, kind, catalog)?;
             // A folder may hold other files.
-            match checked.kind.is_none() && checked.problems == [file::untold()] {
-                true => report.skipped.push(checked.path),
-                false => report.files.push(checked),
+            if checked.kind.is_none() && checked.problems == [file::untold()] {
+                report.skipped.push(checked.path);
+            } else {
+                report.files.push(checked);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! after the first fault.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -93,6 +94,15 @@ pub fn tree(text: &str, name: &str) -> Result<Located<Node>, Diagnostic> {
 /// The line of a field in a text, if it is there.
 pub fn line_of(text: &str, field: &str) -> Option<u64> {
     tree(text, "").ok()?.value.line_of(field)
+}
+
+/// Adds the file to what is wrong with it, and the line of the field at fault where it can be found.
+pub fn blame(diagnostic: Diagnostic, file: &str) -> Diagnostic {
+    let line = diagnostic.field_name().and_then(|field| line_of(&super::text(Path::new(file)).ok()?, field));
+    match line {
+        Some(line) => diagnostic.within(format!("{file}, line {line}")),
+        None => diagnostic.within(file),
+    }
 }
 
 struct NodeVisitor;

@@ -38,7 +38,11 @@ pub fn find_in(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Dia
         d.help(format!("{help}; a path to a config.json works too"))
     })?;
     let place = if matches!(entry, Entry::File(_)) { entry.place() } else { entry.id().to_owned() };
-    from_config(&config::parse(&entry.text()?, &place)?, entry.id(), scope)
+    let model = from_config(&config::parse(&entry.text()?, &place)?, entry.id(), scope);
+    model.map_err(|d| match entry {
+        Entry::File(_) => load::tree::blame(d, &place),
+        Entry::BuiltIn(_) => d,
+    })
 }
 
 fn read_file(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
