@@ -235,7 +235,7 @@ impl Catalog {
     /// Every engine.
     ///
     /// # Errors
-    /// Never for the entries that ship; x
+    /// One of the user's files that is broken; never an entry that ships.
     pub fn engines(&self) -> Result<Vec<Engine>, Diagnostic> {
         self.entries(Kind::Engine).iter().map(|e| self.engine(e.id())).collect()
     }
