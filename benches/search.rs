@@ -55,6 +55,7 @@ fn layout(c: &mut Criterion, kind: &str, (model, gpu): (&str, &str), parallelism
         limits: Limits::of(&engine, &cluster.gpu),
         kv: None,
         workload: Workload::new(2048, 512),
+        electricity: None,
     })
     .expect("built in");
     let deployment = Deployment::new(&context, parallelism).expect("a layout that fits");

@@ -4,6 +4,7 @@ mod catalog;
 mod common;
 mod estimate;
 mod inspect;
+mod layout;
 mod output;
 mod plan;
 mod sweep;

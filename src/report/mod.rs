@@ -9,7 +9,7 @@ mod sweep;
 mod table;
 mod validation;
 
-pub use columns::{Column, PLAN_COLUMNS, Row, Value};
+pub use columns::{Column, DELTA_COLUMNS, PLAN_COLUMNS, Row, Value, columns};
 pub use explain::explanation;
 pub use format::{Format, Sheet};
 pub use inspect::{inspection_json, inspection_text};
