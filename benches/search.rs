@@ -30,6 +30,8 @@ fn question(c: &mut Criterion, name: &str, (model, cluster): (&str, &str), engin
         precisions: vec![Precision::OWN],
         pins: Pins::default(),
         limits: LimitOverrides::default(),
+        electricity: None,
+        current: None,
         top: 10,
     };
     let title = format!("{name}, {} plans", question.space().size());

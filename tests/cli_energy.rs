@@ -74,14 +74,14 @@ fn every_plan_shows_its_difference_to_what_runs_today() {
 
 #[test]
 fn a_deployment_that_misses_a_target_has_figures_and_the_reason() {
-    let json = json("--tpot 20ms --current tp=2,replicas=4,batch=32");
+    let json = json("--tpot 20ms --current tp=4,replicas=2,batch=64");
     let (today, reasons) = (&json["current"]["plan"], &json["current"]["reasons"]);
     assert_eq!(json["current"]["feasible"], false);
     assert_eq!(reasons[0]["reason"], "tpot_missed", "{reasons:#}");
-    assert!(number(today, "tpot_ms") > 20.0 && number(today, "batch") == 32.0);
-    shardfit(&format!("{QUESTION} --tpot 20ms --current tp=2,replicas=4,batch=32"))
+    assert!(number(today, "tpot_ms") > 20.0 && number(today, "batch") == 64.0);
+    shardfit(&format!("{QUESTION} --tpot 20ms --current tp=4,replicas=2,batch=64"))
         .exits(0)
-        .says(&["today: vllm tp=2 × 4 replicas, 8 GPUs, batch 32", "not an answer, tpot_missed"]);
+        .says(&["today: vllm tp=4 × 2 replicas, 8 GPUs, batch 64", "not an answer, tpot_missed"]);
 }
 
 #[test]

@@ -100,6 +100,7 @@ const LINES: &[&str] = &[
     "plan llama-3.1-8b --cluster 8xh100-sxm --current weights=fp88",
     "plan llama-3.1-8b --cluster 8xh100-sxm --current kv=fp12",
     "plan llama-3.1-8b --cluster 8xh100-sxm --concurrency 8 --current tp=2,batch=4",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --engine any --current tp=2",
     "plan llama-3.1-8b --cluster 8xh100-sxm --current tp=2 --explain 1",
     "estimate llama-3.1-8b",
     "estimate llama-3.1-8b --gpu h100-sxm --cluster 8xh100-sxm",

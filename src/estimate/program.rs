@@ -129,6 +129,11 @@ impl Program {
         sum
     }
 
+    /// Time of one step through the stage, and nothing else.
+    fn total(&self, step: &Step) -> Seconds {
+        self.instructions.iter().map(|i| i.time(step).time * i.operator.count as f64).sum()
+    }
+
     /// The step operator by operator; operators without work are left out.
     pub fn explain(&self, step: &Step) -> Vec<Line> {
         let line = |i: &Instruction| {
@@ -204,7 +209,7 @@ impl Pipeline {
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
         let whole = self.whole.time(step, &self.power);
-        let slowest = self.paces.iter().map(|p| p.time(step, &self.power).total).reduce(Seconds::max);
+        let slowest = self.paces.iter().map(|p| p.total(step)).reduce(Seconds::max);
         let interval = slowest.unwrap_or(whole.total);
         let hops = self.hop(step) * f64::from(self.stages - 1);
         let fitted_share = if whole.total.get() > 0.0 { whole.fitted / whole.total } else { 0.0 };

@@ -5,7 +5,7 @@ use std::slice;
 use crate::catalog::Engine;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, Deployment, Estimate};
-use crate::plan::space::{ALL_REPLICAS, Pins};
+use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Plan, Precision, Reason, Rejection};
 use crate::workload::Load;
 
@@ -20,9 +20,9 @@ pub struct Current {
     pub replicas: u32,
     /// Requests in flight on each replica; the best under the question where `None`.
     pub batch: Option<u64>,
-    /// Engine; the question's first where `None`.
+    /// Engine; the question's where `None`.
     pub engine: Option<Engine>,
-    /// Storage; what is `None` is as in the question's first precision.
+    /// Storage; what is `None` is as in the question.
     pub precision: Precision,
 }
 
@@ -37,52 +37,62 @@ pub struct CurrentAnswer {
     pub reasons: Vec<Reason>,
 }
 
+impl Current {
+    fn pins(&self, replicas: u32) -> Pins {
+        let split = self.parallelism;
+        Pins {
+            tp: vec![split.tp],
+            pp: vec![split.pp],
+            ep: vec![split.ep],
+            attention_dp: vec![split.attention_dp],
+            replicas: vec![replicas],
+            batch: self.batch.into_iter().collect(),
+        }
+    }
+}
+
 impl Question<'_> {
     /// Estimates a deployment, be it an answer to the question or not.
     ///
     /// # Errors
-    /// As [`Question::answer`], or a batch beside a load that sets it.
+    /// As [`Question::answer`]; a batch beside a load that sets it; what is left out where the question
+    /// has several.
     pub fn current(&self, current: &Current) -> Result<CurrentAnswer, Diagnostic> {
         if current.batch.is_some() && self.workload.load != Load::Saturate {
             return Err(Diagnostic::new(Code::Usage, "a batch beside a load: the load sets it").at("batch"));
         }
-        let (Some(engine), Some(asked)) =
-            (current.engine.as_ref().or(self.engines.first()), self.precisions.first())
-        else {
-            return Err(Diagnostic::new(Code::Usage, "a question needs an engine and a precision"));
+        let engines = match &current.engine {
+            Some(engine) => slice::from_ref(engine),
+            None => self.engines,
         };
         let own = current.precision;
-        let precision = Precision { weights: own.weights.or(asked.weights), kv: own.kv.or(asked.kv) };
-        let split = current.parallelism;
-        let alone = Question {
-            engines: slice::from_ref(engine),
-            precisions: vec![precision],
-            pins: Pins {
-                tp: vec![split.tp],
-                pp: vec![split.pp],
-                ep: vec![split.ep],
-                attention_dp: vec![split.attention_dp],
-                replicas: vec![current.replicas],
-                batch: current.batch.into_iter().collect(),
-            },
-            top: 1,
-            current: None,
-            ..self.clone()
-        };
-        let answer = alone.answer()?;
-        let told = |estimate, reasons| CurrentAnswer { current: current.clone(), estimate, reasons };
-        match (answer.best.into_iter().next(), furthest(answer.rejected)) {
-            (Some(best), _) => Ok(told(Some(best), Vec::new())),
-            (None, Some(miss)) => {
-                let models = alone.models();
-                let (estimate, reasons) = match alone.contexts(&models)?.first() {
-                    Some(context) => appraise(context, &miss),
-                    None => (None, vec![miss.reason]),
-                };
-                Ok(told(estimate, reasons))
-            }
-            (None, None) => Err(Diagnostic::new(Code::Usage, "the layout holds no plan")),
+        let whole =
+            |asked: &Precision| Precision { weights: own.weights.or(asked.weights), kv: own.kv.or(asked.kv) };
+        let mut precisions: Vec<Precision> = self.precisions.iter().map(whole).collect();
+        precisions.dedup();
+        if engines.len() != 1 || precisions.len() != 1 {
+            let cause = "what runs today has one engine, one format of weights and one type of cache";
+            return Err(Diagnostic::new(Code::Usage, cause).help("add engine=NAME, weights=FORMAT, kv=TYPE"));
         }
+        let alone = Question { engines, precisions, top: 1, current: None, ..self.clone() };
+        let models = alone.models();
+        let context = alone.contexts(&models)?.pop().expect("one engine and one precision");
+        let told = |estimate, reasons| CurrentAnswer { current: current.clone(), estimate, reasons };
+        let most = match context.check(current.parallelism) {
+            Ok(placement) => placement.max_replicas,
+            Err(reason) => return Ok(told(None, vec![reason])),
+        };
+        // A replica does the same beside any number of others: the batch is found with as many as fit.
+        let pins = current.pins(current.replicas.min(most));
+        let answer = Question { pins, ..alone.clone() }.answer()?;
+        let plan = match (answer.best.into_iter().next(), furthest(answer.rejected)) {
+            (Some(best), _) if current.replicas <= most => return Ok(told(Some(best), Vec::new())),
+            (Some(best), _) => best.plan,
+            (None, Some(miss)) => miss.nearest,
+            (None, None) => return Err(Diagnostic::new(Code::Usage, "the layout holds no plan")),
+        };
+        let (estimate, reasons) = appraise(&context, Plan { replicas: current.replicas, ..plan })?;
+        Ok(told(Some(estimate), reasons))
     }
 }
 
@@ -94,18 +104,14 @@ fn furthest(rejected: Vec<Rejection>) -> Option<Rejection> {
         .max_by(|a, b| a.reason.stage().cmp(&b.reason.stage()).then(nearness(a).total_cmp(&nearness(b))))
 }
 
-/// The figures of a plan that fell, unless a rule forbids its layout; and all reasons against it.
-fn appraise(context: &Context, miss: &Rejection) -> (Option<Estimate>, Vec<Reason>) {
-    let plan: Plan = miss.nearest;
+/// The figures of a plan whose layout is legal, and all reasons against it.
+fn appraise(context: &Context, plan: Plan) -> Result<(Estimate, Vec<Reason>), Diagnostic> {
     let split = plan.layout.parallelism;
-    let placement = match context.check(split) {
-        Ok(placement) => placement,
-        Err(reason) => return (None, vec![reason]),
-    };
+    let placement = context.check(split).map_err(|r| Diagnostic::new(Code::Usage, r.message()))?;
     let (estimate, mut reasons) =
         Deployment::compile(context, split, placement, context.memory(split)).appraise(plan);
-    if plan.replicas != ALL_REPLICAS && plan.replicas > placement.max_replicas {
+    if plan.replicas > placement.max_replicas {
         reasons.insert(0, Reason::NoPlace { gpus: split.gpus() * u64::from(plan.replicas) });
     }
-    (Some(estimate), reasons)
+    Ok((estimate, reasons))
 }
