@@ -87,7 +87,7 @@ fn a_deployment_that_misses_a_target_has_figures_and_the_reason() {
 #[test]
 fn a_deployment_larger_than_the_cluster_is_compared_all_the_same() {
     let json = json("--current tp=8,replicas=2 --top 1");
-    assert_eq!(json["current"]["reasons"][0]["reason"], "no_place_on_cluster");
+    assert_eq!(json["current"]["reasons"][0]["reason"], "more_replicas_than_fit");
     assert_eq!(number(&json["plans"][0], "delta_gpus_percent"), -50.0);
 }
 

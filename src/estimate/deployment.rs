@@ -203,7 +203,9 @@ impl<'a> Deployment<'a> {
         let replicas = match plan.replicas {
             ALL_REPLICAS => self.placement.max_replicas,
             n if n <= self.placement.max_replicas => n,
-            n => return Err(Reason::NoPlace { gpus: self.parallelism.gpus() * u64::from(n) }),
+            n => {
+                return Err(Reason::TooManyReplicas { replicas: n, most: self.placement.max_replicas });
+            }
         };
         let concurrency = self.concurrency(plan.batch, replicas)?;
         let service = self.replica().at(concurrency);

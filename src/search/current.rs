@@ -59,7 +59,9 @@ impl Question<'_> {
     /// has several.
     pub fn current(&self, current: &Current) -> Result<CurrentAnswer, Diagnostic> {
         if current.batch.is_some() && self.workload.load != Load::Saturate {
-            return Err(Diagnostic::new(Code::Usage, "a batch beside a load: the load sets it").at("batch"));
+            return Err(
+                Diagnostic::new(Code::Usage, "a batch beside a load: the load sets it").at("what runs today")
+            );
         }
         let engines = match &current.engine {
             Some(engine) => slice::from_ref(engine),
@@ -71,8 +73,11 @@ impl Question<'_> {
         let mut precisions: Vec<Precision> = self.precisions.iter().map(whole).collect();
         precisions.dedup();
         if engines.len() != 1 || precisions.len() != 1 {
-            let cause = "what runs today has one engine, one format of weights and one type of cache";
-            return Err(Diagnostic::new(Code::Usage, cause).help("add engine=NAME, weights=FORMAT, kv=TYPE"));
+            let cause =
+                "it has one engine, one format of weights and one type of cache, the question several";
+            return Err(Diagnostic::new(Code::Usage, cause)
+                .at("what runs today")
+                .help("add engine=NAME, weights=FORMAT or kv=TYPE"));
         }
         let alone = Question { engines, precisions, top: 1, current: None, ..self.clone() };
         let models = alone.models();
@@ -111,7 +116,8 @@ fn appraise(context: &Context, plan: Plan) -> Result<(Estimate, Vec<Reason>), Di
     let (estimate, mut reasons) =
         Deployment::compile(context, split, placement, context.memory(split)).appraise(plan);
     if plan.replicas > placement.max_replicas {
-        reasons.insert(0, Reason::NoPlace { gpus: split.gpus() * u64::from(plan.replicas) });
+        let most = placement.max_replicas;
+        reasons.insert(0, Reason::TooManyReplicas { replicas: plan.replicas, most });
     }
     Ok((estimate, reasons))
 }
