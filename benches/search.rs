@@ -30,6 +30,8 @@ fn question(c: &mut Criterion, name: &str, (model, cluster): (&str, &str), engin
         precisions: vec![Precision::OWN],
         pins: Pins::default(),
         limits: LimitOverrides::default(),
+        electricity: None,
+        current: None,
         top: 10,
     };
     let title = format!("{name}, {} plans", question.space().size());
@@ -55,6 +57,7 @@ fn layout(c: &mut Criterion, kind: &str, (model, gpu): (&str, &str), parallelism
         limits: Limits::of(&engine, &cluster.gpu),
         kv: None,
         workload: Workload::new(2048, 512),
+        electricity: None,
     })
     .expect("built in");
     let deployment = Deployment::new(&context, parallelism).expect("a layout that fits");

@@ -165,6 +165,10 @@ quantity!(
     UsdPerHour, HOURLY_UNITS
 );
 quantity!(
+    /// Price of electricity, US dollars per kilowatt-hour.
+    UsdPerKilowattHour, &[("USD/kWh", 1.0)]
+);
+quantity!(
     /// US dollars.
     Usd, &[("USD", 1.0)]
 );
@@ -250,6 +254,28 @@ impl Mul<Seconds> for Watts {
     type Output = Joules;
     fn mul(self, rhs: Seconds) -> Joules {
         Joules(self.0 * rhs.0)
+    }
+}
+
+impl Mul<UsdPerKilowattHour> for Watts {
+    type Output = UsdPerHour;
+    fn mul(self, rhs: UsdPerKilowattHour) -> UsdPerHour {
+        UsdPerHour(self.0 / 1000.0 * rhs.0)
+    }
+}
+
+impl Div<TokensPerSecond> for Watts {
+    type Output = Joules;
+    /// Energy of one token.
+    fn div(self, rhs: TokensPerSecond) -> Joules {
+        Joules(self.0 / rhs.0)
+    }
+}
+
+impl Joules {
+    /// In kilowatt-hours, for a million times this energy.
+    pub fn as_kwh_per_million(self) -> f64 {
+        self.0 * 1e6 / 3.6e6
     }
 }
 

@@ -214,6 +214,8 @@ fn every_gpu_that_an_engine_supports_answers_and_keeps_to_the_roofline() {
             precisions: vec![Precision::OWN],
             pins: Pins::default(),
             limits: LimitOverrides::default(),
+            electricity: None,
+            current: None,
             top: 10,
         };
         let answer = question.answer().unwrap_or_else(|e| panic!("{}: {e}", gpu.id));

@@ -132,6 +132,7 @@ impl Owned {
             limits: self.limits,
             kv: None,
             workload: self.workload,
+            electricity: None,
         })
         .unwrap()
     }
@@ -543,6 +544,8 @@ proptest! {
             precisions: vec![Precision::OWN],
             pins: Pins::default(),
             limits: LimitOverrides::default(),
+            electricity: None,
+            current: None,
             top: 5,
         };
         let answer = question.answer().unwrap();

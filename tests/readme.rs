@@ -85,6 +85,7 @@ fn names() -> Vec<String> {
         Reason::DenseModel { mode: "expert parallel" },
         Reason::DenseModel { mode: "attention data parallel" },
         Reason::NoPlace { gpus: 1 },
+        Reason::TooManyReplicas { replicas: 2, most: 1 },
         Reason::FormatUnsupported { format: WeightFormat::Fp8 },
         Reason::CacheUnsupported { kv: DType::Fp8 },
         Reason::VendorUnsupported,

@@ -178,6 +178,21 @@ pub struct SmallKernels {
     pub sampling: SmallKernel,
 }
 
+/// What running kernels draw of the power between idle and the board's limit: shares that add up, and
+/// together never exceed 1. The form is in `estimate::kernels`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PowerShares {
+    /// While any kernel runs, whatever it does: clocks, instruction issue, links.
+    pub active: f64,
+    /// At the datasheet bandwidth; in proportion below it.
+    pub memory: f64,
+    /// At the datasheet peak; in proportion below it.
+    pub compute: f64,
+    /// Error on measured servers.
+    pub error: Option<FitError>,
+}
+
 /// `engine → number format → coefficients`. Attention is keyed `compute/cache`, for example `bf16/fp8`.
 pub type ByEngine<T> = BTreeMap<String, BTreeMap<String, T>>;
 
@@ -205,6 +220,8 @@ pub struct KernelTables {
     pub custom_all_reduce: ByEngine<CustomAllReduce>,
     /// Small kernels; every class states them.
     pub small: Option<SmallKernels>,
+    /// What kernels draw.
+    pub power: Option<PowerShares>,
 }
 
 impl KernelTables {
@@ -220,6 +237,7 @@ impl KernelTables {
         fill(&mut self.collective, other.collective);
         fill(&mut self.custom_all_reduce, other.custom_all_reduce);
         self.small = self.small.or(other.small);
+        self.power = self.power.or(other.power);
         self
     }
 
@@ -252,7 +270,17 @@ impl KernelTables {
         positive!(grouped_gemm: compute_efficiency, memory_efficiency, sharpness);
         positive!(collective: link_efficiency, sharpness);
         positive!(custom_all_reduce: one_shot_efficiency, two_shot_efficiency, sharpness);
-        Ok(())
+        self.power.map_or(Ok(()), PowerShares::validate)
+    }
+}
+
+impl PowerShares {
+    fn validate(self) -> Result<(), String> {
+        let shares = [("active", self.active), ("memory", self.memory), ("compute", self.compute)];
+        match shares.iter().find(|(_, share)| !(*share >= 0.0 && share.is_finite())) {
+            Some((name, _)) => Err(format!("kernels.power.{name}: must not be negative")),
+            None => Ok(()),
+        }
     }
 }
 

@@ -9,10 +9,11 @@ use itertools::Itertools as _;
 use crate::catalog::{Catalog, Cluster, Engine, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
+use crate::estimate::power::Electricity;
 use crate::model::{self, Model, Scope};
 use crate::plan::Precision;
 use crate::search::LimitOverrides;
-use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
+use crate::units::{RequestsPerSecond, Seconds, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::{Load, Targets, Workload};
 
 /// Which model.
@@ -179,6 +180,45 @@ impl EngineArgs {
     }
 }
 
+/// What electricity costs, where the rental price does not include it.
+#[derive(Clone, Debug, Args)]
+pub struct ElectricityArgs {
+    /// Electricity in dollars per kWh, added to the rental price [default: the rental price includes it]
+    #[arg(long, value_name = "USD_PER_KWH", allow_hyphen_values = true, help_heading = "Cost")]
+    pub electricity: Option<f64>,
+    /// Power of the site over power of its computers [default: 1.54, the mean of Uptime's survey of 2025]
+    #[arg(
+        long,
+        value_name = "RATIO",
+        allow_hyphen_values = true,
+        help_heading = "Cost",
+        requires = "electricity"
+    )]
+    pub pue: Option<f64>,
+    /// Power of the server beside its GPUs, per GPU [default: 0; up to 350 W measured in an HGX H100]
+    #[arg(
+        long,
+        value_name = "W",
+        allow_hyphen_values = true,
+        help_heading = "Cost",
+        requires = "electricity"
+    )]
+    pub host_watts: Option<f64>,
+}
+
+impl ElectricityArgs {
+    /// What was said, checked.
+    pub fn electricity(&self) -> Result<Option<Electricity>, Diagnostic> {
+        let Some(price) = self.electricity else { return Ok(None) };
+        let electricity = Electricity {
+            price: UsdPerKilowattHour::new(price),
+            pue: self.pue.unwrap_or(Electricity::MEAN_PUE),
+            host: Watts::new(self.host_watts.unwrap_or(0.0)),
+        };
+        electricity.validate().map(|()| Some(electricity))
+    }
+}
+
 /// A cluster with prices overridden.
 pub fn cluster(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
     priced(catalog, catalog.cluster(name)?, prices)
@@ -242,4 +282,4 @@ pub fn degrees(flag: &str, text: &Option<String>) -> Result<Vec<u32>, Diagnostic
 }
 
 /// Largest parallel degree accepted.
-const MAX_DEGREE: u32 = 65_536;
+pub const MAX_DEGREE: u32 = 65_536;

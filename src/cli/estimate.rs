@@ -13,7 +13,7 @@ use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::workload::Load;
 
 use super::Outcome;
-use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, cluster_of};
+use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, cluster, cluster_of};
 use super::output::OutputArgs;
 
 /// Arguments of `estimate`.
@@ -53,6 +53,8 @@ pub struct EstimateArgs {
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
     #[arg(long, value_name = "GPU=USD")]
     price: Vec<String>,
+    #[command(flatten)]
+    electricity: ElectricityArgs,
     /// Explain it operator by operator
     #[arg(long)]
     explain: bool,
@@ -87,6 +89,7 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         limits: args.engine.limits()?.on(Limits::of(engine, &cluster.gpu)),
         kv: precision.kv,
         workload,
+        electricity: args.electricity.electricity()?,
     })?;
     let batch = if workload.load == Load::Saturate { BatchPoint::Largest } else { BatchPoint::FromLoad };
     let layout = Layout { engine: 0, precision: 0, parallelism: split };
@@ -139,7 +142,7 @@ fn render(
         return Ok(report::explanation(estimate, &deployment.explain(estimate), width));
     }
     let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
-    let row = Row { rank: None, estimate };
+    let row = Row::from(estimate);
     sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());
     let json = || report::estimate_json(subject, estimate, reasons);
     Ok(match format {

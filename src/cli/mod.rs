@@ -5,6 +5,7 @@ mod check;
 mod common;
 mod estimate;
 mod inspect;
+mod layout;
 mod output;
 mod plan;
 mod sweep;

@@ -8,14 +8,14 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
 use crate::load;
-use crate::plan::Parallelism;
 use crate::plan::space::Pins;
 use crate::rank::Objective;
-use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
+use crate::report::{self, Format, Row, Sheet, Subject};
 use crate::search::{Answer, Question};
 
 use super::Outcome;
-use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, degrees};
+use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, cluster, degrees};
+use super::layout;
 use super::output::OutputArgs;
 
 /// Arguments of `plan`.
@@ -35,7 +35,7 @@ pub struct PlanArgs {
     workload: WorkloadArgs,
     #[command(flatten)]
     engine: EngineArgs,
-    /// throughput, latency or cost
+    /// throughput, latency, cost or energy
     #[arg(long, default_value = "throughput", value_name = "NAME", help_heading = "Ranking")]
     objective: String,
     /// Plans to show, one per layout
@@ -50,9 +50,15 @@ pub struct PlanArgs {
     /// Say why a layout is not an answer, e.g. "tp=2,pp=1"
     #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
     why_not: Option<String>,
+    /// What runs today, e.g. "tp=4,replicas=2": every plan shows its difference. Keys: tp, pp, ep,
+    /// attention_dp, replicas, batch, engine, weights, kv
+    #[arg(long, value_name = "DEPLOYMENT", help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
+    current: Option<String>,
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
     #[arg(long, value_name = "GPU=USD", help_heading = "Ranking")]
     price: Vec<String>,
+    #[command(flatten)]
+    electricity: ElectricityArgs,
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
@@ -121,6 +127,8 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         precisions: args.engine.precisions()?,
         pins: args.pins.pins()?,
         limits: args.engine.limits()?,
+        electricity: args.electricity.electricity()?,
+        current: args.current.as_deref().map(|text| layout::deployment("--current", text)).transpose()?,
         top,
     };
     let loaded = started.elapsed();
@@ -188,8 +196,8 @@ fn render(
     Ok(match format {
         Format::Json => format!("{:#}", report::answer_json(subject, answer, &advice)),
         Format::Yaml => load::to_yaml(&report::answer_json(subject, answer, &advice))?,
-        Format::Csv => sheet(plans).csv()?,
-        Format::Markdown => sheet(plans).markdown(),
+        Format::Csv => sheet(plans, answer).csv()?,
+        Format::Markdown => sheet(plans, answer).markdown(),
         Format::Table => {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
             report::answer_text(subject, &shown, width) + &report::advice_text(&advice)
@@ -198,18 +206,19 @@ fn render(
 }
 
 /// Every column of the plans.
-fn sheet(plans: &[Estimate]) -> Sheet {
-    let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
+fn sheet(plans: &[Estimate], answer: &Answer) -> Sheet {
+    let columns = || report::columns(answer.current.is_some());
+    let mut sheet = Sheet::new(columns().map(|c| c.name));
     for (estimate, n) in plans.iter().zip(1..) {
-        let row = Row { rank: Some(n), estimate };
-        sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());
+        let row = Row { rank: Some(n), estimate, current: answer.reference() };
+        sheet.rows.push(columns().map(|c| (c.of)(&row)).collect());
     }
     sheet
 }
 
 /// Puts one layout through the funnel and says where it falls.
 fn why_not(args: &PlanArgs, question: &Question, layout: &str) -> Result<Outcome, Diagnostic> {
-    let split = parse_layout(layout)?;
+    let split = layout::split("--why-not", layout)?;
     let mut text = String::new();
     let mut outcome = Outcome::NothingFeasible;
     for e in question.examine(split)? {
@@ -231,25 +240,4 @@ fn why_not(args: &PlanArgs, question: &Question, layout: &str) -> Result<Outcome
     }
     args.output.emit(&text)?;
     Ok(outcome)
-}
-
-/// `tp=2,pp=1` as a split; what is not named is 1.
-fn parse_layout(text: &str) -> Result<Parallelism, Diagnostic> {
-    let mut p = Parallelism::SINGLE;
-    for part in text.split([',', ' ']).filter(|t| !t.is_empty()) {
-        let names = ["tp", "pp", "ep", "attention_dp"];
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let slot = match name.trim() {
-            "tp" => &mut p.tp,
-            "pp" => &mut p.pp,
-            "ep" => &mut p.ep,
-            "attention_dp" => &mut p.attention_dp,
-            other => {
-                let list = "allowed: tp, pp, ep, attention_dp";
-                return Err(Diagnostic::unknown("axis", other, names, list).within("--why-not"));
-            }
-        };
-        *slot = degrees("--why-not", &Some(value.to_owned()))?[0];
-    }
-    Ok(p)
 }

@@ -2,7 +2,7 @@
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
 use crate::catalog::Cluster;
-use crate::catalog::kernels::{DecodeAttention, PrefillAttention};
+use crate::catalog::kernels::{DecodeAttention, PowerShares, PrefillAttention};
 use crate::dtype::DType;
 use crate::model::blocks::{Block, RankView};
 use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Step};
@@ -76,9 +76,7 @@ impl Instruction {
                 kernel.time(*kernels as f64, op.flops(step), op.traffic(step))
             }
             (_, Timer::Small(kernel)) => kernel.time(1.0, op.flops(step), op.traffic(step)),
-            (_, Timer::Collective(timer)) => {
-                KernelTime { time: timer.time(op.traffic(step)), bound: Bound::Network }
-            }
+            (_, Timer::Collective(timer)) => KernelTime::idle(timer.time(op.traffic(step)), Bound::Network),
             _ => KernelTime::NONE,
         }
     }
@@ -91,6 +89,8 @@ pub struct StepTime {
     pub total: Seconds,
     /// The part from forms fitted on this GPU.
     pub fitted: Seconds,
+    /// The time at the board's power limit that draws as much above idle.
+    pub drawn: Seconds,
 }
 
 /// What one stage executes in a step.
@@ -114,16 +114,24 @@ pub struct Line {
 
 impl Program {
     /// Time of one step through the stage.
-    pub fn time(&self, step: &Step) -> StepTime {
+    pub fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
         let mut sum = StepTime::default();
         for i in &self.instructions {
-            let time = i.time(step).time * i.operator.count as f64;
+            let kernel = i.time(step);
+            let count = i.operator.count as f64;
+            let time = kernel.time * count;
             sum.total += time;
+            sum.drawn += kernel.drawn(power) * count;
             if i.fitted {
                 sum.fitted += time;
             }
         }
         sum
+    }
+
+    /// Time of one step through the stage, and nothing else.
+    fn total(&self, step: &Step) -> Seconds {
+        self.instructions.iter().map(|i| i.time(step).time * i.operator.count as f64).sum()
     }
 
     /// The step operator by operator; operators without work are left out.
@@ -147,6 +155,7 @@ pub struct Pipeline {
     /// The stages that differ, if there are several: the slowest sets the pace, and which one that is
     /// depends on the step.
     paces: Vec<Program>,
+    power: PowerShares,
     hop_latency: Seconds,
     hop_seconds_per_byte: f64,
     hop_bytes_per_token: f64,
@@ -161,6 +170,9 @@ pub struct PipelineTime {
     pub interval: Seconds,
     /// Share of the latency that rests on fitted forms.
     pub fitted_share: f64,
+    /// The time at the board's power limit that draws as much above idle, over the ranks of all stages:
+    /// one of each.
+    pub drawn: Seconds,
 }
 
 impl Pipeline {
@@ -186,6 +198,7 @@ impl Pipeline {
             stages: t.parallelism.pp,
             whole,
             paces,
+            power: t.kernels.power,
             hop_latency: inside.latency * near + across.latency * far,
             hop_seconds_per_byte: near / inside.bandwidth.get() + far / across.bandwidth.get(),
             // Each tensor-parallel rank sends its share of the activations (16 bits).
@@ -195,12 +208,12 @@ impl Pipeline {
 
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
-        let whole = self.whole.time(step);
-        let slowest = self.paces.iter().map(|p| p.time(step).total).reduce(Seconds::max);
+        let whole = self.whole.time(step, &self.power);
+        let slowest = self.paces.iter().map(|p| p.total(step)).reduce(Seconds::max);
         let interval = slowest.unwrap_or(whole.total);
         let hops = self.hop(step) * f64::from(self.stages - 1);
         let fitted_share = if whole.total.get() > 0.0 { whole.fitted / whole.total } else { 0.0 };
-        PipelineTime { latency: whole.total + hops, interval, fitted_share }
+        PipelineTime { latency: whole.total + hops, interval, fitted_share, drawn: whole.drawn }
     }
 
     /// One hand-off between stages.

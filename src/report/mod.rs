@@ -11,7 +11,7 @@ mod table;
 mod validation;
 
 pub use check::{check_json, check_sheet, check_text};
-pub use columns::{Column, PLAN_COLUMNS, Row, Value};
+pub use columns::{Column, DELTA_COLUMNS, PLAN_COLUMNS, Row, Value, columns};
 pub use explain::explanation;
 pub use format::{Format, Sheet};
 pub use inspect::{inspection_json, inspection_text};

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use crate::estimate::deployment::Estimate;
 use crate::plan::Reason;
 use crate::plan::reason::Stage;
-use crate::search::{Advice, Answer};
+use crate::rank::Objective;
+use crate::search::{Advice, Answer, CurrentAnswer};
 use crate::units::{group_thousands, plural};
 use crate::workload::{Load, Workload};
 
 use super::Subject;
-use super::columns::{Column, PLAN_COLUMNS, Row, Value};
+use super::columns::{Column, PLAN_COLUMNS, Row, Value, columns};
 use super::format::Sheet;
 use super::json::describe;
 
@@ -18,16 +19,48 @@ use super::json::describe;
 pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
     let mut out = headline(subject);
     if answer.best.is_empty() {
-        let _ = writeln!(out, "\nNo plan is feasible.");
+        let _ = write!(out, "{}\nNo plan is feasible.\n", current_text(answer));
     } else {
         let said = common_values(&answer.best);
         if !said.is_empty() {
             let _ = writeln!(out, "{said}");
         }
-        let _ = writeln!(out, "\n{}", ranking(&answer.best).table(width));
+        let _ = write!(out, "{}", current_text(answer));
+        let _ = writeln!(out, "\n{}", ranking(answer).table(width));
         let _ = write!(out, "{}", remarks(subject, &answer.best));
     }
     let _ = write!(out, "\n{}", ledger(answer));
+    out
+}
+
+/// What runs today, in a line, and why the search would not propose it.
+fn current_text(answer: &Answer) -> String {
+    let Some(CurrentAnswer { current, estimate, reasons }) = &answer.current else { return String::new() };
+    let mut out = match estimate {
+        None => format!(
+            "today: {} × {}: no figures\n",
+            current.parallelism,
+            plural(current.replicas.into(), "replica")
+        ),
+        Some(e) => {
+            let cost = e.cost_output.map_or(String::new(), |c| format!(", ${:.2}/Mtok out", c.get()));
+            format!(
+                "today: {} {} × {}, {}, batch {:.0}: {:.0} tok/s, TTFT {}, TPOT {}{cost}, {:.0} W per GPU\n",
+                e.engine,
+                e.parallelism,
+                plural(e.replicas.into(), "replica"),
+                plural(e.gpus, "GPU"),
+                e.batch.ceil(),
+                e.output.get(),
+                e.service.ttft,
+                e.service.tpot,
+                e.energy.power.get()
+            )
+        }
+    };
+    for reason in reasons {
+        let _ = writeln!(out, "  not an answer, {}: {}", reason.name(), reason.message());
+    }
     out
 }
 
@@ -79,7 +112,7 @@ fn common_values(plans: &[Estimate]) -> String {
 }
 
 fn common(column: &Column, plans: &[Estimate]) -> Option<String> {
-    let mut values = plans.iter().map(|estimate| (column.of)(&Row { rank: None, estimate }));
+    let mut values = plans.iter().map(|estimate| (column.of)(&estimate.into()));
     match values.next()? {
         Value::Text(first) => values.all(|v| v == Value::Text(first.clone())).then_some(first),
         _ => None,
@@ -87,9 +120,11 @@ fn common(column: &Column, plans: &[Estimate]) -> Option<String> {
 }
 
 /// The best plans; columns that hold the same trivial value in every row are left out.
-fn ranking(plans: &[Estimate]) -> Sheet {
+fn ranking(answer: &Answer) -> Sheet {
+    let (plans, current) = (&answer.best, answer.reference());
     let rows: Vec<Row> =
-        plans.iter().zip(1u64..).map(|(estimate, n)| Row { rank: Some(n), estimate }).collect();
+        plans.iter().zip(1u64..).map(|(estimate, n)| Row { rank: Some(n), estimate, current }).collect();
+    let compared = answer.reference().is_some();
     let trivial = |c: &Column| {
         if SAID_ONCE.contains(&c.name) {
             return common(c, plans).is_some();
@@ -98,11 +133,15 @@ fn ranking(plans: &[Estimate]) -> Sheet {
             "ep" | "attention_dp" | "expert_tp" => Value::Integer(1),
             "idle_gpus" => Value::Integer(0),
             "cost_usd_per_mtok_output" => Value::Missing,
+            "energy_j_per_output_token" => return answer.objective != Objective::Energy,
+            // Differences take their room.
+            "headroom_gib" if compared => return true,
+            name if name.starts_with("delta_") => Value::Missing,
             _ => return false,
         };
         rows.iter().all(|r| (c.of)(r) == unused)
     };
-    let columns: Vec<&Column> = PLAN_COLUMNS.iter().filter(|c| c.heading.is_some() && !trivial(c)).collect();
+    let columns: Vec<&Column> = columns(compared).filter(|c| c.heading.is_some() && !trivial(c)).collect();
     let mut sheet = Sheet::new(columns.iter().filter_map(|c| c.heading));
     let cell = |c: &Column, row: &Row| match (c.of)(row) {
         Value::Real(x) if c.name == "batch" => Value::Integer(x.ceil() as u64),
@@ -166,7 +205,7 @@ pub fn estimate_text(
     for reason in reasons {
         let _ = writeln!(out, "  {}: {}", reason.name(), reason.message());
     }
-    let row = Row { rank: None, estimate };
+    let row = Row::from(estimate);
     let mut sheet = Sheet::new(["figure", "value", "meaning"]);
     for c in PLAN_COLUMNS.iter().filter(|c| c.name != "rank") {
         let name = c.group.map_or(c.name.to_owned(), |g| format!("{g}.{}", c.name));

@@ -84,6 +84,8 @@ fn answer(case: &Case) -> Result<CaseAnswer, Diagnostic> {
         precisions: vec![Precision::OWN],
         pins: Pins::default(),
         limits: LimitOverrides::default(),
+        electricity: None,
+        current: None,
         top: 1,
     };
     let answer = question.answer()?;

@@ -74,7 +74,7 @@ impl Question<'_> {
     }
 
     fn ask(&self, change: &str, question: &Question, advice: &mut Vec<Advice>) -> Result<(), Diagnostic> {
-        let question = Question { top: 1, ..question.clone() };
+        let question = Question { top: 1, current: None, ..question.clone() };
         if let Some(best) = question.answer()?.best.into_iter().next() {
             advice.push(Advice { change: change.to_owned(), best });
         }

@@ -63,6 +63,7 @@ impl Question<'_> {
                 precisions: vec![self.precisions[precision]],
                 pins: pins.clone(),
                 top: 1,
+                current: None,
                 ..self.clone()
             };
             let answer = alone.answer()?;

@@ -5,6 +5,7 @@
 //! orders, so the answer is the same for any number of threads.
 
 mod advice;
+mod current;
 mod examine;
 mod ledger;
 
@@ -14,6 +15,7 @@ use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::memory::Limits;
+use crate::estimate::power::Electricity;
 use crate::model::Model;
 use crate::plan::space::{Pins, axes};
 use crate::plan::{Axes, PlanSpace, Precision, Rejection};
@@ -21,6 +23,7 @@ use crate::rank::{Objective, pareto};
 use crate::workload::Workload;
 
 pub use advice::Advice;
+pub use current::{Current, CurrentAnswer};
 pub use examine::Examined;
 pub use ledger::{Counts, Ledger};
 
@@ -43,6 +46,10 @@ pub struct Question<'a> {
     pub pins: Pins,
     /// Launch limits that the user sets.
     pub limits: LimitOverrides,
+    /// What electricity costs, if the rental price does not include it.
+    pub electricity: Option<Electricity>,
+    /// What runs today, to compare with.
+    pub current: Option<Current>,
     /// Plans to keep.
     pub top: usize,
 }
@@ -80,6 +87,17 @@ pub struct Answer {
     pub rejected: Vec<Rejection>,
     /// How many plans there were and how many fell at each stage.
     pub counts: Counts,
+    /// What the plans are ranked by.
+    pub objective: Objective,
+    /// What runs today, if the question says so.
+    pub current: Option<CurrentAnswer>,
+}
+
+impl Answer {
+    /// What plans are compared with: the figures of what runs today.
+    pub fn reference(&self) -> Option<&Estimate> {
+        self.current.as_ref()?.estimate.as_ref()
+    }
 }
 
 impl<'a> Question<'a> {
@@ -96,6 +114,8 @@ impl<'a> Question<'a> {
             precisions: vec![Precision::OWN],
             pins: Pins::default(),
             limits: LimitOverrides::default(),
+            electricity: None,
+            current: None,
             top: 10,
         }
     }
@@ -135,7 +155,8 @@ impl Question<'_> {
             .with_min_len(16)
             .fold(Summary::default, |sum, layout| self.visit(sum, layout as u64, &space, &contexts))
             .reduce(Summary::default, |a, b| a.merge(b, self.objective, self.top));
-        Ok(self.conclude(summary))
+        let current = self.current.as_ref().map(|current| self.current(current)).transpose()?;
+        Ok(self.conclude(summary, current))
     }
 
     /// One context per engine and precision, engine first.
@@ -150,6 +171,7 @@ impl Question<'_> {
                     limits: self.limits.on(Limits::of(engine, &self.cluster.gpu)),
                     kv: precision.kv,
                     workload: self.workload,
+                    electricity: self.electricity,
                 })?);
             }
         }
@@ -185,7 +207,7 @@ impl Question<'_> {
         sum
     }
 
-    fn conclude(&self, summary: Summary) -> Answer {
+    fn conclude(&self, summary: Summary, current: Option<CurrentAnswer>) -> Answer {
         let mut best = summary.best;
         best.sort_by(|a, b| self.objective.compare(a, b));
         best.truncate(self.top);
@@ -194,6 +216,8 @@ impl Question<'_> {
             pareto: summary.front,
             rejected: summary.ledger.into_rejections(),
             counts: summary.counts,
+            objective: self.objective,
+            current,
         }
     }
 }

@@ -45,7 +45,15 @@ pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
     let length = row.whole("max_model_len").unwrap_or(LENGTH).max(2);
     let workload = Workload::new(length - 1, 1);
     let kv = row.kv();
-    let parts = ContextParts { model: &model, cluster: &cluster, engine: &engine, limits, kv, workload };
+    let parts = ContextParts {
+        model: &model,
+        cluster: &cluster,
+        engine: &engine,
+        limits,
+        kv,
+        workload,
+        electricity: None,
+    };
     let memory = Context::new(parts).map_err(say)?.memory(split);
     Ok(vec![
         ("weights_gib_per_gpu", memory.weights.as_gib()),

@@ -48,6 +48,7 @@ pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
         limits: Limits::of(&engine, &cluster.gpu),
         kv: row.kv(),
         workload,
+        electricity: None,
     })
     .map_err(say)?;
     let placement = context.check(split).map_err(|r| r.message())?;
