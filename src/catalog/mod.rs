@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 pub use builtin::Entry;
-pub use cluster::{Cluster, ClusterFile};
+pub use cluster::{Cluster, ClusterFile, Pools};
 pub use engine::Engine;
 pub use gpu::Gpu;
 pub use kernels::{GpuClass, KernelTables};
@@ -60,6 +60,9 @@ impl Kind {
 
 /// The class whose collectives were measured over PCIe.
 const PCIE_CLASS: &str = "gddr-pcie";
+
+/// The class whose collectives were measured over NVLink.
+const NVLINK_CLASS: &str = "datacenter-hbm";
 
 /// Every entry of a kind, sorted by identifier.
 pub fn entries(kind: Kind) -> &'static [Entry] {
@@ -172,23 +175,63 @@ fn class_tables(name: &str) -> Result<KernelTables, Diagnostic> {
     parse::<GpuClass>(find(Kind::GpuClass, name)?).map(|class| class.kernels)
 }
 
-/// A cluster by name, alias, YAML file, or shorthand: `8xh100-sxm`, `4x8xh200-sxm`, `h100-sxm`.
+/// A cluster of one kind of GPU, as [`pools`] finds it.
 ///
 /// # Errors
-/// [`Code::UnknownName`] with the nearest known name, [`Code::Range`] for absurd sizes.
+/// As [`pools`]; [`Code::Usage`] when the name stands for several kinds of GPU.
 pub fn cluster(name: &str) -> Result<Cluster, Diagnostic> {
+    pools(name)?.single()
+}
+
+/// A cluster by name, alias, YAML file, or shorthand: `8xh100-sxm`, `4x8xh200-sxm`, `h100-sxm`, and
+/// several of these joined by `+`: `8xh100-sxm+8xa100-sxm-80gb`.
+///
+/// # Errors
+/// [`Code::UnknownName`] with the nearest known name, [`Code::Range`] for absurd sizes,
+/// [`Code::Catalog`] for two pools of one kind.
+pub fn pools(name: &str) -> Result<Pools, Diagnostic> {
     let name = name.trim();
     if looks_like_file(name) {
         let file: ClusterFile = from_file(name)?;
-        // A GPU file is named relative to the cluster file.
-        let beside = Path::new(name).with_file_name(&file.gpu);
-        let of = if looks_like_file(&file.gpu) { beside.display().to_string() } else { file.gpu.clone() };
-        return gpu(&of).and_then(|gpu| Cluster::from_file(&file, gpu)).map_err(|d| d.within(name));
+        return described_pools(&file, Some(name)).map_err(|d| d.within(name));
     }
     if let Ok(entry) = find(Kind::Cluster, name) {
-        let file: ClusterFile = parse(entry)?;
-        return Cluster::from_file(&file, gpu(&file.gpu)?);
+        return described_pools(&parse(entry)?, None);
     }
+    if !name.contains('+') {
+        return shorthand(name).map(Pools::from);
+    }
+    let parts = name.split('+').map(pools).collect::<Result<Vec<_>, _>>()?;
+    Pools::new(name, parts.into_iter().flat_map(|p| p.pools).collect())
+}
+
+/// The pools of a cluster's file. A GPU's file is named relative to it.
+fn described_pools(file: &ClusterFile, path: Option<&str>) -> Result<Pools, Diagnostic> {
+    let all = file.pools()?;
+    let several = all.len() > 1;
+    let mut pools = Vec::with_capacity(all.len());
+    for pool in &all {
+        let beside = || Path::new(path.unwrap_or_default()).with_file_name(&pool.gpu);
+        let of = if looks_like_file(&pool.gpu) { beside().display().to_string() } else { pool.gpu.clone() };
+        let gpu = gpu(&of)?;
+        let bridged = match &pool.bridge {
+            Some(bridge) => collectives_over(bridge.link.kind)?,
+            None => KernelTables::default(),
+        };
+        let id = if several { format!("{} ({})", file.id, gpu.id) } else { file.id.clone() };
+        pools.push(Cluster::from_file(&id, pool, gpu, bridged)?);
+    }
+    Pools::new(&file.id, pools)
+}
+
+/// Pooled coefficients of collectives over links of a kind.
+fn collectives_over(kind: link::LinkKind) -> Result<KernelTables, Diagnostic> {
+    let class = if kind == link::LinkKind::Pcie { PCIE_CLASS } else { NVLINK_CLASS };
+    Ok(KernelTables::default().with_collectives_of(class_tables(class)?))
+}
+
+/// `8xh100-sxm`, `4x8xh200-sxm` or `h100-sxm`.
+fn shorthand(name: &str) -> Result<Cluster, Diagnostic> {
     let mut counts = Vec::new();
     let mut rest = name;
     while let Some((count, tail)) = leading_count(rest) {
