@@ -207,7 +207,7 @@ fn every_gpu_that_an_engine_supports_answers_and_keeps_to_the_roofline() {
         let cluster = catalog::cluster(&format!("1x{}", gpu.id)).unwrap();
         let question = Question {
             model: &model,
-            cluster: &cluster,
+            pools: std::slice::from_ref(&cluster),
             engines: &supported,
             workload: Workload::new(1024, 256),
             objective: Objective::Latency,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use itertools::Itertools as _;
 
-use crate::catalog::{self, Cluster, Engine, Kind};
+use crate::catalog::{self, Cluster, Engine, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
@@ -179,9 +179,16 @@ impl EngineArgs {
     }
 }
 
-/// A cluster with prices overridden.
+/// The pools of a cluster with prices overridden.
+pub fn pools(name: &str, prices: &[String]) -> Result<Pools, Diagnostic> {
+    let all = catalog::pools(name)?;
+    let pools = all.pools.into_iter().map(|pool| priced(pool, prices));
+    Ok(Pools { id: all.id, pools: pools.collect::<Result<_, _>>()? })
+}
+
+/// A cluster of one kind of GPU, with prices overridden.
 pub fn cluster(name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    priced(catalog::cluster(name)?, prices)
+    pools(name, prices)?.single()
 }
 
 /// `gpus` of a GPU in its usual servers, with prices overridden.

@@ -14,7 +14,7 @@ use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::search::{Answer, Question};
 
 use super::Outcome;
-use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, degrees};
+use super::common::{EngineArgs, ModelArgs, WorkloadArgs, degrees, pools};
 use super::output::OutputArgs;
 
 /// Arguments of `plan`.
@@ -27,7 +27,7 @@ use super::output::OutputArgs;
 pub struct PlanArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, or a YAML file
+    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, a YAML file, or several kinds: 8xh100-sxm+8xa100-sxm-80gb
     #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
     cluster: String,
     #[command(flatten)]
@@ -109,11 +109,11 @@ pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
     let top = checked_top(args.top)?;
     let model = args.model.find()?;
     let workload = args.workload.workload(&model)?;
-    let cluster = cluster(&args.cluster, &args.price)?;
+    let cluster = pools(&args.cluster, &args.price)?;
     let engines = args.engine.engines()?;
     let question = Question {
         model: &model,
-        cluster: &cluster,
+        pools: &cluster.pools,
         engines: &engines,
         workload,
         objective,
@@ -129,7 +129,7 @@ pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
     let answer = question.answer()?;
     refuse_impossible_pins(&question, &answer)?;
     let searched = started.elapsed();
-    let subject = Subject { model: &model, cluster: &cluster, workload: &workload };
+    let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
     args.output.emit(&render(args, format, &subject, &question, &answer)?)?;
     if args.timings {
         let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
@@ -226,7 +226,8 @@ fn why_not(args: &PlanArgs, question: &Question, layout: &str) -> Result<Outcome
                 )
             }
         };
-        text.push_str(&format!("{} {} {split}: {verdict}\n", e.engine, e.weights));
+        let pool = if question.pools.len() > 1 { format!("{} ", e.gpu) } else { String::new() };
+        text.push_str(&format!("{pool}{} {} {split}: {verdict}\n", e.engine, e.weights));
     }
     args.output.emit(&text)?;
     Ok(outcome)

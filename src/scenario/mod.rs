@@ -4,7 +4,7 @@ mod run;
 
 use serde::Deserialize;
 
-use crate::catalog::{self, Cluster, Engine};
+use crate::catalog::{self, Engine, Pools};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::{self, Located};
 use crate::model::{self, Model, Scope};
@@ -65,7 +65,7 @@ pub struct Scenario {
     /// What the review is about.
     pub name: String,
     models: Vec<Model>,
-    clusters: Vec<(String, Cluster)>,
+    clusters: Vec<(String, Pools)>,
     workloads: Vec<(String, Workload)>,
     targets: Vec<(String, Targets)>,
     engines: Vec<Engine>,
@@ -105,7 +105,7 @@ pub fn parse(text: &str, place: &str) -> Result<Scenario, Diagnostic> {
         scenario.models.push(model::find(&name, &[], Scope::Full).map_err(|d| d.within(at(line)))?);
     }
     for (name, line) in each(&file.clusters) {
-        let cluster = catalog::cluster(&name).map_err(|d| d.within(at(line)))?;
+        let cluster = catalog::pools(&name).map_err(|d| d.within(at(line)))?;
         scenario.clusters.push((name, cluster));
     }
     for (name, line) in each(&file.engines) {
