@@ -155,9 +155,8 @@ impl Cluster {
         for (field, link, between_nodes) in
             [("scale_up", &scale_up, false), ("scale_out", &scale_out, true)].into_iter().chain(bridge)
         {
-            link.validate(between_nodes).map_err(|why| {
-                Diagnostic::new(Code::Catalog, format!("{field}: {why}")).at(place())
-            })?;
+            link.validate(between_nodes)
+                .map_err(|why| Diagnostic::new(Code::Catalog, format!("{field}: {why}")).at(place()))?;
         }
         if file.bridge.is_some_and(|b| b.gpus < 2 || !file.gpus_per_node.is_multiple_of(b.gpus)) {
             let cause = format!("bridge.gpus: must divide the {} GPUs of a node", file.gpus_per_node);
@@ -260,7 +259,7 @@ impl Pools {
     /// [`Code::Usage`] when there are several.
     pub fn single(self) -> Result<Cluster, Diagnostic> {
         let mixed = || {
-            let names = self.pools.iter().map(|p| &p.id).join(" and ");
+            let names = self.pools.iter().map(|p| format!("{}x{}", p.gpus, p.gpu.id)).join(" and ");
             Diagnostic::new(Code::Usage, format!("{} has several kinds of GPU: {names}", self.id))
                 .help("name one of them: a replica never spans kinds of GPU")
         };

@@ -59,9 +59,8 @@ impl CollectiveTimer {
         cluster: &Cluster,
         engine: &Engine,
     ) -> CollectiveTimer {
-        let find = |tables: &KernelTables| {
-            tables.collective.values().find_map(|ops| ops.get(kind.name())).copied()
-        };
+        let find =
+            |tables: &KernelTables| tables.collective.values().find_map(|ops| ops.get(kind.name())).copied();
         let (link, measured, stand_ins) = tables_of(group, cluster);
         let own = measured.and_then(find);
         let custom = (kind == CollectiveKind::AllReduce).then(|| {

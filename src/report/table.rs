@@ -137,9 +137,7 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
             first.service.provenance.name(),
             first.engine,
             gpu.name,
-            gpu.kernels_from
-                .as_ref()
-                .map_or("class defaults".into(), |twin| format!("those of {twin}"))
+            gpu.kernels_from.as_ref().map_or("class defaults".into(), |twin| format!("those of {twin}"))
         );
     }
     out
@@ -154,7 +152,13 @@ fn together(s: &Subject, c: &Combined) -> String {
         _ => String::new(),
     };
     let plan = |e: &Estimate| {
-        format!("{} {} × {}, batch {:.0}", e.gpu, e.parallelism, plural(e.replicas.into(), "replica"), e.batch)
+        format!(
+            "{} {} × {}, batch {:.0}",
+            e.gpu,
+            e.parallelism,
+            plural(e.replicas.into(), "replica"),
+            e.batch
+        )
     };
     format!(
         "All pools together: {} output tokens/s, {:.1} req/s{cost}{serves}: {}\n",
@@ -177,7 +181,8 @@ fn ledger(s: &Subject, answer: &Answer) -> String {
     for r in &answer.rejected {
         let nearest = if r.reason.stage() == Stage::Illegal { "for example" } else { "nearest" };
         let line = format!("{:>9}  {}", group_thousands(r.count), r.reason.name());
-        let on = s.gpu(&r.nearest).filter(|_| s.is_mixed()).map_or(String::new(), |g| format!(" on {}", g.id));
+        let on =
+            s.gpu(&r.nearest).filter(|_| s.is_mixed()).map_or(String::new(), |g| format!(" on {}", g.id));
         let _ = writeln!(out, "{line}; {nearest} {}{on}: {}", describe(&r.nearest), r.reason.message());
     }
     out
