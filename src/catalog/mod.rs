@@ -201,7 +201,8 @@ pub fn pools(name: &str) -> Result<Pools, Diagnostic> {
     if !name.contains('+') {
         return shorthand(name).map(Pools::from);
     }
-    let parts = name.split('+').map(pools).collect::<Result<Vec<_>, _>>()?;
+    let parts = name.split('+').map(pools).collect::<Result<Vec<_>, _>>();
+    let parts = parts.map_err(|d| d.within(format!("cluster `{name}`")))?;
     Pools::new(name, parts.into_iter().flat_map(|p| p.pools).collect())
 }
 
