@@ -15,6 +15,8 @@ pub struct Diagnostic {
     pub place: Option<String>,
     /// What is allowed, or the nearest valid name.
     pub help: Option<String>,
+    /// The field of the file at fault, for example `memory.fraction`, so that its line can be found.
+    pub field: Option<String>,
 }
 
 /// Kinds of wrong input.
@@ -55,7 +57,7 @@ impl Code {
 impl Diagnostic {
     /// A problem without a place yet.
     pub fn new(code: Code, cause: impl Into<String>) -> Self {
-        Diagnostic { code, cause: cause.into(), place: None, help: None }
+        Diagnostic { code, cause: cause.into(), place: None, help: None, field: None }
     }
     /// Adds where.
     #[must_use]
@@ -70,6 +72,12 @@ impl Diagnostic {
             Some(inner) => format!("{}, {inner}", place.into()),
             None => place.into(),
         });
+        self
+    }
+    /// Adds the field at fault. It is not printed: cause and place name it.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
         self
     }
     /// Adds what is allowed.

@@ -5,11 +5,17 @@
 //! every quantity in a catalogue file carries its unit (`bandwidth: 3.35 TB/s`).
 //! GB is 10⁹ bytes and GiB is 2³⁰; both are accepted and never guessed.
 
+mod schema;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+use schema::schema;
 
 /// Defines a quantity held as `f64`: arithmetic with itself, scaling by a number, ordering, sum.
 macro_rules! quantity {
@@ -80,6 +86,11 @@ macro_rules! quantity {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
                 d.deserialize_any(QuantityVisitor { units: $units }).map($name)
             }
+        }
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool { true }
+            fn schema_name() -> Cow<'static, str> { stringify!($name).into() }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema { schema($units) }
         }
         impl std::str::FromStr for $name {
             type Err = String;
@@ -340,6 +351,17 @@ impl fmt::Display for Bytes {
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         d.deserialize_any(QuantityVisitor { units: BYTE_UNITS }).map(|b| Bytes(b.round() as u64))
+    }
+}
+impl JsonSchema for Bytes {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Bytes".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schema(BYTE_UNITS)
     }
 }
 impl std::str::FromStr for Bytes {

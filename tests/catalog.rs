@@ -97,7 +97,7 @@ fn every_alias_finds_its_entry() {
     for kind in [Kind::Gpu, Kind::Cluster, Kind::Engine, Kind::Model] {
         for entry in entries(kind) {
             for alias in entry.aliases {
-                assert_eq!(catalog::find(kind, &alias.to_uppercase()).unwrap().id, entry.id);
+                assert_eq!(catalog::find(kind, &alias.to_uppercase()).unwrap().id(), entry.id);
             }
         }
     }

@@ -109,6 +109,28 @@ const LINES: &[&str] = &[
     "sweep {tmp}/none.yaml -o {tmp}/out",
     "sweep tests/data/valid/scenario.yaml -o {tmp}/huge.json",
     "sweep tests/data/valid/scenario.yaml",
+    // The user's own catalogue.
+    "catalog gpus --catalog {tmp}/none",
+    "catalog gpus --catalog {tmp}/huge.json",
+    "catalog gpus --catalog tests/data",
+    "inspect llama-3.1-8b --models {tmp}/none",
+    "catalog gpus renamed --catalog tests/data/broken-catalog",
+    "estimate llama-3.1-8b --gpu zero-memory --catalog tests/data/broken-catalog",
+    "estimate llama-3.1-8b --gpu renamed --catalog tests/data/broken-catalog",
+    "estimate llama-3.1-8b --gpu no-such-class --catalog tests/data/broken-catalog",
+    "estimate llama-3.1-8b --gpu truncated --catalog tests/data/broken-catalog",
+    "plan llama-3.1-8b --cluster no-such-gpu --catalog tests/data/broken-catalog",
+    "plan llama-3.1-8b --cluster 1xl4 --engine unknown-key --catalog tests/data/broken-catalog",
+    "inspect me/truncated --catalog tests/data/broken-catalog",
+    "inspect me/no-heads --catalog tests/data/broken-catalog",
+    "plan llama-3.1-8b --cluster 1xl4 --engine vllmm --catalog tests/data/broken-catalog",
+    // Checks that cannot be made.
+    "check",
+    "check {tmp}/empty",
+    "check tests/data/valid/gpu.yaml --kind gpux",
+    "check --schema gpux",
+    "check --schema model",
+    "check --schema gpu tests/data/valid/gpu.yaml",
 ];
 
 /// What a file of this name is given to.
@@ -127,6 +149,7 @@ fn line_for(file: &str) -> String {
 fn prepare(folder: &Path) {
     let file = fs::File::create(folder.join("huge.json")).unwrap();
     file.set_len(shardfit::load::MAX_INPUT_BYTES + 1).unwrap();
+    fs::create_dir(folder.join("empty")).unwrap();
 }
 
 #[track_caller]

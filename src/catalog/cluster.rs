@@ -1,7 +1,6 @@
-//! A cluster: GPUs of one kind in nodes, the links inside a node and the one between nodes; and several
-//! such pools side by side.
+//! A cluster: GPUs of one kind in nodes, the links inside a node and the one between nodes.
 
-use itertools::Itertools as _;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::gpu::Gpu;
@@ -15,7 +14,7 @@ pub const MAX_GPUS: u32 = 1_048_576;
 
 /// A cluster as its file describes it: GPUs of one kind, or `pools` of several kinds. Links left out are
 /// the GPU's own.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterFile {
     /// Identifier; the file's name without its extension.
@@ -25,11 +24,14 @@ pub struct ClusterFile {
     /// Other names that people use.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// GPU identifier.
+    /// GPU, by name, or a YAML file beside this one.
+    #[schemars(extend("x-names" = "gpu"))]
     pub gpu: Option<String>,
     /// GPUs that share the scale-up link.
+    #[schemars(range(min = 1))]
     pub gpus_per_node: Option<u32>,
     /// Number of nodes; 1 when left out.
+    #[schemars(range(min = 1))]
     pub nodes: Option<u32>,
     /// Link inside a node.
     pub scale_up: Option<Link>,
@@ -48,14 +50,17 @@ pub struct ClusterFile {
 }
 
 /// GPUs of one kind as a cluster's file describes them.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PoolFile {
-    /// GPU identifier.
+    /// GPU, by name, or a YAML file beside this one.
+    #[schemars(extend("x-names" = "gpu"))]
     pub gpu: String,
     /// GPUs that share the scale-up link.
+    #[schemars(range(min = 1))]
     pub gpus_per_node: u32,
     /// Number of nodes; 1 when left out.
+    #[schemars(range(min = 1))]
     pub nodes: Option<u32>,
     /// Link inside a node.
     pub scale_up: Option<Link>,
@@ -148,19 +153,22 @@ impl Cluster {
     ) -> Result<Cluster, Diagnostic> {
         let place = || format!("cluster {id}");
         let nodes = file.nodes.unwrap_or(1);
-        let gpus = checked_size(nodes, file.gpus_per_node).map_err(|d| d.within(place()))?;
+        let gpus =
+            checked_size(nodes, file.gpus_per_node).map_err(|d| d.within(place()).field("gpus_per_node"))?;
         let (scale_up, scale_out) =
             (file.scale_up.unwrap_or(gpu.scale_up), file.scale_out.unwrap_or(gpu.scale_out));
         let bridge = file.bridge.as_ref().map(|b| ("bridge", &b.link, false));
         for (field, link, between_nodes) in
             [("scale_up", &scale_up, false), ("scale_out", &scale_out, true)].into_iter().chain(bridge)
         {
-            link.validate(between_nodes)
-                .map_err(|why| Diagnostic::new(Code::Catalog, format!("{field}: {why}")).at(place()))?;
+            link.validate(between_nodes).map_err(|why| {
+                Diagnostic::new(Code::Catalog, format!("{field}: {why}")).at(place()).field(field)
+            })?;
         }
         if file.bridge.is_some_and(|b| b.gpus < 2 || !file.gpus_per_node.is_multiple_of(b.gpus)) {
             let cause = format!("bridge.gpus: must divide the {} GPUs of a node", file.gpus_per_node);
-            return Err(Diagnostic::new(Code::Catalog, cause).at(place()).help("2 for pairs, 4 for fours"));
+            let wrong = Diagnostic::new(Code::Catalog, cause).at(place()).field("bridge");
+            return Err(wrong.help("2 for pairs, 4 for fours"));
         }
         Ok(Cluster {
             id: id.to_owned(),
@@ -205,74 +213,6 @@ impl Cluster {
         cluster.id = format!("{nodes}x{per_node}x{}", cluster.gpu.id);
         (cluster.nodes, cluster.gpus_per_node) = (nodes, per_node);
         Ok(cluster)
-    }
-}
-
-/// What a cluster's name stands for: pools of one kind of GPU each. A replica never spans pools.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pools {
-    /// Identifier or the shorthand it was asked for by.
-    pub id: String,
-    /// The pools, at least one, each with a GPU of its own.
-    pub pools: Vec<Cluster>,
-}
-
-impl Pools {
-    /// Pools side by side.
-    ///
-    /// # Errors
-    /// [`Code::Catalog`] when there are none or two hold the same GPU, [`Code::Range`] when they hold
-    /// absurdly many together.
-    pub fn new(id: &str, pools: Vec<Cluster>) -> Result<Pools, Diagnostic> {
-        let place = || format!("cluster {id}");
-        if pools.is_empty() {
-            return Err(Diagnostic::new(Code::Catalog, "a cluster needs at least one pool").at(place()));
-        }
-        if let Some(twice) = pools.iter().map(|p| &p.gpu.id).duplicates().next() {
-            let cause = format!("two pools of {twice}");
-            return Err(Diagnostic::new(Code::Catalog, cause)
-                .at(place())
-                .help("pools differ in their GPU; write equal GPUs as one pool of more nodes"));
-        }
-        let all = Pools { id: id.to_owned(), pools };
-        if all.gpus() > u64::from(MAX_GPUS) {
-            return Err(Diagnostic::new(Code::Range, format!("{} GPUs are out of range", all.gpus()))
-                .at(place())
-                .help(format!("at most {MAX_GPUS} GPUs")));
-        }
-        Ok(all)
-    }
-
-    /// GPUs in all.
-    pub fn gpus(&self) -> u64 {
-        self.pools.iter().map(|p| u64::from(p.gpus)).sum()
-    }
-
-    /// Whether there are GPUs of several kinds.
-    pub fn is_mixed(&self) -> bool {
-        self.pools.len() > 1
-    }
-
-    /// The only pool.
-    ///
-    /// # Errors
-    /// [`Code::Usage`] when there are several.
-    pub fn single(self) -> Result<Cluster, Diagnostic> {
-        let mixed = || {
-            let names = self.pools.iter().map(|p| format!("{}x{}", p.gpus, p.gpu.id)).join(" and ");
-            Diagnostic::new(Code::Usage, format!("{} has several kinds of GPU: {names}", self.id))
-                .help("name one of them: a replica never spans kinds of GPU")
-        };
-        match self.pools.as_slice() {
-            [_] => self.pools.into_iter().next().ok_or_else(|| Diagnostic::new(Code::Catalog, "no pool")),
-            _ => Err(mixed()),
-        }
-    }
-}
-
-impl From<Cluster> for Pools {
-    fn from(cluster: Cluster) -> Pools {
-        Pools { id: cluster.id.clone(), pools: vec![cluster] }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Links between GPUs.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::units::{BytesPerSecond, Seconds};
 
 /// What carries the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkKind {
     /// NVLink through NVSwitch: every GPU reaches every other at full rate.
@@ -37,7 +38,7 @@ impl LinkKind {
 }
 
 /// A link as seen by one GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// What carries the bytes.
@@ -48,6 +49,7 @@ pub struct Link {
     pub latency: Seconds,
     /// How many times the ports below a switch outnumber its uplinks; 1 when left out. Only of links
     /// between nodes.
+    #[schemars(range(min = 1, max = 1000))]
     pub oversubscription: Option<f64>,
 }
 
@@ -80,10 +82,11 @@ const MAX_OVERSUBSCRIPTION: f64 = 1000.0;
 
 /// Faster links that join the GPUs of a node in equal groups, as NVLink bridges join PCIe cards in
 /// pairs or fours. Between groups there is the node's own link.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bridge {
     /// GPUs that one bridge joins.
+    #[schemars(range(min = 2))]
     pub gpus: u32,
     /// The link inside such a group.
     pub link: Link,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use itertools::Itertools as _;
 
-use crate::catalog::{self, Cluster, Engine, Kind, Pools};
+use crate::catalog::{Catalog, Cluster, Engine, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
@@ -30,7 +30,7 @@ pub struct ModelArgs {
 
 impl ModelArgs {
     /// Finds the model.
-    pub fn find(&self) -> Result<Model, Diagnostic> {
+    pub fn find(&self, catalog: &Catalog) -> Result<Model, Diagnostic> {
         let scope = match self.scope.as_str() {
             "full" => Scope::Full,
             "text" => Scope::Text,
@@ -38,7 +38,7 @@ impl ModelArgs {
                 return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
             }
         };
-        model::find(&self.model, &self.models, scope)
+        model::find_in(&catalog.clone().with_models(&self.models)?, &self.model, scope)
     }
 }
 
@@ -135,10 +135,10 @@ pub struct EngineArgs {
 
 impl EngineArgs {
     /// The engines to consider.
-    pub fn engines(&self) -> Result<Vec<Engine>, Diagnostic> {
+    pub fn engines(&self, catalog: &Catalog) -> Result<Vec<Engine>, Diagnostic> {
         match self.engine.as_str() {
-            "any" => catalog::engines(),
-            list => list.split(',').map(|name| catalog::engine(name.trim())).collect(),
+            "any" => catalog.engines(),
+            list => list.split(',').map(|name| catalog.engine(name.trim())).collect(),
         }
     }
 
@@ -180,24 +180,24 @@ impl EngineArgs {
 }
 
 /// The pools of a cluster with prices overridden.
-pub fn pools(name: &str, prices: &[String]) -> Result<Pools, Diagnostic> {
-    let all = catalog::pools(name)?;
-    let pools = all.pools.into_iter().map(|pool| priced(pool, prices));
+pub fn pools(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Pools, Diagnostic> {
+    let all = catalog.pools(name)?;
+    let pools = all.pools.into_iter().map(|pool| priced(catalog, pool, prices));
     Ok(Pools { id: all.id, pools: pools.collect::<Result<_, _>>()? })
 }
 
 /// A cluster of one kind of GPU, with prices overridden.
-pub fn cluster(name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    pools(name, prices)?.single()
+pub fn cluster(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
+    pools(catalog, name, prices)?.single()
 }
 
 /// `gpus` of a GPU in its usual servers, with prices overridden.
-pub fn cluster_of(gpu: &str, gpus: u32, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    priced(Cluster::of_gpus(catalog::gpu(gpu)?, gpus)?, prices)
+pub fn cluster_of(catalog: &Catalog, gpu: &str, gpus: u32, prices: &[String]) -> Result<Cluster, Diagnostic> {
+    priced(catalog, Cluster::of_gpus(catalog.gpu(gpu)?, gpus)?, prices)
 }
 
 /// Prices name GPUs of the catalogue or the cluster's own.
-fn priced(mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
+fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
     for entry in prices {
         let wrong = |why: &str| {
             Diagnostic::new(Code::Usage, format!("`{entry}`: {why}"))
@@ -210,7 +210,7 @@ fn priced(mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic
             return Err(wrong("must not be negative"));
         }
         let own = gpu.trim() == cluster.gpu.id;
-        if own || catalog::find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id == cluster.gpu.id
+        if own || catalog.find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id() == cluster.gpu.id
         {
             cluster.price = Some(UsdPerHour::new(dollars));
         }

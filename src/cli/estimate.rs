@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::catalog::Cluster;
+use crate::catalog::{Catalog, Cluster};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::memory::Limits;
@@ -61,16 +61,16 @@ pub struct EstimateArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
+pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
     if format != Format::Table && args.explain {
         return Err(Diagnostic::new(Code::Usage, "--explain is text: leave out --format"));
     }
-    let model = args.model.find()?;
+    let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
     let split = Parallelism { tp: args.tp, pp: args.pp, ep: args.ep, attention_dp: args.attention_dp };
-    let cluster = place(args, split)?;
-    let engines = args.engine.engines()?;
+    let cluster = place(catalog, args, split)?;
+    let engines = args.engine.engines(catalog)?;
     let precisions = args.engine.precisions()?;
     let ([engine], [precision]) = (engines.as_slice(), precisions.as_slice()) else {
         return Err(Diagnostic::new(Code::Usage, "an estimate is of one engine and one precision")
@@ -98,12 +98,12 @@ pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
 }
 
 /// The cluster: the one named, or just enough GPUs.
-fn place(args: &EstimateArgs, split: Parallelism) -> Result<Cluster, Diagnostic> {
+fn place(catalog: &Catalog, args: &EstimateArgs, split: Parallelism) -> Result<Cluster, Diagnostic> {
     match (&args.cluster, &args.gpu) {
-        (Some(name), _) => cluster(name, &args.price),
+        (Some(name), _) => cluster(catalog, name, &args.price),
         (None, Some(gpu)) => {
             let gpus = split.gpus().saturating_mul(u64::from(args.replicas));
-            cluster_of(gpu, u32::try_from(gpus).unwrap_or(u32::MAX), &args.price)
+            cluster_of(catalog, gpu, u32::try_from(gpus).unwrap_or(u32::MAX), &args.price)
         }
         (None, None) => Err(Diagnostic::new(Code::Usage, "name a --gpu or a --cluster")),
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use clap::Args;
 
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
 use crate::load;
@@ -98,7 +99,7 @@ impl PinArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
+pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
     let format = args.output.prepare()?;
     if format != Format::Table && (args.explain.is_some() || args.why_not.is_some()) {
@@ -107,10 +108,10 @@ pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
     }
     let objective: Objective = args.objective.parse()?;
     let top = checked_top(args.top)?;
-    let model = args.model.find()?;
+    let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
-    let cluster = pools(&args.cluster, &args.price)?;
-    let engines = args.engine.engines()?;
+    let cluster = pools(catalog, &args.cluster, &args.price)?;
+    let engines = args.engine.engines(catalog)?;
     let question = Question {
         model: &model,
         pools: &cluster.pools,

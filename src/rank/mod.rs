@@ -7,7 +7,8 @@ use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Estimate;
 
 /// What the best plan is best at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum Objective {
     /// Most output tokens per second of the whole deployment.
     Throughput,

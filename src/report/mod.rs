@@ -1,5 +1,6 @@
 //! Reports: one list of columns, and each output format a view of it. Nothing here computes.
 
+mod check;
 mod columns;
 mod explain;
 mod format;
@@ -9,6 +10,7 @@ mod sweep;
 mod table;
 mod validation;
 
+pub use check::{check_json, check_sheet, check_text};
 pub use columns::{Column, PLAN_COLUMNS, Row, Value};
 pub use explain::explanation;
 pub use format::{Format, Sheet};
