@@ -41,6 +41,11 @@ const LINES: &[&str] = &[
     "plan llama-3.1-8b --cluster 2x2x2xh100-sxm",
     "plan llama-3.1-8b --cluster 8x",
     "plan llama-3.1-8b --cluster ''",
+    "plan llama-3.1-8b --cluster 8xh100-sxm+",
+    "plan llama-3.1-8b --cluster 8xh100-sxm+8xh100",
+    "plan llama-3.1-8b --cluster 8xh100-sxm+8xa100-smx",
+    "plan llama-3.1-8b --cluster 1048576xh100-sxm+1048576xa100-sxm-80gb",
+    "estimate llama-3.1-8b --cluster 8xh100-sxm+8xa100-sxm-80gb",
     "plan llama-3.1-8b",
     // Lengths, loads, targets.
     "plan llama-3.1-8b --cluster 8xh100-sxm --isl 0",

@@ -125,8 +125,12 @@ impl Gpu {
         if self.gpus_per_node == 0 || self.multiprocessors == 0 {
             fail("gpus_per_node, multiprocessors", "must be at least 1");
         }
-        if self.scale_up.bandwidth.get() <= 0.0 || self.scale_out.bandwidth.get() <= 0.0 {
-            fail("scale_up, scale_out", "bandwidth must be positive");
+        for (field, link, between_nodes) in
+            [("scale_up", &self.scale_up, false), ("scale_out", &self.scale_out, true)]
+        {
+            if let Err(why) = link.validate(between_nodes) {
+                fail(field, why);
+            }
         }
         if self.idle_power.get() > self.tdp.get() {
             fail("idle_power", "exceeds tdp");

@@ -8,13 +8,14 @@ mod folder;
 pub mod gpu;
 pub mod kernels;
 pub mod link;
+mod pools;
 mod usual;
 
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::load;
 pub use builtin::BuiltIn;
 pub use cluster::{Cluster, ClusterFile};
@@ -23,6 +24,7 @@ pub use entry::Entry;
 pub use folder::UserFile;
 pub use gpu::Gpu;
 pub use kernels::{GpuClass, KernelTables};
+pub use pools::Pools;
 
 /// A kind of catalogue entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,9 @@ impl Kind {
 /// The class whose collectives were measured over PCIe.
 const PCIE_CLASS: &str = "gddr-pcie";
 
+/// The class whose collectives were measured over NVLink.
+const NVLINK_CLASS: &str = "datacenter-hbm";
+
 /// Descriptions by name: the user's folders, the earlier the stronger, over what is built in.
 ///
 /// A description overrides those of the same identifier behind it. Files are read when they are asked
@@ -102,7 +107,7 @@ impl Catalog {
     /// what is built in.
     ///
     /// # Errors
-    /// [`Code::File`] for a folder that is missing or cannot be listed.
+    /// [`Code::File`](crate::diagnostic::Code::File) for a folder that is missing or cannot be listed.
     pub fn open(folders: &[PathBuf]) -> Result<Catalog, Diagnostic> {
         let mut catalog = Catalog::built_in();
         for folder in folders {
@@ -124,7 +129,7 @@ impl Catalog {
     /// The same with folders of `<org>--<name>.json` in front.
     ///
     /// # Errors
-    /// [`Code::File`] for a folder that is missing.
+    /// [`Code::File`](crate::diagnostic::Code::File) for a folder that is missing.
     pub fn with_models(mut self, folders: &[PathBuf]) -> Result<Catalog, Diagnostic> {
         let mut files = Vec::new();
         for folder in folders {
@@ -151,7 +156,7 @@ impl Catalog {
     /// The entry that a name or alias means, case ignored. Identifiers go before aliases.
     ///
     /// # Errors
-    /// [`Code::UnknownName`] with the nearest known name.
+    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName) with the nearest known name.
     pub fn find(&self, kind: Kind, name: &str) -> Result<Entry<'_>, Diagnostic> {
         self.lookup(kind, name).ok_or_else(|| {
             let all = self.entries(kind);
@@ -196,7 +201,7 @@ impl Catalog {
     /// A GPU by name, alias or YAML file, with what fills the gaps in its kernel coefficients.
     ///
     /// # Errors
-    /// [`Code::UnknownName`], or what is wrong with the file.
+    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName), or what is wrong with the file.
     pub fn gpu(&self, name: &str) -> Result<Gpu, Diagnostic> {
         let (mut gpu, file) = self.described(name)?;
         gpu.stand_ins = self.stand_ins(&gpu).map_err(|d| in_file(d, &file))?;
@@ -225,7 +230,7 @@ impl Catalog {
     /// An engine by name, alias or YAML file.
     ///
     /// # Errors
-    /// [`Code::UnknownName`], or what is wrong with the file.
+    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName), or what is wrong with the file.
     pub fn engine(&self, name: &str) -> Result<Engine, Diagnostic> {
         let (engine, file): (Engine, _) = self.read(Kind::Engine, name)?;
         engine.validate().map_err(|d| in_file(d, &file))?;
@@ -263,58 +268,6 @@ impl Catalog {
 
     fn class_tables(&self, name: &str) -> Result<KernelTables, Diagnostic> {
         self.find(Kind::GpuClass, name)?.parse::<GpuClass>().map(|class| class.kernels)
-    }
-
-    /// A cluster by name, alias, YAML file, or shorthand: `8xh100-sxm`, `4x8xh200-sxm`, `h100-sxm`.
-    ///
-    /// # Errors
-    /// [`Code::UnknownName`] with the nearest known name, [`Code::Range`] for absurd sizes.
-    pub fn cluster(&self, name: &str) -> Result<Cluster, Diagnostic> {
-        let name = name.trim();
-        if load::is_yaml(name) || self.lookup(Kind::Cluster, name).is_some() {
-            return self.described_cluster(name);
-        }
-        let mut counts = Vec::new();
-        let mut rest = name;
-        while let Some((count, tail)) = leading_count(rest) {
-            counts.push(count.map_err(|d| d.within(format!("cluster `{name}`")))?);
-            rest = tail;
-        }
-        let of = |counts: &[u32], gpu: Gpu| match counts {
-            [] => Cluster::of_gpus(gpu, 1),
-            [n] => Cluster::of_gpus(gpu, *n),
-            [nodes, per_node] => Cluster::of_nodes(gpu, *nodes, *per_node),
-            _ => Err(Diagnostic::new(Code::Usage, "too many counts")
-                .help("write GPUS x GPU or NODES x GPUS x GPU, for example 4x8xh200-sxm")),
-        };
-        match self.find(Kind::Gpu, rest) {
-            Ok(entry) => {
-                of(&counts, self.gpu(entry.id())?).map_err(|d| d.within(format!("cluster `{name}`")))
-            }
-            Err(unknown_gpu) if !counts.is_empty() => Err(unknown_gpu.within(format!("cluster `{name}`"))),
-            Err(_) => Err(self.unknown_cluster(name)),
-        }
-    }
-
-    fn described_cluster(&self, name: &str) -> Result<Cluster, Diagnostic> {
-        let (file, path): (ClusterFile, _) = self.read(Kind::Cluster, name)?;
-        let gpu = match &path {
-            // A GPU file is named relative to the cluster file.
-            Some(path) if load::is_yaml(&file.gpu) => {
-                self.gpu(&Path::new(path).with_file_name(&file.gpu).display().to_string())
-            }
-            _ => self.gpu(&file.gpu),
-        };
-        let gpu = gpu.map_err(|d| d.field("gpu"));
-        gpu.and_then(|gpu| Cluster::from_file(&file, gpu)).map_err(|d| in_file(d, &path))
-    }
-
-    fn unknown_cluster(&self, name: &str) -> Diagnostic {
-        let mut known = self.entries(Kind::Cluster);
-        known.extend(self.entries(Kind::Gpu));
-        let list = "write GPUS x GPU, for example 8xh100-sxm, or a name: `shardfit catalog clusters` and \
-                    `shardfit catalog gpus` list all";
-        Diagnostic::unknown("cluster", name, known.iter().flat_map(names), list)
     }
 }
 
@@ -355,12 +308,20 @@ pub fn engines() -> Result<Vec<Engine>, Diagnostic> {
     BUILT_IN.engines()
 }
 
-/// A cluster of built-in GPUs, or one from a YAML file: [`Catalog::cluster`].
+/// A cluster of built-in GPUs of one kind, or one from a YAML file: [`Catalog::cluster`].
 ///
 /// # Errors
 /// As [`Catalog::cluster`].
 pub fn cluster(name: &str) -> Result<Cluster, Diagnostic> {
     BUILT_IN.cluster(name)
+}
+
+/// The pools of a cluster of built-in GPUs, or of one from a YAML file: [`Catalog::pools`].
+///
+/// # Errors
+/// As [`Catalog::pools`].
+pub fn pools(name: &str) -> Result<Pools, Diagnostic> {
+    BUILT_IN.pools(name)
 }
 
 /// The identifier of an entry, then its other names.
@@ -374,16 +335,4 @@ fn in_file(diagnostic: Diagnostic, file: &Option<String>) -> Diagnostic {
         Some(file) => load::tree::blame(diagnostic, file),
         None => diagnostic,
     }
-}
-
-/// Splits `8xh100-sxm` into 8 and `h100-sxm`; `None` where no `<digits>x` stands in front.
-fn leading_count(text: &str) -> Option<(Result<u32, Diagnostic>, &str)> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit()).len();
-    let tail = text[digits..].strip_prefix(['x', 'X', '×'])?;
-    let count = text.get(..digits).filter(|d| !d.is_empty())?;
-    let parsed = count.parse().map_err(|_| {
-        Diagnostic::new(Code::Range, format!("`{count}` is not a number of GPUs"))
-            .help(format!("a whole number from 1 to {}", cluster::MAX_GPUS))
-    });
-    Some((parsed, tail))
 }

@@ -106,7 +106,9 @@ fn meaning(place: &str, text: &str, kind: Kind, catalog: &Catalog) -> Vec<Diagno
         Kind::Gpu => load::yaml::<Gpu>(text, place).map(|gpu| gpu.problems()),
         Kind::Engine => load::yaml::<Engine>(text, place).map(|engine| engine.problems()),
         Kind::GpuClass => load::yaml::<GpuClass>(text, place).map(|class| class.problems()),
-        Kind::Cluster => load::yaml::<ClusterFile>(text, place).map(|_| Vec::new()),
+        Kind::Cluster => {
+            load::yaml::<ClusterFile>(text, place).map(|file| file.pools().err().into_iter().collect())
+        }
         Kind::Scenario => Ok(scenario::problems(text, place, catalog)),
         Kind::Model => model::find_in(catalog, place, Scope::Full).map(|_| Vec::new()),
     };
@@ -115,7 +117,7 @@ fn meaning(place: &str, text: &str, kind: Kind, catalog: &Catalog) -> Vec<Diagno
         // The whole chain, down to the files of others that it names.
         let resolved = match kind {
             Kind::Gpu if load::is_yaml(place) => catalog.gpu(place).map(|_| ()),
-            Kind::Cluster if load::is_yaml(place) => catalog.cluster(place).map(|_| ()),
+            Kind::Cluster if load::is_yaml(place) => catalog.pools(place).map(|_| ()),
             _ => Ok(()),
         };
         problems.extend(resolved.err());

@@ -206,7 +206,7 @@ impl<'a> Walk<'a> {
             "gpu" => exists(catalog::Kind::Gpu),
             "class" => exists(catalog::Kind::GpuClass),
             "engine" => self.catalog.engine(&name).map(|_| ()),
-            "cluster" => self.catalog.cluster(&name).map(|_| ()),
+            "cluster" => self.catalog.pools(&name).map(|_| ()),
             "model" => model::find_in(self.catalog, &name, Scope::Full).map(|_| ()),
             _ => Ok(()),
         };

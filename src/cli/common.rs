@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use itertools::Itertools as _;
 
-use crate::catalog::{Catalog, Cluster, Engine, Kind};
+use crate::catalog::{Catalog, Cluster, Engine, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::power::Electricity;
@@ -219,9 +219,16 @@ impl ElectricityArgs {
     }
 }
 
-/// A cluster with prices overridden.
+/// The pools of a cluster with prices overridden.
+pub fn pools(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Pools, Diagnostic> {
+    let all = catalog.pools(name)?;
+    let pools = all.pools.into_iter().map(|pool| priced(catalog, pool, prices));
+    Ok(Pools { id: all.id, pools: pools.collect::<Result<_, _>>()? })
+}
+
+/// A cluster of one kind of GPU, with prices overridden.
 pub fn cluster(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    priced(catalog, catalog.cluster(name)?, prices)
+    pools(catalog, name, prices)?.single()
 }
 
 /// `gpus` of a GPU in its usual servers, with prices overridden.

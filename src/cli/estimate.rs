@@ -92,10 +92,10 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         electricity: args.electricity.electricity()?,
     })?;
     let batch = if workload.load == Load::Saturate { BatchPoint::Largest } else { BatchPoint::FromLoad };
-    let layout = Layout { engine: 0, precision: 0, parallelism: split };
+    let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: split };
     let plan = Plan { id: 0, layout, replicas: args.replicas, batch };
     let (deployment, estimate, reasons) = evaluate(&context, plan)?;
-    let subject = Subject { model: &model, cluster: &cluster, workload: &workload };
+    let subject = Subject::new(&model, &cluster, &workload);
     args.output.emit(&render(args, format, &subject, (&deployment, &estimate, &reasons))?)?;
     Ok(if reasons.is_empty() { Outcome::Found } else { Outcome::NothingFeasible })
 }

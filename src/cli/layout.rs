@@ -1,6 +1,6 @@
 //! Layouts as text: `tp=4,replicas=2`.
 
-use crate::catalog;
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::{Parallelism, Precision};
 use crate::search::Current;
@@ -11,8 +11,8 @@ use super::common::MAX_DEGREE;
 const SPLIT: [&str; 4] = ["tp", "pp", "ep", "attention_dp"];
 
 /// Keys of a deployment.
-const DEPLOYMENT: [&str; 9] =
-    ["tp", "pp", "ep", "attention_dp", "replicas", "batch", "engine", "weights", "kv"];
+const DEPLOYMENT: [&str; 10] =
+    ["tp", "pp", "ep", "attention_dp", "replicas", "batch", "gpu", "engine", "weights", "kv"];
 
 /// `tp=2,pp=1` as a split; what is not named is 1.
 pub fn split(flag: &str, text: &str) -> Result<Parallelism, Diagnostic> {
@@ -26,8 +26,9 @@ pub fn split(flag: &str, text: &str) -> Result<Parallelism, Diagnostic> {
 }
 
 /// `tp=4,replicas=2,engine=vllm` as a deployment; degrees and replicas that are not named are 1.
-pub fn deployment(flag: &str, text: &str) -> Result<Current, Diagnostic> {
+pub fn deployment(catalog: &Catalog, flag: &str, text: &str) -> Result<Current, Diagnostic> {
     let mut current = Current {
+        gpu: None,
         parallelism: Parallelism::SINGLE,
         replicas: 1,
         batch: None,
@@ -39,7 +40,8 @@ pub fn deployment(flag: &str, text: &str) -> Result<Current, Diagnostic> {
         match key {
             "replicas" => current.replicas = number(flag, key, value)?,
             "batch" => current.batch = Some(u64::from(number(flag, key, value)?)),
-            "engine" => current.engine = Some(catalog::engine(value).map_err(within)?),
+            "gpu" => current.gpu = Some(catalog.gpu(value).map_err(within)?.id),
+            "engine" => current.engine = Some(catalog.engine(value).map_err(within)?),
             "weights" => current.precision.weights = Some(value.parse().map_err(within)?),
             "kv" => current.precision.kv = Some(value.parse().map_err(within)?),
             _ => {

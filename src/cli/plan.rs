@@ -14,7 +14,7 @@ use crate::report::{self, Format, Row, Sheet, Subject};
 use crate::search::{Answer, Question};
 
 use super::Outcome;
-use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, cluster, degrees};
+use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, pools};
 use super::layout;
 use super::output::OutputArgs;
 
@@ -28,7 +28,7 @@ use super::output::OutputArgs;
 pub struct PlanArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, or a YAML file
+    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, a YAML file, or several kinds: 8xh100-sxm+8xa100-sxm-80gb
     #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
     cluster: String,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
     why_not: Option<String>,
     /// What runs today, e.g. "tp=4,replicas=2": every plan shows its difference. Keys: tp, pp, ep,
-    /// attention_dp, replicas, batch, engine, weights, kv
+    /// attention_dp, replicas, batch, gpu, engine, weights, kv
     #[arg(long, value_name = "DEPLOYMENT", help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
     current: Option<String>,
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
@@ -116,11 +116,11 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let top = checked_top(args.top)?;
     let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
-    let cluster = cluster(catalog, &args.cluster, &args.price)?;
+    let cluster = pools(catalog, &args.cluster, &args.price)?;
     let engines = args.engine.engines(catalog)?;
     let question = Question {
         model: &model,
-        cluster: &cluster,
+        pools: &cluster.pools,
         engines: &engines,
         workload,
         objective,
@@ -128,7 +128,11 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         pins: args.pins.pins()?,
         limits: args.engine.limits()?,
         electricity: args.electricity.electricity()?,
-        current: args.current.as_deref().map(|text| layout::deployment("--current", text)).transpose()?,
+        current: args
+            .current
+            .as_deref()
+            .map(|text| layout::deployment(catalog, "--current", text))
+            .transpose()?,
         top,
     };
     let loaded = started.elapsed();
@@ -138,7 +142,7 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let answer = question.answer()?;
     refuse_impossible_pins(&question, &answer)?;
     let searched = started.elapsed();
-    let subject = Subject { model: &model, cluster: &cluster, workload: &workload };
+    let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
     args.output.emit(&render(args, format, &subject, &question, &answer)?)?;
     if args.timings {
         let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
@@ -236,7 +240,8 @@ fn why_not(args: &PlanArgs, question: &Question, layout: &str) -> Result<Outcome
                 )
             }
         };
-        text.push_str(&format!("{} {} {split}: {verdict}\n", e.engine, e.weights));
+        let pool = if question.pools.len() > 1 { format!("{} ", e.gpu) } else { String::new() };
+        text.push_str(&format!("{pool}{} {} {split}: {verdict}\n", e.engine, e.weights));
     }
     args.output.emit(&text)?;
     Ok(outcome)

@@ -102,6 +102,8 @@ pub struct Deployment<'a> {
 pub struct Estimate {
     /// The point of the space.
     pub plan: Plan,
+    /// The GPU of the pool that it runs on.
+    pub gpu: String,
     /// Engine.
     pub engine: String,
     /// The split.
@@ -116,7 +118,7 @@ pub struct Estimate {
     pub replicas: u32,
     /// GPUs used.
     pub gpus: u64,
-    /// GPUs of the cluster left idle.
+    /// GPUs of the cluster left idle, those of other pools among them.
     pub idle_gpus: u64,
     /// Requests in flight on each replica (the mean, under a given load).
     pub batch: f64,
@@ -286,6 +288,7 @@ impl<'a> Deployment<'a> {
         let running = (service.running / f64::from(self.parallelism.attention_dp)).ceil() as u64;
         Estimate {
             plan,
+            gpu: c.cluster.gpu.id.clone(),
             engine: c.engine.id.clone(),
             parallelism: self.parallelism,
             expert_tp: if c.model.is_moe() { self.parallelism.expert_tp().unwrap_or(1) } else { 1 },

@@ -190,17 +190,14 @@ impl Pipeline {
         }
         let paces =
             distinct.into_iter().map(|(counts, first, last)| compile(t, counts, first, last)).collect();
-        let hops = f64::from(t.placement.hops_inside + t.placement.hops_across);
-        let (inside, across) = (t.cluster.scale_up, t.cluster.scale_out);
-        let share = |n: u32| if hops > 0.0 { f64::from(n) / hops } else { 0.0 };
-        let (near, far) = (share(t.placement.hops_inside), share(t.placement.hops_across));
+        let (hop_latency, hop_seconds_per_byte) = hops(t);
         Pipeline {
             stages: t.parallelism.pp,
             whole,
             paces,
             power: t.kernels.power,
-            hop_latency: inside.latency * near + across.latency * far,
-            hop_seconds_per_byte: near / inside.bandwidth.get() + far / across.bandwidth.get(),
+            hop_latency,
+            hop_seconds_per_byte,
             // Each tensor-parallel rank sends its share of the activations (16 bits).
             hop_bytes_per_token: 2.0 * t.model.hidden as f64 / f64::from(t.parallelism.tp),
         }
@@ -226,6 +223,23 @@ impl Pipeline {
     pub fn explain(&self, step: &Step) -> Vec<Line> {
         self.whole.explain(step)
     }
+}
+
+/// Latency of one hand-off between stages and its time per byte, averaged over those inside a bridge,
+/// inside a node and between nodes.
+fn hops(t: &Target) -> (Seconds, f64) {
+    let (p, cluster) = (&t.placement, t.cluster);
+    let bridge = cluster.bridge.as_ref().map_or(cluster.scale_up, |b| b.bridge.link);
+    let links = [
+        (p.hops_bridged, bridge.latency, bridge.bandwidth),
+        (p.hops_inside, cluster.scale_up.latency, cluster.scale_up.bandwidth),
+        (p.hops_across, cluster.scale_out.latency, cluster.scale_out.under_load()),
+    ];
+    let all = f64::from(links.iter().map(|(hops, ..)| hops).sum::<u32>().max(1));
+    links.iter().fold((Seconds::ZERO, 0.0), |(latency, per_byte), (hops, one, bandwidth)| {
+        let share = f64::from(*hops) / all;
+        (latency + *one * share, per_byte + share / bandwidth.get())
+    })
 }
 
 /// The program of a stage that holds `counts[g]` layers of each group.

@@ -101,6 +101,7 @@ const ENERGY: Column =
 /// Every column of a plan, in order.
 pub const PLAN_COLUMNS: &[Column] = &[
     shown("rank", "#", "place in the ranking", |r| r.rank.map_or(Value::Missing, Value::Integer)),
+    shown("gpu", "gpu", "GPU that it runs on", |r| r.estimate.gpu.as_str().into()),
     shown("engine", "engine", "serving engine", |r| r.estimate.engine.as_str().into()),
     quiet("mode", "aggregated, or split into prefill and decode pools", |_| "aggregated".into()),
     shown("weights", "weights", "format of most weights", |r| r.estimate.weights.name().into()),

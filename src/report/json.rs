@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::estimate::deployment::Estimate;
 use crate::plan::{Plan, Reason, Rejection};
-use crate::search::{Advice, Answer, CurrentAnswer};
+use crate::search::{Advice, Answer, Combined, CurrentAnswer};
 use crate::workload::{Load, Workload};
 
 use super::Subject;
@@ -60,7 +60,7 @@ fn subject_json(s: &Subject) -> Map<String, Json> {
     let mut map = Map::new();
     map.insert("model".into(), json!(s.model.id));
     map.insert("recognised".into(), json!(s.model.recognised));
-    map.insert("cluster".into(), json!(s.cluster.id));
+    map.insert("cluster".into(), json!(s.cluster));
     map.insert("workload".into(), workload_json(s.workload));
     map
 }
@@ -89,7 +89,8 @@ pub fn answer_json(subject: &Subject, answer: &Answer, advice: &[Advice]) -> Jso
     }
     map.insert("plans".into(), ranked(&answer.best));
     map.insert("pareto".into(), unranked(&answer.pareto));
-    map.insert("rejected".into(), answer.rejected.iter().map(rejection_json).collect());
+    map.insert("rejected".into(), answer.rejected.iter().map(|r| rejection_json(subject, r)).collect());
+    map.insert("combined".into(), answer.combined.as_ref().map_or(Json::Null, combined_json));
     let changed = |a: &Advice| {
         let plan = plan_object(&Row::from(&a.best), false);
         json!({ "change": a.change, "plan": plan })
@@ -113,11 +114,33 @@ fn reason_json(reason: &Reason) -> Json {
     json!({ "reason": reason.name(), "message": reason.message() })
 }
 
-fn rejection_json(r: &Rejection) -> Json {
+fn rejection_json(subject: &Subject, r: &Rejection) -> Json {
     json!({
         "reason": r.reason.name(),
         "count": r.count,
-        "nearest_miss": { "plan": describe(&r.nearest), "message": r.reason.message() },
+        "nearest_miss": {
+            "gpu": subject.gpu(&r.nearest).map(|gpu| gpu.id.as_str()),
+            "plan": describe(&r.nearest),
+            "message": r.reason.message(),
+        },
+    })
+}
+
+/// What several pools deliver together.
+fn combined_json(c: &Combined) -> Json {
+    let plan = |e: &Estimate| {
+        let mut plan = plan_object(&Row::from(e), false);
+        plan.shift_remove("rank");
+        Json::Object(plan)
+    };
+    json!({
+        "gpus": c.gpus,
+        "idle_gpus": c.idle_gpus,
+        "requests_per_s": round(c.requests.get()),
+        "output_tokens_per_s": round(c.output.get()),
+        "cost_usd_per_mtok_output": c.cost_output.map_or(Json::Null, |cost| round(cost.get())),
+        "serves_rate": c.serves_rate,
+        "plans": c.plans.iter().map(plan).collect::<Vec<_>>(),
     })
 }
 

@@ -21,7 +21,9 @@ pub use table::{advice_text, answer_text, estimate_text};
 
 pub use validation::{metrics_sheet, predictions_sheet, validation_json, validation_text};
 
+use crate::catalog::{Cluster, Gpu};
 use crate::model::Model;
+use crate::plan::Plan;
 use crate::workload::Workload;
 
 /// What every report of a question names.
@@ -30,7 +32,31 @@ pub struct Subject<'a> {
     /// The model.
     pub model: &'a Model,
     /// The cluster's name.
-    pub cluster: &'a crate::catalog::Cluster,
+    pub cluster: &'a str,
+    /// Its pools.
+    pub pools: &'a [Cluster],
     /// The workload.
     pub workload: &'a Workload,
+}
+
+impl<'a> Subject<'a> {
+    /// A question about GPUs of one kind.
+    pub fn new(model: &'a Model, cluster: &'a Cluster, workload: &'a Workload) -> Subject<'a> {
+        Subject { model, cluster: &cluster.id, pools: std::slice::from_ref(cluster), workload }
+    }
+
+    /// Whether there are GPUs of several kinds.
+    fn is_mixed(&self) -> bool {
+        self.pools.len() > 1
+    }
+
+    /// GPUs of all pools.
+    fn gpus(&self) -> u64 {
+        self.pools.iter().map(|p| u64::from(p.gpus)).sum()
+    }
+
+    /// The GPU of a plan's pool.
+    fn gpu(&self, plan: &Plan) -> Option<&'a Gpu> {
+        self.pools.get(plan.layout.pool).map(|p| &p.gpu)
+    }
 }

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
+use itertools::Itertools as _;
+
+use crate::catalog::Cluster;
 use crate::estimate::deployment::Estimate;
 use crate::plan::Reason;
 use crate::plan::reason::Stage;
 use crate::rank::Objective;
-use crate::search::{Advice, Answer, CurrentAnswer};
+use crate::search::{Advice, Answer, Combined, CurrentAnswer};
 use crate::units::{group_thousands, plural};
 use crate::workload::{Load, Workload};
 
@@ -26,10 +29,13 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> St
             let _ = writeln!(out, "{said}");
         }
         let _ = write!(out, "{}", current_text(answer));
-        let _ = writeln!(out, "\n{}", ranking(answer).table(width));
+        let _ = writeln!(out, "\n{}", ranking(subject, answer).table(width));
         let _ = write!(out, "{}", remarks(subject, &answer.best));
     }
-    let _ = write!(out, "\n{}", ledger(answer));
+    if let Some(combined) = &answer.combined {
+        let _ = write!(out, "{}", together(subject, combined));
+    }
+    let _ = write!(out, "\n{}", ledger(subject, answer));
     out
 }
 
@@ -66,14 +72,15 @@ fn current_text(answer: &Answer) -> String {
 
 /// What was asked.
 fn headline(s: &Subject) -> String {
-    let c = s.cluster;
-    let per_node = if c.nodes > 1 {
-        format!(", {} of {}", plural(c.nodes.into(), "node"), c.gpus_per_node)
-    } else {
-        String::new()
+    let nodes = |c: &Cluster| match c.nodes {
+        0 | 1 => String::new(),
+        n => format!(", {} of {}", plural(n.into(), "node"), c.gpus_per_node),
     };
-    let gpus = plural(c.gpus.into(), "GPU");
-    let mut out = format!("{} on {} ({gpus}{per_node})\n", s.model.id, c.id);
+    let pools = match s.pools {
+        [one] => format!("{}{}", plural(one.gpus.into(), "GPU"), nodes(one)),
+        several => several.iter().map(|c| format!("{} × {}{}", c.gpus, c.gpu.name, nodes(c))).join("; "),
+    };
+    let mut out = format!("{} on {} ({pools})\n", s.model.id, s.cluster);
     let _ = writeln!(out, "{}", describe_workload(s.workload));
     if !s.model.recognised {
         let _ = writeln!(out, "unknown model_type `{}`: read by the general rules", s.model.family);
@@ -120,12 +127,15 @@ fn common(column: &Column, plans: &[Estimate]) -> Option<String> {
 }
 
 /// The best plans; columns that hold the same trivial value in every row are left out.
-fn ranking(answer: &Answer) -> Sheet {
+fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
     let (plans, current) = (&answer.best, answer.reference());
     let rows: Vec<Row> =
         plans.iter().zip(1u64..).map(|(estimate, n)| Row { rank: Some(n), estimate, current }).collect();
     let compared = answer.reference().is_some();
     let trivial = |c: &Column| {
+        if c.name == "gpu" {
+            return !subject.is_mixed();
+        }
         if SAID_ONCE.contains(&c.name) {
             return common(c, plans).is_some();
         }
@@ -155,26 +165,49 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
     let mut out = String::new();
     let first = &best[0];
     if first.idle_gpus > 0 {
-        let _ = writeln!(out, "The best plan leaves {} of {} GPUs idle.", first.idle_gpus, s.cluster.gpus);
+        let _ = writeln!(out, "The best plan leaves {} of {} GPUs idle.", first.idle_gpus, s.gpus());
     }
-    if first.service.provenance != crate::estimate::Provenance::Fitted {
+    if let Some(gpu) = s.gpu(&first.plan)
+        && first.service.provenance != crate::estimate::Provenance::Fitted
+    {
         let _ = writeln!(
             out,
             "Kernel times are {}: where {} has not been measured on {}, other engines' kernels or {} stand in.",
             first.service.provenance.name(),
             first.engine,
-            s.cluster.gpu.name,
-            s.cluster
-                .gpu
-                .kernels_from
-                .as_ref()
-                .map_or("class defaults".into(), |twin| format!("those of {twin}"))
+            gpu.name,
+            gpu.kernels_from.as_ref().map_or("class defaults".into(), |twin| format!("those of {twin}"))
         );
     }
     out
 }
 
-fn ledger(answer: &Answer) -> String {
+/// What several pools deliver together, and with which plans.
+fn together(s: &Subject, c: &Combined) -> String {
+    let cost = c.cost_output.map_or(String::new(), |cost| format!(" at ${:.2} per million", cost.get()));
+    let serves = match (c.serves_rate, s.workload.load) {
+        (Some(true), Load::Rate(rate)) => format!(", enough for {} req/s", rate.get()),
+        (Some(false), Load::Rate(rate)) => format!(", not enough for {} req/s", rate.get()),
+        _ => String::new(),
+    };
+    let plan = |e: &Estimate| {
+        format!(
+            "{} {} × {}, batch {:.0}",
+            e.gpu,
+            e.parallelism,
+            plural(e.replicas.into(), "replica"),
+            e.batch
+        )
+    };
+    format!(
+        "All pools together: {} output tokens/s, {:.1} req/s{cost}{serves}: {}\n",
+        group_thousands(c.output.get().round() as u64),
+        c.requests.get(),
+        c.plans.iter().map(plan).join("; ")
+    )
+}
+
+fn ledger(s: &Subject, answer: &Answer) -> String {
     let c = &answer.counts;
     let mut out = format!(
         "{}: {} illegal, {} out of memory, {} miss a target, {} feasible\n",
@@ -187,7 +220,9 @@ fn ledger(answer: &Answer) -> String {
     for r in &answer.rejected {
         let nearest = if r.reason.stage() == Stage::Illegal { "for example" } else { "nearest" };
         let line = format!("{:>9}  {}", group_thousands(r.count), r.reason.name());
-        let _ = writeln!(out, "{line}; {nearest} {}: {}", describe(&r.nearest), r.reason.message());
+        let on =
+            s.gpu(&r.nearest).filter(|_| s.is_mixed()).map_or(String::new(), |g| format!(" on {}", g.id));
+        let _ = writeln!(out, "{line}; {nearest} {}{on}: {}", describe(&r.nearest), r.reason.message());
     }
     out
 }

@@ -5,7 +5,7 @@ mod run;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::catalog::{Catalog, Cluster, Engine};
+use crate::catalog::{Catalog, Engine, Pools};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::{self, Located};
 use crate::model::{self, Model, Scope};
@@ -84,7 +84,7 @@ pub struct Scenario {
     /// What the review is about.
     pub name: String,
     models: Vec<Model>,
-    clusters: Vec<(String, Cluster)>,
+    clusters: Vec<(String, Pools)>,
     workloads: Vec<(String, Workload)>,
     targets: Vec<(String, Targets)>,
     engines: Vec<Engine>,
@@ -127,9 +127,7 @@ fn resolve(file: &ScenarioFile, place: &str, catalog: &Catalog) -> (Scenario, Ve
     let mut scenario = Scenario {
         name: file.name.clone(),
         models: each(&file.models, place, &mut problems, |name| model::find_in(catalog, name, Scope::Full)),
-        clusters: each(&file.clusters, place, &mut problems, |name| {
-            Ok((name.clone(), catalog.cluster(name)?))
-        }),
+        clusters: each(&file.clusters, place, &mut problems, |name| Ok((name.clone(), catalog.pools(name)?))),
         engines: each(&file.engines, place, &mut problems, |name| catalog.engine(name)),
         workloads: each(&file.workloads, place, &mut problems, |entry| {
             let workload = entry.workload()?;

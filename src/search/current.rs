@@ -2,7 +2,9 @@
 
 use std::slice;
 
-use crate::catalog::Engine;
+use itertools::Itertools as _;
+
+use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::plan::space::Pins;
@@ -14,6 +16,8 @@ use super::Question;
 /// A deployment that runs today.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Current {
+    /// GPU, where the question's cluster has several kinds.
+    pub gpu: Option<String>,
     /// The split.
     pub parallelism: Parallelism,
     /// Replicas.
@@ -79,9 +83,10 @@ impl Question<'_> {
                 .at("what runs today")
                 .help("add engine=NAME, weights=FORMAT or kv=TYPE"));
         }
-        let alone = Question { engines, precisions, top: 1, current: None, ..self.clone() };
+        let pools = slice::from_ref(self.pool(current.gpu.as_deref())?);
+        let alone = Question { engines, precisions, pools, top: 1, current: None, ..self.clone() };
         let models = alone.models();
-        let context = alone.contexts(&models)?.pop().expect("one engine and one precision");
+        let context = alone.contexts(&pools[0], &models)?.pop().expect("one engine and one precision");
         let told = |estimate, reasons| CurrentAnswer { current: current.clone(), estimate, reasons };
         let most = match context.check(current.parallelism) {
             Ok(placement) => placement.max_replicas,
@@ -98,6 +103,24 @@ impl Question<'_> {
         };
         let (estimate, reasons) = appraise(&context, Plan { replicas: current.replicas, ..plan })?;
         Ok(told(Some(estimate), reasons))
+    }
+}
+
+impl<'a> Question<'a> {
+    /// The pool of a GPU; the only one where none is named.
+    fn pool(&self, gpu: Option<&str>) -> Result<&'a Cluster, Diagnostic> {
+        let names = || self.pools.iter().map(|p| p.gpu.id.as_str());
+        let allowed = format!("the cluster has {}", names().join(" and "));
+        match (gpu, self.pools) {
+            (None, [one]) => Ok(one),
+            (None, _) => Err(Diagnostic::new(Code::Usage, "it has one kind of GPU, the question several")
+                .at("what runs today")
+                .help(format!("add gpu=NAME: {allowed}"))),
+            (Some(name), pools) => pools
+                .iter()
+                .find(|p| p.gpu.id == name)
+                .ok_or_else(|| Diagnostic::unknown("GPU", name, names(), &allowed).within("what runs today")),
+        }
     }
 }
 

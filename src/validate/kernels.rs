@@ -144,7 +144,7 @@ fn collective(row: &Row, gpu: Gpu, engine: &Engine) -> Result<crate::units::Seco
     };
     let ranks = row.degree("num_gpus");
     let cluster = Cluster::of_gpus(gpu, ranks).map_err(|d| d.cause)?;
-    let timer = CollectiveTimer::new(kind, GroupLink { ranks, nodes: 1 }, &cluster, engine);
+    let timer = CollectiveTimer::new(kind, GroupLink { ranks, nodes: 1, bridged: false }, &cluster, engine);
     let timer = if row.text("engine") == Some("nccl") { timer.library_only() } else { timer };
     Ok(timer.time(Traffic::new(need(row, "message_bytes")? as f64)))
 }
