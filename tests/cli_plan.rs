@@ -30,6 +30,10 @@ const PLAN_FIELDS: &[&str] = &[
     "output_tokens_per_s_per_gpu",
     "cost_usd_per_mtok_output",
     "cost_usd_per_mtok_total",
+    "power_w_per_gpu",
+    "energy_j_per_output_token",
+    "energy_j_per_token",
+    "energy_kwh_per_mtok_output",
     "memory.weights_gib",
     "memory.kv_cache_gib",
     "memory.kv_cache_tokens",
@@ -80,6 +84,7 @@ fn ranks_count_from_one_and_follow_the_objective() {
         ("throughput", "output_tokens_per_s", -1.0),
         ("latency", "e2e_ms", 1.0),
         ("cost", "cost_usd_per_mtok_output", 1.0),
+        ("energy", "energy_j_per_output_token", 1.0),
     ] {
         let json = plan_json(&format!("llama-3.1-8b --cluster 8xh100-sxm --objective {objective}"));
         let list = plans(&json);
@@ -263,7 +268,7 @@ fn why_not_answers_for_every_engine_and_format() {
     let run =
         shardfit("plan llama-3.1-70b --cluster 8xh100-sxm --engine any --weights bf16,fp8 --why-not tp=8")
             .exits(0);
-    assert_eq!(run.stdout.lines().count(), 6, "{}", run.stdout);
+    assert_eq!(run.stdout.lines().count(), 8, "{}", run.stdout);
 }
 
 #[test]
@@ -383,13 +388,13 @@ fn every_plan_for_a_rate_serves_that_rate() {
 }
 
 #[test]
-fn any_engine_means_all_of_them() {
+fn any_engine_means_all_that_run_on_the_gpu() {
     let one = plan_json("llama-3.1-70b --cluster 8xh100-sxm");
     let all = plan_json("llama-3.1-70b --cluster 8xh100-sxm --engine any --top 100");
     let two = plan_json("llama-3.1-70b --cluster 8xh100-sxm --engine vllm,trtllm");
-    assert_eq!(number(&all, "space.plans"), 3.0 * number(&one, "space.plans"));
+    assert_eq!(number(&all, "space.plans"), 4.0 * number(&one, "space.plans"));
     assert_eq!(number(&two, "space.plans"), 2.0 * number(&one, "space.plans"));
-    for engine in ["vllm", "sglang", "trtllm"] {
+    for engine in ["vllm", "sglang", "trtllm", "llama.cpp"] {
         assert!(plans(&all).iter().any(|p| p["engine"] == engine), "{engine}");
     }
 }
@@ -482,7 +487,7 @@ fn uncalibrated_times_say_so() {
 #[test]
 fn the_help_of_every_command_fits_one_snapshot() {
     let mut all = String::new();
-    for command in ["", "plan ", "estimate ", "inspect ", "catalog ", "sweep "] {
+    for command in ["", "plan ", "estimate ", "inspect ", "catalog ", "sweep ", "check "] {
         let run = shardfit(&format!("{command}--help")).exits(0);
         all.push_str(&format!("$ shardfit {command}--help\n{}\n", run.stdout));
     }

@@ -124,7 +124,7 @@ fn the_usual_engine_of_a_platform_is_taken_and_named() {
         ("mi300x", "vllm"),
         ("h100-sxm", "vllm"),
     ] {
-        assert_eq!(catalog::default_engine(&catalog::gpu(gpu).unwrap()).unwrap().id, engine, "{gpu}");
+        assert_eq!(catalog::usual_engine(&catalog::gpu(gpu).unwrap()).unwrap().id, engine, "{gpu}");
     }
     let run = shardfit("plan llama-3.1-8b --cluster m3-max --weights q4_k_m").exits(0);
     assert!(run.stdout.contains("llama.cpp is the usual one on Apple M3 Max"), "{}", run.stdout);
@@ -135,7 +135,7 @@ fn the_usual_engine_of_a_platform_is_taken_and_named() {
 fn every_gpu_has_a_usual_engine_that_runs_on_it() {
     for entry in catalog::entries(catalog::Kind::Gpu) {
         let gpu = catalog::gpu(entry.id).unwrap();
-        assert!(catalog::default_engine(&gpu).unwrap().runs_on(&gpu), "{}", entry.id);
+        assert!(catalog::usual_engine(&gpu).unwrap().runs_on(&gpu), "{}", entry.id);
     }
 }
 

@@ -51,9 +51,8 @@ fn ask(model: &Model, gpu: &Gpu, engine: &Engine) -> Outcome {
                 top: 1,
                 ..Question::new(model, &cluster, engines)
             };
-            let answer = question
-                .answer()
-                .unwrap_or_else(|e| panic!("{} on {devices} {}: {e}", model.id, gpu.id));
+            let answer =
+                question.answer().unwrap_or_else(|e| panic!("{} on {devices} {}: {e}", model.id, gpu.id));
             if let Some(best) = answer.best.first() {
                 let faults = faults(&question, best, gpu, model);
                 let place = format!("{} on {devices} {} with {}", model.id, gpu.id, engine.id);
@@ -63,9 +62,8 @@ fn ask(model: &Model, gpu: &Gpu, engine: &Engine) -> Outcome {
                     remark: remark(best).map(name),
                 };
             }
-            let format = |a: &Answer| {
-                a.rejected.iter().any(|r| matches!(r.reason, Reason::FormatUnsupported { .. }))
-            };
+            let format =
+                |a: &Answer| a.rejected.iter().any(|r| matches!(r.reason, Reason::FormatUnsupported { .. }));
             refusal = answer.rejected.first().map_or("no plans".into(), |r| r.reason.name().to_owned());
             if format(&answer) {
                 break; // more devices do not help
@@ -95,7 +93,8 @@ fn faults(question: &Question, best: &Estimate, gpu: &Gpu, model: &Model) -> Vec
     };
     let s = &best.service;
     let (tpot, ttft) = (s.tpot.get(), s.ttft.get());
-    for (name, value) in [("TPOT", tpot), ("TTFT", ttft), ("E2E", s.e2e.get()), ("output", best.output.get())] {
+    for (name, value) in [("TPOT", tpot), ("TTFT", ttft), ("E2E", s.e2e.get()), ("output", best.output.get())]
+    {
         check(value.is_finite() && value > 0.0, format!("{name} is {value}"));
     }
     // The operators' own bytes and FLOPs.
@@ -119,7 +118,10 @@ fn faults(question: &Question, best: &Estimate, gpu: &Gpu, model: &Model) -> Vec
     let p = best.parallelism;
     let ranks = f64::from(p.tp) * f64::from(p.attention_dp);
     let least = used * best.weights.bytes_per_element().min(2.0) / ranks / gpu.bandwidth.get() / allowed;
-    check(tpot >= least * 0.95, format!("TPOT of {tpot:.2e} s is less than reading the weights, {least:.2e} s"));
+    check(
+        tpot >= least * 0.95,
+        format!("TPOT of {tpot:.2e} s is less than reading the weights, {least:.2e} s"),
+    );
     let peak = gpu.peak.values().map(|p| p.get()).fold(0.0, f64::max);
     let tokens = best.output.get() * question.workload.context() as f64 / question.workload.osl as f64;
     let most = best.gpus as f64 * peak / (2.0 * used);
@@ -146,7 +148,7 @@ fn walk(models: &[&str], gpus: &[Gpu]) {
     let next = AtomicUsize::new(0);
     let (faults, remarks, refused) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     let answered = AtomicUsize::new(0);
-    let engines: Vec<Engine> = gpus.iter().map(|g| catalog::default_engine(g).unwrap()).collect();
+    let engines: Vec<Engine> = gpus.iter().map(|g| catalog::usual_engine(g).unwrap()).collect();
     let work = || {
         while let Some(id) = models.get(next.fetch_add(1, Ordering::Relaxed)) {
             let model = model::find(id, &[], Scope::Full).unwrap_or_else(|e| panic!("{e}"));
@@ -197,7 +199,8 @@ fn every_model_on_every_gpu_answers_within_physics() {
 #[test]
 fn a_sample_of_models_on_a_gpu_of_each_kind_answers_within_physics() {
     let models: Vec<&str> = entries(Kind::Model).iter().map(|e| e.id).step_by(15).collect();
-    let kinds = ["h100-sxm", "b200-sxm", "t4", "m3-max", "cpu-epyc-9654", "tpu-v5e", "trainium2", "gaudi3", "mi300x"];
+    let kinds =
+        ["h100-sxm", "b200-sxm", "t4", "m3-max", "cpu-epyc-9654", "tpu-v5e", "trainium2", "gaudi3", "mi300x"];
     let gpus: Vec<Gpu> = gpus().into_iter().filter(|g| kinds.contains(&g.id.as_str())).collect();
     walk(&models, &gpus);
 }

@@ -1,5 +1,6 @@
 //! A serving engine as its file describes it: what it supports, what it reserves, how it schedules.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::gpu::Gpu;
@@ -15,14 +16,14 @@ macro_rules! with_patch {
         $($(#[$field_meta:meta])* $field:ident: $type:ty,)*
     }) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
         }
 
         #[doc = concat!("What a version says differently of [`", stringify!($name), "`].")]
-        #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct $patch {
             $(#[doc = concat!("Instead of `", stringify!($field), "`.")] pub $field: Option<$type>,)*
@@ -40,7 +41,7 @@ macro_rules! with_patch {
 }
 
 /// One engine: its newest profile, and what differs in older versions.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
     /// Identifier; the file's name without its extension. Keys the kernel tables too.
@@ -98,7 +99,7 @@ pub struct Engine {
 }
 
 /// Which parallel modes an engine has.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParallelModes {
     /// Tensor parallel.
@@ -117,7 +118,7 @@ fn yes() -> bool {
 }
 
 /// Which expert-parallel degrees an engine takes, of the ranks that share the experts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpertParallel {
     /// None.
@@ -145,7 +146,7 @@ with_patch! {
 }
 
 /// Defaults that hold on some GPUs. What it does not name stays.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DefaultsByGpu {
     /// Smallest memory.
@@ -183,7 +184,7 @@ impl DefaultsByGpu {
 }
 
 /// Of what the engine's memory fraction is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FractionOf {
     /// Of the physical memory; everything must fit inside (vLLM's `gpu_memory_utilization`).
@@ -197,7 +198,7 @@ pub enum FractionOf {
 }
 
 /// A memory fraction that is worked out instead of fixed: what these leave of the GPU's memory.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReservedMemory {
     /// Whatever else.
@@ -380,42 +381,60 @@ impl Engine {
         // Engines round to three digits; a GPU that the reserve swallows keeps a sliver.
         ((left * 1000.0).round() / 1000.0).max(0.001)
     }
+
     /// Checks that the figures make sense together.
     ///
     /// # Errors
-    /// [`Code::Catalog`] naming the field.
+    /// The first of [`Engine::problems`].
     pub fn validate(&self) -> Result<(), Diagnostic> {
-        let fail = |field: &str, why: &str| {
-            Err(Diagnostic::new(Code::Catalog, format!("{field}: {why}")).at(format!("engine {}", self.id)))
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Figures that make no sense, in the profile or in a version, [`Code::Catalog`] naming the field.
+    pub fn problems(&self) -> Vec<Diagnostic> {
+        let mut problems = self.profile_problems();
+        // What is wrong with the profile is wrong with the versions too, and said once.
+        if problems.is_empty() {
+            problems = self.version_problems();
+        }
+        problems
+    }
+
+    /// The same of this profile alone.
+    pub(super) fn profile_problems(&self) -> Vec<Diagnostic> {
+        let mut problems = Vec::new();
+        let mut fail = |field: &str, why: &str| {
+            let problem = Diagnostic::new(Code::Catalog, format!("{field}: {why}"));
+            let first = field.split(", ").next().unwrap_or(field);
+            problems.push(problem.at(format!("engine {}", self.id)).field(first));
         };
-        if !(0.0..=1.0).contains(&self.memory.fraction) || self.memory.fraction == 0.0 {
-            return fail("memory.fraction", "must lie in (0, 1]");
+        let share = |f: f64| f > 0.0 && f <= 1.0;
+        if !share(self.memory.fraction) {
+            fail("memory.fraction", "must lie in (0, 1]");
         }
         if self.kv_types.is_empty() {
-            return fail("kv_types", "must name at least one type");
+            fail("kv_types", "must name at least one type");
         }
         if self.kv_block == 0 || self.defaults.max_sequences == 0 || self.defaults.max_batched_tokens == 0 {
-            return fail("kv_block, max_sequences, max_batched_tokens", "must be at least 1");
+            fail("kv_block, max_sequences, max_batched_tokens", "must be at least 1");
         }
-        let shares = self.defaults.by_gpu.iter().filter_map(|d| d.fraction);
-        if shares.into_iter().any(|f| !(f > 0.0 && f <= 1.0)) {
-            return fail("defaults.by_gpu.fraction", "must lie in (0, 1]");
+        let by_gpu = &self.defaults.by_gpu;
+        if !by_gpu.iter().filter_map(|d| d.fraction).all(share) {
+            fail("defaults.by_gpu", "`fraction` must lie in (0, 1]");
         }
-        if self.defaults.by_gpu.iter().any(|d| d.max_sequences == Some(0) || d.max_batched_tokens == Some(0))
-        {
-            return fail("defaults.by_gpu", "limits must be at least 1");
+        if by_gpu.iter().any(|d| d.max_sequences == Some(0) || d.max_batched_tokens == Some(0)) {
+            fail("defaults.by_gpu", "limits must be at least 1");
         }
-        let s = &self.scheduling;
+        let (s, m) = (&self.scheduling, &self.memory);
         for (name, share) in [
             ("launch_share", s.launch_share),
             ("quantise_share", s.quantise_share),
             ("output_reserve", s.output_reserve),
         ] {
             if !(0.0..=1.0).contains(&share) {
-                return fail(name, "must lie in [0, 1]");
+                fail(name, "must lie in [0, 1]");
             }
         }
-        let m = &self.memory;
         for (name, number) in [
             ("memory.sampler_values_per_logit", m.sampler_values_per_logit),
             ("memory.step_values_per_logit", m.step_values_per_logit),
@@ -425,9 +444,9 @@ impl Engine {
             ("scheduling.first_token_steps", s.first_token_steps),
         ] {
             if !(number >= 0.0 && number.is_finite()) {
-                return fail(name, "must not be negative");
+                fail(name, "must not be negative");
             }
         }
-        self.validate_versions()
+        problems
     }
 }

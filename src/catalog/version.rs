@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use super::engine::{Engine, EngineDefaultsPatch, MemoryRulePatch, SchedulingPatch};
@@ -54,6 +55,20 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
+impl JsonSchema for Version {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Version".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^ *[vb]?[0-9]",
+            "examples": ["0.19.0"],
+        })
+    }
+}
+
 /// Which version of an engine is asked for: `0.19.0`, `v0`, `0.8.5-v0`, or as logs write it
 /// (`0.8.5 (V0)`, `>=0.27`, `0.17-0.18 pytorch`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +99,7 @@ impl Asked {
 }
 
 /// What differs from the newest profile in an older version, or in another backend.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EngineVersion {
     /// First version that it describes; up to the next newer entry.
@@ -217,28 +232,33 @@ impl Engine {
         std::iter::once(newest).chain(self.versions.iter().map(name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// Checks that each version makes an engine that makes sense.
-    pub(super) fn validate_versions(&self) -> Result<(), Diagnostic> {
-        let fail = |why: String| {
-            Err(Diagnostic::new(Code::Catalog, format!("versions: {why}")).at(format!("engine {}", self.id)))
+    /// What makes no sense about the versions: their order, and the profile that each makes.
+    pub(super) fn version_problems(&self) -> Vec<Diagnostic> {
+        let mut problems = Vec::new();
+        let mut fail = |why: String| {
+            let problem = Diagnostic::new(Code::Catalog, format!("versions: {why}"));
+            problems.push(problem.at(format!("engine {}", self.id)).field("versions"));
         };
         for pair in self.versions.windows(2) {
             if pair[0].from < pair[1].from {
-                return fail(format!("{} stands before {}: newest first", pair[0].from, pair[1].from));
+                fail(format!("{} stands before {}: newest first", pair[0].from, pair[1].from));
             }
         }
         for entry in &self.versions {
             if entry.from >= self.version && !entry.on_request {
-                return fail(format!("{} is not older than the profile, {}", entry.from, self.version));
+                fail(format!("{} is not older than the profile, {}", entry.from, self.version));
             }
             if entry.on_request && entry.backend.is_none() {
-                return fail(format!("{} is on request and needs a backend to ask for", entry.from));
+                fail(format!("{} is on request and needs a backend to ask for", entry.from));
             }
+        }
+        for entry in &self.versions {
             let mut engine = Engine { versions: Vec::new(), ..self.clone() };
             entry.apply(&mut engine);
-            engine.validate().map_err(|d| d.within(format!("version {}", entry.from)))?;
+            let within = |d: Diagnostic| d.within(format!("version {}", entry.from)).field("versions");
+            problems.extend(engine.profile_problems().into_iter().map(within));
         }
-        Ok(())
+        problems
     }
 }
 

@@ -5,6 +5,9 @@
 
 use super::WeightFormat;
 
+/// Key of the kernel tables for all of ggml's quantised formats.
+pub const KERNEL_KEY: &str = "gguf";
+
 /// A block type: so many weights in so many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BlockType {

@@ -5,15 +5,16 @@
 //! `docs/model.md` for each equation and its error.
 
 use crate::catalog::kernels::{
-    ByEngine, DecodeAttention, Gemm, GroupedGemm, KernelTables, PrefillAttention, SmallKernel, SmallKernels,
+    ByEngine, DecodeAttention, Gemm, GroupedGemm, KernelTables, PowerShares, PrefillAttention, SmallKernel,
+    SmallKernels,
 };
 use crate::catalog::{Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::dtype::{DType, WeightFormat};
+use crate::dtype::{DType, WeightFormat, gguf};
 use crate::model::operator::{AttentionShape, ExpertsShape, LatentShape, Step};
 use crate::units::{Flops, FlopsPerSecond, Seconds, Traffic};
 
-use super::{Bound, smooth_max};
+use super::{Bound, power, smooth_max};
 
 /// A time and what bounds it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,11 +23,20 @@ pub struct KernelTime {
     pub time: Seconds,
     /// The largest part of it.
     pub bound: Bound,
+    /// What its arithmetic would take at the datasheet peak.
+    pub compute: Seconds,
+    /// What its traffic would take at the datasheet bandwidth.
+    pub memory: Seconds,
 }
 
 impl KernelTime {
     /// No work.
-    pub const NONE: KernelTime = KernelTime { time: Seconds::ZERO, bound: Bound::Latency };
+    pub const NONE: KernelTime = KernelTime::idle(Seconds::ZERO, Bound::Latency);
+
+    /// A time in which neither arithmetic nor memory is busy.
+    pub const fn idle(time: Seconds, bound: Bound) -> KernelTime {
+        KernelTime { time, bound, compute: Seconds::ZERO, memory: Seconds::ZERO }
+    }
 }
 
 /// Coefficients found for a kernel, and whether they were measured on this GPU.
@@ -47,6 +57,8 @@ pub struct Kernels<'a> {
     pub engine: &'a Engine,
     peak_16bit: FlopsPerSecond,
     small: SmallKernels,
+    /// What they draw.
+    pub power: PowerShares,
     expert_skew: f64,
 }
 
@@ -91,9 +103,6 @@ pub struct SmallKernelTimer {
 /// 1 the mildest skew that the kernel tables were measured with (a power law of exponent 1.01).
 pub const EXPERT_SKEW: f64 = 1.0;
 
-/// Key of the kernel tables for all of ggml's quantised formats.
-const GGUF_KEY: &str = "gguf";
-
 /// Forms used where neither the GPU nor its class has any: a plain roofline with typical efficiencies.
 const PLAIN_GEMM: Gemm = Gemm {
     compute_efficiency: 0.7,
@@ -116,7 +125,8 @@ impl<'a> Kernels<'a> {
         };
         let small = gpu.kernels.small.or(gpu.stand_ins.small).ok_or_else(|| missing("kernels.small"))?;
         let peak_16bit = gpu.peak_16bit().ok_or_else(|| missing("peak.bf16"))?;
-        Ok(Kernels { gpu, engine, peak_16bit, small, expert_skew: EXPERT_SKEW })
+        let power = gpu.kernels.power.or(gpu.stand_ins.power).unwrap_or(power::PLAIN);
+        Ok(Kernels { gpu, engine, peak_16bit, small, power, expert_skew: EXPERT_SKEW })
     }
 
     /// The same with another skew of the experts' load; see [`EXPERT_SKEW`].
@@ -140,8 +150,7 @@ impl<'a> Kernels<'a> {
     /// Looks a form up: this GPU (this engine, then any other), then what stands in for it. Only this
     /// engine's own on this very GPU counts as fitted: engines differ by up to 2× in FP8 and experts.
     fn lookup<T: Copy>(&self, of: fn(&KernelTables) -> &ByEngine<T>, key: &str) -> Option<Found<T>> {
-        let own =
-            |tables: &'a KernelTables| of(tables).get(self.engine.kernel_key()).and_then(|t| t.get(key));
+        let own = |tables: &'a KernelTables| of(tables).get(self.engine.kernel_key())?.get(key);
         let any = |tables: &'a KernelTables| of(tables).values().find_map(|t| t.get(key));
         let (gpu, stand_ins) = (&self.gpu.kernels, &self.gpu.stand_ins);
         let borrowed = || any(gpu).or_else(|| own(stand_ins)).or_else(|| any(stand_ins));
@@ -154,7 +163,7 @@ impl<'a> Kernels<'a> {
     pub fn gemm(&self, format: WeightFormat) -> (GemmKernel, bool) {
         let (peak, narrow) = self.compute_peak(format);
         let key = match format {
-            ggml if ggml.is_ggml() => GGUF_KEY,
+            ggml if ggml.is_ggml() => gguf::KERNEL_KEY,
             narrow_format if narrow => narrow_format.name(),
             _ => WeightFormat::Bf16.name(),
         };
@@ -252,7 +261,7 @@ impl<'a> Kernels<'a> {
         let key = match format.kernel() {
             WeightFormat::Mxfp4 if fp8_activations => WeightFormat::Fp8Block.name(),
             kernel @ (WeightFormat::Mxfp4 | WeightFormat::Int4) => kernel.name(),
-            ggml if ggml.is_ggml() => GGUF_KEY,
+            ggml if ggml.is_ggml() => gguf::KERNEL_KEY,
             _ if narrow => format.name(),
             _ => WeightFormat::Bf16.name(),
         };
@@ -345,7 +354,12 @@ impl GemmKernel {
         let body = smooth_max(smooth_max(compute, memory, f.sharpness), depth, f.sharpness);
         let time = Seconds::new(f.launch.get() + quantise + body);
         let latency = Seconds::new(f.launch.get().max(depth));
-        KernelTime { time, bound: Bound::of(Seconds::new(compute), Seconds::new(memory), latency) }
+        KernelTime {
+            time,
+            bound: Bound::of(Seconds::new(compute), Seconds::new(memory), latency),
+            compute: Seconds::new(compute * f.compute_efficiency),
+            memory: Seconds::new(bytes / self.bandwidth),
+        }
     }
 }
 
@@ -387,6 +401,8 @@ impl AttentionKernel<PrefillAttention> {
         KernelTime {
             time: Seconds::new(f.launch.get() + memory + body),
             bound: Bound::of(Seconds::new(compute), Seconds::new(memory), Seconds::new(latency)),
+            compute: Seconds::new(flops.get() / self.peak),
+            memory: Seconds::new(traffic.get() / self.bandwidth),
         }
     }
 }
@@ -429,6 +445,8 @@ impl AttentionKernel<DecodeAttention> {
                 Seconds::new(memory),
                 Seconds::new(fixed.max(depth).max(blocks)),
             ),
+            compute: Seconds::new(flops / self.peak),
+            memory: Seconds::new(traffic.get() / self.bandwidth),
         }
     }
 }
@@ -457,6 +475,8 @@ impl ExpertsKernel {
         KernelTime {
             time: Seconds::new(time),
             bound: Bound::of(Seconds::new(compute), Seconds::new(memory), f.launch),
+            compute: Seconds::new(2.0 * weights * e.local_rows(step) / self.peak),
+            memory: Seconds::new((touched * weights * self.weight_bytes + passes) / self.bandwidth),
         }
     }
 }
@@ -470,6 +490,11 @@ impl SmallKernelTimer {
         let launch = self.form.launch * kernels;
         let memory = Seconds::new(traffic.get() / (self.bandwidth * self.form.memory_efficiency));
         let compute = Seconds::new(flops.get() / (self.peak * self.form.compute_efficiency));
-        KernelTime { time: launch + memory.max(compute), bound: Bound::of(compute, memory, launch) }
+        KernelTime {
+            time: launch + memory.max(compute),
+            bound: Bound::of(compute, memory, launch),
+            compute: compute * self.form.compute_efficiency,
+            memory: memory * self.form.memory_efficiency,
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! Measured rows as CSV holds them.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use itertools::Itertools as _;
 
-use crate::catalog::{self, Engine};
+use crate::catalog::{Catalog, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
@@ -114,14 +113,15 @@ impl<'a> Row<'a> {
     }
 
     /// The engine that the row names, in the row's version as far as it can be made out.
-    pub fn engine(&self) -> Result<Engine, String> {
-        let engine = catalog::every_version(self.text("engine").ok_or("no engine")?).map_err(|d| d.cause)?;
+    pub fn engine(&self, catalog: &Catalog) -> Result<Engine, String> {
+        let name = self.text("engine").ok_or("no engine")?;
+        let engine = catalog.every_version(name).map_err(|d| d.cause)?;
         Ok(engine.logged(self.text("engine_version").unwrap_or("")))
     }
 
     /// The model that the row names: by `config` in one of the folders, else by `model`; at the row's
     /// own number format.
-    pub fn model(&self, folders: &[PathBuf]) -> Result<Model, String> {
+    pub fn model(&self, catalog: &Catalog) -> Result<Model, String> {
         let names = [self.text("config"), self.text("model")];
         let mut tried = Vec::new();
         let found = names.into_iter().flatten().find_map(|name| {
@@ -129,7 +129,7 @@ impl<'a> Row<'a> {
             let scope = if text_only { Scope::Text } else { Scope::Full };
             let name = name.trim_end_matches("#text").replacen("--", "/", 1);
             tried.push(name.clone());
-            model::find(&name, folders, scope).ok()
+            model::find_in(catalog, &name, scope).ok()
         });
         let model = found.ok_or_else(|| format!("unknown model {}", tried.join(", ")))?;
         match self.text("weight_dtype").map(format_of) {
