@@ -5,11 +5,15 @@
 //! every quantity in a catalogue file carries its unit (`bandwidth: 3.35 TB/s`).
 //! GB is 10⁹ bytes and GiB is 2³⁰; both are accepted and never guessed.
 
+mod whole;
+
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+pub use whole::whole_number;
 
 /// Defines a quantity held as `f64`: arithmetic with itself, scaling by a number, ordering, sum.
 macro_rules! quantity {

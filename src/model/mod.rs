@@ -7,6 +7,7 @@ mod families;
 mod intake;
 pub mod operator;
 pub mod quantisation;
+mod shape;
 pub mod tensor;
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -15,6 +16,7 @@ pub use count::Parameters;
 pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use intake::{find, from_config};
 pub use operator::{Operator, OperatorKind, Rows, Step};
+pub use shape::{SHAPE_KEYS, from_shape};
 pub use quantisation::{Formats, Quantisation};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
 
