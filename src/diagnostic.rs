@@ -172,9 +172,7 @@ pub fn brief(text: &str) -> String {
 /// out.
 fn tame(text: &str) -> String {
     let spelt = |c: char| c.is_control() && c != '\n';
-    text.chars()
-        .map(|c| if spelt(c) { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
+    text.chars().map(|c| if spelt(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 impl fmt::Display for Diagnostic {

@@ -478,13 +478,3 @@ fn uncalibrated_times_say_so() {
     assert!(plans(&json).iter().all(|p| p["provenance"] != "fitted"));
     shardfit("plan llama-3.1-8b --cluster 1xmi300x").exits(0).says(&["Kernel times are uncalibrated"]);
 }
-
-#[test]
-fn the_help_of_every_command_fits_one_snapshot() {
-    let mut all = String::new();
-    for command in ["", "plan ", "estimate ", "inspect ", "catalog ", "sweep "] {
-        let run = shardfit(&format!("{command}--help")).exits(0);
-        all.push_str(&format!("$ shardfit {command}--help\n{}\n", run.stdout));
-    }
-    insta::assert_snapshot!("help", all);
-}

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::catalog::{self, Kind};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::report::{Format, Sheet, Value};
 
@@ -16,6 +16,7 @@ use super::output::OutputArgs;
     shardfit catalog models llama-3.1-70b --format json")]
 pub struct CatalogArgs {
     /// gpus, clusters, models or engines
+    #[arg(value_parser = super::values::names(["gpus", "clusters", "models", "engines"]), hide_possible_values = true)]
     kind: String,
     /// Entry to show in full
     name: Option<String>,
@@ -48,16 +49,15 @@ fn kind(name: &str) -> Result<Kind, Diagnostic> {
     }
 }
 
-/// One entry as it is described: YAML, or JSON on request.
+/// One entry as it is described: YAML or JSON, whichever its file is, or as asked for.
 fn show(kind: Kind, name: &str, format: Format) -> Result<String, Diagnostic> {
-    if matches!(format, Format::Csv | Format::Markdown) {
-        return Err(Diagnostic::new(Code::Usage, "one entry is shown as yaml or json").at("--format"));
-    }
     let entry = catalog::find(kind, name)?;
     let value: serde_json::Value = load::json(entry.json, entry.id)?;
     match (format, kind) {
         (Format::Json, _) | (Format::Table, Kind::Model) => Ok(format!("{value:#}")),
-        _ => load::to_yaml(&value),
+        (Format::Csv, _) => Sheet::of_json(&value).csv(),
+        (Format::Markdown, _) => Ok(Sheet::of_json(&value).markdown()),
+        (Format::Yaml | Format::Table, _) => load::to_yaml(&value),
     }
 }
 
@@ -67,13 +67,7 @@ fn list(kind: Kind, format: Format, width: Option<u16>) -> Result<String, Diagno
         Kind::Model => models()?,
         Kind::Cluster | Kind::Engine | Kind::GpuClass => names(kind),
     };
-    Ok(match format {
-        Format::Table => sheet.table(width),
-        Format::Csv => sheet.csv()?,
-        Format::Json => format!("{:#}", sheet.json()),
-        Format::Yaml => load::to_yaml(&sheet.json())?,
-        Format::Markdown => sheet.markdown(),
-    })
+    format.write(width, || Ok(sheet.table(width)), || Ok(sheet.json()), || Ok(sheet.clone()))
 }
 
 fn names(kind: Kind) -> Sheet {
@@ -110,6 +104,7 @@ fn gpus() -> Result<Sheet, Diagnostic> {
             if gpu.kernels.gemm.is_empty() { "class default" } else { "fitted" }.into(),
         ]);
     }
+    sheet.spare = vec!["kernels", "fp8_tflops", "usd_per_h", "name"];
     Ok(sheet)
 }
 
@@ -128,5 +123,6 @@ fn models() -> Result<Sheet, Diagnostic> {
             model.max_context.map_or(Value::Missing, Value::Integer),
         ]);
     }
+    sheet.spare = vec!["aliases", "context", "weights", "family"];
     Ok(sheet)
 }

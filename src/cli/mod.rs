@@ -2,16 +2,23 @@
 
 mod catalog;
 mod common;
+mod completions;
 mod estimate;
 mod inspect;
+mod man;
 mod output;
 mod plan;
+mod refusal;
 mod sweep;
+mod talk;
 mod validate;
+mod values;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::diagnostic::Diagnostic;
 
@@ -21,6 +28,8 @@ use crate::diagnostic::Diagnostic;
 #[command(after_help = "Exit status: 0 found, 1 nothing feasible, 2 bad input.\n\n\
     Example:\n  shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms")]
 struct Cli {
+    #[command(flatten)]
+    talk: talk::TalkArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -39,6 +48,10 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Compare estimates with measured rows
     Validate(validate::ValidateArgs),
+    /// Print a script that completes commands, options and names in a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one per command
+    Man(man::ManArgs),
 }
 
 /// How a command ended.
@@ -50,23 +63,41 @@ enum Outcome {
 
 /// Parses the arguments and runs the command: 0 found, 1 nothing feasible, 2 bad input.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(e) => {
-            // Help and version go to stdout with success; the rest is bad input.
-            let code = if e.use_stderr() { 2 } else { 0 };
-            let _ = e.print();
-            return ExitCode::from(code);
-        }
+    let mut command = Cli::command();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let parsed = command.try_get_matches_from_mut(&words);
+    let (cli, matches) = match parsed.and_then(|m| Ok((Cli::from_arg_matches(&m)?, m))) {
+        Ok(parsed) => parsed,
+        Err(e) => return refuse(&e, &command, &words),
     };
-    match dispatch(&cli.command) {
+    cli.talk.settle();
+    talk::note(|| format!("assumed: {}", talk::assumed(&command, &matches)));
+    let code = match dispatch(&cli.command) {
         Ok(Outcome::Found) => ExitCode::SUCCESS,
         Ok(Outcome::NothingFeasible) => ExitCode::from(1),
         Err(diagnostic) => {
-            anstream::eprintln!("error: {diagnostic}");
+            talk::error(&diagnostic);
             ExitCode::from(2)
         }
+    };
+    talk::note(|| "done".to_owned());
+    code
+}
+
+/// Help and version go to stdout with success; the rest is bad input.
+fn refuse(error: &clap::Error, command: &clap::Command, words: &[OsString]) -> ExitCode {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
     }
+    let words: Vec<String> = words.iter().map(|w| w.to_string_lossy().into_owned()).collect();
+    talk::error(&refusal::diagnostic(error, command, &words));
+    ExitCode::from(2)
+}
+
+/// The command as the parser knows it, for documents and tests.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 fn dispatch(command: &Command) -> Result<Outcome, Diagnostic> {
@@ -77,5 +108,7 @@ fn dispatch(command: &Command) -> Result<Outcome, Diagnostic> {
         Command::Catalog(args) => catalog::run(args),
         Command::Sweep(args) => sweep::run(args),
         Command::Validate(args) => validate::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }

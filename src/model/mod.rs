@@ -16,8 +16,8 @@ pub use count::Parameters;
 pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use intake::{find, from_config};
 pub use operator::{Operator, OperatorKind, Rows, Step};
-pub use shape::{SHAPE_KEYS, from_shape};
 pub use quantisation::{Formats, Quantisation};
+pub use shape::{SHAPE_KEYS, from_shape};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
 
 /// More layers than any model has; guards against typing errors.

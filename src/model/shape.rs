@@ -55,7 +55,11 @@ pub const SHAPE_KEYS: &[ShapeKey] = &[
     size("heads", "num_attention_heads", "query heads; needed"),
     size("kv", "num_key_value_heads", "key-value heads; as many as `heads` when left out"),
     size("head_dim", "head_dim", "width of a head; hidden / heads when left out"),
-    size("ffn", "intermediate_size", "inner width of the feed-forward layers; needed unless `expert_ffn` says all"),
+    size(
+        "ffn",
+        "intermediate_size",
+        "inner width of the feed-forward layers; needed unless `expert_ffn` says all",
+    ),
     size("vocab", "vocab_size", "vocabulary; needed"),
     size("experts", "num_local_experts", "routed experts; dense when left out"),
     size("top_k", "num_experts_per_tok", "experts that a token uses; needed with `experts`"),
@@ -96,8 +100,8 @@ struct Shape {
 /// [`Code::Range`] for sizes that no model has, [`Code::Usage`] for keys that are missing, given twice
 /// or contradict each other. All name the shape's own keys.
 pub fn from_shape(text: &str) -> Result<Model, Diagnostic> {
-    let shape = Shape::parse(text).map_err(|d| d.within("shape"))?;
-    shape.check().map_err(|d| d.within("shape"))?;
+    let shape = Shape::parse(text)?;
+    shape.check()?;
     let mut model = from_config(&shape.config(), &shape.text, Scope::Full)?;
     if let Some(format) = shape.format.filter(|f| f.is_quantised()) {
         model = model.with_weights(format);
@@ -128,7 +132,9 @@ impl Shape {
     fn set(&mut self, key: &ShapeKey, value: &str) -> Result<(), Diagnostic> {
         if value.is_empty() {
             let cause = format!("`{}` has no value", key.name);
-            return Err(Diagnostic::new(Code::Syntax, cause).help("write key=value pairs, separated by commas"));
+            return Err(
+                Diagnostic::new(Code::Syntax, cause).help("write key=value pairs, separated by commas")
+            );
         }
         match key.value {
             ShapeValue::Size(most) => {
@@ -165,7 +171,11 @@ impl Shape {
         let missing: Vec<String> =
             needed.into_iter().filter(|k| self.get(k).is_none()).map(|k| format!("`{k}`")).collect();
         if !missing.is_empty() {
-            let cause = format!("{} missing: {}", if missing.len() == 1 { "a key is" } else { "keys are" }, missing.join(", "));
+            let cause = format!(
+                "{} missing: {}",
+                if missing.len() == 1 { "a key is" } else { "keys are" },
+                missing.join(", ")
+            );
             return Err(Diagnostic::new(Code::Usage, cause).help(EXAMPLE));
         }
         if let (None, Some(key)) = (experts, EXPERT_KEYS.iter().find(|k| self.get(k).is_some())) {
@@ -181,17 +191,30 @@ impl Shape {
         let (hidden, heads, experts) = (at("hidden"), at("heads"), at("experts"));
         let kv = self.get("kv").unwrap_or(heads);
         if !heads.is_multiple_of(kv) {
-            return wrong(format!("kv={kv} does not divide heads={heads}"), "each key-value head serves equally many query heads");
+            return wrong(
+                format!("kv={kv} does not divide heads={heads}"),
+                "each key-value head serves equally many query heads",
+            );
         }
         if self.get("head_dim").is_none() && !hidden.is_multiple_of(heads) {
-            return wrong(format!("heads={heads} does not divide hidden={hidden}"), "say `head_dim` if a head is not hidden / heads wide");
+            return wrong(
+                format!("heads={heads} does not divide hidden={hidden}"),
+                "say `head_dim` if a head is not hidden / heads wide",
+            );
         }
         if at("top_k") > experts {
-            return wrong(format!("top_k={} exceeds experts={experts}", at("top_k")), "a token uses each expert at most once");
+            return wrong(
+                format!("top_k={} exceeds experts={experts}", at("top_k")),
+                "a token uses each expert at most once",
+            );
         }
         if self.get("dense_layers").is_some_and(|n| n >= at("layers")) {
             return wrong(
-                format!("dense_layers={} leaves none of layers={} for experts", at("dense_layers"), at("layers")),
+                format!(
+                    "dense_layers={} leaves none of layers={} for experts",
+                    at("dense_layers"),
+                    at("layers")
+                ),
                 "leave `experts` out for a dense model",
             );
         }

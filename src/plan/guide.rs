@@ -60,10 +60,9 @@ impl Reason {
             Reason::NotDivisible { what: "ranks of a stage", .. } => {
                 ("EP must divide `tp × attention_dp`", "a divisor of the product")
             }
-            Reason::NotDivisible { .. } => (
-                "what EP leaves over would cut an expert's width or its quantisation blocks",
-                "a larger EP",
-            ),
+            Reason::NotDivisible { .. } => {
+                ("what EP leaves over would cut an expert's width or its quantisation blocks", "a larger EP")
+            }
             Reason::TooManyStages { .. } => ("a stage would be empty", "fewer stages"),
             Reason::ModeUnsupported { mode: "partial expert parallel" } => (
                 "the engine spreads experts over all ranks of a stage or over none (vLLM)",
@@ -90,18 +89,16 @@ impl Reason {
                 "the layout fits, this batch does not",
                 "a smaller batch; the largest that fits is always among the plans",
             ),
-            Reason::BatchLimit { .. } => (
-                "more sequences than the engine runs at once",
-                "`--max-sequences`, or a smaller batch",
-            ),
+            Reason::BatchLimit { .. } => {
+                ("more sequences than the engine runs at once", "`--max-sequences`, or a smaller batch")
+            }
             Reason::TargetMissed { metric: Metric::Ttft, .. } => (
                 "mean time to first token above `--ttft`",
                 "smaller batch, more TP, fewer requests per replica",
             ),
-            Reason::TargetMissed { metric: Metric::Tpot, .. } => (
-                "mean time per output token above `--tpot`",
-                "smaller batch, more TP, narrower weights",
-            ),
+            Reason::TargetMissed { metric: Metric::Tpot, .. } => {
+                ("mean time per output token above `--tpot`", "smaller batch, more TP, narrower weights")
+            }
             Reason::TargetMissed { metric: Metric::E2e, .. } => (
                 "mean time from request to last token above `--e2e`",
                 "smaller batch, more TP, narrower weights, fewer requests per replica",

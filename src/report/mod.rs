@@ -1,6 +1,8 @@
 //! Reports: one list of columns, and each output format a view of it. Nothing here computes.
 
 mod columns;
+mod draw;
+mod examined;
 mod explain;
 mod format;
 mod inspect;
@@ -10,7 +12,9 @@ mod table;
 mod validation;
 
 pub use columns::{Column, PLAN_COLUMNS, Row, Value};
-pub use explain::explanation;
+pub use draw::wrap;
+pub use examined::{examined_json, examined_sheet, examined_text};
+pub use explain::{explanation, explanation_json, explanation_sheet};
 pub use format::{Format, Sheet};
 pub use inspect::{inspection_json, inspection_text};
 pub use json::{answer_json, estimate_json, round};

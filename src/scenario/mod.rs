@@ -2,7 +2,11 @@
 
 mod run;
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use crate::catalog::{self, Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
@@ -23,8 +27,8 @@ pub const MAX_CASES: usize = 1_000_000;
 struct ScenarioFile {
     /// What the review is about.
     name: String,
-    /// Catalogue names or paths to `config.json` files.
-    models: Vec<Located<String>>,
+    /// Catalogue names, paths to `config.json` files, or `shape: layers=32,…`.
+    models: Vec<Located<ModelEntry>>,
     /// Cluster names or shorthands.
     clusters: Vec<Located<String>>,
     /// Lengths and loads.
@@ -38,6 +42,49 @@ struct ScenarioFile {
     /// What the best plan is best at.
     #[serde(default)]
     objective: Option<Located<String>>,
+}
+
+/// A model by name or by its sizes.
+#[derive(Clone, Debug)]
+enum ModelEntry {
+    Name(String),
+    Shape(String),
+}
+
+/// What a [`ModelEntry`] is read from when it is not a bare name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShapeEntry {
+    shape: String,
+}
+
+impl<'de> Deserialize<'de> for ModelEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entry;
+        impl<'de> Visitor<'de> for Entry {
+            type Value = ModelEntry;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a model's name or path, or `shape: layers=32,…`")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<ModelEntry, E> {
+                Ok(ModelEntry::Name(name.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ModelEntry, A::Error> {
+                let entry = ShapeEntry::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(ModelEntry::Shape(entry.shape))
+            }
+        }
+        deserializer.deserialize_any(Entry)
+    }
+}
+
+impl ModelEntry {
+    fn model(&self) -> Result<Model, Diagnostic> {
+        match self {
+            ModelEntry::Name(name) => model::find(name, &[], Scope::Full),
+            ModelEntry::Shape(shape) => model::from_shape(shape),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -101,8 +148,8 @@ pub fn parse(text: &str, place: &str) -> Result<Scenario, Diagnostic> {
         engines: Vec::new(),
         objective: Objective::Throughput,
     };
-    for (name, line) in each(&file.models) {
-        scenario.models.push(model::find(&name, &[], Scope::Full).map_err(|d| d.within(at(line)))?);
+    for entry in &file.models {
+        scenario.models.push(entry.value.model().map_err(|d| d.within(at(load::line(entry))))?);
     }
     for (name, line) in each(&file.clusters) {
         let cluster = catalog::cluster(&name).map_err(|d| d.within(at(line)))?;
