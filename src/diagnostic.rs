@@ -168,11 +168,22 @@ pub fn brief(text: &str) -> String {
     }
 }
 
-/// Text that cannot steer a terminal: control characters, those of the text's own lines apart, are spelt
-/// out.
+/// Text that can neither steer nor flood a terminal: control characters, those of the text's own lines
+/// apart, are spelt out, and words longer than any path are cut.
 fn tame(text: &str) -> String {
-    let spelt = |c: char| c.is_control() && c != '\n';
-    text.chars().map(|c| if spelt(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+    const LONGEST: usize = 240;
+    let mut out = String::with_capacity(text.len());
+    let mut word = 0;
+    for c in text.chars() {
+        word = if c.is_whitespace() { 0 } else { word + 1 };
+        match c {
+            _ if word > LONGEST + 1 => {}
+            _ if word == LONGEST + 1 => out.push('…'),
+            c if c.is_control() && c != '\n' => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 impl fmt::Display for Diagnostic {

@@ -77,7 +77,9 @@ impl Parts<'_> {
         let elsewhere: Vec<String> = self
             .root
             .get_subcommands()
-            .filter(|c| c.get_arguments().any(|a| a.get_long() == name.strip_prefix("--")))
+            .filter(|c| {
+                c.get_arguments().any(|a| a.get_long().is_some_and(|l| Some(l) == name.strip_prefix("--")))
+            })
             .map(|c| format!("`{}`", c.get_name()))
             .collect();
         let help = match close {
