@@ -15,6 +15,8 @@ pub struct Diagnostic {
     pub place: Option<String>,
     /// What is allowed, or the nearest valid name.
     pub help: Option<String>,
+    /// The field of the file at fault, for example `memory.fraction`, so that its line can be found.
+    pub field: Option<String>,
 }
 
 /// Kinds of wrong input.
@@ -76,7 +78,8 @@ impl Code {
                 "a file that is missing, a folder, larger than 16 MiB, not UTF-8, or a target that cannot be \
                  written",
                 "targets are checked before any work is done, and written whole or not at all: mend the path or \
-                 its permissions and run again",
+                 its permissions and run again; a folder that `--catalog` or `$SHARDFIT_CATALOG` names must exist \
+                 and hold `gpus/`, `clusters/`, `classes/`, `engines/` or `models/`",
             ),
             Code::Syntax => (
                 "text that is not YAML, JSON, a number or a quantity with its unit; unknown and duplicate keys \
@@ -92,8 +95,9 @@ impl Code {
             ),
             Code::Catalog => (
                 "a hardware or engine description that contradicts itself: no 16-bit peak, idle power above the \
-                 limit, a share outside 0 to 1",
-                "the message names the file's field",
+                 limit, a share outside 0 to 1, an `id` that is not the file's name",
+                "the message names the field, and its line in a file of yours; `shardfit check` lists all that is \
+                 wrong with a file at once",
             ),
             Code::Range => (
                 "a number outside what makes sense: no tokens, a negative target, a million nodes, a prompt \
@@ -113,7 +117,7 @@ impl Code {
 impl Diagnostic {
     /// A problem without a place yet.
     pub fn new(code: Code, cause: impl Into<String>) -> Self {
-        Diagnostic { code, cause: cause.into(), place: None, help: None }
+        Diagnostic { code, cause: cause.into(), place: None, help: None, field: None }
     }
     /// Adds where.
     #[must_use]
@@ -129,6 +133,17 @@ impl Diagnostic {
             None => place.into(),
         });
         self
+    }
+    /// Adds the field at fault. It is not printed: cause and place name it.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+    /// The field at fault: as set, or as the place names it.
+    pub fn field_name(&self) -> Option<&str> {
+        let named = || self.place.as_deref()?.rsplit_once("field `").map(|(_, f)| f.trim_end_matches('`'));
+        self.field.as_deref().or_else(named)
     }
     /// Adds what is allowed.
     #[must_use]

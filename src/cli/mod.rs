@@ -1,10 +1,12 @@
 //! The command line: one file per command, the only user of clap and indicatif.
 
 mod catalog;
+mod check;
 mod common;
 mod completions;
 mod estimate;
 mod inspect;
+mod layout;
 mod man;
 mod output;
 mod plan;
@@ -15,11 +17,13 @@ mod validate;
 mod values;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 
 /// Which configuration should I deploy?
@@ -30,6 +34,10 @@ use crate::diagnostic::Diagnostic;
 struct Cli {
     #[command(flatten)]
     talk: talk::TalkArgs,
+    /// Folder of your own gpus/, clusters/, classes/, engines/ and models/, over those built in; may be
+    /// given more than once, the first wins
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Catalogue")]
+    catalog: Vec<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -46,6 +54,8 @@ enum Command {
     Catalog(catalog::CatalogArgs),
     /// Answer every case of a scenario file
     Sweep(sweep::SweepArgs),
+    /// Check descriptions and scenarios: every problem of every file
+    Check(check::CheckArgs),
     /// Compare estimates with measured rows
     Validate(validate::ValidateArgs),
     /// Print a script that completes commands, options and names in a shell
@@ -59,6 +69,8 @@ enum Command {
 enum Outcome {
     Found,
     NothingFeasible,
+    /// Files have problems, and the answer lists them.
+    Faulty,
 }
 
 /// Parses the arguments and runs the command: 0 found, 1 nothing feasible, 2 bad input.
@@ -72,16 +84,38 @@ pub fn run() -> ExitCode {
     };
     cli.talk.settle();
     talk::note(|| format!("assumed: {}", talk::assumed(&command, &matches)));
-    let code = match dispatch(&cli.command) {
-        Ok(Outcome::Found) => ExitCode::SUCCESS,
-        Ok(Outcome::NothingFeasible) => ExitCode::from(1),
-        Err(diagnostic) => {
-            talk::error(&diagnostic);
-            ExitCode::from(2)
-        }
-    };
+    let code = answer(&cli);
     talk::note(|| "done".to_owned());
     code
+}
+
+/// Runs the command and names the user's files that it did without.
+fn answer(cli: &Cli) -> ExitCode {
+    let catalog = match Catalog::usual(&cli.catalog) {
+        Ok(catalog) => catalog,
+        Err(diagnostic) => return refused(&diagnostic),
+    };
+    let outcome = dispatch(&cli.command, &catalog);
+    let code = match &outcome {
+        Ok(Outcome::Found) => ExitCode::SUCCESS,
+        Ok(Outcome::NothingFeasible) => ExitCode::from(1),
+        Ok(Outcome::Faulty) => ExitCode::from(2),
+        Err(diagnostic) => refused(diagnostic),
+    };
+    // One that the question needed is the error.
+    let needed = outcome.as_ref().err().map(|d| &d.cause);
+    catalog.faults().filter(|fault| Some(&fault.cause) != needed).for_each(left_out);
+    code
+}
+
+fn refused(diagnostic: &Diagnostic) -> ExitCode {
+    talk::error(diagnostic);
+    ExitCode::from(2)
+}
+
+/// Names a file of the user's that is left out.
+fn left_out(fault: &Diagnostic) {
+    talk::say(&format!("note: left out of the catalogue: {fault}"));
 }
 
 /// Help and version go to stdout with success; the rest is bad input.
@@ -100,14 +134,15 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-fn dispatch(command: &Command) -> Result<Outcome, Diagnostic> {
+fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     match command {
-        Command::Plan(args) => plan::run(args),
-        Command::Estimate(args) => estimate::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Catalog(args) => catalog::run(args),
-        Command::Sweep(args) => sweep::run(args),
-        Command::Validate(args) => validate::run(args),
+        Command::Plan(args) => plan::run(args, catalog),
+        Command::Estimate(args) => estimate::run(args, catalog),
+        Command::Inspect(args) => inspect::run(args, catalog),
+        Command::Catalog(args) => catalog::run(args, catalog),
+        Command::Sweep(args) => sweep::run(args, catalog),
+        Command::Check(args) => check::run(args, catalog),
+        Command::Validate(args) => validate::run(args, catalog),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -4,19 +4,20 @@ use std::time::Instant;
 
 use clap::Args;
 
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
-use crate::plan::Parallelism;
 use crate::plan::space::Pins;
 use crate::rank::Objective;
-use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
+use crate::report::{self, Format, Row, Sheet, Subject};
 use crate::search::{Answer, Question};
 
 use super::Outcome;
-use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, degrees, explained};
+use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, pools};
+use super::layout;
 use super::output::OutputArgs;
 use super::talk;
-use super::values::{count, degree, names};
+use super::values::{count, names};
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
@@ -29,14 +30,14 @@ use super::values::{count, degree, names};
 pub struct PlanArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, or a YAML file
+    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, a YAML file, or several kinds: 8xh100-sxm+8xa100-sxm-80gb
     #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
     cluster: String,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
     engine: EngineArgs,
-    /// throughput, latency or cost
+    /// throughput, latency, cost or energy
     #[arg(long, default_value = "throughput", value_name = "NAME", help_heading = "Ranking")]
     #[arg(value_parser = names(Objective::ALL.map(Objective::name)), hide_possible_values = true)]
     objective: String,
@@ -53,9 +54,15 @@ pub struct PlanArgs {
     /// Say why a layout is not an answer, e.g. "tp=2,pp=1"
     #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
     why_not: Option<String>,
+    /// What runs today, e.g. "tp=4,replicas=2": every plan shows its difference. Keys: tp, pp, ep,
+    /// attention_dp, replicas, batch, gpu, engine, weights, kv
+    #[arg(long, value_name = "DEPLOYMENT", help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
+    current: Option<String>,
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
     #[arg(long, value_name = "GPU=USD", help_heading = "Ranking")]
     price: Vec<String>,
+    #[command(flatten)]
+    electricity: ElectricityArgs,
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
@@ -102,33 +109,41 @@ impl PinArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
+pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
     let format = args.output.prepare()?;
     let objective: Objective = args.objective.parse()?;
-    let model = args.model.find()?;
+    let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
-    let cluster = cluster(&args.cluster, &args.price)?;
-    let engines = args.engine.engines()?;
+    let cluster = pools(catalog, &args.cluster, &args.price)?;
+    let engines = args.engine.engines(catalog)?;
     let question = Question {
         model: &model,
-        cluster: &cluster,
+        pools: &cluster.pools,
         engines: &engines,
         workload,
         objective,
         precisions: args.engine.precisions()?,
         pins: args.pins.pins()?,
         limits: args.engine.limits(),
+        electricity: args.electricity.electricity()?,
+        current: args
+            .current
+            .as_deref()
+            .map(|text| layout::deployment(catalog, "--current", text))
+            .transpose()?,
         top: usize::try_from(args.top).unwrap_or(usize::MAX),
     };
     let loaded = started.elapsed();
     if let Some(layout) = &args.why_not {
-        return why_not(args, format, &question, layout);
+        let subject =
+            Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
+        return why_not(args, format, &subject, &question, layout);
     }
     let answer = question.answer()?;
     refuse_impossible_pins(&question, &answer)?;
     let searched = started.elapsed();
-    let subject = Subject { model: &model, cluster: &cluster, workload: &workload };
+    let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
     args.output.emit(&render(args, format, &subject, &question, &answer)?)?;
     talk::note(|| format!("walked {} plans", answer.counts.plans));
     if args.timings {
@@ -185,16 +200,17 @@ fn render(
             Ok(report::answer_text(subject, &shown, width) + &report::advice_text(&advice))
         },
         || Ok(report::answer_json(subject, answer, &advice)),
-        || Ok(sheet(plans)),
+        || Ok(sheet(plans, answer)),
     )
 }
 
 /// Every column of the plans.
-fn sheet(plans: &[Estimate]) -> Sheet {
-    let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
+fn sheet(plans: &[Estimate], answer: &Answer) -> Sheet {
+    let columns = || report::columns(answer.current.is_some());
+    let mut sheet = Sheet::new(columns().map(|c| c.name));
     for (estimate, n) in plans.iter().zip(1..) {
-        let row = Row { rank: Some(n), estimate };
-        sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());
+        let row = Row { rank: Some(n), estimate, current: answer.reference() };
+        sheet.rows.push(columns().map(|c| (c.of)(&row)).collect());
     }
     sheet
 }
@@ -203,54 +219,19 @@ fn sheet(plans: &[Estimate]) -> Sheet {
 fn why_not(
     args: &PlanArgs,
     format: Format,
+    subject: &Subject,
     question: &Question,
     layout: &str,
 ) -> Result<Outcome, Diagnostic> {
-    let split = parse_layout(layout)?;
+    let split = layout::split("--why-not", layout)?;
     let examined = question.examine(split)?;
-    let subject = Subject { model: question.model, cluster: question.cluster, workload: &question.workload };
     let text = format.write(
         args.output.width(),
-        || Ok(report::examined_text(split, &examined)),
-        || Ok(report::examined_json(&subject, split, &examined)),
+        || Ok(report::examined_text(subject, split, &examined)),
+        || Ok(report::examined_json(subject, split, &examined)),
         || Ok(report::examined_sheet(split, &examined)),
     )?;
     args.output.emit(&text)?;
     let feasible = examined.iter().any(|e| e.outcome.is_ok());
     Ok(if feasible { Outcome::Found } else { Outcome::NothingFeasible })
-}
-
-/// `tp=2,pp=1` as a split; what is not named is 1.
-fn parse_layout(text: &str) -> Result<Parallelism, Diagnostic> {
-    const AXES: [&str; 4] = ["tp", "pp", "ep", "attention_dp"];
-    let wrong = |cause: String| {
-        Diagnostic::new(Code::Usage, cause)
-            .at("--why-not")
-            .help("write for example tp=2,pp=1; an axis left out is 1")
-    };
-    let mut p = Parallelism::SINGLE;
-    let mut seen = Vec::new();
-    for part in text.split([',', ' ']).filter(|t| !t.is_empty()) {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let name = name.trim();
-        let slot = match name {
-            "tp" => &mut p.tp,
-            "pp" => &mut p.pp,
-            "ep" => &mut p.ep,
-            "attention_dp" => &mut p.attention_dp,
-            other => {
-                let list = format!("allowed: {}", AXES.join(", "));
-                return Err(Diagnostic::unknown("axis", other, AXES, &list).within("--why-not"));
-            }
-        };
-        if seen.contains(&name) {
-            return Err(wrong(format!("`{name}` is given twice")));
-        }
-        seen.push(name);
-        *slot = degree(value).map_err(wrong)?;
-    }
-    if seen.is_empty() {
-        return Err(wrong("the layout is empty".to_owned()));
-    }
-    Ok(p)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::scenario::{self, CaseOutcome};
 use crate::{load, report};
@@ -24,8 +25,8 @@ pub struct SweepArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &SweepArgs) -> Result<Outcome, Diagnostic> {
-    let scenario = scenario::read(&args.scenario)?;
+pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
+    let scenario = scenario::read(&args.scenario, catalog)?;
     let target = args.output.join("results.csv");
     load::make_folder(&args.output)?;
     load::check_writable(&target)?;

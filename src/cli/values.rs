@@ -23,6 +23,11 @@ pub fn degree(text: &str) -> Result<u32, String> {
     u32::try_from(n).map_err(|_| format!("{n} is out of range"))
 }
 
+/// A number; what it may be is said where it is used.
+pub fn real(text: &str) -> Result<f64, String> {
+    text.trim().parse().map_err(|_| format!("`{}` is not a number", crate::diagnostic::brief(text)))
+}
+
 /// A share in (0, 1].
 pub fn share(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {

@@ -27,6 +27,7 @@ impl Reason {
             Reason::DenseModel { mode: "expert parallel" },
             Reason::DenseModel { mode: "attention data parallel" },
             Reason::NoPlace { gpus: 1 },
+            Reason::TooManyReplicas { replicas: 2, most: 1 },
             Reason::FormatUnsupported { format: WeightFormat::Fp8 },
             Reason::CacheUnsupported { kv: DType::Fp8 },
             Reason::VendorUnsupported,
@@ -70,6 +71,9 @@ impl Reason {
             ),
             Reason::ModeUnsupported { .. } => ("the engine has no such mode", "another engine"),
             Reason::DenseModel { .. } => ("the mode needs routed experts", "1"),
+            Reason::TooManyReplicas { .. } => {
+                ("more replicas than the cluster has room for", "fewer replicas, or more GPUs")
+            }
             Reason::NoPlace { .. } => (
                 "more GPUs than there are, or a stage that lies in several nodes without filling them",
                 "fewer GPUs per replica; a stage size that divides a node or is a multiple of it",

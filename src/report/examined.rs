@@ -13,7 +13,7 @@ use super::format::Sheet;
 use super::json::{plan_object, subject_json};
 
 /// One line per engine and precision.
-pub fn examined_text(split: Parallelism, examined: &[Examined]) -> String {
+pub fn examined_text(subject: &Subject, split: Parallelism, examined: &[Examined]) -> String {
     let mut out = String::new();
     for e in examined {
         let verdict = match &e.outcome {
@@ -27,7 +27,8 @@ pub fn examined_text(split: Parallelism, examined: &[Examined]) -> String {
                 best.service.tpot
             ),
         };
-        let _ = writeln!(out, "{} {} {split}: {verdict}", e.engine, e.weights);
+        let pool = if subject.is_mixed() { format!("{} ", e.gpu) } else { String::new() };
+        let _ = writeln!(out, "{pool}{} {} {split}: {verdict}", e.engine, e.weights);
     }
     out
 }
@@ -35,9 +36,10 @@ pub fn examined_text(split: Parallelism, examined: &[Examined]) -> String {
 /// The same as JSON, with every figure of the best plans.
 pub fn examined_json(subject: &Subject, split: Parallelism, examined: &[Examined]) -> Json {
     let one = |e: &Examined| {
-        let plan = e.outcome.as_ref().ok().map(|estimate| plan_object(&Row { rank: None, estimate }));
+        let plan = e.outcome.as_ref().ok().map(|estimate| plan_object(&Row::from(estimate), false));
         let reason = e.outcome.as_ref().err();
         json!({
+            "gpu": e.gpu,
             "engine": e.engine,
             "weights": e.weights.name(),
             "feasible": plan.is_some(),
@@ -56,6 +58,7 @@ pub fn examined_json(subject: &Subject, split: Parallelism, examined: &[Examined
 /// The same as a sheet.
 pub fn examined_sheet(split: Parallelism, examined: &[Examined]) -> Sheet {
     let mut sheet = Sheet::new([
+        "gpu",
         "engine",
         "weights",
         "layout",
@@ -74,6 +77,7 @@ pub fn examined_sheet(split: Parallelism, examined: &[Examined]) -> Sheet {
         let text = |t: Option<String>| t.map_or(Value::Missing, Value::Text);
         let real = |x: Option<f64>| x.map_or(Value::Missing, Value::from);
         sheet.rows.push(vec![
+            e.gpu.as_str().into(),
             e.engine.as_str().into(),
             e.weights.name().into(),
             Value::Text(split.to_string()),

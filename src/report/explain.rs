@@ -68,7 +68,7 @@ pub fn explanation_json(subject: &Subject, estimate: &Estimate, e: &Explanation)
     };
     let time = |lines: &[Line]| round(lines.iter().map(|l| l.time).sum::<Seconds>().as_micros());
     let mut map = subject_json(subject);
-    map.insert("plan".into(), Json::Object(plan_object(&Row { rank: None, estimate })));
+    map.insert("plan".into(), Json::Object(plan_object(&Row::from(estimate), false)));
     map.insert(
         "decode".into(),
         json!({

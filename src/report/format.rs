@@ -153,7 +153,7 @@ pub(super) fn to_json(value: &Value) -> Json {
         Value::Text(text) => Json::from(text.as_str()),
         Value::Verdict(verdict) => Json::from(verdict.name()),
         Value::Integer(n) => Json::from(*n),
-        Value::Real(x) => round(*x),
+        Value::Real(x) | Value::Change(x) => round(*x),
         Value::Missing => Json::Null,
     }
 }
@@ -175,6 +175,7 @@ pub(super) fn short(value: &Value) -> String {
         Value::Verdict(verdict) => verdict.name().to_owned(),
         Value::Integer(n) => crate::units::group_thousands(*n),
         Value::Missing => "-".into(),
+        Value::Change(x) => format!("{x:+.0} %"),
         Value::Real(x) if x.abs() >= 1000.0 => crate::units::group_thousands(x.round() as u64),
         Value::Real(x) if x.fract() == 0.0 => format!("{x:.0}"),
         Value::Real(x) if x.abs() >= 100.0 => format!("{x:.0}"),
