@@ -27,6 +27,8 @@ const MAX_LINES: usize = 500;
 const EDGES: &[(&str, &[&str])] = &[
     ("rayon", &["search/"]),
     ("clap", &["cli/"]),
+    ("clap_complete", &["cli/completions.rs"]),
+    ("clap_mangen", &["cli/man.rs"]),
     ("indicatif", &["cli/"]),
     ("anstream", &["cli/"]),
     ("serde_yaml", &["load.rs"]),

@@ -131,6 +131,9 @@ impl Gpu {
         if self.peak.values().any(|p| p.get() <= 0.0) {
             fail("peak", "must be positive; leave out what the GPU does not support");
         }
+        if self.peak.keys().any(|t| matches!(t, DType::Q8_0 | DType::Q4_0)) {
+            fail("peak", "q8_0 and q4_0 are ways to store; no GPU computes in them");
+        }
         if self.gpus_per_node == 0 || self.multiprocessors == 0 {
             fail("gpus_per_node, multiprocessors", "must be at least 1");
         }

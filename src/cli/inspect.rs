@@ -31,7 +31,10 @@ pub fn run(args: &InspectArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic>
     let text = match format {
         Format::Json => format!("{json:#}"),
         Format::Yaml => load::to_yaml(&json)?,
-        Format::Table => report::inspection_text(&model, args.output.width())?,
+        Format::Table => {
+            let width = args.output.width();
+            report::wrap(&report::inspection_text(&model, width)?, width)
+        }
         Format::Csv => flat(&json).csv()?,
         Format::Markdown => flat(&json).markdown(),
     };

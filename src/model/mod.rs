@@ -7,6 +7,7 @@ mod families;
 mod intake;
 pub mod operator;
 pub mod quantisation;
+mod shape;
 pub mod tensor;
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -16,6 +17,7 @@ pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use intake::{find, find_in, from_config};
 pub use operator::{Operator, OperatorKind, Rows, Step};
 pub use quantisation::{Formats, Quantisation};
+pub use shape::{SHAPE_KEYS, from_shape};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
 
 /// More layers than any model has; guards against typing errors.

@@ -221,7 +221,7 @@ impl Reason {
                 format!("the GPU does not compute in {format} and the engine has no 16-bit fallback")
             }
             Reason::CacheUnsupported { kv } => format!("the engine or GPU has no {kv} KV cache"),
-            Reason::VendorUnsupported => "the engine does not run on this vendor's GPUs".into(),
+            Reason::VendorUnsupported => "the engine does not run on such GPUs".into(),
             Reason::OutOfMemory { need, have } => format!(
                 "one request needs {need} per GPU and {have} may be used: {} short",
                 need.saturating_sub(*have)

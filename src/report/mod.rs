@@ -2,6 +2,8 @@
 
 mod check;
 mod columns;
+mod draw;
+mod examined;
 mod explain;
 mod format;
 mod inspect;
@@ -12,7 +14,9 @@ mod validation;
 
 pub use check::{check_json, check_sheet, check_text};
 pub use columns::{Column, DELTA_COLUMNS, PLAN_COLUMNS, Row, Value, columns};
-pub use explain::explanation;
+pub use draw::wrap;
+pub use examined::{examined_json, examined_sheet, examined_text};
+pub use explain::{explanation, explanation_json, explanation_sheet};
 pub use format::{Format, Sheet};
 pub use inspect::{inspection_json, inspection_text};
 pub use json::{answer_json, estimate_json, round};
