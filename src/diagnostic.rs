@@ -35,6 +35,8 @@ pub enum Code {
     Range,
     /// Options that exclude or require each other.
     Usage,
+    /// A hub that cannot be reached, or does not have or give what was asked for.
+    Hub,
 }
 
 impl Code {
@@ -48,6 +50,7 @@ impl Code {
             Code::Catalog => "catalog",
             Code::Range => "range",
             Code::Usage => "usage",
+            Code::Hub => "hub",
         }
     }
 }

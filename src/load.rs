@@ -1,5 +1,7 @@
 //! Files in and out: the only reader of YAML and JSON, and the only writer (whole or not at all).
 
+mod binary;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -7,6 +9,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Code, Diagnostic};
+pub use binary::Binary;
 
 /// A YAML value that knows its line.
 pub type Located<T> = serde_yaml::Spanned<T>;
@@ -40,6 +43,17 @@ pub fn text(path: &Path) -> Result<String, Diagnostic> {
         return Err(fail(format!("file is larger than {} MiB", MAX_INPUT_BYTES / 1_048_576)));
     }
     Ok(out)
+}
+
+/// The names of what a folder holds.
+///
+/// # Errors
+/// [`Code::File`] when it cannot be read.
+pub fn names_in(folder: &Path) -> Result<Vec<String>, Diagnostic> {
+    let fail =
+        |e| Diagnostic::new(Code::File, format!("cannot read folder: {e}")).at(folder.display().to_string());
+    let entries = fs::read_dir(folder).map_err(fail)?;
+    entries.map(|entry| Ok(entry.map_err(fail)?.file_name().to_string_lossy().into_owned())).collect()
 }
 
 /// Parses YAML into `T`; unknown keys, duplicate keys and wrong types are errors with line and snippet.

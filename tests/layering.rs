@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const ORDER: &[&[&str]] = &[
     &["units", "diagnostic", "dtype"],
     &["load"],
+    &["hub", "checkpoint"],
     &["catalog", "model", "workload"],
     &["plan"],
     &["estimate"],
@@ -33,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("comfy_table", &["report/", "cli/output.rs"]),
     ("strsim", &["diagnostic.rs"]),
     ("tempfile", &["load.rs"]),
+    ("ureq", &["hub/http.rs"]),
 ];
 
 fn source() -> PathBuf {

@@ -9,16 +9,20 @@ use itertools::Itertools as _;
 use crate::catalog::{self, Cluster, Engine, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
+use crate::hub::Hub;
 use crate::model::{self, Model, Scope};
 use crate::plan::Precision;
 use crate::search::LimitOverrides;
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
 use crate::workload::{Load, Targets, Workload};
 
+use super::fetch;
+
 /// Which model.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
-    /// Catalogue name, alias, path to a config.json or a folder with one
+    /// Catalogue name, path to a config.json, its folder or a GGUF file, or org/name[@revision] on the
+    /// Hugging Face hub
     pub model: String,
     /// Folder of config.json files named <org>--<name>.json, looked at first
     #[arg(long, value_name = "DIR", help_heading = "Model")]
@@ -26,6 +30,9 @@ pub struct ModelArgs {
     /// Part of a multimodal model: full or text
     #[arg(long, default_value = "full", value_name = "SCOPE", help_heading = "Model")]
     pub scope: String,
+    /// Ask no hub: what is not at hand or in the local Hugging Face cache is unknown
+    #[arg(long, help_heading = "Model")]
+    pub offline: bool,
 }
 
 impl ModelArgs {
@@ -38,7 +45,12 @@ impl ModelArgs {
                 return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
             }
         };
-        model::find(&self.model, &self.models, scope)
+        model::find_with(&self.model, &self.models, scope, &self.hub()?)
+    }
+
+    /// The hub that may be asked.
+    pub fn hub(&self) -> Result<Hub, Diagnostic> {
+        fetch::hub(self.offline)
     }
 }
 

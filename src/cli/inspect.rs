@@ -6,9 +6,10 @@ use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::report::{self, Format, Sheet, Value};
 
-use super::Outcome;
 use super::common::ModelArgs;
 use super::output::OutputArgs;
+use super::verify::VerifyArgs;
+use super::{Outcome, verify};
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
@@ -19,6 +20,8 @@ pub struct InspectArgs {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
+    verify: VerifyArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -26,6 +29,9 @@ pub struct InspectArgs {
 pub fn run(args: &InspectArgs) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
     let model = args.model.find()?;
+    if let Some(weights) = &args.verify.verify {
+        return verify::run(&model, &args.model.model, weights, &args.model.hub()?, &args.output);
+    }
     let json = report::inspection_json(&model)?;
     let text = match format {
         Format::Json => format!("{json:#}"),

@@ -3,11 +3,13 @@
 mod catalog;
 mod common;
 mod estimate;
+mod fetch;
 mod inspect;
 mod output;
 mod plan;
 mod sweep;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -18,7 +20,7 @@ use crate::diagnostic::Diagnostic;
 /// Which configuration should I deploy?
 #[derive(Debug, Parser)]
 #[command(name = "shardfit", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Exit status: 0 found, 1 nothing feasible, 2 bad input.\n\n\
+#[command(after_help = "Exit status: 0 found, 1 nothing feasible or weights that differ, 2 bad input.\n\n\
     Example:\n  shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms")]
 struct Cli {
     #[command(subcommand)]
@@ -39,6 +41,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Compare estimates with measured rows
     Validate(validate::ValidateArgs),
+    /// Keep a model's description from the Hugging Face hub
+    Fetch(fetch::FetchArgs),
 }
 
 /// How a command ended.
@@ -46,9 +50,10 @@ enum Command {
 enum Outcome {
     Found,
     NothingFeasible,
+    Differs,
 }
 
-/// Parses the arguments and runs the command: 0 found, 1 nothing feasible, 2 bad input.
+/// Parses the arguments and runs the command: 0 found, 1 nothing feasible or weights that differ, 2 bad input.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -61,7 +66,7 @@ pub fn run() -> ExitCode {
     };
     match dispatch(&cli.command) {
         Ok(Outcome::Found) => ExitCode::SUCCESS,
-        Ok(Outcome::NothingFeasible) => ExitCode::from(1),
+        Ok(Outcome::NothingFeasible | Outcome::Differs) => ExitCode::from(1),
         Err(diagnostic) => {
             anstream::eprintln!("error: {diagnostic}");
             ExitCode::from(2)
@@ -77,5 +82,6 @@ fn dispatch(command: &Command) -> Result<Outcome, Diagnostic> {
         Command::Catalog(args) => catalog::run(args),
         Command::Sweep(args) => sweep::run(args),
         Command::Validate(args) => validate::run(args),
+        Command::Fetch(args) => fetch::run(args),
     }
 }

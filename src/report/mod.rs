@@ -8,6 +8,7 @@ mod json;
 mod sweep;
 mod table;
 mod validation;
+mod verify;
 
 pub use columns::{Column, PLAN_COLUMNS, Row, Value};
 pub use explain::explanation;
@@ -18,6 +19,7 @@ pub use sweep::sweep_sheet;
 pub use table::{advice_text, answer_text, estimate_text};
 
 pub use validation::{metrics_sheet, predictions_sheet, validation_json, validation_text};
+pub use verify::{verification_json, verification_sheet, verification_text};
 
 use crate::model::Model;
 use crate::workload::Workload;

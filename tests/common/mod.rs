@@ -26,6 +26,11 @@ pub fn command() -> Command {
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "RAYON_NUM_THREADS"] {
         command.env_remove(name);
     }
+    // No test depends on what this machine has cached, nor on a network.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HF_")) {
+        command.env_remove(name);
+    }
+    command.env("HF_HOME", "/nonexistent").env("HF_HUB_OFFLINE", "1");
     command
 }
 
