@@ -179,7 +179,8 @@ fn transport(hub: &Hub, id: &Id, file: &str, error: &ureq::Error) -> Diagnostic 
         Error::Tls(_) | Error::Rustls(_) | Error::Pem(_) => {
             (format!("no secure connection to {host}: {error}"), CERTIFICATE.to_owned())
         }
-        Error::Io(e) if e.to_string().to_lowercase().contains("certificate") => {
+        // What rustls makes of a wrong certificate, or of an answer that is not encrypted.
+        Error::Io(e) if hub.endpoint.starts_with("https://") && broken(e) => {
             (format!("no secure connection to {host}: {e}"), CERTIFICATE.to_owned())
         }
         Error::HostNotFound => (format!("{host} is not known"), reach.to_owned()),
@@ -187,6 +188,11 @@ fn transport(hub: &Hub, id: &Id, file: &str, error: &ureq::Error) -> Diagnostic 
         other => (format!("{host} gave no proper answer: {other}"), reach.to_owned()),
     };
     Diagnostic::new(Code::Hub, cause).at(hub.address(id, file)).help(help)
+}
+
+fn broken(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+    matches!(error.kind(), InvalidData | UnexpectedEof)
 }
 
 const CERTIFICATE: &str =

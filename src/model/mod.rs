@@ -22,7 +22,7 @@ pub use quantisation::{Formats, Quantisation};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
 
 /// More layers than any model has; guards against typing errors.
-pub const MAX_LAYERS: u64 = 10_000;
+pub const MAX_LAYERS: u64 = 1024;
 
 /// Which part of a multimodal model is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
