@@ -137,7 +137,8 @@ fn line_for(file: &str) -> String {
 fn prepare(folder: &Path) {
     let file = fs::File::create(folder.join("huge.json")).unwrap();
     file.set_len(shardfit::load::MAX_INPUT_BYTES + 1).unwrap();
-    fs::write(folder.join("huge.gguf"), b"GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0\0\0\0\0\0").unwrap();
+    fs::write(folder.join("huge.gguf"), b"GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0\0\0\0\0\0")
+        .unwrap();
 }
 
 #[track_caller]

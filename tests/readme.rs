@@ -226,6 +226,9 @@ fn run(command: &str, folder: &Path) -> Option<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_shardfit"))
         .args(words(arguments))
         .current_dir(folder)
+        // What this machine has cached or can reach must not show.
+        .env("HF_HOME", "/nonexistent")
+        .env("HF_HUB_OFFLINE", "1")
         .output()
         .unwrap();
     let mut text = String::from_utf8(output.stdout).unwrap();

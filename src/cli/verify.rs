@@ -32,7 +32,7 @@ pub fn run(
     output: &OutputArgs,
 ) -> Result<Outcome, Diagnostic> {
     let format = output.prepare()?;
-    let weights = find(name, weights, hub)?;
+    let weights = find(model, name, weights, hub)?;
     let result = verify::verify(model, &weights)?;
     let json = || report::verification_json(&model.id, &result);
     let text = match format {
@@ -47,8 +47,9 @@ pub fn run(
 }
 
 /// The weight files that are meant.
-fn find(model: &str, weights: &str, hub: &Hub) -> Result<Weights, Diagnostic> {
-    let named = if weights.is_empty() || weights == "hub" { model } else { weights };
+fn find(model: &Model, name: &str, weights: &str, hub: &Hub) -> Result<Weights, Diagnostic> {
+    let its_own = weights.is_empty() || weights == "hub";
+    let named = if its_own { name } else { weights };
     let path = Path::new(named);
     if weights != "hub" && path.exists() {
         return match path.file_name().is_some_and(|file| file == "config.json") {
@@ -58,7 +59,8 @@ fn find(model: &str, weights: &str, hub: &Hub) -> Result<Weights, Diagnostic> {
             false => checkpoint::local(path),
         };
     }
-    match Id::parse(named) {
+    // A model of the catalogue goes by its id on the hub.
+    match Id::parse(named).or_else(|| Id::parse(&model.id).filter(|_| its_own)) {
         Some(id) => checkpoint::remote(hub, &id),
         None => Err(Diagnostic::new(Code::Usage, format!("`{named}` names no weight files"))
             .at("--verify")

@@ -7,6 +7,7 @@ mod cache;
 mod environment;
 #[cfg(feature = "fetch")]
 mod http;
+#[cfg(feature = "fetch")]
 mod refusal;
 
 use std::path::PathBuf;

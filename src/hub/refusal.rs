@@ -5,7 +5,6 @@ use crate::diagnostic::{Code, Diagnostic};
 use super::{Hub, Id};
 
 /// An answer that is not the file.
-#[cfg_attr(not(feature = "fetch"), expect(dead_code, reason = "nothing is asked"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal<'a> {
     /// HTTP status.
@@ -16,7 +15,6 @@ pub(super) struct Refusal<'a> {
     pub retry_after: Option<&'a str>,
 }
 
-#[cfg_attr(not(feature = "fetch"), expect(dead_code, reason = "nothing is asked"))]
 impl Refusal<'_> {
     /// Whether the repository is there and the file is not. Mirrors that give no reason are taken at
     /// their status, but for the file that every model has.

@@ -75,6 +75,7 @@ fn beside_weights(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagno
     if folder.join("config.json").is_file() {
         return read_folder(folder, name, scope);
     }
+    load::Binary::open(path)?;
     Err(Diagnostic::new(Code::Model, "safetensors files hold weights, not what the model is made of")
         .at(path.display().to_string())
         .help("put the model's config.json beside them, or name it and compare with --verify"))

@@ -40,7 +40,7 @@ fn llama_8b() -> Gguf {
     add("output_norm.weight".into(), &[4096], "F32");
     add("output.weight".into(), &[128_256, 4096], "Q6_K");
     for i in 0..32_u64 {
-        let more = i < 4 || i >= 28 || (i - 4) % 3 == 2;
+        let more = !(4..28).contains(&i) || (i - 4) % 3 == 2;
         let wide = if more { "Q6_K" } else { "Q4_K" };
         for (name, shape, dtype) in [
             ("attn_q", [4096, 4096], "Q4_K"),
