@@ -16,7 +16,7 @@ const ORDER: &[&[&str]] = &[
     &["estimate"],
     &["simulate", "rank"],
     &["search"],
-    &["scenario", "validate", "train", "calibrate"],
+    &["scenario", "check", "validate", "train", "calibrate"],
     &["report"],
     &["cli"],
 ];
@@ -28,12 +28,15 @@ const MAX_LINES: usize = 500;
 const EDGES: &[(&str, &[&str])] = &[
     ("rayon", &["search/"]),
     ("clap", &["cli/"]),
+    ("clap_complete", &["cli/completions.rs"]),
+    ("clap_mangen", &["cli/man.rs"]),
     ("indicatif", &["cli/"]),
     ("anstream", &["cli/"]),
     ("serde_yaml", &["load.rs"]),
     ("comfy_table", &["report/", "cli/output.rs"]),
     ("strsim", &["diagnostic.rs"]),
     ("tempfile", &["load.rs"]),
+    ("etcetera", &["catalog/usual.rs"]),
     ("ureq", &["hub/http.rs"]),
 ];
 

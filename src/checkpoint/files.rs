@@ -1,7 +1,7 @@
 //! From a path or a repository to the tensors of all its weight files.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -55,15 +55,14 @@ fn folder(path: &Path) -> Result<Weights, Diagnostic> {
             return local(&path.join(file));
         }
     }
-    let mut found: Vec<_> =
-        load::names_in(path)?.into_iter().filter(|n| n.ends_with(".safetensors")).collect();
-    found.sort();
+    let is_weights = |p: &PathBuf| p.extension().is_some_and(|e| e == "safetensors");
+    let found: Vec<PathBuf> = load::entries(path)?.into_iter().filter(is_weights).collect();
     if found.is_empty() {
         return Err(Diagnostic::new(Code::File, "no safetensors files here").at(path.display().to_string()));
     }
     let mut weights = Weights { tensors: Vec::new(), files: found.len() };
     for file in found.iter().take(MAX_FILES) {
-        weights.tensors.extend(safetensors::read(&Binary::open(&path.join(file))?)?);
+        weights.tensors.extend(safetensors::read(&Binary::open(file)?)?);
     }
     without_repetition(&weights, &path.display().to_string())?;
     Ok(weights)

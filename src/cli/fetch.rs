@@ -11,7 +11,8 @@ use crate::model::{self, Downloaded, Scope};
 use crate::units::group_thousands;
 
 use super::Outcome;
-use super::output::{check_writable, print};
+use super::output::print;
+use super::talk;
 
 /// Arguments of `fetch`.
 #[derive(Debug, Args)]
@@ -42,8 +43,9 @@ pub fn run(args: &FetchArgs) -> Result<Outcome, Diagnostic> {
         Diagnostic::new(Code::Usage, format!("`{wanted}` is no id of the hub"))
             .help("write org/name or org/name@revision")
     })?;
-    let target = if args.output.is_dir() { args.output.join(id.file_name()) } else { args.output.clone() };
-    check_writable(&target)?;
+    let is_folder = args.output.is_dir() || args.output.to_string_lossy().ends_with(['/', '\\']);
+    let target = if is_folder { args.output.join(id.file_name()) } else { args.output.clone() };
+    load::check_writable(&target)?;
     let found = model::download(&id, &hub(args.offline)?)?;
     let read = model::from_config(&found.config, &id.to_string(), Scope::Full);
     load::write_whole(&target, text(&id, &found).as_bytes())?;
@@ -54,7 +56,7 @@ pub fn run(args: &FetchArgs) -> Result<Outcome, Diagnostic> {
         }
         Err(cause) => {
             print(&format!("{}: {id}\n", target.display()))?;
-            anstream::eprintln!("note: it is not a model that can be read as it is: {cause}");
+            talk::say(&format!("note: it is not a model that can be read as it is: {cause}"));
         }
     }
     Ok(Outcome::Found)
@@ -72,5 +74,5 @@ fn text(id: &Id, found: &Downloaded) -> String {
 /// The hub as the environment names it, talking on stderr.
 pub fn hub(offline: bool) -> Result<Hub, Diagnostic> {
     let hub = Hub::from_environment()?;
-    Ok(Hub { offline: offline || hub.offline, announce: |text| anstream::eprintln!("{text}"), ..hub })
+    Ok(Hub { offline: offline || hub.offline, announce: talk::say, ..hub })
 }

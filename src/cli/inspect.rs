@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::report::{self, Format, Sheet, Value};
@@ -26,17 +27,21 @@ pub struct InspectArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &InspectArgs) -> Result<Outcome, Diagnostic> {
+pub fn run(args: &InspectArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
-    let model = args.model.find()?;
+    let model = args.model.find(catalog)?;
     if let Some(weights) = &args.verify.verify {
-        return verify::run(&model, &args.model.model, weights, &args.model.hub()?, &args.output);
+        let name = args.model.model.as_deref().unwrap_or(&model.id);
+        return verify::run(&model, name, weights, &args.model.hub()?, &args.output);
     }
     let json = report::inspection_json(&model)?;
     let text = match format {
         Format::Json => format!("{json:#}"),
         Format::Yaml => load::to_yaml(&json)?,
-        Format::Table => report::inspection_text(&model, args.output.width())?,
+        Format::Table => {
+            let width = args.output.width();
+            report::wrap(&report::inspection_text(&model, width)?, width)
+        }
         Format::Csv => flat(&json).csv()?,
         Format::Markdown => flat(&json).markdown(),
     };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{self, Kind};
+use crate::catalog::{Catalog, Entry, Kind};
 use crate::checkpoint::gguf;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::{Hub, Id, Text};
@@ -13,24 +13,32 @@ use crate::load;
 use super::config::{self, Config};
 use super::{Model, Quantisation, Scope, families, from_gguf};
 
+/// Finds a model among the built-in ones, with `folders` of `<org>--<name>.json` before them: [`find_in`].
+///
+/// # Errors
+/// As [`find_in`], and when a folder does not exist.
+pub fn find(name: &str, folders: &[PathBuf], scope: Scope) -> Result<Model, Diagnostic> {
+    find_in(&Catalog::built_in().with_models(folders)?, name, scope)
+}
+
 /// Finds a model that is at hand: a path to a `config.json`, to a folder that holds one or to a GGUF
-/// file, a file `<org>--<name>.json` in one of `folders`, or a catalogue name or alias.
+/// file, or a name or alias of the catalogue.
 ///
 /// # Errors
 /// [`Code::UnknownName`] with the nearest known name, or what is wrong with the file.
-pub fn find(name: &str, folders: &[PathBuf], scope: Scope) -> Result<Model, Diagnostic> {
-    find_with(name, folders, scope, &Hub::none())
+pub fn find_in(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
+    find_with(catalog, name, scope, &Hub::none())
 }
 
 /// The same, and where the name is nowhere at hand, `org/name` or `org/name@revision` in the hub's local
 /// cache, then on the hub itself.
 ///
 /// # Errors
-/// As [`find`], and [`Code::Hub`] when neither has it.
-pub fn find_with(name: &str, folders: &[PathBuf], scope: Scope, hub: &Hub) -> Result<Model, Diagnostic> {
+/// As [`find_in`], and [`Code::Hub`] when neither has it.
+pub fn find_with(catalog: &Catalog, name: &str, scope: Scope, hub: &Hub) -> Result<Model, Diagnostic> {
     match find_path(name, scope)? {
         Some(model) => Ok(model),
-        None => match find_named(name, folders, scope) {
+        None => match find_named(catalog, name, scope) {
             Err(unknown) if unknown.code == Code::UnknownName => find_on_hub(name, unknown, scope, hub),
             found => found,
         },
@@ -81,20 +89,18 @@ fn beside_weights(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagno
         .help("put the model's config.json beside them, or name it and compare with --verify"))
 }
 
-/// A model by a name of the folders or of the catalogue.
-fn find_named(name: &str, folders: &[PathBuf], scope: Scope) -> Result<Model, Diagnostic> {
-    for folder in folders {
-        let file = folder.join(format!("{}.json", name.replacen('/', "--", 1)));
-        if file.is_file() {
-            let map = config::parse(&load::text(&file)?, &file.display().to_string())?;
-            return from_config(&map, name, scope);
-        }
-    }
-    let entry = catalog::find(Kind::Model, name).map_err(|d| {
+/// A model by a name of the catalogue.
+fn find_named(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
+    let entry = catalog.find(Kind::Model, name).map_err(|d| {
         let help = d.help.clone().unwrap_or_default();
         d.help(format!("{help}; a path to a config.json and org/name on the hub work too"))
     })?;
-    from_config(&config::parse(entry.json, entry.id)?, entry.id, scope)
+    let place = if matches!(entry, Entry::File(_)) { entry.place() } else { entry.id().to_owned() };
+    let model = from_config(&config::parse(&entry.text()?, &place)?, entry.id(), scope);
+    model.map_err(|d| match entry {
+        Entry::File(_) => load::tree::blame(d, &place),
+        Entry::BuiltIn(_) => d,
+    })
 }
 
 /// A model of the hub, if the name can be one there; `unknown` is what the catalogue said.

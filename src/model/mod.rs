@@ -8,6 +8,7 @@ mod gguf;
 mod intake;
 pub mod operator;
 pub mod quantisation;
+mod shape;
 pub mod tensor;
 pub mod verify;
 
@@ -16,9 +17,10 @@ use blocks::{Block, Head};
 pub use count::Parameters;
 pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use gguf::from_gguf;
-pub use intake::{Downloaded, download, find, find_with, from_config};
+pub use intake::{Downloaded, download, find, find_in, find_with, from_config};
 pub use operator::{Operator, OperatorKind, Rows, Step};
 pub use quantisation::{Formats, Quantisation};
+pub use shape::{SHAPE_KEYS, from_shape};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
 
 /// More layers than any model has; guards against typing errors.
