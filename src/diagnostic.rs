@@ -37,6 +37,8 @@ pub enum Code {
     Range,
     /// Options that exclude or require each other.
     Usage,
+    /// A hub that cannot be reached, or does not have or give what was asked for.
+    Hub,
 }
 
 /// What a message means and what to do about it: a row of `docs/errors.md`.
@@ -50,8 +52,16 @@ pub struct Guide {
 
 impl Code {
     /// Every kind, in order.
-    pub const ALL: [Code; 7] =
-        [Code::UnknownName, Code::File, Code::Syntax, Code::Model, Code::Catalog, Code::Range, Code::Usage];
+    pub const ALL: [Code; 8] = [
+        Code::UnknownName,
+        Code::File,
+        Code::Syntax,
+        Code::Model,
+        Code::Catalog,
+        Code::Range,
+        Code::Usage,
+        Code::Hub,
+    ];
 
     /// Stable name, as printed.
     pub fn name(self) -> &'static str {
@@ -63,6 +73,7 @@ impl Code {
             Code::Catalog => "catalog",
             Code::Range => "range",
             Code::Usage => "usage",
+            Code::Hub => "hub",
         }
     }
 
@@ -103,6 +114,10 @@ impl Code {
                 "a number outside what makes sense: no tokens, a negative target, a million nodes, a prompt \
                  longer than the model's context",
                 "the message says what is allowed",
+            ),
+            Code::Hub => (
+                "a model that is not at hand and that the Hugging Face hub does not give",
+                "a path to the model's `config.json` always works; what the hub answers is listed below",
             ),
             Code::Usage => (
                 "options that are missing, exclude or require each other, or degrees that break a rule of the \

@@ -1,5 +1,6 @@
 //! Number formats: what GPUs compute in, and how checkpoints store weights.
 
+mod ggml;
 pub mod gguf;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::Diagnostic;
+pub use ggml::GgmlType;
 pub use gguf::Blocks;
 
 /// A number type that hardware computes in or a cache stores.
@@ -186,10 +188,13 @@ pub enum WeightFormat {
     /// One kind of tensor inside a GGUF mix; not written in files.
     #[serde(skip)]
     Blocks(Blocks),
+    /// A block format of GGML, from a GGUF file.
+    #[serde(skip)]
+    Ggml(GgmlType),
 }
 
 impl WeightFormat {
-    /// Every format, in order.
+    /// Every format that can be asked for, in order.
     pub const ALL: [WeightFormat; 21] = [
         WeightFormat::Fp32,
         WeightFormat::Bf16,
@@ -239,6 +244,7 @@ impl WeightFormat {
             WeightFormat::Q3KM => "q3_k_m",
             WeightFormat::Q2K => "q2_k",
             WeightFormat::Blocks(_) => "gguf",
+            WeightFormat::Ggml(kind) => kind.name,
         }
     }
 
@@ -262,6 +268,8 @@ impl WeightFormat {
             | WeightFormat::Blocks(_) => DType::Int4,
             WeightFormat::Int4 | WeightFormat::Int4Group32 => DType::Int4,
             WeightFormat::Mxfp4 | WeightFormat::Nvfp4 => DType::Fp4,
+            WeightFormat::Ggml(kind) if kind.bits() < 7.0 => DType::Int4,
+            WeightFormat::Ggml(_) => DType::Int8,
         }
     }
 
@@ -269,6 +277,10 @@ impl WeightFormat {
     pub const fn kernel(self) -> WeightFormat {
         match self {
             WeightFormat::Int4Group32 => WeightFormat::Int4,
+            WeightFormat::Ggml(_) => match self.element() {
+                DType::Int4 => WeightFormat::Int4,
+                _ => WeightFormat::Int8,
+            },
             other => other,
         }
     }
@@ -291,6 +303,9 @@ impl WeightFormat {
             return blocks.stored_bytes(rows, columns);
         }
         let elements = rows.checked_mul(columns)?;
+        if let WeightFormat::Ggml(kind) = self {
+            return kind.mean_bytes(elements);
+        }
         if self.is_ggml() {
             return Some((elements as f64 * gguf::bytes_per_weight(self)).ceil() as u64);
         }
@@ -326,6 +341,9 @@ impl WeightFormat {
 
     /// Mean stored bytes per element of a large matrix, for traffic of matrix products.
     pub const fn bytes_per_element(self) -> f64 {
+        if let WeightFormat::Ggml(kind) = self {
+            return kind.bits() / 8.0;
+        }
         if self.is_ggml() {
             return gguf::bytes_per_weight(self);
         }

@@ -1,5 +1,6 @@
 //! Files in and out: the only reader of YAML and JSON, and the only writer (whole or not at all).
 
+mod binary;
 pub mod tree;
 
 use std::fs;
@@ -10,6 +11,7 @@ use std::sync::OnceLock;
 use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Code, Diagnostic};
+pub use binary::Binary;
 
 /// A YAML value that knows its line.
 pub type Located<T> = serde_yaml::Spanned<T>;

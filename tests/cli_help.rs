@@ -59,12 +59,24 @@ fn every_command_has_examples_and_all_of_them_run() {
     put("valid/scenario.yaml", "scenarios/review.yaml");
     put("valid/runs.csv", "runs.csv");
     fs::create_dir(folder.path().join("configs")).unwrap();
+    fs::create_dir(folder.path().join("models")).unwrap();
+    for model in ["Qwen--Qwen3-8B", "mistralai--Mistral-7B-v0.3"] {
+        let kept = format!("hub/models--{model}");
+        put("valid/config.json", &format!("{kept}/snapshots/0123456789abcdef/config.json"));
+        fs::create_dir(folder.path().join(&kept).join("refs")).unwrap();
+        fs::write(folder.path().join(&kept).join("refs/main"), "0123456789abcdef").unwrap();
+    }
     for (name, help) in help_tree() {
         let examples = examples(&help);
         assert!(!examples.is_empty(), "`shardfit {name} --help` shows no example");
         for example in examples {
             let line = example.split(" > ").next().unwrap();
-            let output = command().current_dir(folder.path()).args(words(line)).output().unwrap();
+            let output = command()
+                .current_dir(folder.path())
+                .env("HF_HOME", folder.path())
+                .args(words(line))
+                .output()
+                .unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "shardfit {example}\n{said}");
         }

@@ -191,6 +191,21 @@ const LINES: &[&str] = &[
     "inspect {tmp}",
     "inspect ''",
     "inspect {tmp}/huge.json",
+    "inspect some-org/some-model",
+    "inspect some-org/some-model@v2 --offline",
+    "inspect some-org/some-model@../v2",
+    "inspect {tmp}/none.gguf",
+    "inspect {tmp}/huge.gguf",
+    "inspect {tmp}/none.safetensors",
+    "inspect llama-3.1-8b --verify",
+    "inspect llama-3.1-8b --verify hub",
+    "inspect llama-3.1-8b --verify some-org/some-model",
+    "inspect llama-3.1-8b --verify {tmp}",
+    "inspect llama-3.1-8b --verify {tmp}/huge.json",
+    "fetch some-model",
+    "fetch some-org/some-model -o {tmp}",
+    "fetch some-org/some-model --revision ../x -o {tmp}",
+    "fetch some-org/some-model -o {tmp}/no/such/folder/x.json",
     "estimate llama-3.1-8b --gpu {tmp}/none.yaml",
     "plan llama-3.1-8b --cluster 8xh100-sxm -o {tmp}/no/such/folder/plans.csv",
     "plan llama-3.1-8b --cluster 8xh100-sxm -o {tmp}",
@@ -238,6 +253,8 @@ fn line_for(file: &str) -> String {
 fn prepare(folder: &Path) {
     let file = fs::File::create(folder.join("huge.json")).unwrap();
     file.set_len(shardfit::load::MAX_INPUT_BYTES + 1).unwrap();
+    fs::write(folder.join("huge.gguf"), b"GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0\0\0\0\0\0")
+        .unwrap();
     let kept = folder.join("read-only.csv");
     fs::write(&kept, "kept").unwrap();
     let mut permissions = fs::metadata(&kept).unwrap().permissions();

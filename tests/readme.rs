@@ -225,7 +225,7 @@ fn run(command: &str, folder: &Path) -> Option<String> {
         None => (arguments, false),
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_shardfit"));
-    common::without_own_catalog(&mut command);
+    common::on_a_bare_machine(&mut command);
     let output = command.args(words(arguments)).current_dir(folder).output().unwrap();
     let mut text = String::from_utf8(output.stdout).unwrap();
     if with_stderr {

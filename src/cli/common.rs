@@ -11,6 +11,7 @@ use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::{Estimate, Explanation};
 use crate::estimate::power::Electricity;
+use crate::hub::Hub;
 use crate::model::{self, Model, Scope};
 use crate::plan::Precision;
 use crate::report::{self, Format, Subject};
@@ -24,10 +25,13 @@ use super::values::{MAX_DEGREE, count, names, real, share};
 /// Largest launch limit accepted.
 const MAX_LIMIT: u64 = 1 << 30;
 
+use super::fetch;
+
 /// Which model.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
-    /// Catalogue name, alias, path to a config.json or a folder with one
+    /// Catalogue name, alias, path to a config.json, its folder or a GGUF file, or org/name[@revision] on
+    /// the Hugging Face hub
     #[arg(required_unless_present = "shape", conflicts_with = "shape", value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
     /// Sizes in place of MODEL: layers, hidden, heads, ffn, vocab [, kv, head_dim, experts, top_k,
@@ -41,6 +45,9 @@ pub struct ModelArgs {
     #[arg(long, default_value = "full", value_name = "SCOPE", help_heading = "Model")]
     #[arg(value_parser = names(["full", "text"]), hide_possible_values = true)]
     pub scope: String,
+    /// Ask no hub: what is not at hand or in the local Hugging Face cache is unknown
+    #[arg(long, help_heading = "Model")]
+    pub offline: bool,
 }
 
 impl ModelArgs {
@@ -55,7 +62,9 @@ impl ModelArgs {
         };
         let model = match (&self.shape, &self.model) {
             (Some(shape), _) => model::from_shape(shape).map_err(|d| d.within("--shape"))?,
-            (None, Some(name)) => model::find_in(&catalog.clone().with_models(&self.models)?, name, scope)?,
+            (None, Some(name)) => {
+                model::find_with(&catalog.clone().with_models(&self.models)?, name, scope, &self.hub()?)?
+            }
             (None, None) => return Err(Diagnostic::new(Code::Usage, "name a MODEL or a --shape")),
         };
         talk::note(|| {
@@ -69,6 +78,11 @@ impl ModelArgs {
             )
         });
         Ok(model)
+    }
+
+    /// The hub that may be asked.
+    pub fn hub(&self) -> Result<Hub, Diagnostic> {
+        fetch::hub(self.offline)
     }
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod common;
 mod completions;
 mod estimate;
+mod fetch;
 mod inspect;
 mod layout;
 mod man;
@@ -15,6 +16,7 @@ mod sweep;
 mod talk;
 mod validate;
 mod values;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,7 +31,7 @@ use crate::diagnostic::Diagnostic;
 /// Which configuration should I deploy?
 #[derive(Debug, Parser)]
 #[command(name = "shardfit", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Exit status: 0 found, 1 nothing feasible, 2 bad input.\n\n\
+#[command(after_help = "Exit status: 0 found, 1 nothing feasible or weights that differ, 2 bad input.\n\n\
     Example:\n  shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms")]
 struct Cli {
     #[command(flatten)]
@@ -58,6 +60,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Compare estimates with measured rows
     Validate(validate::ValidateArgs),
+    /// Keep a model's description from the Hugging Face hub
+    Fetch(fetch::FetchArgs),
     /// Print a script that completes commands, options and names in a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write one per command
@@ -69,11 +73,13 @@ enum Command {
 enum Outcome {
     Found,
     NothingFeasible,
+    /// Weights are not those that the model describes.
+    Differs,
     /// Files have problems, and the answer lists them.
     Faulty,
 }
 
-/// Parses the arguments and runs the command: 0 found, 1 nothing feasible, 2 bad input.
+/// Parses the arguments and runs the command: 0 found, 1 nothing feasible or weights that differ, 2 bad input.
 pub fn run() -> ExitCode {
     let mut command = Cli::command();
     let words: Vec<OsString> = std::env::args_os().collect();
@@ -98,7 +104,7 @@ fn answer(cli: &Cli) -> ExitCode {
     let outcome = dispatch(&cli.command, &catalog);
     let code = match &outcome {
         Ok(Outcome::Found) => ExitCode::SUCCESS,
-        Ok(Outcome::NothingFeasible) => ExitCode::from(1),
+        Ok(Outcome::NothingFeasible | Outcome::Differs) => ExitCode::from(1),
         Ok(Outcome::Faulty) => ExitCode::from(2),
         Err(diagnostic) => refused(diagnostic),
     };
@@ -143,6 +149,7 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         Command::Sweep(args) => sweep::run(args, catalog),
         Command::Check(args) => check::run(args, catalog),
         Command::Validate(args) => validate::run(args, catalog),
+        Command::Fetch(args) => fetch::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -178,6 +178,7 @@ pub const fn is_ggml(format: WeightFormat) -> bool {
             | WeightFormat::Q3KM
             | WeightFormat::Q2K
             | WeightFormat::Blocks(_)
+            | WeightFormat::Ggml(_)
     )
 }
 

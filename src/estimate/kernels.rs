@@ -259,9 +259,9 @@ impl<'a> Kernels<'a> {
         // 16-bit ones elsewhere; the 8-bit form stands in for the former.
         let fp8_activations = format == WeightFormat::Mxfp4 && self.gpu.peak(DType::Fp4).is_some();
         let key = match format.kernel() {
+            _ if format.is_ggml() => gguf::KERNEL_KEY,
             WeightFormat::Mxfp4 if fp8_activations => WeightFormat::Fp8Block.name(),
             kernel @ (WeightFormat::Mxfp4 | WeightFormat::Int4) => kernel.name(),
-            ggml if ggml.is_ggml() => gguf::KERNEL_KEY,
             _ if narrow => format.name(),
             _ => WeightFormat::Bf16.name(),
         };

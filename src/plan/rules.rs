@@ -126,8 +126,13 @@ fn vendor_is_supported(c: &Candidate) -> Result<(), Reason> {
 fn weight_format_runs(c: &Candidate) -> Result<(), Reason> {
     let runs = |format: WeightFormat| {
         let native = c.cluster.gpu.peak(format.element()).is_some();
-        let loads = c.engine.weight_formats.contains(&format.kernel());
-        loads && (native || c.engine.weight_only_formats.contains(&format.kernel()))
+        // Files mix more types than engines list: who reads one of ggml's formats reads them all.
+        let from_file = matches!(format, WeightFormat::Ggml(_));
+        let lists = |formats: &[WeightFormat]| {
+            formats.contains(&format.kernel()) || from_file && formats.iter().any(|f| f.is_ggml())
+        };
+        let loads = lists(&c.engine.weight_formats);
+        loads && (native || lists(&c.engine.weight_only_formats))
             || (!format.is_quantised() && c.cluster.gpu.peak_16bit().is_some() && loads)
     };
     match c.divisors.formats.iter().find(|f| !runs(**f)) {

@@ -11,6 +11,7 @@ mod json;
 mod sweep;
 mod table;
 mod validation;
+mod verify;
 
 pub use check::{check_json, check_sheet, check_text};
 pub use columns::{Column, DELTA_COLUMNS, PLAN_COLUMNS, Row, Value, columns};
@@ -24,6 +25,7 @@ pub use sweep::sweep_sheet;
 pub use table::{advice_text, answer_text, estimate_text};
 
 pub use validation::{metrics_sheet, predictions_sheet, validation_json, validation_text};
+pub use verify::{verification_json, verification_sheet, verification_text};
 
 use crate::catalog::{Cluster, Gpu};
 use crate::model::Model;

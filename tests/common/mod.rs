@@ -26,12 +26,16 @@ pub fn command() -> Command {
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "RAYON_NUM_THREADS"] {
         command.env_remove(name);
     }
-    without_own_catalog(&mut command);
+    on_a_bare_machine(&mut command);
     command
 }
 
-/// Keeps the tester's own catalogue out of a run.
-pub fn without_own_catalog(command: &mut Command) {
+/// Keeps out of a run what the tester's machine has: a catalogue, a cache of the hub, a network.
+pub fn on_a_bare_machine(command: &mut Command) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HF_")) {
+        command.env_remove(name);
+    }
+    command.env("HF_HOME", NOWHERE).env("HF_HUB_OFFLINE", "1");
     command.env_remove("SHARDFIT_CATALOG").env("XDG_CONFIG_HOME", NOWHERE).env("APPDATA", NOWHERE);
 }
 
