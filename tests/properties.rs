@@ -52,7 +52,7 @@ fn gpus() -> &'static [Gpu] {
     static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
     GPUS.get_or_init(|| {
         let all = entries(Kind::Gpu).iter().map(|e| catalog::gpu(e.id).unwrap());
-        let served = all.filter(|g| engines().iter().any(|e| e.runs_on(&g)));
+        let served = all.filter(|g| engines().iter().any(|e| e.runs_on(g)));
         served.collect()
     })
 }
@@ -93,7 +93,7 @@ impl Draw {
     }
 
     fn engine(&self, gpu: &Gpu) -> &'static Engine {
-        let fit: Vec<&Engine> = engines().iter().filter(|e| e.runs_on(&gpu)).collect();
+        let fit: Vec<&Engine> = engines().iter().filter(|e| e.runs_on(gpu)).collect();
         fit[self.engine.index(fit.len())]
     }
 
