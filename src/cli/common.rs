@@ -19,7 +19,8 @@ use crate::workload::{Load, Targets, Workload};
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
     /// Catalogue name, alias, path to a config.json or a folder with one
-    pub model: String,
+    #[arg(required = true)]
+    pub model: Option<String>,
     /// Folder of config.json files named <org>--<name>.json, looked at first
     #[arg(long, value_name = "DIR", help_heading = "Model")]
     pub models: Vec<PathBuf>,
@@ -38,7 +39,10 @@ impl ModelArgs {
                 return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
             }
         };
-        model::find(&self.model, &self.models, scope)
+        let Some(name) = &self.model else {
+            return Err(Diagnostic::new(Code::Usage, "name a MODEL"));
+        };
+        model::find(name, &self.models, scope)
     }
 }
 

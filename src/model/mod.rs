@@ -14,7 +14,7 @@ use blocks::{Block, Head};
 pub use count::Parameters;
 pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use intake::{find, from_config};
-pub use operator::{Operator, OperatorKind, Rows, Step};
+pub use operator::{Operator, OperatorKind, Rows, Step, TrafficParts};
 pub use quantisation::{Formats, Quantisation};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
 
