@@ -40,7 +40,8 @@ impl ModelArgs {
             }
         };
         let Some(name) = &self.model else {
-            return Err(Diagnostic::new(Code::Usage, "name a MODEL"));
+            return Err(Diagnostic::new(Code::Usage, "name a MODEL")
+                .help("a catalogue name, or the path of a config.json"));
         };
         model::find(name, &self.models, scope)
     }

@@ -224,8 +224,10 @@ pub fn context_section(place: &str, rungs: &[Rung]) -> Section {
 }
 
 /// Published sizes and ours.
-pub fn known_section(known: &[KnownSize]) -> Section {
-    let columns = [
+///
+/// For people the publisher's name is left out, and what is counted differently stands below the table.
+pub fn known_section(known: &[KnownSize], for_people: bool) -> Section {
+    let mut columns = vec![
         ("model", "model", 1.0),
         ("published_total", "published B", 1e9),
         ("total", "ours B", 1e9),
@@ -234,15 +236,20 @@ pub fn known_section(known: &[KnownSize]) -> Section {
         ("active", "ours B", 1e9),
         ("active_error_percent", "error %", 1.0),
         ("source", "source", 1.0),
-        ("published_counts_also", "published counts also", 1.0),
     ];
+    if !for_people {
+        columns.push(("difference", "difference", 1.0));
+    }
     let mut section = Section::new("known", "Published sizes recomputed", 1, &columns);
-    let text = |t: &Option<String>| t.as_deref().map_or("".into(), Value::from);
+    let shown = |name: &str| match name.rsplit_once('/') {
+        Some((_, short)) if for_people => short.to_owned(),
+        _ => name.to_owned(),
+    };
     section.rows = known
         .iter()
         .map(|k| {
-            vec![
-                k.model.as_str().into(),
+            let mut row = vec![
+                Value::Text(shown(&k.model)),
                 k.total.into(),
                 k.our_total.into(),
                 k.error_percent().into(),
@@ -250,9 +257,16 @@ pub fn known_section(known: &[KnownSize]) -> Section {
                 k.our_active.into(),
                 k.active_error_percent().map_or(Value::Missing, Value::Real),
                 k.source.as_str().into(),
-                text(&k.beyond),
-            ]
+            ];
+            if !for_people {
+                row.push(k.differs.as_deref().map_or(Value::Missing, Value::from));
+            }
+            row
         })
         .collect();
+    if for_people {
+        let differs = |k: &KnownSize| k.differs.as_ref().map(|d| format!("{}: {d}", shown(&k.model)));
+        section.remarks = known.iter().filter_map(differs).collect();
+    }
     section
 }

@@ -57,12 +57,6 @@ impl Section {
         Section { key, title: title.into(), columns, labels, ..Section::default() }
     }
 
-    /// Leaves out the last column.
-    pub fn drop_last_column(&mut self) {
-        self.columns.pop();
-        self.rows.iter_mut().chain(&mut self.total).for_each(|row| drop(row.pop()));
-    }
-
     /// Every row, the total last.
     fn all_rows(&self) -> impl Iterator<Item = &Vec<Value>> {
         self.rows.iter().chain(&self.total)

@@ -55,7 +55,6 @@ impl Kept {
 /// Bytes that one execution of an operator keeps.
 pub(super) fn bytes(op: &Operator, block: &Block, step: &Step, setting: &Setting, kept: &mut Kept) -> f64 {
     let element = setting.activations.bytes();
-    let tokens = step.tokens();
     match &op.kind {
         OperatorKind::Gemm { rows, n, k, .. } => {
             let rows = rows.count(step);
@@ -81,7 +80,7 @@ pub(super) fn bytes(op: &Operator, block: &Block, step: &Step, setting: &Setting
         | OperatorKind::BatchedGemm { .. }
         | OperatorKind::Scan(_)
         | OperatorKind::Embedding { .. }
-        | OperatorKind::Collective { .. } => 0.0 * tokens,
+        | OperatorKind::Collective { .. } => 0.0,
     }
 }
 
