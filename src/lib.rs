@@ -46,6 +46,8 @@
 //! | [`diagnostic`] | what is wrong with an input, where, and what would mend it |
 //! | [`dtype`] | number formats: what GPUs compute in, how checkpoints store weights |
 //! | [`load`] | the only reader and writer of files |
+//! | [`hub`] | the Hugging Face hub: its local cache, then the network |
+//! | [`checkpoint`] | headers of safetensors and GGUF files: names, shapes, types |
 //! | [`catalog`] | GPUs, clusters and engines by name |
 //! | [`model`] | from a `config.json` to tensors and operators |
 //! | [`workload`] | lengths, load, targets |
@@ -55,6 +57,7 @@
 //! | [`search`] | every plan through the funnel, in parallel |
 //! | [`scenario`] | many questions from one file |
 //! | [`validate`] | predictions for measured rows, and their errors |
+//! | [`check`] | every problem of files before they are used; their JSON Schemas |
 //! | [`report`] | one list of columns, several formats |
 //! | [`cli`] | the command line |
 //!
@@ -69,10 +72,13 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod check;
+pub mod checkpoint;
 pub mod cli;
 pub mod diagnostic;
 pub mod dtype;
 pub mod estimate;
+pub mod hub;
 pub mod load;
 pub mod model;
 pub mod plan;

@@ -15,7 +15,7 @@ use shardfit::estimate::memory::{Limits, Verdict, stage_layers, weights_on_rank}
 use shardfit::model::operator::{Operator, OperatorKind, Step};
 use shardfit::model::{self, Model, RankGroups, Scope, Split, Tensor};
 use shardfit::plan::space::{ALL_REPLICAS, Pins};
-use shardfit::plan::{BatchPoint, Layout, Parallelism, Placement, Plan, Precision};
+use shardfit::plan::{BatchPoint, Layout, Parallelism, Placement, Plan, PlanSpace, Precision};
 use shardfit::rank::Objective;
 use shardfit::search::{LimitOverrides, Question};
 use shardfit::units::{Bytes, RequestsPerSecond, Seconds};
@@ -132,6 +132,7 @@ impl Owned {
             limits: self.limits,
             kv: None,
             workload: self.workload,
+            electricity: None,
         })
         .unwrap()
     }
@@ -187,7 +188,7 @@ fn with_deployment(
 
 /// A plan of a deployment.
 fn plan(deployment: &Deployment, batch: BatchPoint) -> Plan {
-    let layout = Layout { engine: 0, precision: 0, parallelism: deployment.parallelism };
+    let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: deployment.parallelism };
     Plan { id: 0, layout, replicas: ALL_REPLICAS, batch }
 }
 
@@ -536,18 +537,20 @@ proptest! {
         owned.workload.targets = Targets { ttft: ms(ttft), tpot: ms(tpot), e2e: None };
         let question = Question {
             model: &owned.model,
-            cluster: &owned.cluster,
+            pools: std::slice::from_ref(&owned.cluster),
             engines: std::slice::from_ref(owned.engine),
             workload: owned.workload,
             objective: Objective::Throughput,
             precisions: vec![Precision::OWN],
             pins: Pins::default(),
             limits: LimitOverrides::default(),
+            electricity: None,
+            current: None,
             top: 5,
         };
         let answer = question.answer().unwrap();
         let c = answer.counts;
-        prop_assert_eq!(c.plans, question.space().size());
+        prop_assert_eq!(c.plans, question.spaces().iter().map(PlanSpace::size).sum::<u64>());
         prop_assert_eq!(c.plans, c.illegal + c.out_of_memory + c.target_missed + c.feasible);
         prop_assert_eq!(c.plans, c.feasible + answer.rejected.iter().map(|r| r.count).sum::<u64>());
         prop_assert_eq!(answer.best.is_empty(), c.feasible == 0);

@@ -3,35 +3,56 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use itertools::Itertools as _;
 
-use crate::catalog::{self, Cluster, Engine, Kind};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::catalog::{self, Catalog, Cluster, Engine, Kind, Pools};
+use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
+use crate::estimate::deployment::{Estimate, Explanation};
+use crate::estimate::power::Electricity;
+use crate::hub::Hub;
 use crate::model::{self, Model, Scope};
 use crate::plan::Precision;
+use crate::report::{self, Format, Subject};
 use crate::search::LimitOverrides;
-use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
-use crate::workload::{Load, Targets, Workload};
+use crate::units::{RequestsPerSecond, Seconds, UsdPerHour, UsdPerKilowattHour, Watts};
+use crate::workload::{Load, MAX_CONCURRENCY, MAX_LENGTH, Targets, Workload};
+
+use super::talk;
+use super::values::{MAX_DEGREE, count, names, real, share};
+
+/// Largest launch limit accepted.
+const MAX_LIMIT: u64 = 1 << 30;
+
+use super::fetch;
 
 /// Which model.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
-    /// Catalogue name, alias, path to a config.json or a folder with one
-    #[arg(required = true)]
+    /// Catalogue name, alias, path to a config.json, its folder or a GGUF file, or org/name[@revision] on
+    /// the Hugging Face hub
+    #[arg(required_unless_present = "shape", conflicts_with = "shape", value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
+    /// Sizes in place of MODEL: layers, hidden, heads, ffn, vocab [, kv, head_dim, experts, top_k,
+    /// expert_ffn, shared, dense_layers, tied, context, dtype]
+    #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Model")]
+    pub shape: Option<String>,
     /// Folder of config.json files named <org>--<name>.json, looked at first
-    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Model")]
     pub models: Vec<PathBuf>,
     /// Part of a multimodal model: full or text
     #[arg(long, default_value = "full", value_name = "SCOPE", help_heading = "Model")]
+    #[arg(value_parser = names(["full", "text"]), hide_possible_values = true)]
     pub scope: String,
+    /// Ask no hub: what is not at hand or in the local Hugging Face cache is unknown
+    #[arg(long, help_heading = "Model")]
+    pub offline: bool,
 }
 
 impl ModelArgs {
     /// Finds the model.
-    pub fn find(&self) -> Result<Model, Diagnostic> {
+    pub fn find(&self, catalog: &Catalog) -> Result<Model, Diagnostic> {
         let scope = match self.scope.as_str() {
             "full" => Scope::Full,
             "text" => Scope::Text,
@@ -39,11 +60,29 @@ impl ModelArgs {
                 return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
             }
         };
-        let Some(name) = &self.model else {
-            return Err(Diagnostic::new(Code::Usage, "name a MODEL")
-                .help("a catalogue name, or the path of a config.json"));
+        let model = match (&self.shape, &self.model) {
+            (Some(shape), _) => model::from_shape(shape).map_err(|d| d.within("--shape"))?,
+            (None, Some(name)) => {
+                model::find_with(&catalog.clone().with_models(&self.models)?, name, scope, &self.hub()?)?
+            }
+            (None, None) => return Err(Diagnostic::new(Code::Usage, "name a MODEL or a --shape")),
         };
-        model::find(name, &self.models, scope)
+        talk::note(|| {
+            format!(
+                "model {}: family {}{}, weights {}, context {}",
+                model.id,
+                model.family,
+                if model.recognised { "" } else { " (unknown: general rules)" },
+                model.quantisation.main_format(),
+                model.max_context.map_or("unlimited".to_owned(), |n| n.to_string())
+            )
+        });
+        Ok(model)
+    }
+
+    /// The hub that may be asked.
+    pub fn hub(&self) -> Result<Hub, Diagnostic> {
+        fetch::hub(self.offline)
     }
 }
 
@@ -52,12 +91,15 @@ impl ModelArgs {
 pub struct WorkloadArgs {
     /// Prompt tokens
     #[arg(long, default_value_t = Workload::DEFAULT_ISL, value_name = "TOKENS", help_heading = "Workload")]
+    #[arg(value_parser = count(1..=MAX_LENGTH))]
     pub isl: u64,
     /// Output tokens
     #[arg(long, default_value_t = Workload::DEFAULT_OSL, value_name = "TOKENS", help_heading = "Workload")]
+    #[arg(value_parser = count(1..=MAX_LENGTH))]
     pub osl: u64,
     /// Requests in flight over the whole deployment
     #[arg(long, value_name = "N", help_heading = "Workload", conflicts_with = "rate")]
+    #[arg(value_parser = count(1..=MAX_CONCURRENCY))]
     pub concurrency: Option<u64>,
     /// Requests per second over the whole deployment, e.g. 5 or "300 req/min"
     #[arg(long, value_name = "RATE", allow_hyphen_values = true, help_heading = "Workload")]
@@ -119,39 +161,56 @@ fn quantity<T: FromStr<Err = String>>(flag: &str, text: &str) -> Result<T, Diagn
 pub struct EngineArgs {
     /// vllm, sglang, trtllm, a list of them, any, or a YAML file
     #[arg(long, default_value = "vllm", value_name = "NAME", help_heading = "Engine")]
+    #[arg(value_parser = names(engine_names()), hide_possible_values = true)]
     pub engine: String,
     /// Store linear layers and experts as bf16, fp16, fp8, fp8_block, int8, int4, mxfp4, nvfp4
     /// [default: the checkpoint's own]
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', help_heading = "Engine")]
+    #[arg(value_parser = names(WeightFormat::ALL.map(WeightFormat::name)), hide_possible_values = true)]
     pub weights: Vec<String>,
     /// Type of the KV cache: bf16, fp16, fp8 [default: the engine's]
     #[arg(long, value_name = "TYPE", value_delimiter = ',', help_heading = "Engine")]
+    #[arg(value_parser = names(["bf16", "fp16", "fp8"]), hide_possible_values = true)]
     pub kv: Vec<String>,
     /// Sequences in one batch [default: the engine's]
-    #[arg(long, value_name = "N", help_heading = "Engine")]
+    #[arg(long, value_name = "N", value_parser = count(1..=MAX_LIMIT), help_heading = "Engine")]
     pub max_sequences: Option<u64>,
     /// Tokens in one step [default: the engine's]
-    #[arg(long, value_name = "N", help_heading = "Engine")]
+    #[arg(long, value_name = "N", value_parser = count(1..=MAX_LIMIT), help_heading = "Engine")]
     pub max_batched_tokens: Option<u64>,
     /// The engine's memory fraction, in (0, 1] [default: the engine's]
-    #[arg(long, value_name = "X", help_heading = "Engine")]
+    #[arg(long, value_name = "X", value_parser = share, help_heading = "Engine")]
     pub memory_fraction: Option<f64>,
 }
 
 impl EngineArgs {
     /// The engines to consider.
-    pub fn engines(&self) -> Result<Vec<Engine>, Diagnostic> {
-        match self.engine.as_str() {
-            "any" => catalog::engines(),
-            list => list.split(',').map(|name| catalog::engine(name.trim())).collect(),
+    pub fn engines(&self, catalog: &Catalog) -> Result<Vec<Engine>, Diagnostic> {
+        let engines: Vec<Engine> = match self.engine.as_str() {
+            "any" => catalog.engines()?,
+            list => list
+                .split(',')
+                .map(str::trim)
+                .unique()
+                .map(|name| catalog.engine(name))
+                .collect::<Result<_, _>>()?,
+        };
+        for e in &engines {
+            talk::note(|| {
+                format!(
+                    "engine {} {}: KV cache {} unless --kv says otherwise",
+                    e.id, e.version, e.kv_types[0]
+                )
+            });
         }
+        Ok(engines)
     }
 
     /// The precisions to consider.
     pub fn precisions(&self) -> Result<Vec<Precision>, Diagnostic> {
         fn parsed<T: FromStr<Err = Diagnostic>>(list: &[String]) -> Result<Vec<Option<T>>, Diagnostic> {
             let mut all: Vec<Option<T>> =
-                list.iter().map(|t| t.parse().map(Some)).collect::<Result<_, _>>()?;
+                list.iter().unique().map(|t| t.parse().map(Some)).collect::<Result<_, _>>()?;
             if all.is_empty() {
                 all.push(None);
             }
@@ -164,41 +223,83 @@ impl EngineArgs {
     }
 
     /// The launch limits that were set.
-    pub fn limits(&self) -> Result<LimitOverrides, Diagnostic> {
-        let range = |flag: &str, cause: &str| Err(Diagnostic::new(Code::Range, cause.to_owned()).at(flag));
-        if self.memory_fraction.is_some_and(|f| !(f > 0.0 && f <= 1.0)) {
-            return range("--memory-fraction", "must lie in (0, 1]");
-        }
-        let most = 1 << 30;
-        if self.max_sequences.is_some_and(|n| n == 0 || n > most) {
-            return range("--max-sequences", "must be at least 1 and at most 1073741824");
-        }
-        if self.max_batched_tokens.is_some_and(|n| n == 0 || n > most) {
-            return range("--max-batched-tokens", "must be at least 1 and at most 1073741824");
-        }
-        Ok(LimitOverrides {
+    pub fn limits(&self) -> LimitOverrides {
+        LimitOverrides {
             max_sequences: self.max_sequences,
             max_batched_tokens: self.max_batched_tokens,
             memory_fraction: self.memory_fraction,
-        })
+        }
     }
 }
 
-/// A cluster with prices overridden.
-pub fn cluster(name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    priced(catalog::cluster(name)?, prices)
+/// What `--engine` names, files apart.
+fn engine_names() -> impl Iterator<Item = &'static str> {
+    catalog::entries(Kind::Engine).iter().map(|entry| entry.id).chain(["any"])
+}
+
+/// What electricity costs, where the rental price does not include it.
+#[derive(Clone, Debug, Args)]
+pub struct ElectricityArgs {
+    /// Electricity in dollars per kWh, added to the rental price [default: the rental price includes it]
+    #[arg(long, value_name = "USD_PER_KWH", value_parser = real, allow_hyphen_values = true, help_heading = "Cost")]
+    pub electricity: Option<f64>,
+    /// Power of the site over power of its computers [default: 1.54, the mean of Uptime's survey of 2025]
+    #[arg(
+        long,
+        value_name = "RATIO",
+        value_parser = real,
+        allow_hyphen_values = true,
+        help_heading = "Cost",
+        requires = "electricity"
+    )]
+    pub pue: Option<f64>,
+    /// Power of the server beside its GPUs, per GPU [default: 0; up to 350 W measured in an HGX H100]
+    #[arg(
+        long,
+        value_name = "W",
+        value_parser = real,
+        allow_hyphen_values = true,
+        help_heading = "Cost",
+        requires = "electricity"
+    )]
+    pub host_watts: Option<f64>,
+}
+
+impl ElectricityArgs {
+    /// What was said, checked.
+    pub fn electricity(&self) -> Result<Option<Electricity>, Diagnostic> {
+        let Some(price) = self.electricity else { return Ok(None) };
+        let electricity = Electricity {
+            price: UsdPerKilowattHour::new(price),
+            pue: self.pue.unwrap_or(Electricity::MEAN_PUE),
+            host: Watts::new(self.host_watts.unwrap_or(0.0)),
+        };
+        electricity.validate().map(|()| Some(electricity))
+    }
+}
+
+/// The pools of a cluster with prices overridden.
+pub fn pools(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Pools, Diagnostic> {
+    let all = catalog.pools(name)?;
+    let pools = all.pools.into_iter().map(|pool| priced(catalog, pool, prices));
+    Ok(Pools { id: all.id, pools: pools.collect::<Result<_, _>>()? })
+}
+
+/// A cluster of one kind of GPU, with prices overridden.
+pub fn cluster(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
+    pools(catalog, name, prices)?.single()
 }
 
 /// `gpus` of a GPU in its usual servers, with prices overridden.
-pub fn cluster_of(gpu: &str, gpus: u32, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    priced(Cluster::of_gpus(catalog::gpu(gpu)?, gpus)?, prices)
+pub fn cluster_of(catalog: &Catalog, gpu: &str, gpus: u32, prices: &[String]) -> Result<Cluster, Diagnostic> {
+    priced(catalog, Cluster::of_gpus(catalog.gpu(gpu)?, gpus)?, prices)
 }
 
 /// Prices name GPUs of the catalogue or the cluster's own.
-fn priced(mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
+fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
     for entry in prices {
         let wrong = |why: &str| {
-            Diagnostic::new(Code::Usage, format!("`{entry}`: {why}"))
+            Diagnostic::new(Code::Usage, format!("`{}`: {why}", brief(entry)))
                 .at("--price")
                 .help("write GPU=DOLLARS per GPU and hour, for example h100-sxm=2.10")
         };
@@ -208,11 +309,16 @@ fn priced(mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic
             return Err(wrong("must not be negative"));
         }
         let own = gpu.trim() == cluster.gpu.id;
-        if own || catalog::find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id == cluster.gpu.id
+        if own || catalog.find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id() == cluster.gpu.id
         {
             cluster.price = Some(UsdPerHour::new(dollars));
         }
     }
+    talk::note(|| {
+        let price =
+            cluster.price.map_or("no price".to_owned(), |p| format!("{} USD per GPU and hour", p.get()));
+        format!("cluster {}: {} × {}, {price}", cluster.id, cluster.gpus, cluster.gpu.name)
+    });
     Ok(cluster)
 }
 
@@ -220,7 +326,7 @@ fn priced(mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic
 pub fn degrees(flag: &str, text: &Option<String>) -> Result<Vec<u32>, Diagnostic> {
     let Some(text) = text else { return Ok(Vec::new()) };
     let wrong = |part: &str| {
-        Diagnostic::new(Code::Range, format!("`{part}` is not a degree"))
+        Diagnostic::new(Code::Range, format!("`{}` is not a degree", brief(part)))
             .at(flag.to_owned())
             .help(format!("whole numbers from 1 to {MAX_DEGREE}: a value, a list 2,4 or a range 1..4"))
     };
@@ -246,5 +352,18 @@ pub fn degrees(flag: &str, text: &Option<String>) -> Result<Vec<u32>, Diagnostic
     Ok(all)
 }
 
-/// Largest parallel degree accepted.
-const MAX_DEGREE: u32 = 65_536;
+/// An estimate explained operator by operator.
+pub fn explained(
+    format: Format,
+    width: Option<u16>,
+    subject: &Subject,
+    estimate: &Estimate,
+    explanation: &Explanation,
+) -> Result<String, Diagnostic> {
+    format.write(
+        width,
+        || Ok(report::explanation(estimate, explanation, width)),
+        || Ok(report::explanation_json(subject, estimate, explanation)),
+        || Ok(report::explanation_sheet(explanation)),
+    )
+}

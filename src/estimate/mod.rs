@@ -6,6 +6,7 @@ pub mod collectives;
 pub mod deployment;
 pub mod kernels;
 pub mod memory;
+pub mod power;
 pub mod program;
 pub mod service;
 

@@ -61,6 +61,8 @@ pub struct Quantisation {
     mixed: Vec<(String, WeightFormat)>,
     /// Modules left unquantised, as the checkpoint names them; `*` matches anything.
     excluded: Vec<String>,
+    /// Storage of each layer and of what lies outside, where a file's table of tensors says.
+    exact: Option<(Vec<Formats>, Formats)>,
 }
 
 /// Where a checkpoint's names may begin, before `layers.0…` or `lm_head`.
@@ -103,7 +105,12 @@ impl Quantisation {
 
     fn none(base: WeightFormat) -> Quantisation {
         let (mixed, excluded) = (Vec::new(), Vec::new());
-        Quantisation { base, format: None, kv: None, experts_only: false, mixed, excluded }
+        Quantisation { base, format: None, kv: None, experts_only: false, mixed, excluded, exact: None }
+    }
+
+    /// The storage that a file's table of tensors shows, layer by layer.
+    pub(super) fn of_file(base: WeightFormat, layers: Vec<Formats>, outer: Formats) -> Quantisation {
+        Quantisation { exact: Some((layers, outer)), ..Quantisation::none(base) }
     }
 
     /// Reads a `quantization_config`.
@@ -143,8 +150,11 @@ impl Quantisation {
 
     /// The format that most weights have.
     pub fn main_format(&self) -> WeightFormat {
-        let experts = self.layer(0).experts;
+        let first = self.layer(0);
+        let experts = first.experts;
         match self.format {
+            _ if self.exact.is_some() && experts == self.base => first.mlp,
+            _ if self.exact.is_some() => experts,
             Some(format) => format,
             None if self.mixed.is_empty() => self.base,
             None => experts,
@@ -153,6 +163,9 @@ impl Quantisation {
 
     /// Storage in layer `index`.
     pub fn layer(&self, index: usize) -> Formats {
+        if let Some((layers, outer)) = &self.exact {
+            return layers.get(index).or(layers.last()).copied().unwrap_or(*outer);
+        }
         let mut formats = Formats::uniform(self.base);
         if self.format.is_none() && self.mixed.is_empty() {
             return formats;
@@ -173,6 +186,9 @@ impl Quantisation {
     /// Storage of what lies outside the layers: embeddings and, unless the checkpoint names it, the
     /// output projection stay in the base type.
     pub fn outer(&self) -> Formats {
+        if let Some((_, outer)) = &self.exact {
+            return *outer;
+        }
         let head = self.own(&["lm_head".to_owned()]).unwrap_or(self.base);
         Formats { head, ..Formats::uniform(self.base) }
     }

@@ -8,7 +8,7 @@ use crate::load;
 use crate::model::{self, Scope};
 
 /// The published figures, with their sources.
-static SIZES: &str = include_str!("../../models/published/sizes.yaml");
+static SIZES: &str = include_str!("published_sizes.yaml");
 
 /// One published size.
 #[derive(Clone, Debug, Deserialize)]
@@ -62,7 +62,7 @@ fn percent(ours: u64, published: u64) -> f64 {
 /// # Errors
 /// Never for the file that ships; the type is that of reading a model.
 pub fn known_sizes() -> Result<Vec<KnownSize>, Diagnostic> {
-    let published: Vec<Published> = load::yaml(SIZES, "models/published/sizes.yaml")?;
+    let published: Vec<Published> = load::yaml(SIZES, "published_sizes.yaml")?;
     published.into_iter().map(recompute).collect()
 }
 

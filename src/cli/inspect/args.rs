@@ -4,8 +4,11 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use crate::catalog::Catalog;
 use crate::cli::common::ModelArgs;
 use crate::cli::output::OutputArgs;
+use crate::cli::values::{degree, names};
+use crate::cli::verify::VerifyArgs;
 use crate::diagnostic::Diagnostic;
 use crate::estimate::breakdown::AttentionKernels;
 use crate::model::Model;
@@ -14,7 +17,7 @@ use crate::workload::Workload;
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
-#[command(mut_arg("model", |model| model.index(1).required(false).required_unless_present("table")))]
+#[command(mut_arg("model", |model| model.index(1).required_unless_present_any(["table", "shape"])))]
 #[command(after_help = "Examples:\n  \
     shardfit inspect deepseek-v3\n  \
     shardfit inspect ./config.json --format json\n  \
@@ -35,6 +38,8 @@ pub struct InspectArgs {
     #[command(flatten)]
     pub(super) target: TargetArgs,
     #[command(flatten)]
+    pub(super) verify: VerifyArgs,
+    #[command(flatten)]
     pub(super) output: OutputArgs,
 }
 
@@ -43,10 +48,12 @@ pub struct InspectArgs {
 pub(super) struct WhatArgs {
     /// What the model does: pretrain, prefill or decode [default: prefill, where a table needs one]
     #[arg(long, value_name = "MODE")]
+    #[arg(value_parser = names(["pretrain", "prefill", "decode"]), hide_possible_values = true)]
     pub(super) mode: Option<String>,
     /// params, memory, flops, intensity, precision, context, known or all
     /// [default: params; with --mode: all]
     #[arg(long, value_name = "TABLE")]
+    #[arg(value_parser = names(Table::NAMES.map(|(name, _)| name)), hide_possible_values = true)]
     pub(super) table: Option<String>,
     /// Sequences
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -100,16 +107,16 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "GPU")]
     pub(super) gpu: Option<String>,
     /// Tensor parallel, for the contexts that fit
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     pub(super) tp: u32,
     /// Pipeline stages, for the contexts that fit
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     pub(super) pp: u32,
     /// Expert parallel, for the contexts that fit
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     pub(super) ep: u32,
     /// Attention data parallel, for the contexts that fit
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     pub(super) attention_dp: u32,
     /// Engine whose memory rule counts for the contexts that fit
     #[arg(long, default_value = "vllm", value_name = "NAME")]
@@ -132,21 +139,24 @@ pub(super) enum Table {
     All,
 }
 
+impl Table {
+    const NAMES: [(&str, Table); 8] = [
+        ("params", Table::Params),
+        ("memory", Table::Memory),
+        ("flops", Table::Flops),
+        ("intensity", Table::Intensity),
+        ("precision", Table::Precision),
+        ("context", Table::Context),
+        ("known", Table::Known),
+        ("all", Table::All),
+    ];
+}
+
 impl FromStr for Table {
     type Err = Diagnostic;
     fn from_str(text: &str) -> Result<Table, Diagnostic> {
-        const NAMES: [(&str, Table); 8] = [
-            ("params", Table::Params),
-            ("memory", Table::Memory),
-            ("flops", Table::Flops),
-            ("intensity", Table::Intensity),
-            ("precision", Table::Precision),
-            ("context", Table::Context),
-            ("known", Table::Known),
-            ("all", Table::All),
-        ];
-        NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, table)| table).ok_or_else(|| {
-            let names = NAMES.map(|(name, _)| name);
+        Table::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, table)| table).ok_or_else(|| {
+            let names = Table::NAMES.map(|(name, _)| name);
             Diagnostic::unknown("table", text, names, &format!("allowed: {}", names.join(", ")))
         })
     }
@@ -154,9 +164,11 @@ impl FromStr for Table {
 
 impl InspectArgs {
     /// The models named.
-    pub(super) fn models(&self) -> Result<Vec<Model>, Diagnostic> {
-        let named = |name: &String| ModelArgs { model: Some(name.clone()), ..self.model.clone() }.find();
-        std::iter::once(self.model.find()).chain(self.others.iter().map(named)).collect()
+    pub(super) fn models(&self, catalog: &Catalog) -> Result<Vec<Model>, Diagnostic> {
+        let named = |name: &String| {
+            ModelArgs { model: Some(name.clone()), shape: None, ..self.model.clone() }.find(catalog)
+        };
+        std::iter::once(self.model.find(catalog)).chain(self.others.iter().map(named)).collect()
     }
 }
 

@@ -3,20 +3,24 @@
 mod args;
 mod question;
 
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::model::Model;
-use crate::report::{self, Format, Section, Sheet, Value};
+use crate::report::{self, Format, Section, Sheet};
 use crate::validate::known_sizes;
 
-use super::Outcome;
+use super::{Outcome, verify};
 pub use args::InspectArgs;
 use args::Table;
 use question::{Question, Report};
 
 /// Runs the command.
-pub fn run(args: &InspectArgs) -> Result<Outcome, Diagnostic> {
+pub fn run(args: &InspectArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
+    if let Some(weights) = &args.verify.verify {
+        return verified(args, weights, catalog);
+    }
     let table = match (&args.what.table, &args.what.mode) {
         (Some(name), _) => name.parse()?,
         (None, Some(_)) => Table::All,
@@ -25,13 +29,23 @@ pub fn run(args: &InspectArgs) -> Result<Outcome, Diagnostic> {
     let text = if table == Table::Known {
         known(args, format)?
     } else {
-        let question = Question::read(args, table)?;
+        let question = Question::read(args, table, catalog)?;
         let reports =
-            args.models()?.into_iter().map(|m| question.report(m)).collect::<Result<Vec<_>, _>>()?;
+            args.models(catalog)?.into_iter().map(|m| question.report(m)).collect::<Result<Vec<_>, _>>()?;
         render(&reports, table, format, args.output.width())?
     };
     args.output.emit(&text)?;
     Ok(Outcome::Found)
+}
+
+/// The model against its weight files.
+fn verified(args: &InspectArgs, weights: &str, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
+    if !args.others.is_empty() {
+        return Err(Diagnostic::new(Code::Usage, "one model is verified at a time").at("--verify"));
+    }
+    let model = args.model.find(catalog)?;
+    let name = args.model.model.as_deref().unwrap_or(&model.id);
+    verify::run(&model, name, weights, &args.model.hub()?, &args.output)
 }
 
 /// The published sizes.
@@ -104,14 +118,14 @@ impl Report {
             Ok(std::iter::once(params).chain(self.sections.iter().cloned()).collect())
         };
         match (table, format) {
-            (Table::Params, Format::Csv) => flat(&self.inspection()?).csv(),
-            (Table::Params, Format::Markdown) => Ok(flat(&self.inspection()?).markdown()),
+            (Table::Params, Format::Csv) => Sheet::of_json(&self.inspection()?).csv(),
+            (Table::Params, Format::Markdown) => Ok(Sheet::of_json(&self.inspection()?).markdown()),
             (Table::All, Format::Csv) => report::sections_csv(&all()?),
             (Table::All, Format::Markdown) => Ok(report::sections_markdown(&all()?)),
             (_, Format::Csv) => report::sections_csv(&self.sections),
             (_, Format::Markdown) => Ok(report::sections_markdown(&self.sections)),
             (Table::Params | Table::All, _) => {
-                let mut text = report::inspection_text(&self.model, width)?;
+                let mut text = report::wrap(&report::inspection_text(&self.model, width)?, width);
                 if !self.sections.is_empty() {
                     text += &format!("\n{}", report::sections_text(&self.sections, width));
                 }
@@ -156,25 +170,4 @@ fn compare(
             Ok(head + &report::sections_text(&sections, width) + &warnings.concat())
         }
     }
-}
-
-/// The inspection as two columns, nested names joined by dots.
-fn flat(json: &serde_json::Value) -> Sheet {
-    let mut sheet = Sheet::new(["figure", "value"]);
-    let mut add = |name: String, value: &serde_json::Value| {
-        let cell = match value {
-            serde_json::Value::String(s) => Value::Text(s.clone()),
-            serde_json::Value::Null => Value::Missing,
-            serde_json::Value::Number(n) if n.is_u64() => n.as_u64().map_or(Value::Missing, Value::Integer),
-            other => Value::Text(other.to_string()),
-        };
-        sheet.rows.push(vec![Value::Text(name), cell]);
-    };
-    for (key, value) in json.as_object().into_iter().flatten() {
-        match value.as_object() {
-            Some(inner) => inner.iter().for_each(|(k, v)| add(format!("{key}.{k}"), v)),
-            None => add(key.clone(), value),
-        }
-    }
-    sheet
 }

@@ -1,6 +1,6 @@
 //! What is asked of each model, and its answer as sections and warnings.
 
-use crate::catalog::{self, Cluster, Gpu};
+use crate::catalog::{Catalog, Cluster, Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::breakdown::{
@@ -27,7 +27,7 @@ pub(super) struct Question {
     kv: Option<DType>,
     gpu: Option<Gpu>,
     hosts: Vec<Gpu>,
-    engine: Option<catalog::Engine>,
+    engine: Option<Engine>,
     split: Parallelism,
     ram: Option<Bytes>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Report {
 const HOSTS: [&str; 3] = ["cpu-epyc-9654", "m3-max", "rtx-4090"];
 
 impl Question {
-    pub(super) fn read(args: &InspectArgs, table: Table) -> Result<Question, Diagnostic> {
+    pub(super) fn read(args: &InspectArgs, table: Table, catalog: &Catalog) -> Result<Question, Diagnostic> {
         let (what, target) = (&args.what, &args.target);
         let kv = what.kv.as_deref().map(str::parse::<DType>).transpose()?;
         let dtype = what.dtype.as_deref().map(base_type).transpose()?;
@@ -61,7 +61,7 @@ impl Question {
             ..Setting::new(mode.unwrap_or(Mode::Prefill))
         };
         setting.validate()?;
-        let gpu = target.gpu.as_deref().map(catalog::gpu).transpose()?;
+        let gpu = target.gpu.as_deref().map(|name| catalog.gpu(name)).transpose()?;
         let wants_hosts = matches!(table, Table::Precision);
         let hosts = if wants_hosts { HOSTS.as_slice() } else { &[] };
         let size = |text: &String| {
@@ -78,8 +78,8 @@ impl Question {
             weights: what.weights.as_deref().map(str::parse).transpose()?,
             dtype,
             kv,
-            hosts: hosts.iter().map(|name| catalog::gpu(name)).collect::<Result<_, _>>()?,
-            engine: gpu.as_ref().map(|_| catalog::engine(&target.engine)).transpose()?,
+            hosts: hosts.iter().map(|name| catalog.gpu(name)).collect::<Result<_, _>>()?,
+            engine: gpu.as_ref().map(|_| catalog.engine(&target.engine)).transpose()?,
             gpu,
             split: Parallelism {
                 tp: target.tp,
@@ -154,7 +154,15 @@ impl Question {
         let cluster = Cluster::of_gpus(gpu.clone(), gpus)?;
         let workload = Workload::new(Workload::DEFAULT_ISL, Workload::DEFAULT_OSL);
         let limits = Limits::of(engine, gpu);
-        let parts = ContextParts { model, cluster: &cluster, engine, limits, kv: self.kv, workload };
+        let parts = ContextParts {
+            model,
+            cluster: &cluster,
+            engine,
+            limits,
+            kv: self.kv,
+            workload,
+            electricity: None,
+        };
         let context = Context::new(parts)?;
         context.check(self.split).map_err(|reason| {
             Diagnostic::new(Code::Usage, reason.message()).at(format!("{} with {}", self.split, engine.id))
