@@ -4,6 +4,8 @@
 //! per rank. Forms and coefficients: fits to the kernel tables of AIConfigurator 0.12; see
 //! `docs/model.md` for each equation and its error.
 
+mod plain;
+
 use crate::catalog::kernels::{
     ByEngine, DecodeAttention, Gemm, GroupedGemm, KernelTables, PowerShares, PrefillAttention, SmallKernel,
     SmallKernels,
@@ -15,6 +17,7 @@ use crate::model::operator::{AttentionShape, ExpertsShape, LatentShape, Step};
 use crate::units::{Flops, FlopsPerSecond, Seconds, Traffic};
 
 use super::{Bound, power, smooth_max};
+use plain::{PLAIN_DECODE, PLAIN_EXPERTS, PLAIN_GEMM, PLAIN_PREFILL};
 
 /// A time and what bounds it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,17 +105,6 @@ pub struct SmallKernelTimer {
 /// Skew of the experts' load under real traffic, as an exponent of the hot rank's excess: 0 is balanced,
 /// 1 the mildest skew that the kernel tables were measured with (a power law of exponent 1.01).
 pub const EXPERT_SKEW: f64 = 1.0;
-
-/// Forms used where neither the GPU nor its class has any: a plain roofline with typical efficiencies.
-const PLAIN_GEMM: Gemm = Gemm {
-    compute_efficiency: 0.7,
-    memory_efficiency: 0.8,
-    launch: Seconds::micros(3.0),
-    sharpness: 2.0,
-    depth_latency: Seconds::micros(0.5),
-    quantise_bytes: 0.0,
-    error: None,
-};
 
 impl<'a> Kernels<'a> {
     /// The kernels of an engine on a GPU.
@@ -298,40 +290,6 @@ impl<'a> Kernels<'a> {
         SmallKernelTimer { form, peak: self.peak_16bit.get(), bandwidth: self.gpu.bandwidth.get() }
     }
 }
-
-const PLAIN_PREFILL: PrefillAttention = PrefillAttention {
-    compute_efficiency: 0.5,
-    memory_efficiency: 0.8,
-    launch: Seconds::micros(10.0),
-    sharpness: 2.0,
-    block: Seconds::micros(5.0),
-    head_dim_exponent: 0.0,
-    depth_latency: Seconds::micros(5.0),
-    error: None,
-};
-
-const PLAIN_DECODE: DecodeAttention = DecodeAttention {
-    compute_efficiency: 0.3,
-    memory_efficiency: 0.7,
-    launch: Seconds::micros(8.0),
-    sharpness: 2.0,
-    block: Seconds::micros(2.0),
-    split_latency: Seconds::micros(1.0),
-    depth_latency: Seconds::micros(0.5),
-    error: None,
-};
-
-const PLAIN_EXPERTS: GroupedGemm = GroupedGemm {
-    compute_efficiency: 0.5,
-    memory_efficiency: 0.7,
-    launch: Seconds::micros(25.0),
-    sharpness: 2.0,
-    local_passes: 3.0,
-    global_passes: 1.0,
-    pad_rows: 16.0,
-    imbalance_exponent: 0.3,
-    error: None,
-};
 
 impl GemmKernel {
     /// `t = launch + q·m·k/bw + pn(pn(2mnk/(peak·ec), bytes/(bw·em)), depth·k/1000)`.
