@@ -128,6 +128,8 @@ fn the_usual_engine_of_a_platform_is_taken_and_named() {
     }
     let run = shardfit("plan llama-3.1-8b --cluster m3-max --weights q4_k_m").exits(0);
     assert!(run.stdout.contains("llama.cpp is the usual one on Apple M3 Max"), "{}", run.stdout);
+    let mixed = shardfit("plan llama-3.1-8b --cluster 4xh100-sxm+2xm3-max").exits(0);
+    assert!(mixed.stdout.contains("llama.cpp is the usual one on Apple M3 Max"), "{}", mixed.stdout);
     assert!(!shardfit("plan llama-3.1-8b --cluster 8xh100-sxm").exits(0).stdout.contains("usual"));
 }
 

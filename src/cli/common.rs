@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::{Args, ValueHint};
 use itertools::Itertools as _;
 
-use crate::catalog::{self, Catalog, Cluster, DEFAULT_ENGINE, Engine, Kind, Pools};
+use crate::catalog::{self, Catalog, Cluster, DEFAULT_ENGINE, Engine, Gpu, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::{Estimate, Explanation};
@@ -216,7 +216,8 @@ impl EngineArgs {
     pub fn remarks(&self, engines: &[Engine], pools: &[Cluster]) -> String {
         let mut text = String::new();
         for engine in engines {
-            let on = pools.iter().find(|pool| engine.runs_on(&pool.gpu));
+            let claims = |gpu: &Gpu| engine.default_for.iter().any(|p| p == gpu.platform());
+            let on = pools.iter().find(|pool| claims(&pool.gpu));
             if let Some(pool) = on.filter(|_| self.engine.is_none() && engine.id != DEFAULT_ENGINE) {
                 let (id, gpu) = (&engine.id, &pool.gpu.name);
                 text += &format!(
