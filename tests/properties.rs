@@ -13,7 +13,7 @@ use shardfit::dtype::{DType, WeightFormat};
 use shardfit::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use shardfit::estimate::memory::{Limits, Verdict, stage_layers, weights_on_rank};
 use shardfit::model::operator::{Operator, OperatorKind, Step};
-use shardfit::model::{self, Model, RankGroups, Scope, Split, Tensor};
+use shardfit::model::{self, Model, RankGroups, Scope, Split, Storage, Tensor};
 use shardfit::plan::space::{ALL_REPLICAS, Pins};
 use shardfit::plan::{BatchPoint, Layout, Parallelism, Placement, Plan, Precision};
 use shardfit::rank::Objective;
@@ -201,17 +201,14 @@ fn heaviest(model: &Model, split: Parallelism) -> Bytes {
 }
 
 /// Every tensor of a model with its format and its number of layers.
-fn tensors(model: &Model) -> Vec<(Tensor, WeightFormat, u64)> {
+fn tensors(model: &Model) -> Vec<(Tensor, Storage, u64)> {
     let mut found = Vec::new();
-    let outer = model.quantisation.outer();
     let mut list = Vec::new();
     model.before.iter().chain(&model.after).for_each(|b| b.tensors(&mut list));
     list.extend(model.towers.iter().cloned());
-    found.extend(list.drain(..).map(|t| (outer.of(&t), t)).map(|(f, t)| (t, f, 1)));
+    found.extend(list.drain(..).map(|t| (model.quantisation.outside(&t), t)).map(|(s, t)| (t, s, 1)));
     for group in &model.groups {
-        group.blocks.iter().for_each(|b| b.tensors(&mut list));
-        let layers = group.layers.len() as u64;
-        found.extend(list.drain(..).map(|t| (group.formats.of(&t), t)).map(|(f, t)| (t, f, layers)));
+        found.extend(group.tensors().map(|(t, storage)| (t, storage, group.layers.len() as u64)));
     }
     found
 }

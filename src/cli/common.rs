@@ -26,6 +26,9 @@ pub struct ModelArgs {
     /// Part of a multimodal model: full or text
     #[arg(long, default_value = "full", value_name = "SCOPE", help_heading = "Model")]
     pub scope: String,
+    /// Room for LoRA adapters: rank=N[,targets=q,k,v,o|all-linear][,count=N]
+    #[arg(long, value_name = "ADAPTERS", help_heading = "Model")]
+    pub lora: Option<String>,
 }
 
 impl ModelArgs {
@@ -38,7 +41,11 @@ impl ModelArgs {
                 return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
             }
         };
-        model::find(&self.model, &self.models, scope)
+        let model = model::find(&self.model, &self.models, scope)?;
+        match &self.lora {
+            Some(text) => model.with_lora(&text.parse()?),
+            None => Ok(model),
+        }
     }
 }
 

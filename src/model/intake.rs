@@ -9,7 +9,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
 use super::config::{self, Config};
-use super::{Model, Quantisation, Scope, families};
+use super::{Model, Quantisation, Scope, families, quantisation};
 
 /// Finds a model: a path to a `config.json` or to a folder that holds one, a file
 /// `<org>--<name>.json` in one of `folders`, or a catalogue name or alias.
@@ -41,7 +41,22 @@ pub fn find(name: &str, folders: &[PathBuf], scope: Scope) -> Result<Model, Diag
 fn read_file(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
     let place = path.display().to_string();
     let text = load::text(path)?;
-    from_config(&config::parse(&text, &place)?, name, scope)
+    let mut map = config::parse(&text, &place)?;
+    add_modelopt(&mut map, path)?;
+    from_config(&map, name, scope)
+}
+
+/// Adds the quantisation that ModelOpt's older versions write into a file of its own beside `config.json`.
+fn add_modelopt(map: &mut Map<String, Value>, path: &Path) -> Result<(), Diagnostic> {
+    let beside = path.with_file_name("hf_quant_config.json");
+    if map.contains_key("quantization_config") || !beside.is_file() {
+        return Ok(());
+    }
+    let file = config::parse(&load::text(&beside)?, &beside.display().to_string())?;
+    if let Some(quantisation) = quantisation::of_modelopt(file) {
+        map.insert("quantization_config".into(), quantisation);
+    }
+    Ok(())
 }
 
 /// A model from the object of a `config.json`.

@@ -14,7 +14,11 @@ use crate::model::{Architecture, Component, Scope, Tensor};
 
 /// Which layers attend: as listed (anything but linear attention, convolution or recurrence), else by
 /// `pattern`.
-fn attending(config: &Config, layers: u64, pattern: impl Fn(u64) -> bool) -> Result<Vec<bool>, Diagnostic> {
+pub(super) fn attending(
+    config: &Config,
+    layers: u64,
+    pattern: impl Fn(u64) -> bool,
+) -> Result<Vec<bool>, Diagnostic> {
     let recurrent = ["linear_attention", "conv", "recurrent", "mamba"];
     Ok(match layer_kinds(config, layers)? {
         Some(kinds) => kinds.iter().map(|kind| !recurrent.contains(&kind.as_str())).collect(),
@@ -32,7 +36,7 @@ fn interleave(decoder: &Decoder, attends: &[bool], mixer: &Block) -> Architectur
 }
 
 /// Gated delta net by the field names of Qwen3-Next.
-fn gated_delta(config: &Config, hidden: u64) -> Result<GatedDelta, Diagnostic> {
+pub(super) fn gated_delta(config: &Config, hidden: u64) -> Result<GatedDelta, Diagnostic> {
     Ok(GatedDelta {
         hidden,
         key_heads: config.size_or("linear_num_key_heads", 16)?,

@@ -106,7 +106,7 @@ fn compressors(config: &Config) -> Result<(Compressor, Compressor), Diagnostic> 
 }
 
 /// What reads from and writes to `streams` residual streams, around attention and feed-forward layer.
-fn connections(streams: u64, hidden: u64) -> Block {
+pub(super) fn connections(streams: u64, hidden: u64) -> Block {
     let (width, mixes) = (streams * hidden, (2 + streams) * streams);
     super::extra(vec![
         Tensor::matrix("attn_hc.fn", mixes, width, Component::Attention),
