@@ -258,7 +258,7 @@ impl Attention {
         if self.gate != Gate::None {
             out.push(elementwise("output_gate", part, rank.output_width() * 6, 1));
         }
-        if self.queries == Queries::Own {
+        if self.queries != Queries::Routed {
             out.push(gemm("o_proj", part, self.hidden, rank.output_width(), format));
         }
         if tp > 1 {

@@ -17,7 +17,7 @@ pub(super) fn latent(config: &Config, decoder: &Decoder) -> Result<LatentAttenti
         q_rank: config.opt_size_of(&["q_lora_rank"])?,
         kv_rank: config.size("kv_lora_rank")?,
         nope_dim: config.size("qk_nope_head_dim")?,
-        rope_dim: config.size("qk_rope_head_dim")?,
+        rope_dim: config.u64("qk_rope_head_dim")?,
         v_dim: config.opt_size_of(&["v_head_dim"])?.unwrap_or(c.hidden / c.heads),
         bias: config.bool_or("attention_bias", false)?,
         owns_latent: true,
@@ -90,7 +90,13 @@ pub(super) fn indexed_layers(config: &Config, layers: u64) -> Result<Vec<bool>, 
 /// dots.3: DeepSeek-V3.2 with an output gate per head and a norm on the rotary key; windowed layers have
 /// no indexer and sizes of their own (`swa_…`, or `per_layer_config`).
 pub(super) fn dots3(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let decoder = Decoder::read(config)?;
+    let mut decoder = Decoder::read(config)?;
+    let width = config.opt_size("shared_experts_intermediate_size")?;
+    if let (Some(moe), Some(width)) = (&mut decoder.moe, width)
+        && let Some(shared) = &mut moe.shared
+    {
+        shared.mlp.inner = width * config.size_or("n_shared_experts", 1)?;
+    }
     let full = LatentAttention { gate: Gate::PerHead, ..latent(config, &decoder)? };
     let index = indexer(config)?;
     let kinds = layer_kinds(config, decoder.common.layers)?;

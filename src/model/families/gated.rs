@@ -45,7 +45,7 @@ pub(super) fn step_experts(config: &Config, decoder: &Decoder) -> Result<Moe, Di
 pub(super) fn step35(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
     decoder.attention.qk_norm = QkNorm::PerHead;
-    decoder.attention.gate = Gate::PerHead;
+    decoder.attention.gate = super::mixture::output_gate(config)?;
     decoder.moe = Some(step_experts(config, &decoder)?);
     decoder.sparse = enumerated(config, &decoder, 3)?;
     let layers = decoder.common.layers;

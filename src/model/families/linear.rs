@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{
     ChannelMix, GatedDelta, KimiDelta, Lightning, MatrixLstm, RgLru, ShortConvolution, TimeMix,
 };
-use crate::model::blocks::{Biases, Block, Embedding, Gate, Mlp, QkNorm};
+use crate::model::blocks::{Biases, Block, Embedding, Gate, Mlp, Norm, QkNorm};
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor};
 
@@ -310,7 +310,10 @@ pub(super) fn xlstm(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
     let inner = scaled("ffn_proj_factor", 2.667, round)?;
     let mlp = Mlp { up_bias: bias, down_bias: bias, ..Mlp::gated(hidden, inner) };
     let layer = common.layer(Order::Pre, vec![Block::Recurrent(mixer.into())], vec![Block::Mlp(mlp)]);
+    // The class never ties the head, whatever the file says.
+    common.tied = false;
     let mut architecture = common.decoder(vec![layer; common.layers as usize]);
+    architecture.after[0] = Block::Norm(Norm::rms("out_norm.weight", hidden));
     let width = config.opt_size_of(&["embedding_dim"])?.unwrap_or(hidden);
     let embedding = Embedding { vocabulary: common.vocabulary, width };
     architecture.before = vec![Block::Embedding(embedding)];

@@ -175,11 +175,7 @@ pub(super) fn afmoe(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
 pub(super) fn laguna(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
     decoder.attention.qk_norm = QkNorm::PerHead;
-    decoder.attention.gate = match config.opt_str("gating") {
-        Ok(Some("per-element")) => Gate::Full,
-        Ok(_) => Gate::PerHead,
-        Err(_) => Gate::PerHead,
-    };
+    decoder.attention.gate = output_gate(config)?;
     if let Some(moe) = &mut decoder.moe {
         moe.choice_bias = true;
     }
@@ -191,6 +187,16 @@ pub(super) fn laguna(config: &Config, _: Scope) -> Result<Architecture, Diagnost
         decoder.layer_with(i, vec![Block::Attention(attention)])
     });
     Ok(decoder.finish(layers.collect()))
+}
+
+/// The gate that `gating` names: by head for `true`, `per-head` and nothing, by element for all else.
+pub(super) fn output_gate(config: &Config) -> Result<Gate, Diagnostic> {
+    let by_head = match config.opt_str("gating") {
+        Ok(None | Some("per-head")) => true,
+        Ok(Some(_)) => false,
+        Err(_) => config.bool_or("gating", true)?,
+    };
+    Ok(if by_head { Gate::PerHead } else { Gate::Full })
 }
 
 /// Flint: query-key norms and attention sinks.
@@ -334,7 +340,8 @@ pub(super) fn ernie_vl(config: &Config, _: Scope) -> Result<Architecture, Diagno
     let bias = config.bool_or("use_bias", false)?;
     let widths = config.size_list("moe_intermediate_size")?;
     let counts = config.size_list("moe_num_experts")?;
-    let (Some(&inner), Some(&experts)) = (widths.first(), counts.first()) else {
+    let positive = |list: &[u64]| list.first().copied().filter(|n| *n > 0);
+    let (Some(inner), Some(experts)) = (positive(&widths), positive(&counts)) else {
         return Err(config.error("moe_intermediate_size", "expected the width of text and image experts"));
     };
     let top_k = config.size_or("moe_k", 6)?.min(experts);

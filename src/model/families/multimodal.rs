@@ -30,9 +30,9 @@ fn text(config: &Config, default_type: &str) -> Result<Architecture, Diagnostic>
     let mut architecture = read(&inner, model_type)?;
     // Llama 4's head belongs to its language model, which alone decides.
     let wrapped = !names_text_class(config) && model_type != "llama4_text";
-    if wrapped && (config.has("tie_word_embeddings") || !inner.has("tie_word_embeddings")) {
-        let tied = config.opt_bool("tie_word_embeddings")?;
-        set_tied(&mut architecture, tied);
+    if wrapped {
+        // The wrapper's class decides, and what it assumes where the file does not say (Transformers 5).
+        set_tied(&mut architecture, config.opt_bool("tie_word_embeddings")?);
     }
     Ok(architecture)
 }
@@ -71,9 +71,18 @@ fn add_tower(
     (key, tower_type): (&str, &str),
     read: impl Fn(&Config, u64) -> Result<Vec<Tensor>, Diagnostic>,
 ) -> Result<(), Diagnostic> {
-    if let Some(tower) = config.opt_sub(key)? {
-        let tower = tower.with_defaults(super::defaults(tower_type));
-        architecture.towers.extend(read(&tower, architecture.hidden)?);
+    let defaults = super::defaults(tower_type);
+    // Without a word on it the class builds a tower of its defaults; Gemma 4's then builds none.
+    let assumed = !config.mentions(key) && defaults.is_some() && !tower_type.starts_with("gemma4");
+    let tower = match config.opt_sub(key)? {
+        None if assumed => Some(config.empty(key)),
+        tower => tower,
+    };
+    if let Some(tower) = tower {
+        architecture.towers.extend(read(&tower.with_defaults(defaults), architecture.hidden)?);
+    }
+    if assumed {
+        architecture.notes.push(format!("no {key} given: the tower that its class assumes is counted"));
     }
     Ok(())
 }

@@ -99,6 +99,9 @@ pub(super) fn qwen4(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
     Ok(architecture)
 }
 
+/// More heads of n-gram embeddings than any model has; guards against typing errors.
+const MAX_GRAM_HEADS: u64 = 1024;
+
 /// What mixes the residual streams: a norm over all of them and a low-rank product.
 fn connection(width: u64, rank: u64, part: Component) -> Vec<Tensor> {
     vec![
@@ -128,8 +131,9 @@ fn qwen4_indexer(config: &Config, hidden: u64) -> Result<Option<Block>, Diagnost
 fn gram_embedding(config: &Config, index: u64, streams: u64, hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let heads = config.size_or("ngram_size", 3)?.saturating_sub(1) * config.size_or("heads_per_ngram", 8)?;
     let width = config.opt_size_of(&["ple_embed_dim"])?.unwrap_or(hidden);
-    if heads == 0 || heads > 1024 || index > 1024 {
-        return Err(config.error("heads_per_ngram", "from 1 to 1024 heads of n-grams"));
+    if heads == 0 || (index + 1).saturating_mul(heads) > MAX_GRAM_HEADS {
+        let cause = format!("from 1 to {MAX_GRAM_HEADS} heads of n-grams in all layers together");
+        return Err(config.error("heads_per_ngram", cause));
     }
     let base = config.size_or("ngram_vocab_size_base", 20_000_000)?;
     let primes = primes_from(base, ((index + 1) * heads) as usize);

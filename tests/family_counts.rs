@@ -1,0 +1,181 @@
+//! Exact counts of families that no file of reference counts has.
+
+use serde_json::{Map, Value, json};
+use shardfit::dtype::DType;
+use shardfit::model::{self, Model, Scope};
+
+fn read(config: Value) -> Model {
+    let config: Map<String, Value> = config.as_object().unwrap().clone();
+    model::from_config(&config, "test", Scope::Text).unwrap()
+}
+
+/// Wrapper, language model, parameters of the language model: the sizes of all parameters of the modelling
+/// class of Transformers 5.23 on PyTorch's `meta` device that are named `language_model` or `lm_head`.
+const LANGUAGE_MODELS: &[(&str, &str, u64)] = &[
+    (
+        "molmo2",
+        r#"{"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 4, "num_attention_heads":
+            4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 1000, "model_type":
+            "molmo2_text", "attention_bias": true, "qk_norm_type": "olmo"}"#,
+        384_320,
+    ),
+    (
+        "muse_glimmer",
+        r#"{"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 4, "num_attention_heads":
+            4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 1000, "model_type":
+            "muse_glimmer_text"}"#,
+        407_616,
+    ),
+    (
+        "step3p7",
+        r#"{"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 4, "num_attention_heads":
+            4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 1000, "moe_intermediate_size":
+            48, "num_experts_per_tok": 2, "model_type": "step3p5", "n_routed_experts": 8,
+            "share_expert_dim": 56, "layer_types": ["full_attention", "sliding_attention",
+            "full_attention", "sliding_attention"], "num_sliding_attention_heads": 6, "moe_layers_enum":
+            "2,3", "sliding_window": 16}"#,
+        488_512,
+    ),
+    (
+        "mistral_large4",
+        r#"{"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 4, "num_attention_heads":
+            4, "num_key_value_heads": 4, "head_dim": 8, "vocab_size": 1000, "moe_intermediate_size": 48,
+            "num_experts_per_tok": 2, "model_type": "mistral_large4_text", "n_routed_experts": 8,
+            "kv_lora_rank": 24, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16, "v_head_dim": 16,
+            "index_n_heads": 2, "index_head_dim": 32, "kv_source_layers": [0, 0, 2, 3],
+            "index_topk_freq": 2}"#,
+        494_964,
+    ),
+    (
+        "glm5_next",
+        r#"{"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 5, "num_attention_heads":
+            4, "num_key_value_heads": 4, "head_dim": 32, "vocab_size": 1000, "moe_intermediate_size":
+            48, "num_experts_per_tok": 2, "model_type": "glm5_next_text", "n_routed_experts": 8,
+            "kv_lora_rank": 24, "q_lora_rank": 40, "qk_nope_head_dim": 16, "v_head_dim": 16,
+            "index_n_heads": 2, "index_head_dim": 32, "linear_num_heads": 2, "linear_head_dim": 16}"#,
+        536_470,
+    ),
+    (
+        "qwen4_exp",
+        r#"{"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 4, "num_attention_heads":
+            4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 1000, "moe_intermediate_size":
+            48, "num_experts_per_tok": 2, "model_type": "qwen4_exp_text", "num_experts": 8,
+            "shared_expert_intermediate_size": 40, "linear_num_key_heads": 2, "linear_num_value_heads":
+            4, "linear_key_head_dim": 16, "linear_value_head_dim": 16, "hc_lowrank": 20,
+            "ple_layer_ids": [1, 3], "ngram_vocab_size_base": 2000, "ple_embed_dim": 64,
+            "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 32, "indexer_budget": 64,
+            "indexer_compress_ratio": 4}"#,
+        966_856,
+    ),
+    (
+        "cohere_compass",
+        r#"{"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 4, "num_attention_heads":
+            4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 1000, "model_type":
+            "cohere_compass_text", "sliding_window": null}"#,
+        324_928,
+    ),
+    (
+        "hunyuan_vl",
+        r#"{"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 4, "num_attention_heads":
+            4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 1000, "model_type":
+            "hunyuan_vl_text"}"#,
+        310_592,
+    ),
+    (
+        "muse_spark",
+        r#"{"model_type": "muse_spark_text"}"#,
+        819_990_536_192,
+    ),
+    (
+        "ernie4_5_vl_moe",
+        r#"{"model_type": "ernie4_5_vl_moe_text"}"#,
+        28_624_635_776,
+    ),
+    (
+        "cosmos3_edge",
+        r#"{"model_type": "cosmos3_edge_text"}"#,
+        1_946_273_792,
+    ),
+];
+
+#[test]
+fn language_models_inside_wrappers_are_counted_exactly() {
+    for (wrapper, text, total) in LANGUAGE_MODELS {
+        let text: Value = serde_json::from_str(text).unwrap();
+        let model = read(json!({"model_type": wrapper, "text_config": text}));
+        assert!(model.recognised, "{wrapper}");
+        assert_eq!(model.parameters().unwrap().total, *total, "{wrapper}");
+    }
+}
+
+#[test]
+fn phi_3_small_has_the_published_parameters() {
+    // `model.safetensors.index.json` and model card of microsoft/Phi-3-small-8k-instruct: 7.39 billion.
+    let model = read(json!({
+        "model_type": "phi3small", "hidden_size": 4096, "ff_intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 100352
+    }));
+    assert_eq!(model.parameters().unwrap().total, 7_392_272_384);
+}
+
+#[test]
+fn ling_lite_and_step_3_have_about_the_published_parameters() {
+    // inclusionAI/Ling-lite: 16.8 billion, 2.75 billion active.
+    let ling = read(json!({
+        "model_type": "bailing_moe", "hidden_size": 2048, "intermediate_size": 5632,
+        "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 4, "head_dim": 128,
+        "num_experts": 64, "num_experts_per_tok": 6, "num_shared_experts": 2,
+        "moe_intermediate_size": 1408, "vocab_size": 126464, "tie_word_embeddings": false
+    }));
+    let count = ling.parameters().unwrap();
+    assert_eq!((count.total / 100_000_000, count.active / 10_000_000), (168, 275));
+    // stepfun-ai/step3, arXiv:2507.19427 table 1: 316 billion, 38 billion active in the language model.
+    let step = read(json!({
+        "model_type": "step3_text", "hidden_size": 7168, "intermediate_size": 18432,
+        "num_hidden_layers": 61, "num_attention_heads": 64, "num_attention_groups": 1, "head_dim": 256,
+        "share_q_dim": 2048, "moe_num_experts": 48, "moe_top_k": 3, "moe_intermediate_size": 5120,
+        "share_expert_dim": 5120, "vocab_size": 128815, "tie_word_embeddings": false,
+        "moe_layers_enum": "4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,\
+                            33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59"
+    }));
+    let count = step.parameters().unwrap();
+    assert_eq!((count.total / 1_000_000_000, count.active / 1_000_000_000), (316, 38));
+    // One key and one value of 256 elements per layer.
+    assert_eq!(step.kv_bytes_per_token(DType::Bf16).get(), 61 * 512 * 2);
+}
+
+#[test]
+fn a_looped_model_stores_its_layers_once_and_caches_every_pass() {
+    // ByteDance/Ouro-1.4B: `total_ut_steps` passes, each with a cache of its own (vLLM `ouro.py`).
+    let config = json!({
+        "model_type": "ouro", "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 24,
+        "num_attention_heads": 16, "num_key_value_heads": 16, "vocab_size": 49152,
+        "tie_word_embeddings": false, "total_ut_steps": 4
+    });
+    let model = read(config);
+    assert_eq!(model.parameters().unwrap().total / 1_000_000, 1_434);
+    assert_eq!(model.kv_bytes_per_token(DType::Bf16).get(), 4 * 24 * 2 * 2048 * 2);
+}
+
+#[test]
+fn an_unknown_type_is_read_by_what_its_fields_give_away() {
+    let sizes = json!({
+        "model_type": "yet_unheard_of", "hidden_size": 64, "intermediate_size": 192,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 1000
+    });
+    let with = |more: Value| {
+        let mut config = sizes.as_object().unwrap().clone();
+        config.extend(more.as_object().unwrap().clone());
+        let model = read(Value::Object(config));
+        assert!(!model.recognised && !model.notes.is_empty());
+        model
+    };
+    // Latent attention.
+    let latent = json!({"kv_lora_rank": 16, "q_lora_rank": 24, "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 16, "v_head_dim": 16, "tie_word_embeddings": false});
+    assert!(with(latent).is_latent());
+    // Files leave out what the base class of all configurations has: a tied head.
+    let tied = with(json!({"rms_norm_eps": 1e-6})).parameters().unwrap();
+    let untied = with(json!({"rms_norm_eps": 1e-6, "tie_word_embeddings": false})).parameters().unwrap();
+    assert_eq!(untied.total - tied.total, 1000 * 64);
+}
