@@ -81,21 +81,9 @@ const LANGUAGE_MODELS: &[(&str, &str, u64)] = &[
             "hunyuan_vl_text"}"#,
         310_592,
     ),
-    (
-        "muse_spark",
-        r#"{"model_type": "muse_spark_text"}"#,
-        819_990_536_192,
-    ),
-    (
-        "ernie4_5_vl_moe",
-        r#"{"model_type": "ernie4_5_vl_moe_text"}"#,
-        28_624_635_776,
-    ),
-    (
-        "cosmos3_edge",
-        r#"{"model_type": "cosmos3_edge_text"}"#,
-        1_946_273_792,
-    ),
+    ("muse_spark", r#"{"model_type": "muse_spark_text"}"#, 819_990_536_192),
+    ("ernie4_5_vl_moe", r#"{"model_type": "ernie4_5_vl_moe_text"}"#, 28_624_635_776),
+    ("cosmos3_edge", r#"{"model_type": "cosmos3_edge_text"}"#, 1_946_273_792),
 ];
 
 #[test]

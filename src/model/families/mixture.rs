@@ -46,7 +46,8 @@ pub(super) fn top_k(config: &Config, experts: u64) -> Result<u64, Diagnostic> {
 
 /// The experts of a sparse layer, or `None` when the model has none.
 pub(super) fn experts(config: &Config, hidden: u64) -> Result<Option<Moe>, Diagnostic> {
-    if EXPERTS.iter().chain(TOP_K).any(|key| config.is_list(key)) {
+    let by_layer = EXPERTS.iter().chain(TOP_K).chain(&["moe_intermediate_size"]);
+    if by_layer.into_iter().any(|key| config.is_list(key)) {
         // A number per layer: the family reads it (Hunyuan).
         return Ok(None);
     }

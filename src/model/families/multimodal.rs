@@ -13,6 +13,9 @@ const TEXT: &[&str] = &["text_config", "llm_config", "language_config", "thinker
 /// Names of a tower's configuration.
 const TOWERS: &[&str] = &["vision_config", "audio_config", "vision_tower_config", "speech_config"];
 
+/// Wrappers whose class has a head of its own, whatever the file says.
+const NEVER_TIED: &[&str] = &["mllama", "molmo2", "cosmos3_edge"];
+
 /// Reads the language model. `default_type` is its type where the file does not say.
 fn text(config: &Config, default_type: &str) -> Result<Architecture, Diagnostic> {
     let mut inner = None;
@@ -30,8 +33,9 @@ fn text(config: &Config, default_type: &str) -> Result<Architecture, Diagnostic>
     let mut architecture = read(&inner, model_type)?;
     // Llama 4's head belongs to its language model, which alone decides.
     let wrapped = !names_text_class(config) && model_type != "llama4_text";
-    if wrapped {
-        // The wrapper's class decides, and what it assumes where the file does not say (Transformers 5).
+    if NEVER_TIED.contains(&config.opt_str("model_type")?.unwrap_or_default()) {
+        set_tied(&mut architecture, Some(false));
+    } else if wrapped && (config.has("tie_word_embeddings") || !inner.has("tie_word_embeddings")) {
         set_tied(&mut architecture, config.opt_bool("tie_word_embeddings")?);
     }
     Ok(architecture)
@@ -75,11 +79,15 @@ fn add_tower(
     // Without a word on it the class builds a tower of its defaults; Gemma 4's then builds none.
     let assumed = !config.mentions(key) && defaults.is_some() && !tower_type.starts_with("gemma4");
     let tower = match config.opt_sub(key)? {
-        None if assumed => Some(config.empty(key)),
-        tower => tower,
+        None if assumed => {
+            // Some wrappers build another default than their tower's class.
+            let own = super::defaults(&format!("{tower_type}/omitted"));
+            Some(config.empty(key).with_defaults(own.or(defaults)))
+        }
+        tower => tower.map(|tower| tower.with_defaults(defaults)),
     };
     if let Some(tower) = tower {
-        architecture.towers.extend(read(&tower.with_defaults(defaults), architecture.hidden)?);
+        architecture.towers.extend(read(&tower, architecture.hidden)?);
     }
     if assumed {
         architecture.notes.push(format!("no {key} given: the tower that its class assumes is counted"));
