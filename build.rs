@@ -20,7 +20,7 @@ fn main() {
     for (constant, folder) in kinds {
         println!("cargo::rerun-if-changed={folder}");
         let entries: String = files(&root.join(folder)).iter().map(|f| entry(f)).collect();
-        writeln!(out, "static {constant}: &[Entry] = &[\n{entries}];").expect("writing to a string");
+        writeln!(out, "static {constant}: &[BuiltIn] = &[\n{entries}];").expect("writing to a string");
     }
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("builtin.rs");
     fs::write(target, out).expect("OUT_DIR is writable");
@@ -32,14 +32,19 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         .map(|e| e.expect("readable folder").path())
         .filter(|p| p.extension().is_some_and(|x| x == "yaml" || x == "json"))
         .collect();
-    found.sort();
+    found.sort_by_key(|path| id(path));
     found
 }
 
-/// One `Entry { … }` literal. The identifier is the file's stem, with `--` for `/` in model names.
+/// The file's stem, with `--` for `/` in model names.
+fn id(path: &Path) -> String {
+    path.file_stem().and_then(|s| s.to_str()).expect("UTF-8 file name").replacen("--", "/", 1)
+}
+
+/// One `BuiltIn { … }` literal.
 fn entry(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let stem = path.file_stem().and_then(|s| s.to_str()).expect("UTF-8 file name");
+    let id = id(path);
     let is_model = path.extension().is_some_and(|x| x == "json");
     let value: Value = if is_model {
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
@@ -52,10 +57,9 @@ fn entry(path: &Path) -> String {
         .and_then(Value::as_array)
         .map(|a| a.iter().filter_map(Value::as_str).collect())
         .unwrap_or_default();
-    let title = about.get("name").and_then(Value::as_str).unwrap_or(stem);
-    let id = stem.replacen("--", "/", 1);
+    let title = about.get("name").and_then(Value::as_str).unwrap_or(&id);
     format!(
-        "    Entry {{ id: {id:?}, aliases: &{aliases:?}, title: {title:?}, json: {:?} }},\n",
+        "    BuiltIn {{ id: {id:?}, aliases: &{aliases:?}, title: {title:?}, json: {:?} }},\n",
         value.to_string()
     )
 }

@@ -23,16 +23,18 @@ fn question(c: &mut Criterion, name: &str, (model, cluster): (&str, &str), engin
         Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), ..Targets::default() };
     let question = Question {
         model: &model,
-        cluster: &cluster,
+        pools: std::slice::from_ref(&cluster),
         engines,
         workload: Workload { targets, ..Workload::new(2048, 512) },
         objective: Objective::Throughput,
         precisions: vec![Precision::OWN],
         pins: Pins::default(),
         limits: LimitOverrides::default(),
+        electricity: None,
+        current: None,
         top: 10,
     };
-    let title = format!("{name}, {} plans", question.space().size());
+    let title = format!("{name}, {} plans", question.spaces()[0].size());
     c.bench_function(&title, |b| b.iter(|| black_box(&question).answer().expect("a valid question")));
 }
 
@@ -55,6 +57,7 @@ fn layout(c: &mut Criterion, kind: &str, (model, gpu): (&str, &str), parallelism
         limits: Limits::of(&engine, &cluster.gpu),
         kv: None,
         workload: Workload::new(2048, 512),
+        electricity: None,
     })
     .expect("built in");
     let deployment = Deployment::new(&context, parallelism).expect("a layout that fits");
@@ -65,7 +68,7 @@ fn layout(c: &mut Criterion, kind: &str, (model, gpu): (&str, &str), parallelism
     c.bench_function(&format!("compile a layout, {kind}"), |b| {
         b.iter(|| Deployment::new(&context, black_box(parallelism)).expect("fits"));
     });
-    let layout = Layout { engine: 0, precision: 0, parallelism };
+    let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism };
     let plan = Plan { id: 0, layout, replicas: 1, batch: BatchPoint::Sequences(64) };
     c.bench_function(&format!("estimate a plan, {kind}"), |b| {
         b.iter(|| deployment.estimate(black_box(plan)).expect("fits"));

@@ -15,6 +15,8 @@ pub struct Diagnostic {
     pub place: Option<String>,
     /// What is allowed, or the nearest valid name.
     pub help: Option<String>,
+    /// The field of the file at fault, for example `memory.fraction`, so that its line can be found.
+    pub field: Option<String>,
 }
 
 /// Kinds of wrong input.
@@ -55,7 +57,7 @@ impl Code {
 impl Diagnostic {
     /// A problem without a place yet.
     pub fn new(code: Code, cause: impl Into<String>) -> Self {
-        Diagnostic { code, cause: cause.into(), place: None, help: None }
+        Diagnostic { code, cause: cause.into(), place: None, help: None, field: None }
     }
     /// Adds where.
     #[must_use]
@@ -71,6 +73,17 @@ impl Diagnostic {
             None => place.into(),
         });
         self
+    }
+    /// Adds the field at fault. It is not printed: cause and place name it.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+    /// The field at fault: as set, or as the place names it.
+    pub fn field_name(&self) -> Option<&str> {
+        let named = || self.place.as_deref()?.rsplit_once("field `").map(|(_, f)| f.trim_end_matches('`'));
+        self.field.as_deref().or_else(named)
     }
     /// Adds what is allowed.
     #[must_use]

@@ -55,6 +55,7 @@
 //! | [`search`] | every plan through the funnel, in parallel |
 //! | [`scenario`] | many questions from one file |
 //! | [`validate`] | predictions for measured rows, and their errors |
+//! | [`check`] | every problem of files before they are used; their JSON Schemas |
 //! | [`report`] | one list of columns, several formats |
 //! | [`cli`] | the command line |
 //!
@@ -69,6 +70,7 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod check;
 pub mod cli;
 pub mod diagnostic;
 pub mod dtype;

@@ -1,8 +1,10 @@
 //! Files in and out: the only reader of YAML and JSON, and the only writer (whole or not at all).
 
+pub mod tree;
+
 use std::fs;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
@@ -19,6 +21,12 @@ pub fn line<T>(value: &Located<T>) -> u64 {
 /// Inputs larger than this are refused before they are read: no description of a model, a cluster or
 /// a scenario comes near it.
 pub const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Whether a name is that of a YAML file.
+pub fn is_yaml(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.ends_with(".yaml") || lower.ends_with(".yml")
+}
 
 /// Reads a text file of at most [`MAX_INPUT_BYTES`].
 ///
@@ -40,6 +48,26 @@ pub fn text(path: &Path) -> Result<String, Diagnostic> {
         return Err(fail(format!("file is larger than {} MiB", MAX_INPUT_BYTES / 1_048_576)));
     }
     Ok(out)
+}
+
+/// What a folder holds, sorted by name.
+///
+/// # Errors
+/// [`Code::File`] when it is missing, no folder, or not readable.
+pub fn entries(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+    let fail = |e: std::io::Error| {
+        let cause = match e.kind() {
+            std::io::ErrorKind::NotFound => "the folder does not exist".to_owned(),
+            std::io::ErrorKind::NotADirectory => "this is a file, not a folder".to_owned(),
+            _ => format!("cannot read folder: {e}"),
+        };
+        Diagnostic::new(Code::File, cause).at(folder.display().to_string())
+    };
+    let listed: Result<Vec<PathBuf>, _> =
+        fs::read_dir(folder).map_err(fail)?.map(|entry| entry.map(|e| e.path())).collect();
+    let mut paths = listed.map_err(fail)?;
+    paths.sort();
+    Ok(paths)
 }
 
 /// Parses YAML into `T`; unknown keys, duplicate keys and wrong types are errors with line and snippet.

@@ -5,11 +5,17 @@
 //! every quantity in a catalogue file carries its unit (`bandwidth: 3.35 TB/s`).
 //! GB is 10⁹ bytes and GiB is 2³⁰; both are accepted and never guessed.
 
+mod schema;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+use schema::schema;
 
 /// Defines a quantity held as `f64`: arithmetic with itself, scaling by a number, ordering, sum.
 macro_rules! quantity {
@@ -80,6 +86,11 @@ macro_rules! quantity {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
                 d.deserialize_any(QuantityVisitor { units: $units }).map($name)
             }
+        }
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool { true }
+            fn schema_name() -> Cow<'static, str> { stringify!($name).into() }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema { schema($units) }
         }
         impl std::str::FromStr for $name {
             type Err = String;
@@ -152,6 +163,10 @@ quantity!(
 quantity!(
     /// Rental price, US dollars per hour.
     UsdPerHour, HOURLY_UNITS
+);
+quantity!(
+    /// Price of electricity, US dollars per kilowatt-hour.
+    UsdPerKilowattHour, &[("USD/kWh", 1.0)]
 );
 quantity!(
     /// US dollars.
@@ -239,6 +254,28 @@ impl Mul<Seconds> for Watts {
     type Output = Joules;
     fn mul(self, rhs: Seconds) -> Joules {
         Joules(self.0 * rhs.0)
+    }
+}
+
+impl Mul<UsdPerKilowattHour> for Watts {
+    type Output = UsdPerHour;
+    fn mul(self, rhs: UsdPerKilowattHour) -> UsdPerHour {
+        UsdPerHour(self.0 / 1000.0 * rhs.0)
+    }
+}
+
+impl Div<TokensPerSecond> for Watts {
+    type Output = Joules;
+    /// Energy of one token.
+    fn div(self, rhs: TokensPerSecond) -> Joules {
+        Joules(self.0 / rhs.0)
+    }
+}
+
+impl Joules {
+    /// In kilowatt-hours, for a million times this energy.
+    pub fn as_kwh_per_million(self) -> f64 {
+        self.0 * 1e6 / 3.6e6
     }
 }
 
@@ -340,6 +377,17 @@ impl fmt::Display for Bytes {
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         d.deserialize_any(QuantityVisitor { units: BYTE_UNITS }).map(|b| Bytes(b.round() as u64))
+    }
+}
+impl JsonSchema for Bytes {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Bytes".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schema(BYTE_UNITS)
     }
 }
 impl std::str::FromStr for Bytes {

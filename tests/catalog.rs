@@ -53,7 +53,7 @@ fn every_file_reads_as_yaml_to_what_is_embedded_and_bears_its_identifier() {
     each_file("hardware/clusters", Kind::Cluster, |stem, file: ClusterFile, embedded| {
         assert_eq!(file, embedded);
         assert_eq!(file.id, stem);
-        catalog::cluster(stem).unwrap_or_else(|e| panic!("{e}"));
+        catalog::pools(stem).unwrap_or_else(|e| panic!("{e}"));
     });
     each_file("hardware/classes", Kind::GpuClass, |stem, file: GpuClass, embedded| {
         assert_eq!(file, embedded);
@@ -97,7 +97,7 @@ fn every_alias_finds_its_entry() {
     for kind in [Kind::Gpu, Kind::Cluster, Kind::Engine, Kind::Model] {
         for entry in entries(kind) {
             for alias in entry.aliases {
-                assert_eq!(catalog::find(kind, &alias.to_uppercase()).unwrap().id, entry.id);
+                assert_eq!(catalog::find(kind, &alias.to_uppercase()).unwrap().id(), entry.id);
             }
         }
     }
@@ -207,13 +207,15 @@ fn every_gpu_that_an_engine_supports_answers_and_keeps_to_the_roofline() {
         let cluster = catalog::cluster(&format!("1x{}", gpu.id)).unwrap();
         let question = Question {
             model: &model,
-            cluster: &cluster,
+            pools: std::slice::from_ref(&cluster),
             engines: &supported,
             workload: Workload::new(1024, 256),
             objective: Objective::Latency,
             precisions: vec![Precision::OWN],
             pins: Pins::default(),
             limits: LimitOverrides::default(),
+            electricity: None,
+            current: None,
             top: 10,
         };
         let answer = question.answer().unwrap_or_else(|e| panic!("{}: {e}", gpu.id));
@@ -239,5 +241,106 @@ fn the_command_line_answers_for_every_gpu() {
         let run =
             common::shardfit(&format!("plan llama-3.1-8b --cluster 1x{} --engine any --format json", gpu.id));
         assert!(run.code <= 1 && run.stderr.is_empty(), "{}: {}", gpu.id, run.stderr);
+    }
+}
+
+#[test]
+fn every_gpu_and_cloud_machine_that_people_name_is_known() {
+    // GPUs that measured rows name.
+    for id in [
+        "h100-sxm",
+        "h100-sxm-96gb",
+        "h100-pcie",
+        "h100-nvl",
+        "h200-sxm",
+        "h200-nvl",
+        "h800-sxm",
+        "h20",
+        "gh200",
+        "b200-sxm",
+        "b300-sxm",
+        "gb200",
+        "gb300",
+        "a100-sxm-80gb",
+        "a100-sxm-40gb",
+        "a100-pcie-80gb",
+        "l40s",
+        "rtx-pro-6000",
+        "rtx-3090",
+        "rtx-4090",
+        "rtx-5090",
+        "t4",
+        "a10",
+        "a10g",
+        "v100-sxm-32gb",
+        "mi300x",
+        "mi325x",
+        "mi350x",
+        "mi355x",
+        "arc-pro-b60",
+    ] {
+        assert_eq!(catalog::gpu(id).unwrap_or_else(|e| panic!("{e}")).id, id);
+    }
+    for (name, gpu, gpus) in [
+        ("p4d.24xlarge", "a100-sxm-40gb", 8),
+        ("p4de.24xlarge", "a100-sxm-80gb", 8),
+        ("p5.48xlarge", "h100-sxm", 8),
+        ("p5e.48xlarge", "h200-sxm", 8),
+        ("p5en.48xlarge", "h200-sxm", 8),
+        ("p6-b200.48xlarge", "b200-sxm", 8),
+        ("u-p6e-gb200x72", "gb200", 72),
+        ("g5.12xlarge", "a10g", 4),
+        ("g6.48xlarge", "l4", 8),
+        ("g6e.12xlarge", "l40s", 4),
+        ("a2-highgpu-8g", "a100-sxm-40gb", 8),
+        ("a3-highgpu-8g", "h100-sxm", 8),
+        ("a3-ultragpu-8g", "h200-sxm", 8),
+        ("a4-highgpu-8g", "b200-sxm", 8),
+        ("a4x-highgpu-4g", "gb200", 72),
+        ("ND_H100_v5", "h100-sxm", 8),
+        ("ND_MI300X_v5", "mi300x", 8),
+        ("ND_GB200_v6", "gb200", 72),
+        ("NC_A100_v4", "a100-pcie-80gb", 4),
+        ("BM.GPU.H100.8", "h100-sxm", 8),
+        ("v5litepod-8", "tpu-v5e", 8),
+        ("v5p-8", "tpu-v5p", 4),
+        ("trn2.48xlarge", "trainium2", 16),
+        ("dgx-spark", "gb10", 1),
+        ("strix-halo", "ryzen-ai-max-395", 1),
+    ] {
+        let cluster = catalog::cluster(name).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((cluster.gpu.id.as_str(), cluster.gpus), (gpu, gpus), "{name}");
+    }
+}
+
+#[test]
+fn no_two_entries_share_a_name() {
+    // Clusters and GPUs are asked for in the same place.
+    let mut seen = BTreeMap::new();
+    for entry in entries(Kind::Gpu).iter().chain(entries(Kind::Cluster)) {
+        for name in std::iter::once(&entry.id).chain(entry.aliases) {
+            let before = seen.insert(name.to_lowercase(), entry.id);
+            assert!(before.is_none(), "{name} means {} and {}", before.unwrap_or_default(), entry.id);
+        }
+    }
+}
+
+#[test]
+fn an_oversubscribed_fabric_leaves_each_gpu_its_share() {
+    let link = catalog::cluster("hgx-h100-16-oversubscribed").unwrap().scale_out;
+    // 400 Gbit/s through half as many uplinks as ports.
+    assert_eq!((link.bandwidth.get(), link.under_load().get()), (50e9, 25e9));
+}
+
+#[test]
+fn bridges_end_at_the_pair_and_the_server_behind_them_is_pcie() {
+    for (name, gpus, bridge) in
+        [("h100-nvl-pairs", 2, 300e9), ("h200-nvl-4", 4, 450e9), ("a6000-nvlink-pairs", 2, 56.25e9)]
+    {
+        let cluster = catalog::cluster(name).unwrap();
+        let joined = cluster.bridge.as_ref().unwrap().bridge;
+        assert_eq!((joined.gpus, joined.link.bandwidth.get()), (gpus, bridge), "{name}");
+        assert_eq!(cluster.scale_up.kind, catalog::link::LinkKind::Pcie, "{name}");
+        assert_eq!(cluster.nodes, 1, "{name}");
     }
 }

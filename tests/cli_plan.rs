@@ -30,6 +30,10 @@ const PLAN_FIELDS: &[&str] = &[
     "output_tokens_per_s_per_gpu",
     "cost_usd_per_mtok_output",
     "cost_usd_per_mtok_total",
+    "power_w_per_gpu",
+    "energy_j_per_output_token",
+    "energy_j_per_token",
+    "energy_kwh_per_mtok_output",
     "memory.weights_gib",
     "memory.kv_cache_gib",
     "memory.kv_cache_tokens",
@@ -80,6 +84,7 @@ fn ranks_count_from_one_and_follow_the_objective() {
         ("throughput", "output_tokens_per_s", -1.0),
         ("latency", "e2e_ms", 1.0),
         ("cost", "cost_usd_per_mtok_output", 1.0),
+        ("energy", "energy_j_per_output_token", 1.0),
     ] {
         let json = plan_json(&format!("llama-3.1-8b --cluster 8xh100-sxm --objective {objective}"));
         let list = plans(&json);
@@ -482,7 +487,7 @@ fn uncalibrated_times_say_so() {
 #[test]
 fn the_help_of_every_command_fits_one_snapshot() {
     let mut all = String::new();
-    for command in ["", "plan ", "estimate ", "inspect ", "catalog ", "sweep "] {
+    for command in ["", "plan ", "estimate ", "inspect ", "catalog ", "sweep ", "check "] {
         let run = shardfit(&format!("{command}--help")).exits(0);
         all.push_str(&format!("$ shardfit {command}--help\n{}\n", run.stdout));
     }

@@ -105,7 +105,8 @@ fn the_scenarios_that_ship_are_read() {
     let mut seen = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let scenario = shardfit::scenario::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let scenario = shardfit::scenario::read(&path, &shardfit::catalog::Catalog::built_in())
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         assert!(scenario.size() > 0);
         seen += 1;
     }

@@ -46,6 +46,11 @@ const LINES: &[&str] = &[
     "plan llama-3.1-8b --cluster 2x2x2xh100-sxm",
     "plan llama-3.1-8b --cluster 8x",
     "plan llama-3.1-8b --cluster ''",
+    "plan llama-3.1-8b --cluster 8xh100-sxm+",
+    "plan llama-3.1-8b --cluster 8xh100-sxm+8xh100",
+    "plan llama-3.1-8b --cluster 8xh100-sxm+8xa100-smx",
+    "plan llama-3.1-8b --cluster 1048576xh100-sxm+1048576xa100-sxm-80gb",
+    "estimate llama-3.1-8b --cluster 8xh100-sxm+8xa100-sxm-80gb",
     "plan llama-3.1-8b",
     // Lengths, loads, targets.
     "plan llama-3.1-8b --cluster 8xh100-sxm --isl 0",
@@ -88,6 +93,25 @@ const LINES: &[&str] = &[
     "plan llama-3.1-8b --cluster 8xh100-sxm --price h100-sxm",
     "plan llama-3.1-8b --cluster 8xh100-sxm --price h100-sxm=free",
     "plan llama-3.1-8b --cluster 8xh100-sxm --price h100-sxm=-2",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --electricity -0.1",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --electricity NaN",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --electricity cheap",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --pue 1.2",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --electricity 0.1 --pue 0.9",
+    "estimate llama-3.1-8b --gpu h100-sxm --electricity 0.1 --host-watts -5",
+    // What runs today.
+    "plan llama-3.1-8b --cluster 8xh100-sxm --current ''",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --current tp",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --current tp=0",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --current tp=1..4",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --current tp=2,tp=4",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --current replica=2",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --current engine=vlm",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --current weights=fp88",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --current kv=fp12",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --concurrency 8 --current tp=2,batch=4",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --engine any --current tp=2",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --current tp=2 --explain 1",
     "estimate llama-3.1-8b",
     "estimate llama-3.1-8b --gpu h100-sxm --cluster 8xh100-sxm",
     "estimate llama-3.1-8b --gpu h100-sxm --tp 0",
@@ -109,6 +133,28 @@ const LINES: &[&str] = &[
     "sweep {tmp}/none.yaml -o {tmp}/out",
     "sweep tests/data/valid/scenario.yaml -o {tmp}/huge.json",
     "sweep tests/data/valid/scenario.yaml",
+    // The user's own catalogue.
+    "catalog gpus --catalog {tmp}/none",
+    "catalog gpus --catalog {tmp}/huge.json",
+    "catalog gpus --catalog tests/data",
+    "inspect llama-3.1-8b --models {tmp}/none",
+    "catalog gpus renamed --catalog tests/data/broken-catalog",
+    "estimate llama-3.1-8b --gpu zero-memory --catalog tests/data/broken-catalog",
+    "estimate llama-3.1-8b --gpu renamed --catalog tests/data/broken-catalog",
+    "estimate llama-3.1-8b --gpu no-such-class --catalog tests/data/broken-catalog",
+    "estimate llama-3.1-8b --gpu truncated --catalog tests/data/broken-catalog",
+    "plan llama-3.1-8b --cluster no-such-gpu --catalog tests/data/broken-catalog",
+    "plan llama-3.1-8b --cluster 1xl4 --engine unknown-key --catalog tests/data/broken-catalog",
+    "inspect me/truncated --catalog tests/data/broken-catalog",
+    "inspect me/no-heads --catalog tests/data/broken-catalog",
+    "plan llama-3.1-8b --cluster 1xl4 --engine vllmm --catalog tests/data/broken-catalog",
+    // Checks that cannot be made.
+    "check",
+    "check {tmp}/empty",
+    "check tests/data/valid/gpu.yaml --kind gpux",
+    "check --schema gpux",
+    "check --schema model",
+    "check --schema gpu tests/data/valid/gpu.yaml",
 ];
 
 /// What a file of this name is given to.
@@ -127,6 +173,7 @@ fn line_for(file: &str) -> String {
 fn prepare(folder: &Path) {
     let file = fs::File::create(folder.join("huge.json")).unwrap();
     file.set_len(shardfit::load::MAX_INPUT_BYTES + 1).unwrap();
+    fs::create_dir(folder.join("empty")).unwrap();
 }
 
 #[track_caller]

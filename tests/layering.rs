@@ -15,7 +15,7 @@ const ORDER: &[&[&str]] = &[
     &["estimate"],
     &["simulate", "rank"],
     &["search"],
-    &["scenario", "validate", "train", "calibrate"],
+    &["scenario", "check", "validate", "train", "calibrate"],
     &["report"],
     &["cli"],
 ];
@@ -33,6 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("comfy_table", &["report/", "cli/output.rs"]),
     ("strsim", &["diagnostic.rs"]),
     ("tempfile", &["load.rs"]),
+    ("etcetera", &["catalog/usual.rs"]),
 ];
 
 fn source() -> PathBuf {

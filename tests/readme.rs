@@ -8,6 +8,8 @@
 //!
 //! `UPDATE_README=1 cargo test --test readme` rewrites the outputs.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -48,7 +50,9 @@ fn check_with_files(document: &str) {
     let files = files_in(&fs::read_to_string(Path::new(ROOT).join(document)).unwrap());
     assert!(!files.is_empty(), "{document} shows no file");
     for (name, text) in files {
-        fs::write(folder.path().join(name), text).unwrap();
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
     check(document, folder.path());
 }
@@ -81,6 +85,7 @@ fn names() -> Vec<String> {
         Reason::DenseModel { mode: "expert parallel" },
         Reason::DenseModel { mode: "attention data parallel" },
         Reason::NoPlace { gpus: 1 },
+        Reason::TooManyReplicas { replicas: 2, most: 1 },
         Reason::FormatUnsupported { format: WeightFormat::Fp8 },
         Reason::CacheUnsupported { kv: DType::Fp8 },
         Reason::VendorUnsupported,
@@ -223,11 +228,9 @@ fn run(command: &str, folder: &Path) -> Option<String> {
         Some(rest) => (rest, true),
         None => (arguments, false),
     };
-    let output = Command::new(env!("CARGO_BIN_EXE_shardfit"))
-        .args(words(arguments))
-        .current_dir(folder)
-        .output()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shardfit"));
+    common::without_own_catalog(&mut command);
+    let output = command.args(words(arguments)).current_dir(folder).output().unwrap();
     let mut text = String::from_utf8(output.stdout).unwrap();
     if with_stderr {
         text.push_str(&String::from_utf8(output.stderr).unwrap());

@@ -5,7 +5,7 @@ use super::Kind;
 
 /// One built-in description.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct BuiltIn {
     /// Identifier.
     pub id: &'static str,
     /// Other names.
@@ -20,7 +20,7 @@ pub struct Entry {
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
 /// Every entry of a kind, sorted by identifier.
-pub fn entries(kind: Kind) -> &'static [Entry] {
+pub fn entries(kind: Kind) -> &'static [BuiltIn] {
     match kind {
         Kind::Gpu => GPUS,
         Kind::Cluster => CLUSTERS,

@@ -1,17 +1,20 @@
-//! A cluster: GPUs of one kind in nodes, the link inside a node and the one between nodes.
+//! A cluster: GPUs of one kind in nodes, the links inside a node and the one between nodes.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::gpu::Gpu;
-use super::link::Link;
+use super::kernels::KernelTables;
+use super::link::{Bridge, Link};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::UsdPerHour;
 
 /// More GPUs than any cluster has; guards against typing errors and overflow.
 pub const MAX_GPUS: u32 = 1_048_576;
 
-/// A cluster as its file describes it: links left out are the GPU's own.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// A cluster as its file describes it: GPUs of one kind, or `pools` of several kinds. Links left out are
+/// the GPU's own.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterFile {
     /// Identifier; the file's name without its extension.
@@ -21,29 +24,90 @@ pub struct ClusterFile {
     /// Other names that people use.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// GPU identifier.
-    pub gpu: String,
+    /// GPU, by name, or a YAML file beside this one.
+    #[schemars(extend("x-names" = "gpu"))]
+    pub gpu: Option<String>,
     /// GPUs that share the scale-up link.
-    pub gpus_per_node: u32,
-    /// Number of nodes.
-    #[serde(default = "one")]
-    pub nodes: u32,
+    #[schemars(range(min = 1))]
+    pub gpus_per_node: Option<u32>,
+    /// Number of nodes; 1 when left out.
+    #[schemars(range(min = 1))]
+    pub nodes: Option<u32>,
     /// Link inside a node.
     pub scale_up: Option<Link>,
+    /// Faster links between groups of a node's GPUs, if there are any.
+    pub bridge: Option<Bridge>,
     /// Link between nodes.
     pub scale_out: Option<Link>,
     /// Price of one GPU and hour, where it differs from the GPU's own.
     pub price: Option<UsdPerHour>,
+    /// Pools of different GPUs, instead of all of the above.
+    #[serde(default)]
+    pub pools: Vec<PoolFile>,
     /// Where the figures come from.
     #[serde(default)]
     pub sources: Vec<String>,
 }
 
-fn one() -> u32 {
-    1
+/// GPUs of one kind as a cluster's file describes them.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolFile {
+    /// GPU, by name, or a YAML file beside this one.
+    #[schemars(extend("x-names" = "gpu"))]
+    pub gpu: String,
+    /// GPUs that share the scale-up link.
+    #[schemars(range(min = 1))]
+    pub gpus_per_node: u32,
+    /// Number of nodes; 1 when left out.
+    #[schemars(range(min = 1))]
+    pub nodes: Option<u32>,
+    /// Link inside a node.
+    pub scale_up: Option<Link>,
+    /// Faster links between groups of a node's GPUs, if there are any.
+    pub bridge: Option<Bridge>,
+    /// Link between nodes.
+    pub scale_out: Option<Link>,
+    /// Price of one GPU and hour, where it differs from the GPU's own.
+    pub price: Option<UsdPerHour>,
 }
 
-/// A cluster with everything resolved.
+impl ClusterFile {
+    /// The pools of the file, one or several.
+    ///
+    /// # Errors
+    /// [`Code::Catalog`] when neither or both forms are used, or a field of the single form is missing.
+    pub fn pools(&self) -> Result<Vec<PoolFile>, Diagnostic> {
+        let wrong = |cause: &str, help: &str| {
+            Err(Diagnostic::new(Code::Catalog, cause).at(format!("cluster {}", self.id)).help(help))
+        };
+        let help = "state `gpu` and `gpus_per_node`, or `pools` with both in each";
+        let single = self.nodes.is_some()
+            || self.scale_up.is_some()
+            || self.bridge.is_some()
+            || self.scale_out.is_some()
+            || self.price.is_some();
+        match (&self.gpu, self.gpus_per_node) {
+            (None, None) if self.pools.is_empty() => wrong("missing fields `gpu` and `gpus_per_node`", help),
+            (None, None) if single => wrong("links, nodes and prices belong to each of the `pools`", help),
+            (None, None) => Ok(self.pools.clone()),
+            _ if !self.pools.is_empty() => wrong("`pools` and a `gpu` of its own exclude each other", help),
+            (None, Some(_)) => wrong("missing field `gpu`", help),
+            (Some(_), None) => wrong("missing field `gpus_per_node`", help),
+            (Some(gpu), Some(gpus_per_node)) => Ok(vec![PoolFile {
+                gpu: gpu.clone(),
+                gpus_per_node,
+                nodes: self.nodes,
+                scale_up: self.scale_up,
+                bridge: self.bridge,
+                scale_out: self.scale_out,
+                price: self.price,
+            }]),
+        }
+    }
+}
+
+/// GPUs of one kind with everything resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
     /// Identifier or the shorthand it was asked for by.
@@ -58,32 +122,61 @@ pub struct Cluster {
     pub gpus: u32,
     /// Link inside a node.
     pub scale_up: Link,
+    /// Faster links between groups of a node's GPUs.
+    pub bridge: Option<Bridged>,
     /// Link between nodes.
     pub scale_out: Link,
     /// Price of one GPU and hour.
     pub price: Option<UsdPerHour>,
 }
 
+/// A bridge, and the collectives over links of its kind: those of the node's link do not stand for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bridged {
+    /// The bridge.
+    pub bridge: Bridge,
+    /// Coefficients of collectives inside it.
+    pub collectives: KernelTables,
+}
+
 impl Cluster {
-    /// A cluster from its file and its GPU.
+    /// A cluster called `id` from its description, its GPU, and the collectives over its bridges.
     ///
     /// # Errors
-    /// [`Code::Range`] when sizes are zero or absurd, [`Code::Catalog`] when a link carries nothing.
-    pub fn from_file(file: &ClusterFile, gpu: Gpu) -> Result<Cluster, Diagnostic> {
-        let gpus = checked_size(file.nodes, file.gpus_per_node)
-            .map_err(|d| d.within(format!("cluster {}", file.id)))?;
+    /// [`Code::Range`] when sizes are zero or absurd, [`Code::Catalog`] when a link carries nothing or
+    /// bridges do not divide a node.
+    pub fn from_file(
+        id: &str,
+        file: &PoolFile,
+        gpu: Gpu,
+        collectives: KernelTables,
+    ) -> Result<Cluster, Diagnostic> {
+        let place = || format!("cluster {id}");
+        let nodes = file.nodes.unwrap_or(1);
+        let gpus =
+            checked_size(nodes, file.gpus_per_node).map_err(|d| d.within(place()).field("gpus_per_node"))?;
         let (scale_up, scale_out) =
             (file.scale_up.unwrap_or(gpu.scale_up), file.scale_out.unwrap_or(gpu.scale_out));
-        if scale_up.bandwidth.get() <= 0.0 || scale_out.bandwidth.get() <= 0.0 {
-            let cause = "scale_up, scale_out: bandwidth must be positive";
-            return Err(Diagnostic::new(Code::Catalog, cause).at(format!("cluster {}", file.id)));
+        let bridge = file.bridge.as_ref().map(|b| ("bridge", &b.link, false));
+        for (field, link, between_nodes) in
+            [("scale_up", &scale_up, false), ("scale_out", &scale_out, true)].into_iter().chain(bridge)
+        {
+            link.validate(between_nodes).map_err(|why| {
+                Diagnostic::new(Code::Catalog, format!("{field}: {why}")).at(place()).field(field)
+            })?;
+        }
+        if file.bridge.is_some_and(|b| b.gpus < 2 || !file.gpus_per_node.is_multiple_of(b.gpus)) {
+            let cause = format!("bridge.gpus: must divide the {} GPUs of a node", file.gpus_per_node);
+            let wrong = Diagnostic::new(Code::Catalog, cause).at(place()).field("bridge");
+            return Err(wrong.help("2 for pairs, 4 for fours"));
         }
         Ok(Cluster {
-            id: file.id.clone(),
+            id: id.to_owned(),
             gpus_per_node: file.gpus_per_node,
-            nodes: file.nodes,
+            nodes,
             gpus,
             scale_up,
+            bridge: file.bridge.map(|bridge| Bridged { bridge, collectives }),
             scale_out,
             price: file.price.or(gpu.price.as_ref().map(|p| p.on_demand)),
             gpu,
@@ -103,6 +196,7 @@ impl Cluster {
             nodes: gpus.div_ceil(per_node),
             gpus,
             scale_up: gpu.scale_up,
+            bridge: None,
             scale_out: gpu.scale_out,
             price: gpu.price.as_ref().map(|p| p.on_demand),
             gpu,

@@ -1,5 +1,6 @@
 //! A serving engine as its file describes it: what it supports, what it reserves, how it schedules.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::gpu::Gpu;
@@ -8,7 +9,7 @@ use crate::dtype::{DType, WeightFormat};
 use crate::units::{Bytes, Seconds};
 
 /// One engine at the version whose defaults these are.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
     /// Identifier; the file's name without its extension. Keys the kernel tables too.
@@ -50,7 +51,7 @@ pub struct Engine {
 }
 
 /// Which parallel modes an engine has.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParallelModes {
     /// Pipeline parallel.
@@ -62,7 +63,7 @@ pub struct ParallelModes {
 }
 
 /// Which expert-parallel degrees an engine takes, of the ranks that share the experts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpertParallel {
     /// None.
@@ -74,7 +75,7 @@ pub enum ExpertParallel {
 }
 
 /// Launch defaults of an engine.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EngineDefaults {
     /// Sequences in one batch.
@@ -87,7 +88,7 @@ pub struct EngineDefaults {
 }
 
 /// Limits that apply from a memory size on.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DefaultsByMemory {
     /// Smallest memory.
@@ -102,7 +103,7 @@ pub struct DefaultsByMemory {
 }
 
 /// Of what the engine's memory fraction is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FractionOf {
     /// Of the physical memory; everything must fit inside (vLLM's `gpu_memory_utilization`).
@@ -116,7 +117,7 @@ pub enum FractionOf {
 }
 
 /// What an engine sets aside. Start values from measured server logs.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryRule {
     /// Of what `fraction` is taken.
@@ -146,7 +147,7 @@ pub struct MemoryRule {
 }
 
 /// How an engine schedules, and what a step costs beyond its kernels.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scheduling {
     /// Whether prompts and decodes share a step (chunked prefill); otherwise prompts go first, alone.
@@ -196,19 +197,27 @@ impl Engine {
     /// Checks that the figures make sense together.
     ///
     /// # Errors
-    /// [`Code::Catalog`] naming the field.
+    /// The first of [`Engine::problems`].
     pub fn validate(&self) -> Result<(), Diagnostic> {
-        let fail = |field: &str, why: &str| {
-            Err(Diagnostic::new(Code::Catalog, format!("{field}: {why}")).at(format!("engine {}", self.id)))
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Figures that make no sense, [`Code::Catalog`] naming the field.
+    pub fn problems(&self) -> Vec<Diagnostic> {
+        let mut problems = Vec::new();
+        let mut fail = |field: &str, why: &str| {
+            let problem = Diagnostic::new(Code::Catalog, format!("{field}: {why}"));
+            let first = field.split(", ").next().unwrap_or(field);
+            problems.push(problem.at(format!("engine {}", self.id)).field(first));
         };
         if !(0.0..=1.0).contains(&self.memory.fraction) || self.memory.fraction == 0.0 {
-            return fail("memory.fraction", "must lie in (0, 1]");
+            fail("memory.fraction", "must lie in (0, 1]");
         }
         if self.kv_types.is_empty() {
-            return fail("kv_types", "must name at least one type");
+            fail("kv_types", "must name at least one type");
         }
         if self.kv_block == 0 || self.defaults.max_sequences == 0 || self.defaults.max_batched_tokens == 0 {
-            return fail("kv_block, max_sequences, max_batched_tokens", "must be at least 1");
+            fail("kv_block, max_sequences, max_batched_tokens", "must be at least 1");
         }
         let s = &self.scheduling;
         for (name, share) in [
@@ -217,7 +226,7 @@ impl Engine {
             ("output_reserve", s.output_reserve),
         ] {
             if !(0.0..=1.0).contains(&share) {
-                return fail(name, "must lie in [0, 1]");
+                fail(name, "must lie in [0, 1]");
             }
         }
         let m = &self.memory;
@@ -229,9 +238,9 @@ impl Engine {
             ("scheduling.first_token_steps", s.first_token_steps),
         ] {
             if !(number >= 0.0 && number.is_finite()) {
-                return fail(name, "must not be negative");
+                fail(name, "must not be negative");
             }
         }
-        Ok(())
+        problems
     }
 }

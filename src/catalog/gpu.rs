@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::kernels::KernelTables;
@@ -11,7 +12,7 @@ use crate::dtype::DType;
 use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, UsdPerHour, Watts};
 
 /// One accelerator: what it holds, how fast it computes and moves data, what it costs.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gpu {
     /// Identifier; the file's name without its extension.
@@ -26,14 +27,17 @@ pub struct Gpu {
     /// Architecture, e.g. `hopper`.
     pub architecture: String,
     /// Class of GPUs whose pooled kernel coefficients fill the gaps (`hardware/classes`).
+    #[schemars(extend("x-names" = "class"))]
     pub class: String,
     /// Device memory as the driver reports it (`cudaMemGetInfo` total), not the marketing figure.
     pub memory: Bytes,
     /// Datasheet memory bandwidth.
     pub bandwidth: BytesPerSecond,
     /// Datasheet dense peak by number type. An absent type is unsupported, never derived.
+    #[schemars(extend("propertyNames" = serde_json::json!({ "enum": DType::ALL.map(DType::name) })))]
     pub peak: BTreeMap<DType, FlopsPerSecond>,
     /// Streaming multiprocessors or compute units.
+    #[schemars(range(min = 1))]
     pub multiprocessors: u32,
     /// Last-level cache.
     pub cache: Bytes,
@@ -42,6 +46,7 @@ pub struct Gpu {
     /// The link between nodes, per direction and GPU, in the usual server.
     pub scale_out: Link,
     /// GPUs in the usual server.
+    #[schemars(range(min = 1))]
     pub gpus_per_node: u32,
     /// Board power limit.
     pub tdp: Watts,
@@ -54,6 +59,7 @@ pub struct Gpu {
     /// Another GPU of the same architecture whose kernel coefficients stand in for missing ones; they
     /// are shares of this GPU's own peak and bandwidth, and count as uncalibrated.
     #[serde(default)]
+    #[schemars(extend("x-names" = "gpu"))]
     pub kernels_from: Option<String>,
     /// Measured kernel coefficients, if any.
     #[serde(default)]
@@ -65,7 +71,7 @@ pub struct Gpu {
 }
 
 /// An indicative price and the day it was seen.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
     /// Per GPU and hour.
@@ -91,34 +97,48 @@ impl Gpu {
     /// Checks that the figures make sense together.
     ///
     /// # Errors
-    /// [`Code::Catalog`] naming the field.
+    /// The first of [`Gpu::problems`].
     pub fn validate(&self) -> Result<(), Diagnostic> {
-        let fail = |field: &str, why: &str| {
-            Err(Diagnostic::new(Code::Catalog, format!("{field}: {why}")).at(format!("GPU {}", self.id)))
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Figures that make no sense, [`Code::Catalog`] naming the field.
+    pub fn problems(&self) -> Vec<Diagnostic> {
+        let mut problems = Vec::new();
+        let mut fail = |field: &str, why: &str| {
+            let problem = Diagnostic::new(Code::Catalog, format!("{field}: {why}"));
+            let first = field.split(", ").next().unwrap_or(field);
+            problems.push(problem.at(format!("GPU {}", self.id)).field(first));
         };
         if self.memory == Bytes::ZERO {
-            return fail("memory", "must be positive");
+            fail("memory", "must be positive");
         }
         if self.bandwidth.get() <= 0.0 {
-            return fail("bandwidth", "must be positive");
+            fail("bandwidth", "must be positive");
         }
         if self.peak_16bit().is_none() {
-            return fail("peak", "needs at least bf16 or fp16");
+            fail("peak", "needs at least bf16 or fp16");
         }
         if self.peak.values().any(|p| p.get() <= 0.0) {
-            return fail("peak", "must be positive; leave out what the GPU does not support");
+            fail("peak", "must be positive; leave out what the GPU does not support");
         }
         if self.gpus_per_node == 0 || self.multiprocessors == 0 {
-            return fail("gpus_per_node, multiprocessors", "must be at least 1");
+            fail("gpus_per_node, multiprocessors", "must be at least 1");
         }
-        if self.scale_up.bandwidth.get() <= 0.0 || self.scale_out.bandwidth.get() <= 0.0 {
-            return fail("scale_up, scale_out", "bandwidth must be positive");
+        for (field, link, between_nodes) in
+            [("scale_up", &self.scale_up, false), ("scale_out", &self.scale_out, true)]
+        {
+            if let Err(why) = link.validate(between_nodes) {
+                fail(field, why);
+            }
         }
         if self.idle_power.get() > self.tdp.get() {
-            return fail("idle_power", "exceeds tdp");
+            fail("idle_power", "exceeds tdp");
         }
-        self.kernels
-            .validate()
-            .map_err(|cause| Diagnostic::new(Code::Catalog, cause).at(format!("GPU {}", self.id)))
+        if let Err(cause) = self.kernels.validate() {
+            let (field, why) = cause.split_once(": ").unwrap_or((&cause, ""));
+            fail(field, why);
+        }
+        problems
     }
 }

@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::diagnostic::{Code, Diagnostic};
 use crate::units::Seconds;
 
 /// How well a fitted form did on shapes it was not fitted to, in per cent.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FitError {
     /// Median absolute error.
@@ -25,7 +27,7 @@ pub struct FitError {
 }
 
 /// Matrix product `m × k` by `k × n`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gemm {
     /// Share of the peak reached by large products.
@@ -45,7 +47,7 @@ pub struct Gemm {
 }
 
 /// Attention over a whole prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrefillAttention {
     /// Share of the peak at a head dimension of 128.
@@ -67,7 +69,7 @@ pub struct PrefillAttention {
 }
 
 /// Attention of one new token per sequence over its cache.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecodeAttention {
     /// Share of the 16-bit peak reached by the products.
@@ -89,7 +91,7 @@ pub struct DecodeAttention {
 }
 
 /// Grouped matrix products of routed experts (both projections of a gated or plain FFN).
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupedGemm {
     /// Share of the peak.
@@ -113,7 +115,7 @@ pub struct GroupedGemm {
 }
 
 /// One collective of a communication library.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Collective {
     /// Latency with two ranks.
@@ -131,7 +133,7 @@ pub struct Collective {
 }
 
 /// The engine's own all-reduce for small messages: one-shot or two-shot, whichever is faster.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomAllReduce {
     /// Latency with two ranks.
@@ -151,7 +153,7 @@ pub struct CustomAllReduce {
 }
 
 /// A kernel bound by memory or by its own launch: norms, activations, look-ups, state updates.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SmallKernel {
     /// Floor of one call.
@@ -163,7 +165,7 @@ pub struct SmallKernel {
 }
 
 /// Small kernels of every engine.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SmallKernels {
     /// One fused elementwise kernel.
@@ -176,11 +178,26 @@ pub struct SmallKernels {
     pub sampling: SmallKernel,
 }
 
+/// What running kernels draw of the power between idle and the board's limit: shares that add up, and
+/// together never exceed 1. The form is in `estimate::kernels`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PowerShares {
+    /// While any kernel runs, whatever it does: clocks, instruction issue, links.
+    pub active: f64,
+    /// At the datasheet bandwidth; in proportion below it.
+    pub memory: f64,
+    /// At the datasheet peak; in proportion below it.
+    pub compute: f64,
+    /// Error on measured servers.
+    pub error: Option<FitError>,
+}
+
 /// `engine → number format → coefficients`. Attention is keyed `compute/cache`, for example `bf16/fp8`.
 pub type ByEngine<T> = BTreeMap<String, BTreeMap<String, T>>;
 
 /// Every coefficient that a GPU's file, or a class of GPUs, states.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KernelTables {
     /// Where the measurements come from, and when.
@@ -203,6 +220,8 @@ pub struct KernelTables {
     pub custom_all_reduce: ByEngine<CustomAllReduce>,
     /// Small kernels; every class states them.
     pub small: Option<SmallKernels>,
+    /// What kernels draw.
+    pub power: Option<PowerShares>,
 }
 
 impl KernelTables {
@@ -218,6 +237,7 @@ impl KernelTables {
         fill(&mut self.collective, other.collective);
         fill(&mut self.custom_all_reduce, other.custom_all_reduce);
         self.small = self.small.or(other.small);
+        self.power = self.power.or(other.power);
         self
     }
 
@@ -250,7 +270,17 @@ impl KernelTables {
         positive!(grouped_gemm: compute_efficiency, memory_efficiency, sharpness);
         positive!(collective: link_efficiency, sharpness);
         positive!(custom_all_reduce: one_shot_efficiency, two_shot_efficiency, sharpness);
-        Ok(())
+        self.power.map_or(Ok(()), PowerShares::validate)
+    }
+}
+
+impl PowerShares {
+    fn validate(self) -> Result<(), String> {
+        let shares = [("active", self.active), ("memory", self.memory), ("compute", self.compute)];
+        match shares.iter().find(|(_, share)| !(*share >= 0.0 && share.is_finite())) {
+            Some((name, _)) => Err(format!("kernels.power.{name}: must not be negative")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -282,7 +312,7 @@ fn fill<T>(mine: &mut ByEngine<T>, other: ByEngine<T>) {
 }
 
 /// A set of GPUs that share kernel behaviour, for those without measurements of their own.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GpuClass {
     /// Identifier; the file's name without its extension.
@@ -291,7 +321,19 @@ pub struct GpuClass {
     pub name: String,
     /// Another class that fills what this one leaves out.
     #[serde(default)]
+    #[schemars(extend("x-names" = "class"))]
     pub base: Option<String>,
     /// Pooled coefficients.
     pub kernels: KernelTables,
+}
+
+impl GpuClass {
+    /// Figures that make no sense, [`Code::Catalog`] naming the field.
+    pub fn problems(&self) -> Vec<Diagnostic> {
+        let wrong = |cause: String| {
+            let field = cause.split(": ").next().unwrap_or_default().to_owned();
+            Diagnostic::new(Code::Catalog, cause).at(format!("GPU class {}", self.id)).field(field)
+        };
+        self.kernels.validate().map_err(wrong).err().into_iter().collect()
+    }
 }

@@ -3,21 +3,28 @@
 mod builtin;
 pub mod cluster;
 pub mod engine;
+mod entry;
+mod folder;
 pub mod gpu;
 pub mod kernels;
 pub mod link;
+mod pools;
+mod usual;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::load;
-pub use builtin::Entry;
+pub use builtin::BuiltIn;
 pub use cluster::{Cluster, ClusterFile};
 pub use engine::Engine;
+pub use entry::Entry;
+pub use folder::UserFile;
 pub use gpu::Gpu;
 pub use kernels::{GpuClass, KernelTables};
+pub use pools::Pools;
 
 /// A kind of catalogue entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +42,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 5] = [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Model];
+
+    /// The folder of a catalogue that holds it.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Kind::Gpu => "gpus",
+            Kind::Cluster => "clusters",
+            Kind::GpuClass => "classes",
+            Kind::Engine => "engines",
+            Kind::Model => "models",
+        }
+    }
+
     /// What it is called in a message.
     pub fn noun(self) -> &'static str {
         match self {
@@ -51,7 +72,7 @@ impl Kind {
         match self {
             Kind::Gpu => "`shardfit catalog gpus` lists all",
             Kind::Cluster => "`shardfit catalog clusters` and `catalog gpus` list all",
-            Kind::GpuClass => "see hardware/classes",
+            Kind::GpuClass => "`shardfit catalog classes` lists all",
             Kind::Engine => "`shardfit catalog engines` lists all",
             Kind::Model => "`shardfit catalog models` lists all",
         }
@@ -61,172 +82,257 @@ impl Kind {
 /// The class whose collectives were measured over PCIe.
 const PCIE_CLASS: &str = "gddr-pcie";
 
-/// Every entry of a kind, sorted by identifier.
-pub fn entries(kind: Kind) -> &'static [Entry] {
-    builtin::entries(kind)
-}
+/// The class whose collectives were measured over NVLink.
+const NVLINK_CLASS: &str = "datacenter-hbm";
 
-/// The entry that a name or alias means, case ignored.
+/// Descriptions by name: the user's folders, the earlier the stronger, over what is built in.
 ///
-/// # Errors
-/// [`Code::UnknownName`] with the nearest known name.
-pub fn find(kind: Kind, name: &str) -> Result<&'static Entry, Diagnostic> {
-    let wanted = name.to_ascii_lowercase();
-    let all = entries(kind);
-    all.iter()
-        .find(|e| e.id.eq_ignore_ascii_case(&wanted))
-        .or_else(|| all.iter().find(|e| e.aliases.iter().any(|a| a.eq_ignore_ascii_case(&wanted))))
-        .ok_or_else(|| {
-            let names = all.iter().flat_map(|e| std::iter::once(e.id).chain(e.aliases.iter().copied()));
-            Diagnostic::unknown(kind.noun(), name, names, kind.list_hint())
-        })
+/// A description overrides those of the same identifier behind it. Files are read when they are asked
+/// for; one that is broken is an error only where it is needed.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    files: Vec<UserFile>,
 }
 
-fn parse<T: DeserializeOwned>(entry: &Entry) -> Result<T, Diagnostic> {
-    load::json(entry.json, &format!("built-in {}", entry.id))
-}
+/// What is built in, for the functions of this module.
+static BUILT_IN: Catalog = Catalog::built_in();
 
-fn looks_like_file(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    lower.ends_with(".yaml") || lower.ends_with(".yml")
-}
+impl Catalog {
+    /// What is built in, without any of the user's folders.
+    pub const fn built_in() -> Catalog {
+        Catalog { files: Vec::new() }
+    }
 
-fn from_file<T: DeserializeOwned>(name: &str) -> Result<T, Diagnostic> {
-    load::yaml(&load::text(Path::new(name))?, name)
-}
-
-/// Adds the file, if `name` is one.
-fn in_file(diagnostic: Diagnostic, name: &str) -> Diagnostic {
-    if looks_like_file(name) { diagnostic.within(name) } else { diagnostic }
-}
-
-/// A GPU by name, alias or YAML file, with what fills the gaps in its kernel coefficients.
-///
-/// # Errors
-/// [`Code::UnknownName`], or what is wrong with the file.
-pub fn gpu(name: &str) -> Result<Gpu, Diagnostic> {
-    let mut gpu = described(name)?;
-    gpu.stand_ins = stand_ins(&gpu).map_err(|d| in_file(d, name))?;
-    Ok(gpu)
-}
-
-/// A GPU as its file describes it.
-fn described(name: &str) -> Result<Gpu, Diagnostic> {
-    let gpu: Gpu = if looks_like_file(name) { from_file(name)? } else { parse(find(Kind::Gpu, name)?)? };
-    gpu.validate().and_then(|()| stand_ins_exist(&gpu)).map_err(|d| in_file(d, name))?;
-    Ok(gpu)
-}
-
-fn stand_ins_exist(of: &Gpu) -> Result<(), Diagnostic> {
-    let field = |name: &str| format!("GPU {}, field `{name}`", of.id);
-    find(Kind::GpuClass, &of.class).map_err(|d| d.within(field("class")))?;
-    match &of.kernels_from {
-        Some(name) if !looks_like_file(name) => {
-            find(Kind::Gpu, name).map(|_| ()).map_err(|d| d.within(field("kernels_from")))
+    /// Folders with `gpus/`, `clusters/`, `classes/`, `engines/` and `models/`, the strongest first, over
+    /// what is built in.
+    ///
+    /// # Errors
+    /// [`Code::File`](crate::diagnostic::Code::File) for a folder that is missing or cannot be listed.
+    pub fn open(folders: &[PathBuf]) -> Result<Catalog, Diagnostic> {
+        let mut catalog = Catalog::built_in();
+        for folder in folders {
+            catalog.files.extend(folder::open(folder)?);
         }
-        _ => Ok(()),
+        Ok(catalog)
+    }
+
+    /// The same with a folder in front.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`].
+    pub fn with_folder(mut self, folder: &Path) -> Result<Catalog, Diagnostic> {
+        let mut files = folder::open(folder)?;
+        files.append(&mut self.files);
+        Ok(Catalog { files })
+    }
+
+    /// The same with folders of `<org>--<name>.json` in front.
+    ///
+    /// # Errors
+    /// [`Code::File`](crate::diagnostic::Code::File) for a folder that is missing.
+    pub fn with_models(mut self, folders: &[PathBuf]) -> Result<Catalog, Diagnostic> {
+        let mut files = Vec::new();
+        for folder in folders {
+            files.extend(folder::of_kind(Kind::Model, folder)?);
+        }
+        files.append(&mut self.files);
+        Ok(Catalog { files })
+    }
+
+    /// The user's files of a kind, the strongest first.
+    fn files(&self, kind: Kind) -> impl Iterator<Item = &UserFile> {
+        self.files.iter().filter(move |file| file.kind == kind)
+    }
+
+    /// Every entry of a kind, sorted by identifier: the strongest of each.
+    pub fn entries(&self, kind: Kind) -> Vec<Entry<'_>> {
+        let built_in = builtin::entries(kind).iter().map(Entry::BuiltIn);
+        let mut all: Vec<Entry> = self.files(kind).map(Entry::File).chain(built_in).collect();
+        all.sort_by(|a, b| a.id().cmp(b.id()));
+        all.dedup_by(|later, earlier| later.id() == earlier.id());
+        all
+    }
+
+    /// The entry that a name or alias means, case ignored. Identifiers go before aliases.
+    ///
+    /// # Errors
+    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName) with the nearest known name.
+    pub fn find(&self, kind: Kind, name: &str) -> Result<Entry<'_>, Diagnostic> {
+        self.lookup(kind, name).ok_or_else(|| {
+            let all = self.entries(kind);
+            Diagnostic::unknown(kind.noun(), name, all.iter().flat_map(names), kind.list_hint())
+        })
+    }
+
+    fn lookup(&self, kind: Kind, name: &str) -> Option<Entry<'_>> {
+        self.by_id(kind, name).or_else(|| self.by_alias(kind, name))
+    }
+
+    fn by_id(&self, kind: Kind, id: &str) -> Option<Entry<'_>> {
+        let file = self.files(kind).find(|f| f.id.eq_ignore_ascii_case(id)).map(Entry::File);
+        let built_in = || builtin::entries(kind).iter().find(|e| e.id.eq_ignore_ascii_case(id));
+        file.or_else(|| built_in().map(Entry::BuiltIn))
+    }
+
+    fn by_alias(&self, kind: Kind, alias: &str) -> Option<Entry<'_>> {
+        let goes_by = |entry: &Entry| match entry {
+            Entry::BuiltIn(e) => e.aliases.iter().any(|a| a.eq_ignore_ascii_case(alias)),
+            Entry::File(_) => entry.aliases().iter().any(|a| a.eq_ignore_ascii_case(alias)),
+        };
+        let built_in = builtin::entries(kind).iter().map(Entry::BuiltIn);
+        let found = self.files(kind).map(Entry::File).chain(built_in).find(goes_by)?;
+        self.by_id(kind, found.id())
+    }
+
+    /// What is wrong with the user's files that were looked at and not needed.
+    pub fn faults(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.files.iter().filter_map(UserFile::fault)
+    }
+
+    /// A description by name, alias or YAML file, and the file if it is the user's.
+    fn read<T: DeserializeOwned>(&self, kind: Kind, name: &str) -> Result<(T, Option<String>), Diagnostic> {
+        if load::is_yaml(name) {
+            return Ok((load::yaml(&load::text(Path::new(name))?, name)?, Some(name.to_owned())));
+        }
+        let entry = self.find(kind, name)?;
+        Ok((entry.parse()?, matches!(entry, Entry::File(_)).then(|| entry.place())))
+    }
+
+    /// A GPU by name, alias or YAML file, with what fills the gaps in its kernel coefficients.
+    ///
+    /// # Errors
+    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName), or what is wrong with the file.
+    pub fn gpu(&self, name: &str) -> Result<Gpu, Diagnostic> {
+        let (mut gpu, file) = self.described(name)?;
+        gpu.stand_ins = self.stand_ins(&gpu).map_err(|d| in_file(d, &file))?;
+        Ok(gpu)
+    }
+
+    /// A GPU as its file describes it, and the file if it is the user's.
+    fn described(&self, name: &str) -> Result<(Gpu, Option<String>), Diagnostic> {
+        let (gpu, file): (Gpu, _) = self.read(Kind::Gpu, name)?;
+        gpu.validate().and_then(|()| self.stand_ins_exist(&gpu)).map_err(|d| in_file(d, &file))?;
+        Ok((gpu, file))
+    }
+
+    fn stand_ins_exist(&self, of: &Gpu) -> Result<(), Diagnostic> {
+        let wrong =
+            |d: Diagnostic, name: &str| d.within(format!("GPU {}, field `{name}`", of.id)).field(name);
+        self.find(Kind::GpuClass, &of.class).map_err(|d| wrong(d, "class"))?;
+        match &of.kernels_from {
+            Some(name) if !load::is_yaml(name) => {
+                self.find(Kind::Gpu, name).map(|_| ()).map_err(|d| wrong(d, "kernels_from"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An engine by name, alias or YAML file.
+    ///
+    /// # Errors
+    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName), or what is wrong with the file.
+    pub fn engine(&self, name: &str) -> Result<Engine, Diagnostic> {
+        let (engine, file): (Engine, _) = self.read(Kind::Engine, name)?;
+        engine.validate().map_err(|d| in_file(d, &file))?;
+        Ok(engine)
+    }
+
+    /// Every engine.
+    ///
+    /// # Errors
+    /// One of the user's files that is broken; never an entry that ships.
+    pub fn engines(&self) -> Result<Vec<Engine>, Diagnostic> {
+        self.entries(Kind::Engine).iter().map(|e| self.engine(e.id())).collect()
+    }
+
+    /// What fills the gaps in a GPU's kernel coefficients: those of a GPU of the same architecture if it
+    /// names one, then the pooled ones of its class.
+    fn stand_ins(&self, of: &Gpu) -> Result<KernelTables, Diagnostic> {
+        let class: GpuClass = self.find(Kind::GpuClass, &of.class)?.parse()?;
+        let mut tables = class.kernels;
+        if let Some(base) = &class.base {
+            tables = tables.filled_from(self.class_tables(base)?);
+        }
+        if of.scale_up.kind == link::LinkKind::Pcie && of.class != PCIE_CLASS {
+            tables = tables.with_collectives_of(self.class_tables(PCIE_CLASS)?);
+        }
+        if let Some(name) = &of.kernels_from {
+            let (twin, _) = self.described(name)?;
+            let alike = twin.scale_up.kind == of.scale_up.kind;
+            let own =
+                if alike { twin.kernels } else { twin.kernels.with_collectives_of(KernelTables::default()) };
+            tables = own.filled_from(tables);
+        }
+        Ok(tables)
+    }
+
+    fn class_tables(&self, name: &str) -> Result<KernelTables, Diagnostic> {
+        self.find(Kind::GpuClass, name)?.parse::<GpuClass>().map(|class| class.kernels)
     }
 }
 
-/// An engine by name, alias or YAML file.
+/// Every built-in entry of a kind, sorted by identifier.
+pub fn entries(kind: Kind) -> &'static [BuiltIn] {
+    builtin::entries(kind)
+}
+
+/// The built-in entry that a name or alias means: [`Catalog::find`].
 ///
 /// # Errors
-/// [`Code::UnknownName`], or what is wrong with the file.
+/// As [`Catalog::find`].
+pub fn find(kind: Kind, name: &str) -> Result<Entry<'static>, Diagnostic> {
+    BUILT_IN.find(kind, name)
+}
+
+/// A built-in GPU, or one from a YAML file: [`Catalog::gpu`].
+///
+/// # Errors
+/// As [`Catalog::gpu`].
+pub fn gpu(name: &str) -> Result<Gpu, Diagnostic> {
+    BUILT_IN.gpu(name)
+}
+
+/// A built-in engine, or one from a YAML file: [`Catalog::engine`].
+///
+/// # Errors
+/// As [`Catalog::engine`].
 pub fn engine(name: &str) -> Result<Engine, Diagnostic> {
-    let engine: Engine =
-        if looks_like_file(name) { from_file(name)? } else { parse(find(Kind::Engine, name)?)? };
-    engine.validate().map_err(|d| in_file(d, name))?;
-    Ok(engine)
+    BUILT_IN.engine(name)
 }
 
 /// All built-in engines.
 ///
 /// # Errors
-/// Never for the entries that ship; the type is that of [`engine()`].
+/// As [`Catalog::engines`].
 pub fn engines() -> Result<Vec<Engine>, Diagnostic> {
-    entries(Kind::Engine).iter().map(|e| engine(e.id)).collect()
+    BUILT_IN.engines()
 }
 
-/// What fills the gaps in a GPU's kernel coefficients: those of a GPU of the same architecture if it
-/// names one, then the pooled ones of its class.
-fn stand_ins(of: &Gpu) -> Result<KernelTables, Diagnostic> {
-    let class: GpuClass = parse(find(Kind::GpuClass, &of.class)?)?;
-    let mut tables = class.kernels;
-    if let Some(base) = &class.base {
-        tables = tables.filled_from(class_tables(base)?);
-    }
-    if of.scale_up.kind == link::LinkKind::Pcie && of.class != PCIE_CLASS {
-        tables = tables.with_collectives_of(class_tables(PCIE_CLASS)?);
-    }
-    if let Some(name) = &of.kernels_from {
-        let twin = described(name)?;
-        let alike = twin.scale_up.kind == of.scale_up.kind;
-        let own =
-            if alike { twin.kernels } else { twin.kernels.with_collectives_of(KernelTables::default()) };
-        tables = own.filled_from(tables);
-    }
-    Ok(tables)
-}
-
-fn class_tables(name: &str) -> Result<KernelTables, Diagnostic> {
-    parse::<GpuClass>(find(Kind::GpuClass, name)?).map(|class| class.kernels)
-}
-
-/// A cluster by name, alias, YAML file, or shorthand: `8xh100-sxm`, `4x8xh200-sxm`, `h100-sxm`.
+/// A cluster of built-in GPUs of one kind, or one from a YAML file: [`Catalog::cluster`].
 ///
 /// # Errors
-/// [`Code::UnknownName`] with the nearest known name, [`Code::Range`] for absurd sizes.
+/// As [`Catalog::cluster`].
 pub fn cluster(name: &str) -> Result<Cluster, Diagnostic> {
-    let name = name.trim();
-    if looks_like_file(name) {
-        let file: ClusterFile = from_file(name)?;
-        // A GPU file is named relative to the cluster file.
-        let beside = Path::new(name).with_file_name(&file.gpu);
-        let of = if looks_like_file(&file.gpu) { beside.display().to_string() } else { file.gpu.clone() };
-        return gpu(&of).and_then(|gpu| Cluster::from_file(&file, gpu)).map_err(|d| d.within(name));
-    }
-    if let Ok(entry) = find(Kind::Cluster, name) {
-        let file: ClusterFile = parse(entry)?;
-        return Cluster::from_file(&file, gpu(&file.gpu)?);
-    }
-    let mut counts = Vec::new();
-    let mut rest = name;
-    while let Some((count, tail)) = leading_count(rest) {
-        counts.push(count.map_err(|d| d.within(format!("cluster `{name}`")))?);
-        rest = tail;
-    }
-    let of = |counts: &[u32], gpu: Gpu| match counts {
-        [] => Cluster::of_gpus(gpu, 1),
-        [n] => Cluster::of_gpus(gpu, *n),
-        [nodes, per_node] => Cluster::of_nodes(gpu, *nodes, *per_node),
-        _ => Err(Diagnostic::new(Code::Usage, "too many counts")
-            .help("write GPUS x GPU or NODES x GPUS x GPU, for example 4x8xh200-sxm")),
-    };
-    match find(Kind::Gpu, rest) {
-        Ok(entry) => of(&counts, gpu(entry.id)?).map_err(|d| d.within(format!("cluster `{name}`"))),
-        Err(unknown_gpu) if !counts.is_empty() => Err(unknown_gpu.within(format!("cluster `{name}`"))),
-        Err(_) => Err(unknown_cluster(name)),
-    }
+    BUILT_IN.cluster(name)
 }
 
-fn unknown_cluster(name: &str) -> Diagnostic {
-    let known = entries(Kind::Cluster)
-        .iter()
-        .chain(entries(Kind::Gpu))
-        .flat_map(|e| std::iter::once(e.id).chain(e.aliases.iter().copied()));
-    let list = "write GPUS x GPU, for example 8xh100-sxm, or a name: `shardfit catalog clusters` and \
-                `shardfit catalog gpus` list all";
-    Diagnostic::unknown("cluster", name, known, list)
+/// The pools of a cluster of built-in GPUs, or of one from a YAML file: [`Catalog::pools`].
+///
+/// # Errors
+/// As [`Catalog::pools`].
+pub fn pools(name: &str) -> Result<Pools, Diagnostic> {
+    BUILT_IN.pools(name)
 }
 
-/// Splits `8xh100-sxm` into 8 and `h100-sxm`; `None` where no `<digits>x` stands in front.
-fn leading_count(text: &str) -> Option<(Result<u32, Diagnostic>, &str)> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit()).len();
-    let tail = text[digits..].strip_prefix(['x', 'X', '×'])?;
-    let count = text.get(..digits).filter(|d| !d.is_empty())?;
-    let parsed = count.parse().map_err(|_| {
-        Diagnostic::new(Code::Range, format!("`{count}` is not a number of GPUs"))
-            .help(format!("a whole number from 1 to {}", cluster::MAX_GPUS))
-    });
-    Some((parsed, tail))
+/// The identifier of an entry, then its other names.
+fn names<'a>(entry: &Entry<'a>) -> Vec<&'a str> {
+    std::iter::once(entry.id()).chain(entry.aliases()).collect()
+}
+
+/// Adds the file, if there is one, and the line of the field at fault.
+fn in_file(diagnostic: Diagnostic, file: &Option<String>) -> Diagnostic {
+    match file {
+        Some(file) => load::tree::blame(diagnostic, file),
+        None => diagnostic,
+    }
 }

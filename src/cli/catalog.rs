@@ -1,8 +1,8 @@
-//! `shardfit catalog`: what is built in.
+//! `shardfit catalog`: what is known, built in and of the user's own.
 
 use clap::Args;
 
-use crate::catalog::{self, Kind};
+use crate::catalog::{Catalog, Entry, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report::{Format, Sheet, Value};
@@ -15,7 +15,7 @@ use super::output::OutputArgs;
 #[command(after_help = "Examples:\n  shardfit catalog gpus\n  shardfit catalog gpus h100-sxm\n  \
     shardfit catalog models llama-3.1-70b --format json")]
 pub struct CatalogArgs {
-    /// gpus, clusters, models or engines
+    /// gpus, clusters, models, engines or classes
     kind: String,
     /// Entry to show in full
     name: Option<String>,
@@ -24,12 +24,12 @@ pub struct CatalogArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &CatalogArgs) -> Result<Outcome, Diagnostic> {
+pub fn run(args: &CatalogArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
     let kind = kind(&args.kind)?;
     let text = match &args.name {
-        Some(name) => show(kind, name, format)?,
-        None => list(kind, format, args.output.width())?,
+        Some(name) => show(catalog, kind, name, format)?,
+        None => list(catalog, kind, format, args.output.width())?,
     };
     args.output.emit(&text)?;
     Ok(Outcome::Found)
@@ -41,32 +41,32 @@ fn kind(name: &str) -> Result<Kind, Diagnostic> {
         "clusters" | "cluster" => Ok(Kind::Cluster),
         "models" | "model" => Ok(Kind::Model),
         "engines" | "engine" => Ok(Kind::Engine),
+        "classes" | "class" => Ok(Kind::GpuClass),
         other => {
-            let all = ["gpus", "clusters", "models", "engines"];
+            let all = ["gpus", "clusters", "models", "engines", "classes"];
             Err(Diagnostic::unknown("kind of entry", other, all, &format!("allowed: {}", all.join(", "))))
         }
     }
 }
 
 /// One entry as it is described: YAML, or JSON on request.
-fn show(kind: Kind, name: &str, format: Format) -> Result<String, Diagnostic> {
+fn show(catalog: &Catalog, kind: Kind, name: &str, format: Format) -> Result<String, Diagnostic> {
     if matches!(format, Format::Csv | Format::Markdown) {
         return Err(Diagnostic::new(Code::Usage, "one entry is shown as yaml or json").at("--format"));
     }
-    let entry = catalog::find(kind, name)?;
-    let value: serde_json::Value = load::json(entry.json, entry.id)?;
+    let value: serde_json::Value = catalog.find(kind, name)?.parse()?;
     match (format, kind) {
         (Format::Json, _) | (Format::Table, Kind::Model) => Ok(format!("{value:#}")),
         _ => load::to_yaml(&value),
     }
 }
 
-fn list(kind: Kind, format: Format, width: Option<u16>) -> Result<String, Diagnostic> {
+fn list(catalog: &Catalog, kind: Kind, format: Format, width: Option<u16>) -> Result<String, Diagnostic> {
     let sheet = match kind {
-        Kind::Gpu => gpus()?,
-        Kind::Model => models()?,
-        Kind::Cluster | Kind::Engine | Kind::GpuClass => names(kind),
-    };
+        Kind::Gpu => gpus(catalog),
+        Kind::Model => models(catalog),
+        Kind::Cluster | Kind::Engine | Kind::GpuClass => names(catalog, kind),
+    }?;
     Ok(match format {
         Format::Table => sheet.table(width),
         Format::Csv => sheet.csv()?,
@@ -76,16 +76,14 @@ fn list(kind: Kind, format: Format, width: Option<u16>) -> Result<String, Diagno
     })
 }
 
-fn names(kind: Kind) -> Sheet {
-    let mut sheet = Sheet::new(["id", "name", "aliases"]);
-    for entry in catalog::entries(kind) {
-        sheet.rows.push(vec![entry.id.into(), entry.title.into(), Value::Text(entry.aliases.join(", "))]);
-    }
-    sheet
+fn names(catalog: &Catalog, kind: Kind) -> Result<Sheet, Diagnostic> {
+    sheet(catalog, kind, &["id", "name", "aliases"], |entry| {
+        Ok(vec![text(entry.id()), text(entry.title()), text(&entry.aliases().join(", "))])
+    })
 }
 
-fn gpus() -> Result<Sheet, Diagnostic> {
-    let mut sheet = Sheet::new([
+fn gpus(catalog: &Catalog) -> Result<Sheet, Diagnostic> {
+    let columns = [
         "id",
         "name",
         "memory_gib",
@@ -94,39 +92,65 @@ fn gpus() -> Result<Sheet, Diagnostic> {
         "fp8_tflops",
         "usd_per_h",
         "kernels",
-    ]);
-    for entry in catalog::entries(Kind::Gpu) {
-        let gpu = catalog::gpu(entry.id)?;
+    ];
+    sheet(catalog, Kind::Gpu, &columns, |entry| {
+        let gpu = catalog.gpu(entry.id())?;
         let tera =
             |p: Option<crate::units::FlopsPerSecond>| p.map_or(Value::Missing, |p| (p.get() / 1e12).into());
-        sheet.rows.push(vec![
-            entry.id.into(),
-            entry.title.into(),
+        Ok(vec![
+            text(entry.id()),
+            text(entry.title()),
             gpu.memory.as_gib().into(),
             (gpu.bandwidth.get() / 1e12).into(),
             tera(gpu.peak_16bit()),
             tera(gpu.peak(crate::dtype::DType::Fp8)),
             gpu.price.as_ref().map_or(Value::Missing, |p| p.on_demand.get().into()),
             if gpu.kernels.gemm.is_empty() { "class default" } else { "fitted" }.into(),
-        ]);
-    }
-    Ok(sheet)
+        ])
+    })
 }
 
-fn models() -> Result<Sheet, Diagnostic> {
-    let mut sheet = Sheet::new(["id", "aliases", "family", "parameters", "active", "weights", "context"]);
-    for entry in catalog::entries(Kind::Model) {
-        let model = crate::model::find(entry.id, &[], crate::model::Scope::Full)?;
+fn models(catalog: &Catalog) -> Result<Sheet, Diagnostic> {
+    let columns = ["id", "aliases", "family", "parameters", "active", "weights", "context"];
+    sheet(catalog, Kind::Model, &columns, |entry| {
+        let model = crate::model::find_in(catalog, entry.id(), crate::model::Scope::Full)?;
         let count = model.parameters()?;
-        sheet.rows.push(vec![
-            entry.id.into(),
-            Value::Text(entry.aliases.join(", ")),
+        Ok(vec![
+            text(entry.id()),
+            text(&entry.aliases().join(", ")),
             Value::Text(model.family.clone()),
             count.total.into(),
             count.active.into(),
             model.quantisation.main_format().name().into(),
             model.max_context.map_or(Value::Missing, Value::Integer),
-        ]);
+        ])
+    })
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+/// One row per entry, and where it comes from. A file of the user's that is broken is named on stderr and
+/// left out.
+fn sheet(
+    catalog: &Catalog,
+    kind: Kind,
+    columns: &[&'static str],
+    row: impl Fn(Entry) -> Result<Vec<Value>, Diagnostic>,
+) -> Result<Sheet, Diagnostic> {
+    let mut sheet = Sheet::new(columns.iter().copied().chain(["origin"]));
+    for entry in catalog.entries(kind) {
+        match (row(entry), entry.fault()) {
+            // Said with all such files when the command ends.
+            (_, Some(_)) => {}
+            (Ok(mut cells), None) => {
+                cells.push(Value::Text(entry.origin()));
+                sheet.rows.push(cells);
+            }
+            (Err(fault), None) if matches!(entry, Entry::File(_)) => super::note(&fault),
+            (Err(fault), None) => return Err(fault),
+        }
     }
     Ok(sheet)
 }

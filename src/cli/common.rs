@@ -6,13 +6,14 @@ use std::str::FromStr;
 use clap::Args;
 use itertools::Itertools as _;
 
-use crate::catalog::{self, Cluster, Engine, Kind};
+use crate::catalog::{Catalog, Cluster, Engine, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
+use crate::estimate::power::Electricity;
 use crate::model::{self, Model, Scope};
 use crate::plan::Precision;
 use crate::search::LimitOverrides;
-use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
+use crate::units::{RequestsPerSecond, Seconds, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::{Load, Targets, Workload};
 
 /// Which model.
@@ -33,7 +34,7 @@ pub struct ModelArgs {
 
 impl ModelArgs {
     /// Finds the model.
-    pub fn find(&self) -> Result<Model, Diagnostic> {
+    pub fn find(&self, catalog: &Catalog) -> Result<Model, Diagnostic> {
         let scope = match self.scope.as_str() {
             "full" => Scope::Full,
             "text" => Scope::Text,
@@ -41,7 +42,7 @@ impl ModelArgs {
                 return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
             }
         };
-        let model = model::find(&self.model, &self.models, scope)?;
+        let model = model::find_in(&catalog.clone().with_models(&self.models)?, &self.model, scope)?;
         match &self.lora {
             Some(text) => model.with_lora(&text.parse()?),
             None => Ok(model),
@@ -142,10 +143,10 @@ pub struct EngineArgs {
 
 impl EngineArgs {
     /// The engines to consider.
-    pub fn engines(&self) -> Result<Vec<Engine>, Diagnostic> {
+    pub fn engines(&self, catalog: &Catalog) -> Result<Vec<Engine>, Diagnostic> {
         match self.engine.as_str() {
-            "any" => catalog::engines(),
-            list => list.split(',').map(|name| catalog::engine(name.trim())).collect(),
+            "any" => catalog.engines(),
+            list => list.split(',').map(|name| catalog.engine(name.trim())).collect(),
         }
     }
 
@@ -186,18 +187,64 @@ impl EngineArgs {
     }
 }
 
-/// A cluster with prices overridden.
-pub fn cluster(name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    priced(catalog::cluster(name)?, prices)
+/// What electricity costs, where the rental price does not include it.
+#[derive(Clone, Debug, Args)]
+pub struct ElectricityArgs {
+    /// Electricity in dollars per kWh, added to the rental price [default: the rental price includes it]
+    #[arg(long, value_name = "USD_PER_KWH", allow_hyphen_values = true, help_heading = "Cost")]
+    pub electricity: Option<f64>,
+    /// Power of the site over power of its computers [default: 1.54, the mean of Uptime's survey of 2025]
+    #[arg(
+        long,
+        value_name = "RATIO",
+        allow_hyphen_values = true,
+        help_heading = "Cost",
+        requires = "electricity"
+    )]
+    pub pue: Option<f64>,
+    /// Power of the server beside its GPUs, per GPU [default: 0; up to 350 W measured in an HGX H100]
+    #[arg(
+        long,
+        value_name = "W",
+        allow_hyphen_values = true,
+        help_heading = "Cost",
+        requires = "electricity"
+    )]
+    pub host_watts: Option<f64>,
+}
+
+impl ElectricityArgs {
+    /// What was said, checked.
+    pub fn electricity(&self) -> Result<Option<Electricity>, Diagnostic> {
+        let Some(price) = self.electricity else { return Ok(None) };
+        let electricity = Electricity {
+            price: UsdPerKilowattHour::new(price),
+            pue: self.pue.unwrap_or(Electricity::MEAN_PUE),
+            host: Watts::new(self.host_watts.unwrap_or(0.0)),
+        };
+        electricity.validate().map(|()| Some(electricity))
+    }
+}
+
+/// The pools of a cluster with prices overridden.
+pub fn pools(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Pools, Diagnostic> {
+    let all = catalog.pools(name)?;
+    let pools = all.pools.into_iter().map(|pool| priced(catalog, pool, prices));
+    Ok(Pools { id: all.id, pools: pools.collect::<Result<_, _>>()? })
+}
+
+/// A cluster of one kind of GPU, with prices overridden.
+pub fn cluster(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
+    pools(catalog, name, prices)?.single()
 }
 
 /// `gpus` of a GPU in its usual servers, with prices overridden.
-pub fn cluster_of(gpu: &str, gpus: u32, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    priced(Cluster::of_gpus(catalog::gpu(gpu)?, gpus)?, prices)
+pub fn cluster_of(catalog: &Catalog, gpu: &str, gpus: u32, prices: &[String]) -> Result<Cluster, Diagnostic> {
+    priced(catalog, Cluster::of_gpus(catalog.gpu(gpu)?, gpus)?, prices)
 }
 
 /// Prices name GPUs of the catalogue or the cluster's own.
-fn priced(mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
+fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
     for entry in prices {
         let wrong = |why: &str| {
             Diagnostic::new(Code::Usage, format!("`{entry}`: {why}"))
@@ -210,7 +257,7 @@ fn priced(mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic
             return Err(wrong("must not be negative"));
         }
         let own = gpu.trim() == cluster.gpu.id;
-        if own || catalog::find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id == cluster.gpu.id
+        if own || catalog.find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id() == cluster.gpu.id
         {
             cluster.price = Some(UsdPerHour::new(dollars));
         }
@@ -249,4 +296,4 @@ pub fn degrees(flag: &str, text: &Option<String>) -> Result<Vec<u32>, Diagnostic
 }
 
 /// Largest parallel degree accepted.
-const MAX_DEGREE: u32 = 65_536;
+pub const MAX_DEGREE: u32 = 65_536;

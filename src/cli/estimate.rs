@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::catalog::Cluster;
+use crate::catalog::{Catalog, Cluster};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::memory::Limits;
@@ -13,7 +13,7 @@ use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::workload::Load;
 
 use super::Outcome;
-use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, cluster_of};
+use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, cluster, cluster_of};
 use super::output::OutputArgs;
 
 /// Arguments of `estimate`.
@@ -53,6 +53,8 @@ pub struct EstimateArgs {
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
     #[arg(long, value_name = "GPU=USD")]
     price: Vec<String>,
+    #[command(flatten)]
+    electricity: ElectricityArgs,
     /// Explain it operator by operator
     #[arg(long)]
     explain: bool,
@@ -61,16 +63,16 @@ pub struct EstimateArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
+pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
     if format != Format::Table && args.explain {
         return Err(Diagnostic::new(Code::Usage, "--explain is text: leave out --format"));
     }
-    let model = args.model.find()?;
+    let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
     let split = Parallelism { tp: args.tp, pp: args.pp, ep: args.ep, attention_dp: args.attention_dp };
-    let cluster = place(args, split)?;
-    let engines = args.engine.engines()?;
+    let cluster = place(catalog, args, split)?;
+    let engines = args.engine.engines(catalog)?;
     let precisions = args.engine.precisions()?;
     let ([engine], [precision]) = (engines.as_slice(), precisions.as_slice()) else {
         return Err(Diagnostic::new(Code::Usage, "an estimate is of one engine and one precision")
@@ -87,23 +89,24 @@ pub fn run(args: &EstimateArgs) -> Result<Outcome, Diagnostic> {
         limits: args.engine.limits()?.on(Limits::of(engine, &cluster.gpu)),
         kv: precision.kv,
         workload,
+        electricity: args.electricity.electricity()?,
     })?;
     let batch = if workload.load == Load::Saturate { BatchPoint::Largest } else { BatchPoint::FromLoad };
-    let layout = Layout { engine: 0, precision: 0, parallelism: split };
+    let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: split };
     let plan = Plan { id: 0, layout, replicas: args.replicas, batch };
     let (deployment, estimate, reasons) = evaluate(&context, plan)?;
-    let subject = Subject { model: &model, cluster: &cluster, workload: &workload };
+    let subject = Subject::new(&model, &cluster, &workload);
     args.output.emit(&render(args, format, &subject, (&deployment, &estimate, &reasons))?)?;
     Ok(if reasons.is_empty() { Outcome::Found } else { Outcome::NothingFeasible })
 }
 
 /// The cluster: the one named, or just enough GPUs.
-fn place(args: &EstimateArgs, split: Parallelism) -> Result<Cluster, Diagnostic> {
+fn place(catalog: &Catalog, args: &EstimateArgs, split: Parallelism) -> Result<Cluster, Diagnostic> {
     match (&args.cluster, &args.gpu) {
-        (Some(name), _) => cluster(name, &args.price),
+        (Some(name), _) => cluster(catalog, name, &args.price),
         (None, Some(gpu)) => {
             let gpus = split.gpus().saturating_mul(u64::from(args.replicas));
-            cluster_of(gpu, u32::try_from(gpus).unwrap_or(u32::MAX), &args.price)
+            cluster_of(catalog, gpu, u32::try_from(gpus).unwrap_or(u32::MAX), &args.price)
         }
         (None, None) => Err(Diagnostic::new(Code::Usage, "name a --gpu or a --cluster")),
     }
@@ -139,7 +142,7 @@ fn render(
         return Ok(report::explanation(estimate, &deployment.explain(estimate), width));
     }
     let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
-    let row = Row { rank: None, estimate };
+    let row = Row::from(estimate);
     sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());
     let json = || report::estimate_json(subject, estimate, reasons);
     Ok(match format {

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::report::{self, Format, Sheet, Value};
@@ -23,9 +24,9 @@ pub struct InspectArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &InspectArgs) -> Result<Outcome, Diagnostic> {
+pub fn run(args: &InspectArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
-    let model = args.model.find()?;
+    let model = args.model.find(catalog)?;
     let json = report::inspection_json(&model)?;
     let text = match format {
         Format::Json => format!("{json:#}"),

@@ -1,18 +1,22 @@
 //! The command line: one file per command, the only user of clap and indicatif.
 
 mod catalog;
+mod check;
 mod common;
 mod estimate;
 mod inspect;
+mod layout;
 mod output;
 mod plan;
 mod sweep;
 mod validate;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 
 /// Which configuration should I deploy?
@@ -21,6 +25,10 @@ use crate::diagnostic::Diagnostic;
 #[command(after_help = "Exit status: 0 found, 1 nothing feasible, 2 bad input.\n\n\
     Example:\n  shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms")]
 struct Cli {
+    /// Folder of your own gpus/, clusters/, classes/, engines/ and models/, over those built in; may be
+    /// given more than once, the first wins
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Catalogue")]
+    catalog: Vec<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -37,6 +45,8 @@ enum Command {
     Catalog(catalog::CatalogArgs),
     /// Answer every case of a scenario file
     Sweep(sweep::SweepArgs),
+    /// Check descriptions and scenarios: every problem of every file
+    Check(check::CheckArgs),
     /// Compare estimates with measured rows
     Validate(validate::ValidateArgs),
 }
@@ -46,6 +56,8 @@ enum Command {
 enum Outcome {
     Found,
     NothingFeasible,
+    /// Files have problems, and the answer lists them.
+    Faulty,
 }
 
 /// Parses the arguments and runs the command: 0 found, 1 nothing feasible, 2 bad input.
@@ -59,23 +71,41 @@ pub fn run() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    match dispatch(&cli.command) {
+    let catalog = match Catalog::usual(&cli.catalog) {
+        Ok(catalog) => catalog,
+        Err(diagnostic) => return refused(&diagnostic),
+    };
+    let outcome = dispatch(&cli.command, &catalog);
+    let code = match &outcome {
         Ok(Outcome::Found) => ExitCode::SUCCESS,
         Ok(Outcome::NothingFeasible) => ExitCode::from(1),
-        Err(diagnostic) => {
-            anstream::eprintln!("error: {diagnostic}");
-            ExitCode::from(2)
-        }
-    }
+        Ok(Outcome::Faulty) => ExitCode::from(2),
+        Err(diagnostic) => refused(diagnostic),
+    };
+    // Files that the question did not need; one that it needed is the error.
+    let needed = outcome.as_ref().err().map(|d| &d.cause);
+    catalog.faults().filter(|fault| Some(&fault.cause) != needed).for_each(note);
+    code
 }
 
-fn dispatch(command: &Command) -> Result<Outcome, Diagnostic> {
+fn refused(diagnostic: &Diagnostic) -> ExitCode {
+    anstream::eprintln!("error: {diagnostic}");
+    ExitCode::from(2)
+}
+
+/// Names a file of the user's that is left out.
+fn note(fault: &Diagnostic) {
+    anstream::eprintln!("note: left out of the catalogue: {fault}");
+}
+
+fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     match command {
-        Command::Plan(args) => plan::run(args),
-        Command::Estimate(args) => estimate::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Catalog(args) => catalog::run(args),
-        Command::Sweep(args) => sweep::run(args),
-        Command::Validate(args) => validate::run(args),
+        Command::Plan(args) => plan::run(args, catalog),
+        Command::Estimate(args) => estimate::run(args, catalog),
+        Command::Inspect(args) => inspect::run(args, catalog),
+        Command::Catalog(args) => catalog::run(args, catalog),
+        Command::Sweep(args) => sweep::run(args, catalog),
+        Command::Check(args) => check::run(args, catalog),
+        Command::Validate(args) => validate::run(args, catalog),
     }
 }

@@ -4,17 +4,18 @@ use std::time::Instant;
 
 use clap::Args;
 
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
 use crate::load;
-use crate::plan::Parallelism;
 use crate::plan::space::Pins;
 use crate::rank::Objective;
-use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
+use crate::report::{self, Format, Row, Sheet, Subject};
 use crate::search::{Answer, Question};
 
 use super::Outcome;
-use super::common::{EngineArgs, ModelArgs, WorkloadArgs, cluster, degrees};
+use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, pools};
+use super::layout;
 use super::output::OutputArgs;
 
 /// Arguments of `plan`.
@@ -27,14 +28,14 @@ use super::output::OutputArgs;
 pub struct PlanArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, or a YAML file
+    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, a YAML file, or several kinds: 8xh100-sxm+8xa100-sxm-80gb
     #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
     cluster: String,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
     engine: EngineArgs,
-    /// throughput, latency or cost
+    /// throughput, latency, cost or energy
     #[arg(long, default_value = "throughput", value_name = "NAME", help_heading = "Ranking")]
     objective: String,
     /// Plans to show, one per layout
@@ -49,9 +50,15 @@ pub struct PlanArgs {
     /// Say why a layout is not an answer, e.g. "tp=2,pp=1"
     #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
     why_not: Option<String>,
+    /// What runs today, e.g. "tp=4,replicas=2": every plan shows its difference. Keys: tp, pp, ep,
+    /// attention_dp, replicas, batch, gpu, engine, weights, kv
+    #[arg(long, value_name = "DEPLOYMENT", help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
+    current: Option<String>,
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
     #[arg(long, value_name = "GPU=USD", help_heading = "Ranking")]
     price: Vec<String>,
+    #[command(flatten)]
+    electricity: ElectricityArgs,
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
@@ -98,7 +105,7 @@ impl PinArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
+pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
     let format = args.output.prepare()?;
     if format != Format::Table && (args.explain.is_some() || args.why_not.is_some()) {
@@ -107,19 +114,25 @@ pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
     }
     let objective: Objective = args.objective.parse()?;
     let top = checked_top(args.top)?;
-    let model = args.model.find()?;
+    let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
-    let cluster = cluster(&args.cluster, &args.price)?;
-    let engines = args.engine.engines()?;
+    let cluster = pools(catalog, &args.cluster, &args.price)?;
+    let engines = args.engine.engines(catalog)?;
     let question = Question {
         model: &model,
-        cluster: &cluster,
+        pools: &cluster.pools,
         engines: &engines,
         workload,
         objective,
         precisions: args.engine.precisions()?,
         pins: args.pins.pins()?,
         limits: args.engine.limits()?,
+        electricity: args.electricity.electricity()?,
+        current: args
+            .current
+            .as_deref()
+            .map(|text| layout::deployment(catalog, "--current", text))
+            .transpose()?,
         top,
     };
     let loaded = started.elapsed();
@@ -129,7 +142,7 @@ pub fn run(args: &PlanArgs) -> Result<Outcome, Diagnostic> {
     let answer = question.answer()?;
     refuse_impossible_pins(&question, &answer)?;
     let searched = started.elapsed();
-    let subject = Subject { model: &model, cluster: &cluster, workload: &workload };
+    let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
     args.output.emit(&render(args, format, &subject, &question, &answer)?)?;
     if args.timings {
         let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
@@ -187,8 +200,8 @@ fn render(
     Ok(match format {
         Format::Json => format!("{:#}", report::answer_json(subject, answer, &advice)),
         Format::Yaml => load::to_yaml(&report::answer_json(subject, answer, &advice))?,
-        Format::Csv => sheet(plans).csv()?,
-        Format::Markdown => sheet(plans).markdown(),
+        Format::Csv => sheet(plans, answer).csv()?,
+        Format::Markdown => sheet(plans, answer).markdown(),
         Format::Table => {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
             report::answer_text(subject, &shown, width) + &report::advice_text(&advice)
@@ -197,18 +210,19 @@ fn render(
 }
 
 /// Every column of the plans.
-fn sheet(plans: &[Estimate]) -> Sheet {
-    let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
+fn sheet(plans: &[Estimate], answer: &Answer) -> Sheet {
+    let columns = || report::columns(answer.current.is_some());
+    let mut sheet = Sheet::new(columns().map(|c| c.name));
     for (estimate, n) in plans.iter().zip(1..) {
-        let row = Row { rank: Some(n), estimate };
-        sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());
+        let row = Row { rank: Some(n), estimate, current: answer.reference() };
+        sheet.rows.push(columns().map(|c| (c.of)(&row)).collect());
     }
     sheet
 }
 
 /// Puts one layout through the funnel and says where it falls.
 fn why_not(args: &PlanArgs, question: &Question, layout: &str) -> Result<Outcome, Diagnostic> {
-    let split = parse_layout(layout)?;
+    let split = layout::split("--why-not", layout)?;
     let mut text = String::new();
     let mut outcome = Outcome::NothingFeasible;
     for e in question.examine(split)? {
@@ -226,29 +240,9 @@ fn why_not(args: &PlanArgs, question: &Question, layout: &str) -> Result<Outcome
                 )
             }
         };
-        text.push_str(&format!("{} {} {split}: {verdict}\n", e.engine, e.weights));
+        let pool = if question.pools.len() > 1 { format!("{} ", e.gpu) } else { String::new() };
+        text.push_str(&format!("{pool}{} {} {split}: {verdict}\n", e.engine, e.weights));
     }
     args.output.emit(&text)?;
     Ok(outcome)
-}
-
-/// `tp=2,pp=1` as a split; what is not named is 1.
-fn parse_layout(text: &str) -> Result<Parallelism, Diagnostic> {
-    let mut p = Parallelism::SINGLE;
-    for part in text.split([',', ' ']).filter(|t| !t.is_empty()) {
-        let names = ["tp", "pp", "ep", "attention_dp"];
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let slot = match name.trim() {
-            "tp" => &mut p.tp,
-            "pp" => &mut p.pp,
-            "ep" => &mut p.ep,
-            "attention_dp" => &mut p.attention_dp,
-            other => {
-                let list = "allowed: tp, pp, ep, attention_dp";
-                return Err(Diagnostic::unknown("axis", other, names, list).within("--why-not"));
-            }
-        };
-        *slot = degrees("--why-not", &Some(value.to_owned()))?[0];
-    }
-    Ok(p)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::scenario::{self, CaseOutcome};
 use crate::{load, report};
@@ -26,8 +27,8 @@ pub struct SweepArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &SweepArgs) -> Result<Outcome, Diagnostic> {
-    let scenario = scenario::read(&args.scenario)?;
+pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
+    let scenario = scenario::read(&args.scenario, catalog)?;
     let target = args.output.join("results.csv");
     std::fs::create_dir_all(&args.output).map_err(|e| {
         Diagnostic::new(Code::File, format!("cannot make the folder: {e}"))

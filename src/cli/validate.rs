@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::report::{self, Format};
 use crate::validate::{Kind, validate};
@@ -35,13 +36,14 @@ pub struct ValidateArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &ValidateArgs) -> Result<Outcome, Diagnostic> {
+pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format: Format = args.format.parse()?;
     let kind: Kind = args.kind.parse()?;
     if let Some(path) = &args.output {
         super::output::check_writable(path)?;
     }
-    let result: validation::Validation = validate(kind, &args.file, &args.models, &args.by)?;
+    let catalog = catalog.clone().with_models(&args.models)?;
+    let result: validation::Validation = validate(kind, &args.file, &catalog, &args.by)?;
     if let Some(path) = &args.output {
         load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;
     }

@@ -2,10 +2,12 @@
 //!
 //! Inside a node: the engine's own all-reduce (one-shot or two-shot) or the library's, whichever is
 //! faster. Across nodes: the library's hierarchical form, inside the node first, then between nodes,
-//! each GPU over its own share of the fabric.
+//! each GPU over its own share of the fabric, all of them at once. A group inside one NVLink bridge runs
+//! over the bridge; a larger one of the same node is as fast as the slowest link of its ring, the node's.
 
 use crate::catalog::kernels::{Collective, CustomAllReduce};
-use crate::catalog::{Cluster, Engine};
+use crate::catalog::link::Link;
+use crate::catalog::{Cluster, Engine, KernelTables};
 use crate::model::operator::CollectiveKind;
 use crate::plan::GroupLink;
 use crate::units::{Seconds, Traffic};
@@ -25,6 +27,15 @@ const PLAIN: Collective = Collective {
     rank_exponent: 0.0,
     error: None,
 };
+
+/// The link that a group crosses inside a node, the coefficients that were measured on it, and those
+/// that stand in. A GPU's own were measured on the link of its usual server.
+fn tables_of(group: GroupLink, cluster: &Cluster) -> (Link, Option<&KernelTables>, &KernelTables) {
+    match &cluster.bridge {
+        Some(bridged) if group.bridged => (bridged.bridge.link, None, &bridged.collectives),
+        _ => (cluster.scale_up, Some(&cluster.gpu.kernels), &cluster.gpu.stand_ins),
+    }
+}
 
 /// A collective of one kind over one group of ranks, ready to be timed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,25 +59,25 @@ impl CollectiveTimer {
         cluster: &Cluster,
         engine: &Engine,
     ) -> CollectiveTimer {
-        let find = |tables: &crate::catalog::KernelTables| {
-            tables.collective.values().find_map(|ops| ops.get(kind.name())).copied()
-        };
-        let own = find(&cluster.gpu.kernels);
+        let find =
+            |tables: &KernelTables| tables.collective.values().find_map(|ops| ops.get(kind.name())).copied();
+        let (link, measured, stand_ins) = tables_of(group, cluster);
+        let own = measured.and_then(find);
         let custom = (kind == CollectiveKind::AllReduce).then(|| {
-            let pick = |t: &crate::catalog::KernelTables| {
+            let pick = |t: &KernelTables| {
                 let by_engine = &t.custom_all_reduce;
                 let named = by_engine.get(&engine.id).or_else(|| by_engine.values().next());
                 named.and_then(|ops| ops.get(kind.name())).copied()
             };
-            pick(&cluster.gpu.kernels).or_else(|| pick(&cluster.gpu.stand_ins))
+            measured.and_then(pick).or_else(|| pick(stand_ins))
         });
         CollectiveTimer {
             kind,
             group,
-            library: own.or_else(|| find(&cluster.gpu.stand_ins)).unwrap_or(PLAIN),
+            library: own.or_else(|| find(stand_ins)).unwrap_or(PLAIN),
             custom: custom.flatten(),
-            link: cluster.scale_up.bandwidth.get(),
-            across: cluster.scale_out.bandwidth.get() * SCALE_OUT_EFFICIENCY,
+            link: link.bandwidth.get(),
+            across: cluster.scale_out.under_load().get() * SCALE_OUT_EFFICIENCY,
             across_latency: cluster.scale_out.latency.get(),
             fitted: own.is_some() && group.nodes == 1,
         }

@@ -9,11 +9,12 @@ use crate::plan::reason::Metric;
 use crate::plan::rules::{self, Candidate, Divisors};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
-use crate::units::{Bytes, Seconds, TokensPerSecond, Usd};
+use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
 use crate::workload::{Load, Workload};
 
 use super::kernels::Kernels;
 use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
+use super::power::{Electricity, Energy};
 use super::program::{Line, Pipeline, Target};
 use super::service::{Replica, Service};
 use crate::model::operator::Step;
@@ -37,6 +38,8 @@ pub struct Context<'a> {
     pub kv: DType,
     /// The workload.
     pub workload: Workload,
+    /// What electricity costs, if the rental price does not include it.
+    pub electricity: Option<Electricity>,
 }
 
 /// What a context is made from.
@@ -54,6 +57,8 @@ pub struct ContextParts<'a> {
     pub kv: Option<DType>,
     /// The workload.
     pub workload: Workload,
+    /// What electricity costs, if the rental price does not include it.
+    pub electricity: Option<Electricity>,
 }
 
 impl<'a> Context<'a> {
@@ -73,6 +78,7 @@ impl<'a> Context<'a> {
             limits: parts.limits,
             kv: parts.kv.or(own).unwrap_or(default),
             workload: parts.workload,
+            electricity: parts.electricity,
         })
     }
 }
@@ -96,6 +102,8 @@ pub struct Deployment<'a> {
 pub struct Estimate {
     /// The point of the space.
     pub plan: Plan,
+    /// The GPU of the pool that it runs on.
+    pub gpu: String,
     /// Engine.
     pub engine: String,
     /// The split.
@@ -110,7 +118,7 @@ pub struct Estimate {
     pub replicas: u32,
     /// GPUs used.
     pub gpus: u64,
-    /// GPUs of the cluster left idle.
+    /// GPUs of the cluster left idle, those of other pools among them.
     pub idle_gpus: u64,
     /// Requests in flight on each replica (the mean, under a given load).
     pub batch: f64,
@@ -128,6 +136,10 @@ pub struct Estimate {
     pub output: TokensPerSecond,
     /// The same per GPU used.
     pub output_per_gpu: TokensPerSecond,
+    /// What it draws.
+    pub energy: Energy,
+    /// The part of `cost_output` that electricity makes, where it is not in the rental price.
+    pub electricity_output: Option<Usd>,
     /// Dollars per million output tokens, for the GPUs used.
     pub cost_output: Option<Usd>,
     /// Dollars per million tokens, input and output together.
@@ -193,7 +205,9 @@ impl<'a> Deployment<'a> {
         let replicas = match plan.replicas {
             ALL_REPLICAS => self.placement.max_replicas,
             n if n <= self.placement.max_replicas => n,
-            n => return Err(Reason::NoPlace { gpus: self.parallelism.gpus() * u64::from(n) }),
+            n => {
+                return Err(Reason::TooManyReplicas { replicas: n, most: self.placement.max_replicas });
+            }
         };
         let concurrency = self.concurrency(plan.batch, replicas)?;
         let service = self.replica().at(concurrency);
@@ -266,11 +280,15 @@ impl<'a> Deployment<'a> {
         let c = self.context;
         let gpus = self.parallelism.gpus() * u64::from(replicas);
         let output = service.output * f64::from(replicas);
-        let price = c.cluster.price.map(|p| p * gpus as f64);
         let tokens_per_output = c.workload.context() as f64 / c.workload.osl as f64;
+        let energy = Energy::of(&c.cluster.gpu, service.power_share, gpus, output, tokens_per_output);
+        let electricity = c.electricity.map(|e| e.per_gpu(energy.power) * gpus as f64);
+        let rent = c.cluster.price.map(|p| p * gpus as f64);
+        let price = rent.map(|rent| rent + electricity.unwrap_or(UsdPerHour::ZERO));
         let running = (service.running / f64::from(self.parallelism.attention_dp)).ceil() as u64;
         Estimate {
             plan,
+            gpu: c.cluster.gpu.id.clone(),
             engine: c.engine.id.clone(),
             parallelism: self.parallelism,
             expert_tp: if c.model.is_moe() { self.parallelism.expert_tp().unwrap_or(1) } else { 1 },
@@ -287,6 +305,8 @@ impl<'a> Deployment<'a> {
             service,
             output,
             output_per_gpu: output / gpus as f64,
+            energy,
+            electricity_output: electricity.map(|e| e.per_million_tokens(output)),
             cost_output: price.map(|p| p.per_million_tokens(output)),
             cost_total: price.map(|p| p.per_million_tokens(output * tokens_per_output)),
         }

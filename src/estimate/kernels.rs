@@ -5,7 +5,8 @@
 //! `docs/model.md` for each equation and its error.
 
 use crate::catalog::kernels::{
-    ByEngine, DecodeAttention, Gemm, GroupedGemm, KernelTables, PrefillAttention, SmallKernel, SmallKernels,
+    ByEngine, DecodeAttention, Gemm, GroupedGemm, KernelTables, PowerShares, PrefillAttention, SmallKernel,
+    SmallKernels,
 };
 use crate::catalog::{Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
@@ -13,7 +14,7 @@ use crate::dtype::{DType, WeightFormat};
 use crate::model::operator::{AttentionShape, ExpertsShape, LatentShape, Step};
 use crate::units::{Flops, FlopsPerSecond, Seconds, Traffic};
 
-use super::{Bound, smooth_max};
+use super::{Bound, power, smooth_max};
 
 /// A time and what bounds it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,11 +23,20 @@ pub struct KernelTime {
     pub time: Seconds,
     /// The largest part of it.
     pub bound: Bound,
+    /// What its arithmetic would take at the datasheet peak.
+    pub compute: Seconds,
+    /// What its traffic would take at the datasheet bandwidth.
+    pub memory: Seconds,
 }
 
 impl KernelTime {
     /// No work.
-    pub const NONE: KernelTime = KernelTime { time: Seconds::ZERO, bound: Bound::Latency };
+    pub const NONE: KernelTime = KernelTime::idle(Seconds::ZERO, Bound::Latency);
+
+    /// A time in which neither arithmetic nor memory is busy.
+    pub const fn idle(time: Seconds, bound: Bound) -> KernelTime {
+        KernelTime { time, bound, compute: Seconds::ZERO, memory: Seconds::ZERO }
+    }
 }
 
 /// Coefficients found for a kernel, and whether they were measured on this GPU.
@@ -47,6 +57,8 @@ pub struct Kernels<'a> {
     pub engine: &'a Engine,
     peak_16bit: FlopsPerSecond,
     small: SmallKernels,
+    /// What they draw.
+    pub power: PowerShares,
     expert_skew: f64,
 }
 
@@ -113,7 +125,8 @@ impl<'a> Kernels<'a> {
         };
         let small = gpu.kernels.small.or(gpu.stand_ins.small).ok_or_else(|| missing("kernels.small"))?;
         let peak_16bit = gpu.peak_16bit().ok_or_else(|| missing("peak.bf16"))?;
-        Ok(Kernels { gpu, engine, peak_16bit, small, expert_skew: EXPERT_SKEW })
+        let power = gpu.kernels.power.or(gpu.stand_ins.power).unwrap_or(power::PLAIN);
+        Ok(Kernels { gpu, engine, peak_16bit, small, power, expert_skew: EXPERT_SKEW })
     }
 
     /// The same with another skew of the experts' load; see [`EXPERT_SKEW`].
@@ -336,7 +349,12 @@ impl GemmKernel {
         let body = smooth_max(smooth_max(compute, memory, f.sharpness), depth, f.sharpness);
         let time = Seconds::new(f.launch.get() + quantise + body);
         let latency = Seconds::new(f.launch.get().max(depth));
-        KernelTime { time, bound: Bound::of(Seconds::new(compute), Seconds::new(memory), latency) }
+        KernelTime {
+            time,
+            bound: Bound::of(Seconds::new(compute), Seconds::new(memory), latency),
+            compute: Seconds::new(compute * f.compute_efficiency),
+            memory: Seconds::new(bytes / self.bandwidth),
+        }
     }
 }
 
@@ -378,6 +396,8 @@ impl AttentionKernel<PrefillAttention> {
         KernelTime {
             time: Seconds::new(f.launch.get() + memory + body),
             bound: Bound::of(Seconds::new(compute), Seconds::new(memory), Seconds::new(latency)),
+            compute: Seconds::new(flops.get() / self.peak),
+            memory: Seconds::new(traffic.get() / self.bandwidth),
         }
     }
 }
@@ -420,6 +440,8 @@ impl AttentionKernel<DecodeAttention> {
                 Seconds::new(memory),
                 Seconds::new(fixed.max(depth).max(blocks)),
             ),
+            compute: Seconds::new(flops / self.peak),
+            memory: Seconds::new(traffic.get() / self.bandwidth),
         }
     }
 }
@@ -448,6 +470,8 @@ impl ExpertsKernel {
         KernelTime {
             time: Seconds::new(time),
             bound: Bound::of(Seconds::new(compute), Seconds::new(memory), f.launch),
+            compute: Seconds::new(2.0 * weights * e.local_rows(step) / self.peak),
+            memory: Seconds::new((touched * weights * self.weight_bytes + passes) / self.bandwidth),
         }
     }
 }
@@ -461,6 +485,11 @@ impl SmallKernelTimer {
         let launch = self.form.launch * kernels;
         let memory = Seconds::new(traffic.get() / (self.bandwidth * self.form.memory_efficiency));
         let compute = Seconds::new(flops.get() / (self.peak * self.form.compute_efficiency));
-        KernelTime { time: launch + memory.max(compute), bound: Bound::of(compute, memory, launch) }
+        KernelTime {
+            time: launch + memory.max(compute),
+            bound: Bound::of(compute, memory, launch),
+            compute: compute * self.form.compute_efficiency,
+            memory: memory * self.form.memory_efficiency,
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod collectives;
 pub mod deployment;
 pub mod kernels;
 pub mod memory;
+pub mod power;
 pub mod program;
 pub mod service;
 

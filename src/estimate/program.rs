@@ -2,7 +2,7 @@
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
 use crate::catalog::Cluster;
-use crate::catalog::kernels::{DecodeAttention, PrefillAttention};
+use crate::catalog::kernels::{DecodeAttention, PowerShares, PrefillAttention};
 use crate::dtype::DType;
 use crate::model::blocks::{Block, RankView};
 use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Step};
@@ -76,9 +76,7 @@ impl Instruction {
                 kernel.time(*kernels as f64, op.flops(step), op.traffic(step))
             }
             (_, Timer::Small(kernel)) => kernel.time(1.0, op.flops(step), op.traffic(step)),
-            (_, Timer::Collective(timer)) => {
-                KernelTime { time: timer.time(op.traffic(step)), bound: Bound::Network }
-            }
+            (_, Timer::Collective(timer)) => KernelTime::idle(timer.time(op.traffic(step)), Bound::Network),
             _ => KernelTime::NONE,
         }
     }
@@ -91,6 +89,8 @@ pub struct StepTime {
     pub total: Seconds,
     /// The part from forms fitted on this GPU.
     pub fitted: Seconds,
+    /// The time at the board's power limit that draws as much above idle.
+    pub drawn: Seconds,
 }
 
 /// What one stage executes in a step.
@@ -114,16 +114,24 @@ pub struct Line {
 
 impl Program {
     /// Time of one step through the stage.
-    pub fn time(&self, step: &Step) -> StepTime {
+    pub fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
         let mut sum = StepTime::default();
         for i in &self.instructions {
-            let time = i.time(step).time * i.operator.count as f64;
+            let kernel = i.time(step);
+            let count = i.operator.count as f64;
+            let time = kernel.time * count;
             sum.total += time;
+            sum.drawn += kernel.drawn(power) * count;
             if i.fitted {
                 sum.fitted += time;
             }
         }
         sum
+    }
+
+    /// Time of one step through the stage, and nothing else.
+    fn total(&self, step: &Step) -> Seconds {
+        self.instructions.iter().map(|i| i.time(step).time * i.operator.count as f64).sum()
     }
 
     /// The step operator by operator; operators without work are left out.
@@ -147,6 +155,7 @@ pub struct Pipeline {
     /// The stages that differ, if there are several: the slowest sets the pace, and which one that is
     /// depends on the step.
     paces: Vec<Program>,
+    power: PowerShares,
     hop_latency: Seconds,
     hop_seconds_per_byte: f64,
     hop_bytes_per_token: f64,
@@ -161,6 +170,9 @@ pub struct PipelineTime {
     pub interval: Seconds,
     /// Share of the latency that rests on fitted forms.
     pub fitted_share: f64,
+    /// The time at the board's power limit that draws as much above idle, over the ranks of all stages:
+    /// one of each.
+    pub drawn: Seconds,
 }
 
 impl Pipeline {
@@ -178,16 +190,14 @@ impl Pipeline {
         }
         let paces =
             distinct.into_iter().map(|(counts, first, last)| compile(t, counts, first, last)).collect();
-        let hops = f64::from(t.placement.hops_inside + t.placement.hops_across);
-        let (inside, across) = (t.cluster.scale_up, t.cluster.scale_out);
-        let share = |n: u32| if hops > 0.0 { f64::from(n) / hops } else { 0.0 };
-        let (near, far) = (share(t.placement.hops_inside), share(t.placement.hops_across));
+        let (hop_latency, hop_seconds_per_byte) = hops(t);
         Pipeline {
             stages: t.parallelism.pp,
             whole,
             paces,
-            hop_latency: inside.latency * near + across.latency * far,
-            hop_seconds_per_byte: near / inside.bandwidth.get() + far / across.bandwidth.get(),
+            power: t.kernels.power,
+            hop_latency,
+            hop_seconds_per_byte,
             // Each tensor-parallel rank sends its share of the activations (16 bits).
             hop_bytes_per_token: 2.0 * t.model.hidden as f64 / f64::from(t.parallelism.tp),
         }
@@ -195,12 +205,12 @@ impl Pipeline {
 
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
-        let whole = self.whole.time(step);
-        let slowest = self.paces.iter().map(|p| p.time(step).total).reduce(Seconds::max);
+        let whole = self.whole.time(step, &self.power);
+        let slowest = self.paces.iter().map(|p| p.total(step)).reduce(Seconds::max);
         let interval = slowest.unwrap_or(whole.total);
         let hops = self.hop(step) * f64::from(self.stages - 1);
         let fitted_share = if whole.total.get() > 0.0 { whole.fitted / whole.total } else { 0.0 };
-        PipelineTime { latency: whole.total + hops, interval, fitted_share }
+        PipelineTime { latency: whole.total + hops, interval, fitted_share, drawn: whole.drawn }
     }
 
     /// One hand-off between stages.
@@ -213,6 +223,23 @@ impl Pipeline {
     pub fn explain(&self, step: &Step) -> Vec<Line> {
         self.whole.explain(step)
     }
+}
+
+/// Latency of one hand-off between stages and its time per byte, averaged over those inside a bridge,
+/// inside a node and between nodes.
+fn hops(t: &Target) -> (Seconds, f64) {
+    let (p, cluster) = (&t.placement, t.cluster);
+    let bridge = cluster.bridge.as_ref().map_or(cluster.scale_up, |b| b.bridge.link);
+    let links = [
+        (p.hops_bridged, bridge.latency, bridge.bandwidth),
+        (p.hops_inside, cluster.scale_up.latency, cluster.scale_up.bandwidth),
+        (p.hops_across, cluster.scale_out.latency, cluster.scale_out.under_load()),
+    ];
+    let all = f64::from(links.iter().map(|(hops, ..)| hops).sum::<u32>().max(1));
+    links.iter().fold((Seconds::ZERO, 0.0), |(latency, per_byte), (hops, one, bandwidth)| {
+        let share = f64::from(*hops) / all;
+        (latency + *one * share, per_byte + share / bandwidth.get())
+    })
 }
 
 /// The program of a stage that holds `counts[g]` layers of each group.

@@ -34,6 +34,8 @@ pub struct Service {
     pub decode_step: Seconds,
     /// What one prompt adds to the steps of the others.
     pub prefill_cost: Seconds,
+    /// Mean share of the power between idle and the board's limit that a GPU of the replica draws.
+    pub power_share: f64,
     /// Where the times come from.
     pub provenance: Provenance,
 }
@@ -68,7 +70,7 @@ impl Replica<'_> {
         let budget = (self.limits.max_batched_tokens as f64 - running).max(1.0);
         // When the prompts that keep the batch supplied overrun the step budget, fewer sequences decode.
         let decoding = running.min((budget + running) / (1.0 + isl / steps.max(1.0))).max(1.0);
-        let (decode, fitted) = self.decode_step(decoding);
+        let DecodeStep { time: decode, fitted, drawn } = self.decode_step(decoding);
         let prompt = self.prompt(decoding, budget);
         let tpot =
             if steps > 0.0 { decode + prompt.cost * ((decoding - 1.0) / steps) } else { Seconds::ZERO };
@@ -98,6 +100,7 @@ impl Replica<'_> {
             decoding: decoding * ranks,
             decode_step: decode,
             prefill_cost: prompt.cost,
+            power_share: self.power_share(served / ranks, prompt.drawn + drawn * steps),
             provenance: Provenance::of_share(fitted),
         }
     }
@@ -137,11 +140,16 @@ impl Replica<'_> {
         self.engine.scheduling.request_overhead + time.latency + time.interval * (mean_steps - 1.0)
     }
 
-    /// The decode step of `sequences` per rank, as one sequence sees it, and its fitted share.
+    /// Each request of an attention-data-parallel rank draws `drawn`, one GPU of each stage together.
+    fn power_share(&self, rate: f64, drawn: Seconds) -> f64 {
+        (rate * drawn.get() / f64::from(self.pipeline.stages)).min(1.0)
+    }
+
+    /// The decode step of `sequences` per rank, as one sequence sees it.
     ///
     /// With stages, as many micro-batches as stages are in flight: a token comes out after all stages,
     /// or after the slowest one has served every micro-batch.
-    fn decode_step(&self, sequences: f64) -> (Seconds, f64) {
+    fn decode_step(&self, sequences: f64) -> DecodeStep {
         let stages = f64::from(self.pipeline.stages);
         let micro = (sequences / stages).max(1.0);
         let step = Step::decode(micro, self.workload.mean_context());
@@ -149,7 +157,11 @@ impl Replica<'_> {
         let in_flight = (sequences / micro).max(1.0);
         let s = &self.engine.scheduling;
         let host = s.step_overhead + s.sequence_overhead * micro;
-        ((time.latency + host).max((time.interval + host) * in_flight), time.fitted_share)
+        DecodeStep {
+            time: (time.latency + host).max((time.interval + host) * in_flight),
+            fitted: time.fitted_share,
+            drawn: time.drawn / micro,
+        }
     }
 
     /// What a prompt costs the others, and how long it takes itself.
@@ -163,7 +175,7 @@ impl Replica<'_> {
         let per_step = self.engine.scheduling.prefill_layer_overhead * self.layers as f64;
         let stages = f64::from(self.pipeline.stages);
         let micro = if mixes { (decoding / stages).max(1.0) } else { 0.0 };
-        let (mut busy, mut latency) = (Seconds::ZERO, Seconds::ZERO);
+        let (mut busy, mut latency, mut drawn) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
         let size = isl / chunks;
         let timed = chunks.min(MAX_CHUNKS);
         for i in 0..timed as u64 {
@@ -178,16 +190,26 @@ impl Replica<'_> {
             };
             let time = self.pipeline.time(&step);
             busy += time.interval + per_step;
+            drawn += time.drawn;
             latency += (if i == 0 { time.latency } else { time.interval }) + per_step;
         }
         let scale = chunks / timed;
-        let (busy, latency) = (busy * scale, latency * scale);
+        let (busy, latency, drawn) = (busy * scale, latency * scale, drawn * scale);
         // A mixed step gives the decoding sequences their token too: only what it adds counts.
         let alone = Step::decode(micro, self.workload.mean_context());
-        let decode_inside = if mixes { self.pipeline.time(&alone).interval * chunks } else { Seconds::ZERO };
+        let (decode_inside, drawn_inside) = if mixes {
+            let decodes = self.pipeline.time(&alone);
+            (decodes.interval * chunks, decodes.drawn * chunks)
+        } else {
+            (Seconds::ZERO, Seconds::ZERO)
+        };
         let due_per_cycle = decoding / (osl - 1.0).max(1.0);
         let cost = (busy - decode_inside).max(Seconds::ZERO) / together * ring_factor(stages, due_per_cycle);
-        Prompt { cost, latency: latency + self.engine.scheduling.step_overhead }
+        Prompt {
+            cost,
+            latency: latency + self.engine.scheduling.step_overhead,
+            drawn: (drawn - drawn_inside).max(Seconds::ZERO) / together,
+        }
     }
 
     /// Mean wait for the prompts of others: half a prompt of an M/D/1 queue at the share of time that
@@ -225,4 +247,15 @@ const MAX_CHUNKS: f64 = 64.0;
 struct Prompt {
     cost: Seconds,
     latency: Seconds,
+    /// Above what the decoding sequences draw in the same steps; see [`PipelineTime`].
+    ///
+    /// [`PipelineTime`]: super::program::PipelineTime
+    drawn: Seconds,
+}
+
+struct DecodeStep {
+    time: Seconds,
+    fitted: f64,
+    /// Per sequence; see [`Prompt`].
+    drawn: Seconds,
 }

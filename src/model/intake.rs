@@ -4,19 +4,27 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{self, Kind};
+use crate::catalog::{Catalog, Entry, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
 use super::config::{self, Config};
 use super::{Model, Quantisation, Scope, families, quantisation};
 
-/// Finds a model: a path to a `config.json` or to a folder that holds one, a file
-/// `<org>--<name>.json` in one of `folders`, or a catalogue name or alias.
+/// Finds a model among the built-in ones, with `folders` of `<org>--<name>.json` before them: [`find_in`].
+///
+/// # Errors
+/// As [`find_in`], and when a folder does not exist.
+pub fn find(name: &str, folders: &[PathBuf], scope: Scope) -> Result<Model, Diagnostic> {
+    find_in(&Catalog::built_in().with_models(folders)?, name, scope)
+}
+
+/// Finds a model: a path to a `config.json` or to a folder that holds one, or a name or alias of the
+/// catalogue.
 ///
 /// # Errors
 /// [`Code::UnknownName`] with the nearest known name, or what is wrong with the file.
-pub fn find(name: &str, folders: &[PathBuf], scope: Scope) -> Result<Model, Diagnostic> {
+pub fn find_in(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
     let path = Path::new(name);
     if path.is_dir() {
         return read_file(&path.join("config.json"), name, scope);
@@ -25,17 +33,16 @@ pub fn find(name: &str, folders: &[PathBuf], scope: Scope) -> Result<Model, Diag
     if looks_like_path {
         return read_file(path, name, scope);
     }
-    for folder in folders {
-        let file = folder.join(format!("{}.json", name.replacen('/', "--", 1)));
-        if file.is_file() {
-            return read_file(&file, name, scope);
-        }
-    }
-    let entry = catalog::find(Kind::Model, name).map_err(|d| {
+    let entry = catalog.find(Kind::Model, name).map_err(|d| {
         let help = d.help.clone().unwrap_or_default();
         d.help(format!("{help}; a path to a config.json works too"))
     })?;
-    from_config(&config::parse(entry.json, entry.id)?, entry.id, scope)
+    let place = if matches!(entry, Entry::File(_)) { entry.place() } else { entry.id().to_owned() };
+    let model = from_config(&config::parse(&entry.text()?, &place)?, entry.id(), scope);
+    model.map_err(|d| match entry {
+        Entry::File(_) => load::tree::blame(d, &place),
+        Entry::BuiltIn(_) => d,
+    })
 }
 
 fn read_file(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {

@@ -14,7 +14,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use blocks::{Block, Head};
 pub use count::Parameters;
 pub use families::{FAMILIES, Family, defaults as class_defaults};
-pub use intake::{find, from_config};
+pub use intake::{find, find_in, from_config};
 pub use lora::Lora;
 pub use operator::{Operator, OperatorKind, Rows, Step};
 pub use quantisation::{Formats, Quantisation, Storage};

@@ -8,13 +8,15 @@ use crate::catalog::Cluster;
 
 use super::Parallelism;
 
-/// A group of ranks: how many, and how they lie over nodes.
+/// A group of ranks: how many, and how they lie over nodes and bridges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupLink {
     /// Ranks in the group.
     pub ranks: u32,
     /// Nodes that the group spans.
     pub nodes: u32,
+    /// Whether all ranks share one bridge: every larger group is as slow as the node's own link.
+    pub bridged: bool,
 }
 
 impl GroupLink {
@@ -31,7 +33,9 @@ pub struct Placement {
     pub tensor: GroupLink,
     /// The ranks that share the experts of a stage.
     pub stage: GroupLink,
-    /// Hand-offs between stages that stay inside a node.
+    /// Hand-offs between stages that stay inside a bridge.
+    pub hops_bridged: u32,
+    /// Hand-offs that stay inside a node, on its own link.
     pub hops_inside: u32,
     /// Hand-offs that cross nodes.
     pub hops_across: u32,
@@ -48,8 +52,9 @@ pub fn place(p: Parallelism, cluster: &Cluster) -> Option<Placement> {
     if p.gpus() == 0 || p.gpus() > u64::from(cluster.gpus) {
         return None;
     }
-    let tensor = group(u64::from(p.tp), per_node)?;
-    let stage_link = group(stage, per_node)?;
+    let bridge = cluster.bridge.as_ref().map_or(1, |b| u64::from(b.bridge.gpus));
+    let tensor = group(u64::from(p.tp), per_node, bridge)?;
+    let stage_link = group(stage, per_node, bridge)?;
     let (stages_per_node, nodes_per_stage) =
         if stage <= per_node { (per_node / stage, 1) } else { (1, stage / per_node) };
     let full_nodes = u64::from(cluster.gpus) / per_node;
@@ -63,17 +68,30 @@ pub fn place(p: Parallelism, cluster: &Cluster) -> Option<Placement> {
         return None;
     }
     let across = stages.div_ceil(stages_per_node) - 1;
+    let bridged = hops_inside_bridges(stage, stages, stages_per_node, bridge);
     Some(Placement {
         tensor,
         stage: stage_link,
-        hops_inside: u32::try_from(stages - 1 - across).ok()?,
+        hops_bridged: u32::try_from(bridged).ok()?,
+        hops_inside: u32::try_from(stages - 1 - across - bridged).ok()?,
         hops_across: u32::try_from(across).ok()?,
         max_replicas: u32::try_from(max_replicas).ok()?,
     })
 }
 
-/// A group of contiguous ranks: inside one node, or over whole nodes.
-fn group(ranks: u64, per_node: u64) -> Option<GroupLink> {
+/// Hand-offs between two stages of one bridge: whole stages fill a bridge in order, and bridges fill a
+/// node. Stages that do not divide a bridge count as not bridged.
+fn hops_inside_bridges(stage: u64, stages: u64, stages_per_node: u64, bridge: u64) -> u64 {
+    if bridge < 2 * stage || !bridge.is_multiple_of(stage) {
+        return 0;
+    }
+    let hops = |stages: u64| stages - stages.div_ceil(bridge / stage);
+    stages / stages_per_node * hops(stages_per_node) + hops(stages % stages_per_node)
+}
+
+/// A group of contiguous ranks: inside one node, or over whole nodes. Groups of `ranks` that divide a
+/// bridge lie inside one.
+fn group(ranks: u64, per_node: u64, bridge: u64) -> Option<GroupLink> {
     let nodes = if ranks <= per_node {
         1
     } else if ranks.is_multiple_of(per_node) {
@@ -81,7 +99,11 @@ fn group(ranks: u64, per_node: u64) -> Option<GroupLink> {
     } else {
         return None;
     };
-    Some(GroupLink { ranks: u32::try_from(ranks).ok()?, nodes: u32::try_from(nodes).ok()? })
+    Some(GroupLink {
+        ranks: u32::try_from(ranks).ok()?,
+        nodes: u32::try_from(nodes).ok()?,
+        bridged: ranks > 1 && bridge.is_multiple_of(ranks),
+    })
 }
 
 #[cfg(test)]
@@ -96,12 +118,13 @@ mod tests {
     fn two_stages_of_eight_cross_nodes_once() {
         let p = placed(8, 2, "16xh100-sxm").unwrap();
         assert_eq!((p.hops_inside, p.hops_across, p.max_replicas), (0, 1, 1));
-        assert_eq!(p.tensor, GroupLink { ranks: 8, nodes: 1 });
+        assert_eq!(p.tensor, GroupLink { ranks: 8, nodes: 1, bridged: false });
     }
 
     #[test]
     fn tensor_parallel_over_sixteen_spans_two_nodes() {
-        assert_eq!(placed(16, 1, "16xh100-sxm").unwrap().tensor, GroupLink { ranks: 16, nodes: 2 });
+        let tensor = GroupLink { ranks: 16, nodes: 2, bridged: false };
+        assert_eq!(placed(16, 1, "16xh100-sxm").unwrap().tensor, tensor);
     }
 
     #[test]
@@ -112,5 +135,20 @@ mod tests {
     #[test]
     fn a_replica_larger_than_the_cluster_has_no_place() {
         assert_eq!(placed(8, 1, "7xh100-sxm"), None);
+    }
+
+    #[test]
+    fn pairs_hold_tensor_parallel_over_two_and_no_more() {
+        let tensor = |tp| placed(tp, 1, "h100-nvl-pairs").unwrap().tensor;
+        assert_eq!(tensor(2), GroupLink { ranks: 2, nodes: 1, bridged: true });
+        assert_eq!(tensor(4), GroupLink { ranks: 4, nodes: 1, bridged: false });
+    }
+
+    #[test]
+    fn every_second_hand_off_of_lone_stages_stays_inside_a_pair() {
+        let p = placed(1, 4, "h100-nvl-pairs").unwrap();
+        assert_eq!((p.hops_bridged, p.hops_inside, p.hops_across), (2, 1, 0));
+        let p = placed(2, 4, "h100-nvl-pairs").unwrap();
+        assert_eq!((p.hops_bridged, p.hops_inside, p.hops_across), (0, 3, 0));
     }
 }

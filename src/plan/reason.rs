@@ -62,6 +62,13 @@ pub enum Reason {
         /// GPUs of one replica.
         gpus: u64,
     },
+    /// More replicas than the cluster holds.
+    TooManyReplicas {
+        /// Replicas asked for.
+        replicas: u32,
+        /// Replicas that fit.
+        most: u32,
+    },
     /// Neither the GPU computes in the format nor the engine runs it at 16 bits.
     FormatUnsupported {
         /// The format.
@@ -133,6 +140,7 @@ impl Reason {
             | Reason::ModeUnsupported { .. }
             | Reason::DenseModel { .. }
             | Reason::NoPlace { .. }
+            | Reason::TooManyReplicas { .. }
             | Reason::FormatUnsupported { .. }
             | Reason::CacheUnsupported { .. }
             | Reason::VendorUnsupported => Stage::Illegal,
@@ -151,6 +159,7 @@ impl Reason {
             Reason::ModeUnsupported { mode } => ("engine_lacks", mode),
             Reason::DenseModel { mode } => ("dense_model_has_no", mode),
             Reason::NoPlace { .. } => ("no_place_on_cluster", ""),
+            Reason::TooManyReplicas { .. } => ("more_replicas_than_fit", ""),
             Reason::FormatUnsupported { .. } => ("weight_format_unsupported", ""),
             Reason::CacheUnsupported { .. } => ("kv_type_unsupported", ""),
             Reason::VendorUnsupported => ("engine_lacks_vendor", ""),
@@ -182,6 +191,7 @@ impl Reason {
                 need.as_f64() / have.as_f64().max(1.0)
             }
             Reason::BatchLimit { batch, limit } => *batch as f64 / (*limit).max(1) as f64,
+            Reason::TooManyReplicas { replicas, most } => f64::from(*replicas) / f64::from((*most).max(1)),
             Reason::TargetMissed { want, got, .. } => *got / *want,
             Reason::RateMissed { want, got } => want.get() / got.get().max(f64::MIN_POSITIVE),
             _ => 1.0,
@@ -203,6 +213,9 @@ impl Reason {
                 format!(
                     "a replica of {gpus} GPUs has no place: too few GPUs, or a stage would straddle nodes"
                 )
+            }
+            Reason::TooManyReplicas { replicas, most } => {
+                format!("{replicas} replicas are too many: the cluster holds {most}")
             }
             Reason::FormatUnsupported { format } => {
                 format!("the GPU does not compute in {format} and the engine has no 16-bit fallback")

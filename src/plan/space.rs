@@ -67,6 +67,8 @@ pub struct Pins {
 /// Everything but replicas and batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
+    /// Index into the list of pools.
+    pub pool: usize,
     /// Index into the list of engines.
     pub engine: usize,
     /// Storage.
@@ -88,16 +90,25 @@ pub struct Plan {
     pub batch: BatchPoint,
 }
 
-/// The space of plans.
+/// The space of plans on one pool. The spaces of several pools follow each other, so that a number
+/// means one plan of all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanSpace {
     axes: Axes,
+    pool: usize,
+    first: u64,
 }
 
 impl PlanSpace {
-    /// A space over these axes.
+    /// A space over these axes, on the first pool.
     pub fn new(axes: Axes) -> PlanSpace {
-        PlanSpace { axes }
+        PlanSpace { axes, pool: 0, first: 0 }
+    }
+
+    /// A space over these axes on the pool after that of `self`.
+    #[must_use]
+    pub fn then(&self, axes: Axes) -> PlanSpace {
+        PlanSpace { axes, pool: self.pool + 1, first: self.first + self.size() }
     }
 
     /// The axes.
@@ -139,20 +150,20 @@ impl PlanSpace {
         let tp = a.tp[digit(a.tp.len())];
         let precision = digit(a.precisions.len());
         let engine = digit(a.engines);
-        Layout { engine, precision, parallelism: Parallelism { tp, pp, ep, attention_dp } }
+        Layout { pool: self.pool, engine, precision, parallelism: Parallelism { tp, pp, ep, attention_dp } }
     }
 
-    /// The plan with this number, below [`PlanSpace::size`].
+    /// The plan with this number, one of [`PlanSpace::size`] from the space's first.
     pub fn get(&self, id: u64) -> Plan {
         let per_layout = self.plans_per_layout();
-        self.plan(id / per_layout, id % per_layout)
+        self.plan((id - self.first) / per_layout, (id - self.first) % per_layout)
     }
 
     /// The `point`-th plan of a layout.
     pub fn plan(&self, layout: u64, point: u64) -> Plan {
         let batches = self.axes.batch.len() as u64;
         Plan {
-            id: layout * self.plans_per_layout() + point,
+            id: self.first + layout * self.plans_per_layout() + point,
             layout: self.layout(layout),
             replicas: self.axes.replicas[(point / batches) as usize],
             batch: self.axes.batch[(point % batches) as usize],
@@ -238,6 +249,24 @@ mod tests {
         let distinct =
             all.iter().map(|p| format!("{:?}{}{:?}", p.layout, p.replicas, p.batch)).unique().count();
         assert_eq!(distinct, all.len());
+    }
+
+    #[test]
+    fn the_plans_of_a_second_pool_are_numbered_after_those_of_the_first() {
+        let axes = |pp: Vec<u32>| Axes {
+            engines: 1,
+            precisions: vec![Precision::OWN],
+            tp: vec![1, 2],
+            pp,
+            attention_dp: vec![1],
+            ep: vec![1],
+            replicas: vec![ALL_REPLICAS],
+            batch: vec![BatchPoint::Largest],
+        };
+        let first = PlanSpace::new(axes(vec![1, 2, 3]));
+        let second = first.then(axes(vec![1]));
+        assert_eq!((first.size(), second.plan(0, 0).id, second.get(7).id), (6, 6, 7));
+        assert_eq!((first.get(5).layout.pool, second.get(7).layout.pool), (0, 1));
     }
 
     #[test]

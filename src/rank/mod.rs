@@ -7,7 +7,8 @@ use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Estimate;
 
 /// What the best plan is best at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema)]
+#[schemars(rename_all = "snake_case")]
 pub enum Objective {
     /// Most output tokens per second of the whole deployment.
     Throughput,
@@ -15,11 +16,14 @@ pub enum Objective {
     Latency,
     /// Fewest dollars per million output tokens.
     Cost,
+    /// Fewest joules per output token.
+    Energy,
 }
 
 impl Objective {
     /// Every objective.
-    pub const ALL: [Objective; 3] = [Objective::Throughput, Objective::Latency, Objective::Cost];
+    pub const ALL: [Objective; 4] =
+        [Objective::Throughput, Objective::Latency, Objective::Cost, Objective::Energy];
 
     /// Name as on the command line.
     pub fn name(self) -> &'static str {
@@ -27,6 +31,7 @@ impl Objective {
             Objective::Throughput => "throughput",
             Objective::Latency => "latency",
             Objective::Cost => "cost",
+            Objective::Energy => "energy",
         }
     }
 
@@ -38,6 +43,7 @@ impl Objective {
             Objective::Throughput => b.output.total_cmp(&a.output),
             Objective::Latency => a.service.e2e.total_cmp(&b.service.e2e),
             Objective::Cost => cost(a).total_cmp(&cost(b)),
+            Objective::Energy => a.energy.per_output.total_cmp(&b.energy.per_output),
         };
         (a.verdict.cmp(&b.verdict))
             .then(by_objective)

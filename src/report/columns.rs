@@ -12,6 +12,8 @@ pub enum Value {
     Integer(u64),
     /// Real number.
     Real(f64),
+    /// Difference in per cent, signed.
+    Change(f64),
     /// Not known (no price, for example).
     Missing,
 }
@@ -44,6 +46,15 @@ pub struct Row<'a> {
     pub rank: Option<u64>,
     /// The plan.
     pub estimate: &'a Estimate,
+    /// What it is compared with.
+    pub current: Option<&'a Estimate>,
+}
+
+impl<'a> From<&'a Estimate> for Row<'a> {
+    /// Outside a ranking, compared with nothing.
+    fn from(estimate: &'a Estimate) -> Row<'a> {
+        Row { rank: None, estimate, current: None }
+    }
 }
 
 /// One column.
@@ -81,9 +92,16 @@ const fn memory(name: &'static str, about: &'static str, of: fn(&Row) -> Value) 
     Column { name, group: Some("memory"), heading: None, about, of }
 }
 
+/// Tables show it where plans are ranked by it.
+const ENERGY: Column =
+    shown("energy_j_per_output_token", "J/tok out", "joules per output token, GPUs used", |r| {
+        r.estimate.energy.per_output.get().into()
+    });
+
 /// Every column of a plan, in order.
 pub const PLAN_COLUMNS: &[Column] = &[
     shown("rank", "#", "place in the ranking", |r| r.rank.map_or(Value::Missing, Value::Integer)),
+    shown("gpu", "gpu", "GPU that it runs on", |r| r.estimate.gpu.as_str().into()),
     shown("engine", "engine", "serving engine", |r| r.estimate.engine.as_str().into()),
     quiet("mode", "aggregated, or split into prefill and decode pools", |_| "aggregated".into()),
     shown("weights", "weights", "format of most weights", |r| r.estimate.weights.name().into()),
@@ -121,6 +139,17 @@ pub const PLAN_COLUMNS: &[Column] = &[
     quiet("cost_usd_per_mtok_total", "dollars per million tokens, input and output", |r| {
         r.estimate.cost_total.map_or(Value::Missing, |c| c.get().into())
     }),
+    quiet("power_w_per_gpu", "power of one GPU used, mean", |r| r.estimate.energy.power.get().into()),
+    ENERGY,
+    quiet("energy_j_per_token", "joules per token, input and output", |r| {
+        r.estimate.energy.per_token.get().into()
+    }),
+    quiet("energy_kwh_per_mtok_output", "kWh of the GPUs used per million output tokens", |r| {
+        r.estimate.energy.per_output.as_kwh_per_million().into()
+    }),
+    quiet("electricity_usd_per_mtok_output", "part of the cost that electricity makes, if priced", |r| {
+        r.estimate.electricity_output.map_or(Value::Missing, |c| c.get().into())
+    }),
     memory("weights_gib", "weights of the fullest rank", |r| r.estimate.memory.weights.as_gib().into()),
     memory("kv_cache_gib", "KV cache that the engine allocates", |r| {
         r.estimate.memory.kv_cache.as_gib().into()
@@ -141,3 +170,36 @@ pub const PLAN_COLUMNS: &[Column] = &[
         r.estimate.service.provenance.name().into()
     }),
 ];
+
+/// Columns that stand beside the others where plans are compared with what runs today.
+pub const DELTA_COLUMNS: &[Column] = &[
+    shown("delta_output_tokens_per_s_percent", "Δtok/s", "output tokens per second against today", |r| {
+        change(r, |e| Some(e.output.get()))
+    }),
+    shown("delta_ttft_percent", "ΔTTFT", "time to first token against today", |r| {
+        change(r, |e| Some(e.service.ttft.get()))
+    }),
+    shown("delta_tpot_percent", "ΔTPOT", "time per output token against today", |r| {
+        change(r, |e| Some(e.service.tpot.get()))
+    }),
+    shown("delta_cost_percent", "Δ$", "dollars per output token against today", |r| {
+        change(r, |e| e.cost_output.map(|c| c.get()))
+    }),
+    quiet("delta_energy_percent", "joules per output token against today", |r| {
+        change(r, |e| Some(e.energy.per_output.get()))
+    }),
+    shown("delta_gpus_percent", "Δgpus", "GPUs used against today", |r| change(r, |e| Some(e.gpus as f64))),
+];
+
+/// The difference of a figure to what runs today.
+fn change(row: &Row, of: fn(&Estimate) -> Option<f64>) -> Value {
+    match (of(row.estimate), row.current.and_then(of)) {
+        (Some(now), Some(then)) if then != 0.0 => Value::Change(100.0 * (now / then - 1.0)),
+        _ => Value::Missing,
+    }
+}
+
+/// The columns of a plan, with the differences where there is something to differ from.
+pub fn columns(compared: bool) -> impl Iterator<Item = &'static Column> {
+    PLAN_COLUMNS.iter().chain(if compared { DELTA_COLUMNS } else { &[] })
+}

@@ -125,7 +125,9 @@ impl Sheet {
             if style == RULED_HEADER {
                 column.set_padding((0, 1));
             }
-            let number = |row: &Vec<Value>| matches!(row.get(i), Some(Value::Integer(_) | Value::Real(_)));
+            let number = |row: &Vec<Value>| {
+                matches!(row.get(i), Some(Value::Integer(_) | Value::Real(_) | Value::Change(_)))
+            };
             if self.rows.iter().any(number) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -140,7 +142,7 @@ pub(super) fn to_json(value: &Value) -> Json {
     match value {
         Value::Text(text) => Json::from(text.as_str()),
         Value::Integer(n) => Json::from(*n),
-        Value::Real(x) => round(*x),
+        Value::Real(x) | Value::Change(x) => round(*x),
         Value::Missing => Json::Null,
     }
 }
@@ -160,6 +162,7 @@ fn short(value: &Value) -> String {
         Value::Text(text) => text.clone(),
         Value::Integer(n) => crate::units::group_thousands(*n),
         Value::Missing => "-".into(),
+        Value::Change(x) => format!("{x:+.0} %"),
         Value::Real(x) if x.abs() >= 1000.0 => crate::units::group_thousands(x.round() as u64),
         Value::Real(x) if x.fract() == 0.0 => format!("{x:.0}"),
         Value::Real(x) if x.abs() >= 100.0 => format!("{x:.0}"),

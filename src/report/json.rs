@@ -4,11 +4,11 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::estimate::deployment::Estimate;
 use crate::plan::{Plan, Reason, Rejection};
-use crate::search::{Advice, Answer};
+use crate::search::{Advice, Answer, Combined, CurrentAnswer};
 use crate::workload::{Load, Workload};
 
 use super::Subject;
-use super::columns::{PLAN_COLUMNS, Row};
+use super::columns::{Row, columns};
 use super::format::to_json;
 
 /// A real number to six significant digits: beyond what any estimate knows, and the same text on every
@@ -23,9 +23,9 @@ pub fn round(x: f64) -> Json {
 }
 
 /// One plan with every column, memory in an object of its own.
-fn plan_object(row: &Row) -> Map<String, Json> {
+fn plan_object(row: &Row, compared: bool) -> Map<String, Json> {
     let mut object = Map::new();
-    for column in PLAN_COLUMNS {
+    for column in columns(compared) {
         let value = to_json(&(column.of)(row));
         match column.group {
             None => {
@@ -60,20 +60,21 @@ fn subject_json(s: &Subject) -> Map<String, Json> {
     let mut map = Map::new();
     map.insert("model".into(), json!(s.model.id));
     map.insert("recognised".into(), json!(s.model.recognised));
-    map.insert("cluster".into(), json!(s.cluster.id));
+    map.insert("cluster".into(), json!(s.cluster));
     map.insert("workload".into(), workload_json(s.workload));
     map
 }
 
 /// The answer to a planning question, with what would make it answerable if nothing is feasible.
 pub fn answer_json(subject: &Subject, answer: &Answer, advice: &[Advice]) -> Json {
-    let ranked = |plans: &[Estimate]| -> Json {
-        let rows = plans.iter().zip(1u64..);
-        rows.map(|(e, n)| Json::Object(plan_object(&Row { rank: Some(n), estimate: e }))).collect()
+    let compared = answer.current.is_some();
+    let row = |rank: Option<u64>, estimate: &Estimate| {
+        let row = Row { rank, estimate, current: answer.reference() };
+        Json::Object(plan_object(&row, compared))
     };
-    let unranked = |plans: &[Estimate]| -> Json {
-        plans.iter().map(|e| Json::Object(plan_object(&Row { rank: None, estimate: e }))).collect()
-    };
+    let ranked =
+        |plans: &[Estimate]| -> Json { plans.iter().zip(1..).map(|(e, n)| row(Some(n), e)).collect() };
+    let unranked = |plans: &[Estimate]| -> Json { plans.iter().map(|e| row(None, e)).collect() };
     let c = &answer.counts;
     let mut map = subject_json(subject);
     map.insert(
@@ -83,11 +84,15 @@ pub fn answer_json(subject: &Subject, answer: &Answer, advice: &[Advice]) -> Jso
             "target_missed": c.target_missed, "feasible": c.feasible, "stopped": "complete",
         }),
     );
+    if let Some(current) = &answer.current {
+        map.insert("current".into(), current_json(current));
+    }
     map.insert("plans".into(), ranked(&answer.best));
     map.insert("pareto".into(), unranked(&answer.pareto));
-    map.insert("rejected".into(), answer.rejected.iter().map(rejection_json).collect());
+    map.insert("rejected".into(), answer.rejected.iter().map(|r| rejection_json(subject, r)).collect());
+    map.insert("combined".into(), answer.combined.as_ref().map_or(Json::Null, combined_json));
     let changed = |a: &Advice| {
-        let plan = plan_object(&Row { rank: None, estimate: &a.best });
+        let plan = plan_object(&Row::from(&a.best), false);
         json!({ "change": a.change, "plan": plan })
     };
     map.insert("advice".into(), advice.iter().map(changed).collect());
@@ -95,11 +100,47 @@ pub fn answer_json(subject: &Subject, answer: &Answer, advice: &[Advice]) -> Jso
     Json::Object(map)
 }
 
-fn rejection_json(r: &Rejection) -> Json {
+/// What runs today, with the reasons why the search would not propose it.
+fn current_json(current: &CurrentAnswer) -> Json {
+    let plan = current.estimate.as_ref().map(|e| plan_object(&Row::from(e), false));
+    json!({
+        "feasible": current.reasons.is_empty(),
+        "reasons": current.reasons.iter().map(reason_json).collect::<Json>(),
+        "plan": plan,
+    })
+}
+
+fn reason_json(reason: &Reason) -> Json {
+    json!({ "reason": reason.name(), "message": reason.message() })
+}
+
+fn rejection_json(subject: &Subject, r: &Rejection) -> Json {
     json!({
         "reason": r.reason.name(),
         "count": r.count,
-        "nearest_miss": { "plan": describe(&r.nearest), "message": r.reason.message() },
+        "nearest_miss": {
+            "gpu": subject.gpu(&r.nearest).map(|gpu| gpu.id.as_str()),
+            "plan": describe(&r.nearest),
+            "message": r.reason.message(),
+        },
+    })
+}
+
+/// What several pools deliver together.
+fn combined_json(c: &Combined) -> Json {
+    let plan = |e: &Estimate| {
+        let mut plan = plan_object(&Row::from(e), false);
+        plan.shift_remove("rank");
+        Json::Object(plan)
+    };
+    json!({
+        "gpus": c.gpus,
+        "idle_gpus": c.idle_gpus,
+        "requests_per_s": round(c.requests.get()),
+        "output_tokens_per_s": round(c.output.get()),
+        "cost_usd_per_mtok_output": c.cost_output.map_or(Json::Null, |cost| round(cost.get())),
+        "serves_rate": c.serves_rate,
+        "plans": c.plans.iter().map(plan).collect::<Vec<_>>(),
     })
 }
 
@@ -111,11 +152,10 @@ pub fn describe(plan: &Plan) -> String {
 /// One estimate with its reasons, if it is not feasible.
 pub fn estimate_json(subject: &Subject, estimate: &Estimate, reasons: &[Reason]) -> Json {
     let mut map = subject_json(subject);
-    map.extend(plan_object(&Row { rank: None, estimate }));
+    map.extend(plan_object(&Row::from(estimate), false));
     map.shift_remove("rank");
     map.insert("feasible".into(), json!(reasons.is_empty()));
-    let message = |r: &Reason| json!({ "reason": r.name(), "message": r.message() });
-    map.insert("reasons".into(), reasons.iter().map(message).collect());
+    map.insert("reasons".into(), reasons.iter().map(reason_json).collect());
     map.insert("notes".into(), json!(subject.model.notes));
     Json::Object(map)
 }

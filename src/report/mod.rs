@@ -1,5 +1,6 @@
 //! Reports: one list of columns, and each output format a view of it. Nothing here computes.
 
+mod check;
 mod columns;
 mod explain;
 mod format;
@@ -9,7 +10,8 @@ mod sweep;
 mod table;
 mod validation;
 
-pub use columns::{Column, PLAN_COLUMNS, Row, Value};
+pub use check::{check_json, check_sheet, check_text};
+pub use columns::{Column, DELTA_COLUMNS, PLAN_COLUMNS, Row, Value, columns};
 pub use explain::explanation;
 pub use format::{Format, Sheet};
 pub use inspect::{inspection_json, inspection_text};
@@ -19,7 +21,9 @@ pub use table::{advice_text, answer_text, estimate_text};
 
 pub use validation::{metrics_sheet, predictions_sheet, validation_json, validation_text};
 
+use crate::catalog::{Cluster, Gpu};
 use crate::model::Model;
+use crate::plan::Plan;
 use crate::workload::Workload;
 
 /// What every report of a question names.
@@ -28,7 +32,31 @@ pub struct Subject<'a> {
     /// The model.
     pub model: &'a Model,
     /// The cluster's name.
-    pub cluster: &'a crate::catalog::Cluster,
+    pub cluster: &'a str,
+    /// Its pools.
+    pub pools: &'a [Cluster],
     /// The workload.
     pub workload: &'a Workload,
+}
+
+impl<'a> Subject<'a> {
+    /// A question about GPUs of one kind.
+    pub fn new(model: &'a Model, cluster: &'a Cluster, workload: &'a Workload) -> Subject<'a> {
+        Subject { model, cluster: &cluster.id, pools: std::slice::from_ref(cluster), workload }
+    }
+
+    /// Whether there are GPUs of several kinds.
+    fn is_mixed(&self) -> bool {
+        self.pools.len() > 1
+    }
+
+    /// GPUs of all pools.
+    fn gpus(&self) -> u64 {
+        self.pools.iter().map(|p| u64::from(p.gpus)).sum()
+    }
+
+    /// The GPU of a plan's pool.
+    fn gpu(&self, plan: &Plan) -> Option<&'a Gpu> {
+        self.pools.get(plan.layout.pool).map(|p| &p.gpu)
+    }
 }

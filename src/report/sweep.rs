@@ -39,7 +39,7 @@ fn row(case: &Case, answer: &CaseAnswer) -> Vec<Value> {
         Load::Rate(r) => (Value::Missing, r.get().into()),
     };
     let (status, best, reason) = match &answer.outcome {
-        CaseOutcome::Found(best) => ("found", Some(Row { rank: None, estimate: best }), Value::Missing),
+        CaseOutcome::Found(best) => ("found", Some(Row::from(best.as_ref())), Value::Missing),
         CaseOutcome::ContextExceeded(why) => ("context_exceeded", None, why.as_str().into()),
         CaseOutcome::NothingFeasible(None) => ("nothing_feasible", None, Value::Missing),
         CaseOutcome::NothingFeasible(Some(r)) => {

@@ -2,15 +2,19 @@
 
 use std::fmt::Write as _;
 
+use itertools::Itertools as _;
+
+use crate::catalog::Cluster;
 use crate::estimate::deployment::Estimate;
 use crate::plan::Reason;
 use crate::plan::reason::Stage;
-use crate::search::{Advice, Answer};
+use crate::rank::Objective;
+use crate::search::{Advice, Answer, Combined, CurrentAnswer};
 use crate::units::{group_thousands, plural};
 use crate::workload::{Load, Workload};
 
 use super::Subject;
-use super::columns::{Column, PLAN_COLUMNS, Row, Value};
+use super::columns::{Column, PLAN_COLUMNS, Row, Value, columns};
 use super::format::Sheet;
 use super::json::describe;
 
@@ -18,29 +22,65 @@ use super::json::describe;
 pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
     let mut out = headline(subject);
     if answer.best.is_empty() {
-        let _ = writeln!(out, "\nNo plan is feasible.");
+        let _ = write!(out, "{}\nNo plan is feasible.\n", current_text(answer));
     } else {
         let said = common_values(&answer.best);
         if !said.is_empty() {
             let _ = writeln!(out, "{said}");
         }
-        let _ = writeln!(out, "\n{}", ranking(&answer.best).table(width));
+        let _ = write!(out, "{}", current_text(answer));
+        let _ = writeln!(out, "\n{}", ranking(subject, answer).table(width));
         let _ = write!(out, "{}", remarks(subject, &answer.best));
     }
-    let _ = write!(out, "\n{}", ledger(answer));
+    if let Some(combined) = &answer.combined {
+        let _ = write!(out, "{}", together(subject, combined));
+    }
+    let _ = write!(out, "\n{}", ledger(subject, answer));
+    out
+}
+
+/// What runs today, in a line, and why the search would not propose it.
+fn current_text(answer: &Answer) -> String {
+    let Some(CurrentAnswer { current, estimate, reasons }) = &answer.current else { return String::new() };
+    let mut out = match estimate {
+        None => format!(
+            "today: {} × {}: no figures\n",
+            current.parallelism,
+            plural(current.replicas.into(), "replica")
+        ),
+        Some(e) => {
+            let cost = e.cost_output.map_or(String::new(), |c| format!(", ${:.2}/Mtok out", c.get()));
+            format!(
+                "today: {} {} × {}, {}, batch {:.0}: {:.0} tok/s, TTFT {}, TPOT {}{cost}, {:.0} W per GPU\n",
+                e.engine,
+                e.parallelism,
+                plural(e.replicas.into(), "replica"),
+                plural(e.gpus, "GPU"),
+                e.batch.ceil(),
+                e.output.get(),
+                e.service.ttft,
+                e.service.tpot,
+                e.energy.power.get()
+            )
+        }
+    };
+    for reason in reasons {
+        let _ = writeln!(out, "  not an answer, {}: {}", reason.name(), reason.message());
+    }
     out
 }
 
 /// What was asked.
 fn headline(s: &Subject) -> String {
-    let c = s.cluster;
-    let per_node = if c.nodes > 1 {
-        format!(", {} of {}", plural(c.nodes.into(), "node"), c.gpus_per_node)
-    } else {
-        String::new()
+    let nodes = |c: &Cluster| match c.nodes {
+        0 | 1 => String::new(),
+        n => format!(", {} of {}", plural(n.into(), "node"), c.gpus_per_node),
     };
-    let gpus = plural(c.gpus.into(), "GPU");
-    let mut out = format!("{} on {} ({gpus}{per_node})\n", s.model.id, c.id);
+    let pools = match s.pools {
+        [one] => format!("{}{}", plural(one.gpus.into(), "GPU"), nodes(one)),
+        several => several.iter().map(|c| format!("{} × {}{}", c.gpus, c.gpu.name, nodes(c))).join("; "),
+    };
+    let mut out = format!("{} on {} ({pools})\n", s.model.id, s.cluster);
     let _ = writeln!(out, "{}", describe_workload(s.workload));
     if !s.model.recognised {
         let _ = writeln!(out, "unknown model_type `{}`: read by the general rules", s.model.family);
@@ -79,7 +119,7 @@ fn common_values(plans: &[Estimate]) -> String {
 }
 
 fn common(column: &Column, plans: &[Estimate]) -> Option<String> {
-    let mut values = plans.iter().map(|estimate| (column.of)(&Row { rank: None, estimate }));
+    let mut values = plans.iter().map(|estimate| (column.of)(&estimate.into()));
     match values.next()? {
         Value::Text(first) => values.all(|v| v == Value::Text(first.clone())).then_some(first),
         _ => None,
@@ -87,10 +127,15 @@ fn common(column: &Column, plans: &[Estimate]) -> Option<String> {
 }
 
 /// The best plans; columns that hold the same trivial value in every row are left out.
-fn ranking(plans: &[Estimate]) -> Sheet {
+fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
+    let (plans, current) = (&answer.best, answer.reference());
     let rows: Vec<Row> =
-        plans.iter().zip(1u64..).map(|(estimate, n)| Row { rank: Some(n), estimate }).collect();
+        plans.iter().zip(1u64..).map(|(estimate, n)| Row { rank: Some(n), estimate, current }).collect();
+    let compared = answer.reference().is_some();
     let trivial = |c: &Column| {
+        if c.name == "gpu" {
+            return !subject.is_mixed();
+        }
         if SAID_ONCE.contains(&c.name) {
             return common(c, plans).is_some();
         }
@@ -98,11 +143,15 @@ fn ranking(plans: &[Estimate]) -> Sheet {
             "ep" | "attention_dp" | "expert_tp" => Value::Integer(1),
             "idle_gpus" => Value::Integer(0),
             "cost_usd_per_mtok_output" => Value::Missing,
+            "energy_j_per_output_token" => return answer.objective != Objective::Energy,
+            // Differences take their room.
+            "headroom_gib" if compared => return true,
+            name if name.starts_with("delta_") => Value::Missing,
             _ => return false,
         };
         rows.iter().all(|r| (c.of)(r) == unused)
     };
-    let columns: Vec<&Column> = PLAN_COLUMNS.iter().filter(|c| c.heading.is_some() && !trivial(c)).collect();
+    let columns: Vec<&Column> = columns(compared).filter(|c| c.heading.is_some() && !trivial(c)).collect();
     let mut sheet = Sheet::new(columns.iter().filter_map(|c| c.heading));
     let cell = |c: &Column, row: &Row| match (c.of)(row) {
         Value::Real(x) if c.name == "batch" => Value::Integer(x.ceil() as u64),
@@ -116,26 +165,49 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
     let mut out = String::new();
     let first = &best[0];
     if first.idle_gpus > 0 {
-        let _ = writeln!(out, "The best plan leaves {} of {} GPUs idle.", first.idle_gpus, s.cluster.gpus);
+        let _ = writeln!(out, "The best plan leaves {} of {} GPUs idle.", first.idle_gpus, s.gpus());
     }
-    if first.service.provenance != crate::estimate::Provenance::Fitted {
+    if let Some(gpu) = s.gpu(&first.plan)
+        && first.service.provenance != crate::estimate::Provenance::Fitted
+    {
         let _ = writeln!(
             out,
             "Kernel times are {}: where {} has not been measured on {}, other engines' kernels or {} stand in.",
             first.service.provenance.name(),
             first.engine,
-            s.cluster.gpu.name,
-            s.cluster
-                .gpu
-                .kernels_from
-                .as_ref()
-                .map_or("class defaults".into(), |twin| format!("those of {twin}"))
+            gpu.name,
+            gpu.kernels_from.as_ref().map_or("class defaults".into(), |twin| format!("those of {twin}"))
         );
     }
     out
 }
 
-fn ledger(answer: &Answer) -> String {
+/// What several pools deliver together, and with which plans.
+fn together(s: &Subject, c: &Combined) -> String {
+    let cost = c.cost_output.map_or(String::new(), |cost| format!(" at ${:.2} per million", cost.get()));
+    let serves = match (c.serves_rate, s.workload.load) {
+        (Some(true), Load::Rate(rate)) => format!(", enough for {} req/s", rate.get()),
+        (Some(false), Load::Rate(rate)) => format!(", not enough for {} req/s", rate.get()),
+        _ => String::new(),
+    };
+    let plan = |e: &Estimate| {
+        format!(
+            "{} {} × {}, batch {:.0}",
+            e.gpu,
+            e.parallelism,
+            plural(e.replicas.into(), "replica"),
+            e.batch
+        )
+    };
+    format!(
+        "All pools together: {} output tokens/s, {:.1} req/s{cost}{serves}: {}\n",
+        group_thousands(c.output.get().round() as u64),
+        c.requests.get(),
+        c.plans.iter().map(plan).join("; ")
+    )
+}
+
+fn ledger(s: &Subject, answer: &Answer) -> String {
     let c = &answer.counts;
     let mut out = format!(
         "{}: {} illegal, {} out of memory, {} miss a target, {} feasible\n",
@@ -148,7 +220,9 @@ fn ledger(answer: &Answer) -> String {
     for r in &answer.rejected {
         let nearest = if r.reason.stage() == Stage::Illegal { "for example" } else { "nearest" };
         let line = format!("{:>9}  {}", group_thousands(r.count), r.reason.name());
-        let _ = writeln!(out, "{line}; {nearest} {}: {}", describe(&r.nearest), r.reason.message());
+        let on =
+            s.gpu(&r.nearest).filter(|_| s.is_mixed()).map_or(String::new(), |g| format!(" on {}", g.id));
+        let _ = writeln!(out, "{line}; {nearest} {}{on}: {}", describe(&r.nearest), r.reason.message());
     }
     out
 }
@@ -166,7 +240,7 @@ pub fn estimate_text(
     for reason in reasons {
         let _ = writeln!(out, "  {}: {}", reason.name(), reason.message());
     }
-    let row = Row { rank: None, estimate };
+    let row = Row::from(estimate);
     let mut sheet = Sheet::new(["figure", "value", "meaning"]);
     for c in PLAN_COLUMNS.iter().filter(|c| c.name != "rank") {
         let name = c.group.map_or(c.name.to_owned(), |g| format!("{g}.{}", c.name));

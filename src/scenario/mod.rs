@@ -2,9 +2,10 @@
 
 mod run;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::catalog::{self, Cluster, Engine};
+use crate::catalog::{Catalog, Engine, Pools};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::{self, Located};
 use crate::model::{self, Model, Scope};
@@ -18,44 +19,62 @@ pub use run::{Case, CaseAnswer, CaseOutcome, run};
 pub const MAX_CASES: usize = 1_000_000;
 
 /// A scenario file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ScenarioFile {
+pub(crate) struct ScenarioFile {
     /// What the review is about.
     name: String,
     /// Catalogue names or paths to `config.json` files.
+    #[schemars(with = "Vec<String>", length(min = 1), extend("x-names" = "model"))]
     models: Vec<Located<String>>,
     /// Cluster names or shorthands.
+    #[schemars(with = "Vec<String>", length(min = 1), extend("x-names" = "cluster"))]
     clusters: Vec<Located<String>>,
     /// Lengths and loads.
+    #[schemars(with = "Vec<WorkloadEntry>", length(min = 1))]
     workloads: Vec<Located<WorkloadEntry>>,
     /// Latency targets; none when left out.
     #[serde(default)]
+    #[schemars(with = "Vec<TargetsEntry>")]
     targets: Vec<Located<TargetsEntry>>,
     /// Engines; all compete in each case.
     #[serde(default)]
+    #[schemars(with = "Vec<String>", extend("x-names" = "engine"))]
     engines: Vec<Located<String>>,
     /// What the best plan is best at.
     #[serde(default)]
+    #[schemars(with = "Option<Objective>")]
     objective: Option<Located<String>>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WorkloadEntry {
+pub(crate) struct WorkloadEntry {
+    /// What results call it.
     name: String,
+    /// Prompt tokens.
+    #[schemars(range(min = 1))]
     isl: u64,
+    /// Output tokens.
+    #[schemars(range(min = 1))]
     osl: u64,
+    /// Requests in flight over the whole deployment; without it and `rate`, as many as are best.
+    #[schemars(range(min = 1))]
     concurrency: Option<u64>,
+    /// Requests per second over the whole deployment.
     rate: Option<RequestsPerSecond>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct TargetsEntry {
+pub(crate) struct TargetsEntry {
+    /// What results call it.
     name: String,
+    /// Time to first token.
     ttft: Option<Seconds>,
+    /// Time per output token after the first.
     tpot: Option<Seconds>,
+    /// From request to last token.
     e2e: Option<Seconds>,
 }
 
@@ -65,7 +84,7 @@ pub struct Scenario {
     /// What the review is about.
     pub name: String,
     models: Vec<Model>,
-    clusters: Vec<(String, Cluster)>,
+    clusters: Vec<(String, Pools)>,
     workloads: Vec<(String, Workload)>,
     targets: Vec<(String, Targets)>,
     engines: Vec<Engine>,
@@ -77,61 +96,82 @@ pub struct Scenario {
 /// # Errors
 /// What is wrong, with file and line: unknown keys and names, impossible numbers, empty lists, too many
 /// cases.
-pub fn read(path: &std::path::Path) -> Result<Scenario, Diagnostic> {
+pub fn read(path: &std::path::Path, catalog: &Catalog) -> Result<Scenario, Diagnostic> {
     let place = path.display().to_string();
-    parse(&load::text(path)?, &place)
+    parse(&load::text(path)?, &place, catalog)
 }
 
 /// Parses the text of a scenario file.
 ///
 /// # Errors
 /// As [`read`].
-pub fn parse(text: &str, place: &str) -> Result<Scenario, Diagnostic> {
-    let file: ScenarioFile = load::yaml(text, place)?;
-    let at = |line: u64| format!("{place}, line {line}");
-    let each = |list: &[Located<String>]| -> Vec<(String, u64)> {
-        list.iter().map(|l| (l.value.clone(), load::line(l))).collect()
-    };
+pub fn parse(text: &str, place: &str, catalog: &Catalog) -> Result<Scenario, Diagnostic> {
+    let (scenario, problems) = resolve(&load::yaml(text, place)?, place, catalog);
+    match problems.into_iter().next() {
+        Some(first) => Err(first),
+        None => Ok(scenario),
+    }
+}
+
+/// Everything that is wrong with the text of a scenario file.
+pub fn problems(text: &str, place: &str, catalog: &Catalog) -> Vec<Diagnostic> {
+    match load::yaml(text, place) {
+        Ok(file) => resolve(&file, place, catalog).1,
+        Err(fault) => vec![fault],
+    }
+}
+
+/// The scenario with what could be resolved of it, and what could not.
+fn resolve(file: &ScenarioFile, place: &str, catalog: &Catalog) -> (Scenario, Vec<Diagnostic>) {
+    let mut problems = Vec::new();
     let mut scenario = Scenario {
-        name: file.name,
-        models: Vec::new(),
-        clusters: Vec::new(),
-        workloads: Vec::new(),
-        targets: Vec::new(),
-        engines: Vec::new(),
+        name: file.name.clone(),
+        models: each(&file.models, place, &mut problems, |name| model::find_in(catalog, name, Scope::Full)),
+        clusters: each(&file.clusters, place, &mut problems, |name| Ok((name.clone(), catalog.pools(name)?))),
+        engines: each(&file.engines, place, &mut problems, |name| catalog.engine(name)),
+        workloads: each(&file.workloads, place, &mut problems, |entry| {
+            let workload = entry.workload()?;
+            workload.validate()?;
+            Ok((entry.name.clone(), workload))
+        }),
+        targets: each(&file.targets, place, &mut problems, |entry| {
+            let targets = Targets { ttft: entry.ttft, tpot: entry.tpot, e2e: entry.e2e };
+            targets.validate()?;
+            Ok((entry.name.clone(), targets))
+        }),
         objective: Objective::Throughput,
     };
-    for (name, line) in each(&file.models) {
-        scenario.models.push(model::find(&name, &[], Scope::Full).map_err(|d| d.within(at(line)))?);
-    }
-    for (name, line) in each(&file.clusters) {
-        let cluster = catalog::cluster(&name).map_err(|d| d.within(at(line)))?;
-        scenario.clusters.push((name, cluster));
-    }
-    for (name, line) in each(&file.engines) {
-        scenario.engines.push(catalog::engine(&name).map_err(|d| d.within(at(line)))?);
-    }
-    if scenario.engines.is_empty() {
-        scenario.engines.push(catalog::engine("vllm")?);
-    }
-    for entry in &file.workloads {
-        let w = entry.value.workload().and_then(|w| w.validate().map(|()| w));
-        scenario.workloads.push((entry.value.name.clone(), w.map_err(|d| d.within(at(load::line(entry))))?));
-    }
-    for entry in &file.targets {
-        let t = Targets { ttft: entry.value.ttft, tpot: entry.value.tpot, e2e: entry.value.e2e };
-        t.validate().map_err(|d| d.within(at(load::line(entry))))?;
-        scenario.targets.push((entry.value.name.clone(), t));
+    if file.engines.is_empty() {
+        scenario.engines.extend(catalog.engine("vllm").map_err(|d| problems.push(d)).ok());
     }
     if scenario.targets.is_empty() {
         scenario.targets.push(("none".into(), Targets::default()));
     }
     if let Some(objective) = &file.objective {
-        scenario.objective =
-            objective.value.parse().map_err(|d: Diagnostic| d.within(at(load::line(objective))))?;
+        let read = each(std::slice::from_ref(objective), place, &mut problems, |name| name.parse());
+        read.into_iter().for_each(|objective| scenario.objective = objective);
     }
-    scenario.check(place)?;
-    Ok(scenario)
+    if problems.is_empty() {
+        problems.extend(scenario.check(place).err());
+    }
+    (scenario, problems)
+}
+
+/// What can be made of each entry; the rest goes to the problems, with its line.
+fn each<T, R>(
+    entries: &[Located<T>],
+    place: &str,
+    problems: &mut Vec<Diagnostic>,
+    read: impl Fn(&T) -> Result<R, Diagnostic>,
+) -> Vec<R> {
+    let mut all = Vec::new();
+    for entry in entries {
+        match read(&entry.value) {
+            Ok(value) => all.push(value),
+            Err(fault) => problems.push(fault.within(format!("{place}, line {}", load::line(entry)))),
+        }
+    }
+    all
 }
 
 impl WorkloadEntry {

@@ -1,6 +1,6 @@
 //! Answering the cases of a scenario, in parallel, in a fixed order.
 
-use crate::catalog::{Cluster, Engine};
+use crate::catalog::{Engine, Pools};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Estimate;
 use crate::model::Model;
@@ -22,7 +22,7 @@ pub struct Case<'a> {
     /// The cluster as the file names it.
     pub cluster_name: &'a str,
     /// The cluster.
-    pub cluster: &'a Cluster,
+    pub cluster: &'a Pools,
     /// The workload as the file names it.
     pub workload_name: &'a str,
     /// The targets as the file names them.
@@ -77,13 +77,15 @@ fn answer(case: &Case) -> Result<CaseAnswer, Diagnostic> {
     }
     let question = Question {
         model: case.model,
-        cluster: case.cluster,
+        pools: &case.cluster.pools,
         engines: case.engines,
         workload: case.workload,
         objective: case.objective,
         precisions: vec![Precision::OWN],
         pins: Pins::default(),
         limits: LimitOverrides::default(),
+        electricity: None,
+        current: None,
         top: 1,
     };
     let answer = question.answer()?;

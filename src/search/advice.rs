@@ -1,5 +1,7 @@
 //! What would make it work: the question asked again with one thing changed.
 
+use itertools::Itertools as _;
+
 use crate::catalog::Cluster;
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
@@ -18,6 +20,20 @@ pub struct Advice {
     pub best: Estimate,
 }
 
+/// A pool with `factor` times its GPUs; `None` when that is too many to count.
+fn enlarged(pool: &Cluster, factor: u32) -> Option<Cluster> {
+    let gpus = pool.gpus.checked_mul(factor)?;
+    let per_node = pool.gpu.gpus_per_node.max(pool.gpus_per_node).min(gpus);
+    Some(Cluster {
+        id: format!("{gpus}x{}", pool.gpu.id),
+        gpus,
+        gpus_per_node: per_node,
+        nodes: gpus.div_ceil(per_node),
+        bridge: pool.bridge.clone().filter(|b| per_node.is_multiple_of(b.bridge.gpus)),
+        ..pool.clone()
+    })
+}
+
 impl Question<'_> {
     /// Changes that lead from no feasible plan to one, the least intrusive first.
     ///
@@ -25,7 +41,7 @@ impl Question<'_> {
     /// As [`Question::answer`].
     pub fn advice(&self) -> Result<Vec<Advice>, Diagnostic> {
         let mut advice = Vec::new();
-        let fp8 = self.cluster.gpu.peak(DType::Fp8).is_some();
+        let fp8 = self.pools.iter().any(|p| p.gpu.peak(DType::Fp8).is_some());
         let wide = self.model.quantisation.main_format().element().bits() > 8;
         if fp8 {
             let kv = |p: &Precision| Precision { kv: Some(DType::Fp8), ..*p };
@@ -60,21 +76,17 @@ impl Question<'_> {
     }
 
     fn larger(&self, factor: u32, advice: &mut Vec<Advice>) -> Result<(), Diagnostic> {
-        let Some(gpus) = self.cluster.gpus.checked_mul(factor) else { return Ok(()) };
-        let per_node = self.cluster.gpu.gpus_per_node.max(self.cluster.gpus_per_node);
-        let cluster = Cluster {
-            id: format!("{gpus}x{}", self.cluster.gpu.id),
-            gpus,
-            gpus_per_node: per_node.min(gpus),
-            nodes: gpus.div_ceil(per_node.min(gpus)),
-            ..self.cluster.clone()
+        let Some(pools) = self.pools.iter().map(|p| enlarged(p, factor)).collect::<Option<Vec<_>>>() else {
+            return Ok(());
         };
-        let change = format!("{gpus} GPUs (--cluster {})", cluster.id);
-        self.ask(&change, &Question { cluster: &cluster, ..self.clone() }, advice)
+        let question = Question { pools: &pools, ..self.clone() };
+        let names = pools.iter().map(|p| &p.id).join("+");
+        let change = format!("{} GPUs (--cluster {names})", question.gpus());
+        self.ask(&change, &question, advice)
     }
 
     fn ask(&self, change: &str, question: &Question, advice: &mut Vec<Advice>) -> Result<(), Diagnostic> {
-        let question = Question { top: 1, ..question.clone() };
+        let question = Question { top: 1, current: None, ..question.clone() };
         if let Some(best) = question.answer()?.best.into_iter().next() {
             advice.push(Advice { change: change.to_owned(), best });
         }

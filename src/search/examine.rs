@@ -1,5 +1,6 @@
 //! Looking at single layouts: the explanation of an answer, and why a layout is not one.
 
+use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
 use crate::estimate::deployment::{Deployment, Estimate};
@@ -8,15 +9,21 @@ use crate::plan::{Parallelism, Reason};
 
 use super::Question;
 
-/// What became of one layout with one engine and precision.
+/// What became of one layout with one engine and precision on one pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Examined {
+    /// The pool's GPU.
+    pub gpu: String,
     /// Engine.
     pub engine: String,
     /// Format of most weights.
     pub weights: WeightFormat,
     /// Its best plan, or why it has none.
     pub outcome: Result<Estimate, Reason>,
+}
+
+fn foreign() -> Diagnostic {
+    Diagnostic::new(Code::Usage, "the plan does not belong to this question")
 }
 
 impl Question<'_> {
@@ -30,24 +37,30 @@ impl Question<'_> {
         look: impl FnOnce(&Deployment) -> T,
     ) -> Result<T, Diagnostic> {
         let models = self.models();
-        let contexts = self.contexts(&models)?;
         let layout = estimate.plan.layout;
+        let pool = self.pools.get(layout.pool).ok_or_else(foreign)?;
+        let contexts = self.contexts(pool, &models)?;
         let deployment = contexts
             .get(layout.engine * self.precisions.len() + layout.precision)
             .and_then(|context| Deployment::new(context, layout.parallelism).ok());
         match deployment {
             Some(deployment) => Ok(look(&deployment)),
-            None => Err(Diagnostic::new(Code::Usage, "the plan does not belong to this question")),
+            None => Err(foreign()),
         }
     }
 
-    /// Puts one split through the funnel, with every engine and precision.
+    /// Puts one split through the funnel, on every pool, with every engine and precision.
     ///
     /// # Errors
     /// As [`Question::answer`].
     pub fn examine(&self, split: Parallelism) -> Result<Vec<Examined>, Diagnostic> {
+        let each = self.pools.iter().map(|pool| self.examine_on(pool, split));
+        Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
+    fn examine_on(&self, pool: &Cluster, split: Parallelism) -> Result<Vec<Examined>, Diagnostic> {
         let models = self.models();
-        let contexts = self.contexts(&models)?;
+        let contexts = self.contexts(pool, &models)?;
         let pins = Pins {
             tp: vec![split.tp],
             pp: vec![split.pp],
@@ -59,10 +72,12 @@ impl Question<'_> {
         for (i, context) in contexts.iter().enumerate() {
             let (engine, precision) = (i / self.precisions.len(), i % self.precisions.len());
             let alone = Question {
+                pools: std::slice::from_ref(pool),
                 engines: &self.engines[engine..=engine],
                 precisions: vec![self.precisions[precision]],
                 pins: pins.clone(),
                 top: 1,
+                current: None,
                 ..self.clone()
             };
             let answer = alone.answer()?;
@@ -74,7 +89,8 @@ impl Question<'_> {
                 (None, None) => return Err(Diagnostic::new(Code::Usage, "the layout holds no plan")),
             };
             let weights = context.model.quantisation.main_format();
-            examined.push(Examined { engine: context.engine.id.clone(), weights, outcome });
+            let gpu = pool.gpu.id.clone();
+            examined.push(Examined { gpu, engine: context.engine.id.clone(), weights, outcome });
         }
         Ok(examined)
     }

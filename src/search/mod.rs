@@ -5,6 +5,8 @@
 //! orders, so the answer is the same for any number of threads.
 
 mod advice;
+mod combined;
+mod current;
 mod examine;
 mod ledger;
 
@@ -14,6 +16,7 @@ use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::memory::Limits;
+use crate::estimate::power::Electricity;
 use crate::model::Model;
 use crate::plan::space::{Pins, axes};
 use crate::plan::{Axes, PlanSpace, Precision, Rejection};
@@ -21,6 +24,8 @@ use crate::rank::{Objective, pareto};
 use crate::workload::Workload;
 
 pub use advice::Advice;
+pub use combined::Combined;
+pub use current::{Current, CurrentAnswer};
 pub use examine::Examined;
 pub use ledger::{Counts, Ledger};
 
@@ -29,8 +34,8 @@ pub use ledger::{Counts, Ledger};
 pub struct Question<'a> {
     /// The model as its checkpoint stores it.
     pub model: &'a Model,
-    /// The cluster.
-    pub cluster: &'a Cluster,
+    /// The cluster: pools of one kind of GPU each. A replica stands in one of them.
+    pub pools: &'a [Cluster],
     /// Engines to consider.
     pub engines: &'a [Engine],
     /// The workload.
@@ -43,6 +48,10 @@ pub struct Question<'a> {
     pub pins: Pins,
     /// Launch limits that the user sets.
     pub limits: LimitOverrides,
+    /// What electricity costs, if the rental price does not include it.
+    pub electricity: Option<Electricity>,
+    /// What runs today, to compare with.
+    pub current: Option<Current>,
     /// Plans to keep.
     pub top: usize,
 }
@@ -78,8 +87,21 @@ pub struct Answer {
     pub pareto: Vec<Estimate>,
     /// Why plans fell, most frequent first.
     pub rejected: Vec<Rejection>,
-    /// How many plans there were and how many fell at each stage.
+    /// How many plans there were and how many fell at each stage, over all pools.
     pub counts: Counts,
+    /// What several pools deliver together; `None` for a single pool and for a given concurrency.
+    pub combined: Option<Combined>,
+    /// What the plans are ranked by.
+    pub objective: Objective,
+    /// What runs today, if the question says so.
+    pub current: Option<CurrentAnswer>,
+}
+
+impl Answer {
+    /// What plans are compared with: the figures of what runs today.
+    pub fn reference(&self) -> Option<&Estimate> {
+        self.current.as_ref()?.estimate.as_ref()
+    }
 }
 
 impl<'a> Question<'a> {
@@ -89,24 +111,39 @@ impl<'a> Question<'a> {
     pub fn new(model: &'a Model, cluster: &'a Cluster, engines: &'a [Engine]) -> Question<'a> {
         Question {
             model,
-            cluster,
+            pools: std::slice::from_ref(cluster),
             engines,
             workload: Workload::new(Workload::DEFAULT_ISL, Workload::DEFAULT_OSL),
             objective: Objective::Throughput,
             precisions: vec![Precision::OWN],
             pins: Pins::default(),
             limits: LimitOverrides::default(),
+            electricity: None,
+            current: None,
             top: 10,
         }
     }
 }
 
 impl Question<'_> {
-    /// The space of plans.
-    pub fn space(&self) -> PlanSpace {
-        let precisions = self.precisions.clone();
-        let free = axes(self.model, self.cluster, &self.workload, precisions, &self.pins);
-        PlanSpace::new(Axes { engines: self.engines.len(), ..free })
+    /// The space of plans of each pool; their numbers follow each other.
+    pub fn spaces(&self) -> Vec<PlanSpace> {
+        let mut spaces: Vec<PlanSpace> = Vec::with_capacity(self.pools.len());
+        for pool in self.pools {
+            let precisions = self.precisions.clone();
+            let free = axes(self.model, pool, &self.workload, precisions, &self.pins);
+            let axes = Axes { engines: self.engines.len(), ..free };
+            spaces.push(match spaces.last() {
+                None => PlanSpace::new(axes),
+                Some(before) => before.then(axes),
+            });
+        }
+        spaces
+    }
+
+    /// GPUs of all pools.
+    pub fn gpus(&self) -> u64 {
+        self.pools.iter().map(|p| u64::from(p.gpus)).sum()
     }
 
     /// The model at each precision.
@@ -121,35 +158,52 @@ impl Question<'_> {
     /// Searches the whole space.
     ///
     /// # Errors
-    /// A question without engines or precisions, or a GPU description that lacks figures.
+    /// A question without pools, engines or precisions, or a GPU description that lacks figures.
     pub fn answer(&self) -> Result<Answer, Diagnostic> {
-        if self.engines.is_empty() || self.precisions.is_empty() {
-            return Err(Diagnostic::new(Code::Usage, "a question needs an engine and a precision"));
+        if self.pools.is_empty() || self.engines.is_empty() || self.precisions.is_empty() {
+            return Err(Diagnostic::new(Code::Usage, "a question needs a pool, an engine and a precision"));
         }
         self.workload.validate()?;
         let models = self.models();
-        let contexts = self.contexts(&models)?;
-        let space = self.space();
-        let summary = (0..usize::try_from(space.layouts()).unwrap_or(usize::MAX))
-            .into_par_iter()
-            .with_min_len(16)
-            .fold(Summary::default, |sum, layout| self.visit(sum, layout as u64, &space, &contexts))
-            .reduce(Summary::default, |a, b| a.merge(b, self.objective, self.top));
-        Ok(self.conclude(summary))
+        let mut summary = Summary::default();
+        let mut best_of_each = Vec::with_capacity(self.pools.len());
+        for (pool, space) in self.pools.iter().zip(&self.spaces()) {
+            let contexts = self.contexts(pool, &models)?;
+            let found = self.search(space, &contexts);
+            best_of_each.extend(found.best.iter().min_by(|a, b| self.objective.compare(a, b)).cloned());
+            summary = summary.merge(found, self.objective, self.top);
+        }
+        let combined = self.combined(best_of_each)?;
+        let current = self.current.as_ref().map(|current| self.current(current)).transpose()?;
+        Ok(self.conclude(summary, combined, current))
     }
 
-    /// One context per engine and precision, engine first.
-    fn contexts<'b>(&'b self, models: &'b [Model]) -> Result<Vec<Context<'b>>, Diagnostic> {
+    /// Every layout of a pool.
+    fn search(&self, space: &PlanSpace, contexts: &[Context]) -> Summary {
+        (0..usize::try_from(space.layouts()).unwrap_or(usize::MAX))
+            .into_par_iter()
+            .with_min_len(16)
+            .fold(Summary::default, |sum, layout| self.visit(sum, layout as u64, space, contexts))
+            .reduce(Summary::default, |a, b| a.merge(b, self.objective, self.top))
+    }
+
+    /// One context per engine and precision on a pool, engine first.
+    fn contexts<'b>(
+        &'b self,
+        pool: &'b Cluster,
+        models: &'b [Model],
+    ) -> Result<Vec<Context<'b>>, Diagnostic> {
         let mut contexts = Vec::with_capacity(models.len() * self.engines.len());
         for engine in self.engines {
             for (model, precision) in models.iter().zip(&self.precisions) {
                 contexts.push(Context::new(ContextParts {
                     model,
-                    cluster: self.cluster,
+                    cluster: pool,
                     engine,
-                    limits: self.limits.on(Limits::of(engine, &self.cluster.gpu)),
+                    limits: self.limits.on(Limits::of(engine, &pool.gpu)),
                     kv: precision.kv,
                     workload: self.workload,
+                    electricity: self.electricity,
                 })?);
             }
         }
@@ -160,6 +214,7 @@ impl Question<'_> {
     fn visit(&self, mut sum: Summary, index: u64, space: &PlanSpace, contexts: &[Context]) -> Summary {
         let layout = space.layout(index);
         let context = &contexts[layout.engine * self.precisions.len() + layout.precision];
+        let elsewhere = self.gpus() - u64::from(context.cluster.gpus);
         let plans = space.plans_per_layout();
         sum.counts.plans += plans;
         let deployment = match Deployment::new(context, layout.parallelism) {
@@ -174,7 +229,9 @@ impl Question<'_> {
             let plan = space.plan(index, point);
             match deployment.estimate(plan) {
                 Err(reason) => sum.reject(reason, 1, plan),
-                Ok(estimate) => sum.front.push(estimate),
+                Ok(estimate) => {
+                    sum.front.push(Estimate { idle_gpus: estimate.idle_gpus + elsewhere, ..estimate });
+                }
             }
         }
         let feasible = &sum.front[first..];
@@ -185,7 +242,12 @@ impl Question<'_> {
         sum
     }
 
-    fn conclude(&self, summary: Summary) -> Answer {
+    fn conclude(
+        &self,
+        summary: Summary,
+        combined: Option<Combined>,
+        current: Option<CurrentAnswer>,
+    ) -> Answer {
         let mut best = summary.best;
         best.sort_by(|a, b| self.objective.compare(a, b));
         best.truncate(self.top);
@@ -194,6 +256,9 @@ impl Question<'_> {
             pareto: summary.front,
             rejected: summary.ledger.into_rejections(),
             counts: summary.counts,
+            objective: self.objective,
+            current,
+            combined,
         }
     }
 }

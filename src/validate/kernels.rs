@@ -3,7 +3,7 @@
 //! Benchmarks launch kernels one by one and quantise activations each time, so the engine's discounts
 //! for graphs and fused quantisation do not apply here.
 
-use crate::catalog::{self, Cluster, Engine};
+use crate::catalog::{Catalog, Cluster, Engine, Gpu};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::collectives::CollectiveTimer;
 use crate::estimate::kernels::{KernelTime, Kernels};
@@ -17,11 +17,11 @@ use crate::units::Traffic;
 use super::{Prediction, Row};
 
 /// Predicts `latency_us`.
-pub fn predict(row: &Row) -> Prediction {
+pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
     let say = |d: crate::diagnostic::Diagnostic| d.cause;
-    let gpu = catalog::gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
+    let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
     let named = row.text("engine").unwrap_or("nccl").trim_end_matches("_custom");
-    let mut engine = catalog::engine(if named == "nccl" { "vllm" } else { named }).map_err(say)?;
+    let mut engine = catalog.engine(if named == "nccl" { "vllm" } else { named }).map_err(say)?;
     engine.scheduling.launch_share = 1.0;
     engine.scheduling.quantise_share = 1.0;
     let attention = row.text("attn_dtype").or(row.text("kv_cache_dtype"));
@@ -134,7 +134,7 @@ fn experts(row: &Row, k: &Kernels) -> Result<KernelTime, String> {
     Ok(k.experts(format).0.time(&shape, &step))
 }
 
-fn collective(row: &Row, gpu: catalog::Gpu, engine: &Engine) -> Result<crate::units::Seconds, String> {
+fn collective(row: &Row, gpu: Gpu, engine: &Engine) -> Result<crate::units::Seconds, String> {
     let kind = match row.text("op") {
         Some("all_reduce") => CollectiveKind::AllReduce,
         Some("all_gather") => CollectiveKind::AllGather,
@@ -144,7 +144,7 @@ fn collective(row: &Row, gpu: catalog::Gpu, engine: &Engine) -> Result<crate::un
     };
     let ranks = row.degree("num_gpus");
     let cluster = Cluster::of_gpus(gpu, ranks).map_err(|d| d.cause)?;
-    let timer = CollectiveTimer::new(kind, GroupLink { ranks, nodes: 1 }, &cluster, engine);
+    let timer = CollectiveTimer::new(kind, GroupLink { ranks, nodes: 1, bridged: false }, &cluster, engine);
     let timer = if row.text("engine") == Some("nccl") { timer.library_only() } else { timer };
     Ok(timer.time(Traffic::new(need(row, "message_bytes")? as f64)))
 }

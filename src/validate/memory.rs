@@ -1,8 +1,6 @@
 //! Memory that servers logged, part by part.
 
-use std::path::PathBuf;
-
-use crate::catalog::{self, Cluster};
+use crate::catalog::{Catalog, Cluster};
 use crate::estimate::deployment::{Context, ContextParts};
 use crate::estimate::memory::Limits;
 use crate::plan::Parallelism;
@@ -15,12 +13,12 @@ use super::{Prediction, Row};
 const LENGTH: u64 = 4096;
 
 /// Accounts for the row's server.
-pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
+pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
     let say = |d: crate::diagnostic::Diagnostic| d.cause;
-    let model = row.model(folders)?;
-    let engine = catalog::engine(row.text("engine").ok_or("no engine")?).map_err(say)?;
+    let model = row.model(catalog)?;
+    let engine = catalog.engine(row.text("engine").ok_or("no engine")?).map_err(say)?;
     let mut gpu = match row.text("gpu") {
-        Some(name) => catalog::gpu(name).map_err(say)?,
+        Some(name) => catalog.gpu(name).map_err(say)?,
         None => return Err("no GPU".into()),
     };
     if let Some(gib) = row.number("gpu_mem_gib") {
@@ -47,7 +45,15 @@ pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
     let length = row.whole("max_model_len").unwrap_or(LENGTH).max(2);
     let workload = Workload::new(length - 1, 1);
     let kv = row.kv();
-    let parts = ContextParts { model: &model, cluster: &cluster, engine: &engine, limits, kv, workload };
+    let parts = ContextParts {
+        model: &model,
+        cluster: &cluster,
+        engine: &engine,
+        limits,
+        kv,
+        workload,
+        electricity: None,
+    };
     let memory = Context::new(parts).map_err(say)?.memory(split);
     Ok(vec![
         ("weights_gib_per_gpu", memory.weights.as_gib()),

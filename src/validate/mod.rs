@@ -9,8 +9,9 @@ mod rows;
 mod serving;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::search::in_parallel;
@@ -90,20 +91,15 @@ impl Validation {
 ///
 /// # Errors
 /// A file that cannot be read, is no CSV, or lacks a column named in `by`.
-pub fn validate(
-    kind: Kind,
-    file: &Path,
-    folders: &[PathBuf],
-    by: &[String],
-) -> Result<Validation, Diagnostic> {
+pub fn validate(kind: Kind, file: &Path, catalog: &Catalog, by: &[String]) -> Result<Validation, Diagnostic> {
     let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
     table.require(by)?;
     let folder = file.parent().unwrap_or(Path::new("."));
     let predict = |row: &Row| match kind {
-        Kind::Params => params::predict(row, folder, folders),
-        Kind::Memory => memory::predict(row, folders),
-        Kind::Kernels => kernels::predict(row),
-        Kind::Serving => serving::predict(row, folders),
+        Kind::Params => params::predict(row, folder, catalog),
+        Kind::Memory => memory::predict(row, catalog),
+        Kind::Kernels => kernels::predict(row, catalog),
+        Kind::Serving => serving::predict(row, catalog),
     };
     let predictions = in_parallel(table.len(), |i| Ok(predict(&table.row(i))))?;
     let metrics = metrics::collect(&table, &predictions, |_| true);

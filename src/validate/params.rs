@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::catalog::Catalog;
 use crate::dtype::DType;
 use crate::model::{self, Component, Scope};
 
 use super::{Prediction, Row};
 
 /// Counts the row's model.
-pub fn predict(row: &Row, beside: &Path, folders: &[PathBuf]) -> Prediction {
+pub fn predict(row: &Row, beside: &Path, catalog: &Catalog) -> Prediction {
     let (path, scope) = match (row.text("file"), row.text("model")) {
         (Some(file), _) => (variant(beside, file), Scope::Full),
         (None, Some(name)) => match name.strip_suffix("#text") {
@@ -21,7 +22,7 @@ pub fn predict(row: &Row, beside: &Path, folders: &[PathBuf]) -> Prediction {
         (false, Some(model)) => model.trim_end_matches("#text").replacen("--", "/", 1),
         _ => path.display().to_string(),
     };
-    let model = model::find(&name, folders, scope).map_err(|d| d.cause)?;
+    let model = model::find_in(catalog, &name, scope).map_err(|d| d.cause)?;
     let count = model.parameters().map_err(|d| d.cause)?;
     let mut values: Vec<(&'static str, u64)> = vec![
         ("total", count.total),

@@ -1,10 +1,10 @@
 //! Measured rows as CSV holds them.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use itertools::Itertools as _;
 
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
@@ -114,7 +114,7 @@ impl<'a> Row<'a> {
 
     /// The model that the row names: by `config` in one of the folders, else by `model`; at the row's
     /// own number format.
-    pub fn model(&self, folders: &[PathBuf]) -> Result<Model, String> {
+    pub fn model(&self, catalog: &Catalog) -> Result<Model, String> {
         let names = [self.text("config"), self.text("model")];
         let mut tried = Vec::new();
         let found = names.into_iter().flatten().find_map(|name| {
@@ -122,7 +122,7 @@ impl<'a> Row<'a> {
             let scope = if text_only { Scope::Text } else { Scope::Full };
             let name = name.trim_end_matches("#text").replacen("--", "/", 1);
             tried.push(name.clone());
-            model::find(&name, folders, scope).ok()
+            model::find_in(catalog, &name, scope).ok()
         });
         let model = found.ok_or_else(|| format!("unknown model {}", tried.join(", ")))?;
         match self.text("weight_dtype").map(format_of) {

@@ -1,8 +1,6 @@
 //! TTFT, TPOT and throughput of servers, each row under its own protocol.
 
-use std::path::PathBuf;
-
-use crate::catalog::{self, Cluster};
+use crate::catalog::{Catalog, Cluster};
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
 use crate::estimate::memory::Limits;
 use crate::plan::Parallelism;
@@ -18,14 +16,14 @@ const INFERENCEX_MEAN_LENGTH: f64 = 0.9;
 const BURST_SHARE: f64 = 0.1;
 
 /// Estimates the row's server.
-pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
+pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
     let say = |d: crate::diagnostic::Diagnostic| d.cause;
     if row.text("prefill_cfg").is_some() {
         return Err("split pools are not modelled".into());
     }
-    let model = row.model(folders)?;
-    let engine = catalog::engine(row.text("engine").ok_or("no engine")?).map_err(say)?;
-    let gpu = catalog::gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
+    let model = row.model(catalog)?;
+    let engine = catalog.engine(row.text("engine").ok_or("no engine")?).map_err(say)?;
+    let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
     let split = Parallelism {
         tp: row.degree("tp"),
         pp: row.degree("pp"),
@@ -50,6 +48,7 @@ pub fn predict(row: &Row, folders: &[PathBuf]) -> Prediction {
         limits: Limits::of(&engine, &cluster.gpu),
         kv: row.kv(),
         workload,
+        electricity: None,
     })
     .map_err(say)?;
     let placement = context.check(split).map_err(|r| r.message())?;

@@ -26,8 +26,17 @@ pub fn command() -> Command {
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "RAYON_NUM_THREADS"] {
         command.env_remove(name);
     }
+    without_own_catalog(&mut command);
     command
 }
+
+/// Keeps the tester's own catalogue out of a run.
+pub fn without_own_catalog(command: &mut Command) {
+    command.env_remove("SHARDFIT_CATALOG").env("XDG_CONFIG_HOME", NOWHERE).env("APPDATA", NOWHERE);
+}
+
+/// A folder that does not exist.
+const NOWHERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/no-such-folder");
 
 /// Runs a command line; single or double quotes hold words together.
 pub fn shardfit(line: &str) -> Run {

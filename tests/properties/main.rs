@@ -21,7 +21,7 @@ use shardfit::estimate::memory::{Limits, Verdict, stage_layers, weights_on_rank}
 use shardfit::model::operator::{Operator, OperatorKind, Step};
 use shardfit::model::{self, Model, RankGroups, Scope, Split, Storage, Tensor};
 use shardfit::plan::space::{ALL_REPLICAS, Pins};
-use shardfit::plan::{BatchPoint, Layout, Parallelism, Placement, Plan, Precision};
+use shardfit::plan::{BatchPoint, Layout, Parallelism, Placement, Plan, PlanSpace, Precision};
 use shardfit::rank::Objective;
 use shardfit::search::{LimitOverrides, Question};
 use shardfit::units::{Bytes, RequestsPerSecond, Seconds};
@@ -138,6 +138,7 @@ impl Owned {
             limits: self.limits,
             kv: None,
             workload: self.workload,
+            electricity: None,
         })
         .unwrap()
     }
@@ -193,7 +194,7 @@ fn with_deployment(
 
 /// A plan of a deployment.
 fn plan(deployment: &Deployment, batch: BatchPoint) -> Plan {
-    let layout = Layout { engine: 0, precision: 0, parallelism: deployment.parallelism };
+    let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: deployment.parallelism };
     Plan { id: 0, layout, replicas: ALL_REPLICAS, batch }
 }
 

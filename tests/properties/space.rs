@@ -20,18 +20,20 @@ proptest! {
         owned.workload.targets = Targets { ttft: ms(ttft), tpot: ms(tpot), e2e: None };
         let question = Question {
             model: &owned.model,
-            cluster: &owned.cluster,
+            pools: std::slice::from_ref(&owned.cluster),
             engines: std::slice::from_ref(owned.engine),
             workload: owned.workload,
             objective: Objective::Throughput,
             precisions: vec![Precision::OWN],
             pins: Pins::default(),
             limits: LimitOverrides::default(),
+            electricity: None,
+            current: None,
             top: 5,
         };
         let answer = question.answer().unwrap();
         let c = answer.counts;
-        prop_assert_eq!(c.plans, question.space().size());
+        prop_assert_eq!(c.plans, question.spaces().iter().map(PlanSpace::size).sum::<u64>());
         prop_assert_eq!(c.plans, c.illegal + c.out_of_memory + c.target_missed + c.feasible);
         prop_assert_eq!(c.plans, c.feasible + answer.rejected.iter().map(|r| r.count).sum::<u64>());
         prop_assert_eq!(answer.best.is_empty(), c.feasible == 0);

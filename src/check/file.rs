@@ -1,0 +1,126 @@
+//! One file: its syntax, its fields, then what the figures say together.
+
+use std::path::Path;
+
+use super::walk::Walk;
+use super::{Checked, Kind, Problem, schema};
+use crate::catalog::{Catalog, ClusterFile, Engine, Gpu, GpuClass};
+use crate::diagnostic::Diagnostic;
+use crate::load::{self, Located, tree::Node};
+use crate::model::{self, Scope};
+use crate::scenario;
+
+/// Checks the text of a file.
+pub fn check(path: &Path, text: &str, kind: Option<Kind>, catalog: &Catalog) -> Checked {
+    let place = path.display().to_string();
+    let is_json = path.extension().is_some_and(|e| e == "json");
+    let named = kind.or_else(|| Kind::of_folder(path));
+    let checked = |kind, problems| Checked { path: path.to_owned(), kind, problems };
+    let root = match parse(text, &place, is_json) {
+        Ok(root) => root,
+        Err(fault) => return checked(named, vec![fault]),
+    };
+    let nothing = Node::Null;
+    let node = root.as_ref().map_or(&nothing, |root| &root.value);
+    let Some(kind) = named.or_else(|| Kind::of_keys(node, is_json)) else {
+        return checked(None, vec![untold()]);
+    };
+    let mut problems = match (schema(kind), &root) {
+        (Some(schema), Some(root)) => Walk::new(&schema, catalog).over(root),
+        _ => Vec::new(),
+    };
+    problems.extend(misnamed(path, kind, node));
+    if problems.is_empty() {
+        problems = meaning(&place, text, kind, catalog).into_iter().map(|d| located(d, node)).collect();
+    }
+    problems.sort_by_key(|p| p.line);
+    checked(Some(kind), problems)
+}
+
+/// What is wrong with a file that is none of ours.
+pub fn untold() -> Problem {
+    let kinds = Kind::ALL.map(Kind::name).join(", ");
+    Problem {
+        line: None,
+        field: String::new(),
+        problem: "cannot tell what this describes".to_owned(),
+        help: Some(format!("--kind says it: {kinds}")),
+    }
+}
+
+/// The tree of a file; none for JSON that is no YAML (with a bare `NaN`, for example).
+fn parse(text: &str, place: &str, is_json: bool) -> Result<Option<Located<Node>>, Problem> {
+    if is_json {
+        load::json::<serde_json::Value>(text, place).map_err(|d| placed(d, place))?;
+        return Ok(load::tree::tree(text, place).ok());
+    }
+    load::tree::tree(text, place).map(Some).map_err(|d| placed(d, place))
+}
+
+/// A problem at the line of the field that it names, or at the one that it says.
+fn located(diagnostic: Diagnostic, root: &Node) -> Problem {
+    let place = diagnostic.place.clone().unwrap_or_default();
+    let field = diagnostic.field_name().map(str::to_owned);
+    let line = field
+        .as_deref()
+        .and_then(|field| root.line_of(field))
+        .or_else(|| number_after(&place, ", line "))
+        .or_else(|| line_of_syntax(&diagnostic.cause));
+    Problem { line, ..diagnostic.field(field.unwrap_or_default()).into() }
+}
+
+/// The line that the YAML parser's message begins with.
+fn line_of_syntax(cause: &str) -> Option<u64> {
+    number_after(cause, "line ").filter(|_| cause.starts_with("line "))
+}
+
+fn number_after(text: &str, mark: &str) -> Option<u64> {
+    let rest = &text[text.find(mark)? + mark.len()..];
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A syntax error with its line as a number.
+fn placed(diagnostic: Diagnostic, place: &str) -> Problem {
+    let line = line_of_syntax(&diagnostic.cause)
+        .or_else(|| diagnostic.place.as_deref().and_then(|p| number_after(p.strip_prefix(place)?, "line ")));
+    Problem { line: Some(line.unwrap_or(1)), ..diagnostic.into() }
+}
+
+/// In a catalogue's folder a description's `id` is its file's name.
+fn misnamed(path: &Path, kind: Kind, root: &Node) -> Option<Problem> {
+    let stem = path.file_stem()?.to_str()?;
+    let id = root.get("id")?;
+    let text = id.value.text()?;
+    let wrong = Kind::of_folder(path) == Some(kind) && kind != Kind::Model && text != stem;
+    wrong.then(|| Problem {
+        line: Some(load::line(id)),
+        field: "id".to_owned(),
+        problem: format!("`{text}` is not the file's name"),
+        help: Some(format!("write `id: {stem}`, or rename the file")),
+    })
+}
+
+/// What the figures say together, and whether everything that they name exists.
+fn meaning(place: &str, text: &str, kind: Kind, catalog: &Catalog) -> Vec<Diagnostic> {
+    let read = match kind {
+        Kind::Gpu => load::yaml::<Gpu>(text, place).map(|gpu| gpu.problems()),
+        Kind::Engine => load::yaml::<Engine>(text, place).map(|engine| engine.problems()),
+        Kind::GpuClass => load::yaml::<GpuClass>(text, place).map(|class| class.problems()),
+        Kind::Cluster => {
+            load::yaml::<ClusterFile>(text, place).map(|file| file.pools().err().into_iter().collect())
+        }
+        Kind::Scenario => Ok(scenario::problems(text, place, catalog)),
+        Kind::Model => model::find_in(catalog, place, Scope::Full).map(|_| Vec::new()),
+    };
+    let mut problems = read.unwrap_or_else(|fault| vec![fault]);
+    if problems.is_empty() {
+        // The whole chain, down to the files of others that it names.
+        let resolved = match kind {
+            Kind::Gpu if load::is_yaml(place) => catalog.gpu(place).map(|_| ()),
+            Kind::Cluster if load::is_yaml(place) => catalog.pools(place).map(|_| ()),
+            _ => Ok(()),
+        };
+        problems.extend(resolved.err());
+    }
+    problems
+}

@@ -1,0 +1,133 @@
+//! Checks descriptions before they are used: every problem of every file, with its line.
+
+mod file;
+mod kind;
+mod schema;
+mod walk;
+
+use std::path::{Path, PathBuf};
+
+use crate::catalog::Catalog;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::load;
+
+pub use kind::Kind;
+pub use schema::schema;
+
+/// One thing that is wrong with a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// Line in the file, where it is known.
+    pub line: Option<u64>,
+    /// Field, for example `memory.fraction`; empty for the file as a whole.
+    pub field: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What is allowed, or the nearest valid name.
+    pub help: Option<String>,
+}
+
+/// A file that was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// The file.
+    pub path: PathBuf,
+    /// What it describes, if that could be told.
+    pub kind: Option<Kind>,
+    /// What is wrong with it, in the order of its lines.
+    pub problems: Vec<Problem>,
+}
+
+/// What became of a check.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The files that were checked, folder by folder, by name.
+    pub files: Vec<Checked>,
+    /// Files of the folders that are no descriptions.
+    pub skipped: Vec<PathBuf>,
+}
+
+impl Report {
+    /// Problems in all.
+    pub fn problems(&self) -> usize {
+        self.files.iter().map(|f| f.problems.len()).sum()
+    }
+}
+
+/// Checks files, and the YAML and JSON files of folders at any depth. Names are looked up in `catalog`,
+/// and before it in the catalogues that the files belong to.
+///
+/// # Errors
+/// [`Code::File`] for a folder that cannot be listed, and when there is nothing to check.
+pub fn check(paths: &[PathBuf], kind: Option<Kind>, catalog: &Catalog) -> Result<Report, Diagnostic> {
+    let mut report = Report::default();
+    for path in paths {
+        if !path.is_dir() {
+            report.files.push(read(path, kind, catalog)?);
+            continue;
+        }
+        for path in descriptions(path)? {
+            let checked = read(&path, kind, catalog)?;
+            // A folder may hold other files.
+            if checked.kind.is_none() && checked.problems == [file::untold()] {
+                report.skipped.push(checked.path);
+            } else {
+                report.files.push(checked);
+            }
+        }
+    }
+    if report.files.is_empty() {
+        let places: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+        return Err(Diagnostic::new(Code::File, "nothing to check: no YAML or config.json file")
+            .at(places.join(", ")));
+    }
+    Ok(report)
+}
+
+/// Checks one file; one that cannot be read has that problem.
+fn read(path: &Path, kind: Option<Kind>, catalog: &Catalog) -> Result<Checked, Diagnostic> {
+    let catalog = with_folder_of(path, catalog)?;
+    Ok(match load::text(path) {
+        Ok(text) => file::check(path, &text, kind, &catalog),
+        Err(unread) => Checked { path: path.to_owned(), kind, problems: vec![unread.into()] },
+    })
+}
+
+/// A file in `gpus/`, `clusters/` and so on sees the catalogue that it is part of.
+fn with_folder_of(path: &Path, catalog: &Catalog) -> Result<Catalog, Diagnostic> {
+    let folder = path.parent().filter(|folder| folder.is_dir() && Kind::of_folder(path).is_some());
+    match folder.map(|f| f.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))) {
+        Some(root) => catalog.clone().with_folder(root),
+        None => Ok(catalog.clone()),
+    }
+}
+
+/// The YAML and JSON files of a folder at any depth, hidden ones apart.
+fn descriptions(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
+    let mut found = Vec::new();
+    for path in load::entries(folder)? {
+        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        let known = path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+        match () {
+            () if hidden || path.is_symlink() => {}
+            () if path.is_dir() => found.extend(descriptions(&path)?),
+            () if known => found.push(path),
+            () => {}
+        }
+    }
+    Ok(found)
+}
+
+impl From<Diagnostic> for Problem {
+    fn from(diagnostic: Diagnostic) -> Problem {
+        let (field, help) = (diagnostic.field.unwrap_or_default(), diagnostic.help);
+        // The field and the line have columns of their own.
+        let cause = diagnostic.cause.lines().next().unwrap_or_default();
+        let cause = match cause.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
+            Some((_, cause)) => cause,
+            None => cause,
+        };
+        let problem = cause.strip_prefix(&format!("{field}: ")).unwrap_or(cause).to_owned();
+        Problem { line: None, field, problem, help }
+    }
+}

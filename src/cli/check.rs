@@ -1,0 +1,62 @@
+//! `shardfit check`: every problem of every file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::catalog::Catalog;
+use crate::check::{self, Kind};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::load;
+use crate::report::{self, Format};
+
+use super::Outcome;
+use super::output::OutputArgs;
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 no problem, 2 problems.\n\n\
+    Examples:\n  shardfit check my-gpu.yaml review.yaml config.json\n  \
+    shardfit check ~/.config/shardfit --format json\n  shardfit check --schema gpu > gpu.schema.json")]
+pub struct CheckArgs {
+    /// Files of GPUs, clusters, classes, engines, scenarios and models, and folders of them
+    #[arg(required_unless_present = "schema", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// What the files describe: gpu, cluster, class, engine, scenario or model [default: told from
+    /// folder and keys]
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Print the JSON Schema of gpu, cluster, class, engine or scenario files
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["files", "kind"])]
+    schema: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &CheckArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
+    let format = args.output.prepare()?;
+    if let Some(name) = &args.schema {
+        args.output.emit(&schema(name)?)?;
+        return Ok(Outcome::Found);
+    }
+    let kind = args.kind.as_deref().map(str::parse::<Kind>).transpose().map_err(|d| d.within("--kind"))?;
+    let report = check::check(&args.files, kind, catalog)?;
+    let text = match format {
+        Format::Table => report::check_text(&report),
+        Format::Json => format!("{:#}", report::check_json(&report)),
+        Format::Yaml => load::to_yaml(&report::check_json(&report))?,
+        Format::Csv => report::check_sheet(&report).csv()?,
+        Format::Markdown => report::check_sheet(&report).markdown(),
+    };
+    args.output.emit(&text)?;
+    Ok(if report.problems() == 0 { Outcome::Found } else { Outcome::Faulty })
+}
+
+fn schema(name: &str) -> Result<String, Diagnostic> {
+    let schema = check::schema(name.parse().map_err(|d: Diagnostic| d.within("--schema"))?);
+    let schema = schema.ok_or_else(|| {
+        Diagnostic::new(Code::Usage, "a model's config.json has no schema of ours").at("--schema")
+    })?;
+    Ok(format!("{schema:#}"))
+}

@@ -1,0 +1,106 @@
+//! Layouts as text: `tp=4,replicas=2`.
+
+use crate::catalog::Catalog;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::plan::{Parallelism, Precision};
+use crate::search::Current;
+
+use super::common::MAX_DEGREE;
+
+/// Keys of a split.
+const SPLIT: [&str; 4] = ["tp", "pp", "ep", "attention_dp"];
+
+/// Keys of a deployment.
+const DEPLOYMENT: [&str; 10] =
+    ["tp", "pp", "ep", "attention_dp", "replicas", "batch", "gpu", "engine", "weights", "kv"];
+
+/// `tp=2,pp=1` as a split; what is not named is 1.
+pub fn split(flag: &str, text: &str) -> Result<Parallelism, Diagnostic> {
+    let mut split = Parallelism::SINGLE;
+    for (key, value) in pairs(flag, text, &SPLIT)? {
+        if let Some(slot) = degree(&mut split, key) {
+            *slot = number(flag, key, value)?;
+        }
+    }
+    Ok(split)
+}
+
+/// `tp=4,replicas=2,engine=vllm` as a deployment; degrees and replicas that are not named are 1.
+pub fn deployment(catalog: &Catalog, flag: &str, text: &str) -> Result<Current, Diagnostic> {
+    let mut current = Current {
+        gpu: None,
+        parallelism: Parallelism::SINGLE,
+        replicas: 1,
+        batch: None,
+        engine: None,
+        precision: Precision { weights: None, kv: None },
+    };
+    for (key, value) in pairs(flag, text, &DEPLOYMENT)? {
+        let within = |d: Diagnostic| d.within(flag.to_owned());
+        match key {
+            "replicas" => current.replicas = number(flag, key, value)?,
+            "batch" => current.batch = Some(u64::from(number(flag, key, value)?)),
+            "gpu" => current.gpu = Some(catalog.gpu(value).map_err(within)?.id),
+            "engine" => current.engine = Some(catalog.engine(value).map_err(within)?),
+            "weights" => current.precision.weights = Some(value.parse().map_err(within)?),
+            "kv" => current.precision.kv = Some(value.parse().map_err(within)?),
+            _ => {
+                if let Some(slot) = degree(&mut current.parallelism, key) {
+                    *slot = number(flag, key, value)?;
+                }
+            }
+        }
+    }
+    Ok(current)
+}
+
+fn degree<'a>(split: &'a mut Parallelism, key: &str) -> Option<&'a mut u32> {
+    match key {
+        "tp" => Some(&mut split.tp),
+        "pp" => Some(&mut split.pp),
+        "ep" => Some(&mut split.ep),
+        "attention_dp" => Some(&mut split.attention_dp),
+        _ => None,
+    }
+}
+
+/// The `key=value` pairs of a text, each key once and known.
+fn pairs<'a>(
+    flag: &str,
+    text: &'a str,
+    keys: &[&'static str],
+) -> Result<Vec<(&'static str, &'a str)>, Diagnostic> {
+    let mut found: Vec<(&'static str, &'a str)> = Vec::new();
+    for part in text.split([',', ' ']).filter(|t| !t.is_empty()) {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let key = keys.iter().find(|k| **k == name.trim()).ok_or_else(|| {
+            let list = format!("allowed: {}", keys.join(", "));
+            Diagnostic::unknown("axis", name.trim(), keys.iter().copied(), &list).within(flag.to_owned())
+        })?;
+        if found.iter().any(|(k, _)| k == key) {
+            let cause = format!("`{key}` stands twice");
+            return Err(Diagnostic::new(Code::Usage, cause).at(flag.to_owned()));
+        }
+        if value.trim().is_empty() {
+            return Err(Diagnostic::new(Code::Syntax, format!("`{part}` has no value"))
+                .at(flag.to_owned())
+                .help(format!("write {key}=VALUE, for example tp=4,pp=2")));
+        }
+        found.push((key, value.trim()));
+    }
+    match found.is_empty() {
+        true => Err(Diagnostic::new(Code::Syntax, "names nothing")
+            .at(flag.to_owned())
+            .help(format!("KEY=VALUE pairs, for example tp=4,pp=2; keys: {}", keys.join(", ")))),
+        false => Ok(found),
+    }
+}
+
+fn number(flag: &str, key: &str, value: &str) -> Result<u32, Diagnostic> {
+    match value.parse::<u32>() {
+        Ok(n) if (1..=MAX_DEGREE).contains(&n) => Ok(n),
+        _ => Err(Diagnostic::new(Code::Range, format!("`{value}` is not a value of {key}"))
+            .at(flag.to_owned())
+            .help(format!("a whole number from 1 to {MAX_DEGREE}"))),
+    }
+}

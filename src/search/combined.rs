@@ -1,0 +1,70 @@
+//! Several pools side by side: what they deliver together.
+
+use crate::diagnostic::Diagnostic;
+use crate::estimate::deployment::Estimate;
+use crate::units::{RequestsPerSecond, TokensPerSecond, Usd};
+use crate::workload::{Load, Workload};
+
+use super::Question;
+
+/// What all pools deliver side by side, each with its best plan at the load that suits it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Combined {
+    /// The best plan of each pool that has one, in the order of the pools.
+    pub plans: Vec<Estimate>,
+    /// GPUs that these plans use.
+    pub gpus: u64,
+    /// GPUs of all pools that they leave idle.
+    pub idle_gpus: u64,
+    /// Requests per second of all.
+    pub requests: RequestsPerSecond,
+    /// Output tokens per second of all.
+    pub output: TokensPerSecond,
+    /// Dollars per million output tokens, if every pool has a price.
+    pub cost_output: Option<Usd>,
+    /// Whether that serves the rate that was asked for; `None` where none was.
+    pub serves_rate: Option<bool>,
+}
+
+impl Question<'_> {
+    /// Adds up the best plans of the pools; `None` for a single pool, for a given concurrency, and when
+    /// no pool has a plan. Under a rate, the plans are those of saturated pools: what they could serve
+    /// within the targets, instead of the same rate from each.
+    ///
+    /// # Errors
+    /// As [`Question::answer`].
+    pub(super) fn combined(&self, best_of_each: Vec<Estimate>) -> Result<Option<Combined>, Diagnostic> {
+        if self.pools.len() < 2 {
+            return Ok(None);
+        }
+        match self.workload.load {
+            Load::Concurrency(_) => Ok(None),
+            Load::Saturate => Ok(self.sum(best_of_each)),
+            Load::Rate(rate) => {
+                let workload = Workload { load: Load::Saturate, ..self.workload };
+                let all = Question { workload, top: 1, current: None, ..self.clone() }.answer()?.combined;
+                Ok(all.map(|c| Combined { serves_rate: Some(c.requests >= rate), ..c }))
+            }
+        }
+    }
+
+    fn sum(&self, plans: Vec<Estimate>) -> Option<Combined> {
+        if plans.is_empty() {
+            return None;
+        }
+        let gpus: u64 = plans.iter().map(|p| p.gpus).sum();
+        let output: f64 = plans.iter().map(|p| p.output.get()).sum();
+        let requests = plans.iter().map(|p| p.service.requests.get() * f64::from(p.replicas)).sum();
+        // Each pool's cost per token, weighted by its share of the tokens.
+        let shares = plans.iter().map(|p| p.cost_output.map(|cost| cost.get() * p.output.get() / output));
+        Some(Combined {
+            gpus,
+            idle_gpus: self.gpus() - gpus,
+            requests: RequestsPerSecond::new(requests),
+            output: TokensPerSecond::new(output),
+            cost_output: shares.sum::<Option<f64>>().map(Usd::new),
+            serves_rate: None,
+            plans,
+        })
+    }
+}
