@@ -167,3 +167,197 @@ fn an_unknown_type_is_read_by_what_its_fields_give_away() {
     let untied = with(json!({"rms_norm_eps": 1e-6, "tie_word_embeddings": false})).parameters().unwrap();
     assert_eq!(untied.total - tied.total, 1000 * 64);
 }
+
+/// A configuration and all its parameters: the modelling class of Transformers 5.23 on PyTorch's `meta` device.
+const WITH_TOWERS: &[(&str, u64)] = &[
+    (
+        r#"{"model_type": "qwen2_vl", "tie_word_embeddings": false, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "qwen2_vl_text"}, "vision_config": {"depth": 2, "embed_dim": 32, "hidden_size": 64,
+            "num_heads": 4}}"#,
+        314_752,
+    ),
+    (
+        r#"{"model_type": "qwen2_5_vl", "tie_word_embeddings": false, "text_config": {"hidden_size":
+            64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "qwen2_5_vl_text"}, "vision_config": {"depth": 2, "hidden_size": 32, "out_hidden_size": 64,
+            "intermediate_size": 48, "num_heads": 4}}"#,
+        307_360,
+    ),
+    (
+        r#"{"model_type": "llava", "tie_word_embeddings": false, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "llama"}, "vision_feature_layer": [-2, 0], "vision_config": {"model_type":
+            "clip_vision_model", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "image_size": 28, "patch_size": 14}}"#,
+        269_088,
+    ),
+    (
+        r#"{"model_type": "llava_next", "tie_word_embeddings": false, "text_config": {"hidden_size":
+            64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "mistral"}, "vision_config": {"model_type": "clip_vision_model", "hidden_size": 32,
+            "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 28,
+            "patch_size": 14}}"#,
+        267_104,
+    ),
+    (
+        r#"{"model_type": "vipllava", "tie_word_embeddings": false, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "llama"}, "vision_feature_layers": [-2, -3, 1], "vision_config": {"model_type":
+            "clip_vision_model", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "image_size": 28, "patch_size": 14}}"#,
+        271_328,
+    ),
+    (
+        r#"{"model_type": "llava_onevision", "tie_word_embeddings": false, "text_config":
+            {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads":
+            4, "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "qwen2"}, "vision_config": {"model_type": "siglip_vision_model", "hidden_size": 32,
+            "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 28,
+            "patch_size": 14, "vision_use_head": false}}"#,
+        267_264,
+    ),
+    (
+        r#"{"model_type": "paligemma", "tie_word_embeddings": true, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": true, "model_type":
+            "gemma", "head_dim": 16}, "projection_dim": 64, "vision_config": {"model_type":
+            "siglip_vision_model", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "image_size": 28, "patch_size": 14, "vision_use_head": false,
+            "projection_dim": 64}}"#,
+        198_784,
+    ),
+    (
+        r#"{"model_type": "deepseek_vl", "tie_word_embeddings": false, "text_config": {"hidden_size":
+            64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "llama"}, "vision_config": {"model_type": "siglip_vision_model", "hidden_size": 32,
+            "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 28,
+            "patch_size": 14, "vision_use_head": true}}"#,
+        274_416,
+    ),
+    (
+        r#"{"model_type": "idefics3", "tie_word_embeddings": false, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "llama"}, "vision_config": {"model_type": "idefics3_vision", "hidden_size": 32,
+            "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 28,
+            "patch_size": 14, "vision_use_head": false}}"#,
+        268_864,
+    ),
+    (
+        r#"{"model_type": "smolvlm", "tie_word_embeddings": false, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "llama"}, "vision_config": {"model_type": "smolvlm_vision", "hidden_size": 32,
+            "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 28,
+            "patch_size": 14, "vision_use_head": false}}"#,
+        268_864,
+    ),
+    (
+        r#"{"model_type": "internvl", "tie_word_embeddings": false, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "qwen2"}, "vision_config": {"model_type": "internvl_vision", "hidden_size": 32,
+            "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size":
+            [28, 28], "patch_size": [14, 14], "use_qk_norm": true, "norm_type": "rms_norm",
+            "attention_bias": true}}"#,
+        273_728,
+    ),
+    (
+        r#"{"model_type": "glm4v", "tie_word_embeddings": false, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "glm4v_text"}, "vision_config": {"depth": 2, "hidden_size": 32, "num_heads": 4,
+            "image_size": 28, "out_hidden_size": 64, "intermediate_size": 96}}"#,
+        316_512,
+    ),
+    (
+        r#"{"model_type": "glm4v_moe", "tie_word_embeddings": false, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "glm4v_moe_text", "moe_intermediate_size": 32, "n_routed_experts": 4, "num_experts_per_tok":
+            2, "first_k_dense_replace": 1, "head_dim": 16}, "vision_config": {"depth": 2, "hidden_size":
+            32, "num_heads": 4, "image_size": 28, "out_hidden_size": 64, "intermediate_size": 96}}"#,
+        310_368,
+    ),
+    (
+        r#"{"model_type": "cohere2_vision", "tie_word_embeddings": true, "text_config": {"hidden_size":
+            64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": true, "model_type":
+            "cohere2"}, "alignment_intermediate_size": 128, "vision_config": {"model_type":
+            "siglip_vision_model", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "image_size": 28, "patch_size": 14, "vision_use_head": false}}"#,
+        217_216,
+    ),
+    (
+        r#"{"model_type": "lfm2_vl", "tie_word_embeddings": false, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "qwen2"}, "vision_config": {"model_type": "siglip2_vision_model", "hidden_size": 32,
+            "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "patch_size": 16,
+            "num_patches": 16, "vision_use_head": false}}"#,
+        761_472,
+    ),
+    (
+        r#"{"model_type": "lighton_ocr", "tie_word_embeddings": false, "text_config": {"hidden_size":
+            64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "qwen3"}, "vision_config": {"model_type": "pixtral", "hidden_size": 32, "intermediate_size":
+            48, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 28, "patch_size": 14}}"#,
+        445_824,
+    ),
+    (
+        r#"{"model_type": "fuyu", "tie_word_embeddings": false, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 4, "vocab_size": 1000, "tie_word_embeddings": false, "model_type":
+            "persimmon"}, "patch_size": 6}"#,
+        218_688,
+    ),
+    (
+        r#"{"model_type": "aya_vision", "tie_word_embeddings": true, "text_config": {"hidden_size": 64,
+            "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "vocab_size": 1000, "tie_word_embeddings": true, "model_type":
+            "cohere2"}, "alignment_intermediate_size": 128, "vision_config": {"model_type":
+            "siglip_vision_model", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "image_size": 28, "patch_size": 14, "vision_use_head": false}}"#,
+        217_472,
+    ),
+];
+
+#[test]
+fn wrappers_are_counted_with_their_towers() {
+    for (config, total) in WITH_TOWERS {
+        let config: Value = serde_json::from_str(config).unwrap();
+        let model = model::from_config(config.as_object().unwrap(), "test", Scope::Full).unwrap();
+        assert_eq!(model.parameters().unwrap().total, *total, "{}", config["model_type"]);
+        assert!(model.recognised && model.scope == Scope::Full);
+    }
+}
+
+#[test]
+fn vision_models_have_the_published_parameters() {
+    // `config.json` of Qwen/Qwen2-VL-7B-Instruct and Qwen/Qwen2.5-VL-7B-Instruct, the fields that shape the
+    // model; the totals are those of the modelling classes.
+    let sizes = json!({
+        "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
+        "num_key_value_heads": 4, "vocab_size": 152064, "tie_word_embeddings": false
+    });
+    let with = |model_type: &str, vision: Value| {
+        let mut config = sizes.as_object().unwrap().clone();
+        config.insert("model_type".into(), json!(model_type));
+        config.insert("vision_config".into(), vision);
+        model::from_config(&config, "test", Scope::Full).unwrap().parameters().unwrap().total
+    };
+    let older = json!({"depth": 32, "embed_dim": 1280, "mlp_ratio": 4, "num_heads": 16, "in_chans": 3,
+        "hidden_size": 3584, "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2});
+    let newer = json!({"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16,
+        "in_chans": 3, "out_hidden_size": 3584, "patch_size": 14, "spatial_merge_size": 2});
+    assert_eq!(with("qwen2_vl", older), 8_291_375_616);
+    assert_eq!(with("qwen2_5_vl", newer), 8_292_166_656);
+}

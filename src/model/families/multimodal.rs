@@ -6,6 +6,7 @@ use crate::model::blocks::Block;
 use crate::model::config::Config;
 use crate::model::{Architecture, Scope, Tensor};
 
+use super::towers::images;
 use super::{dense, general, towers};
 
 /// Names of the language model's configuration inside a wrapper's.
@@ -75,7 +76,8 @@ fn add_tower(
     (key, tower_type): (&str, &str),
     read: impl Fn(&Config, u64) -> Result<Vec<Tensor>, Diagnostic>,
 ) -> Result<(), Diagnostic> {
-    let defaults = super::defaults(tower_type);
+    let written = config.opt_sub(key)?.map(|tower| tower.opt_str("model_type")).transpose()?.flatten();
+    let defaults = written.and_then(super::defaults).or_else(|| super::defaults(tower_type));
     // Without a word on it the class builds a tower of its defaults; Gemma 4's then builds none.
     let assumed = !config.mentions(key) && defaults.is_some() && !tower_type.starts_with("gemma4");
     let tower = match config.opt_sub(key)? {
@@ -188,11 +190,38 @@ pub(super) fn phi4(config: &Config, scope: Scope) -> Result<Architecture, Diagno
     Ok(architecture)
 }
 
+/// Fuyu: patches go into the decoder through one linear layer.
+pub(super) fn fuyu(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "persimmon")?;
+    if scope == Scope::Full {
+        architecture.towers.extend(towers::fuyu(config, architecture.hidden)?);
+    }
+    Ok(architecture)
+}
+
+/// A wrapper with one of the towers in [`images::TOWERS`].
+pub(super) fn with_tower(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let wrapper = config.opt_str("model_type")?.unwrap_or_default();
+    let mut architecture = text(config, language_model(wrapper))?;
+    if wants_towers(config, scope) {
+        for tower in images::TOWERS.iter().filter(|tower| tower.wrappers.contains(&wrapper)) {
+            let read = |own: &Config, hidden| (tower.read)(own, config, hidden);
+            add_tower(config, &mut architecture, ("vision_config", tower.defaults), read)?;
+        }
+    }
+    Ok(architecture)
+}
+
+/// The type of a wrapper's language model, where its file does not say.
+fn language_model(wrapper: &str) -> &'static str {
+    let known = super::TEXT_TYPES.iter().find(|(types, _)| types.contains(&wrapper));
+    known.map_or("llama", |(_, text)| text)
+}
+
 /// A wrapper whose towers are not known: the language model alone.
 pub(super) fn text_alone(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
     let wrapper = config.opt_str("model_type")?.unwrap_or_default();
-    let known = super::TEXT_TYPES.iter().find(|(types, _)| types.contains(&wrapper));
-    let mut architecture = text(config, known.map_or("llama", |(_, text)| text))?;
+    let mut architecture = text(config, language_model(wrapper))?;
     note_towers(config, scope, &mut architecture);
     Ok(architecture)
 }
