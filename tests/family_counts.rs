@@ -361,3 +361,72 @@ fn vision_models_have_the_published_parameters() {
     assert_eq!(with("qwen2_vl", older), 8_291_375_616);
     assert_eq!(with("qwen2_5_vl", newer), 8_292_166_656);
 }
+
+#[test]
+fn remote_vision_models_have_the_published_parameters() {
+    let total = |config: Value| {
+        let model = model::from_config(config.as_object().unwrap(), "test", Scope::Full).unwrap();
+        assert!(model.recognised);
+        model.parameters().unwrap().total
+    };
+    // `config.json` of moonshotai/Kimi-VL-A3B-Instruct; its card says 16 billion. DeepSeek-V3's tensors by the
+    // modelling class, 447,545,840 in MoonViT and projector.
+    let kimi = total(json!({
+        "model_type": "kimi_vl",
+        "text_config": {
+            "model_type": "deepseek_v3", "hidden_size": 2048, "intermediate_size": 11264,
+            "moe_intermediate_size": 1408, "num_hidden_layers": 27, "num_attention_heads": 16,
+            "num_key_value_heads": 16, "n_shared_experts": 2, "n_routed_experts": 64,
+            "num_experts_per_tok": 6, "kv_lora_rank": 512, "q_lora_rank": null, "qk_rope_head_dim": 64,
+            "v_head_dim": 128, "qk_nope_head_dim": 128, "first_k_dense_replace": 1, "vocab_size": 163840,
+            "tie_word_embeddings": false, "num_nextn_predict_layers": 0
+        },
+        "vision_config": {
+            "hidden_size": 1152, "init_pos_emb_height": 64, "init_pos_emb_width": 64,
+            "intermediate_size": 4304, "merge_kernel_size": [2, 2], "num_hidden_layers": 27, "patch_size": 14
+        }
+    }));
+    assert_eq!(kimi - 447_545_840, 15_960_108_544);
+    // OpenGVLab/InternVL2-8B: likewise.
+    let internvl = total(json!({
+        "model_type": "internvl_chat", "downsample_ratio": 0.5, "tie_word_embeddings": false,
+        "llm_config": {
+            "model_type": "internlm2", "hidden_size": 4096, "intermediate_size": 14336,
+            "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 92553,
+            "bias": false
+        },
+        "vision_config": {
+            "model_type": "intern_vit_6b", "hidden_size": 1024, "intermediate_size": 4096,
+            "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 448, "patch_size": 14,
+            "qkv_bias": true, "qk_normalization": false, "norm_type": "layer_norm"
+        }
+    }));
+    assert_eq!(internvl, 8_075_365_376);
+}
+
+#[test]
+fn minimax_m3_reads_its_checkpoints_own_fields() {
+    let sizes = json!({
+        "hidden_size": 64, "intermediate_size": 48, "dense_intermediate_size": 96, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 1000,
+        "num_local_experts": 8, "num_experts_per_tok": 2, "shared_intermediate_size": 48
+    });
+    let with = |more: Value| {
+        let mut config = sizes.as_object().unwrap().clone();
+        config.extend(more.as_object().unwrap().clone());
+        read(Value::Object(config)).parameters().unwrap()
+    };
+    let nested = with(json!({
+        "model_type": "minimax_m3", "moe_layer_freq": [0, 1, 1, 1],
+        "sparse_attention_config": {"sparse_num_index_heads": 2, "sparse_index_dim": 32,
+            "sparse_attention_freq": [0, 1, 1, 1]}
+    }));
+    let flat = with(json!({
+        "model_type": "minimax_m3_vl_text", "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"],
+        "index_n_heads": 2, "index_head_dim": 32, "layer_types": ["full_attention", "minimax_m3_sparse",
+            "minimax_m3_sparse", "minimax_m3_sparse"]
+    }));
+    assert_eq!(nested, flat);
+    // The modelling class of Transformers 5.23 on the `meta` device.
+    assert_eq!(flat.total, 465_280);
+}

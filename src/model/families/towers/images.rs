@@ -35,11 +35,12 @@ pub(crate) const TOWERS: &[Tower] = &[
     tower!("paligemma" => "paligemma_vision", paligemma),
     tower!("deepseek_vl" => "siglip_vision_model", deepseek_vl),
     tower!("idefics3", "smolvlm" => "idefics3_vision", idefics3),
-    tower!("internvl" => "internvl_vision", internvl),
+    tower!("internvl", "internvl_chat" => "internvl_vision", internvl),
     tower!("glm4v", "glm46v", "glmga", "glm4v_moe" => "glm4v_vision", glm4v),
     tower!("aya_vision" => "aya_vision_vision", aya_vision),
     tower!("cohere2_vision" => "cohere2_vision_vision", cohere2_vision),
     tower!("lfm2_vl" => "siglip2_vision_model", lfm2_vl),
+    tower!("minimax_m3_vl" => "minimax_m3_vl_vision", minimax_m3),
     tower!("lighton_ocr" => "pixtral", pixtral),
 ];
 
@@ -118,17 +119,23 @@ fn idefics3(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<T
     Ok(out)
 }
 
-/// InternVL's InternViT: a scale after attention and after the feed-forward layer, biases and norms of
+/// InternVL's InternViT, by the names of Transformers or of its own repositories: a scale after attention and after the feed-forward layer, biases and norms of
 /// queries and keys where its fields ask for them; and a norm and two linear layers.
 fn internvl(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let inner = config.size("intermediate_size")?;
     let side = |key| Ok::<_, Diagnostic>(config.size_list(key)?.into_iter().next().unwrap_or(1));
     let (image, patch) = (side("image_size")?, side("patch_size")?);
-    let flag = |key, default| Ok::<_, Diagnostic>(u64::from(config.bool_or(key, default)?));
+    let flag = |keys| Ok::<_, Diagnostic>(u64::from(config.bool_of(keys, false)?));
     let rms = config.opt_str("norm_type")? == Some("rms_norm");
     let norms = if rms { 2 } else { 4 };
-    let per_layer = [norms, 2, 1, 3 * flag("attention_bias", false)?, 2 * flag("use_qk_norm", false)?];
+    let per_layer = [
+        norms,
+        2,
+        1,
+        3 * flag(&["attention_bias", "qkv_bias"])?,
+        2 * flag(&["use_qk_norm", "qk_normalization"])?,
+    ];
     let vectors = hidden.saturating_mul(per_layer.iter().sum()).saturating_add(inner + hidden);
     let encoder =
         Encoder { biased: false, vectors, ..Encoder::vit(config.size("num_hidden_layers")?, hidden, inner) };
@@ -246,6 +253,24 @@ fn aya_vision(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec
     let inputs = merged(config.size("hidden_size")?, wrapper.size_or("downsample_factor", 2)?);
     let mut out = cohere(config, wrapper, (aligned, text_hidden))?;
     out.push(vector("multi_modal_projector.layernorm", 2 * inputs));
+    Ok(out)
+}
+
+/// MiniMax-M3: CLIP's layers over pairs of frames, two linear layers for each patch and two for neighbours.
+fn minimax_m3(config: &Config, _: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+    let hidden = config.size("hidden_size")?;
+    let pixels = patch_pixels(config, "num_channels")?.saturating_mul(config.size("temporal_patch_size")?);
+    let neighbours = merged(text_hidden, config.size("spatial_merge_size")?);
+    let encoder = Encoder::vit(config.size("num_hidden_layers")?, hidden, config.size("intermediate_size")?);
+    let mut out = vec![
+        matrix("vision_tower.embeddings.proj.weight", hidden, pixels),
+        vector("vision_tower.pre_layrnorm", 2 * hidden),
+    ];
+    out.extend(linear("multi_modal_projector.linear_1.weight", text_hidden, hidden));
+    out.extend(linear("multi_modal_projector.linear_2.weight", text_hidden, text_hidden));
+    out.extend(linear("multi_modal_projector.merge_linear_1.weight", text_hidden, neighbours));
+    out.extend(linear("multi_modal_projector.merge_linear_2.weight", text_hidden, text_hidden));
+    out.extend(encoder.tensors());
     Ok(out)
 }
 
