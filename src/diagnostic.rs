@@ -37,9 +37,32 @@ pub enum Code {
     Range,
     /// Options that exclude or require each other.
     Usage,
+    /// A hub that cannot be reached, or does not have or give what was asked for.
+    Hub,
+}
+
+/// What a message means and what to do about it: a row of `docs/errors.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guide {
+    /// What it means.
+    pub meaning: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
 }
 
 impl Code {
+    /// Every kind, in order.
+    pub const ALL: [Code; 8] = [
+        Code::UnknownName,
+        Code::File,
+        Code::Syntax,
+        Code::Model,
+        Code::Catalog,
+        Code::Range,
+        Code::Usage,
+        Code::Hub,
+    ];
+
     /// Stable name, as printed.
     pub fn name(self) -> &'static str {
         match self {
@@ -50,7 +73,59 @@ impl Code {
             Code::Catalog => "catalog",
             Code::Range => "range",
             Code::Usage => "usage",
+            Code::Hub => "hub",
         }
+    }
+
+    /// What it means and what to do about it.
+    pub fn guide(self) -> Guide {
+        let (meaning, remedy) = match self {
+            Code::UnknownName => (
+                "a command, option, GPU, cluster, engine, model, format, objective, column or key that nobody knows",
+                "the nearest name, which the message offers, or the list that it names; case does not matter in \
+                 catalogue names, and aliases work",
+            ),
+            Code::File => (
+                "a file that is missing, a folder, larger than 16 MiB, not UTF-8, or a target that cannot be \
+                 written",
+                "targets are checked before any work is done, and written whole or not at all: mend the path or \
+                 its permissions and run again; a folder that `--catalog` or `$SHARDFIT_CATALOG` names must exist \
+                 and hold `gpus/`, `clusters/`, `classes/`, `engines/` or `models/`",
+            ),
+            Code::Syntax => (
+                "text that is not YAML, JSON, a number or a quantity with its unit; unknown and duplicate keys \
+                 in files too, since a misspelt key would otherwise be ignored in silence",
+                "quantities carry units: `500ms`, `80 GB`, `3.35 TB/s`, `2.10 USD/h`; GB is 10⁹ bytes and GiB \
+                 2³⁰; counts are whole numbers in digits",
+            ),
+            Code::Model => (
+                "a `config.json` or `--shape` that does not describe a decoder: a missing field, an impossible \
+                 size, an unknown quantisation method",
+                "check that the file is the complete `config.json` of a language model; for an unknown \
+                 quantisation, take `quantization_config` out and name the storage with `--weights`",
+            ),
+            Code::Catalog => (
+                "a hardware or engine description that contradicts itself: no 16-bit peak, idle power above the \
+                 limit, a share outside 0 to 1, an `id` that is not the file's name",
+                "the message names the field, and its line in a file of yours; `shardfit check` lists all that is \
+                 wrong with a file at once",
+            ),
+            Code::Range => (
+                "a number outside what makes sense: no tokens, a negative target, a million nodes, a prompt \
+                 longer than the model's context",
+                "the message says what is allowed",
+            ),
+            Code::Hub => (
+                "a model that is not at hand and that the Hugging Face hub does not give",
+                "a path to the model's `config.json` always works; what the hub answers is listed below",
+            ),
+            Code::Usage => (
+                "options that are missing, exclude or require each other, or degrees that break a rule of the \
+                 tables below: all of those pinned in `plan`, or those of an `estimate`",
+                "`--help` of the command shows its options with an example",
+            ),
+        };
+        Guide { meaning, remedy }
     }
 }
 
@@ -98,7 +173,7 @@ impl Diagnostic {
             Some(close) => format!("did you mean `{close}`? {list}"),
             None => list.to_owned(),
         };
-        Diagnostic::new(Code::UnknownName, format!("unknown {what} `{name}`")).help(hint)
+        Diagnostic::new(Code::UnknownName, format!("unknown {what} `{}`", brief(name))).help(hint)
     }
 }
 
@@ -113,14 +188,42 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, k)| k)
 }
 
+/// What the user wrote, short enough for a message and on one line.
+pub fn brief(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let line = text.replace(['\n', '\r', '\t'], " ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// Text that can neither steer nor flood a terminal: control characters, those of the text's own lines
+/// apart, are spelt out, and words longer than any path are cut.
+fn tame(text: &str) -> String {
+    const LONGEST: usize = 240;
+    let mut out = String::with_capacity(text.len());
+    let mut word = 0;
+    for c in text.chars() {
+        word = if c.is_whitespace() { 0 } else { word + 1 };
+        match c {
+            _ if word > LONGEST + 1 => {}
+            _ if word == LONGEST + 1 => out.push('…'),
+            c if c.is_control() && c != '\n' => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.cause)?;
+        write!(f, "{}", tame(&self.cause))?;
         if let Some(place) = &self.place {
-            write!(f, "\n  at: {place}")?;
+            write!(f, "\n  at: {}", tame(place))?;
         }
         if let Some(help) = &self.help {
-            write!(f, "\n  help: {help}")?;
+            write!(f, "\n  help: {}", tame(help))?;
         }
         Ok(())
     }
@@ -136,6 +239,14 @@ mod tests {
     fn a_typo_names_the_nearest_valid_name() {
         let d = Diagnostic::unknown("GPU", "h100-smx", ["h100-sxm", "a100-sxm-80gb"], "");
         assert!(d.help.unwrap().contains("`h100-sxm`"));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_control_characters_are_spelt_out() {
+        let d = Diagnostic::unknown("model", &format!("\u{1b}[31m{}", "é".repeat(100_000)), [], "");
+        let said = d.to_string();
+        assert!(said.contains("\\u{1b}[31m") && said.contains('…'), "{said}");
+        assert!(said.len() < 300 && !said.contains('\u{1b}'), "{said}");
     }
 
     #[test]

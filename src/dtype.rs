@@ -1,5 +1,7 @@
 //! Number formats: what GPUs compute in, and how checkpoints store weights.
 
+mod ggml;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::diagnostic::Diagnostic;
+pub use ggml::GgmlType;
 
 /// A number type that hardware computes in or a cache stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
@@ -115,10 +118,13 @@ pub enum WeightFormat {
     Mxfp4,
     /// NVFP4: E2M1 with one FP8 scale per 16 and an FP32 scale per tensor.
     Nvfp4,
+    /// A block format of GGML, from a GGUF file.
+    #[serde(skip)]
+    Ggml(GgmlType),
 }
 
 impl WeightFormat {
-    /// Every format, in order.
+    /// Every format that can be asked for, in order.
     pub const ALL: [WeightFormat; 10] = [
         WeightFormat::Fp32,
         WeightFormat::Bf16,
@@ -145,10 +151,11 @@ impl WeightFormat {
             WeightFormat::Int4Group32 => "int4_group32",
             WeightFormat::Mxfp4 => "mxfp4",
             WeightFormat::Nvfp4 => "nvfp4",
+            WeightFormat::Ggml(kind) => kind.name,
         }
     }
 
-    /// The type of the stored elements.
+    /// The type of the stored elements; of GGML's blocks the nearest integer type.
     pub const fn element(self) -> DType {
         match self {
             WeightFormat::Fp32 => DType::Fp32,
@@ -158,6 +165,8 @@ impl WeightFormat {
             WeightFormat::Int8 => DType::Int8,
             WeightFormat::Int4 | WeightFormat::Int4Group32 => DType::Int4,
             WeightFormat::Mxfp4 | WeightFormat::Nvfp4 => DType::Fp4,
+            WeightFormat::Ggml(kind) if kind.bits() < 7.0 => DType::Int4,
+            WeightFormat::Ggml(_) => DType::Int8,
         }
     }
 
@@ -165,6 +174,10 @@ impl WeightFormat {
     pub const fn kernel(self) -> WeightFormat {
         match self {
             WeightFormat::Int4Group32 => WeightFormat::Int4,
+            WeightFormat::Ggml(_) => match self.element() {
+                DType::Int4 => WeightFormat::Int4,
+                _ => WeightFormat::Int8,
+            },
             other => other,
         }
     }
@@ -179,6 +192,9 @@ impl WeightFormat {
     /// Returns `None` on overflow.
     pub fn stored_bytes(self, rows: u64, columns: u64) -> Option<u64> {
         let elements = rows.checked_mul(columns)?;
+        if let WeightFormat::Ggml(kind) = self {
+            return kind.mean_bytes(elements);
+        }
         let payload = elements.checked_mul(self.element().bits())?.div_ceil(8);
         let scales = match self {
             WeightFormat::Fp32 | WeightFormat::Bf16 | WeightFormat::Fp16 => 0,
@@ -193,6 +209,7 @@ impl WeightFormat {
             WeightFormat::Int4Group32 => rows.checked_mul(columns.div_ceil(32))?.checked_mul(2)?,
             WeightFormat::Mxfp4 => rows.checked_mul(columns.div_ceil(32))?,
             WeightFormat::Nvfp4 => rows.checked_mul(columns.div_ceil(16))?.checked_add(4)?,
+            WeightFormat::Ggml(_) => 0,
         };
         payload.checked_add(scales)
     }
@@ -208,7 +225,8 @@ impl WeightFormat {
             | WeightFormat::Fp16
             | WeightFormat::Int4
             | WeightFormat::Int4Group32
-            | WeightFormat::Mxfp4 => 2.0,
+            | WeightFormat::Mxfp4
+            | WeightFormat::Ggml(_) => 2.0,
         }
     }
 
@@ -220,6 +238,7 @@ impl WeightFormat {
             WeightFormat::Int4Group32 => 2.0 / 32.0,
             WeightFormat::Mxfp4 => 1.0 / 32.0,
             WeightFormat::Nvfp4 => 1.0 / 16.0,
+            WeightFormat::Ggml(kind) => return kind.bits() / 8.0,
             _ => 0.0,
         };
         self.element().bytes() + scales

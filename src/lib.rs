@@ -46,6 +46,8 @@
 //! | [`diagnostic`] | what is wrong with an input, where, and what would mend it |
 //! | [`dtype`] | number formats: what GPUs compute in, how checkpoints store weights |
 //! | [`load`] | the only reader and writer of files |
+//! | [`hub`] | the Hugging Face hub: its local cache, then the network |
+//! | [`checkpoint`] | headers of safetensors and GGUF files: names, shapes, types |
 //! | [`catalog`] | GPUs, clusters and engines by name |
 //! | [`model`] | from a `config.json` to tensors and operators |
 //! | [`workload`] | lengths, load, targets |
@@ -71,10 +73,12 @@
 
 pub mod catalog;
 pub mod check;
+pub mod checkpoint;
 pub mod cli;
 pub mod diagnostic;
 pub mod dtype;
 pub mod estimate;
+pub mod hub;
 pub mod load;
 pub mod model;
 pub mod plan;

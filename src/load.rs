@@ -1,14 +1,17 @@
 //! Files in and out: the only reader of YAML and JSON, and the only writer (whole or not at all).
 
+mod binary;
 pub mod tree;
 
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Code, Diagnostic};
+pub use binary::Binary;
 
 /// A YAML value that knows its line.
 pub type Located<T> = serde_yaml::Spanned<T>;
@@ -21,6 +24,14 @@ pub fn line<T>(value: &Located<T>) -> u64 {
 /// Inputs larger than this are refused before they are read: no description of a model, a cluster or
 /// a scenario comes near it.
 pub const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Who is told of every file that is read.
+static WATCHER: OnceLock<fn(&Path)> = OnceLock::new();
+
+/// Has `report` told of every file that is read from now on; the first to ask is the one who is told.
+pub fn watch(report: fn(&Path)) {
+    let _ = WATCHER.set(report);
+}
 
 /// Whether a name is that of a YAML file.
 pub fn is_yaml(name: &str) -> bool {
@@ -35,6 +46,9 @@ pub fn is_yaml(name: &str) -> bool {
 pub fn text(path: &Path) -> Result<String, Diagnostic> {
     let place = path.display().to_string();
     let fail = |cause: String| Diagnostic::new(Code::File, cause).at(place.clone());
+    if let Some(report) = WATCHER.get() {
+        report(path);
+    }
     let file = fs::File::open(path).map_err(|e| fail(format!("cannot read file: {e}")))?;
     let meta = file.metadata().map_err(|e| fail(format!("cannot read file: {e}")))?;
     if meta.is_dir() {
@@ -167,26 +181,91 @@ pub fn to_yaml(value: &serde_json::Value) -> Result<String, Diagnostic> {
     serde_yaml::to_string(value).map_err(|e| Diagnostic::new(Code::Syntax, format!("cannot write YAML: {e}")))
 }
 
+/// Checks that [`write_whole`] will be able to write `path`, before any work is done.
+///
+/// # Errors
+/// [`Code::File`] when it is a folder or read-only, or its folder is missing or takes no new files.
+pub fn check_writable(path: &Path) -> Result<(), Diagnostic> {
+    let fail = |cause: &str| Err(Diagnostic::new(Code::File, cause).at(path.display().to_string()));
+    if path.as_os_str().is_empty() {
+        return Err(Diagnostic::new(Code::File, "the name of the file to write is empty"));
+    }
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return fail("cannot write: this is a folder; name a file in it"),
+        Ok(meta) if meta.permissions().readonly() => return fail("cannot write: the file is read-only"),
+        Ok(meta) if !meta.is_file() => return Ok(()),
+        _ => {}
+    }
+    let folder = folder_of(path);
+    match fs::metadata(folder) {
+        Ok(meta) if !meta.is_dir() => {
+            return fail(&format!("cannot write here: {} is a file, not a folder", folder.display()));
+        }
+        _ => {}
+    }
+    temporary(path, folder).map(drop)
+}
+
 /// Writes `contents` to `path` through a temporary file in the same folder, then renames it: the
-/// target holds either the old contents or all of the new ones.
+/// target holds either the old contents or all of the new ones. A link stays a link, and a file that is
+/// replaced keeps its permissions. What is no ordinary file (`/dev/null`, a pipe) is written to as it is.
 ///
 /// # Errors
 /// [`Code::File`] when the folder is missing or not writable.
 pub fn write_whole(path: &Path, contents: &[u8]) -> Result<(), Diagnostic> {
-    let fail = |cause: String| Diagnostic::new(Code::File, cause).at(path.display().to_string());
-    if path.is_dir() {
-        return Err(fail("cannot write: this is a folder; name a file in it".into()));
-    }
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
+    let fail = |e: std::io::Error| {
+        Diagnostic::new(Code::File, format!("cannot write: {e}")).at(path.display().to_string())
     };
-    let mut file = tempfile::NamedTempFile::new_in(folder)
-        .map_err(|e| fail(format!("cannot write here: {}", plain(&e))))?;
-    file.write_all(contents).map_err(|e| fail(format!("cannot write: {e}")))?;
-    open_to_readers(&file).map_err(|e| fail(format!("cannot write: {e}")))?;
-    file.persist(path).map_err(|e| fail(format!("cannot write: {}", e.error)))?;
+    check_writable(path)?;
+    let old = fs::metadata(path).ok();
+    if old.as_ref().is_some_and(|meta| !meta.is_file()) {
+        let mut stream = fs::OpenOptions::new().write(true).open(path).map_err(fail)?;
+        return stream.write_all(contents).map_err(fail);
+    }
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut file = temporary(path, folder_of(&target))?;
+    file.write_all(contents).map_err(fail)?;
+    permit(&file, old).map_err(fail)?;
+    file.persist(&target).map_err(|e| fail(e.error))?;
     Ok(())
+}
+
+/// Makes a folder, and those above it, unless it is there.
+///
+/// # Errors
+/// [`Code::File`] when a file is in the way or the folder above takes none.
+pub fn make_folder(path: &Path) -> Result<(), Diagnostic> {
+    let fail = |cause: String| Diagnostic::new(Code::File, cause).at(path.display().to_string());
+    if path.as_os_str().is_empty() {
+        return Err(Diagnostic::new(Code::File, "the name of the folder is empty"));
+    }
+    if path.exists() && !path.is_dir() {
+        return Err(fail("cannot make the folder: this is a file".into()));
+    }
+    fs::create_dir_all(path).map_err(|e| {
+        let cause = match e.kind() {
+            std::io::ErrorKind::NotFound => "the folder above takes none".to_owned(),
+            _ => plain(&e),
+        };
+        fail(format!("cannot make the folder: {cause}"))
+    })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn temporary(path: &Path, folder: &Path) -> Result<tempfile::NamedTempFile, Diagnostic> {
+    tempfile::NamedTempFile::new_in(folder).map_err(|e| {
+        let cause = match e.kind() {
+            std::io::ErrorKind::NotFound if folder.is_dir() => "this folder takes no new files".to_owned(),
+            _ => plain(&e),
+        };
+        Diagnostic::new(Code::File, format!("cannot write here: {cause}")).at(path.display().to_string())
+    })
 }
 
 /// The operating system's words, without the temporary file's name.
@@ -198,14 +277,17 @@ fn plain(error: &std::io::Error) -> String {
     }
 }
 
-/// Temporary files are created private; a result is an ordinary file.
-fn open_to_readers(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
+/// Temporary files are created private; a result is an ordinary file, or as permissive as the one that
+/// it replaces.
+fn permit(file: &tempfile::NamedTempFile, old: Option<fs::Metadata>) -> std::io::Result<()> {
+    if let Some(old) = old {
+        return file.as_file().set_permissions(old.permissions());
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
     }
-    let _ = file;
     Ok(())
 }
 
@@ -239,5 +321,31 @@ mod tests {
         let missing = dir.path().join("no/such/out.csv");
         assert_eq!(write_whole(&missing, b"x").unwrap_err().code, Code::File);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_read_only_file_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kept.csv");
+        fs::write(&path, "old").unwrap();
+        let mut permissions = fs::metadata(&path).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&path, permissions).unwrap();
+        assert!(write_whole(&path, b"new").unwrap_err().cause.contains("read-only"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link_and_devices_stay_devices() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real.csv"), dir.path().join("link.csv"));
+        fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        write_whole(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&real).unwrap(), "new");
+        write_whole(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
     }
 }

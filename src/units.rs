@@ -6,6 +6,7 @@
 //! GB is 10⁹ bytes and GiB is 2³⁰; both are accepted and never guessed.
 
 mod schema;
+mod whole;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,6 +17,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use schema::schema;
+pub use whole::whole_number;
 
 /// Defines a quantity held as `f64`: arithmetic with itself, scaling by a number, ordering, sum.
 macro_rules! quantity {

@@ -226,10 +226,10 @@ fn explain_shows_the_operators_of_a_rank() {
 
 #[test]
 fn explaining_a_rank_that_does_not_exist_is_bad_input() {
-    for rank in ["99", "0"] {
+    for (rank, said) in [("99", "no rank 99"), ("0", "a whole number from 1")] {
         let run = shardfit(&format!("{README} --explain {rank}")).exits(2);
         assert_eq!(run.stdout, "");
-        assert!(run.stderr.contains(&format!("no rank {rank}")), "{}", run.stderr);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
     }
 }
 
@@ -482,14 +482,4 @@ fn uncalibrated_times_say_so() {
     let json = plan_json("llama-3.1-8b --cluster 1xmi300x");
     assert!(plans(&json).iter().all(|p| p["provenance"] != "fitted"));
     shardfit("plan llama-3.1-8b --cluster 1xmi300x").exits(0).says(&["Kernel times are uncalibrated"]);
-}
-
-#[test]
-fn the_help_of_every_command_fits_one_snapshot() {
-    let mut all = String::new();
-    for command in ["", "plan ", "estimate ", "inspect ", "catalog ", "sweep ", "check "] {
-        let run = shardfit(&format!("{command}--help")).exits(0);
-        all.push_str(&format!("$ shardfit {command}--help\n{}\n", run.stdout));
-    }
-    insta::assert_snapshot!("help", all);
 }

@@ -121,11 +121,90 @@ const LINES: &[&str] = &[
     "estimate llama-3.1-8b --gpu h100-sxm --engine any",
     "estimate llama-3.1-8b --cluster 8xh100-sxm --tp 16",
     "estimate llama-3.1-8b --gpu h100-sxm --tp 65536 --pp 65536 --replicas 65536",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --why-not ''",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --why-not tp=2,tp=4",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --top=-1",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --explain 0",
+    // Words that the command line cannot place.
+    "''",
+    "help plam",
+    "--isl 5",
+    "-- plan",
+    "plan",
+    "plan --cluster 8xh100-sxm",
+    "plan llama-3.1-8b extra --cluster 8xh100-sxm",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --cluster 8xh200-sxm",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl 5 --isl 6",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl ''",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl 1.5",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl 2,048",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl ２０４８",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --concurrency 1M",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --format",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --format ''",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --pareto=yes",
+    "plan llama-3.1-8b --cluster 8xh100-sxm -z",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --quiet --verbose",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --weights ''",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --weights fp8,",
+    "inspect llama-3.1-8b llama-3.1-70b",
+    "inspect ラマ",
+    "inspect \u{1b}[31mred",
+    "inspect --gpu h100-sxm",
+    "catalog",
+    "validate",
+    "completions bsh",
+    "man {tmp}/huge.json",
+    "man /proc/man1",
+    // Shapes.
+    "inspect --shape ''",
+    "inspect --shape layers=32",
+    "inspect llama-3.1-8b --shape layers=32",
+    "inspect --shape layres=32,hidden=4096,heads=32,ffn=14336,vocab=128256",
+    "inspect --shape layers=32,layers=33",
+    "inspect --shape layers=32,hidden=4k,heads=32,ffn=14336,vocab=128256",
+    "inspect --shape layers=0,hidden=4096,heads=32,ffn=14336,vocab=128256",
+    "inspect --shape layers=20000,hidden=4096,heads=32,ffn=14336,vocab=128256",
+    "inspect --shape layers=32,hidden=4096,heads=32,ffn=14336,vocab=999999999999",
+    "inspect --shape layers=32,hidden=4096,heads=32,ffn=,vocab=128256",
+    "inspect --shape layers=32,hidden=4096,heads=32,kv=7,ffn=14336,vocab=128256",
+    "inspect --shape layers=32,hidden=4096,heads=33,ffn=14336,vocab=128256",
+    "inspect --shape layers=32,hidden=4096,heads=32,ffn=14336,vocab=128256,tied=yes",
+    "inspect --shape layers=32,hidden=4096,heads=32,ffn=14336,vocab=128256,dtype=fp88",
+    "inspect --shape layers=32,hidden=4096,heads=32,ffn=14336,vocab=128256,top_k=2",
+    "inspect --shape layers=32,hidden=4096,heads=32,ffn=14336,vocab=128256,experts=8",
+    "inspect --shape layers=32,hidden=4096,heads=32,ffn=14336,vocab=128256,experts=2,top_k=3",
+    "inspect --shape layers=32,hidden=4096,heads=32,vocab=9,experts=8,top_k=2,expert_ffn=9,dense_layers=1",
+    "inspect --shape layers=2,hidden=64,heads=2,ffn=9,vocab=9,experts=8,top_k=2,dense_layers=2",
+    "inspect --shape layers=10000,hidden=268435456,heads=1,ffn=268435456,vocab=268435456",
     // Files that are not there, not files, or not writable.
+    "plan llama-3.1-8b --cluster 8xh100-sxm -o ''",
+    "plan llama-3.1-8b --cluster 8xh100-sxm -o /proc/plans.csv",
+    "plan llama-3.1-8b --cluster 8xh100-sxm -o {tmp}/read-only.csv",
+    "sweep tests/data/valid/scenario.yaml -o ''",
+    "sweep {tmp} -o {tmp}/out",
+    "validate params {tmp}",
+    "validate params README.md",
     "inspect {tmp}/nowhere/config.json",
     "inspect {tmp}",
     "inspect ''",
     "inspect {tmp}/huge.json",
+    "inspect some-org/some-model",
+    "inspect some-org/some-model@v2 --offline",
+    "inspect some-org/some-model@../v2",
+    "inspect {tmp}/none.gguf",
+    "inspect {tmp}/huge.gguf",
+    "inspect {tmp}/none.safetensors",
+    "inspect llama-3.1-8b --verify",
+    "inspect llama-3.1-8b --verify hub",
+    "inspect llama-3.1-8b --verify some-org/some-model",
+    "inspect llama-3.1-8b --verify {tmp}",
+    "inspect llama-3.1-8b --verify {tmp}/huge.json",
+    "fetch some-model",
+    "fetch some-org/some-model -o {tmp}",
+    "fetch some-org/some-model --revision ../x -o {tmp}",
+    "fetch some-org/some-model -o {tmp}/no/such/folder/x.json",
     "estimate llama-3.1-8b --gpu {tmp}/none.yaml",
     "plan llama-3.1-8b --cluster 8xh100-sxm -o {tmp}/no/such/folder/plans.csv",
     "plan llama-3.1-8b --cluster 8xh100-sxm -o {tmp}",
@@ -173,6 +252,13 @@ fn line_for(file: &str) -> String {
 fn prepare(folder: &Path) {
     let file = fs::File::create(folder.join("huge.json")).unwrap();
     file.set_len(shardfit::load::MAX_INPUT_BYTES + 1).unwrap();
+    fs::write(folder.join("huge.gguf"), b"GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f\0\0\0\0\0\0\0\0")
+        .unwrap();
+    let kept = folder.join("read-only.csv");
+    fs::write(&kept, "kept").unwrap();
+    let mut permissions = fs::metadata(&kept).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&kept, permissions).unwrap();
     fs::create_dir(folder.join("empty")).unwrap();
 }
 
@@ -182,7 +268,9 @@ fn is_refused(run: &Run) {
     assert_eq!(run.stdout, "", "shardfit {}", run.line);
     assert!(run.stderr.starts_with("error: "), "shardfit {}\n{}", run.line, run.stderr);
     let said = run.stderr.to_lowercase();
-    for word in ["panicked", "backtrace", "unwrap", "serde", "deserialize", "policy"] {
+    for word in
+        ["panicked", "backtrace", "unwrap", "serde", "deserialize", "policy", "\u{1b}", "invalid digit"]
+    {
         assert!(!said.contains(word), "shardfit {}\n{}", run.line, run.stderr);
     }
 }
@@ -231,6 +319,10 @@ fn a_misspelt_name_is_answered_with_the_nearest() {
         ("plan llama-3.1-8b --cluster 8xh100-sxm --kv bf166", "bf16"),
         ("estimate llama-3.1-8b --gpu h100-sxn", "h100-sxm"),
         ("catalog gpux", "gpus"),
+        ("plam llama-3.1-8b", "plan"),
+        ("plan llama-3.1-8b --cluster 8xh100-sxm --tpto 50ms", "--tpot"),
+        ("inspect --shape layres=32", "layers"),
+        ("completions bsh", "bash"),
     ] {
         let run = shardfit(line).exits(2);
         assert!(run.stderr.contains(&format!("did you mean `{nearest}`")), "shardfit {line}\n{}", run.stderr);
@@ -250,4 +342,42 @@ fn valid_files_are_what_the_invalid_ones_were_made_from() {
     ] {
         shardfit(&line).exits(0);
     }
+}
+
+#[test]
+fn a_very_long_word_gets_a_short_answer() {
+    let long = "é".repeat(20_000);
+    for line in [
+        format!("inspect {long}"),
+        format!("{long} llama-3.1-8b"),
+        format!("plan llama-3.1-8b --cluster {long}"),
+        format!("plan llama-3.1-8b --cluster 1xl4 --engine {long}"),
+        format!("plan llama-3.1-8b --cluster 1xl4 --isl {long}"),
+        format!("plan llama-3.1-8b --cluster 1xl4 --ttft {long}"),
+        format!("plan llama-3.1-8b --cluster 1xl4 --tp {long}"),
+        format!("plan llama-3.1-8b --cluster 1xl4 --price {long}"),
+        format!("plan llama-3.1-8b --cluster 1xl4 --{long} 1"),
+        format!("inspect --shape {long}=1"),
+    ] {
+        let run = shardfit(&line).exits(2);
+        assert!(run.stderr.starts_with("error: ") && run.stderr.len() < 2000, "{}", run.stderr);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn words_that_are_not_utf_8_and_full_disks_are_said() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let word = std::ffi::OsStr::from_bytes(b"llama\xff");
+    let output = common::command().arg("inspect").arg(word).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("UTF-8"));
+    let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+    let output = common::command().args(["inspect", "llama-3.1-8b"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to stdout"));
+    // Nowhere to complain: the exit status still says what happened.
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = common::command().args(["inspect", "no-such"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(2));
 }

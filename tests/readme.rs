@@ -16,11 +16,12 @@ use std::process::Command;
 
 use shardfit::catalog::kernels::{ByEngine, FitError};
 use shardfit::catalog::{self, Kind};
-use shardfit::diagnostic::Code;
-use shardfit::dtype::{DType, WeightFormat};
+use shardfit::diagnostic::{Code, Guide};
+use shardfit::model::SHAPE_KEYS;
 use shardfit::plan::Reason;
-use shardfit::plan::reason::Metric;
-use shardfit::units::{Bytes, RequestsPerSecond, Seconds};
+use shardfit::plan::reason::Stage;
+
+use common::{document, filled, settle};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -58,61 +59,76 @@ fn check_with_files(document: &str) {
 }
 
 #[test]
-fn every_reason_and_every_kind_of_bad_input_has_its_place_in_the_guide() {
-    let guide = fs::read_to_string(Path::new(ROOT).join("docs/errors.md")).unwrap();
-    let missing: Vec<String> =
-        names().into_iter().filter(|name| !guide.contains(&format!("`{name}`"))).collect();
-    assert!(missing.is_empty(), "docs/errors.md says nothing of {missing:?}");
+fn the_tables_of_the_error_guide_are_those_of_the_code() {
+    let mut guide = document("docs/errors.md");
+    let mut codes = String::from("| code | meaning | remedy |\n| --- | --- | --- |\n");
+    for code in Code::ALL {
+        codes.push_str(&row(code.name(), code.guide()));
+    }
+    guide = filled(&guide, "codes", &codes);
+    for (name, stage) in [
+        ("illegal", Stage::Illegal),
+        ("out of memory", Stage::OutOfMemory),
+        ("target missed", Stage::TargetMissed),
+    ] {
+        let mut table = String::from("| reason | meaning | remedy |\n| --- | --- | --- |\n");
+        for reason in Reason::examples().iter().filter(|r| r.stage() == stage) {
+            table.push_str(&row(&reason.name(), reason.guide()));
+        }
+        guide = filled(&guide, name, &table);
+    }
+    settle("docs/errors.md", &guide);
 }
 
-/// The names of all reasons, as far as the rules can give them, and of all kinds of bad input.
-fn names() -> Vec<String> {
-    let divides = |what, degree| Reason::NotDivisible { what, count: 1, by: 2, degree };
-    let missed = |metric| Reason::TargetMissed { metric, want: Seconds::ZERO, got: Seconds::ZERO };
-    let (need, have) = (Bytes::ZERO, Bytes::ZERO);
-    let rate = RequestsPerSecond::ZERO;
-    let reasons = [
-        divides("attention heads", "tp"),
-        divides("key-value heads", "tp"),
-        divides("feed-forward blocks", "tp"),
-        divides("experts", "ep"),
-        divides("ranks of a stage", "ep"),
-        divides("expert width blocks", "expert_tp"),
-        Reason::TooManyStages { layers: 1, pp: 2 },
-        Reason::ModeUnsupported { mode: "pipeline parallel" },
-        Reason::ModeUnsupported { mode: "attention data parallel" },
-        Reason::ModeUnsupported { mode: "partial expert parallel" },
-        Reason::DenseModel { mode: "expert parallel" },
-        Reason::DenseModel { mode: "attention data parallel" },
-        Reason::NoPlace { gpus: 1 },
-        Reason::TooManyReplicas { replicas: 2, most: 1 },
-        Reason::FormatUnsupported { format: WeightFormat::Fp8 },
-        Reason::CacheUnsupported { kv: DType::Fp8 },
-        Reason::VendorUnsupported,
-        Reason::OutOfMemory { need, have },
-        Reason::CacheTooSmall { need, have },
-        Reason::BatchLimit { batch: 2, limit: 1 },
-        missed(Metric::Ttft),
-        missed(Metric::Tpot),
-        missed(Metric::E2e),
-        Reason::RateMissed { want: rate, got: rate },
-    ];
-    let codes =
-        [Code::UnknownName, Code::File, Code::Syntax, Code::Model, Code::Catalog, Code::Range, Code::Usage];
-    reasons.iter().map(Reason::name).chain(codes.map(|c| c.name().to_owned())).collect()
+fn row(name: &str, guide: Guide) -> String {
+    format!("| `{name}` | {} | {} |\n", guide.meaning, guide.remedy)
+}
+
+#[test]
+fn the_guide_leaves_out_no_reason_and_no_code() {
+    let examples: Vec<String> = Reason::examples().iter().map(|r| format!("{r:?}")).collect();
+    for variant in variants("src/plan/reason.rs", "pub enum Reason {") {
+        assert!(examples.iter().any(|e| e.starts_with(&variant)), "no example of Reason::{variant}");
+    }
+    let codes = Code::ALL.map(|code| format!("{code:?}"));
+    assert_eq!(variants("src/diagnostic.rs", "pub enum Code {"), codes);
+    let mut names: Vec<String> = Reason::examples().iter().map(Reason::name).collect();
+    names.sort();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all, "two examples of one name");
+}
+
+/// The variants of an enum, read from its source.
+fn variants(file: &str, head: &str) -> Vec<String> {
+    let source = document(file);
+    let (_, rest) = source.split_once(head).unwrap();
+    let (body, _) = rest.split_once("\n}").unwrap();
+    let name = |line: &str| -> Option<String> {
+        let inner = line.strip_prefix("    ").filter(|l| l.starts_with(|c: char| c.is_ascii_uppercase()))?;
+        Some(inner.chars().take_while(|c| c.is_alphanumeric()).collect())
+    };
+    body.lines().filter_map(name).collect()
+}
+
+#[test]
+fn the_keys_of_a_shape_are_those_of_the_code() {
+    let mut table = String::from("| key | `config.json` | |\n| --- | --- | --- |\n");
+    for key in SHAPE_KEYS {
+        table.push_str(&format!("| `{}` | `{}` | {} |\n", key.name, key.field, key.about));
+    }
+    settle("docs/cli.md", &filled(&document("docs/cli.md"), "shape keys", &table));
+}
+
+#[test]
+fn the_command_line_guide_shows_what_the_commands_print() {
+    check("docs/cli.md", Path::new(ROOT));
 }
 
 #[test]
 fn the_table_of_fit_errors_is_that_of_the_files() {
-    let written = fs::read_to_string(Path::new(ROOT).join("docs/model.md")).unwrap();
-    let (before, rest) = written.split_once(FITS_BEGIN).unwrap();
-    let (_, after) = rest.split_once(FITS_END).unwrap();
-    let actual = format!("{before}{FITS_BEGIN}\n{}{FITS_END}{after}", fit_errors());
-    settle("docs/model.md", &written, &actual);
+    settle("docs/model.md", &filled(&document("docs/model.md"), "fit errors", &fit_errors()));
 }
-
-const FITS_BEGIN: &str = "<!-- fit errors -->";
-const FITS_END: &str = "<!-- end of fit errors -->";
 
 /// The spread of the fits' errors, form by form, over every GPU that has any.
 fn fit_errors() -> String {
@@ -164,29 +180,9 @@ fn spread(name: &str, errors: &[FitError]) -> String {
 
 /// Runs the commands of a document in `folder` and compares or rewrites what they print.
 fn check(document: &str, folder: &Path) {
-    let written = fs::read_to_string(Path::new(ROOT).join(document)).unwrap();
-    let (actual, commands) = executed(&written, folder);
+    let (actual, commands) = executed(&common::document(document), folder);
     assert!(commands > 0, "{document} shows no command");
-    settle(document, &written, &actual);
-}
-
-/// Compares a document with what it should be, or rewrites it.
-fn settle(document: &str, written: &str, actual: &str) {
-    if actual == written {
-        return;
-    }
-    if std::env::var_os("UPDATE_README").is_some() {
-        fs::write(Path::new(ROOT).join(document), actual).unwrap();
-        return;
-    }
-    let (line, (old, new)) = (1..)
-        .zip(written.lines().zip(actual.lines()))
-        .find(|(_, (old, new))| old != new)
-        .unwrap_or((written.lines().count(), ("", "")));
-    panic!(
-        "{document} line {line} is out of date; UPDATE_README=1 cargo test --test readme rewrites it\n\
-         written: {old}\n printed: {new}"
-    );
+    settle(document, &actual);
 }
 
 /// The document with every output as it is now, and how many commands ran.
@@ -229,7 +225,7 @@ fn run(command: &str, folder: &Path) -> Option<String> {
         None => (arguments, false),
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_shardfit"));
-    common::without_own_catalog(&mut command);
+    common::on_a_bare_machine(&mut command);
     let output = command.args(words(arguments)).current_dir(folder).output().unwrap();
     let mut text = String::from_utf8(output.stdout).unwrap();
     if with_stderr {

@@ -3,12 +3,15 @@
 use clap::Args;
 
 use crate::catalog::{Catalog, Entry, Kind};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::report::{Format, Sheet, Value};
 
 use super::Outcome;
 use super::output::OutputArgs;
+
+/// Kinds of entries that can be listed.
+const KINDS: [&str; 5] = ["gpus", "clusters", "models", "engines", "classes"];
 
 /// Arguments of `catalog`.
 #[derive(Debug, Args)]
@@ -16,6 +19,7 @@ use super::output::OutputArgs;
     shardfit catalog models llama-3.1-70b --format json")]
 pub struct CatalogArgs {
     /// gpus, clusters, models, engines or classes
+    #[arg(value_parser = super::values::names(KINDS), hide_possible_values = true)]
     kind: String,
     /// Entry to show in full
     name: Option<String>,
@@ -43,21 +47,19 @@ fn kind(name: &str) -> Result<Kind, Diagnostic> {
         "engines" | "engine" => Ok(Kind::Engine),
         "classes" | "class" => Ok(Kind::GpuClass),
         other => {
-            let all = ["gpus", "clusters", "models", "engines", "classes"];
-            Err(Diagnostic::unknown("kind of entry", other, all, &format!("allowed: {}", all.join(", "))))
+            Err(Diagnostic::unknown("kind of entry", other, KINDS, &format!("allowed: {}", KINDS.join(", "))))
         }
     }
 }
 
-/// One entry as it is described: YAML, or JSON on request.
+/// One entry as it is described: YAML or JSON, whichever its file is, or as asked for.
 fn show(catalog: &Catalog, kind: Kind, name: &str, format: Format) -> Result<String, Diagnostic> {
-    if matches!(format, Format::Csv | Format::Markdown) {
-        return Err(Diagnostic::new(Code::Usage, "one entry is shown as yaml or json").at("--format"));
-    }
     let value: serde_json::Value = catalog.find(kind, name)?.parse()?;
     match (format, kind) {
         (Format::Json, _) | (Format::Table, Kind::Model) => Ok(format!("{value:#}")),
-        _ => load::to_yaml(&value),
+        (Format::Csv, _) => Sheet::of_json(&value).csv(),
+        (Format::Markdown, _) => Ok(Sheet::of_json(&value).markdown()),
+        (Format::Yaml | Format::Table, _) => load::to_yaml(&value),
     }
 }
 
@@ -67,13 +69,7 @@ fn list(catalog: &Catalog, kind: Kind, format: Format, width: Option<u16>) -> Re
         Kind::Model => models(catalog),
         Kind::Cluster | Kind::Engine | Kind::GpuClass => names(catalog, kind),
     }?;
-    Ok(match format {
-        Format::Table => sheet.table(width),
-        Format::Csv => sheet.csv()?,
-        Format::Json => format!("{:#}", sheet.json()),
-        Format::Yaml => load::to_yaml(&sheet.json())?,
-        Format::Markdown => sheet.markdown(),
-    })
+    format.write(width, || Ok(sheet.table(width)), || Ok(sheet.json()), || Ok(sheet.clone()))
 }
 
 fn names(catalog: &Catalog, kind: Kind) -> Result<Sheet, Diagnostic> {
@@ -93,7 +89,7 @@ fn gpus(catalog: &Catalog) -> Result<Sheet, Diagnostic> {
         "usd_per_h",
         "kernels",
     ];
-    sheet(catalog, Kind::Gpu, &columns, |entry| {
+    let mut sheet = sheet(catalog, Kind::Gpu, &columns, |entry| {
         let gpu = catalog.gpu(entry.id())?;
         let tera =
             |p: Option<crate::units::FlopsPerSecond>| p.map_or(Value::Missing, |p| (p.get() / 1e12).into());
@@ -107,7 +103,9 @@ fn gpus(catalog: &Catalog) -> Result<Sheet, Diagnostic> {
             gpu.price.as_ref().map_or(Value::Missing, |p| p.on_demand.get().into()),
             if gpu.kernels.gemm.is_empty() { "class default" } else { "fitted" }.into(),
         ])
-    })
+    })?;
+    sheet.spare = vec!["origin", "kernels", "fp8_tflops", "usd_per_h", "name"];
+    Ok(sheet)
 }
 
 fn models(catalog: &Catalog) -> Result<Sheet, Diagnostic> {
@@ -148,9 +146,10 @@ fn sheet(
                 cells.push(Value::Text(entry.origin()));
                 sheet.rows.push(cells);
             }
-            (Err(fault), None) if matches!(entry, Entry::File(_)) => super::note(&fault),
+            (Err(fault), None) if matches!(entry, Entry::File(_)) => super::left_out(&fault),
             (Err(fault), None) => return Err(fault),
         }
     }
+    sheet.spare = vec!["aliases", "context", "weights", "family"];
     Ok(sheet)
 }

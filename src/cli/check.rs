@@ -16,8 +16,8 @@ use super::output::OutputArgs;
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status: 0 no problem, 2 problems.\n\n\
-    Examples:\n  shardfit check my-gpu.yaml review.yaml config.json\n  \
-    shardfit check ~/.config/shardfit --format json\n  shardfit check --schema gpu > gpu.schema.json")]
+    Examples:\n  shardfit check config.json scenarios/review.yaml\n  \
+    shardfit check scenarios --format json\n  shardfit check --schema gpu > gpu.schema.json")]
 pub struct CheckArgs {
     /// Files of GPUs, clusters, classes, engines, scenarios and models, and folders of them
     #[arg(required_unless_present = "schema", value_name = "FILE")]

@@ -3,33 +3,54 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use itertools::Itertools as _;
 
-use crate::catalog::{Catalog, Cluster, Engine, Kind, Pools};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::catalog::{self, Catalog, Cluster, Engine, Kind, Pools};
+use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
+use crate::estimate::deployment::{Estimate, Explanation};
 use crate::estimate::power::Electricity;
+use crate::hub::Hub;
 use crate::model::{self, Model, Scope};
 use crate::plan::Precision;
+use crate::report::{self, Format, Subject};
 use crate::search::LimitOverrides;
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour, UsdPerKilowattHour, Watts};
-use crate::workload::{Load, Targets, Workload};
+use crate::workload::{Load, MAX_CONCURRENCY, MAX_LENGTH, Targets, Workload};
+
+use super::talk;
+use super::values::{MAX_DEGREE, count, names, real, share};
+
+/// Largest launch limit accepted.
+const MAX_LIMIT: u64 = 1 << 30;
+
+use super::fetch;
 
 /// Which model.
 #[derive(Clone, Debug, Args)]
 pub struct ModelArgs {
-    /// Catalogue name, alias, path to a config.json or a folder with one
-    pub model: String,
+    /// Catalogue name, alias, path to a config.json, its folder or a GGUF file, or org/name[@revision] on
+    /// the Hugging Face hub
+    #[arg(required_unless_present = "shape", conflicts_with = "shape", value_hint = ValueHint::AnyPath)]
+    pub model: Option<String>,
+    /// Sizes in place of MODEL: layers, hidden, heads, ffn, vocab [, kv, head_dim, experts, top_k,
+    /// expert_ffn, shared, dense_layers, tied, context, dtype]
+    #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Model")]
+    pub shape: Option<String>,
     /// Folder of config.json files named <org>--<name>.json, looked at first
-    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Model")]
     pub models: Vec<PathBuf>,
     /// Part of a multimodal model: full or text
     #[arg(long, default_value = "full", value_name = "SCOPE", help_heading = "Model")]
+    #[arg(value_parser = names(["full", "text"]), hide_possible_values = true)]
     pub scope: String,
     /// Room for LoRA adapters: rank=N[,targets=q,k,v,o|all-linear][,count=N]
     #[arg(long, value_name = "ADAPTERS", help_heading = "Model")]
     pub lora: Option<String>,
+    /// Ask no hub: what is not at hand or in the local Hugging Face cache is unknown
+    #[arg(long, help_heading = "Model")]
+    pub offline: bool,
 }
 
 impl ModelArgs {
@@ -42,11 +63,32 @@ impl ModelArgs {
                 return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
             }
         };
-        let model = model::find_in(&catalog.clone().with_models(&self.models)?, &self.model, scope)?;
+        let model = match (&self.shape, &self.model) {
+            (Some(shape), _) => model::from_shape(shape).map_err(|d| d.within("--shape"))?,
+            (None, Some(name)) => {
+                model::find_with(&catalog.clone().with_models(&self.models)?, name, scope, &self.hub()?)?
+            }
+            (None, None) => return Err(Diagnostic::new(Code::Usage, "name a MODEL or a --shape")),
+        };
+        talk::note(|| {
+            format!(
+                "model {}: family {}{}, weights {}, context {}",
+                model.id,
+                model.family,
+                if model.recognised { "" } else { " (unknown: general rules)" },
+                model.quantisation.main_format(),
+                model.max_context.map_or("unlimited".to_owned(), |n| n.to_string())
+            )
+        });
         match &self.lora {
             Some(text) => model.with_lora(&text.parse()?),
             None => Ok(model),
         }
+    }
+
+    /// The hub that may be asked.
+    pub fn hub(&self) -> Result<Hub, Diagnostic> {
+        fetch::hub(self.offline)
     }
 }
 
@@ -55,12 +97,15 @@ impl ModelArgs {
 pub struct WorkloadArgs {
     /// Prompt tokens
     #[arg(long, default_value_t = Workload::DEFAULT_ISL, value_name = "TOKENS", help_heading = "Workload")]
+    #[arg(value_parser = count(1..=MAX_LENGTH))]
     pub isl: u64,
     /// Output tokens
     #[arg(long, default_value_t = Workload::DEFAULT_OSL, value_name = "TOKENS", help_heading = "Workload")]
+    #[arg(value_parser = count(1..=MAX_LENGTH))]
     pub osl: u64,
     /// Requests in flight over the whole deployment
     #[arg(long, value_name = "N", help_heading = "Workload", conflicts_with = "rate")]
+    #[arg(value_parser = count(1..=MAX_CONCURRENCY))]
     pub concurrency: Option<u64>,
     /// Requests per second over the whole deployment, e.g. 5 or "300 req/min"
     #[arg(long, value_name = "RATE", allow_hyphen_values = true, help_heading = "Workload")]
@@ -122,39 +167,56 @@ fn quantity<T: FromStr<Err = String>>(flag: &str, text: &str) -> Result<T, Diagn
 pub struct EngineArgs {
     /// vllm, sglang, trtllm, a list of them, any, or a YAML file
     #[arg(long, default_value = "vllm", value_name = "NAME", help_heading = "Engine")]
+    #[arg(value_parser = names(engine_names()), hide_possible_values = true)]
     pub engine: String,
     /// Store linear layers and experts as bf16, fp16, fp8, fp8_block, int8, int4, mxfp4, nvfp4
     /// [default: the checkpoint's own]
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', help_heading = "Engine")]
+    #[arg(value_parser = names(WeightFormat::ALL.map(WeightFormat::name)), hide_possible_values = true)]
     pub weights: Vec<String>,
     /// Type of the KV cache: bf16, fp16, fp8 [default: the engine's]
     #[arg(long, value_name = "TYPE", value_delimiter = ',', help_heading = "Engine")]
+    #[arg(value_parser = names(["bf16", "fp16", "fp8"]), hide_possible_values = true)]
     pub kv: Vec<String>,
     /// Sequences in one batch [default: the engine's]
-    #[arg(long, value_name = "N", help_heading = "Engine")]
+    #[arg(long, value_name = "N", value_parser = count(1..=MAX_LIMIT), help_heading = "Engine")]
     pub max_sequences: Option<u64>,
     /// Tokens in one step [default: the engine's]
-    #[arg(long, value_name = "N", help_heading = "Engine")]
+    #[arg(long, value_name = "N", value_parser = count(1..=MAX_LIMIT), help_heading = "Engine")]
     pub max_batched_tokens: Option<u64>,
     /// The engine's memory fraction, in (0, 1] [default: the engine's]
-    #[arg(long, value_name = "X", help_heading = "Engine")]
+    #[arg(long, value_name = "X", value_parser = share, help_heading = "Engine")]
     pub memory_fraction: Option<f64>,
 }
 
 impl EngineArgs {
     /// The engines to consider.
     pub fn engines(&self, catalog: &Catalog) -> Result<Vec<Engine>, Diagnostic> {
-        match self.engine.as_str() {
-            "any" => catalog.engines(),
-            list => list.split(',').map(|name| catalog.engine(name.trim())).collect(),
+        let engines: Vec<Engine> = match self.engine.as_str() {
+            "any" => catalog.engines()?,
+            list => list
+                .split(',')
+                .map(str::trim)
+                .unique()
+                .map(|name| catalog.engine(name))
+                .collect::<Result<_, _>>()?,
+        };
+        for e in &engines {
+            talk::note(|| {
+                format!(
+                    "engine {} {}: KV cache {} unless --kv says otherwise",
+                    e.id, e.version, e.kv_types[0]
+                )
+            });
         }
+        Ok(engines)
     }
 
     /// The precisions to consider.
     pub fn precisions(&self) -> Result<Vec<Precision>, Diagnostic> {
         fn parsed<T: FromStr<Err = Diagnostic>>(list: &[String]) -> Result<Vec<Option<T>>, Diagnostic> {
             let mut all: Vec<Option<T>> =
-                list.iter().map(|t| t.parse().map(Some)).collect::<Result<_, _>>()?;
+                list.iter().unique().map(|t| t.parse().map(Some)).collect::<Result<_, _>>()?;
             if all.is_empty() {
                 all.push(None);
             }
@@ -167,36 +229,31 @@ impl EngineArgs {
     }
 
     /// The launch limits that were set.
-    pub fn limits(&self) -> Result<LimitOverrides, Diagnostic> {
-        let range = |flag: &str, cause: &str| Err(Diagnostic::new(Code::Range, cause.to_owned()).at(flag));
-        if self.memory_fraction.is_some_and(|f| !(f > 0.0 && f <= 1.0)) {
-            return range("--memory-fraction", "must lie in (0, 1]");
-        }
-        let most = 1 << 30;
-        if self.max_sequences.is_some_and(|n| n == 0 || n > most) {
-            return range("--max-sequences", "must be at least 1 and at most 1073741824");
-        }
-        if self.max_batched_tokens.is_some_and(|n| n == 0 || n > most) {
-            return range("--max-batched-tokens", "must be at least 1 and at most 1073741824");
-        }
-        Ok(LimitOverrides {
+    pub fn limits(&self) -> LimitOverrides {
+        LimitOverrides {
             max_sequences: self.max_sequences,
             max_batched_tokens: self.max_batched_tokens,
             memory_fraction: self.memory_fraction,
-        })
+        }
     }
+}
+
+/// What `--engine` names, files apart.
+fn engine_names() -> impl Iterator<Item = &'static str> {
+    catalog::entries(Kind::Engine).iter().map(|entry| entry.id).chain(["any"])
 }
 
 /// What electricity costs, where the rental price does not include it.
 #[derive(Clone, Debug, Args)]
 pub struct ElectricityArgs {
     /// Electricity in dollars per kWh, added to the rental price [default: the rental price includes it]
-    #[arg(long, value_name = "USD_PER_KWH", allow_hyphen_values = true, help_heading = "Cost")]
+    #[arg(long, value_name = "USD_PER_KWH", value_parser = real, allow_hyphen_values = true, help_heading = "Cost")]
     pub electricity: Option<f64>,
     /// Power of the site over power of its computers [default: 1.54, the mean of Uptime's survey of 2025]
     #[arg(
         long,
         value_name = "RATIO",
+        value_parser = real,
         allow_hyphen_values = true,
         help_heading = "Cost",
         requires = "electricity"
@@ -206,6 +263,7 @@ pub struct ElectricityArgs {
     #[arg(
         long,
         value_name = "W",
+        value_parser = real,
         allow_hyphen_values = true,
         help_heading = "Cost",
         requires = "electricity"
@@ -247,7 +305,7 @@ pub fn cluster_of(catalog: &Catalog, gpu: &str, gpus: u32, prices: &[String]) ->
 fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
     for entry in prices {
         let wrong = |why: &str| {
-            Diagnostic::new(Code::Usage, format!("`{entry}`: {why}"))
+            Diagnostic::new(Code::Usage, format!("`{}`: {why}", brief(entry)))
                 .at("--price")
                 .help("write GPU=DOLLARS per GPU and hour, for example h100-sxm=2.10")
         };
@@ -262,6 +320,11 @@ fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Result<
             cluster.price = Some(UsdPerHour::new(dollars));
         }
     }
+    talk::note(|| {
+        let price =
+            cluster.price.map_or("no price".to_owned(), |p| format!("{} USD per GPU and hour", p.get()));
+        format!("cluster {}: {} × {}, {price}", cluster.id, cluster.gpus, cluster.gpu.name)
+    });
     Ok(cluster)
 }
 
@@ -269,7 +332,7 @@ fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Result<
 pub fn degrees(flag: &str, text: &Option<String>) -> Result<Vec<u32>, Diagnostic> {
     let Some(text) = text else { return Ok(Vec::new()) };
     let wrong = |part: &str| {
-        Diagnostic::new(Code::Range, format!("`{part}` is not a degree"))
+        Diagnostic::new(Code::Range, format!("`{}` is not a degree", brief(part)))
             .at(flag.to_owned())
             .help(format!("whole numbers from 1 to {MAX_DEGREE}: a value, a list 2,4 or a range 1..4"))
     };
@@ -295,5 +358,18 @@ pub fn degrees(flag: &str, text: &Option<String>) -> Result<Vec<u32>, Diagnostic
     Ok(all)
 }
 
-/// Largest parallel degree accepted.
-pub const MAX_DEGREE: u32 = 65_536;
+/// An estimate explained operator by operator.
+pub fn explained(
+    format: Format,
+    width: Option<u16>,
+    subject: &Subject,
+    estimate: &Estimate,
+    explanation: &Explanation,
+) -> Result<String, Diagnostic> {
+    format.write(
+        width,
+        || Ok(report::explanation(estimate, explanation, width)),
+        || Ok(report::explanation_json(subject, estimate, explanation)),
+        || Ok(report::explanation_sheet(explanation)),
+    )
+}

@@ -6,22 +6,23 @@ use crate::catalog::{Catalog, Cluster};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::memory::Limits;
-use crate::load;
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Layout, Parallelism, Plan, Reason};
 use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::workload::Load;
 
 use super::Outcome;
-use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, cluster, cluster_of};
+use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, cluster, cluster_of, explained};
 use super::output::OutputArgs;
+use super::values::degree;
 
 /// Arguments of `estimate`.
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "Examples:\n  \
     shardfit estimate llama-3.1-70b --gpu h100-sxm --tp 4 --concurrency 64\n  \
-    shardfit estimate deepseek-r1 --gpu h200-sxm --tp 8 --ep 8 --engine sglang --explain")]
+    shardfit estimate deepseek-r1 --gpu h200-sxm --tp 8 --ep 8 --engine sglang --explain\n  \
+    shardfit estimate --shape layers=32,hidden=4096,heads=32,kv=8,ffn=14336,vocab=128256 --gpu l40s")]
 pub struct EstimateArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -32,19 +33,19 @@ pub struct EstimateArgs {
     #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
     cluster: Option<String>,
     /// Tensor parallel
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     tp: u32,
     /// Pipeline stages
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     pp: u32,
     /// Expert parallel
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     ep: u32,
     /// Attention data parallel
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     attention_dp: u32,
     /// Replicas
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     replicas: u32,
     #[command(flatten)]
     workload: WorkloadArgs,
@@ -65,9 +66,6 @@ pub struct EstimateArgs {
 /// Runs the command.
 pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
-    if format != Format::Table && args.explain {
-        return Err(Diagnostic::new(Code::Usage, "--explain is text: leave out --format"));
-    }
     let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
     let split = Parallelism { tp: args.tp, pp: args.pp, ep: args.ep, attention_dp: args.attention_dp };
@@ -86,7 +84,7 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         model: &model,
         cluster: &cluster,
         engine,
-        limits: args.engine.limits()?.on(Limits::of(engine, &cluster.gpu)),
+        limits: args.engine.limits().on(Limits::of(engine, &cluster.gpu)),
         kv: precision.kv,
         workload,
         electricity: args.electricity.electricity()?,
@@ -139,17 +137,17 @@ fn render(
 ) -> Result<String, Diagnostic> {
     let width = args.output.width();
     if args.explain {
-        return Ok(report::explanation(estimate, &deployment.explain(estimate), width));
+        return explained(format, width, subject, estimate, &deployment.explain(estimate));
     }
-    let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
     let row = Row::from(estimate);
-    sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());
-    let json = || report::estimate_json(subject, estimate, reasons);
-    Ok(match format {
-        Format::Json => format!("{:#}", json()),
-        Format::Yaml => load::to_yaml(&json())?,
-        Format::Csv => sheet.csv()?,
-        Format::Markdown => sheet.markdown(),
-        Format::Table => report::estimate_text(subject, estimate, reasons, width),
-    })
+    format.write(
+        width,
+        || Ok(report::estimate_text(subject, estimate, reasons, width)),
+        || Ok(report::estimate_json(subject, estimate, reasons)),
+        || {
+            let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
+            sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());
+            Ok(sheet)
+        },
+    )
 }

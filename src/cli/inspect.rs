@@ -7,9 +7,10 @@ use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::report::{self, Format, Sheet, Value};
 
-use super::Outcome;
 use super::common::ModelArgs;
 use super::output::OutputArgs;
+use super::verify::VerifyArgs;
+use super::{Outcome, verify};
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
@@ -20,6 +21,8 @@ pub struct InspectArgs {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
+    verify: VerifyArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -27,11 +30,18 @@ pub struct InspectArgs {
 pub fn run(args: &InspectArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
     let model = args.model.find(catalog)?;
+    if let Some(weights) = &args.verify.verify {
+        let name = args.model.model.as_deref().unwrap_or(&model.id);
+        return verify::run(&model, name, weights, &args.model.hub()?, &args.output);
+    }
     let json = report::inspection_json(&model)?;
     let text = match format {
         Format::Json => format!("{json:#}"),
         Format::Yaml => load::to_yaml(&json)?,
-        Format::Table => report::inspection_text(&model, args.output.width())?,
+        Format::Table => {
+            let width = args.output.width();
+            report::wrap(&report::inspection_text(&model, width)?, width)
+        }
         Format::Csv => flat(&json).csv()?,
         Format::Markdown => flat(&json).markdown(),
     };

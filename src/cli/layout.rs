@@ -5,7 +5,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::{Parallelism, Precision};
 use crate::search::Current;
 
-use super::common::MAX_DEGREE;
+use super::values::degree as whole_degree;
 
 /// Keys of a split.
 const SPLIT: [&str; 4] = ["tp", "pp", "ep", "attention_dp"];
@@ -97,10 +97,5 @@ fn pairs<'a>(
 }
 
 fn number(flag: &str, key: &str, value: &str) -> Result<u32, Diagnostic> {
-    match value.parse::<u32>() {
-        Ok(n) if (1..=MAX_DEGREE).contains(&n) => Ok(n),
-        _ => Err(Diagnostic::new(Code::Range, format!("`{value}` is not a value of {key}"))
-            .at(flag.to_owned())
-            .help(format!("a whole number from 1 to {MAX_DEGREE}"))),
-    }
+    whole_degree(value).map_err(|cause| Diagnostic::new(Code::Range, cause).at(format!("{flag}, {key}")))
 }

@@ -3,18 +3,27 @@
 mod catalog;
 mod check;
 mod common;
+mod completions;
 mod estimate;
+mod fetch;
 mod inspect;
 mod layout;
+mod man;
 mod output;
 mod plan;
+mod refusal;
 mod sweep;
+mod talk;
 mod validate;
+mod values;
+mod verify;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
@@ -22,9 +31,11 @@ use crate::diagnostic::Diagnostic;
 /// Which configuration should I deploy?
 #[derive(Debug, Parser)]
 #[command(name = "shardfit", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Exit status: 0 found, 1 nothing feasible, 2 bad input.\n\n\
+#[command(after_help = "Exit status: 0 found, 1 nothing feasible or weights that differ, 2 bad input.\n\n\
     Example:\n  shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms")]
 struct Cli {
+    #[command(flatten)]
+    talk: talk::TalkArgs,
     /// Folder of your own gpus/, clusters/, classes/, engines/ and models/, over those built in; may be
     /// given more than once, the first wins
     #[arg(long, global = true, value_name = "DIR", help_heading = "Catalogue")]
@@ -49,6 +60,12 @@ enum Command {
     Check(check::CheckArgs),
     /// Compare estimates with measured rows
     Validate(validate::ValidateArgs),
+    /// Keep a model's description from the Hugging Face hub
+    Fetch(fetch::FetchArgs),
+    /// Print a script that completes commands, options and names in a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one per command
+    Man(man::ManArgs),
 }
 
 /// How a command ended.
@@ -56,21 +73,30 @@ enum Command {
 enum Outcome {
     Found,
     NothingFeasible,
+    /// Weights are not those that the model describes.
+    Differs,
     /// Files have problems, and the answer lists them.
     Faulty,
 }
 
-/// Parses the arguments and runs the command: 0 found, 1 nothing feasible, 2 bad input.
+/// Parses the arguments and runs the command: 0 found, 1 nothing feasible or weights that differ, 2 bad input.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(e) => {
-            // Help and version go to stdout with success; the rest is bad input.
-            let code = if e.use_stderr() { 2 } else { 0 };
-            let _ = e.print();
-            return ExitCode::from(code);
-        }
+    let mut command = Cli::command();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let parsed = command.try_get_matches_from_mut(&words);
+    let (cli, matches) = match parsed.and_then(|m| Ok((Cli::from_arg_matches(&m)?, m))) {
+        Ok(parsed) => parsed,
+        Err(e) => return refuse(&e, &command, &words),
     };
+    cli.talk.settle();
+    talk::note(|| format!("assumed: {}", talk::assumed(&command, &matches)));
+    let code = answer(&cli);
+    talk::note(|| "done".to_owned());
+    code
+}
+
+/// Runs the command and names the user's files that it did without.
+fn answer(cli: &Cli) -> ExitCode {
     let catalog = match Catalog::usual(&cli.catalog) {
         Ok(catalog) => catalog,
         Err(diagnostic) => return refused(&diagnostic),
@@ -78,24 +104,40 @@ pub fn run() -> ExitCode {
     let outcome = dispatch(&cli.command, &catalog);
     let code = match &outcome {
         Ok(Outcome::Found) => ExitCode::SUCCESS,
-        Ok(Outcome::NothingFeasible) => ExitCode::from(1),
+        Ok(Outcome::NothingFeasible | Outcome::Differs) => ExitCode::from(1),
         Ok(Outcome::Faulty) => ExitCode::from(2),
         Err(diagnostic) => refused(diagnostic),
     };
-    // Files that the question did not need; one that it needed is the error.
+    // One that the question needed is the error.
     let needed = outcome.as_ref().err().map(|d| &d.cause);
-    catalog.faults().filter(|fault| Some(&fault.cause) != needed).for_each(note);
+    catalog.faults().filter(|fault| Some(&fault.cause) != needed).for_each(left_out);
     code
 }
 
 fn refused(diagnostic: &Diagnostic) -> ExitCode {
-    anstream::eprintln!("error: {diagnostic}");
+    talk::error(diagnostic);
     ExitCode::from(2)
 }
 
 /// Names a file of the user's that is left out.
-fn note(fault: &Diagnostic) {
-    anstream::eprintln!("note: left out of the catalogue: {fault}");
+fn left_out(fault: &Diagnostic) {
+    talk::say(&format!("note: left out of the catalogue: {fault}"));
+}
+
+/// Help and version go to stdout with success; the rest is bad input.
+fn refuse(error: &clap::Error, command: &clap::Command, words: &[OsString]) -> ExitCode {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let words: Vec<String> = words.iter().map(|w| w.to_string_lossy().into_owned()).collect();
+    talk::error(&refusal::diagnostic(error, command, &words));
+    ExitCode::from(2)
+}
+
+/// The command as the parser knows it, for documents and tests.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
@@ -107,5 +149,8 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         Command::Sweep(args) => sweep::run(args, catalog),
         Command::Check(args) => check::run(args, catalog),
         Command::Validate(args) => validate::run(args, catalog),
+        Command::Fetch(args) => fetch::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }

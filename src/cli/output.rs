@@ -1,22 +1,25 @@
 //! Where results go: stdout, or a file that is written whole or not at all.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report::Format;
+
+use super::values::names;
 
 /// Format and destination of a result.
 #[derive(Clone, Debug, Args)]
 pub struct OutputArgs {
     /// table, csv, json, yaml or md
     #[arg(long, default_value = "table", value_name = "FORMAT", help_heading = "Output")]
+    #[arg(value_parser = names(Format::NAMES), hide_possible_values = true)]
     pub format: String,
     /// Write the result to FILE, whole or not at all
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub output: Option<PathBuf>,
 }
 
@@ -25,7 +28,7 @@ impl OutputArgs {
     pub fn prepare(&self) -> Result<Format, Diagnostic> {
         let format = self.format.parse()?;
         if let Some(path) = &self.output {
-            check_writable(path)?;
+            load::check_writable(path)?;
         }
         Ok(format)
     }
@@ -40,40 +43,33 @@ impl OutputArgs {
         }
     }
 
-    /// Width of the terminal that a table may fill; unlimited in files and pipes.
+    /// Width that a table may fill: see [`width`]; unlimited in files.
     pub fn width(&self) -> Option<u16> {
-        use std::io::IsTerminal as _;
-        if self.output.is_some() || !std::io::stdout().is_terminal() {
-            return None;
-        }
-        comfy_table::Table::new().width()
+        if self.output.is_some() { None } else { width() }
     }
+}
+
+/// Width of the terminal that stdout is: `COLUMNS` where it is set, else what it says of itself; unlimited
+/// in pipes. A pipe that colour is forced upon is treated as a terminal of any width.
+pub fn width() -> Option<u16> {
+    use std::io::IsTerminal as _;
+    let terminal = std::io::stdout().is_terminal();
+    let forced = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+    if !terminal && !forced {
+        return None;
+    }
+    let stated = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|n| *n > 0);
+    let own = || if terminal { comfy_table::Table::new().width() } else { Some(u16::MAX) };
+    stated.or_else(own)
 }
 
 /// Writes to stdout; a reader that goes away early (`| head`) is no error.
 pub fn print(text: &str) -> Result<(), Diagnostic> {
-    match anstream::stdout().lock().write_all(text.as_bytes()) {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Diagnostic::new(Code::File, format!("cannot write to stdout: {e}")))
         }
         _ => Ok(()),
     }
-}
-
-/// Checks that a file can be written before any work is done.
-pub fn check_writable(path: &Path) -> Result<(), Diagnostic> {
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    let place = path.display().to_string();
-    if path.is_dir() {
-        return Err(
-            Diagnostic::new(Code::File, "cannot write: this is a folder; name a file in it").at(place)
-        );
-    }
-    if !folder.is_dir() {
-        return Err(Diagnostic::new(Code::File, "cannot write here: the folder does not exist").at(place));
-    }
-    Ok(())
 }

@@ -7,16 +7,17 @@ use clap::Args;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
-use crate::load;
 use crate::plan::space::Pins;
 use crate::rank::Objective;
 use crate::report::{self, Format, Row, Sheet, Subject};
 use crate::search::{Answer, Question};
 
 use super::Outcome;
-use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, pools};
+use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, pools};
 use super::layout;
 use super::output::OutputArgs;
+use super::talk;
+use super::values::{count, names};
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
@@ -24,7 +25,8 @@ use super::output::OutputArgs;
 #[command(after_help = "Examples:\n  \
     shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms\n  \
     shardfit plan deepseek-v3 --cluster 2x8xh200-sxm --engine any --rate 20 --objective cost\n  \
-    shardfit plan ./config.json --cluster 4xl40s --weights fp8 --explain 1")]
+    shardfit plan ./config.json --cluster 4xl40s --weights fp8 --explain 1\n  \
+    shardfit plan llama-3.1-70b --cluster 8xh100-sxm --why-not tp=2,pp=1 --format json")]
 pub struct PlanArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -37,16 +39,18 @@ pub struct PlanArgs {
     engine: EngineArgs,
     /// throughput, latency, cost or energy
     #[arg(long, default_value = "throughput", value_name = "NAME", help_heading = "Ranking")]
+    #[arg(value_parser = names(Objective::ALL.map(Objective::name)), hide_possible_values = true)]
     objective: String,
     /// Plans to show, one per layout
-    #[arg(long, default_value_t = 10, value_name = "N", help_heading = "Ranking")]
-    top: usize,
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = count(1..=100_000), help_heading = "Ranking")]
+    top: u64,
     /// Show the Pareto front of throughput per GPU and time per token instead of the ranking
     #[arg(long, help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
     pareto: bool,
     /// Explain the plan of this rank, operator by operator
     #[arg(long, value_name = "RANK", help_heading = "Ranking", conflicts_with = "why_not")]
-    explain: Option<usize>,
+    #[arg(value_parser = count(1..=100_000))]
+    explain: Option<u64>,
     /// Say why a layout is not an answer, e.g. "tp=2,pp=1"
     #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
     why_not: Option<String>,
@@ -108,12 +112,7 @@ impl PinArgs {
 pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
     let format = args.output.prepare()?;
-    if format != Format::Table && (args.explain.is_some() || args.why_not.is_some()) {
-        return Err(Diagnostic::new(Code::Usage, "--explain and --why-not are text: leave out --format")
-            .help("`plan --format json` holds every figure and reason"));
-    }
     let objective: Objective = args.objective.parse()?;
-    let top = checked_top(args.top)?;
     let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
     let cluster = pools(catalog, &args.cluster, &args.price)?;
@@ -126,24 +125,27 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         objective,
         precisions: args.engine.precisions()?,
         pins: args.pins.pins()?,
-        limits: args.engine.limits()?,
+        limits: args.engine.limits(),
         electricity: args.electricity.electricity()?,
         current: args
             .current
             .as_deref()
             .map(|text| layout::deployment(catalog, "--current", text))
             .transpose()?,
-        top,
+        top: usize::try_from(args.top).unwrap_or(usize::MAX),
     };
     let loaded = started.elapsed();
     if let Some(layout) = &args.why_not {
-        return why_not(args, &question, layout);
+        let subject =
+            Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
+        return why_not(args, format, &subject, &question, layout);
     }
     let answer = question.answer()?;
     refuse_impossible_pins(&question, &answer)?;
     let searched = started.elapsed();
     let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
     args.output.emit(&render(args, format, &subject, &question, &answer)?)?;
+    talk::note(|| format!("walked {} plans", answer.counts.plans));
     if args.timings {
         let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
         anstream::eprintln!(
@@ -168,13 +170,6 @@ fn refuse_impossible_pins(question: &Question, answer: &Answer) -> Result<(), Di
     }
 }
 
-fn checked_top(top: usize) -> Result<usize, Diagnostic> {
-    match top {
-        1..=100_000 => Ok(top),
-        _ => Err(Diagnostic::new(Code::Range, "must lie between 1 and 100000").at("--top")),
-    }
-}
-
 fn render(
     args: &PlanArgs,
     format: Format,
@@ -184,7 +179,8 @@ fn render(
 ) -> Result<String, Diagnostic> {
     let width = args.output.width();
     if let Some(rank) = args.explain {
-        let chosen = rank.checked_sub(1).and_then(|i| answer.best.get(i)).ok_or_else(|| {
+        let place = usize::try_from(rank).ok().and_then(|n| n.checked_sub(1));
+        let chosen = place.and_then(|i| answer.best.get(i)).ok_or_else(|| {
             let help = match answer.best.len() {
                 0 => "no plan is feasible".to_owned(),
                 n => format!("there are {n} ranks; --top shows more"),
@@ -192,21 +188,20 @@ fn render(
             Diagnostic::new(Code::Range, format!("there is no rank {rank}")).at("--explain").help(help)
         })?;
         return question.with_deployment(chosen, |deployment| {
-            report::explanation(chosen, &deployment.explain(chosen), width)
-        });
+            explained(format, width, subject, chosen, &deployment.explain(chosen))
+        })?;
     }
     let plans = if args.pareto { &answer.pareto } else { &answer.best };
     let advice = if answer.best.is_empty() { question.advice()? } else { Vec::new() };
-    Ok(match format {
-        Format::Json => format!("{:#}", report::answer_json(subject, answer, &advice)),
-        Format::Yaml => load::to_yaml(&report::answer_json(subject, answer, &advice))?,
-        Format::Csv => sheet(plans, answer).csv()?,
-        Format::Markdown => sheet(plans, answer).markdown(),
-        Format::Table => {
+    format.write(
+        width,
+        || {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
-            report::answer_text(subject, &shown, width) + &report::advice_text(&advice)
-        }
-    })
+            Ok(report::answer_text(subject, &shown, width) + &report::advice_text(&advice))
+        },
+        || Ok(report::answer_json(subject, answer, &advice)),
+        || Ok(sheet(plans, answer)),
+    )
 }
 
 /// Every column of the plans.
@@ -221,28 +216,22 @@ fn sheet(plans: &[Estimate], answer: &Answer) -> Sheet {
 }
 
 /// Puts one layout through the funnel and says where it falls.
-fn why_not(args: &PlanArgs, question: &Question, layout: &str) -> Result<Outcome, Diagnostic> {
+fn why_not(
+    args: &PlanArgs,
+    format: Format,
+    subject: &Subject,
+    question: &Question,
+    layout: &str,
+) -> Result<Outcome, Diagnostic> {
     let split = layout::split("--why-not", layout)?;
-    let mut text = String::new();
-    let mut outcome = Outcome::NothingFeasible;
-    for e in question.examine(split)? {
-        let verdict = match e.outcome {
-            Err(reason) => format!("rejected, {}: {}", reason.name(), reason.message()),
-            Ok(best) => {
-                outcome = Outcome::Found;
-                format!(
-                    "feasible: {} replicas, batch {:.0}, {:.0} output tokens/s, TTFT {}, TPOT {}",
-                    best.replicas,
-                    best.batch,
-                    best.output.get(),
-                    best.service.ttft,
-                    best.service.tpot
-                )
-            }
-        };
-        let pool = if question.pools.len() > 1 { format!("{} ", e.gpu) } else { String::new() };
-        text.push_str(&format!("{pool}{} {} {split}: {verdict}\n", e.engine, e.weights));
-    }
+    let examined = question.examine(split)?;
+    let text = format.write(
+        args.output.width(),
+        || Ok(report::examined_text(subject, split, &examined)),
+        || Ok(report::examined_json(subject, split, &examined)),
+        || Ok(report::examined_sheet(split, &examined)),
+    )?;
     args.output.emit(&text)?;
-    Ok(outcome)
+    let feasible = examined.iter().any(|e| e.outcome.is_ok());
+    Ok(if feasible { Outcome::Found } else { Outcome::NothingFeasible })
 }

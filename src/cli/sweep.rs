@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::catalog::Catalog;
@@ -10,49 +10,43 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::scenario::{self, CaseOutcome};
 use crate::{load, report};
 
-use super::Outcome;
+use super::{Outcome, talk};
 
 /// Arguments of `sweep`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  shardfit sweep scenarios/review.yaml -o out/")]
 pub struct SweepArgs {
     /// Scenario file
+    #[arg(value_hint = ValueHint::FilePath)]
     scenario: PathBuf,
     /// Folder for the results: results.csv, made if it does not exist
-    #[arg(short, long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     output: PathBuf,
-    /// No progress bar and no summary
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let scenario = scenario::read(&args.scenario, catalog)?;
     let target = args.output.join("results.csv");
-    std::fs::create_dir_all(&args.output).map_err(|e| {
-        Diagnostic::new(Code::File, format!("cannot make the folder: {e}"))
-            .at(args.output.display().to_string())
-    })?;
-    let bar = progress(scenario.size() as u64, args.quiet)?;
+    load::make_folder(&args.output)?;
+    load::check_writable(&target)?;
+    let bar = progress(scenario.size() as u64)?;
     let answers = scenario::run(&scenario, || bar.inc(1))?;
     bar.finish_and_clear();
     load::write_whole(&target, report::sweep_sheet(&scenario, &answers).csv()?.as_bytes())?;
     let found = answers.iter().filter(|a| matches!(a.outcome, CaseOutcome::Found(_))).count();
-    if !args.quiet {
-        anstream::eprintln!(
-            "{}: {} cases, {found} with a feasible plan; wrote {}",
-            scenario.name,
-            answers.len(),
-            target.display()
-        );
-    }
+    talk::say(&format!(
+        "{}: {} cases, {found} with a feasible plan; wrote {}",
+        scenario.name,
+        answers.len(),
+        target.display()
+    ));
     Ok(if found > 0 { Outcome::Found } else { Outcome::NothingFeasible })
 }
 
 /// A bar with rate and time left on stderr; hidden when quiet or when stderr is no terminal.
-fn progress(cases: u64, quiet: bool) -> Result<ProgressBar, Diagnostic> {
-    if quiet {
+fn progress(cases: u64) -> Result<ProgressBar, Diagnostic> {
+    if talk::is_quiet() {
         return Ok(ProgressBar::hidden());
     }
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} cases, {per_sec}, {eta} left")

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
@@ -11,27 +11,31 @@ use crate::validate::{Kind, validate};
 use crate::{load, validate as validation};
 
 use super::Outcome;
-use super::output::print;
+use super::output::{self, print};
+use super::values::names;
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  shardfit validate serving runs.csv --models configs/ --by engine,gpu")]
 pub struct ValidateArgs {
     /// params, memory, kernels or serving
+    #[arg(value_parser = names(Kind::NAMES), hide_possible_values = true)]
     kind: String,
     /// CSV file of measured rows
+    #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
     /// Folder of config.json files named <org>--<name>.json, looked at first
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Vec<PathBuf>,
     /// Errors by these columns too
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     by: Vec<String>,
     /// table, csv, json, yaml or md
     #[arg(long, default_value = "table", value_name = "FORMAT")]
+    #[arg(value_parser = names(Format::NAMES), hide_possible_values = true)]
     format: String,
     /// Write every row with its prediction to FILE
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
 
@@ -40,21 +44,20 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     let format: Format = args.format.parse()?;
     let kind: Kind = args.kind.parse()?;
     if let Some(path) = &args.output {
-        super::output::check_writable(path)?;
+        load::check_writable(path)?;
     }
     let catalog = catalog.clone().with_models(&args.models)?;
     let result: validation::Validation = validate(kind, &args.file, &catalog, &args.by)?;
     if let Some(path) = &args.output {
         load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;
     }
-    let sheet = report::metrics_sheet(&result);
-    let text = match format {
-        Format::Json => format!("{:#}", report::validation_json(&result)),
-        Format::Yaml => load::to_yaml(&report::validation_json(&result))?,
-        Format::Csv => sheet.csv()?,
-        Format::Markdown => sheet.markdown(),
-        Format::Table => report::validation_text(&result),
-    };
+    let width = output::width();
+    let text = format.write(
+        width,
+        || Ok(report::validation_text(&result, width)),
+        || Ok(report::validation_json(&result)),
+        || Ok(report::metrics_sheet(&result)),
+    )?;
     print(&(text.trim_end().to_owned() + "\n"))?;
     Ok(if result.predicted() > 0 { Outcome::Found } else { Outcome::NothingFeasible })
 }

@@ -1,15 +1,17 @@
-//! From what the user names (catalogue name, alias, path to a `config.json` or its folder) to a model.
+//! From what the user names (a path, a catalogue name, an id of the hub) to a model.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use crate::catalog::{Catalog, Entry, Kind};
+use crate::checkpoint::gguf;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::hub::{Hub, Id, Text};
 use crate::load;
 
 use super::config::{self, Config};
-use super::{Model, Quantisation, Scope, families, quantisation};
+use super::{Model, Quantisation, Scope, families, from_gguf};
 
 /// Finds a model among the built-in ones, with `folders` of `<org>--<name>.json` before them: [`find_in`].
 ///
@@ -19,23 +21,82 @@ pub fn find(name: &str, folders: &[PathBuf], scope: Scope) -> Result<Model, Diag
     find_in(&Catalog::built_in().with_models(folders)?, name, scope)
 }
 
-/// Finds a model: a path to a `config.json` or to a folder that holds one, or a name or alias of the
-/// catalogue.
+/// Finds a model that is at hand: a path to a `config.json`, to a folder that holds one or to a GGUF
+/// file, or a name or alias of the catalogue.
 ///
 /// # Errors
 /// [`Code::UnknownName`] with the nearest known name, or what is wrong with the file.
 pub fn find_in(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
+    find_with(catalog, name, scope, &Hub::none())
+}
+
+/// The same, and where the name is nowhere at hand, `org/name` or `org/name@revision` in the hub's local
+/// cache, then on the hub itself.
+///
+/// # Errors
+/// As [`find_in`], and [`Code::Hub`] when neither has it.
+pub fn find_with(catalog: &Catalog, name: &str, scope: Scope, hub: &Hub) -> Result<Model, Diagnostic> {
+    match find_path(name, scope)? {
+        Some(model) => Ok(model),
+        None => match find_named(catalog, name, scope) {
+            Err(unknown) if unknown.code == Code::UnknownName => find_on_hub(name, unknown, scope, hub),
+            found => found,
+        },
+    }
+}
+
+/// A model by its path, if the name is one.
+fn find_path(name: &str, scope: Scope) -> Result<Option<Model>, Diagnostic> {
     let path = Path::new(name);
     if path.is_dir() {
-        return read_file(&path.join("config.json"), name, scope);
+        return read_folder(path, name, scope).map(Some);
+    }
+    if gguf::is_gguf(path) {
+        return from_gguf(&gguf::open(path)?, name, scope).map(Some);
+    }
+    if path.extension().is_some_and(|e| e == "safetensors") || name.ends_with(".safetensors.index.json") {
+        return beside_weights(path, name, scope).map(Some);
     }
     let looks_like_path = name.ends_with(".json") || name.starts_with(['.', '/', '~']) || path.is_file();
-    if looks_like_path {
-        return read_file(path, name, scope);
+    if !looks_like_path {
+        return Ok(None);
     }
+    read_file(path, name, scope).map(Some)
+}
+
+/// The model of a folder as it is on the hub.
+fn read_folder(folder: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
+    read_file(&folder.join("config.json"), name, scope)
+}
+
+/// The model of a `config.json`, and of ModelOpt's file beside it.
+fn read_file(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
+    let quantisation = path.with_file_name("hf_quant_config.json");
+    let mut map = config::parse(&load::text(path)?, &path.display().to_string())?;
+    if quantisation.is_file() {
+        let text = load::text(&quantisation)?;
+        add_quantisation(&mut map, &config::parse(&text, &quantisation.display().to_string())?);
+    }
+    from_config(&map, name, scope)
+}
+
+/// The model whose weights these are, by the `config.json` beside them.
+fn beside_weights(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if folder.join("config.json").is_file() {
+        return read_folder(folder, name, scope);
+    }
+    load::Binary::open(path)?;
+    Err(Diagnostic::new(Code::Model, "safetensors files hold weights, not what the model is made of")
+        .at(path.display().to_string())
+        .help("put the model's config.json beside them, or name it and compare with --verify"))
+}
+
+/// A model by a name of the catalogue.
+fn find_named(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
     let entry = catalog.find(Kind::Model, name).map_err(|d| {
         let help = d.help.clone().unwrap_or_default();
-        d.help(format!("{help}; a path to a config.json works too"))
+        d.help(format!("{help}; a path to a config.json and org/name on the hub work too"))
     })?;
     let place = if matches!(entry, Entry::File(_)) { entry.place() } else { entry.id().to_owned() };
     let model = from_config(&config::parse(&entry.text()?, &place)?, entry.id(), scope);
@@ -45,25 +106,62 @@ pub fn find_in(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Dia
     })
 }
 
-fn read_file(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
-    let place = path.display().to_string();
-    let text = load::text(path)?;
-    let mut map = config::parse(&text, &place)?;
-    add_modelopt(&mut map, path)?;
-    from_config(&map, name, scope)
+/// A model of the hub, if the name can be one there; `unknown` is what the catalogue said.
+fn find_on_hub(name: &str, unknown: Diagnostic, scope: Scope, hub: &Hub) -> Result<Model, Diagnostic> {
+    let Some(id) = Id::parse(name) else { return Err(unknown) };
+    if hub.cache.is_none() && hub.offline {
+        return Err(unknown);
+    }
+    let found = download(&id, hub).map_err(|refused| match (&unknown.help, &refused.help) {
+        // A misspelt name of the catalogue is likelier than a model that nobody has.
+        (Some(near), Some(help)) if near.starts_with("did you mean") => {
+            let near = near.split('?').next().unwrap_or_default().to_owned();
+            let help = help.clone();
+            refused.help(format!("{near}? Otherwise: {help}"))
+        }
+        _ => refused,
+    })?;
+    from_config(&found.config, &id.to_string(), scope)
 }
 
-/// Adds the quantisation that ModelOpt's older versions write into a file of its own beside `config.json`.
-fn add_modelopt(map: &mut Map<String, Value>, path: &Path) -> Result<(), Diagnostic> {
-    let beside = path.with_file_name("hf_quant_config.json");
-    if map.contains_key("quantization_config") || !beside.is_file() {
-        return Ok(());
+/// A configuration from the hub.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Downloaded {
+    /// The object of its `config.json`.
+    pub config: Map<String, Value>,
+    /// The commit that it is from, if known.
+    pub commit: Option<String>,
+}
+
+/// The `config.json` of a model of the hub, its quantisation included.
+///
+/// # Errors
+/// [`Code::Hub`] when neither cache nor hub has it, [`Code::Syntax`] when it is no JSON.
+pub fn download(id: &Id, hub: &Hub) -> Result<Downloaded, Diagnostic> {
+    let Some(Text { text, commit }) = hub.text(id, "config.json")? else {
+        return Err(Diagnostic::new(Code::Hub, format!("`{id}` has no config.json"))
+            .at(hub.address(id, ""))
+            .help("is it a model of another library, an adapter, or GGUF files only?"));
+    };
+    let mut map = config::parse(&text, &hub.address(id, "config.json"))?;
+    if !map.contains_key("quantization_config")
+        && let Some(file) = hub.text(id, "hf_quant_config.json")?
+    {
+        add_quantisation(&mut map, &config::parse(&file.text, &hub.address(id, "hf_quant_config.json"))?);
     }
-    let file = config::parse(&load::text(&beside)?, &beside.display().to_string())?;
-    if let Some(quantisation) = quantisation::of_modelopt(file) {
-        map.insert("quantization_config".into(), quantisation);
+    Ok(Downloaded { config: map, commit })
+}
+
+/// ModelOpt's older exports keep the quantisation in a file of its own, `hf_quant_config.json`, under
+/// `quantization`; the newer ones repeat it in `config.json`.
+fn add_quantisation(config: &mut Map<String, Value>, file: &Map<String, Value>) {
+    if let Some(Value::Object(quantisation)) = file.get("quantization")
+        && !config.contains_key("quantization_config")
+    {
+        let mut quantisation = quantisation.clone();
+        quantisation.entry("quant_method").or_insert_with(|| "modelopt".into());
+        config.insert("quantization_config".into(), quantisation.into());
     }
-    Ok(())
 }
 
 /// A model from the object of a `config.json`.
@@ -72,18 +170,28 @@ fn add_modelopt(map: &mut Map<String, Value>, path: &Path) -> Result<(), Diagnos
 /// [`Code::Model`] naming the field that is missing or impossible.
 pub fn from_config(map: &Map<String, Value>, id: &str, scope: Scope) -> Result<Model, Diagnostic> {
     let root = Config::new(map, id);
+    let quantisation = Quantisation::read(&root)?;
+    from_parts(&root, id, scope, quantisation)
+}
+
+/// A model from a configuration and the storage of its weights.
+pub(super) fn from_parts(
+    root: &Config,
+    id: &str,
+    scope: Scope,
+    quantisation: Quantisation,
+) -> Result<Model, Diagnostic> {
     let Some(model_type) = root.opt_str("model_type")? else {
         return Err(Diagnostic::new(Code::Model, "missing field `model_type`")
             .at(id)
             .help("is this a config.json of a language model?"));
     };
-    let quantisation = Quantisation::read(&root)?;
     let (recognised, architecture) = match families::of(model_type) {
         Some(family) => {
-            let root = root.with_defaults(families::defaults(model_type));
+            let root = root.clone().with_defaults(families::defaults(model_type));
             (true, (family.read)(&root, scope)?)
         }
-        None => (false, families::read_unknown(&root, scope)?),
+        None => (false, families::read_unknown(root, scope)?),
     };
     Model::build(id, model_type, recognised, scope, architecture, quantisation)
 }

@@ -4,24 +4,29 @@ pub mod blocks;
 pub mod config;
 mod count;
 mod families;
+mod gguf;
 mod intake;
 mod lora;
 pub mod operator;
 pub mod quantisation;
+mod shape;
 pub mod tensor;
+pub mod verify;
 
 use crate::diagnostic::{Code, Diagnostic};
 use blocks::{Block, Head};
 pub use count::Parameters;
 pub use families::{FAMILIES, Family, defaults as class_defaults};
-pub use intake::{find, find_in, from_config};
+pub use gguf::from_gguf;
+pub use intake::{Downloaded, download, find, find_in, find_with, from_config};
 pub use lora::Lora;
 pub use operator::{Operator, OperatorKind, Rows, Step};
 pub use quantisation::{Formats, Quantisation, Storage};
+pub use shape::{SHAPE_KEYS, from_shape};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
 
 /// More layers than any model has; guards against typing errors.
-pub const MAX_LAYERS: u64 = 10_000;
+pub const MAX_LAYERS: u64 = 1024;
 
 /// Which part of a multimodal model is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Plans: how a model is divided over GPUs, the space of all plans, which of them are legal, and which
 //! links their rank groups cross.
 
+mod guide;
 pub mod placement;
 pub mod reason;
 pub mod rules;

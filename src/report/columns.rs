@@ -2,6 +2,7 @@
 //! this one list.
 
 use crate::estimate::deployment::Estimate;
+use crate::estimate::memory::Verdict;
 
 /// A cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +13,8 @@ pub enum Value {
     Integer(u64),
     /// Real number.
     Real(f64),
+    /// Whether a plan fits.
+    Verdict(Verdict),
     /// Difference in per cent, signed.
     Change(f64),
     /// Not known (no price, for example).
@@ -165,7 +168,7 @@ pub const PLAN_COLUMNS: &[Column] = &[
     shown("headroom_gib", "headroom GiB", "KV cache left over at this batch", |r| {
         r.estimate.headroom.as_gib().into()
     }),
-    shown("verdict", "memory", "fits, marginal or does_not_fit", |r| r.estimate.verdict.name().into()),
+    shown("verdict", "memory", "fits, marginal or does_not_fit", |r| Value::Verdict(r.estimate.verdict)),
     quiet("provenance", "fitted, mixed or uncalibrated kernel times", |r| {
         r.estimate.service.provenance.name().into()
     }),

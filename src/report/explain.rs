@@ -3,13 +3,17 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Value as Json, json};
+
 use crate::estimate::deployment::{Estimate, Explanation};
 use crate::estimate::program::Line;
 use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::units::{Seconds, si};
 
-use super::columns::Value;
+use super::Subject;
+use super::columns::{Row, Value};
 use super::format::Sheet;
+use super::json::{plan_object, round, subject_json};
 
 /// The decode step and the prompt step of a plan.
 pub fn explanation(estimate: &Estimate, e: &Explanation, width: Option<u16>) -> String {
@@ -55,14 +59,77 @@ pub fn explanation(estimate: &Estimate, e: &Explanation, width: Option<u16>) -> 
     out
 }
 
+/// The same as JSON: the plan, and each step operator by operator.
+pub fn explanation_json(subject: &Subject, estimate: &Estimate, e: &Explanation) -> Json {
+    let operators = |lines: &[Line], step: &Step| -> Json {
+        let mut sheet = Sheet::new(FIGURES.map(|(name, _)| name));
+        sheet.rows = rows(lines, step);
+        sheet.json()
+    };
+    let time = |lines: &[Line]| round(lines.iter().map(|l| l.time).sum::<Seconds>().as_micros());
+    let mut map = subject_json(subject);
+    map.insert("plan".into(), Json::Object(plan_object(&Row::from(estimate), false)));
+    map.insert(
+        "decode".into(),
+        json!({
+            "sequences_per_rank": round(e.decode_step.decode_sequences),
+            "context_tokens": round(e.decode_step.context),
+            "operators_us": time(&e.decode),
+            "between_stages_us": round(e.hop.as_micros()),
+            "host_us": round(e.host.as_micros()),
+            "operators": operators(&e.decode, &e.decode_step),
+        }),
+    );
+    map.insert(
+        "prompt".into(),
+        json!({
+            "tokens": round(e.prefill_step.prefill_tokens),
+            "operators_us": time(&e.prefill),
+            "operators": operators(&e.prefill, &e.prefill_step),
+        }),
+    );
+    Json::Object(map)
+}
+
+/// The same as one sheet, a row per operator and step.
+pub fn explanation_sheet(e: &Explanation) -> Sheet {
+    let mut sheet = Sheet::new(["step"].into_iter().chain(FIGURES.map(|(name, _)| name)));
+    for (name, lines, step) in
+        [("decode", &e.decode, &e.decode_step), ("prompt", &e.prefill, &e.prefill_step)]
+    {
+        let named = rows(lines, step).into_iter().map(|row| [name.into()].into_iter().chain(row).collect());
+        sheet.rows.extend(named);
+    }
+    sheet
+}
+
 fn step(what: &str, lines: &[Line], step: &Step, width: Option<u16>) -> String {
     let total: Seconds = lines.iter().map(|l| l.time).sum();
-    let mut sheet =
-        Sheet::new(["operator", "×", "shape per rank", "time us", "%", "GFLOP", "MB", "bound", "form"]);
-    for line in lines {
+    let mut sheet = Sheet::new(FIGURES.map(|(_, heading)| heading));
+    sheet.rows = rows(lines, step);
+    sheet.spare = vec!["form", "MB", "GFLOP", "shape per rank", "×"];
+    format!("{what}: {total} in operators\n{}\n", sheet.table(width))
+}
+
+/// What is said of an operator: its name in CSV and JSON, and the heading in tables.
+const FIGURES: [(&str, &str); 9] = [
+    ("operator", "operator"),
+    ("count", "×"),
+    ("shape", "shape per rank"),
+    ("time_us", "time us"),
+    ("share_percent", "%"),
+    ("gflop", "GFLOP"),
+    ("mb", "MB"),
+    ("bound", "bound"),
+    ("form", "form"),
+];
+
+fn rows(lines: &[Line], step: &Step) -> Vec<Vec<Value>> {
+    let total: Seconds = lines.iter().map(|l| l.time).sum();
+    let row = |line: &Line| {
         let op = &line.operator;
         let count = op.count as f64;
-        sheet.rows.push(vec![
+        vec![
             op.name.into(),
             op.count.into(),
             Value::Text(shape(op, step)),
@@ -72,9 +139,9 @@ fn step(what: &str, lines: &[Line], step: &Step, width: Option<u16>) -> String {
             (op.traffic(step).get() * count / 1e6).into(),
             line.bound.name().into(),
             if line.fitted { "fitted" } else { "default" }.into(),
-        ]);
-    }
-    format!("{what}: {total} in operators\n{}\n", sheet.table(width))
+        ]
+    };
+    lines.iter().map(row).collect()
 }
 
 /// The shape of an operator on one rank, as people write it.

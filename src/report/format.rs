@@ -2,14 +2,13 @@
 
 use std::str::FromStr;
 
-use comfy_table::{
-    CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle, presets,
-};
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::load;
 
 use super::columns::Value;
+use super::draw::wrap;
 use super::json::round;
 
 /// Output formats.
@@ -30,6 +29,27 @@ pub enum Format {
 impl Format {
     /// Names as on the command line.
     pub const NAMES: [&'static str; 5] = ["table", "csv", "json", "yaml", "md"];
+
+    /// Writes a result: `text` for people, at most `width` wide; `json` also for YAML; `sheet` for CSV
+    /// and Markdown.
+    ///
+    /// # Errors
+    /// Those of the part that is asked for.
+    pub fn write(
+        self,
+        width: Option<u16>,
+        text: impl FnOnce() -> Result<String, Diagnostic>,
+        json: impl FnOnce() -> Result<Json, Diagnostic>,
+        sheet: impl FnOnce() -> Result<Sheet, Diagnostic>,
+    ) -> Result<String, Diagnostic> {
+        match self {
+            Format::Table => Ok(wrap(&text()?, width)),
+            Format::Json => Ok(format!("{:#}", json()?)),
+            Format::Yaml => load::to_yaml(&json()?),
+            Format::Csv => sheet()?.csv(),
+            Format::Markdown => Ok(sheet()?.markdown()),
+        }
+    }
 }
 
 impl FromStr for Format {
@@ -51,12 +71,6 @@ impl FromStr for Format {
     }
 }
 
-/// A line under the header and nothing else: dense, and readable without colour.
-const RULED_HEADER: TableStyle = TableStyle::new()
-    .header_lines(ContentLineStyle::none().junction(' '))
-    .header_separator(LineStyle::none().fill('─').junction('─'))
-    .content_lines(ContentLineStyle::none().junction(' '));
-
 /// Rows under named columns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sheet {
@@ -64,12 +78,14 @@ pub struct Sheet {
     pub columns: Vec<String>,
     /// Cells, row by row.
     pub rows: Vec<Vec<Value>>,
+    /// Columns that a terminal too narrow for all can do without, the first to go first.
+    pub spare: Vec<&'static str>,
 }
 
 impl Sheet {
     /// An empty sheet.
     pub fn new(columns: impl IntoIterator<Item = impl Into<String>>) -> Sheet {
-        Sheet { columns: columns.into_iter().map(Into::into).collect(), rows: Vec::new() }
+        Sheet { columns: columns.into_iter().map(Into::into).collect(), rows: Vec::new(), spare: Vec::new() }
     }
 
     /// As comma-separated values (RFC 4180).
@@ -97,50 +113,45 @@ impl Sheet {
         Json::Array(self.rows.iter().map(object).collect())
     }
 
-    /// For the terminal: `width` columns wide, or as wide as needed.
-    pub fn table(&self, width: Option<u16>) -> String {
-        self.draw(RULED_HEADER, width)
+    /// A value of any shape as two columns, nested names joined by dots and lists of plain values on one
+    /// line.
+    pub fn of_json(json: &Json) -> Sheet {
+        let mut sheet = Sheet::new(["figure", "value"]);
+        flatten("", json, &mut sheet);
+        sheet
     }
+}
 
-    /// As a Markdown table.
-    pub fn markdown(&self) -> String {
-        self.draw(presets::ASCII_MARKDOWN, None)
-    }
+fn flatten(name: &str, value: &Json, sheet: &mut Sheet) {
+    let below = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+    let nested = |v: &Json| v.is_object() || v.is_array();
+    let cell = match value {
+        Json::Object(map) => return map.iter().for_each(|(k, v)| flatten(&below(k), v, sheet)),
+        Json::Array(list) if list.iter().any(nested) => {
+            return list.iter().zip(1..).for_each(|(v, n)| flatten(&below(&n.to_string()), v, sheet));
+        }
+        Json::Array(list) => Value::Text(list.iter().map(bare).collect::<Vec<_>>().join(", ")),
+        Json::Null => Value::Missing,
+        Json::Number(n) => match (n.as_u64(), n.as_f64()) {
+            (Some(whole), _) => whole.into(),
+            (None, Some(real)) => real.into(),
+            (None, None) => Value::Text(n.to_string()),
+        },
+        Json::Bool(_) | Json::String(_) => Value::Text(bare(value)),
+    };
+    sheet.rows.push(vec![Value::Text(name.to_owned()), cell]);
+}
 
-    fn draw(&self, style: TableStyle, width: Option<u16>) -> String {
-        let mut table = Table::new();
-        table.load_style(style).set_header(&self.columns).force_no_tty();
-        match width {
-            Some(width) => {
-                table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-            }
-            None => {
-                table.set_content_arrangement(ContentArrangement::Disabled);
-            }
-        }
-        for row in &self.rows {
-            table.add_row(row.iter().map(short));
-        }
-        for (i, column) in table.column_iter_mut().enumerate() {
-            if style == RULED_HEADER {
-                column.set_padding((0, 1));
-            }
-            let number = |row: &Vec<Value>| {
-                matches!(row.get(i), Some(Value::Integer(_) | Value::Real(_) | Value::Change(_)))
-            };
-            if self.rows.iter().any(number) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        let drawn = table.to_string();
-        drawn.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
-    }
+/// A plain value without quotes.
+fn bare(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A cell as JSON.
 pub(super) fn to_json(value: &Value) -> Json {
     match value {
         Value::Text(text) => Json::from(text.as_str()),
+        Value::Verdict(verdict) => Json::from(verdict.name()),
         Value::Integer(n) => Json::from(*n),
         Value::Real(x) | Value::Change(x) => round(*x),
         Value::Missing => Json::Null,
@@ -151,15 +162,17 @@ pub(super) fn to_json(value: &Value) -> Json {
 fn plain(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
+        Value::Verdict(verdict) => verdict.name().to_owned(),
         Value::Missing => String::new(),
         other => to_json(other).to_string(),
     }
 }
 
 /// A cell for people: three or four significant digits.
-fn short(value: &Value) -> String {
+pub(super) fn short(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
+        Value::Verdict(verdict) => verdict.name().to_owned(),
         Value::Integer(n) => crate::units::group_thousands(*n),
         Value::Missing => "-".into(),
         Value::Change(x) => format!("{x:+.0} %"),

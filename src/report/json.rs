@@ -23,7 +23,7 @@ pub fn round(x: f64) -> Json {
 }
 
 /// One plan with every column, memory in an object of its own.
-fn plan_object(row: &Row, compared: bool) -> Map<String, Json> {
+pub(super) fn plan_object(row: &Row, compared: bool) -> Map<String, Json> {
     let mut object = Map::new();
     for column in columns(compared) {
         let value = to_json(&(column.of)(row));
@@ -56,7 +56,7 @@ fn workload_json(w: &Workload) -> Json {
     })
 }
 
-fn subject_json(s: &Subject) -> Map<String, Json> {
+pub(super) fn subject_json(s: &Subject) -> Map<String, Json> {
     let mut map = Map::new();
     map.insert("model".into(), json!(s.model.id));
     map.insert("recognised".into(), json!(s.model.recognised));

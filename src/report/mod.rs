@@ -2,6 +2,8 @@
 
 mod check;
 mod columns;
+mod draw;
+mod examined;
 mod explain;
 mod format;
 mod inspect;
@@ -9,10 +11,13 @@ mod json;
 mod sweep;
 mod table;
 mod validation;
+mod verify;
 
 pub use check::{check_json, check_sheet, check_text};
 pub use columns::{Column, DELTA_COLUMNS, PLAN_COLUMNS, Row, Value, columns};
-pub use explain::explanation;
+pub use draw::wrap;
+pub use examined::{examined_json, examined_sheet, examined_text};
+pub use explain::{explanation, explanation_json, explanation_sheet};
 pub use format::{Format, Sheet};
 pub use inspect::{inspection_json, inspection_text};
 pub use json::{answer_json, estimate_json, round};
@@ -20,6 +25,7 @@ pub use sweep::sweep_sheet;
 pub use table::{advice_text, answer_text, estimate_text};
 
 pub use validation::{metrics_sheet, predictions_sheet, validation_json, validation_text};
+pub use verify::{verification_json, verification_sheet, verification_text};
 
 use crate::catalog::{Cluster, Gpu};
 use crate::model::Model;

@@ -107,6 +107,18 @@ fn describe_workload(w: &Workload) -> String {
 /// Columns that say the same in every plan are said once, above the table.
 const SAID_ONCE: [&str; 3] = ["engine", "weights", "kv"];
 
+/// Columns that a narrow terminal can do without, the first to go first.
+const SPARE: [&str; 8] = [
+    "headroom_gib",
+    "idle_gpus",
+    "kv",
+    "expert_tp",
+    "weights",
+    "output_tokens_per_s",
+    "gpus",
+    "cost_usd_per_mtok_output",
+];
+
 /// The columns of [`SAID_ONCE`] that hold one value, in words.
 fn common_values(plans: &[Estimate]) -> String {
     let mut said = Vec::new();
@@ -157,6 +169,7 @@ fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
         Value::Real(x) if c.name == "batch" => Value::Integer(x.ceil() as u64),
         value => value,
     };
+    sheet.spare = SPARE.iter().filter_map(|name| columns.iter().find(|c| c.name == *name)?.heading).collect();
     sheet.rows = rows.iter().map(|row| columns.iter().map(|c| cell(c, row)).collect()).collect();
     sheet
 }
@@ -246,6 +259,7 @@ pub fn estimate_text(
         let name = c.group.map_or(c.name.to_owned(), |g| format!("{g}.{}", c.name));
         sheet.rows.push(vec![Value::Text(name), (c.of)(&row), c.about.into()]);
     }
+    sheet.spare = vec!["meaning"];
     let _ = writeln!(out, "\n{}", sheet.table(width));
     out
 }

@@ -61,9 +61,9 @@ pub fn metrics_sheet(v: &Validation) -> Sheet {
 }
 
 /// Metrics, and why rows were skipped.
-pub fn validation_text(v: &Validation) -> String {
+pub fn validation_text(v: &Validation, width: Option<u16>) -> String {
     let mut out = format!("{} rows, {} predicted\n\n", v.table.len(), v.predicted());
-    let _ = writeln!(out, "{}", metrics_sheet(v).table(None));
+    let _ = writeln!(out, "{}", metrics_sheet(v).table(width));
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for why in v.predictions.iter().filter_map(|p| p.as_ref().err()) {
         *reasons.entry(why).or_default() += 1;

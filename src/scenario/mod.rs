@@ -2,8 +2,13 @@
 
 mod run;
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use crate::catalog::{Catalog, Engine, Pools};
 use crate::diagnostic::{Code, Diagnostic};
@@ -24,9 +29,9 @@ pub const MAX_CASES: usize = 1_000_000;
 pub(crate) struct ScenarioFile {
     /// What the review is about.
     name: String,
-    /// Catalogue names or paths to `config.json` files.
-    #[schemars(with = "Vec<String>", length(min = 1), extend("x-names" = "model"))]
-    models: Vec<Located<String>>,
+    /// Catalogue names, paths to `config.json` files, or `shape: layers=32,…`.
+    #[schemars(with = "Vec<ModelEntry>", length(min = 1))]
+    models: Vec<Located<ModelEntry>>,
     /// Cluster names or shorthands.
     #[schemars(with = "Vec<String>", length(min = 1), extend("x-names" = "cluster"))]
     clusters: Vec<Located<String>>,
@@ -45,6 +50,71 @@ pub(crate) struct ScenarioFile {
     #[serde(default)]
     #[schemars(with = "Option<Objective>")]
     objective: Option<Located<String>>,
+}
+
+/// A model by name or by its sizes.
+#[derive(Clone, Debug)]
+enum ModelEntry {
+    Name(String),
+    Shape(String),
+}
+
+/// What a [`ModelEntry`] is read from when it is not a bare name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShapeEntry {
+    shape: String,
+}
+
+impl<'de> Deserialize<'de> for ModelEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entry;
+        impl<'de> Visitor<'de> for Entry {
+            type Value = ModelEntry;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a model's name or path, or `shape: layers=32,…`")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<ModelEntry, E> {
+                Ok(ModelEntry::Name(name.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ModelEntry, A::Error> {
+                let entry = ShapeEntry::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(ModelEntry::Shape(entry.shape))
+            }
+        }
+        deserializer.deserialize_any(Entry)
+    }
+}
+
+impl JsonSchema for ModelEntry {
+    fn schema_name() -> Cow<'static, str> {
+        "ModelEntry".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "string", "x-names": "model" },
+            {
+                "type": "object",
+                "properties": { "shape": { "type": "string" } },
+                "required": ["shape"],
+                "additionalProperties": false
+            }
+        ] })
+    }
+}
+
+impl ModelEntry {
+    fn model(&self, catalog: &Catalog) -> Result<Model, Diagnostic> {
+        match self {
+            ModelEntry::Name(name) => model::find_in(catalog, name, Scope::Full),
+            ModelEntry::Shape(shape) => model::from_shape(shape),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -126,7 +196,7 @@ fn resolve(file: &ScenarioFile, place: &str, catalog: &Catalog) -> (Scenario, Ve
     let mut problems = Vec::new();
     let mut scenario = Scenario {
         name: file.name.clone(),
-        models: each(&file.models, place, &mut problems, |name| model::find_in(catalog, name, Scope::Full)),
+        models: each(&file.models, place, &mut problems, |entry| entry.model(catalog)),
         clusters: each(&file.clusters, place, &mut problems, |name| Ok((name.clone(), catalog.pools(name)?))),
         engines: each(&file.engines, place, &mut problems, |name| catalog.engine(name)),
         workloads: each(&file.workloads, place, &mut problems, |entry| {

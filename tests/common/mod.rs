@@ -26,12 +26,16 @@ pub fn command() -> Command {
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "RAYON_NUM_THREADS"] {
         command.env_remove(name);
     }
-    without_own_catalog(&mut command);
+    on_a_bare_machine(&mut command);
     command
 }
 
-/// Keeps the tester's own catalogue out of a run.
-pub fn without_own_catalog(command: &mut Command) {
+/// Keeps out of a run what the tester's machine has: a catalogue, a cache of the hub, a network.
+pub fn on_a_bare_machine(command: &mut Command) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HF_")) {
+        command.env_remove(name);
+    }
+    command.env("HF_HOME", NOWHERE).env("HF_HUB_OFFLINE", "1");
     command.env_remove("SHARDFIT_CATALOG").env("XDG_CONFIG_HOME", NOWHERE).env("APPDATA", NOWHERE);
 }
 
@@ -151,4 +155,40 @@ pub fn files_in(folder: &Path) -> Vec<String> {
         found.push(path.display().to_string());
     }
     found
+}
+
+/// A file of the repository.
+#[track_caller]
+pub fn document(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+}
+
+/// A document with the part between `<!-- name -->` and `<!-- end of name -->` replaced.
+#[track_caller]
+pub fn filled(document: &str, name: &str, text: &str) -> String {
+    let (begin, end) = (format!("<!-- {name} -->"), format!("<!-- end of {name} -->"));
+    let (before, rest) = document.split_once(&begin).expect(&begin);
+    let (_, after) = rest.split_once(&end).expect(&end);
+    format!("{before}{begin}\n{text}{end}{after}")
+}
+
+/// Compares a document with what it should be, or rewrites it where `UPDATE_README` is set.
+#[track_caller]
+pub fn settle(path: &str, actual: &str) {
+    let written = document(path);
+    if actual == written {
+        return;
+    }
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), actual).expect(path);
+        return;
+    }
+    let (line, (old, new)) = (1..)
+        .zip(written.lines().zip(actual.lines()))
+        .find(|(_, (old, new))| old != new)
+        .unwrap_or((written.lines().count(), ("", "")));
+    panic!(
+        "{path} line {line} is out of date; UPDATE_README=1 cargo test rewrites it\n\
+         written: {old}\n printed: {new}"
+    );
 }

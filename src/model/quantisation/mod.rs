@@ -4,8 +4,6 @@ mod methods;
 mod modules;
 mod storage;
 
-use serde_json::{Map, Value};
-
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 
@@ -54,6 +52,12 @@ impl Formats {
         })
     }
 
+    /// The format of a tensor's class.
+    fn format(mut self, tensor: &Tensor) -> WeightFormat {
+        let base = self.base;
+        self.slot(tensor).map_or(base, |format| *format)
+    }
+
     /// The formats of tensors stored so.
     fn of<'a>(base: WeightFormat, stored: impl Iterator<Item = (&'a Tensor, Storage)>) -> Formats {
         let mut formats = Formats::uniform(base);
@@ -86,18 +90,8 @@ pub struct Quantisation {
     mixed: Vec<(Modules, Storage)>,
     /// Modules left unquantised.
     excluded: Modules,
-}
-
-/// ModelOpt's `hf_quant_config.json` as the `quantization_config` that newer versions of it write into
-/// `config.json` itself; `None` if it holds nothing of the kind.
-pub fn of_modelopt(mut file: Map<String, Value>) -> Option<Value> {
-    match file.remove("quantization") {
-        Some(Value::Object(mut quantisation)) => {
-            quantisation.entry("quant_method").or_insert_with(|| "modelopt".into());
-            Some(Value::Object(quantisation))
-        }
-        _ => None,
-    }
+    /// Formats of each layer and of what lies outside, where a file's table of tensors says.
+    exact: Option<(Vec<Formats>, Formats)>,
 }
 
 impl Quantisation {
@@ -131,7 +125,13 @@ impl Quantisation {
 
     fn none(base: WeightFormat) -> Quantisation {
         let (mixed, excluded) = (Vec::new(), Modules::default());
-        Quantisation { base, storage: None, kv: None, experts_only: false, head_too: false, mixed, excluded }
+        let (experts_only, head_too) = (false, false);
+        Quantisation { base, storage: None, kv: None, experts_only, head_too, mixed, excluded, exact: None }
+    }
+
+    /// The formats that a file's table of tensors shows, layer by layer.
+    pub(super) fn of_file(base: WeightFormat, layers: Vec<Formats>, outer: Formats) -> Quantisation {
+        Quantisation { exact: Some((layers, outer)), ..Quantisation::none(base) }
     }
 
     /// Reads a `quantization_config`.
@@ -175,6 +175,10 @@ impl Quantisation {
 
     /// The format that most weights have.
     pub fn main_format(&self) -> WeightFormat {
+        if let Some((layers, outer)) = &self.exact {
+            let first = layers.first().unwrap_or(outer);
+            return if first.experts == self.base { first.mlp } else { first.experts };
+        }
         match (self.storage, &self.mixed[..]) {
             (Some(storage), _) => storage.format,
             (None, []) => self.base,
@@ -187,6 +191,10 @@ impl Quantisation {
 
     /// Storage of each tensor of layer `index`, in their order, and the formats by class.
     pub fn layer(&self, index: usize, tensors: &[Tensor]) -> (Vec<Storage>, Formats) {
+        if let Some((layers, outer)) = &self.exact {
+            let formats = *layers.get(index).or(layers.last()).unwrap_or(outer);
+            return (tensors.iter().map(|t| formats.format(t).into()).collect(), formats);
+        }
         if self.storage.is_none() && self.mixed.is_empty() {
             return (vec![self.base.into(); tensors.len()], Formats::uniform(self.base));
         }
@@ -216,6 +224,9 @@ impl Quantisation {
     /// Storage of a tensor outside the layers: embeddings and, unless the checkpoint says otherwise, the
     /// output projection stay in the base type.
     pub fn outside(&self, tensor: &Tensor) -> Storage {
+        if let Some((_, outer)) = &self.exact {
+            return outer.format(tensor).into();
+        }
         let names = match tensor.class {
             TensorClass::Head => ["lm_head".to_owned()],
             TensorClass::Embedding => ["embed_tokens".to_owned()],
@@ -228,6 +239,9 @@ impl Quantisation {
 
     /// The formats of what lies outside the layers.
     pub fn outer(&self, head: Option<&Tensor>) -> Formats {
+        if let Some((_, outer)) = &self.exact {
+            return *outer;
+        }
         let head = head.map_or(self.base, |head| self.outside(head).format);
         Formats { head, ..Formats::uniform(self.base) }
     }

@@ -1,0 +1,95 @@
+//! What became of one layout with each engine and precision: its best plan, or why it has none.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value as Json, json};
+
+use crate::plan::Parallelism;
+use crate::search::Examined;
+
+use super::Subject;
+use super::columns::{Row, Value};
+use super::format::Sheet;
+use super::json::{plan_object, subject_json};
+
+/// One line per engine and precision.
+pub fn examined_text(subject: &Subject, split: Parallelism, examined: &[Examined]) -> String {
+    let mut out = String::new();
+    for e in examined {
+        let verdict = match &e.outcome {
+            Err(reason) => format!("rejected, {}: {}", reason.name(), reason.message()),
+            Ok(best) => format!(
+                "feasible: {} replicas, batch {:.0}, {:.0} output tokens/s, TTFT {}, TPOT {}",
+                best.replicas,
+                best.batch,
+                best.output.get(),
+                best.service.ttft,
+                best.service.tpot
+            ),
+        };
+        let pool = if subject.is_mixed() { format!("{} ", e.gpu) } else { String::new() };
+        let _ = writeln!(out, "{pool}{} {} {split}: {verdict}", e.engine, e.weights);
+    }
+    out
+}
+
+/// The same as JSON, with every figure of the best plans.
+pub fn examined_json(subject: &Subject, split: Parallelism, examined: &[Examined]) -> Json {
+    let one = |e: &Examined| {
+        let plan = e.outcome.as_ref().ok().map(|estimate| plan_object(&Row::from(estimate), false));
+        let reason = e.outcome.as_ref().err();
+        json!({
+            "gpu": e.gpu,
+            "engine": e.engine,
+            "weights": e.weights.name(),
+            "feasible": plan.is_some(),
+            "reason": reason.map(|r| r.name()),
+            "message": reason.map(|r| r.message()),
+            "plan": plan,
+        })
+    };
+    let mut map = subject_json(subject);
+    let Parallelism { tp, pp, ep, attention_dp } = split;
+    map.insert("layout".into(), json!({ "tp": tp, "pp": pp, "ep": ep, "attention_dp": attention_dp }));
+    map.insert("examined".into(), examined.iter().map(one).collect());
+    Json::Object(map)
+}
+
+/// The same as a sheet.
+pub fn examined_sheet(split: Parallelism, examined: &[Examined]) -> Sheet {
+    let mut sheet = Sheet::new([
+        "gpu",
+        "engine",
+        "weights",
+        "layout",
+        "feasible",
+        "reason",
+        "message",
+        "replicas",
+        "batch",
+        "output_tokens_per_s",
+        "ttft_ms",
+        "tpot_ms",
+    ]);
+    for e in examined {
+        let best = e.outcome.as_ref().ok();
+        let reason = e.outcome.as_ref().err();
+        let text = |t: Option<String>| t.map_or(Value::Missing, Value::Text);
+        let real = |x: Option<f64>| x.map_or(Value::Missing, Value::from);
+        sheet.rows.push(vec![
+            e.gpu.as_str().into(),
+            e.engine.as_str().into(),
+            e.weights.name().into(),
+            Value::Text(split.to_string()),
+            if best.is_some() { "true" } else { "false" }.into(),
+            text(reason.map(|r| r.name())),
+            text(reason.map(|r| r.message())),
+            best.map_or(Value::Missing, |b| b.replicas.into()),
+            real(best.map(|b| b.batch)),
+            real(best.map(|b| b.output.get())),
+            real(best.map(|b| b.service.ttft.as_millis())),
+            real(best.map(|b| b.service.tpot.as_millis())),
+        ]);
+    }
+    sheet
+}
