@@ -116,3 +116,75 @@ fn csv_md_and_yaml_say_what_json_says() {
 fn bare_infinity_in_a_config_is_read() {
     shardfit("inspect tests/data/valid/infinity.json").exits(0);
 }
+
+#[test]
+fn a_mode_adds_memory_flops_and_intensity() {
+    let run = shardfit("inspect mixtral-8x7b --mode prefill --gpu h100-sxm --batch 4").exits(0);
+    insta::assert_snapshot!("inspect_mixtral_prefill", run.stdout);
+}
+
+#[test]
+fn the_breakdown_is_in_json_beside_what_is_always_there() {
+    let json = inspect("llama-3.1-8b --mode decode --gpu h100-sxm --table all");
+    assert_eq!(count(&json, "params.total"), 8_030_261_248);
+    assert_eq!(at(&json, "setting.mode"), "decode");
+    let rows = at(&json, "flops.rows").as_array().unwrap();
+    let sum: f64 = rows.iter().map(|r| r["flops"].as_f64().unwrap()).sum();
+    let total = at(&json, "flops.total.flops").as_f64().unwrap();
+    assert!((sum / total - 1.0).abs() < 1e-4, "{sum} {total}");
+    for key in ["memory.rows", "intensity.rows", "context_ladder.rows", "warnings"] {
+        assert!(at(&json, key).is_array(), "{key}");
+    }
+}
+
+#[test]
+fn every_table_is_written_in_every_format() {
+    for table in ["params", "memory", "flops", "intensity", "precision", "context", "all"] {
+        let line = format!("inspect llama-3.1-8b --gpu h100-sxm --table {table}");
+        for format in ["table", "csv", "json", "yaml", "md"] {
+            let run = shardfit(&format!("{line} --format {format}")).exits(0);
+            assert!(run.stdout.lines().count() > 3, "{table} as {format}: {}", run.stdout);
+        }
+        shardfit(&format!("{line} --format csv")).exits(0).csv();
+    }
+}
+
+#[test]
+fn several_models_stand_side_by_side() {
+    let run = shardfit("inspect llama-3.1-8b qwen3-8b gemma-2-9b").exits(0);
+    insta::assert_snapshot!("inspect_side_by_side", run.stdout);
+    let json = shardfit("inspect llama-3.1-8b qwen3-8b --format json").exits(0).json();
+    let totals: Vec<u64> = json.as_array().unwrap().iter().map(|m| count(m, "params.total")).collect();
+    assert_eq!(totals, [8_030_261_248, 8_190_735_360]);
+    let (header, rows) = shardfit("inspect llama-3.1-8b qwen3-8b --table flops --format csv").exits(0).csv();
+    assert_eq!(header[..3], ["model", "component", "part"]);
+    assert!(rows.iter().any(|r| r[0].contains("Qwen3")));
+}
+
+#[test]
+fn published_sizes_stand_beside_ours() {
+    let json = shardfit("inspect --table known --format json").exits(0).json();
+    let rows = at(&json, "known.rows").as_array().unwrap();
+    let v3 = rows.iter().find(|r| r["published_total"] == 671_000_000_000_u64).unwrap();
+    assert_eq!(v3["total"], 671_026_404_352_u64);
+    assert_eq!(v3["published_active"], 37_000_000_000_u64);
+    shardfit("inspect --table known").exits(0).says(&["LLaMA 65B", "65.2"]);
+}
+
+#[test]
+fn a_host_that_is_too_small_is_told_which_precision_fits() {
+    shardfit("inspect llama-3.1-8b --ram 16GB").exits(0).says(&["warning", "Q8 fits"]);
+    shardfit("inspect llama-3.1-70b --ram 16GB").exits(0).says(&["no precision fits"]);
+    let run = shardfit("inspect llama-3.1-8b --ram 64GB").exits(0);
+    assert!(!run.stdout.contains("warning"), "{}", run.stdout);
+}
+
+#[test]
+fn tensors_that_32_bits_cannot_index_are_named() {
+    shardfit("inspect deepseek-v3").exits(0).says(&["mlp.experts.up_proj.weight", "64-bit indices"]);
+    let quiet = shardfit("inspect llama-3.1-8b").exits(0);
+    assert!(!quiet.stdout.contains("warning"));
+    shardfit("inspect llama-3.1-8b --mode prefill --no-flash-attention --seq 32768")
+        .exits(0)
+        .says(&["attention scores of a layer"]);
+}

@@ -50,8 +50,8 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Work out one plan in every detail
     Estimate(Box<estimate::EstimateArgs>),
-    /// Take a model apart: parameters, storage, KV cache
-    Inspect(inspect::InspectArgs),
+    /// Take models apart: parameters, storage, KV cache, FLOPs, what bounds each part
+    Inspect(Box<inspect::InspectArgs>),
     /// List or show GPUs, clusters, models and engines
     Catalog(catalog::CatalogArgs),
     /// Answer every case of a scenario file

@@ -135,15 +135,9 @@ impl<'a> Kernels<'a> {
         Kernels { expert_skew, ..self }
     }
 
-    /// The type that products with such weights compute in: the narrow one where the GPU has it and
-    /// activations are quantised too, else 16 bits.
+    /// The peak of products with such weights, and whether it is that of a narrow type.
     fn compute_peak(&self, format: WeightFormat) -> (FlopsPerSecond, bool) {
-        let narrow = match format {
-            WeightFormat::Fp8 | WeightFormat::Fp8Block => self.gpu.peak(DType::Fp8),
-            WeightFormat::Int8 => self.gpu.peak(DType::Int8),
-            WeightFormat::Nvfp4 => self.gpu.peak(DType::Fp4),
-            _ => None,
-        };
+        let narrow = narrow_peak(self.gpu, format);
         (narrow.unwrap_or(self.peak_16bit), narrow.is_some())
     }
 
@@ -491,5 +485,16 @@ impl SmallKernelTimer {
             compute: compute * self.form.compute_efficiency,
             memory: memory * self.form.memory_efficiency,
         }
+    }
+}
+
+/// The peak of the narrow type that products with such weights compute in, where the GPU has it and
+/// activations are quantised too; else they compute in 16 bits.
+pub fn narrow_peak(gpu: &Gpu, format: WeightFormat) -> Option<FlopsPerSecond> {
+    match format {
+        WeightFormat::Fp8 | WeightFormat::Fp8Block => gpu.peak(DType::Fp8),
+        WeightFormat::Int8 => gpu.peak(DType::Int8),
+        WeightFormat::Nvfp4 => gpu.peak(DType::Fp4),
+        _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! Estimates: memory, kernel and step times, and the service that follows. Pure functions: no I/O, no
 //! clock, no randomness.
 
+pub mod breakdown;
 pub mod collectives;
 pub mod deployment;
 pub mod kernels;

@@ -117,7 +117,7 @@ impl Model {
     }
 
     /// Calls `each` with every tensor, its storage and how many layers have it.
-    fn visit_tensors(&self, mut each: impl FnMut(&Tensor, Storage, u64)) {
+    pub fn visit_tensors(&self, mut each: impl FnMut(&Tensor, Storage, u64)) {
         let mut tensors = Vec::new();
         self.before.iter().chain(&self.after).for_each(|b| b.tensors(&mut tensors));
         if self.scope == Scope::Full {

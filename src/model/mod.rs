@@ -20,7 +20,7 @@ pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use gguf::from_gguf;
 pub use intake::{Downloaded, download, find, find_in, find_with, from_config};
 pub use lora::Lora;
-pub use operator::{Operator, OperatorKind, Rows, Step};
+pub use operator::{Operator, OperatorKind, Rows, Step, TrafficParts};
 pub use quantisation::{Formats, Quantisation, Storage};
 pub use shape::{SHAPE_KEYS, from_shape};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};

@@ -301,58 +301,121 @@ impl Operator {
         })
     }
 
-    /// Bytes that one execution moves through the memory of one rank (collectives: the buffer).
+    /// Bytes that one execution moves through the memory of one rank (collectives: the buffer), with
+    /// 16-bit activations.
     pub fn traffic(&self, step: &Step) -> Traffic {
-        Traffic::new(match &self.kind {
+        self.traffic_parts(step, DType::Bf16).total()
+    }
+
+    /// The same by what is moved, with activations of a given type.
+    pub fn traffic_parts(&self, step: &Step, activations: DType) -> TrafficParts {
+        let element = activations.bytes();
+        let parts = |weights: f64, elements: f64, cache: f64| TrafficParts {
+            weights: Traffic::new(weights),
+            activations: Traffic::new(elements * element),
+            cache: Traffic::new(cache),
+        };
+        match &self.kind {
             OperatorKind::Gemm { rows, n, k, format } => {
-                gemm_bytes(rows.count(step), *n as f64, *k as f64, *format)
+                gemm_traffic(rows.count(step), *n as f64, *k as f64, *format, element)
             }
             OperatorKind::BatchedGemm { rows, batch, n, k } => {
-                let m = rows.count(step);
-                if m == 0.0 {
-                    0.0
-                } else {
-                    *batch as f64 * gemm_bytes(m, *n as f64, *k as f64, WeightFormat::Bf16)
-                }
+                let one = gemm_traffic(rows.count(step), *n as f64, *k as f64, WeightFormat::Bf16, element);
+                one * *batch as f64
             }
-            OperatorKind::GroupedGemm(e) => e.traffic(step),
+            OperatorKind::GroupedGemm(e) => {
+                let moved = e.local_rows(step) * e.elements_per_row();
+                parts(e.touched(step) * e.expert_bytes(), moved, 0.0)
+            }
             OperatorKind::PrefillAttention(a) => {
                 let (n, prior) = (step.prefill_tokens, step.prefill_prior * step.prefill_sequences);
-                let queries = n * (a.head_dim * (2 * a.heads + 2 * a.kv_heads)) as f64 * 2.0;
+                let queries = n * (a.head_dim * (2 * a.heads + 2 * a.kv_heads)) as f64;
                 let cached = (n + prior) * (a.head_dim * 2 * a.kv_heads) as f64 * a.kv.bytes();
-                queries + cached
+                parts(0.0, queries, cached)
             }
             OperatorKind::DecodeAttention(a) => {
                 let cached = a.seen(step.context) * (a.head_dim * a.kv_heads * 2) as f64 * a.kv.bytes();
-                step.decode_sequences * (cached + (8 * a.head_dim * a.heads) as f64)
+                let queries = (4 * a.head_dim * a.heads) as f64;
+                parts(0.0, step.decode_sequences * queries, step.decode_sequences * cached)
             }
             OperatorKind::LatentPrefill(l) => {
-                let activations = l.heads * (l.nope_dim + l.rope_dim + l.v_dim) * 2;
-                step.prefill_tokens * ((activations + l.kv_rank + l.rope_dim) * 2) as f64
+                let heads = l.heads * (l.nope_dim + l.rope_dim + l.v_dim) * 2;
+                parts(0.0, step.prefill_tokens * (heads + l.kv_rank + l.rope_dim) as f64, 0.0)
             }
             OperatorKind::LatentDecode(l) => {
                 let cached = step.context * (l.kv_rank + l.rope_dim) as f64 * l.kv.bytes();
-                let queries = l.heads * (2 * l.kv_rank + l.rope_dim) * 4;
-                step.decode_sequences * (cached + queries as f64)
+                let queries = (l.heads * (2 * l.kv_rank + l.rope_dim) * 2) as f64;
+                parts(0.0, step.decode_sequences * queries, step.decode_sequences * cached)
             }
             OperatorKind::Scan(s) => {
-                let sequences = step.emitting();
-                2.0 * sequences * (s.state * s.state_bytes) as f64
+                parts(0.0, 0.0, 2.0 * step.emitting() * (s.state * s.state_bytes) as f64)
             }
-            OperatorKind::Elementwise { rows, bytes_per_row, .. } => rows.count(step) * *bytes_per_row as f64,
-            OperatorKind::Embedding { row_bytes } => 2.0 * step.tokens() * *row_bytes as f64,
-            OperatorKind::Sampling { vocabulary } => 8.0 * step.emitting() * *vocabulary as f64,
-            OperatorKind::Collective { rows, bytes_per_row, .. } => rows.count(step) * *bytes_per_row as f64,
-        })
+            // Bytes per row are those of 16-bit activations.
+            OperatorKind::Elementwise { rows, bytes_per_row, .. }
+            | OperatorKind::Collective { rows, bytes_per_row, .. } => {
+                parts(0.0, rows.count(step) * *bytes_per_row as f64 / 2.0, 0.0)
+            }
+            OperatorKind::Embedding { row_bytes } => {
+                let row = step.tokens() * *row_bytes as f64;
+                parts(row, row / 2.0, 0.0)
+            }
+            OperatorKind::Sampling { vocabulary } => {
+                parts(0.0, 4.0 * step.emitting() * *vocabulary as f64, 0.0)
+            }
+        }
     }
 }
 
-/// Bytes of a product: weights, activations in, 16-bit results out; nothing when there are no rows.
-fn gemm_bytes(m: f64, n: f64, k: f64, format: WeightFormat) -> f64 {
-    if m == 0.0 {
-        return 0.0;
+/// Memory traffic by what is moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TrafficParts {
+    /// Weights, scales included.
+    pub weights: Traffic,
+    /// What operators hand to each other.
+    pub activations: Traffic,
+    /// KV cache and recurrent state.
+    pub cache: Traffic,
+}
+
+impl TrafficParts {
+    /// All of it.
+    pub fn total(&self) -> Traffic {
+        self.weights + self.activations + self.cache
     }
-    n * k * format.bytes_per_element() + m * k * format.activation_bytes() + 2.0 * m * n
+}
+
+impl std::ops::Mul<f64> for TrafficParts {
+    type Output = TrafficParts;
+    fn mul(self, times: f64) -> TrafficParts {
+        TrafficParts {
+            weights: self.weights * times,
+            activations: self.activations * times,
+            cache: self.cache * times,
+        }
+    }
+}
+
+impl std::ops::AddAssign for TrafficParts {
+    fn add_assign(&mut self, more: TrafficParts) {
+        self.weights += more.weights;
+        self.activations += more.activations;
+        self.cache += more.cache;
+    }
+}
+
+/// Traffic of a product: weights, activations in and out; nothing when there are no rows. Formats that
+/// quantise activations read narrower ones.
+fn gemm_traffic(m: f64, n: f64, k: f64, format: WeightFormat, element: f64) -> TrafficParts {
+    if m == 0.0 {
+        return TrafficParts::default();
+    }
+    let own = format.activation_bytes();
+    let input = if own < 2.0 { own } else { own.max(element) };
+    TrafficParts {
+        weights: Traffic::new(n * k * format.bytes_per_element()),
+        activations: Traffic::new(m * k * input + m * n * element),
+        cache: Traffic::ZERO,
+    }
 }
 
 impl AttentionShape {
@@ -385,10 +448,15 @@ impl ExpertsShape {
         self.local_experts() * (1.0 - miss.powf(self.all_tokens(step)))
     }
 
-    fn traffic(&self, step: &Step) -> f64 {
-        let weights = (self.matrices * self.hidden * self.inner) as f64 * self.format.bytes_per_element();
-        let activations = (2 * self.hidden + 3 * self.inner) as f64 * 2.0;
-        self.touched(step) * weights + self.local_rows(step) * activations
+    /// Stored bytes of one expert.
+    pub fn expert_bytes(&self) -> f64 {
+        (self.matrices * self.hidden * self.inner) as f64 * self.format.bytes_per_element()
+    }
+
+    /// Elements that one routed token reads and writes: in and out at the model's width, three times the
+    /// inner one.
+    pub fn elements_per_row(&self) -> f64 {
+        (2 * self.hidden + 3 * self.inner) as f64
     }
 }
 

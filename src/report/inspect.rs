@@ -6,11 +6,15 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::diagnostic::Diagnostic;
 use crate::dtype::DType;
+use crate::estimate::breakdown::LargeTensor;
 use crate::model::{Component, Model, RankGroups};
 use crate::units::{Bytes, group_thousands, si};
 
 use super::columns::Value;
 use super::format::Sheet;
+use super::section::Section;
+
+const GIB: f64 = 1_073_741_824.0;
 
 /// Contexts of the KV ladder.
 const LADDER: [u64; 5] = [4096, 8192, 32_768, 131_072, 1_048_576];
@@ -139,4 +143,73 @@ fn cache_text(model: &Model, width: Option<u16>) -> String {
         let _ = writeln!(out, "{}", sheet.table(width));
     }
     out
+}
+
+/// Parameters by component as a section.
+///
+/// # Errors
+/// A model too large to count.
+pub fn parameters_section(model: &Model) -> Result<Section, Diagnostic> {
+    let columns = [
+        ("component", "component", 1.0),
+        ("parameters", "parameters", 1.0),
+        ("percent", "%", 1.0),
+        ("stored_bytes", "stored GiB", GIB),
+    ];
+    let mut section = Section::new("parameters", "Parameters", 1, &columns);
+    let count = model.parameters()?;
+    let row = |name: &str, n: u64, bytes: Bytes| {
+        vec![name.into(), n.into(), (100.0 * n as f64 / count.total as f64).into(), bytes.get().into()]
+    };
+    let parts = model.stored_by_component().filter(|(c, _)| count.of(*c) > 0);
+    section.rows = parts.map(|(c, bytes)| row(c.name(), count.of(c), bytes)).collect();
+    section.total = Some(row("total", count.total, model.checkpoint_bytes()));
+    Ok(section)
+}
+
+/// Several models side by side: a figure a row, a model a column.
+///
+/// # Errors
+/// A model too large to count.
+pub fn comparison(models: &[Model]) -> Result<Sheet, Diagnostic> {
+    let mut sheet = Sheet::new(std::iter::once("figure").chain(models.iter().map(|m| m.id.as_str())));
+    let counts = models.iter().map(Model::parameters).collect::<Result<Vec<_>, _>>()?;
+    let mut add = |name: &str, of: &dyn Fn(usize, &Model) -> Value| {
+        let mut row: Vec<Value> = vec![name.into()];
+        row.extend(models.iter().enumerate().map(|(i, m)| of(i, m)));
+        sheet.rows.push(row);
+    };
+    add("family", &|_, m| m.family.as_str().into());
+    add("parameters", &|i, _| counts[i].total.into());
+    add("active", &|i, _| counts[i].active.into());
+    for component in Component::ALL {
+        if counts.iter().any(|c| c.of(component) > 0) {
+            add(component.name(), &|i, _| counts[i].of(component).into());
+        }
+    }
+    add("layers", &|_, m| m.layers().into());
+    add("width", &|_, m| m.hidden.into());
+    add("vocabulary", &|_, m| m.vocabulary.into());
+    add("context", &|_, m| m.max_context.map_or(Value::Missing, Value::Integer));
+    add("weights", &|_, m| m.quantisation.main_format().name().into());
+    add("checkpoint_bytes", &|_, m| m.checkpoint_bytes().get().into());
+    add("kv_cache_bytes_per_token", &|_, m| m.kv_bytes_per_token(DType::Bf16).get().into());
+    add("recurrent_state_bytes_per_sequence", &|_, m| m.state_bytes_per_sequence().get().into());
+    for tokens in [8192, 32_768, 131_072] {
+        add(&format!("cache_bytes_at_{tokens}"), &|_, m| match m.max_context {
+            Some(longest) if longest < tokens => Value::Missing,
+            _ => m.cache_bytes(DType::Bf16, tokens).get().into(),
+        });
+    }
+    Ok(sheet)
+}
+
+/// What to say about a tensor that 32 bits cannot index.
+pub fn warning(tensor: &LargeTensor) -> String {
+    let size = format!("`{}` has {} elements", tensor.name, si(tensor.elements));
+    if tensor.overflows_indices() {
+        format!("{size}, 2^31 or more: kernels need 64-bit indices")
+    } else {
+        format!("{size} in {:.2} GiB, 2^31 bytes or more: byte offsets need 64 bits", tensor.bytes / GIB)
+    }
 }

@@ -1,5 +1,6 @@
 //! Reports: one list of columns, and each output format a view of it. Nothing here computes.
 
+mod breakdown;
 mod check;
 mod columns;
 mod draw;
@@ -8,19 +9,26 @@ mod explain;
 mod format;
 mod inspect;
 mod json;
+mod section;
 mod sweep;
 mod table;
 mod validation;
 mod verify;
 
+pub use breakdown::{
+    context_section, flops_section, intensity_section, known_section, memory_section, precision_section,
+};
 pub use check::{check_json, check_sheet, check_text};
 pub use columns::{Column, DELTA_COLUMNS, PLAN_COLUMNS, Row, Value, columns};
 pub use draw::wrap;
 pub use examined::{examined_json, examined_sheet, examined_text};
 pub use explain::{explanation, explanation_json, explanation_sheet};
 pub use format::{Format, Sheet};
-pub use inspect::{inspection_json, inspection_text};
+pub use inspect::{comparison, inspection_json, inspection_text, parameters_section, warning};
 pub use json::{answer_json, estimate_json, round};
+pub use section::{
+    Section, SectionColumn, sections_csv, sections_json, sections_markdown, sections_text, side_by_side,
+};
 pub use sweep::sweep_sheet;
 pub use table::{advice_text, answer_text, estimate_text};
 

@@ -2,6 +2,7 @@
 //! measured column.
 
 mod kernels;
+mod known;
 mod memory;
 mod metrics;
 mod params;
@@ -16,6 +17,7 @@ use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::search::in_parallel;
 
+pub use known::{KnownSize, known_sizes};
 pub use metrics::Metric;
 pub use rows::{Row, Table};
 

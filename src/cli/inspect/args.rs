@@ -1,0 +1,184 @@
+//! What `inspect` can be asked.
+
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::catalog::Catalog;
+use crate::cli::common::ModelArgs;
+use crate::cli::output::OutputArgs;
+use crate::cli::values::{degree, names};
+use crate::cli::verify::VerifyArgs;
+use crate::diagnostic::Diagnostic;
+use crate::estimate::breakdown::AttentionKernels;
+use crate::model::Model;
+use crate::workload::Workload;
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
+#[command(mut_arg("model", |model| model.index(1).required_unless_present_any(["table", "shape"])))]
+#[command(after_help = "Examples:\n  \
+    shardfit inspect deepseek-v3\n  \
+    shardfit inspect ./config.json --format json\n  \
+    shardfit inspect llama-3.1-8b --mode prefill --gpu h100-sxm\n  \
+    shardfit inspect llama-3.1-70b --gpu h100-sxm --tp 8 --table context\n  \
+    shardfit inspect llama-3.1-8b qwen3-8b gemma-2-9b\n  \
+    shardfit inspect --table known")]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// More models, to compare with the first
+    #[arg(value_name = "MODEL", index = 2)]
+    pub(super) others: Vec<String>,
+    #[command(flatten)]
+    pub(super) what: WhatArgs,
+    #[command(flatten)]
+    pub(super) kernels: KernelArgs,
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) verify: VerifyArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+pub(super) struct WhatArgs {
+    /// What the model does: pretrain, prefill or decode [default: prefill, where a table needs one]
+    #[arg(long, value_name = "MODE")]
+    #[arg(value_parser = names(["pretrain", "prefill", "decode"]), hide_possible_values = true)]
+    pub(super) mode: Option<String>,
+    /// params, memory, flops, intensity, precision, context, known or all
+    /// [default: params; with --mode: all]
+    #[arg(long, value_name = "TABLE")]
+    #[arg(value_parser = names(Table::NAMES.map(|(name, _)| name)), hide_possible_values = true)]
+    pub(super) table: Option<String>,
+    /// Sequences
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(super) batch: u64,
+    /// Tokens of each sequence: prompt (prefill), training sequence, or context (decode)
+    #[arg(long, visible_aliases = ["isl", "context"], default_value_t = Workload::DEFAULT_ISL, value_name = "TOKENS")]
+    pub(super) seq: u64,
+    /// Store linear layers and experts in this format [default: the checkpoint's own; pretrain: --dtype]
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) weights: Option<String>,
+    /// Type of the KV cache [default: that of activations]
+    #[arg(long, value_name = "TYPE")]
+    pub(super) kv: Option<String>,
+    /// Type of activations, and of weights that --weights does not name: bf16, fp16 or fp32
+    #[arg(long, value_name = "TYPE")]
+    pub(super) dtype: Option<String>,
+}
+
+/// How attention and experts are computed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Kernels")]
+pub(super) struct KernelArgs {
+    /// One attention kernel that never stores the scores (the default)
+    #[arg(long, overrides_with = "no_flash_attention")]
+    pub(super) flash_attention: bool,
+    /// Write and read all attention scores
+    #[arg(long)]
+    pub(super) no_flash_attention: bool,
+    /// Decode each sequence in one pass instead of in splits
+    #[arg(long)]
+    pub(super) no_flash_decoding: bool,
+    /// Queries that share one pass over keys and values
+    #[arg(long, default_value_t = AttentionKernels::DEFAULT.query_block, value_name = "N")]
+    pub(super) query_block: u64,
+    /// Splits of the context in flash decoding [default: the kernel's own choice, with --gpu]
+    #[arg(long, value_name = "N", conflicts_with = "no_flash_decoding")]
+    pub(super) splits: Option<u64>,
+    /// Rows that each expert computes, in multiples of an even share [default: dropless]
+    #[arg(long, value_name = "X")]
+    pub(super) capacity_factor: Option<f64>,
+    /// Keep dropout masks when training
+    #[arg(long)]
+    pub(super) dropout: bool,
+}
+
+/// Where it is meant to run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Target")]
+pub(super) struct TargetArgs {
+    /// GPU whose roofline and memory count, by name or YAML file
+    #[arg(long, value_name = "GPU")]
+    pub(super) gpu: Option<String>,
+    /// Tensor parallel, for the contexts that fit
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
+    pub(super) tp: u32,
+    /// Pipeline stages, for the contexts that fit
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
+    pub(super) pp: u32,
+    /// Expert parallel, for the contexts that fit
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
+    pub(super) ep: u32,
+    /// Attention data parallel, for the contexts that fit
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
+    pub(super) attention_dp: u32,
+    /// Engine whose memory rule counts for the contexts that fit
+    #[arg(long, default_value = "vllm", value_name = "NAME")]
+    pub(super) engine: String,
+    /// Memory of a host, e.g. 32GB: warns where the model does not fit
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub(super) ram: Option<String>,
+}
+
+/// The tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    Params,
+    Memory,
+    Flops,
+    Intensity,
+    Precision,
+    Context,
+    Known,
+    All,
+}
+
+impl Table {
+    const NAMES: [(&str, Table); 8] = [
+        ("params", Table::Params),
+        ("memory", Table::Memory),
+        ("flops", Table::Flops),
+        ("intensity", Table::Intensity),
+        ("precision", Table::Precision),
+        ("context", Table::Context),
+        ("known", Table::Known),
+        ("all", Table::All),
+    ];
+}
+
+impl FromStr for Table {
+    type Err = Diagnostic;
+    fn from_str(text: &str) -> Result<Table, Diagnostic> {
+        Table::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, table)| table).ok_or_else(|| {
+            let names = Table::NAMES.map(|(name, _)| name);
+            Diagnostic::unknown("table", text, names, &format!("allowed: {}", names.join(", ")))
+        })
+    }
+}
+
+impl InspectArgs {
+    /// The models named.
+    pub(super) fn models(&self, catalog: &Catalog) -> Result<Vec<Model>, Diagnostic> {
+        let named = |name: &String| {
+            ModelArgs { model: Some(name.clone()), shape: None, ..self.model.clone() }.find(catalog)
+        };
+        std::iter::once(self.model.find(catalog)).chain(self.others.iter().map(named)).collect()
+    }
+}
+
+impl KernelArgs {
+    pub(super) fn attention(&self) -> AttentionKernels {
+        AttentionKernels {
+            flash: !self.no_flash_attention,
+            flash_decoding: !self.no_flash_decoding,
+            query_block: self.query_block,
+            splits: self.splits,
+        }
+    }
+}

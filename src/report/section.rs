@@ -1,0 +1,178 @@
+//! Sections: titled tables whose columns have one name for scripts and one heading with a handy unit for
+//! people.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::diagnostic::Diagnostic;
+
+use super::columns::Value;
+use super::format::{Sheet, to_json};
+
+/// One column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SectionColumn {
+    /// Key in CSV and JSON, base units.
+    pub name: String,
+    /// Heading in tables.
+    pub heading: String,
+    /// What tables divide by.
+    pub scale: f64,
+}
+
+/// A titled table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Section {
+    /// Key in JSON.
+    pub key: &'static str,
+    /// What it shows.
+    pub title: String,
+    /// Columns.
+    pub columns: Vec<SectionColumn>,
+    /// How many of the first columns name the row.
+    pub labels: usize,
+    /// Cells, row by row, in base units.
+    pub rows: Vec<Vec<Value>>,
+    /// Their sum, where it means something.
+    pub total: Option<Vec<Value>>,
+    /// What to know when reading it.
+    pub remarks: Vec<String>,
+}
+
+impl Section {
+    /// An empty section; columns as name, heading and scale.
+    pub fn new(
+        key: &'static str,
+        title: impl Into<String>,
+        labels: usize,
+        columns: &[(&str, &str, f64)],
+    ) -> Section {
+        let column = |(name, heading, scale): &(&str, &str, f64)| SectionColumn {
+            name: (*name).to_owned(),
+            heading: (*heading).to_owned(),
+            scale: *scale,
+        };
+        let columns = columns.iter().map(column).collect();
+        Section { key, title: title.into(), columns, labels, ..Section::default() }
+    }
+
+    /// Every row, the total last.
+    fn all_rows(&self) -> impl Iterator<Item = &Vec<Value>> {
+        self.rows.iter().chain(&self.total)
+    }
+
+    /// For people: headings, handy units.
+    fn shown(&self) -> Sheet {
+        let mut sheet = Sheet::new(self.columns.iter().map(|c| c.heading.clone()));
+        let cell = |(value, column): (&Value, &SectionColumn)| match value {
+            Value::Real(x) => Value::Real(x / column.scale),
+            Value::Integer(n) if column.scale != 1.0 => Value::Real(*n as f64 / column.scale),
+            other => other.clone(),
+        };
+        sheet.rows = self.all_rows().map(|row| row.iter().zip(&self.columns).map(cell).collect()).collect();
+        sheet
+    }
+
+    /// For scripts: names, base units.
+    fn plain(&self) -> Sheet {
+        let mut sheet = Sheet::new(self.columns.iter().map(|c| c.name.clone()));
+        sheet.rows = self.all_rows().cloned().collect();
+        sheet
+    }
+
+    fn json(&self) -> Json {
+        let object = |row: &Vec<Value>| -> Json {
+            let pairs = self.columns.iter().zip(row).map(|(c, v)| (c.name.clone(), to_json(v)));
+            Json::Object(pairs.collect::<Map<_, _>>())
+        };
+        let mut map = Map::new();
+        map.insert("rows".into(), self.rows.iter().map(object).collect());
+        if let Some(total) = &self.total {
+            map.insert("total".into(), object(total));
+        }
+        map.insert("remarks".into(), json!(self.remarks));
+        Json::Object(map)
+    }
+}
+
+/// Adds each section to a JSON object under its key.
+pub fn sections_json(sections: &[Section], into: &mut Json) {
+    if let Some(map) = into.as_object_mut() {
+        map.extend(sections.iter().map(|s| (s.key.to_owned(), s.json())));
+    }
+}
+
+/// Sections for the terminal.
+pub fn sections_text(sections: &[Section], width: Option<u16>) -> String {
+    let mut out = String::new();
+    for s in sections {
+        let _ = writeln!(out, "{}\n\n{}", s.title, s.shown().table(width));
+        s.remarks.iter().for_each(|r| out.extend([r, "\n"]));
+        out.push('\n');
+    }
+    out
+}
+
+/// Sections as Markdown.
+pub fn sections_markdown(sections: &[Section]) -> String {
+    let mut out = String::new();
+    for s in sections {
+        let _ = writeln!(out, "## {}\n\n{}", s.title, s.shown().markdown());
+        s.remarks.iter().for_each(|r| out.extend(["\n", r, "\n"]));
+        out.push('\n');
+    }
+    out
+}
+
+/// Sections as CSV: one as it is, several in long form, one figure a line.
+///
+/// # Errors
+/// Never in practice: writing to memory.
+pub fn sections_csv(sections: &[Section]) -> Result<String, Diagnostic> {
+    if let [one] = sections {
+        return one.plain().csv();
+    }
+    let mut sheet = Sheet::new(["table", "row", "figure", "value"]);
+    for s in sections {
+        for row in s.all_rows() {
+            let text = |v: &Value| match v {
+                Value::Text(text) => Some(text.clone()),
+                Value::Integer(n) => Some(n.to_string()),
+                _ => None,
+            };
+            let label = row.iter().take(s.labels).filter_map(text).collect::<Vec<_>>().join("/");
+            for (value, column) in row.iter().zip(&s.columns).skip(s.labels) {
+                let (table, figure) = (s.key.into(), column.name.as_str().into());
+                sheet.rows.push(vec![table, Value::Text(label.clone()), figure, value.clone()]);
+            }
+        }
+    }
+    sheet.csv()
+}
+
+/// The same sections of several models as one each, with a column that names the model.
+pub fn side_by_side(models: Vec<(String, Vec<Section>)>) -> Vec<Section> {
+    let mut merged: Vec<Section> = Vec::new();
+    for (model, sections) in models {
+        for mut s in sections {
+            let name = |row: &mut Vec<Value>| row.insert(0, Value::Text(model.clone()));
+            s.rows.iter_mut().chain(&mut s.total).for_each(name);
+            s.rows.extend(s.total.take());
+            s.remarks = s.remarks.into_iter().map(|r| format!("{model}: {r}")).collect();
+            match merged.iter_mut().find(|m| m.key == s.key) {
+                Some(m) => {
+                    m.rows.extend(s.rows);
+                    m.remarks.extend(s.remarks);
+                }
+                None => {
+                    let column = SectionColumn { name: "model".into(), heading: "model".into(), scale: 1.0 };
+                    s.columns.insert(0, column);
+                    s.labels += 1;
+                    merged.push(s);
+                }
+            }
+        }
+    }
+    merged
+}

@@ -1,0 +1,113 @@
+//! Published sizes recomputed: what papers, model cards and the hub state beside our counts.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::diagnostic::Diagnostic;
+use crate::load;
+use crate::model::{self, Scope};
+
+/// The published figures, with their sources.
+static SIZES: &str = include_str!("published_sizes.yaml");
+
+/// One published size.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Published {
+    model: String,
+    total: u64,
+    active: Option<u64>,
+    source: String,
+    differs: Option<String>,
+    config: Option<Map<String, Value>>,
+}
+
+/// A published size and ours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownSize {
+    /// Catalogue name, or the paper's.
+    pub model: String,
+    /// Published total, rounded as published.
+    pub total: u64,
+    /// Our total.
+    pub our_total: u64,
+    /// Published active parameters.
+    pub active: Option<u64>,
+    /// Ours.
+    pub our_active: u64,
+    /// Who published it.
+    pub source: String,
+    /// What the published figure counts differently from ours.
+    pub differs: Option<String>,
+}
+
+impl KnownSize {
+    /// Error of our total, in per cent of the published one.
+    pub fn error_percent(&self) -> f64 {
+        percent(self.our_total, self.total)
+    }
+
+    /// Error of our active parameters, in per cent of the published ones.
+    pub fn active_error_percent(&self) -> Option<f64> {
+        self.active.map(|published| percent(self.our_active, published))
+    }
+}
+
+fn percent(ours: u64, published: u64) -> f64 {
+    100.0 * (ours as f64 - published as f64) / published as f64
+}
+
+/// Every published size, recomputed.
+///
+/// # Errors
+/// Never for the file that ships; the type is that of reading a model.
+pub fn known_sizes() -> Result<Vec<KnownSize>, Diagnostic> {
+    let published: Vec<Published> = load::yaml(SIZES, "published_sizes.yaml")?;
+    published.into_iter().map(recompute).collect()
+}
+
+fn recompute(p: Published) -> Result<KnownSize, Diagnostic> {
+    let model = match &p.config {
+        Some(config) => model::from_config(config, &p.model, Scope::Full)?,
+        None => model::find(&p.model, &[], Scope::Full)?,
+    };
+    let count = model.parameters()?;
+    Ok(KnownSize {
+        model: p.model,
+        total: p.total,
+        our_total: count.total,
+        active: p.active,
+        our_active: count.active,
+        source: p.source,
+        differs: p.differs,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_without_extras_are_met_as_far_as_they_are_rounded() {
+        for known in known_sizes().unwrap() {
+            let exact = known.source == "hub" && !known.total.is_multiple_of(10_000_000);
+            let error = known.error_percent().abs();
+            match (&known.differs, exact) {
+                (None, true) => assert_eq!(known.our_total, known.total, "{}", known.model),
+                (_, false) => assert!(error < 1.5, "{} is off by {error:.2} %", known.model),
+                (Some(_), true) => assert!(known.our_total <= known.total, "{}", known.model),
+            }
+        }
+    }
+
+    #[test]
+    fn the_sizes_that_everybody_knows_come_out() {
+        let all = known_sizes().unwrap();
+        let ours = |name: &str| all.iter().find(|k| k.model == name).map(|k| k.our_total).unwrap();
+        assert_eq!(ours("LLaMA 7B"), 6_738_415_616);
+        assert_eq!(ours("LLaMA 13B"), 13_015_864_320);
+        assert_eq!(ours("LLaMA 65B"), 65_285_660_672);
+        assert_eq!(ours("meta-llama/Llama-2-70b-hf"), 68_976_648_192);
+        assert_eq!(ours("GPT-3 175B"), 174_604_259_328);
+    }
+}
