@@ -236,10 +236,8 @@ pub(super) fn group_storage(q: &Config, group: &Config) -> Result<Storage, Diagn
     let bits = weights.u64("num_bits")?;
     let size = weights.opt_index("group_size")?.filter(|size| *size > 0);
     let strategy = weights.opt_str("strategy")?.unwrap_or(if size.is_some() { "group" } else { "channel" });
-    let activations = match group.opt_sub("input_activations")? {
-        Some(a) => Some(a.bool_or("dynamic", false).unwrap_or(true)),
-        None => None,
-    };
+    let activations = group.opt_sub("input_activations")?;
+    let activations = activations.map(|a| a.bool_or("dynamic", false).unwrap_or(true));
     let packing = group.opt_str("format")?.or(q.opt_str("format")?).unwrap_or("");
     let scales = match strategy {
         "tensor" => Scales::Tensor,

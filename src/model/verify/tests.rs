@@ -8,6 +8,7 @@ fn model(json: &str) -> Model {
 
 fn tensor(name: &str, shape: &[u64], dtype: &'static str) -> StoredTensor {
     let width = match dtype {
+        "I64" => 8,
         "F32" | "I32" => 4,
         "BF16" | "F16" => 2,
         _ => 1,
