@@ -11,7 +11,6 @@ use serde::Deserialize;
 
 use crate::diagnostic::Diagnostic;
 pub use ggml::GgmlType;
-pub use gguf::Blocks;
 
 /// A number type that hardware computes in or a cache stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
@@ -185,9 +184,6 @@ pub enum WeightFormat {
     /// GGUF mix of Q2_K, Q3_K and Q4_K.
     #[serde(rename = "q2_k")]
     Q2K,
-    /// One kind of tensor inside a GGUF mix; not written in files.
-    #[serde(skip)]
-    Blocks(Blocks),
     /// A block format of GGML, from a GGUF file.
     #[serde(skip)]
     Ggml(GgmlType),
@@ -243,7 +239,6 @@ impl WeightFormat {
             WeightFormat::Iq4Xs => "iq4_xs",
             WeightFormat::Q3KM => "q3_k_m",
             WeightFormat::Q2K => "q2_k",
-            WeightFormat::Blocks(_) => "gguf",
             WeightFormat::Ggml(kind) => kind.name,
         }
     }
@@ -264,8 +259,7 @@ impl WeightFormat {
             | WeightFormat::Q4_0
             | WeightFormat::Iq4Xs
             | WeightFormat::Q3KM
-            | WeightFormat::Q2K
-            | WeightFormat::Blocks(_) => DType::Int4,
+            | WeightFormat::Q2K => DType::Int4,
             WeightFormat::Int4 | WeightFormat::Int4Group32 => DType::Int4,
             WeightFormat::Mxfp4 | WeightFormat::Nvfp4 => DType::Fp4,
             WeightFormat::Ggml(kind) if kind.bits() < 7.0 => DType::Int4,
@@ -299,9 +293,6 @@ impl WeightFormat {
     ///
     /// Returns `None` on overflow.
     pub fn stored_bytes(self, rows: u64, columns: u64) -> Option<u64> {
-        if let WeightFormat::Blocks(blocks) = self {
-            return blocks.stored_bytes(rows, columns);
-        }
         let elements = rows.checked_mul(columns)?;
         if let WeightFormat::Ggml(kind) = self {
             return kind.mean_bytes(elements);

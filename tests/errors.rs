@@ -38,6 +38,11 @@ const LINES: &[&str] = &[
     "inspect deepseek-v33",
     "plam llama-3.1-8b --cluster 8xh100-sxm",
     "plan llama-3.1-8b --cluster 8xh100-sxm --tpto 50ms",
+    // Adapters.
+    "inspect llama-3.1-8b --lora targets=q",
+    "inspect llama-3.1-8b --lora rank=0",
+    "inspect llama-3.1-8b --lora rank=16,colour=red",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --lora rank=16,targets=qq_proj",
     // Clusters.
     "plan llama-3.1-8b --cluster 0xh100-sxm",
     "plan llama-3.1-8b --cluster -8xh100-sxm",

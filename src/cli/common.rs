@@ -45,6 +45,9 @@ pub struct ModelArgs {
     #[arg(long, default_value = "full", value_name = "SCOPE", help_heading = "Model")]
     #[arg(value_parser = names(["full", "text"]), hide_possible_values = true)]
     pub scope: String,
+    /// Room for LoRA adapters: rank=N[,targets=q,k,v,o|all-linear][,count=N]
+    #[arg(long, value_name = "ADAPTERS", help_heading = "Model")]
+    pub lora: Option<String>,
     /// Ask no hub: what is not at hand or in the local Hugging Face cache is unknown
     #[arg(long, help_heading = "Model")]
     pub offline: bool,
@@ -77,7 +80,10 @@ impl ModelArgs {
                 model.max_context.map_or("unlimited".to_owned(), |n| n.to_string())
             )
         });
-        Ok(model)
+        match &self.lora {
+            Some(text) => model.with_lora(&text.parse()?),
+            None => Ok(model),
+        }
     }
 
     /// The hub that may be asked.

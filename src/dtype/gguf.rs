@@ -177,7 +177,6 @@ pub const fn is_ggml(format: WeightFormat) -> bool {
             | WeightFormat::Iq4Xs
             | WeightFormat::Q3KM
             | WeightFormat::Q2K
-            | WeightFormat::Blocks(_)
             | WeightFormat::Ggml(_)
     )
 }
@@ -198,22 +197,22 @@ const fn base(format: WeightFormat) -> Option<BlockType> {
     })
 }
 
-/// How a tensor is stored in a GGUF file of this format; formats that are not ggml's stay as they are.
+/// The blocks of a tensor in a GGUF file of this format; `None` for formats that are no such mix.
 ///
 /// Bumped tensors, as `llama-quantize` without an importance matrix: in `Q4_K_M` and `Q5_K_M` half of the
 /// value and down projections (the first and last eighth of the layers and every third between) are Q6_K;
 /// in `Q4_K_S` and `IQ4_XS` the first eighth of the down projections is Q5_K. Special cases of single
 /// architectures (Falcon, eight experts, 70B) are left out.
-pub fn stored_as(format: WeightFormat, place: Place) -> WeightFormat {
+pub fn stored_as(format: WeightFormat, place: Place) -> Option<Blocks> {
     use BlockType::{Iq4Xs, Q3K, Q4K, Q5K, Q6K, Q8_0};
-    let Some(base) = base(format) else { return format };
+    let base = base(format)?;
     let head = if base == Q8_0 { Q8_0 } else { Q6K };
     let role = match place {
-        Place::Head | Place::Embedding { tied: true } => return WeightFormat::Blocks(Blocks::pure(head)),
-        Place::Embedding { tied: false } => return WeightFormat::Blocks(Blocks::pure(base)),
+        Place::Head | Place::Embedding { tied: true } => return Some(Blocks::pure(head)),
+        Place::Embedding { tied: false } => return Some(Blocks::pure(base)),
         Place::Layer(name) => Role::of(name),
     };
-    WeightFormat::Blocks(match (format, role) {
+    Some(match (format, role) {
         (WeightFormat::Q4KM, Role::Fused) => Blocks::pure(Q5K),
         (WeightFormat::Q5KM, Role::Fused) => Blocks::pure(Q6K),
         (WeightFormat::Q4KM, Role::Value | Role::Down) => Blocks::mixed(Q4K, Q6K, 8),
@@ -240,7 +239,6 @@ pub const fn bytes_per_weight(format: WeightFormat) -> f64 {
         WeightFormat::Iq4Xs => (BlockType::Iq4Xs, Blocks::mixed(BlockType::Iq4Xs, BlockType::Q5K, 2)),
         WeightFormat::Q3KM => (BlockType::Q3K, Blocks::mixed(BlockType::Q4K, BlockType::Q5K, 1)),
         WeightFormat::Q2K => (BlockType::Q2K, Blocks::pure(BlockType::Q3K)),
-        WeightFormat::Blocks(blocks) => return blocks.bytes_per_weight(),
         other => match base(other) {
             Some(only) => (only, Blocks::pure(only)),
             None => return 2.0,
@@ -274,7 +272,7 @@ mod tests {
     #[test]
     fn rows_that_blocks_do_not_divide_fall_back_to_a_type_of_32() {
         // 2,880 is eleven blocks of 256 and 64 over, and ninety of 32.
-        let q4 = WeightFormat::Blocks(Blocks::pure(BlockType::Q4K));
+        let q4 = Blocks::pure(BlockType::Q4K);
         assert_eq!(q4.stored_bytes(1, 2880), Some(90 * 22));
         assert_eq!(q4.stored_bytes(1, 2816), Some(11 * 144));
         assert_eq!(q4.stored_bytes(1, 30), Some(60));

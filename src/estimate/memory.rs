@@ -327,7 +327,6 @@ pub fn weights_on_rank(
     counts: &[u64],
     (first, last): (bool, bool),
 ) -> Bytes {
-    let outer = model.quantisation.outer();
     let mut tensors: Vec<Tensor> = Vec::new();
     if first {
         model.before.iter().for_each(|b| b.tensors(&mut tensors));
@@ -341,11 +340,10 @@ pub fn weights_on_rank(
             tensors.extend(model.tied_head());
         }
     }
-    let mut bytes: Bytes = tensors.iter().map(|t| t.stored_on_rank(outer.of(t), groups)).sum();
+    let mut bytes: Bytes =
+        tensors.iter().map(|t| t.stored_on_rank(model.quantisation.outside(t), groups)).sum();
     for (group, layers) in model.groups.iter().zip(counts).filter(|(_, n)| **n > 0) {
-        tensors.clear();
-        group.blocks.iter().for_each(|b| b.tensors(&mut tensors));
-        let layer: Bytes = tensors.iter().map(|t| t.stored_on_rank(group.formats.of(t), groups)).sum();
+        let layer: Bytes = group.tensors().map(|(t, storage)| t.stored_on_rank(storage, groups)).sum();
         bytes += layer * *layers;
     }
     bytes

@@ -245,7 +245,7 @@ fn hops(t: &Target) -> (Seconds, f64) {
 /// The program of a stage that holds `counts[g]` layers of each group.
 fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
     let view = |formats: Formats| RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
-    let outer = view(t.model.quantisation.outer());
+    let outer = view(t.model.outer_formats());
     let mut program = Program::default();
     let mut operators = Vec::with_capacity(24);
     let mut emit = |blocks: &[Block], view: &RankView, layers: u64| {

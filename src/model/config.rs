@@ -67,6 +67,18 @@ impl<'a> Config<'a> {
         self.map.get(key).is_some_and(|v| !v.is_null())
     }
 
+    /// Whether a field is present in the file, null or not.
+    pub fn mentions(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    /// A nested object without fields, for one that the file leaves out.
+    #[must_use]
+    pub fn empty(&self, key: &str) -> Config<'a> {
+        static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
+        Config { map: &EMPTY, defaults: None, strict: false, source: self.source, path: self.inside(key) }
+    }
+
     /// The names of the fields.
     pub fn keys(&self) -> impl Iterator<Item = &'a str> {
         self.map.keys().map(String::as_str)

@@ -5,8 +5,8 @@ use crate::dtype::{DType, WeightFormat};
 use crate::units::Bytes;
 
 use super::blocks::Cache;
-use super::tensor::{Component, Tensor};
-use super::{Model, Scope};
+use super::tensor::{Component, Tensor, TensorClass};
+use super::{Model, Scope, Storage};
 
 /// Parameters by component. Tied weights count once, in `embedding`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,9 @@ impl Parameters {
     }
 
     fn add(&mut self, tensor: &Tensor, layers: u64) -> Option<()> {
+        if tensor.class == TensorClass::Adapter {
+            return Some(());
+        }
         let all = tensor.parameters()?.checked_mul(layers)?;
         let active = tensor.active_parameters()?.checked_mul(layers)?;
         self.total = self.total.checked_add(all)?;
@@ -95,8 +98,8 @@ impl Model {
     /// Stored bytes of each component, scales included.
     pub fn stored_by_component(&self) -> impl Iterator<Item = (Component, Bytes)> + use<> {
         let mut stored = [Bytes::ZERO; Component::ALL.len()];
-        self.visit_tensors(|tensor, format, layers| {
-            stored[tensor.component as usize] += tensor.stored(format) * layers;
+        self.visit_tensors(|tensor, storage, layers| {
+            stored[tensor.component as usize] += tensor.stored(storage) * layers;
         });
         Component::ALL.into_iter().zip(stored)
     }
@@ -104,7 +107,8 @@ impl Model {
     /// The formats that each component's matrices are stored in.
     pub fn formats_by_component(&self) -> Vec<(Component, WeightFormat)> {
         let mut found = Vec::new();
-        self.visit_tensors(|tensor, format, _| {
+        self.visit_tensors(|tensor, storage, _| {
+            let format = storage.format;
             if !found.contains(&(tensor.component, format)) {
                 found.push((tensor.component, format));
             }
@@ -112,19 +116,17 @@ impl Model {
         found
     }
 
-    /// Calls `each` with every tensor, its format and how many layers have it.
-    fn visit_tensors(&self, mut each: impl FnMut(&Tensor, WeightFormat, u64)) {
-        let outer = self.quantisation.outer();
+    /// Calls `each` with every tensor, its storage and how many layers have it.
+    pub fn visit_tensors(&self, mut each: impl FnMut(&Tensor, Storage, u64)) {
         let mut tensors = Vec::new();
         self.before.iter().chain(&self.after).for_each(|b| b.tensors(&mut tensors));
         if self.scope == Scope::Full {
             tensors.extend(self.towers.iter().cloned());
         }
-        tensors.iter().for_each(|t| each(t, outer.of(t), 1));
+        tensors.iter().for_each(|t| each(t, self.quantisation.outside(t), 1));
         for group in &self.groups {
-            tensors.clear();
-            group.blocks.iter().for_each(|b| b.tensors(&mut tensors));
-            tensors.iter().for_each(|t| each(t, group.formats.of(t), group.layers.len() as u64));
+            let checkpoint = group.tensors().filter(|(t, _)| t.class != TensorClass::Adapter);
+            checkpoint.for_each(|(t, storage)| each(&t, storage, group.layers.len() as u64));
         }
     }
 

@@ -61,15 +61,18 @@ fn find_path(name: &str, scope: Scope) -> Result<Option<Model>, Diagnostic> {
     if !looks_like_path {
         return Ok(None);
     }
-    let map = config::parse(&load::text(path)?, &path.display().to_string())?;
-    from_config(&map, name, scope).map(Some)
+    read_file(path, name, scope).map(Some)
 }
 
 /// The model of a folder as it is on the hub.
 fn read_folder(folder: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
-    let path = folder.join("config.json");
-    let quantisation = folder.join("hf_quant_config.json");
-    let mut map = config::parse(&load::text(&path)?, &path.display().to_string())?;
+    read_file(&folder.join("config.json"), name, scope)
+}
+
+/// The model of a `config.json`, and of ModelOpt's file beside it.
+fn read_file(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
+    let quantisation = path.with_file_name("hf_quant_config.json");
+    let mut map = config::parse(&load::text(path)?, &path.display().to_string())?;
     if quantisation.is_file() {
         let text = load::text(&quantisation)?;
         add_quantisation(&mut map, &config::parse(&text, &quantisation.display().to_string())?);

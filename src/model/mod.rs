@@ -6,6 +6,7 @@ mod count;
 mod families;
 mod gguf;
 mod intake;
+mod lora;
 pub mod operator;
 pub mod quantisation;
 mod shape;
@@ -18,8 +19,9 @@ pub use count::Parameters;
 pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use gguf::from_gguf;
 pub use intake::{Downloaded, download, find, find_in, find_with, from_config};
+pub use lora::Lora;
 pub use operator::{Operator, OperatorKind, Rows, Step, TrafficParts};
-pub use quantisation::{Formats, Quantisation};
+pub use quantisation::{Formats, Quantisation, Storage};
 pub use shape::{SHAPE_KEYS, from_shape};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
 
@@ -52,8 +54,19 @@ pub struct LayerGroup {
     pub layers: Vec<u32>,
     /// What each of them consists of.
     pub blocks: Vec<Block>,
-    /// How their weights are stored.
+    /// The formats that their kernels compute with.
     pub formats: Formats,
+    /// How each of their tensors is stored, in the order of [`LayerGroup::tensors`].
+    pub storage: Vec<Storage>,
+}
+
+impl LayerGroup {
+    /// The tensors of one layer and how each is stored.
+    pub fn tensors(&self) -> impl Iterator<Item = (Tensor, Storage)> + '_ {
+        let mut tensors = Vec::with_capacity(self.storage.len());
+        self.blocks.iter().for_each(|block| block.tensors(&mut tensors));
+        tensors.into_iter().zip(self.storage.iter().copied())
+    }
 }
 
 /// What a family's function reads from a configuration.
@@ -133,6 +146,11 @@ impl Model {
         })
     }
 
+    /// The formats that the kernels outside the layers compute with.
+    pub fn outer_formats(&self) -> Formats {
+        self.quantisation.outer(self.head().filter(|h| !h.tied).map(Head::weight).as_ref())
+    }
+
     /// Every block inside the layers, once per group.
     pub fn layer_blocks(&self) -> impl Iterator<Item = &Block> {
         self.groups.iter().flat_map(|g| &g.blocks)
@@ -193,12 +211,15 @@ impl Model {
 /// Gathers equal layers.
 fn group(layers: Vec<Vec<Block>>, quantisation: &Quantisation) -> Vec<LayerGroup> {
     let mut groups: Vec<LayerGroup> = Vec::new();
+    let mut tensors = Vec::new();
     for (index, blocks) in layers.into_iter().enumerate() {
-        let formats = quantisation.layer(index);
+        tensors.clear();
+        blocks.iter().for_each(|block| block.tensors(&mut tensors));
+        let (storage, formats) = quantisation.layer(index, &tensors);
         let number = index as u32;
-        match groups.iter_mut().find(|g| g.formats == formats && g.blocks == blocks) {
+        match groups.iter_mut().find(|g| g.storage == storage && g.blocks == blocks) {
             Some(group) => group.layers.push(number),
-            None => groups.push(LayerGroup { layers: vec![number], blocks, formats }),
+            None => groups.push(LayerGroup { layers: vec![number], blocks, formats, storage }),
         }
     }
     groups

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::dtype::WeightFormat;
 use crate::units::Bytes;
+
+use super::quantisation::Storage;
 
 /// What a weight belongs to in the parameter breakdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +74,8 @@ pub enum TensorClass {
     Head,
     /// Norms, biases, sinks, convolutions: kept in the model's own type.
     Vector,
+    /// Low-rank adapters, in the model's own type: beside the checkpoint, not in it.
+    Adapter,
 }
 
 /// How a tensor is divided over the ranks of one pipeline stage.
@@ -166,6 +169,12 @@ impl Tensor {
         Tensor { class: TensorClass::Vector, ..Tensor::matrix(name, length, 1, component) }
     }
 
+    /// Last part of the name of its module, e.g. `q_proj`.
+    pub fn module(&self) -> &str {
+        let name = self.name.trim_end_matches(".weight");
+        name.rsplit('.').next().unwrap_or(name)
+    }
+
     /// With another quantisation class.
     #[must_use]
     pub fn class(mut self, class: TensorClass) -> Tensor {
@@ -207,19 +216,20 @@ impl Tensor {
     }
 
     /// Stored bytes of all copies, scales included; saturates.
-    pub fn stored(&self, format: WeightFormat) -> Bytes {
-        Bytes::new(format.stored_bytes(self.rows, self.columns).unwrap_or(u64::MAX)) * self.copies
+    pub fn stored(&self, storage: impl Into<Storage>) -> Bytes {
+        Bytes::new(storage.into().stored_bytes(self.rows, self.columns).unwrap_or(u64::MAX)) * self.copies
     }
 
     /// Stored bytes on the fullest rank of its stage.
-    pub fn stored_on_rank(&self, format: WeightFormat, groups: RankGroups) -> Bytes {
-        let one = format.stored_bytes(self.rows, self.columns).unwrap_or(u64::MAX);
+    pub fn stored_on_rank(&self, storage: impl Into<Storage>, groups: RankGroups) -> Bytes {
+        let storage = storage.into();
+        let one = storage.stored_bytes(self.rows, self.columns).unwrap_or(u64::MAX);
         match self.split {
             Split::Replicated => Bytes::new(one) * self.copies,
             Split::Tensor { units } => Bytes::new(share(one, units, groups.tensor)) * self.copies,
             Split::Vocabulary => {
                 let padded = self.rows.next_multiple_of(VOCABULARY_PADDING).div_ceil(groups.tensor);
-                Bytes::new(format.stored_bytes(padded, self.columns).unwrap_or(u64::MAX))
+                Bytes::new(storage.stored_bytes(padded, self.columns).unwrap_or(u64::MAX))
             }
             Split::Experts { inner } => {
                 let each = share(one, inner, groups.expert_tensor);
@@ -238,6 +248,7 @@ fn share(total: u64, units: u64, ranks: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dtype::WeightFormat;
 
     #[test]
     fn key_value_heads_replicate_once_tensor_ranks_exceed_them() {

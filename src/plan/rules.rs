@@ -4,7 +4,7 @@ use crate::catalog::engine::ExpertParallel;
 use crate::catalog::{Cluster, Engine};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::blocks::Block;
-use crate::model::{Component, Formats, Model, Split};
+use crate::model::{Component, Formats, Model, Split, TensorClass};
 
 use super::placement::{Placement, place};
 use super::{Parallelism, Reason};
@@ -67,10 +67,8 @@ impl Divisors {
         for group in &model.groups {
             let f = group.formats;
             group.blocks.iter().for_each(|block| d.add(block, f));
-            let mut tensors = Vec::new();
-            group.blocks.iter().for_each(|b| b.tensors(&mut tensors));
-            for tensor in &tensors {
-                push(&mut d.formats, f.named(tensor));
+            for (tensor, storage) in group.tensors().filter(|(t, _)| t.class != TensorClass::Adapter) {
+                push(&mut d.formats, storage.format);
                 if let (Component::Ssm, Split::Tensor { units }) = (tensor.component, tensor.split) {
                     push(&mut d.heads, (units, None));
                 }
@@ -96,6 +94,7 @@ impl Divisors {
             }
             Block::Reused(inner) => self.add(inner, f),
             // The heads of recurrent mixers are the units of their tensors.
+            Block::Adapters(_) => {}
             Block::Recurrent(_) | Block::Embedding(_) | Block::Head(_) | Block::Norm(_) | Block::Extra(_) => {
             }
         }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::DType;
 use crate::estimate::breakdown::LargeTensor;
-use crate::model::{Component, Model};
+use crate::model::{Component, Model, RankGroups};
 use crate::units::{Bytes, group_thousands, si};
 
 use super::columns::Value;
@@ -34,7 +34,7 @@ pub fn inspection_json(model: &Model) -> Result<Json, Diagnostic> {
     params.insert("mtp".into(), json!(count.mtp));
     let storage: Map<String, Json> =
         model.stored_by_component().map(|(c, bytes)| (c.name().to_owned(), json!(bytes.get()))).collect();
-    Ok(json!({
+    let mut inspection = json!({
         "model": model.id,
         "family": model.family,
         "recognised": model.recognised,
@@ -50,7 +50,19 @@ pub fn inspection_json(model: &Model) -> Result<Json, Diagnostic> {
         "kv_cache_bytes_per_token": model.kv_bytes_per_token(DType::Bf16).get(),
         "recurrent_state_bytes_per_sequence": model.state_bytes_per_sequence().get(),
         "notes": model.notes,
-    }))
+    });
+    if model.lora_parameters() > 0 {
+        inspection["lora"] = lora(model);
+    }
+    Ok(inspection)
+}
+
+/// LoRA adapters: parameters of one, bytes of all on a rank by tensor-parallel ranks.
+fn lora(model: &Model) -> Json {
+    let on_rank = |tensor: u64| model.lora_bytes(RankGroups { tensor, ..RankGroups::SINGLE }).get();
+    let by_ranks: Map<String, Json> =
+        [1, 2, 4, 8].map(|tp| (tp.to_string(), json!(on_rank(tp)))).into_iter().collect();
+    json!({ "params": model.lora_parameters(), "bytes_per_rank": by_ranks })
 }
 
 /// The inspection for the terminal.

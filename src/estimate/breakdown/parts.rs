@@ -76,7 +76,7 @@ impl Breakdown {
     /// multiprocessors make of attention.
     pub fn of(model: &Model, setting: &Setting, device: Option<&Device>) -> Breakdown {
         let mut taken = Taking { setting, device, breakdown: Breakdown::default() };
-        let outer = model.quantisation.outer();
+        let outer = model.outer_formats();
         model.before.iter().for_each(|b| taken.block(b, outer, 1));
         for group in &model.groups {
             group.blocks.iter().for_each(|b| taken.block(b, group.formats, group.layers.len() as u64));

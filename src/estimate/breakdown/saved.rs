@@ -151,7 +151,7 @@ mod tests {
     fn every_small_kernel_of_the_catalogue_is_known() {
         for entry in catalog::entries(Kind::Model) {
             let model = find(entry.id, &[], Scope::Full).unwrap();
-            let formats = model.quantisation.outer();
+            let formats = model.outer_formats();
             let view = RankView { groups: RankGroups::SINGLE, formats, kv: DType::Bf16 };
             let mut operators = Vec::new();
             model.layer_blocks().for_each(|b| b.operators(&view, &mut operators));

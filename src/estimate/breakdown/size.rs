@@ -1,8 +1,8 @@
 //! Tensors whose indices or byte offsets do not fit in 32 bits.
 
 use super::{Mode, Setting};
+use crate::model::Model;
 use crate::model::blocks::Block;
-use crate::model::{Model, Scope, Tensor};
 
 /// The first index that a signed 32-bit integer cannot hold.
 pub const LIMIT: u64 = 1 << 31;
@@ -34,22 +34,10 @@ pub fn large_tensors(model: &Model, setting: Option<&Setting>) -> Vec<LargeTenso
             found.push(LargeTensor { name: name.to_owned(), elements, bytes });
         }
     };
-    let outer = model.quantisation.outer();
-    let mut weight = |t: &Tensor, formats: crate::model::Formats| {
+    model.visit_tensors(|t, storage, _| {
         let elements = t.parameters().map_or(f64::INFINITY, |n| n as f64);
-        add(&t.name, elements, t.stored(formats.of(t)).as_f64());
-    };
-    let mut tensors = Vec::new();
-    model.before.iter().chain(&model.after).for_each(|b| b.tensors(&mut tensors));
-    if model.scope == Scope::Full {
-        tensors.extend(model.towers.iter().cloned());
-    }
-    tensors.iter().for_each(|t| weight(t, outer));
-    for group in &model.groups {
-        tensors.clear();
-        group.blocks.iter().for_each(|b| b.tensors(&mut tensors));
-        tensors.iter().for_each(|t| weight(t, group.formats));
-    }
+        add(&t.name, elements, t.stored(storage).as_f64());
+    });
     if let Some(s) = setting {
         if s.mode == Mode::Pretrain {
             let logits = s.computed_tokens() * model.vocabulary as f64;

@@ -75,6 +75,8 @@ pub enum Queries {
     Own,
     /// By the routed experts of the block before it: no query and output projections (JetMoE).
     Routed,
+    /// Queries through a latent of this width, with a norm, that every rank holds (Step-3).
+    LowRank(u64),
 }
 
 /// Softmax attention. Weights: `q: heads·head_dim × input`, `k: kv_heads·head_dim × input`,
@@ -163,9 +165,15 @@ impl Attention {
     pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
         let part = Component::Attention;
         let h = self.heads;
-        if self.queries == Queries::Own {
+        if self.queries != Queries::Routed {
             let q = if self.gate == Gate::WithQuery { 2 * self.q_width() } else { self.q_width() };
-            out.push(Tensor::matrix("self_attn.q_proj.weight", q, self.input, part).split_over(h));
+            if let Queries::LowRank(rank) = self.queries {
+                out.push(Tensor::matrix("self_attn.q_proj.weight", rank, self.input, part));
+                out.push(Tensor::vector("self_attn.inter_norm.weight", rank, Component::Norm));
+                out.push(Tensor::matrix("self_attn.wq.weight", q, rank, part).split_over(h));
+            } else {
+                out.push(Tensor::matrix("self_attn.q_proj.weight", q, self.input, part).split_over(h));
+            }
             if self.biases.q {
                 out.push(Tensor::vector("self_attn.q_proj.bias", q, part).split_over(h));
             }
@@ -226,6 +234,9 @@ impl Attention {
         let rank = Attention { heads, kv_heads, ..self.clone() };
         let format = view.formats.attention;
         out.push(gemm("qkv_proj", part, rank.projected(), self.input, format));
+        if let Queries::LowRank(latent) = self.queries {
+            out.push(gemm("q_b_proj", part, rank.q_width(), latent, format));
+        }
         if self.qk_norm != QkNorm::None {
             out.push(elementwise("qk_norm", part, (heads + kv_heads) * self.head_dim * 4, 2));
         }
@@ -247,7 +258,7 @@ impl Attention {
         if self.gate != Gate::None {
             out.push(elementwise("output_gate", part, rank.output_width() * 6, 1));
         }
-        if self.queries == Queries::Own {
+        if self.queries != Queries::Routed {
             out.push(gemm("o_proj", part, self.hidden, rank.output_width(), format));
         }
         if tp > 1 {
@@ -260,6 +271,7 @@ impl Attention {
         let (k, v) = self.kv_widths();
         let q = match (self.queries, self.gate) {
             (Queries::Routed, _) => 0,
+            (Queries::LowRank(rank), _) => rank,
             (Queries::Own, Gate::WithQuery) => 2 * self.q_width(),
             (Queries::Own, _) => self.q_width(),
         };

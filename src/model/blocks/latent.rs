@@ -34,6 +34,8 @@ pub struct LatentAttention {
     pub v_dim: u64,
     /// Biases on the compressing and output projections.
     pub bias: bool,
+    /// Whether the layer makes the latent of keys and values; otherwise it reads an earlier layer's cache.
+    pub owns_latent: bool,
     /// What chooses the tokens that attention reads.
     pub indexer: Option<Indexer>,
     /// Gate on the output, projected from the model's width; or with the queries, from the query latent
@@ -73,8 +75,10 @@ impl LatentAttention {
             }
         }
         let latent = self.kv_rank + self.rope_dim;
-        out.push(matrix("self_attn.kv_a_proj_with_mqa.weight", latent, self.hidden));
-        out.push(Tensor::vector("self_attn.kv_a_layernorm.weight", self.kv_rank, Component::Norm));
+        if self.owns_latent {
+            out.push(matrix("self_attn.kv_a_proj_with_mqa.weight", latent, self.hidden));
+            out.push(Tensor::vector("self_attn.kv_a_layernorm.weight", self.kv_rank, Component::Norm));
+        }
         let expanded = self.heads * (self.nope_dim + self.v_dim);
         out.push(matrix("self_attn.kv_b_proj.weight", expanded, self.kv_rank).split_over(self.heads));
         out.push(
@@ -85,7 +89,9 @@ impl LatentAttention {
             if let Some(rank) = self.q_rank {
                 out.push(Tensor::vector("self_attn.q_a_proj.bias", rank, part));
             }
-            out.push(Tensor::vector("self_attn.kv_a_proj_with_mqa.bias", latent, part));
+            if self.owns_latent {
+                out.push(Tensor::vector("self_attn.kv_a_proj_with_mqa.bias", latent, part));
+            }
             out.push(Tensor::vector("self_attn.o_proj.bias", self.hidden, part));
         }
     }
@@ -124,7 +130,7 @@ impl LatentAttention {
         let part = Component::Attention;
         let heads = per_rank(self.heads, view.groups.tensor);
         let format = view.formats.attention;
-        let latent = self.kv_rank + self.rope_dim;
+        let latent = if self.owns_latent { self.kv_rank + self.rope_dim } else { 0 };
         let q_out = self.q_width(heads);
         match self.q_rank {
             Some(rank) => {
@@ -180,7 +186,7 @@ impl LatentAttention {
         out.push(Operator::new("absorb_value", part, absorb(self.v_dim, self.kv_rank)));
     }
 
-    pub(super) fn cache(&self) -> Cache {
-        Cache::Latent { elements: self.kv_rank + self.rope_dim }
+    pub(super) fn cache(&self) -> Option<Cache> {
+        self.owns_latent.then_some(Cache::Latent { elements: self.kv_rank + self.rope_dim })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Parameter counts, memory, FLOPs, latency and explanations all derive from these two lists.
 
+mod adapter;
 mod attention;
 mod compressed;
 mod latent;
@@ -11,6 +12,7 @@ mod moe;
 mod outer;
 mod recurrent;
 
+pub use adapter::{Adapted, Adapters};
 pub use attention::{Attention, Biases, Gate, Keys, QkNorm, Queries};
 pub use compressed::{CompressedAttention, Compressor};
 pub use latent::{Indexer, LatentAttention};
@@ -85,6 +87,8 @@ pub enum Block {
     Moe(Moe),
     /// Weights without an operator of their own.
     Extra(Extra),
+    /// Low-rank adapters of the layer's linear layers.
+    Adapters(Adapters),
     /// A block whose weights an earlier layer holds: it computes and caches, but stores nothing (Zamba).
     Reused(Box<Block>),
 }
@@ -103,6 +107,7 @@ impl Block {
             Block::Mlp(b) => b.tensors(out),
             Block::Moe(b) => b.tensors(out),
             Block::Extra(b) => out.extend(b.tensors.iter().cloned()),
+            Block::Adapters(b) => b.tensors(out),
             Block::Reused(_) => {}
         }
     }
@@ -120,6 +125,7 @@ impl Block {
             Block::Mlp(b) => b.operators(view, out),
             Block::Moe(b) => b.operators(view, out),
             Block::Extra(_) => {}
+            Block::Adapters(b) => b.operators(view, out),
             Block::Reused(b) => b.operators(view, out),
         }
     }
@@ -128,7 +134,7 @@ impl Block {
     pub fn cache(&self) -> Option<Cache> {
         match self {
             Block::Attention(b) => b.cache(),
-            Block::Latent(b) => Some(b.cache()),
+            Block::Latent(b) => b.cache(),
             Block::Compressed(b) => Some(b.cache()),
             Block::Recurrent(b) => b.cache(),
             Block::Reused(b) => b.cache(),

@@ -17,9 +17,10 @@ pub(super) fn latent(config: &Config, decoder: &Decoder) -> Result<LatentAttenti
         q_rank: config.opt_size_of(&["q_lora_rank"])?,
         kv_rank: config.size("kv_lora_rank")?,
         nope_dim: config.size("qk_nope_head_dim")?,
-        rope_dim: config.size("qk_rope_head_dim")?,
+        rope_dim: config.u64("qk_rope_head_dim")?,
         v_dim: config.opt_size_of(&["v_head_dim"])?.unwrap_or(c.hidden / c.heads),
         bias: config.bool_or("attention_bias", false)?,
+        owns_latent: true,
         indexer: None,
         gate: Gate::None,
         sinks: false,
@@ -27,7 +28,7 @@ pub(super) fn latent(config: &Config, decoder: &Decoder) -> Result<LatentAttenti
 }
 
 /// The sizes of the sparse-attention indexer.
-fn indexer(config: &Config) -> Result<Indexer, Diagnostic> {
+pub(super) fn indexer(config: &Config) -> Result<Indexer, Diagnostic> {
     Ok(Indexer { heads: config.size("index_n_heads")?, head_dim: config.size("index_head_dim")? })
 }
 
@@ -73,7 +74,7 @@ pub(super) fn glm5(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
 }
 
 /// Which layers have an indexer: as listed, by a pattern of letters, or every so many.
-fn indexed_layers(config: &Config, layers: u64) -> Result<Vec<bool>, Diagnostic> {
+pub(super) fn indexed_layers(config: &Config, layers: u64) -> Result<Vec<bool>, Diagnostic> {
     let listed = config.strings("indexer_types")?;
     if !listed.is_empty() {
         return Ok(listed.iter().map(|kind| kind == "full").collect());
@@ -89,7 +90,13 @@ fn indexed_layers(config: &Config, layers: u64) -> Result<Vec<bool>, Diagnostic>
 /// dots.3: DeepSeek-V3.2 with an output gate per head and a norm on the rotary key; windowed layers have
 /// no indexer and sizes of their own (`swa_…`, or `per_layer_config`).
 pub(super) fn dots3(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let decoder = Decoder::read(config)?;
+    let mut decoder = Decoder::read(config)?;
+    let width = config.opt_size("shared_experts_intermediate_size")?;
+    if let (Some(moe), Some(width)) = (&mut decoder.moe, width)
+        && let Some(shared) = &mut moe.shared
+    {
+        shared.mlp.inner = width * config.size_or("n_shared_experts", 1)?;
+    }
     let full = LatentAttention { gate: Gate::PerHead, ..latent(config, &decoder)? };
     let index = indexer(config)?;
     let kinds = layer_kinds(config, decoder.common.layers)?;
@@ -208,4 +215,36 @@ pub(super) fn longcat(config: &Config, _: Scope) -> Result<Architecture, Diagnos
         ));
     }
     Ok(architecture)
+}
+
+/// Mistral Large 4: direct queries, an indexer with a norm of its own input, learned scales of the
+/// softmax; some layers without rotary part, and maybe with an earlier layer's latent.
+pub(super) fn mistral_large4(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let decoder = Decoder::read(config)?.without_mlp_biases();
+    let c = &decoder.common;
+    let full = LatentAttention { q_rank: None, ..latent(config, &decoder)? };
+    let index = indexer(config)?;
+    let has = indexed_layers(config, c.layers)?;
+    let every = config.opt_size("no_rope_layer_interval")?.unwrap_or(4);
+    let rotary = config.numbers("no_rope_layers")?;
+    let sources = config.numbers("kv_source_layers")?;
+    let at = |list: &Option<Vec<u64>>, i: usize, default: u64| {
+        list.as_ref().and_then(|list| list.get(i)).copied().unwrap_or(default)
+    };
+    let layers = (0..c.layers as usize).map(|i| {
+        let indexed = has.get(i).copied().unwrap_or(true);
+        let mut attention = LatentAttention { indexer: indexed.then_some(index), ..full.clone() };
+        attention.owns_latent = at(&sources, i, i as u64) == i as u64;
+        if at(&rotary, i, u64::from(!(i as u64 + 1).is_multiple_of(every))) == 0 {
+            (attention.nope_dim, attention.rope_dim) = (full.nope_dim + full.rope_dim, 0);
+        }
+        let part = Component::Attention;
+        let mut scales = vec![Tensor::vector("self_attn.softmax_scaling", 2 * c.heads, part)];
+        if indexed {
+            scales.push(Tensor::vector("self_attn.indexer.q_input_norm", 2 * c.hidden, Component::Norm));
+            scales.push(Tensor::vector("self_attn.indexer.softmax_scaling", 2 * index.heads, part));
+        }
+        decoder.layer_with(i, vec![Block::Latent(attention), super::extra(scales)])
+    });
+    Ok(decoder.finish(layers.collect()))
 }

@@ -323,3 +323,17 @@ fn decilm_inner(multiplier: f64, hidden: u64) -> u64 {
     let exact = (2.0 * multiplier * hidden as f64 / 3.0).clamp(1.0, crate::model::config::MAX_SIZE as f64);
     (exact as u64).next_multiple_of(256)
 }
+
+/// Molmo-2's text model: an embedding with additional entries, query-key norms by head or over the width,
+/// no bias on the output projection.
+pub(super) fn molmo2(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.biases.o = false;
+    let by_head = config.opt_str("qk_norm_type")?.unwrap_or("qwen3") == "qwen3";
+    decoder.attention.qk_norm = if by_head { QkNorm::PerHead } else { QkNorm::Full };
+    let mut architecture = decoder.build();
+    let c = &decoder.common;
+    let vocabulary = c.vocabulary + config.size_or("additional_vocab_size", 128)?;
+    architecture.before[0] = Block::Embedding(Embedding { vocabulary, width: c.hidden });
+    Ok(architecture)
+}

@@ -8,13 +8,17 @@ use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{
     ChannelMix, GatedDelta, KimiDelta, Lightning, MatrixLstm, RgLru, ShortConvolution, TimeMix,
 };
-use crate::model::blocks::{Biases, Block, Embedding, Gate, Mlp, QkNorm};
+use crate::model::blocks::{Biases, Block, Embedding, Gate, Mlp, Norm, QkNorm};
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor};
 
 /// Which layers attend: as listed (anything but linear attention, convolution or recurrence), else by
 /// `pattern`.
-fn attending(config: &Config, layers: u64, pattern: impl Fn(u64) -> bool) -> Result<Vec<bool>, Diagnostic> {
+pub(super) fn attending(
+    config: &Config,
+    layers: u64,
+    pattern: impl Fn(u64) -> bool,
+) -> Result<Vec<bool>, Diagnostic> {
     let recurrent = ["linear_attention", "conv", "recurrent", "mamba"];
     Ok(match layer_kinds(config, layers)? {
         Some(kinds) => kinds.iter().map(|kind| !recurrent.contains(&kind.as_str())).collect(),
@@ -32,7 +36,7 @@ fn interleave(decoder: &Decoder, attends: &[bool], mixer: &Block) -> Architectur
 }
 
 /// Gated delta net by the field names of Qwen3-Next.
-fn gated_delta(config: &Config, hidden: u64) -> Result<GatedDelta, Diagnostic> {
+pub(super) fn gated_delta(config: &Config, hidden: u64) -> Result<GatedDelta, Diagnostic> {
     Ok(GatedDelta {
         hidden,
         key_heads: config.size_or("linear_num_key_heads", 16)?,
@@ -306,7 +310,10 @@ pub(super) fn xlstm(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
     let inner = scaled("ffn_proj_factor", 2.667, round)?;
     let mlp = Mlp { up_bias: bias, down_bias: bias, ..Mlp::gated(hidden, inner) };
     let layer = common.layer(Order::Pre, vec![Block::Recurrent(mixer.into())], vec![Block::Mlp(mlp)]);
+    // The class never ties the head, whatever the file says.
+    common.tied = false;
     let mut architecture = common.decoder(vec![layer; common.layers as usize]);
+    architecture.after[0] = Block::Norm(Norm::rms("out_norm.weight", hidden));
     let width = config.opt_size_of(&["embedding_dim"])?.unwrap_or(hidden);
     let embedding = Embedding { vocabulary: common.vocabulary, width };
     architecture.before = vec![Block::Embedding(embedding)];

@@ -5,7 +5,7 @@ use super::general::{Decoder, Order};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Block, Gate, Mlp, Moe, QkNorm, SharedExpert};
 use crate::model::config::Config;
-use crate::model::{Architecture, Scope};
+use crate::model::{Architecture, Component, Scope, Tensor, TensorClass};
 
 /// Names of the number of routed experts.
 const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
@@ -46,7 +46,8 @@ pub(super) fn top_k(config: &Config, experts: u64) -> Result<u64, Diagnostic> {
 
 /// The experts of a sparse layer, or `None` when the model has none.
 pub(super) fn experts(config: &Config, hidden: u64) -> Result<Option<Moe>, Diagnostic> {
-    if EXPERTS.iter().chain(TOP_K).any(|key| config.is_list(key)) {
+    let by_layer = EXPERTS.iter().chain(TOP_K).chain(&["moe_intermediate_size"]);
+    if by_layer.into_iter().any(|key| config.is_list(key)) {
         // A number per layer: the family reads it (Hunyuan).
         return Ok(None);
     }
@@ -175,11 +176,7 @@ pub(super) fn afmoe(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
 pub(super) fn laguna(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
     decoder.attention.qk_norm = QkNorm::PerHead;
-    decoder.attention.gate = match config.opt_str("gating") {
-        Ok(Some("per-element")) => Gate::Full,
-        Ok(_) => Gate::PerHead,
-        Err(_) => Gate::PerHead,
-    };
+    decoder.attention.gate = output_gate(config)?;
     if let Some(moe) = &mut decoder.moe {
         moe.choice_bias = true;
     }
@@ -191,6 +188,16 @@ pub(super) fn laguna(config: &Config, _: Scope) -> Result<Architecture, Diagnost
         decoder.layer_with(i, vec![Block::Attention(attention)])
     });
     Ok(decoder.finish(layers.collect()))
+}
+
+/// The gate that `gating` names: by head for `true`, `per-head` and nothing, by element for all else.
+pub(super) fn output_gate(config: &Config) -> Result<Gate, Diagnostic> {
+    let by_head = match config.opt_str("gating") {
+        Ok(None | Some("per-head")) => true,
+        Ok(Some(_)) => false,
+        Err(_) => config.bool_or("gating", true)?,
+    };
+    Ok(if by_head { Gate::PerHead } else { Gate::Full })
 }
 
 /// Flint: query-key norms and attention sinks.
@@ -324,4 +331,50 @@ pub(super) fn hunyuan_moe(config: &Config, _: Scope) -> Result<Architecture, Dia
         decoder.common.layer(decoder.order, vec![decoder.attention_of(i)], vec![ffn])
     });
     Ok(decoder.finish(layers.collect()))
+}
+
+/// ERNIE-4.5-VL's text model: beside the experts of text tokens as many of images, narrower, with a
+/// router of their own. `active` is of a text token.
+pub(super) fn ernie_vl(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    let c = decoder.common.clone();
+    let bias = config.bool_or("use_bias", false)?;
+    let widths = config.size_list("moe_intermediate_size")?;
+    let counts = config.size_list("moe_num_experts")?;
+    let positive = |list: &[u64]| list.first().copied().filter(|n| *n > 0);
+    let (Some(inner), Some(experts)) = (positive(&widths), positive(&counts)) else {
+        return Err(config.error("moe_intermediate_size", "expected the width of text and image experts"));
+    };
+    let top_k = config.size_or("moe_k", 6)?.min(experts);
+    let shared = config.opt_u64("moe_num_shared_experts")?.unwrap_or(0);
+    let mlp =
+        Mlp { up_bias: bias, down_bias: bias, ..Mlp::gated(c.hidden, shared.saturating_mul(inner).max(1)) };
+    let shared = (shared > 0).then_some(SharedExpert { mlp, gate: false });
+    decoder.moe = Some(Moe { choice_bias: true, shared, ..Moe::new(c.hidden, experts, top_k, inner) });
+    decoder.sparse = sparse_layers(config, c.layers)?;
+    if let [_, width, ..] = widths[..] {
+        let images = counts.get(1).copied().unwrap_or(experts);
+        let mut architecture = decoder.build();
+        for (layer, _) in architecture.layers.iter_mut().zip(&decoder.sparse).filter(|(_, sparse)| **sparse) {
+            layer.push(image_experts(c.hidden, images, width));
+        }
+        return Ok(architecture);
+    }
+    Ok(decoder.build())
+}
+
+/// Experts that only image tokens use, and their router.
+fn image_experts(hidden: u64, experts: u64, inner: u64) -> Block {
+    let part = Component::Experts;
+    let matrix = |name, rows, columns| {
+        Tensor::matrix(name, rows, columns, part).experts(experts, 0, inner).class(TensorClass::Expert)
+    };
+    let router = Tensor::matrix("mlp.vision_moe.gate.weight", experts, hidden, Component::Router);
+    super::extra(vec![
+        router.class(TensorClass::Router),
+        Tensor::vector("mlp.vision_moe.gate.e_score_correction_bias", experts, Component::Router),
+        matrix("mlp.vision_moe.experts.gate_proj.weight", inner, hidden),
+        matrix("mlp.vision_moe.experts.up_proj.weight", inner, hidden),
+        matrix("mlp.vision_moe.experts.down_proj.weight", hidden, inner),
+    ])
 }

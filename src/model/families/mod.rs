@@ -4,12 +4,15 @@ mod classic;
 mod deepseek;
 mod defaults;
 mod dense;
+mod gated;
 mod gemma;
 mod general;
 mod hybrid;
 mod linear;
 mod mixture;
 mod multimodal;
+mod remote;
+mod streams;
 mod towers;
 mod unusual;
 mod zamba;
@@ -41,13 +44,14 @@ macro_rules! family {
 pub const FAMILIES: &[Family] = &[
     // Dense, RMS norms, gated.
     family!("llama", "solar", "cwm", "internlm2", "iquestcoder", "minicpm", "yi" => dense::llama),
+    family!("emu3_text_model", "xverse", "aquila" => dense::llama),
     family!("granite", "smollm3", "seed_oss", "baichuan", "exaone", "gemma", "vaultgemma", "deepseek" => dense::llama),
     family!("mistral", "ministral", "phi3" => dense::no_biases),
     family!("internlm" => dense::internlm),
     family!("internlm3" => dense::internlm3),
     family!("qwen2", "qwen2_vl_text", "qwen2_5_vl_text", "qwen2_5_omni_text" => dense::qwen2),
     family!("qwen" => dense::qwen1),
-    family!("qwen3", "qwen3_vl_text", "hunyuan_v1_dense" => dense::head_norms),
+    family!("qwen3", "qwen3_vl_text", "hunyuan_v1_dense", "hunyuan_vl_text" => dense::head_norms),
     family!("glm" => dense::no_output_bias),
     family!("glm4" => dense::glm4),
     family!("glm4v_text" => dense::glm4v),
@@ -57,7 +61,7 @@ pub const FAMILIES: &[Family] = &[
     family!("olmo2", "olmo3" => dense::olmo2),
     family!("exaone4" => dense::exaone4),
     family!("hyperclovax" => dense::hyperclovax),
-    family!("cohere", "cohere2", "cohere2_moe" => dense::cohere),
+    family!("cohere", "cohere2", "cohere2_moe", "cohere_compass_text" => dense::cohere),
     family!("helium" => dense::helium),
     family!("bitnet" => dense::bitnet),
     family!("diffllama" => dense::diffllama),
@@ -69,8 +73,12 @@ pub const FAMILIES: &[Family] = &[
     family!("gemma4_text", "gemma4_unified_text" => gemma::gemma4),
     family!("nemotron-nas" => dense::decilm),
     family!("modernbert-decoder" => dense::modernbert),
+    family!("molmo2_text" => dense::molmo2),
+    family!("muse_glimmer_text" => gated::muse_glimmer),
+    family!("mimo" => remote::mimo),
+    family!("ouro" => remote::ouro),
     // Dense, ungated or with layer norms.
-    family!("arcee" => dense::ungated),
+    family!("arcee", "cosmos3_edge_text" => dense::ungated),
     family!("apertus" => dense::apertus),
     family!("nanochat" => dense::nanochat),
     family!("nemotron", "jais2" => dense::nemotron),
@@ -94,6 +102,8 @@ pub const FAMILIES: &[Family] = &[
     family!("persimmon" => classic::persimmon),
     family!("starcoder2" => classic::starcoder2),
     family!("cpmant" => classic::cpmant),
+    family!("jais" => remote::jais),
+    family!("phi3small" => remote::phi3small),
     // Experts.
     family!("mixtral", "aria_text", "granitemoe", "granitemoeshared" => mixture::plain),
     family!("qwen2_moe" => mixture::qwen2_moe),
@@ -112,9 +122,14 @@ pub const FAMILIES: &[Family] = &[
     family!("dbrx" => mixture::dbrx),
     family!("grok-1", "grok" => mixture::grok),
     family!("arctic" => mixture::arctic),
+    family!("ernie4_5_vl_moe_text" => mixture::ernie_vl),
+    family!("bailing_moe", "bailing_moe_v2" => remote::bailing_moe),
+    family!("step3p5" => gated::step35),
+    family!("step3_text" => remote::step3),
+    family!("muse_spark_text" => gated::muse_spark),
     family!("hunyuan_v1_moe" => mixture::hunyuan_moe),
     family!("mimo_v2_flash", "mimo_v2" => unusual::mimo_v2),
-    family!("minimax_m3_vl_text" => unusual::minimax_m3),
+    family!("minimax_m3_vl_text", "minimax_m3" => unusual::minimax_m3),
     family!("jetmoe" => unusual::jetmoe),
     family!("zaya" => unusual::zaya),
     family!("inkling_text" => unusual::inkling),
@@ -128,6 +143,7 @@ pub const FAMILIES: &[Family] = &[
     family!("axk1" => deepseek::axk1),
     family!("axk2" => deepseek::axk2),
     family!("longcat_flash" => deepseek::longcat),
+    family!("mistral_large4_text" => deepseek::mistral_large4),
     family!("deepseek_v4" => unusual::deepseek_v4),
     // Recurrence, alone and beside attention.
     family!("mamba", "falcon_mamba" => hybrid::mamba),
@@ -142,8 +158,10 @@ pub const FAMILIES: &[Family] = &[
     family!("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text" => linear::qwen3_next),
     family!("olmo_hybrid" => linear::olmo_hybrid),
     family!("kimi_linear" => linear::kimi_linear),
+    family!("glm5_next_text" => streams::glm5_next),
+    family!("qwen4_exp_text" => streams::qwen4),
     family!("bailing_hybrid" => linear::bailing),
-    family!("minimax" => linear::minimax),
+    family!("minimax", "minimax_text_01", "minimax_m1" => linear::minimax),
     family!("lfm2" => linear::lfm2),
     family!("lfm2_moe" => linear::lfm2_moe),
     family!("lfm3" => linear::lfm3),
@@ -153,25 +171,30 @@ pub const FAMILIES: &[Family] = &[
     family!("doge" => linear::doge),
     family!("hrm_text" => unusual::hrm),
     // With vision or audio towers.
-    family!("gemma3" => multimodal::gemma3),
+    family!("gemma3", "shieldgemma2" => multimodal::gemma3),
     family!("gemma4" => multimodal::gemma4),
-    family!("qwen3_vl", "qwen3_vl_moe" => multimodal::qwen3_vl),
+    family!("qwen3_vl", "qwen3_vl_moe", "cosmos3_omni" => multimodal::qwen3_vl),
     family!("qwen3_5", "qwen3_5_moe" => multimodal::qwen3_5),
-    family!("kimi_k25" => multimodal::kimi_k25),
+    family!("kimi_k25", "kimi_vl" => multimodal::kimi_k25),
     family!("mistral3" => multimodal::mistral3),
     family!("ministral3" => multimodal::ministral3),
     family!("phi4_multimodal" => multimodal::phi4),
     family!("llama4" => multimodal::llama4),
     family!("mllama_text_model" => dense::mllama),
     family!("mllama" => multimodal::mllama),
-    family!("llava", "llava_next", "llava_next_video", "video_llava", "vipllava" => multimodal::text_alone),
-    family!("idefics2", "idefics3", "smolvlm", "paligemma", "aya_vision", "aria" => multimodal::text_alone),
-    family!("llava_onevision", "internvl", "ovis2", "got_ocr2", "video_llama_3" => multimodal::text_alone),
-    family!("qwen2_vl", "qwen2_5_vl", "cohere2_vision", "deepseek_vl", "janus" => multimodal::text_alone),
-    family!("gemma3n", "gemma4_unified", "minimax_m3_vl", "inkling2", "inkling_mm_model" => multimodal::text_alone),
-    family!("lfm2_vl", "lfm3_vl", "exaone4_5", "hyperclovax_vision_v2", "fuyu" => multimodal::text_alone),
-    family!("lighton_ocr", "qianfan_ocr", "nemotron_h_omni", "minicpmv4_6", "minicpmv4_7" => multimodal::text_alone),
-    family!("glm4v", "glm46v", "glmga", "glm4v_moe", "glm_ocr", "dots3_note" => multimodal::text_alone),
+    family!("fuyu" => multimodal::fuyu),
+    family!("qwen2_vl", "qwen2_5_vl", "paligemma", "deepseek_vl", "idefics3", "smolvlm" => multimodal::with_tower),
+    family!("llava", "llava_next", "llava_next_video", "vipllava", "llava_onevision" => multimodal::with_tower),
+    family!("internvl", "internvl_chat", "glm4v", "glm46v", "glmga", "glm4v_moe", "lighton_ocr" => multimodal::with_tower),
+    family!("aya_vision", "cohere2_vision", "lfm2_vl", "minimax_m3_vl" => multimodal::with_tower),
+    // With towers that are not known: the language model alone.
+    family!("video_llava", "idefics2", "aria", "ovis2", "got_ocr2", "video_llama_3", "janus" => multimodal::text_alone),
+    family!("gemma3n", "gemma4_unified", "inkling2", "inkling_mm_model" => multimodal::text_alone),
+    family!("lfm3_vl", "exaone4_5", "hyperclovax_vision_v2", "qianfan_ocr" => multimodal::text_alone),
+    family!("nemotron_h_omni", "minicpmv4_6", "minicpmv4_7", "glm_ocr", "dots3_note" => multimodal::text_alone),
+    family!("cohere_compass", "cosmos3_edge", "emu3", "ernie4_5_vl_moe", "glm5_next" => multimodal::text_alone),
+    family!("hunyuan_vl", "mistral_large4", "molmo2", "muse_glimmer", "muse_spark" => multimodal::text_alone),
+    family!("qwen4_exp", "step3_vl", "step3p7" => multimodal::text_alone),
     family!("qwen2_5_omni", "qwen2_5_omni_thinker", "qwen3_omni_moe", "qwen3_omni_moe_thinker" => multimodal::text_alone),
 ];
 
@@ -183,7 +206,7 @@ const TEXT_TYPES: &[(&[&str], &str)] = &[
     (&["paligemma"], "gemma"),
     (&["aya_vision", "cohere2_vision"], "cohere2"),
     (&["aria"], "aria_text"),
-    (&["llava_onevision", "internvl", "ovis2", "got_ocr2", "video_llama_3"], "qwen2"),
+    (&["llava_onevision", "internvl", "internvl_chat", "ovis2", "got_ocr2", "video_llama_3"], "qwen2"),
     (&["qwen2_vl"], "qwen2_vl_text"),
     (&["qwen2_5_vl"], "qwen2_5_vl_text"),
     (&["gemma3n"], "gemma3n_text"),
@@ -205,6 +228,19 @@ const TEXT_TYPES: &[(&[&str], &str)] = &[
     (&["qwen2_5_omni", "qwen2_5_omni_thinker"], "qwen2_5_omni_text"),
     (&["qwen3_omni_moe", "qwen3_omni_moe_thinker"], "qwen3_omni_moe_text"),
     (&["dots3_note"], "dots3_note_text"),
+    (&["cohere_compass"], "cohere_compass_text"),
+    (&["cosmos3_edge"], "cosmos3_edge_text"),
+    (&["emu3"], "emu3_text_model"),
+    (&["ernie4_5_vl_moe"], "ernie4_5_vl_moe_text"),
+    (&["glm5_next"], "glm5_next_text"),
+    (&["hunyuan_vl"], "hunyuan_vl_text"),
+    (&["mistral_large4"], "mistral_large4_text"),
+    (&["molmo2"], "molmo2_text"),
+    (&["muse_glimmer"], "muse_glimmer_text"),
+    (&["muse_spark"], "muse_spark_text"),
+    (&["qwen4_exp"], "qwen4_exp_text"),
+    (&["step3_vl"], "step3_text"),
+    (&["step3p7"], "step3p5"),
 ];
 
 /// The family that reads a `model_type`, if one does.

@@ -6,12 +6,16 @@ use crate::model::blocks::Block;
 use crate::model::config::Config;
 use crate::model::{Architecture, Scope, Tensor};
 
+use super::towers::images;
 use super::{dense, general, towers};
 
 /// Names of the language model's configuration inside a wrapper's.
 const TEXT: &[&str] = &["text_config", "llm_config", "language_config", "thinker_config"];
 /// Names of a tower's configuration.
 const TOWERS: &[&str] = &["vision_config", "audio_config", "vision_tower_config", "speech_config"];
+
+/// Wrappers whose class has a head of its own, whatever the file says.
+const NEVER_TIED: &[&str] = &["mllama", "molmo2", "cosmos3_edge"];
 
 /// Reads the language model. `default_type` is its type where the file does not say.
 fn text(config: &Config, default_type: &str) -> Result<Architecture, Diagnostic> {
@@ -30,9 +34,10 @@ fn text(config: &Config, default_type: &str) -> Result<Architecture, Diagnostic>
     let mut architecture = read(&inner, model_type)?;
     // Llama 4's head belongs to its language model, which alone decides.
     let wrapped = !names_text_class(config) && model_type != "llama4_text";
-    if wrapped && (config.has("tie_word_embeddings") || !inner.has("tie_word_embeddings")) {
-        let tied = config.opt_bool("tie_word_embeddings")?;
-        set_tied(&mut architecture, tied);
+    if NEVER_TIED.contains(&config.opt_str("model_type")?.unwrap_or_default()) {
+        set_tied(&mut architecture, Some(false));
+    } else if wrapped && (config.has("tie_word_embeddings") || !inner.has("tie_word_embeddings")) {
+        set_tied(&mut architecture, config.opt_bool("tie_word_embeddings")?);
     }
     Ok(architecture)
 }
@@ -71,9 +76,23 @@ fn add_tower(
     (key, tower_type): (&str, &str),
     read: impl Fn(&Config, u64) -> Result<Vec<Tensor>, Diagnostic>,
 ) -> Result<(), Diagnostic> {
-    if let Some(tower) = config.opt_sub(key)? {
-        let tower = tower.with_defaults(super::defaults(tower_type));
+    let written = config.opt_sub(key)?.map(|tower| tower.opt_str("model_type")).transpose()?.flatten();
+    let defaults = written.and_then(super::defaults).or_else(|| super::defaults(tower_type));
+    // Without a word on it the class builds a tower of its defaults; Gemma 4's then builds none.
+    let assumed = !config.mentions(key) && defaults.is_some() && !tower_type.starts_with("gemma4");
+    let tower = match config.opt_sub(key)? {
+        None if assumed => {
+            // Some wrappers build another default than their tower's class.
+            let own = super::defaults(&format!("{tower_type}/omitted"));
+            Some(config.empty(key).with_defaults(own.or(defaults)))
+        }
+        tower => tower.map(|tower| tower.with_defaults(defaults)),
+    };
+    if let Some(tower) = tower {
         architecture.towers.extend(read(&tower, architecture.hidden)?);
+    }
+    if assumed {
+        architecture.notes.push(format!("no {key} given: the tower that its class assumes is counted"));
     }
     Ok(())
 }
@@ -171,11 +190,38 @@ pub(super) fn phi4(config: &Config, scope: Scope) -> Result<Architecture, Diagno
     Ok(architecture)
 }
 
+/// Fuyu: patches go into the decoder through one linear layer.
+pub(super) fn fuyu(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "persimmon")?;
+    if scope == Scope::Full {
+        architecture.towers.extend(towers::fuyu(config, architecture.hidden)?);
+    }
+    Ok(architecture)
+}
+
+/// A wrapper with one of the towers in [`images::TOWERS`].
+pub(super) fn with_tower(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+    let wrapper = config.opt_str("model_type")?.unwrap_or_default();
+    let mut architecture = text(config, language_model(wrapper))?;
+    if wants_towers(config, scope) {
+        for tower in images::TOWERS.iter().filter(|tower| tower.wrappers.contains(&wrapper)) {
+            let read = |own: &Config, hidden| (tower.read)(own, config, hidden);
+            add_tower(config, &mut architecture, ("vision_config", tower.defaults), read)?;
+        }
+    }
+    Ok(architecture)
+}
+
+/// The type of a wrapper's language model, where its file does not say.
+fn language_model(wrapper: &str) -> &'static str {
+    let known = super::TEXT_TYPES.iter().find(|(types, _)| types.contains(&wrapper));
+    known.map_or("llama", |(_, text)| text)
+}
+
 /// A wrapper whose towers are not known: the language model alone.
 pub(super) fn text_alone(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
     let wrapper = config.opt_str("model_type")?.unwrap_or_default();
-    let known = super::TEXT_TYPES.iter().find(|(types, _)| types.contains(&wrapper));
-    let mut architecture = text(config, known.map_or("llama", |(_, text)| text))?;
+    let mut architecture = text(config, language_model(wrapper))?;
     note_towers(config, scope, &mut architecture);
     Ok(architecture)
 }

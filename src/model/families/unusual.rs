@@ -106,7 +106,7 @@ fn compressors(config: &Config) -> Result<(Compressor, Compressor), Diagnostic> 
 }
 
 /// What reads from and writes to `streams` residual streams, around attention and feed-forward layer.
-fn connections(streams: u64, hidden: u64) -> Block {
+pub(super) fn connections(streams: u64, hidden: u64) -> Block {
     let (width, mixes) = (streams * hidden, (2 + streams) * streams);
     super::extra(vec![
         Tensor::matrix("attn_hc.fn", mixes, width, Component::Attention),
@@ -164,9 +164,15 @@ pub(super) fn minimax_m3(config: &Config, _: Scope) -> Result<Architecture, Diag
     decoder.attention.qk_norm = QkNorm::PerHead;
     decoder.mlp.inner = config.opt_size_of(&["dense_intermediate_size"])?.unwrap_or(decoder.mlp.inner);
     let hidden = decoder.common.hidden;
+    // The checkpoint's own file nests what the Transformers class has at the root.
+    let sparse = config.opt_sub("sparse_attention_config")?;
+    let size = |own, nested, default| match &sparse {
+        Some(sparse) if sparse.has(nested) => sparse.size(nested),
+        _ => config.size_or(own, default),
+    };
     let index = Indexer {
-        heads: config.size_or("index_n_heads", 4)?,
-        head_dim: config.size_or("index_head_dim", 128)?,
+        heads: size("index_n_heads", "sparse_num_index_heads", 4)?,
+        head_dim: size("index_head_dim", "sparse_index_dim", 128)?,
     };
     let part = Component::Attention;
     let indexer = super::extra(vec![
@@ -174,10 +180,16 @@ pub(super) fn minimax_m3(config: &Config, _: Scope) -> Result<Architecture, Diag
         Tensor::matrix("self_attn.indexer.k_proj.weight", index.head_dim, hidden, part),
         Tensor::vector("self_attn.indexer.norms", 2 * index.head_dim, Component::Norm),
     ]);
-    let kinds = layer_kinds(config, decoder.common.layers)?.unwrap_or_default();
+    let kinds = layer_kinds(config, decoder.common.layers)?;
+    let flags =
+        sparse.map_or(Ok(None), |sparse| sparse.numbers("sparse_attention_freq"))?.unwrap_or_default();
+    let is_sparse = |i: usize| match &kinds {
+        Some(kinds) => kinds.get(i).is_some_and(|kind| kind == "minimax_m3_sparse"),
+        None => flags.get(i).is_some_and(|flag| *flag > 0),
+    };
     let layers = (0..decoder.common.layers as usize).map(|i| {
         let mut layer = decoder.layer_with(i, vec![decoder.attention_of(i)]);
-        if kinds.get(i).is_some_and(|kind| kind == "minimax_m3_sparse") {
+        if is_sparse(i) {
             layer.push(indexer.clone());
         }
         layer

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::checkpoint::Weights;
 use crate::diagnostic::Diagnostic;
-use crate::dtype::WeightFormat;
 
 use super::blocks::Block;
-use super::tensor::Tensor;
-use super::{Model, Scope};
+use super::tensor::{Tensor, TensorClass};
+use super::{Model, Scope, Storage};
 use stored::{Have, Place};
 
 /// A tensor that the model has by our table.
@@ -21,13 +20,13 @@ struct Want {
     rows: u64,
     columns: u64,
     copies: u64,
-    format: WeightFormat,
+    storage: Storage,
 }
 
 impl Want {
-    fn new(tensor: &Tensor, format: WeightFormat) -> Want {
+    fn new(tensor: &Tensor, storage: Storage) -> Want {
         let (rows, columns, copies) = (tensor.rows, tensor.columns, tensor.copies);
-        Want { name: tensor.name.to_string(), rows, columns, copies, format }
+        Want { name: tensor.name.to_string(), rows, columns, copies, storage }
     }
 
     /// Parameters in all copies. The model was counted when it was built, so they fit.
@@ -152,7 +151,7 @@ pub fn verify(model: &Model, weights: &Weights) -> Result<Verification, Diagnost
         }
         let (mine, theirs) = (mine.unwrap_or_default(), theirs.unwrap_or_default());
         for want in &mine {
-            let stored = want.format.stored_bytes(want.rows, want.columns).unwrap_or(u64::MAX);
+            let stored = want.storage.stored_bytes(want.rows, want.columns).unwrap_or(u64::MAX);
             result.expected_parameters = result.expected_parameters.saturating_add(want.total());
             result.expected_bytes = result.expected_bytes.saturating_add(stored.saturating_mul(want.copies));
         }
@@ -177,25 +176,31 @@ pub fn verify(model: &Model, weights: &Weights) -> Result<Verification, Diagnost
 /// Our tensors by place.
 fn wanted(model: &Model) -> BTreeMap<Place, Vec<Want>> {
     let mut wanted: BTreeMap<Place, Vec<Want>> = BTreeMap::new();
-    let of = |blocks: &[Block], formats: &super::Formats| -> Vec<Want> {
+    let of = |tensors: &[Tensor], storage: &[Storage]| -> Vec<Want> {
+        let mine = tensors.iter().zip(storage).filter(|(t, _)| t.class != TensorClass::Adapter);
+        mine.map(|(t, storage)| Want::new(t, *storage)).filter(|w| w.total() > 0).collect()
+    };
+    let listed = |blocks: &[Block]| {
         let mut tensors = Vec::new();
         blocks.iter().for_each(|b| b.tensors(&mut tensors));
-        tensors.iter().map(|t| Want::new(t, formats.of(t))).filter(|w| w.total() > 0).collect()
+        tensors
     };
-    let outer = model.quantisation.outer();
-    let ends = [model.before.as_slice(), model.after.as_slice()].concat();
-    wanted.insert(Place::Outer, of(&ends, &outer));
+    let outside = |tensors: &[Tensor]| -> Vec<Storage> {
+        tensors.iter().map(|t| model.quantisation.outside(t)).collect()
+    };
+    let ends = listed(&[model.before.as_slice(), model.after.as_slice()].concat());
+    wanted.insert(Place::Outer, of(&ends, &outside(&ends)));
     if !model.mtp.is_empty() {
         // A prediction layer is stored as the layers are.
-        let last = model.groups.last().map_or(outer, |group| group.formats);
-        wanted.insert(Place::Prediction, of(&model.mtp, &last));
+        let tensors = listed(&model.mtp);
+        let last = model.layers().saturating_sub(1) as usize;
+        wanted.insert(Place::Prediction, of(&tensors, &model.quantisation.layer(last, &tensors).0));
     }
     if model.scope == Scope::Full && !model.towers.is_empty() {
-        let towers = model.towers.iter().map(|t| Want::new(t, outer.of(t)));
-        wanted.insert(Place::Tower, towers.collect());
+        wanted.insert(Place::Tower, of(&model.towers, &outside(&model.towers)));
     }
     for group in &model.groups {
-        let tensors = of(&group.blocks, &group.formats);
+        let tensors = of(&listed(&group.blocks), &group.storage);
         for layer in &group.layers {
             wanted.insert(Place::Layer(*layer), tensors.clone());
         }

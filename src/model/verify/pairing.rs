@@ -110,7 +110,7 @@ impl Paired {
         for want in mine {
             self.parameters = self.parameters.saturating_add(want.total());
         }
-        let format = mine.iter().map(|want| want.format).max_by_key(|f| f.is_quantised());
+        let format = mine.iter().map(|want| want.storage.format).max_by_key(|f| f.is_quantised());
         for have in theirs {
             self.bytes = self.bytes.saturating_add(have.bytes);
             match format {

@@ -8,6 +8,7 @@ fn model(json: &str) -> Model {
 
 fn tensor(name: &str, shape: &[u64], dtype: &'static str) -> StoredTensor {
     let width = match dtype {
+        "I64" => 8,
         "F32" | "I32" => 4,
         "BF16" | "F16" => 2,
         _ => 1,
@@ -147,11 +148,12 @@ fn packed_four_bit_weights_are_unpacked() {
         vec![
             tensor(&format!("{name}.weight_packed"), &[rows, columns / 8], "I32"),
             tensor(&format!("{name}.weight_scale"), &[rows, columns / 32], "BF16"),
+            tensor(&format!("{name}.weight_shape"), &[2], "I64"),
         ]
     });
     let result = compare(&quantised("compressed-tensors"), compressed);
     assert!(result.agrees(), "{:?}", result.findings);
-    assert_eq!((result.auxiliary, result.found_bytes), (14, result.expected_bytes));
+    assert_eq!((result.auxiliary, result.found_bytes), (28, result.expected_bytes));
     let gptq = packed(|name, rows, columns| {
         vec![
             tensor(&format!("{name}.qweight"), &[columns / 8, rows], "I32"),

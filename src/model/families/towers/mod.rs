@@ -1,6 +1,8 @@
 //! Vision and audio towers with their projectors, as tensors: they count and take memory, but have no
 //! operators in the decoder's step. Sizes that a file leaves out come from `defaults.json`.
 
+pub(crate) mod images;
+
 use crate::diagnostic::Diagnostic;
 use crate::model::config::Config;
 use crate::model::{Component, Tensor};
@@ -66,11 +68,16 @@ fn patches(config: &Config) -> Result<u64, Diagnostic> {
 /// SigLIP (`SiglipVisionModel`), with its pooling head unless `vision_use_head` says no.
 fn siglip(config: &Config) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
+    // SigLIP 2 states the number, where images may have any shape.
+    let positions = match config.opt_size("num_patches")? {
+        Some(positions) => positions,
+        None => patches(config)?,
+    };
     let encoder = Encoder::vit(config.size("num_hidden_layers")?, hidden, config.size("intermediate_size")?);
     let mut out = vec![
         matrix("vision_tower.patch_embedding.weight", hidden, patch_pixels(config, "num_channels")?),
         vector("vision_tower.patch_embedding.bias", hidden),
-        matrix("vision_tower.position_embedding.weight", patches(config)?, hidden),
+        matrix("vision_tower.position_embedding.weight", positions, hidden),
         vector("vision_tower.post_layernorm", 2 * hidden),
     ];
     out.extend(encoder.tensors());
@@ -86,6 +93,16 @@ fn siglip(config: &Config) -> Result<Vec<Tensor>, Diagnostic> {
         ]);
     }
     Ok(out)
+}
+
+/// Fuyu's only layer for patches; its sizes stand beside the language model's configuration.
+pub(super) fn fuyu(config: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+    let patch = config.size_or("patch_size", 30)?;
+    let pixels = config.size_or("num_channels", 3)?.saturating_mul(patch.saturating_mul(patch));
+    Ok(vec![
+        matrix("vision_embed_tokens.weight", text_hidden, pixels),
+        vector("vision_embed_tokens.bias", text_hidden),
+    ])
 }
 
 /// Gemma 3: SigLIP, a norm and a projection (`Gemma3MultiModalProjector`).

@@ -1,0 +1,481 @@
+//! How a checkpoint stores each class of weights: read from `quantization_config` or overridden.
+
+mod methods;
+mod modules;
+mod storage;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::gguf::{self, Place};
+use crate::dtype::{DType, WeightFormat};
+
+use super::config::Config;
+use super::tensor::{Component, Tensor, TensorClass};
+use modules::Modules;
+pub use storage::Storage;
+
+/// The formats that the kernels of one layer (or of the parts outside the layers) compute with, by class:
+/// that of the class's largest matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Formats {
+    /// Norms, biases, routers: the model's own type.
+    pub base: WeightFormat,
+    /// Attention projections.
+    pub attention: WeightFormat,
+    /// Dense feed-forward layers and shared experts.
+    pub mlp: WeightFormat,
+    /// Routed experts.
+    pub experts: WeightFormat,
+    /// Recurrent mixers.
+    pub ssm: WeightFormat,
+    /// Token embedding.
+    pub embedding: WeightFormat,
+    /// Output projection.
+    pub head: WeightFormat,
+}
+
+impl Formats {
+    /// Everything in one 16- or 32-bit type.
+    pub fn uniform(base: WeightFormat) -> Formats {
+        Formats { base, attention: base, mlp: base, experts: base, ssm: base, embedding: base, head: base }
+    }
+
+    /// The class that a matrix belongs to; `None` for what is never quantised.
+    fn slot(&mut self, tensor: &Tensor) -> Option<&mut WeightFormat> {
+        Some(match (tensor.class, tensor.component) {
+            (TensorClass::Vector | TensorClass::Router | TensorClass::Adapter, _) => return None,
+            (TensorClass::Embedding, _) => &mut self.embedding,
+            (TensorClass::Head, _) => &mut self.head,
+            (TensorClass::Expert, _) => &mut self.experts,
+            (TensorClass::Linear, Component::Attention) => &mut self.attention,
+            (TensorClass::Linear, Component::Ssm) => &mut self.ssm,
+            (TensorClass::Linear, Component::Mlp) => &mut self.mlp,
+            (TensorClass::Linear, _) => return None,
+        })
+    }
+
+    /// The format of a tensor's class.
+    fn format(mut self, tensor: &Tensor) -> WeightFormat {
+        let base = self.base;
+        self.slot(tensor).map_or(base, |format| *format)
+    }
+
+    /// The formats of tensors stored so.
+    fn of<'a>(base: WeightFormat, stored: impl Iterator<Item = (&'a Tensor, Storage)>) -> Formats {
+        let mut formats = Formats::uniform(base);
+        let mut stored: Vec<_> = stored.collect();
+        // The largest matrix of a class is written last.
+        stored.sort_by_key(|(tensor, _)| tensor.parameters().unwrap_or(u64::MAX));
+        for (tensor, storage) in stored {
+            if let Some(slot) = formats.slot(tensor) {
+                *slot = storage.format;
+            }
+        }
+        formats
+    }
+}
+
+/// The quantisation of a checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantisation {
+    /// Type of everything that is not quantised.
+    pub base: WeightFormat,
+    /// Storage of the quantised linear layers, if any are.
+    pub storage: Option<Storage>,
+    /// Type of the KV cache that the checkpoint asks for.
+    pub kv: Option<DType>,
+    /// Whether the output projection shares the embedding.
+    tied: bool,
+    /// Only the routed experts are quantised (gpt-oss MXFP4).
+    experts_only: bool,
+    /// The output projection is a linear layer like any other, unless excluded.
+    head_too: bool,
+    /// Modules with a storage of their own, where a checkpoint mixes several; the last one matches first.
+    mixed: Vec<(Modules, Storage)>,
+    /// Modules left unquantised.
+    excluded: Modules,
+    /// Formats of each layer and of what lies outside, where a file's table of tensors says.
+    exact: Option<(Vec<Formats>, Formats)>,
+}
+
+impl Quantisation {
+    /// Reads the type and the `quantization_config` of a configuration, at its root or in its
+    /// `text_config`.
+    ///
+    /// # Errors
+    /// [`Code::Model`] when the method or type is not known: a wrong guess would halve or double every
+    /// figure.
+    pub fn read(config: &Config) -> Result<Quantisation, Diagnostic> {
+        let text = config.opt_sub("text_config")?;
+        let own = |key| -> Result<Option<&str>, Diagnostic> {
+            match (config.opt_str(key)?, &text) {
+                (None, Some(text)) => text.opt_str(key),
+                (found, _) => Ok(found),
+            }
+        };
+        let base = match own("torch_dtype")?.or(own("dtype")?) {
+            Some("auto") | None => WeightFormat::Bf16,
+            Some(text) => base_format(text).map_err(|d| d.within(config.place("torch_dtype")))?,
+        };
+        let nested = match &text {
+            Some(text) => text.opt_sub("quantization_config")?,
+            None => None,
+        };
+        match config.opt_sub("quantization_config")?.or(nested) {
+            Some(q) => Quantisation::of(base, &q),
+            None => Ok(Quantisation::none(base)),
+        }
+    }
+
+    fn none(base: WeightFormat) -> Quantisation {
+        let (mixed, excluded) = (Vec::new(), Modules::default());
+        let (tied, experts_only, head_too) = (false, false, false);
+        let (storage, kv, exact) = (None, None, None);
+        Quantisation { base, storage, kv, tied, experts_only, head_too, mixed, excluded, exact }
+    }
+
+    /// The formats that a file's table of tensors shows, layer by layer.
+    pub(super) fn of_file(base: WeightFormat, layers: Vec<Formats>, outer: Formats) -> Quantisation {
+        Quantisation { exact: Some((layers, outer)), ..Quantisation::none(base) }
+    }
+
+    /// Reads a `quantization_config`.
+    fn of(base: WeightFormat, q: &Config) -> Result<Quantisation, Diagnostic> {
+        let mut read = Quantisation::none(base);
+        read.mixed = mixed(q)?;
+        read.storage = if read.mixed.is_empty() { methods::read(q)? } else { None };
+        let method = q.opt_str("quant_method")?.unwrap_or("");
+        read.experts_only = method == "mxfp4";
+        read.head_too = method == "compressed-tensors" || q.bool_or("lm_head", false).unwrap_or(false);
+        let lists = [
+            "modules_to_not_convert",
+            "ignore",
+            "ignored_layers",
+            "exclude",
+            "exclude_modules",
+            "llm_int8_skip_modules",
+        ];
+        let mut names = Vec::new();
+        for key in lists {
+            names.extend(q.strings(key)?);
+        }
+        read.excluded = Modules::new(names).map_err(|d| d.within(q.place("ignore")))?;
+        let scheme = q.opt_sub("kv_cache_scheme")?;
+        let bits = scheme.map_or(Ok(None), |scheme| scheme.opt_u64("num_bits"))?;
+        if bits == Some(8) || q.opt_str("kv_cache_quant_algo")? == Some("FP8") {
+            read.kv = Some(DType::Fp8);
+        }
+        Ok(read)
+    }
+
+    /// Quantises every linear layer and expert to `format`, as `--weights` asks; `tied` says whether the
+    /// output projection shares the embedding.
+    pub fn overridden(&self, format: WeightFormat, tied: bool) -> Quantisation {
+        let quantised = format.is_quantised();
+        Quantisation {
+            storage: quantised.then(|| format.into()),
+            kv: self.kv,
+            tied,
+            ..Quantisation::none(if quantised { self.base } else { format })
+        }
+    }
+
+    /// The format that most weights have.
+    pub fn main_format(&self) -> WeightFormat {
+        if let Some((layers, outer)) = &self.exact {
+            let first = layers.first().unwrap_or(outer);
+            return if first.experts == self.base { first.mlp } else { first.experts };
+        }
+        match (self.storage, &self.mixed[..]) {
+            (Some(storage), _) => storage.format,
+            (None, []) => self.base,
+            (None, mixed) => {
+                let experts = mixed.iter().find(|(modules, _)| modules.names_experts());
+                experts.or(mixed.first()).map_or(self.base, |(_, storage)| storage.format)
+            }
+        }
+    }
+
+    /// Storage of each tensor of layer `index`, in their order, and the formats by class.
+    pub fn layer(&self, index: usize, tensors: &[Tensor]) -> (Vec<Storage>, Formats) {
+        if let Some((layers, outer)) = &self.exact {
+            let formats = *layers.get(index).or(layers.last()).unwrap_or(outer);
+            return (tensors.iter().map(|t| formats.format(t).into()).collect(), formats);
+        }
+        if self.storage.is_none() && self.mixed.is_empty() {
+            return (vec![self.base.into(); tensors.len()], Formats::uniform(self.base));
+        }
+        let sparse = tensors.iter().any(|t| t.class == TensorClass::Expert);
+        let stored: Vec<Storage> = tensors.iter().map(|t| self.inside(index, t, sparse)).collect();
+        let formats = Formats::of(self.base, tensors.iter().zip(stored.iter().copied()));
+        (stored, formats)
+    }
+
+    /// Storage of a tensor of layer `index`; `sparse` says whether the layer routes experts.
+    fn inside(&self, index: usize, tensor: &Tensor, sparse: bool) -> Storage {
+        let base = self.base.into();
+        let expert = tensor.class == TensorClass::Expert;
+        let quantisable = expert
+            || tensor.class == TensorClass::Linear
+                && matches!(tensor.component, Component::Attention | Component::Mlp | Component::Ssm);
+        if !quantisable || self.experts_only && !expert {
+            return base;
+        }
+        let names = modules::names(index, tensor, sparse);
+        if names.iter().any(|name| self.excluded.cover(name)) {
+            return base;
+        }
+        let storage = self.own(&names).or(self.storage).unwrap_or(base);
+        in_blocks(storage, Place::Layer(&tensor.name))
+    }
+
+    /// Storage of a tensor outside the layers: embeddings and, unless the checkpoint says otherwise, the
+    /// output projection stay in the base type.
+    pub fn outside(&self, tensor: &Tensor) -> Storage {
+        if let Some((_, outer)) = &self.exact {
+            return outer.format(tensor).into();
+        }
+        if let Some(mix) = self.storage.filter(|s| s.format.is_ggml()) {
+            // GGUF files quantise these too.
+            match tensor.class {
+                TensorClass::Head => return in_blocks(head_of(mix), Place::Head),
+                TensorClass::Embedding => return in_blocks(mix, Place::Embedding { tied: self.tied }),
+                _ => return self.base.into(),
+            }
+        }
+        let names = match tensor.class {
+            TensorClass::Head => ["lm_head".to_owned()],
+            TensorClass::Embedding => ["embed_tokens".to_owned()],
+            _ => return self.base.into(),
+        };
+        let excluded = names.iter().any(|name| self.excluded.cover(name));
+        let general = self.storage.filter(|_| self.head_too && tensor.class == TensorClass::Head);
+        self.own_module(&names).or(general).filter(|_| !excluded).unwrap_or(self.base.into())
+    }
+
+    /// The formats of what lies outside the layers.
+    pub fn outer(&self, head: Option<&Tensor>) -> Formats {
+        if let Some((_, outer)) = &self.exact {
+            return *outer;
+        }
+        if let Some(mix) = self.storage.filter(|s| s.format.is_ggml()) {
+            let embedding = if self.tied { head_of(mix) } else { mix };
+            let (embedding, head) = (embedding.format, head_of(mix).format);
+            return Formats { embedding, head, ..Formats::uniform(self.base) };
+        }
+        let head = head.map_or(self.base, |head| self.outside(head).format);
+        Formats { head, ..Formats::uniform(self.base) }
+    }
+
+    /// The storage that a mixed checkpoint gives to one of these modules.
+    fn own(&self, names: &[String]) -> Option<Storage> {
+        let named = |(modules, _): &&(Modules, Storage)| names.iter().any(|name| modules.cover(name));
+        self.mixed.iter().find(named).map(|(_, storage)| *storage)
+    }
+
+    /// The same, but not by a pattern that stands for every linear layer.
+    fn own_module(&self, names: &[String]) -> Option<Storage> {
+        let mut mixed = self.mixed.iter().filter(|(modules, _)| self.head_too || !modules.are_all());
+        let named = |(modules, _): &&(Modules, Storage)| names.iter().any(|name| modules.cover(name));
+        mixed.find(named).map(|(_, storage)| *storage)
+    }
+}
+
+/// Mixes narrower than Q8_0 have a Q6_K output projection.
+fn head_of(mix: Storage) -> Storage {
+    if mix.format == WeightFormat::Q8_0 { mix } else { WeightFormat::Q6K.into() }
+}
+
+/// The storage of a tensor in a GGUF mix; others stay as they are.
+fn in_blocks(storage: Storage, place: Place) -> Storage {
+    let blocks = gguf::stored_as(storage.format, place);
+    blocks.map_or(storage, |blocks| Storage::of_blocks(storage.format, blocks))
+}
+
+fn base_format(text: &str) -> Result<WeightFormat, Diagnostic> {
+    match text.parse::<DType>()? {
+        DType::Fp32 => Ok(WeightFormat::Fp32),
+        DType::Fp16 => Ok(WeightFormat::Fp16),
+        DType::Fp8 => Ok(WeightFormat::Fp8),
+        DType::Bf16 => Ok(WeightFormat::Bf16),
+        other => Err(Diagnostic::new(Code::Model, format!("`{other}` cannot be the type of a whole model"))),
+    }
+}
+
+/// The storage of a checkpoint that mixes several, by module: ModelOpt's `quantized_layers`, or
+/// compressed-tensors groups that name modules instead of `Linear`.
+fn mixed(q: &Config) -> Result<Vec<(Modules, Storage)>, Diagnostic> {
+    let mut found: Vec<(Vec<String>, Storage)> = Vec::new();
+    let mut add = |names: Vec<String>, storage: Storage| match found.iter_mut().find(|f| f.1 == storage) {
+        Some((known, _)) => known.extend(names),
+        None => found.push((names, storage)),
+    };
+    if let Some(layers) = q.opt_sub("quantized_layers")? {
+        for name in layers.keys() {
+            if let Some(storage) = methods::read(&layers.sub(name)?)? {
+                add(vec![name.to_owned()], storage);
+            }
+        }
+    } else if let Some(groups) = q.opt_sub("config_groups")? {
+        let names: Vec<&str> = groups.keys().collect();
+        let single = names.len() < 2;
+        for name in names {
+            let group = groups.sub(name)?;
+            let targets = group.strings("targets")?;
+            if single && (targets.is_empty() || targets.iter().any(|target| target == "Linear")) {
+                return Ok(Vec::new());
+            }
+            add(targets, methods::group_storage(q, &group)?);
+        }
+    }
+    // What names modules goes before what stands for every linear layer.
+    found.sort_by_key(|(names, _)| names.iter().any(|name| name == "Linear"));
+    let place = || q.place("config_groups");
+    found
+        .into_iter()
+        .map(|(names, storage)| Ok((Modules::new(names).map_err(|d| d.within(place()))?, storage)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A query projection, a routed expert's and a shared expert's matrix, a router.
+    fn layer() -> Vec<Tensor> {
+        let expert = Tensor::matrix("mlp.experts.down_proj.weight", 2048, 1024, Component::Experts);
+        let router = Tensor::matrix("mlp.gate.weight", 8, 2048, Component::Router);
+        vec![
+            Tensor::matrix("self_attn.q_proj.weight", 4096, 2048, Component::Attention),
+            expert.experts(8, 2, 1024).class(TensorClass::Expert),
+            Tensor::matrix("mlp.down_proj.weight", 2048, 1024, Component::Mlp),
+            router.class(TensorClass::Router),
+        ]
+    }
+
+    fn head() -> Tensor {
+        Tensor::matrix("lm_head.weight", 32_000, 2048, Component::LmHead).class(TensorClass::Head)
+    }
+
+    /// Bytes of the layer's tensors under a `quantization_config`.
+    fn bytes(quantization: &str) -> Vec<u64> {
+        let q = read(&format!(r#"{{"torch_dtype": "bfloat16", "quantization_config": {quantization}}}"#));
+        let tensors = layer();
+        let stored = tensors.iter().zip(q.layer(0, &tensors).0);
+        stored.map(|(t, storage)| storage.stored_bytes(t.rows, t.columns).unwrap()).collect()
+    }
+
+    /// Rows, columns and elements of the query projection of [`layer`].
+    const Q: (u64, u64, u64) = (4096, 2048, 4096 * 2048);
+
+    #[test]
+    fn gptq_stores_words_zero_points_scales_and_the_group_of_each_input() {
+        // AutoGPTQ `QuantLinear`: qweight, qzeros and g_idx int32, scales fp16.
+        let gptq = bytes(r#"{"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": true}"#);
+        let groups = Q.1 / 128;
+        assert_eq!(gptq[0], Q.2 / 2 + groups * Q.0 / 2 + groups * Q.0 * 2 + Q.1 * 4);
+        // AutoAWQ `WQLinear_GEMM` has no g_idx.
+        let awq = bytes(r#"{"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": true}"#);
+        assert_eq!(awq[0], gptq[0] - Q.1 * 4);
+        // One group where the size is -1.
+        let whole = bytes(r#"{"quant_method": "gptq", "bits": 8, "group_size": -1}"#);
+        assert_eq!(whole[0], Q.2 + Q.0 + Q.0 * 2 + Q.1 * 4);
+    }
+
+    #[test]
+    fn eight_bits_are_scaled_by_tensor_by_channel_or_by_block() {
+        let block = bytes(r#"{"quant_method": "fp8", "weight_block_size": [128, 128]}"#);
+        assert_eq!(block[0], Q.2 + 32 * 16 * 4);
+        let tensor = bytes(r#"{"quant_method": "fp8", "activation_scheme": "static"}"#);
+        assert_eq!(tensor[0], Q.2 + 8);
+        assert_eq!(bytes(r#"{"quant_method": "modelopt", "quant_algo": "FP8"}"#)[0], Q.2 + 8);
+        let channel = bytes(
+            r#"{"quant_method": "compressed-tensors", "format": "int-quantized", "ignore": ["lm_head"],
+                "config_groups": {"group_0": {"targets": ["Linear"],
+                "input_activations": {"num_bits": 8, "dynamic": true},
+                "weights": {"num_bits": 8, "type": "int", "strategy": "channel", "symmetric": true}}}}"#,
+        );
+        assert_eq!(channel[0], Q.2 + Q.0 * 2);
+        // The router stays in 16 bits.
+        assert_eq!(channel[3], 8 * 2048 * 2);
+    }
+
+    #[test]
+    fn four_bit_floats_store_scales_of_groups_and_of_tensors() {
+        let nvfp4 = bytes(r#"{"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16}"#);
+        assert_eq!(nvfp4[0], Q.2 / 2 + Q.2 / 16 + 8);
+        let mxfp4 = bytes(r#"{"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]}"#);
+        assert_eq!(mxfp4[1], 2048 * 1024 / 2 + 2048 * 1024 / 32);
+        // gpt-oss: nothing but the experts.
+        assert_eq!(mxfp4[0], Q.2 * 2);
+    }
+
+    #[test]
+    fn bitsandbytes_stores_one_scale_in_64_that_may_be_quantised_again() {
+        let once = bytes(r#"{"quant_method": "bitsandbytes", "load_in_4bit": true}"#);
+        assert_eq!(once[0], Q.2 / 2 + Q.2 / 64 * 4 + 64);
+        let twice = bytes(
+            r#"{"quant_method": "bitsandbytes", "load_in_4bit": true, "bnb_4bit_use_double_quant": true}"#,
+        );
+        assert_eq!(twice[0], Q.2 / 2 + Q.2 / 64 + Q.2 / (64 * 256) * 4 + 1024 + 64);
+        let eight = bytes(r#"{"quant_method": "bitsandbytes", "load_in_8bit": true}"#);
+        assert_eq!(eight[0], Q.2 + Q.0 * 4 + 1);
+    }
+
+    #[test]
+    fn packed_integers_store_their_shape_and_leave_out_what_is_ignored() {
+        let packed = bytes(
+            r#"{"quant_method": "compressed-tensors", "format": "pack-quantized",
+                "ignore": ["lm_head", "re:.*shared_experts.*"],
+                "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4,
+                "type": "int", "strategy": "group", "group_size": 128, "symmetric": true}}}}"#,
+        );
+        assert_eq!(packed[0], Q.2 / 2 + Q.2 / 128 * 2 + 16);
+        // In a layer with routed experts the dense projections are the shared expert's.
+        assert_eq!(packed[2], 2048 * 1024 * 2);
+    }
+
+    #[test]
+    fn the_head_is_quantised_by_compressed_tensors_unless_it_is_ignored() {
+        let config = |ignore: &str| {
+            read(&format!(
+                r#"{{"quantization_config": {{"quant_method": "compressed-tensors", "ignore": {ignore},
+                    "config_groups": {{"g": {{"targets": ["Linear"],
+                    "weights": {{"num_bits": 8, "type": "float", "strategy": "channel"}}}}}}}}}}"#
+            ))
+        };
+        assert_eq!(config("[]").outside(&head()).format, WeightFormat::Fp8);
+        assert_eq!(config(r#"["lm_head"]"#).outside(&head()).format, WeightFormat::Bf16);
+    }
+
+    fn read(json: &str) -> Quantisation {
+        let map = crate::model::config::parse(json, "test").unwrap();
+        Quantisation::read(&Config::new(&map, "test")).unwrap()
+    }
+
+    #[test]
+    fn a_mixed_checkpoint_stores_each_class_as_it_says() {
+        let q = read(
+            r#"{"dtype": "bfloat16", "quantization_config": {"quant_method": "modelopt",
+                "quant_algo": "MIXED_PRECISION", "ignore": ["mtp*"], "quantized_layers": {
+                "model.language_model.layers.3.self_attn.q_proj": {"quant_algo": "FP8"},
+                "model.language_model.layers.3.mlp.experts": {"quant_algo": "W4A16_NVFP4"},
+                "lm_head": {"quant_algo": "W4A16_NVFP4"}}}}"#,
+        );
+        let (third, other) = (q.layer(3, &layer()).1, q.layer(4, &layer()).1);
+        assert_eq!((third.attention, third.experts), (WeightFormat::Fp8, WeightFormat::Nvfp4));
+        assert_eq!((third.mlp, other.experts), (WeightFormat::Bf16, WeightFormat::Bf16));
+        assert_eq!(q.outside(&head()).format, WeightFormat::Nvfp4);
+    }
+
+    #[test]
+    fn type_and_quantisation_may_stand_in_the_text_config() {
+        let q = read(
+            r#"{"text_config": {"dtype": "float16", "quantization_config": {
+                "quant_method": "compressed-tensors", "ignore": ["lm_head", "re:.*self_attn.*"],
+                "config_groups": {"group_0": {"targets": ["Linear"],
+                    "weights": {"num_bits": 4, "type": "int", "group_size": 32, "strategy": "group"}}}}}}"#,
+        );
+        let layer = q.layer(0, &layer()).1;
+        assert_eq!((layer.attention, layer.experts), (WeightFormat::Fp16, WeightFormat::Int4Group32));
+    }
+}

@@ -1,0 +1,231 @@
+//! Which modules a checkpoint's lists mean: names, parts of names, globs, regular expressions; and the
+//! names that a tensor's module has in checkpoints.
+
+use std::collections::HashSet;
+
+use regex_lite::Regex;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::tensor::{Tensor, TensorClass};
+
+/// What a checkpoint's names may begin with, before `layers.0…` or `lm_head`.
+const PREFIXES: [&str; 7] = [
+    "model.language_model.",
+    "language_model.model.",
+    "language_model.",
+    "model.",
+    "backbone.",
+    "transformer.",
+    "",
+];
+
+/// Names of a tensor's module after the layer's number, by the name that blocks give it. Each checkpoint
+/// uses one of them.
+const ALIASES: &[(&str, &[&str])] = &[
+    ("self_attn.q_proj", &["self_attn.qkv_proj", "attention.q_proj", "attn.c_attn", "mixer.q_proj"]),
+    ("self_attn.k_proj", &["self_attn.qkv_proj", "attention.k_proj", "attn.c_attn", "mixer.k_proj"]),
+    ("self_attn.v_proj", &["self_attn.qkv_proj", "attention.v_proj", "attn.c_attn", "mixer.v_proj"]),
+    ("self_attn.o_proj", &["self_attn.out_proj", "attention.dense", "attn.c_proj", "mixer.o_proj"]),
+    ("self_attn.q_a_proj", &["self_attn.fused_qkv_a_proj"]),
+    ("self_attn.kv_a_proj_with_mqa", &["self_attn.fused_qkv_a_proj"]),
+    ("linear_attn.in_proj_qkvz", &["linear_attn.in_proj_qkv", "linear_attn.in_proj_z"]),
+    ("linear_attn.in_proj_ba", &["linear_attn.in_proj_b", "linear_attn.in_proj_a"]),
+    ("mixer.in_proj", &["mamba.in_proj"]),
+    ("mixer.out_proj", &["mamba.out_proj"]),
+    ("mlp.gate_proj", &["mlp.gate_up_proj", "feed_forward.gate_proj", "feed_forward.w1"]),
+    ("mlp.up_proj", &["mlp.gate_up_proj", "feed_forward.up_proj", "feed_forward.w3", "mixer.up_proj"]),
+    ("mlp.down_proj", &["feed_forward.down_proj", "feed_forward.w2", "mixer.down_proj"]),
+];
+
+/// The same for routed experts.
+const EXPERT_ALIASES: &[(&str, &[&str])] = &[
+    (
+        "mlp.experts.gate_proj",
+        &[
+            "mlp.experts.0.gate_proj",
+            "mlp.experts.gate_up_proj",
+            "block_sparse_moe.experts.0.w1",
+            "feed_forward.experts.0.gate_proj",
+        ],
+    ),
+    (
+        "mlp.experts.up_proj",
+        &[
+            "mlp.experts.0.up_proj",
+            "mlp.experts.gate_up_proj",
+            "block_sparse_moe.experts.0.w3",
+            "feed_forward.experts.0.up_proj",
+            "mixer.experts.0.up_proj",
+        ],
+    ),
+    (
+        "mlp.experts.down_proj",
+        &[
+            "mlp.experts.0.down_proj",
+            "block_sparse_moe.experts.0.w2",
+            "feed_forward.experts.0.down_proj",
+            "mixer.experts.0.down_proj",
+        ],
+    ),
+];
+
+/// What comes before a shared expert's projections.
+const SHARED: &[&str] =
+    &["mlp.shared_expert.", "mlp.shared_experts.", "feed_forward.shared_expert.", "mixer.shared_experts."];
+
+/// The names that the module of a tensor of layer `index` may have, without a prefix. In a layer that
+/// routes experts (`sparse`) the dense projections are the shared expert's.
+pub(super) fn names(index: usize, tensor: &Tensor, sparse: bool) -> Vec<String> {
+    let own = tensor.name.trim_end_matches(".weight");
+    let table = if tensor.class == TensorClass::Expert { EXPERT_ALIASES } else { ALIASES };
+    let aliases = table.iter().find(|(name, _)| *name == own).map_or(&[][..], |(_, aliases)| aliases);
+    let mut names: Vec<String> =
+        [own].iter().chain(aliases).map(|name| format!("layers.{index}.{name}")).collect();
+    if sparse && let Some(projection) = own.strip_prefix("mlp.").filter(|rest| rest.ends_with("_proj")) {
+        names.extend(SHARED.iter().map(|shared| format!("layers.{index}.{shared}{projection}")));
+    }
+    names
+}
+
+/// A list of modules as a checkpoint writes it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Modules {
+    /// As written, for comparison.
+    written: Vec<String>,
+    /// Whole names, without prefix.
+    names: HashSet<String>,
+    /// Names of parts, such as `self_attn` or `mlp.gate`.
+    parts: Vec<String>,
+    /// Globs.
+    globs: Vec<String>,
+    /// Regular expressions.
+    expressions: Vec<Regex>,
+    /// Whether every linear layer is meant.
+    all: bool,
+}
+
+impl PartialEq for Modules {
+    fn eq(&self, other: &Modules) -> bool {
+        self.written == other.written
+    }
+}
+
+impl Modules {
+    /// Reads a list: `re:` begins a regular expression that must match from the start of a name, `*`
+    /// stands for anything, `Linear` for every linear layer; any other entry names a module, a parent of
+    /// modules, or a part of their names.
+    pub fn new(written: Vec<String>) -> Result<Modules, Diagnostic> {
+        let mut modules = Modules::default();
+        for entry in &written {
+            if let Some(expression) = entry.strip_prefix("re:") {
+                let compiled = Regex::new(&format!("^(?:{expression})")).map_err(|e| {
+                    Diagnostic::new(Code::Model, format!("cannot read the expression `{expression}`: {e}"))
+                })?;
+                modules.expressions.push(compiled);
+            } else if entry == "Linear" {
+                modules.all = true;
+            } else if entry.contains('*') {
+                modules.globs.push(entry.clone());
+            } else {
+                let bare = PREFIXES.iter().find_map(|prefix| entry.strip_prefix(prefix)).unwrap_or(entry);
+                if !bare.starts_with("layers.") {
+                    modules.parts.push(format!(".{}.", bare.trim_matches('.')));
+                }
+                modules.names.insert(bare.to_owned());
+            }
+        }
+        modules.written = written;
+        Ok(modules)
+    }
+
+    /// Whether the list means the module of this name, given without prefix.
+    pub fn cover(&self, name: &str) -> bool {
+        self.all
+            || parents(name).any(|parent| self.names.contains(parent))
+            || self.parts.iter().any(|part| format!(".{name}.").contains(part.as_str()))
+            || (!self.globs.is_empty() || !self.expressions.is_empty())
+                && PREFIXES.iter().any(|prefix| self.matches(&format!("{prefix}{name}")))
+    }
+
+    fn matches(&self, full: &str) -> bool {
+        self.expressions.iter().any(|expression| expression.is_match(full))
+            || self
+                .globs
+                .iter()
+                .any(|pattern| parents(full).any(|parent| glob(pattern.as_bytes(), parent.as_bytes())))
+    }
+
+    /// Whether every linear layer is meant.
+    pub fn are_all(&self) -> bool {
+        self.all
+    }
+
+    /// Whether routed experts are among them.
+    pub fn names_experts(&self) -> bool {
+        self.written.iter().any(|name| name.contains("experts") && !name.contains("shared"))
+    }
+}
+
+/// A name and the parents of its module.
+fn parents(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| name.rfind('.').map(|at| &name[..at]))
+}
+
+/// Glob match where `*` stands for any run of characters; linear in time with one back-track point.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        if p < pattern.len() && pattern[p] == b'*' {
+            star = Some((p, t));
+            p += 1;
+        } else if p < pattern.len() && pattern[p] == text[t] {
+            p += 1;
+            t += 1;
+        } else if let Some((at, from)) = star {
+            star = Some((at, from + 1));
+            p = at + 1;
+            t = from + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|c| *c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covers(pattern: &str, name: &str) -> bool {
+        Modules::new(vec![pattern.to_owned()]).unwrap().cover(name)
+    }
+
+    #[test]
+    fn an_excluded_parent_covers_its_modules() {
+        assert!(covers("model.layers.*.self_attn", "layers.3.self_attn.o_proj"));
+        assert!(covers("re:.*self_attn.*", "layers.3.self_attn.o_proj"));
+        assert!(!covers("model.layers.1.self_attn", "layers.11.self_attn.o_proj"));
+        assert!(!covers("lm_head", "layers.3.mlp.down_proj"));
+    }
+
+    #[test]
+    fn alternatives_and_digits_of_a_regular_expression_are_understood() {
+        let pattern = r"re:.*mlp\.(gate|up|gate_up|down)_proj.*";
+        assert!(covers(pattern, "layers.0.mlp.down_proj"));
+        assert!(!covers(pattern, "layers.0.mlp.experts.0.down_proj"));
+        assert!(covers(r"re:model\.layers\.\d+\.mlp\.gate$", "layers.12.mlp.gate"));
+        assert!(!covers(r"re:model\.layers\.\d+\.mlp\.gate$", "layers.12.mlp.gate_proj"));
+    }
+
+    #[test]
+    fn a_part_of_a_name_covers_whole_steps_of_it_only() {
+        assert!(covers("self_attn", "layers.3.self_attn.o_proj"));
+        assert!(!covers("gate", "layers.3.mlp.gate_proj"));
+    }
+
+    #[test]
+    fn an_expression_that_cannot_be_read_is_an_error() {
+        assert!(Modules::new(vec!["re:(".into()]).is_err());
+    }
+}
