@@ -86,6 +86,7 @@ pub mod rank;
 pub mod report;
 pub mod scenario;
 pub mod search;
+pub mod simulate;
 pub mod units;
 pub mod validate;
 pub mod workload;

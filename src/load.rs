@@ -4,7 +4,7 @@ mod binary;
 pub mod tree;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -62,6 +62,19 @@ pub fn text(path: &Path) -> Result<String, Diagnostic> {
         return Err(fail(format!("file is larger than {} MiB", MAX_INPUT_BYTES / 1_048_576)));
     }
     Ok(out)
+}
+
+/// Opens a file that is read piece by piece, however large.
+///
+/// # Errors
+/// [`Code::File`] when it is missing or a folder.
+pub fn open(path: &Path) -> Result<BufReader<fs::File>, Diagnostic> {
+    let fail = |cause: String| Diagnostic::new(Code::File, cause).at(path.display().to_string());
+    let file = fs::File::open(path).map_err(|e| fail(format!("cannot read file: {e}")))?;
+    match file.metadata() {
+        Ok(meta) if meta.is_dir() => Err(fail("this is a folder, not a file".into())),
+        _ => Ok(BufReader::new(file)),
+    }
 }
 
 /// What a folder holds, sorted by name.

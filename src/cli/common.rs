@@ -113,6 +113,13 @@ pub struct WorkloadArgs {
     /// Accept prompts and outputs beyond the model's context
     #[arg(long, help_heading = "Workload")]
     pub allow_long_context: bool,
+    #[command(flatten)]
+    targets: TargetArgs,
+}
+
+/// Latency targets.
+#[derive(Clone, Debug, Args)]
+pub struct TargetArgs {
     /// Time to first token, e.g. 1s or 500ms
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets (mean)")]
     pub ttft: Option<String>,
@@ -124,23 +131,29 @@ pub struct WorkloadArgs {
     pub e2e: Option<String>,
 }
 
-impl WorkloadArgs {
-    /// The workload, checked against the model's context.
-    pub fn workload(&self, model: &Model) -> Result<Workload, Diagnostic> {
+impl TargetArgs {
+    /// The targets, not yet checked.
+    pub fn targets(&self) -> Result<Targets, Diagnostic> {
         let time = |flag: &str, text: &Option<String>| {
             text.as_deref().map(|t| quantity::<Seconds>(flag, t)).transpose()
         };
+        Ok(Targets {
+            ttft: time("--ttft", &self.ttft)?,
+            tpot: time("--tpot", &self.tpot)?,
+            e2e: time("--e2e", &self.e2e)?,
+        })
+    }
+}
+
+impl WorkloadArgs {
+    /// The workload, checked against the model's context.
+    pub fn workload(&self, model: &Model) -> Result<Workload, Diagnostic> {
         let load = match (self.concurrency, &self.rate) {
             (Some(n), _) => Load::Concurrency(n),
             (None, Some(text)) => Load::Rate(rate(text)?),
             (None, None) => Load::Saturate,
         };
-        let targets = Targets {
-            ttft: time("--ttft", &self.ttft)?,
-            tpot: time("--tpot", &self.tpot)?,
-            e2e: time("--e2e", &self.e2e)?,
-        };
-        let workload = Workload { isl: self.isl, osl: self.osl, load, targets };
+        let workload = Workload { isl: self.isl, osl: self.osl, load, targets: self.targets.targets()? };
         workload.validate()?;
         if !self.allow_long_context {
             workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
@@ -150,7 +163,7 @@ impl WorkloadArgs {
 }
 
 /// A request rate: a bare number is per second.
-fn rate(text: &str) -> Result<RequestsPerSecond, Diagnostic> {
+pub fn rate(text: &str) -> Result<RequestsPerSecond, Diagnostic> {
     match text.trim().parse::<f64>() {
         Ok(per_second) => Ok(RequestsPerSecond::new(per_second)),
         Err(_) => quantity("--rate", text),
@@ -252,6 +265,17 @@ impl EngineArgs {
         let caches = parsed::<DType>(&self.kv)?;
         let pairs = weights.into_iter().cartesian_product(caches);
         Ok(pairs.map(|(weights, kv)| Precision { weights, kv }).collect())
+    }
+
+    /// The one engine and precision that a single plan has.
+    pub fn single(&self, catalog: &Catalog, cluster: &Cluster) -> Result<(Engine, Precision), Diagnostic> {
+        let (engines, precisions) =
+            (self.engines(catalog, std::slice::from_ref(cluster))?, self.precisions()?);
+        match (<[Engine; 1]>::try_from(engines), precisions.as_slice()) {
+            (Ok([engine]), [precision]) => Ok((engine, *precision)),
+            _ => Err(Diagnostic::new(Code::Usage, "one plan has one engine and one precision")
+                .help("`shardfit plan` compares several")),
+        }
     }
 
     /// The launch limits that were set.

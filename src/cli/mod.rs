@@ -12,6 +12,7 @@ mod man;
 mod output;
 mod plan;
 mod refusal;
+mod simulate;
 mod sweep;
 mod talk;
 mod validate;
@@ -50,6 +51,8 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Work out one plan in every detail
     Estimate(Box<estimate::EstimateArgs>),
+    /// Run one plan in discrete events: percentiles, goodput, queues, traces
+    Simulate(Box<simulate::SimulateArgs>),
     /// Take models apart: parameters, storage, KV cache, FLOPs, what bounds each part
     Inspect(Box<inspect::InspectArgs>),
     /// List or show GPUs, clusters, models and engines
@@ -144,6 +147,7 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
     match command {
         Command::Plan(args) => plan::run(args, catalog),
         Command::Estimate(args) => estimate::run(args, catalog),
+        Command::Simulate(args) => simulate::run(args, catalog),
         Command::Inspect(args) => inspect::run(args, catalog),
         Command::Catalog(args) => catalog::run(args, catalog),
         Command::Sweep(args) => sweep::run(args, catalog),

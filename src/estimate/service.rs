@@ -150,9 +150,13 @@ impl Replica<'_> {
     /// With stages, as many micro-batches as stages are in flight: a token comes out after all stages,
     /// or after the slowest one has served every micro-batch.
     fn decode_step(&self, sequences: f64) -> DecodeStep {
+        self.decode_step_in(sequences, self.workload.mean_context())
+    }
+
+    fn decode_step_in(&self, sequences: f64, context: f64) -> DecodeStep {
         let stages = self.micro_batches();
         let micro = (sequences / stages).max(1.0);
-        let step = Step::decode(micro, self.workload.mean_context());
+        let step = Step::decode(micro, context);
         let time = self.pipeline.time(&step);
         let in_flight = (sequences / micro).max(1.0);
         let s = &self.engine.scheduling;
@@ -168,6 +172,27 @@ impl Replica<'_> {
     /// Micro-batches in flight: as many as stages, where the stages of this engine overlap.
     fn micro_batches(&self) -> f64 {
         if self.engine.scheduling.stages_overlap { f64::from(self.pipeline.stages) } else { 1.0 }
+    }
+
+    /// A decode step of `sequences` per rank at a mean context, host time included.
+    pub fn decode_step_at(&self, sequences: f64, context: f64) -> Seconds {
+        self.decode_step_in(sequences, context).time
+    }
+
+    /// A step that computes prompts, host time included.
+    pub fn prompt_step_at(&self, step: &Step) -> Seconds {
+        let s = &self.engine.scheduling;
+        let host = s.step_overhead
+            + s.sequence_overhead * step.decode_sequences
+            + s.prefill_layer_overhead * self.layers as f64;
+        let stages = self.micro_batches();
+        if stages <= 1.0 {
+            return self.pipeline.time(step).latency + host;
+        }
+        // One micro-batch of the ring carries the prompts; the others decode.
+        let micro = Step { decode_sequences: step.decode_sequences / stages, ..*step };
+        let others = Step::decode(micro.decode_sequences, step.context);
+        self.pipeline.time(&micro).latency + host + self.pipeline.time(&others).interval * (stages - 1.0)
     }
 
     /// What a prompt costs the others, and how long it takes itself.

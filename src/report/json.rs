@@ -42,7 +42,7 @@ pub(super) fn plan_object(row: &Row, compared: bool) -> Map<String, Json> {
     object
 }
 
-fn workload_json(w: &Workload) -> Json {
+pub(super) fn workload_json(w: &Workload) -> Json {
     let ms = |t: Option<crate::units::Seconds>| t.map_or(Json::Null, |t| round(t.as_millis()));
     let (concurrency, rate) = match w.load {
         Load::Saturate => (Json::Null, Json::Null),

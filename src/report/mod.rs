@@ -10,6 +10,7 @@ mod format;
 mod inspect;
 mod json;
 mod section;
+mod simulation;
 mod sweep;
 mod table;
 mod validation;
@@ -29,6 +30,7 @@ pub use json::{answer_json, estimate_json, round};
 pub use section::{
     Section, SectionColumn, sections_csv, sections_json, sections_markdown, sections_text, side_by_side,
 };
+pub use simulation::{SimulationSubject, no_simulation, simulation, timeline_sheet};
 pub use sweep::sweep_sheet;
 pub use table::{advice_text, answer_text, estimate_text};
 

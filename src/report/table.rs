@@ -94,7 +94,12 @@ fn describe_workload(w: &Workload) -> String {
         Load::Concurrency(n) => format!("{} in flight", group_thousands(n)),
         Load::Rate(r) => format!("{} req/s", r.get()),
     };
-    let mut out = format!("isl {}, osl {}, {load}", w.isl, w.osl);
+    format!("isl {}, osl {}, {load}{}", w.isl, w.osl, targets(w))
+}
+
+/// The targets of a workload, each after a comma.
+pub(super) fn targets(w: &Workload) -> String {
+    let mut out = String::new();
     let t = &w.targets;
     for (name, limit) in [("TTFT", t.ttft), ("TPOT", t.tpot), ("end to end", t.e2e)] {
         if let Some(limit) = limit {

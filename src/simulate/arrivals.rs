@@ -1,0 +1,228 @@
+//! Where requests come from: a closed loop, an open loop, a part of another source.
+
+use std::collections::VecDeque;
+
+use rand::SeedableRng as _;
+use rand_distr::{Distribution as _, Gamma};
+use rand_pcg::Pcg64Mcg;
+
+use super::Lengths;
+use crate::diagnostic::Diagnostic;
+use crate::units::{RequestsPerSecond, Seconds};
+
+/// One request as its client sends it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Arrival {
+    /// When it is sent.
+    pub at: Seconds,
+    /// Prompt tokens.
+    pub prompt: u64,
+    /// Output tokens.
+    pub output: u64,
+}
+
+/// A source of requests in the order in which they are sent.
+pub trait Arrivals {
+    /// The next request, if it is already known when it will be sent.
+    ///
+    /// # Errors
+    /// What is wrong with a trace.
+    fn next(&mut self) -> Result<Option<Arrival>, Diagnostic>;
+
+    /// Says that a request has been answered.
+    fn answered(&mut self, at: Seconds);
+}
+
+impl<A: Arrivals + ?Sized> Arrivals for Box<A> {
+    fn next(&mut self) -> Result<Option<Arrival>, Diagnostic> {
+        (**self).next()
+    }
+
+    fn answered(&mut self, at: Seconds) {
+        (**self).answered(at);
+    }
+}
+
+/// Draws the lengths of requests.
+#[derive(Clone, Debug)]
+struct Draw {
+    prompts: Lengths,
+    outputs: Lengths,
+    random: Pcg64Mcg,
+    left: u64,
+}
+
+impl Draw {
+    fn new((prompts, outputs): (Lengths, Lengths), requests: u64, seed: u64) -> Draw {
+        Draw { prompts, outputs, random: Pcg64Mcg::seed_from_u64(seed), left: requests }
+    }
+
+    fn at(&mut self, at: Seconds) -> Arrival {
+        self.left -= 1;
+        let (prompt, output) = (self.prompts.draw(&mut self.random), self.outputs.draw(&mut self.random));
+        Arrival { at, prompt, output }
+    }
+}
+
+/// A fixed number of clients, each of which sends its next request when its last is answered.
+#[derive(Clone, Debug)]
+pub struct ClosedLoop {
+    draw: Draw,
+    /// When clients became free, in order.
+    free: VecDeque<Seconds>,
+}
+
+impl ClosedLoop {
+    /// `clients` clients that send `requests` requests between them, the first of each at time zero.
+    pub fn new(clients: u64, requests: u64, lengths: (Lengths, Lengths), seed: u64) -> ClosedLoop {
+        let free = (0..clients.min(requests)).map(|_| Seconds::ZERO).collect();
+        ClosedLoop { draw: Draw::new(lengths, requests, seed), free }
+    }
+}
+
+impl Arrivals for ClosedLoop {
+    fn next(&mut self) -> Result<Option<Arrival>, Diagnostic> {
+        if self.draw.left == 0 {
+            return Ok(None);
+        }
+        Ok(self.free.pop_front().map(|at| self.draw.at(at)))
+    }
+
+    fn answered(&mut self, at: Seconds) {
+        self.free.push_back(at);
+    }
+}
+
+/// Requests at a rate, however long the answers take.
+#[derive(Clone, Debug)]
+pub struct OpenLoop {
+    draw: Draw,
+    /// Gaps between requests; `None` for equal ones.
+    gaps: Option<Gamma<f64>>,
+    gap: Seconds,
+    next: Seconds,
+}
+
+impl OpenLoop {
+    /// `requests` requests at a mean `rate`. Gaps are gamma distributed with shape `burstiness`: 1 makes
+    /// a Poisson process, less is burstier, infinity is a constant rate.
+    pub fn new(
+        rate: RequestsPerSecond,
+        burstiness: f64,
+        requests: u64,
+        lengths: (Lengths, Lengths),
+        seed: u64,
+    ) -> OpenLoop {
+        let gap = Seconds::new(1.0 / rate.get());
+        let gaps = Gamma::new(burstiness, gap.get() / burstiness).ok().filter(|_| burstiness.is_finite());
+        OpenLoop { draw: Draw::new(lengths, requests, seed), gaps, gap, next: Seconds::ZERO }
+    }
+}
+
+impl Arrivals for OpenLoop {
+    fn next(&mut self) -> Result<Option<Arrival>, Diagnostic> {
+        if self.draw.left == 0 {
+            return Ok(None);
+        }
+        let gap = match &self.gaps {
+            Some(gaps) => Seconds::new(gaps.sample(&mut self.draw.random)),
+            None => self.gap,
+        };
+        let at = self.next;
+        self.next += gap;
+        Ok(Some(self.draw.at(at)))
+    }
+
+    fn answered(&mut self, _: Seconds) {}
+}
+
+/// What one of several replicas gets of a source when requests go round.
+#[derive(Clone, Debug)]
+pub struct Share<A> {
+    source: A,
+    /// Requests to pass on to others before the next of one's own.
+    skip: u64,
+    replicas: u64,
+}
+
+impl<A> Share<A> {
+    /// The share of replica number `index` of `replicas`.
+    pub fn new(source: A, index: u64, replicas: u64) -> Share<A> {
+        Share { source, skip: index, replicas }
+    }
+}
+
+impl<A: Arrivals> Arrivals for Share<A> {
+    fn next(&mut self) -> Result<Option<Arrival>, Diagnostic> {
+        for _ in 0..self.skip {
+            if self.source.next()?.is_none() {
+                return Ok(None);
+            }
+        }
+        self.skip = self.replicas - 1;
+        self.source.next()
+    }
+
+    fn answered(&mut self, at: Seconds) {
+        self.source.answered(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lengths() -> (Lengths, Lengths) {
+        (Lengths::Fixed(10), Lengths::Fixed(5))
+    }
+
+    fn all(mut source: impl Arrivals) -> Vec<Arrival> {
+        std::iter::from_fn(|| source.next().expect("no trace, no error")).collect()
+    }
+
+    #[test]
+    fn a_poisson_process_has_the_rate_and_variance_of_one() {
+        let rate = RequestsPerSecond::new(5.0);
+        let sent = all(OpenLoop::new(rate, 1.0, 20_000, lengths(), 3));
+        let gaps: Vec<f64> = sent.windows(2).map(|w| (w[1].at - w[0].at).get()).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let variance = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+        assert!((mean * 5.0 - 1.0).abs() < 0.03, "{mean}");
+        // The coefficient of variation of exponential gaps is 1.
+        assert!((variance.sqrt() / mean - 1.0).abs() < 0.05, "{variance}");
+    }
+
+    #[test]
+    fn a_constant_rate_has_equal_gaps() {
+        let sent = all(OpenLoop::new(RequestsPerSecond::new(4.0), f64::INFINITY, 5, lengths(), 3));
+        let times: Vec<f64> = sent.iter().map(|a| a.at.get()).collect();
+        assert_eq!(times, [0.0, 0.25, 0.5, 0.75, 1.0]);
+    }
+
+    #[test]
+    fn shares_of_a_source_are_all_of_it() {
+        let source = || OpenLoop::new(RequestsPerSecond::new(4.0), 0.5, 100, lengths(), 9);
+        let mut shared: Vec<Arrival> = (0..3).flat_map(|i| all(Share::new(source(), i, 3))).collect();
+        shared.sort_by(|a, b| a.at.get().total_cmp(&b.at.get()));
+        assert_eq!(shared, all(source()));
+    }
+
+    #[test]
+    fn a_closed_loop_sends_when_it_is_answered() {
+        let mut source = ClosedLoop::new(2, 3, lengths(), 1);
+        assert_eq!(all(&mut source).len(), 2);
+        source.answered(Seconds::new(7.0));
+        assert_eq!(source.next().expect("no error").map(|a| a.at), Some(Seconds::new(7.0)));
+        source.answered(Seconds::new(8.0));
+        assert_eq!(source.next().expect("no error"), None);
+    }
+
+    impl<A: Arrivals> Arrivals for &mut A {
+        fn next(&mut self) -> Result<Option<Arrival>, Diagnostic> {
+            (**self).next()
+        }
+        fn answered(&mut self, at: Seconds) {
+            (**self).answered(at);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! How long the steps of a simulated replica take.
+
+use crate::estimate::service::Replica;
+use crate::model::operator::Step;
+use crate::units::Seconds;
+
+/// Contexts between which decode steps are interpolated lie this factor apart. Attention's time is close
+/// to linear in the context, so that few are enough.
+const NODE_RATIO: f64 = 1.5;
+
+/// The shortest such context.
+const FIRST_NODE: f64 = 64.0;
+
+/// Nodes: up to `64 × 1.5^40`, beyond any context.
+const NODES: usize = 40;
+
+/// What decodes during a step, over all ranks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Batch {
+    /// Sequences.
+    pub sequences: u64,
+    /// Tokens in the cache of all of them.
+    pub cached: f64,
+}
+
+impl Batch {
+    fn context(self) -> f64 {
+        if self.sequences == 0 { 0.0 } else { self.cached / self.sequences as f64 }
+    }
+}
+
+/// Prompts that a step computes, over all ranks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Prompts {
+    /// How many.
+    pub sequences: u64,
+    /// Tokens of theirs that the step computes.
+    pub tokens: f64,
+    /// Tokens of theirs computed by earlier steps.
+    pub prior: f64,
+}
+
+/// Step times of a replica; decode steps are remembered.
+#[derive(Debug)]
+pub struct Clock<'a> {
+    replica: &'a Replica<'a>,
+    ranks: f64,
+    /// Decode steps by number of sequences and context node; negative where not yet known.
+    decode: Vec<[f64; NODES]>,
+}
+
+impl<'a> Clock<'a> {
+    /// A clock for a replica.
+    pub fn new(replica: &'a Replica<'a>) -> Clock<'a> {
+        Clock { replica, ranks: replica.attention_dp as f64, decode: Vec::new() }
+    }
+
+    /// One decode step.
+    pub fn decode(&mut self, batch: Batch) -> Seconds {
+        let row = batch.sequences as usize;
+        if self.decode.len() <= row {
+            self.decode.resize(row + 1, [-1.0; NODES]);
+        }
+        let position = (batch.context() / FIRST_NODE).max(1.0).ln() / NODE_RATIO.ln();
+        let low = (position as usize).min(NODES - 2);
+        let (a, b) = (self.node(batch.sequences, low), self.node(batch.sequences, low + 1));
+        let (from, to) = (node(low), node(low + 1));
+        Seconds::new(a + (b - a) * ((batch.context() - from) / (to - from)))
+    }
+
+    fn node(&mut self, sequences: u64, index: usize) -> f64 {
+        let known = self.decode[sequences as usize][index];
+        if known >= 0.0 {
+            return known;
+        }
+        let time = self.replica.decode_step_at(self.per_rank(sequences), node(index)).get();
+        self.decode[sequences as usize][index] = time;
+        time
+    }
+
+    /// `steps` decode steps in a row: contexts grow by a token each.
+    pub fn decode_run(&mut self, batch: Batch, steps: u64) -> Seconds {
+        // Linear in the context, so the step in the middle stands for all.
+        let grown = batch.sequences as f64 * (steps.saturating_sub(1)) as f64 / 2.0;
+        self.decode(Batch { cached: batch.cached + grown, ..batch }) * steps as f64
+    }
+
+    /// A step that computes prompts, together with a decode step of `batch` where the engine mixes them.
+    pub fn prompts(&self, prompts: Prompts, batch: Batch) -> Seconds {
+        let fullest = (prompts.sequences as f64 / self.ranks).ceil().max(1.0);
+        let share = fullest / prompts.sequences.max(1) as f64;
+        let mixed = self.replica.engine.scheduling.mixes_prefill;
+        let decoding = if mixed && batch.sequences > 0 { self.per_rank(batch.sequences) } else { 0.0 };
+        self.replica.prompt_step_at(&Step {
+            prefill_tokens: prompts.tokens * share,
+            prefill_sequences: fullest,
+            prefill_prior: prompts.prior / prompts.sequences.max(1) as f64,
+            decode_sequences: decoding,
+            context: batch.context(),
+        })
+    }
+
+    fn per_rank(&self, sequences: u64) -> f64 {
+        (sequences as f64 / self.ranks).max(1.0)
+    }
+}
+
+fn node(index: usize) -> f64 {
+    FIRST_NODE * NODE_RATIO.powi(index as i32)
+}

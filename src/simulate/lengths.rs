@@ -1,0 +1,111 @@
+//! Lengths of prompts and outputs.
+
+use std::str::FromStr;
+
+use rand::{Rng, RngExt as _};
+use rand_distr::{Distribution as _, LogNormal};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::workload::MAX_LENGTH;
+
+/// A distribution of token counts; every draw is at least 1.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lengths {
+    /// Always the same.
+    Fixed(u64),
+    /// Uniform over whole numbers, both ends included.
+    Uniform {
+        /// Smallest.
+        low: u64,
+        /// Largest.
+        high: u64,
+    },
+    /// Log-normal with this mean; `sigma` is the standard deviation of the logarithm.
+    LogNormal {
+        /// Mean of the lengths themselves.
+        mean: f64,
+        /// Standard deviation of the logarithm.
+        sigma: f64,
+        /// Longer draws are cut to this.
+        most: u64,
+    },
+    /// Drawn from a list with equal chances.
+    Empirical(Vec<u64>),
+}
+
+impl Lengths {
+    /// Uniform from `share` of the nominal length to the whole of it, as InferenceX draws them.
+    pub fn from_share(nominal: u64, share: f64) -> Lengths {
+        let low = ((nominal as f64 * share).round() as u64).clamp(1, nominal.max(1));
+        Lengths::Uniform { low, high: nominal.max(1) }
+    }
+
+    /// Expected length.
+    pub fn mean(&self) -> f64 {
+        match self {
+            Lengths::Fixed(n) => *n as f64,
+            Lengths::Uniform { low, high } => (*low as f64 + *high as f64) / 2.0,
+            Lengths::LogNormal { mean, .. } => *mean,
+            Lengths::Empirical(all) => all.iter().map(|n| *n as f64).sum::<f64>() / all.len().max(1) as f64,
+        }
+    }
+
+    /// One length.
+    pub fn draw(&self, random: &mut impl Rng) -> u64 {
+        let drawn = match self {
+            Lengths::Fixed(n) => *n,
+            Lengths::Uniform { low, high } => random.random_range(*low..=(*high).max(*low)),
+            Lengths::LogNormal { mean, sigma, most } => {
+                // The mean of a log-normal is exp(mu + sigma²/2).
+                let mu = mean.max(1.0).ln() - sigma * sigma / 2.0;
+                match LogNormal::new(mu, sigma.abs()) {
+                    Ok(distribution) => (distribution.sample(random).round() as u64).min(*most),
+                    Err(_) => mean.round() as u64,
+                }
+            }
+            Lengths::Empirical(all) if all.is_empty() => 1,
+            Lengths::Empirical(all) => all[random.random_range(0..all.len())],
+        };
+        drawn.max(1)
+    }
+}
+
+impl FromStr for Lengths {
+    type Err = Diagnostic;
+
+    /// Reads `2048`, `uniform:LOW..HIGH` or `lognormal:MEAN,SIGMA`.
+    fn from_str(text: &str) -> Result<Self, Diagnostic> {
+        let wrong = || {
+            Diagnostic::new(Code::Syntax, format!("`{text}` is not a length"))
+                .help("a number of tokens, uniform:LOW..HIGH or lognormal:MEAN,SIGMA")
+        };
+        let length = |part: &str| match part.trim().parse::<u64>() {
+            Ok(n) if (1..=MAX_LENGTH).contains(&n) => Ok(n),
+            Ok(n) => Err(Diagnostic::new(Code::Range, format!("{n} tokens are out of range"))
+                .help(format!("from 1 to {MAX_LENGTH}"))),
+            Err(_) => Err(wrong()),
+        };
+        match text.split_once(':') {
+            None => length(text).map(Lengths::Fixed),
+            Some(("uniform", range)) => {
+                let (low, high) = range.split_once("..").ok_or_else(wrong)?;
+                let (low, high) = (length(low)?, length(high)?);
+                if low > high {
+                    return Err(Diagnostic::new(Code::Range, format!("{low} is larger than {high}")));
+                }
+                Ok(Lengths::Uniform { low, high })
+            }
+            Some(("lognormal", parts)) => {
+                let (mean, sigma) = parts.split_once(',').ok_or_else(wrong)?;
+                let mean = length(mean)? as f64;
+                let sigma: f64 = sigma.trim().parse().map_err(|_| wrong())?;
+                if !(0.0..=5.0).contains(&sigma) {
+                    return Err(Diagnostic::new(Code::Range, format!("sigma {sigma} is out of range"))
+                        .help("from 0 to 5: the standard deviation of the logarithm"));
+                }
+                Ok(Lengths::LogNormal { mean, sigma, most: MAX_LENGTH })
+            }
+            Some(_) => Err(wrong()),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! A replica's engine in discrete events: what [`crate::estimate::service`] says in closed form, step by
+//! step under the engine's own scheduling, with tails, bursts and traces.
+//!
+//! Deterministic for a seed. Steps in which nothing but the contexts changes are taken together, so the
+//! work grows with the number of requests and not with their tokens, and memory with the requests in
+//! flight and not with the length of the trace.
+
+mod arrivals;
+mod clock;
+mod lengths;
+mod protocol;
+mod scheduler;
+mod statistics;
+mod timeline;
+mod trace;
+
+pub use arrivals::{Arrival, Arrivals, ClosedLoop, OpenLoop, Share};
+pub use lengths::Lengths;
+pub use protocol::{Drive, Protocol, Requests};
+pub use scheduler::{Observer, Simulation, State};
+pub use statistics::{Outcome, Spread};
+pub use timeline::{Interval, Timeline};
+pub use trace::Trace;

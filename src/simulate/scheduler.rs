@@ -1,0 +1,406 @@
+//! The engine's loop: admission, prompts, decode steps.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::ops::Range;
+
+use super::arrivals::{Arrival, Arrivals};
+use super::clock::{Batch, Clock, Prompts};
+use super::statistics::Outcome;
+use crate::diagnostic::Diagnostic;
+use crate::estimate::service::Replica;
+use crate::units::Seconds;
+use crate::workload::Targets;
+
+/// What is going on between two steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct State {
+    /// Time.
+    pub now: Seconds,
+    /// Sequences in the engine.
+    pub running: u64,
+    /// Requests that wait to be let in.
+    pub waiting: u64,
+    /// Share of the KV cache that is spoken for.
+    pub cache: f64,
+    /// Requests answered so far.
+    pub answered: u64,
+}
+
+/// Looks at a simulation while it runs.
+pub trait Observer {
+    /// Called between steps.
+    fn saw(&mut self, state: &State);
+}
+
+impl Observer for () {
+    fn saw(&mut self, _: &State) {}
+}
+
+/// A sequence that decodes; ordered by the decode step after which it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Decoding {
+    ends: u64,
+    slot: usize,
+}
+
+/// A request in the engine.
+#[derive(Clone, Copy, Debug)]
+struct Live {
+    request: Arrival,
+    /// Prompt tokens computed so far.
+    computed: u64,
+    first_token: Seconds,
+    ttft: Seconds,
+    counts: bool,
+}
+
+/// A replica and what is in it.
+#[derive(Debug)]
+pub struct Simulation<'a, A> {
+    replica: &'a Replica<'a>,
+    clock: Clock<'a>,
+    arrivals: A,
+    targets: Targets,
+    /// Which requests count, by their number in the order of admission.
+    window: Range<u64>,
+    admitted: u64,
+    now: Seconds,
+    /// The time that rates are taken over.
+    began: Option<Seconds>,
+    ended: Seconds,
+    /// Decode steps so far.
+    steps: u64,
+    /// The decode step at which new requests are next looked at.
+    poll: u64,
+    /// Time that prompts have held up the decoding sequences since their last token, and how many.
+    stalled: (Seconds, u64),
+    coming: Option<Arrival>,
+    waiting: VecDeque<Arrival>,
+    prompts: VecDeque<usize>,
+    decoding: BinaryHeap<Reverse<Decoding>>,
+    batch: Batch,
+    live: Vec<Live>,
+    free: Vec<usize>,
+    /// Cache spoken for, in mean requests.
+    reserved: f64,
+    answered: u64,
+    outcome: Outcome,
+}
+
+impl<'a, A: Arrivals> Simulation<'a, A> {
+    /// An idle replica. Requests whose number lies in `window` count, and count as good when they meet
+    /// `targets`; those before are the warm-up, those after keep the load up to the end.
+    pub fn new(replica: &'a Replica<'a>, arrivals: A, window: Range<u64>, targets: Targets) -> Self {
+        Simulation {
+            replica,
+            clock: Clock::new(replica),
+            arrivals,
+            targets,
+            window,
+            admitted: 0,
+            now: Seconds::ZERO,
+            began: None,
+            ended: Seconds::ZERO,
+            steps: 0,
+            poll: 0,
+            stalled: (Seconds::ZERO, 0),
+            coming: None,
+            waiting: VecDeque::new(),
+            prompts: VecDeque::new(),
+            decoding: BinaryHeap::new(),
+            batch: Batch { sequences: 0, cached: 0.0 },
+            live: Vec::new(),
+            free: Vec::new(),
+            reserved: 0.0,
+            answered: 0,
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// Runs until no request is left.
+    ///
+    /// # Errors
+    /// What is wrong with the trace.
+    pub fn run(mut self, observer: &mut impl Observer) -> Result<Outcome, Diagnostic> {
+        loop {
+            self.receive()?;
+            self.admit();
+            observer.saw(&self.state());
+            if !self.prompts.is_empty() {
+                self.prompt_step();
+            } else if self.batch.sequences > 0 {
+                self.decode_run()?;
+            } else if let Some(next) = self.peek()? {
+                self.now = self.now.max(self.reaches_engine(next));
+            } else {
+                break;
+            }
+        }
+        self.outcome.duration = (self.ended - self.began.unwrap_or(self.ended)).max(Seconds::ZERO);
+        Ok(self.outcome)
+    }
+
+    fn state(&self) -> State {
+        State {
+            now: self.now,
+            running: self.running(),
+            waiting: self.waiting.len() as u64,
+            cache: self.reserved / self.capacity(),
+            answered: self.answered,
+        }
+    }
+
+    fn running(&self) -> u64 {
+        self.batch.sequences + self.prompts.len() as u64
+    }
+
+    fn mixes(&self) -> bool {
+        self.replica.engine.scheduling.mixes_prefill
+    }
+
+    fn peek(&mut self) -> Result<Option<Arrival>, Diagnostic> {
+        if self.coming.is_none() {
+            self.coming = self.arrivals.next()?;
+        }
+        Ok(self.coming)
+    }
+
+    /// When the engine could see a request: the front end comes first.
+    fn reaches_engine(&self, request: Arrival) -> Seconds {
+        request.at + self.replica.engine.scheduling.request_overhead
+    }
+
+    /// Takes in what has arrived, if the engine looks now.
+    fn receive(&mut self) -> Result<(), Diagnostic> {
+        if self.running() > 0 && self.steps < self.poll {
+            return Ok(());
+        }
+        while let Some(next) = self.peek()?
+            && self.reaches_engine(next) <= self.now
+        {
+            self.waiting.push_back(next);
+            self.coming = None;
+        }
+        self.look_again_later();
+        Ok(())
+    }
+
+    fn look_again_later(&mut self) {
+        self.poll = self.steps + self.replica.engine.scheduling.arrival_poll_steps as u64;
+    }
+
+    /// Requests of mean length that the KV cache holds.
+    fn capacity(&self) -> f64 {
+        (self.replica.cache_batch as f64 * self.replica.attention_dp as f64).max(1.0)
+    }
+
+    /// Cache that a request is taken to need, in mean requests.
+    fn need(&self, request: Arrival) -> f64 {
+        let w = &self.replica.workload;
+        let share = self.replica.engine.scheduling.output_reserve;
+        (request.prompt as f64 + share * request.output as f64) / (w.isl as f64 + share * w.osl as f64)
+    }
+
+    /// Lets waiting requests in, as far as slots, cache and the step's budget go.
+    fn admit(&mut self) {
+        let slots = self.replica.limits.max_sequences.saturating_mul(self.replica.attention_dp);
+        let started: u64 = self.prompts.iter().map(|s| self.left(*s)).sum();
+        let mut budget = self.budget() - started as f64;
+        while let Some(next) = self.waiting.front().copied() {
+            let need = self.need(next);
+            let fits = self.reserved + need <= self.capacity() || self.running() == 0;
+            if self.running() >= slots || !fits || budget <= 0.0 {
+                break;
+            }
+            budget -= next.prompt as f64;
+            self.reserved += need;
+            self.waiting.pop_front();
+            let slot = self.occupy(next);
+            self.prompts.push_back(slot);
+        }
+    }
+
+    fn occupy(&mut self, request: Arrival) -> usize {
+        let counts = self.window.contains(&self.admitted);
+        self.admitted += 1;
+        if counts {
+            let warmed = self.window.start > 0;
+            self.began.get_or_insert(if warmed { self.now } else { request.at });
+            if warmed {
+                self.ended = self.now;
+            }
+        }
+        let (first_token, ttft) = (Seconds::ZERO, Seconds::ZERO);
+        let live = Live { request, computed: 0, first_token, ttft, counts };
+        match self.free.pop() {
+            Some(slot) => {
+                self.live[slot] = live;
+                slot
+            }
+            None => {
+                self.live.push(live);
+                self.live.len() - 1
+            }
+        }
+    }
+
+    /// Prompt tokens that are still to be computed.
+    fn left(&self, slot: usize) -> u64 {
+        let live = &self.live[slot];
+        live.request.prompt - live.computed
+    }
+
+    /// Prompt tokens that a step may compute, over all ranks.
+    fn budget(&self) -> f64 {
+        let limit = self.replica.limits.max_batched_tokens as f64 * self.replica.attention_dp as f64;
+        let decoding = if self.mixes() { self.batch.sequences as f64 } else { 0.0 };
+        (limit - decoding).max(1.0)
+    }
+
+    /// One step that computes as many prompt tokens as it may.
+    fn prompt_step(&mut self) {
+        let mut budget = self.budget() as u64;
+        let mut step = Prompts::default();
+        let mut complete = 0;
+        for i in 0..self.prompts.len() {
+            let slot = self.prompts[i];
+            let tokens = self.left(slot).min(budget);
+            if tokens == 0 {
+                break;
+            }
+            budget -= tokens;
+            step.sequences += 1;
+            step.tokens += tokens as f64;
+            step.prior += self.live[slot].computed as f64;
+            self.live[slot].computed += tokens;
+            complete += usize::from(self.left(slot) == 0);
+        }
+        let time = self.clock.prompts(step, self.batch);
+        self.now += time;
+        if self.batch.sequences > 0 && self.mixes() {
+            self.advance(1, time);
+        } else if self.batch.sequences > 0 {
+            // Those that join meanwhile have no token to wait for yet.
+            let before = if self.stalled.1 > 0 { self.stalled.1 } else { self.batch.sequences };
+            self.stalled = (self.stalled.0 + time, before);
+        }
+        for _ in 0..complete {
+            if let Some(slot) = self.prompts.pop_front() {
+                self.first_token(slot);
+            }
+        }
+        self.look_again_later();
+    }
+
+    fn first_token(&mut self, slot: usize) {
+        self.batch.sequences += 1;
+        self.batch.cached += self.live[slot].request.prompt as f64;
+        let late = self.clock.decode(self.batch) * self.replica.engine.scheduling.first_token_steps;
+        let live = &mut self.live[slot];
+        live.first_token = self.now;
+        live.ttft = self.now + late - live.request.at;
+        let output = live.request.output;
+        if output <= 1 {
+            self.finish(slot);
+        } else {
+            self.decoding.push(Reverse(Decoding { ends: self.steps + output - 1, slot }));
+        }
+    }
+
+    fn finish(&mut self, slot: usize) {
+        let live = self.live[slot];
+        let request = live.request;
+        let gaps = request.output - 1;
+        self.batch.sequences -= 1;
+        self.batch.cached -= (request.prompt + gaps) as f64;
+        self.reserved -= self.need(request);
+        self.free.push(slot);
+        self.answered += 1;
+        self.rate(request);
+        self.arrivals.answered(self.now);
+        if live.counts {
+            self.count(&live, gaps);
+        }
+    }
+
+    /// Adds an answer to those that rates are of. With a warm-up these are all that end while requests
+    /// that count are being sent: as many begin in that time as end. Without one, ramp-up and drain
+    /// belong to the run.
+    fn rate(&mut self, request: Arrival) {
+        let whole = self.window.start == 0;
+        let open = self.began.is_some() && self.admitted < self.window.end;
+        if whole || open {
+            self.outcome.answered += 1;
+            self.outcome.answered_tokens += request.output;
+        }
+        if whole {
+            self.ended = self.now;
+        }
+    }
+
+    fn count(&mut self, live: &Live, gaps: u64) {
+        let o = &mut self.outcome;
+        let e2e = (self.now - live.request.at).max(live.ttft);
+        o.requests += 1;
+        o.prompt_tokens += live.request.prompt;
+        o.output_tokens += live.request.output;
+        o.ttft.add(live.ttft);
+        o.e2e.add(e2e);
+        let tpot = (self.now - live.first_token) / (gaps.max(1) as f64);
+        if gaps > 0 {
+            o.tpot.add(tpot);
+        }
+        let keeps = |limit: Option<Seconds>, got: Seconds| limit.is_none_or(|limit| got <= limit);
+        let t = &self.targets;
+        let good = keeps(t.ttft, live.ttft) && keeps(t.tpot, tpot) && keeps(t.e2e, e2e);
+        o.good_requests += u64::from(good);
+    }
+
+    /// Decode steps until something else happens: a sequence ends, or a request is let in.
+    fn decode_run(&mut self) -> Result<(), Diagnostic> {
+        let Some(Reverse(first)) = self.decoding.peek() else { return Ok(()) };
+        let mut steps = first.ends - self.steps;
+        if let Some(next) = self.peek()? {
+            let until = self.reaches_engine(next) - self.now;
+            let blind = self.poll.saturating_sub(self.steps);
+            steps = steps.min(self.steps_in(until, steps).max(blind).max(1));
+        }
+        let time = self.clock.decode_run(self.batch, steps);
+        self.now += time;
+        self.advance(steps, time);
+        Ok(())
+    }
+
+    /// The fewest steps, of at most `most`, that last until `time` from now.
+    fn steps_in(&mut self, time: Seconds, most: u64) -> u64 {
+        if self.clock.decode_run(self.batch, most) <= time {
+            return most;
+        }
+        let (mut low, mut high) = (0, most);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.clock.decode_run(self.batch, middle) < time { low = middle } else { high = middle }
+        }
+        high
+    }
+
+    /// Every decoding sequence has `steps` more tokens, which took `time` and what prompts held them up;
+    /// those that have all of theirs leave.
+    fn advance(&mut self, steps: u64, time: Seconds) {
+        let each = time / steps as f64;
+        let (stall, held_up) = std::mem::take(&mut self.stalled);
+        if held_up > 0 {
+            self.outcome.itl.add_many(each + stall, held_up);
+        }
+        self.outcome.itl.add_many(each, (self.batch.sequences * steps).saturating_sub(held_up));
+        self.steps += steps;
+        self.batch.cached += (self.batch.sequences * steps) as f64;
+        while let Some(Reverse(first)) = self.decoding.peek().copied()
+            && first.ends <= self.steps
+        {
+            self.decoding.pop();
+            self.finish(first.slot);
+        }
+    }
+}

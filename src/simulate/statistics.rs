@@ -1,0 +1,141 @@
+//! Means and percentiles of a stream, in memory that does not grow with it.
+
+use hdrhistogram::Histogram;
+
+use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
+
+/// The spread of a time over requests: mean exact, percentiles to three significant digits.
+#[derive(Clone, Debug)]
+pub struct Spread {
+    sum: f64,
+    histogram: Histogram<u64>,
+}
+
+impl Default for Spread {
+    fn default() -> Spread {
+        // Three significant digits are always allowed; the range grows by itself.
+        Spread { sum: 0.0, histogram: Histogram::new(3).expect("3 lies in 0..=5") }
+    }
+}
+
+impl Spread {
+    /// Adds a value.
+    pub fn add(&mut self, value: Seconds) {
+        self.add_many(value, 1);
+    }
+
+    /// Adds a value `times` times.
+    pub fn add_many(&mut self, value: Seconds, times: u64) {
+        self.sum += value.get() * times as f64;
+        // Counted in nanoseconds. The range grows on demand, up to 584 years.
+        let nanoseconds = (value.get() * 1e9).round().max(0.0) as u64;
+        let _ = self.histogram.record_n(nanoseconds, times);
+    }
+
+    /// Adds all values of another spread.
+    pub fn merge(&mut self, other: &Spread) {
+        self.sum += other.sum;
+        // Both count the same unit and grow on demand.
+        let _ = self.histogram.add(&other.histogram);
+    }
+
+    /// How many values there are.
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    /// Mean; zero without values.
+    pub fn mean(&self) -> Seconds {
+        match self.count() {
+            0 => Seconds::ZERO,
+            n => Seconds::new(self.sum / n as f64),
+        }
+    }
+
+    /// The value that a share of all do not exceed; zero without values.
+    pub fn quantile(&self, share: f64) -> Seconds {
+        Seconds::new(self.histogram.value_at_quantile(share) as f64 * 1e-9)
+    }
+}
+
+/// What a simulation measures, over the requests that count.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Request sent to first token.
+    pub ttft: Spread,
+    /// Mean gap between the tokens of a request.
+    pub tpot: Spread,
+    /// Gap between two tokens, every one of them.
+    pub itl: Spread,
+    /// Request sent to last token.
+    pub e2e: Spread,
+    /// Requests answered.
+    pub requests: u64,
+    /// Those that met every target.
+    pub good_requests: u64,
+    /// Prompt tokens.
+    pub prompt_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// The time that rates are taken over: after a warm-up, from when the first of them was let in to
+    /// when the last was; else from when the first was sent to the last token of any.
+    pub duration: Seconds,
+    /// Requests answered in that time, be they counted or not.
+    pub answered: u64,
+    /// Their output tokens.
+    pub answered_tokens: u64,
+}
+
+impl Outcome {
+    /// Output tokens per second.
+    pub fn output(&self) -> TokensPerSecond {
+        TokensPerSecond::new(self.per_second(self.answered_tokens))
+    }
+
+    /// Requests per second.
+    pub fn rate(&self) -> RequestsPerSecond {
+        RequestsPerSecond::new(self.per_second(self.answered))
+    }
+
+    /// Requests per second that met every target.
+    pub fn goodput(&self) -> RequestsPerSecond {
+        RequestsPerSecond::new(self.rate().get() * self.good_requests as f64 / self.requests.max(1) as f64)
+    }
+
+    fn per_second(&self, count: u64) -> f64 {
+        if self.duration > Seconds::ZERO { count as f64 / self.duration.get() } else { 0.0 }
+    }
+
+    /// Takes in what another replica served meanwhile.
+    pub fn merge(&mut self, other: &Outcome) {
+        self.ttft.merge(&other.ttft);
+        self.tpot.merge(&other.tpot);
+        self.itl.merge(&other.itl);
+        self.e2e.merge(&other.e2e);
+        self.requests += other.requests;
+        self.good_requests += other.good_requests;
+        self.prompt_tokens += other.prompt_tokens;
+        self.output_tokens += other.output_tokens;
+        self.duration = self.duration.max(other.duration);
+        self.answered += other.answered;
+        self.answered_tokens += other.answered_tokens;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_right_to_three_digits_over_nine_decades() {
+        let mut spread = Spread::default();
+        (1..=1000).for_each(|ms| spread.add(Seconds::millis(f64::from(ms))));
+        for (share, expected) in [(0.5, 0.5), (0.9, 0.9), (0.99, 0.99)] {
+            let got = spread.quantile(share).get();
+            assert!((got / expected - 1.0).abs() < 2e-3, "{share}: {got}");
+        }
+        assert!((spread.mean().get() - 0.5005).abs() < 1e-9);
+        spread.add(Seconds::new(4e6));
+        assert!((spread.quantile(1.0).get() / 4e6 - 1.0).abs() < 1e-3);
+    }
+}
