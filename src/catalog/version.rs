@@ -83,12 +83,17 @@ impl Asked {
     /// Takes the first version and every other word; never fails, since logs hold anything.
     pub fn read(text: &str) -> Asked {
         let mut asked = Asked::default();
+        // All that is said.
+        let major = Some(text.trim()).filter(|t| t.len() < 4 && t.bytes().all(|b| b.is_ascii_digit()));
         let separators = |c: char| c.is_whitespace() || matches!(c, '-' | '/' | '(' | ')' | '+' | '@');
         for word in text.split(separators).filter(|w| !w.is_empty()) {
             let number = word.trim_start_matches(['>', '=', '<', '~']);
             // A date or a build number is no version.
             match number.parse::<Version>() {
-                Ok(v) if asked.version.is_none() && (number.contains('.') || number.starts_with('b')) => {
+                Ok(v)
+                    if asked.version.is_none()
+                        && (number.contains('.') || number.starts_with('b') || major == Some(number)) =>
+                {
                     asked.version = Some(v)
                 }
                 _ => asked.words.push(word.to_ascii_lowercase()),
@@ -317,5 +322,6 @@ mod tests {
         for name in ["vllm@v9", "vllm@0.8.5-v9", "vllm@", "vllm@latest"] {
             assert!(catalog::engine(name).is_err(), "{name}");
         }
+        assert!(catalog::engine("vllm@1").unwrap().beyond.is_some());
     }
 }
