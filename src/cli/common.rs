@@ -19,13 +19,12 @@ use crate::search::LimitOverrides;
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::{Load, MAX_CONCURRENCY, MAX_LENGTH, Targets, Workload};
 
+use super::fetch;
 use super::talk;
 use super::values::{MAX_DEGREE, count, names, real, share};
 
 /// Largest launch limit accepted.
 const MAX_LIMIT: u64 = 1 << 30;
-
-use super::fetch;
 
 /// Which model.
 #[derive(Clone, Debug, Args)]

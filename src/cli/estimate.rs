@@ -2,19 +2,18 @@
 
 use clap::Args;
 
-use crate::catalog::{Catalog, Cluster};
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::memory::Limits;
-use crate::plan::space::ALL_REPLICAS;
-use crate::plan::{BatchPoint, Layout, Parallelism, Plan, Reason};
+use crate::plan::{BatchPoint, Layout, Plan, Reason};
 use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::workload::Load;
 
 use super::Outcome;
-use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, cluster, cluster_of, explained};
+use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, explained};
 use super::output::OutputArgs;
-use super::values::degree;
+use super::place::PlaceArgs;
 
 /// Arguments of `estimate`.
 #[derive(Debug, Args)]
@@ -26,27 +25,8 @@ use super::values::degree;
 pub struct EstimateArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// GPU, by name or YAML file
-    #[arg(long, value_name = "GPU", required_unless_present = "cluster", conflicts_with = "cluster")]
-    gpu: Option<String>,
-    /// Cluster to place the plan on [default: as many GPUs as the plan needs]
-    #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
-    cluster: Option<String>,
-    /// Tensor parallel
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
-    tp: u32,
-    /// Pipeline stages
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
-    pp: u32,
-    /// Expert parallel
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
-    ep: u32,
-    /// Attention data parallel
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
-    attention_dp: u32,
-    /// Replicas
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
-    replicas: u32,
+    #[command(flatten)]
+    place: PlaceArgs,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
@@ -68,8 +48,8 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     let format = args.output.prepare()?;
     let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
-    let split = Parallelism { tp: args.tp, pp: args.pp, ep: args.ep, attention_dp: args.attention_dp };
-    let cluster = place(catalog, args, split)?;
+    let split = args.place.split();
+    let cluster = args.place.cluster(catalog, &args.price)?;
     let engines = args.engine.engines(catalog, std::slice::from_ref(&cluster))?;
     let precisions = args.engine.precisions()?;
     let ([engine], [precision]) = (engines.as_slice(), precisions.as_slice()) else {
@@ -91,8 +71,8 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     })?;
     let batch = if workload.load == Load::Saturate { BatchPoint::Largest } else { BatchPoint::FromLoad };
     let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: split };
-    let plan = Plan { id: 0, layout, replicas: args.replicas, batch };
-    let (deployment, estimate, reasons) = evaluate(&context, plan)?;
+    let plan = Plan { id: 0, layout, replicas: args.place.replicas, batch };
+    let (deployment, estimate, reasons) = evaluate(&context, &args.place, plan)?;
     let subject = Subject::new(&model, &cluster, &workload);
     let mut text = render(args, format, &subject, (&deployment, &estimate, &reasons))?;
     if format == Format::Table {
@@ -102,31 +82,17 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     Ok(if reasons.is_empty() { Outcome::Found } else { Outcome::NothingFeasible })
 }
 
-/// The cluster: the one named, or just enough GPUs.
-fn place(catalog: &Catalog, args: &EstimateArgs, split: Parallelism) -> Result<Cluster, Diagnostic> {
-    match (&args.cluster, &args.gpu) {
-        (Some(name), _) => cluster(catalog, name, &args.price),
-        (None, Some(gpu)) => {
-            let gpus = split.gpus().saturating_mul(u64::from(args.replicas));
-            cluster_of(catalog, gpu, u32::try_from(gpus).unwrap_or(u32::MAX), &args.price)
-        }
-        (None, None) => Err(Diagnostic::new(Code::Usage, "name a --gpu or a --cluster")),
-    }
-}
-
 /// The estimate and every reason against it. An illegal plan has no figures: that is an error here.
 fn evaluate<'a>(
     context: &'a Context<'a>,
+    place: &PlaceArgs,
     plan: Plan,
 ) -> Result<(Deployment<'a>, Estimate, Vec<Reason>), Diagnostic> {
     let split = plan.layout.parallelism;
     let placement = context.check(split).map_err(|reason| {
         Diagnostic::new(Code::Usage, reason.message()).at(format!("{} with {}", split, context.engine.id))
     })?;
-    if plan.replicas != ALL_REPLICAS && plan.replicas > placement.max_replicas {
-        let cause = format!("{} replicas of {} GPUs do not fit on the cluster", plan.replicas, split.gpus());
-        return Err(Diagnostic::new(Code::Usage, cause).help(format!("at most {}", placement.max_replicas)));
-    }
+    place.fits(placement.max_replicas)?;
     let memory = context.memory(split);
     let deployment = Deployment::compile(context, split, placement, memory);
     let (estimate, reasons) = deployment.appraise(plan);

@@ -10,6 +10,7 @@ mod inspect;
 mod layout;
 mod man;
 mod output;
+mod place;
 mod plan;
 mod refusal;
 mod simulate;

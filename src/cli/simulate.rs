@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::catalog::{Catalog, Cluster};
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
 use crate::estimate::memory::Limits;
 use crate::estimate::service::Replica;
 use crate::load;
-use crate::plan::Parallelism;
 use crate::plan::reason::Stage;
 use crate::report::{self, SimulationSubject};
 use crate::simulate::{
@@ -21,10 +20,11 @@ use crate::simulate::{
 use crate::workload::{Load, MAX_CONCURRENCY, Workload};
 
 use super::Outcome as Exit;
-use super::common::{EngineArgs, ModelArgs, TargetArgs, cluster, cluster_of, rate};
+use super::common::{EngineArgs, ModelArgs, TargetArgs, rate};
 use super::output::OutputArgs;
+use super::place::PlaceArgs;
 use super::talk;
-use super::values::{count, degree, names, real};
+use super::values::{count, names, real};
 
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
@@ -49,32 +49,6 @@ pub struct SimulateArgs {
     timeline: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
-}
-
-/// Where it runs.
-#[derive(Debug, Args)]
-struct PlaceArgs {
-    /// GPU, by name or YAML file
-    #[arg(long, value_name = "GPU", required_unless_present = "cluster", conflicts_with = "cluster")]
-    gpu: Option<String>,
-    /// Cluster to run on [default: as many GPUs as it needs]
-    #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
-    cluster: Option<String>,
-    /// Tensor parallel
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
-    tp: u32,
-    /// Pipeline stages
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
-    pp: u32,
-    /// Expert parallel
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
-    ep: u32,
-    /// Attention data parallel
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
-    attention_dp: u32,
-    /// Replicas; requests go round
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = count(1..=4096))]
-    replicas: u64,
 }
 
 /// What drives it.
@@ -232,9 +206,8 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
     }
     let source = args.drive.source(&workload, in_trace)?;
-    let p = &args.place;
-    let split = Parallelism { tp: p.tp, pp: p.pp, ep: p.ep, attention_dp: p.attention_dp };
-    let cluster = place(catalog, p, split)?;
+    let split = args.place.split();
+    let cluster = args.place.cluster(catalog, &[])?;
     let (engine, precision) = args.engine.single(catalog, &cluster)?;
     let model = match precision.weights {
         Some(format) => model.with_weights(format),
@@ -261,6 +234,7 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         }
         Err(reason) => return Err(Diagnostic::new(Code::Usage, reason.message()).at(place)),
     };
+    args.place.fits(deployment.placement.max_replicas)?;
     let mut timeline = Timeline::new();
     let outcome = replicas(args, &source, &deployment.replica(), &mut timeline)?;
     if let Some(path) = &args.timeline {
@@ -271,29 +245,12 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         cluster: &cluster,
         engine: &engine,
         parallelism: split,
-        replicas: args.place.replicas,
+        replicas: args.place.replicas.into(),
         workload: &workload,
         drive: &args.drive.words(workload.load),
     };
     args.output.emit(&report::simulation(&subject, &outcome, &timeline, format, args.output.width())?)?;
     Ok(if outcome.requests > 0 { Exit::Found } else { Exit::NothingFeasible })
-}
-
-fn place(catalog: &Catalog, args: &PlaceArgs, split: Parallelism) -> Result<Cluster, Diagnostic> {
-    let gpus = split.gpus().saturating_mul(args.replicas);
-    let gpus = u32::try_from(gpus).unwrap_or(u32::MAX);
-    match (&args.cluster, &args.gpu) {
-        (Some(name), _) => {
-            let cluster = cluster(catalog, name, &[])?;
-            if cluster.gpus < gpus {
-                let cause = format!("{gpus} GPUs are needed, the cluster has {}", cluster.gpus);
-                return Err(Diagnostic::new(Code::Usage, cause).at(name.clone()));
-            }
-            Ok(cluster)
-        }
-        (None, Some(gpu)) => cluster_of(catalog, gpu, gpus, &[]),
-        (None, None) => Err(Diagnostic::new(Code::Usage, "name a --gpu or a --cluster")),
-    }
 }
 
 /// Mean lengths of a trace, which the memory estimate needs before the run, and how many requests it has.
@@ -319,7 +276,7 @@ fn replicas(
     replica: &Replica,
     timeline: &mut Timeline,
 ) -> Result<Outcome, Diagnostic> {
-    let n = args.place.replicas;
+    let n = u64::from(args.place.replicas);
     let mut all = Outcome::default();
     for index in 0..n {
         let (arrivals, requests, sent): (Box<dyn Arrivals>, Requests, Option<u64>) = match source {

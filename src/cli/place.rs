@@ -1,0 +1,65 @@
+//! Where one plan stands: its GPUs and how it is split over them.
+
+use clap::Args;
+
+use crate::catalog::{Catalog, Cluster};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::plan::Parallelism;
+
+use super::common::{cluster, cluster_of};
+use super::values::degree;
+
+/// A GPU or a cluster, and a split.
+#[derive(Clone, Debug, Args)]
+pub struct PlaceArgs {
+    /// GPU, by name or YAML file
+    #[arg(long, value_name = "GPU", required_unless_present = "cluster", conflicts_with = "cluster")]
+    gpu: Option<String>,
+    /// Cluster to place the plan on [default: as many GPUs as the plan needs]
+    #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
+    cluster: Option<String>,
+    /// Tensor parallel
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
+    tp: u32,
+    /// Pipeline stages
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
+    pp: u32,
+    /// Expert parallel
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
+    ep: u32,
+    /// Attention data parallel
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
+    attention_dp: u32,
+    /// Replicas, between which requests go round
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
+    pub replicas: u32,
+}
+
+impl PlaceArgs {
+    /// How each replica is split.
+    pub fn split(&self) -> Parallelism {
+        Parallelism { tp: self.tp, pp: self.pp, ep: self.ep, attention_dp: self.attention_dp }
+    }
+
+    /// The GPUs, with prices overridden: those named, or as many of one kind as all replicas take.
+    pub fn cluster(&self, catalog: &Catalog, prices: &[String]) -> Result<Cluster, Diagnostic> {
+        match (&self.cluster, &self.gpu) {
+            (Some(name), _) => cluster(catalog, name, prices),
+            (None, Some(gpu)) => {
+                let gpus = self.split().gpus().saturating_mul(self.replicas.into());
+                cluster_of(catalog, gpu, u32::try_from(gpus).unwrap_or(u32::MAX), prices)
+            }
+            (None, None) => Err(Diagnostic::new(Code::Usage, "name a --gpu or a --cluster")),
+        }
+    }
+
+    /// Whether all replicas have room where at most `most` have.
+    pub fn fits(&self, most: u32) -> Result<(), Diagnostic> {
+        if self.replicas <= most {
+            return Ok(());
+        }
+        let cause =
+            format!("{} replicas of {} GPUs do not fit on the cluster", self.replicas, self.split().gpus());
+        Err(Diagnostic::new(Code::Usage, cause).help(format!("at most {most}")))
+    }
+}
