@@ -14,6 +14,11 @@ use crate::dtype::{DType, WeightFormat};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version([u32; 3]);
 
+impl Version {
+    /// Newer than any.
+    pub const NEWEST: Version = Version([u32::MAX; 3]);
+}
+
 impl FromStr for Version {
     type Err = String;
     fn from_str(text: &str) -> Result<Version, String> {

@@ -7,6 +7,7 @@ mod completions;
 mod estimate;
 mod fetch;
 mod inspect;
+mod kernels;
 mod layout;
 mod man;
 mod output;

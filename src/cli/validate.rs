@@ -11,6 +11,7 @@ use crate::validate::{Kind, validate};
 use crate::{load, validate as validation};
 
 use super::Outcome;
+use super::kernels::KernelsArgs;
 use super::output::{self, print};
 use super::values::names;
 
@@ -27,6 +28,8 @@ pub struct ValidateArgs {
     /// Folder of config.json files named <org>--<name>.json, looked at first
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Vec<PathBuf>,
+    #[command(flatten)]
+    kernels: KernelsArgs,
     /// Errors by these columns too
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     by: Vec<String>,
@@ -46,7 +49,7 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     if let Some(path) = &args.output {
         load::check_writable(path)?;
     }
-    let catalog = catalog.clone().with_models(&args.models)?;
+    let catalog = args.kernels.catalog(catalog)?.with_models(&args.models)?;
     let result: validation::Validation = validate(kind, &args.file, &catalog, &args.by)?;
     if let Some(path) = &args.output {
         load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;

@@ -138,7 +138,7 @@ fn rows(lines: &[Line], step: &Step) -> Vec<Vec<Value>> {
             (op.flops(step).get() * count / 1e9).into(),
             (op.traffic(step).get() * count / 1e6).into(),
             line.bound.name().into(),
-            if line.fitted { "fitted" } else { "default" }.into(),
+            line.basis.name().into(),
         ]
     };
     lines.iter().map(row).collect()

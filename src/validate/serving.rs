@@ -2,6 +2,7 @@
 
 use crate::catalog::{Catalog, Cluster};
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
+use crate::estimate::measured;
 use crate::estimate::memory::Limits;
 use crate::plan::Parallelism;
 use crate::units::{RequestsPerSecond, Seconds};
@@ -32,8 +33,11 @@ pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
     };
     let gpus = row.whole("num_gpus").unwrap_or_else(|| split.gpus());
     let replicas = (gpus / split.gpus().max(1)).max(1) as f64;
-    let cluster =
+    let mut cluster =
         Cluster::of_gpus(gpu, u32::try_from(split.gpus()).map_err(|_| "too many GPUs")?).map_err(say)?;
+    catalog
+        .measure(&mut cluster, std::slice::from_ref(&engine), &measured::operations(&model))
+        .map_err(say)?;
     let protocol = row.text("protocol").unwrap_or("steady");
     let scale = if protocol == "inferencex" { INFERENCEX_MEAN_LENGTH } else { 1.0 };
     let length = |column: &str| {
