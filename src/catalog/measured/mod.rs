@@ -11,7 +11,7 @@ mod table;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::diagnostic::{Code, Diagnostic};
 
@@ -70,19 +70,30 @@ impl Database {
         wanted: &[Operation],
     ) -> Result<Option<Tables>, Diagnostic> {
         let Some(folder) = folder::of_gpu(&self.data, gpu)? else { return Ok(None) };
-        let mut tables = Vec::new();
+        let mut found = Vec::new();
         for operation in wanted {
             let schema = schema::of(*operation);
-            let library = schema.library.unwrap_or(engine.kernel_key());
-            let versions = folder.join(schema.folder).join(library);
-            let newest = schema.library.is_some();
+            let versions =
+                folder.join(schema.folder).join(operation.library().unwrap_or(engine.kernel_key()));
+            let newest = operation.library().is_some();
             let file = format!("{}.parquet", schema.file);
             if let Some((version, path)) = folder::version(&versions, &file, engine.version, newest)? {
-                tables.push(self.table(schema, version, path)?);
+                found.push((schema, version, path));
             }
         }
-        let engine_has_some = tables.iter().any(|t| schema::of(t.operation).library.is_none());
-        Ok(engine_has_some.then(|| Tables { engine: engine.kernel_key().to_owned(), tables }))
+        if found.iter().all(|(schema, ..)| schema.operation.library().is_some()) {
+            return Ok(None);
+        }
+        // Files are independent, and unpacking them is what a warm start waits for.
+        let tables: Vec<Arc<Table>> = std::thread::scope(|scope| {
+            let read = |(schema, version, path)| scope.spawn(move || self.table(schema, version, path));
+            let threads: Vec<_> = found.into_iter().map(read).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect::<Result<_, _>>()
+        })?;
+        Ok(Some(Tables { engine: engine.kernel_key().to_owned(), tables }))
     }
 
     fn table(
@@ -91,9 +102,7 @@ impl Database {
         version: String,
         path: PathBuf,
     ) -> Result<Arc<Table>, Diagnostic> {
-        // A panic elsewhere leaves whole tables behind.
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = read.get(&path) {
+        if let Some(table) = self.read().get(&path) {
             return Ok(table.clone());
         }
         let numbers: Vec<&'static str> = schema.numbers.iter().copied().chain([schema::LATENCY]).collect();
@@ -103,8 +112,12 @@ impl Database {
             Diagnostic::new(Code::File, cause).at(path.display().to_string())
         })?;
         let table = Arc::new(rows.table(schema.operation, version));
-        read.insert(path, table.clone());
-        Ok(table)
+        Ok(self.read().entry(path).or_insert(table).clone())
+    }
+
+    /// What was read so far; a panic elsewhere leaves whole tables behind.
+    fn read(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Table>>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

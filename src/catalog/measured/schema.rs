@@ -16,8 +16,6 @@ pub struct Schema {
     pub folder: &'static str,
     /// Name of the file, without its extension.
     pub file: &'static str,
-    /// Folder of the engine, where it is not the engine's own.
-    pub library: Option<&'static str>,
     /// Columns of words that are read.
     pub texts: &'static [&'static str],
     /// Columns of numbers that are read, `latency` apart.
@@ -134,7 +132,6 @@ static GEMM: Schema = Schema {
     operation: Operation::Gemm,
     folder: "gemm",
     file: "gemm_perf",
-    library: None,
     texts: &["gemm_dtype"],
     numbers: &["m", "n", "k"],
     row: |[dtype, ..], &[m, n, k, ..]| {
@@ -161,7 +158,6 @@ static PREFILL: Schema = Schema {
     operation: Operation::PrefillAttention,
     folder: "attention",
     file: "context_attention_perf",
-    library: None,
     texts: &["attn_dtype", "kv_cache_dtype"],
     numbers: &["batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "window_size", "step"],
     row: |words, numbers| {
@@ -175,7 +171,6 @@ static DECODE: Schema = Schema {
     operation: Operation::DecodeAttention,
     folder: "attention",
     file: "generation_attention_perf",
-    library: None,
     texts: &["attn_dtype", "kv_cache_dtype"],
     numbers: &["batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "window_size", "step"],
     row: |words, numbers| {
@@ -194,7 +189,6 @@ static LATENT_PREFILL: Schema = Schema {
     operation: Operation::LatentPrefill,
     folder: "mla",
     file: "context_mla_perf",
-    library: None,
     texts: &["kv_cache_dtype"],
     numbers: &["batch_size", "isl", "num_heads", "step"],
     row: |words, &[batch, isl, heads, prefix, ..]| {
@@ -206,7 +200,6 @@ static LATENT_DECODE: Schema = Schema {
     operation: Operation::LatentDecode,
     folder: "mla",
     file: "generation_mla_perf",
-    library: None,
     texts: &["kv_cache_dtype"],
     numbers: &["batch_size", "isl", "num_heads", "step"],
     row: |words, &[batch, isl, heads, cached, ..]| latent(words, [batch, heads], isl + or_zero(cached)),
@@ -217,7 +210,6 @@ static ABSORB: Schema = Schema {
     operation: Operation::Absorb,
     folder: "mla_bmm",
     file: "mla_bmm_perf",
-    library: None,
     texts: &["op_name", "bmm_dtype"],
     numbers: &["num_tokens", "num_heads"],
     row: |[name, dtype], &[tokens, heads, ..]| {
@@ -237,7 +229,6 @@ static EXPERTS: Schema = Schema {
     operation: Operation::Experts,
     folder: "moe",
     file: "moe_perf",
-    library: None,
     texts: &["moe_dtype", "distribution"],
     numbers: &[
         "num_tokens",
@@ -267,7 +258,6 @@ static ALL_REDUCE: Schema = Schema {
     operation: Operation::AllReduce,
     folder: "comm",
     file: "custom_allreduce_perf",
-    library: None,
     texts: &["allreduce_dtype", "backend"],
     numbers: &["num_gpus", "message_size"],
     row: |[dtype, backend], &[ranks, elements, ..]| {
@@ -282,7 +272,6 @@ static NCCL: Schema = Schema {
     operation: Operation::Library,
     folder: "comm",
     file: "nccl_perf",
-    library: Some("nccl"),
     texts: &["nccl_dtype", "op_name"],
     numbers: &["num_gpus", "message_size"],
     row: |[dtype, name], &[ranks, elements, ..]| {

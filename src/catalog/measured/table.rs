@@ -42,6 +42,11 @@ impl Operation {
         Operation::Library,
     ];
 
+    /// The library that is measured in place of the engine.
+    pub fn library(self) -> Option<&'static str> {
+        (self == Operation::Library).then_some("nccl")
+    }
+
     /// As printed.
     pub fn name(self) -> &'static str {
         match self {
@@ -53,7 +58,7 @@ impl Operation {
             Operation::LatentDecode => "latent decode",
             Operation::Absorb => "absorbed projections",
             Operation::AllReduce => "all-reduce",
-            Operation::Library => "NCCL",
+            Operation::Library => "collectives",
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::model::blocks::Block;
 use crate::model::operator::{OperatorKind, Step};
 use crate::units::Seconds;
 
+use super::deployment::TableName;
+
 pub use shape::Setting;
 use shape::{candidates, coordinates, step_at, template, with_sizes};
 pub use surface::{Reading, Surface};
@@ -69,9 +71,13 @@ impl MeasuredKernels {
         MeasuredKernels { tables, made: Arc::default() }
     }
 
-    /// The tables.
-    pub fn tables(&self) -> &Tables {
-        &self.tables
+    /// Which tables there are.
+    pub fn names(&self) -> impl Iterator<Item = TableName> {
+        self.tables.iter().map(|table| TableName {
+            operation: table.operation.name(),
+            engine: table.operation.library().unwrap_or(&self.tables.engine).to_owned(),
+            version: table.version.clone(),
+        })
     }
 
     /// The surface of an operator, if a table has its kernel. `form` is its analytical time, also in
