@@ -33,7 +33,7 @@ pub struct EstimateArgs {
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
-    kernels: KernelsArgs,
+    pub(super) kernels: KernelsArgs,
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
     #[arg(long, value_name = "GPU=USD")]
     price: Vec<String>,
@@ -49,7 +49,6 @@ pub struct EstimateArgs {
 /// Runs the command.
 pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
-    let catalog = &args.kernels.catalog(catalog)?;
     let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
     let split = args.place.split();

@@ -22,7 +22,7 @@ pub struct KernelsArgs {
 
 impl KernelsArgs {
     /// The catalogue with the kernel database, if one is named here or by `$SHARDFIT_KERNELS`.
-    pub fn catalog(&self, catalog: &Catalog) -> Result<Catalog, Diagnostic> {
+    pub fn catalog(&self, catalog: Catalog) -> Result<Catalog, Diagnostic> {
         catalog.with_kernels(self.kernels.as_deref())
     }
 }

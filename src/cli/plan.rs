@@ -39,7 +39,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
-    kernels: KernelsArgs,
+    pub(super) kernels: KernelsArgs,
     /// throughput, latency, cost or energy
     #[arg(long, default_value = "throughput", value_name = "NAME", help_heading = "Ranking")]
     #[arg(value_parser = names(Objective::ALL.map(Objective::name)), hide_possible_values = true)]
@@ -115,7 +115,6 @@ impl PinArgs {
 pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
     let format = args.output.prepare()?;
-    let catalog = &args.kernels.catalog(catalog)?;
     let objective: Objective = args.objective.parse()?;
     let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;

@@ -46,7 +46,7 @@ pub struct SimulateArgs {
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
-    kernels: KernelsArgs,
+    pub(super) kernels: KernelsArgs,
     /// Write the queue, the running sequences and the cache over time to FILE, as CSV
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     timeline: Option<PathBuf>,
@@ -195,7 +195,6 @@ impl DriveArgs {
 /// Runs the command.
 pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
     let format = args.output.prepare()?;
-    let catalog = &args.kernels.catalog(catalog)?;
     if let Some(path) = &args.timeline {
         load::check_writable(path)?;
     }

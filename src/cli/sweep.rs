@@ -24,12 +24,11 @@ pub struct SweepArgs {
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     output: PathBuf,
     #[command(flatten)]
-    kernels: KernelsArgs,
+    pub(super) kernels: KernelsArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let catalog = &args.kernels.catalog(catalog)?;
     let mut scenario = scenario::read(&args.scenario, catalog)?;
     for (engine, gpu) in scenario.measure(catalog)? {
         kernels::unknown(&engine, &gpu);

@@ -29,7 +29,7 @@ pub struct ValidateArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Vec<PathBuf>,
     #[command(flatten)]
-    kernels: KernelsArgs,
+    pub(super) kernels: KernelsArgs,
     /// Errors by these columns too
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     by: Vec<String>,
@@ -49,7 +49,7 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     if let Some(path) = &args.output {
         load::check_writable(path)?;
     }
-    let catalog = args.kernels.catalog(catalog)?.with_models(&args.models)?;
+    let catalog = catalog.clone().with_models(&args.models)?;
     let result: validation::Validation = validate(kind, &args.file, &catalog, &args.by)?;
     if let Some(path) = &args.output {
         load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;

@@ -103,6 +103,8 @@ pub fn records(path: &Path, keep: impl Fn(&Record) -> bool) -> Vec<Record> {
     let record = |row: parquet::record::Row| -> Record {
         let text = |field: &Field| match field {
             Field::Str(word) => word.clone(),
+            // Words without a logical type, as `write` leaves them.
+            Field::Bytes(word) => String::from_utf8(word.data().to_vec()).unwrap(),
             other => other.to_string(),
         };
         row.get_column_iter().map(|(name, field)| (name.clone(), text(field))).collect()

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::diagnostic::{Code, Diagnostic};
 
 /// More rows than any kernel table has; a file that claims more is not one.
+#[cfg(feature = "measured")]
 pub const MAX_ROWS: usize = 1 << 24;
 
 /// Columns of one file. A column that the file lacks is empty.

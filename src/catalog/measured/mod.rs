@@ -126,7 +126,7 @@ impl Catalog {
     ///
     /// # Errors
     /// As [`Database::open`].
-    pub fn with_kernels(&self, named: Option<&Path>) -> Result<Catalog, Diagnostic> {
+    pub fn with_kernels(self, named: Option<&Path>) -> Result<Catalog, Diagnostic> {
         let variable = std::env::var_os(VARIABLE).filter(|f| !f.is_empty());
         let database = match (named, variable) {
             (Some(folder), _) => Some(Database::open(folder).map_err(|d| d.within("--kernels"))?),
@@ -135,7 +135,7 @@ impl Catalog {
             }
             (None, None) => None,
         };
-        Ok(Catalog { measured: database.map(Arc::new), ..self.clone() })
+        Ok(Catalog { measured: database.map(Arc::new), ..self })
     }
 
     /// Gives a cluster's GPU the measured tables of these engines, if there is a kernel database and it
