@@ -393,8 +393,8 @@ def main():
         return dry_run(args, args.only or list(COLUMNS))
     try:
         import torch
-    except ImportError:
-        sys.exit("error: PyTorch cannot be imported; --dry-run shows what would be timed")
+    except (ImportError, OSError) as reason:
+        sys.exit(f"error: PyTorch cannot be imported ({reason}); --dry-run shows what would be timed")
     if "allreduce" in classes and not together:
         sys.exit("error: allreduce wants several ranks: torchrun --nproc-per-node N tools/microbenchmark.py --only allreduce")
     os.makedirs(args.output, exist_ok=True)
