@@ -47,12 +47,29 @@ enum Timer {
     Collective(CollectiveTimer),
 }
 
+impl Timer {
+    /// Its launch floor inside a CUDA graph.
+    fn launch(&self) -> Seconds {
+        match self {
+            Timer::Gemm(kernel) => kernel.launch(),
+            Timer::Experts(kernel) => kernel.launch(),
+            Timer::Prefill(kernel) => kernel.form().launch,
+            Timer::Decode(kernel) => kernel.form().launch,
+            Timer::Small(_) | Timer::Collective(_) => Seconds::ZERO,
+        }
+    }
+}
+
 /// An operator with its kernel.
 #[derive(Clone, Debug, PartialEq)]
 struct Instruction {
     operator: Operator,
     timer: Timer,
     fitted: bool,
+    /// What its launch costs more outside a CUDA graph.
+    eager: Seconds,
+    /// Floor per cached token of a decoding sequence, where query heads do not share their KV head.
+    unshared: Seconds,
     /// What was measured of it, if anything.
     measured: Option<Arc<Surface>>,
 }
@@ -62,13 +79,27 @@ impl Instruction {
     fn time(&self, step: &Step) -> (KernelTime, Basis) {
         let kernel = self.timer.time(&self.operator, step);
         match &self.measured {
+            // Measured times are taken at their word.
             Some(surface) if kernel.time > Seconds::ZERO => {
                 let form = |kind: &OperatorKind, step: &Step| self.timer.alone(kind, step).time;
                 let (time, inside) = surface.time(&self.operator.kind, step, kernel.time, form);
                 (KernelTime { time, ..kernel }, if inside { Basis::Measured } else { Basis::Scaled })
             }
-            _ => (kernel, if self.fitted { Basis::Fitted } else { Basis::Default }),
+            _ => (self.in_engine(kernel, step), if self.fitted { Basis::Fitted } else { Basis::Default }),
         }
+    }
+
+    /// What the engine makes of a kernel. Steps that only decode replay a CUDA graph; those with prompts are
+    /// launched kernel by kernel.
+    fn in_engine(&self, mut kernel: KernelTime, step: &Step) -> KernelTime {
+        if let OperatorKind::DecodeAttention(a) = &self.operator.kind {
+            let keys = step.context.min(a.window.map_or(f64::INFINITY, |w| w as f64));
+            kernel.time = kernel.time.max(self.unshared * (step.decode_sequences * keys));
+        }
+        if step.prefill_tokens > 0.0 && kernel.time > Seconds::ZERO {
+            kernel.time += self.eager;
+        }
+        kernel
     }
 }
 
@@ -132,7 +163,8 @@ impl Lone {
         let tables = kernels.measured.as_ref();
         let measured = tables.and_then(|tables| tables.surface(&kind, &kernels.setting(ranks), form));
         let operator = Operator::new("", Component::Other, kind);
-        Lone(Instruction { operator, timer, fitted, measured })
+        let (eager, unshared) = (Seconds::ZERO, Seconds::ZERO);
+        Lone(Instruction { operator, timer, fitted, eager, unshared, measured })
     }
 
     /// Its time in a step, and what that rests on.
@@ -327,8 +359,9 @@ fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
         for operator in operators.drain(..) {
             let operator = Operator { count: operator.count * layers, ..operator };
             let (timer, fitted) = resolve(t, &operator.kind);
+            let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
             let measured = measured(t, &operator.kind, &timer);
-            program.instructions.push(Instruction { operator, timer, fitted, measured });
+            program.instructions.push(Instruction { operator, timer, fitted, eager, unshared, measured });
         }
     };
     if first {
@@ -393,6 +426,19 @@ fn group_link(t: &Target, group: RankGroup) -> GroupLink {
     match group {
         RankGroup::Tensor => t.placement.tensor,
         RankGroup::Experts => t.placement.stage,
+    }
+}
+
+/// What one cached token of one sequence costs at least where each query head reads the KV cache by
+/// itself, on the cores instead of the tensor cores: `2·heads·d` elements at the rate of a multiprocessor.
+fn unshared(t: &Target, kind: &OperatorKind) -> Seconds {
+    let Some(alone) = &t.kernels.engine.unshared_heads else { return Seconds::ZERO };
+    match kind {
+        OperatorKind::DecodeAttention(a) if !alone.except.contains(&(a.heads / a.kv_heads.max(1))) => {
+            let rate = alone.elements_per_multiprocessor * f64::from(t.kernels.gpu.multiprocessors);
+            Seconds::new(2.0 * (a.heads * a.head_dim) as f64 / rate)
+        }
+        _ => Seconds::ZERO,
     }
 }
 
