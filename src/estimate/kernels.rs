@@ -133,13 +133,8 @@ impl<'a> Kernels<'a> {
 
     /// What decides between measured kernels.
     pub fn setting(&self, ranks: Option<u32>) -> Setting {
-        let spread = match self.expert_skew {
-            even if even <= 0.0 => 1,
-            mild if mild <= EXPERT_SKEW => 2,
-            _ => 3,
-        };
         let fp8_attention = self.engine.fp8_attention && self.gpu.peak(DType::Fp8).is_some();
-        Setting { fp8_attention, spread, ranks }
+        Setting { fp8_attention, spread: Setting::spread(self.expert_skew), ranks }
     }
 
     /// The peak of products with such weights, and whether it is that of a narrow type.

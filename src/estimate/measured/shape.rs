@@ -2,6 +2,7 @@
 
 use crate::catalog::measured::{Key, Operation, SIZES, Types};
 use crate::dtype::{DType, WeightFormat};
+use crate::estimate::kernels::EXPERT_SKEW;
 use crate::model::operator::{
     AttentionShape, CollectiveKind, ExpertsShape, LatentShape, OperatorKind, Rows, Step,
 };
@@ -15,6 +16,17 @@ pub struct Setting {
     pub spread: u32,
     /// Ranks of a collective on the link that was measured; `None` elsewhere.
     pub ranks: Option<u32>,
+}
+
+impl Setting {
+    /// The tables' number of a skew of the experts' load.
+    pub fn spread(skew: f64) -> u32 {
+        match skew {
+            even if even <= 0.0 => 1,
+            mild if mild <= EXPERT_SKEW => 2,
+            _ => 3,
+        }
+    }
 }
 
 /// DeepSeek-V3's sizes: the only ones that latent attention was measured with.
