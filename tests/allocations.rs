@@ -10,7 +10,7 @@ use shardfit::workload::Workload;
 
 /// Allocations of `times` steps of a model on a cluster, of prompts and of decodes.
 fn allocations(name: &str, gpu: &str, parallelism: Parallelism) -> u64 {
-    let catalog = Catalog::builtin();
+    let catalog = Catalog::built_in();
     let model = model::find_in(&catalog, name, Scope::Full).expect("a catalogue model");
     let gpus = u32::try_from(parallelism.gpus()).expect("few GPUs");
     let cluster = Cluster::of_gpus(catalog.gpu(gpu).expect("a catalogue GPU"), gpus).expect("a cluster");
