@@ -26,6 +26,7 @@ const PLAIN: Collective = Collective {
     sharpness: 0.7,
     rank_exponent: 0.0,
     error: None,
+    range: None,
 };
 
 /// The link that a group crosses inside a node, the coefficients that were measured on it, and those
@@ -83,10 +84,38 @@ impl CollectiveTimer {
         }
     }
 
+    /// The library's coefficients.
+    pub fn library(&self) -> Collective {
+        self.library
+    }
+
+    /// Those of the engine's own kernels, if it has any.
+    pub fn custom(&self) -> Option<CustomAllReduce> {
+        self.custom
+    }
+
+    /// The same under other coefficients of the library.
+    #[must_use]
+    pub fn with_library(self, library: Collective) -> CollectiveTimer {
+        CollectiveTimer { library, ..self }
+    }
+
+    /// The same under other coefficients of the engine's own kernels.
+    #[must_use]
+    pub fn with_custom(self, custom: CustomAllReduce) -> CollectiveTimer {
+        CollectiveTimer { custom: Some(custom), ..self }
+    }
+
     /// The same without the engine's own kernels.
     #[must_use]
     pub fn library_only(self) -> CollectiveTimer {
         CollectiveTimer { custom: None, ..self }
+    }
+
+    /// Whether a full buffer of this size lies outside of what the coefficients were fitted to.
+    pub fn extrapolates(&self, buffer: Traffic) -> bool {
+        let range = self.custom.and_then(|c| c.range).or(self.library.range);
+        range.is_some_and(|range| !range.holds(buffer.get()))
     }
 
     /// Time for a full buffer of this size.

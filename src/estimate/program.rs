@@ -76,7 +76,10 @@ impl Instruction {
                 kernel.time(*kernels as f64, op.flops(step), op.traffic(step))
             }
             (_, Timer::Small(kernel)) => kernel.time(1.0, op.flops(step), op.traffic(step)),
-            (_, Timer::Collective(timer)) => KernelTime::idle(timer.time(op.traffic(step)), Bound::Network),
+            (_, Timer::Collective(timer)) => KernelTime {
+                extrapolated: timer.extrapolates(op.traffic(step)),
+                ..KernelTime::idle(timer.time(op.traffic(step)), Bound::Network)
+            },
             _ => KernelTime::NONE,
         }
     }
@@ -122,7 +125,7 @@ impl Program {
             let time = kernel.time * count;
             sum.total += time;
             sum.drawn += kernel.drawn(power) * count;
-            if i.fitted {
+            if i.fitted && !kernel.extrapolated {
                 sum.fitted += time;
             }
         }
@@ -139,7 +142,7 @@ impl Program {
         let line = |i: &Instruction| {
             let kernel = i.time(step);
             let time = kernel.time * i.operator.count as f64;
-            Line { operator: i.operator, time, bound: kernel.bound, fitted: i.fitted }
+            Line { operator: i.operator, time, bound: kernel.bound, fitted: i.fitted && !kernel.extrapolated }
         };
         self.instructions.iter().map(line).filter(|l| l.time.get() > 0.0).collect()
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Prediction, Row, Table};
 
 /// Errors of one column, in per cent of the measured value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Metric {
     /// Rows compared.
     pub n: usize,
@@ -20,7 +20,8 @@ pub struct Metric {
 }
 
 impl Metric {
-    fn of(mut errors: Vec<f64>) -> Option<Metric> {
+    /// Of signed errors in per cent; `None` of none.
+    pub fn of(mut errors: Vec<f64>) -> Option<Metric> {
         if errors.is_empty() {
             return None;
         }

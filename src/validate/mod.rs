@@ -17,6 +17,7 @@ use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::search::in_parallel;
 
+pub use kernels::{Heads, Key, Measured, Work};
 pub use known::{KnownSize, known_sizes};
 pub use metrics::Metric;
 pub use rows::{Row, Table};
