@@ -113,19 +113,19 @@ form!(Gemm: compute_efficiency log 0.02 1.3, memory_efficiency log 0.05 1.3, lau
     quantise_row log 0.001 30.0, cached_share log 0.001 0.95);
 form!(PrefillAttention: compute_efficiency log 0.02 1.5, memory_efficiency log 0.05 2.0, launch log 1.0 60.0,
     sharpness log 0.5 20.0, block log 0.001 60.0, head_dim_exponent linear -2.0 2.0,
-    depth_latency log 0.001 100.0);
+    depth_latency log 0.001 300.0);
 form!(DecodeAttention: compute_efficiency log 0.02 2.0, memory_efficiency log 0.05 1.2, launch log 1.0 60.0,
-    sharpness log 0.5 20.0, block log 0.001 60.0, split_latency log 0.001 20.0, depth_latency log 0.001 100.0,
+    sharpness log 0.5 20.0, block log 0.001 60.0, split_latency log 0.001 20.0, depth_latency log 0.001 300.0,
     single_block log 0.001 60.0, largest_group fixed 1.0 1024.0, tile_positions fixed 1.0 1024.0,
     cached_share log 0.001 0.95);
 form!(GroupedGemm: compute_efficiency log 0.02 1.3, memory_efficiency log 0.05 1.2, launch log 1.0 200.0,
     sharpness log 0.6 20.0, local_passes log 0.01 40.0, global_passes log 0.01 40.0, pad_rows log 0.1 250.0,
-    imbalance_exponent log 0.05 1.2, depth_latency log 0.001 40.0);
+    imbalance_exponent log 0.05 1.2, depth_latency log 0.001 40.0, cached_share log 0.001 0.95);
 form!(Collective: latency log 0.5 100.0, latency_per_rank log 0.005 50.0, link_efficiency log 0.005 1.2,
     sharpness log 0.4 6.0, rank_exponent linear -3.0 1.0);
 form!(CustomAllReduce: latency log 0.5 100.0, latency_per_rank log 0.005 50.0,
     one_shot_efficiency log 0.005 1.2, two_shot_efficiency log 0.005 1.2,
-    two_shot_latency_factor log 1.0 20.0, sharpness log 0.3 6.0);
+    two_shot_latency_factor log 1.0 20.0, rank_exponent linear -3.0 1.0, sharpness log 0.3 6.0);
 
 /// Coefficients of any form.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -247,7 +247,8 @@ impl Coefficients {
             Coefficients::Decode(form) => decode_starts(form),
             Coefficients::Experts(form) => {
                 let depth_latency = form.depth_latency.max(Seconds::micros(1.0));
-                vec![Coefficients::Experts(GroupedGemm { depth_latency, ..form })]
+                let cached_share = form.cached_share.max(0.05);
+                vec![Coefficients::Experts(GroupedGemm { depth_latency, cached_share, ..form })]
             }
             other => vec![other],
         }

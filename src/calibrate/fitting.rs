@@ -17,6 +17,12 @@ const FOLDS: usize = 5;
 /// Kernels of an engine get coefficients of their own where that leaves at most this share of the loss.
 const WORTH_SPLITTING: f64 = 0.8;
 
+/// New coefficients may have a median error up to this multiple of the present ones' if their loss is less.
+const WORSE_MEDIAN: f64 = 1.02;
+
+/// With less than this share of the present loss they may have any.
+const CLEARLY: f64 = 0.7;
+
 /// One measured row.
 #[derive(Clone, Debug)]
 pub struct Point {
@@ -145,7 +151,9 @@ impl Trial {
             }
         }
         let before: f64 = points.iter().map(|p| solver::loss(p.residual_now())).sum();
-        if !pooled && points.iter().all(|p| p.own) && before <= self.loss() {
+        let own = !pooled && group.key.kernel.is_none() && points.iter().all(|p| p.own);
+        let better = self.loss() < before && after.median_ape <= WORSE_MEDIAN * group.before.median_ape;
+        if own && !better && self.loss() > CLEARLY * before {
             group.outcome = Outcome::Kept;
             return group;
         }

@@ -232,7 +232,7 @@ fn read(row: &Row, gpu: &Gpu, catalog: &Catalog) -> Result<(Key, Point), String>
     if row.text("eager_floor_suspect").is_some_and(|text| text != "0") {
         return Err("eager_floor_suspect: the host's time, not the GPU's".to_owned());
     }
-    let key = Key::of(row)?;
+    let key = Key::of(row, gpu)?;
     let measured = Measured::read_on(row, gpu, catalog)?;
     if Coefficients::of(&measured).is_none() {
         return Err("no coefficients to start from".to_owned());

@@ -152,6 +152,9 @@ pub struct GroupedGemm {
     /// Latency per 1,000 of hidden plus inner width: the depth of one tile's loops through both products.
     #[serde(default)]
     pub depth_latency: Seconds,
+    /// Share of the memory time that repeating the same few experts saves: they stay in the cache.
+    #[serde(default)]
+    pub cached_share: f64,
     /// Error on held-out shapes.
     pub error: Option<FitError>,
     /// Sizes that it was fitted to.
@@ -192,6 +195,9 @@ pub struct CustomAllReduce {
     pub two_shot_efficiency: f64,
     /// Latency of the two-shot form relative to the one-shot one.
     pub two_shot_latency_factor: f64,
+    /// Exponent of both efficiencies in the number of ranks, relative to eight.
+    #[serde(default)]
+    pub rank_exponent: f64,
     /// Exponent of the smooth maximum.
     pub sharpness: f64,
     /// Error on held-out shapes.
@@ -322,6 +328,7 @@ impl KernelTables {
         positive!(collective: link_efficiency, sharpness);
         shares("gemm", &self.gemm, |f| f.cached_share)?;
         shares("decode_attention", &self.decode_attention, |f| f.cached_share)?;
+        shares("grouped_gemm", &self.grouped_gemm, |f| f.cached_share)?;
         shares("latent_decode", &self.latent_decode, |f| f.cached_share)?;
         positive!(custom_all_reduce: one_shot_efficiency, two_shot_efficiency, sharpness);
         self.power.map_or(Ok(()), PowerShares::validate)

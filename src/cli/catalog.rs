@@ -102,7 +102,7 @@ fn gpus(catalog: &Catalog) -> Result<Sheet, Diagnostic> {
             tera(gpu.peak_16bit()),
             tera(gpu.peak(crate::dtype::DType::Fp8)),
             gpu.price.as_ref().map_or(Value::Missing, |p| p.on_demand.get().into()),
-            if gpu.kernels.gemm.is_empty() { "class default" } else { "fitted" }.into(),
+            if gpu.is_measured() { "fitted" } else { "class default" }.into(),
         ])
     })?;
     sheet.spare = vec!["origin", "kernels", "fp8_tflops", "usd_per_h", "name"];

@@ -27,7 +27,7 @@ pub struct ValidateArgs {
     /// Folder of config.json files named <org>--<name>.json, looked at first
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Vec<PathBuf>,
-    /// Errors by these columns too
+    /// Errors by these columns too; `decade` is the power of ten of a kernel's size
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     by: Vec<String>,
     /// table, csv, json, yaml or md

@@ -150,8 +150,9 @@ impl CollectiveTimer {
     /// One-shot: every rank reads all others. Two-shot: reduce-scatter, then all-gather.
     fn custom_time(&self, c: &CustomAllReduce, ranks: f64, bytes: f64) -> f64 {
         let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
-        let one_wire = (ranks - 1.0) * bytes / (self.link * c.one_shot_efficiency);
-        let two_wire = 2.0 * (ranks - 1.0) / ranks * bytes / (self.link * c.two_shot_efficiency);
+        let link = self.link * (ranks / 8.0).powf(c.rank_exponent);
+        let one_wire = (ranks - 1.0) * bytes / (link * c.one_shot_efficiency);
+        let two_wire = 2.0 * (ranks - 1.0) / ranks * bytes / (link * c.two_shot_efficiency);
         let one = smooth_max(latency, one_wire, c.sharpness);
         let two = smooth_max(latency * c.two_shot_latency_factor, two_wire, c.sharpness);
         one.min(two)

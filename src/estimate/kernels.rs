@@ -326,6 +326,7 @@ impl<'a> Kernels<'a> {
             bandwidth: self.gpu.bandwidth.get(),
             weight_bytes: format.bytes_per_element(),
             skew: self.expert_skew,
+            repeated: self.repeated,
         };
         (kernel, found.is_some_and(|f| f.fitted))
     }

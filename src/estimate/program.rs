@@ -276,7 +276,7 @@ fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
 fn resolve(t: &Target, kind: &OperatorKind) -> (Timer, bool) {
     let k = t.kernels;
     // Small kernels are alike on all measured GPUs.
-    let measured = !k.gpu.kernels.gemm.is_empty();
+    let measured = k.gpu.is_measured();
     match kind {
         OperatorKind::Gemm { format, .. } => wrap(k.gemm(*format), Timer::Gemm),
         OperatorKind::GroupedGemm(e) => wrap(k.experts(e.format), Timer::Experts),

@@ -147,11 +147,11 @@ impl Key {
         }
     }
 
-    /// The key of a row.
+    /// The key of a row of a GPU.
     ///
     /// # Errors
     /// What the row lacks, or what is not known.
-    pub fn of(row: &Row) -> Result<Key, String> {
+    pub fn of(row: &Row, gpu: &Gpu) -> Result<Key, String> {
         let named = row.text("engine").unwrap_or("nccl");
         let engine = named.trim_end_matches("_custom").to_owned();
         let key = |table, format: &str| Key { table, engine, format: format.to_owned(), kernel: None };
@@ -171,7 +171,9 @@ impl Key {
             "mla" => {
                 let table =
                     if row.text("op") == Some("prefill") { "latent_prefill" } else { "latent_decode" };
-                key(table, &format!("{0}/{0}", short("kv_cache_dtype")))
+                let kv = short("kv_cache_dtype");
+                let wide = gpu.peak(DType::Fp8).is_none();
+                key(table, &format!("{}/{kv}", if wide { "bf16" } else { kv }))
             }
             "moe" => {
                 let fp8 = row.text("dtype") == Some("w4a8_mxfp4_mxfp8");
@@ -183,6 +185,15 @@ impl Key {
             other => return Err(format!("unknown kernel_class {other}")),
         })
     }
+}
+
+/// Column that is worked out: the power of ten of a kernel's size.
+pub const DECADE: &str = "decade";
+
+/// The power of ten of a row's size: rows of a product, keys, tokens, bytes of a buffer.
+pub fn decade(row: &Row, catalog: &Catalog) -> Option<String> {
+    let size = Measured::read(row, catalog).ok()?.size();
+    (size >= 1.0).then(|| format!("1e{}", size.log10().floor()))
 }
 
 /// Predicts `latency_us`.

@@ -12,6 +12,8 @@ mod serving;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use itertools::Itertools as _;
+
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::load;
@@ -93,10 +95,13 @@ impl Validation {
 /// Predicts every row of a file and compares with what it measured.
 ///
 /// # Errors
-/// A file that cannot be read, is no CSV, or lacks a column named in `by`.
+/// A file that cannot be read, is no CSV, or lacks a column named in `by`. Kernels have a column `decade`
+/// without stating it: the power of ten of their size.
 pub fn validate(kind: Kind, file: &Path, catalog: &Catalog, by: &[String]) -> Result<Validation, Diagnostic> {
     let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
-    table.require(by)?;
+    let derived = |column: &String| kind == Kind::Kernels && column == kernels::DECADE;
+    let stated: Vec<String> = by.iter().filter(|column| !derived(column)).cloned().collect();
+    table.require(&stated)?;
     let folder = file.parent().unwrap_or(Path::new("."));
     let predict = |row: &Row| match kind {
         Kind::Params => params::predict(row, folder, catalog),
@@ -108,8 +113,16 @@ pub fn validate(kind: Kind, file: &Path, catalog: &Catalog, by: &[String]) -> Re
     let metrics = metrics::collect(&table, &predictions, |_| true);
     let mut groups = BTreeMap::new();
     for column in by {
-        for value in table.distinct(column) {
-            let of_group = |row: &Row| row.text(column) == Some(value.as_str());
+        let values = in_parallel(table.len(), |i| {
+            let row = table.row(i);
+            Ok(if derived(column) {
+                kernels::decade(&row, catalog)
+            } else {
+                row.text(column).map(str::to_owned)
+            })
+        })?;
+        for value in values.iter().flatten().sorted().dedup() {
+            let of_group = |row: &Row| values[row.index()].as_ref() == Some(value);
             groups.insert(format!("{column}={value}"), metrics::collect(&table, &predictions, of_group));
         }
     }

@@ -5,7 +5,7 @@ use crate::model::operator::{ExpertsShape, Step};
 use crate::units::Seconds;
 
 use super::super::{Bound, smooth_max};
-use super::KernelTime;
+use super::{KernelTime, Repeated};
 
 /// Routed experts ready to be timed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,6 +15,7 @@ pub struct ExpertsKernel {
     pub(super) bandwidth: f64,
     pub(super) weight_bytes: f64,
     pub(super) skew: f64,
+    pub(super) repeated: Repeated,
 }
 
 impl ExpertsKernel {
@@ -47,7 +48,9 @@ impl ExpertsKernel {
             (f.local_passes * hot * (hidden + 1.5 * inner) + f.global_passes * copies * hidden) * 2.0;
         let weights = e.matrices as f64 * hidden * inner;
         let compute = 2.0 * weights * (hot + f.pad_rows * touched) / (self.peak * f.compute_efficiency);
-        let memory = touched * weights * self.weight_bytes / (self.bandwidth * f.memory_efficiency);
+        let bytes = touched * weights * self.weight_bytes;
+        let remains = self.repeated.remains(f.cached_share, bytes);
+        let memory = remains * bytes / (self.bandwidth * f.memory_efficiency);
         let depth = f.depth_latency.get() * (hidden + inner) / 1000.0;
         let body = smooth_max(smooth_max(compute, memory, f.sharpness), depth, f.sharpness);
         let time = KernelTime {
@@ -58,7 +61,7 @@ impl ExpertsKernel {
                 Seconds::new(f.launch.get().max(depth)),
             ),
             compute: Seconds::new(2.0 * weights * e.local_rows(step) / self.peak),
-            memory: Seconds::new((touched * weights * self.weight_bytes + passes) / self.bandwidth),
+            memory: Seconds::new((bytes + passes) / self.bandwidth),
             extrapolated: false,
         };
         time.within(f.range, tokens)

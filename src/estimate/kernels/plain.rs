@@ -54,6 +54,7 @@ pub(super) const PLAIN_EXPERTS: GroupedGemm = GroupedGemm {
     pad_rows: 16.0,
     imbalance_exponent: 0.3,
     depth_latency: Seconds::ZERO,
+    cached_share: 0.0,
     error: None,
     range: None,
 };
