@@ -38,9 +38,9 @@ pub struct FitRange {
 }
 
 impl FitRange {
-    /// Whether a size lies within.
+    /// Whether a size lies within, or less than a factor of two beyond.
     pub fn holds(&self, size: f64) -> bool {
-        (self.from..=self.to).contains(&size)
+        (self.from / 2.0..=self.to * 2.0).contains(&size)
     }
 }
 
