@@ -239,5 +239,6 @@ fn at_edge(fitted: &Coefficients) -> Vec<&'static str> {
 
 /// Errors in per cent from logarithms of predicted over measured.
 fn errors(residuals: &[f64]) -> Metric {
-    Metric::of(residuals.iter().map(|r| 100.0 * (r.exp() - 1.0)).collect()).unwrap_or_default()
+    let pairs: Vec<(f64, f64)> = residuals.iter().map(|r| (r.exp(), 1.0)).collect();
+    Metric::of(&pairs).unwrap_or_default()
 }

@@ -331,6 +331,12 @@ impl<'a> Kernels<'a> {
         (kernel, found.is_some_and(|f| f.fitted))
     }
 
+    /// What a launch that takes `in_graph` inside a CUDA graph costs more outside.
+    pub fn eager_launch(&self, in_graph: Seconds) -> Seconds {
+        let share = self.engine.scheduling.launch_share;
+        if share > 0.0 { in_graph * (1.0 / share - 1.0) } else { Seconds::ZERO }
+    }
+
     /// A fused elementwise kernel.
     pub fn elementwise(&self) -> SmallKernelTimer {
         self.small(self.small.elementwise)

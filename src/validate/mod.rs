@@ -1,6 +1,7 @@
 //! Validation: predictions for measured rows, and how far off they are. Predictions never read a
 //! measured column.
 
+mod choice;
 mod kernels;
 mod known;
 mod memory;
@@ -19,10 +20,12 @@ use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::search::in_parallel;
 
+pub use choice::Choice;
 pub use kernels::{Heads, Key, Measured, Work};
 pub use known::{KnownSize, known_sizes};
 pub use metrics::Metric;
 pub use rows::{Row, Table};
+pub use serving::Estimator;
 
 /// What kind of measurements a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub struct Validation {
     pub metrics: BTreeMap<String, Metric>,
     /// The same by group: `column=value`, then metric.
     pub groups: BTreeMap<String, BTreeMap<String, Metric>>,
+    /// What choosing a layout by prediction costs, for servers measured in several layouts.
+    pub choices: Vec<Choice>,
 }
 
 impl Validation {
@@ -97,7 +102,13 @@ impl Validation {
 /// # Errors
 /// A file that cannot be read, is no CSV, or lacks a column named in `by`. Kernels have a column `decade`
 /// without stating it: the power of ten of their size.
-pub fn validate(kind: Kind, file: &Path, catalog: &Catalog, by: &[String]) -> Result<Validation, Diagnostic> {
+pub fn validate(
+    kind: Kind,
+    file: &Path,
+    catalog: &Catalog,
+    estimator: Estimator,
+    by: &[String],
+) -> Result<Validation, Diagnostic> {
     let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
     let derived = |column: &String| kind == Kind::Kernels && column == kernels::DECADE;
     let stated: Vec<String> = by.iter().filter(|column| !derived(column)).cloned().collect();
@@ -107,7 +118,7 @@ pub fn validate(kind: Kind, file: &Path, catalog: &Catalog, by: &[String]) -> Re
         Kind::Params => params::predict(row, folder, catalog),
         Kind::Memory => memory::predict(row, catalog),
         Kind::Kernels => kernels::predict(row, catalog),
-        Kind::Serving => serving::predict(row, catalog),
+        Kind::Serving => serving::predict(row, catalog, estimator),
     };
     let predictions = in_parallel(table.len(), |i| Ok(predict(&table.row(i))))?;
     let metrics = metrics::collect(&table, &predictions, |_| true);
@@ -126,5 +137,6 @@ pub fn validate(kind: Kind, file: &Path, catalog: &Catalog, by: &[String]) -> Re
             groups.insert(format!("{column}={value}"), metrics::collect(&table, &predictions, of_group));
         }
     }
-    Ok(Validation { table, predictions, metrics, groups })
+    let choices = if kind == Kind::Serving { choice::choices(&table, &predictions) } else { Vec::new() };
+    Ok(Validation { table, predictions, metrics, groups, choices })
 }

@@ -24,6 +24,11 @@ impl ExpertsKernel {
         self.form
     }
 
+    /// Its launch floor.
+    pub fn launch(&self) -> Seconds {
+        self.form.launch
+    }
+
     /// The same experts under other coefficients.
     #[must_use]
     pub fn with_form(self, form: GroupedGemm) -> ExpertsKernel {

@@ -24,6 +24,11 @@ impl GemmKernel {
         self.form
     }
 
+    /// Its launch floor.
+    pub fn launch(&self) -> Seconds {
+        self.form.launch
+    }
+
     /// The same product under other coefficients.
     #[must_use]
     pub fn with_form(self, form: Gemm) -> GemmKernel {
