@@ -84,6 +84,7 @@ fn one_product(folder: &Path) -> f64 {
 #[test]
 fn kernel_coefficients_go_over_those_of_their_gpu_and_leave_the_rest() {
     let bare = tempfile::tempdir().unwrap();
+    fs::create_dir(bare.path().join("kernels")).unwrap();
     let built_in = one_product(bare.path());
     let own = tempfile::tempdir().unwrap();
     write(own.path(), "kernels/h100-sxm.yaml", KERNELS);

@@ -96,9 +96,14 @@ impl Repeated {
     /// Share of the cache that the data may fill before it displaces itself.
     const FILLED: f64 = 0.6;
 
+    /// Whether nothing is found in the cache.
+    fn is_cold(self) -> bool {
+        self.cache <= 0.0
+    }
+
     /// What is left of a memory time: `1 − share/(1 + (bytes/(0.6·cache))^4)`.
     fn remains(self, share: f64, bytes: f64) -> f64 {
-        if self.cache <= 0.0 || share <= 0.0 {
+        if self.is_cold() || share <= 0.0 {
             return 1.0;
         }
         let filled = bytes / (Repeated::FILLED * self.cache);
