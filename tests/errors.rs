@@ -183,6 +183,19 @@ const LINES: &[&str] = &[
     "inspect --shape layers=32,hidden=4096,heads=32,vocab=9,experts=8,top_k=2,expert_ffn=9,dense_layers=1",
     "inspect --shape layers=2,hidden=64,heads=2,ffn=9,vocab=9,experts=8,top_k=2,dense_layers=2",
     "inspect --shape layers=10000,hidden=268435456,heads=1,ffn=268435456,vocab=268435456",
+    // Calibrations.
+    "calibrate",
+    "calibrate tests/data/valid/kernels.csv",
+    "calibrate --gpu h100-sxm",
+    "calibrate tests/data/valid/kernels.csv --gpu h100-smx",
+    "calibrate tests/data/valid/kernels.csv --class datacenter-hmb",
+    "calibrate tests/data/valid/kernels.csv --gpu h100-sxm --class datacenter-hbm",
+    "calibrate tests/data/valid/kernels.csv --gpu a100-sxm-80gb",
+    "calibrate tests/data/valid/kernels.csv tests/nowhere.csv --gpu h100-sxm",
+    "calibrate tests/data/valid/gpu.yaml --gpu h100-sxm",
+    "calibrate tests/data --gpu h100-sxm",
+    "calibrate tests/data/valid/kernels.csv --gpu h100-sxm -o {tmp}/nowhere/out.yaml",
+    "validate kernels tests/data/valid/kernels.csv --by decades",
     // Files that are not there, not files, or not writable.
     // Simulations.
     "simulate llama-3.1-8b",

@@ -107,6 +107,11 @@ impl Gpu {
         self.peak(DType::Bf16).or_else(|| self.peak(DType::Fp16))
     }
 
+    /// Whether its own kernels were measured, not just large products.
+    pub fn is_measured(&self) -> bool {
+        !self.kernels.gemm.is_empty() && !self.kernels.decode_attention.is_empty()
+    }
+
     /// Checks that the figures make sense together.
     ///
     /// # Errors

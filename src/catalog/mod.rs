@@ -26,7 +26,7 @@ pub use engine::Engine;
 pub use entry::Entry;
 pub use folder::UserFile;
 pub use gpu::Gpu;
-pub use kernels::{GpuClass, KernelTables};
+pub use kernels::{GpuClass, KernelOverlay, KernelTables};
 pub use pools::Pools;
 use version::Asked;
 
@@ -43,11 +43,14 @@ pub enum Kind {
     Engine,
     /// `models`.
     Model,
+    /// `kernels`: kernel coefficients over those of a GPU; only users have them.
+    Kernels,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 5] = [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Model];
+    pub const ALL: [Kind; 6] =
+        [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Model, Kind::Kernels];
 
     /// The folder of a catalogue that holds it.
     pub fn folder(self) -> &'static str {
@@ -57,6 +60,7 @@ impl Kind {
             Kind::GpuClass => "classes",
             Kind::Engine => "engines",
             Kind::Model => "models",
+            Kind::Kernels => "kernels",
         }
     }
 
@@ -68,6 +72,7 @@ impl Kind {
             Kind::GpuClass => "GPU class",
             Kind::Engine => "engine",
             Kind::Model => "model",
+            Kind::Kernels => "kernel coefficients",
         }
     }
 
@@ -79,6 +84,7 @@ impl Kind {
             Kind::GpuClass => "`shardfit catalog classes` lists all",
             Kind::Engine => "`shardfit catalog engines` lists all",
             Kind::Model => "`shardfit catalog models` lists all",
+            Kind::Kernels => "`shardfit catalog kernels` lists all",
         }
     }
 }
@@ -109,8 +115,13 @@ impl Catalog {
         Catalog { files: Vec::new(), measured: None }
     }
 
-    /// Folders with `gpus/`, `clusters/`, `classes/`, `engines/` and `models/`, the strongest first, over
-    /// what is built in.
+    /// Whether it has a database of measured kernels.
+    pub fn is_measured(&self) -> bool {
+        self.measured.is_some()
+    }
+
+    /// Folders with `gpus/`, `clusters/`, `classes/`, `engines/`, `models/` and `kernels/`, the strongest
+    /// first, over what is built in.
     ///
     /// # Errors
     /// [`Code::File`](crate::diagnostic::Code::File) for a folder that is missing or cannot be listed.
@@ -217,9 +228,24 @@ impl Catalog {
 
     /// A GPU as its file describes it, and the file if it is the user's.
     fn described(&self, name: &str) -> Result<(Gpu, Option<String>), Diagnostic> {
-        let (gpu, file): (Gpu, _) = self.read(Kind::Gpu, name)?;
+        let (mut gpu, file): (Gpu, _) = self.read(Kind::Gpu, name)?;
+        gpu.kernels = self.overlaid(&gpu.id, gpu.kernels)?;
         gpu.validate().and_then(|()| self.stand_ins_exist(&gpu)).map_err(|d| in_file(d, &file))?;
         Ok((gpu, file))
+    }
+
+    /// A GPU's coefficients below those of the user's `kernels/` for it.
+    fn overlaid(&self, id: &str, own: KernelTables) -> Result<KernelTables, Diagnostic> {
+        let files = self.files(Kind::Kernels).filter(|f| f.id.eq_ignore_ascii_case(id));
+        let mut strongest = KernelTables::default();
+        for file in files {
+            let overlay: KernelOverlay = Entry::File(file).parse()?;
+            if let Some(problem) = overlay.problems().into_iter().next() {
+                return Err(in_file(problem, &Some(file.place())));
+            }
+            strongest = strongest.filled_from(overlay.kernels);
+        }
+        Ok(strongest.filled_from(own))
     }
 
     fn stand_ins_exist(&self, of: &Gpu) -> Result<(), Diagnostic> {

@@ -1,5 +1,6 @@
 //! The command line: one file per command, the only user of clap and indicatif.
 
+mod calibrate;
 mod catalog;
 mod check;
 mod common;
@@ -13,6 +14,7 @@ mod man;
 mod output;
 mod place;
 mod plan;
+mod progress;
 mod refusal;
 mod simulate;
 mod sweep;
@@ -39,8 +41,8 @@ use crate::diagnostic::Diagnostic;
 struct Cli {
     #[command(flatten)]
     talk: talk::TalkArgs,
-    /// Folder of your own gpus/, clusters/, classes/, engines/ and models/, over those built in; may be
-    /// given more than once, the first wins
+    /// Folder of your own gpus/, clusters/, classes/, engines/, models/ and kernels/, over those built in;
+    /// may be given more than once, the first wins
     #[arg(long, global = true, value_name = "DIR", help_heading = "Catalogue")]
     catalog: Vec<PathBuf>,
     #[command(subcommand)]
@@ -65,6 +67,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Compare estimates with measured rows
     Validate(validate::ValidateArgs),
+    /// Fit kernel coefficients to measured rows
+    Calibrate(calibrate::CalibrateArgs),
     /// Keep a model's description from the Hugging Face hub
     Fetch(fetch::FetchArgs),
     /// Print a script that completes commands, options and names in a shell
@@ -169,6 +173,7 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         Command::Sweep(args) => sweep::run(args, catalog),
         Command::Check(args) => check::run(args, catalog),
         Command::Validate(args) => validate::run(args, catalog),
+        Command::Calibrate(args) => calibrate::run(args, catalog),
         Command::Fetch(args) => fetch::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

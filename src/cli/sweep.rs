@@ -2,16 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
-use indicatif::{ProgressBar, ProgressStyle};
-
 use crate::catalog::Catalog;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::scenario::{self, CaseOutcome};
 use crate::{load, report};
+use clap::{Args, ValueHint};
 
 use super::kernels::{self, KernelsArgs};
-use super::{Outcome, talk};
+use super::{Outcome, progress, talk};
 
 /// Arguments of `sweep`.
 #[derive(Debug, Args)]
@@ -36,7 +34,7 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let target = args.output.join("results.csv");
     load::make_folder(&args.output)?;
     load::check_writable(&target)?;
-    let bar = progress(scenario.size() as u64)?;
+    let bar = progress::bar(scenario.size() as u64, "cases")?;
     let answers = scenario::run(&scenario, || bar.inc(1))?;
     bar.finish_and_clear();
     load::write_whole(&target, report::sweep_sheet(&scenario, &answers).csv()?.as_bytes())?;
@@ -48,14 +46,4 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         target.display()
     ));
     Ok(if found > 0 { Outcome::Found } else { Outcome::NothingFeasible })
-}
-
-/// A bar with rate and time left on stderr; hidden when quiet or when stderr is no terminal.
-fn progress(cases: u64) -> Result<ProgressBar, Diagnostic> {
-    if talk::is_quiet() {
-        return Ok(ProgressBar::hidden());
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} cases, {per_sec}, {eta} left")
-        .map_err(|e| Diagnostic::new(Code::Usage, e.to_string()))?;
-    Ok(ProgressBar::new(cases).with_style(style))
 }

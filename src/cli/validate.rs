@@ -35,7 +35,7 @@ pub struct ValidateArgs {
     #[arg(long, default_value = "simulate", value_name = "NAME")]
     #[arg(value_parser = names(Estimator::NAMES), hide_possible_values = true)]
     estimator: String,
-    /// Errors by these columns too
+    /// Errors by these columns too; `decade` is the power of ten of a kernel's size
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     by: Vec<String>,
     /// table, csv, json, yaml or md

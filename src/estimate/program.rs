@@ -85,7 +85,11 @@ impl Instruction {
                 let (time, inside) = surface.time(&self.operator.kind, step, kernel.time, form);
                 (KernelTime { time, ..kernel }, if inside { Basis::Measured } else { Basis::Scaled })
             }
-            _ => (self.in_engine(kernel, step), if self.fitted { Basis::Fitted } else { Basis::Default }),
+            _ => {
+                // Outside the range of its fit a form follows the physics, but no measurement stands behind it.
+                let fitted = self.fitted && !kernel.extrapolated;
+                (self.in_engine(kernel, step), if fitted { Basis::Fitted } else { Basis::Default })
+            }
         }
     }
 
@@ -132,7 +136,10 @@ impl Timer {
                 kernel.time(*kernels as f64, op.flops(step), op.traffic(step))
             }
             (_, Timer::Small(kernel)) => kernel.time(1.0, op.flops(step), op.traffic(step)),
-            (_, Timer::Collective(timer)) => KernelTime::idle(timer.time(op.traffic(step)), Bound::Network),
+            (_, Timer::Collective(timer)) => KernelTime {
+                extrapolated: timer.extrapolates(op.traffic(step)),
+                ..KernelTime::idle(timer.time(op.traffic(step)), Bound::Network)
+            },
             _ => KernelTime::NONE,
         }
     }
@@ -387,7 +394,7 @@ fn resolve(t: &Target, kind: &OperatorKind) -> (Timer, bool) {
 /// Finds the kernel of an operator that stays on its rank.
 fn resolve_kernel(k: &Kernels, kind: &OperatorKind) -> (Timer, bool) {
     // Small kernels are alike on all measured GPUs.
-    let measured = !k.gpu.kernels.gemm.is_empty();
+    let measured = k.gpu.is_measured();
     match kind {
         OperatorKind::Gemm { format, .. } => wrap(k.gemm(*format), Timer::Gemm),
         OperatorKind::GroupedGemm(e) => wrap(k.experts(e.format), Timer::Experts),
