@@ -8,6 +8,8 @@ mod folder;
 pub mod gpu;
 pub mod kernels;
 pub mod link;
+mod memory_rule;
+mod patch;
 mod pools;
 mod usual;
 pub mod version;

@@ -8,6 +8,7 @@ pub mod kernels;
 pub mod memory;
 pub mod power;
 pub mod program;
+pub mod remedy;
 pub mod service;
 
 use crate::units::Seconds;

@@ -3,7 +3,7 @@
 
 mod kernels;
 mod known;
-mod memory;
+pub mod memory;
 mod metrics;
 mod params;
 mod rows;
@@ -69,7 +69,12 @@ pub struct Validation {
     pub metrics: BTreeMap<String, Metric>,
     /// The same by group: `column=value`, then metric.
     pub groups: BTreeMap<String, BTreeMap<String, Metric>>,
+    /// Of memory: the rows that are off most.
+    pub worst: Vec<memory::Worst>,
 }
+
+/// Rows to show of those that are off most.
+const WORST: usize = 10;
 
 impl Validation {
     /// Rows that were predicted.
@@ -112,5 +117,14 @@ pub fn validate(kind: Kind, file: &Path, catalog: &Catalog, by: &[String]) -> Re
             groups.insert(format!("{column}={value}"), metrics::collect(&table, &predictions, of_group));
         }
     }
-    Ok(Validation { table, predictions, metrics, groups })
+    let mut worst = Vec::new();
+    if kind == Kind::Memory {
+        // Rows that leave a setting out rest on the engine's default, which their server may not have had.
+        for (name, complete) in [("settings=stated", true), ("settings=partly assumed", false)] {
+            let of_group = |row: &Row| memory::assumed(row).is_empty() == complete;
+            groups.insert(name.to_owned(), metrics::collect(&table, &predictions, of_group));
+        }
+        worst = memory::worst(&table, &predictions, WORST);
+    }
+    Ok(Validation { table, predictions, metrics, groups, worst })
 }

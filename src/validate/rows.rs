@@ -135,7 +135,7 @@ impl<'a> Row<'a> {
         match self.text("weight_dtype").map(format_of) {
             None => Ok(model),
             Some(None) => Err(format!("unknown weight_dtype {}", self.text("weight_dtype").unwrap_or(""))),
-            Some(Some(format)) if same_storage(format, model.quantisation.main_format()) => Ok(model),
+            Some(Some(format)) if holds(&model, format) => Ok(model),
             Some(Some(format)) => Ok(model.with_weights(format)),
         }
     }
@@ -167,6 +167,14 @@ fn format_of(text: &str) -> Option<WeightFormat> {
         () if starts("int4") || starts("uint4") => WeightFormat::Int4,
         () => return None,
     })
+}
+
+/// Whether a part of the checkpoint is stored as the words mean, 16 bits apart: FP8 may mean attention
+/// beside FP4 experts (DeepSeek-V4).
+fn holds(model: &Model, named: WeightFormat) -> bool {
+    let own = |format| same_storage(named, format);
+    let parts = || model.groups.iter().flat_map(|g| &g.storage).any(|s| own(s.format));
+    own(model.quantisation.main_format()) || (named.element().bits() < 16 && parts())
 }
 
 /// Whether the checkpoint's own storage is what the words mean: FP8 covers block FP8, and both 16-bit
