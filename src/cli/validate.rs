@@ -10,7 +10,7 @@ use crate::dtype::WeightFormat;
 use crate::model::{self, Model, Scope};
 use crate::report::{self, Format};
 use crate::validate::memory::{StartLog, Told, compare};
-use crate::validate::{Kind, validate};
+use crate::validate::{Estimator, Kind, validate};
 use crate::{load, validate as validation};
 
 use super::Outcome;
@@ -34,6 +34,11 @@ pub struct ValidateArgs {
     /// Folder of config.json files named <org>--<name>.json, looked at first
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Vec<PathBuf>,
+    /// How servers are estimated: simulate (discrete events, under each row's protocol) or steady (in
+    /// closed form, as plan does)
+    #[arg(long, default_value = "simulate", value_name = "NAME")]
+    #[arg(value_parser = names(Estimator::NAMES), hide_possible_values = true)]
+    estimator: String,
     /// Errors by these columns too
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     by: Vec<String>,
@@ -148,7 +153,7 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         return compare_log(args, log, format, &catalog);
     }
     let file = args.file.as_deref().unwrap_or(Path::new(""));
-    let result: validation::Validation = validate(kind, file, &catalog, &args.by)?;
+    let result: validation::Validation = validate(kind, file, &catalog, args.estimator.parse()?, &args.by)?;
     if let Some(path) = &args.output {
         load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;
     }

@@ -1,6 +1,8 @@
 //! A layout resolved on a cluster: memory, compiled step, placement; and the estimate of each of its
 //! plans.
 
+use std::borrow::Cow;
+
 use crate::catalog::version::Version;
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
@@ -23,8 +25,8 @@ use crate::model::operator::Step;
 /// What all layouts of one engine and precision share.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
-    /// The model, at the plan's precision.
-    pub model: &'a Model,
+    /// The model, at the plan's precision, as the engine runs it.
+    pub model: Cow<'a, Model>,
     /// What the model divides by.
     pub divisors: Divisors,
     /// The cluster.
@@ -77,6 +79,11 @@ impl<'a> Context<'a> {
         let own = parts.model.quantisation.kv.filter(takes);
         let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
         let mut limits = parts.limits;
+        let model = if parts.engine.windows {
+            Cow::Borrowed(parts.model)
+        } else {
+            Cow::Owned(parts.model.clone().without_windows())
+        };
         let default = Limits::of(parts.engine, &parts.cluster.gpu).max_batched_tokens;
         let longest = parts.workload.context();
         let unset = limits.max_batched_tokens == default;
@@ -84,8 +91,8 @@ impl<'a> Context<'a> {
             limits.max_batched_tokens = default.max(longest);
         }
         Ok(Context {
-            model: parts.model,
-            divisors: Divisors::of(parts.model),
+            divisors: Divisors::of(&model),
+            model,
             cluster: parts.cluster,
             engine: parts.engine,
             kernels: Kernels::new(&parts.cluster.gpu, parts.engine)?,
@@ -184,7 +191,7 @@ impl<'a> Deployment<'a> {
         memory: MemoryUse,
     ) -> Deployment<'a> {
         let pipeline = Pipeline::compile(&Target {
-            model: context.model,
+            model: &context.model,
             kernels: &context.kernels,
             cluster: context.cluster,
             parallelism,
@@ -208,6 +215,7 @@ impl<'a> Deployment<'a> {
             limits: self.context.limits,
             attention_dp: u64::from(self.parallelism.attention_dp),
             layers: self.context.model.layers(),
+            mixer_layers: self.context.model.mixer_layers(),
             cache_batch: self.memory.largest_batch(),
             workload: self.context.workload,
         }
@@ -358,7 +366,7 @@ impl Context<'_> {
     /// The first rule that it breaks.
     pub fn check(&self, parallelism: Parallelism) -> Result<Placement, Reason> {
         rules::check(&Candidate {
-            model: self.model,
+            model: &self.model,
             divisors: &self.divisors,
             cluster: self.cluster,
             engine: self.engine,
@@ -375,7 +383,7 @@ impl Context<'_> {
     /// What is asked of memory under a split.
     pub fn memory_question(&self, parallelism: Parallelism) -> MemoryQuestion<'_> {
         MemoryQuestion {
-            model: self.model,
+            model: &self.model,
             gpu: &self.cluster.gpu,
             engine: self.engine,
             limits: self.limits,

@@ -1,5 +1,7 @@
 //! What would make a plan fit: the same memory with one thing changed.
 
+use std::borrow::Cow;
+
 use crate::catalog::Cluster;
 use crate::dtype::{DType, WeightFormat};
 use crate::model::Model;
@@ -42,7 +44,7 @@ impl Context<'_> {
             tried("an FP8 KV cache".into(), split, context.memory(split));
         }
         if let Some(model) = self.narrower() {
-            let context = Context { model: &model, ..self.clone() };
+            let context = Context { model: Cow::Borrowed(&model), ..self.clone() };
             tried("FP8 weights".into(), split, context.memory(split));
         }
         let longest = self.memory_question(split).room(1).longest_context;
@@ -66,7 +68,7 @@ impl Context<'_> {
     fn narrower(&self) -> Option<Model> {
         let wide = self.model.quantisation.main_format().element().bits() > 8;
         let loads = self.engine.weight_formats.contains(&WeightFormat::Fp8);
-        (wide && loads).then(|| self.model.clone().with_weights(WeightFormat::Fp8))
+        (wide && loads).then(|| Model::clone(&self.model).with_weights(WeightFormat::Fp8))
     }
 
     /// Legal splits of so many GPUs, the widest tensor parallelism first.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value as Json, json};
 
 use crate::validate::memory::{Comparison, Worst};
-use crate::validate::{Metric, Validation};
+use crate::validate::{Choice, Metric, Validation};
 
 use super::columns::Value;
 use super::format::Sheet;
@@ -28,14 +28,33 @@ pub fn validation_json(v: &Validation) -> Json {
         "metrics": metrics_json(&v.metrics),
         "groups": groups,
         "worst": worst_sheet(&v.worst).json(),
+        "choices": choices_json(&v.choices),
     })
+}
+
+fn choices_json(choices: &[Choice]) -> Json {
+    let one = |c: &Choice| {
+        json!({
+            "tpot_limit_ms": c.limit, "groups": c.groups, "loss_percent": round(c.loss),
+            "broken_percent": round(c.broken),
+        })
+    };
+    choices.iter().map(one).collect()
+}
+
+fn choices_sheet(choices: &[Choice]) -> Sheet {
+    let mut sheet = Sheet::new(["TPOT limit ms", "groups", "throughput lost %", "limit broken %"]);
+    for c in choices {
+        sheet.rows.push(vec![c.limit.into(), (c.groups as u64).into(), c.loss.into(), c.broken.into()]);
+    }
+    sheet
 }
 
 fn metrics_json(metrics: &BTreeMap<String, Metric>) -> Json {
     let one = |m: &Metric| {
         json!({
             "n": m.n, "mape": round(m.mape), "median_ape": round(m.median_ape),
-            "p90_ape": round(m.p90_ape), "bias": round(m.bias),
+            "p90_ape": round(m.p90_ape), "bias": round(m.bias), "rank": round(m.rank),
             "median_ae": round(m.median_ae), "mae": round(m.mae),
         })
     };
@@ -52,6 +71,7 @@ pub fn metrics_sheet(v: &Validation) -> Sheet {
         "mean %",
         "p90 %",
         "bias %",
+        "rank",
         "median off",
         "mean off",
     ]);
@@ -66,6 +86,7 @@ pub fn metrics_sheet(v: &Validation) -> Sheet {
                 m.mape.into(),
                 m.p90_ape.into(),
                 m.bias.into(),
+                m.rank.into(),
                 m.median_ae.into(),
                 m.mae.into(),
             ]);
@@ -83,6 +104,9 @@ pub fn validation_text(v: &Validation, width: Option<u16>) -> String {
     if !v.worst.is_empty() {
         let _ = writeln!(out, "\nFurthest off, in GiB, and the measured part that is off most:");
         let _ = writeln!(out, "{}", worst_sheet(&v.worst).table(width));
+    }
+    if !v.choices.is_empty() {
+        let _ = writeln!(out, "layouts chosen by prediction\n{}", choices_sheet(&v.choices).table(width));
     }
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for why in v.predictions.iter().filter_map(|p| p.as_ref().err()) {
