@@ -266,6 +266,16 @@ const LINES: &[&str] = &[
     "sweep {tmp}/none.yaml -o {tmp}/out",
     "sweep tests/data/valid/scenario.yaml -o {tmp}/huge.json",
     "sweep tests/data/valid/scenario.yaml",
+    // Measured kernels.
+    "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}/none",
+    "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}/huge.json",
+    "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}",
+    "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}/core.whl",
+    "estimate llama-3.1-8b --gpu h100-sxm --kernels tests/data/broken-kernels",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --kernels tests/data/broken-kernels",
+    "simulate llama-3.1-8b --gpu h100-sxm --kernels tests/data/broken-kernels",
+    "sweep tests/data/valid/scenario.yaml -o {tmp}/out --kernels {tmp}/none",
+    "validate serving tests/data/valid/runs.csv --kernels {tmp}/none",
     // The user's own catalogue.
     "catalog gpus --catalog {tmp}/none",
     "catalog gpus --catalog {tmp}/huge.json",
@@ -314,6 +324,7 @@ fn prepare(folder: &Path) {
     permissions.set_readonly(true);
     fs::set_permissions(&kept, permissions).unwrap();
     fs::create_dir(folder.join("empty")).unwrap();
+    fs::write(folder.join("core.whl"), b"PK").unwrap();
 }
 
 #[track_caller]

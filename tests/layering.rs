@@ -37,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("strsim", &["diagnostic.rs"]),
     ("tempfile", &["load.rs"]),
     ("etcetera", &["catalog/usual.rs"]),
+    ("parquet", &["catalog/measured/columns.rs", "report/"]),
     ("ureq", &["hub/http.rs"]),
 ];
 

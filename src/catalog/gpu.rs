@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::kernels::KernelTables;
 use super::link::Link;
+use super::measured::OfEngine;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::DType;
 use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, UsdPerHour, Watts};
@@ -72,6 +73,9 @@ pub struct Gpu {
     /// Filled in by [`crate::catalog::gpu()`].
     #[serde(skip)]
     pub platform: Option<String>,
+    /// Measured latencies of kernels by engine. Filled in by [`crate::catalog::Catalog::measure`].
+    #[serde(skip)]
+    pub measured: Vec<OfEngine>,
 }
 
 /// An indicative price and the day it was seen.

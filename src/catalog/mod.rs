@@ -8,6 +8,7 @@ mod folder;
 pub mod gpu;
 pub mod kernels;
 pub mod link;
+pub mod measured;
 mod memory_rule;
 mod patch;
 mod pools;
@@ -15,6 +16,7 @@ mod usual;
 pub mod version;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -96,6 +98,8 @@ const NVLINK_CLASS: &str = "datacenter-hbm";
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     files: Vec<UserFile>,
+    /// Measured kernel latencies, if the user has any.
+    measured: Option<Arc<measured::Database>>,
 }
 
 /// What is built in, for the functions of this module.
@@ -104,7 +108,7 @@ static BUILT_IN: Catalog = Catalog::built_in();
 impl Catalog {
     /// What is built in, without any of the user's folders.
     pub const fn built_in() -> Catalog {
-        Catalog { files: Vec::new() }
+        Catalog { files: Vec::new(), measured: None }
     }
 
     /// Folders with `gpus/`, `clusters/`, `classes/`, `engines/` and `models/`, the strongest first, over
@@ -127,7 +131,7 @@ impl Catalog {
     pub fn with_folder(mut self, folder: &Path) -> Result<Catalog, Diagnostic> {
         let mut files = folder::open(folder)?;
         files.append(&mut self.files);
-        Ok(Catalog { files })
+        Ok(Catalog { files, ..self })
     }
 
     /// The same with folders of `<org>--<name>.json` in front.
@@ -140,7 +144,7 @@ impl Catalog {
             files.extend(folder::of_kind(Kind::Model, folder)?);
         }
         files.append(&mut self.files);
-        Ok(Catalog { files })
+        Ok(Catalog { files, ..self })
     }
 
     /// The user's files of a kind, the strongest first.

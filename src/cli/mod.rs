@@ -7,6 +7,7 @@ mod completions;
 mod estimate;
 mod fetch;
 mod inspect;
+mod kernels;
 mod layout;
 mod man;
 mod output;
@@ -101,7 +102,8 @@ pub fn run() -> ExitCode {
 
 /// Runs the command and names the user's files that it did without.
 fn answer(cli: &Cli) -> ExitCode {
-    let catalog = match Catalog::usual(&cli.catalog) {
+    let usual = Catalog::usual(&cli.catalog);
+    let catalog = match usual.and_then(|catalog| with_kernels(&cli.command, catalog)) {
         Ok(catalog) => catalog,
         Err(diagnostic) => return refused(&diagnostic),
     };
@@ -116,6 +118,19 @@ fn answer(cli: &Cli) -> ExitCode {
     let needed = outcome.as_ref().err().map(|d| &d.cause);
     catalog.faults().filter(|fault| Some(&fault.cause) != needed).for_each(left_out);
     code
+}
+
+/// The catalogue with measured kernels, for the commands that estimate.
+fn with_kernels(command: &Command, catalog: Catalog) -> Result<Catalog, Diagnostic> {
+    let named = match command {
+        Command::Plan(args) => &args.kernels,
+        Command::Estimate(args) => &args.kernels,
+        Command::Simulate(args) => &args.kernels,
+        Command::Sweep(args) => &args.kernels,
+        Command::Validate(args) => &args.kernels,
+        _ => return Ok(catalog),
+    };
+    named.catalog(catalog)
 }
 
 fn refused(diagnostic: &Diagnostic) -> ExitCode {

@@ -10,6 +10,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::scenario::{self, CaseOutcome};
 use crate::{load, report};
 
+use super::kernels::{self, KernelsArgs};
 use super::{Outcome, talk};
 
 /// Arguments of `sweep`.
@@ -22,11 +23,16 @@ pub struct SweepArgs {
     /// Folder for the results: results.csv, made if it does not exist
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     output: PathBuf,
+    #[command(flatten)]
+    pub(super) kernels: KernelsArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let scenario = scenario::read(&args.scenario, catalog)?;
+    let mut scenario = scenario::read(&args.scenario, catalog)?;
+    for (engine, gpu) in scenario.measure(catalog)? {
+        kernels::unknown(&engine, &gpu);
+    }
     let target = args.output.join("results.csv");
     load::make_folder(&args.output)?;
     load::check_writable(&target)?;

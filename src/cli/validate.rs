@@ -14,6 +14,7 @@ use crate::validate::{Estimator, Kind, validate};
 use crate::{load, validate as validation};
 
 use super::Outcome;
+use super::kernels::KernelsArgs;
 use super::output::{self, print};
 use super::values::{degree, names};
 
@@ -34,6 +35,8 @@ pub struct ValidateArgs {
     /// Folder of config.json files named <org>--<name>.json, looked at first
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) kernels: KernelsArgs,
     /// How servers are estimated: simulate (discrete events, under each row's protocol) or steady (in
     /// closed form, as plan does)
     #[arg(long, default_value = "simulate", value_name = "NAME")]

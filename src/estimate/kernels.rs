@@ -16,6 +16,7 @@ use crate::dtype::{DType, WeightFormat, gguf};
 use crate::model::operator::{AttentionShape, ExpertsShape, LatentShape, Step};
 use crate::units::{Flops, FlopsPerSecond, Seconds, Traffic};
 
+use super::measured::{MeasuredKernels, Setting};
 use super::{Bound, power, smooth_max};
 use plain::{PLAIN_DECODE, PLAIN_EXPERTS, PLAIN_GEMM, PLAIN_PREFILL};
 
@@ -63,6 +64,8 @@ pub struct Kernels<'a> {
     /// What they draw.
     pub power: PowerShares,
     expert_skew: f64,
+    /// Latencies that were measured, if there are any.
+    pub measured: Option<MeasuredKernels>,
 }
 
 /// A dense product ready to be timed.
@@ -118,13 +121,20 @@ impl<'a> Kernels<'a> {
         let small = gpu.kernels.small.or(gpu.stand_ins.small).ok_or_else(|| missing("kernels.small"))?;
         let peak_16bit = gpu.peak_16bit().ok_or_else(|| missing("peak.bf16"))?;
         let power = gpu.kernels.power.or(gpu.stand_ins.power).unwrap_or(power::PLAIN);
-        Ok(Kernels { gpu, engine, peak_16bit, small, power, expert_skew: EXPERT_SKEW })
+        let measured = gpu.tables_of(engine).cloned().map(MeasuredKernels::new);
+        Ok(Kernels { gpu, engine, peak_16bit, small, power, expert_skew: EXPERT_SKEW, measured })
     }
 
     /// The same with another skew of the experts' load; see [`EXPERT_SKEW`].
     #[must_use]
     pub fn with_expert_skew(self, expert_skew: f64) -> Kernels<'a> {
         Kernels { expert_skew, ..self }
+    }
+
+    /// What decides between measured kernels.
+    pub fn setting(&self, ranks: Option<u32>) -> Setting {
+        let fp8_attention = self.engine.fp8_attention && self.gpu.peak(DType::Fp8).is_some();
+        Setting { fp8_attention, spread: Setting::spread(self.expert_skew), ranks }
     }
 
     /// The peak of products with such weights, and whether it is that of a narrow type.

@@ -1,5 +1,6 @@
 //! Scenarios: a file of models × clusters × workloads × targets, expanded to cases and answered.
 
+mod measure;
 mod run;
 
 use std::borrow::Cow;

@@ -3,30 +3,35 @@
 //! Benchmarks launch kernels one by one and quantise activations each time, so the engine's discounts
 //! for graphs and fused quantisation do not apply here.
 
+use crate::catalog::measured::Operation;
+use crate::catalog::version::Version;
 use crate::catalog::{Catalog, Cluster, Engine, Gpu};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::collectives::CollectiveTimer;
-use crate::estimate::kernels::{KernelTime, Kernels};
+use crate::estimate::kernels::Kernels;
+use crate::estimate::program::Lone;
 use crate::model::operator::{
-    AttentionShape, CollectiveKind, ExpertsShape, LatentShape, Operator, OperatorKind, Step,
+    AttentionShape, CollectiveKind, ExpertsShape, LatentShape, OperatorKind, RankGroup, Rows, Step,
 };
-use crate::model::tensor::Component;
 use crate::plan::GroupLink;
-use crate::units::Traffic;
+use crate::units::Seconds;
 
 use super::{Prediction, Row};
 
 /// Predicts `latency_us`.
 pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
     let say = |d: crate::diagnostic::Diagnostic| d.cause;
-    let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
+    let mut gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
     let named = row.text("engine").unwrap_or("nccl").trim_end_matches("_custom");
     let mut engine = catalog.engine(if named == "nccl" { "vllm" } else { named }).map_err(say)?;
     engine.scheduling.launch_share = 1.0;
     engine.scheduling.quantise_share = 1.0;
     let attention = row.text("attn_dtype").or(row.text("kv_cache_dtype"));
     engine.fp8_attention = attention.is_some_and(|t| t.starts_with("fp8"));
+    // Rows that name no version are of the newest that was measured.
+    engine.version = row.text("engine_version").and_then(|v| v.parse().ok()).unwrap_or(Version::NEWEST);
     let class = row.text("kernel_class").ok_or("no kernel_class")?;
+    catalog.measure_gpu(&mut gpu, &engine, wanted(class, named)).map_err(say)?;
     let time = if class == "allreduce" {
         collective(row, gpu, &engine)?
     } else {
@@ -36,7 +41,8 @@ pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
             _ => 0.0,
         };
         let kernels = Kernels::new(&gpu, &engine).map_err(say)?.with_expert_skew(skew);
-        kernel(row, class, &kernels)?.time
+        let (kind, step) = operator(row, class)?;
+        Lone::kernel(&kernels, kind).time(&step).0
     };
     Ok(vec![("latency_us", time.as_micros())])
 }
@@ -45,32 +51,41 @@ fn need(row: &Row, column: &str) -> Result<u64, String> {
     row.whole(column).ok_or_else(|| format!("no {column}"))
 }
 
-fn kernel(row: &Row, class: &str, k: &Kernels) -> Result<KernelTime, String> {
-    let kv = row.kv_cache();
+/// The measured tables that a class of rows may be in.
+fn wanted(class: &str, engine: &str) -> &'static [Operation] {
     match class {
-        "gemm" => {
-            let (kernel, _) = k.gemm(format(row)?);
-            let size = |c| need(row, c).map(|n| n as f64);
-            Ok(kernel.time(size("m")?, size("n")?, size("k")?))
-        }
-        "context_attention" => {
-            let (shape, step) = (attention(row, kv)?, Step::prefill(sequences(row)?, length(row)?));
-            let op = operator(OperatorKind::PrefillAttention(shape));
-            Ok(k.prefill_attention(kv).0.time(&shape, op.flops(&step), op.traffic(&step), &step))
-        }
-        "generation_attention" => {
-            let (shape, step) = (attention(row, kv)?, Step::decode(sequences(row)?, length(row)?));
-            let op = operator(OperatorKind::DecodeAttention(shape));
-            Ok(k.decode_attention(kv).0.time(&shape, op.traffic(&step), &step))
-        }
-        "mla" => latent(row, kv, k),
-        "moe" => experts(row, k),
-        other => Err(format!("unknown kernel_class {other}")),
+        "gemm" => &[Operation::Gemm],
+        "context_attention" => &[Operation::PrefillAttention],
+        "generation_attention" => &[Operation::DecodeAttention],
+        "mla" => &[Operation::LatentPrefill, Operation::LatentDecode],
+        "moe" => &[Operation::Experts],
+        "allreduce" if engine == "nccl" => &[Operation::Library],
+        "allreduce" => &[Operation::AllReduce],
+        _ => &[],
     }
 }
 
-fn operator(kind: OperatorKind) -> Operator {
-    Operator::new("row", Component::Other, kind)
+/// The operator of a row, and the step in which it does the row's work.
+fn operator(row: &Row, class: &str) -> Result<(OperatorKind, Step), String> {
+    let kv = row.kv_cache();
+    match class {
+        "gemm" => {
+            let (n, k, format) = (need(row, "n")?, need(row, "k")?, format(row)?);
+            let kind = OperatorKind::Gemm { rows: Rows::Tokens, n, k, format };
+            Ok((kind, Step::decode(need(row, "m")? as f64, 1.0)))
+        }
+        "context_attention" => {
+            let step = Step::prefill(sequences(row)?, length(row)?);
+            Ok((OperatorKind::PrefillAttention(attention(row, kv)?), step))
+        }
+        "generation_attention" => {
+            let step = Step::decode(sequences(row)?, length(row)?);
+            Ok((OperatorKind::DecodeAttention(attention(row, kv)?), step))
+        }
+        "mla" => latent(row, kv),
+        "moe" => experts(row),
+        other => Err(format!("unknown kernel_class {other}")),
+    }
 }
 
 fn sequences(row: &Row) -> Result<f64, String> {
@@ -104,22 +119,17 @@ fn attention(row: &Row, kv: DType) -> Result<AttentionShape, String> {
 }
 
 /// The tables hold DeepSeek-V3's latent attention.
-fn latent(row: &Row, kv: DType, k: &Kernels) -> Result<KernelTime, String> {
+fn latent(row: &Row, kv: DType) -> Result<(OperatorKind, Step), String> {
     let heads = need(row, "num_heads")?;
     let shape = LatentShape { heads, kv_rank: 512, rope_dim: 64, nope_dim: 128, v_dim: 128, kv };
     if row.text("op") == Some("prefill") {
-        let step = Step::prefill(sequences(row)?, length(row)?);
-        let op = operator(OperatorKind::LatentPrefill(shape));
-        Ok(k.latent_prefill(kv).0.latent_time(&shape, op.flops(&step), op.traffic(&step), &step))
+        Ok((OperatorKind::LatentPrefill(shape), Step::prefill(sequences(row)?, length(row)?)))
     } else {
-        let step = Step::decode(sequences(row)?, length(row)?);
-        let op = operator(OperatorKind::LatentDecode(shape));
-        Ok(k.latent_decode(kv).0.latent_time(&shape, op.traffic(&step), &step))
+        Ok((OperatorKind::LatentDecode(shape), Step::decode(sequences(row)?, length(row)?)))
     }
 }
 
-fn experts(row: &Row, k: &Kernels) -> Result<KernelTime, String> {
-    let format = format(row)?;
+fn experts(row: &Row) -> Result<(OperatorKind, Step), String> {
     let shape = ExpertsShape {
         experts: need(row, "num_experts")?,
         top_k: need(row, "topk")?,
@@ -128,13 +138,13 @@ fn experts(row: &Row, k: &Kernels) -> Result<KernelTime, String> {
         matrices: 3,
         expert_ranks: need(row, "moe_ep_size")?,
         attention_data: 1,
-        format,
+        format: format(row)?,
     };
     let step = Step::decode(need(row, "num_tokens")? as f64, 1.0);
-    Ok(k.experts(format).0.time(&shape, &step))
+    Ok((OperatorKind::GroupedGemm(shape), step))
 }
 
-fn collective(row: &Row, gpu: Gpu, engine: &Engine) -> Result<crate::units::Seconds, String> {
+fn collective(row: &Row, gpu: Gpu, engine: &Engine) -> Result<Seconds, String> {
     let kind = match row.text("op") {
         Some("all_reduce") => CollectiveKind::AllReduce,
         Some("all_gather") => CollectiveKind::AllGather,
@@ -146,5 +156,9 @@ fn collective(row: &Row, gpu: Gpu, engine: &Engine) -> Result<crate::units::Seco
     let cluster = Cluster::of_gpus(gpu, ranks).map_err(|d| d.cause)?;
     let timer = CollectiveTimer::new(kind, GroupLink { ranks, nodes: 1, bridged: false }, &cluster, engine);
     let timer = if row.text("engine") == Some("nccl") { timer.library_only() } else { timer };
-    Ok(timer.time(Traffic::new(need(row, "message_bytes")? as f64)))
+    let kernels = Kernels::new(&cluster.gpu, engine).map_err(|d| d.cause)?;
+    let (rows, group) = (Rows::DecodeSequences, RankGroup::Tensor);
+    let kind = OperatorKind::Collective { kind, group, rows, bytes_per_row: 1 };
+    let bytes = need(row, "message_bytes")? as f64;
+    Ok(Lone::collective(&kernels, kind, timer, ranks).time(&Step::decode(bytes, 1.0)).0)
 }
