@@ -1,6 +1,8 @@
 //! Files in and out: the only reader of YAML and JSON, and the only writer (whole or not at all).
 
 mod binary;
+pub mod records;
+mod stream;
 pub mod tree;
 
 use std::fs;
@@ -12,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Code, Diagnostic};
 pub use binary::Binary;
+pub use stream::Stream;
 
 /// A YAML value that knows its line.
 pub type Located<T> = serde_yaml::Spanned<T>;

@@ -9,6 +9,7 @@ mod fetch;
 mod inspect;
 mod layout;
 mod man;
+mod merge;
 mod output;
 mod place;
 mod plan;
@@ -60,6 +61,8 @@ enum Command {
     Catalog(catalog::CatalogArgs),
     /// Answer every case of a scenario file
     Sweep(sweep::SweepArgs),
+    /// Join the shards of a sweep
+    Merge(merge::MergeArgs),
     /// Check descriptions and scenarios: every problem of every file
     Check(check::CheckArgs),
     /// Compare estimates with measured rows
@@ -152,6 +155,7 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         Command::Inspect(args) => inspect::run(args, catalog),
         Command::Catalog(args) => catalog::run(args, catalog),
         Command::Sweep(args) => sweep::run(args, catalog),
+        Command::Merge(args) => merge::run(args),
         Command::Check(args) => check::run(args, catalog),
         Command::Validate(args) => validate::run(args, catalog),
         Command::Fetch(args) => fetch::run(args),

@@ -11,7 +11,7 @@ mod inspect;
 mod json;
 mod section;
 mod simulation;
-mod sweep;
+pub mod sweep;
 mod table;
 mod validation;
 mod verify;
@@ -31,7 +31,7 @@ pub use section::{
     Section, SectionColumn, sections_csv, sections_json, sections_markdown, sections_text, side_by_side,
 };
 pub use simulation::{SimulationSubject, no_simulation, simulation, timeline_sheet};
-pub use sweep::sweep_sheet;
+
 pub use table::{advice_text, answer_text, estimate_text};
 
 pub use validation::{metrics_sheet, predictions_sheet, validation_json, validation_text};
