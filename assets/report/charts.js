@@ -15,6 +15,7 @@ const legend = (holder, entries) => holder.replaceChildren(...entries.map(([name
 
 const compact = (x) => {
   const size = Math.abs(x);
+  if (size >= 1e9) return +(x / 1e9).toPrecision(3) + "B";
   if (size >= 1e6) return +(x / 1e6).toPrecision(3) + "M";
   if (size >= 1e4) return +(x / 1e3).toPrecision(3) + "k";
   return String(+x.toPrecision(3));
@@ -64,7 +65,7 @@ const shaded = (from, label) => ({
       const x = Math.min(Math.max(u.valToPos(from, "x", true), left), left + width);
       const context = u.ctx;
       context.save();
-      context.fillStyle = paint("--good-ground");
+      context.fillStyle = paint("--shade");
       context.fillRect(x, top, left + width - x, height);
       context.strokeStyle = paint("--good");
       context.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);

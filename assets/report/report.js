@@ -11,6 +11,12 @@ const targetsOf = new Map(about.targets.map((targets) => [targets.name, targets]
 const priced = data.answers.some((a) => a.best && known(a.best.cost));
 const several = (list) => distinct(list).length > 1;
 
+// `Llama-3.1-8B` for `meta-llama/Llama-3.1-8B`, where no other model is called so.
+const tail = (name) => name.split("/").pop();
+const tails = about.models.map((model) => tail(model.name));
+const short = (name) => (tails.filter((t) => t === tail(name)).length === 1 ? tail(name) : name);
+const model = (name) => element("span", { title: name, class: "nowrap" }, short(name));
+
 const confidence = (name) => name && element("span", {
   class: "badge " + ({ fitted: "good", measured: "good", uncalibrated: "warn" }[name] || ""),
 }, name);
@@ -52,12 +58,16 @@ const use = (best) => {
 const answers = () => {
   const of = (name) => (a) => (a.best ? a.best[name] : null);
   const columns = [
-    { name: "Model", of: (a) => a.model },
+    { name: "Model", of: (a) => a.model, show: model },
     { name: "Workload", of: (a) => a.workload },
     { name: "Targets", of: (a) => a.targets },
     several(data.answers.map((a) => a.objective)) && { name: "Objective", of: (a) => a.objective },
-    { name: "Best on", of: of("cluster"), kind: "nowrap", show: (name) => (name ? element("b", {}, dot(name), name) : element("span", { class: "badge bad" }, "none")) },
-    { name: "Plan", of: of("plan"), show: (plan) => plan && element("span", { class: "sub" }, plan) },
+    {
+      name: "Best on", of: of("cluster"), text: (a) => (a.best ? `${a.best.cluster} ${a.best.plan}` : "none"),
+      show: (name, a) => (name
+        ? [element("b", { style: "white-space:nowrap" }, dot(name), name), element("div", { class: "sub nowrap" }, a.best.plan)]
+        : element("span", { class: "badge bad" }, "none")),
+    },
     { name: "GPUs", of: of("gpus"), kind: "n" },
     priced && { name: "$/Mtok", of: of("cost"), kind: "n", show: dollars, about: "dollars per million output tokens" },
     priced && { name: "$/month", of: of("monthly"), kind: "n", show: dollars },
@@ -136,7 +146,7 @@ const pareto = (rows) => {
   }
   const edge = known(targets.tpot_ms) ? 1000 / targets.tpot_ms : NaN;
   byId("pareto-note").textContent = given ? "the best plan on each cluster at this load" :
-    "no plan of a cluster is faster and yields more than those on its line" + (known(targets.ttft_ms) ? "; TTFT target by pointing" : "");
+    "each line: what a cluster can trade, without targets";
   legend(byId("pareto-legend"), lists.map((list) => [list.name, list.n]));
   const far = Math.max(...lists.flatMap((list) => list.points.map((p) => p[0])), known(edge) ? edge * 1.15 : 0);
   const high = Math.max(...lists.flatMap((list) => list.points.map((p) => p[1])));
@@ -259,7 +269,7 @@ const changes = () => {
   };
   const heads = ["Model", "Cluster", "Workload", "Targets"].map((name) => ({ name }))
     .concat(["GPUs", "$/Mtok", "tok/s", "TTFT ms", "TPOT ms"].map((name) => ({ name, kind: "n" })));
-  plainTable(byId("changes"), heads, data.comparison.changes.map((c) => [...c.key.slice(0, 4), ...c.then.map((then, n) => step(then, c.now[n]))]));
+  plainTable(byId("changes"), heads, data.comparison.changes.map((c) => [model(c.key[0]), ...c.key.slice(1, 4), ...c.then.map((then, n) => step(then, c.now[n]))]));
 };
 
 const cases = () => {
@@ -270,7 +280,7 @@ const cases = () => {
   const status = { found: ["good", "found"], nothing_feasible: ["bad", "nothing feasible"], context_exceeded: ["warn", "context exceeded"] };
   const columns = [
     { name: "#", of: of("case"), kind: "n" },
-    { name: "Model", of: of("model") }, { name: "Cluster", of: of("cluster"), kind: "nowrap", show: (name) => element("span", {}, dot(name), name) },
+    { name: "Model", of: of("model"), show: model }, { name: "Cluster", of: of("cluster"), kind: "nowrap", show: (name) => element("span", {}, dot(name), name) },
     { name: "Workload", of: of("workload") }, { name: "Targets", of: of("targets") },
     several(data.rows.map(of("objective"))) && { name: "Objective", of: of("objective") },
     { name: "Status", of: of("status"), show: (name) => element("span", { class: "badge " + status[name][0] }, status[name][1]) },
@@ -297,8 +307,7 @@ const assumptions = () => {
   const source = (text) => element("span", { class: "sub" }, text);
   const link = (text) => (/^https?:/.test(text) ? element("a", { href: text, rel: "noreferrer", style: "color:inherit" }, text) : text);
   const sources = (list) => source([...new Set(list || [])].flatMap((s, i) => (i ? [element("br"), link(s)] : [link(s)])));
-  const several = (list) => element("span", { class: "sub" }, ...list);
-  plainTable(byId("workloads"), [{ name: "Workload" }, { name: "Lengths and load" }, { name: "Remark" }], about.workloads.map((w) => [w.name, w.words, w.comment || ""]));
+    plainTable(byId("workloads"), [{ name: "Workload" }, { name: "Lengths and load" }, { name: "Remark" }], about.workloads.map((w) => [w.name, w.words, w.comment || ""]));
   plainTable(byId("targets"), [{ name: "Targets" }, n("TTFT"), n("TPOT"), n("End to end")], about.targets.map((t) => [t.name, time(t.ttft_ms), time(t.tpot_ms), time(t.e2e_ms)]));
   plainTable(byId("models"), [{ name: "Model" }, { name: "Identifier" }, n("Parameters"), n("Active"), { name: "Weights" }, { name: "KV cache" }, n("Context")],
     about.models.map((m) => [m.name, source(m.id + (m.recognised ? "" : ": unknown family, read by the general rules")), compact(m.parameters), compact(m.active), m.weights, m.kv || "the engine's default", known(m.max_context) ? m.max_context.toLocaleString("en-US") : "–"]));

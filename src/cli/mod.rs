@@ -15,6 +15,7 @@ mod place;
 mod plan;
 mod refusal;
 mod simulate;
+mod size;
 mod sweep;
 mod talk;
 mod validate;
@@ -53,6 +54,8 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Work out one plan in every detail
     Estimate(Box<estimate::EstimateArgs>),
+    /// Find the smallest or cheapest fleet for a rate, and its growth along a forecast
+    Size(Box<size::SizeArgs>),
     /// Run one plan in discrete events: percentiles, goodput, queues, traces
     Simulate(Box<simulate::SimulateArgs>),
     /// Take models apart: parameters, storage, KV cache, FLOPs, what bounds each part
@@ -151,6 +154,7 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
     match command {
         Command::Plan(args) => plan::run(args, catalog),
         Command::Estimate(args) => estimate::run(args, catalog),
+        Command::Size(args) => size::run(args, catalog),
         Command::Simulate(args) => simulate::run(args, catalog),
         Command::Inspect(args) => inspect::run(args, catalog),
         Command::Catalog(args) => catalog::run(args, catalog),

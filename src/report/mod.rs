@@ -11,6 +11,7 @@ mod inspect;
 mod json;
 mod section;
 mod simulation;
+mod size;
 pub mod sweep;
 mod table;
 mod validation;
@@ -30,6 +31,7 @@ pub use json::{answer_json, estimate_json, round};
 pub use section::{
     Section, SectionColumn, sections_csv, sections_json, sections_markdown, sections_text, side_by_side,
 };
+pub use size::{SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
 pub use simulation::{SimulationSubject, no_simulation, simulation, timeline_sheet};
 
 pub use table::{advice_text, answer_text, estimate_text};

@@ -88,7 +88,7 @@ fn headline(s: &Subject) -> String {
     out
 }
 
-fn describe_workload(w: &Workload) -> String {
+pub(super) fn describe_workload(w: &Workload) -> String {
     let load = match w.load {
         Load::Saturate => "batch searched".to_owned(),
         Load::Concurrency(n) => format!("{} in flight", group_thousands(n)),

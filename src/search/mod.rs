@@ -9,6 +9,7 @@ mod combined;
 mod current;
 mod examine;
 mod ledger;
+pub mod size;
 
 use rayon::prelude::*;
 
@@ -28,6 +29,7 @@ pub use combined::Combined;
 pub use current::{Current, CurrentAnswer};
 pub use examine::Examined;
 pub use ledger::{Counts, Ledger};
+use ledger::furthest;
 
 /// A planning question.
 #[derive(Clone, Debug)]
