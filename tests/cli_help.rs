@@ -59,6 +59,15 @@ fn every_command_has_examples_and_all_of_them_run() {
     put("valid/scenario.yaml", "scenarios/review.yaml");
     put("valid/runs.csv", "runs.csv");
     put("valid/trace.csv", "trace.csv");
+    put("valid/traffic.csv", "traffic.csv");
+    for k in 1..=2 {
+        let output = command()
+            .current_dir(folder.path())
+            .args(["sweep", "scenarios/review.yaml", "-q", "-o", &format!("part-{k}"), "--shard", &format!("{k}/2")])
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+    }
     fs::create_dir(folder.path().join("configs")).unwrap();
     fs::create_dir(folder.path().join("models")).unwrap();
     for model in ["Qwen--Qwen3-8B", "mistralai--Mistral-7B-v0.3"] {

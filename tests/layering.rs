@@ -35,7 +35,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("serde_yaml", &["load.rs"]),
     ("comfy_table", &["report/", "cli/output.rs"]),
     ("strsim", &["diagnostic.rs"]),
-    ("tempfile", &["load.rs"]),
+    ("tempfile", &["load.rs", "load/stream.rs"]),
+    ("twox_hash", &["load/records.rs"]),
+    ("parquet", &["report/sweep/columnar.rs"]),
     ("etcetera", &["catalog/usual.rs"]),
     ("ureq", &["hub/http.rs"]),
 ];

@@ -184,7 +184,7 @@ const cost = (rows) => {
   const values = lists.flatMap((list) => list.points.map((p) => p[1])).filter((x) => x > 0);
   const low = Math.min(...values);
   const y = money ? { distr: 3, range: () => [low * 0.85, Math.min(Math.max(...values), low * 60)] } : { range: (u, min, max) => [0, max * 1.08] };
-  const log = (u, splits) => splits.map((x) => (x === null || !/^[125]/.test(x.toExponential()) ? "" : compact(x)));
+  const log = (u, splits) => splits.map((x) => (x === null || !/^[125](\.0*)?e/.test(x.toExponential()) ? "" : compact(x)));
   lines(byId("cost"), lists, { x: { time: false, range: [0, far] }, y },
     () => [axis("requests per second"), axis(money ? "$ per million output tokens" : "GPUs", money ? log : undefined)],
     { describe: (list, p) => [list.name, `${figure(p[0])} req/s`, `${figure(p[2])} GPUs`, money ? `${dollars(p[1])} per Mtok` : ""].filter(Boolean) });
@@ -220,6 +220,13 @@ const detail = () => {
   memory(rows);
 };
 
+// `Feb`, with the year below the first and every January.
+const monthName = (month, first) => {
+  const [year, number] = month.split("-").map(Number);
+  const name = new Date(Date.UTC(year, number - 1)).toLocaleString("en-US", { month: "short", timeZone: "UTC" });
+  return first || number === 1 ? `${name}\n${year}` : name;
+};
+
 // Months of a forecast.
 const overTime = () => {
   const rows = data.rows.filter((row) => get(row, "month"));
@@ -238,8 +245,8 @@ const overTime = () => {
         .map((row) => [months.indexOf(get(row, "month")), get(row, column), get(row, "rate_per_s"), get(row, "gpus"), get(row, "cost_usd_per_month")]),
     }));
     const axes = (label) => () => [
-      { ...axis("month", (u, splits) => splits.map((x) => (Number.isInteger(x) ? months[x] ?? "" : ""))), splits: () => months.map((_, n) => n).filter((n) => months.length <= 12 || n % Math.ceil(months.length / 12) === 0), space: 20 },
-      axis(label),
+      { ...axis("", (u, splits) => splits.map((x, n) => monthName(months[x], n === 0))), size: 44, labelSize: 4, splits: () => months.map((_, n) => n).filter((n) => months.length <= 12 || n % Math.ceil(months.length / 12) === 0), space: 20 },
+      { ...axis(label), incrs: [1, 2, 4, 5, 8, 10, 16, 20].flatMap((x) => [x, 10 * x, 100 * x, 1e3 * x, 1e4 * x, 1e5 * x, 1e6 * x, 1e7 * x]).sort((a, b) => a - b) },
     ];
     const scales = { x: { time: false, range: [-0.3, months.length - 0.7] }, y: { range: (u, min, max) => [0, max * 1.1] } };
     const describe = (list, p) => [`${list.name}, ${months[p[0]]}`, `${figure(p[2])} req/s`, `${figure(p[3])} GPUs`, `${dollars(p[4])} a month`];

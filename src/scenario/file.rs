@@ -37,7 +37,7 @@ pub struct ScenarioFile {
     #[serde(default)]
     #[schemars(with = "Vec<String>", extend("x-names" = "engine"))]
     pub engines: Vec<Located<String>>,
-    /// What the best plan is best at; throughput when left out.
+    /// What the best plan is best at; when left out, cost where a rate is given and throughput elsewhere.
     #[serde(default)]
     #[schemars(with = "Option<Objective>")]
     pub objective: Option<Located<String>>,

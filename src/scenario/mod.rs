@@ -19,7 +19,7 @@ use crate::load;
 use crate::model::Model;
 use crate::plan::Precision;
 use crate::rank::Objective;
-use crate::workload::Workload;
+use crate::workload::{Load, Workload};
 
 use cases::Key;
 pub(crate) use file::ScenarioFile;
@@ -69,7 +69,7 @@ pub struct Scenario {
     pub workloads: Vec<NamedWorkload>,
     /// Its targets.
     pub targets: Vec<NamedTargets>,
-    /// What the best plans are best at.
+    /// What the best plans are best at; none where the file does not say.
     pub objectives: Vec<Objective>,
     keys: Vec<Key>,
     comments: BTreeMap<Key, String>,
@@ -107,6 +107,15 @@ pub fn problems(text: &str, place: &str, catalog: &Catalog) -> Vec<Diagnostic> {
     }
 }
 
+/// What is asked for where the file does not say: all that the GPUs give, or where the load is given, the
+/// cheapest way to serve it.
+fn usual(workload: &Workload) -> Objective {
+    match workload.load {
+        Load::Rate(_) => Objective::Cost,
+        Load::Saturate | Load::Concurrency(_) => Objective::Throughput,
+    }
+}
+
 impl Scenario {
     /// Cases in the scenario.
     pub fn size(&self) -> usize {
@@ -126,7 +135,7 @@ impl Scenario {
             named: workload,
             targets_name: &targets.name,
             workload: Workload { targets: targets.targets, ..workload.workload },
-            objective: self.objectives[key.objective as usize],
+            objective: self.objectives.get(key.objective as usize).copied().unwrap_or(usual(&workload.workload)),
             comment: self.comments.get(&key).or(workload.comment.as_ref()).map(String::as_str),
         }
     }

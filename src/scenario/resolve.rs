@@ -174,9 +174,6 @@ impl Resolver<'_> {
         if let Some(objective) = &file.objective {
             all.extend(self.each(std::slice::from_ref(objective), |_, name| name.parse::<Objective>()));
         }
-        if all.is_empty() {
-            all.push(Objective::Throughput);
-        }
         all
     }
 
@@ -201,7 +198,7 @@ impl Resolver<'_> {
             clusters: scenario.clusters.iter().map(|c| c.name.clone()).collect(),
             workloads: scenario.workloads.iter().map(|w| w.entry.clone()).collect(),
             targets: scenario.targets.iter().map(|t| t.name.clone()).collect(),
-            objectives: scenario.objectives.iter().map(|o| o.name().to_owned()).collect(),
+            objectives: objectives(scenario),
         };
         let cases = cases::cases(&axes, &file.matrix, &file.include, &file.exclude, self.place)?;
         self.unique(scenario)?;
@@ -230,6 +227,14 @@ impl Resolver<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The names on the axis of objectives; one that nobody writes stands for what is usual.
+fn objectives(scenario: &Scenario) -> Vec<String> {
+    match scenario.objectives.as_slice() {
+        [] => vec![String::new()],
+        named => named.iter().map(|o| o.name().to_owned()).collect(),
     }
 }
 

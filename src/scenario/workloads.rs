@@ -201,7 +201,7 @@ impl WorkloadEntry {
         match (mean, peak) {
             (Some(Load::Rate(rate)), Some(factor)) => {
                 let top = rate * factor;
-                let words = format!("{:.3} req/s in the busiest hour, {:.3} in the mean one", top.get(), rate.get());
+                let words = format!("{} req/s in the busiest hour, {} in the mean one", short(top), short(rate));
                 Ok(Sized { load: Load::Rate(top), mean: Some(rate), words })
             }
             (_, Some(_)) => Err(usage("a peak needs a rate, users or requests per day")),
@@ -256,11 +256,18 @@ struct Means {
     words: String,
 }
 
+/// Three significant digits, without zeros at the end.
+fn short(rate: RequestsPerSecond) -> String {
+    let digits = (2 - rate.get().abs().max(1e-9).log10().floor() as i32).clamp(0, 9) as usize;
+    let text = format!("{:.digits$}", rate.get());
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
 fn in_words(load: Load) -> String {
     match load {
         Load::Saturate => "as much as it serves".to_owned(),
         Load::Concurrency(n) => format!("{} in flight", group_thousands(n)),
-        Load::Rate(rate) => format!("{:.3} req/s", rate.get()),
+        Load::Rate(rate) => format!("{} req/s", short(rate)),
     }
 }
 

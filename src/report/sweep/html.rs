@@ -120,15 +120,33 @@ pub fn page(review: &Review, rows: &Rows) -> String {
     let title = review.header.about["name"].as_str().unwrap_or("sweep");
     // A page cannot hold the end of a script inside one.
     let data = data(review, rows).to_string().replace("</", "<\\/");
-    PAGE.replace("{{title}}", &escape(title))
-        .replace("{{uplot-style}}", UPLOT_STYLE)
-        .replace("{{style}}", STYLE)
-        .replace("{{uplot-licence}}", UPLOT_LICENCE.trim())
-        .replace("{{uplot}}", UPLOT)
-        .replace("{{tables}}", TABLES)
-        .replace("{{charts}}", CHARTS)
-        .replace("{{script}}", SCRIPT)
-        .replace("{{data}}", &data)
+    fill(
+        PAGE,
+        &[
+            ("title", &escape(title)),
+            ("uplot-style", UPLOT_STYLE),
+            ("style", STYLE),
+            ("uplot-licence", UPLOT_LICENCE.trim()),
+            ("uplot", UPLOT),
+            ("tables", TABLES),
+            ("charts", CHARTS),
+            ("script", SCRIPT),
+            ("data", &data),
+        ],
+    )
+}
+
+/// A template with its `{{names}}` replaced; what they are replaced by is not looked at again.
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        out.push_str(before);
+        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+        out.push_str(values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value));
+        rest = after;
+    }
+    out + rest
 }
 
 fn escape(text: &str) -> String {

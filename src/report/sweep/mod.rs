@@ -5,7 +5,7 @@ mod compare;
 mod facts;
 mod html;
 #[cfg(feature = "parquet")]
-mod parquet;
+mod columnar;
 mod questions;
 mod setting;
 mod summary;

@@ -10,7 +10,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Stream;
 
 #[cfg(feature = "parquet")]
-use super::parquet::Parquet;
+use super::columnar::Parquet;
 
 /// A column: name, kind, meaning.
 pub type Column = (&'static str, Kind, &'static str);
