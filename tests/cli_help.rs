@@ -63,7 +63,15 @@ fn every_command_has_examples_and_all_of_them_run() {
     for k in 1..=2 {
         let output = command()
             .current_dir(folder.path())
-            .args(["sweep", "scenarios/review.yaml", "-q", "-o", &format!("part-{k}"), "--shard", &format!("{k}/2")])
+            .args([
+                "sweep",
+                "scenarios/review.yaml",
+                "-q",
+                "-o",
+                &format!("part-{k}"),
+                "--shard",
+                &format!("{k}/2"),
+            ])
             .output()
             .unwrap();
         assert!(output.status.success());

@@ -17,7 +17,8 @@ fn best(line: &str) -> serde_json::Value {
 fn a_fleet_is_the_fewest_replicas_whose_capacity_covers_the_rate() {
     for rate in [0.5, 3.0, 20.0, 77.0] {
         let fleet = best(&format!("{CHAT} --rate {rate}"));
-        let (replicas, each) = (number(&fleet, "fleet_replicas"), number(&fleet, "capacity_requests_per_s_per_replica"));
+        let (replicas, each) =
+            (number(&fleet, "fleet_replicas"), number(&fleet, "capacity_requests_per_s_per_replica"));
         assert!(replicas * each >= rate * 0.9999 && (replicas - 1.0) * each < rate, "{fleet:#}");
         let used = number(&fleet, "utilisation_percent");
         assert!((used - 100.0 * rate / (replicas * each)).abs() < 0.1);
@@ -47,13 +48,15 @@ fn headroom_and_spares_add_replicas_and_units_round_up() {
 
 #[test]
 fn the_cheapest_kind_of_gpu_comes_first_and_the_smallest_on_request() {
-    let line = "size llama-3.1-8b --gpu l40s,h100-sxm --rate 40 --isl 1024 --osl 256 --tpot 40ms --format json";
+    let line =
+        "size llama-3.1-8b --gpu l40s,h100-sxm --rate 40 --isl 1024 --osl 256 --tpot 40ms --format json";
     let json = shardfit(line).exits(0).json();
     let costs: Vec<f64> =
         json["fleets"].as_array().unwrap().iter().map(|f| number(f, "cost_usd_per_hour")).collect();
     assert!(costs.len() == 2 && costs[0] <= costs[1], "{costs:?}");
     let small = shardfit(&format!("{line} --objective gpus")).exits(0).json();
-    let gpus: Vec<f64> = small["fleets"].as_array().unwrap().iter().map(|f| number(f, "bought_gpus")).collect();
+    let gpus: Vec<f64> =
+        small["fleets"].as_array().unwrap().iter().map(|f| number(f, "bought_gpus")).collect();
     assert!(gpus[0] <= gpus[1], "{gpus:?}");
 }
 

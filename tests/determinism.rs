@@ -49,8 +49,11 @@ fn questions_that_share_their_figures_have_the_answers_of_single_ones() {
     let cluster = catalog::cluster("4xh100-sxm").unwrap();
     let engines = catalog::engines().unwrap();
     let tpot = |ms| Targets { tpot: Some(Seconds::millis(ms)), ..Targets::default() };
-    let targets = [tpot(12.0), tpot(40.0), Targets { ttft: Some(Seconds::new(0.1)), ..tpot(30.0) }, Targets::default()];
-    let pairs = targets.into_iter().flat_map(|targets| Objective::ALL.map(|objective| Variant { targets, objective }));
+    let targets =
+        [tpot(12.0), tpot(40.0), Targets { ttft: Some(Seconds::new(0.1)), ..tpot(30.0) }, Targets::default()];
+    let pairs = targets
+        .into_iter()
+        .flat_map(|targets| Objective::ALL.map(|objective| Variant { targets, objective }));
     let variants: Vec<Variant> = pairs.collect();
     for load in [Load::Saturate, Load::Rate(RequestsPerSecond::new(9.0))] {
         let workload = Workload { load, ..Workload::new(1500, 300) };

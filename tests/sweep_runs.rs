@@ -160,7 +160,9 @@ fn shards_merge_to_the_whole() {
     sweep(&part(2), "-q --shard 2/3 --resume").exits(0);
     sweep(&part(4), "-q --shard 2/4").exits(0);
     assert!(shardfit(&line(&[1, 4, 3])).exits(2).stderr.contains("shard 2/4"));
-    assert!(shardfit(&line(&[1, 2, 3]).replace("joined", "part-1")).exits(2).stderr.contains("another folder"));
+    assert!(
+        shardfit(&line(&[1, 2, 3]).replace("joined", "part-1")).exits(2).stderr.contains("another folder")
+    );
     assert!(!joined.exists());
     shardfit(&line(&[1, 2, 3])).exits(0);
     same(once.path(), &joined);
@@ -279,7 +281,9 @@ fn the_report_draws_filters_and_sorts_in_a_browser() {
 fn a_report_names_nothing_outside_itself() {
     let folder = whole();
     let report = fs::read_to_string(folder.path().join("report.html")).unwrap();
-    for outside in ["<link rel=\"stylesheet\"", "<script src", "@import", "url(http", "fetch(", "XMLHttpRequest"] {
+    for outside in
+        ["<link rel=\"stylesheet\"", "<script src", "@import", "url(http", "fetch(", "XMLHttpRequest"]
+    {
         assert!(!report.contains(outside), "{outside}");
     }
     assert!(report.contains("default-src 'none'") && report.contains("Permission is hereby granted"));
@@ -289,7 +293,8 @@ fn a_report_names_nothing_outside_itself() {
 fn a_name_cannot_break_out_of_the_report() {
     let folder = tempfile::tempdir().unwrap();
     let scenario = folder.path().join("odd.yaml");
-    let odd = document(SCENARIO).replace("name: a review for tests", "name: \"</script><script>alert(1)</script> {{data}}\"");
+    let odd = document(SCENARIO)
+        .replace("name: a review for tests", "name: \"</script><script>alert(1)</script> {{data}}\"");
     fs::write(&scenario, odd).unwrap();
     let out = folder.path().join("out");
     shardfit(&format!("sweep {} -q -o {}", scenario.display(), out.display())).exits(0);

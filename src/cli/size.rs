@@ -23,7 +23,7 @@ use super::{Outcome, talk};
 /// Arguments of `size`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    shardfit size llama-3.1-8b --gpu l40s,h100-sxm --rate 20 --isl 1024 --osl 256 --ttft 1s --tpot 40ms\n  \
+    shardfit size llama-3.1-8b --gpu l40s,h100-sxm --rate 20 --ttft 1s --tpot 40ms\n  \
     shardfit size llama-3.1-8b --gpu h100-sxm --forecast traffic.csv --headroom 20% --spare 1 --unit 8\n  \
     shardfit size llama-3.1-70b --clusters 8xh100-sxm,8xh200-sxm --rate 5 --tpot 40ms")]
 pub struct SizeArgs {
@@ -73,7 +73,13 @@ struct DemandArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Demand")]
     forecast: Option<PathBuf>,
     /// Capacity above the rate, e.g. 20%
-    #[arg(long, default_value = "0%", value_name = "SHARE", allow_hyphen_values = true, help_heading = "Demand")]
+    #[arg(
+        long,
+        default_value = "0%",
+        value_name = "SHARE",
+        allow_hyphen_values = true,
+        help_heading = "Demand"
+    )]
     headroom: String,
     /// Replicas beyond those needed
     #[arg(long, default_value = "0", value_name = "N", value_parser = count(0..=1000), help_heading = "Demand")]

@@ -7,9 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::load;
 use crate::report::sweep::{Comparison, Earlier, about, group_record, write_results};
 use crate::scenario::{self, Header, Journal, Reader, Shard};
-use crate::load;
 
 use super::{Outcome, output, talk};
 
@@ -21,11 +21,13 @@ const CHANGES: usize = 20;
 
 /// Arguments of `sweep`.
 #[derive(Debug, Args)]
-#[command(after_help = "The folder then holds results.csv, results.jsonl, results.parquet, summary.md, report.html \
+#[command(
+    after_help = "The folder then holds results.csv, results.jsonl, results.parquet, summary.md, report.html \
     and the journal, from which a run that was stopped goes on.\n\n\
     Examples:\n  shardfit sweep scenarios/review.yaml -o out/\n  \
     shardfit sweep scenarios/review.yaml -o out/ --resume\n  \
-    shardfit sweep scenarios/review.yaml -o part/ --shard 3/16")]
+    shardfit sweep scenarios/review.yaml -o part/ --shard 3/16"
+)]
 pub struct SweepArgs {
     /// Scenario file
     #[arg(value_hint = ValueHint::FilePath)]

@@ -91,7 +91,8 @@ fn failed(path: &Path, what: &str, e: &std::io::Error) -> Diagnostic {
 
 /// Opens for appending, for this process alone.
 fn open(path: &Path) -> Result<File, Diagnostic> {
-    let file = fs::OpenOptions::new().append(true).open(path).map_err(|e| failed(path, "cannot write", &e))?;
+    let file =
+        fs::OpenOptions::new().append(true).open(path).map_err(|e| failed(path, "cannot write", &e))?;
     match file.try_lock() {
         Err(fs::TryLockError::WouldBlock) => Err(Diagnostic::new(Code::File, "another run writes here")
             .at(path.display().to_string())

@@ -31,8 +31,8 @@ pub use json::{answer_json, estimate_json, round};
 pub use section::{
     Section, SectionColumn, sections_csv, sections_json, sections_markdown, sections_text, side_by_side,
 };
-pub use size::{SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
 pub use simulation::{SimulationSubject, no_simulation, simulation, timeline_sheet};
+pub use size::{SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
 
 pub use table::{advice_text, answer_text, estimate_text};
 

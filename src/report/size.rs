@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value as Json, json};
 
 use crate::search::size::{Demand, Fleet, HOURS_PER_MONTH, Sizing, Step, Unit};
-use crate::units::plural;
+use crate::units::{group_thousands, plural};
 
 use super::columns::{Row, Value};
 use super::format::{Sheet, to_json};
@@ -135,7 +135,8 @@ pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> 
         Unit::Gpus(n) => format!(", GPUs bought in {n}s"),
         Unit::Clusters => ", whole clusters".to_owned(),
     };
-    let spare = if d.spare > 0 { format!(", {} spare", plural(d.spare.into(), "replica")) } else { String::new() };
+    let spare =
+        if d.spare > 0 { format!(", {} spare", plural(d.spare.into(), "replica")) } else { String::new() };
     let _ = writeln!(out, "\n{:.0} % headroom{spare}{unit}", 100.0 * d.headroom);
     match answer.sizings.first().and_then(|s| s.fleets.first().map(|f| (s, f))) {
         None => out.push_str("\nNo kind of GPU serves this.\n"),
@@ -162,7 +163,8 @@ pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> 
 
 fn headline(sizing: &Sizing, best: &Fleet) -> String {
     let cost = best.price.map_or(String::new(), |p| {
-        format!(", ${:.2} an hour, ${:.0} a month", p.get(), p.get() * HOURS_PER_MONTH)
+        let monthly = group_thousands((p.get() * HOURS_PER_MONTH).round() as u64);
+        format!(", ${:.2} an hour, ${monthly} a month", p.get())
     });
     format!(
         "{} × {}: {} of {} with {}{cost}",
@@ -184,10 +186,8 @@ fn fleets(answer: &SizeAnswer) -> Sheet {
     let replica: Vec<_> =
         PLAN_COLUMNS.iter().filter(|c| REPLICA_SHOWN.contains(&c.name) && !one(c)).collect();
     let same = all.iter().all(|(_, f)| f.bought == f.gpus);
-    let own: Vec<_> = FLEET_COLUMNS
-        .iter()
-        .filter(|c| c.name != "cluster" && !(same && c.name == "bought_gpus"))
-        .collect();
+    let own: Vec<_> =
+        FLEET_COLUMNS.iter().filter(|c| c.name != "cluster" && !(same && c.name == "bought_gpus")).collect();
     let heads = replica.iter().map(|c| c.heading.unwrap_or(c.name)).chain(own.iter().map(|c| c.heading));
     let mut sheet = Sheet::new(heads);
     for (sizing, fleet) in &all {

@@ -59,8 +59,11 @@ impl FromStr for Shard {
         let parts = text.split_once('/').and_then(|(index, of)| Some((number(index)?, number(of)?)));
         match parts {
             Some((index, of)) if (1..=of).contains(&index) && of <= MAX_SHARDS => Ok(Shard { index, of }),
-            _ => Err(Diagnostic::new(Code::Range, format!("`{}` is not a shard", crate::diagnostic::brief(text)))
-                .help("write K/N, K from 1 to N, for example 3/16")),
+            _ => Err(Diagnostic::new(
+                Code::Range,
+                format!("`{}` is not a shard", crate::diagnostic::brief(text)),
+            )
+            .help("write K/N, K from 1 to N, for example 3/16")),
         }
     }
 }
@@ -176,9 +179,12 @@ impl Journal {
         }
         let old = Reader::open(path)?;
         if let Some(difference) = header.differs(&old.header) {
-            return Err(Diagnostic::new(Code::Usage, format!("this journal cannot be resumed: {difference}"))
-                .at(path.display().to_string())
-                .help("write to another folder, or remove the file to begin again"));
+            return Err(Diagnostic::new(
+                Code::Usage,
+                format!("this journal cannot be resumed: {difference}"),
+            )
+            .at(path.display().to_string())
+            .help("write to another folder, or remove the file to begin again"));
         }
         let left = header.shard.groups(header.groups).filter(|g| !old.spans.contains_key(g)).collect();
         let writer = Writer::append_to(path, old.end)?;
@@ -197,7 +203,8 @@ impl Journal {
 }
 
 fn line(value: &impl Serialize) -> Result<String, Diagnostic> {
-    serde_json::to_string(value).map_err(|e| Diagnostic::new(Code::File, format!("cannot write the journal: {e}")))
+    serde_json::to_string(value)
+        .map_err(|e| Diagnostic::new(Code::File, format!("cannot write the journal: {e}")))
 }
 
 /// The answers of a group as a journal keeps them.
@@ -279,7 +286,9 @@ impl Reader {
     /// [`Code::File`] when the file has changed since it was opened.
     pub fn group(&mut self, group: usize) -> Result<Option<Record>, Diagnostic> {
         match self.spans.get(&group) {
-            Some(span) => load::json(&self.records.record(*span)?, &self.path.display().to_string()).map(Some),
+            Some(span) => {
+                load::json(&self.records.record(*span)?, &self.path.display().to_string()).map(Some)
+            }
             None => Ok(None),
         }
     }

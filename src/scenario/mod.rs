@@ -135,7 +135,11 @@ impl Scenario {
             named: workload,
             targets_name: &targets.name,
             workload: Workload { targets: targets.targets, ..workload.workload },
-            objective: self.objectives.get(key.objective as usize).copied().unwrap_or(usual(&workload.workload)),
+            objective: self
+                .objectives
+                .get(key.objective as usize)
+                .copied()
+                .unwrap_or(usual(&workload.workload)),
             comment: self.comments.get(&key).or(workload.comment.as_ref()).map(String::as_str),
         }
     }

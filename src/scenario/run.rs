@@ -143,7 +143,8 @@ fn capacity(
         return Ok(None);
     }
     let layout = best.plan.layout;
-    let (Some(pool), Some(engine)) = (question.pools.get(layout.pool), question.engines.get(layout.engine)) else {
+    let (Some(pool), Some(engine)) = (question.pools.get(layout.pool), question.engines.get(layout.engine))
+    else {
         return Ok(None);
     };
     let split = best.parallelism;

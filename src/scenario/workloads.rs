@@ -56,8 +56,9 @@ fn above<'a, T>(
 ) -> Result<Option<&'a T>, Diagnostic> {
     let Some(like) = like else { return Ok(None) };
     let found = earlier.iter().find(|e| name(e) == Some(like));
-    let known: Vec<&str> = earlier.iter().filter_map(|e| name(e)).collect();
-    let list = format!("{what} above it: {}", if known.is_empty() { "none".into() } else { known.join(", ") });
+    let known: Vec<&str> = earlier.iter().filter_map(&name).collect();
+    let list =
+        format!("{what} above it: {}", if known.is_empty() { "none".into() } else { known.join(", ") });
     found.map(Some).ok_or_else(|| Diagnostic::unknown(what, like, known, &list))
 }
 
@@ -66,8 +67,13 @@ impl TargetsEntry {
     ///
     /// # Errors
     /// [`Code::UnknownName`] when `like` names nothing above.
-    pub fn inherit(&self, earlier: &[TargetsEntry], defaults: &TargetsEntry) -> Result<TargetsEntry, Diagnostic> {
-        let base = above(self.like.as_deref(), earlier, |e| e.name.as_deref(), "targets")?.unwrap_or(defaults);
+    pub fn inherit(
+        &self,
+        earlier: &[TargetsEntry],
+        defaults: &TargetsEntry,
+    ) -> Result<TargetsEntry, Diagnostic> {
+        let base =
+            above(self.like.as_deref(), earlier, |e| e.name.as_deref(), "targets")?.unwrap_or(defaults);
         Ok(TargetsEntry {
             name: self.name.clone(),
             like: None,
@@ -95,11 +101,18 @@ impl WorkloadEntry {
     ///
     /// # Errors
     /// [`Code::UnknownName`] when `like` names nothing above.
-    pub fn inherit(&self, earlier: &[WorkloadEntry], defaults: &WorkloadEntry) -> Result<WorkloadEntry, Diagnostic> {
-        let base = above(self.like.as_deref(), earlier, |e| e.name.as_deref(), "workload")?.unwrap_or(defaults);
+    pub fn inherit(
+        &self,
+        earlier: &[WorkloadEntry],
+        defaults: &WorkloadEntry,
+    ) -> Result<WorkloadEntry, Diagnostic> {
+        let base =
+            above(self.like.as_deref(), earlier, |e| e.name.as_deref(), "workload")?.unwrap_or(defaults);
         let traced = self.trace.is_some();
-        let other_load =
-            self.concurrency.is_some() || self.rate.is_some() || self.requests_per_day.is_some() || self.forecast.is_some();
+        let other_load = self.concurrency.is_some()
+            || self.rate.is_some()
+            || self.requests_per_day.is_some()
+            || self.forecast.is_some();
         let by_users = self.users.is_some() || self.requests_per_user.is_some();
         let keeps = !other_load && !by_users;
         let shaped = self.profile.is_some() || self.peak_factor.is_some() || self.concurrency.is_some();
@@ -136,7 +149,15 @@ impl WorkloadEntry {
             workload.validate()?;
             let words = format!("{}; {}", lengths.words, load.words);
             let entry = entry.clone();
-            Ok(NamedWorkload { name, entry, month, workload, mean_rate: load.mean, words, comment: self.comment.clone() })
+            Ok(NamedWorkload {
+                name,
+                entry,
+                month,
+                workload,
+                mean_rate: load.mean,
+                words,
+                comment: self.comment.clone(),
+            })
         };
         let Some(file) = &self.forecast else {
             return Ok(vec![named(entry.clone(), None, self.sized(self.mean_load(trace.as_ref())?)?)?]);
@@ -201,7 +222,8 @@ impl WorkloadEntry {
         match (mean, peak) {
             (Some(Load::Rate(rate)), Some(factor)) => {
                 let top = rate * factor;
-                let words = format!("{} req/s in the busiest hour, {} in the mean one", short(top), short(rate));
+                let words =
+                    format!("{} req/s in the busiest hour, {} in the mean one", short(top), short(rate));
                 Ok(Sized { load: Load::Rate(top), mean: Some(rate), words })
             }
             (_, Some(_)) => Err(usage("a peak needs a rate, users or requests per day")),
@@ -233,7 +255,8 @@ impl WorkloadEntry {
         }
         let (prompt, output) = (mean(&isl), mean(&osl));
         let cached_prefix = ((prompt as f64 * hit).round() as u64).min(prompt.saturating_sub(1));
-        let mut words = format!("{} prompt and {} output tokens", group_thousands(prompt), group_thousands(output));
+        let mut words =
+            format!("{} prompt and {} output tokens", group_thousands(prompt), group_thousands(output));
         if let Some(longest) = longest {
             words += &format!(" in the mean, {} together in one of a hundred", group_thousands(longest));
         }
@@ -305,7 +328,9 @@ impl Measured {
         }
         let n = contexts.len() as f64;
         if contexts.is_empty() {
-            return Err(Diagnostic::new(Code::Range, "the trace has no requests").at(path.display().to_string()));
+            return Err(
+                Diagnostic::new(Code::Range, "the trace has no requests").at(path.display().to_string())
+            );
         }
         let rate = (last > 0.0 && n > 1.0).then(|| RequestsPerSecond::new((n - 1.0) / last));
         Ok(Measured { prompt: prompt / n, output: output / n, p99: Lengths::Empirical(contexts).p99(), rate })

@@ -28,8 +28,8 @@ pub use advice::Advice;
 pub use combined::Combined;
 pub use current::{Current, CurrentAnswer};
 pub use examine::Examined;
-pub use ledger::{Counts, Ledger};
 use ledger::furthest;
+pub use ledger::{Counts, Ledger};
 
 /// A planning question.
 #[derive(Clone, Debug)]
@@ -193,7 +193,9 @@ impl Question<'_> {
         for (pool, space) in self.pools.iter().zip(&self.spaces()) {
             let contexts = self.contexts(pool, &models)?;
             let on_pool = self.search(space, &contexts, variants);
-            for ((all, best_of_each), (here, variant)) in found.iter_mut().zip(on_pool.into_iter().zip(variants)) {
+            for ((all, best_of_each), (here, variant)) in
+                found.iter_mut().zip(on_pool.into_iter().zip(variants))
+            {
                 let objective = variant.objective;
                 best_of_each.extend(here.best.iter().min_by(|a, b| objective.compare(a, b)).cloned());
                 *all = std::mem::take(all).merge(here, objective, self.top);
@@ -337,7 +339,7 @@ impl Summary {
 
     /// Keeps the best `top`.
     fn trim(&mut self, objective: Objective, top: usize) {
-        if self.best.len() > 2 * top.max(16) {
+        if self.best.len() > top.max(16).saturating_mul(2) {
             self.best.sort_by(|a, b| objective.compare(a, b));
             self.best.truncate(top);
         }
@@ -362,7 +364,7 @@ pub fn each_in_parallel(
     n: usize,
     f: impl Fn(usize) -> Result<(), Diagnostic> + Sync,
 ) -> Result<(), Diagnostic> {
-    (0..n).into_par_iter().with_max_len(1).try_for_each(|n| f(n))
+    (0..n).into_par_iter().with_max_len(1).try_for_each(&f)
 }
 
 /// `f(0), f(1), …, f(n − 1)` in parallel, in order; the first error by number, if any.

@@ -113,8 +113,12 @@ impl Demand {
     pub fn validate(&self) -> Result<(), Diagnostic> {
         let wrong = |cause: &str| Err(Diagnostic::new(Code::Range, cause));
         match () {
-            () if !(self.rate.get() > 0.0 && self.rate.get() <= 1e9) => wrong("rate must lie in (0, 1e9] req/s"),
-            () if !(0.0..=100.0).contains(&self.headroom) => wrong("headroom must lie between 0 and 100 times the rate"),
+            () if !(self.rate.get() > 0.0 && self.rate.get() <= 1e9) => {
+                wrong("rate must lie in (0, 1e9] req/s")
+            }
+            () if !(0.0..=100.0).contains(&self.headroom) => {
+                wrong("headroom must lie between 0 and 100 times the rate")
+            }
             () if self.unit == Unit::Gpus(0) => wrong("GPUs are bought at least one at a time"),
             () => Ok(()),
         }
@@ -140,7 +144,8 @@ impl Question<'_> {
             let workload = Workload { load: Load::Saturate, ..self.workload };
             let pools = std::slice::from_ref(pool);
             let objective = Objective::Throughput;
-            let alone = Question { pools, workload, objective, top: usize::MAX, current: None, ..self.clone() };
+            let alone =
+                Question { pools, workload, objective, top: usize::MAX, current: None, ..self.clone() };
             let answer = alone.answer()?;
             let mut fleets = Vec::with_capacity(answer.best.len());
             for best in &answer.best {
@@ -188,13 +193,19 @@ impl Question<'_> {
 fn bought(unit: Unit, pool: &Cluster, each: u64, per_cluster: Option<u32>, replicas: u32) -> u64 {
     match (unit, per_cluster) {
         (Unit::Gpus(n), _) => (each * u64::from(replicas)).next_multiple_of(u64::from(n.max(1))),
-        (Unit::Clusters, held) => u64::from(replicas.div_ceil(held.unwrap_or(1).max(1))) * u64::from(pool.gpus),
+        (Unit::Clusters, held) => {
+            u64::from(replicas.div_ceil(held.unwrap_or(1).max(1))) * u64::from(pool.gpus)
+        }
     }
 }
 
 /// The most that one replica serves within the targets. The batches that were looked at are a ladder; the
 /// steps between its best and the next are tried by bisection.
-fn capacity(deployment: &Deployment, best: &Estimate, targets: &crate::workload::Targets) -> RequestsPerSecond {
+fn capacity(
+    deployment: &Deployment,
+    best: &Estimate,
+    targets: &crate::workload::Targets,
+) -> RequestsPerSecond {
     let served = |n: u64| {
         let plan = Plan { replicas: 1, batch: BatchPoint::Sequences(n), ..best.plan };
         let figures = deployment.figures(plan).ok()?;

@@ -29,36 +29,45 @@ pub fn read(path: &Path) -> Result<Vec<Month>, Diagnostic> {
 }
 
 fn parse(text: &str, place: &str) -> Result<Vec<Month>, Diagnostic> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
-    let wrong = |line: u64, cause: String| Diagnostic::new(Code::Syntax, cause).at(format!("{place}, line {line}"));
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
+    let wrong =
+        |line: u64, cause: String| Diagnostic::new(Code::Syntax, cause).at(format!("{place}, line {line}"));
     let header = reader.headers().map_err(|e| wrong(1, format!("not valid CSV: {e}")))?.clone();
     let column = |names: &[&str]| {
         let found = names.iter().find_map(|name| header.iter().position(|h| h == *name));
         found.ok_or_else(|| {
-            wrong(1, format!("no column `{}`", names[0])).help("a forecast has the columns month and rate_per_s")
+            wrong(1, format!("no column `{}`", names[0]))
+                .help("a forecast has the columns month and rate_per_s")
         })
     };
     let (month, rate) = (column(&["month"])?, column(&["rate_per_s", "rate"])?);
     let mut months: Vec<Month> = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(|e| wrong(e.position().map_or(0, csv::Position::line), format!("not valid CSV: {e}")))?;
+        let record = record
+            .map_err(|e| wrong(e.position().map_or(0, csv::Position::line), format!("not valid CSV: {e}")))?;
         let line = record.position().map_or(0, csv::Position::line);
         let (month, rate) = (record.get(month).unwrap_or(""), record.get(rate).unwrap_or(""));
         if !is_month(month) {
             return Err(wrong(line, format!("`{month}` is not a month")).help("write it as 2027-01"));
         }
         if months.last().is_some_and(|before| before.month.as_str() >= month) {
-            return Err(wrong(line, "months must follow each other".into()).help("sort the file by its first column"));
+            return Err(
+                wrong(line, "months must follow each other".into()).help("sort the file by its first column")
+            );
         }
         let per_second = rate.parse::<f64>().ok().filter(|r| *r > 0.0 && *r <= 1e9);
         let per_second = per_second.ok_or_else(|| {
-            wrong(line, format!("`{rate}` is not a rate")).help("requests per second, above 0 and at most 1e9")
+            wrong(line, format!("`{rate}` is not a rate"))
+                .help("requests per second, above 0 and at most 1e9")
         })?;
         months.push(Month { month: month.to_owned(), rate: RequestsPerSecond::new(per_second) });
     }
     match months.len() {
         0 => Err(wrong(1, "the forecast has no months".into())),
-        n if n > MAX_MONTHS => Err(wrong(1, format!("{n} months are too many")).help(format!("at most {MAX_MONTHS}"))),
+        n if n > MAX_MONTHS => {
+            Err(wrong(1, format!("{n} months are too many")).help(format!("at most {MAX_MONTHS}")))
+        }
         _ => Ok(months),
     }
 }

@@ -119,7 +119,8 @@ impl Workload {
         range("isl", self.isl, MAX_LENGTH)?;
         range("osl", self.osl, MAX_LENGTH)?;
         if self.cached_prefix >= self.isl.max(1) {
-            let cause = format!("a cached prefix of {} is the whole prompt of {}", self.cached_prefix, self.isl);
+            let cause =
+                format!("a cached prefix of {} is the whole prompt of {}", self.cached_prefix, self.isl);
             return Err(Diagnostic::new(Code::Range, cause).help("at least one token is always computed"));
         }
         match self.load {
@@ -139,8 +140,11 @@ impl Workload {
         match max_context {
             Some(max) if self.context() <= max && self.longest_context() > max => {
                 let longest = self.longest_context();
-                let cause = format!("one request in a hundred has {longest} tokens, beyond the model's context of {max}");
-                Err(Diagnostic::new(Code::Range, cause).help("a model with a longer context, or shorter lengths"))
+                let cause = format!(
+                    "one request in a hundred has {longest} tokens, beyond the model's context of {max}"
+                );
+                Err(Diagnostic::new(Code::Range, cause)
+                    .help("a model with a longer context, or shorter lengths"))
             }
             Some(max) if self.context() > max => {
                 let cause = format!(

@@ -88,7 +88,9 @@ const BEFORE: &[OwnColumn] = &[
         c.case.named.mean_rate.map_or(Value::Missing, |r| r.get().into())
     }),
     real("target_ttft_ms", "limit of the mean time to first token", |c| millis(c.case.workload.targets.ttft)),
-    real("target_tpot_ms", "limit of the mean time per output token", |c| millis(c.case.workload.targets.tpot)),
+    real("target_tpot_ms", "limit of the mean time per output token", |c| {
+        millis(c.case.workload.targets.tpot)
+    }),
     real("target_e2e_ms", "limit of the mean time of a request", |c| millis(c.case.workload.targets.e2e)),
     integer("cluster_gpus", "GPUs of the cluster", |c| {
         c.case.cluster.pools.pools.iter().map(|p| u64::from(p.gpus)).sum::<u64>().into()
@@ -100,23 +102,33 @@ const BEFORE: &[OwnColumn] = &[
 
 /// Columns that follow from the plan and the case together.
 const AFTER: &[OwnColumn] = &[
-    real("capacity_requests_per_s", "most requests per second that the plan serves within the targets", |c| {
-        c.best.map_or(Value::Missing, |(_, most)| most.get().into())
-    }),
-    real("load_headroom_percent", "that above the rate to be made for", |c| match (c.best, c.case.workload.load) {
-        (Some((_, most)), Load::Rate(rate)) => (100.0 * (most.get() / rate.get() - 1.0)).into(),
-        _ => Value::Missing,
-    }),
-    real("cost_usd_per_hour", "dollars per hour, GPUs used", |c| hourly(c).map_or(Value::Missing, Value::from)),
-    real("cost_usd_per_month", "the same for 730 hours", |c| {
-        hourly(c).map_or(Value::Missing, |usd| (usd * HOURS_PER_MONTH).into())
-    }),
-    real("cost_usd_per_mtok_output_mean", "dollars per million output tokens over a day of the mean rate", |c| {
-        match (hourly(c), c.case.named.mean_rate) {
-            (Some(usd), Some(rate)) => (usd / (rate.get() * c.case.workload.osl as f64 * 3600.0) * 1e6).into(),
+    real(
+        "capacity_requests_per_s",
+        "most requests per second that the plan serves within the targets",
+        |c| c.best.map_or(Value::Missing, |(_, most)| most.get().into()),
+    ),
+    real("load_headroom_percent", "that above the rate to be made for", |c| {
+        match (c.best, c.case.workload.load) {
+            (Some((_, most)), Load::Rate(rate)) => (100.0 * (most.get() / rate.get() - 1.0)).into(),
             _ => Value::Missing,
         }
     }),
+    real("cost_usd_per_hour", "dollars per hour, GPUs used", |c| {
+        hourly(c).map_or(Value::Missing, Value::from)
+    }),
+    real("cost_usd_per_month", "the same for 730 hours", |c| {
+        hourly(c).map_or(Value::Missing, |usd| (usd * HOURS_PER_MONTH).into())
+    }),
+    real(
+        "cost_usd_per_mtok_output_mean",
+        "dollars per million output tokens over a day of the mean rate",
+        |c| match (hourly(c), c.case.named.mean_rate) {
+            (Some(usd), Some(rate)) => {
+                (usd / (rate.get() * c.case.workload.osl as f64 * 3600.0) * 1e6).into()
+            }
+            _ => Value::Missing,
+        },
+    ),
     text("tightest_target", "target that the plan comes closest to", |c| {
         tightest(c).map_or(Value::Missing, |(name, _)| name.into())
     }),

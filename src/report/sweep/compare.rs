@@ -17,8 +17,7 @@ const SAME: f64 = 0.005;
 const KEY: [&str; 5] = ["model", "cluster", "workload", "targets", "objective"];
 
 /// Columns that are compared.
-const FIGURES: [&str; 5] =
-    ["gpus", "cost_usd_per_mtok_output", "output_tokens_per_s", "ttft_ms", "tpot_ms"];
+const FIGURES: [&str; 5] = ["gpus", "cost_usd_per_mtok_output", "output_tokens_per_s", "ttft_ms", "tpot_ms"];
 
 /// What is compared of a case; `None` where it had no plan or no such figure.
 type Figures = [Option<f64>; FIGURES.len()];
@@ -43,7 +42,8 @@ impl Earlier {
         let header = reader.headers().map_err(|e| wrong(format!("not valid CSV: {e}")))?.clone();
         let place = |column: &str| {
             header.iter().position(|h| h == column).ok_or_else(|| {
-                wrong(format!("no column `{column}`")).help("--compare takes the results.csv of an earlier sweep")
+                wrong(format!("no column `{column}`"))
+                    .help("--compare takes the results.csv of an earlier sweep")
             })
         };
         let (mut key, mut figures) = ([0; KEY.len()], [0; FIGURES.len()]);

@@ -86,7 +86,12 @@ pub struct Rows {
 impl Rows {
     pub fn new(columns: &[Column]) -> Rows {
         let place = |name: &&str| columns.iter().position(|c| c.0 == *name);
-        Rows { places: COLUMNS.iter().filter_map(place).collect(), rows: Vec::new(), fronts: Vec::new(), points: 0 }
+        Rows {
+            places: COLUMNS.iter().filter_map(place).collect(),
+            rows: Vec::new(),
+            fronts: Vec::new(),
+            points: 0,
+        }
     }
 
     /// Takes a row in, as long as there is room.
@@ -99,7 +104,8 @@ impl Rows {
 
     /// Takes the front of the group whose case came last, as long as there is room.
     pub fn add_front(&mut self, facts: &Facts, front: &Json) {
-        let (Some(points), Some(last)) = (front.as_array().filter(|f| !f.is_empty()), facts.cases.last()) else {
+        let (Some(points), Some(last)) = (front.as_array().filter(|f| !f.is_empty()), facts.cases.last())
+        else {
             return;
         };
         if self.points >= FRONTS || self.rows.len() >= CASES {
@@ -118,8 +124,8 @@ impl Rows {
 /// The page.
 pub fn page(review: &Review, rows: &Rows) -> String {
     let title = review.header.about["name"].as_str().unwrap_or("sweep");
-    // A page cannot hold the end of a script inside one.
-    let data = data(review, rows).to_string().replace("</", "<\\/");
+    // Nothing in a text may look like an element, least of all like the end of a script.
+    let data = data(review, rows).to_string().replace('<', "\\u003c");
     fill(
         PAGE,
         &[

@@ -1,11 +1,11 @@
 //! The results of a sweep: tables that are streamed, a summary, and a report for those who decide.
 
+#[cfg(feature = "parquet")]
+mod columnar;
 mod columns;
 mod compare;
 mod facts;
 mod html;
-#[cfg(feature = "parquet")]
-mod columnar;
 mod questions;
 mod setting;
 mod summary;
@@ -67,7 +67,8 @@ pub fn write_results(
     }
     let written = Written { cases: facts.cases.len(), found: facts.found() };
     let answers = questions::answers(&facts);
-    let review = Review { header: &journal.header, facts: &facts, answers: &answers, comparison: comparison.as_ref() };
+    let review =
+        Review { header: &journal.header, facts: &facts, answers: &answers, comparison: comparison.as_ref() };
     crate::load::write_whole(&folder.join("summary.md"), summary::markdown(&review).as_bytes())?;
     crate::load::write_whole(&folder.join("report.html"), html::page(&review, &rows).as_bytes())?;
     Ok((written, comparison))

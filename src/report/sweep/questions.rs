@@ -107,7 +107,10 @@ fn answered(facts: &Facts, kept: &Kept, mut cases: Vec<usize>) -> Answered {
     let found = cases.first().is_some_and(|c| facts.cases[*c].found());
     let mut plans = cases.iter().map(|c| &facts.cases[*c]).filter(|f| f.found());
     let (best, second) = (plans.next(), plans.next());
-    let lead = best.zip(second).map(|(a, b)| 100.0 * (measure.of(b) / measure.of(a) - 1.0)).filter(|l| l.is_finite());
+    let lead = best
+        .zip(second)
+        .map(|(a, b)| 100.0 * (measure.of(b) / measure.of(a) - 1.0))
+        .filter(|l| l.is_finite());
     let change = match best {
         Some(best) => turning_point(facts, best, second, measure),
         None => way_out(facts, kept, &cases),

@@ -18,7 +18,9 @@ pub fn about(scenario: &Scenario) -> Json {
             gpus.entry(&pool.gpu.id).or_insert_with(|| gpu(&pool.gpu));
         }
         for engine in &cluster.engines {
-            engines.entry(format!("{} {}", engine.id, engine.version)).or_insert_with(|| self::engine(engine));
+            engines
+                .entry(format!("{} {}", engine.id, engine.version))
+                .or_insert_with(|| self::engine(engine));
         }
     }
     json!({

@@ -87,7 +87,10 @@ fn assumptions(out: &mut String, about: &Json) {
     let list = |key: &str| about[key].as_array().cloned().unwrap_or_default();
     let text = |value: &Json| value.as_str().map(cell).unwrap_or_default();
     let _ = writeln!(out, "## Assumptions\n");
-    let _ = writeln!(out, "Targets and times are means. Costs count the GPUs that a plan uses, 730 hours a month.\n");
+    let _ = writeln!(
+        out,
+        "Targets and times are means. Costs count the GPUs that a plan uses, 730 hours a month.\n"
+    );
     out.push_str("| workload | lengths and load | remark |\n| --- | --- | --- |\n");
     for w in list("workloads") {
         let _ = writeln!(out, "| {} | {} | {} |", text(&w["name"]), text(&w["words"]), text(&w["comment"]));
