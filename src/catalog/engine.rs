@@ -86,6 +86,12 @@ pub struct Engine {
     /// Whether prompt attention computes in FP8 when the cache is FP8.
     #[serde(default)]
     pub fp8_attention: bool,
+    /// Whether sliding windows bound attention and its cache without being asked for at launch.
+    #[serde(default = "yes")]
+    pub windows: bool,
+    /// Decode attention in which query heads do not share their KV head, if there is such.
+    #[serde(default)]
+    pub unshared_heads: Option<UnsharedHeads>,
     /// Tokens per KV block.
     pub kv_block: u32,
     /// Launch defaults.
@@ -96,6 +102,17 @@ pub struct Engine {
     pub scheduling: Scheduling,
     /// Where the figures come from.
     pub sources: Vec<String>,
+}
+
+/// Decode attention that reads and multiplies each KV head once per query head, on the cores: what came
+/// before kernels that put the query heads of a group into one tensor-core tile.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnsharedHeads {
+    /// Query heads per KV head for which there is a kernel that shares them.
+    pub except: Vec<u64>,
+    /// Cached elements that a multiprocessor works through in a second.
+    pub elements_per_multiprocessor: f64,
 }
 
 /// Which parallel modes an engine has.
@@ -267,12 +284,24 @@ with_patch! {
         step_overhead: Seconds,
         /// Host time added to each step per running sequence.
         sequence_overhead: Seconds,
-        /// Time added to a step that holds prompt tokens, per layer.
+        /// Whether steps that hold prompt tokens replay (piecewise) CUDA graphs too.
+        #[serde(default)]
+        prefill_graphs: bool,
+        /// Time added to a step that holds prompt tokens and is launched kernel by kernel, per layer.
         prefill_layer_overhead: Seconds,
+        /// More for each of these layers whose mixer is latent or recurrent: long chains of small kernels.
+        #[serde(default)]
+        prefill_mixer_overhead: Seconds,
         /// Front-end time of one request (tokenisation, HTTP, first detokenisation).
         request_overhead: Seconds,
         /// Decode steps that pass before a new request is looked at.
         arrival_poll_steps: f64,
+        /// Decode steps for which prompts wait for others to be computed with them.
+        #[serde(default)]
+        prompt_wait_steps: f64,
+        /// Share of the token budget that ends this wait.
+        #[serde(default)]
+        prompt_wait_share: f64,
         /// Decode steps that pass before a first token leaves.
         first_token_steps: f64,
         /// Share of a kernel's launch floor that remains inside a CUDA graph.
@@ -314,6 +343,17 @@ pub struct Launch {
     pub attention_dp: u32,
     /// Tokens of a step, if the user sets them.
     pub batched_tokens: Option<u64>,
+}
+
+impl Scheduling {
+    /// Time of a step beyond its kernels when it holds prompt tokens, for a model of `layers` layers of
+    /// which `mixers` have a latent or recurrent mixer.
+    pub fn prompt_overhead(&self, layers: u64, mixers: u64) -> Seconds {
+        if self.prefill_graphs {
+            return Seconds::ZERO;
+        }
+        self.prefill_layer_overhead * layers as f64 + self.prefill_mixer_overhead * mixers as f64
+    }
 }
 
 impl Engine {

@@ -6,13 +6,20 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-use super::engine::{Engine, EngineDefaultsPatch, MemoryRulePatch, SchedulingPatch};
+use super::engine::{Engine, EngineDefaultsPatch, MemoryRulePatch, SchedulingPatch, UnsharedHeads};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 
 /// A released version: `0.19`, `0.6.4`, `1.2.0rc6`, or a build: `b7000`. Pre-release and post-release suffixes do not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version([u32; 3]);
+
+impl Version {
+    /// Its first two parts: `0.19`.
+    pub fn family(self) -> String {
+        format!("{}.{}", self.0[0], self.0[1])
+    }
+}
 
 impl FromStr for Version {
     type Err = String;
@@ -127,6 +134,12 @@ pub struct EngineVersion {
     /// Whether the cache follows 8-bit weights.
     #[serde(default)]
     pub kv_follows_weights: Option<bool>,
+    /// Whether sliding windows apply without being asked for.
+    #[serde(default)]
+    pub windows: Option<bool>,
+    /// Decode attention in which query heads do not share their KV head.
+    #[serde(default)]
+    pub unshared_heads: Option<UnsharedHeads>,
     /// Tokens per KV block.
     #[serde(default)]
     pub kv_block: Option<u32>,
@@ -157,6 +170,10 @@ impl EngineVersion {
             to.kv_types.clone_from(types);
         }
         to.kv_follows_weights = self.kv_follows_weights.unwrap_or(to.kv_follows_weights);
+        to.windows = self.windows.unwrap_or(to.windows);
+        if self.unshared_heads.is_some() {
+            to.unshared_heads.clone_from(&self.unshared_heads);
+        }
         to.kv_block = self.kv_block.unwrap_or(to.kv_block);
         self.defaults.apply(&mut to.defaults);
         self.memory.apply(&mut to.memory);
@@ -216,7 +233,15 @@ impl Engine {
     pub fn logged(&self, text: &str) -> Engine {
         let mut asked = Asked::read(text);
         asked.words.retain(|word| self.backends().any(|b| b == word));
-        self.at(&asked).unwrap_or_else(|_| self.clone())
+        self.at(&asked).unwrap_or_else(|_| {
+            // Older than all that is described: the oldest comes closest.
+            let first = self.versions.iter().filter(|v| !v.on_request).map(|v| v.from).min();
+            let oldest = Asked {
+                version: first.filter(|first| asked.version.is_some_and(|v| v < *first)),
+                words: Vec::new(),
+            };
+            self.at(&oldest).unwrap_or_else(|_| self.clone())
+        })
     }
 
     fn backends(&self) -> impl Iterator<Item = &str> {

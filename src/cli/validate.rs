@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::report::{self, Format};
-use crate::validate::{Kind, validate};
+use crate::validate::{Estimator, Kind, validate};
 use crate::{load, validate as validation};
 
 use super::Outcome;
@@ -27,6 +27,11 @@ pub struct ValidateArgs {
     /// Folder of config.json files named <org>--<name>.json, looked at first
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Vec<PathBuf>,
+    /// How servers are estimated: simulate (discrete events, under each row's protocol) or steady (in
+    /// closed form, as plan does)
+    #[arg(long, default_value = "simulate", value_name = "NAME")]
+    #[arg(value_parser = names(Estimator::NAMES), hide_possible_values = true)]
+    estimator: String,
     /// Errors by these columns too
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     by: Vec<String>,
@@ -47,7 +52,8 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         load::check_writable(path)?;
     }
     let catalog = catalog.clone().with_models(&args.models)?;
-    let result: validation::Validation = validate(kind, &args.file, &catalog, &args.by)?;
+    let result: validation::Validation =
+        validate(kind, &args.file, &catalog, args.estimator.parse()?, &args.by)?;
     if let Some(path) = &args.output {
         load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;
     }

@@ -1,6 +1,8 @@
 //! A layout resolved on a cluster: memory, compiled step, placement; and the estimate of each of its
 //! plans.
 
+use std::borrow::Cow;
+
 use crate::catalog::version::Version;
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
@@ -23,8 +25,8 @@ use crate::model::operator::Step;
 /// What all layouts of one engine and precision share.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
-    /// The model, at the plan's precision.
-    pub model: &'a Model,
+    /// The model, at the plan's precision, as the engine runs it.
+    pub model: Cow<'a, Model>,
     /// What the model divides by.
     pub divisors: Divisors,
     /// The cluster.
@@ -74,13 +76,18 @@ impl<'a> Context<'a> {
         let own = parts.model.quantisation.kv.filter(|kv| parts.engine.kv_types.contains(kv));
         let default = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
         let mut limits = parts.limits;
+        let model = if parts.engine.windows {
+            Cow::Borrowed(parts.model)
+        } else {
+            Cow::Owned(parts.model.clone().without_windows())
+        };
         if parts.engine.defaults.whole_prompts {
             let longest = parts.workload.context().min(LONGEST_WHOLE_PROMPT);
             limits.max_batched_tokens = limits.max_batched_tokens.max(longest);
         }
         Ok(Context {
-            model: parts.model,
-            divisors: Divisors::of(parts.model),
+            divisors: Divisors::of(&model),
+            model,
             cluster: parts.cluster,
             engine: parts.engine,
             kernels: Kernels::new(&parts.cluster.gpu, parts.engine)?,
@@ -179,7 +186,7 @@ impl<'a> Deployment<'a> {
         memory: MemoryUse,
     ) -> Deployment<'a> {
         let pipeline = Pipeline::compile(&Target {
-            model: context.model,
+            model: &context.model,
             kernels: &context.kernels,
             cluster: context.cluster,
             parallelism,
@@ -203,6 +210,7 @@ impl<'a> Deployment<'a> {
             limits: self.context.limits,
             attention_dp: u64::from(self.parallelism.attention_dp),
             layers: self.context.model.layers(),
+            mixer_layers: self.context.model.mixer_layers(),
             cache_batch: self.memory.largest_batch(),
             workload: self.context.workload,
         }
@@ -361,7 +369,7 @@ impl Context<'_> {
     /// The first rule that it breaks.
     pub fn check(&self, parallelism: Parallelism) -> Result<Placement, Reason> {
         rules::check(&Candidate {
-            model: self.model,
+            model: &self.model,
             divisors: &self.divisors,
             cluster: self.cluster,
             engine: self.engine,
@@ -373,7 +381,7 @@ impl Context<'_> {
     /// Memory of the fullest rank under a split.
     pub fn memory(&self, parallelism: Parallelism) -> MemoryUse {
         MemoryQuestion {
-            model: self.model,
+            model: &self.model,
             gpu: &self.cluster.gpu,
             engine: self.engine,
             limits: self.limits,

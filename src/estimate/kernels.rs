@@ -269,6 +269,12 @@ impl<'a> Kernels<'a> {
         (kernel, found.is_some_and(|f| f.fitted))
     }
 
+    /// What a launch that takes `in_graph` inside a CUDA graph costs more outside.
+    pub fn eager_launch(&self, in_graph: Seconds) -> Seconds {
+        let share = self.engine.scheduling.launch_share;
+        if share > 0.0 { in_graph * (1.0 / share - 1.0) } else { Seconds::ZERO }
+    }
+
     /// A fused elementwise kernel.
     pub fn elementwise(&self) -> SmallKernelTimer {
         self.small(self.small.elementwise)
@@ -292,6 +298,11 @@ impl<'a> Kernels<'a> {
 }
 
 impl GemmKernel {
+    /// Its launch floor.
+    pub fn launch(&self) -> Seconds {
+        self.form.launch
+    }
+
     /// `t = launch + q·m·k/bw + pn(pn(2mnk/(peak·ec), bytes/(bw·em)), depth·k/1000)`.
     pub fn time(&self, m: f64, n: f64, k: f64) -> KernelTime {
         if m <= 0.0 {
@@ -312,6 +323,13 @@ impl GemmKernel {
             compute: Seconds::new(compute * f.compute_efficiency),
             memory: Seconds::new(bytes / self.bandwidth),
         }
+    }
+}
+
+impl<T> AttentionKernel<T> {
+    /// Its coefficients.
+    pub fn form(&self) -> &T {
+        &self.form
     }
 }
 
@@ -404,6 +422,11 @@ impl AttentionKernel<DecodeAttention> {
 }
 
 impl ExpertsKernel {
+    /// Its launch floor.
+    pub fn launch(&self) -> Seconds {
+        self.form.launch
+    }
+
     /// `t = launch + (q1·N_hot·(H + 1.5·I) + q2·T·k·H)·2/bw
     ///      + pn(2·M·H·I·(N_hot + pad·A)/(peak·ec), A·M·H·I·wb/(bw·em))`
     /// with `N_hot = min(N·ep^(γ·skew), T·k)` rows on the fullest rank and `A` experts touched.

@@ -43,17 +43,43 @@ enum Timer {
     Collective(CollectiveTimer),
 }
 
+impl Timer {
+    /// Its launch floor inside a CUDA graph.
+    fn launch(&self) -> Seconds {
+        match self {
+            Timer::Gemm(kernel) => kernel.launch(),
+            Timer::Experts(kernel) => kernel.launch(),
+            Timer::Prefill(kernel) => kernel.form().launch,
+            Timer::Decode(kernel) => kernel.form().launch,
+            Timer::Small(_) | Timer::Collective(_) => Seconds::ZERO,
+        }
+    }
+}
+
 /// An operator with its kernel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Instruction {
     operator: Operator,
     timer: Timer,
     fitted: bool,
+    /// What its launch costs more outside a CUDA graph.
+    eager: Seconds,
+    /// Floor per cached token of a decoding sequence, where query heads do not share their KV head.
+    unshared: Seconds,
 }
 
 impl Instruction {
-    /// One execution.
+    /// One execution. Steps that only decode replay a CUDA graph; those with prompts are launched kernel
+    /// by kernel.
     fn time(&self, step: &Step) -> KernelTime {
+        let mut kernel = self.in_graph(step);
+        if step.prefill_tokens > 0.0 && kernel.time > Seconds::ZERO {
+            kernel.time += self.eager;
+        }
+        kernel
+    }
+
+    fn in_graph(&self, step: &Step) -> KernelTime {
         let op = &self.operator;
         match (&op.kind, &self.timer) {
             (OperatorKind::Gemm { rows, n, k, .. }, Timer::Gemm(kernel)) => {
@@ -64,7 +90,9 @@ impl Instruction {
                 kernel.time(a, op.flops(step), op.traffic(step), step)
             }
             (OperatorKind::DecodeAttention(a), Timer::Decode(kernel)) => {
-                kernel.time(a, op.traffic(step), step)
+                let shared = kernel.time(a, op.traffic(step), step);
+                let keys = step.context.min(a.window.map_or(f64::INFINITY, |w| w as f64));
+                KernelTime { time: shared.time.max(self.unshared * (step.decode_sequences * keys)), ..shared }
             }
             (OperatorKind::LatentPrefill(l), Timer::Prefill(kernel)) => {
                 kernel.latent_time(l, op.flops(step), op.traffic(step), step)
@@ -254,7 +282,8 @@ fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
         for operator in operators.drain(..) {
             let operator = Operator { count: operator.count * layers, ..operator };
             let (timer, fitted) = resolve(t, &operator.kind);
-            program.instructions.push(Instruction { operator, timer, fitted });
+            let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
+            program.instructions.push(Instruction { operator, timer, fitted, eager, unshared });
         }
     };
     if first {
@@ -288,6 +317,19 @@ fn resolve(t: &Target, kind: &OperatorKind) -> (Timer, bool) {
         OperatorKind::Elementwise { .. } | OperatorKind::Embedding { .. } => {
             (Timer::Small(k.elementwise()), measured)
         }
+    }
+}
+
+/// What one cached token of one sequence costs at least where each query head reads the KV cache by
+/// itself, on the cores instead of the tensor cores: `2·heads·d` elements at the rate of a multiprocessor.
+fn unshared(t: &Target, kind: &OperatorKind) -> Seconds {
+    let Some(alone) = &t.kernels.engine.unshared_heads else { return Seconds::ZERO };
+    match kind {
+        OperatorKind::DecodeAttention(a) if !alone.except.contains(&(a.heads / a.kv_heads.max(1))) => {
+            let rate = alone.elements_per_multiprocessor * f64::from(t.kernels.gpu.multiprocessors);
+            Seconds::new(2.0 * (a.heads * a.head_dim) as f64 / rate)
+        }
+        _ => Seconds::ZERO,
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Replica<'a> {
     pub attention_dp: u64,
     /// Layers of the model, for the engine's per-layer overhead of prompts.
     pub layers: u64,
+    /// Those of them whose mixer is latent or recurrent.
+    pub mixer_layers: u64,
     /// Sequences that the KV cache holds per attention-data-parallel rank.
     pub cache_batch: u64,
     /// Lengths.
@@ -77,8 +79,10 @@ impl Replica<'_> {
         let generation = tpot * steps;
         let s = &self.engine.scheduling;
         let poll = decode * (s.arrival_poll_steps / 2.0).min(steps / 2.0);
+        let wait = decode * (s.prompt_wait_steps / 2.0).min(steps / 2.0);
         let first = s.request_overhead
             + poll
+            + wait
             + self.contention(running, prompt.cost, decode * steps)
             + prompt.latency
             + decode * s.first_token_steps;
@@ -192,17 +196,23 @@ impl Replica<'_> {
     /// A step that computes prompts, host time included.
     pub fn prompt_step_at(&self, step: &Step) -> Seconds {
         let s = &self.engine.scheduling;
-        let host = s.step_overhead
-            + s.sequence_overhead * step.decode_sequences
-            + s.prefill_layer_overhead * self.layers as f64;
+        let host = s.step_overhead + s.sequence_overhead * step.decode_sequences;
         let stages = self.micro_batches();
         if stages <= 1.0 {
-            return self.pipeline.time(step).latency + host;
+            let kernels = self.pipeline.time(step).latency;
+            return kernels + host + self.prompt_overhead();
         }
         // One micro-batch of the ring carries the prompts; the others decode.
         let micro = Step { decode_sequences: step.decode_sequences / stages, ..*step };
         let others = Step::decode(micro.decode_sequences, step.context);
-        self.pipeline.time(&micro).latency + host + self.pipeline.time(&others).interval * (stages - 1.0)
+        let kernels = self.pipeline.time(&micro).latency;
+        let host = host + self.prompt_overhead();
+        kernels + host + self.pipeline.time(&others).interval * (stages - 1.0)
+    }
+
+    /// Time of a step with prompts beyond its kernels.
+    fn prompt_overhead(&self) -> Seconds {
+        self.engine.scheduling.prompt_overhead(self.layers, self.mixer_layers)
     }
 
     /// What a prompt costs the others, and how long it takes itself.
@@ -214,7 +224,6 @@ impl Replica<'_> {
         let due = (decoding / (osl - 1.0).max(1.0)).min(budget / isl).max(1.0);
         let together = if chunks > 1.0 { 1.0 } else { due };
         let mixes = self.engine.scheduling.mixes_prefill;
-        let per_step = self.engine.scheduling.prefill_layer_overhead * self.layers as f64;
         let stages = self.micro_batches();
         let micro = if mixes { (decoding / stages).max(1.0) } else { 0.0 };
         let (mut busy, mut latency, mut drawn) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
@@ -231,6 +240,7 @@ impl Replica<'_> {
                 context: self.workload.mean_context(),
             };
             let time = self.pipeline.time(&step);
+            let per_step = self.prompt_overhead();
             // Where stages do not overlap, the others wait until a prompt has passed them all.
             let overlap = self.engine.scheduling.stages_overlap || i > 0;
             busy += (if overlap { time.interval } else { time.latency }) + per_step;

@@ -128,6 +128,13 @@ pub struct Model {
 }
 
 impl Model {
+    /// Number of layers whose mixer is latent or recurrent.
+    pub fn mixer_layers(&self) -> u64 {
+        let other = |b: &Block| matches!(b, Block::Latent(_) | Block::Compressed(_) | Block::Recurrent(_));
+        let has = |g: &&LayerGroup| g.blocks.iter().any(other);
+        self.groups.iter().filter(has).map(|g| g.layers.len() as u64).sum()
+    }
+
     /// Number of layers.
     pub fn layers(&self) -> u64 {
         self.groups.iter().map(|g| g.layers.len() as u64).sum()
@@ -172,6 +179,17 @@ impl Model {
         self.quantisation = self.quantisation.overridden(format, self.tied_head().is_some());
         let layers = ungroup(self.groups);
         self.groups = group(layers, &self.quantisation);
+        self
+    }
+
+    /// The same model with every layer attending to the whole context.
+    #[must_use]
+    pub fn without_windows(mut self) -> Model {
+        for block in self.groups.iter_mut().flat_map(|g| &mut g.blocks) {
+            if let Block::Attention(attention) = block {
+                attention.window = None;
+            }
+        }
         self
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::validate::{Metric, Validation};
+use crate::validate::{Choice, Metric, Validation};
 
 use super::columns::Value;
 use super::format::Sheet;
@@ -26,14 +26,33 @@ pub fn validation_json(v: &Validation) -> Json {
         "skipped": skipped,
         "metrics": metrics_json(&v.metrics),
         "groups": groups,
+        "choices": choices_json(&v.choices),
     })
+}
+
+fn choices_json(choices: &[Choice]) -> Json {
+    let one = |c: &Choice| {
+        json!({
+            "tpot_limit_ms": c.limit, "groups": c.groups, "loss_percent": round(c.loss),
+            "broken_percent": round(c.broken),
+        })
+    };
+    choices.iter().map(one).collect()
+}
+
+fn choices_sheet(choices: &[Choice]) -> Sheet {
+    let mut sheet = Sheet::new(["TPOT limit ms", "groups", "throughput lost %", "limit broken %"]);
+    for c in choices {
+        sheet.rows.push(vec![c.limit.into(), (c.groups as u64).into(), c.loss.into(), c.broken.into()]);
+    }
+    sheet
 }
 
 fn metrics_json(metrics: &BTreeMap<String, Metric>) -> Json {
     let one = |m: &Metric| {
         json!({
             "n": m.n, "mape": round(m.mape), "median_ape": round(m.median_ape),
-            "p90_ape": round(m.p90_ape), "bias": round(m.bias),
+            "p90_ape": round(m.p90_ape), "bias": round(m.bias), "rank": round(m.rank),
         })
     };
     Json::Object(metrics.iter().map(|(column, m)| (column.clone(), one(m))).collect())
@@ -41,7 +60,7 @@ fn metrics_json(metrics: &BTreeMap<String, Metric>) -> Json {
 
 /// One line per metric and group.
 pub fn metrics_sheet(v: &Validation) -> Sheet {
-    let mut sheet = Sheet::new(["group", "metric", "n", "median %", "mean %", "p90 %", "bias %"]);
+    let mut sheet = Sheet::new(["group", "metric", "n", "median %", "mean %", "p90 %", "bias %", "rank"]);
     let mut add = |group: &str, metrics: &BTreeMap<String, Metric>| {
         for (name, m) in metrics {
             sheet.rows.push(vec![
@@ -52,6 +71,7 @@ pub fn metrics_sheet(v: &Validation) -> Sheet {
                 m.mape.into(),
                 m.p90_ape.into(),
                 m.bias.into(),
+                m.rank.into(),
             ]);
         }
     };
@@ -64,6 +84,9 @@ pub fn metrics_sheet(v: &Validation) -> Sheet {
 pub fn validation_text(v: &Validation, width: Option<u16>) -> String {
     let mut out = format!("{} rows, {} predicted\n\n", v.table.len(), v.predicted());
     let _ = writeln!(out, "{}", metrics_sheet(v).table(width));
+    if !v.choices.is_empty() {
+        let _ = writeln!(out, "layouts chosen by prediction\n{}", choices_sheet(&v.choices).table(width));
+    }
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for why in v.predictions.iter().filter_map(|p| p.as_ref().err()) {
         *reasons.entry(why).or_default() += 1;

@@ -73,6 +73,8 @@ pub struct Simulation<'a, A> {
     steps: u64,
     /// The decode step at which new requests are next looked at.
     poll: u64,
+    /// The decode step at which prompts that wait for others are computed however few they are.
+    prompts_due: Option<u64>,
     /// Time that prompts have held up the decoding sequences since their last token, and how many.
     stalled: (Seconds, u64),
     coming: Option<Arrival>,
@@ -104,6 +106,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             ended: Seconds::ZERO,
             steps: 0,
             poll: 0,
+            prompts_due: None,
             stalled: (Seconds::ZERO, 0),
             coming: None,
             waiting: VecDeque::new(),
@@ -127,7 +130,8 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             self.receive()?;
             self.admit();
             observer.saw(&self.state());
-            if !self.prompts.is_empty() {
+            if !self.prompts.is_empty() && !self.prompts_wait() {
+                self.prompts_due = None;
                 self.prompt_step();
             } else if self.batch.sequences > 0 {
                 self.decode_run()?;
@@ -139,6 +143,17 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         }
         self.outcome.duration = (self.ended - self.began.unwrap_or(self.ended)).max(Seconds::ZERO);
         Ok(self.outcome)
+    }
+
+    /// Whether prompts still wait for others to be computed with them, while sequences decode.
+    fn prompts_wait(&mut self) -> bool {
+        let s = &self.replica.engine.scheduling;
+        if s.prompt_wait_steps < 1.0 || self.batch.sequences == 0 {
+            return false;
+        }
+        let due = *self.prompts_due.get_or_insert(self.steps + s.prompt_wait_steps as u64);
+        let tokens: u64 = self.prompts.iter().map(|slot| self.left(*slot)).sum();
+        self.steps < due && (tokens as f64) < s.prompt_wait_share * self.budget()
     }
 
     fn state(&self) -> State {
@@ -365,6 +380,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             let until = self.reaches_engine(next) - self.now;
             let blind = self.poll.saturating_sub(self.steps);
             steps = steps.min(self.steps_in(until, steps).max(blind).max(1));
+        }
+        if let Some(due) = self.prompts_due {
+            steps = steps.min(due.saturating_sub(self.steps).max(1));
         }
         let time = self.clock.decode_run(self.batch, steps);
         self.now += time;

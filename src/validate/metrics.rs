@@ -17,21 +17,61 @@ pub struct Metric {
     pub p90_ape: f64,
     /// Median signed error: positive when predictions are too high.
     pub bias: f64,
+    /// Spearman's rank correlation of predicted and measured values.
+    pub rank: f64,
 }
 
 impl Metric {
-    fn of(mut errors: Vec<f64>) -> Option<Metric> {
-        if errors.is_empty() {
+    fn of(pairs: &[(f64, f64)]) -> Option<Metric> {
+        if pairs.is_empty() {
             return None;
         }
+        let mut errors: Vec<f64> =
+            pairs.iter().map(|(predicted, measured)| error(*predicted, *measured)).collect();
         errors.sort_by(f64::total_cmp);
         let bias = quantile(&errors, 0.5);
         let mut absolute: Vec<f64> = errors.iter().map(|e| e.abs()).collect();
         absolute.sort_by(f64::total_cmp);
         let mape = absolute.iter().sum::<f64>() / absolute.len() as f64;
         let (median_ape, p90_ape) = (quantile(&absolute, 0.5), quantile(&absolute, 0.9));
-        Some(Metric { n: errors.len(), mape, median_ape, p90_ape, bias })
+        Some(Metric { n: errors.len(), mape, median_ape, p90_ape, bias, rank: rank_correlation(pairs) })
     }
+}
+
+/// Error of a prediction in per cent. A measured zero counts as exact when the prediction is zero too, else
+/// as off by 100 %.
+fn error(predicted: f64, measured: f64) -> f64 {
+    if measured == predicted {
+        0.0
+    } else if measured == 0.0 {
+        100.0
+    } else {
+        100.0 * (predicted - measured) / measured
+    }
+}
+
+/// Spearman's rank correlation: Pearson's, of the ranks, ties having their mean rank. 1 for a single pair.
+fn rank_correlation(pairs: &[(f64, f64)]) -> f64 {
+    let (predicted, measured): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let (a, b) = (ranks(&predicted), ranks(&measured));
+    let mean = (pairs.len() as f64 + 1.0) / 2.0;
+    let product = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
+    let spread = (product(&a, &a) * product(&b, &b)).sqrt();
+    if spread > 0.0 { product(&a, &b) / spread } else { 1.0 }
+}
+
+/// The rank of every value, from 1.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|i, j| values[*i].total_cmp(&values[*j]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut start = 0;
+    for same in order.chunk_by(|i, j| values[*i] == values[*j]) {
+        let rank = start as f64 + (same.len() as f64 + 1.0) / 2.0;
+        same.iter().for_each(|i| ranks[*i] = rank);
+        start += same.len();
+    }
+    ranks
 }
 
 /// Linear interpolation between order statistics.
@@ -41,14 +81,13 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[low] + (sorted[high] - sorted[low]) * (at - at.floor())
 }
 
-/// The errors of the rows that pass a filter, by column. Rows whose measured value is zero count as
-/// exact when the prediction is zero too, else as off by 100 %.
+/// The errors of the rows that pass a filter, by column.
 pub fn collect(
     table: &Table,
     predictions: &[Prediction],
     keep: impl Fn(&Row) -> bool,
 ) -> BTreeMap<String, Metric> {
-    let mut errors: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut pairs: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for (i, prediction) in predictions.iter().enumerate() {
         let row = table.row(i);
         let Ok(values) = prediction else { continue };
@@ -57,17 +96,10 @@ pub fn collect(
         }
         for (column, predicted) in values {
             let Some(measured) = row.number(column) else { continue };
-            let error = if measured == *predicted {
-                0.0
-            } else if measured == 0.0 {
-                100.0
-            } else {
-                100.0 * (predicted - measured) / measured
-            };
-            errors.entry(column).or_default().push(error);
+            pairs.entry(column).or_default().push((*predicted, measured));
         }
     }
-    errors.into_iter().filter_map(|(c, e)| Metric::of(e).map(|m| (c.to_owned(), m))).collect()
+    pairs.into_iter().filter_map(|(c, pairs)| Metric::of(&pairs).map(|m| (c.to_owned(), m))).collect()
 }
 
 #[cfg(test)]
@@ -76,7 +108,14 @@ mod tests {
 
     #[test]
     fn bias_is_signed_and_the_rest_is_absolute() {
-        let m = Metric::of(vec![-10.0, 20.0, 30.0]).unwrap();
+        let m = Metric::of(&[(90.0, 100.0), (120.0, 100.0), (130.0, 100.0)]).unwrap();
         assert_eq!((m.n, m.mape, m.median_ape, m.bias), (3, 20.0, 20.0, 20.0));
+    }
+
+    #[test]
+    fn ranks_agree_whatever_the_scale_and_ties_share_theirs() {
+        assert_eq!(rank_correlation(&[(1.0, 10.0), (2.0, 50.0), (9.0, 70.0)]), 1.0);
+        assert_eq!(rank_correlation(&[(3.0, 10.0), (2.0, 50.0), (1.0, 70.0)]), -1.0);
+        assert_eq!(ranks(&[5.0, 1.0, 5.0]), [2.5, 1.0, 2.5]);
     }
 }

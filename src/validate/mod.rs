@@ -1,6 +1,7 @@
 //! Validation: predictions for measured rows, and how far off they are. Predictions never read a
 //! measured column.
 
+mod choice;
 mod kernels;
 mod known;
 mod memory;
@@ -17,9 +18,11 @@ use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::search::in_parallel;
 
+pub use choice::Choice;
 pub use known::{KnownSize, known_sizes};
 pub use metrics::Metric;
 pub use rows::{Row, Table};
+pub use serving::Estimator;
 
 /// What kind of measurements a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,8 @@ pub struct Validation {
     pub metrics: BTreeMap<String, Metric>,
     /// The same by group: `column=value`, then metric.
     pub groups: BTreeMap<String, BTreeMap<String, Metric>>,
+    /// What choosing a layout by prediction costs, for servers measured in several layouts.
+    pub choices: Vec<Choice>,
 }
 
 impl Validation {
@@ -93,7 +98,13 @@ impl Validation {
 ///
 /// # Errors
 /// A file that cannot be read, is no CSV, or lacks a column named in `by`.
-pub fn validate(kind: Kind, file: &Path, catalog: &Catalog, by: &[String]) -> Result<Validation, Diagnostic> {
+pub fn validate(
+    kind: Kind,
+    file: &Path,
+    catalog: &Catalog,
+    estimator: Estimator,
+    by: &[String],
+) -> Result<Validation, Diagnostic> {
     let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
     table.require(by)?;
     let folder = file.parent().unwrap_or(Path::new("."));
@@ -101,7 +112,7 @@ pub fn validate(kind: Kind, file: &Path, catalog: &Catalog, by: &[String]) -> Re
         Kind::Params => params::predict(row, folder, catalog),
         Kind::Memory => memory::predict(row, catalog),
         Kind::Kernels => kernels::predict(row, catalog),
-        Kind::Serving => serving::predict(row, catalog),
+        Kind::Serving => serving::predict(row, catalog, estimator),
     };
     let predictions = in_parallel(table.len(), |i| Ok(predict(&table.row(i))))?;
     let metrics = metrics::collect(&table, &predictions, |_| true);
@@ -112,5 +123,6 @@ pub fn validate(kind: Kind, file: &Path, catalog: &Catalog, by: &[String]) -> Re
             groups.insert(format!("{column}={value}"), metrics::collect(&table, &predictions, of_group));
         }
     }
-    Ok(Validation { table, predictions, metrics, groups })
+    let choices = if kind == Kind::Serving { choice::choices(&table, &predictions) } else { Vec::new() };
+    Ok(Validation { table, predictions, metrics, groups, choices })
 }

@@ -107,6 +107,17 @@ impl<'a> Row<'a> {
         self.number(column).filter(|x| *x >= 1.0).map(|x| x.round() as u64)
     }
 
+    /// A figure in a column of its own, or written `name=figure` in what is said about the load or beside.
+    pub fn stated(&self, name: &str) -> Option<f64> {
+        let figure = |text: &str| {
+            let (_, rest) = text.split_once(&format!("{name}="))?;
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+            rest[..end].parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0)
+        };
+        let words = || ["load_value", "notes"].iter().find_map(|c| figure(self.text(c)?));
+        self.number(name).or_else(words)
+    }
+
     /// A cell as a parallel degree, 1 when empty.
     pub fn degree(&self, column: &str) -> u32 {
         self.whole(column).and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
@@ -136,6 +147,10 @@ impl<'a> Row<'a> {
             None => Ok(model),
             Some(None) => Err(format!("unknown weight_dtype {}", self.text("weight_dtype").unwrap_or(""))),
             Some(Some(format)) if same_storage(format, model.quantisation.main_format()) => Ok(model),
+            Some(Some(WeightFormat::Fp8)) => {
+                let format = published_fp8(&model);
+                Ok(model.with_weights(format))
+            }
             Some(Some(format)) => Ok(model.with_weights(format)),
         }
     }
@@ -160,6 +175,7 @@ fn format_of(text: &str) -> Option<WeightFormat> {
     Some(match () {
         () if starts("bf16") => WeightFormat::Bf16,
         () if starts("fp16") || starts("f16") => WeightFormat::Fp16,
+        () if starts("fp8_block") => WeightFormat::Fp8Block,
         () if starts("fp8") => WeightFormat::Fp8,
         () if starts("nvfp4") || starts("fp4") => WeightFormat::Nvfp4,
         () if starts("mxfp4") => WeightFormat::Mxfp4,
@@ -167,6 +183,12 @@ fn format_of(text: &str) -> Option<WeightFormat> {
         () if starts("int4") || starts("uint4") => WeightFormat::Int4,
         () => return None,
     })
+}
+
+/// The FP8 in which a model's publisher offers it: that of Qwen3 and its successors has blocks of 128 by
+/// 128 (`weight_block_size` in the `config.json` of Qwen/Qwen3-32B-FP8 and its kin).
+fn published_fp8(model: &Model) -> WeightFormat {
+    if model.family.starts_with("qwen3") { WeightFormat::Fp8Block } else { WeightFormat::Fp8 }
 }
 
 /// Whether the checkpoint's own storage is what the words mean: FP8 covers block FP8, and both 16-bit

@@ -1,0 +1,213 @@
+//! How a public benchmark launched a server: flags that its rows do not state, from its scripts.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::catalog::version::{Asked, Version};
+use crate::catalog::{Engine, Gpu};
+use crate::dtype::DType;
+use crate::estimate::memory::Limits;
+use crate::load;
+use crate::plan::Parallelism;
+
+use super::super::Row;
+
+/// A launch: what it is of, and what it sets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Launch {
+    engine: String,
+    /// Parts of the model's name, any of them.
+    #[serde(default)]
+    models: Vec<String>,
+    #[serde(default)]
+    gpus: Vec<String>,
+    #[serde(default)]
+    weights: Vec<String>,
+    #[serde(default)]
+    tp: Vec<u64>,
+    #[serde(default)]
+    ep: Vec<u64>,
+    #[serde(default)]
+    isl: Vec<u64>,
+    #[serde(default)]
+    osl: Vec<u64>,
+    #[serde(default)]
+    concurrency: Span,
+    #[serde(default)]
+    attention_dp: Option<bool>,
+    /// Engine versions, both ends included; runs that state none are older than all that do.
+    #[serde(default)]
+    from: Option<Version>,
+    #[serde(default)]
+    until: Option<Version>,
+    /// Dates of the runs. Rows do not state theirs, so that such an entry is for readers.
+    #[serde(default)]
+    measured: Option<serde_json::Value>,
+    set: Flags,
+    /// The script.
+    #[expect(dead_code, reason = "for readers of the file")]
+    source: String,
+}
+
+/// A range of concurrencies, both ends included.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Span {
+    from: Option<u64>,
+    to: Option<u64>,
+}
+
+/// A figure, or `concurrency` for that of the run.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+enum Figure {
+    Number(u64),
+    Concurrency(Concurrency),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Concurrency {
+    Concurrency,
+}
+
+/// What a launch sets.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Flags {
+    max_sequences: Option<Figure>,
+    max_batched_tokens: Option<u64>,
+    memory_fraction: Option<f64>,
+    kv: Option<DType>,
+    poll_steps: Option<f64>,
+    prefill_graphs: Option<bool>,
+    batch_wait_steps: Option<f64>,
+    batch_wait_ratio: Option<f64>,
+    /// The script spreads the experts over all ranks, whatever the run is labelled.
+    expert_parallel: Option<bool>,
+    /// The script ignores attention-DP and expert parallelism: all ranks are tensor parallel.
+    tensor_parallel_only: Option<bool>,
+    /// Why such runs cannot be compared.
+    leave_out: Option<String>,
+}
+
+/// The launches of InferenceX.
+static INFERENCEX: LazyLock<Vec<Launch>> = LazyLock::new(|| {
+    // The file is part of the program; a test reads it.
+    load::yaml(include_str!("../../../protocols/inferencex.yaml"), "inferencex.yaml").unwrap_or_default()
+});
+
+impl Launch {
+    fn is_of(&self, row: &Row, engine: &Engine) -> bool {
+        let named = |list: &[String], column: &str| {
+            list.is_empty() || row.text(column).is_some_and(|t| list.iter().any(|name| t == name))
+        };
+        let listed = |list: &[u64], column: &str| {
+            list.is_empty() || row.whole(column).is_some_and(|n| list.contains(&n))
+        };
+        let model = row.text("model").unwrap_or("");
+        let at = row.whole("concurrency").unwrap_or(0);
+        let data_parallel = row.degree("attention_dp") > 1;
+        let version = Asked::read(row.text("engine_version").unwrap_or("")).version;
+        self.engine == engine.id
+            && (self.models.is_empty() || self.models.iter().any(|part| model.contains(part.as_str())))
+            && named(&self.gpus, "gpu")
+            && named(&self.weights, "weight_dtype")
+            && listed(&self.tp, "tp")
+            && listed(&self.ep, "ep")
+            && listed(&self.isl, "isl")
+            && listed(&self.osl, "osl")
+            && self.concurrency.from.is_none_or(|from| at >= from)
+            && self.concurrency.to.is_none_or(|to| at <= to)
+            && self.attention_dp.is_none_or(|dp| dp == data_parallel)
+            && self.from.is_none_or(|from| version.is_some_and(|v| v >= from))
+            && self.until.is_none_or(|until| version.is_none_or(|v| v <= until))
+            && self.measured.is_none()
+    }
+}
+
+/// A server's launch.
+pub struct Launched {
+    /// The engine with the flags that change how it schedules.
+    pub engine: Engine,
+    /// Its limits.
+    pub limits: Limits,
+    /// Type of the KV cache, if it was named.
+    pub kv: Option<DType>,
+    /// The split that ran.
+    pub split: Parallelism,
+    /// Whether a script of the benchmark is known.
+    pub scripted: bool,
+}
+
+/// The launch of a row: the engine's defaults, what the benchmark's scripts set, then what the row says.
+///
+/// # Errors
+/// Why the run cannot be compared.
+pub fn of(row: &Row, engine: Engine, gpu: &Gpu, protocol: &str) -> Result<Launched, String> {
+    let limits = Limits::of(&engine, gpu);
+    let split = Parallelism {
+        tp: row.degree("tp"),
+        pp: row.degree("pp"),
+        ep: row.degree("ep"),
+        attention_dp: row.degree("attention_dp"),
+    };
+    let mut launched = Launched { engine, limits, kv: None, split, scripted: false };
+    if matches!(protocol, "inferencex" | "closed-loop-unstated") {
+        let of_row: Vec<&Launch> = INFERENCEX.iter().filter(|l| l.is_of(row, &launched.engine)).collect();
+        launched.scripted = !of_row.is_empty();
+        of_row.into_iter().try_for_each(|launch| launch.set.apply(row, &mut launched))?;
+    }
+    let l = &mut launched.limits;
+    l.max_sequences = row.whole("max_num_seqs").unwrap_or(l.max_sequences);
+    l.max_batched_tokens = row.whole("max_num_batched_tokens").unwrap_or(l.max_batched_tokens);
+    l.memory_fraction = row.number("gpu_memory_utilization").or(l.memory_fraction);
+    // NVFP4 checkpoints are ModelOpt's, whose hf_quant_config.json asks for an FP8 cache.
+    let modelopt = row.text("weight_dtype").is_some_and(|t| t.eq_ignore_ascii_case("nvfp4"));
+    let own = (modelopt && launched.engine.kv_types.contains(&DType::Fp8)).then_some(DType::Fp8);
+    launched.kv = row.kv().or(launched.kv).or(own);
+    Ok(launched)
+}
+
+impl Flags {
+    fn apply(&self, row: &Row, to: &mut Launched) -> Result<(), String> {
+        if let Some(why) = &self.leave_out {
+            return Err(why.clone());
+        }
+        let sequences = self.max_sequences.and_then(|figure| match figure {
+            Figure::Number(n) => Some(n),
+            Figure::Concurrency(_) => row.whole("concurrency"),
+        });
+        to.limits.max_sequences = sequences.unwrap_or(to.limits.max_sequences);
+        to.limits.max_batched_tokens = self.max_batched_tokens.unwrap_or(to.limits.max_batched_tokens);
+        to.limits.memory_fraction = self.memory_fraction.or(to.limits.memory_fraction);
+        to.kv = self.kv.or(to.kv);
+        let s = &mut to.engine.scheduling;
+        s.arrival_poll_steps = self.poll_steps.unwrap_or(s.arrival_poll_steps);
+        s.prefill_graphs = self.prefill_graphs.unwrap_or(s.prefill_graphs);
+        s.prompt_wait_steps = self.batch_wait_steps.unwrap_or(s.prompt_wait_steps);
+        s.prompt_wait_share = self.batch_wait_ratio.unwrap_or(s.prompt_wait_share);
+        let split = &mut to.split;
+        if self.tensor_parallel_only == Some(true) {
+            *split = Parallelism { tp: split.tp * split.attention_dp, ep: 1, attention_dp: 1, ..*split };
+        }
+        if self.expert_parallel == Some(true) {
+            split.ep = split.tp * split.attention_dp;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_launches_of_inferencex_are_read() {
+        let text = include_str!("../../../protocols/inferencex.yaml");
+        let launches: Vec<Launch> = load::yaml(text, "inferencex.yaml").unwrap();
+        assert!(!launches.is_empty());
+    }
+}

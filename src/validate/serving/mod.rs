@@ -1,0 +1,122 @@
+//! TTFT, TPOT and throughput of servers, each row under its own protocol.
+
+mod launch;
+mod simulated;
+mod steady;
+
+use std::str::FromStr;
+
+use crate::catalog::{Catalog, Cluster};
+use crate::diagnostic::Diagnostic;
+use crate::estimate::deployment::{Context, ContextParts, Deployment};
+use crate::units::RequestsPerSecond;
+use crate::workload::Workload;
+
+use super::{Prediction, Row};
+
+/// How a server is estimated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Estimator {
+    /// In closed form, as `plan` does.
+    Steady,
+    /// In discrete events, under the row's own protocol.
+    #[default]
+    Simulate,
+}
+
+impl Estimator {
+    /// Names as on the command line.
+    pub const NAMES: [&'static str; 2] = ["simulate", "steady"];
+}
+
+impl FromStr for Estimator {
+    type Err = Diagnostic;
+    fn from_str(text: &str) -> Result<Self, Diagnostic> {
+        match text {
+            "steady" => Ok(Estimator::Steady),
+            "simulate" => Ok(Estimator::Simulate),
+            _ => {
+                let list = format!("allowed: {}", Estimator::NAMES.join(", "));
+                Err(Diagnostic::unknown("estimator", text, Estimator::NAMES, &list))
+            }
+        }
+    }
+}
+
+/// InferenceX draws lengths uniformly from 0.8 to 1.0 of the nominal ones.
+pub(super) const INFERENCEX_MEAN_LENGTH: f64 = 0.9;
+
+/// A row's server as it was driven.
+struct Run<'a> {
+    row: &'a Row<'a>,
+    deployment: &'a Deployment<'a>,
+    /// Mean lengths.
+    workload: Workload,
+    protocol: &'a str,
+    replicas: f64,
+}
+
+impl Run<'_> {
+    /// Requests per second that one replica was sent, in an open loop.
+    fn rate(&self) -> Option<RequestsPerSecond> {
+        let rate = self.row.stated("qps").or_else(|| self.row.stated("rate"))?;
+        Some(RequestsPerSecond::new(rate / self.replicas))
+    }
+}
+
+/// Estimates the row's server.
+pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction {
+    let say = |d: crate::diagnostic::Diagnostic| d.cause;
+    if row.text("prefill_cfg").is_some() {
+        return Err("split pools are not modelled".into());
+    }
+    let model = row.model(catalog)?;
+    let engine = row.engine(catalog)?;
+    let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
+    let protocol = row.text("protocol").unwrap_or("steady");
+    let launch::Launched { engine, limits, kv, split, scripted } = launch::of(row, engine, &gpu, protocol)?;
+    // Runs that do not state their protocol but were launched by InferenceX's scripts follow its protocol.
+    let protocol = if scripted { "inferencex" } else { protocol };
+    let gpus = row.whole("num_gpus").unwrap_or_else(|| split.gpus());
+    let replicas = (gpus / split.gpus().max(1)).max(1) as f64;
+    let cluster =
+        Cluster::of_gpus(gpu, u32::try_from(split.gpus()).map_err(|_| "too many GPUs")?).map_err(say)?;
+    let scale = if protocol == "inferencex" { INFERENCEX_MEAN_LENGTH } else { 1.0 };
+    let length = |column: &str| {
+        let nominal = row.number(column).ok_or_else(|| format!("no {column}"))?;
+        Ok::<u64, String>((nominal * scale).round().max(1.0) as u64)
+    };
+    let workload = Workload::new(length("isl")?, length("osl")?);
+    let context = Context::new(ContextParts {
+        model: &model,
+        cluster: &cluster,
+        engine: &engine,
+        limits,
+        kv,
+        workload,
+        electricity: None,
+    })
+    .map_err(say)?;
+    let placement = context.check(split).map_err(|r| r.message())?;
+    let memory = context.memory(split);
+    let deployment = Deployment::compile(&context, split, placement, memory);
+    let run = Run { row, deployment: &deployment, workload, protocol, replicas };
+    match (protocol, estimator) {
+        ("static", _) => static_batch(row, &deployment, &workload),
+        (_, Estimator::Steady) => steady::predict(&run),
+        (_, Estimator::Simulate) => simulated::predict(&run),
+    }
+}
+
+/// One batch: all prompts, then every step of the output.
+fn static_batch(row: &Row, deployment: &Deployment, workload: &Workload) -> Prediction {
+    let batch = row.number("batch").ok_or("no batch")?;
+    let (ttft, e2e) = deployment.replica().static_batch(batch);
+    let steps = (workload.osl as f64 - 1.0).max(1.0);
+    Ok(vec![
+        ("ttft_ms", ttft.as_millis()),
+        ("tpot_ms", ((e2e - ttft) / steps).as_millis()),
+        ("e2e_ms", e2e.as_millis()),
+        ("output_tok_s", batch * workload.osl as f64 / e2e.get()),
+    ])
+}

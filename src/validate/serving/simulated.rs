@@ -1,0 +1,84 @@
+//! Rows in discrete events, driven as the benchmark drove the server.
+
+use crate::simulate::{Drive, Lengths, Outcome, Protocol, Requests, Simulation};
+use crate::units::Seconds;
+use crate::workload::{Load, Workload};
+
+use super::{Prediction, Run};
+
+/// Requests that an offline run queues where nothing says how many: most public ones have 1,000 to 3,000.
+const QUEUED: f64 = 2000.0;
+
+/// Seed of everything drawn.
+const SEED: u64 = 1;
+
+/// Continuous batching at a concurrency, at a rate, or with everything queued at once.
+pub fn predict(run: &Run) -> Prediction {
+    let replica = run.deployment.replica();
+    let drive = drive(run)?;
+    let simulation =
+        Simulation::new(&replica, drive.arrivals(), drive.requests.window(), replica.workload.targets);
+    let outcome = simulation.run(&mut ()).map_err(|d| d.cause)?;
+    Ok(columns(&outcome, run.replicas))
+}
+
+fn columns(outcome: &Outcome, replicas: f64) -> Vec<(&'static str, f64)> {
+    let (output, requests) = (outcome.output().get() * replicas, outcome.rate().get() * replicas);
+    let prompt_share = outcome.prompt_tokens as f64 / outcome.output_tokens.max(1) as f64;
+    let ms = |time: Seconds| time.as_millis();
+    vec![
+        ("ttft_ms", ms(outcome.ttft.mean())),
+        ("tpot_ms", ms(outcome.tpot.mean())),
+        ("itl_ms", ms(outcome.itl.mean())),
+        ("e2e_ms", ms(outcome.e2e.mean())),
+        ("output_tok_s", output),
+        ("total_tok_s", output * (1.0 + prompt_share)),
+        ("req_s", requests),
+    ]
+}
+
+/// How one replica of the row was driven.
+fn drive(run: &Run) -> Result<Drive, String> {
+    let nominal = |column: &str| run.row.whole(column).ok_or_else(|| format!("no {column}"));
+    let (isl, osl) = (nominal("isl")?, nominal("osl")?);
+    let protocol = protocol(run);
+    let load = load(run);
+    let queued = (load == Load::Saturate).then_some(QUEUED);
+    let requests = match run.row.stated("num_requests").or(queued) {
+        Some(n) => Requests { before: 0, count: (n / run.replicas).ceil() as u64, after: 0 },
+        None => protocol.requests(load),
+    };
+    let lengths = match run.protocol {
+        // Lengths are not stated. Engines that compute prompts first, alone, show the waves of fixed ones.
+        "closed-loop-unstated" if !run.deployment.replica().engine.scheduling.mixes_prefill => {
+            (Lengths::Fixed(isl), Lengths::Fixed(osl))
+        }
+        "closed-loop-unstated" => (around(isl), around(osl)),
+        _ => (protocol.lengths(isl), protocol.lengths(osl)),
+    };
+    let drive = Drive::new(protocol, &Workload { load, ..run.workload }, SEED);
+    Ok(Drive { lengths, requests, ..drive })
+}
+
+/// Lengths that keep requests from marching in step, with the nominal one as their mean.
+fn around(nominal: u64) -> Lengths {
+    let part = nominal / 10;
+    Lengths::Uniform { low: (nominal - part).max(1), high: nominal.saturating_add(part) }
+}
+
+fn protocol(run: &Run) -> Protocol {
+    match run.protocol {
+        "inferencex" | "closed-loop-unstated" => Protocol::InferenceX,
+        "trtllm-bench" => Protocol::TrtllmBench,
+        "mlperf" => Protocol::MlperfServer,
+        _ => Protocol::Steady,
+    }
+}
+
+fn load(run: &Run) -> Load {
+    match (run.row.number("concurrency"), run.rate()) {
+        (Some(n), _) => Load::Concurrency((n / run.replicas).round().max(1.0) as u64),
+        (None, Some(rate)) => Load::Rate(rate),
+        (None, None) => Load::Saturate,
+    }
+}
