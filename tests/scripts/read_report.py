@@ -108,13 +108,15 @@ def check(browser, report, scheme, has_months):
         answered = page.locator("#answers tbody tr:not(.picked):not(:has(.badge.bad))")
         answered.first.click()
         assert page.inner_text("#verdict") != before, "choosing a question shows it"
-        assert page.locator("#changes-section").is_visible()
+        compared = page.evaluate("data.comparison !== null")
+        assert page.locator("#changes-section").is_visible() == compared
     page.locator("#pareto .u-over").scroll_into_view_if_needed()
     box = page.locator("#pareto .u-over").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     if shots:
         name = f"{'months' if has_months else 'report'}-{scheme}"
-        page.screenshot(path=shots / f"{name}.png", full_page=True)
+        page.screenshot(path=shots / f"{name}.png")
+        page.locator("#detail-section").screenshot(path=shots / f"{name}-detail.png")
     if scheme == "light":
         assert len(page.pdf(prefer_css_page_size=True)) > 10_000
     page.emulate_media(media="print")
@@ -124,10 +126,10 @@ def check(browser, report, scheme, has_months):
     assert ground == "rgb(255, 255, 255)", ground
     check_charts(page, ["pareto", "cost"])
     if shots:
-        page.screenshot(path=shots / f"{name}-print.png", full_page=True)
+        page.locator("#detail-section").screenshot(path=shots / f"{name}-print.png")
     page.set_viewport_size({"width": 390, "height": 800})
     page.emulate_media(media="screen")
-    page.wait_for_timeout(200)
+    page.wait_for_timeout(400)
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, f"a narrow window scrolls sideways by {wide}"
     assert said == [], said
