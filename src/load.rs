@@ -274,8 +274,27 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// How the names of files under way begin and end.
+const PART: (&str, &str) = (".shardfit-", ".part");
+
+/// Removes the files under way that a process left in a folder when it was killed. Whoever calls this knows
+/// that no other process writes there.
+///
+/// # Errors
+/// [`Code::File`] when the folder cannot be listed.
+pub fn remove_parts(folder: &Path) -> Result<(), Diagnostic> {
+    for path in entries(folder)? {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if name.starts_with(PART.0) && name.ends_with(PART.1) && path.is_file() {
+            // One that cannot be removed does no harm.
+            let _ = fs::remove_file(&path);
+        }
+    }
+    Ok(())
+}
+
 fn temporary(path: &Path, folder: &Path) -> Result<tempfile::NamedTempFile, Diagnostic> {
-    tempfile::NamedTempFile::new_in(folder).map_err(|e| {
+    tempfile::Builder::new().prefix(PART.0).suffix(PART.1).tempfile_in(folder).map_err(|e| {
         let cause = match e.kind() {
             std::io::ErrorKind::NotFound if folder.is_dir() => "this folder takes no new files".to_owned(),
             _ => plain(&e),

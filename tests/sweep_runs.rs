@@ -89,6 +89,16 @@ fn a_run_that_is_killed_resumes_to_the_same_bytes() {
 }
 
 #[test]
+fn what_a_killed_run_left_half_written_is_removed() {
+    let folder = whole();
+    let (part, other) = (folder.path().join(".shardfit-x1y2z3.part"), folder.path().join(".kept"));
+    fs::write(&part, "case,mod").unwrap();
+    fs::write(&other, "").unwrap();
+    sweep(folder.path(), "--resume -q").exits(0);
+    assert!(!part.exists() && other.exists());
+}
+
+#[test]
 fn an_unfinished_run_is_not_begun_again_unasked() {
     let folder = whole();
     cut(&folder.path().join("journal"), 0.7);

@@ -72,7 +72,8 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         Ok(())
     })?;
     bar.finish_and_clear();
-    drop(begun);
+    // The journal stays locked until all is written, save where a lock keeps out its own process too.
+    let _locked = (!cfg!(windows)).then_some(begun);
     write(&path, &args.output, earlier, &scenario.name)
 }
 
@@ -83,6 +84,7 @@ pub fn write(
     earlier: Option<Earlier>,
     name: &str,
 ) -> Result<Outcome, Diagnostic> {
+    load::remove_parts(folder)?;
     let mut reader = Reader::open(journal)?;
     let bar = progress("rows", reader.header.cases as u64, 0)?;
     let (written, comparison) = write_results(&mut reader, folder, earlier, || bar.inc(1))?;
