@@ -57,6 +57,7 @@
 //! | [`search`] | every plan through the funnel, in parallel |
 //! | [`scenario`] | many questions from one file |
 //! | [`validate`] | predictions for measured rows, and their errors |
+//! | [`calibrate`] | kernel coefficients from measured rows |
 //! | [`check`] | every problem of files before they are used; their JSON Schemas |
 //! | [`report`] | one list of columns, several formats |
 //! | [`cli`] | the command line |
@@ -71,6 +72,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod calibrate;
 pub mod catalog;
 pub mod check;
 pub mod checkpoint;

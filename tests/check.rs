@@ -29,7 +29,8 @@ fn yaml_files(folder: &str) -> Vec<PathBuf> {
 
 #[test]
 fn the_committed_schemas_are_those_of_the_types() {
-    for (kind, _, _) in SHIPPED {
+    // Users alone have files of kernel coefficients.
+    for kind in SHIPPED.map(|(kind, _, _)| kind).into_iter().chain(["kernels"]) {
         let path = Path::new(ROOT).join(format!("schemas/{kind}.json"));
         let now = shardfit(&format!("check --schema {kind}")).exits(0).stdout;
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {

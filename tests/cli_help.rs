@@ -76,6 +76,8 @@ fn every_command_has_examples_and_all_of_them_run() {
             .unwrap();
         assert!(output.status.success());
     }
+    put("valid/kernels.csv", "kernels.csv");
+    fs::create_dir_all(folder.path().join("mine/kernels")).unwrap();
     fs::create_dir(folder.path().join("configs")).unwrap();
     fs::create_dir(folder.path().join("models")).unwrap();
     for model in ["Qwen--Qwen3-8B", "mistralai--Mistral-7B-v0.3"] {

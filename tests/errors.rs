@@ -183,6 +183,19 @@ const LINES: &[&str] = &[
     "inspect --shape layers=32,hidden=4096,heads=32,vocab=9,experts=8,top_k=2,expert_ffn=9,dense_layers=1",
     "inspect --shape layers=2,hidden=64,heads=2,ffn=9,vocab=9,experts=8,top_k=2,dense_layers=2",
     "inspect --shape layers=10000,hidden=268435456,heads=1,ffn=268435456,vocab=268435456",
+    // Calibrations.
+    "calibrate",
+    "calibrate tests/data/valid/kernels.csv",
+    "calibrate --gpu h100-sxm",
+    "calibrate tests/data/valid/kernels.csv --gpu h100-smx",
+    "calibrate tests/data/valid/kernels.csv --class datacenter-hmb",
+    "calibrate tests/data/valid/kernels.csv --gpu h100-sxm --class datacenter-hbm",
+    "calibrate tests/data/valid/kernels.csv --gpu a100-sxm-80gb",
+    "calibrate tests/data/valid/kernels.csv tests/nowhere.csv --gpu h100-sxm",
+    "calibrate tests/data/valid/gpu.yaml --gpu h100-sxm",
+    "calibrate tests/data --gpu h100-sxm",
+    "calibrate tests/data/valid/kernels.csv --gpu h100-sxm -o {tmp}/nowhere/out.yaml",
+    "validate kernels tests/data/valid/kernels.csv --by decades",
     // Files that are not there, not files, or not writable.
     // Simulations.
     "simulate llama-3.1-8b",
@@ -281,6 +294,16 @@ const LINES: &[&str] = &[
     "sweep {tmp}/none.yaml -o {tmp}/out",
     "sweep tests/data/valid/scenario.yaml -o {tmp}/huge.json",
     "sweep tests/data/valid/scenario.yaml",
+    // Measured kernels.
+    "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}/none",
+    "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}/huge.json",
+    "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}",
+    "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}/core.whl",
+    "estimate llama-3.1-8b --gpu h100-sxm --kernels tests/data/broken-kernels",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --kernels tests/data/broken-kernels",
+    "simulate llama-3.1-8b --gpu h100-sxm --kernels tests/data/broken-kernels",
+    "sweep tests/data/valid/scenario.yaml -o {tmp}/out --kernels {tmp}/none",
+    "validate serving tests/data/valid/runs.csv --kernels {tmp}/none",
     // The user's own catalogue.
     "catalog gpus --catalog {tmp}/none",
     "catalog gpus --catalog {tmp}/huge.json",
@@ -329,6 +352,7 @@ fn prepare(folder: &Path) {
     permissions.set_readonly(true);
     fs::set_permissions(&kept, permissions).unwrap();
     fs::create_dir(folder.join("empty")).unwrap();
+    fs::write(folder.join("core.whl"), b"PK").unwrap();
 }
 
 #[track_caller]

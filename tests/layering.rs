@@ -37,8 +37,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("strsim", &["diagnostic.rs"]),
     ("tempfile", &["load.rs", "load/stream.rs"]),
     ("twox_hash", &["load/records.rs"]),
-    ("parquet", &["report/sweep/columnar.rs"]),
     ("etcetera", &["catalog/usual.rs"]),
+    ("parquet", &["catalog/measured/columns.rs", "report/sweep/columnar.rs"]),
     ("ureq", &["hub/http.rs"]),
 ];
 

@@ -10,6 +10,7 @@ use common::{Run, shardfit, shardfit_with};
 const GPU: &str = include_str!("data/valid/gpu.yaml");
 const ENGINE: &str = include_str!("data/valid/engine.yaml");
 const CLUSTER: &str = include_str!("data/valid/cluster.yaml");
+const KERNELS: &str = include_str!("data/valid/kernels.yaml");
 const CONFIG: &str = include_str!("data/valid/config.json");
 
 /// A valid description under another identifier and name.
@@ -68,6 +69,66 @@ fn every_kind_of_entry_is_found_by_name_and_alias() {
             assert_eq!(run.stderr, "", "{line}");
         }
     }
+}
+
+/// What a GPU takes for a product of one row, under a folder of one's own.
+fn one_product(folder: &Path) -> f64 {
+    let line = "validate kernels tests/data/valid/kernels.csv -o";
+    let out = folder.join("out.csv");
+    let run = with(folder, &format!("{line} {}", out.display())).exits(0);
+    assert_eq!(run.stderr, "");
+    let text = fs::read_to_string(out).unwrap();
+    text.lines().nth(1).unwrap().split(',').nth(8).unwrap().parse().unwrap()
+}
+
+#[test]
+fn kernel_coefficients_go_over_those_of_their_gpu_and_leave_the_rest() {
+    let bare = tempfile::tempdir().unwrap();
+    fs::create_dir(bare.path().join("kernels")).unwrap();
+    let built_in = one_product(bare.path());
+    let own = tempfile::tempdir().unwrap();
+    write(own.path(), "kernels/h100-sxm.yaml", KERNELS);
+    // 33.6 MB at half of 3.35 TB/s, beside 4 us and a depth of 1.2 us.
+    let overlaid = one_product(own.path());
+    assert!((overlaid - 24.1).abs() < 0.2 && built_in < 17.0, "{built_in} {overlaid}");
+    // Prompt attention is not in the file.
+    let explain = "estimate llama-3.1-8b --gpu h100-sxm --explain";
+    let attention = |folder: &Path| {
+        let text = with(folder, explain).exits(0).stdout;
+        text.lines().find(|l| l.contains("attention") && l.contains("us")).map(str::to_owned)
+    };
+    assert_eq!(attention(bare.path()), attention(own.path()));
+}
+
+#[test]
+fn kernel_coefficients_of_the_first_folder_win() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(first.path(), "kernels/h100-sxm.yaml", KERNELS);
+    let slower = KERNELS.replace("memory_efficiency: 0.5", "memory_efficiency: 0.25");
+    write(second.path(), "kernels/h100-sxm.yaml", &slower);
+    let predicted = |folders: [&Path; 2]| {
+        let out = first.path().join("out.csv");
+        let [a, b] = folders.map(|f| f.display().to_string());
+        let line = "validate kernels tests/data/valid/kernels.csv";
+        shardfit(&format!("{line} --catalog {a} --catalog {b} -o {}", out.display())).exits(0);
+        fs::read_to_string(out).unwrap()
+    };
+    let (one, other) = (predicted([first.path(), second.path()]), predicted([second.path(), first.path()]));
+    assert_ne!(one, other);
+    let value =
+        |text: &str| -> f64 { text.lines().nth(1).unwrap().split(',').nth(8).unwrap().parse().unwrap() };
+    assert!(value(&one) < value(&other) * 0.6, "{one}\n{other}");
+}
+
+#[test]
+fn broken_kernel_coefficients_are_named_with_their_file() {
+    let own = tempfile::tempdir().unwrap();
+    write(own.path(), "kernels/h100-sxm.yaml", &KERNELS.replace("sharpness: 2", "sharpness: 0"));
+    let run = with(own.path(), "plan llama-3.1-8b --cluster 1xh100-sxm").exits(2);
+    assert!(run.stderr.contains("kernels.gemm.vllm.bf16.sharpness: must be positive"), "{}", run.stderr);
+    assert!(run.stderr.contains("h100-sxm.yaml"), "{}", run.stderr);
+    // Other GPUs do not need it.
+    with(own.path(), "plan llama-3.1-8b --cluster 1xh200-sxm").exits(0);
 }
 
 #[test]

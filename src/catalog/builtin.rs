@@ -27,5 +27,6 @@ pub fn entries(kind: Kind) -> &'static [BuiltIn] {
         Kind::GpuClass => CLASSES,
         Kind::Engine => ENGINES,
         Kind::Model => MODELS,
+        Kind::Kernels => &[],
     }
 }

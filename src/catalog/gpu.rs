@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::kernels::KernelTables;
 use super::link::Link;
+use super::measured::OfEngine;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::DType;
 use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, UsdPerHour, Watts};
@@ -72,6 +73,9 @@ pub struct Gpu {
     /// Filled in by [`crate::catalog::gpu()`].
     #[serde(skip)]
     pub platform: Option<String>,
+    /// Measured latencies of kernels by engine. Filled in by [`crate::catalog::Catalog::measure`].
+    #[serde(skip)]
+    pub measured: Vec<OfEngine>,
 }
 
 /// An indicative price and the day it was seen.
@@ -101,6 +105,11 @@ impl Gpu {
     /// The 16-bit peak: BF16 where there is one, else FP16 (Volta, Turing).
     pub fn peak_16bit(&self) -> Option<FlopsPerSecond> {
         self.peak(DType::Bf16).or_else(|| self.peak(DType::Fp16))
+    }
+
+    /// Whether its own kernels were measured, not just large products.
+    pub fn is_measured(&self) -> bool {
+        !self.kernels.gemm.is_empty() && !self.kernels.decode_attention.is_empty()
     }
 
     /// Checks that the figures make sense together.

@@ -26,6 +26,24 @@ pub struct FitError {
     pub points: u32,
 }
 
+/// Sizes between which a form was fitted: rows of a product, keys of attention, tokens of routed experts,
+/// bytes of a collective's whole buffer. Beyond them a time is an extrapolation.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FitRange {
+    /// Smallest size.
+    pub from: f64,
+    /// Largest size.
+    pub to: f64,
+}
+
+impl FitRange {
+    /// Whether a size lies within, or less than a factor of two beyond.
+    pub fn holds(&self, size: f64) -> bool {
+        (self.from / 2.0..=self.to * 2.0).contains(&size)
+    }
+}
+
 /// Matrix product `m × k` by `k × n`.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -42,8 +60,16 @@ pub struct Gemm {
     pub depth_latency: Seconds,
     /// Bytes moved per activation element to quantise it on the fly; zero for 16-bit products.
     pub quantise_bytes: f64,
+    /// Time of the thread block that quantises one row, where that is longer.
+    #[serde(default)]
+    pub quantise_row: Seconds,
+    /// Share of the memory time that repeating the same small product saves: it stays in the cache.
+    #[serde(default)]
+    pub cached_share: f64,
     /// Error on held-out shapes.
     pub error: Option<FitError>,
+    /// Sizes that it was fitted to.
+    pub range: Option<FitRange>,
 }
 
 /// Attention over a whole prompt.
@@ -66,6 +92,8 @@ pub struct PrefillAttention {
     pub depth_latency: Seconds,
     /// Error on held-out shapes.
     pub error: Option<FitError>,
+    /// Sizes that it was fitted to.
+    pub range: Option<FitRange>,
 }
 
 /// Attention of one new token per sequence over its cache.
@@ -86,8 +114,19 @@ pub struct DecodeAttention {
     pub split_latency: Seconds,
     /// Serial latency per 1,000 positions of context.
     pub depth_latency: Seconds,
+    /// Time of a thread block that serves a single query head, if it differs.
+    pub single_block: Option<Seconds>,
+    /// Most query heads that share a tile of their key-value head; of larger groups each takes its own.
+    pub largest_group: Option<f64>,
+    /// Positions that a tile computes at least: the context is rounded up to whole tiles.
+    pub tile_positions: Option<f64>,
+    /// Share of the memory time that repeating the same small step saves: it stays in the cache.
+    #[serde(default)]
+    pub cached_share: f64,
     /// Error on held-out shapes.
     pub error: Option<FitError>,
+    /// Sizes that it was fitted to.
+    pub range: Option<FitRange>,
 }
 
 /// Grouped matrix products of routed experts (both projections of a gated or plain FFN).
@@ -110,8 +149,16 @@ pub struct GroupedGemm {
     pub pad_rows: f64,
     /// Exponent of the hot rank's excess load in the number of expert-parallel ranks.
     pub imbalance_exponent: f64,
+    /// Latency per 1,000 of hidden plus inner width: the depth of one tile's loops through both products.
+    #[serde(default)]
+    pub depth_latency: Seconds,
+    /// Share of the memory time that repeating the same few experts saves: they stay in the cache.
+    #[serde(default)]
+    pub cached_share: f64,
     /// Error on held-out shapes.
     pub error: Option<FitError>,
+    /// Sizes that it was fitted to.
+    pub range: Option<FitRange>,
 }
 
 /// One collective of a communication library.
@@ -130,6 +177,8 @@ pub struct Collective {
     pub rank_exponent: f64,
     /// Error on held-out shapes.
     pub error: Option<FitError>,
+    /// Sizes that it was fitted to.
+    pub range: Option<FitRange>,
 }
 
 /// The engine's own all-reduce for small messages: one-shot or two-shot, whichever is faster.
@@ -146,10 +195,15 @@ pub struct CustomAllReduce {
     pub two_shot_efficiency: f64,
     /// Latency of the two-shot form relative to the one-shot one.
     pub two_shot_latency_factor: f64,
+    /// Exponent of both efficiencies in the number of ranks, relative to eight.
+    #[serde(default)]
+    pub rank_exponent: f64,
     /// Exponent of the smooth maximum.
     pub sharpness: f64,
     /// Error on held-out shapes.
     pub error: Option<FitError>,
+    /// Sizes that it was fitted to.
+    pub range: Option<FitRange>,
 }
 
 /// A kernel bound by memory or by its own launch: norms, activations, look-ups, state updates.
@@ -212,7 +266,7 @@ pub struct KernelTables {
     pub latent_prefill: ByEngine<PrefillAttention>,
     /// Decode attention of latent (MLA) models.
     pub latent_decode: ByEngine<DecodeAttention>,
-    /// Routed experts.
+    /// Routed experts; `FORMAT/KERNEL` where an engine has several kernels for a format.
     pub grouped_gemm: ByEngine<GroupedGemm>,
     /// Collectives by library (`nccl`) and operation (`all_reduce`, `all_gather`, …).
     pub collective: ByEngine<Collective>,
@@ -228,6 +282,9 @@ impl KernelTables {
     /// These coefficients, with those of `other` where an engine and number format is missing.
     #[must_use]
     pub fn filled_from(mut self, other: KernelTables) -> KernelTables {
+        if self.source.is_empty() {
+            self.source = other.source;
+        }
         fill(&mut self.gemm, other.gemm);
         fill(&mut self.prefill_attention, other.prefill_attention);
         fill(&mut self.decode_attention, other.decode_attention);
@@ -269,8 +326,21 @@ impl KernelTables {
         positive!(latent_decode: compute_efficiency, memory_efficiency, sharpness);
         positive!(grouped_gemm: compute_efficiency, memory_efficiency, sharpness);
         positive!(collective: link_efficiency, sharpness);
+        shares("gemm", &self.gemm, |f| f.cached_share)?;
+        shares("decode_attention", &self.decode_attention, |f| f.cached_share)?;
+        shares("grouped_gemm", &self.grouped_gemm, |f| f.cached_share)?;
+        shares("latent_decode", &self.latent_decode, |f| f.cached_share)?;
         positive!(custom_all_reduce: one_shot_efficiency, two_shot_efficiency, sharpness);
         self.power.map_or(Ok(()), PowerShares::validate)
+    }
+
+    /// What [`KernelTables::validate`] finds, as a problem of the description that holds them.
+    fn problems(&self, place: &str) -> Vec<Diagnostic> {
+        let wrong = |cause: String| {
+            let field = cause.split(": ").next().unwrap_or_default().to_owned();
+            Diagnostic::new(Code::Catalog, cause).at(place).field(field)
+        };
+        self.validate().map_err(wrong).err().into_iter().collect()
     }
 }
 
@@ -302,12 +372,44 @@ fn check<T, const N: usize>(
     Ok(())
 }
 
+/// Checks that what a cache saves is a share of the time.
+fn shares<T>(kernel: &str, table: &ByEngine<T>, cached: fn(&T) -> f64) -> Result<(), String> {
+    for (engine, formats) in table {
+        if let Some((format, _)) = formats.iter().find(|(_, f)| !(0.0..1.0).contains(&cached(f))) {
+            return Err(format!(
+                "kernels.{kernel}.{engine}.{format}.cached_share: must be at least 0 and below 1"
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn fill<T>(mine: &mut ByEngine<T>, other: ByEngine<T>) {
     for (engine, formats) in other {
         let own = mine.entry(engine).or_default();
         for (format, form) in formats {
             own.entry(format).or_insert(form);
         }
+    }
+}
+
+/// Coefficients of a GPU that is described elsewhere, over its own: what `shardfit calibrate` writes.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KernelOverlay {
+    /// Identifier of the GPU; the file's name without its extension.
+    #[schemars(extend("x-names" = "gpu"))]
+    pub id: String,
+    /// What was measured.
+    pub name: String,
+    /// The coefficients; those that are missing stay the GPU's.
+    pub kernels: KernelTables,
+}
+
+impl KernelOverlay {
+    /// Figures that make no sense, [`Code::Catalog`] naming the field.
+    pub fn problems(&self) -> Vec<Diagnostic> {
+        self.kernels.problems(&format!("kernel coefficients of {}", self.id))
     }
 }
 
@@ -333,10 +435,6 @@ pub struct GpuClass {
 impl GpuClass {
     /// Figures that make no sense, [`Code::Catalog`] naming the field.
     pub fn problems(&self) -> Vec<Diagnostic> {
-        let wrong = |cause: String| {
-            let field = cause.split(": ").next().unwrap_or_default().to_owned();
-            Diagnostic::new(Code::Catalog, cause).at(format!("GPU class {}", self.id)).field(field)
-        };
-        self.kernels.validate().map_err(wrong).err().into_iter().collect()
+        self.kernels.problems(&format!("GPU class {}", self.id))
     }
 }

@@ -8,11 +8,13 @@ mod folder;
 pub mod gpu;
 pub mod kernels;
 pub mod link;
+pub mod measured;
 mod pools;
 mod usual;
 pub mod version;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -24,7 +26,7 @@ pub use engine::Engine;
 pub use entry::Entry;
 pub use folder::UserFile;
 pub use gpu::Gpu;
-pub use kernels::{GpuClass, KernelTables};
+pub use kernels::{GpuClass, KernelOverlay, KernelTables};
 pub use pools::Pools;
 use version::Asked;
 
@@ -41,11 +43,14 @@ pub enum Kind {
     Engine,
     /// `models`.
     Model,
+    /// `kernels`: kernel coefficients over those of a GPU; only users have them.
+    Kernels,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 5] = [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Model];
+    pub const ALL: [Kind; 6] =
+        [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Model, Kind::Kernels];
 
     /// The folder of a catalogue that holds it.
     pub fn folder(self) -> &'static str {
@@ -55,6 +60,7 @@ impl Kind {
             Kind::GpuClass => "classes",
             Kind::Engine => "engines",
             Kind::Model => "models",
+            Kind::Kernels => "kernels",
         }
     }
 
@@ -66,6 +72,7 @@ impl Kind {
             Kind::GpuClass => "GPU class",
             Kind::Engine => "engine",
             Kind::Model => "model",
+            Kind::Kernels => "kernel coefficients",
         }
     }
 
@@ -77,6 +84,7 @@ impl Kind {
             Kind::GpuClass => "`shardfit catalog classes` lists all",
             Kind::Engine => "`shardfit catalog engines` lists all",
             Kind::Model => "`shardfit catalog models` lists all",
+            Kind::Kernels => "`shardfit catalog kernels` lists all",
         }
     }
 }
@@ -94,6 +102,8 @@ const NVLINK_CLASS: &str = "datacenter-hbm";
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     files: Vec<UserFile>,
+    /// Measured kernel latencies, if the user has any.
+    measured: Option<Arc<measured::Database>>,
 }
 
 /// What is built in, for the functions of this module.
@@ -102,11 +112,16 @@ static BUILT_IN: Catalog = Catalog::built_in();
 impl Catalog {
     /// What is built in, without any of the user's folders.
     pub const fn built_in() -> Catalog {
-        Catalog { files: Vec::new() }
+        Catalog { files: Vec::new(), measured: None }
     }
 
-    /// Folders with `gpus/`, `clusters/`, `classes/`, `engines/` and `models/`, the strongest first, over
-    /// what is built in.
+    /// Whether it has a database of measured kernels.
+    pub fn is_measured(&self) -> bool {
+        self.measured.is_some()
+    }
+
+    /// Folders with `gpus/`, `clusters/`, `classes/`, `engines/`, `models/` and `kernels/`, the strongest
+    /// first, over what is built in.
     ///
     /// # Errors
     /// [`Code::File`](crate::diagnostic::Code::File) for a folder that is missing or cannot be listed.
@@ -125,7 +140,7 @@ impl Catalog {
     pub fn with_folder(mut self, folder: &Path) -> Result<Catalog, Diagnostic> {
         let mut files = folder::open(folder)?;
         files.append(&mut self.files);
-        Ok(Catalog { files })
+        Ok(Catalog { files, ..self })
     }
 
     /// The same with folders of `<org>--<name>.json` in front.
@@ -138,7 +153,7 @@ impl Catalog {
             files.extend(folder::of_kind(Kind::Model, folder)?);
         }
         files.append(&mut self.files);
-        Ok(Catalog { files })
+        Ok(Catalog { files, ..self })
     }
 
     /// The user's files of a kind, the strongest first.
@@ -213,9 +228,24 @@ impl Catalog {
 
     /// A GPU as its file describes it, and the file if it is the user's.
     fn described(&self, name: &str) -> Result<(Gpu, Option<String>), Diagnostic> {
-        let (gpu, file): (Gpu, _) = self.read(Kind::Gpu, name)?;
+        let (mut gpu, file): (Gpu, _) = self.read(Kind::Gpu, name)?;
+        gpu.kernels = self.overlaid(&gpu.id, gpu.kernels)?;
         gpu.validate().and_then(|()| self.stand_ins_exist(&gpu)).map_err(|d| in_file(d, &file))?;
         Ok((gpu, file))
+    }
+
+    /// A GPU's coefficients below those of the user's `kernels/` for it.
+    fn overlaid(&self, id: &str, own: KernelTables) -> Result<KernelTables, Diagnostic> {
+        let files = self.files(Kind::Kernels).filter(|f| f.id.eq_ignore_ascii_case(id));
+        let mut strongest = KernelTables::default();
+        for file in files {
+            let overlay: KernelOverlay = Entry::File(file).parse()?;
+            if let Some(problem) = overlay.problems().into_iter().next() {
+                return Err(in_file(problem, &Some(file.place())));
+            }
+            strongest = strongest.filled_from(overlay.kernels);
+        }
+        Ok(strongest.filled_from(own))
     }
 
     fn stand_ins_exist(&self, of: &Gpu) -> Result<(), Diagnostic> {

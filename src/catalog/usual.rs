@@ -45,5 +45,5 @@ fn check(folder: PathBuf) -> Result<PathBuf, Diagnostic> {
     }
     Err(Diagnostic::new(Code::File, "this folder holds no catalogue")
         .at(folder.display().to_string())
-        .help("expected gpus/, clusters/, classes/, engines/ or models/ in it"))
+        .help("expected gpus/, clusters/, classes/, engines/, models/ or kernels/ in it"))
 }

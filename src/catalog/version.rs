@@ -15,6 +15,9 @@ use crate::dtype::{DType, WeightFormat};
 pub struct Version([u32; 3]);
 
 impl Version {
+    /// Newer than any.
+    pub const NEWEST: Version = Version([u32::MAX; 3]);
+
     /// Its first two parts: `0.19`.
     pub fn family(self) -> String {
         format!("{}.{}", self.0[0], self.0[1])

@@ -17,6 +17,8 @@ pub enum Kind {
     Cluster,
     /// A class of GPUs.
     GpuClass,
+    /// Kernel coefficients over those of a GPU.
+    Kernels,
     /// An engine.
     Engine,
     /// A scenario for `sweep`.
@@ -27,8 +29,8 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 6] =
-        [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Scenario, Kind::Model];
+    pub const ALL: [Kind; 7] =
+        [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Kernels, Kind::Engine, Kind::Scenario, Kind::Model];
 
     /// Name as on the command line.
     pub const fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Kind {
             Kind::Gpu => "gpu",
             Kind::Cluster => "cluster",
             Kind::GpuClass => "class",
+            Kind::Kernels => "kernels",
             Kind::Engine => "engine",
             Kind::Scenario => "scenario",
             Kind::Model => "model",
@@ -49,6 +52,7 @@ impl Kind {
             catalog::Kind::Gpu => Kind::Gpu,
             catalog::Kind::Cluster => Kind::Cluster,
             catalog::Kind::GpuClass => Kind::GpuClass,
+            catalog::Kind::Kernels => Kind::Kernels,
             catalog::Kind::Engine => Kind::Engine,
             catalog::Kind::Model => Kind::Model,
         };

@@ -11,14 +11,14 @@ use super::Outcome;
 use super::output::OutputArgs;
 
 /// Kinds of entries that can be listed.
-const KINDS: [&str; 5] = ["gpus", "clusters", "models", "engines", "classes"];
+const KINDS: [&str; 6] = ["gpus", "clusters", "models", "engines", "classes", "kernels"];
 
 /// Arguments of `catalog`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  shardfit catalog gpus\n  shardfit catalog gpus h100-sxm\n  \
     shardfit catalog models llama-3.1-70b --format json")]
 pub struct CatalogArgs {
-    /// gpus, clusters, models, engines or classes
+    /// gpus, clusters, models, engines, classes or kernels
     #[arg(value_parser = super::values::names(KINDS), hide_possible_values = true)]
     kind: String,
     /// Entry to show in full
@@ -46,6 +46,7 @@ fn kind(name: &str) -> Result<Kind, Diagnostic> {
         "models" | "model" => Ok(Kind::Model),
         "engines" | "engine" => Ok(Kind::Engine),
         "classes" | "class" => Ok(Kind::GpuClass),
+        "kernels" => Ok(Kind::Kernels),
         other => {
             Err(Diagnostic::unknown("kind of entry", other, KINDS, &format!("allowed: {}", KINDS.join(", "))))
         }
@@ -67,7 +68,7 @@ fn list(catalog: &Catalog, kind: Kind, format: Format, width: Option<u16>) -> Re
     let sheet = match kind {
         Kind::Gpu => gpus(catalog),
         Kind::Model => models(catalog),
-        Kind::Cluster | Kind::Engine | Kind::GpuClass => names(catalog, kind),
+        Kind::Cluster | Kind::Engine | Kind::GpuClass | Kind::Kernels => names(catalog, kind),
     }?;
     format.write(width, || Ok(sheet.table(width)), || Ok(sheet.json()), || Ok(sheet.clone()))
 }
@@ -101,7 +102,7 @@ fn gpus(catalog: &Catalog) -> Result<Sheet, Diagnostic> {
             tera(gpu.peak_16bit()),
             tera(gpu.peak(crate::dtype::DType::Fp8)),
             gpu.price.as_ref().map_or(Value::Missing, |p| p.on_demand.get().into()),
-            if gpu.kernels.gemm.is_empty() { "class default" } else { "fitted" }.into(),
+            if gpu.is_measured() { "fitted" } else { "class default" }.into(),
         ])
     })?;
     sheet.spare = vec!["origin", "kernels", "fp8_tflops", "usd_per_h", "name"];

@@ -12,6 +12,7 @@ use crate::workload::Load;
 
 use super::Outcome;
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, explained};
+use super::kernels::{self, KernelsArgs};
 use super::output::OutputArgs;
 use super::place::PlaceArgs;
 
@@ -31,6 +32,8 @@ pub struct EstimateArgs {
     workload: WorkloadArgs,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    pub(super) kernels: KernelsArgs,
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
     #[arg(long, value_name = "GPU=USD")]
     price: Vec<String>,
@@ -49,8 +52,9 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
     let split = args.place.split();
-    let cluster = args.place.cluster(catalog, &args.price)?;
+    let mut cluster = args.place.cluster(catalog, &args.price)?;
     let engines = args.engine.engines(catalog, std::slice::from_ref(&cluster))?;
+    kernels::measure(catalog, [&mut cluster], &engines, &model)?;
     let precisions = args.engine.precisions()?;
     let ([engine], [precision]) = (engines.as_slice(), precisions.as_slice()) else {
         return Err(Diagnostic::new(Code::Usage, "an estimate is of one engine and one precision")

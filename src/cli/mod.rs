@@ -1,5 +1,6 @@
 //! The command line: one file per command, the only user of clap and indicatif.
 
+mod calibrate;
 mod catalog;
 mod check;
 mod common;
@@ -7,12 +8,14 @@ mod completions;
 mod estimate;
 mod fetch;
 mod inspect;
+mod kernels;
 mod layout;
 mod man;
 mod merge;
 mod output;
 mod place;
 mod plan;
+mod progress;
 mod refusal;
 mod simulate;
 mod size;
@@ -40,8 +43,8 @@ use crate::diagnostic::Diagnostic;
 struct Cli {
     #[command(flatten)]
     talk: talk::TalkArgs,
-    /// Folder of your own gpus/, clusters/, classes/, engines/ and models/, over those built in; may be
-    /// given more than once, the first wins
+    /// Folder of your own gpus/, clusters/, classes/, engines/, models/ and kernels/, over those built in;
+    /// may be given more than once, the first wins
     #[arg(long, global = true, value_name = "DIR", help_heading = "Catalogue")]
     catalog: Vec<PathBuf>,
     #[command(subcommand)]
@@ -70,6 +73,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Compare estimates with measured rows
     Validate(validate::ValidateArgs),
+    /// Fit kernel coefficients to measured rows
+    Calibrate(calibrate::CalibrateArgs),
     /// Keep a model's description from the Hugging Face hub
     Fetch(fetch::FetchArgs),
     /// Print a script that completes commands, options and names in a shell
@@ -107,7 +112,8 @@ pub fn run() -> ExitCode {
 
 /// Runs the command and names the user's files that it did without.
 fn answer(cli: &Cli) -> ExitCode {
-    let catalog = match Catalog::usual(&cli.catalog) {
+    let usual = Catalog::usual(&cli.catalog);
+    let catalog = match usual.and_then(|catalog| with_kernels(&cli.command, catalog)) {
         Ok(catalog) => catalog,
         Err(diagnostic) => return refused(&diagnostic),
     };
@@ -122,6 +128,19 @@ fn answer(cli: &Cli) -> ExitCode {
     let needed = outcome.as_ref().err().map(|d| &d.cause);
     catalog.faults().filter(|fault| Some(&fault.cause) != needed).for_each(left_out);
     code
+}
+
+/// The catalogue with measured kernels, for the commands that estimate.
+fn with_kernels(command: &Command, catalog: Catalog) -> Result<Catalog, Diagnostic> {
+    let named = match command {
+        Command::Plan(args) => &args.kernels,
+        Command::Estimate(args) => &args.kernels,
+        Command::Simulate(args) => &args.kernels,
+        Command::Sweep(args) => &args.kernels,
+        Command::Validate(args) => &args.kernels,
+        _ => return Ok(catalog),
+    };
+    named.catalog(catalog)
 }
 
 fn refused(diagnostic: &Diagnostic) -> ExitCode {
@@ -162,6 +181,7 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         Command::Merge(args) => merge::run(args),
         Command::Check(args) => check::run(args, catalog),
         Command::Validate(args) => validate::run(args, catalog),
+        Command::Calibrate(args) => calibrate::run(args, catalog),
         Command::Fetch(args) => fetch::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

@@ -14,6 +14,7 @@ use crate::search::{Answer, Question};
 
 use super::Outcome;
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, pools};
+use super::kernels::{self, KernelsArgs};
 use super::layout;
 use super::output::OutputArgs;
 use super::talk;
@@ -37,6 +38,8 @@ pub struct PlanArgs {
     workload: WorkloadArgs,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    pub(super) kernels: KernelsArgs,
     /// throughput, latency, cost or energy
     #[arg(long, default_value = "throughput", value_name = "NAME", help_heading = "Ranking")]
     #[arg(value_parser = names(Objective::ALL.map(Objective::name)), hide_possible_values = true)]
@@ -115,8 +118,13 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let objective: Objective = args.objective.parse()?;
     let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
-    let cluster = pools(catalog, &args.cluster, &args.price)?;
+    let mut cluster = pools(catalog, &args.cluster, &args.price)?;
     let engines = args.engine.engines(catalog, &cluster.pools)?;
+    let current =
+        args.current.as_deref().map(|text| layout::deployment(catalog, "--current", text)).transpose()?;
+    let named = current.iter().filter_map(|c| c.engine.clone());
+    let measured: Vec<_> = engines.iter().cloned().chain(named).collect();
+    kernels::measure(catalog, &mut cluster.pools, &measured, &model)?;
     let question = Question {
         model: &model,
         pools: &cluster.pools,
@@ -127,11 +135,7 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         pins: args.pins.pins()?,
         limits: args.engine.limits(),
         electricity: args.electricity.electricity()?,
-        current: args
-            .current
-            .as_deref()
-            .map(|text| layout::deployment(catalog, "--current", text))
-            .transpose()?,
+        current,
         top: usize::try_from(args.top).unwrap_or(usize::MAX),
     };
     let loaded = started.elapsed();

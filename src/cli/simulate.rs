@@ -21,6 +21,7 @@ use crate::workload::{Load, MAX_CONCURRENCY, Workload};
 
 use super::Outcome as Exit;
 use super::common::{EngineArgs, ModelArgs, TargetArgs, rate};
+use super::kernels::{self, KernelsArgs};
 use super::output::OutputArgs;
 use super::place::PlaceArgs;
 use super::talk;
@@ -44,6 +45,8 @@ pub struct SimulateArgs {
     targets: TargetArgs,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    pub(super) kernels: KernelsArgs,
     /// Write the queue, the running sequences and the cache over time to FILE, as CSV
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     timeline: Option<PathBuf>,
@@ -207,8 +210,9 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
     }
     let source = args.drive.source(&workload, in_trace)?;
     let split = args.place.split();
-    let cluster = args.place.cluster(catalog, &[])?;
+    let mut cluster = args.place.cluster(catalog, &[])?;
     let (engine, precision) = args.engine.single(catalog, &cluster)?;
+    kernels::measure(catalog, [&mut cluster], std::slice::from_ref(&engine), &model)?;
     let model = match precision.weights {
         Some(format) => model.with_weights(format),
         None => model,

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::catalog::Catalog;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::report::sweep::{Comparison, Earlier, about, group_record, write_results};
 use crate::scenario::{self, Header, Journal, Reader, Shard};
 
-use super::{Outcome, output, talk};
+use super::kernels::{self, KernelsArgs};
+use super::{Outcome, output, progress, talk};
 
 /// The journal's name in the folder of the results.
 pub const JOURNAL: &str = "journal";
@@ -44,6 +44,8 @@ pub struct SweepArgs {
     /// The results.csv of an earlier review: say what has changed since
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     compare: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) kernels: KernelsArgs,
 }
 
 /// Runs the command.
@@ -52,7 +54,10 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         Some(text) => text.parse().map_err(|d: Diagnostic| d.at("--shard"))?,
         None => Shard::WHOLE,
     };
-    let scenario = scenario::read(&args.scenario, catalog)?;
+    let mut scenario = scenario::read(&args.scenario, catalog)?;
+    for (engine, gpu) in scenario.measure(catalog)? {
+        kernels::unknown(&engine, &gpu);
+    }
     let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
     load::make_folder(&args.output)?;
     load::check_writable(&args.output.join("results.csv"))?;
@@ -63,7 +68,7 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     if begun.done > 0 {
         talk::say(&format!("{} cases were done already, {left} are left", begun.done));
     }
-    let bar = progress("cases", (begun.done + left) as u64, begun.done as u64)?;
+    let bar = progress::bar((begun.done + left) as u64, "cases")?.with_position(begun.done as u64);
     scenario::run(&scenario, &begun.left, |group, answer| {
         let (cases, front) = group_record(&scenario, group, &answer);
         let n = cases.len() as u64;
@@ -86,7 +91,7 @@ pub fn write(
 ) -> Result<Outcome, Diagnostic> {
     load::remove_parts(folder)?;
     let mut reader = Reader::open(journal)?;
-    let bar = progress("rows", reader.header.cases as u64, 0)?;
+    let bar = progress::bar(reader.header.cases as u64, "rows")?;
     let (written, comparison) = write_results(&mut reader, folder, earlier, || bar.inc(1))?;
     bar.finish_and_clear();
     if let Some(text) = comparison.as_ref().map(|c: &Comparison| c.markdown(CHANGES)) {
@@ -100,15 +105,4 @@ pub fn write(
     ));
     talk::say(&format!("for people: {}", folder.join("report.html").display()));
     Ok(if written.found > 0 { Outcome::Found } else { Outcome::NothingFeasible })
-}
-
-/// A bar with rate and time left on stderr; hidden when quiet or when stderr is no terminal.
-fn progress(what: &str, all: u64, done: u64) -> Result<ProgressBar, Diagnostic> {
-    if talk::is_quiet() {
-        return Ok(ProgressBar::hidden());
-    }
-    let template = format!("{{bar:40}} {{pos}}/{{len}} {what}, {{per_sec}}, {{eta}} left");
-    let style =
-        ProgressStyle::with_template(&template).map_err(|e| Diagnostic::new(Code::Usage, e.to_string()))?;
-    Ok(ProgressBar::new(all).with_style(style).with_position(done))
 }

@@ -11,6 +11,7 @@ use crate::validate::{Estimator, Kind, validate};
 use crate::{load, validate as validation};
 
 use super::Outcome;
+use super::kernels::KernelsArgs;
 use super::output::{self, print};
 use super::values::names;
 
@@ -27,12 +28,14 @@ pub struct ValidateArgs {
     /// Folder of config.json files named <org>--<name>.json, looked at first
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) kernels: KernelsArgs,
     /// How servers are estimated: simulate (discrete events, under each row's protocol) or steady (in
     /// closed form, as plan does)
     #[arg(long, default_value = "simulate", value_name = "NAME")]
     #[arg(value_parser = names(Estimator::NAMES), hide_possible_values = true)]
     estimator: String,
-    /// Errors by these columns too
+    /// Errors by these columns too; `decade` is the power of ten of a kernel's size
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     by: Vec<String>,
     /// table, csv, json, yaml or md

@@ -26,6 +26,7 @@ const PLAIN: Collective = Collective {
     sharpness: 0.7,
     rank_exponent: 0.0,
     error: None,
+    range: None,
 };
 
 /// The link that a group crosses inside a node, the coefficients that were measured on it, and those
@@ -83,10 +84,38 @@ impl CollectiveTimer {
         }
     }
 
+    /// The library's coefficients.
+    pub fn library(&self) -> Collective {
+        self.library
+    }
+
+    /// Those of the engine's own kernels, if it has any.
+    pub fn custom(&self) -> Option<CustomAllReduce> {
+        self.custom
+    }
+
+    /// The same under other coefficients of the library.
+    #[must_use]
+    pub fn with_library(self, library: Collective) -> CollectiveTimer {
+        CollectiveTimer { library, ..self }
+    }
+
+    /// The same under other coefficients of the engine's own kernels.
+    #[must_use]
+    pub fn with_custom(self, custom: CustomAllReduce) -> CollectiveTimer {
+        CollectiveTimer { custom: Some(custom), ..self }
+    }
+
     /// The same without the engine's own kernels.
     #[must_use]
     pub fn library_only(self) -> CollectiveTimer {
         CollectiveTimer { custom: None, ..self }
+    }
+
+    /// Whether a full buffer of this size lies outside of what the coefficients were fitted to.
+    pub fn extrapolates(&self, buffer: Traffic) -> bool {
+        let range = self.custom.and_then(|c| c.range).or(self.library.range);
+        range.is_some_and(|range| !range.holds(buffer.get()))
     }
 
     /// Time for a full buffer of this size.
@@ -121,8 +150,9 @@ impl CollectiveTimer {
     /// One-shot: every rank reads all others. Two-shot: reduce-scatter, then all-gather.
     fn custom_time(&self, c: &CustomAllReduce, ranks: f64, bytes: f64) -> f64 {
         let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
-        let one_wire = (ranks - 1.0) * bytes / (self.link * c.one_shot_efficiency);
-        let two_wire = 2.0 * (ranks - 1.0) / ranks * bytes / (self.link * c.two_shot_efficiency);
+        let link = self.link * (ranks / 8.0).powf(c.rank_exponent);
+        let one_wire = (ranks - 1.0) * bytes / (link * c.one_shot_efficiency);
+        let two_wire = 2.0 * (ranks - 1.0) / ranks * bytes / (link * c.two_shot_efficiency);
         let one = smooth_max(latency, one_wire, c.sharpness);
         let two = smooth_max(latency * c.two_shot_latency_factor, two_wire, c.sharpness);
         one.min(two)

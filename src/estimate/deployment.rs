@@ -346,6 +346,7 @@ impl<'a> Deployment<'a> {
             prefill_step,
             hop: self.pipeline.hop(&decode_step) * (stages - 1.0),
             host: scheduling.step_overhead + scheduling.sequence_overhead * sequences,
+            tables: self.context.kernels.measured.iter().flat_map(|m| m.names()).collect(),
         }
     }
 }
@@ -408,4 +409,17 @@ pub struct Explanation {
     pub hop: Seconds,
     /// Host time of a step.
     pub host: Seconds,
+    /// The measured tables that there are for the engine on the GPU.
+    pub tables: Vec<TableName>,
+}
+
+/// A table of measured latencies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    /// What it times.
+    pub operation: &'static str,
+    /// The engine or library that was measured.
+    pub engine: String,
+    /// Its version.
+    pub version: String,
 }

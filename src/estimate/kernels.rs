@@ -4,19 +4,25 @@
 //! per rank. Forms and coefficients: fits to the kernel tables of AIConfigurator 0.12; see
 //! `docs/model.md` for each equation and its error.
 
+mod attention;
+mod experts;
+mod gemm;
 mod plain;
 
 use crate::catalog::kernels::{
-    ByEngine, DecodeAttention, Gemm, GroupedGemm, KernelTables, PowerShares, PrefillAttention, SmallKernel,
+    ByEngine, DecodeAttention, FitRange, Gemm, KernelTables, PowerShares, PrefillAttention, SmallKernel,
     SmallKernels,
 };
 use crate::catalog::{Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat, gguf};
-use crate::model::operator::{AttentionShape, ExpertsShape, LatentShape, Step};
 use crate::units::{Flops, FlopsPerSecond, Seconds, Traffic};
 
-use super::{Bound, power, smooth_max};
+use super::measured::{MeasuredKernels, Setting};
+use super::{Bound, power};
+pub use attention::AttentionKernel;
+pub use experts::ExpertsKernel;
+pub use gemm::GemmKernel;
 use plain::{PLAIN_DECODE, PLAIN_EXPERTS, PLAIN_GEMM, PLAIN_PREFILL};
 
 /// A time and what bounds it.
@@ -30,6 +36,8 @@ pub struct KernelTime {
     pub compute: Seconds,
     /// What its traffic would take at the datasheet bandwidth.
     pub memory: Seconds,
+    /// Whether its size lies outside of what its form was fitted to.
+    pub extrapolated: bool,
 }
 
 impl KernelTime {
@@ -38,7 +46,18 @@ impl KernelTime {
 
     /// A time in which neither arithmetic nor memory is busy.
     pub const fn idle(time: Seconds, bound: Bound) -> KernelTime {
-        KernelTime { time, bound, compute: Seconds::ZERO, memory: Seconds::ZERO }
+        KernelTime { time, bound, compute: Seconds::ZERO, memory: Seconds::ZERO, extrapolated: false }
+    }
+
+    /// The same, checked against the sizes that the form was fitted to: beyond them no time is shorter
+    /// than what the datasheet allows.
+    fn within(self, range: Option<FitRange>, size: f64) -> KernelTime {
+        match range {
+            Some(range) if !range.holds(size) => {
+                KernelTime { time: self.time.max(self.compute).max(self.memory), extrapolated: true, ..self }
+            }
+            _ => self,
+        }
     }
 }
 
@@ -63,35 +82,36 @@ pub struct Kernels<'a> {
     /// What they draw.
     pub power: PowerShares,
     expert_skew: f64,
+    repeated: Repeated,
+    /// Latencies that were measured, if there are any.
+    pub measured: Option<MeasuredKernels>,
 }
 
-/// A dense product ready to be timed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GemmKernel {
-    form: Gemm,
-    peak: f64,
-    bandwidth: f64,
-    weight_bytes: f64,
-    activation_bytes: f64,
+/// A kernel that is timed again and again on the same buffers, as benchmarks do: what fits into the cache is
+/// read from there. In a server other kernels have displaced it in between.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Repeated {
+    /// Bytes of the cache; zero where kernels are not repeated.
+    cache: f64,
 }
 
-/// Attention ready to be timed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AttentionKernel<T> {
-    form: T,
-    peak: f64,
-    bandwidth: f64,
-    multiprocessors: f64,
-}
+impl Repeated {
+    /// Share of the cache that the data may fill before it displaces itself.
+    const FILLED: f64 = 0.6;
 
-/// Routed experts ready to be timed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ExpertsKernel {
-    form: GroupedGemm,
-    peak: f64,
-    bandwidth: f64,
-    weight_bytes: f64,
-    skew: f64,
+    /// Whether nothing is found in the cache.
+    fn is_cold(self) -> bool {
+        self.cache <= 0.0
+    }
+
+    /// What is left of a memory time: `1 − share/(1 + (bytes/(0.6·cache))^4)`.
+    fn remains(self, share: f64, bytes: f64) -> f64 {
+        if self.is_cold() || share <= 0.0 {
+            return 1.0;
+        }
+        let filled = bytes / (Repeated::FILLED * self.cache);
+        1.0 - share / (1.0 + filled * filled * filled * filled)
+    }
 }
 
 /// A small kernel ready to be timed.
@@ -118,13 +138,35 @@ impl<'a> Kernels<'a> {
         let small = gpu.kernels.small.or(gpu.stand_ins.small).ok_or_else(|| missing("kernels.small"))?;
         let peak_16bit = gpu.peak_16bit().ok_or_else(|| missing("peak.bf16"))?;
         let power = gpu.kernels.power.or(gpu.stand_ins.power).unwrap_or(power::PLAIN);
-        Ok(Kernels { gpu, engine, peak_16bit, small, power, expert_skew: EXPERT_SKEW })
+        let measured = gpu.tables_of(engine).cloned().map(MeasuredKernels::new);
+        Ok(Kernels {
+            gpu,
+            engine,
+            peak_16bit,
+            small,
+            power,
+            expert_skew: EXPERT_SKEW,
+            repeated: Repeated::default(),
+            measured,
+        })
     }
 
     /// The same with another skew of the experts' load; see [`EXPERT_SKEW`].
     #[must_use]
     pub fn with_expert_skew(self, expert_skew: f64) -> Kernels<'a> {
         Kernels { expert_skew, ..self }
+    }
+
+    /// What decides between measured kernels.
+    pub fn setting(&self, ranks: Option<u32>) -> Setting {
+        let fp8_attention = self.engine.fp8_attention && self.gpu.peak(DType::Fp8).is_some();
+        Setting { fp8_attention, spread: Setting::spread(self.expert_skew), ranks }
+    }
+
+    /// The same as a benchmark times them: on their own, again and again on the same data.
+    #[must_use]
+    pub fn repeated(self) -> Kernels<'a> {
+        Kernels { repeated: Repeated { cache: self.gpu.cache.as_f64() }, ..self }
     }
 
     /// The peak of products with such weights, and whether it is that of a narrow type.
@@ -147,14 +189,20 @@ impl<'a> Kernels<'a> {
 
     /// The form of a dense product, with the engine's static quantisation and graph launches applied.
     pub fn gemm(&self, format: WeightFormat) -> (GemmKernel, bool) {
-        let (peak, narrow) = self.compute_peak(format);
-        let key = match format {
-            ggml if ggml.is_ggml() => gguf::KERNEL_KEY,
-            narrow_format if narrow => narrow_format.name(),
-            _ => WeightFormat::Bf16.name(),
-        };
+        self.gemm_stored((format, false))
+    }
+
+    /// The form of a dense product whose activations may stay in 16 bits though its weights are narrow.
+    pub fn gemm_stored(&self, (format, weight_only): (WeightFormat, bool)) -> (GemmKernel, bool) {
+        let narrow_peak = narrow_peak(self.gpu, format).filter(|_| !weight_only);
+        let narrow = narrow_peak.is_some();
         let base = self.lookup(|t| &t.gemm, WeightFormat::Bf16.name());
-        let found = self.lookup(|t| &t.gemm, key).or(base);
+        let found = if narrow {
+            self.lookup(|t| &t.gemm, format.name())
+        } else {
+            self.gemm_of_weights(format, weight_only)
+        };
+        let found = found.or(base);
         let fitted = found.is_some_and(|f| f.fitted);
         let mut form = found.map_or(PLAIN_GEMM, |f| f.form);
         if let (true, Some(base)) = (narrow, base) {
@@ -163,16 +211,29 @@ impl<'a> Kernels<'a> {
             let floor = base.form.launch.min(form.launch);
             form.launch = floor + (form.launch - floor) * share;
             form.quantise_bytes *= share;
+            form.quantise_row = form.quantise_row * share;
         }
         form.launch = form.launch * self.engine.scheduling.launch_share;
         let kernel = GemmKernel {
             form,
-            peak: peak.get(),
+            peak: narrow_peak.unwrap_or(self.peak_16bit).get(),
             bandwidth: self.gpu.bandwidth.get(),
+            multiprocessors: f64::from(self.gpu.multiprocessors),
             weight_bytes: format.bytes_per_element(),
             activation_bytes: if narrow { format.activation_bytes() } else { 2.0 },
+            repeated: self.repeated,
         };
         (kernel, fitted)
+    }
+
+    /// The form of products by 16-bit activations. Narrow weights have one of their own only where this very
+    /// engine was measured with them; otherwise they are 16-bit products with less to read.
+    fn gemm_of_weights(&self, format: WeightFormat, weight_only: bool) -> Option<Found<Gemm>> {
+        if format.is_ggml() {
+            return self.lookup(|t| &t.gemm, gguf::KERNEL_KEY);
+        }
+        let key = if weight_only { gemm_key(format, true) } else { format.kernel().name().to_owned() };
+        self.lookup(|t| &t.gemm, &key).filter(|found| found.fitted)
     }
 
     /// The form of attention over prompts.
@@ -216,7 +277,9 @@ impl<'a> Kernels<'a> {
     ) -> Option<(Found<T>, FlopsPerSecond)> {
         let fp8 =
             (kv == DType::Fp8 && self.engine.fp8_attention).then(|| self.gpu.peak(DType::Fp8)).flatten();
+        let wide = || self.lookup(of, "bf16/fp8").filter(|found| found.fitted && kv.bits() == 8);
         fp8.and_then(|peak| self.lookup(of, "fp8/fp8").map(|f| (f, peak)))
+            .or_else(|| wide().map(|f| (f, self.peak_16bit)))
             .or_else(|| self.lookup(of, "bf16/bf16").map(|f| (f, self.peak_16bit)))
     }
 
@@ -234,37 +297,52 @@ impl<'a> Kernels<'a> {
             peak: peak.get(),
             bandwidth: self.gpu.bandwidth.get(),
             multiprocessors: f64::from(self.gpu.multiprocessors),
+            repeated: self.repeated,
         };
         (kernel, found.fitted)
     }
 
     /// The form of routed experts.
     pub fn experts(&self, format: WeightFormat) -> (ExpertsKernel, bool) {
-        let (mut peak, narrow) = self.compute_peak(format);
         // MXFP4 experts run with FP8 activations where the GPU has FP4 arithmetic (Blackwell), and with
-        // 16-bit ones elsewhere; the 8-bit form stands in for the former.
-        let fp8_activations = format == WeightFormat::Mxfp4 && self.gpu.peak(DType::Fp4).is_some();
+        // 16-bit ones elsewhere.
+        let fp8 = format == WeightFormat::Mxfp4 && self.gpu.peak(DType::Fp4).is_some();
+        self.experts_by(format, fp8, None)
+    }
+
+    /// The form of routed experts, MXFP4 ones with FP8 activations or not, in one of the kernels that an
+    /// engine has for a format where that was measured by itself.
+    pub fn experts_by(
+        &self,
+        format: WeightFormat,
+        fp8_activations: bool,
+        kernel: Option<&str>,
+    ) -> (ExpertsKernel, bool) {
+        let (own_peak, narrow) = self.compute_peak(format);
+        let fp8 = self.gpu.peak(DType::Fp8).filter(|_| fp8_activations);
         let key = match format.kernel() {
             _ if format.is_ggml() => gguf::KERNEL_KEY,
-            WeightFormat::Mxfp4 if fp8_activations => WeightFormat::Fp8Block.name(),
+            WeightFormat::Mxfp4 if fp8.is_some() => MXFP4_BY_FP8,
             kernel @ (WeightFormat::Mxfp4 | WeightFormat::Int4) => kernel.name(),
             _ if narrow => format.name(),
             _ => WeightFormat::Bf16.name(),
         };
-        if let (true, Some(fp8)) = (fp8_activations, self.gpu.peak(DType::Fp8)) {
-            peak = fp8;
-        }
-        let found = self
-            .lookup(|t| &t.grouped_gemm, key)
-            .or_else(|| self.lookup(|t| &t.grouped_gemm, WeightFormat::Bf16.name()));
+        let by_key = |key: &str| self.lookup(|t| &t.grouped_gemm, key);
+        let found = kernel
+            .and_then(|kernel| by_key(&format!("{key}/{kernel}")).filter(|found| found.fitted))
+            .or_else(|| by_key(key))
+            // The 8-bit form stands in where FP8 activations were not measured.
+            .or_else(|| fp8.and_then(|_| by_key(WeightFormat::Fp8Block.name())))
+            .or_else(|| by_key(WeightFormat::Bf16.name()));
         let mut form = found.map_or(PLAIN_EXPERTS, |f| f.form);
         form.launch = form.launch * self.engine.scheduling.launch_share;
         let kernel = ExpertsKernel {
             form,
-            peak: peak.get(),
+            peak: fp8.unwrap_or(own_peak).get(),
             bandwidth: self.gpu.bandwidth.get(),
             weight_bytes: format.bytes_per_element(),
             skew: self.expert_skew,
+            repeated: self.repeated,
         };
         (kernel, found.is_some_and(|f| f.fitted))
     }
@@ -297,165 +375,6 @@ impl<'a> Kernels<'a> {
     }
 }
 
-impl GemmKernel {
-    /// Its launch floor.
-    pub fn launch(&self) -> Seconds {
-        self.form.launch
-    }
-
-    /// `t = launch + q·m·k/bw + pn(pn(2mnk/(peak·ec), bytes/(bw·em)), depth·k/1000)`.
-    pub fn time(&self, m: f64, n: f64, k: f64) -> KernelTime {
-        if m <= 0.0 {
-            return KernelTime::NONE;
-        }
-        let f = &self.form;
-        let bytes = n * k * self.weight_bytes + m * k * self.activation_bytes + 2.0 * m * n;
-        let compute = 2.0 * m * n * k / (self.peak * f.compute_efficiency);
-        let memory = bytes / (self.bandwidth * f.memory_efficiency);
-        let depth = f.depth_latency.get() * k / 1000.0;
-        let quantise = f.quantise_bytes * m * k / self.bandwidth;
-        let body = smooth_max(smooth_max(compute, memory, f.sharpness), depth, f.sharpness);
-        let time = Seconds::new(f.launch.get() + quantise + body);
-        let latency = Seconds::new(f.launch.get().max(depth));
-        KernelTime {
-            time,
-            bound: Bound::of(Seconds::new(compute), Seconds::new(memory), latency),
-            compute: Seconds::new(compute * f.compute_efficiency),
-            memory: Seconds::new(bytes / self.bandwidth),
-        }
-    }
-}
-
-impl<T> AttentionKernel<T> {
-    /// Its coefficients.
-    pub fn form(&self) -> &T {
-        &self.form
-    }
-}
-
-impl AttentionKernel<PrefillAttention> {
-    /// Attention of the step's prompt tokens; see `AttentionKernel::prompt`.
-    pub fn time(&self, a: &AttentionShape, flops: Flops, traffic: Traffic, step: &Step) -> KernelTime {
-        self.prompt(a.heads as f64, a.head_dim as f64, a.window, (flops, traffic, step))
-    }
-
-    /// Latent attention of the step's prompt tokens; the head dimension does not vary.
-    pub fn latent_time(&self, l: &LatentShape, flops: Flops, traffic: Traffic, step: &Step) -> KernelTime {
-        self.prompt(l.heads as f64, 128.0, None, (flops, traffic, step))
-    }
-
-    /// `t = launch + bytes/(bw·em) + pn(pn(flops/(peak·ec·(d/128)^a), block·⌈b·h·⌈n/128⌉/SMs⌉), depth·L·d/128000)`
-    /// with `b` prompts of `n` new tokens each and `L` keys.
-    fn prompt(
-        &self,
-        heads: f64,
-        head_dim: f64,
-        window: Option<u64>,
-        (flops, traffic, step): (Flops, Traffic, &Step),
-    ) -> KernelTime {
-        if step.prefill_tokens <= 0.0 {
-            return KernelTime::NONE;
-        }
-        let f = &self.form;
-        let sequences = step.prefill_sequences;
-        let new = step.prefill_tokens / sequences;
-        let keys = (new + step.prefill_prior).min(window.map_or(f64::INFINITY, |w| w as f64));
-        let peak = self.peak * f.compute_efficiency * (head_dim / 128.0).powf(f.head_dim_exponent);
-        let compute = flops.get() / peak;
-        let waves = (sequences * heads * (new / 128.0).ceil() / self.multiprocessors).ceil();
-        let depth = f.depth_latency.get() * keys * head_dim / 128_000.0;
-        let blocks = f.block.get() * waves;
-        let memory = traffic.get() / (self.bandwidth * f.memory_efficiency);
-        let body = smooth_max(smooth_max(compute, blocks, f.sharpness), depth, f.sharpness);
-        let latency = f.launch.get().max(depth).max(blocks);
-        KernelTime {
-            time: Seconds::new(f.launch.get() + memory + body),
-            bound: Bound::of(Seconds::new(compute), Seconds::new(memory), Seconds::new(latency)),
-            compute: Seconds::new(flops.get() / self.peak),
-            memory: Seconds::new(traffic.get() / self.bandwidth),
-        }
-    }
-}
-
-impl AttentionKernel<DecodeAttention> {
-    /// Attention of the decoding sequences.
-    pub fn time(&self, a: &AttentionShape, traffic: Traffic, step: &Step) -> KernelTime {
-        let context = a.seen(step.context);
-        let kv = a.kv_heads as f64;
-        // Query heads of one group share a tile of at least 16 rows.
-        let group = (a.heads as f64 / kv).max(16.0);
-        let flops = 4.0 * step.decode_sequences * kv * group * a.head_dim as f64 * context;
-        self.decode(context, step.decode_sequences * kv, flops, traffic)
-    }
-
-    /// Latent attention of the decoding sequences: one tile of 64 heads per sequence.
-    pub fn latent_time(&self, l: &LatentShape, traffic: Traffic, step: &Step) -> KernelTime {
-        let heads = l.heads as f64;
-        let per_position = 2.0 * (2 * l.kv_rank + l.rope_dim) as f64 * heads.max(16.0);
-        let flops = per_position * step.decode_sequences * step.context;
-        self.decode(step.context, step.decode_sequences * (heads / 64.0).ceil(), flops, traffic)
-    }
-
-    /// `t = launch + split·log2(1 + L/128) + pn4(pn(pn(bytes/(bw·em), block·tiles/SMs), flops/(peak·ec)), depth·L/1000)`.
-    fn decode(&self, context: f64, tiles: f64, flops: f64, traffic: Traffic) -> KernelTime {
-        if tiles <= 0.0 || context <= 0.0 {
-            return KernelTime::NONE;
-        }
-        let f = &self.form;
-        let memory = traffic.get() / (self.bandwidth * f.memory_efficiency);
-        let blocks = f.block.get() * tiles / self.multiprocessors;
-        let compute = flops / (self.peak * f.compute_efficiency);
-        let depth = f.depth_latency.get() * context / 1000.0;
-        let body = smooth_max(smooth_max(memory, blocks, f.sharpness), compute, f.sharpness);
-        let fixed = f.launch.get() + f.split_latency.get() * (1.0 + context / 128.0).log2();
-        KernelTime {
-            time: Seconds::new(fixed + smooth_max(body, depth, 4.0)),
-            bound: Bound::of(
-                Seconds::new(compute),
-                Seconds::new(memory),
-                Seconds::new(fixed.max(depth).max(blocks)),
-            ),
-            compute: Seconds::new(flops / self.peak),
-            memory: Seconds::new(traffic.get() / self.bandwidth),
-        }
-    }
-}
-
-impl ExpertsKernel {
-    /// Its launch floor.
-    pub fn launch(&self) -> Seconds {
-        self.form.launch
-    }
-
-    /// `t = launch + (q1·N_hot·(H + 1.5·I) + q2·T·k·H)·2/bw
-    ///      + pn(2·M·H·I·(N_hot + pad·A)/(peak·ec), A·M·H·I·wb/(bw·em))`
-    /// with `N_hot = min(N·ep^(γ·skew), T·k)` rows on the fullest rank and `A` experts touched.
-    pub fn time(&self, e: &ExpertsShape, step: &Step) -> KernelTime {
-        let tokens = e.all_tokens(step);
-        if tokens <= 0.0 {
-            return KernelTime::NONE;
-        }
-        let f = &self.form;
-        let (hidden, inner) = (e.hidden as f64, e.inner as f64);
-        let copies = tokens * e.top_k as f64;
-        let skew = (e.expert_ranks as f64).powf(f.imbalance_exponent * self.skew);
-        let hot = (e.local_rows(step) * skew).min(copies);
-        let touched = e.touched(step);
-        let passes =
-            (f.local_passes * hot * (hidden + 1.5 * inner) + f.global_passes * copies * hidden) * 2.0;
-        let weights = e.matrices as f64 * hidden * inner;
-        let compute = 2.0 * weights * (hot + f.pad_rows * touched) / (self.peak * f.compute_efficiency);
-        let memory = touched * weights * self.weight_bytes / (self.bandwidth * f.memory_efficiency);
-        let time = f.launch.get() + passes / self.bandwidth + smooth_max(compute, memory, f.sharpness);
-        KernelTime {
-            time: Seconds::new(time),
-            bound: Bound::of(Seconds::new(compute), Seconds::new(memory), f.launch),
-            compute: Seconds::new(2.0 * weights * e.local_rows(step) / self.peak),
-            memory: Seconds::new((touched * weights * self.weight_bytes + passes) / self.bandwidth),
-        }
-    }
-}
-
 impl SmallKernelTimer {
     /// `t = kernels·launch + max(bytes/(bw·em), flops/(peak·ec))`.
     pub fn time(&self, kernels: f64, flops: Flops, traffic: Traffic) -> KernelTime {
@@ -470,8 +389,18 @@ impl SmallKernelTimer {
             bound: Bound::of(compute, memory, launch),
             compute: compute * self.form.compute_efficiency,
             memory: memory * self.form.memory_efficiency,
+            extrapolated: false,
         }
     }
+}
+
+/// The key of the coefficients of MXFP4 experts with MXFP8 activations.
+pub const MXFP4_BY_FP8: &str = "mxfp4_mxfp8";
+
+/// The key of a product's coefficients: the format, and whether only its weights are narrow though the GPU
+/// could multiply them as they are.
+pub fn gemm_key(format: WeightFormat, weight_only: bool) -> String {
+    if weight_only { format!("{}_weights", format.name()) } else { format.name().to_owned() }
 }
 
 /// The peak of the narrow type that products with such weights compute in, where the GPU has it and

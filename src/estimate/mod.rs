@@ -5,6 +5,7 @@ pub mod breakdown;
 pub mod collectives;
 pub mod deployment;
 pub mod kernels;
+pub mod measured;
 pub mod memory;
 pub mod power;
 pub mod program;
@@ -15,6 +16,8 @@ use crate::units::Seconds;
 /// Where a figure comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Provenance {
+    /// Mostly latencies measured on this very GPU, the rest from fitted forms.
+    Measured,
     /// Kernel forms fitted to measurements of this very GPU.
     Fitted,
     /// Part of the time from fitted forms, part from class defaults.
@@ -27,21 +30,50 @@ impl Provenance {
     /// As JSON value.
     pub fn name(self) -> &'static str {
         match self {
+            Provenance::Measured => "measured",
             Provenance::Fitted => "fitted",
             Provenance::Mixed => "mixed",
             Provenance::Uncalibrated => "uncalibrated",
         }
     }
 
-    /// From the share of the time that rests on fitted forms: at least 95 % is fitted, at most 5 % is
+    /// From the share of the time that rests on this GPU's measurements, and the part of it that was
+    /// measured itself: at least 95 % is fitted, or measured if that is most of it; at most 5 % is
     /// uncalibrated.
-    pub fn of_share(fitted: f64) -> Provenance {
-        if fitted >= 0.95 {
+    pub fn of_share(fitted: f64, measured: f64) -> Provenance {
+        if fitted >= 0.95 && measured > 0.5 {
+            Provenance::Measured
+        } else if fitted >= 0.95 {
             Provenance::Fitted
         } else if fitted > 0.05 {
             Provenance::Mixed
         } else {
             Provenance::Uncalibrated
+        }
+    }
+}
+
+/// What an operator's time rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// A table of latencies measured on this GPU with this engine.
+    Measured,
+    /// The analytical form, scaled to the nearest measurement.
+    Scaled,
+    /// The analytical form, fitted on this GPU.
+    Fitted,
+    /// The analytical form with the coefficients of relatives.
+    Default,
+}
+
+impl Basis {
+    /// As printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Basis::Measured => "measured",
+            Basis::Scaled => "scaled",
+            Basis::Fitted => "fitted",
+            Basis::Default => "default",
         }
     }
 }

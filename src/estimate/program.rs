@@ -1,19 +1,23 @@
 //! The program of a step: every operator that a stage executes, with its kernel resolved once per
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
+use std::sync::Arc;
+
 use crate::catalog::Cluster;
 use crate::catalog::kernels::{DecodeAttention, PowerShares, PrefillAttention};
 use crate::dtype::DType;
 use crate::model::blocks::{Block, RankView};
 use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Step};
+use crate::model::tensor::Component;
 use crate::model::{Formats, Model};
-use crate::plan::{Parallelism, Placement};
+use crate::plan::{GroupLink, Parallelism, Placement};
 use crate::units::{Seconds, Traffic};
 
-use super::Bound;
 use super::collectives::CollectiveTimer;
 use super::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, Kernels, SmallKernelTimer};
+use super::measured::Surface;
 use super::memory::stage_layers;
+use super::{Basis, Bound};
 
 /// What is needed to compile a layout.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +61,7 @@ impl Timer {
 }
 
 /// An operator with its kernel.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Instruction {
     operator: Operator,
     timer: Timer,
@@ -66,22 +70,52 @@ struct Instruction {
     eager: Seconds,
     /// Floor per cached token of a decoding sequence, where query heads do not share their KV head.
     unshared: Seconds,
+    /// What was measured of it, if anything.
+    measured: Option<Arc<Surface>>,
 }
 
 impl Instruction {
-    /// One execution. Steps that only decode replay a CUDA graph; those with prompts are launched kernel
-    /// by kernel.
-    fn time(&self, step: &Step) -> KernelTime {
-        let mut kernel = self.in_graph(step);
+    /// One execution, and what its time rests on.
+    fn time(&self, step: &Step) -> (KernelTime, Basis) {
+        let kernel = self.timer.time(&self.operator, step);
+        match &self.measured {
+            // Measured times are taken at their word.
+            Some(surface) if kernel.time > Seconds::ZERO => {
+                let form = |kind: &OperatorKind, step: &Step| self.timer.alone(kind, step).time;
+                let (time, inside) = surface.time(&self.operator.kind, step, kernel.time, form);
+                (KernelTime { time, ..kernel }, if inside { Basis::Measured } else { Basis::Scaled })
+            }
+            _ => {
+                // Outside the range of its fit a form follows the physics, but no measurement stands behind it.
+                let fitted = self.fitted && !kernel.extrapolated;
+                (self.in_engine(kernel, step), if fitted { Basis::Fitted } else { Basis::Default })
+            }
+        }
+    }
+
+    /// What the engine makes of a kernel. Steps that only decode replay a CUDA graph; those with prompts are
+    /// launched kernel by kernel.
+    fn in_engine(&self, mut kernel: KernelTime, step: &Step) -> KernelTime {
+        if let OperatorKind::DecodeAttention(a) = &self.operator.kind {
+            let keys = step.context.min(a.window.map_or(f64::INFINITY, |w| w as f64));
+            kernel.time = kernel.time.max(self.unshared * (step.decode_sequences * keys));
+        }
         if step.prefill_tokens > 0.0 && kernel.time > Seconds::ZERO {
             kernel.time += self.eager;
         }
         kernel
     }
+}
 
-    fn in_graph(&self, step: &Step) -> KernelTime {
-        let op = &self.operator;
-        match (&op.kind, &self.timer) {
+impl Timer {
+    /// The analytical form of an operator of any shape.
+    fn alone(&self, kind: &OperatorKind, step: &Step) -> KernelTime {
+        self.time(&Operator::new("", Component::Other, *kind), step)
+    }
+
+    /// The analytical form.
+    fn time(&self, op: &Operator, step: &Step) -> KernelTime {
+        match (&op.kind, self) {
             (OperatorKind::Gemm { rows, n, k, .. }, Timer::Gemm(kernel)) => {
                 kernel.time(rows.count(step), *n as f64, *k as f64)
             }
@@ -90,9 +124,7 @@ impl Instruction {
                 kernel.time(a, op.flops(step), op.traffic(step), step)
             }
             (OperatorKind::DecodeAttention(a), Timer::Decode(kernel)) => {
-                let shared = kernel.time(a, op.traffic(step), step);
-                let keys = step.context.min(a.window.map_or(f64::INFINITY, |w| w as f64));
-                KernelTime { time: shared.time.max(self.unshared * (step.decode_sequences * keys)), ..shared }
+                kernel.time(a, op.traffic(step), step)
             }
             (OperatorKind::LatentPrefill(l), Timer::Prefill(kernel)) => {
                 kernel.latent_time(l, op.flops(step), op.traffic(step), step)
@@ -104,9 +136,48 @@ impl Instruction {
                 kernel.time(*kernels as f64, op.flops(step), op.traffic(step))
             }
             (_, Timer::Small(kernel)) => kernel.time(1.0, op.flops(step), op.traffic(step)),
-            (_, Timer::Collective(timer)) => KernelTime::idle(timer.time(op.traffic(step)), Bound::Network),
+            (_, Timer::Collective(timer)) => KernelTime {
+                extrapolated: timer.extrapolates(op.traffic(step)),
+                ..KernelTime::idle(timer.time(op.traffic(step)), Bound::Network)
+            },
             _ => KernelTime::NONE,
         }
+    }
+}
+
+/// One operator outside a step, for comparison with measurements of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lone(Instruction);
+
+impl Lone {
+    /// An operator that stays on its rank.
+    pub fn kernel(kernels: &Kernels, kind: OperatorKind) -> Lone {
+        Lone::new(kernels, kind, resolve_kernel(kernels, &kind), None)
+    }
+
+    /// A collective over `ranks` of the GPU's usual server.
+    pub fn collective(kernels: &Kernels, kind: OperatorKind, timer: CollectiveTimer, ranks: u32) -> Lone {
+        Lone::new(kernels, kind, (Timer::Collective(timer), timer.fitted), Some(ranks))
+    }
+
+    fn new(
+        kernels: &Kernels,
+        kind: OperatorKind,
+        (timer, fitted): (Timer, bool),
+        ranks: Option<u32>,
+    ) -> Lone {
+        let form = |kind: &OperatorKind, step: &Step| timer.alone(kind, step).time;
+        let tables = kernels.measured.as_ref();
+        let measured = tables.and_then(|tables| tables.surface(&kind, &kernels.setting(ranks), form));
+        let operator = Operator::new("", Component::Other, kind);
+        let (eager, unshared) = (Seconds::ZERO, Seconds::ZERO);
+        Lone(Instruction { operator, timer, fitted, eager, unshared, measured })
+    }
+
+    /// Its time in a step, and what that rests on.
+    pub fn time(&self, step: &Step) -> (Seconds, Basis) {
+        let (kernel, basis) = self.0.time(step);
+        (kernel.time, basis)
     }
 }
 
@@ -115,8 +186,10 @@ impl Instruction {
 pub struct StepTime {
     /// Time.
     pub total: Seconds,
-    /// The part from forms fitted on this GPU.
+    /// The part that rests on measurements of this GPU.
     pub fitted: Seconds,
+    /// The part of that which was measured itself.
+    pub measured: Seconds,
     /// The time at the board's power limit that draws as much above idle.
     pub drawn: Seconds,
 }
@@ -136,8 +209,8 @@ pub struct Line {
     pub time: Seconds,
     /// What bounds it.
     pub bound: Bound,
-    /// Whether its form was fitted on this GPU.
-    pub fitted: bool,
+    /// What its time rests on.
+    pub basis: Basis,
 }
 
 impl Program {
@@ -145,13 +218,16 @@ impl Program {
     pub fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
         let mut sum = StepTime::default();
         for i in &self.instructions {
-            let kernel = i.time(step);
+            let (kernel, basis) = i.time(step);
             let count = i.operator.count as f64;
             let time = kernel.time * count;
             sum.total += time;
             sum.drawn += kernel.drawn(power) * count;
-            if i.fitted {
+            if basis != Basis::Default {
                 sum.fitted += time;
+            }
+            if basis == Basis::Measured {
+                sum.measured += time;
             }
         }
         sum
@@ -159,15 +235,15 @@ impl Program {
 
     /// Time of one step through the stage, and nothing else.
     fn total(&self, step: &Step) -> Seconds {
-        self.instructions.iter().map(|i| i.time(step).time * i.operator.count as f64).sum()
+        self.instructions.iter().map(|i| i.time(step).0.time * i.operator.count as f64).sum()
     }
 
     /// The step operator by operator; operators without work are left out.
     pub fn explain(&self, step: &Step) -> Vec<Line> {
         let line = |i: &Instruction| {
-            let kernel = i.time(step);
+            let (kernel, basis) = i.time(step);
             let time = kernel.time * i.operator.count as f64;
-            Line { operator: i.operator, time, bound: kernel.bound, fitted: i.fitted }
+            Line { operator: i.operator, time, bound: kernel.bound, basis }
         };
         self.instructions.iter().map(line).filter(|l| l.time.get() > 0.0).collect()
     }
@@ -196,8 +272,10 @@ pub struct PipelineTime {
     pub latency: Seconds,
     /// Between two steps in steady state: the slowest stage.
     pub interval: Seconds,
-    /// Share of the latency that rests on fitted forms.
+    /// Share of the latency that rests on measurements of this GPU.
     pub fitted_share: f64,
+    /// Share of the latency that was measured itself.
+    pub measured_share: f64,
     /// The time at the board's power limit that draws as much above idle, over the ranks of all stages:
     /// one of each.
     pub drawn: Seconds,
@@ -237,8 +315,14 @@ impl Pipeline {
         let slowest = self.paces.iter().map(|p| p.total(step)).reduce(Seconds::max);
         let interval = slowest.unwrap_or(whole.total);
         let hops = self.hop(step) * f64::from(self.stages - 1);
-        let fitted_share = if whole.total.get() > 0.0 { whole.fitted / whole.total } else { 0.0 };
-        PipelineTime { latency: whole.total + hops, interval, fitted_share, drawn: whole.drawn }
+        let share = |part: Seconds| if whole.total.get() > 0.0 { part / whole.total } else { 0.0 };
+        PipelineTime {
+            latency: whole.total + hops,
+            interval,
+            fitted_share: share(whole.fitted),
+            measured_share: share(whole.measured),
+            drawn: whole.drawn,
+        }
     }
 
     /// One hand-off between stages.
@@ -283,7 +367,8 @@ fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
             let operator = Operator { count: operator.count * layers, ..operator };
             let (timer, fitted) = resolve(t, &operator.kind);
             let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
-            program.instructions.push(Instruction { operator, timer, fitted, eager, unshared });
+            let measured = measured(t, &operator.kind, &timer);
+            program.instructions.push(Instruction { operator, timer, fitted, eager, unshared, measured });
         }
     };
     if first {
@@ -300,9 +385,16 @@ fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
 
 /// Finds the kernel of an operator.
 fn resolve(t: &Target, kind: &OperatorKind) -> (Timer, bool) {
-    let k = t.kernels;
+    match kind {
+        OperatorKind::Collective { kind, group, .. } => collective(t, *kind, *group),
+        _ => resolve_kernel(t.kernels, kind),
+    }
+}
+
+/// Finds the kernel of an operator that stays on its rank.
+fn resolve_kernel(k: &Kernels, kind: &OperatorKind) -> (Timer, bool) {
     // Small kernels are alike on all measured GPUs.
-    let measured = !k.gpu.kernels.gemm.is_empty();
+    let measured = k.gpu.is_measured();
     match kind {
         OperatorKind::Gemm { format, .. } => wrap(k.gemm(*format), Timer::Gemm),
         OperatorKind::GroupedGemm(e) => wrap(k.experts(e.format), Timer::Experts),
@@ -310,13 +402,37 @@ fn resolve(t: &Target, kind: &OperatorKind) -> (Timer, bool) {
         OperatorKind::DecodeAttention(a) => wrap(k.decode_attention(a.kv), Timer::Decode),
         OperatorKind::LatentPrefill(l) => wrap(k.latent_prefill(l.kv), Timer::Prefill),
         OperatorKind::LatentDecode(l) => wrap(k.latent_decode(l.kv), Timer::Decode),
-        OperatorKind::Collective { kind, group, .. } => collective(t, *kind, *group),
         OperatorKind::BatchedGemm { .. } => (Timer::Small(k.batched_gemm()), measured),
         OperatorKind::Scan(_) => (Timer::Small(k.scan()), false),
         OperatorKind::Sampling { .. } => (Timer::Small(k.sampling()), measured),
-        OperatorKind::Elementwise { .. } | OperatorKind::Embedding { .. } => {
-            (Timer::Small(k.elementwise()), measured)
-        }
+        // Collectives have their own.
+        OperatorKind::Elementwise { .. }
+        | OperatorKind::Embedding { .. }
+        | OperatorKind::Collective { .. } => (Timer::Small(k.elementwise()), measured),
+    }
+}
+
+/// Finds what was measured of an operator.
+fn measured(t: &Target, kind: &OperatorKind, timer: &Timer) -> Option<Arc<Surface>> {
+    let tables = t.kernels.measured.as_ref()?;
+    let ranks = match kind {
+        OperatorKind::Collective { group, .. } => measured_ranks(t, *group),
+        _ => None,
+    };
+    tables.surface(kind, &t.kernels.setting(ranks), |kind, step| timer.alone(kind, step).time)
+}
+
+/// The ranks of a group that stands where collectives were measured: in one node, on the GPU's usual link.
+fn measured_ranks(t: &Target, group: RankGroup) -> Option<u32> {
+    let link = group_link(t, group);
+    let usual = t.cluster.scale_up == t.cluster.gpu.scale_up && !(link.bridged && t.cluster.bridge.is_some());
+    (link.nodes == 1 && usual).then_some(link.ranks)
+}
+
+fn group_link(t: &Target, group: RankGroup) -> GroupLink {
+    match group {
+        RankGroup::Tensor => t.placement.tensor,
+        RankGroup::Experts => t.placement.stage,
     }
 }
 
@@ -338,10 +454,6 @@ fn wrap<K>((kernel, fitted): (K, bool), timer: fn(K) -> Timer) -> (Timer, bool) 
 }
 
 fn collective(t: &Target, kind: CollectiveKind, group: RankGroup) -> (Timer, bool) {
-    let link = match group {
-        RankGroup::Tensor => t.placement.tensor,
-        RankGroup::Experts => t.placement.stage,
-    };
-    let timer = CollectiveTimer::new(kind, link, t.cluster, t.kernels.engine);
+    let timer = CollectiveTimer::new(kind, group_link(t, group), t.cluster, t.kernels.engine);
     (Timer::Collective(timer), timer.fitted)
 }

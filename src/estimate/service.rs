@@ -72,7 +72,7 @@ impl Replica<'_> {
         let budget = (self.limits.max_batched_tokens as f64 - running).max(1.0);
         // When the prompts that keep the batch supplied overrun the step budget, fewer sequences decode.
         let decoding = running.min((budget + running) / (1.0 + prompt / steps.max(1.0))).max(1.0);
-        let DecodeStep { time: decode, fitted, drawn } = self.decode_step(decoding);
+        let DecodeStep { time: decode, fitted, measured, drawn } = self.decode_step(decoding);
         let prompt = self.prompt(decoding, budget);
         let tpot =
             if steps > 0.0 { decode + prompt.cost * ((decoding - 1.0) / steps) } else { Seconds::ZERO };
@@ -105,7 +105,7 @@ impl Replica<'_> {
             decode_step: decode,
             prefill_cost: prompt.cost,
             power_share: self.power_share(served / ranks, prompt.drawn + drawn * steps),
-            provenance: Provenance::of_share(fitted),
+            provenance: Provenance::of_share(fitted, measured),
         }
     }
 
@@ -179,6 +179,7 @@ impl Replica<'_> {
         DecodeStep {
             time: if s.stages_overlap { alone.max(in_turn) } else { alone },
             fitted: time.fitted_share,
+            measured: time.measured_share,
             drawn: time.drawn / micro,
         }
     }
@@ -312,6 +313,7 @@ struct Prompt {
 struct DecodeStep {
     time: Seconds,
     fitted: f64,
+    measured: f64,
     /// Per sequence; see [`Prompt`].
     drawn: Seconds,
 }

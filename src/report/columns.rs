@@ -172,7 +172,7 @@ pub const PLAN_COLUMNS: &[Column] = &[
         r.estimate.headroom.as_gib().into()
     }),
     shown("verdict", "memory", "fits, marginal or does_not_fit", |r| Value::Verdict(r.estimate.verdict)),
-    quiet("provenance", "fitted, mixed or uncalibrated kernel times", |r| {
+    quiet("provenance", "measured, fitted, mixed or uncalibrated kernel times", |r| {
         r.estimate.service.provenance.name().into()
     }),
 ];

@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 
+use itertools::Itertools as _;
 use serde_json::{Value as Json, json};
 
-use crate::estimate::deployment::{Estimate, Explanation};
+use crate::estimate::Basis;
+use crate::estimate::deployment::{Estimate, Explanation, TableName};
 use crate::estimate::program::Line;
 use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::units::{Seconds, si};
@@ -56,7 +58,25 @@ pub fn explanation(estimate: &Estimate, e: &Explanation, width: Option<u16>) -> 
     let _ = writeln!(out, "between stages {}, host {}", e.hop, e.host);
     let what = format!("Prompt step: {:.0} tokens", e.prefill_step.prefill_tokens);
     let _ = write!(out, "\n{}", step(&what, &e.prefill, &e.prefill_step, width));
+    if !e.tables.is_empty() {
+        let _ = writeln!(out, "\nMeasured tables: {}", tables(&e.tables, estimate));
+    }
     out
+}
+
+/// The measured tables by the version that they are of.
+fn tables(all: &[TableName], estimate: &Estimate) -> String {
+    let of = |t: &TableName| format!("{} {}", t.engine, t.version);
+    let versions = all.iter().map(of).unique().map(|version| {
+        let operations = all.iter().filter(|t| of(t) == version).map(|t| t.operation).join(", ");
+        format!("{version} ({operations})")
+    });
+    format!(
+        "{}; planned with {} {}",
+        versions.collect::<Vec<_>>().join("; "),
+        estimate.engine,
+        estimate.engine_version
+    )
 }
 
 /// The same as JSON: the plan, and each step operator by operator.
@@ -88,6 +108,13 @@ pub fn explanation_json(subject: &Subject, estimate: &Estimate, e: &Explanation)
             "operators": operators(&e.prefill, &e.prefill_step),
         }),
     );
+    if !e.tables.is_empty() {
+        let tables = e
+            .tables
+            .iter()
+            .map(|t| json!({ "operation": t.operation, "engine": t.engine, "version": t.version }));
+        map.insert("measured_tables".into(), tables.collect());
+    }
     Json::Object(map)
 }
 
@@ -108,7 +135,12 @@ fn step(what: &str, lines: &[Line], step: &Step, width: Option<u16>) -> String {
     let mut sheet = Sheet::new(FIGURES.map(|(_, heading)| heading));
     sheet.rows = rows(lines, step);
     sheet.spare = vec!["form", "MB", "GFLOP", "shape per rank", "×"];
-    format!("{what}: {total} in operators\n{}\n", sheet.table(width))
+    let measured: Seconds = lines.iter().filter(|l| l.basis == Basis::Measured).map(|l| l.time).sum();
+    let share = match measured > Seconds::ZERO {
+        true => format!(", {:.0} % of it measured", 100.0 * (measured / total)),
+        false => String::new(),
+    };
+    format!("{what}: {total} in operators{share}\n{}\n", sheet.table(width))
 }
 
 /// What is said of an operator: its name in CSV and JSON, and the heading in tables.
@@ -138,7 +170,7 @@ fn rows(lines: &[Line], step: &Step) -> Vec<Vec<Value>> {
             (op.flops(step).get() * count / 1e9).into(),
             (op.traffic(step).get() * count / 1e6).into(),
             line.bound.name().into(),
-            if line.fitted { "fitted" } else { "default" }.into(),
+            line.basis.name().into(),
         ]
     };
     lines.iter().map(row).collect()

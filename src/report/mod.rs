@@ -1,6 +1,7 @@
 //! Reports: one list of columns, and each output format a view of it. Nothing here computes.
 
 mod breakdown;
+mod calibration;
 mod check;
 mod columns;
 mod draw;
@@ -20,6 +21,7 @@ mod verify;
 pub use breakdown::{
     context_section, flops_section, intensity_section, known_section, memory_section, precision_section,
 };
+pub use calibration::{calibration_json, calibration_sheet, calibration_text};
 pub use check::{check_json, check_sheet, check_text};
 pub use columns::{Column, DELTA_COLUMNS, PLAN_COLUMNS, Row, Value, columns};
 pub use draw::wrap;

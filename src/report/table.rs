@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use itertools::Itertools as _;
 
 use crate::catalog::Cluster;
+use crate::estimate::Provenance;
 use crate::estimate::deployment::Estimate;
 use crate::plan::Reason;
 use crate::plan::reason::Stage;
@@ -190,7 +191,7 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
         let _ = writeln!(out, "The best plan leaves {} of {} GPUs idle.", first.idle_gpus, s.gpus());
     }
     if let Some(gpu) = s.gpu(&first.plan)
-        && first.service.provenance != crate::estimate::Provenance::Fitted
+        && !matches!(first.service.provenance, Provenance::Fitted | Provenance::Measured)
     {
         let _ = writeln!(
             out,

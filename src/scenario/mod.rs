@@ -5,6 +5,7 @@ mod cases;
 mod entry;
 mod file;
 mod journal;
+mod measure;
 mod resolve;
 mod run;
 mod workloads;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Prediction, Row, Table};
 
 /// Errors of one column, in per cent of the measured value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Metric {
     /// Rows compared.
     pub n: usize,
@@ -22,7 +22,8 @@ pub struct Metric {
 }
 
 impl Metric {
-    fn of(pairs: &[(f64, f64)]) -> Option<Metric> {
+    /// Of predicted and measured values; `None` of none.
+    pub fn of(pairs: &[(f64, f64)]) -> Option<Metric> {
         if pairs.is_empty() {
             return None;
         }

@@ -9,9 +9,12 @@ mod metrics;
 mod params;
 mod rows;
 mod serving;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use itertools::Itertools as _;
 
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
@@ -19,6 +22,7 @@ use crate::load;
 use crate::search::in_parallel;
 
 pub use choice::Choice;
+pub use kernels::{Heads, Key, Measured, Work};
 pub use known::{KnownSize, known_sizes};
 pub use metrics::Metric;
 pub use rows::{Row, Table};
@@ -97,7 +101,8 @@ impl Validation {
 /// Predicts every row of a file and compares with what it measured.
 ///
 /// # Errors
-/// A file that cannot be read, is no CSV, or lacks a column named in `by`.
+/// A file that cannot be read, is no CSV, or lacks a column named in `by`. Kernels have a column `decade`
+/// without stating it: the power of ten of their size.
 pub fn validate(
     kind: Kind,
     file: &Path,
@@ -106,7 +111,9 @@ pub fn validate(
     by: &[String],
 ) -> Result<Validation, Diagnostic> {
     let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
-    table.require(by)?;
+    let derived = |column: &String| kind == Kind::Kernels && column == kernels::DECADE;
+    let stated: Vec<String> = by.iter().filter(|column| !derived(column)).cloned().collect();
+    table.require(&stated)?;
     let folder = file.parent().unwrap_or(Path::new("."));
     let predict = |row: &Row| match kind {
         Kind::Params => params::predict(row, folder, catalog),
@@ -118,8 +125,16 @@ pub fn validate(
     let metrics = metrics::collect(&table, &predictions, |_| true);
     let mut groups = BTreeMap::new();
     for column in by {
-        for value in table.distinct(column) {
-            let of_group = |row: &Row| row.text(column) == Some(value.as_str());
+        let values = in_parallel(table.len(), |i| {
+            let row = table.row(i);
+            Ok(if derived(column) {
+                kernels::decade(&row, catalog)
+            } else {
+                row.text(column).map(str::to_owned)
+            })
+        })?;
+        for value in values.iter().flatten().sorted().dedup() {
+            let of_group = |row: &Row| values[row.index()].as_ref() == Some(value);
             groups.insert(format!("{column}={value}"), metrics::collect(&table, &predictions, of_group));
         }
     }

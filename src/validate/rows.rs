@@ -72,15 +72,14 @@ impl Table {
             None => Ok(()),
         }
     }
-
-    /// The values of a column, sorted.
-    pub fn distinct(&self, column: &str) -> Vec<String> {
-        let values = (0..self.len()).filter_map(|i| self.row(i).text(column));
-        values.map(str::to_owned).sorted().dedup().collect()
-    }
 }
 
 impl<'a> Row<'a> {
+    /// Its number, from zero.
+    pub fn index(&self) -> usize {
+        self.number
+    }
+
     /// The row's `id`, else its line in the file.
     pub fn id(&self) -> String {
         self.text("id").map_or_else(|| format!("line {}", self.number + 2), str::to_owned)

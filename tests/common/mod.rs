@@ -36,7 +36,11 @@ pub fn on_a_bare_machine(command: &mut Command) {
         command.env_remove(name);
     }
     command.env("HF_HOME", NOWHERE).env("HF_HUB_OFFLINE", "1");
-    command.env_remove("SHARDFIT_CATALOG").env("XDG_CONFIG_HOME", NOWHERE).env("APPDATA", NOWHERE);
+    command
+        .env_remove("SHARDFIT_CATALOG")
+        .env_remove("SHARDFIT_KERNELS")
+        .env("XDG_CONFIG_HOME", NOWHERE)
+        .env("APPDATA", NOWHERE);
 }
 
 /// A folder that does not exist.

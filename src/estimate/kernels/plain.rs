@@ -10,7 +10,10 @@ pub(super) const PLAIN_GEMM: Gemm = Gemm {
     sharpness: 2.0,
     depth_latency: Seconds::micros(0.5),
     quantise_bytes: 0.0,
+    quantise_row: Seconds::ZERO,
+    cached_share: 0.0,
     error: None,
+    range: None,
 };
 
 pub(super) const PLAIN_PREFILL: PrefillAttention = PrefillAttention {
@@ -22,6 +25,7 @@ pub(super) const PLAIN_PREFILL: PrefillAttention = PrefillAttention {
     head_dim_exponent: 0.0,
     depth_latency: Seconds::micros(5.0),
     error: None,
+    range: None,
 };
 
 pub(super) const PLAIN_DECODE: DecodeAttention = DecodeAttention {
@@ -32,7 +36,12 @@ pub(super) const PLAIN_DECODE: DecodeAttention = DecodeAttention {
     block: Seconds::micros(2.0),
     split_latency: Seconds::micros(1.0),
     depth_latency: Seconds::micros(0.5),
+    single_block: None,
+    largest_group: None,
+    tile_positions: None,
+    cached_share: 0.0,
     error: None,
+    range: None,
 };
 
 pub(super) const PLAIN_EXPERTS: GroupedGemm = GroupedGemm {
@@ -44,5 +53,8 @@ pub(super) const PLAIN_EXPERTS: GroupedGemm = GroupedGemm {
     global_passes: 1.0,
     pad_rows: 16.0,
     imbalance_exponent: 0.3,
+    depth_latency: Seconds::ZERO,
+    cached_share: 0.0,
     error: None,
+    range: None,
 };

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use crate::catalog::{Catalog, Cluster};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
+use crate::estimate::measured;
 use crate::units::RequestsPerSecond;
 use crate::workload::Workload;
 
@@ -79,8 +80,11 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let protocol = if scripted { "inferencex" } else { protocol };
     let gpus = row.whole("num_gpus").unwrap_or_else(|| split.gpus());
     let replicas = (gpus / split.gpus().max(1)).max(1) as f64;
-    let cluster =
+    let mut cluster =
         Cluster::of_gpus(gpu, u32::try_from(split.gpus()).map_err(|_| "too many GPUs")?).map_err(say)?;
+    catalog
+        .measure(&mut cluster, std::slice::from_ref(&engine), &measured::operations(&model))
+        .map_err(say)?;
     let scale = if protocol == "inferencex" { INFERENCEX_MEAN_LENGTH } else { 1.0 };
     let length = |column: &str| {
         let nominal = row.number(column).ok_or_else(|| format!("no {column}"))?;

@@ -1,0 +1,243 @@
+//! Calibration: the coefficients of kernel forms from measured rows, for one GPU or pooled over a class of
+//! them, by robust least squares on the very forms that estimates use.
+
+mod coefficients;
+mod fitting;
+mod overlay;
+mod solver;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::catalog::kernels::FitRange;
+use crate::catalog::{Catalog, Gpu, KernelTables};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::load;
+use crate::search::in_parallel;
+use crate::validate::{Key, Measured, Metric, Row, Table};
+
+pub use coefficients::Coefficients;
+use fitting::Point;
+pub use overlay::{name, overlay};
+
+/// Fewest rows that a form is fitted to.
+pub const FEWEST: usize = 40;
+
+/// What a calibration describes.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// One GPU, by catalogue name; rows of others are left out.
+    Gpu(String),
+    /// A class of GPUs, by catalogue name: coefficients pooled over every GPU that the rows name.
+    Class(String),
+}
+
+impl Subject {
+    /// Identifier of the GPU or class.
+    pub fn id(&self) -> &str {
+        match self {
+            Subject::Gpu(id) | Subject::Class(id) => id,
+        }
+    }
+}
+
+/// What became of a group of rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outcome {
+    /// New coefficients.
+    Fitted(Coefficients),
+    /// The GPU's own predict the rows as well as new ones do on rows that they were not fitted to.
+    Kept,
+    /// Fewer than [`FEWEST`] rows.
+    TooFew,
+}
+
+impl Outcome {
+    /// As printed.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Fitted(_) => "fitted",
+            Outcome::Kept => "kept",
+            Outcome::TooFew => "too few rows",
+        }
+    }
+}
+
+/// Rows of one kernel, engine and number format, and what became of them.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Which coefficients.
+    pub key: Key,
+    /// Rows.
+    pub points: usize,
+    /// Sizes of the rows.
+    pub range: FitRange,
+    /// Errors of the present coefficients, in per cent.
+    pub before: Metric,
+    /// Errors of a fit on rows that it was not fitted to; `None` where there was none.
+    pub after: Option<Metric>,
+    /// The same by GPU, when pooled: errors on a GPU of a fit to the others.
+    pub left_out: BTreeMap<String, Metric>,
+    /// What became of them.
+    pub outcome: Outcome,
+    /// Coefficients that ended at the edge of what makes sense.
+    pub at_edge: Vec<&'static str>,
+}
+
+/// A calibration.
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    /// What was calibrated.
+    pub subject: Subject,
+    /// By kernel, engine and format.
+    pub groups: Vec<Group>,
+    /// Rows that were left out, by reason.
+    pub left_out: BTreeMap<String, u64>,
+}
+
+/// The measured rows, ready to be grouped and fitted.
+pub struct Questions {
+    subject: Subject,
+    groups: Vec<(Key, Vec<Point>)>,
+    left_out: BTreeMap<String, u64>,
+}
+
+impl Questions {
+    /// Reads the rows of CSV files.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no CSV or lacks `kernel_class` or `latency_us`; an unknown GPU or
+    /// class; no row of the GPU.
+    pub fn read(files: &[PathBuf], subject: Subject, catalog: &Catalog) -> Result<Questions, Diagnostic> {
+        let subject = settled(subject, catalog)?;
+        let mut reader = Reader { catalog, subject: &subject, gpus: BTreeMap::new() };
+        let mut groups: BTreeMap<Key, Vec<Point>> = BTreeMap::new();
+        let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
+        for file in files {
+            let table = table(file)?;
+            for number in 0..table.len() {
+                match reader.point(&table.row(number))? {
+                    Ok((key, point)) => groups.entry(key).or_default().push(point),
+                    Err(why) => *left_out.entry(why).or_default() += 1,
+                }
+            }
+        }
+        if groups.is_empty() {
+            let reasons: Vec<String> = left_out.iter().map(|(why, n)| format!("{n} rows: {why}")).collect();
+            let cause = format!("no row can be fitted for {}", subject.id());
+            return Err(Diagnostic::new(Code::Range, cause).help(reasons.join("; ")));
+        }
+        Ok(Questions { subject, groups: groups.into_iter().collect(), left_out })
+    }
+
+    /// Groups that will be looked at.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Fits every group, in parallel; `done` hears of each.
+    ///
+    /// # Errors
+    /// Never for rows that were read; the type is that of work in parallel.
+    pub fn answer(mut self, done: impl Fn() + Sync) -> Result<Calibration, Diagnostic> {
+        let pooled = matches!(self.subject, Subject::Class(_));
+        let fit = |groups: &[(Key, Vec<Point>)]| -> Result<Vec<Group>, Diagnostic> {
+            let fitted = in_parallel(groups.len(), |i| {
+                let (key, points) = &groups[i];
+                let fitted = fitting::groups(key, points, pooled);
+                done();
+                Ok(fitted)
+            })?;
+            Ok(fitted.into_iter().flatten().collect())
+        };
+        // An engine's own all-reduce competes with the library's, which is therefore settled first.
+        let (mut customs, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.groups).into_iter().partition(|(key, _)| key.table == CUSTOM);
+        let mut groups = fit(&others)?;
+        for (key, points) in &mut customs {
+            let library = groups.iter().find(|g| g.key.table == "collective" && g.key.format == key.format);
+            if let Some(Outcome::Fitted(Coefficients::Library(library))) = library.map(|g| g.outcome) {
+                points.iter_mut().for_each(|point| point.settle_library(library));
+            }
+        }
+        groups.extend(fit(&customs)?);
+        Ok(Calibration { subject: self.subject, groups, left_out: self.left_out })
+    }
+}
+
+/// The table of engines' own all-reduces.
+const CUSTOM: &str = "custom_all_reduce";
+
+/// The subject under its identifier.
+fn settled(subject: Subject, catalog: &Catalog) -> Result<Subject, Diagnostic> {
+    Ok(match subject {
+        Subject::Gpu(name) => Subject::Gpu(catalog.gpu(&name)?.id),
+        Subject::Class(name) => {
+            Subject::Class(catalog.find(crate::catalog::Kind::GpuClass, &name)?.id().to_owned())
+        }
+    })
+}
+
+fn table(file: &Path) -> Result<Table, Diagnostic> {
+    let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
+    table.require(&["kernel_class".to_owned(), "latency_us".to_owned()])?;
+    Ok(table)
+}
+
+/// Reads rows, each GPU once.
+struct Reader<'a> {
+    catalog: &'a Catalog,
+    subject: &'a Subject,
+    gpus: BTreeMap<String, Gpu>,
+}
+
+impl Reader<'_> {
+    /// A row's key and point, or why it is left out; an error only where a GPU cannot be read.
+    fn point(&mut self, row: &Row) -> Result<Result<(Key, Point), String>, Diagnostic> {
+        let name = match (row.text("gpu"), self.subject) {
+            (Some(name), _) => name.to_owned(),
+            (None, Subject::Gpu(id)) => id.clone(),
+            (None, Subject::Class(_)) => return Ok(Err("no GPU".to_owned())),
+        };
+        if !self.gpus.contains_key(&name) {
+            let gpu = self.gpu(&name)?;
+            self.gpus.insert(name.clone(), gpu);
+        }
+        let Some(gpu) = self.gpus.get(&name) else { return Ok(Err("no GPU".to_owned())) };
+        if let Subject::Gpu(id) = self.subject
+            && *id != gpu.id
+        {
+            return Ok(Err(format!("of {}, not of {id}", gpu.id)));
+        }
+        Ok(read(row, gpu, self.catalog))
+    }
+
+    /// A GPU as the rows see it: when pooled, without coefficients of its own.
+    fn gpu(&self, name: &str) -> Result<Gpu, Diagnostic> {
+        let gpu = self.catalog.gpu(name)?;
+        Ok(match self.subject {
+            Subject::Gpu(_) => gpu,
+            Subject::Class(_) => Gpu { kernels: KernelTables::default(), ..gpu },
+        })
+    }
+}
+
+fn read(row: &Row, gpu: &Gpu, catalog: &Catalog) -> Result<(Key, Point), String> {
+    let latency = row.number("latency_us").filter(|us| *us > 0.0).ok_or("no latency_us above 0")?;
+    if row.text("eager_floor_suspect").is_some_and(|text| text != "0") {
+        return Err("eager_floor_suspect: the host's time, not the GPU's".to_owned());
+    }
+    let key = Key::of(row, gpu)?;
+    let measured = Measured::read_on(row, gpu, catalog)?;
+    if Coefficients::of(&measured).is_none() {
+        return Err("no coefficients to start from".to_owned());
+    }
+    let own = key.stands_in(&gpu.kernels);
+    let point = Point::new(&gpu.id, measured, latency, (key.kernel.clone(), own));
+    Ok((Key { kernel: None, ..key }, point))
+}

@@ -1,0 +1,80 @@
+//! Time of the routed experts.
+
+use crate::catalog::kernels::GroupedGemm;
+use crate::model::operator::{ExpertsShape, Step};
+use crate::units::Seconds;
+
+use super::super::{Bound, smooth_max};
+use super::{KernelTime, Repeated};
+
+/// Routed experts ready to be timed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExpertsKernel {
+    pub(super) form: GroupedGemm,
+    pub(super) peak: f64,
+    pub(super) bandwidth: f64,
+    pub(super) weight_bytes: f64,
+    pub(super) skew: f64,
+    pub(super) repeated: Repeated,
+}
+
+impl ExpertsKernel {
+    /// The coefficients.
+    pub fn form(&self) -> GroupedGemm {
+        self.form
+    }
+
+    /// Its launch floor.
+    pub fn launch(&self) -> Seconds {
+        self.form.launch
+    }
+
+    /// The same experts under other coefficients.
+    #[must_use]
+    pub fn with_form(self, form: GroupedGemm) -> ExpertsKernel {
+        ExpertsKernel { form, ..self }
+    }
+
+    /// `t = launch + (q1·N_hot·(H + 1.5·I) + q2·T·k·H)·2/bw
+    ///      + pn(pn(2·M·H·I·(N_hot + pad·A)/(peak·ec), A·M·H·I·wb/(bw·em)), depth·(H + I)/1000)`
+    /// with `N_hot = min(N·ep^(γ·skew), T·k)` rows on the fullest rank and `A` experts touched.
+    pub fn time(&self, e: &ExpertsShape, step: &Step) -> KernelTime {
+        let tokens = e.all_tokens(step);
+        if tokens <= 0.0 {
+            return KernelTime::NONE;
+        }
+        let f = &self.form;
+        let (hidden, inner) = (e.hidden as f64, e.inner as f64);
+        let copies = tokens * e.top_k as f64;
+        let skew = (e.expert_ranks as f64).powf(f.imbalance_exponent * self.skew);
+        let hot = (e.local_rows(step) * skew).min(copies);
+        let touched = self.touched(e, step);
+        let passes =
+            (f.local_passes * hot * (hidden + 1.5 * inner) + f.global_passes * copies * hidden) * 2.0;
+        let weights = e.matrices as f64 * hidden * inner;
+        let compute = 2.0 * weights * (hot + f.pad_rows * touched) / (self.peak * f.compute_efficiency);
+        let bytes = touched * weights * self.weight_bytes;
+        let remains = self.repeated.remains(f.cached_share, bytes);
+        let memory = remains * bytes / (self.bandwidth * f.memory_efficiency);
+        let depth = f.depth_latency.get() * (hidden + inner) / 1000.0;
+        let body = smooth_max(smooth_max(compute, memory, f.sharpness), depth, f.sharpness);
+        let time = KernelTime {
+            time: Seconds::new(f.launch.get() + passes / self.bandwidth + body),
+            bound: Bound::of(
+                Seconds::new(compute),
+                Seconds::new(memory),
+                Seconds::new(f.launch.get().max(depth)),
+            ),
+            compute: Seconds::new(2.0 * weights * e.local_rows(step) / self.peak),
+            memory: Seconds::new((bytes + passes) / self.bandwidth),
+            extrapolated: false,
+        };
+        time.within(f.range, tokens)
+    }
+
+    /// Experts of the rank that are read: expected under random choice, as many as possible when copies are
+    /// dealt out evenly (a skew of zero, which only benchmarks have).
+    fn touched(&self, e: &ExpertsShape, step: &Step) -> f64 {
+        if self.skew > 0.0 { e.touched(step) } else { e.local_rows(step).max(1.0).min(e.local_experts()) }
+    }
+}

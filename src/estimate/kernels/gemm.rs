@@ -1,0 +1,63 @@
+//! Time of a dense product.
+
+use crate::catalog::kernels::Gemm;
+use crate::units::Seconds;
+
+use super::super::{Bound, smooth_max};
+use super::{KernelTime, Repeated};
+
+/// A dense product ready to be timed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GemmKernel {
+    pub(super) form: Gemm,
+    pub(super) peak: f64,
+    pub(super) bandwidth: f64,
+    pub(super) multiprocessors: f64,
+    pub(super) weight_bytes: f64,
+    pub(super) activation_bytes: f64,
+    pub(super) repeated: Repeated,
+}
+
+impl GemmKernel {
+    /// The coefficients.
+    pub fn form(&self) -> Gemm {
+        self.form
+    }
+
+    /// Its launch floor.
+    pub fn launch(&self) -> Seconds {
+        self.form.launch
+    }
+
+    /// The same product under other coefficients.
+    #[must_use]
+    pub fn with_form(self, form: Gemm) -> GemmKernel {
+        GemmKernel { form, ..self }
+    }
+
+    /// `t = launch + max(q·m·k/bw, row·m/SMs) + pn(pn(2mnk/(peak·ec), bytes/(bw·em)), depth·k/1000)`.
+    pub fn time(&self, m: f64, n: f64, k: f64) -> KernelTime {
+        if m <= 0.0 {
+            return KernelTime::NONE;
+        }
+        let f = &self.form;
+        let bytes = n * k * self.weight_bytes + m * k * self.activation_bytes + 2.0 * m * n;
+        let compute = 2.0 * m * n * k / (self.peak * f.compute_efficiency);
+        let cold = bytes / (self.bandwidth * f.memory_efficiency);
+        let memory = cold * self.repeated.remains(f.cached_share, bytes);
+        let depth = f.depth_latency.get() * k / 1000.0;
+        let rows = f.quantise_row.get() * m / self.multiprocessors;
+        let quantise = (f.quantise_bytes * m * k / self.bandwidth).max(rows);
+        let body = smooth_max(smooth_max(compute, memory, f.sharpness), depth, f.sharpness);
+        let time = Seconds::new(f.launch.get() + quantise + body);
+        let latency = Seconds::new(f.launch.get().max(depth));
+        let time = KernelTime {
+            time,
+            bound: Bound::of(Seconds::new(compute), Seconds::new(memory), latency),
+            compute: Seconds::new(compute * f.compute_efficiency),
+            memory: Seconds::new(bytes / self.bandwidth),
+            extrapolated: false,
+        };
+        time.within(f.range, m)
+    }
+}
