@@ -1,6 +1,8 @@
 //! Files in and out: the only reader of YAML and JSON, and the only writer (whole or not at all).
 
 mod binary;
+pub mod records;
+mod stream;
 pub mod tree;
 
 use std::fs;
@@ -12,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Code, Diagnostic};
 pub use binary::Binary;
+pub use stream::Stream;
 
 /// A YAML value that knows its line.
 pub type Located<T> = serde_yaml::Spanned<T>;
@@ -271,8 +274,27 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// How the names of files under way begin and end.
+const PART: (&str, &str) = (".shardfit-", ".part");
+
+/// Removes the files under way that a process left in a folder when it was killed. Whoever calls this knows
+/// that no other process writes there.
+///
+/// # Errors
+/// [`Code::File`] when the folder cannot be listed.
+pub fn remove_parts(folder: &Path) -> Result<(), Diagnostic> {
+    for path in entries(folder)? {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if name.starts_with(PART.0) && name.ends_with(PART.1) && path.is_file() {
+            // One that cannot be removed does no harm.
+            let _ = fs::remove_file(&path);
+        }
+    }
+    Ok(())
+}
+
 fn temporary(path: &Path, folder: &Path) -> Result<tempfile::NamedTempFile, Diagnostic> {
-    tempfile::NamedTempFile::new_in(folder).map_err(|e| {
+    tempfile::Builder::new().prefix(PART.0).suffix(PART.1).tempfile_in(folder).map_err(|e| {
         let cause = match e.kind() {
             std::io::ErrorKind::NotFound if folder.is_dir() => "this folder takes no new files".to_owned(),
             _ => plain(&e),

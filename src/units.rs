@@ -131,8 +131,8 @@ const FLOP_RATE: &[(&str, f64)] =
 const TIME_UNITS: &[(&str, f64)] =
     &[("s", 1.0), ("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("ns", 1e-9), ("min", 60.0), ("h", 3600.0)];
 const POWER_UNITS: &[(&str, f64)] = &[("W", 1.0), ("kW", 1e3)];
-const HOURLY_UNITS: &[(&str, f64)] = &[("USD/h", 1.0)];
-const RATE_UNITS: &[(&str, f64)] = &[("req/s", 1.0), ("req/min", 1.0 / 60.0)];
+const RATE_UNITS: &[(&str, f64)] =
+    &[("req/s", 1.0), ("req/min", 1.0 / 60.0), ("req/h", 1.0 / 3600.0), ("req/day", 1.0 / 86_400.0)];
 
 quantity!(
     /// Time, in seconds.
@@ -164,7 +164,7 @@ quantity!(
 );
 quantity!(
     /// Rental price, US dollars per hour.
-    UsdPerHour, HOURLY_UNITS
+    UsdPerHour, &[("USD/h", 1.0)]
 );
 quantity!(
     /// Price of electricity, US dollars per kilowatt-hour.

@@ -59,6 +59,23 @@ fn every_command_has_examples_and_all_of_them_run() {
     put("valid/scenario.yaml", "scenarios/review.yaml");
     put("valid/runs.csv", "runs.csv");
     put("valid/trace.csv", "trace.csv");
+    put("valid/traffic.csv", "traffic.csv");
+    for k in 1..=2 {
+        let output = command()
+            .current_dir(folder.path())
+            .args([
+                "sweep",
+                "scenarios/review.yaml",
+                "-q",
+                "-o",
+                &format!("part-{k}"),
+                "--shard",
+                &format!("{k}/2"),
+            ])
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+    }
     put("valid/kernels.csv", "kernels.csv");
     fs::create_dir_all(folder.path().join("mine/kernels")).unwrap();
     put("logs/vllm-0.19.log", "server.log");

@@ -35,9 +35,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("serde_yaml", &["load.rs"]),
     ("comfy_table", &["report/", "cli/output.rs"]),
     ("strsim", &["diagnostic.rs"]),
-    ("tempfile", &["load.rs"]),
+    ("tempfile", &["load.rs", "load/stream.rs"]),
+    ("twox_hash", &["load/records.rs"]),
     ("etcetera", &["catalog/usual.rs"]),
-    ("parquet", &["catalog/measured/columns.rs", "report/"]),
+    ("parquet", &["catalog/measured/columns.rs", "report/sweep/columnar.rs"]),
     ("ureq", &["hub/http.rs"]),
 ];
 

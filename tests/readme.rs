@@ -59,6 +59,27 @@ fn check_with_files(document: &str) {
 }
 
 #[test]
+fn the_files_of_the_guide_to_planning_work() {
+    check_with_files("docs/planning.md");
+}
+
+#[test]
+fn the_columns_of_a_sweep_are_those_of_the_code() {
+    use shardfit::report::sweep::{Kind, columns};
+    let of_plan: Vec<&str> = shardfit::report::PLAN_COLUMNS.iter().map(|c| c.name).collect();
+    let mut table = String::from("| column | type | meaning |\n| --- | --- | --- |\n");
+    for (name, kind, about) in columns().into_iter().filter(|c| !of_plan.contains(&c.0)) {
+        let kind = match kind {
+            Kind::Text => "text",
+            Kind::Integer => "integer",
+            Kind::Real => "real",
+        };
+        table.push_str(&format!("| `{name}` | {kind} | {about} |\n"));
+    }
+    settle("docs/planning.md", &filled(&document("docs/planning.md"), "sweep columns", &table));
+}
+
+#[test]
 fn the_tables_of_the_error_guide_are_those_of_the_code() {
     let mut guide = document("docs/errors.md");
     let mut codes = String::from("| code | meaning | remedy |\n| --- | --- | --- |\n");

@@ -53,9 +53,16 @@ impl<'a> Walk<'a> {
             return;
         }
         if let Some(options) = schema.get("anyOf").and_then(Value::as_array) {
-            // An optional value: the other alternative is null.
+            // An optional value, whose other alternative is null, or one with a short and a long form.
+            let suits = |option: &&Value| match (type_of(option), &at.node.value) {
+                (Some(("object", _)), Node::Map(_)) | (Some(("array", _)), Node::List(_)) => true,
+                (Some((name, _)), Node::Number(_)) => matches!(name, "integer" | "number"),
+                (Some(("string", _)), Node::Text(_)) => true,
+                _ => false,
+            };
+            let not_null = |option: &&Value| option.get("type") != Some(&Value::from("null"));
             if at.node.value != Node::Null
-                && let Some(option) = options.iter().find(|o| o.get("type") != Some(&Value::from("null")))
+                && let Some(option) = options.iter().find(suits).or(options.iter().find(not_null))
             {
                 self.value(option, at);
             }

@@ -109,6 +109,9 @@ pub struct WorkloadArgs {
     /// Requests per second over the whole deployment, e.g. 5 or "300 req/min"
     #[arg(long, value_name = "RATE", allow_hyphen_values = true, help_heading = "Workload")]
     pub rate: Option<String>,
+    /// Share of each prompt that is in the prefix cache and not computed, in (0, 1]
+    #[arg(long, value_name = "X", value_parser = share, help_heading = "Workload")]
+    pub prefix_hit: Option<f64>,
     /// Accept prompts and outputs beyond the model's context
     #[arg(long, help_heading = "Workload")]
     pub allow_long_context: bool,
@@ -152,13 +155,20 @@ impl WorkloadArgs {
             (None, Some(text)) => Load::Rate(rate(text)?),
             (None, None) => Load::Saturate,
         };
-        let workload = Workload { isl: self.isl, osl: self.osl, load, targets: self.targets.targets()? };
+        let cached_prefix = prefix(self.prefix_hit, self.isl);
+        let lengths = Workload::new(self.isl, self.osl);
+        let workload = Workload { cached_prefix, load, targets: self.targets.targets()?, ..lengths };
         workload.validate()?;
         if !self.allow_long_context {
             workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
         }
         Ok(workload)
     }
+}
+
+/// Cached tokens of a prompt at a hit rate; the last token is always computed.
+pub fn prefix(hit: Option<f64>, isl: u64) -> u64 {
+    hit.map_or(0, |share| ((isl as f64 * share).round() as u64).min(isl.saturating_sub(1)))
 }
 
 /// A request rate: a bare number is per second.

@@ -11,12 +11,14 @@ mod inspect;
 mod kernels;
 mod layout;
 mod man;
+mod merge;
 mod output;
 mod place;
 mod plan;
 mod progress;
 mod refusal;
 mod simulate;
+mod size;
 mod sweep;
 mod talk;
 mod validate;
@@ -55,6 +57,8 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Work out one plan in every detail
     Estimate(Box<estimate::EstimateArgs>),
+    /// Find the smallest or cheapest fleet for a rate, and its growth along a forecast
+    Size(Box<size::SizeArgs>),
     /// Run one plan in discrete events: percentiles, goodput, queues, traces
     Simulate(Box<simulate::SimulateArgs>),
     /// Take models apart: parameters, storage, KV cache, FLOPs, what bounds each part
@@ -63,6 +67,8 @@ enum Command {
     Catalog(catalog::CatalogArgs),
     /// Answer every case of a scenario file
     Sweep(sweep::SweepArgs),
+    /// Join the shards of a sweep
+    Merge(merge::MergeArgs),
     /// Check descriptions and scenarios: every problem of every file
     Check(check::CheckArgs),
     /// Compare estimates with measured rows
@@ -167,10 +173,12 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
     match command {
         Command::Plan(args) => plan::run(args, catalog),
         Command::Estimate(args) => estimate::run(args, catalog),
+        Command::Size(args) => size::run(args, catalog),
         Command::Simulate(args) => simulate::run(args, catalog),
         Command::Inspect(args) => inspect::run(args, catalog),
         Command::Catalog(args) => catalog::run(args, catalog),
         Command::Sweep(args) => sweep::run(args, catalog),
+        Command::Merge(args) => merge::run(args),
         Command::Check(args) => check::run(args, catalog),
         Command::Validate(args) => validate::run(args, catalog),
         Command::Calibrate(args) => calibrate::run(args, catalog),

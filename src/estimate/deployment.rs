@@ -13,7 +13,7 @@ use crate::plan::rules::{self, Candidate, Divisors};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
-use crate::workload::{Load, Workload};
+use crate::workload::{Load, Targets, Workload};
 
 use super::kernels::Kernels;
 use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
@@ -226,6 +226,15 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// Why it is not an answer: its batch does not fit, or the load or a target is missed.
     pub fn estimate(&self, plan: Plan) -> Result<Estimate, Reason> {
+        let estimate = self.figures(plan)?;
+        missed_target(&self.context.workload.targets, &estimate.service).map_or(Ok(estimate), Err)
+    }
+
+    /// The figures of a plan of this layout, whatever the targets.
+    ///
+    /// # Errors
+    /// Why it has none: its batch does not fit, or the load is missed.
+    pub fn figures(&self, plan: Plan) -> Result<Estimate, Reason> {
         let replicas = match plan.replicas {
             ALL_REPLICAS => self.placement.max_replicas,
             n if n <= self.placement.max_replicas => n,
@@ -235,8 +244,7 @@ impl<'a> Deployment<'a> {
         };
         let concurrency = self.concurrency(plan.batch, replicas)?;
         let service = self.replica().at(concurrency);
-        let estimate = self.assemble(plan, replicas, concurrency, service);
-        self.missed_target(&estimate.service).map_or(Ok(estimate), Err)
+        Ok(self.assemble(plan, replicas, concurrency, service))
     }
 
     /// Estimates a plan whether it is an answer or not, with every reason against it.
@@ -249,7 +257,7 @@ impl<'a> Deployment<'a> {
             self.max_batch().max(1) as f64
         });
         let service = self.replica().at(concurrency);
-        reasons.extend(self.missed_target(&service));
+        reasons.extend(missed_target(&self.context.workload.targets, &service));
         (self.assemble(plan, replicas, concurrency, service), reasons)
     }
 
@@ -286,18 +294,6 @@ impl<'a> Deployment<'a> {
             if served(middle) < rate { low = middle } else { high = middle }
         }
         Ok(high)
-    }
-
-    fn missed_target(&self, service: &Service) -> Option<Reason> {
-        let t = &self.context.workload.targets;
-        let limits = [
-            (Metric::Ttft, t.ttft, service.ttft),
-            (Metric::Tpot, t.tpot, service.tpot),
-            (Metric::E2e, t.e2e, service.e2e),
-        ];
-        limits.into_iter().find_map(|(metric, want, got)| {
-            want.filter(|want| got > *want).map(|want| Reason::TargetMissed { metric, want, got })
-        })
     }
 
     fn assemble(&self, plan: Plan, replicas: u32, batch: f64, service: Service) -> Estimate {
@@ -345,9 +341,9 @@ impl<'a> Deployment<'a> {
         let scheduling = &self.context.engine.scheduling;
         let micro_batches = if scheduling.stages_overlap { stages } else { 1.0 };
         let sequences = (estimate.service.decoding / ranks / micro_batches).max(1.0);
-        let chunk = (w.isl as f64).min(self.context.limits.max_batched_tokens as f64);
+        let chunk = (w.computed_prompt() as f64).min(self.context.limits.max_batched_tokens as f64);
         let decode_step = Step::decode(sequences, w.mean_context());
-        let prefill_step = Step::prefill(1.0, chunk);
+        let prefill_step = Step { prefill_prior: w.reused_prompt() as f64, ..Step::prefill(1.0, chunk) };
         Explanation {
             decode: self.pipeline.explain(&decode_step),
             prefill: self.pipeline.explain(&prefill_step),
@@ -358,6 +354,18 @@ impl<'a> Deployment<'a> {
             tables: self.context.kernels.measured.iter().flat_map(|m| m.names()).collect(),
         }
     }
+}
+
+/// The first target that a service misses.
+pub fn missed_target(targets: &Targets, service: &Service) -> Option<Reason> {
+    let limits = [
+        (Metric::Ttft, targets.ttft, service.ttft),
+        (Metric::Tpot, targets.tpot, service.tpot),
+        (Metric::E2e, targets.e2e, service.e2e),
+    ];
+    limits.into_iter().find_map(|(metric, want, got)| {
+        want.filter(|want| got > *want).map(|want| Reason::TargetMissed { metric, want, got })
+    })
 }
 
 impl Context<'_> {

@@ -66,12 +66,12 @@ impl Replica<'_> {
     pub fn at(&self, concurrency: f64) -> Service {
         let ranks = self.attention_dp as f64;
         let most = self.cache_batch.min(self.limits.max_sequences).max(1) as f64;
-        let (isl, osl) = (self.workload.isl as f64, self.workload.osl as f64);
+        let (prompt, osl) = (self.workload.computed_prompt() as f64, self.workload.osl as f64);
         let steps = osl - 1.0;
         let running = (concurrency / ranks).max(1.0).min(most);
         let budget = (self.limits.max_batched_tokens as f64 - running).max(1.0);
         // When the prompts that keep the batch supplied overrun the step budget, fewer sequences decode.
-        let decoding = running.min((budget + running) / (1.0 + isl / steps.max(1.0))).max(1.0);
+        let decoding = running.min((budget + running) / (1.0 + prompt / steps.max(1.0))).max(1.0);
         let DecodeStep { time: decode, fitted, measured, drawn } = self.decode_step(decoding);
         let prompt = self.prompt(decoding, budget);
         let tpot =
@@ -114,10 +114,15 @@ impl Replica<'_> {
     pub fn static_batch(&self, batch: f64) -> (Seconds, Seconds) {
         let per_rank = (batch / self.attention_dp as f64).max(1.0);
         let w = &self.workload;
-        let prompts = w.isl as f64 * per_rank;
+        let prompts = w.computed_prompt() as f64 * per_rank;
         let steps = (prompts / self.limits.max_batched_tokens as f64).ceil().max(1.0);
         let together = (per_rank / steps).max(1e-9);
-        let step = Step { prefill_tokens: prompts / steps, prefill_sequences: together, ..Step::default() };
+        let step = Step {
+            prefill_tokens: prompts / steps,
+            prefill_sequences: together,
+            prefill_prior: w.reused_prompt() as f64,
+            ..Step::default()
+        };
         let host = self.engine.scheduling.step_overhead;
         let time = self.pipeline.time(&step);
         let ttft = time.latency + time.interval * (steps - 1.0) + host * steps;
@@ -134,11 +139,16 @@ impl Replica<'_> {
     /// as full as the budget allows, and each waits for those before it.
     pub fn burst(&self, concurrency: f64) -> Seconds {
         let per_rank = (concurrency / self.attention_dp as f64).max(1.0);
-        let isl = self.workload.isl as f64;
+        let isl = self.workload.computed_prompt() as f64;
         let in_step = (self.limits.max_batched_tokens as f64 / isl).max(1e-9).min(per_rank);
         let steps = per_rank / in_step;
         let tokens = (in_step * isl).min(self.limits.max_batched_tokens as f64);
-        let step = Step { prefill_tokens: tokens, prefill_sequences: in_step.max(1.0), ..Step::default() };
+        let step = Step {
+            prefill_tokens: tokens,
+            prefill_sequences: in_step.max(1.0),
+            prefill_prior: self.workload.reused_prompt() as f64,
+            ..Step::default()
+        };
         let time = self.pipeline.time(&step);
         let mean_steps = (steps + 1.0) / 2.0;
         self.engine.scheduling.request_overhead + time.latency + time.interval * (mean_steps - 1.0)
@@ -208,7 +218,8 @@ impl Replica<'_> {
 
     /// What a prompt costs the others, and how long it takes itself.
     fn prompt(&self, decoding: f64, budget: f64) -> Prompt {
-        let (isl, osl) = (self.workload.isl as f64, self.workload.osl as f64);
+        let (isl, osl) = (self.workload.computed_prompt() as f64, self.workload.osl as f64);
+        let reused = self.workload.reused_prompt() as f64;
         let chunks = (isl / budget).ceil().max(1.0);
         // Prompts that become due in one step share it, as far as the budget goes.
         let due = (decoding / (osl - 1.0).max(1.0)).min(budget / isl).max(1.0);
@@ -225,7 +236,7 @@ impl Replica<'_> {
             let step = Step {
                 prefill_tokens: size * together,
                 prefill_sequences: together,
-                prefill_prior: size * chunk,
+                prefill_prior: reused + size * chunk,
                 decode_sequences: micro,
                 context: self.workload.mean_context(),
             };

@@ -51,7 +51,7 @@ pub(super) fn workload_json(w: &Workload) -> Json {
         Load::Rate(r) => (Json::Null, round(r.get())),
     };
     json!({
-        "isl": w.isl, "osl": w.osl, "concurrency": concurrency, "rate_per_s": rate,
+        "isl": w.isl, "osl": w.osl, "cached_prefix": w.reused_prompt(), "concurrency": concurrency, "rate_per_s": rate,
         "target_ttft_ms": ms(w.targets.ttft), "target_tpot_ms": ms(w.targets.tpot),
         "target_e2e_ms": ms(w.targets.e2e),
     })

@@ -13,7 +13,8 @@ mod inspect;
 mod json;
 mod section;
 mod simulation;
-mod sweep;
+mod size;
+pub mod sweep;
 mod table;
 mod validation;
 mod verify;
@@ -35,7 +36,8 @@ pub use section::{
     Section, SectionColumn, sections_csv, sections_json, sections_markdown, sections_text, side_by_side,
 };
 pub use simulation::{SimulationSubject, no_simulation, simulation, timeline_sheet};
-pub use sweep::sweep_sheet;
+pub use size::{SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
+
 pub use table::{advice_text, answer_text, estimate_text};
 
 pub use validation::{

@@ -90,13 +90,17 @@ fn headline(s: &Subject) -> String {
     out
 }
 
-fn describe_workload(w: &Workload) -> String {
+pub(super) fn describe_workload(w: &Workload) -> String {
     let load = match w.load {
         Load::Saturate => "batch searched".to_owned(),
         Load::Concurrency(n) => format!("{} in flight", group_thousands(n)),
         Load::Rate(r) => format!("{} req/s", r.get()),
     };
-    format!("isl {}, osl {}, {load}{}", w.isl, w.osl, targets(w))
+    let reused = match w.reused_prompt() {
+        0 => String::new(),
+        n => format!(" ({} of it in the prefix cache)", group_thousands(n)),
+    };
+    format!("isl {}{reused}, osl {}, {load}{}", w.isl, w.osl, targets(w))
 }
 
 /// The targets of a workload, each after a comma.

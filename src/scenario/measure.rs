@@ -2,7 +2,7 @@
 
 use itertools::Itertools as _;
 
-use crate::catalog::{Catalog, Engine};
+use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::estimate::measured;
 
@@ -18,12 +18,12 @@ impl Scenario {
         if !catalog.has_kernels() {
             return Ok(Vec::new());
         }
-        let wanted: Vec<_> = self.models.iter().flat_map(measured::operations).unique().collect();
+        let models = self.models.iter().map(|named| &named.model);
+        let wanted: Vec<_> = models.flat_map(measured::operations).unique().collect();
         let mut unknown = Vec::new();
-        for (number, (_, pools)) in self.clusters.iter_mut().enumerate() {
-            let engines: &[Engine] = self.usual_engines.get(number).unwrap_or(&self.engines);
-            for pool in &mut pools.pools {
-                for engine in catalog.measure(pool, engines, &wanted)? {
+        for cluster in &mut self.clusters {
+            for pool in &mut cluster.pools.pools {
+                for engine in catalog.measure(pool, &cluster.engines, &wanted)? {
                     unknown.push((engine.name.clone(), pool.gpu.name.clone()));
                 }
             }

@@ -1,16 +1,16 @@
-//! Answering the cases of a scenario, in parallel, in a fixed order.
+//! Answering the cases of a scenario, in parallel.
 
-use crate::catalog::{Engine, Pools};
+use std::slice;
+
+use super::{NamedCluster, NamedModel, NamedWorkload, Scenario};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Estimate;
-use crate::model::Model;
+use crate::plan::Rejection;
 use crate::plan::space::Pins;
-use crate::plan::{Precision, Rejection};
 use crate::rank::Objective;
-use crate::search::{LimitOverrides, Question, in_parallel};
-use crate::workload::Workload;
-
-use super::Scenario;
+use crate::search::{Answer, LimitOverrides, Question, Variant, each_in_parallel};
+use crate::units::RequestsPerSecond;
+use crate::workload::{Load, Targets, Workload};
 
 /// One question of a scenario.
 #[derive(Clone, Debug)]
@@ -18,21 +18,19 @@ pub struct Case<'a> {
     /// Number in the scenario, from 0.
     pub number: usize,
     /// The model.
-    pub model: &'a Model,
-    /// The cluster as the file names it.
-    pub cluster_name: &'a str,
-    /// The cluster.
-    pub cluster: &'a Pools,
-    /// The workload as the file names it.
-    pub workload_name: &'a str,
+    pub model: &'a NamedModel,
+    /// The cluster, with the engines that compete.
+    pub cluster: &'a NamedCluster,
+    /// The workload as the file describes it.
+    pub named: &'a NamedWorkload,
     /// The targets as the file names them.
     pub targets_name: &'a str,
     /// The workload with its targets.
     pub workload: Workload,
-    /// Engines that compete.
-    pub engines: &'a [Engine],
     /// What the best plan is best at.
     pub objective: Objective,
+    /// A remark on it.
+    pub comment: Option<&'a str>,
 }
 
 /// What became of a case.
@@ -49,50 +47,122 @@ pub struct CaseAnswer {
 /// The best plan of a case, or why there is none.
 #[derive(Clone, Debug)]
 pub enum CaseOutcome {
-    /// The best plan.
-    Found(Box<Estimate>),
+    /// The best plan, and the most requests that it serves within the targets.
+    Found(Box<Estimate>, RequestsPerSecond),
     /// Nothing is feasible: the reason of the plans that got furthest, with the nearest miss.
     NothingFeasible(Option<Rejection>),
     /// Prompt and output exceed the model's context: what was said.
     ContextExceeded(String),
 }
 
-/// Answers every case in parallel; `done` is called after each, from any thread. Answers are in the
-/// order of the cases, whatever the number of threads.
-///
-/// # Errors
-/// A question that cannot be asked at all; a case without a feasible plan is an answer, not an error.
-pub fn run(scenario: &Scenario, done: impl Fn() + Sync) -> Result<Vec<CaseAnswer>, Diagnostic> {
-    in_parallel(scenario.size(), |number| {
-        let answer = answer(&scenario.case(number));
-        done();
-        answer
-    })
+/// The answers of a group of cases.
+#[derive(Clone, Debug)]
+pub struct GroupAnswer {
+    /// One for each case.
+    pub cases: Vec<CaseAnswer>,
+    /// The Pareto front without any target, where the batch is searched.
+    pub front: Vec<Estimate>,
 }
 
-fn answer(case: &Case) -> Result<CaseAnswer, Diagnostic> {
-    if let Err(too_long) = case.workload.fits_context(case.model.max_context) {
+/// Answers groups in parallel; `done` is called after each with its number, from any thread and in any
+/// order.
+///
+/// # Errors
+/// A question that cannot be asked at all, or what `done` returns; a case without a feasible plan is an
+/// answer, not an error.
+pub fn run(
+    scenario: &Scenario,
+    groups: &[usize],
+    done: impl Fn(usize, GroupAnswer) -> Result<(), Diagnostic> + Sync,
+) -> Result<(), Diagnostic> {
+    each_in_parallel(groups.len(), |n| done(groups[n], answer(scenario, groups[n])?))
+}
+
+/// Answers the cases of a group: the figures once, each case's targets and objective on top.
+fn answer(scenario: &Scenario, group: usize) -> Result<GroupAnswer, Diagnostic> {
+    let cases: Vec<Case> = scenario.group(group).map(|number| scenario.case(number)).collect();
+    let Some(first) = cases.first() else { return Ok(GroupAnswer { cases: Vec::new(), front: Vec::new() }) };
+    if let Err(too_long) = first.workload.fits_context(first.model.model.max_context) {
         let outcome = CaseOutcome::ContextExceeded(too_long.cause);
-        return Ok(CaseAnswer { plans: 0, feasible: 0, outcome });
+        let each = CaseAnswer { plans: 0, feasible: 0, outcome };
+        return Ok(GroupAnswer { cases: vec![each; cases.len()], front: Vec::new() });
     }
-    let question = Question {
-        model: case.model,
-        pools: &case.cluster.pools,
-        engines: case.engines,
+    let question = question(first);
+    let mut variants: Vec<Variant> = cases.iter().map(variant).collect();
+    let saturated = question.workload.load == Load::Saturate;
+    if saturated {
+        variants.push(Variant { targets: Targets::default(), objective: Objective::Throughput });
+    }
+    let mut answers = question.answers(&variants)?;
+    let front = if saturated { answers.pop().map(|a| a.pareto).unwrap_or_default() } else { Vec::new() };
+    let each = cases.iter().zip(answers).map(|(case, answer)| conclude(&question, case, answer));
+    Ok(GroupAnswer { cases: each.collect::<Result<_, _>>()?, front })
+}
+
+fn variant(case: &Case) -> Variant {
+    Variant { targets: case.workload.targets, objective: case.objective }
+}
+
+fn question<'a>(case: &Case<'a>) -> Question<'a> {
+    Question {
+        model: &case.model.model,
+        pools: &case.cluster.pools.pools,
+        engines: &case.cluster.engines,
         workload: case.workload,
         objective: case.objective,
-        precisions: vec![Precision::OWN],
+        precisions: vec![case.model.precision],
         pins: Pins::default(),
         limits: LimitOverrides::default(),
         electricity: None,
         current: None,
         top: 1,
-    };
-    let answer = question.answer()?;
+    }
+}
+
+fn conclude(question: &Question, case: &Case, answer: Answer) -> Result<CaseAnswer, Diagnostic> {
     let furthest = answer.rejected.into_iter().max_by_key(|r| r.reason.stage());
     let outcome = match answer.best.into_iter().next() {
-        Some(best) => CaseOutcome::Found(Box::new(best)),
+        Some(best) => {
+            let served = best.service.requests * f64::from(best.replicas);
+            let capacity = capacity(question, case, &best)?.map_or(served, |most| most.max(served));
+            CaseOutcome::Found(Box::new(best), capacity)
+        }
         None => CaseOutcome::NothingFeasible(furthest),
     };
     Ok(CaseAnswer { plans: answer.counts.plans, feasible: answer.counts.feasible, outcome })
+}
+
+/// The most requests that a plan serves within the targets, at whichever batch; `None` where the batch was
+/// searched, and the plan's own rate says it.
+fn capacity(
+    question: &Question,
+    case: &Case,
+    best: &Estimate,
+) -> Result<Option<RequestsPerSecond>, Diagnostic> {
+    if case.workload.load == Load::Saturate {
+        return Ok(None);
+    }
+    let layout = best.plan.layout;
+    let (Some(pool), Some(engine)) = (question.pools.get(layout.pool), question.engines.get(layout.engine))
+    else {
+        return Ok(None);
+    };
+    let split = best.parallelism;
+    let full = Question {
+        pools: slice::from_ref(pool),
+        engines: slice::from_ref(engine),
+        workload: Workload { load: Load::Saturate, ..case.workload },
+        objective: Objective::Throughput,
+        pins: Pins {
+            tp: vec![split.tp],
+            pp: vec![split.pp],
+            ep: vec![split.ep],
+            attention_dp: vec![split.attention_dp],
+            replicas: vec![best.replicas],
+            batch: Vec::new(),
+        },
+        ..question.clone()
+    };
+    let most = full.answer()?.best.into_iter().next();
+    Ok(most.map(|most| most.service.requests * f64::from(most.replicas)))
 }

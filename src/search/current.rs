@@ -8,10 +8,10 @@ use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::plan::space::Pins;
-use crate::plan::{Parallelism, Plan, Precision, Reason, Rejection};
+use crate::plan::{Parallelism, Plan, Precision, Reason};
 use crate::workload::Load;
 
-use super::Question;
+use super::{Question, furthest};
 
 /// A deployment that runs today.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,14 +122,6 @@ impl<'a> Question<'a> {
                 .ok_or_else(|| Diagnostic::unknown("GPU", name, names(), &allowed).within("what runs today")),
         }
     }
-}
-
-/// The rejection of the plan that got furthest, and of those the one that came nearest.
-fn furthest(rejected: Vec<Rejection>) -> Option<Rejection> {
-    let nearness = |r: &Rejection| -r.reason.distance();
-    rejected
-        .into_iter()
-        .max_by(|a, b| a.reason.stage().cmp(&b.reason.stage()).then(nearness(a).total_cmp(&nearness(b))))
 }
 
 /// The figures of a plan whose layout is legal, and all reasons against it.

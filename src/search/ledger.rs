@@ -78,3 +78,11 @@ impl Ledger {
         all.into_iter().map(|(_, r)| r).collect()
     }
 }
+
+/// The rejection of the plan that got furthest, and of those the one that came nearest.
+pub(super) fn furthest(rejected: Vec<Rejection>) -> Option<Rejection> {
+    let nearness = |r: &Rejection| -r.reason.distance();
+    rejected
+        .into_iter()
+        .max_by(|a, b| a.reason.stage().cmp(&b.reason.stage()).then(nearness(a).total_cmp(&nearness(b))))
+}

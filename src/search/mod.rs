@@ -9,24 +9,26 @@ mod combined;
 mod current;
 mod examine;
 mod ledger;
+pub mod size;
 
 use rayon::prelude::*;
 
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
+use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate, missed_target};
 use crate::estimate::memory::Limits;
 use crate::estimate::power::Electricity;
 use crate::model::Model;
 use crate::plan::space::{Pins, axes};
 use crate::plan::{Axes, PlanSpace, Precision, Rejection};
 use crate::rank::{Objective, pareto};
-use crate::workload::Workload;
+use crate::workload::{Targets, Workload};
 
 pub use advice::Advice;
 pub use combined::Combined;
 pub use current::{Current, CurrentAnswer};
 pub use examine::Examined;
+use ledger::furthest;
 pub use ledger::{Counts, Ledger};
 
 /// A planning question.
@@ -54,6 +56,15 @@ pub struct Question<'a> {
     pub current: Option<Current>,
     /// Plans to keep.
     pub top: usize,
+}
+
+/// What may differ between questions that share every figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Variant {
+    /// Limits that a plan must keep.
+    pub targets: Targets,
+    /// What the best plan is best at.
+    pub objective: Objective,
 }
 
 /// Launch limits that the user sets; the engine's defaults elsewhere.
@@ -160,31 +171,62 @@ impl Question<'_> {
     /// # Errors
     /// A question without pools, engines or precisions, or a GPU description that lacks figures.
     pub fn answer(&self) -> Result<Answer, Diagnostic> {
+        let own = Variant { targets: self.workload.targets, objective: self.objective };
+        let answer = self.answers(&[own])?.pop();
+        answer.ok_or_else(|| Diagnostic::new(Code::Usage, "a question needs targets and an objective"))
+    }
+
+    /// Searches the whole space once for several targets and objectives: figures depend on neither. Each
+    /// answer is that of [`Question::answer`] with the variant in the question.
+    ///
+    /// # Errors
+    /// As [`Question::answer`].
+    pub fn answers(&self, variants: &[Variant]) -> Result<Vec<Answer>, Diagnostic> {
         if self.pools.is_empty() || self.engines.is_empty() || self.precisions.is_empty() {
             return Err(Diagnostic::new(Code::Usage, "a question needs a pool, an engine and a precision"));
         }
-        self.workload.validate()?;
         let models = self.models();
-        let mut summary = Summary::default();
-        let mut best_of_each = Vec::with_capacity(self.pools.len());
+        let questions: Vec<Question> = variants.iter().map(|variant| self.with(variant)).collect();
+        questions.iter().try_for_each(|question| question.workload.validate())?;
+        let mut found: Vec<(Summary, Vec<Estimate>)> = Vec::new();
+        found.resize_with(variants.len(), Default::default);
         for (pool, space) in self.pools.iter().zip(&self.spaces()) {
             let contexts = self.contexts(pool, &models)?;
-            let found = self.search(space, &contexts);
-            best_of_each.extend(found.best.iter().min_by(|a, b| self.objective.compare(a, b)).cloned());
-            summary = summary.merge(found, self.objective, self.top);
+            let on_pool = self.search(space, &contexts, variants);
+            for ((all, best_of_each), (here, variant)) in
+                found.iter_mut().zip(on_pool.into_iter().zip(variants))
+            {
+                let objective = variant.objective;
+                best_of_each.extend(here.best.iter().min_by(|a, b| objective.compare(a, b)).cloned());
+                *all = std::mem::take(all).merge(here, objective, self.top);
+            }
         }
-        let combined = self.combined(best_of_each)?;
-        let current = self.current.as_ref().map(|current| self.current(current)).transpose()?;
-        Ok(self.conclude(summary, combined, current))
+        let conclude = |(question, (summary, best_of_each)): (&Question, _)| {
+            let combined = question.combined(best_of_each)?;
+            let current = question.current.as_ref().map(|current| question.current(current)).transpose()?;
+            Ok(question.conclude(summary, combined, current))
+        };
+        questions.iter().zip(found).map(conclude).collect()
     }
 
-    /// Every layout of a pool.
-    fn search(&self, space: &PlanSpace, contexts: &[Context]) -> Summary {
+    /// The question with other targets and another objective.
+    fn with(&self, variant: &Variant) -> Self {
+        let workload = Workload { targets: variant.targets, ..self.workload };
+        Question { workload, objective: variant.objective, ..self.clone() }
+    }
+
+    /// Every layout of a pool, for each variant.
+    fn search(&self, space: &PlanSpace, contexts: &[Context], variants: &[Variant]) -> Vec<Summary> {
+        let nothing = || variants.iter().map(|_| Summary::default()).collect::<Vec<_>>();
+        let merge = |a: Vec<Summary>, b: Vec<Summary>| {
+            let pairs = a.into_iter().zip(b).zip(variants);
+            pairs.map(|((a, b), variant)| a.merge(b, variant.objective, self.top)).collect()
+        };
         (0..usize::try_from(space.layouts()).unwrap_or(usize::MAX))
             .into_par_iter()
             .with_min_len(16)
-            .fold(Summary::default, |sum, layout| self.visit(sum, layout as u64, space, contexts))
-            .reduce(Summary::default, |a, b| a.merge(b, self.objective, self.top))
+            .fold(nothing, |sums, layout| self.visit(sums, layout as u64, (space, contexts), variants))
+            .reduce(nothing, merge)
     }
 
     /// One context per engine and precision on a pool, engine first.
@@ -210,36 +252,45 @@ impl Question<'_> {
         Ok(contexts)
     }
 
-    /// Puts one layout through the funnel.
-    fn visit(&self, mut sum: Summary, index: u64, space: &PlanSpace, contexts: &[Context]) -> Summary {
+    /// Puts one layout through the funnel, once for all variants.
+    fn visit(
+        &self,
+        mut sums: Vec<Summary>,
+        index: u64,
+        (space, contexts): (&PlanSpace, &[Context]),
+        variants: &[Variant],
+    ) -> Vec<Summary> {
         let layout = space.layout(index);
         let context = &contexts[layout.engine * self.precisions.len() + layout.precision];
         let elsewhere = self.gpus() - u64::from(context.cluster.gpus);
         let plans = space.plans_per_layout();
-        sum.counts.plans += plans;
+        sums.iter_mut().for_each(|sum| sum.counts.plans += plans);
         let deployment = match Deployment::new(context, layout.parallelism) {
             Ok(deployment) => deployment,
             Err(reason) => {
-                sum.reject(reason, plans, space.plan(index, 0));
-                return sum;
+                sums.iter_mut().for_each(|sum| sum.reject(reason, plans, space.plan(index, 0)));
+                return sums;
             }
         };
-        let first = sum.front.len();
+        let first: Vec<usize> = sums.iter().map(|sum| sum.front.len()).collect();
         for point in 0..plans {
             let plan = space.plan(index, point);
-            match deployment.estimate(plan) {
-                Err(reason) => sum.reject(reason, 1, plan),
-                Ok(estimate) => {
-                    sum.front.push(Estimate { idle_gpus: estimate.idle_gpus + elsewhere, ..estimate });
+            match deployment.figures(plan) {
+                Err(reason) => sums.iter_mut().for_each(|sum| sum.reject(reason, 1, plan)),
+                Ok(figures) => {
+                    let figures = Estimate { idle_gpus: figures.idle_gpus + elsewhere, ..figures };
+                    sums.iter_mut().zip(variants).for_each(|(sum, variant)| sum.judge(&figures, variant));
                 }
             }
         }
-        let feasible = &sum.front[first..];
-        sum.counts.feasible += feasible.len() as u64;
-        sum.best.extend(self.objective.choose(feasible).cloned());
-        sum.front = pareto(std::mem::take(&mut sum.front));
-        sum.trim(self.objective, self.top);
-        sum
+        for ((sum, first), variant) in sums.iter_mut().zip(first).zip(variants) {
+            let feasible = &sum.front[first..];
+            sum.counts.feasible += feasible.len() as u64;
+            sum.best.extend(variant.objective.choose(feasible).cloned());
+            sum.front = pareto(std::mem::take(&mut sum.front));
+            sum.trim(variant.objective, self.top);
+        }
+        sums
     }
 
     fn conclude(
@@ -278,9 +329,17 @@ impl Summary {
         self.ledger.add(Rejection { reason, count: plans, nearest });
     }
 
+    /// Takes a plan in, or counts why not.
+    fn judge(&mut self, figures: &Estimate, variant: &Variant) {
+        match missed_target(&variant.targets, &figures.service) {
+            Some(reason) => self.reject(reason, 1, figures.plan),
+            None => self.front.push(figures.clone()),
+        }
+    }
+
     /// Keeps the best `top`.
     fn trim(&mut self, objective: Objective, top: usize) {
-        if self.best.len() > 2 * top.max(16) {
+        if self.best.len() > top.max(16).saturating_mul(2) {
             self.best.sort_by(|a, b| objective.compare(a, b));
             self.best.truncate(top);
         }
@@ -295,6 +354,17 @@ impl Summary {
         self.counts.merge(other.counts);
         self
     }
+}
+
+/// `f` of each of `n` numbers in parallel, in no order; the first error stops what has not begun.
+///
+/// # Errors
+/// One of those that `f` returned.
+pub fn each_in_parallel(
+    n: usize,
+    f: impl Fn(usize) -> Result<(), Diagnostic> + Sync,
+) -> Result<(), Diagnostic> {
+    (0..n).into_par_iter().with_max_len(1).try_for_each(&f)
 }
 
 /// `f(0), f(1), …, f(n − 1)` in parallel, in order; the first error by number, if any.

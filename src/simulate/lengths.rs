@@ -50,6 +50,26 @@ impl Lengths {
         }
     }
 
+    /// The length that 99 of 100 draws do not exceed.
+    pub fn p99(&self) -> u64 {
+        // The 99th percentile of the standard normal distribution.
+        const NORMAL: f64 = 2.326_347_874;
+        match self {
+            Lengths::Fixed(n) => *n,
+            Lengths::Uniform { low, high } => low + ((high - low) as f64 * 0.99).ceil() as u64,
+            Lengths::LogNormal { mean, sigma, most } => {
+                let mu = mean.max(1.0).ln() - sigma * sigma / 2.0;
+                ((mu + NORMAL * sigma).exp().ceil() as u64).clamp(1, *most)
+            }
+            Lengths::Empirical(all) => {
+                let mut sorted = all.clone();
+                sorted.sort_unstable();
+                let place = (sorted.len() as f64 * 0.99).ceil() as usize;
+                sorted.get(place.saturating_sub(1)).copied().unwrap_or(1)
+            }
+        }
+    }
+
     /// One length.
     pub fn draw(&self, random: &mut impl Rng) -> u64 {
         let drawn = match self {
@@ -107,5 +127,24 @@ impl FromStr for Lengths {
             }
             Some(_) => Err(wrong()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng as _;
+
+    #[test]
+    fn one_draw_in_a_hundred_exceeds_the_99th_percentile() {
+        for text in ["uniform:500..4000", "lognormal:2000,0.8", "lognormal:300,0"] {
+            let lengths: Lengths = text.parse().unwrap();
+            let mut random = rand_pcg::Pcg64Mcg::seed_from_u64(7);
+            let limit = lengths.p99();
+            let above = (0..20_000).filter(|_| lengths.draw(&mut random) > limit).count();
+            assert!(above <= 260 && (text.ends_with(",0") || above >= 140), "{text}: {above}");
+        }
+        assert_eq!(Lengths::Empirical((1..=200).collect()).p99(), 198);
+        assert_eq!(Lengths::Fixed(7).p99(), 7);
     }
 }

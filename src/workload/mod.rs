@@ -1,5 +1,7 @@
 //! Workloads: prompt and output lengths, load, and the targets that an answer must meet.
 
+pub mod forecast;
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::{RequestsPerSecond, Seconds};
 
@@ -55,6 +57,11 @@ pub struct Workload {
     pub isl: u64,
     /// Output tokens (OSL).
     pub osl: u64,
+    /// Prompt tokens whose keys and values are in the cache already (a shared prefix), below `isl`: they
+    /// are read and not computed.
+    pub cached_prefix: u64,
+    /// Tokens of the longest request that must fit, where lengths vary; prompt and output where `None`.
+    pub longest: Option<u64>,
     /// Load.
     pub load: Load,
     /// Targets.
@@ -69,7 +76,23 @@ impl Workload {
 
     /// A saturating workload of these lengths, without targets.
     pub fn new(isl: u64, osl: u64) -> Workload {
-        Workload { isl, osl, load: Load::Saturate, targets: Targets::default() }
+        let targets = Targets::default();
+        Workload { isl, osl, cached_prefix: 0, longest: None, load: Load::Saturate, targets }
+    }
+
+    /// Prompt tokens that are computed: at least the last, whose output is the first token.
+    pub fn computed_prompt(&self) -> u64 {
+        self.isl.saturating_sub(self.cached_prefix).max(1)
+    }
+
+    /// Prompt tokens that are read from the cache instead of being computed.
+    pub fn reused_prompt(&self) -> u64 {
+        self.isl.saturating_sub(self.computed_prompt())
+    }
+
+    /// Tokens of the longest request that must fit.
+    pub fn longest_context(&self) -> u64 {
+        self.longest.map_or(self.context(), |longest| longest.max(self.context()))
     }
 
     /// Tokens of one request when it ends.
@@ -95,6 +118,11 @@ impl Workload {
         };
         range("isl", self.isl, MAX_LENGTH)?;
         range("osl", self.osl, MAX_LENGTH)?;
+        if self.cached_prefix >= self.isl.max(1) {
+            let cause =
+                format!("a cached prefix of {} is the whole prompt of {}", self.cached_prefix, self.isl);
+            return Err(Diagnostic::new(Code::Range, cause).help("at least one token is always computed"));
+        }
         match self.load {
             Load::Saturate => {}
             Load::Concurrency(n) => range("concurrency", n, MAX_CONCURRENCY)?,
@@ -110,6 +138,14 @@ impl Workload {
     /// [`Code::Range`] when prompt and output exceed it.
     pub fn fits_context(&self, max_context: Option<u64>) -> Result<(), Diagnostic> {
         match max_context {
+            Some(max) if self.context() <= max && self.longest_context() > max => {
+                let longest = self.longest_context();
+                let cause = format!(
+                    "one request in a hundred has {longest} tokens, beyond the model's context of {max}"
+                );
+                Err(Diagnostic::new(Code::Range, cause)
+                    .help("a model with a longer context, or shorter lengths"))
+            }
             Some(max) if self.context() > max => {
                 let cause = format!(
                     "isl {} + osl {} = {} tokens exceed the model's context of {max}",

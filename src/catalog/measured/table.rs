@@ -1,6 +1,7 @@
 //! A kernel's measured latencies: the shapes that were measured, and at which sizes of a step.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::dtype::{DType, WeightFormat};
 use crate::units::Seconds;
@@ -96,7 +97,7 @@ pub struct Point {
 }
 
 /// Every measurement of one operation of an engine on a GPU.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Table {
     /// What it times.
     pub operation: Operation,
@@ -105,6 +106,19 @@ pub struct Table {
     shapes: HashMap<Key, Vec<Point>>,
     /// Values of each size, sorted.
     values: [Vec<u32>; SIZES],
+}
+
+/// Shapes in one order, so that equal tables print the same in every process.
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shapes: Vec<String> = self.shapes.iter().map(|shape| format!("{shape:?}")).collect();
+        shapes.sort_unstable();
+        f.debug_struct("Table")
+            .field("operation", &self.operation)
+            .field("version", &self.version)
+            .field("shapes", &shapes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Measurements on their way into a table: of two at one point the lower preference stays, then the

@@ -197,7 +197,7 @@ impl MemoryQuestion<'_> {
         let cuda_graphs = rule.graphs + rule.graphs_per_layer * layers + moe;
         let usable = self.usable(activations, non_torch, cuda_graphs, weights);
         let kv_cache = usable.saturating_sub(weights);
-        let length = self.workload.context();
+        let length = self.workload.longest_context();
         let reserved =
             self.workload.isl as f64 + self.workload.osl as f64 * self.engine.scheduling.output_reserve;
         let cache = RankCache::of(self, counts);

@@ -1,7 +1,7 @@
 //! Which modules a checkpoint's lists mean: names, parts of names, globs, regular expressions; and the
 //! names that a tensor's module has in checkpoints.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use regex_lite::Regex;
 
@@ -93,7 +93,7 @@ pub(super) struct Modules {
     /// As written, for comparison.
     written: Vec<String>,
     /// Whole names, without prefix.
-    names: HashSet<String>,
+    names: BTreeSet<String>,
     /// Names of parts, such as `self_attn` or `mlp.gate`.
     parts: Vec<String>,
     /// Globs.

@@ -1,0 +1,247 @@
+//! The columns of a sweep's results: the case, its best plan, what follows from both.
+
+use serde_json::{Value as Json, json};
+
+use crate::estimate::deployment::Estimate;
+use crate::report::columns::{PLAN_COLUMNS, Row, Value};
+use crate::report::format::to_json;
+use crate::scenario::{Case, CaseAnswer, CaseOutcome, GroupAnswer, Scenario};
+use crate::units::{RequestsPerSecond, Seconds};
+use crate::workload::Load;
+
+/// Hours of a month, for its cost: a twelfth of 8,760.
+const HOURS_PER_MONTH: f64 = 730.0;
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8 text.
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// A real number of 64 bits.
+    Real,
+}
+
+/// A case, its answer, its best plan and the most that it serves.
+struct Cell<'a> {
+    case: &'a Case<'a>,
+    answer: &'a CaseAnswer,
+    best: Option<(&'a Estimate, RequestsPerSecond)>,
+}
+
+/// A column of the case or of what follows from it.
+struct OwnColumn {
+    name: &'static str,
+    kind: Kind,
+    about: &'static str,
+    of: fn(&Cell) -> Value,
+}
+
+const fn text(name: &'static str, about: &'static str, of: fn(&Cell) -> Value) -> OwnColumn {
+    OwnColumn { name, kind: Kind::Text, about, of }
+}
+
+const fn integer(name: &'static str, about: &'static str, of: fn(&Cell) -> Value) -> OwnColumn {
+    OwnColumn { name, kind: Kind::Integer, about, of }
+}
+
+const fn real(name: &'static str, about: &'static str, of: fn(&Cell) -> Value) -> OwnColumn {
+    OwnColumn { name, kind: Kind::Real, about, of }
+}
+
+fn maybe(text: Option<&str>) -> Value {
+    text.map_or(Value::Missing, Value::from)
+}
+
+fn millis(time: Option<Seconds>) -> Value {
+    time.map_or(Value::Missing, |t| t.as_millis().into())
+}
+
+/// Columns that name the case.
+const BEFORE: &[OwnColumn] = &[
+    integer("case", "number of the case, from 1", |c| (c.case.number as u64 + 1).into()),
+    text("model", "model, as the scenario names it", |c| c.case.model.name.as_str().into()),
+    text("cluster", "cluster", |c| c.case.cluster.name.as_str().into()),
+    text("workload", "workload", |c| c.case.named.name.as_str().into()),
+    text("targets", "latency targets", |c| c.case.targets_name.into()),
+    text("objective", "what the best plan is best at", |c| c.case.objective.name().into()),
+    text("month", "month of a forecast", |c| maybe(c.case.named.month.as_deref())),
+    text("comment", "remark of the scenario", |c| maybe(c.case.comment)),
+    integer("isl", "prompt tokens, mean", |c| c.case.workload.isl.into()),
+    integer("osl", "output tokens, mean", |c| c.case.workload.osl.into()),
+    integer("cached_prefix", "prompt tokens that the prefix cache holds", |c| {
+        c.case.workload.reused_prompt().into()
+    }),
+    integer("longest_context", "tokens of the longest request that must fit", |c| {
+        c.case.workload.longest_context().into()
+    }),
+    integer("concurrency", "requests in flight, where given", |c| match c.case.workload.load {
+        Load::Concurrency(n) => n.into(),
+        _ => Value::Missing,
+    }),
+    real("rate_per_s", "requests per second to be made for, where given", |c| match c.case.workload.load {
+        Load::Rate(rate) => rate.get().into(),
+        _ => Value::Missing,
+    }),
+    real("mean_rate_per_s", "mean requests per second of a day, where the load has a peak", |c| {
+        c.case.named.mean_rate.map_or(Value::Missing, |r| r.get().into())
+    }),
+    real("target_ttft_ms", "limit of the mean time to first token", |c| millis(c.case.workload.targets.ttft)),
+    real("target_tpot_ms", "limit of the mean time per output token", |c| {
+        millis(c.case.workload.targets.tpot)
+    }),
+    real("target_e2e_ms", "limit of the mean time of a request", |c| millis(c.case.workload.targets.e2e)),
+    integer("cluster_gpus", "GPUs of the cluster", |c| {
+        c.case.cluster.pools.pools.iter().map(|p| u64::from(p.gpus)).sum::<u64>().into()
+    }),
+    integer("plans", "plans in the space", |c| c.answer.plans.into()),
+    integer("feasible", "feasible ones among them", |c| c.answer.feasible.into()),
+    text("status", "found, nothing_feasible or context_exceeded", |c| status(c.answer).into()),
+];
+
+/// Columns that follow from the plan and the case together.
+const AFTER: &[OwnColumn] = &[
+    real(
+        "capacity_requests_per_s",
+        "most requests per second that the plan serves within the targets",
+        |c| c.best.map_or(Value::Missing, |(_, most)| most.get().into()),
+    ),
+    real("load_headroom_percent", "that above the rate to be made for", |c| {
+        match (c.best, c.case.workload.load) {
+            (Some((_, most)), Load::Rate(rate)) => (100.0 * (most.get() / rate.get() - 1.0)).into(),
+            _ => Value::Missing,
+        }
+    }),
+    real("cost_usd_per_hour", "dollars per hour, GPUs used", |c| {
+        hourly(c).map_or(Value::Missing, Value::from)
+    }),
+    real("cost_usd_per_month", "the same for 730 hours", |c| {
+        hourly(c).map_or(Value::Missing, |usd| (usd * HOURS_PER_MONTH).into())
+    }),
+    real(
+        "cost_usd_per_mtok_output_mean",
+        "dollars per million output tokens over a day of the mean rate",
+        |c| match (hourly(c), c.case.named.mean_rate) {
+            (Some(usd), Some(rate)) => {
+                (usd / (rate.get() * c.case.workload.osl as f64 * 3600.0) * 1e6).into()
+            }
+            _ => Value::Missing,
+        },
+    ),
+    text("tightest_target", "target that the plan comes closest to", |c| {
+        tightest(c).map_or(Value::Missing, |(name, _)| name.into())
+    }),
+    real("tightest_target_percent", "how much of it the plan uses", |c| {
+        tightest(c).map_or(Value::Missing, |(_, percent)| percent.into())
+    }),
+    text("reason", "why nothing is feasible: the plan that came nearest", |c| reason(c.answer)),
+];
+
+/// Plan columns that hold text or whole numbers; the others hold real ones.
+const PLAN_TEXT: [&str; 8] =
+    ["gpu", "engine", "engine_version", "mode", "weights", "kv", "verdict", "provenance"];
+const PLAN_INTEGER: [&str; 10] = [
+    "tp",
+    "pp",
+    "ep",
+    "attention_dp",
+    "expert_tp",
+    "replicas",
+    "gpus",
+    "idle_gpus",
+    "max_batch",
+    "kv_cache_tokens",
+];
+
+/// The columns of a plan in a sweep.
+fn plan_columns() -> impl Iterator<Item = &'static crate::report::Column> {
+    PLAN_COLUMNS.iter().filter(|c| c.name != "rank")
+}
+
+/// Name, kind and meaning of every column, in order.
+pub fn columns() -> Vec<(&'static str, Kind, &'static str)> {
+    let own = |c: &OwnColumn| (c.name, c.kind, c.about);
+    let plan = plan_columns().map(|c| {
+        let kind = match () {
+            () if PLAN_TEXT.contains(&c.name) => Kind::Text,
+            () if PLAN_INTEGER.contains(&c.name) => Kind::Integer,
+            () => Kind::Real,
+        };
+        (c.name, kind, c.about)
+    });
+    BEFORE.iter().map(own).chain(plan).chain(AFTER.iter().map(own)).collect()
+}
+
+/// The cells of a case, in the order of [`columns`].
+fn cells(case: &Case, answer: &CaseAnswer) -> Vec<Value> {
+    let best = match &answer.outcome {
+        CaseOutcome::Found(best, most) => Some((best.as_ref(), *most)),
+        _ => None,
+    };
+    let cell = Cell { case, answer, best };
+    let row = best.map(|(best, _)| Row::from(best));
+    let plan = plan_columns().map(|c| row.as_ref().map_or(Value::Missing, |row| (c.of)(row)));
+    let own = |c: &OwnColumn| (c.of)(&cell);
+    BEFORE.iter().map(own).chain(plan).chain(AFTER.iter().map(own)).collect()
+}
+
+/// The answers of a group as the journal keeps them: the cells of each case, and the front.
+pub fn group_record(scenario: &Scenario, group: usize, answer: &GroupAnswer) -> (Vec<Json>, Json) {
+    let of = |(number, answer): (usize, &CaseAnswer)| {
+        Json::Array(cells(&scenario.case(number), answer).iter().map(to_json).collect())
+    };
+    let cases = scenario.group(group).zip(&answer.cases).map(of).collect();
+    (cases, Json::Array(answer.front.iter().map(point).collect()))
+}
+
+/// A point of a front: tokens per second of a user and of a GPU, TTFT in milliseconds, dollars per million
+/// output tokens, requests in flight, the plan in words.
+fn point(e: &Estimate) -> Json {
+    let real = |x: f64| to_json(&x.into());
+    json!([
+        real(1.0 / e.service.tpot.get()),
+        real(e.output_per_gpu.get()),
+        real(e.service.ttft.as_millis()),
+        e.cost_output.map_or(Json::Null, |c| real(c.get())),
+        real(e.batch * f64::from(e.replicas)),
+        format!("{} {}, {} replicas", e.engine, e.parallelism, e.replicas),
+    ])
+}
+
+fn status(answer: &CaseAnswer) -> &'static str {
+    match &answer.outcome {
+        CaseOutcome::Found(..) => "found",
+        CaseOutcome::ContextExceeded(_) => "context_exceeded",
+        CaseOutcome::NothingFeasible(_) => "nothing_feasible",
+    }
+}
+
+fn reason(answer: &CaseAnswer) -> Value {
+    match &answer.outcome {
+        CaseOutcome::Found(..) | CaseOutcome::NothingFeasible(None) => Value::Missing,
+        CaseOutcome::ContextExceeded(why) => why.as_str().into(),
+        CaseOutcome::NothingFeasible(Some(r)) => {
+            let nearest = r.nearest.layout.parallelism;
+            Value::Text(format!("{}: nearest {nearest}: {}", r.reason.name(), r.reason.message()))
+        }
+    }
+}
+
+/// Dollars per hour of the GPUs used.
+fn hourly(cell: &Cell) -> Option<f64> {
+    let (best, _) = cell.best?;
+    Some(best.cost_output?.get() * best.output.get() * 3600.0 / 1e6)
+}
+
+/// The target that the plan uses most of, in per cent.
+fn tightest(cell: &Cell) -> Option<(&'static str, f64)> {
+    let (targets, service) = (cell.case.workload.targets, cell.best?.0.service);
+    let uses = [
+        ("ttft", targets.ttft, service.ttft),
+        ("tpot", targets.tpot, service.tpot),
+        ("e2e", targets.e2e, service.e2e),
+    ];
+    let used = uses.into_iter().filter_map(|(name, want, got)| Some((name, 100.0 * (got / want?))));
+    used.max_by(|a, b| a.1.total_cmp(&b.1))
+}

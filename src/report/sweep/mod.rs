@@ -1,0 +1,83 @@
+//! The results of a sweep: tables that are streamed, a summary, and a report for those who decide.
+
+#[cfg(feature = "parquet")]
+mod columnar;
+mod columns;
+mod compare;
+mod facts;
+mod html;
+mod questions;
+mod setting;
+mod summary;
+mod tables;
+
+use std::path::Path;
+
+use crate::diagnostic::Diagnostic;
+use crate::scenario::Reader;
+
+pub use columns::{Kind, columns, group_record};
+pub use compare::{Comparison, Earlier};
+pub use setting::about;
+
+use facts::Facts;
+use html::Rows;
+
+/// What was written, for the last line on stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Cases in the results.
+    pub cases: usize,
+    /// Those with a feasible plan.
+    pub found: usize,
+}
+
+/// Reads a journal from its beginning to its end and writes every result to a folder: tables as they are
+/// read, the summary and the report at the end.
+///
+/// # Errors
+/// What is wrong with the journal, or a file that cannot be written.
+pub fn write_results(
+    journal: &mut Reader,
+    folder: &Path,
+    earlier: Option<Earlier>,
+    done: impl Fn(),
+) -> Result<(Written, Option<Comparison>), Diagnostic> {
+    let columns = columns();
+    let mut tables = tables::Tables::create(folder, &columns)?;
+    let mut facts = Facts::new(&columns);
+    let mut rows = Rows::new(&columns);
+    let mut comparison = earlier.map(Comparison::new);
+    for group in journal.groups() {
+        let Some(record) = journal.group(group)? else { continue };
+        for cells in &record.cases {
+            let cells = tables.add(cells)?;
+            let fact = facts.add(cells);
+            if let Some(comparison) = &mut comparison {
+                comparison.add(&facts, &fact);
+            }
+            rows.add(cells);
+            done();
+        }
+        rows.add_front(&facts, &record.front);
+    }
+    tables.finish()?;
+    if let Some(comparison) = &mut comparison {
+        comparison.finish();
+    }
+    let written = Written { cases: facts.cases.len(), found: facts.found() };
+    let answers = questions::answers(&facts);
+    let review =
+        Review { header: &journal.header, facts: &facts, answers: &answers, comparison: comparison.as_ref() };
+    crate::load::write_whole(&folder.join("summary.md"), summary::markdown(&review).as_bytes())?;
+    crate::load::write_whole(&folder.join("report.html"), html::page(&review, &rows).as_bytes())?;
+    Ok((written, comparison))
+}
+
+/// What the summary and the report are made of.
+struct Review<'a> {
+    header: &'a crate::scenario::Header,
+    facts: &'a Facts,
+    answers: &'a [questions::Answered],
+    comparison: Option<&'a Comparison>,
+}

@@ -1,0 +1,154 @@
+//! A scenario file as it is written.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::entry::{ClusterEntry, LengthEntry, ModelEntry, Names};
+use crate::load::Located;
+use crate::rank::Objective;
+use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
+
+/// A scenario file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioFile {
+    /// What the review is about.
+    pub name: String,
+    /// More about it, for the report.
+    pub about: Option<String>,
+    /// Catalogue names, paths to `config.json` files, or `shape: layers=32,…`; with `name:`, `weights:` and
+    /// `kv:` where they are not the usual ones.
+    #[schemars(with = "Vec<ModelEntry>", length(min = 1))]
+    pub models: Vec<Located<ModelEntry>>,
+    /// Cluster names or shorthands; with `name:` and `price:` where they have their own.
+    #[schemars(with = "Vec<ClusterEntry>", length(min = 1))]
+    pub clusters: Vec<Located<ClusterEntry>>,
+    /// Lengths and loads.
+    #[schemars(with = "Vec<WorkloadEntry>", length(min = 1))]
+    pub workloads: Vec<Located<WorkloadEntry>>,
+    /// Latency targets; none when left out.
+    #[serde(default)]
+    #[schemars(with = "Vec<TargetsEntry>")]
+    pub targets: Vec<Located<TargetsEntry>>,
+    /// Engines, as `--engine` takes them (`vllm@0.19`); all compete in each case. The usual ones of the
+    /// cluster's GPUs when left out.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", extend("x-names" = "engine"))]
+    pub engines: Vec<Located<String>>,
+    /// What the best plan is best at; when left out, cost where a rate is given and throughput elsewhere.
+    #[serde(default)]
+    #[schemars(with = "Option<Objective>")]
+    pub objective: Option<Located<String>>,
+    /// Several objectives: a case for each.
+    #[serde(default)]
+    #[schemars(with = "Vec<Objective>")]
+    pub objectives: Vec<Located<String>>,
+    /// Price per GPU and hour, over that of the catalogue, by GPU.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, UsdPerHour>")]
+    pub prices: BTreeMap<String, Located<UsdPerHour>>,
+    /// What entries have that do not say otherwise.
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// Grids of cases: every combination of the names listed, all of them where an axis is left out.
+    /// Without `matrix` and `include`, every combination there is.
+    #[serde(default)]
+    #[schemars(with = "Vec<Selection>")]
+    pub matrix: Vec<Located<Selection>>,
+    /// Cases beside those of `matrix`.
+    #[serde(default)]
+    #[schemars(with = "Vec<Selection>")]
+    pub include: Vec<Located<Selection>>,
+    /// Cases to leave out: those that have all the names of an entry.
+    #[serde(default)]
+    #[schemars(with = "Vec<Selection>")]
+    pub exclude: Vec<Located<Selection>>,
+}
+
+/// What entries have that do not say otherwise.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    /// Of workloads.
+    pub workload: Option<WorkloadEntry>,
+    /// Of targets.
+    pub targets: Option<TargetsEntry>,
+}
+
+/// Lengths and load. What is left out is that of `like`, then that of the `defaults`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadEntry {
+    /// What results call it.
+    pub name: Option<String>,
+    /// A workload above whose fields this one has where it does not say otherwise.
+    pub like: Option<String>,
+    /// A remark that results repeat.
+    pub comment: Option<String>,
+    /// Prompt tokens: a number, `uniform:LOW..HIGH` or `lognormal:MEAN,SIGMA`.
+    pub isl: Option<LengthEntry>,
+    /// Output tokens, in the same forms.
+    pub osl: Option<LengthEntry>,
+    /// A trace of requests, beside this file, for the lengths and, without a load, the rate.
+    pub trace: Option<String>,
+    /// Share of each prompt that is in the prefix cache and not computed.
+    #[schemars(range(min = 0, max = 1))]
+    pub prefix_hit: Option<f64>,
+    /// Requests in flight over the whole deployment; without any load, as many as are best.
+    #[schemars(range(min = 1))]
+    pub concurrency: Option<u64>,
+    /// Requests per second over the whole deployment.
+    pub rate: Option<RequestsPerSecond>,
+    /// People who use it, each with `requests_per_user`.
+    #[schemars(range(min = 1))]
+    pub users: Option<u64>,
+    /// What each of them asks, mean of a day: `20 req/day`.
+    pub requests_per_user: Option<RequestsPerSecond>,
+    /// Requests of one day, together.
+    #[schemars(range(min = 1))]
+    pub requests_per_day: Option<u64>,
+    /// The busiest hour over the mean one; the deployment is made for the busiest.
+    #[schemars(range(min = 1))]
+    pub peak_factor: Option<f64>,
+    /// The load of each hour of a day against the others, 24 numbers; the peak factor follows.
+    #[schemars(length(min = 24, max = 24))]
+    pub profile: Option<Vec<f64>>,
+    /// A CSV file of months and rates, beside this one: a workload for each month.
+    pub forecast: Option<String>,
+}
+
+/// Latency targets. What is left out is that of `like`, then that of the `defaults`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetsEntry {
+    /// What results call it.
+    pub name: Option<String>,
+    /// Targets above that these have where they do not say otherwise.
+    pub like: Option<String>,
+    /// Time to first token.
+    pub ttft: Option<Seconds>,
+    /// Time per output token after the first.
+    pub tpot: Option<Seconds>,
+    /// From request to last token.
+    pub e2e: Option<Seconds>,
+}
+
+/// Cases, by the names of what they are made of.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Models, by the names in `models`.
+    pub model: Option<Names>,
+    /// Clusters, by the names in `clusters`.
+    pub cluster: Option<Names>,
+    /// Workloads, by the names in `workloads`; that of a forecast stands for all its months.
+    pub workload: Option<Names>,
+    /// Targets, by the names in `targets`.
+    pub targets: Option<Names>,
+    /// Objectives.
+    pub objective: Option<Names>,
+    /// A remark that results repeat.
+    pub comment: Option<String>,
+}

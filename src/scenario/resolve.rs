@@ -1,0 +1,246 @@
+//! From a file to a scenario: every name looked up, every fault noted with its line.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::cases::{self, Axes, Key};
+use super::entry::{ClusterFields, ModelFields};
+use super::file::{ScenarioFile, TargetsEntry, WorkloadEntry};
+use super::workloads::{NamedTargets, NamedWorkload};
+use super::{NamedCluster, NamedModel, Scenario};
+use crate::catalog::{Catalog, Engine, Kind};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::load::{self, Located};
+use crate::model::{self, Scope};
+use crate::plan::Precision;
+use crate::rank::Objective;
+use crate::units::UsdPerHour;
+use crate::workload::Targets;
+
+/// The scenario with what could be resolved of it, and what could not.
+pub fn resolve(file: &ScenarioFile, place: &str, catalog: &Catalog) -> (Scenario, Vec<Diagnostic>) {
+    let mut resolver = Resolver { file, place, catalog, problems: Vec::new() };
+    let mut scenario = resolver.scenario();
+    if resolver.problems.is_empty() {
+        let settled = resolver.empty_lists().and_then(|()| resolver.settle(&mut scenario));
+        resolver.problems.extend(settled.err());
+    }
+    (scenario, resolver.problems)
+}
+
+struct Resolver<'a> {
+    file: &'a ScenarioFile,
+    place: &'a str,
+    catalog: &'a Catalog,
+    problems: Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    fn scenario(&mut self) -> Scenario {
+        let file = self.file;
+        let engines = self.each(&file.engines, |this, name| this.catalog.engine(name));
+        let prices = self.prices();
+        Scenario {
+            name: file.name.clone(),
+            about: file.about.clone(),
+            models: self.each(&file.models, |this, entry| this.model(&entry.0)),
+            clusters: self.each(&file.clusters, |this, entry| this.cluster(&entry.0, &prices, &engines)),
+            workloads: self.workloads(),
+            targets: self.targets(),
+            objectives: self.objectives(),
+            keys: Vec::new(),
+            comments: Default::default(),
+            starts: Vec::new(),
+        }
+    }
+
+    /// What can be made of each entry; the rest goes to the problems, with its line.
+    fn each<T, R>(
+        &mut self,
+        entries: &[Located<T>],
+        read: impl Fn(&Self, &T) -> Result<R, Diagnostic>,
+    ) -> Vec<R> {
+        let mut all = Vec::new();
+        for entry in entries {
+            match read(self, &entry.value) {
+                Ok(value) => all.push(value),
+                Err(fault) => self.fault(fault, entry),
+            }
+        }
+        all
+    }
+
+    fn fault<T>(&mut self, fault: Diagnostic, entry: &Located<T>) {
+        self.problems.push(fault.within(format!("{}, line {}", self.place, load::line(entry))));
+    }
+
+    fn model(&self, entry: &ModelFields) -> Result<NamedModel, Diagnostic> {
+        let (model, written) = match (&entry.model, &entry.shape) {
+            (Some(name), None) => (model::find_in(self.catalog, name, Scope::Full)?, name),
+            (None, Some(shape)) => (model::from_shape(shape)?, shape),
+            _ => return Err(Diagnostic::new(Code::Usage, "a model has either `model` or `shape`")),
+        };
+        let precision = Precision {
+            weights: entry.weights.as_deref().map(str::parse).transpose()?,
+            kv: entry.kv.as_deref().map(str::parse).transpose()?,
+        };
+        let name = entry.name.clone().unwrap_or_else(|| model.id.clone());
+        let written = entry.name.clone().unwrap_or_else(|| written.clone());
+        Ok(NamedModel { name, written, model, precision })
+    }
+
+    fn cluster(
+        &self,
+        entry: &ClusterFields,
+        prices: &[(String, UsdPerHour)],
+        engines: &[Engine],
+    ) -> Result<NamedCluster, Diagnostic> {
+        let mut pools = self.catalog.pools(&entry.cluster)?;
+        for pool in &mut pools.pools {
+            let listed = prices.iter().find(|(gpu, _)| *gpu == pool.gpu.id).map(|(_, price)| *price);
+            pool.price = entry.price.or(listed).or(pool.price);
+        }
+        if let Some(price) = entry.price {
+            checked_price(price)?;
+        }
+        let engines = match engines {
+            [] => self.catalog.usual_engines(&pools.pools)?,
+            named => named.to_vec(),
+        };
+        let name = entry.name.clone().unwrap_or_else(|| entry.cluster.clone());
+        Ok(NamedCluster { name, pools, engines })
+    }
+
+    /// Prices by the identifier of the GPU.
+    fn prices(&mut self) -> Vec<(String, UsdPerHour)> {
+        let mut all = Vec::new();
+        for (gpu, price) in &self.file.prices {
+            let found = checked_price(price.value)
+                .and_then(|()| Ok(self.catalog.find(Kind::Gpu, gpu)?.id().to_owned()));
+            match found {
+                Ok(id) => all.push((id, price.value)),
+                Err(fault) => self.fault(fault, price),
+            }
+        }
+        all
+    }
+
+    fn workloads(&mut self) -> Vec<NamedWorkload> {
+        let folder = Path::new(self.place).parent().unwrap_or(Path::new(""));
+        let defaults = self.file.defaults.workload.clone().unwrap_or_default();
+        let mut earlier: Vec<WorkloadEntry> = Vec::new();
+        let mut all = Vec::new();
+        for entry in &self.file.workloads {
+            let whole = entry.value.inherit(&earlier, &defaults);
+            match whole.and_then(|whole| Ok((whole.named(folder)?, whole))) {
+                Ok((named, whole)) => {
+                    all.extend(named);
+                    earlier.push(whole);
+                }
+                Err(fault) => self.fault(fault, entry),
+            }
+        }
+        all
+    }
+
+    fn targets(&mut self) -> Vec<NamedTargets> {
+        let defaults = self.file.defaults.targets.clone().unwrap_or_default();
+        let mut earlier: Vec<TargetsEntry> = Vec::new();
+        let mut all = Vec::new();
+        for entry in &self.file.targets {
+            let whole = entry.value.inherit(&earlier, &defaults);
+            match whole.and_then(|whole| Ok((whole.named()?, whole))) {
+                Ok((named, whole)) => {
+                    all.push(named);
+                    earlier.push(whole);
+                }
+                Err(fault) => self.fault(fault, entry),
+            }
+        }
+        if self.file.targets.is_empty() {
+            let targets = Targets { ttft: defaults.ttft, tpot: defaults.tpot, e2e: defaults.e2e };
+            let name = if targets == Targets::default() { "none" } else { "defaults" };
+            all.push(NamedTargets { name: name.into(), targets });
+        }
+        all
+    }
+
+    fn objectives(&mut self) -> Vec<Objective> {
+        let file = self.file;
+        if let (Some(one), false) = (&file.objective, file.objectives.is_empty()) {
+            self.fault(Diagnostic::new(Code::Usage, "objective and objectives exclude each other"), one);
+        }
+        let mut all: Vec<Objective> = self.each(&file.objectives, |_, name| name.parse());
+        if let Some(objective) = &file.objective {
+            all.extend(self.each(std::slice::from_ref(objective), |_, name| name.parse::<Objective>()));
+        }
+        all
+    }
+
+    fn empty_lists(&self) -> Result<(), Diagnostic> {
+        let file = self.file;
+        let lists = [
+            ("models", file.models.len()),
+            ("clusters", file.clusters.len()),
+            ("workloads", file.workloads.len()),
+        ];
+        match lists.iter().find(|(_, n)| *n == 0) {
+            Some((name, _)) => Err(Diagnostic::new(Code::Usage, format!("`{name}` is empty")).at(self.place)),
+            None => Ok(()),
+        }
+    }
+
+    /// Works out the cases and their groups.
+    fn settle(&self, scenario: &mut Scenario) -> Result<(), Diagnostic> {
+        let file = self.file;
+        let axes = Axes {
+            models: scenario.models.iter().map(|m| m.written.clone()).collect(),
+            clusters: scenario.clusters.iter().map(|c| c.name.clone()).collect(),
+            workloads: scenario.workloads.iter().map(|w| w.entry.clone()).collect(),
+            targets: scenario.targets.iter().map(|t| t.name.clone()).collect(),
+            objectives: objectives(scenario),
+        };
+        let cases = cases::cases(&axes, &file.matrix, &file.include, &file.exclude, self.place)?;
+        self.unique(scenario)?;
+        let of_group = |key: &Key| (key.model, key.cluster, key.workload);
+        let begins = |(n, key): &(usize, &Key)| *n == 0 || of_group(key) != of_group(&cases.keys[n - 1]);
+        scenario.starts = cases.keys.iter().enumerate().filter(begins).map(|(n, _)| n).collect();
+        (scenario.keys, scenario.comments) = (cases.keys, cases.comments);
+        Ok(())
+    }
+
+    /// Results are told apart by the names of their parts.
+    fn unique(&self, scenario: &Scenario) -> Result<(), Diagnostic> {
+        let lists: [(&str, Vec<&str>); 5] = [
+            ("models", scenario.models.iter().map(|m| m.name.as_str()).collect()),
+            ("clusters", scenario.clusters.iter().map(|c| c.name.as_str()).collect()),
+            ("workloads", scenario.workloads.iter().map(|w| w.name.as_str()).collect()),
+            ("targets", scenario.targets.iter().map(|t| t.name.as_str()).collect()),
+            ("objectives", scenario.objectives.iter().map(|o| o.name()).collect()),
+        ];
+        for (list, names) in lists {
+            let mut seen = BTreeSet::new();
+            if let Some(twice) = names.into_iter().find(|name| !seen.insert(*name)) {
+                return Err(Diagnostic::new(Code::Usage, format!("`{list}` has two of the name `{twice}`"))
+                    .at(self.place)
+                    .help("give one of them another `name:`"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The names on the axis of objectives; one that nobody writes stands for what is usual.
+fn objectives(scenario: &Scenario) -> Vec<String> {
+    match scenario.objectives.as_slice() {
+        [] => vec![String::new()],
+        named => named.iter().map(|o| o.name().to_owned()).collect(),
+    }
+}
+
+fn checked_price(price: UsdPerHour) -> Result<(), Diagnostic> {
+    if price.get() >= 0.0 && price.get().is_finite() {
+        return Ok(());
+    }
+    Err(Diagnostic::new(Code::Range, "a price must not be negative"))
+}

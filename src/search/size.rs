@@ -1,0 +1,271 @@
+//! How many GPUs a rate needs: the smallest or cheapest fleet of equal replicas, over kinds of GPU, and its
+//! growth along a forecast.
+
+use std::cmp::Ordering;
+
+use super::{Question, furthest};
+use crate::catalog::Cluster;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::deployment::{Deployment, Estimate, missed_target};
+use crate::plan::{BatchPoint, Plan, Rejection};
+use crate::rank::Objective;
+use crate::units::{RequestsPerSecond, UsdPerHour};
+use crate::workload::forecast::Month;
+use crate::workload::{Load, Workload};
+
+/// Hours of a month, for its cost: a twelfth of 8,760.
+pub const HOURS_PER_MONTH: f64 = 730.0;
+
+/// Most replicas of a fleet.
+const MAX_REPLICAS: f64 = 1e9;
+
+/// What GPUs are bought in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// So many GPUs at a time, replicas over any of them.
+    Gpus(u32),
+    /// Whole clusters as described; a replica stands in one of them.
+    Clusters,
+}
+
+/// What the fleet should have least of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Least {
+    /// Dollars per hour; GPUs where a price is unknown.
+    Cost,
+    /// GPUs.
+    Gpus,
+}
+
+/// What a fleet must do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Demand {
+    /// Requests per second.
+    pub rate: RequestsPerSecond,
+    /// Capacity above the rate, as a share of it.
+    pub headroom: f64,
+    /// Replicas beyond those needed, to stand in for any that fail.
+    pub spare: u32,
+    /// What GPUs are bought in.
+    pub unit: Unit,
+    /// What to have least of.
+    pub least: Least,
+}
+
+/// Equal replicas that serve a rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fleet {
+    /// One replica at its share of the rate.
+    pub replica: Estimate,
+    /// The most that one serves within the targets.
+    pub capacity: RequestsPerSecond,
+    /// Replicas, spare ones among them.
+    pub replicas: u32,
+    /// GPUs that they use.
+    pub gpus: u64,
+    /// GPUs that are bought for them.
+    pub bought: u64,
+    /// What those cost.
+    pub price: Option<UsdPerHour>,
+    /// The rate over what all replicas serve.
+    pub utilisation: f64,
+    /// Replicas that one bought cluster holds; `None` where GPUs are bought.
+    per_cluster: Option<u32>,
+}
+
+/// The fleets of one kind of GPU, best first, or why there are none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sizing {
+    /// The cluster that was asked about: its GPUs, or one of those that are bought.
+    pub cluster: Cluster,
+    /// The best fleet of each layout.
+    pub fleets: Vec<Fleet>,
+    /// Where there are none, what came nearest.
+    pub nearest: Option<Rejection>,
+}
+
+/// A month of a growing fleet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Month.
+    pub month: String,
+    /// Its rate.
+    pub rate: RequestsPerSecond,
+    /// Replicas that it needs, spare ones among them.
+    pub replicas: u32,
+    /// GPUs that it needs.
+    pub needed: u64,
+    /// GPUs that are bought for it.
+    pub bought: u64,
+    /// GPUs that there are then.
+    pub owned: u64,
+    /// The rate over what the GPUs that there are serve.
+    pub utilisation: f64,
+    /// What the GPUs that there are cost in the month.
+    pub cost: Option<f64>,
+}
+
+impl Demand {
+    /// Checks every figure.
+    ///
+    /// # Errors
+    /// [`Code::Range`] naming it.
+    pub fn validate(&self) -> Result<(), Diagnostic> {
+        let wrong = |cause: &str| Err(Diagnostic::new(Code::Range, cause));
+        match () {
+            () if !(self.rate.get() > 0.0 && self.rate.get() <= 1e9) => {
+                wrong("rate must lie in (0, 1e9] req/s")
+            }
+            () if !(0.0..=100.0).contains(&self.headroom) => {
+                wrong("headroom must lie between 0 and 100 times the rate")
+            }
+            () if self.unit == Unit::Gpus(0) => wrong("GPUs are bought at least one at a time"),
+            () => Ok(()),
+        }
+    }
+
+    /// Replicas of a capacity that serve a rate.
+    fn replicas(&self, rate: RequestsPerSecond, capacity: RequestsPerSecond) -> Option<u32> {
+        // A capacity that is met exactly does not need another replica.
+        let needed = (rate.get() * (1.0 + self.headroom) / capacity.get() - 1e-9).ceil().max(1.0);
+        (needed <= MAX_REPLICAS).then(|| (needed as u32).saturating_add(self.spare))
+    }
+}
+
+impl Question<'_> {
+    /// The fleets that serve a demand with this question's model, engines and targets on each of its pools.
+    ///
+    /// # Errors
+    /// As [`Question::answer`]; a demand out of range.
+    pub fn size(&self, demand: &Demand) -> Result<Vec<Sizing>, Diagnostic> {
+        demand.validate()?;
+        let mut all = Vec::with_capacity(self.pools.len());
+        for pool in self.pools {
+            let workload = Workload { load: Load::Saturate, ..self.workload };
+            let pools = std::slice::from_ref(pool);
+            let objective = Objective::Throughput;
+            let alone =
+                Question { pools, workload, objective, top: usize::MAX, current: None, ..self.clone() };
+            let answer = alone.answer()?;
+            let mut fleets = Vec::with_capacity(answer.best.len());
+            for best in &answer.best {
+                fleets.extend(alone.fleet(best, demand)?);
+            }
+            fleets.sort_by(|a, b| demand.least.compare(a, b));
+            all.push(Sizing { cluster: pool.clone(), fleets, nearest: furthest(answer.rejected) });
+        }
+        all.sort_by(|a, b| match (a.fleets.first(), b.fleets.first()) {
+            (Some(a), Some(b)) => demand.least.compare(a, b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
+        Ok(all)
+    }
+
+    /// The fleet of a layout whose best batch is known; `None` when it would have absurdly many replicas.
+    fn fleet(&self, best: &Estimate, demand: &Demand) -> Result<Option<Fleet>, Diagnostic> {
+        let targets = self.workload.targets;
+        let capacity = self.with_deployment(best, |deployment| capacity(deployment, best, &targets))?;
+        let Some(replicas) = demand.replicas(demand.rate, capacity) else { return Ok(None) };
+        let share = Workload { load: Load::Rate(demand.rate / f64::from(replicas)), ..self.workload };
+        let loaded = Question { workload: share, ..self.clone() };
+        let plan = Plan { replicas: 1, batch: BatchPoint::FromLoad, ..best.plan };
+        let (figures, per_cluster) =
+            loaded.with_deployment(best, |d| (d.figures(plan), d.placement.max_replicas))?;
+        let Ok(replica) = figures else { return Ok(None) };
+        let per_cluster = (demand.unit == Unit::Clusters).then_some(per_cluster);
+        let pool = &self.pools[0];
+        let gpus = best.parallelism.gpus() * u64::from(replicas);
+        let bought = bought(demand.unit, pool, best.parallelism.gpus(), per_cluster, replicas);
+        Ok(Some(Fleet {
+            replica,
+            capacity,
+            replicas,
+            gpus,
+            bought,
+            price: pool.price.map(|p| p * bought as f64),
+            utilisation: demand.rate.get() / (capacity.get() * f64::from(replicas)),
+            per_cluster,
+        }))
+    }
+}
+
+/// GPUs that are bought for so many replicas.
+fn bought(unit: Unit, pool: &Cluster, each: u64, per_cluster: Option<u32>, replicas: u32) -> u64 {
+    match (unit, per_cluster) {
+        (Unit::Gpus(n), _) => (each * u64::from(replicas)).next_multiple_of(u64::from(n.max(1))),
+        (Unit::Clusters, held) => {
+            u64::from(replicas.div_ceil(held.unwrap_or(1).max(1))) * u64::from(pool.gpus)
+        }
+    }
+}
+
+/// The most that one replica serves within the targets. The batches that were looked at are a ladder; the
+/// steps between its best and the next are tried by bisection.
+fn capacity(
+    deployment: &Deployment,
+    best: &Estimate,
+    targets: &crate::workload::Targets,
+) -> RequestsPerSecond {
+    let served = |n: u64| {
+        let plan = Plan { replicas: 1, batch: BatchPoint::Sequences(n), ..best.plan };
+        let figures = deployment.figures(plan).ok()?;
+        missed_target(targets, &figures.service).is_none().then_some(figures.service.requests)
+    };
+    let (mut low, mut most) = (best.batch as u64, best.service.requests);
+    let mut high = (low + low / 4 + 2).min(deployment.max_batch().saturating_add(1));
+    while high > low + 1 {
+        let middle = low.midpoint(high);
+        match served(middle) {
+            Some(requests) => (low, most) = (middle, most.max(requests)),
+            None => high = middle,
+        }
+    }
+    most
+}
+
+impl Least {
+    /// The better fleet first: those that fit before marginal ones, then what there should be least of,
+    /// then fewer GPUs, then more capacity, then the plan's number. A total order.
+    fn compare(self, a: &Fleet, b: &Fleet) -> Ordering {
+        let cost = |f: &Fleet| f.price.map_or(f64::INFINITY, UsdPerHour::get);
+        let by_cost = match self {
+            Least::Cost => cost(a).total_cmp(&cost(b)),
+            Least::Gpus => Ordering::Equal,
+        };
+        let served = |f: &Fleet| f.capacity.get() * f64::from(f.replicas);
+        (a.replica.verdict.cmp(&b.replica.verdict))
+            .then(by_cost)
+            .then(a.bought.cmp(&b.bought))
+            .then(cost(a).total_cmp(&cost(b)))
+            .then(served(b).total_cmp(&served(a)))
+            .then(a.replica.plan.id.cmp(&b.replica.plan.id))
+    }
+}
+
+/// A fleet of one layout month by month: GPUs are bought when they are first needed and kept.
+pub fn growth(fleet: &Fleet, pool: &Cluster, demand: &Demand, months: &[Month]) -> Vec<Step> {
+    let each = fleet.replica.parallelism.gpus();
+    let (mut owned, mut steps) = (0, Vec::with_capacity(months.len()));
+    for month in months {
+        let replicas = demand.replicas(month.rate, fleet.capacity).unwrap_or(u32::MAX);
+        let needed = bought(demand.unit, pool, each, fleet.per_cluster, replicas);
+        let more = needed.saturating_sub(owned);
+        owned += more;
+        // Replicas that the GPUs in hand hold.
+        let held = match fleet.per_cluster {
+            Some(held) => owned / u64::from(pool.gpus.max(1)) * u64::from(held),
+            None => owned / each,
+        };
+        steps.push(Step {
+            month: month.month.clone(),
+            rate: month.rate,
+            replicas,
+            needed: each * u64::from(replicas),
+            bought: more,
+            owned,
+            utilisation: month.rate.get() / (fleet.capacity.get() * held as f64),
+            cost: pool.price.map(|p| p.get() * owned as f64 * HOURS_PER_MONTH),
+        });
+    }
+    steps
+}
