@@ -64,7 +64,7 @@ enum Command {
     /// Check descriptions and scenarios: every problem of every file
     Check(check::CheckArgs),
     /// Compare estimates with measured rows
-    Validate(validate::ValidateArgs),
+    Validate(Box<validate::ValidateArgs>),
     /// Keep a model's description from the Hugging Face hub
     Fetch(fetch::FetchArgs),
     /// Print a script that completes commands, options and names in a shell
