@@ -57,8 +57,7 @@ impl StartLog {
     /// Reads a log, line by line. Lines that say nothing of memory are skipped; of several ranks the first
     /// to speak counts.
     pub fn read(text: &str) -> StartLog {
-        let mut log = StartLog::default();
-        log.engine = engine(text);
+        let mut log = StartLog { engine: engine(text), ..StartLog::default() };
         for line in text.lines() {
             match log.engine {
                 Some("sglang") => sglang::line(&mut log, line),
