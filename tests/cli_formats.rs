@@ -150,7 +150,7 @@ fn a_shape_stands_wherever_a_model_does() {
         let line = format!("plan {model} --cluster 2xh100-sxm --format json");
         common::at(&shardfit(&line).exits(0).json(), "plans").clone()
     };
-    assert_eq!(plans(&format!("--shape {SHAPE}")), plans("llama-3.1-8b"));
+    assert_eq!(plans(&format!("--shape {SHAPE},context=131072")), plans("llama-3.1-8b"));
     shardfit(&format!("estimate --shape {SHAPE},dtype=fp8 --gpu l40s")).exits(0).says(&["fp8"]);
 }
 

@@ -78,6 +78,7 @@ fn every_command_has_examples_and_all_of_them_run() {
     }
     put("valid/kernels.csv", "kernels.csv");
     fs::create_dir_all(folder.path().join("mine/kernels")).unwrap();
+    put("logs/vllm-0.19.log", "server.log");
     fs::create_dir(folder.path().join("configs")).unwrap();
     fs::create_dir(folder.path().join("models")).unwrap();
     for model in ["Qwen--Qwen3-8B", "mistralai--Mistral-7B-v0.3"] {

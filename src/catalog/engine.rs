@@ -4,41 +4,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::gpu::Gpu;
+pub use super::memory_rule::{
+    Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedPadding, ReservedMemory, Residuals,
+};
+use super::patch::with_patch;
 use super::version::{EngineVersion, Version};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::units::{Bytes, Seconds};
-
-/// Defines a part of an engine's profile together with the patch by which a version differs from it:
-/// the same fields, each of which may be left out.
-macro_rules! with_patch {
-    ($(#[$meta:meta])* $name:ident, $patch:ident {
-        $($(#[$field_meta:meta])* $field:ident: $type:ty,)*
-    }) => {
-        $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        pub struct $name {
-            $($(#[$field_meta])* pub $field: $type,)*
-        }
-
-        #[doc = concat!("What a version says differently of [`", stringify!($name), "`].")]
-        #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-        #[serde(deny_unknown_fields, default)]
-        pub struct $patch {
-            $(#[doc = concat!("Instead of `", stringify!($field), "`.")] pub $field: Option<$type>,)*
-        }
-
-        impl $patch {
-            /// Overwrites what it names.
-            pub fn apply(&self, to: &mut $name) {
-                $(if let Some(value) = &self.$field {
-                    to.$field = value.clone();
-                })*
-            }
-        }
-    };
-}
 
 /// One engine: its newest profile, and what differs in older versions.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -200,77 +173,6 @@ impl DefaultsByGpu {
     }
 }
 
-/// Of what the engine's memory fraction is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FractionOf {
-    /// Of the physical memory; everything must fit inside (vLLM's `gpu_memory_utilization`).
-    Total,
-    /// Of the memory free before load, for weights and KV cache alone; activations and the rest live
-    /// in what is left (SGLang's `mem_fraction_static`).
-    Static,
-    /// Of the memory free after load, for the KV cache alone (TensorRT-LLM's
-    /// `free_gpu_memory_fraction`).
-    FreeAfterLoad,
-}
-
-/// A memory fraction that is worked out instead of fixed: what these leave of the GPU's memory.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReservedMemory {
-    /// Whatever else.
-    pub fixed: Bytes,
-    /// For each prompt token of a step.
-    pub per_token: Bytes,
-    /// For each sequence of the largest batch with a CUDA graph.
-    pub per_graph_sequence: Bytes,
-    /// For each of these again, per attention-data-parallel rank, if there are several.
-    pub per_graph_sequence_and_data_rank: Bytes,
-    /// For each rank of the replica.
-    pub per_rank: Bytes,
-    /// At least this much on GPUs with more memory than `large`.
-    pub at_least: Bytes,
-    /// Where `at_least` begins.
-    pub large: Bytes,
-}
-
-with_patch! {
-    /// What an engine sets aside. Start values from measured server logs.
-    MemoryRule, MemoryRulePatch {
-        /// Of what `fraction` is taken.
-        fraction_of: FractionOf,
-        /// The engine's default memory fraction.
-        fraction: f64,
-        /// How it works the fraction out instead, if it does.
-        #[serde(default)]
-        reserved: Option<ReservedMemory>,
-        /// Sampler peak: this many 4-byte values per sequence and vocabulary entry.
-        sampler_values_per_logit: f64,
-        /// Logits of every token of a step, not of the last of each sequence: 4-byte values per token
-        /// and vocabulary entry.
-        #[serde(default)]
-        step_values_per_logit: f64,
-        /// Forward peak: live copies of the FFN's inner dimension (per rank), at 2 bytes each.
-        forward_inner_copies: f64,
-        /// Forward peak: live copies of the hidden dimension, at 2 bytes each.
-        forward_hidden_copies: f64,
-        /// Context, libraries and workspaces on one GPU.
-        non_torch: Bytes,
-        /// The same with communication buffers, on several GPUs.
-        non_torch_multi_gpu: Bytes,
-        /// CUDA graphs: fixed part.
-        graphs: Bytes,
-        /// CUDA graphs: per layer of the stage.
-        graphs_per_layer: Bytes,
-        /// CUDA graphs: more if the model routes experts.
-        graphs_moe: Bytes,
-        /// Whether graphs count inside the fraction.
-        graphs_inside_fraction: bool,
-        /// Uncertainty of the total: plans within it are `marginal`.
-        band: Bytes,
-    }
-}
-
 with_patch! {
     /// How an engine schedules, and what a step costs beyond its kernels.
     Scheduling, SchedulingPatch {
@@ -374,6 +276,15 @@ impl Engine {
         if self.kv_follows_weights && narrow && fp8 { DType::Fp8 } else { self.kv_types[0] }
     }
 
+    /// What the engine calls its memory fraction.
+    pub fn fraction_name(&self) -> &'static str {
+        match self.memory.fraction_of {
+            FractionOf::Total => "gpu_memory_utilization",
+            FractionOf::Static => "mem_fraction_static",
+            FractionOf::FreeAfterLoad => "free_gpu_memory_fraction",
+        }
+    }
+
     /// Launch defaults on a GPU under a tensor-parallel degree.
     pub fn launch_defaults(&self, gpu: &Gpu, tp: u32) -> LaunchDefaults {
         let mut found = LaunchDefaults {
@@ -452,6 +363,9 @@ impl Engine {
         if !share(self.memory.fraction) {
             fail("memory.fraction", "must lie in (0, 1]");
         }
+        if self.memory.mxfp4_padding.is_some_and(|p| p.hidden == 0 || p.inner == 0 || p.native == 0) {
+            fail("memory.mxfp4_padding", "multiples must be at least 1");
+        }
         if self.kv_types.is_empty() {
             fail("kv_types", "must name at least one type");
         }
@@ -480,6 +394,8 @@ impl Engine {
             ("memory.step_values_per_logit", m.step_values_per_logit),
             ("memory.forward_inner_copies", m.forward_inner_copies),
             ("memory.forward_hidden_copies", m.forward_hidden_copies),
+            ("memory.window_share", m.window_share),
+            ("memory.image_copies", m.image_copies),
             ("scheduling.arrival_poll_steps", s.arrival_poll_steps),
             ("scheduling.first_token_steps", s.first_token_steps),
         ] {

@@ -9,6 +9,8 @@ pub mod gpu;
 pub mod kernels;
 pub mod link;
 pub mod measured;
+mod memory_rule;
+mod patch;
 mod pools;
 mod usual;
 pub mod version;

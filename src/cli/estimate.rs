@@ -5,9 +5,9 @@ use clap::Args;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
-use crate::estimate::memory::Limits;
+use crate::estimate::memory::{Limits, Verdict};
 use crate::plan::{BatchPoint, Layout, Plan, Reason};
-use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
+use crate::report::{self, Fit, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::workload::Load;
 
 use super::Outcome;
@@ -78,7 +78,8 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     let plan = Plan { id: 0, layout, replicas: args.place.replicas, batch };
     let (deployment, estimate, reasons) = evaluate(&context, &args.place, plan)?;
     let subject = Subject::new(&model, &cluster, &workload);
-    let mut text = render(args, format, &subject, (&deployment, &estimate, &reasons))?;
+    let fit = fit(&context, &estimate);
+    let mut text = render(args, format, &subject, (&deployment, &estimate, &reasons, &fit))?;
     if format == Format::Table {
         text += &args.engine.remarks(&engines, std::slice::from_ref(&cluster));
     }
@@ -103,11 +104,24 @@ fn evaluate<'a>(
     Ok((deployment, estimate, reasons))
 }
 
+/// What there is room for, and what would make the plan fit if it does not.
+fn fit(context: &Context, estimate: &Estimate) -> Fit {
+    let split = estimate.parallelism;
+    let batch = estimate.batch.ceil().max(1.0) as u64;
+    let short = estimate.verdict == Verdict::DoesNotFit;
+    Fit {
+        batch,
+        room: context.memory_question(split).room(batch),
+        fraction: context.engine.fraction_name(),
+        remedies: if short { context.remedies(split) } else { Vec::new() },
+    }
+}
+
 fn render(
     args: &EstimateArgs,
     format: Format,
     subject: &Subject,
-    (deployment, estimate, reasons): (&Deployment, &Estimate, &[Reason]),
+    (deployment, estimate, reasons, fit): (&Deployment, &Estimate, &[Reason], &Fit),
 ) -> Result<String, Diagnostic> {
     let width = args.output.width();
     if args.explain {
@@ -116,8 +130,8 @@ fn render(
     let row = Row::from(estimate);
     format.write(
         width,
-        || Ok(report::estimate_text(subject, estimate, reasons, width)),
-        || Ok(report::estimate_json(subject, estimate, reasons)),
+        || Ok(report::estimate_text(subject, estimate, reasons, fit, width)),
+        || Ok(report::estimate_json(subject, estimate, reasons, fit)),
         || {
             let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
             sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());

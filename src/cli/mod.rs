@@ -72,7 +72,7 @@ enum Command {
     /// Check descriptions and scenarios: every problem of every file
     Check(check::CheckArgs),
     /// Compare estimates with measured rows
-    Validate(validate::ValidateArgs),
+    Validate(Box<validate::ValidateArgs>),
     /// Fit kernel coefficients to measured rows
     Calibrate(calibrate::CalibrateArgs),
     /// Keep a model's description from the Hugging Face hub

@@ -1,30 +1,37 @@
 //! `shardfit validate`: error of the estimators on measured rows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
 use crate::catalog::Catalog;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::WeightFormat;
+use crate::model::{self, Model, Scope};
 use crate::report::{self, Format};
+use crate::validate::memory::{StartLog, Told, compare};
 use crate::validate::{Estimator, Kind, validate};
 use crate::{load, validate as validation};
 
 use super::Outcome;
 use super::kernels::KernelsArgs;
 use super::output::{self, print};
-use super::values::names;
+use super::values::{degree, names};
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  shardfit validate serving runs.csv --models configs/ --by engine,gpu")]
+#[command(after_help = "Examples:\n  \
+    shardfit validate serving runs.csv --models configs/ --by engine,gpu\n  \
+    shardfit validate memory --log server.log --model llama-3.1-8b --gpu h100-sxm")]
 pub struct ValidateArgs {
     /// params, memory, kernels or serving
     #[arg(value_parser = names(Kind::NAMES), hide_possible_values = true)]
     kind: String,
     /// CSV file of measured rows
-    #[arg(value_hint = ValueHint::FilePath)]
-    file: PathBuf,
+    #[arg(value_hint = ValueHint::FilePath, required_unless_present = "log", conflicts_with = "log")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    log: LogArgs,
     /// Folder of config.json files named <org>--<name>.json, looked at first
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Vec<PathBuf>,
@@ -47,6 +54,92 @@ pub struct ValidateArgs {
     output: Option<PathBuf>,
 }
 
+/// A server's start-up log in place of a file of rows.
+#[derive(Debug, Args)]
+struct LogArgs {
+    /// Compare memory with the start-up log of a vLLM, SGLang or TensorRT-LLM server instead
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Log")]
+    log: Option<PathBuf>,
+    /// The model that it served [default: as the log names it]
+    #[arg(long, value_name = "MODEL", requires = "log", help_heading = "Log")]
+    model: Option<String>,
+    /// The GPU [default: the one with nearest the memory that the log prints]
+    #[arg(long, value_name = "GPU", requires = "log", help_heading = "Log")]
+    gpu: Option<String>,
+    /// The engine and its version, e.g. vllm@0.19 [default: the log's]
+    #[arg(long, value_name = "NAME", requires = "log", help_heading = "Log")]
+    engine: Option<String>,
+    /// Weights as the server stored them, e.g. fp8 [default: the checkpoint's own]
+    #[arg(long, value_name = "FORMAT", requires = "log", help_heading = "Log")]
+    #[arg(value_parser = names(WeightFormat::ALL.map(WeightFormat::name)), hide_possible_values = true)]
+    weights: Option<String>,
+    /// Tensor parallel [default: the log's]
+    #[arg(long, value_name = "N", value_parser = degree, requires = "log", help_heading = "Log")]
+    tp: Option<u32>,
+    /// Pipeline stages [default: the log's]
+    #[arg(long, value_name = "N", value_parser = degree, requires = "log", help_heading = "Log")]
+    pp: Option<u32>,
+    /// Expert parallel [default: the log's]
+    #[arg(long, value_name = "N", value_parser = degree, requires = "log", help_heading = "Log")]
+    ep: Option<u32>,
+    /// Attention data parallel [default: the log's]
+    #[arg(long, value_name = "N", value_parser = degree, requires = "log", help_heading = "Log")]
+    attention_dp: Option<u32>,
+}
+
+impl LogArgs {
+    fn told(&self, catalog: &Catalog) -> Result<Told, Diagnostic> {
+        Ok(Told {
+            gpu: self.gpu.as_deref().map(|name| catalog.gpu(name)).transpose()?,
+            engine: self.engine.as_deref().map(|name| catalog.engine(name)).transpose()?,
+            tp: self.tp,
+            pp: self.pp,
+            ep: self.ep,
+            attention_dp: self.attention_dp,
+        })
+    }
+
+    /// The model that is named, else the log's.
+    fn served(&self, log: &StartLog, catalog: &Catalog) -> Result<Model, Diagnostic> {
+        let Some(name) = self.model.as_deref().or(log.model.as_deref()) else {
+            return Err(
+                Diagnostic::new(Code::Usage, "the log does not name the model").help("name it with --model")
+            );
+        };
+        let model = model::find_in(catalog, name, Scope::Full)?;
+        match &self.weights {
+            Some(format) => Ok(model.with_weights(format.parse()?)),
+            None => Ok(model),
+        }
+    }
+}
+
+/// Compares a log with what is predicted for its server.
+fn compare_log(
+    args: &ValidateArgs,
+    path: &Path,
+    format: Format,
+    catalog: &Catalog,
+) -> Result<Outcome, Diagnostic> {
+    let place = path.display().to_string();
+    let log = StartLog::read(&load::text(path)?);
+    let model = args.log.served(&log, catalog)?;
+    let compared = compare(log, &model, &args.log.told(catalog)?, catalog).map_err(|d| d.within(place))?;
+    let width = output::width();
+    let text = format.write(
+        width,
+        || Ok(report::comparison_text(&compared, &model.id, width)),
+        || Ok(report::comparison_json(&compared, &model.id)),
+        || Ok(report::comparison_sheet(&compared)),
+    )?;
+    let text = text.trim_end().to_owned() + "\n";
+    match &args.output {
+        Some(path) => load::write_whole(path, text.as_bytes())?,
+        None => print(&text)?,
+    }
+    Ok(Outcome::Found)
+}
+
 /// Runs the command.
 pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format: Format = args.format.parse()?;
@@ -55,8 +148,15 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         load::check_writable(path)?;
     }
     let catalog = catalog.clone().with_models(&args.models)?;
-    let result: validation::Validation =
-        validate(kind, &args.file, &catalog, args.estimator.parse()?, &args.by)?;
+    if let Some(log) = &args.log.log {
+        if kind != Kind::Memory {
+            return Err(Diagnostic::new(Code::Usage, "--log is of memory")
+                .help("shardfit validate memory --log FILE"));
+        }
+        return compare_log(args, log, format, &catalog);
+    }
+    let file = args.file.as_deref().unwrap_or(Path::new(""));
+    let result: validation::Validation = validate(kind, file, &catalog, args.estimator.parse()?, &args.by)?;
     if let Some(path) = &args.output {
         load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;
     }

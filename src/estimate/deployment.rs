@@ -64,7 +64,8 @@ pub struct ContextParts<'a> {
     pub electricity: Option<Electricity>,
 }
 
-/// Beyond this even engines that compute prompts whole cut them (vLLM V0, `arg_utils.py`).
+/// Beyond this even engines that compute prompts whole cut them, into their default steps (vLLM V0,
+/// `arg_utils.py`: chunked prefill is on by itself for longer contexts).
 const LONGEST_WHOLE_PROMPT: u64 = 32_768;
 
 impl<'a> Context<'a> {
@@ -73,17 +74,21 @@ impl<'a> Context<'a> {
     /// # Errors
     /// A GPU description without the figures that kernels need.
     pub fn new(parts: ContextParts<'a>) -> Result<Context<'a>, Diagnostic> {
-        let own = parts.model.quantisation.kv.filter(|kv| parts.engine.kv_types.contains(kv));
-        let default = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
+        let computes = |kv: &DType| *kv != DType::Fp8 || parts.cluster.gpu.peak(DType::Fp8).is_some();
+        let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
+        let own = parts.model.quantisation.kv.filter(takes);
+        let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
         let mut limits = parts.limits;
         let model = if parts.engine.windows {
             Cow::Borrowed(parts.model)
         } else {
             Cow::Owned(parts.model.clone().without_windows())
         };
-        if parts.engine.defaults.whole_prompts {
-            let longest = parts.workload.context().min(LONGEST_WHOLE_PROMPT);
-            limits.max_batched_tokens = limits.max_batched_tokens.max(longest);
+        let default = Limits::of(parts.engine, &parts.cluster.gpu).max_batched_tokens;
+        let longest = parts.workload.context();
+        let unset = limits.max_batched_tokens == default;
+        if parts.engine.defaults.whole_prompts && unset && longest <= LONGEST_WHOLE_PROMPT {
+            limits.max_batched_tokens = default.max(longest);
         }
         Ok(Context {
             divisors: Divisors::of(&model),
@@ -92,7 +97,7 @@ impl<'a> Context<'a> {
             engine: parts.engine,
             kernels: Kernels::new(&parts.cluster.gpu, parts.engine)?,
             limits,
-            kv: parts.kv.or(own).unwrap_or(default),
+            kv: parts.kv.or(own).unwrap_or(usual),
             workload: parts.workload,
             electricity: parts.electricity,
         })
@@ -381,6 +386,11 @@ impl Context<'_> {
 
     /// Memory of the fullest rank under a split.
     pub fn memory(&self, parallelism: Parallelism) -> MemoryUse {
+        self.memory_question(parallelism).answer()
+    }
+
+    /// What is asked of memory under a split.
+    pub fn memory_question(&self, parallelism: Parallelism) -> MemoryQuestion<'_> {
         MemoryQuestion {
             model: &self.model,
             gpu: &self.cluster.gpu,
@@ -390,7 +400,6 @@ impl Context<'_> {
             kv: self.kv,
             workload: &self.workload,
         }
-        .answer()
     }
 }
 

@@ -9,6 +9,7 @@ mod intake;
 mod lora;
 pub mod operator;
 pub mod quantisation;
+mod rotary;
 mod shape;
 pub mod tensor;
 pub mod verify;
@@ -22,6 +23,7 @@ pub use intake::{Downloaded, download, find, find_in, find_with, from_config};
 pub use lora::Lora;
 pub use operator::{Operator, OperatorKind, Rows, Step, TrafficParts};
 pub use quantisation::{Formats, Quantisation, Storage};
+pub use rotary::RotaryTable;
 pub use shape::{SHAPE_KEYS, from_shape};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
 
@@ -69,6 +71,15 @@ impl LayerGroup {
     }
 }
 
+/// An encoded image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// Positions that the encoder computes.
+    pub positions: u64,
+    /// Features of each that it hands on.
+    pub features: u64,
+}
+
 /// What a family's function reads from a configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Architecture {
@@ -88,6 +99,8 @@ pub struct Architecture {
     pub mtp: Vec<Block>,
     /// Vision and audio towers and their projectors.
     pub towers: Vec<Tensor>,
+    /// The image that a request may bring, where the decoder looks across at it.
+    pub images: Option<Images>,
     /// Whether the model has towers that are not known, so that only its language model is counted.
     pub text_only: bool,
     /// Remarks for the reader, e.g. what was assumed.
@@ -123,6 +136,10 @@ pub struct Model {
     pub towers: Vec<Tensor>,
     /// How the weights are stored.
     pub quantisation: Quantisation,
+    /// The image that a request may bring, where the decoder looks across at it.
+    pub images: Option<Images>,
+    /// Tables of rotary positions: buffers that engines hold beside the weights.
+    pub rotary: Vec<RotaryTable>,
     /// Remarks for the reader.
     pub notes: Vec<String>,
 }
@@ -163,6 +180,11 @@ impl Model {
         self.groups.iter().flat_map(|g| &g.blocks)
     }
 
+    /// Whether it takes images or sound beside text.
+    pub fn sees(&self) -> bool {
+        self.scope == Scope::Full && !self.towers.is_empty()
+    }
+
     /// Whether any layer routes experts.
     pub fn is_moe(&self) -> bool {
         self.layer_blocks().any(|b| matches!(b, Block::Moe(_)))
@@ -176,7 +198,7 @@ impl Model {
     /// The same model with its linear layers and experts stored as `format`.
     #[must_use]
     pub fn with_weights(mut self, format: crate::dtype::WeightFormat) -> Model {
-        self.quantisation = self.quantisation.overridden(format, self.tied_head().is_some());
+        self.quantisation = self.quantisation.overridden(format, self.tied_head().is_some(), self.is_moe());
         let layers = ungroup(self.groups);
         self.groups = group(layers, &self.quantisation);
         self
@@ -219,6 +241,8 @@ impl Model {
             mtp: a.mtp,
             towers: a.towers,
             quantisation,
+            images: a.images,
+            rotary: Vec::new(),
             notes: a.notes,
         };
         model.parameters()?;

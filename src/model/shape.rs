@@ -229,6 +229,7 @@ impl Shape {
         // Absent means unlimited here; the classes would assume a figure.
         map.insert("max_position_embeddings".into(), Value::Null);
         map.insert("num_key_value_heads".into(), json!(self.get("kv").or(self.get("heads"))));
+        map.insert("rope_theta".into(), json!(1e4));
         for key in SHAPE_KEYS {
             if let Some(n) = self.get(key.name) {
                 map.insert(key.field.into(), json!(n));

@@ -41,6 +41,14 @@ pub fn explanation(estimate: &Estimate, e: &Explanation, width: Option<u16>) -> 
         m.per_running_request,
         crate::units::group_thousands(m.kv_cache_tokens)
     );
+    let _ = writeln!(
+        out,
+        "One request at full length needs {}; weights and cache may take {} together, uncertain by {}: {}",
+        m.per_request,
+        m.for_weights_and_cache,
+        m.band,
+        estimate.verdict.name()
+    );
     let s = &estimate.service;
     let _ = writeln!(
         out,

@@ -9,6 +9,7 @@ use crate::workload::{Load, Workload};
 
 use super::Subject;
 use super::columns::{Row, columns};
+use super::fit::{Fit, remedy_json, room_json};
 use super::format::to_json;
 
 /// A real number to six significant digits: beyond what any estimate knows, and the same text on every
@@ -150,12 +151,14 @@ pub fn describe(plan: &Plan) -> String {
 }
 
 /// One estimate with its reasons, if it is not feasible.
-pub fn estimate_json(subject: &Subject, estimate: &Estimate, reasons: &[Reason]) -> Json {
+pub fn estimate_json(subject: &Subject, estimate: &Estimate, reasons: &[Reason], fit: &Fit) -> Json {
     let mut map = subject_json(subject);
     map.extend(plan_object(&Row::from(estimate), false));
     map.shift_remove("rank");
     map.insert("feasible".into(), json!(reasons.is_empty()));
     map.insert("reasons".into(), reasons.iter().map(reason_json).collect());
+    map.insert("room".into(), room_json(estimate, fit));
+    map.insert("remedies".into(), fit.remedies.iter().map(remedy_json).collect());
     map.insert("notes".into(), json!(subject.model.notes));
     Json::Object(map)
 }

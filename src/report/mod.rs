@@ -7,6 +7,7 @@ mod columns;
 mod draw;
 mod examined;
 mod explain;
+mod fit;
 mod format;
 mod inspect;
 mod json;
@@ -27,6 +28,7 @@ pub use columns::{Column, DELTA_COLUMNS, PLAN_COLUMNS, Row, Value, columns};
 pub use draw::wrap;
 pub use examined::{examined_json, examined_sheet, examined_text};
 pub use explain::{explanation, explanation_json, explanation_sheet};
+pub use fit::Fit;
 pub use format::{Format, Sheet};
 pub use inspect::{comparison, inspection_json, inspection_text, parameters_section, warning};
 pub use json::{answer_json, estimate_json, round};
@@ -38,7 +40,10 @@ pub use size::{SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
 
 pub use table::{advice_text, answer_text, estimate_text};
 
-pub use validation::{metrics_sheet, predictions_sheet, validation_json, validation_text};
+pub use validation::{
+    comparison_json, comparison_sheet, comparison_text, metrics_sheet, predictions_sheet, validation_json,
+    validation_text,
+};
 pub use verify::{verification_json, verification_sheet, verification_text};
 
 use crate::catalog::{Cluster, Gpu};

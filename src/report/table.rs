@@ -16,6 +16,7 @@ use crate::workload::{Load, Workload};
 
 use super::Subject;
 use super::columns::{Column, PLAN_COLUMNS, Row, Value, columns};
+use super::fit::{Fit, fit_text};
 use super::format::Sheet;
 use super::json::describe;
 
@@ -255,6 +256,7 @@ pub fn estimate_text(
     subject: &Subject,
     estimate: &Estimate,
     reasons: &[Reason],
+    fit: &Fit,
     width: Option<u16>,
 ) -> String {
     let mut out = headline(subject);
@@ -271,7 +273,7 @@ pub fn estimate_text(
     }
     sheet.spare = vec!["meaning"];
     let _ = writeln!(out, "\n{}", sheet.table(width));
-    out
+    out + &fit_text(estimate, fit)
 }
 
 /// What would make a question answerable.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::validate::memory::{Comparison, Worst};
 use crate::validate::{Choice, Metric, Validation};
 
 use super::columns::Value;
@@ -26,6 +27,7 @@ pub fn validation_json(v: &Validation) -> Json {
         "skipped": skipped,
         "metrics": metrics_json(&v.metrics),
         "groups": groups,
+        "worst": worst_sheet(&v.worst).json(),
         "choices": choices_json(&v.choices),
     })
 }
@@ -53,6 +55,7 @@ fn metrics_json(metrics: &BTreeMap<String, Metric>) -> Json {
         json!({
             "n": m.n, "mape": round(m.mape), "median_ape": round(m.median_ape),
             "p90_ape": round(m.p90_ape), "bias": round(m.bias), "rank": round(m.rank),
+            "median_ae": round(m.median_ae), "mae": round(m.mae),
         })
     };
     Json::Object(metrics.iter().map(|(column, m)| (column.clone(), one(m))).collect())
@@ -60,7 +63,19 @@ fn metrics_json(metrics: &BTreeMap<String, Metric>) -> Json {
 
 /// One line per metric and group.
 pub fn metrics_sheet(v: &Validation) -> Sheet {
-    let mut sheet = Sheet::new(["group", "metric", "n", "median %", "mean %", "p90 %", "bias %", "rank"]);
+    let mut sheet = Sheet::new([
+        "group",
+        "metric",
+        "n",
+        "median %",
+        "mean %",
+        "p90 %",
+        "bias %",
+        "rank",
+        "median off",
+        "mean off",
+    ]);
+    sheet.spare = vec!["mean off", "median off"];
     let mut add = |group: &str, metrics: &BTreeMap<String, Metric>| {
         for (name, m) in metrics {
             sheet.rows.push(vec![
@@ -72,6 +87,8 @@ pub fn metrics_sheet(v: &Validation) -> Sheet {
                 m.p90_ape.into(),
                 m.bias.into(),
                 m.rank.into(),
+                m.median_ae.into(),
+                m.mae.into(),
             ]);
         }
     };
@@ -84,6 +101,10 @@ pub fn metrics_sheet(v: &Validation) -> Sheet {
 pub fn validation_text(v: &Validation, width: Option<u16>) -> String {
     let mut out = format!("{} rows, {} predicted\n\n", v.table.len(), v.predicted());
     let _ = writeln!(out, "{}", metrics_sheet(v).table(width));
+    if !v.worst.is_empty() {
+        let _ = writeln!(out, "\nFurthest off, in GiB, and the measured part that is off most:");
+        let _ = writeln!(out, "{}", worst_sheet(&v.worst).table(width));
+    }
     if !v.choices.is_empty() {
         let _ = writeln!(out, "layouts chosen by prediction\n{}", choices_sheet(&v.choices).table(width));
     }
@@ -112,4 +133,85 @@ pub fn predictions_sheet(v: &Validation) -> Sheet {
         sheet.rows.push(cells);
     }
     sheet
+}
+
+/// The rows that are off most, with the part that explains it.
+fn worst_sheet(worst: &[Worst]) -> Sheet {
+    let mut sheet = Sheet::new([
+        "id",
+        "engine",
+        "model",
+        "metric",
+        "measured",
+        "predicted",
+        "off",
+        "part",
+        "part off",
+        "not stated",
+    ]);
+    sheet.spare = vec!["metric", "model", "engine", "predicted"];
+    for w in worst {
+        sheet.rows.push(vec![
+            w.id.as_str().into(),
+            w.engine.as_str().into(),
+            w.model.as_str().into(),
+            w.column.into(),
+            w.measured.into(),
+            w.predicted.into(),
+            w.difference().into(),
+            w.part.map_or(Value::Missing, |(name, _)| name.into()),
+            w.part.map_or(Value::Missing, |(_, off)| off.into()),
+            Value::Text(w.assumed.join(", ")),
+        ]);
+    }
+    sheet
+}
+
+/// A log beside its prediction, part by part.
+pub fn comparison_sheet(c: &Comparison) -> Sheet {
+    let mut sheet = Sheet::new(["part", "logged", "predicted", "difference", "difference %"]);
+    for part in c.parts() {
+        let difference = part.logged.map(|logged| part.predicted - logged);
+        let percent = part.logged.filter(|x| *x != 0.0).zip(difference).map(|(x, d)| 100.0 * d / x.abs());
+        let number = |x: Option<f64>| x.map_or(Value::Missing, Value::from);
+        let cells = [part.logged, Some(part.predicted), difference, percent];
+        sheet.rows.push([Value::from(part.part)].into_iter().chain(cells.map(number)).collect());
+    }
+    sheet
+}
+
+/// The same with what was taken for the launch.
+pub fn comparison_text(c: &Comparison, model: &str, width: Option<u16>) -> String {
+    let mut out = format!(
+        "{model} on {} ({}), {}, {}: {} sequences, {} tokens a step, {} cache\n\n{}\n",
+        c.gpu,
+        c.memory.capacity,
+        c.engine,
+        c.parallelism,
+        c.limits.max_sequences,
+        c.limits.max_batched_tokens,
+        c.kv,
+        comparison_sheet(c).table(width)
+    );
+    let _ = writeln!(out, "The prediction is uncertain by {}.", c.memory.band);
+    if !c.assumed.is_empty() {
+        let _ = writeln!(out, "Not in the log, so the engine's default: {}.", c.assumed.join(", "));
+    }
+    out
+}
+
+/// The same as JSON.
+pub fn comparison_json(c: &Comparison, model: &str) -> Json {
+    json!({
+        "model": model,
+        "gpu": c.gpu,
+        "engine": c.engine,
+        "parallelism": c.parallelism.to_string(),
+        "max_num_seqs": c.limits.max_sequences,
+        "max_num_batched_tokens": c.limits.max_batched_tokens,
+        "kv": c.kv.name(),
+        "band_gib": round(c.memory.band.as_gib()),
+        "assumed": c.assumed,
+        "parts": comparison_sheet(c).json(),
+    })
 }

@@ -19,6 +19,10 @@ pub struct Metric {
     pub bias: f64,
     /// Spearman's rank correlation of predicted and measured values.
     pub rank: f64,
+    /// Median absolute error, in the column's own unit.
+    pub median_ae: f64,
+    /// Mean absolute error, in the column's own unit.
+    pub mae: f64,
 }
 
 impl Metric {
@@ -29,13 +33,18 @@ impl Metric {
         }
         let mut errors: Vec<f64> =
             pairs.iter().map(|(predicted, measured)| error(*predicted, *measured)).collect();
+        let mut own: Vec<f64> =
+            pairs.iter().map(|(predicted, measured)| (predicted - measured).abs()).collect();
+        own.sort_by(f64::total_cmp);
+        let (median_ae, mae) = (quantile(&own, 0.5), own.iter().sum::<f64>() / own.len() as f64);
         errors.sort_by(f64::total_cmp);
         let bias = quantile(&errors, 0.5);
         let mut absolute: Vec<f64> = errors.iter().map(|e| e.abs()).collect();
         absolute.sort_by(f64::total_cmp);
         let mape = absolute.iter().sum::<f64>() / absolute.len() as f64;
         let (median_ape, p90_ape) = (quantile(&absolute, 0.5), quantile(&absolute, 0.9));
-        Some(Metric { n: errors.len(), mape, median_ape, p90_ape, bias, rank: rank_correlation(pairs) })
+        let rank = rank_correlation(pairs);
+        Some(Metric { n: errors.len(), mape, median_ape, p90_ape, bias, rank, median_ae, mae })
     }
 }
 
@@ -111,6 +120,7 @@ mod tests {
     fn bias_is_signed_and_the_rest_is_absolute() {
         let m = Metric::of(&[(90.0, 100.0), (120.0, 100.0), (130.0, 100.0)]).unwrap();
         assert_eq!((m.n, m.mape, m.median_ape, m.bias), (3, 20.0, 20.0, 20.0));
+        assert_eq!((m.median_ae, m.mae), (20.0, 20.0));
     }
 
     #[test]

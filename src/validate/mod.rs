@@ -4,7 +4,7 @@
 mod choice;
 mod kernels;
 mod known;
-mod memory;
+pub mod memory;
 mod metrics;
 mod params;
 mod rows;
@@ -76,9 +76,14 @@ pub struct Validation {
     pub metrics: BTreeMap<String, Metric>,
     /// The same by group: `column=value`, then metric.
     pub groups: BTreeMap<String, BTreeMap<String, Metric>>,
+    /// Of memory: the rows that are off most.
+    pub worst: Vec<memory::Worst>,
     /// What choosing a layout by prediction costs, for servers measured in several layouts.
     pub choices: Vec<Choice>,
 }
+
+/// Rows to show of those that are off most.
+const WORST: usize = 10;
 
 impl Validation {
     /// Rows that were predicted.
@@ -138,6 +143,15 @@ pub fn validate(
             groups.insert(format!("{column}={value}"), metrics::collect(&table, &predictions, of_group));
         }
     }
+    let mut worst = Vec::new();
+    if kind == Kind::Memory {
+        // Rows that leave a setting out rest on the engine's default, which their server may not have had.
+        for (name, complete) in [("settings=stated", true), ("settings=partly assumed", false)] {
+            let of_group = |row: &Row| memory::assumed(row).is_empty() == complete;
+            groups.insert(name.to_owned(), metrics::collect(&table, &predictions, of_group));
+        }
+        worst = memory::worst(&table, &predictions, WORST);
+    }
     let choices = if kind == Kind::Serving { choice::choices(&table, &predictions) } else { Vec::new() };
-    Ok(Validation { table, predictions, metrics, groups, choices })
+    Ok(Validation { table, predictions, metrics, groups, worst, choices })
 }

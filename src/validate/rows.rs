@@ -145,7 +145,7 @@ impl<'a> Row<'a> {
         match self.text("weight_dtype").map(format_of) {
             None => Ok(model),
             Some(None) => Err(format!("unknown weight_dtype {}", self.text("weight_dtype").unwrap_or(""))),
-            Some(Some(format)) if same_storage(format, model.quantisation.main_format()) => Ok(model),
+            Some(Some(format)) if holds(&model, format) => Ok(model),
             Some(Some(WeightFormat::Fp8)) => {
                 let format = published_fp8(&model);
                 Ok(model.with_weights(format))
@@ -182,6 +182,14 @@ fn format_of(text: &str) -> Option<WeightFormat> {
         () if starts("int4") || starts("uint4") => WeightFormat::Int4,
         () => return None,
     })
+}
+
+/// Whether a part of the checkpoint is stored as the words mean, 16 bits apart: FP8 may mean attention
+/// beside FP4 experts (DeepSeek-V4).
+fn holds(model: &Model, named: WeightFormat) -> bool {
+    let own = |format| same_storage(named, format);
+    let parts = || model.groups.iter().flat_map(|g| &g.storage).any(|s| own(s.format));
+    own(model.quantisation.main_format()) || (named.element().bits() < 16 && parts())
 }
 
 /// The FP8 in which a model's publisher offers it: that of Qwen3 and its successors has blocks of 128 by

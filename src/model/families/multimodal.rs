@@ -174,6 +174,8 @@ pub(super) fn mllama(config: &Config, scope: Scope) -> Result<Architecture, Diag
     let mut architecture = text(config, "mllama_text_model")?;
     if wants_towers(config, scope) {
         add_tower(config, &mut architecture, ("vision_config", "mllama_vision_model"), towers::mllama)?;
+        architecture.images =
+            config.opt_sub("vision_config")?.and_then(|vision| towers::mllama_images(&vision));
     }
     Ok(architecture)
 }

@@ -87,6 +87,10 @@ pub struct Quantisation {
     tied: bool,
     /// Only the routed experts are quantised (gpt-oss MXFP4).
     experts_only: bool,
+    /// Storage of the routed experts, where it is not that of the other linear layers.
+    experts: Option<Storage>,
+    /// Attention stays in the base type.
+    attention_kept: bool,
     /// The output projection is a linear layer like any other, unless excluded.
     head_too: bool,
     /// Modules with a storage of their own, where a checkpoint mixes several; the last one matches first.
@@ -120,17 +124,35 @@ impl Quantisation {
             Some(text) => text.opt_sub("quantization_config")?,
             None => None,
         };
-        match config.opt_sub("quantization_config")?.or(nested) {
-            Some(q) => Quantisation::of(base, &q),
-            None => Ok(Quantisation::none(base)),
+        let mut read = match config.opt_sub("quantization_config")?.or(nested) {
+            Some(q) => Quantisation::of(base, &q)?,
+            None => Quantisation::none(base),
+        };
+        // DeepSeek-V4: FP8 layers around FP4 experts with one 8-bit scale per 32.
+        if own("expert_dtype")? == Some("fp4") {
+            read.experts = Some(WeightFormat::Mxfp4.into());
         }
+        Ok(read)
     }
 
     fn none(base: WeightFormat) -> Quantisation {
         let (mixed, excluded) = (Vec::new(), Modules::default());
         let (tied, experts_only, head_too) = (false, false, false);
-        let (storage, kv, exact) = (None, None, None);
-        Quantisation { base, storage, kv, tied, experts_only, head_too, mixed, excluded, exact }
+        let (storage, kv, exact, experts) = (None, None, None, None);
+        let attention_kept = false;
+        Quantisation {
+            base,
+            storage,
+            kv,
+            tied,
+            experts_only,
+            experts,
+            attention_kept,
+            head_too,
+            mixed,
+            excluded,
+            exact,
+        }
     }
 
     /// The formats that a file's table of tensors shows, layer by layer.
@@ -168,12 +190,15 @@ impl Quantisation {
     }
 
     /// Quantises every linear layer and expert to `format`, as `--weights` asks; `tied` says whether the
-    /// output projection shares the embedding.
-    pub fn overridden(&self, format: WeightFormat, tied: bool) -> Quantisation {
+    /// output projection shares the embedding. NVFP4 leaves attention beside experts as it is, as the
+    /// published checkpoints do, and asks for an FP8 cache (`exclude_modules` and `kv_cache_quant_algo` of
+    /// nvidia/MiniMax-M2.5-NVFP4).
+    pub fn overridden(&self, format: WeightFormat, tied: bool, sparse: bool) -> Quantisation {
         let quantised = format.is_quantised();
         Quantisation {
+            attention_kept: sparse && format == WeightFormat::Nvfp4,
             storage: quantised.then(|| format.into()),
-            kv: self.kv,
+            kv: self.kv.or((format == WeightFormat::Nvfp4).then_some(DType::Fp8)),
             tied,
             ..Quantisation::none(if quantised { self.base } else { format })
         }
@@ -185,7 +210,7 @@ impl Quantisation {
             let first = layers.first().unwrap_or(outer);
             return if first.experts == self.base { first.mlp } else { first.experts };
         }
-        match (self.storage, &self.mixed[..]) {
+        match (self.experts.or(self.storage), &self.mixed[..]) {
             (Some(storage), _) => storage.format,
             (None, []) => self.base,
             (None, mixed) => {
@@ -217,14 +242,16 @@ impl Quantisation {
         let quantisable = expert
             || tensor.class == TensorClass::Linear
                 && matches!(tensor.component, Component::Attention | Component::Mlp | Component::Ssm);
-        if !quantisable || self.experts_only && !expert {
+        let kept = self.attention_kept && tensor.component == Component::Attention;
+        if !quantisable || kept || self.experts_only && !expert {
             return base;
         }
         let names = modules::names(index, tensor, sparse);
         if names.iter().any(|name| self.excluded.cover(name)) {
             return base;
         }
-        let storage = self.own(&names).or(self.storage).unwrap_or(base);
+        let general = self.experts.filter(|_| expert).or(self.storage);
+        let storage = self.own(&names).or(general).unwrap_or(base);
         in_blocks(storage, Place::Layer(&tensor.name))
     }
 

@@ -211,6 +211,7 @@ fn glm4v(config: &Config, _: &Config, _: u64) -> Result<Vec<Tensor>, Diagnostic>
         gated: true,
         biased: false,
         vectors: 2 * hidden + biases,
+        divided: true,
     };
     let pixels = patch_pixels(config, "in_channels")?.saturating_mul(config.size("temporal_patch_size")?);
     let mut out = vec![

@@ -5,7 +5,7 @@ pub(crate) mod images;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::config::Config;
-use crate::model::{Component, Tensor};
+use crate::model::{Component, Images, Tensor};
 
 const PART: Component = Component::Other;
 
@@ -28,21 +28,25 @@ struct Encoder {
     biased: bool,
     /// Elements of norms and other vectors per layer.
     vectors: u64,
+    /// Whether engines divide its layers over tensor-parallel ranks; those that take images of any size
+    /// (Pixtral, MoonViT) stand whole on each (vLLM `model_executor/models/pixtral.py`, `moonvit.py`).
+    divided: bool,
 }
 
 impl Encoder {
     /// With biases, no gate and two layer norms a layer, as in ViT.
     fn vit(layers: u64, hidden: u64, inner: u64) -> Encoder {
-        Encoder { layers, hidden, inner, gated: false, biased: true, vectors: 4 * hidden }
+        Encoder { layers, hidden, inner, gated: false, biased: true, vectors: 4 * hidden, divided: true }
     }
 
     fn tensors(&self) -> Vec<Tensor> {
         let (h, i) = (self.hidden, self.inner);
         let ups = if self.gated { 2 } else { 1 };
         let biases = if self.biased { 4 * h + ups * i + h } else { 0 };
+        let over = |t: Tensor, units| if self.divided { t.split_over(units) } else { t };
         [
-            matrix("vision_tower.layers.self_attn.weights", 4 * h, h),
-            matrix("vision_tower.layers.mlp.weights", (ups + 1) * i, h),
+            over(matrix("vision_tower.layers.self_attn.weights", 4 * h, h), h),
+            over(matrix("vision_tower.layers.mlp.weights", (ups + 1) * i, h), i),
             vector("vision_tower.layers.biases", biases),
             vector("vision_tower.layers.norms", self.vectors),
         ]
@@ -125,6 +129,7 @@ pub(super) fn gemma4_vision(config: &Config, text_hidden: u64) -> Result<Vec<Ten
         gated: true,
         biased: false,
         vectors: 4 * hidden + 2 * config.size("head_dim")?,
+        divided: true,
     };
     let mut out = vec![
         matrix("vision_tower.position_embedding_table", 2 * config.size("position_embedding_size")?, hidden),
@@ -206,11 +211,14 @@ pub(super) fn qwen3_vl(config: &Config, _: u64) -> Result<Vec<Tensor>, Diagnosti
 pub(super) fn kimi_k25(config: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let size = |keys: &[&str], default| Ok(config.opt_size_of(keys)?.unwrap_or(default));
     let hidden = size(&["vt_hidden_size", "hidden_size"], 1152)?;
-    let encoder = Encoder::vit(
-        size(&["vt_num_hidden_layers", "num_hidden_layers"], 27)?,
-        hidden,
-        size(&["vt_intermediate_size", "intermediate_size"], 4304)?,
-    );
+    let encoder = Encoder {
+        divided: false,
+        ..Encoder::vit(
+            size(&["vt_num_hidden_layers", "num_hidden_layers"], 27)?,
+            hidden,
+            size(&["vt_intermediate_size", "intermediate_size"], 4304)?,
+        )
+    };
     let positions = size(&["init_pos_emb_height", "pos_emb_height"], 64)?
         * size(&["init_pos_emb_width", "pos_emb_width"], 64)?;
     let kernel = config.size_list("merge_kernel_size")?;
@@ -245,6 +253,7 @@ pub(super) fn pixtral(
         gated: true,
         biased: false,
         vectors: 2 * hidden,
+        divided: false,
     };
     let mut out = vec![
         matrix("vision_tower.patch_conv.weight", hidden, patch_pixels(config, "num_channels")?),
@@ -308,6 +317,16 @@ pub(super) fn mllama(config: &Config, text_hidden: u64) -> Result<Vec<Tensor>, D
     ];
     out.extend(encoder.tensors());
     Ok(out)
+}
+
+/// What Llama 3.2 Vision's tower computes for the largest image: all tiles, each with a class token.
+pub(super) fn mllama_images(config: &Config) -> Option<Images> {
+    let size = |key: &str, default| config.opt_size(key).ok().flatten().unwrap_or(default);
+    let side = size("image_size", 560) / size("patch_size", 14).max(1);
+    Some(Images {
+        positions: size("max_num_tiles", 4).saturating_mul(side * side + 1),
+        features: size("vision_output_dim", 7680),
+    })
 }
 
 /// Phi-4-multimodal's image encoder: SigLIP with its pooling head, and projections.

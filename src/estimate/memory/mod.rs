@@ -3,14 +3,22 @@
 //! The fullest rank decides. What an engine sets aside is stated in its file (`engines/*.yaml`); the
 //! equations are in `docs/model.md`.
 
+mod activations;
+mod cache;
+mod room;
+mod weights;
+
 use crate::catalog::engine::{FractionOf, Launch};
+use crate::catalog::link::LinkKind;
 use crate::catalog::{Engine, Gpu};
 use crate::dtype::DType;
-use crate::model::blocks::{Block, Cache};
-use crate::model::{Model, RankGroups, Scope, Tensor};
+use crate::model::Model;
 use crate::plan::{Parallelism, Reason};
 use crate::units::Bytes;
 use crate::workload::Workload;
+use cache::RankCache;
+pub use room::Room;
+pub use weights::{stage_layers, weights_on_rank};
 
 /// Launch limits of an engine: its defaults for the GPU, or what the user sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,8 +86,11 @@ pub struct MemoryUse {
     pub per_request: Bytes,
     /// KV cache of one request at its mean length, as the engine reserves it.
     pub per_running_request: Bytes,
-    /// Bytes per token at full length, windows applied.
+    /// Tokens of requests at full length that the cache holds, windows applied.
     pub kv_cache_tokens: u64,
+    /// Tokens that the engine's log says it holds: engines count windows and groups of layers each in
+    /// their own way.
+    pub logged_tokens: u64,
     /// Uncertainty of the total.
     pub band: Bytes,
 }
@@ -100,6 +111,11 @@ impl MemoryUse {
         } else {
             Verdict::DoesNotFit
         }
+    }
+
+    /// Room beside weights and one request at full length, GiB; negative where they do not fit.
+    pub fn spare_gib(&self) -> f64 {
+        self.for_weights_and_cache.as_gib() - (self.weights + self.per_request).as_gib()
     }
 
     /// Requests in flight that the KV cache holds on one attention-data-parallel rank.
@@ -155,24 +171,37 @@ impl MemoryQuestion<'_> {
         uses.reduce(|a, b| if fuller(&b, &a) { b } else { a }).unwrap_or_else(|| self.stage(&[], true, true))
     }
 
+    /// Memory of a rank of the first stage, whose log people read: the others' are seldom kept. The
+    /// tokens are those that every stage holds.
+    pub fn first_rank(&self) -> MemoryUse {
+        let stages = stage_layers(self.model, self.parallelism.pp);
+        let fullest = self.answer();
+        match stages.first() {
+            Some(counts) if stages.len() > 1 => MemoryUse {
+                kv_cache_tokens: fullest.kv_cache_tokens,
+                logged_tokens: fullest.logged_tokens,
+                ..self.stage(counts, true, false)
+            },
+            _ => fullest,
+        }
+    }
+
     fn stage(&self, counts: &[u64], first: bool, last: bool) -> MemoryUse {
         let groups = self.parallelism.groups();
         let rule = &self.engine.memory;
         let layers: u64 = counts.iter().sum();
         let moe = if self.model.is_moe() { rule.graphs_moe } else { Bytes::ZERO };
-        // Stages hand over point to point; the large buffers belong to the collectives inside a stage.
-        let several = self.parallelism.stage_ranks() > 1;
-        let weights = weights_on_rank(self.model, groups, counts, (first, last));
-        let activations = self.activation_peak(groups);
-        let non_torch = if several { rule.non_torch_multi_gpu } else { rule.non_torch };
+        let weights = weights::on_rank(self, counts, (first, last));
+        let activations = activations::peak(self, groups, (first, last));
+        let non_torch = self.non_torch(last);
         let cuda_graphs = rule.graphs + rule.graphs_per_layer * layers + moe;
         let usable = self.usable(activations, non_torch, cuda_graphs, weights);
         let kv_cache = usable.saturating_sub(weights);
         let length = self.workload.longest_context();
         let reserved =
             self.workload.isl as f64 + self.workload.osl as f64 * self.engine.scheduling.output_reserve;
-        let sequence = |tokens: u64| self.sequence_bytes(counts, groups.tensor, tokens);
-        let per_request = sequence(length);
+        let cache = RankCache::of(self, counts);
+        let per_request = cache.sequence(length);
         MemoryUse {
             weights,
             kv_cache,
@@ -182,10 +211,21 @@ impl MemoryQuestion<'_> {
             capacity: self.gpu.memory,
             for_weights_and_cache: usable,
             per_request,
-            per_running_request: sequence(reserved.ceil() as u64),
-            kv_cache_tokens: tokens_held(kv_cache, per_request, length),
+            per_running_request: cache.sequence(reserved.ceil() as u64),
+            kv_cache_tokens: cache.tokens_held(kv_cache, length),
+            logged_tokens: cache.logged_tokens(kv_cache, length),
             band: rule.band,
         }
+    }
+
+    /// Context, libraries and communication buffers. Stages hand over point to point; the large buffers
+    /// belong to the collectives inside a stage.
+    fn non_torch(&self, last: bool) -> Bytes {
+        let rule = &self.engine.memory;
+        let sampler = if last { rule.sampler_workspace } else { Bytes::ZERO };
+        let unlinked = rule.non_torch_pcie.filter(|_| self.gpu.scale_up.kind == LinkKind::Pcie);
+        let several = self.parallelism.stage_ranks() > 1;
+        sampler + if several { unlinked.unwrap_or(rule.non_torch_multi_gpu) } else { rule.non_torch }
     }
 
     /// What weights and KV cache may take together, by the engine's rule.
@@ -227,60 +267,6 @@ impl MemoryQuestion<'_> {
             self.engine.default_fraction(self.gpu, launch)
         })
     }
-
-    /// The larger of the sampler's peak and the widest layer's.
-    fn activation_peak(&self, groups: RankGroups) -> Bytes {
-        let rule = &self.engine.memory;
-        let tokens = self.limits.max_batched_tokens as f64;
-        let logits = self.limits.max_sequences as f64 * self.model.vocabulary as f64 * 4.0;
-        let hidden = self.model.hidden as f64;
-        let widest = |block: &Block| match block {
-            Block::Mlp(m) => m.inner as f64 / groups.tensor as f64 * rule.forward_inner_copies,
-            Block::Moe(m) => {
-                let inner = m.inner as f64 / groups.expert_tensor as f64 * rule.forward_inner_copies;
-                let routed = (m.top_k * groups.attention_data) as f64;
-                routed * (inner + hidden)
-            }
-            _ => 0.0,
-        };
-        let inner = self.model.layer_blocks().map(widest).fold(0.0, f64::max);
-        let all_logits = tokens * self.model.vocabulary as f64 * 4.0 * rule.step_values_per_logit;
-        let forward = tokens * (inner + rule.forward_hidden_copies * hidden) * 2.0 + all_logits;
-        Bytes::ceil((rule.sampler_values_per_logit * logits).max(forward))
-    }
-
-    /// Cache of one sequence of `tokens` on one rank of a stage, in whole blocks.
-    fn sequence_bytes(&self, counts: &[u64], tensor: u64, tokens: u64) -> Bytes {
-        let block = u64::from(self.engine.kv_block);
-        let in_blocks = |n: u64| n.div_ceil(block) * block;
-        let mut bytes = Bytes::ZERO;
-        for (group, layers) in self.model.groups.iter().zip(counts) {
-            for cache in group.blocks.iter().filter_map(Block::cache) {
-                let each = match cache {
-                    Cache::KeyValue { heads, per_head, window } => {
-                        let kept = window.map_or(tokens, |w| tokens.min(w));
-                        let elements = heads.div_ceil(tensor).max(1) * per_head;
-                        Bytes::new(self.kv.stored_bytes(elements)) * in_blocks(kept)
-                    }
-                    Cache::Latent { elements } => {
-                        Bytes::new(self.kv.stored_bytes(elements)) * in_blocks(tokens)
-                    }
-                    Cache::State { bytes, heads } => {
-                        Bytes::new(bytes / heads.max(1)) * heads.div_ceil(tensor).max(1)
-                    }
-                };
-                bytes += each * *layers;
-            }
-        }
-        bytes
-    }
-}
-
-fn tokens_held(cache: Bytes, per_request: Bytes, length: u64) -> u64 {
-    if per_request == Bytes::ZERO {
-        return 0;
-    }
-    (cache.as_f64() / per_request.as_f64() * length as f64) as u64
 }
 
 /// Whether a rank is fuller than another: holds fewer running requests, then has less room. Not tokens:
@@ -292,84 +278,4 @@ fn fuller(a: &MemoryUse, b: &MemoryUse) -> bool {
         u128::from(m.kv_cache.get()) * u128::from(other.per_running_request.get())
     };
     (held(a, b), room(a)) < (held(b, a), room(b))
-}
-
-/// Layers of each group in each stage. Stages are equal; what is left over goes to the stages before
-/// the last, from the back (vLLM `distributed/utils.py::get_pp_indices`): the last one holds the head.
-pub fn stage_layers(model: &Model, pp: u32) -> Vec<Vec<u64>> {
-    let total = model.layers();
-    let stages = u64::from(pp).clamp(1, total);
-    let (base, rest) = (total / stages, total % stages);
-    let mut group_of = vec![0usize; total as usize];
-    for (g, group) in model.groups.iter().enumerate() {
-        for layer in &group.layers {
-            group_of[*layer as usize] = g;
-        }
-    }
-    let mut start = 0usize;
-    (0..stages)
-        .map(|stage| {
-            let extra = u64::from(stage + 1 < stages && stage + 1 + rest >= stages);
-            let end = (start + (base + extra) as usize).min(group_of.len());
-            let mut counts = vec![0u64; model.groups.len()];
-            group_of[start..end].iter().for_each(|g| counts[*g] += 1);
-            start = end;
-            counts
-        })
-        .collect()
-}
-
-/// Weights on the fullest rank of a stage: embedding on the first stage, head on the last, a copy of a
-/// tied embedding on both.
-pub fn weights_on_rank(
-    model: &Model,
-    groups: RankGroups,
-    counts: &[u64],
-    (first, last): (bool, bool),
-) -> Bytes {
-    let mut tensors: Vec<Tensor> = Vec::new();
-    if first {
-        model.before.iter().for_each(|b| b.tensors(&mut tensors));
-        if model.scope == Scope::Full {
-            tensors.extend(model.towers.iter().cloned());
-        }
-    }
-    if last {
-        model.after.iter().for_each(|b| b.tensors(&mut tensors));
-        if !first {
-            tensors.extend(model.tied_head());
-        }
-    }
-    let mut bytes: Bytes =
-        tensors.iter().map(|t| t.stored_on_rank(model.quantisation.outside(t), groups)).sum();
-    for (group, layers) in model.groups.iter().zip(counts).filter(|(_, n)| **n > 0) {
-        let layer: Bytes = group.tensors().map(|(t, storage)| t.stored_on_rank(storage, groups)).sum();
-        bytes += layer * *layers;
-    }
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::find;
-
-    #[test]
-    fn uneven_stages_put_the_rest_before_the_last() {
-        let model = find("llama-3.1-405b", &[], Scope::Full).unwrap();
-        let layers: Vec<u64> = stage_layers(&model, 4).iter().map(|c| c.iter().sum()).collect();
-        assert_eq!(layers, [31, 32, 32, 31]);
-    }
-
-    #[test]
-    fn stages_hold_every_layer_once() {
-        let model = find("deepseek-v3", &[], Scope::Full).unwrap();
-        for pp in 1..=61 {
-            let stages = stage_layers(&model, pp);
-            assert_eq!(stages.len(), pp as usize);
-            let held: Vec<u64> = (0..model.groups.len()).map(|g| stages.iter().map(|s| s[g]).sum()).collect();
-            let expected: Vec<u64> = model.groups.iter().map(|g| g.layers.len() as u64).collect();
-            assert_eq!(held, expected);
-        }
-    }
 }

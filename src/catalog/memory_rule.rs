@@ -1,0 +1,165 @@
+//! What an engine sets aside of a GPU's memory, and how it lays the rest out.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::patch::with_patch;
+use crate::units::Bytes;
+
+/// How weights lie in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Allocator {
+    /// Byte by byte.
+    #[default]
+    Exact,
+    /// PyTorch's caching allocator, as `memory_allocated` counts: blocks.
+    Blocks,
+    /// The same, as the driver counts: whole segments.
+    Segments,
+}
+
+/// How the KV cache is laid out over layers of different kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheLayout {
+    /// Each layer keeps what it needs.
+    #[default]
+    Exact,
+    /// Every layer keeps every token, windows or not.
+    Plain,
+    /// Groups of as many layers of one kind share blocks (vLLM V1); capacity is logged as blocks over
+    /// groups, as if windows kept all.
+    Grouped,
+    /// The same; capacity is logged as requests of the longest context times its length.
+    GroupedByContext,
+    /// Windowed layers have a pool of their own, recurrent layers another (SGLang).
+    Pools,
+}
+
+/// Multiples to which the experts' packed matrices are padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PackedPadding {
+    /// Of the model's width.
+    pub hidden: u64,
+    /// Of the inner width on a rank.
+    pub inner: u64,
+    /// Of both, on GPUs that compute in FP4.
+    pub native: u64,
+}
+
+/// Start-up logs that a profile was held against.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Residuals {
+    /// Starts compared.
+    pub points: u32,
+    /// ISO date of the comparison.
+    pub date: String,
+    /// Where the logs are from.
+    pub source: String,
+}
+
+/// Of what the engine's memory fraction is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FractionOf {
+    /// Of the physical memory; everything must fit inside (vLLM's `gpu_memory_utilization`).
+    Total,
+    /// Of the memory free before load, for weights and KV cache alone; activations and the rest live
+    /// in what is left (SGLang's `mem_fraction_static`).
+    Static,
+    /// Of the memory free after load, for the KV cache alone (TensorRT-LLM's
+    /// `free_gpu_memory_fraction`).
+    FreeAfterLoad,
+}
+
+/// A memory fraction that is worked out instead of fixed: what these leave of the GPU's memory.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReservedMemory {
+    /// Whatever else.
+    pub fixed: Bytes,
+    /// For each prompt token of a step.
+    pub per_token: Bytes,
+    /// For each sequence of the largest batch with a CUDA graph.
+    pub per_graph_sequence: Bytes,
+    /// For each of these again, per attention-data-parallel rank, if there are several.
+    pub per_graph_sequence_and_data_rank: Bytes,
+    /// For each rank of the replica.
+    pub per_rank: Bytes,
+    /// At least this much on GPUs with more memory than `large`.
+    pub at_least: Bytes,
+    /// Where `at_least` begins.
+    pub large: Bytes,
+}
+
+with_patch! {
+    /// What an engine sets aside. Start values from measured server logs.
+    MemoryRule, MemoryRulePatch {
+        /// Of what `fraction` is taken.
+        fraction_of: FractionOf,
+        /// The engine's default memory fraction.
+        fraction: f64,
+        /// How it works the fraction out instead, if it does.
+        #[serde(default)]
+        reserved: Option<ReservedMemory>,
+        /// How weights lie in its memory.
+        #[serde(default)]
+        allocator: Allocator,
+        /// Bytes of one value of the rotary tables that it builds up front; none without.
+        #[serde(default)]
+        rotary_value: Bytes,
+        /// Multiples to which MXFP4 experts are padded.
+        #[serde(default)]
+        mxfp4_padding: Option<PackedPadding>,
+        /// How the KV cache is laid out over layers of different kinds.
+        #[serde(default)]
+        cache_layout: CacheLayout,
+        /// Where windowed layers have a pool of their own: its tokens, as a share of the other pool's.
+        #[serde(default)]
+        window_share: f64,
+        /// Whether the start-up profile of a multimodal model keeps a step's worth of encoded images.
+        #[serde(default)]
+        encoder_cache: bool,
+        /// Whether the start-up profile encodes an image for every sequence (models whose decoder looks
+        /// across at images): live values per feature of an encoded position, at 2 bytes each.
+        #[serde(default)]
+        image_copies: f64,
+        /// Sampler peak: this many 4-byte values per sequence and vocabulary entry.
+        sampler_values_per_logit: f64,
+        /// Logits of every token of a step, not of the last of each sequence: 4-byte values per token
+        /// and vocabulary entry.
+        #[serde(default)]
+        step_values_per_logit: f64,
+        /// Forward peak: live copies of the FFN's inner dimension (per rank), at 2 bytes each.
+        forward_inner_copies: f64,
+        /// Forward peak: live copies of the hidden dimension, at 2 bytes each.
+        forward_hidden_copies: f64,
+        /// Context, libraries and workspaces on one GPU.
+        non_torch: Bytes,
+        /// The same with communication buffers, on several GPUs.
+        non_torch_multi_gpu: Bytes,
+        /// Instead of `non_torch_multi_gpu` where the GPUs of a node are not linked: there are no buffers for
+        /// the link.
+        #[serde(default)]
+        non_torch_pcie: Option<Bytes>,
+        /// More on the stage that samples.
+        #[serde(default)]
+        sampler_workspace: Bytes,
+        /// CUDA graphs: fixed part.
+        graphs: Bytes,
+        /// CUDA graphs: per layer of the stage.
+        graphs_per_layer: Bytes,
+        /// CUDA graphs: more if the model routes experts.
+        graphs_moe: Bytes,
+        /// Whether graphs count inside the fraction.
+        graphs_inside_fraction: bool,
+        /// Uncertainty of the total: plans within it are `marginal`.
+        band: Bytes,
+        /// What `band` was read from.
+        #[serde(default)]
+        residuals: Option<Residuals>,
+    }
+}

@@ -1,0 +1,50 @@
+//! The activation peak that engines see when they try their largest batch at start-up.
+
+use super::MemoryQuestion;
+use crate::catalog::engine::MemoryRule;
+use crate::model::RankGroups;
+use crate::model::blocks::Block;
+use crate::units::Bytes;
+
+/// The larger of the sampler's peak and the widest layer's, beside the images that are kept meanwhile;
+/// or the peak of encoding images. Only the last stage samples.
+pub(super) fn peak(q: &MemoryQuestion, groups: RankGroups, (first, last): (bool, bool)) -> Bytes {
+    let rule = &q.engine.memory;
+    let tokens = q.limits.max_batched_tokens as f64;
+    let vocabulary = q.model.vocabulary as f64;
+    let (sampler, all_logits) = match last {
+        true => (
+            rule.sampler_values_per_logit * q.limits.max_sequences as f64 * vocabulary * 4.0,
+            tokens * vocabulary * 4.0 * rule.step_values_per_logit,
+        ),
+        false => (0.0, 0.0),
+    };
+    let hidden = q.model.hidden as f64;
+    let widest = widest(q, groups, rule);
+    let forward = tokens * (widest + rule.forward_hidden_copies * hidden) * 2.0 + all_logits;
+    let kept = match rule.encoder_cache && first && q.model.sees() {
+        true => tokens * hidden * 2.0,
+        false => 0.0,
+    };
+    let images = if first { images(q) } else { 0.0 };
+    Bytes::ceil((sampler.max(forward) + kept).max(images))
+}
+
+/// Live elements per token of the widest feed-forward layer.
+fn widest(q: &MemoryQuestion, groups: RankGroups, rule: &MemoryRule) -> f64 {
+    let of = |block: &Block| match block {
+        Block::Mlp(m) => m.inner as f64 / groups.tensor as f64 * rule.forward_inner_copies,
+        Block::Moe(m) => {
+            let inner = m.inner as f64 / groups.expert_tensor as f64 * rule.forward_inner_copies;
+            (m.top_k * groups.attention_data) as f64 * (inner + q.model.hidden as f64)
+        }
+        _ => 0.0,
+    };
+    q.model.layer_blocks().map(of).fold(0.0, f64::max)
+}
+
+/// Encoding one image for every sequence.
+fn images(q: &MemoryQuestion) -> f64 {
+    let per_image = q.model.images.map_or(0.0, |i| i.positions as f64 * i.features as f64);
+    q.limits.max_sequences as f64 * per_image * q.engine.memory.image_copies * 2.0
+}

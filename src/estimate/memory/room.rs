@@ -1,0 +1,93 @@
+//! What there is room for: the longest context, the smallest memory fraction.
+
+use super::cache::RankCache;
+use super::{MemoryQuestion, MemoryUse, stage_layers};
+use crate::catalog::engine::FractionOf;
+use crate::units::Bytes;
+use crate::workload::Workload;
+
+/// What fits beside the weights of a plan.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Room {
+    /// Sequences at full length that one replica holds.
+    pub sequences: u64,
+    /// Tokens of the longest sequence, were it alone; of the longest of so many, with a batch.
+    pub longest_context: u64,
+    /// The smallest memory fraction with which weights and one sequence at full length fit; `None` where
+    /// none does.
+    pub smallest_fraction: Option<f64>,
+    /// The fraction that is taken.
+    pub fraction: f64,
+}
+
+impl MemoryQuestion<'_> {
+    /// What there is room for, with `batch` sequences on a replica at a time.
+    pub fn room(&self, batch: u64) -> Room {
+        let memory = self.answer();
+        let ranks = self.parallelism.groups().attention_data;
+        let held = match memory.per_request.get() {
+            0 => u64::MAX,
+            each => memory.kv_cache.get() / each,
+        };
+        Room {
+            sequences: held.saturating_mul(ranks),
+            longest_context: self.longest_context(batch.div_ceil(ranks).max(1)),
+            smallest_fraction: self.smallest_fraction(&memory),
+            fraction: self.fraction(),
+        }
+    }
+
+    /// Tokens of the longest sequences of which `batch` fit on a rank, up to what the model was made for.
+    fn longest_context(&self, batch: u64) -> u64 {
+        let most = self.model.max_context.unwrap_or(1 << 24);
+        let stages = stage_layers(self.model, self.parallelism.pp);
+        let caches: Vec<RankCache> = stages.iter().map(|counts| RankCache::of(self, counts)).collect();
+        // Which stage is fullest may change with the length, what each has room for does not.
+        let last = stages.len() - 1;
+        let rooms: Vec<Bytes> = stages
+            .iter()
+            .enumerate()
+            .map(|(i, counts)| self.stage(counts, i == 0, i == last).kv_cache)
+            .collect();
+        let fits = |n: u64| caches.iter().zip(&rooms).all(|(c, room)| c.sequence(n) * batch <= *room);
+        if fits(most) {
+            return most;
+        }
+        let (mut low, mut high) = (0, most);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if fits(middle) { low = middle } else { high = middle }
+        }
+        low
+    }
+
+    /// The smallest fraction that leaves room for one sequence beside the weights, to three digits.
+    fn smallest_fraction(&self, m: &MemoryUse) -> Option<f64> {
+        let rule = &self.engine.memory;
+        let free = m.capacity.saturating_sub(m.non_torch);
+        let inside = if rule.graphs_inside_fraction { m.cuda_graphs } else { Bytes::ZERO };
+        let need = m.weights + m.per_request;
+        let around = m.activations + m.non_torch;
+        let (part, whole, most) = match rule.fraction_of {
+            FractionOf::Total => {
+                let outside = m.cuda_graphs.saturating_sub(inside);
+                (need + around + inside, m.capacity, m.capacity.saturating_sub(outside))
+            }
+            FractionOf::Static => (need, free, free.saturating_sub(m.activations + m.cuda_graphs)),
+            FractionOf::FreeAfterLoad => {
+                let left = free.saturating_sub(m.activations + m.cuda_graphs + m.weights);
+                (m.per_request, left, left)
+            }
+        };
+        let fraction = (part.as_f64() / whole.as_f64() * 1000.0).ceil() / 1000.0;
+        (part <= most && fraction <= 1.0).then_some(fraction)
+    }
+}
+
+/// The memory of a question with another workload.
+impl MemoryQuestion<'_> {
+    /// The same question at another length.
+    pub fn at_length(&self, tokens: u64) -> MemoryUse {
+        MemoryQuestion { workload: &Workload::new(tokens, 0), ..*self }.answer()
+    }
+}

@@ -1,0 +1,220 @@
+//! Weights on a rank: what it holds of each tensor, how engines pad it, and how it lies in memory.
+
+use super::MemoryQuestion;
+use crate::catalog::engine::{Allocator, PackedPadding};
+use crate::dtype::{DType, WeightFormat};
+use crate::model::{Model, RankGroups, Scope, Split, Storage, Tensor};
+use crate::units::Bytes;
+
+/// Layers of each group in each stage. Stages are equal; what is left over goes to the stages before
+/// the last, from the back (vLLM `distributed/utils.py::get_pp_indices`): the last one holds the head.
+pub fn stage_layers(model: &Model, pp: u32) -> Vec<Vec<u64>> {
+    let total = model.layers();
+    let stages = u64::from(pp).clamp(1, total);
+    let (base, rest) = (total / stages, total % stages);
+    let mut group_of = vec![0usize; total as usize];
+    for (g, group) in model.groups.iter().enumerate() {
+        for layer in &group.layers {
+            group_of[*layer as usize] = g;
+        }
+    }
+    let mut start = 0usize;
+    (0..stages)
+        .map(|stage| {
+            let extra = u64::from(stage + 1 < stages && stage + 1 + rest >= stages);
+            let end = (start + (base + extra) as usize).min(group_of.len());
+            let mut counts = vec![0u64; model.groups.len()];
+            group_of[start..end].iter().for_each(|g| counts[*g] += 1);
+            start = end;
+            counts
+        })
+        .collect()
+}
+
+/// Weights on the fullest rank of a stage, byte by byte: embedding on the first stage, head on the last,
+/// a copy of a tied embedding on both.
+pub fn weights_on_rank(
+    model: &Model,
+    groups: RankGroups,
+    counts: &[u64],
+    (first, last): (bool, bool),
+) -> Bytes {
+    Weights { model, groups, allocator: Allocator::Exact, padding: None }.of_stage(counts, (first, last))
+}
+
+/// The same as the question's engine holds them, its rotary tables with them.
+pub(super) fn on_rank(q: &MemoryQuestion, counts: &[u64], ends: (bool, bool)) -> Bytes {
+    let rule = &q.engine.memory;
+    let native = q.gpu.peak(DType::Fp4).is_some();
+    let padding = rule.mxfp4_padding.map(|p| match native {
+        true => PackedPadding { hidden: p.native, inner: p.native, native: p.native },
+        false => p,
+    });
+    let tables: Bytes = q.model.rotary.iter().map(|t| rule.rotary_value * t.values()).sum();
+    let weights =
+        Weights { model: q.model, groups: q.parallelism.groups(), allocator: rule.allocator, padding };
+    weights.of_stage(counts, ends) + tables
+}
+
+struct Weights<'a> {
+    model: &'a Model,
+    groups: RankGroups,
+    allocator: Allocator,
+    padding: Option<PackedPadding>,
+}
+
+impl Weights<'_> {
+    fn of_stage(&self, counts: &[u64], (first, last): (bool, bool)) -> Bytes {
+        let model = self.model;
+        let mut tensors: Vec<Tensor> = Vec::new();
+        if first {
+            model.before.iter().for_each(|b| b.tensors(&mut tensors));
+            if model.scope == Scope::Full {
+                tensors.extend(model.towers.iter().cloned());
+            }
+        }
+        if last {
+            model.after.iter().for_each(|b| b.tensors(&mut tensors));
+            if !first {
+                tensors.extend(model.tied_head());
+            }
+        }
+        let outside = tensors.into_iter().map(|t| {
+            let storage = model.quantisation.outside(&t);
+            (t, storage)
+        });
+        let mut bytes = self.allocated(outside);
+        for (group, layers) in model.groups.iter().zip(counts).filter(|(_, n)| **n > 0) {
+            bytes += self.allocated(group.tensors()) * *layers;
+        }
+        bytes
+    }
+
+    /// Bytes of tensors as they are allocated: engines fuse the projections of one input into one tensor,
+    /// and stack a layer's experts.
+    fn allocated(&self, tensors: impl Iterator<Item = (Tensor, Storage)>) -> Bytes {
+        let mut total = Bytes::ZERO;
+        let (mut open, mut held) = (Fused::Alone, Bytes::ZERO);
+        for (tensor, storage) in tensors {
+            let bytes = self.on_rank(&tensor, storage);
+            match (Fused::of(&tensor), tensor.split) {
+                (Fused::Alone, Split::Experts { .. }) => total += self.block(bytes),
+                (Fused::Alone, _) => {
+                    let copies = tensor.copies.max(1);
+                    total += self.block(Bytes::new(bytes.get() / copies)) * copies;
+                }
+                // Biases may stand between the parts.
+                (fused, _) if fused == open => held += bytes,
+                (fused, _) => {
+                    total += self.block(held);
+                    (open, held) = (fused, bytes);
+                }
+            }
+        }
+        total + self.block(held)
+    }
+
+    /// What a rank holds of a tensor, padded as its kernels want it.
+    fn on_rank(&self, tensor: &Tensor, storage: Storage) -> Bytes {
+        match (self.padding, tensor.split) {
+            (Some(pad), Split::Experts { inner }) if storage.format == WeightFormat::Mxfp4 => {
+                let down = tensor.module() == "down_proj";
+                let (width, own) =
+                    if down { (tensor.rows, tensor.columns) } else { (tensor.columns, tensor.rows) };
+                let share =
+                    inner.div_ceil(self.groups.expert_tensor).max(1).saturating_mul(own / inner.max(1));
+                let (width, share) = (width.next_multiple_of(pad.hidden), share.next_multiple_of(pad.inner));
+                let (rows, columns) = if down { (width, share) } else { (share, width) };
+                let one = storage.stored_bytes(rows, columns).unwrap_or(u64::MAX);
+                Bytes::new(one) * tensor.copies.div_ceil(self.groups.expert)
+            }
+            _ => tensor.stored_on_rank(storage, self.groups),
+        }
+    }
+
+    /// What the allocator takes for one tensor. PyTorch's hands out pieces of segments; tensors of 10 MiB
+    /// and more get a segment in whole 2 MiB, of which it splits off the rest only where that exceeds
+    /// 1 MiB (`c10/cuda/CUDACachingAllocator.cpp`: `kMinLargeAlloc`, `kRoundLarge`, `kSmallSize`).
+    fn block(&self, tensor: Bytes) -> Bytes {
+        const MIB: u64 = 1 << 20;
+        let bytes = tensor.get();
+        if self.allocator == Allocator::Exact || bytes < 10 * MIB {
+            return tensor;
+        }
+        let segment = bytes.div_ceil(2 * MIB).saturating_mul(2 * MIB);
+        let whole = self.allocator == Allocator::Segments || segment - bytes <= MIB;
+        Bytes::new(if whole { segment } else { bytes })
+    }
+}
+
+/// What a projection is fused with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fused {
+    /// Nothing.
+    Alone,
+    /// Queries, keys and values.
+    Attention,
+    /// Compressed queries and latents (DeepSeek).
+    Compressed,
+    /// Gate and up-projection of a dense layer.
+    Dense,
+    /// The same of a shared expert.
+    Shared,
+    /// The same of the routed experts.
+    Experts,
+}
+
+impl Fused {
+    fn of(tensor: &Tensor) -> Fused {
+        if !tensor.name.ends_with(".weight") {
+            return Fused::Alone;
+        }
+        match tensor.module() {
+            "q_proj" | "k_proj" | "v_proj" => Fused::Attention,
+            "q_a_proj" | "kv_a_proj_with_mqa" => Fused::Compressed,
+            "gate_proj" | "up_proj" if matches!(tensor.split, Split::Experts { .. }) => Fused::Experts,
+            "gate_proj" | "up_proj" if tensor.name.contains("shared") => Fused::Shared,
+            "gate_proj" | "up_proj" => Fused::Dense,
+            _ => Fused::Alone,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::find;
+
+    #[test]
+    fn uneven_stages_put_the_rest_before_the_last() {
+        let model = find("llama-3.1-405b", &[], Scope::Full).unwrap();
+        let layers: Vec<u64> = stage_layers(&model, 4).iter().map(|c| c.iter().sum()).collect();
+        assert_eq!(layers, [31, 32, 32, 31]);
+    }
+
+    #[test]
+    fn stages_hold_every_layer_once() {
+        let model = find("deepseek-v3", &[], Scope::Full).unwrap();
+        for pp in 1..=61 {
+            let stages = stage_layers(&model, pp);
+            assert_eq!(stages.len(), pp as usize);
+            let held: Vec<u64> = (0..model.groups.len()).map(|g| stages.iter().map(|s| s[g]).sum()).collect();
+            let expected: Vec<u64> = model.groups.iter().map(|g| g.layers.len() as u64).collect();
+            assert_eq!(held, expected);
+        }
+    }
+
+    #[test]
+    fn pytorch_keeps_what_it_does_not_split_off() {
+        // Qwen2.5-7B: 2 MiB a layer beside its parameters, 14.25 GiB in vLLM's logs.
+        let model = find("qwen2.5-7b", &[], Scope::Full).unwrap();
+        let of = |allocator| {
+            let w = Weights { model: &model, groups: RankGroups::SINGLE, allocator, padding: None };
+            w.of_stage(&[28], (true, true)).as_gib()
+        };
+        let (exact, blocks) = (of(Allocator::Exact), of(Allocator::Blocks));
+        assert!((exact - 14.185).abs() < 0.001, "{exact}");
+        assert!((blocks - 14.240).abs() < 0.003, "{blocks}");
+        assert!(of(Allocator::Segments) >= blocks);
+    }
+}

@@ -1,0 +1,97 @@
+//! Memory that servers logged, part by part.
+
+mod compare;
+mod log;
+mod worst;
+
+use crate::catalog::{Catalog, Cluster, Gpu, Kind};
+use crate::diagnostic::Diagnostic;
+use crate::estimate::deployment::{Context, ContextParts};
+use crate::estimate::memory::{Limits, MemoryUse};
+use crate::plan::Parallelism;
+use crate::units::Bytes;
+use crate::workload::Workload;
+
+use super::{Prediction, Row};
+pub use compare::{Compared, Comparison, Told, compare};
+pub use log::StartLog;
+pub use worst::{Worst, worst};
+
+/// Length of one request when the row does not say: only whole blocks depend on it.
+const LENGTH: u64 = 4096;
+
+/// Columns that a row may leave out, so that the engine's default for the GPU stands in.
+const SETTINGS: [&str; 3] = ["gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens"];
+
+/// The settings that a row leaves out.
+pub fn assumed(row: &Row) -> Vec<&'static str> {
+    SETTINGS.into_iter().filter(|column| row.text(column).is_none()).collect()
+}
+
+/// Predicts the parts of the row's server.
+pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
+    let memory = account(row, catalog)?;
+    Ok(vec![
+        ("weights_gib_per_gpu", memory.weights.as_gib()),
+        ("activation_peak_gib", memory.activations.as_gib()),
+        ("non_torch_gib", memory.non_torch.as_gib()),
+        ("cuda_graph_gib", memory.cuda_graphs.as_gib()),
+        ("kv_cache_gib_per_gpu", memory.kv_cache.as_gib()),
+        ("kv_cache_tokens", memory.logged_tokens as f64),
+        ("headroom_gib", memory.spare_gib()),
+    ])
+}
+
+/// Accounts for a rank of the first stage of the row's server: its log is the one that people keep.
+///
+/// # Errors
+/// Why there is no prediction.
+pub fn account(row: &Row, catalog: &Catalog) -> Result<MemoryUse, String> {
+    let say = |d: Diagnostic| d.cause;
+    let model = row.model(catalog)?;
+    let engine = row.engine(catalog)?;
+    let gpu = gpu_of(row, catalog)?;
+    let split = Parallelism {
+        tp: row.degree("tp"),
+        pp: row.degree("pp"),
+        ep: row.degree("ep"),
+        attention_dp: row.degree("dp"),
+    };
+    let gpus = u32::try_from(split.gpus()).map_err(|_| "too many GPUs")?;
+    let cluster = Cluster::of_gpus(gpu, gpus).map_err(say)?;
+    let mut limits = Limits::of(&engine, &cluster.gpu);
+    limits.max_sequences = row.whole("max_num_seqs").unwrap_or(limits.max_sequences);
+    limits.max_batched_tokens = row.whole("max_num_batched_tokens").unwrap_or(limits.max_batched_tokens);
+    limits.memory_fraction = row.number("gpu_memory_utilization");
+    let length = row.whole("max_model_len").unwrap_or(LENGTH).max(2);
+    let context = Context::new(ContextParts {
+        model: &model,
+        cluster: &cluster,
+        engine: &engine,
+        limits,
+        kv: row.kv(),
+        workload: Workload::new(length - 1, 1),
+        electricity: None,
+    });
+    Ok(context.map_err(say)?.memory_question(split).first_rank())
+}
+
+/// The GPU that the row names, with the memory that it logged; where only a memory is known, the one of
+/// the catalogue that has nearest as much.
+fn gpu_of(row: &Row, catalog: &Catalog) -> Result<Gpu, String> {
+    let say = |d: Diagnostic| d.cause;
+    let logged = row.number("gpu_mem_gib").filter(|gib| *gib > 0.0).map(Bytes::gib);
+    let mut gpu = match (row.text("gpu"), logged) {
+        (Some(name), _) => catalog.gpu(name).map_err(say)?,
+        (None, Some(memory)) => nearest(catalog, memory).ok_or("no GPU")?,
+        (None, None) => return Err("no GPU".into()),
+    };
+    gpu.memory = logged.unwrap_or(gpu.memory);
+    Ok(gpu)
+}
+
+/// The GPU of the catalogue whose memory is nearest, the first by name among equals.
+fn nearest(catalog: &Catalog, memory: Bytes) -> Option<Gpu> {
+    let gpus = catalog.entries(Kind::Gpu).into_iter().filter_map(|e| catalog.gpu(e.id()).ok());
+    gpus.filter(|g| g.vendor == "nvidia").min_by_key(|g| g.memory.get().abs_diff(memory.get()))
+}

@@ -1,0 +1,68 @@
+//! The rows that are furthest off, and which part of the memory is to blame.
+
+use super::assumed;
+use crate::validate::{Prediction, Table};
+
+/// A row that is far off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worst {
+    /// The row.
+    pub id: String,
+    /// Engine and version, as the row writes them.
+    pub engine: String,
+    /// Model.
+    pub model: String,
+    /// What is off: the KV cache, or the weights where the row has no KV cache.
+    pub column: &'static str,
+    /// As measured, GiB.
+    pub measured: f64,
+    /// As predicted, GiB.
+    pub predicted: f64,
+    /// The part that is off most among those that were measured, and by how much.
+    pub part: Option<(&'static str, f64)>,
+    /// Settings that the row leaves out.
+    pub assumed: Vec<&'static str>,
+}
+
+impl Worst {
+    /// Predicted less measured.
+    pub fn difference(&self) -> f64 {
+        self.predicted - self.measured
+    }
+}
+
+const WEIGHTS: &str = "weights_gib_per_gpu";
+const CACHE: &str = "kv_cache_gib_per_gpu";
+
+/// The parts that the cache is what is left of. Graphs are not among them: where they count inside the
+/// fraction, they come from an estimate that the log does not show.
+const PARTS: [&str; 3] = [WEIGHTS, "activation_peak_gib", "non_torch_gib"];
+
+/// The `most` rows that are off most, by GiB of KV cache.
+pub fn worst(table: &Table, predictions: &[Prediction], most: usize) -> Vec<Worst> {
+    let mut all: Vec<Worst> = predictions
+        .iter()
+        .enumerate()
+        .filter_map(|(i, prediction)| {
+            let (row, values) = (table.row(i), prediction.as_ref().ok()?);
+            let predicted = |column: &str| values.iter().find(|(c, _)| *c == column).map(|(_, x)| *x);
+            let off = |column: &str| Some(predicted(column)? - row.number(column)?);
+            let column = [CACHE, WEIGHTS].into_iter().find(|c| off(c).is_some())?;
+            let parts = PARTS.into_iter().filter_map(|part| Some((part, off(part)?)));
+            let text = |column: &str| row.text(column).unwrap_or("").to_owned();
+            Some(Worst {
+                id: row.id(),
+                engine: [text("engine"), text("engine_version")].join(" "),
+                model: text("model"),
+                column,
+                measured: row.number(column)?,
+                predicted: predicted(column)?,
+                part: parts.max_by(|a, b| a.1.abs().total_cmp(&b.1.abs())),
+                assumed: assumed(&row),
+            })
+        })
+        .collect();
+    all.sort_by(|a, b| b.difference().abs().total_cmp(&a.difference().abs()).then(a.id.cmp(&b.id)));
+    all.truncate(most);
+    all
+}
