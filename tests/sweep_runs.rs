@@ -37,7 +37,7 @@ fn same(a: &Path, b: &Path) {
 /// Cuts a journal as a process would leave it that was killed while it wrote.
 fn cut(journal: &Path, share: f64) {
     let bytes = fs::read(journal).unwrap();
-    fs::write(journal, &bytes[..(bytes.len() as f64 * share) as usize]).unwrap();
+    fs::write(journal, &bytes[..(bytes.len() as f64 * share).round() as usize]).unwrap();
 }
 
 #[test]
