@@ -95,22 +95,12 @@ impl Measured {
     /// As [`Measured::read`].
     pub fn read_on(row: &Row, gpu: &Gpu, catalog: &Catalog) -> Result<Measured, String> {
         let say = |d: crate::diagnostic::Diagnostic| d.cause;
-        let named = row.text("engine").unwrap_or("nccl").trim_end_matches("_custom");
-        let mut engine = catalog.engine(if named == "nccl" { "vllm" } else { named }).map_err(say)?;
-        engine.scheduling.launch_share = 1.0;
-        engine.scheduling.quantise_share = 1.0;
-        let attention = row.text("attn_dtype").or(row.text("kv_cache_dtype"));
-        engine.fp8_attention = attention.is_some_and(|t| t.starts_with("fp8"));
+        let engine = benchmarked(row, catalog)?;
         let class = row.text("kernel_class").ok_or("no kernel_class")?;
         if class == "allreduce" {
             return collective(row, gpu, &engine);
         }
-        let skew = match row.text("distribution") {
-            Some("power_law_1.01") => 1.0,
-            Some("power_law_1.2") => 1.4,
-            _ => 0.0,
-        };
-        let kernels = Kernels::new(gpu, &engine).map_err(say)?.with_expert_skew(skew).repeated();
+        let kernels = Kernels::new(gpu, &engine).map_err(say)?.with_expert_skew(skew(row)).repeated();
         kernel(row, class, &kernels)
     }
 }
@@ -204,7 +194,27 @@ pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
     Ok(vec![("latency_us", Measured::read(row, catalog)?.time().as_micros())])
 }
 
-fn need(row: &Row, column: &str) -> Result<u64, String> {
+/// The row's engine as a benchmark of its kernels sees it.
+pub(super) fn benchmarked(row: &Row, catalog: &Catalog) -> Result<Engine, String> {
+    let named = row.text("engine").unwrap_or("nccl").trim_end_matches("_custom");
+    let mut engine = catalog.engine(if named == "nccl" { "vllm" } else { named }).map_err(|d| d.cause)?;
+    engine.scheduling.launch_share = 1.0;
+    engine.scheduling.quantise_share = 1.0;
+    let attention = row.text("attn_dtype").or(row.text("kv_cache_dtype"));
+    engine.fp8_attention = attention.is_some_and(|t| t.starts_with("fp8"));
+    Ok(engine)
+}
+
+/// The skew of the experts' load in a row; see [`crate::estimate::kernels::EXPERT_SKEW`].
+pub(super) fn skew(row: &Row) -> f64 {
+    match row.text("distribution") {
+        Some("power_law_1.01") => 1.0,
+        Some("power_law_1.2") => 1.4,
+        _ => 0.0,
+    }
+}
+
+pub(super) fn need(row: &Row, column: &str) -> Result<u64, String> {
     row.whole(column).ok_or_else(|| format!("no {column}"))
 }
 
@@ -237,17 +247,17 @@ fn work(kind: OperatorKind, step: Step) -> Work {
     Work { step, flops: operator.flops(&step), traffic: operator.traffic(&step) }
 }
 
-fn sequences(row: &Row) -> Result<f64, String> {
+pub(super) fn sequences(row: &Row) -> Result<f64, String> {
     need(row, "batch_size").map(|n| n as f64)
 }
 
 /// Prompt tokens or cached tokens.
-fn length(row: &Row) -> Result<f64, String> {
+pub(super) fn length(row: &Row) -> Result<f64, String> {
     let columns = ["isl", "kv_len", "seq_len"];
     columns.iter().find_map(|c| row.number(c)).ok_or_else(|| "no length".into())
 }
 
-fn format(row: &Row) -> Result<WeightFormat, String> {
+pub(super) fn format(row: &Row) -> Result<WeightFormat, String> {
     match row.text("dtype").unwrap_or("") {
         "bfloat16" => Ok(WeightFormat::Bf16),
         "int4_wo" => Ok(WeightFormat::Int4),
@@ -265,7 +275,7 @@ fn storage(row: &Row) -> Result<(WeightFormat, bool), String> {
     }
 }
 
-fn attention(row: &Row, kv: DType) -> Result<AttentionShape, String> {
+pub(super) fn attention(row: &Row, kv: DType) -> Result<AttentionShape, String> {
     Ok(AttentionShape {
         heads: need(row, "num_heads")?,
         kv_heads: need(row, "num_key_value_heads")?,
@@ -276,9 +286,13 @@ fn attention(row: &Row, kv: DType) -> Result<AttentionShape, String> {
 }
 
 /// The tables hold DeepSeek-V3's latent attention.
-fn latent(row: &Row, kv: DType, k: &Kernels) -> Result<Measured, String> {
+pub(super) fn latent_shape(row: &Row, kv: DType) -> Result<LatentShape, String> {
     let heads = need(row, "num_heads")?;
-    let shape = LatentShape { heads, kv_rank: 512, rope_dim: 64, nope_dim: 128, v_dim: 128, kv };
+    Ok(LatentShape { heads, kv_rank: 512, rope_dim: 64, nope_dim: 128, v_dim: 128, kv })
+}
+
+fn latent(row: &Row, kv: DType, k: &Kernels) -> Result<Measured, String> {
+    let shape = latent_shape(row, kv)?;
     if row.text("op") == Some("prefill") {
         let step = Step::prefill(sequences(row)?, length(row)?);
         let work = work(OperatorKind::LatentPrefill(shape), step);
@@ -290,22 +304,26 @@ fn latent(row: &Row, kv: DType, k: &Kernels) -> Result<Measured, String> {
     }
 }
 
-fn experts(row: &Row, k: &Kernels) -> Result<Measured, String> {
-    let (format, kernel) = (format(row)?, row.text("kernel"));
+/// The experts of a row, and the step that brings its tokens.
+pub(super) fn experts_shape(row: &Row) -> Result<(ExpertsShape, Step), String> {
     let shape = ExpertsShape {
         experts: need(row, "num_experts")?,
         top_k: need(row, "topk")?,
         hidden: need(row, "hidden_size")?,
         inner: (need(row, "inter_size")? / need(row, "moe_tp_size")?).max(1),
         // The plain feed-forward of Nemotron has no gate.
-        matrices: if kernel.is_some_and(|name| name.contains("nongated")) { 2 } else { 3 },
+        matrices: if row.text("kernel").is_some_and(|name| name.contains("nongated")) { 2 } else { 3 },
         expert_ranks: need(row, "moe_ep_size")?,
         attention_data: 1,
-        format,
+        format: format(row)?,
     };
-    let step = Step::decode(need(row, "num_tokens")? as f64, 1.0);
+    Ok((shape, Step::decode(need(row, "num_tokens")? as f64, 1.0)))
+}
+
+fn experts(row: &Row, k: &Kernels) -> Result<Measured, String> {
+    let (shape, step) = experts_shape(row)?;
     let fp8_activations = row.text("dtype") == Some("w4a8_mxfp4_mxfp8");
-    Ok(Measured::Experts(k.experts_by(format, fp8_activations, kernel).0, shape, step))
+    Ok(Measured::Experts(k.experts_by(shape.format, fp8_activations, row.text("kernel")).0, shape, step))
 }
 
 fn operation(row: &Row) -> Result<CollectiveKind, String> {
@@ -319,10 +337,19 @@ fn operation(row: &Row) -> Result<CollectiveKind, String> {
 }
 
 fn collective(row: &Row, gpu: &Gpu, engine: &Engine) -> Result<Measured, String> {
-    let kind = operation(row)?;
-    let ranks = row.degree("num_gpus");
-    let cluster = Cluster::of_gpus(gpu.clone(), ranks).map_err(|d| d.cause)?;
-    let timer = CollectiveTimer::new(kind, GroupLink { ranks, nodes: 1, bridged: false }, &cluster, engine);
-    let timer = if row.text("engine") == Some("nccl") { timer.library_only() } else { timer };
+    let cluster = Cluster::of_gpus(gpu.clone(), row.degree("num_gpus")).map_err(|d| d.cause)?;
+    let (timer, kind) = collective_timer(row, &cluster, engine)?;
     Ok(Measured::Collective(timer, kind, Traffic::new(need(row, "message_bytes")? as f64)))
+}
+
+/// The form of a row's collective on one server.
+pub(super) fn collective_timer(
+    row: &Row,
+    cluster: &Cluster,
+    engine: &Engine,
+) -> Result<(CollectiveTimer, CollectiveKind), String> {
+    let kind = operation(row)?;
+    let group = GroupLink { ranks: row.degree("num_gpus"), nodes: 1, bridged: false };
+    let timer = CollectiveTimer::new(kind, group, cluster, engine);
+    Ok((if row.text("engine") == Some("nccl") { timer.library_only() } else { timer }, kind))
 }
