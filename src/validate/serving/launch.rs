@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::catalog::version::{Asked, Version};
-use crate::catalog::{Engine, Gpu};
+use crate::catalog::{Catalog, Engine, Gpu};
 use crate::dtype::DType;
 use crate::estimate::memory::Limits;
 use crate::load;
@@ -89,6 +89,8 @@ struct Flags {
     expert_parallel: Option<bool>,
     /// The script ignores attention-DP and expert parallelism: all ranks are tensor parallel.
     tensor_parallel_only: Option<bool>,
+    /// The engine version, where the runs do not state theirs.
+    version: Option<String>,
     /// Why such runs cannot be compared.
     leave_out: Option<String>,
 }
@@ -146,7 +148,19 @@ pub struct Launched {
 ///
 /// # Errors
 /// Why the run cannot be compared.
-pub fn of(row: &Row, engine: Engine, gpu: &Gpu, protocol: &str) -> Result<Launched, String> {
+pub fn of(row: &Row, catalog: &Catalog, gpu: &Gpu, protocol: &str) -> Result<Launched, String> {
+    let engine = row.engine(catalog)?;
+    let of_row: Vec<&Launch> = match protocol {
+        "inferencex" | "closed-loop-unstated" => {
+            INFERENCEX.iter().filter(|l| l.is_of(row, &engine)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let scripted = !of_row.is_empty();
+    let engine = match of_row.iter().find_map(|launch| launch.set.version.as_deref()) {
+        Some(version) => catalog.every_version(&engine.id).map_err(|d| d.cause)?.logged(version),
+        None => engine,
+    };
     let limits = Limits::of(&engine, gpu);
     let split = Parallelism {
         tp: row.degree("tp"),
@@ -154,20 +168,13 @@ pub fn of(row: &Row, engine: Engine, gpu: &Gpu, protocol: &str) -> Result<Launch
         ep: row.degree("ep"),
         attention_dp: row.degree("attention_dp"),
     };
-    let mut launched = Launched { engine, limits, kv: None, split, scripted: false };
-    if matches!(protocol, "inferencex" | "closed-loop-unstated") {
-        let of_row: Vec<&Launch> = INFERENCEX.iter().filter(|l| l.is_of(row, &launched.engine)).collect();
-        launched.scripted = !of_row.is_empty();
-        of_row.into_iter().try_for_each(|launch| launch.set.apply(row, &mut launched))?;
-    }
+    let mut launched = Launched { engine, limits, kv: None, split, scripted };
+    of_row.into_iter().try_for_each(|launch| launch.set.apply(row, &mut launched))?;
     let l = &mut launched.limits;
     l.max_sequences = row.whole("max_num_seqs").unwrap_or(l.max_sequences);
     l.max_batched_tokens = row.whole("max_num_batched_tokens").unwrap_or(l.max_batched_tokens);
     l.memory_fraction = row.number("gpu_memory_utilization").or(l.memory_fraction);
-    // NVFP4 checkpoints are ModelOpt's, whose hf_quant_config.json asks for an FP8 cache.
-    let modelopt = row.text("weight_dtype").is_some_and(|t| t.eq_ignore_ascii_case("nvfp4"));
-    let own = (modelopt && launched.engine.kv_types.contains(&DType::Fp8)).then_some(DType::Fp8);
-    launched.kv = row.kv().or(launched.kv).or(own);
+    launched.kv = row.kv().or(launched.kv);
     Ok(launched)
 }
 
