@@ -101,6 +101,10 @@ pub struct ParallelModes {
     pub attention_data: bool,
     /// Which expert-parallel degrees it takes.
     pub expert: ExpertParallel,
+    /// Whether wide expert parallelism is launched beside attention data parallelism: tokens go to their
+    /// experts alone (all-to-all), and a load balancer with redundant experts spreads the hot ones.
+    #[serde(default)]
+    pub wide_experts: bool,
 }
 
 fn yes() -> bool {
@@ -212,6 +216,10 @@ with_patch! {
         quantise_share: f64,
         /// Share of the output length reserved in the KV cache on admission.
         output_reserve: f64,
+        /// Whether, with split pools, the cache of a prompt is sent chunk by chunk while the next is computed;
+        /// otherwise all of it when the prompt is done.
+        #[serde(default)]
+        sends_by_chunk: bool,
     }
 }
 

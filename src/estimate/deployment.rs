@@ -20,6 +20,7 @@ use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
 use super::power::{Electricity, Energy};
 use super::program::{Line, Pipeline, Target};
 use super::service::{Replica, Service};
+use super::split::{PrefillWorker, Transfer};
 use crate::model::operator::Step;
 
 /// What all layouts of one engine and precision share.
@@ -387,6 +388,14 @@ impl Context<'_> {
     /// Memory of the fullest rank under a split.
     pub fn memory(&self, parallelism: Parallelism) -> MemoryUse {
         self.memory_question(parallelism).answer()
+    }
+
+    /// The transfer of a prompt's cache from a worker of one split to one of another on this cluster.
+    pub fn transfer(&self, from: Parallelism, to: Parallelism, worker: &PrefillWorker) -> Transfer {
+        let held = |split| self.memory_question(split).prompt_cache();
+        let inside = from.gpus() + to.gpus() <= u64::from(self.cluster.gpus_per_node);
+        let chunks = if self.engine.scheduling.sends_by_chunk { worker.chunks } else { 1.0 };
+        Transfer::new(held(from).max(held(to)), (self.cluster, self.cluster), inside, chunks)
     }
 
     /// What is asked of memory under a split.

@@ -11,6 +11,7 @@ pub mod power;
 pub mod program;
 pub mod remedy;
 pub mod service;
+pub mod split;
 
 use crate::units::Seconds;
 

@@ -363,6 +363,9 @@ fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
     let mut emit = |blocks: &[Block], view: &RankView, layers: u64| {
         operators.clear();
         blocks.iter().for_each(|b| b.operators(view, &mut operators));
+        if t.kernels.engine.parallel.wide_experts {
+            exchange(&mut operators);
+        }
         for operator in operators.drain(..) {
             let operator = Operator { count: operator.count * layers, ..operator };
             let (timer, fitted) = resolve(t, &operator.kind);
@@ -381,6 +384,26 @@ fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
         emit(&t.model.after, &outer, 1);
     }
     program
+}
+
+/// With wide expert parallelism each token goes to its experts alone: FP8 on the way there (one byte an
+/// element), 16 bits on the way back (DeepEP's low-latency kernels), in place of all tokens to all ranks.
+fn exchange(operators: &mut [Operator]) {
+    let shape = operators.iter().find_map(|o| match o.kind {
+        OperatorKind::GroupedGemm(e) => Some(e),
+        _ => None,
+    });
+    let Some(experts) = shape.filter(|e| e.expert_ranks > 1) else { return };
+    let copies = experts.top_k.min(experts.expert_ranks) * experts.hidden;
+    for operator in operators {
+        if let OperatorKind::Collective { kind, group: RankGroup::Experts, bytes_per_row, .. } =
+            &mut operator.kind
+        {
+            let gathers = *kind == CollectiveKind::AllGather;
+            *bytes_per_row = if gathers { copies } else { 2 * copies };
+            *kind = CollectiveKind::AllToAll;
+        }
+    }
 }
 
 /// Finds the kernel of an operator.
