@@ -99,6 +99,9 @@ pub struct ParallelModes {
     pub pipeline: bool,
     /// Attention data parallel: sequences split over ranks that share the experts.
     pub attention_data: bool,
+    /// Split pools: workers that compute prompts and hand their cache to others that decode.
+    #[serde(default)]
+    pub split_pools: bool,
     /// Which expert-parallel degrees it takes.
     pub expert: ExpertParallel,
     /// Whether wide expert parallelism is launched beside attention data parallelism: tokens go to their

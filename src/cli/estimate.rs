@@ -75,7 +75,7 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     })?;
     let batch = if workload.load == Load::Saturate { BatchPoint::Largest } else { BatchPoint::FromLoad };
     let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: split };
-    let plan = Plan { id: 0, layout, replicas: args.place.replicas, batch };
+    let plan = Plan { id: 0, layout, replicas: args.place.replicas, batch, prefill: None };
     let (deployment, estimate, reasons) = evaluate(&context, &args.place, plan)?;
     let subject = Subject::new(&model, &cluster, &workload);
     let fit = fit(&context, &estimate);

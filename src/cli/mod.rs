@@ -1,5 +1,6 @@
 //! The command line: one file per command, the only user of clap and indicatif.
 
+mod budget;
 mod calibrate;
 mod catalog;
 mod check;
@@ -19,6 +20,7 @@ mod progress;
 mod refusal;
 mod simulate;
 mod size;
+mod stop;
 mod sweep;
 mod talk;
 mod validate;

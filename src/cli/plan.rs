@@ -8,15 +8,17 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
 use crate::plan::space::Pins;
-use crate::rank::Objective;
+use crate::rank::{Front, Measure, Objective};
 use crate::report::{self, Format, Row, Sheet, Subject};
-use crate::search::{Answer, Question};
+use crate::search::{Answer, Mode, Question, Stopped};
 
 use super::Outcome;
+use super::budget::BudgetArgs;
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, pools};
 use super::kernels::{self, KernelsArgs};
 use super::layout;
 use super::output::OutputArgs;
+use super::stop::stop;
 use super::talk;
 use super::values::{count, names};
 
@@ -40,16 +42,18 @@ pub struct PlanArgs {
     engine: EngineArgs,
     #[command(flatten)]
     pub(super) kernels: KernelsArgs,
-    /// throughput, latency, cost or energy
+    /// throughput, per-gpu, latency, cost or energy, or weights of several: throughput=2,ttft=1
     #[arg(long, default_value = "throughput", value_name = "NAME", help_heading = "Ranking")]
     #[arg(value_parser = names(Objective::ALL.map(Objective::name)), hide_possible_values = true)]
     objective: String,
     /// Plans to show, one per layout
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = count(1..=100_000), help_heading = "Ranking")]
     top: u64,
-    /// Show the Pareto front of throughput per GPU and time per token instead of the ranking
-    #[arg(long, help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
-    pareto: bool,
+    /// Show the Pareto front instead of the ranking, over two or three of throughput, per-gpu, ttft, tpot,
+    /// latency, cost, energy and gpus [default: per-gpu,tpot]
+    #[arg(long, help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"], value_name = "MEASURES")]
+    #[arg(num_args = 0..=1, default_missing_value = "per-gpu,tpot", require_equals = true)]
+    pareto: Option<String>,
     /// Explain the plan of this rank, operator by operator
     #[arg(long, value_name = "RANK", help_heading = "Ranking", conflicts_with = "why_not")]
     #[arg(value_parser = count(1..=100_000))]
@@ -68,6 +72,18 @@ pub struct PlanArgs {
     electricity: ElectricityArgs,
     #[command(flatten)]
     pins: PinArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    /// aggregated (every replica does everything), split (pools of prefill and decode workers) or any
+    #[arg(long, default_value = "aggregated", value_name = "MODE", help_heading = "Search")]
+    #[arg(value_parser = names(Mode::ALL.map(Mode::name)), hide_possible_values = true)]
+    mode: String,
+    /// Look at every plan, even those proven to be no better than others; the answer is the same
+    #[arg(long, help_heading = "Search")]
+    exhaustive: bool,
+    /// Stop after this time with the best found by then, e.g. 500ms; Ctrl-C does the same
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Search")]
+    time_limit: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
     /// Print times to stderr
@@ -117,7 +133,8 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
     let objective: Objective = args.objective.parse()?;
     let model = args.model.find(catalog)?;
-    let workload = args.workload.workload(&model)?;
+    let workload = args.budget.applied(args.workload.workload(&model)?)?;
+    let stop = stop(args.time_limit.as_deref())?;
     let mut cluster = pools(catalog, &args.cluster, &args.price)?;
     let engines = args.engine.engines(catalog, &cluster.pools)?;
     let current =
@@ -137,6 +154,10 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         electricity: args.electricity.electricity()?,
         current,
         top: usize::try_from(args.top).unwrap_or(usize::MAX),
+        mode: args.mode()?,
+        front: args.front()?,
+        exhaustive: args.exhaustive,
+        stop,
     };
     let loaded = started.elapsed();
     if let Some(layout) = &args.why_not {
@@ -150,6 +171,14 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
     args.output.emit(&render(args, format, &subject, &question, &answer)?)?;
     talk::note(|| format!("walked {} plans", answer.counts.plans));
+    if answer.stopped != Stopped::Complete {
+        talk::say(&format!(
+            "note: stopped early ({}): {} of {} plans were not looked at",
+            answer.stopped.name(),
+            answer.counts.unseen,
+            answer.counts.plans
+        ));
+    }
     if args.timings {
         let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
         anstream::eprintln!(
@@ -160,6 +189,23 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         );
     }
     Ok(if answer.best.is_empty() { Outcome::NothingFeasible } else { Outcome::Found })
+}
+
+impl PlanArgs {
+    fn mode(&self) -> Result<Mode, Diagnostic> {
+        let names = Mode::ALL.map(Mode::name);
+        Mode::ALL.into_iter().find(|m| m.name() == self.mode).ok_or_else(|| {
+            let list = format!("allowed: {}", names.join(", "));
+            Diagnostic::unknown("mode", &self.mode, names, &list).within("--mode")
+        })
+    }
+
+    fn front(&self) -> Result<Front, Diagnostic> {
+        let Some(text) = &self.pareto else { return Ok(Front::default()) };
+        let measures = text.split(',').map(|name| name.trim().parse::<Measure>());
+        let front = measures.collect::<Result<Vec<_>, _>>().and_then(Front::new);
+        front.map_err(|d| d.within("--pareto"))
+    }
 }
 
 /// Degrees that the user asks for and no layout can have are bad input, not an empty answer.
@@ -195,7 +241,7 @@ fn render(
             explained(format, width, subject, chosen, &deployment.explain(chosen))
         })?;
     }
-    let plans = if args.pareto { &answer.pareto } else { &answer.best };
+    let plans = if args.pareto.is_some() { &answer.pareto } else { &answer.best };
     let advice = if answer.best.is_empty() { question.advice()? } else { Vec::new() };
     format.write(
         width,

@@ -7,9 +7,9 @@ use clap::{Args, ValueHint};
 use crate::catalog::{Catalog, Cluster};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::plan::space::Pins;
-use crate::rank::Objective;
+use crate::rank::{Front, Objective};
 use crate::report::{self, SizeAnswer, Subject};
-use crate::search::Question;
+use crate::search::{Mode, Question, Stop};
 use crate::search::size::{Demand, Least, Unit, growth};
 use crate::units::RequestsPerSecond;
 use crate::workload::forecast::{self, Month};
@@ -184,6 +184,10 @@ pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         electricity: None,
         current: None,
         top: 1,
+            mode: Mode::Aggregated,
+            front: Front::default(),
+            exhaustive: false,
+            stop: Stop::NEVER,
     };
     let sizings = question.size(&demand)?;
     let best = sizings.first().and_then(|s| s.fleets.first().map(|fleet| (s, fleet)));

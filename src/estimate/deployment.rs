@@ -8,19 +8,18 @@ use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
 use crate::model::Model;
-use crate::plan::reason::Metric;
 use crate::plan::rules::{self, Candidate, Divisors};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
 use crate::workload::{Load, Targets, Workload};
 
+use super::figures::{Figures, late};
 use super::kernels::Kernels;
 use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
 use super::power::{Electricity, Energy};
 use super::program::{Line, Pipeline, Target};
 use super::service::{Replica, Service};
-use super::split::{PrefillWorker, Transfer};
 use crate::model::operator::Step;
 
 /// What all layouts of one engine and precision share.
@@ -168,6 +167,27 @@ pub struct Estimate {
     pub cost_output: Option<Usd>,
     /// Dollars per million tokens, input and output together.
     pub cost_total: Option<Usd>,
+    /// What the GPUs used cost, electricity included.
+    pub price: Option<UsdPerHour>,
+    /// Requests in flight over the deployment.
+    pub in_flight: f64,
+    /// The pool that computes prompts, where the replicas decode alone.
+    pub prefill: Option<PrefillFacts>,
+}
+
+/// The prefill pool of a plan with split pools.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrefillFacts {
+    /// GPU of its pool.
+    pub gpu: String,
+    /// Split of one worker.
+    pub parallelism: Parallelism,
+    /// Workers.
+    pub workers: u32,
+    /// Share of its time that a worker computes.
+    pub load: f64,
+    /// What a first token waits for the transfer of the cache.
+    pub transfer: Seconds,
 }
 
 impl<'a> Deployment<'a> {
@@ -228,7 +248,7 @@ impl<'a> Deployment<'a> {
     /// Why it is not an answer: its batch does not fit, or the load or a target is missed.
     pub fn estimate(&self, plan: Plan) -> Result<Estimate, Reason> {
         let estimate = self.figures(plan)?;
-        missed_target(&self.context.workload.targets, &estimate.service).map_or(Ok(estimate), Err)
+        Figures::from(&estimate).missed(&self.context.workload.targets).map_or(Ok(estimate), Err)
     }
 
     /// The figures of a plan of this layout, whatever the targets.
@@ -236,6 +256,36 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// Why it has none: its batch does not fit, or the load is missed.
     pub fn figures(&self, plan: Plan) -> Result<Estimate, Reason> {
+        let (replicas, concurrency) = self.load(plan)?;
+        let service = self.replica().at(concurrency);
+        Ok(self.assemble(plan, replicas, concurrency, service))
+    }
+
+    /// What a plan of this layout is compared by, whatever the targets; allocates nothing.
+    ///
+    /// # Errors
+    /// As [`Deployment::figures`].
+    pub fn score(&self, plan: Plan) -> Result<Figures, Reason> {
+        let (replicas, concurrency) = self.load(plan)?;
+        let service = self.replica().at(concurrency);
+        let bill = self.bill(replicas, &service);
+        Ok(Figures {
+            plan,
+            verdict: self.memory.verdict(),
+            gpus: bill.gpus,
+            output: bill.output,
+            ttft: service.ttft,
+            tpot: service.tpot,
+            e2e: service.e2e,
+            in_flight: concurrency * f64::from(replicas),
+            price: bill.price,
+            power: bill.energy.power * bill.gpus as f64,
+            per_output: bill.energy.per_output,
+        })
+    }
+
+    /// Replicas of a plan and requests in flight on each.
+    fn load(&self, plan: Plan) -> Result<(u32, f64), Reason> {
         let replicas = match plan.replicas {
             ALL_REPLICAS => self.placement.max_replicas,
             n if n <= self.placement.max_replicas => n,
@@ -243,9 +293,7 @@ impl<'a> Deployment<'a> {
                 return Err(Reason::TooManyReplicas { replicas: n, most: self.placement.max_replicas });
             }
         };
-        let concurrency = self.concurrency(plan.batch, replicas)?;
-        let service = self.replica().at(concurrency);
-        Ok(self.assemble(plan, replicas, concurrency, service))
+        Ok((replicas, self.concurrency(plan.batch, replicas)?))
     }
 
     /// Estimates a plan whether it is an answer or not, with every reason against it.
@@ -258,8 +306,9 @@ impl<'a> Deployment<'a> {
             self.max_batch().max(1) as f64
         });
         let service = self.replica().at(concurrency);
-        reasons.extend(missed_target(&self.context.workload.targets, &service));
-        (self.assemble(plan, replicas, concurrency, service), reasons)
+        let estimate = self.assemble(plan, replicas, concurrency, service);
+        reasons.extend(Figures::from(&estimate).missed(&self.context.workload.targets));
+        (estimate, reasons)
     }
 
     /// Requests in flight on each replica.
@@ -297,7 +346,8 @@ impl<'a> Deployment<'a> {
         Ok(high)
     }
 
-    fn assemble(&self, plan: Plan, replicas: u32, batch: f64, service: Service) -> Estimate {
+    /// What all replicas deliver, draw and cost.
+    fn bill(&self, replicas: u32, service: &Service) -> Bill {
         let c = self.context;
         let gpus = self.parallelism.gpus() * u64::from(replicas);
         let output = service.output * f64::from(replicas);
@@ -306,6 +356,12 @@ impl<'a> Deployment<'a> {
         let electricity = c.electricity.map(|e| e.per_gpu(energy.power) * gpus as f64);
         let rent = c.cluster.price.map(|p| p * gpus as f64);
         let price = rent.map(|rent| rent + electricity.unwrap_or(UsdPerHour::ZERO));
+        Bill { gpus, output, tokens_per_output, energy, electricity, price }
+    }
+
+    pub(super) fn assemble(&self, plan: Plan, replicas: u32, batch: f64, service: Service) -> Estimate {
+        let c = self.context;
+        let Bill { gpus, output, tokens_per_output, energy, electricity, price } = self.bill(replicas, &service);
         let running = (service.running / f64::from(self.parallelism.attention_dp)).ceil() as u64;
         Estimate {
             plan,
@@ -331,7 +387,15 @@ impl<'a> Deployment<'a> {
             electricity_output: electricity.map(|e| e.per_million_tokens(output)),
             cost_output: price.map(|p| p.per_million_tokens(output)),
             cost_total: price.map(|p| p.per_million_tokens(output * tokens_per_output)),
+            price,
+            in_flight: batch * f64::from(replicas),
+            prefill: None,
         }
+    }
+
+    /// What its context says.
+    pub fn context(&self) -> &'a Context<'a> {
+        self.context
     }
 
     /// The decode step and the step that computes one prompt, operator by operator.
@@ -357,16 +421,19 @@ impl<'a> Deployment<'a> {
     }
 }
 
+/// What all replicas of a plan deliver, draw and cost.
+struct Bill {
+    gpus: u64,
+    output: TokensPerSecond,
+    tokens_per_output: f64,
+    energy: Energy,
+    electricity: Option<UsdPerHour>,
+    price: Option<UsdPerHour>,
+}
+
 /// The first target that a service misses.
 pub fn missed_target(targets: &Targets, service: &Service) -> Option<Reason> {
-    let limits = [
-        (Metric::Ttft, targets.ttft, service.ttft),
-        (Metric::Tpot, targets.tpot, service.tpot),
-        (Metric::E2e, targets.e2e, service.e2e),
-    ];
-    limits.into_iter().find_map(|(metric, want, got)| {
-        want.filter(|want| got > *want).map(|want| Reason::TargetMissed { metric, want, got })
-    })
+    late(targets, (service.ttft, service.tpot, service.e2e))
 }
 
 impl Context<'_> {
@@ -388,14 +455,6 @@ impl Context<'_> {
     /// Memory of the fullest rank under a split.
     pub fn memory(&self, parallelism: Parallelism) -> MemoryUse {
         self.memory_question(parallelism).answer()
-    }
-
-    /// The transfer of a prompt's cache from a worker of one split to one of another on this cluster.
-    pub fn transfer(&self, from: Parallelism, to: Parallelism, worker: &PrefillWorker) -> Transfer {
-        let held = |split| self.memory_question(split).prompt_cache();
-        let inside = from.gpus() + to.gpus() <= u64::from(self.cluster.gpus_per_node);
-        let chunks = if self.engine.scheduling.sends_by_chunk { worker.chunks } else { 1.0 };
-        Transfer::new(held(from).max(held(to)), (self.cluster, self.cluster), inside, chunks)
     }
 
     /// What is asked of memory under a split.

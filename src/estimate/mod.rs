@@ -4,9 +4,11 @@
 pub mod breakdown;
 pub mod collectives;
 pub mod deployment;
+pub mod figures;
 pub mod kernels;
 pub mod measured;
 pub mod memory;
+pub mod pairing;
 pub mod power;
 pub mod program;
 pub mod remedy;

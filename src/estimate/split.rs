@@ -26,8 +26,6 @@ pub struct PrefillWorker {
     pub alone: Seconds,
     /// Time per prompt when steps are as full as they may be.
     pub interval: Seconds,
-    /// Prompts in such a step, over all ranks.
-    pub together: f64,
     /// Attention-data-parallel ranks: as many prompts take no longer than one.
     pub ranks: f64,
     /// The front end's time before the engine sees a request.
@@ -53,7 +51,6 @@ impl PrefillWorker {
         PrefillWorker {
             alone: alone.latency,
             interval: full.interval / (fill * ranks),
-            together: fill * ranks,
             ranks,
             front_end: replica.engine.scheduling.request_overhead,
             drawn: full.drawn / fill,
@@ -70,8 +67,12 @@ impl PrefillWorker {
     /// From the request to the end of its prompt, at `rate` over `workers` workers that share one queue;
     /// infinite where they cannot keep up.
     ///
-    /// Prompts that came meanwhile share the next step; what does not fit in it waits as in an M/D/c queue
-    /// (Sakasegawa 1977: `ρ^(√(2(c+1)) − 1) / (c·(1 − ρ))`, halved for a constant service time).
+    /// All prompts that come during a step share the next: with `a` for the step of a lone prompt and `τ` per
+    /// prompt in full steps, `T = a + τ·(rate·T − ranks)`, at least `a`. A prompt waits for half of the step
+    /// that runs, or as in an M/D/c queue of the full steps, whichever is longer (Sakasegawa 1977:
+    /// `ρ^(√(2(c+1)) − 1) / (c·(1 − ρ))`, halved for a constant service time).
+    ///
+    /// It grows with `alone` and `interval` and falls with `ranks`: the search leaves workers out by that.
     pub fn first(&self, workers: u32, rate: RequestsPerSecond) -> Seconds {
         let servers = f64::from(workers);
         let each = rate.get() / servers;
@@ -79,27 +80,18 @@ impl PrefillWorker {
         if load >= 1.0 {
             return Seconds::new(f64::INFINITY);
         }
-        let own = self.step_at(each);
-        let in_step = (each * own.get()).clamp(1.0, self.together);
-        let busy = (each * own.get() / in_step).min(1.0);
-        let residual = own * (busy.powf(servers) / 2.0);
+        let shared = (self.alone - self.interval * self.ranks) / (1.0 - load);
+        let own = self.alone.max(shared);
+        let residual = own * ((each * own.get()).min(1.0).powf(servers) / 2.0);
         let exponent = (2.0 * (servers + 1.0)).sqrt() - 1.0;
         let queue = self.interval * (load.powf(exponent) / (2.0 * servers * (1.0 - load)));
-        let wait = if self.together > 1.0 { residual.max(queue) } else { queue };
-        self.front_end + wait + own
+        self.front_end + residual.max(queue) + own
     }
 
-    /// The step that a prompt is computed in when `rate` prompts a second reach the worker: with those that
-    /// come during one step, `n = rate·(alone + slope·(n − ranks))`.
-    fn step_at(&self, rate: f64) -> Seconds {
-        let extra = self.together - self.ranks;
-        if extra <= 0.0 || rate * self.alone.get() <= self.ranks {
-            return self.alone;
-        }
-        let slope = (self.interval * self.together - self.alone).max(Seconds::ZERO) / extra;
-        let free = (1.0 - rate * slope.get()).max(1e-9);
-        let together = (rate * (self.alone - slope * self.ranks).get() / free).clamp(self.ranks, self.together);
-        self.alone + slope * (together - self.ranks)
+    /// The fewest workers that serve `rate` at [`PREFILL_LOAD`].
+    pub fn workers_for(&self, rate: RequestsPerSecond) -> u32 {
+        // Beyond what fits in u32 no cluster has room.
+        (rate.get() * self.interval.get() / PREFILL_LOAD).ceil().clamp(1.0, f64::from(u32::MAX)) as u32
     }
 }
 
@@ -271,16 +263,15 @@ pub struct Transfer {
 
 impl Transfer {
     /// The transfer of `bytes`, the most that a rank of either side holds of a prompt: all ranks send and
-    /// receive at once. Inside a node it goes over the node's link, else between nodes; between two clusters
-    /// over the slower of their links. With `chunks` sent one by one only the last is waited for.
+    /// receive at once. Inside a node it takes the faster of the node's link and the one between nodes; between
+    /// two clusters the slower of theirs. With `chunks` sent one by one only the last is waited for.
     pub fn new(bytes: Bytes, (from, to): (&Cluster, &Cluster), inside_node: bool, chunks: f64) -> Transfer {
-        let link = |c: &Cluster| match inside_node {
-            true => (c.scale_up.latency, c.scale_up.bandwidth.get()),
-            false => (c.scale_out.latency, c.scale_out.under_load().get() * ACROSS_EFFICIENCY),
-        };
-        let ((latency_a, a), (latency_b, b)) = (link(from), link(to));
-        let time = latency_a.max(latency_b) + Seconds::new(bytes.as_f64() / a.min(b) / chunks.max(1.0));
-        Transfer { time, bytes }
+        let waited = bytes.as_f64() / chunks.max(1.0);
+        let over = |latency: Seconds, bandwidth: f64| latency + Seconds::new(waited / bandwidth);
+        let out = |c: &Cluster| over(c.scale_out.latency, c.scale_out.under_load().get() * ACROSS_EFFICIENCY);
+        let across = out(from).max(out(to));
+        let inside = over(from.scale_up.latency, from.scale_up.bandwidth.get());
+        Transfer { time: if inside_node { inside.min(across) } else { across }, bytes }
     }
 }
 

@@ -82,7 +82,8 @@ pub fn answer_json(subject: &Subject, answer: &Answer, advice: &[Advice]) -> Jso
         "space".into(),
         json!({
             "plans": c.plans, "illegal": c.illegal, "out_of_memory": c.out_of_memory,
-            "target_missed": c.target_missed, "feasible": c.feasible, "stopped": "complete",
+            "target_missed": c.target_missed, "feasible": c.feasible, "dominated": c.dominated,
+            "unseen": c.unseen, "stopped": answer.stopped.name(),
         }),
     );
     if let Some(current) = &answer.current {
@@ -147,7 +148,10 @@ fn combined_json(c: &Combined) -> Json {
 
 /// A plan in a few words.
 pub fn describe(plan: &Plan) -> String {
-    plan.layout.parallelism.to_string()
+    match &plan.prefill {
+        None => plan.layout.parallelism.to_string(),
+        Some(prefill) => format!("prefill {}, decode {}", prefill.parallelism, plan.layout.parallelism),
+    }
 }
 
 /// One estimate with its reasons, if it is not feasible.

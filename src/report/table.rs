@@ -165,7 +165,7 @@ fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
         let unused = match c.name {
             "ep" | "attention_dp" | "expert_tp" => Value::Integer(1),
             "idle_gpus" => Value::Integer(0),
-            "cost_usd_per_mtok_output" => Value::Missing,
+            "cost_usd_per_mtok_output" | "prefill" => Value::Missing,
             "energy_j_per_output_token" => return answer.objective != Objective::Energy,
             // Differences take their room.
             "headroom_gib" if compared => return true,
@@ -241,6 +241,14 @@ fn ledger(s: &Subject, answer: &Answer) -> String {
         group_thousands(c.target_missed),
         group_thousands(c.feasible)
     );
+    for (n, what) in [
+        (c.dominated, "proven to be no better than others, and not looked at"),
+        (c.unseen, "not looked at: the search was stopped"),
+    ] {
+        if n > 0 {
+            let _ = writeln!(out, "{:>9}  {what}", group_thousands(n));
+        }
+    }
     for r in &answer.rejected {
         let nearest = if r.reason.stage() == Stage::Illegal { "for example" } else { "nearest" };
         let line = format!("{:>9}  {}", group_thousands(r.count), r.reason.name());

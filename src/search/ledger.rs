@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::plan::Rejection;
 use crate::plan::reason::Stage;
 
-/// How many plans there were, and where they fell. The four parts sum to `plans`.
+/// How many plans there were, and where they fell. The other parts sum to `plans`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Plans in the space.
@@ -18,6 +18,10 @@ pub struct Counts {
     pub target_missed: u64,
     /// Feasible.
     pub feasible: u64,
+    /// Not looked at one by one: proven to be no better than plans that were.
+    pub dominated: u64,
+    /// Not looked at because the search was stopped.
+    pub unseen: u64,
 }
 
 impl Counts {
@@ -37,6 +41,8 @@ impl Counts {
         self.out_of_memory += other.out_of_memory;
         self.target_missed += other.target_missed;
         self.feasible += other.feasible;
+        self.dominated += other.dominated;
+        self.unseen += other.unseen;
     }
 }
 

@@ -3,7 +3,7 @@
 pub mod forecast;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::units::{RequestsPerSecond, Seconds};
+use crate::units::{RequestsPerSecond, Seconds, Usd, UsdPerHour, Watts};
 
 /// Longest prompt or output accepted: beyond any model's context.
 pub const MAX_LENGTH: u64 = 100_000_000;
@@ -31,6 +31,23 @@ pub struct Targets {
     pub tpot: Option<Seconds>,
     /// From request to last token.
     pub e2e: Option<Seconds>,
+    /// What the deployment may take and must hold.
+    pub budget: Budget,
+}
+
+/// Limits of a whole deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Budget {
+    /// Most GPUs used.
+    pub gpus: Option<u64>,
+    /// Most dollars per hour, for the GPUs used.
+    pub price: Option<UsdPerHour>,
+    /// Most dollars per million output tokens.
+    pub cost_output: Option<Usd>,
+    /// Most power, of all GPUs used.
+    pub power: Option<Watts>,
+    /// Fewest requests in flight.
+    pub concurrency: Option<u64>,
 }
 
 impl Targets {
@@ -44,6 +61,14 @@ impl Targets {
                 && !(limit.get() > 0.0 && limit.get().is_finite())
             {
                 return Err(Diagnostic::new(Code::Range, format!("{name}: a target must be positive")));
+            }
+        }
+        let b = &self.budget;
+        let (price, cost, power) =
+            (b.price.map(|x| x.get()), b.cost_output.map(|x| x.get()), b.power.map(|x| x.get()));
+        for (name, limit) in [("max-price", price), ("max-cost", cost), ("max-power", power)] {
+            if limit.is_some_and(|limit| !(limit > 0.0 && limit.is_finite())) {
+                return Err(Diagnostic::new(Code::Range, format!("{name}: a limit must be positive")));
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ proptest! {
             _ => Load::Rate(RequestsPerSecond::new(size as f64 / 50.0)),
         };
         let ms = |t: Option<u32>| t.map(|t| Seconds::millis(f64::from(t)));
-        owned.workload.targets = Targets { ttft: ms(ttft), tpot: ms(tpot), e2e: None };
+        owned.workload.targets = Targets { ttft: ms(ttft), tpot: ms(tpot), ..Targets::default() };
         let question = Question {
             model: &owned.model,
             pools: std::slice::from_ref(&owned.cluster),

@@ -3,7 +3,7 @@
 use crate::catalog::{Catalog, Cluster, Engine};
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
 use crate::estimate::memory::Limits;
-use crate::estimate::split::{DecodeWorker, PrefillWorker, Split, Transfer};
+use crate::estimate::pairing::{Pair, Worker};
 use crate::plan::Parallelism;
 use crate::simulate::{Drive, Protocol, SplitSimulation, Workers};
 use crate::workload::{Load, Workload};
@@ -103,11 +103,12 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     };
     let (prefill, decode) = (deploy(prefill)?, deploy(decode)?);
     let (from, to) = (prefill.replica(), decode.replica());
-    let worker = PrefillWorker::new(&from);
-    let transfer = context.transfer(prefill.parallelism, decode.parallelism, &worker);
-    let pools = Pools { prefill: (&worker, x), decode: (&DecodeWorker::new(&to), y), transfer };
+    let (prefill, decode) = (Worker::of(&prefill), Worker::of(&decode));
+    let transfer = prefill.transfer_to(&decode);
+    let pair =
+        Pair { prefill: &prefill, prefill_workers: x, decode: &decode, decode_workers: y, transfer };
     match estimator {
-        Estimator::Steady => Ok(pools.steady(concurrency as f64)),
+        Estimator::Steady => Ok(steady(&pair, concurrency as f64)),
         Estimator::Simulate => {
             let load = Load::Concurrency(concurrency);
             let nominal = |column: &str| row.whole(column).unwrap_or(1);
@@ -125,31 +126,15 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     }
 }
 
-/// The pools of a row.
-struct Pools<'a> {
-    prefill: (&'a PrefillWorker, u32),
-    decode: (&'a DecodeWorker, u32),
-    transfer: Transfer,
-}
-
-impl Pools<'_> {
-    fn steady(&self, concurrency: f64) -> Vec<(&'static str, f64)> {
-        let split = Split {
-            prefill: self.prefill.0,
-            prefill_workers: self.prefill.1,
-            decode: self.decode.0,
-            decode_workers: self.decode.1,
-            transfer: self.transfer.time,
-        };
-        let s = split.at(concurrency);
-        vec![
-            ("ttft_ms", s.ttft.as_millis()),
-            ("tpot_ms", s.tpot.as_millis()),
-            ("e2e_ms", s.e2e.as_millis()),
-            ("output_tok_s", s.rate.get() * self.decode.0.osl),
-            ("req_s", s.rate.get()),
-        ]
-    }
+fn steady(pair: &Pair, concurrency: f64) -> Vec<(&'static str, f64)> {
+    let s = pair.split().at(concurrency);
+    vec![
+        ("ttft_ms", s.ttft.as_millis()),
+        ("tpot_ms", s.tpot.as_millis()),
+        ("e2e_ms", s.e2e.as_millis()),
+        ("output_tok_s", s.rate.get() * pair.decode.decode.osl),
+        ("req_s", s.rate.get()),
+    ]
 }
 
 #[cfg(test)]
