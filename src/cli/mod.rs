@@ -20,6 +20,7 @@ mod progress;
 mod refusal;
 mod simulate;
 mod size;
+mod split;
 mod stop;
 mod sweep;
 mod talk;

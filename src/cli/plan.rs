@@ -10,7 +10,7 @@ use crate::estimate::deployment::Estimate;
 use crate::plan::space::Pins;
 use crate::rank::{Front, Measure, Objective};
 use crate::report::{self, Format, Row, Sheet, Subject};
-use crate::search::{Answer, Mode, Question, Stopped};
+use crate::search::{Answer, Check, Mode, Question, Stopped, WhatIf};
 
 use super::Outcome;
 use super::budget::BudgetArgs;
@@ -52,7 +52,7 @@ pub struct PlanArgs {
     /// Show the Pareto front instead of the ranking, over two or three of throughput, per-gpu, ttft, tpot,
     /// latency, cost, energy and gpus [default: per-gpu,tpot]
     #[arg(long, help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"], value_name = "MEASURES")]
-    #[arg(num_args = 0..=1, default_missing_value = "per-gpu,tpot", require_equals = true)]
+    #[arg(num_args = 0..=1, default_missing_value = "per-gpu,tpot")]
     pareto: Option<String>,
     /// Explain the plan of this rank, operator by operator
     #[arg(long, value_name = "RANK", help_heading = "Ranking", conflicts_with = "why_not")]
@@ -61,6 +61,17 @@ pub struct PlanArgs {
     /// Say why a layout is not an answer, e.g. "tp=2,pp=1"
     #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
     why_not: Option<String>,
+    /// Simulate the first K plans and rank them by that
+    #[arg(long, value_name = "K", value_parser = count(1..=1000), help_heading = "Ranking")]
+    verify: Option<u64>,
+    /// Hold the targets at this percentile, as simulated, instead of on the mean [default with --verify: mean]
+    #[arg(long, value_name = "P", help_heading = "Ranking", requires = "verify")]
+    percentile: Option<String>,
+    /// How the best plan moves when GPUs differ, e.g. hbm=+20%; of hbm, bandwidth, compute, scale-up, scale-out
+    /// and price
+    #[arg(long, value_name = "NAME=±N%", allow_hyphen_values = true, help_heading = "Ranking")]
+    #[arg(conflicts_with_all = ["explain", "why_not"])]
+    what_if: Vec<String>,
     /// What runs today, e.g. "tp=4,replicas=2": every plan shows its difference. Keys: tp, pp, ep,
     /// attention_dp, replicas, batch, gpu, engine, weights, kv
     #[arg(long, value_name = "DEPLOYMENT", help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
@@ -165,11 +176,25 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
             Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
         return why_not(args, format, &subject, &question, layout);
     }
+    let what_if: Vec<WhatIf> = args
+        .what_if
+        .iter()
+        .map(|text| text.parse::<WhatIf>().map_err(|d| d.within("--what-if")))
+        .collect::<Result<_, _>>()?;
+    let check = args.check()?;
     let answer = question.answer()?;
+    let answer = match check {
+        Some(check) => question.verify(answer, check)?,
+        None => answer,
+    };
+    let moved = what_if
+        .iter()
+        .map(|change| Ok((*change, question.what_if(change)?)))
+        .collect::<Result<Vec<_>, Diagnostic>>()?;
     refuse_impossible_pins(&question, &answer)?;
     let searched = started.elapsed();
     let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
-    args.output.emit(&render(args, format, &subject, &question, &answer)?)?;
+    args.output.emit(&render(args, format, &subject, &question, &answer, &moved)?)?;
     talk::note(|| format!("walked {} plans", answer.counts.plans));
     if answer.stopped != Stopped::Complete {
         talk::say(&format!(
@@ -200,6 +225,20 @@ impl PlanArgs {
         })
     }
 
+    fn check(&self) -> Result<Option<Check>, Diagnostic> {
+        let wrong = || {
+            Diagnostic::new(Code::Range, "not a percentile")
+                .at("--percentile")
+                .help("50 to 99.9, for example p99")
+        };
+        let percentile = self.percentile.as_deref().map(|text| {
+            let number = text.trim().trim_start_matches('p').parse::<f64>().ok();
+            number.filter(|p| (50.0..=99.9).contains(p)).map(|p| p / 100.0).ok_or_else(wrong)
+        });
+        let percentile = percentile.transpose()?;
+        Ok(self.verify.map(|k| Check { plans: usize::try_from(k).unwrap_or(usize::MAX), percentile }))
+    }
+
     fn front(&self) -> Result<Front, Diagnostic> {
         let Some(text) = &self.pareto else { return Ok(Front::default()) };
         let measures = text.split(',').map(|name| name.trim().parse::<Measure>());
@@ -226,6 +265,7 @@ fn render(
     subject: &Subject,
     question: &Question,
     answer: &Answer,
+    moved: &[(WhatIf, Option<Estimate>)],
 ) -> Result<String, Diagnostic> {
     let width = args.output.width();
     if let Some(rank) = args.explain {
@@ -248,10 +288,12 @@ fn render(
         || {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
             Ok(report::answer_text(subject, &shown, width)
+                + &if args.pareto.is_some() { report::front_chart(answer) } else { String::new() }
+                + &report::what_if_text(answer, moved)
                 + &report::advice_text(&advice)
                 + &args.engine.remarks(question.engines, question.pools))
         },
-        || Ok(report::answer_json(subject, answer, &advice)),
+        || Ok(report::answer_json(subject, answer, &advice, moved)),
         || Ok(sheet(plans, answer)),
     )
 }

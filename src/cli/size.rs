@@ -9,8 +9,8 @@ use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::plan::space::Pins;
 use crate::rank::{Front, Objective};
 use crate::report::{self, SizeAnswer, Subject};
-use crate::search::{Mode, Question, Stop};
 use crate::search::size::{Demand, Least, Unit, growth};
+use crate::search::{Mode, Question, Stop};
 use crate::units::RequestsPerSecond;
 use crate::workload::forecast::{self, Month};
 use crate::workload::{Load, MAX_LENGTH, Workload};
@@ -184,10 +184,10 @@ pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         electricity: None,
         current: None,
         top: 1,
-            mode: Mode::Aggregated,
-            front: Front::default(),
-            exhaustive: false,
-            stop: Stop::NEVER,
+        mode: Mode::Aggregated,
+        front: Front::default(),
+        exhaustive: false,
+        stop: Stop::NEVER,
     };
     let sizings = question.size(&demand)?;
     let best = sizings.first().and_then(|s| s.fleets.first().map(|fleet| (s, fleet)));

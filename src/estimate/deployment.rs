@@ -17,6 +17,7 @@ use crate::workload::{Load, Targets, Workload};
 use super::figures::{Figures, late};
 use super::kernels::Kernels;
 use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
+use super::pairing::PrefillFacts;
 use super::power::{Electricity, Energy};
 use super::program::{Line, Pipeline, Target};
 use super::service::{Replica, Service};
@@ -173,21 +174,21 @@ pub struct Estimate {
     pub in_flight: f64,
     /// The pool that computes prompts, where the replicas decode alone.
     pub prefill: Option<PrefillFacts>,
+    /// What a simulation of it came to, if it was simulated.
+    pub verified: Option<Verified>,
 }
 
-/// The prefill pool of a plan with split pools.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PrefillFacts {
-    /// GPU of its pool.
-    pub gpu: String,
-    /// Split of one worker.
-    pub parallelism: Parallelism,
-    /// Workers.
-    pub workers: u32,
-    /// Share of its time that a worker computes.
-    pub load: f64,
-    /// What a first token waits for the transfer of the cache.
-    pub transfer: Seconds,
+/// What the simulation of a plan came to, on the mean or at a percentile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verified {
+    /// Time to first token.
+    pub ttft: Seconds,
+    /// Time per output token after the first.
+    pub tpot: Seconds,
+    /// Request to last token.
+    pub e2e: Seconds,
+    /// Output tokens per second of the deployment.
+    pub output: TokensPerSecond,
 }
 
 impl<'a> Deployment<'a> {
@@ -361,7 +362,8 @@ impl<'a> Deployment<'a> {
 
     pub(super) fn assemble(&self, plan: Plan, replicas: u32, batch: f64, service: Service) -> Estimate {
         let c = self.context;
-        let Bill { gpus, output, tokens_per_output, energy, electricity, price } = self.bill(replicas, &service);
+        let Bill { gpus, output, tokens_per_output, energy, electricity, price } =
+            self.bill(replicas, &service);
         let running = (service.running / f64::from(self.parallelism.attention_dp)).ceil() as u64;
         Estimate {
             plan,
@@ -390,6 +392,7 @@ impl<'a> Deployment<'a> {
             price,
             in_flight: batch * f64::from(replicas),
             prefill: None,
+            verified: None,
         }
     }
 

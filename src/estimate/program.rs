@@ -17,6 +17,7 @@ use super::collectives::CollectiveTimer;
 use super::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, Kernels, SmallKernelTimer};
 use super::measured::Surface;
 use super::memory::stage_layers;
+use super::stages::{Pace, Part, exchange};
 use super::{Basis, Bound};
 
 /// What is needed to compile a layout.
@@ -72,7 +73,12 @@ struct Instruction {
     unshared: Seconds,
     /// What was measured of it, if anything.
     measured: Option<Arc<Surface>>,
+    /// Where it stands in the model.
+    part: Part,
 }
+
+/// Stages that differ and are timed in one pass over the operators; there are seldom more than four.
+const PACES_AT_ONCE: usize = 8;
 
 impl Instruction {
     /// One execution, and what its time rests on.
@@ -171,7 +177,7 @@ impl Lone {
         let measured = tables.and_then(|tables| tables.surface(&kind, &kernels.setting(ranks), form));
         let operator = Operator::new("", Component::Other, kind);
         let (eager, unshared) = (Seconds::ZERO, Seconds::ZERO);
-        Lone(Instruction { operator, timer, fitted, eager, unshared, measured })
+        Lone(Instruction { operator, timer, fitted, eager, unshared, measured, part: Part::Before })
     }
 
     /// Its time in a step, and what that rests on.
@@ -214,14 +220,19 @@ pub struct Line {
 }
 
 impl Program {
-    /// Time of one step through the stage.
-    pub fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
+    /// Time of one step through all stages, and through the slowest of `paces`.
+    fn time(&self, step: &Step, power: &PowerShares, paces: &[Pace]) -> (StepTime, Option<Seconds>) {
+        let (at_once, more) = paces.split_at(paces.len().min(PACES_AT_ONCE));
+        let mut stages = [Seconds::ZERO; PACES_AT_ONCE];
         let mut sum = StepTime::default();
         for i in &self.instructions {
             let (kernel, basis) = i.time(step);
             let count = i.operator.count as f64;
             let time = kernel.time * count;
             sum.total += time;
+            for (stage, pace) in stages.iter_mut().zip(at_once) {
+                *stage += kernel.time * pace.count(i.part, i.operator.count);
+            }
             sum.drawn += kernel.drawn(power) * count;
             if basis != Basis::Default {
                 sum.fitted += time;
@@ -230,12 +241,11 @@ impl Program {
                 sum.measured += time;
             }
         }
-        sum
-    }
-
-    /// Time of one step through the stage, and nothing else.
-    fn total(&self, step: &Step) -> Seconds {
-        self.instructions.iter().map(|i| i.time(step).0.time * i.operator.count as f64).sum()
+        let total = |pace: &Pace| {
+            self.instructions.iter().map(|i| i.time(step).0.time * pace.count(i.part, i.operator.count)).sum()
+        };
+        let stages = stages.into_iter().take(at_once.len()).chain(more.iter().map(total));
+        (sum, stages.reduce(Seconds::max))
     }
 
     /// The step operator by operator; operators without work are left out.
@@ -258,7 +268,7 @@ pub struct Pipeline {
     whole: Program,
     /// The stages that differ, if there are several: the slowest sets the pace, and which one that is
     /// depends on the step.
-    paces: Vec<Program>,
+    paces: Vec<Pace>,
     power: PowerShares,
     hop_latency: Seconds,
     hop_seconds_per_byte: f64,
@@ -285,17 +295,15 @@ impl Pipeline {
     /// Compiles a layout.
     pub fn compile(t: &Target) -> Pipeline {
         let stages = stage_layers(t.model, t.parallelism.pp);
-        let whole =
-            compile(t, &t.model.groups.iter().map(|g| g.layers.len() as u64).collect::<Vec<_>>(), true, true);
+        let whole = compile(t);
         let last = stages.len() - 1;
-        let mut distinct: Vec<(&[u64], bool, bool)> = Vec::new();
-        for stage in stages.iter().enumerate().map(|(i, counts)| (counts.as_slice(), i == 0, i == last)) {
-            if last > 0 && !distinct.contains(&stage) {
-                distinct.push(stage);
+        let mut paces: Vec<Pace> = Vec::new();
+        for (i, layers) in stages.into_iter().enumerate() {
+            let pace = Pace { layers, first: i == 0, last: i == last };
+            if last > 0 && !paces.contains(&pace) {
+                paces.push(pace);
             }
         }
-        let paces =
-            distinct.into_iter().map(|(counts, first, last)| compile(t, counts, first, last)).collect();
         let (hop_latency, hop_seconds_per_byte) = hops(t);
         Pipeline {
             stages: t.parallelism.pp,
@@ -311,8 +319,7 @@ impl Pipeline {
 
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
-        let whole = self.whole.time(step, &self.power);
-        let slowest = self.paces.iter().map(|p| p.total(step)).reduce(Seconds::max);
+        let (whole, slowest) = self.whole.time(step, &self.power, &self.paces);
         let interval = slowest.unwrap_or(whole.total);
         let hops = self.hop(step) * f64::from(self.stages - 1);
         let share = |part: Seconds| if whole.total.get() > 0.0 { part / whole.total } else { 0.0 };
@@ -354,56 +361,41 @@ fn hops(t: &Target) -> (Seconds, f64) {
     })
 }
 
-/// The program of a stage that holds `counts[g]` layers of each group.
-fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
+/// The program of all stages together.
+fn compile(t: &Target) -> Program {
     let view = |formats: Formats| RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
     let outer = view(t.model.outer_formats());
     let mut program = Program::default();
     let mut operators = Vec::with_capacity(24);
-    let mut emit = |blocks: &[Block], view: &RankView, layers: u64| {
+    let mut emit = |blocks: &[Block], view: &RankView, layers: u64, part: &dyn Fn(u64) -> Part| {
         operators.clear();
         blocks.iter().for_each(|b| b.operators(view, &mut operators));
         if t.kernels.engine.parallel.wide_experts {
             exchange(&mut operators);
         }
         for operator in operators.drain(..) {
+            let part = part(operator.count);
             let operator = Operator { count: operator.count * layers, ..operator };
             let (timer, fitted) = resolve(t, &operator.kind);
             let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
             let measured = measured(t, &operator.kind, &timer);
-            program.instructions.push(Instruction { operator, timer, fitted, eager, unshared, measured });
+            program.instructions.push(Instruction {
+                operator,
+                timer,
+                fitted,
+                eager,
+                unshared,
+                measured,
+                part,
+            });
         }
     };
-    if first {
-        emit(&t.model.before, &outer, 1);
+    emit(&t.model.before, &outer, 1, &|_| Part::Before);
+    for (g, group) in t.model.groups.iter().enumerate().filter(|(_, group)| !group.layers.is_empty()) {
+        emit(&group.blocks, &view(group.formats), group.layers.len() as u64, &|each| Part::Group(g, each));
     }
-    for (group, layers) in t.model.groups.iter().zip(counts).filter(|(_, n)| **n > 0) {
-        emit(&group.blocks, &view(group.formats), *layers);
-    }
-    if last {
-        emit(&t.model.after, &outer, 1);
-    }
+    emit(&t.model.after, &outer, 1, &|_| Part::After);
     program
-}
-
-/// With wide expert parallelism each token goes to its experts alone: FP8 on the way there (one byte an
-/// element), 16 bits on the way back (DeepEP's low-latency kernels), in place of all tokens to all ranks.
-fn exchange(operators: &mut [Operator]) {
-    let shape = operators.iter().find_map(|o| match o.kind {
-        OperatorKind::GroupedGemm(e) => Some(e),
-        _ => None,
-    });
-    let Some(experts) = shape.filter(|e| e.expert_ranks > 1) else { return };
-    let copies = experts.top_k.min(experts.expert_ranks) * experts.hidden;
-    for operator in operators {
-        if let OperatorKind::Collective { kind, group: RankGroup::Experts, bytes_per_row, .. } =
-            &mut operator.kind
-        {
-            let gathers = *kind == CollectiveKind::AllGather;
-            *bytes_per_row = if gathers { copies } else { 2 * copies };
-            *kind = CollectiveKind::AllToAll;
-        }
-    }
 }
 
 /// Finds the kernel of an operator.

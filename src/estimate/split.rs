@@ -193,7 +193,9 @@ impl DecodeWorker {
             if per_rank >= most {
                 break Provenance::of_share(step.fitted, step.measured);
             }
-            per_rank = (per_rank * 2.0_f64.powf(0.25)).ceil().min(most);
+            // As the batches that a search looks at.
+            let step = (per_rank.log2().floor().exp2() / 4.0).max(1.0);
+            per_rank = (per_rank + step).min(most);
         };
         DecodeWorker {
             nodes,

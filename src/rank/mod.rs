@@ -89,6 +89,11 @@ impl Measure {
         matches!(self, Measure::Throughput | Measure::PerGpu)
     }
 
+    /// Whether the time to the first token decides over it.
+    fn has_first_token(self) -> bool {
+        matches!(self, Measure::Ttft | Measure::Latency)
+    }
+
     /// The same, turned so that less is better.
     fn loss(self, f: &Figures) -> f64 {
         if self.more_is_better() { -self.of(f) } else { self.of(f) }
@@ -127,6 +132,11 @@ impl Front {
     /// The measures.
     pub fn measures(&self) -> &[Measure] {
         &self.0
+    }
+
+    /// Whether the time to the first token is one of them, or a part of one.
+    pub fn looks_at_first_token(&self) -> bool {
+        self.0.iter().any(|m| m.has_first_token())
     }
 
     /// The order in which a front stands: by the last measure first, so that by default the fastest comes

@@ -82,6 +82,17 @@ impl Objective {
         }
     }
 
+    /// Whether the time to the first token decides, or is a part of what does.
+    pub fn looks_at_first_token(self) -> bool {
+        match self {
+            Objective::Latency => true,
+            Objective::Weighted(weights) => {
+                Measure::ALL.into_iter().zip(weights.0).any(|(m, w)| w > 0 && m.has_first_token())
+            }
+            Objective::Throughput | Objective::PerGpu | Objective::Cost | Objective::Energy => false,
+        }
+    }
+
     /// What it is at a plan, turned so that less is better.
     fn loss(self, f: &Figures) -> f64 {
         match self {

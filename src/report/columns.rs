@@ -1,8 +1,9 @@
 //! The columns of a plan: name, meaning, where the value comes from. Tables, CSV, JSON and sweeps read
 //! this one list.
 
-use crate::estimate::deployment::{Estimate, PrefillFacts};
+use crate::estimate::deployment::{Estimate, Verified};
 use crate::estimate::memory::Verdict;
+use crate::estimate::pairing::PrefillFacts;
 
 /// A cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +101,11 @@ fn prefill(row: &Row, of: fn(&PrefillFacts) -> Value) -> Value {
     row.estimate.prefill.as_ref().map_or(Value::Missing, of)
 }
 
+/// A figure of the simulation, if there was one.
+fn simulated(row: &Row, of: fn(&Verified) -> f64) -> Value {
+    row.estimate.verified.as_ref().map_or(Value::Missing, |v| of(v).into())
+}
+
 /// Tables show it where plans are ranked by it.
 const ENERGY: Column =
     shown("energy_j_per_output_token", "J/tok out", "joules per output token, GPUs used", |r| {
@@ -125,16 +131,23 @@ pub const PLAN_COLUMNS: &[Column] = &[
     shown("attention_dp", "adp", "attention data parallel", |r| r.estimate.parallelism.attention_dp.into()),
     shown("expert_tp", "etp", "tensor parallel inside each expert", |r| r.estimate.expert_tp.into()),
     shown("replicas", "replicas", "independent copies of the engine", |r| r.estimate.replicas.into()),
-    shown("prefill", "prefill", "prefill workers and the split of one; other columns are of decode workers", |r| {
-        prefill(r, |p| Value::Text(format!("{} × {}", p.workers, p.parallelism)))
-    }),
+    shown(
+        "prefill",
+        "prefill",
+        "prefill workers and the split of one; other columns are of decode workers",
+        |r| prefill(r, |p| Value::Text(format!("{} × {}", p.workers, p.parallelism))),
+    ),
     quiet("prefill_replicas", "prefill workers", |r| prefill(r, |p| p.workers.into())),
     quiet("prefill_gpu", "GPU of a prefill worker", |r| prefill(r, |p| p.gpu.as_str().into())),
     quiet("prefill_tp", "tensor parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.tp.into())),
     quiet("prefill_pp", "its pipeline stages", |r| prefill(r, |p| p.parallelism.pp.into())),
     quiet("prefill_ep", "expert parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.ep.into())),
-    quiet("prefill_attention_dp", "attention data parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.attention_dp.into())),
-    quiet("prefill_load", "share of its time that a prefill worker computes", |r| prefill(r, |p| p.load.into())),
+    quiet("prefill_attention_dp", "attention data parallel of a prefill worker", |r| {
+        prefill(r, |p| p.parallelism.attention_dp.into())
+    }),
+    quiet("prefill_load", "share of its time that a prefill worker computes", |r| {
+        prefill(r, |p| p.load.into())
+    }),
     quiet("kv_transfer_ms", "what a first token waits for the transfer of the cache", |r| {
         prefill(r, |p| p.transfer.as_millis().into())
     }),
@@ -192,6 +205,16 @@ pub const PLAN_COLUMNS: &[Column] = &[
     memory("cuda_graphs_gib", "CUDA graphs", |r| r.estimate.memory.cuda_graphs.as_gib().into()),
     memory("total_gib", "sum of the parts", |r| r.estimate.memory.total().as_gib().into()),
     memory("capacity_gib", "physical memory", |r| r.estimate.memory.capacity.as_gib().into()),
+    quiet("simulated_ttft_ms", "time to first token as simulated, if it was", |r| {
+        simulated(r, |v| v.ttft.as_millis())
+    }),
+    quiet("simulated_tpot_ms", "time per output token as simulated", |r| {
+        simulated(r, |v| v.tpot.as_millis())
+    }),
+    quiet("simulated_e2e_ms", "request to last token as simulated", |r| simulated(r, |v| v.e2e.as_millis())),
+    shown("simulated_output_tokens_per_s", "sim tok/s", "output tokens per second as simulated", |r| {
+        simulated(r, |v| v.output.get())
+    }),
     shown("headroom_gib", "headroom GiB", "KV cache left over at this batch", |r| {
         r.estimate.headroom.as_gib().into()
     }),

@@ -8,7 +8,7 @@ use crate::estimate::deployment::Estimate;
 use crate::plan::Rejection;
 use crate::plan::space::Pins;
 use crate::rank::{Front, Objective};
-use crate::search::{Mode, Stop, Answer, LimitOverrides, Question, Variant, each_in_parallel};
+use crate::search::{Answer, LimitOverrides, Mode, Question, Stop, Variant, each_in_parallel};
 use crate::units::RequestsPerSecond;
 use crate::workload::{Load, Targets, Workload};
 

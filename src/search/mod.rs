@@ -7,12 +7,16 @@
 mod advice;
 mod combined;
 mod current;
+mod dominance;
 mod examine;
 mod ledger;
+mod mode;
 pub mod size;
 mod split;
 mod stop;
+mod verify;
 mod visit;
+mod what_if;
 
 use rayon::prelude::*;
 
@@ -33,9 +37,11 @@ pub use current::{Current, CurrentAnswer};
 pub use examine::Examined;
 use ledger::furthest;
 pub use ledger::{Counts, Ledger};
-pub use split::Mode;
+pub use mode::Mode;
 pub use stop::{Stop, Stopped};
+pub use verify::Check;
 use visit::Summary;
+pub use what_if::{Knob, WhatIf};
 
 /// A planning question.
 #[derive(Clone, Debug)]

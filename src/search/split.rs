@@ -2,15 +2,8 @@
 //!
 //! Each layout is compiled and timed once in either role; a pair only evaluates closed formulas. For a decode
 //! worker, a number of them and a batch, the prefill workers are matched: the fewest that keep up with the
-//! rate and meet the time to first token.
-//!
-//! **Pruning.** A prefill worker is left out when another is no worse in all that plans are compared by. With
-//! the same decode side, number and batch (where the load does not depend on the prefill side: not under a
-//! given concurrency) throughput and TPOT are equal. `first` grows with the step of a lone prompt and the
-//! interval and falls with the ranks (`PrefillWorker::first`), so that the other needs no more workers and
-//! no more time; it takes no more GPUs each and no more nodes, so that it fits wherever this one does
-//! ([`room_beside`]); it draws no more. Ties are excluded: the other has the shorter lone prompt, and so the
-//! shorter end-to-end time, or fewer GPUs, or the lower number, by which the ranking decides.
+//! rate and meet the time to first token. Prefill workers that cannot be part of
+//! an answer are left out; `dominance.rs` has the proof.
 
 use rayon::prelude::*;
 
@@ -18,53 +11,34 @@ use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::figures::Figures;
 use crate::estimate::pairing::{Pair, Worker};
 use crate::estimate::split::SplitService;
-use crate::plan::placement::{nodes_of, room_beside};
+use crate::plan::placement::room_beside;
 use crate::plan::{BatchPoint, Layout, Plan, PlanSpace, PrefillPool, Reason};
 use crate::units::Seconds;
 use crate::workload::Load;
 
+use super::dominance::dominates;
+use super::mode::worker_counts;
 use super::visit::Summary;
 use super::{Question, Variant};
-
-/// Whether replicas do everything, or prefill and decode workers are split.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// Every replica computes prompts and decodes.
-    #[default]
-    Aggregated,
-    /// Some workers compute prompts, the others decode.
-    Split,
-    /// Both are looked at.
-    Any,
-}
-
-impl Mode {
-    /// Every mode.
-    pub const ALL: [Mode; 3] = [Mode::Aggregated, Mode::Split, Mode::Any];
-
-    /// Name as on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Aggregated => "aggregated",
-            Mode::Split => "split",
-            Mode::Any => "any",
-        }
-    }
-
-    pub(super) fn aggregates(self) -> bool {
-        self != Mode::Split
-    }
-
-    pub(super) fn splits(self) -> bool {
-        self != Mode::Aggregated
-    }
-}
 
 /// The layouts of one pool, engine and precision as workers, or why they are none.
 struct Workers<'c> {
     context: &'c Context<'c>,
     layouts: Vec<Layout>,
-    workers: Vec<Result<Box<Worker<'c>>, Reason>>,
+    /// `None` where the search was stopped before.
+    workers: Vec<Option<Result<Box<Worker<'c>>, Reason>>>,
+}
+
+impl<'c> Workers<'c> {
+    /// The worker with this number, if its layout fits.
+    fn at(&self, i: usize) -> Option<&Worker<'c>> {
+        self.workers.get(i)?.as_ref()?.as_deref().ok()
+    }
+
+    /// The numbers of those that fit.
+    fn fit(&self) -> impl Iterator<Item = usize> {
+        (0..self.workers.len()).filter(|i| self.at(*i).is_some())
+    }
 }
 
 /// Pairs of one prefill pool, decode pool, engine and precision.
@@ -78,17 +52,6 @@ struct Region<'r, 'c> {
     counts: Vec<u32>,
     batches: &'r [BatchPoint],
     first: u64,
-}
-
-/// Numbers of workers to try: all up to 64, then 32 steps to a doubling.
-fn worker_counts(gpus: u32) -> Vec<u32> {
-    let mut all = Vec::new();
-    let mut n = 1u32;
-    while n < gpus {
-        all.push(n);
-        n = n.saturating_add(if n < 64 { 1 } else { 1 << (n.ilog2() - 5) });
-    }
-    all
 }
 
 impl Question<'_> {
@@ -112,7 +75,7 @@ impl Question<'_> {
                         pinned => pinned.to_vec(),
                     };
                     let batches = &spaces[pool].axes().batch;
-                    let active = self.active(prefill);
+                    let active = self.active(prefill, variants);
                     let region = Region { question: self, prefill, decode, active, counts, batches, first };
                     first = first.saturating_add(region.size());
                     let found = region.search((prefill_pool, pool), variants);
@@ -129,13 +92,12 @@ impl Question<'_> {
     fn workers<'c>(&self, space: &PlanSpace, contexts: &'c [Context<'c>]) -> Vec<Workers<'c>> {
         let each = (space.layouts() / contexts.len().max(1) as u64) as usize;
         let one = |(i, context): (usize, &'c Context<'c>)| {
-            let layouts: Vec<Layout> =
-                (0..each).map(|n| space.layout((i * each + n) as u64)).collect();
+            let layouts: Vec<Layout> = (0..each).map(|n| space.layout((i * each + n) as u64)).collect();
             let able = context.engine.parallel.split_pools;
             let worker = |layout: &Layout| match able {
-                _ if self.stop.now() => Err(Reason::ModeUnsupported { mode: STOPPED }),
-                true => Worker::new(context, layout.parallelism).map(Box::new),
-                false => Err(Reason::ModeUnsupported { mode: "split pools" }),
+                _ if self.stop.now() => None,
+                true => Some(Worker::new(context, layout.parallelism).map(Box::new)),
+                false => Some(Err(Reason::ModeUnsupported { mode: "split pools" })),
             };
             let workers = layouts.par_iter().with_min_len(16).map(worker).collect();
             Workers { context, layouts, workers }
@@ -144,42 +106,21 @@ impl Question<'_> {
     }
 
     /// The prefill workers to look at: those that fit and that no other dominates.
-    fn active(&self, prefill: &Workers) -> Vec<usize> {
-        let fit = |i: &usize| prefill.workers[*i].is_ok();
-        let all: Vec<usize> = (0..prefill.workers.len()).filter(fit).collect();
-        if self.exhaustive || matches!(self.workload.load, Load::Concurrency(_)) {
+    fn active(&self, prefill: &Workers, variants: &[Variant]) -> Vec<usize> {
+        let timed =
+            self.front.looks_at_first_token() || variants.iter().any(|v| v.objective.looks_at_first_token());
+        let all: Vec<usize> = prefill.fit().collect();
+        if self.exhaustive || timed || matches!(self.workload.load, Load::Concurrency(_)) {
             return all;
         }
-        let worker = |i: usize| prefill.workers[i].as_deref().ok();
         let beaten = |i: usize| {
-            worker(i).is_some_and(|w| {
-                all.iter().any(|j| *j != i && worker(*j).is_some_and(|v| dominates((v, *j), (w, i))))
-            })
+            let rival = |j: &usize| {
+                *j != i && prefill.at(*j).zip(prefill.at(i)).is_some_and(|(v, w)| dominates((v, *j), (w, i)))
+            };
+            all.iter().any(rival)
         };
         all.iter().copied().filter(|i| !beaten(*i)).collect()
     }
-}
-
-/// What stands for layouts that were not looked at any more.
-const STOPPED: &str = "time left";
-
-/// Whether every plan with prefill worker `w` is outranked by the same plan with `v`; see the module.
-fn dominates((v, j): (&Worker, usize), (w, i): (&Worker, usize)) -> bool {
-    let per_node = u64::from(v.context.cluster.gpus_per_node);
-    let nodes = |p: &Worker| if p.gpus() > per_node { nodes_of(p.parallelism, per_node) } else { 0 };
-    let (a, b) = (&v.prefill, &w.prefill);
-    // What one prompt draws over all GPUs of the worker.
-    let drawn = |p: &Worker| p.prefill.drawn.get() * f64::from(p.parallelism.tp);
-    v.gpus() <= w.gpus()
-        && nodes(v) <= nodes(w)
-        && v.placement.max_replicas >= w.placement.max_replicas
-        && a.alone <= b.alone
-        && a.interval <= b.interval
-        && a.ranks >= b.ranks
-        && drawn(v) <= drawn(w)
-        && v.held <= w.held
-        && v.memory.verdict() <= w.memory.verdict()
-        && (a.alone < b.alone || v.gpus() < w.gpus() || j < i)
 }
 
 /// One batch of a decode worker.
@@ -235,15 +176,14 @@ impl Region<'_, '_> {
 
     /// Counts the prefill layouts that fell, once for each decode layout that did not.
     fn fallen_prefills(&self, pools: (usize, usize), same_cache: bool, sum: &mut Summary) {
-        let fit = |d: &usize| same_cache && self.decode.workers[*d].is_ok();
-        let mut decodes = (0..self.decode.workers.len()).filter(fit);
+        let mut decodes = self.decode.fit().filter(|_| same_cache);
         let Some(first) = decodes.next() else { return };
         let plans = self.per_pair().saturating_mul(1 + decodes.count() as u64);
         for (p, worker) in self.prefill.workers.iter().enumerate() {
             match worker {
-                Ok(_) => {}
-                Err(Reason::ModeUnsupported { mode: STOPPED }) => sum.counts.unseen += plans,
-                Err(reason) => sum.reject(*reason, plans, self.plan(pools, (p, first), (0, 0), 1)),
+                Some(Ok(_)) => {}
+                None => sum.counts.unseen += plans,
+                Some(Err(reason)) => sum.reject(*reason, plans, self.plan(pools, (p, first), (0, 0), 1)),
             }
         }
     }
@@ -260,17 +200,15 @@ impl Region<'_, '_> {
         let all = (self.prefill.layouts.len() as u64).saturating_mul(self.per_pair());
         let plan = self.plan(pools, (0, d), (0, 0), 1);
         let worker = match &self.decode.workers[d] {
-            Err(Reason::ModeUnsupported { mode: STOPPED }) => {
-                return sums.iter_mut().for_each(|sum| sum.counts.unseen += all);
-            }
-            Err(reason) => return sums.iter_mut().for_each(|sum| sum.reject(*reason, all, plan)),
-            Ok(_) if !same_cache => {
+            None => return sums.iter_mut().for_each(|sum| sum.counts.unseen += all),
+            Some(Err(reason)) => return sums.iter_mut().for_each(|sum| sum.reject(*reason, all, plan)),
+            Some(Ok(_)) if !same_cache => {
                 let reason = Reason::CacheUnsupported { kv: self.prefill.context.kv };
                 return sums.iter_mut().for_each(|sum| sum.reject(reason, all, plan));
             }
-            Ok(worker) => worker,
+            Some(Ok(worker)) => worker,
         };
-        let fit = self.prefill.workers.iter().filter(|w| w.is_ok()).count() as u64;
+        let fit = self.prefill.fit().count() as u64;
         if self.question.stop.now() {
             let plans = fit.saturating_mul(self.per_pair());
             return sums.iter_mut().for_each(|sum| sum.counts.unseen += plans);
@@ -282,7 +220,7 @@ impl Region<'_, '_> {
         kept.iter_mut().for_each(|k| k.fronts.resize_with(self.batches.len(), Vec::new));
         self.pairs(d, worker, pools, sums, variants, &mut kept);
         for (v, (sum, kept)) in sums.iter_mut().zip(kept).enumerate() {
-            let best = kept.best.map(|best| self.sooner(d, worker, pools, &variants[v], best));
+            let best = kept.best;
             let whole = |f: &Figures| self.whole(d, worker, f);
             sum.take_split(best, kept, &variants[v], self.question, whole);
         }
@@ -299,14 +237,20 @@ impl Region<'_, '_> {
         kept: &mut [Kept],
     ) {
         let batches = self.batches_of(d, worker, pools, sums);
+        let many = batches.len() as u64;
         for (c, y) in self.counts.iter().enumerate() {
             for p in &self.active {
-                let Ok(prefill) = &self.prefill.workers[*p] else { continue };
-                let room = self.room(prefill, worker, *y, pools);
+                let Some(prefill) = self.prefill.at(*p) else { continue };
                 let pair = self.pair(prefill, worker, *y);
+                let Some(room) = self.room(prefill, worker, *y, pools).filter(|room| *room > 0) else {
+                    let gpus = prefill.gpus() + worker.gpus() * u64::from(*y);
+                    let plan = self.plan(pools, (*p, d), (c, 0), 1);
+                    sums.iter_mut().for_each(|sum| sum.reject(Reason::NoPlace { gpus }, many, plan));
+                    continue;
+                };
                 for batch in &batches {
                     let plan = self.plan(pools, (*p, d), (c, batch.point), 1);
-                    for ((sum, variant), kept) in sums.iter_mut().zip(variants).zip(kept.iter_mut()) {
+                    for ((variant, kept), sum) in variants.iter().zip(kept.iter_mut()).zip(sums.iter_mut()) {
                         match self.matched(pair, room, *batch, plan, variant) {
                             Err(reason) => sum.reject(reason, 1, plan),
                             Ok(figures) => kept.take(figures, batch.point, variant, self.question),
@@ -318,7 +262,13 @@ impl Region<'_, '_> {
     }
 
     /// The batches that a decode worker holds; the others are counted as fallen.
-    fn batches_of(&self, d: usize, worker: &Worker, pools: (usize, usize), sums: &mut [Summary]) -> Vec<Batch> {
+    fn batches_of(
+        &self,
+        d: usize,
+        worker: &Worker,
+        pools: (usize, usize),
+        sums: &mut [Summary],
+    ) -> Vec<Batch> {
         let ranks = u64::from(worker.parallelism.attention_dp);
         let limit = worker.context.limits.max_sequences.saturating_mul(ranks);
         let held = worker.memory.largest_batch().saturating_mul(ranks);
@@ -363,16 +313,11 @@ impl Region<'_, '_> {
     fn matched(
         &self,
         pair: Pair,
-        room: Option<u32>,
+        room: u32,
         batch: Batch,
         plan: Plan,
         variant: &Variant,
     ) -> Result<Figures, Reason> {
-        let none = Reason::TooManyReplicas {
-            replicas: pair.decode_workers,
-            most: pair.decode.placement.max_replicas.min(pair.decode_workers.saturating_sub(1)),
-        };
-        let room = room.filter(|room| *room > 0).ok_or(none)?;
         let sequences = self.sequences(&pair, batch)?;
         let rate = pair.decode.decode.rate(sequences) * f64::from(pair.decode_workers);
         let fewest = pair.prefill.prefill.workers_for(rate);
@@ -424,39 +369,6 @@ impl Region<'_, '_> {
         }
     }
 
-    /// Of the plans of a decode layout within [`crate::rank::KNEE`] of its best in throughput that take no
-    /// more GPUs, the one with the shortest end-to-end time.
-    fn sooner(
-        &self,
-        d: usize,
-        worker: &Worker,
-        pools: (usize, usize),
-        variant: &Variant,
-        best: Figures,
-    ) -> Figures {
-        let mut near = vec![best];
-        let batches = self.batches_of(d, worker, pools, &mut []);
-        for (c, y) in self.counts.iter().enumerate() {
-            for batch in &batches {
-                let output = worker.decode.rate(batch.sequences).get() * f64::from(*y) * worker.decode.osl;
-                let saturated = self.question.workload.load == Load::Saturate;
-                if saturated && output < best.output.get() * (1.0 - crate::rank::KNEE) {
-                    continue;
-                }
-                for p in &self.active {
-                    let Ok(prefill) = &self.prefill.workers[*p] else { continue };
-                    if worker.gpus() * u64::from(*y) + prefill.gpus() > best.gpus {
-                        continue;
-                    }
-                    let room = self.room(prefill, worker, *y, pools);
-                    let plan = self.plan(pools, (*p, d), (c, batch.point), 1);
-                    near.extend(self.matched(self.pair(prefill, worker, *y), room, *batch, plan, variant));
-                }
-            }
-        }
-        variant.objective.choose(&near).copied().unwrap_or(best)
-    }
-
     fn plan(
         &self,
         (from, to): (usize, usize),
@@ -484,10 +396,11 @@ impl Region<'_, '_> {
     /// The estimate of a plan that was kept.
     fn whole(&self, d: usize, worker: &Worker, figures: &Figures) -> Option<Estimate> {
         let pool = figures.plan.prefill?;
-        let mut fit = self.prefill.workers.iter().filter_map(|w| w.as_deref().ok());
+        let mut fit = self.prefill.fit().filter_map(|p| self.prefill.at(p));
         let prefill = fit.find(|w| w.parallelism == pool.parallelism)?;
         let deployment = Deployment::new(worker.context, self.decode.layouts[d].parallelism).ok()?;
-        let pair = Pair { prefill_workers: pool.workers, ..self.pair(prefill, worker, figures.plan.replicas) };
+        let pair =
+            Pair { prefill_workers: pool.workers, ..self.pair(prefill, worker, figures.plan.replicas) };
         let batch = match figures.plan.batch {
             BatchPoint::Sequences(n) => n as f64,
             BatchPoint::Largest | BatchPoint::FromLoad => worker.decode.most,

@@ -19,17 +19,10 @@ proptest! {
         let ms = |t: Option<u32>| t.map(|t| Seconds::millis(f64::from(t)));
         owned.workload.targets = Targets { ttft: ms(ttft), tpot: ms(tpot), ..Targets::default() };
         let question = Question {
-            model: &owned.model,
-            pools: std::slice::from_ref(&owned.cluster),
-            engines: std::slice::from_ref(owned.engine),
             workload: owned.workload,
             objective: Objective::Throughput,
-            precisions: vec![Precision::OWN],
-            pins: Pins::default(),
-            limits: LimitOverrides::default(),
-            electricity: None,
-            current: None,
             top: 5,
+            ..Question::new(&owned.model, &owned.cluster, std::slice::from_ref(owned.engine))
         };
         let answer = question.answer().unwrap();
         let c = answer.counts;

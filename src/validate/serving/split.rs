@@ -43,10 +43,13 @@ fn widened(split: Parallelism) -> Parallelism {
 /// for it.
 fn engine(row: &Row, catalog: &Catalog) -> Result<Engine, String> {
     let version = row.text("engine_version").unwrap_or("");
-    let image = format!("ai-dynamo/{}-runtime:{version}", match row.text("engine") {
-        Some("trtllm") => "tensorrtllm",
-        other => other.unwrap_or(""),
-    });
+    let image = format!(
+        "ai-dynamo/{}-runtime:{version}",
+        match row.text("engine") {
+            Some("trtllm") => "tensorrtllm",
+            other => other.unwrap_or(""),
+        }
+    );
     if row.text("notes").is_some_and(|notes| notes.contains(&image)) {
         return catalog.engine(row.text("engine").unwrap_or("")).map_err(|d| d.cause);
     }
@@ -74,8 +77,8 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     // Pools that were measured stood somewhere: whole servers hold them.
     let servers = gpus.next_multiple_of(gpu.gpus_per_node.into());
     let gpus = if gpus <= gpu.gpus_per_node.into() { gpus } else { servers };
-    let cluster = Cluster::of_gpus(gpu, u32::try_from(gpus).map_err(|_| "too many GPUs")?)
-        .map_err(|d| d.cause)?;
+    let cluster =
+        Cluster::of_gpus(gpu, u32::try_from(gpus).map_err(|_| "too many GPUs")?).map_err(|d| d.cause)?;
     let protocol = row.text("protocol").unwrap_or("steady");
     let scale = if protocol == "inferencex" { INFERENCEX_MEAN_LENGTH } else { 1.0 };
     let length = |column: &str| {
@@ -105,8 +108,7 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let (from, to) = (prefill.replica(), decode.replica());
     let (prefill, decode) = (Worker::of(&prefill), Worker::of(&decode));
     let transfer = prefill.transfer_to(&decode);
-    let pair =
-        Pair { prefill: &prefill, prefill_workers: x, decode: &decode, decode_workers: y, transfer };
+    let pair = Pair { prefill: &prefill, prefill_workers: x, decode: &decode, decode_workers: y, transfer };
     match estimator {
         Estimator::Steady => Ok(steady(&pair, concurrency as f64)),
         Estimator::Simulate => {
