@@ -184,6 +184,11 @@ impl Replica<'_> {
         }
     }
 
+    /// Prompt tokens that may be computed at a time, per rank: a step's budget in each micro-batch.
+    pub fn prompt_budget(&self) -> f64 {
+        self.limits.max_batched_tokens as f64 * self.micro_batches()
+    }
+
     /// Micro-batches in flight: as many as stages, where the stages of this engine overlap.
     fn micro_batches(&self) -> f64 {
         if self.engine.scheduling.stages_overlap { f64::from(self.pipeline.stages) } else { 1.0 }
@@ -194,7 +199,8 @@ impl Replica<'_> {
         self.decode_step_in(sequences, context).time
     }
 
-    /// A step that computes prompts, host time included.
+    /// A step that computes prompts, host time included: of up to [`Replica::prompt_budget`] tokens, which
+    /// fill one micro-batch after the other. The ring moves at the pace of the fullest, however many are.
     pub fn prompt_step_at(&self, step: &Step) -> Seconds {
         let s = &self.engine.scheduling;
         let host = s.step_overhead + s.sequence_overhead * step.decode_sequences;
@@ -203,12 +209,17 @@ impl Replica<'_> {
             let kernels = self.pipeline.time(step).latency;
             return kernels + host + self.prompt_overhead();
         }
-        // One micro-batch of the ring carries the prompts; the others decode.
-        let micro = Step { decode_sequences: step.decode_sequences / stages, ..*step };
+        let filled = (step.prefill_tokens / self.limits.max_batched_tokens as f64).ceil().clamp(1.0, stages);
+        let micro = Step {
+            prefill_tokens: step.prefill_tokens / filled,
+            prefill_sequences: (step.prefill_sequences / filled).max(1.0),
+            decode_sequences: step.decode_sequences / stages,
+            ..*step
+        };
         let others = Step::decode(micro.decode_sequences, step.context);
         let kernels = self.pipeline.time(&micro).latency;
         let host = host + self.prompt_overhead();
-        kernels + host + self.pipeline.time(&others).interval * (stages - 1.0)
+        kernels + host + self.pipeline.time(&others).interval * (stages - filled)
     }
 
     /// Time of a step with prompts beyond its kernels.

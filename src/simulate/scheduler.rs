@@ -268,7 +268,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
 
     /// Prompt tokens that a step may compute, over all ranks.
     fn budget(&self) -> f64 {
-        let limit = self.replica.limits.max_batched_tokens as f64 * self.replica.attention_dp as f64;
+        let limit = self.replica.prompt_budget() * self.replica.attention_dp as f64;
         let decoding = if self.mixes() { self.batch.sequences as f64 } else { 0.0 };
         (limit - decoding).max(1.0)
     }
