@@ -209,6 +209,15 @@ const LINES: &[&str] = &[
     "simulate llama-3.1-8b --gpu l40s --prefix-hit 0",
     "simulate llama-3.1-8b --gpu l40s --trace tests/data/valid/trace.csv --prefix-hit 0.5",
     "simulate llama-3.1-8b --gpu l40s --no-prefix-cache",
+    // Result files of benchmarks.
+    "validate serving tests/data/results/vllm-closed.json",
+    "validate serving tests/data/results/vllm-closed.json --gpu h100-smx",
+    "validate serving tests/data/results/sglang-runs.jsonl --gpu h100-sxm",
+    "validate serving tests/data/invalid/config-empty.json --gpu h100-sxm",
+    "validate serving tests/data/invalid/config-truncated.json --gpu h100-sxm",
+    "validate serving {tmp} --gpu h100-sxm",
+    "validate params tests/data/results/vllm-closed.json",
+    "validate serving tests/data/valid/trace.csv --gpu h100-sxm",
     // Speculative decoding.
     "estimate llama-3.1-8b --gpu l40s --speculate mtp --acceptance 0.8",
     "estimate llama-3.1-8b --gpu l40s --speculate ngram",

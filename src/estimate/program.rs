@@ -1,6 +1,7 @@
 //! The program of a step: every operator that a stage executes, with its kernel resolved once per
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
+mod draft;
 use std::sync::Arc;
 
 use crate::catalog::Cluster;
@@ -18,6 +19,7 @@ use super::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, Ker
 use super::measured::Surface;
 use super::memory::stage_layers;
 use super::{Basis, Bound};
+use draft::Draft;
 
 /// What is needed to compile a layout.
 #[derive(Clone, Copy, Debug)]
@@ -284,57 +286,6 @@ impl Program {
             Line { operator: i.operator, time, bound: kernel.bound, basis }
         };
         self.instructions.iter().map(line).filter(|l| l.time.get() > 0.0).collect()
-    }
-}
-
-/// What drafts tokens: prediction layers of the last stage, run once per drafted token.
-#[derive(Clone, Debug, PartialEq)]
-struct Draft {
-    layers: Program,
-    head: Program,
-    tokens: f64,
-}
-
-impl Draft {
-    fn compile(t: &Target) -> Option<Draft> {
-        let group = t.model.groups.last().filter(|_| t.model.predicts && t.drafted > 0)?;
-        let mut layers = Program::default();
-        layers.emit(t, &group.blocks, group.formats, 1);
-        let mut head = Program::default();
-        head.emit(t, &t.model.after, t.model.outer_formats(), 1);
-        Some(Draft { layers, head, tokens: f64::from(t.drafted) })
-    }
-
-    /// The first draft follows all tokens that the step has computed, each further one a single token.
-    fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
-        let one = Step { drafted: 0.0, ..*step };
-        let mut sum = self.layers.time(step, power);
-        sum += self.head.time(&one, power);
-        if step.decode_sequences > 0.0 && self.tokens > 1.0 {
-            let alone = Step::decode(step.decode_sequences, step.context);
-            let mut again = self.layers.time(&alone, power);
-            again += self.head.time(&alone, power);
-            sum += again * (self.tokens - 1.0);
-        }
-        sum
-    }
-
-    fn explain(&self, step: &Step) -> Vec<Line> {
-        let one = Step { drafted: 0.0, ..*step };
-        let mut lines = self.layers.explain(step);
-        lines.extend(self.head.explain(&one));
-        if step.decode_sequences > 0.0 && self.tokens > 1.0 {
-            let alone = Step::decode(step.decode_sequences, step.context);
-            let mut again = self.layers.explain(&alone);
-            again.extend(self.head.explain(&alone));
-            let times = (self.tokens - 1.0) as u64;
-            lines.extend(again.into_iter().map(|line| Line {
-                operator: Operator { count: line.operator.count * times, ..line.operator },
-                time: line.time * times as f64,
-                ..line
-            }));
-        }
-        lines
     }
 }
 
