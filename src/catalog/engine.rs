@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::band::Bands;
 use super::gpu::Gpu;
 pub use super::memory_rule::{
     Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedPadding, ReservedMemory, Residuals,
@@ -73,6 +74,9 @@ pub struct Engine {
     pub memory: MemoryRule,
     /// How it schedules, and what a step costs beyond its kernels.
     pub scheduling: Scheduling,
+    /// How far its measured servers lie from what is estimated, if any were measured.
+    #[serde(default)]
+    pub bands: Option<Bands>,
     /// Where the figures come from.
     pub sources: Vec<String>,
 }
@@ -223,6 +227,10 @@ with_patch! {
         /// otherwise all of it when the prompt is done.
         #[serde(default)]
         sends_by_chunk: bool,
+        /// The same where it differs in what a request must find on admission: with less than all of the
+        /// output, sequences may be thrown out later.
+        #[serde(default)]
+        admission_reserve: Option<f64>,
     }
 }
 
@@ -389,6 +397,9 @@ impl Engine {
         }
         if by_gpu.iter().any(|d| d.max_sequences == Some(0) || d.max_batched_tokens == Some(0)) {
             fail("defaults.by_gpu", "limits must be at least 1");
+        }
+        if self.bands.is_some_and(|bands| !bands.are_sound()) {
+            fail("bands", "each `low` must be positive and at most its `high`");
         }
         let (s, m) = (&self.scheduling, &self.memory);
         for (name, share) in [

@@ -20,6 +20,7 @@ mod progress;
 mod refusal;
 mod simulate;
 mod size;
+mod speculation;
 mod split;
 mod stop;
 mod sweep;

@@ -288,7 +288,7 @@ fn render(
         || {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
             Ok(report::answer_text(subject, &shown, width)
-                + &if args.pareto.is_some() { report::front_chart(answer) } else { String::new() }
+                + &if args.pareto.is_some() { report::front_chart(answer, width) } else { String::new() }
                 + &report::what_if_text(answer, moved)
                 + &report::advice_text(&advice)
                 + &args.engine.remarks(question.engines, question.pools))

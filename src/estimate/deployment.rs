@@ -3,23 +3,28 @@
 
 use std::borrow::Cow;
 
+use crate::catalog::band::Architecture;
 use crate::catalog::version::Version;
 use crate::catalog::{Cluster, Engine};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::Model;
 use crate::plan::rules::{self, Candidate, Divisors};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
-use crate::workload::{Load, Targets, Workload};
+use crate::workload::{Draft, Load, Targets, Workload};
 
-use super::figures::{Figures, late};
+use super::Provenance;
+pub use super::explanation::{Explanation, TableName};
+pub use super::figures::Verified;
+use super::figures::{Bill, Figures, late};
 use super::kernels::Kernels;
 use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
 use super::pairing::PrefillFacts;
 use super::power::{Electricity, Energy};
-use super::program::{Line, Pipeline, Target};
+use super::program::{Pipeline, Target};
+use super::range::Ranges;
 use super::service::{Replica, Service};
 use crate::model::operator::Step;
 
@@ -73,18 +78,20 @@ impl<'a> Context<'a> {
     /// Gathers what the layouts share.
     ///
     /// # Errors
-    /// A GPU description without the figures that kernels need.
+    /// A GPU description without the figures that kernels need; a draft that the model has no layers for.
     pub fn new(parts: ContextParts<'a>) -> Result<Context<'a>, Diagnostic> {
+        if parts.workload.speculation.is_some_and(|s| s.draft == Draft::Layers) && parts.model.mtp.is_empty()
+        {
+            let cause = "no multi-token-prediction layers to draft with".to_owned();
+            let help = "ngram drafts without any";
+            return Err(Diagnostic::new(Code::Range, cause).at(parts.model.id.clone()).help(help));
+        }
         let computes = |kv: &DType| *kv != DType::Fp8 || parts.cluster.gpu.peak(DType::Fp8).is_some();
         let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
         let own = parts.model.quantisation.kv.filter(takes);
         let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
         let mut limits = parts.limits;
-        let model = if parts.engine.windows {
-            Cow::Borrowed(parts.model)
-        } else {
-            Cow::Owned(parts.model.clone().without_windows())
-        };
+        let model = as_run(&parts);
         let default = Limits::of(parts.engine, &parts.cluster.gpu).max_batched_tokens;
         let longest = parts.workload.context();
         let unset = limits.max_batched_tokens == default;
@@ -103,6 +110,18 @@ impl<'a> Context<'a> {
             electricity: parts.electricity,
         })
     }
+}
+
+/// The model as the engine runs it: without windows that it does not know, with the layers that draft.
+fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
+    let mut model = Cow::Borrowed(parts.model);
+    if !parts.engine.windows {
+        model = Cow::Owned(model.into_owned().without_windows());
+    }
+    if parts.workload.speculation.is_some_and(|s| s.draft == Draft::Layers) {
+        model = Cow::Owned(model.into_owned().with_prediction());
+    }
+    model
 }
 
 /// A legal layout that fits in memory, with its step compiled.
@@ -176,19 +195,8 @@ pub struct Estimate {
     pub prefill: Option<PrefillFacts>,
     /// What a simulation of it came to, if it was simulated.
     pub verified: Option<Verified>,
-}
-
-/// What the simulation of a plan came to, on the mean or at a percentile.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Verified {
-    /// Time to first token.
-    pub ttft: Seconds,
-    /// Time per output token after the first.
-    pub tpot: Seconds,
-    /// Request to last token.
-    pub e2e: Seconds,
-    /// Output tokens per second of the deployment.
-    pub output: TokensPerSecond,
+    /// Where measured servers of its class lie, if any were measured.
+    pub ranges: Option<Ranges>,
 }
 
 impl<'a> Deployment<'a> {
@@ -219,6 +227,11 @@ impl<'a> Deployment<'a> {
             parallelism,
             placement,
             kv: context.kv,
+            drafted: context
+                .workload
+                .speculation
+                .filter(|s| s.draft == Draft::Layers)
+                .map_or(0, |s| s.tokens),
         });
         Deployment { context, parallelism, placement, memory, pipeline }
     }
@@ -347,6 +360,19 @@ impl<'a> Deployment<'a> {
         Ok(high)
     }
 
+    /// The ranges of the engine's band for such a model on such a GPU.
+    pub(super) fn ranges(&self, service: &Service, output: TokensPerSecond) -> Option<Ranges> {
+        let c = self.context;
+        let architecture = match () {
+            () if c.model.is_latent() => Architecture::Latent,
+            () if c.model.is_moe() => Architecture::Moe,
+            () => Architecture::Dense,
+        };
+        let calibrated = matches!(service.provenance, Provenance::Fitted | Provenance::Measured);
+        let band = c.engine.bands.as_ref()?.of(architecture, calibrated);
+        Some(Ranges::new(&band, service, &c.workload, output))
+    }
+
     /// What all replicas deliver, draw and cost.
     fn bill(&self, replicas: u32, service: &Service) -> Bill {
         let c = self.context;
@@ -393,6 +419,7 @@ impl<'a> Deployment<'a> {
             in_flight: batch * f64::from(replicas),
             prefill: None,
             verified: None,
+            ranges: self.ranges(&service, output),
         }
     }
 
@@ -410,7 +437,7 @@ impl<'a> Deployment<'a> {
         let micro_batches = if scheduling.stages_overlap { stages } else { 1.0 };
         let sequences = (estimate.service.decoding / ranks / micro_batches).max(1.0);
         let chunk = (w.computed_prompt() as f64).min(self.context.limits.max_batched_tokens as f64);
-        let decode_step = Step::decode(sequences, w.mean_context());
+        let decode_step = Step { drafted: w.drafted(), ..Step::decode(sequences, w.mean_context()) };
         let prefill_step = Step { prefill_prior: w.reused_prompt() as f64, ..Step::prefill(1.0, chunk) };
         Explanation {
             decode: self.pipeline.explain(&decode_step),
@@ -422,16 +449,6 @@ impl<'a> Deployment<'a> {
             tables: self.context.kernels.measured.iter().flat_map(|m| m.names()).collect(),
         }
     }
-}
-
-/// What all replicas of a plan deliver, draw and cost.
-struct Bill {
-    gpus: u64,
-    output: TokensPerSecond,
-    tokens_per_output: f64,
-    energy: Energy,
-    electricity: Option<UsdPerHour>,
-    price: Option<UsdPerHour>,
 }
 
 /// The first target that a service misses.
@@ -472,34 +489,4 @@ impl Context<'_> {
             workload: &self.workload,
         }
     }
-}
-
-/// Two steps, operator by operator.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Explanation {
-    /// The decode step of the running batch.
-    pub decode_step: Step,
-    /// Its operators.
-    pub decode: Vec<Line>,
-    /// A step that computes one prompt, or one chunk of it.
-    pub prefill_step: Step,
-    /// Its operators.
-    pub prefill: Vec<Line>,
-    /// Hand-offs between stages in the decode step.
-    pub hop: Seconds,
-    /// Host time of a step.
-    pub host: Seconds,
-    /// The measured tables that there are for the engine on the GPU.
-    pub tables: Vec<TableName>,
-}
-
-/// A table of measured latencies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableName {
-    /// What it times.
-    pub operation: &'static str,
-    /// The engine or library that was measured.
-    pub engine: String,
-    /// Its version.
-    pub version: String,
 }

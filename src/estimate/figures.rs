@@ -7,6 +7,7 @@ use crate::workload::Targets;
 
 use super::deployment::Estimate;
 use super::memory::Verdict;
+use super::power::Energy;
 
 /// The figures of one plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,4 +102,27 @@ impl From<&Estimate> for Figures {
             per_output: e.energy.per_output,
         }
     }
+}
+
+/// What the simulation of a plan came to, on the mean or at a percentile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verified {
+    /// Time to first token.
+    pub ttft: Seconds,
+    /// Time per output token after the first.
+    pub tpot: Seconds,
+    /// Request to last token.
+    pub e2e: Seconds,
+    /// Output tokens per second of the deployment.
+    pub output: TokensPerSecond,
+}
+
+/// What all replicas of a plan deliver, draw and cost.
+pub(super) struct Bill {
+    pub(super) gpus: u64,
+    pub(super) output: TokensPerSecond,
+    pub(super) tokens_per_output: f64,
+    pub(super) energy: Energy,
+    pub(super) electricity: Option<UsdPerHour>,
+    pub(super) price: Option<UsdPerHour>,
 }

@@ -4,6 +4,7 @@
 pub mod breakdown;
 pub mod collectives;
 pub mod deployment;
+mod explanation;
 pub mod figures;
 pub mod kernels;
 pub mod measured;
@@ -11,6 +12,7 @@ pub mod memory;
 pub mod pairing;
 pub mod power;
 pub mod program;
+pub mod range;
 pub mod remedy;
 pub mod service;
 pub mod split;

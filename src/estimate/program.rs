@@ -1,6 +1,8 @@
 //! The program of a step: every operator that a stage executes, with its kernel resolved once per
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
+mod draft;
+mod step_time;
 use std::sync::Arc;
 
 use crate::catalog::Cluster;
@@ -9,7 +11,7 @@ use crate::dtype::DType;
 use crate::model::blocks::{Block, RankView};
 use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Step};
 use crate::model::tensor::Component;
-use crate::model::{Formats, Model};
+use crate::model::{Formats, LayerGroup, Model};
 use crate::plan::{GroupLink, Parallelism, Placement};
 use crate::units::{Seconds, Traffic};
 
@@ -19,6 +21,8 @@ use super::measured::Surface;
 use super::memory::stage_layers;
 use super::stages::{Pace, Part, exchange};
 use super::{Basis, Bound};
+use draft::Draft;
+pub use step_time::StepTime;
 
 /// What is needed to compile a layout.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +39,8 @@ pub struct Target<'a> {
     pub placement: Placement,
     /// Type of the KV cache.
     pub kv: DType,
+    /// Tokens that the model's own prediction layers draft for each step.
+    pub drafted: u32,
 }
 
 /// The resolved kernel of an operator.
@@ -187,19 +193,6 @@ impl Lone {
     }
 }
 
-/// Time of a step, and how much of it rests on fitted forms.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StepTime {
-    /// Time.
-    pub total: Seconds,
-    /// The part that rests on measurements of this GPU.
-    pub fitted: Seconds,
-    /// The part of that which was measured itself.
-    pub measured: Seconds,
-    /// The time at the board's power limit that draws as much above idle.
-    pub drawn: Seconds,
-}
-
 /// What one stage executes in a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
@@ -220,8 +213,39 @@ pub struct Line {
 }
 
 impl Program {
+    /// Adds the operators of `layers` equal layers, each with its kernel.
+    fn emit(
+        &mut self,
+        t: &Target,
+        blocks: &[Block],
+        formats: Formats,
+        layers: u64,
+        part: &dyn Fn(u64) -> Part,
+    ) {
+        let view = RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
+        let mut operators = Vec::with_capacity(24);
+        blocks.iter().for_each(|b| b.operators(&view, &mut operators));
+        if t.kernels.engine.parallel.wide_experts {
+            exchange(&mut operators);
+        }
+        self.instructions.reserve(operators.len());
+        for operator in operators {
+            let part = part(operator.count);
+            let operator = Operator { count: operator.count * layers, ..operator };
+            let (timer, fitted) = resolve(t, &operator.kind);
+            let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
+            let measured = measured(t, &operator.kind, &timer);
+            self.instructions.push(Instruction { operator, timer, fitted, eager, unshared, measured, part });
+        }
+    }
+
+    /// Time of one step.
+    fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
+        self.staged(step, power, &[]).0
+    }
+
     /// Time of one step through all stages, and through the slowest of `paces`.
-    fn time(&self, step: &Step, power: &PowerShares, paces: &[Pace]) -> (StepTime, Option<Seconds>) {
+    fn staged(&self, step: &Step, power: &PowerShares, paces: &[Pace]) -> (StepTime, Option<Seconds>) {
         let (at_once, more) = paces.split_at(paces.len().min(PACES_AT_ONCE));
         let mut stages = [Seconds::ZERO; PACES_AT_ONCE];
         let mut sum = StepTime::default();
@@ -269,6 +293,7 @@ pub struct Pipeline {
     /// The stages that differ, if there are several: the slowest sets the pace, and which one that is
     /// depends on the step.
     paces: Vec<Pace>,
+    draft: Option<Draft>,
     power: PowerShares,
     hop_latency: Seconds,
     hop_seconds_per_byte: f64,
@@ -309,6 +334,7 @@ impl Pipeline {
             stages: t.parallelism.pp,
             whole,
             paces,
+            draft: Draft::compile(t),
             power: t.kernels.power,
             hop_latency,
             hop_seconds_per_byte,
@@ -319,8 +345,10 @@ impl Pipeline {
 
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
-        let (whole, slowest) = self.whole.time(step, &self.power, &self.paces);
-        let interval = slowest.unwrap_or(whole.total);
+        let (mut whole, slowest) = self.whole.staged(step, &self.power, &self.paces);
+        let draft = self.draft.as_ref().map(|d| d.time(step, &self.power)).unwrap_or_default();
+        let interval = slowest.unwrap_or(whole.total) + draft.total;
+        whole += draft;
         let hops = self.hop(step) * f64::from(self.stages - 1);
         let share = |part: Seconds| if whole.total.get() > 0.0 { part / whole.total } else { 0.0 };
         PipelineTime {
@@ -340,7 +368,9 @@ impl Pipeline {
 
     /// The step operator by operator, over all stages.
     pub fn explain(&self, step: &Step) -> Vec<Line> {
-        self.whole.explain(step)
+        let mut lines = self.whole.explain(step);
+        lines.extend(self.draft.iter().flat_map(|d| d.explain(step)));
+        lines
     }
 }
 
@@ -363,39 +393,23 @@ fn hops(t: &Target) -> (Seconds, f64) {
 
 /// The program of all stages together.
 fn compile(t: &Target) -> Program {
-    let view = |formats: Formats| RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
-    let outer = view(t.model.outer_formats());
+    let outer = t.model.outer_formats();
     let mut program = Program::default();
-    let mut operators = Vec::with_capacity(24);
-    let mut emit = |blocks: &[Block], view: &RankView, layers: u64, part: &dyn Fn(u64) -> Part| {
-        operators.clear();
-        blocks.iter().for_each(|b| b.operators(view, &mut operators));
-        if t.kernels.engine.parallel.wide_experts {
-            exchange(&mut operators);
-        }
-        for operator in operators.drain(..) {
-            let part = part(operator.count);
-            let operator = Operator { count: operator.count * layers, ..operator };
-            let (timer, fitted) = resolve(t, &operator.kind);
-            let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
-            let measured = measured(t, &operator.kind, &timer);
-            program.instructions.push(Instruction {
-                operator,
-                timer,
-                fitted,
-                eager,
-                unshared,
-                measured,
-                part,
-            });
-        }
-    };
-    emit(&t.model.before, &outer, 1, &|_| Part::Before);
-    for (g, group) in t.model.groups.iter().enumerate().filter(|(_, group)| !group.layers.is_empty()) {
-        emit(&group.blocks, &view(group.formats), group.layers.len() as u64, &|each| Part::Group(g, each));
+    program.emit(t, &t.model.before, outer, 1, &|_| Part::Before);
+    for (g, group) in decoder(t.model).iter().enumerate() {
+        program
+            .emit(t, &group.blocks, group.formats, group.layers.len() as u64, &|each| Part::Group(g, each));
     }
-    emit(&t.model.after, &outer, 1, &|_| Part::After);
+    program.emit(t, &t.model.after, outer, 1, &|_| Part::After);
     program
+}
+
+/// The layers that every token passes: all but those that only predict.
+fn decoder(model: &Model) -> &[LayerGroup] {
+    match model.groups.split_last() {
+        Some((_, decoder)) if model.predicts => decoder,
+        _ => &model.groups,
+    }
 }
 
 /// Finds the kernel of an operator.

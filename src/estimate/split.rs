@@ -165,6 +165,7 @@ pub struct DecodeWorker {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Node {
     sequences: f64,
+    /// Time per token.
     step: Seconds,
     /// Per sequence, as in [`PrefillWorker::drawn`].
     drawn: Seconds,
@@ -185,11 +186,18 @@ impl DecodeWorker {
         let ranks = replica.attention_dp as f64;
         let most = replica.cache_batch.min(replica.limits.max_sequences).max(1) as f64;
         let context = replica.workload.mean_context();
+        // With speculation a step yields more than a token.
+        let per_token = replica.decode_steps() / (replica.workload.osl as f64 - 1.0).max(1.0);
+        let per_token = if per_token > 0.0 { per_token } else { 1.0 };
         let mut nodes = Vec::with_capacity(64);
         let mut per_rank = 1.0_f64;
         let provenance = loop {
             let step = replica.decode_step_in(per_rank, context);
-            nodes.push(Node { sequences: per_rank * ranks, step: step.time, drawn: step.drawn });
+            nodes.push(Node {
+                sequences: per_rank * ranks,
+                step: step.time * per_token,
+                drawn: step.drawn * per_token,
+            });
             if per_rank >= most {
                 break Provenance::of_share(step.fitted, step.measured);
             }

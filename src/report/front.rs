@@ -14,7 +14,7 @@ const WIDTH: usize = 60;
 const HEIGHT: usize = 14;
 
 /// The front over its first two measures, the second along the bottom; nothing for fewer than two plans.
-pub fn front_chart(answer: &Answer) -> String {
+pub fn front_chart(answer: &Answer, terminal: Option<u16>) -> String {
     let points: Vec<Figures> = answer.pareto.iter().map(Figures::from).collect();
     let (up, along) = axes(&answer.front);
     let finite = |f: &&Figures| up.of(f).is_finite() && along.of(f).is_finite();
@@ -22,14 +22,16 @@ pub fn front_chart(answer: &Answer) -> String {
     if points.len() < 2 {
         return String::new();
     }
+    // What stands left of the chart takes twelve characters.
+    let width = terminal.map_or(WIDTH, |t| usize::from(t).saturating_sub(12)).clamp(20, WIDTH);
     let ((left, right), (low, high)) = (range(points.iter().map(|p| p.0)), range(points.iter().map(|p| p.1)));
     let place = |x: f64, (from, to): (f64, f64), cells: usize| {
         let share = if to > from { (x - from) / (to - from) } else { 0.0 };
         ((share * (cells - 1) as f64).round() as usize).min(cells - 1)
     };
-    let mut grid = vec![vec![' '; WIDTH]; HEIGHT];
+    let mut grid = vec![vec![' '; width]; HEIGHT];
     for (x, y) in &points {
-        grid[HEIGHT - 1 - place(*y, (low, high), HEIGHT)][place(*x, (left, right), WIDTH)] = '●';
+        grid[HEIGHT - 1 - place(*y, (low, high), HEIGHT)][place(*x, (left, right), width)] = '●';
     }
     let mut out = format!("\n{} ({})\n", up.name(), up.unit());
     for (i, line) in grid.iter().enumerate() {
@@ -41,8 +43,8 @@ pub fn front_chart(answer: &Answer) -> String {
         let _ = writeln!(out, "{label:>10} │{}", line.iter().collect::<String>().trim_end());
     }
     let (from, to) = (number(left), number(right));
-    let _ = writeln!(out, "{:>10} └{}", "", "─".repeat(WIDTH));
-    let gap = WIDTH.saturating_sub(from.len() + to.len());
+    let _ = writeln!(out, "{:>10} └{}", "", "─".repeat(width));
+    let gap = width.saturating_sub(from.len() + to.len());
     let _ = writeln!(out, "{:>12}{from}{}{to}", "", " ".repeat(gap));
     let _ = writeln!(out, "{:>12}{} ({})", "", along.name(), along.unit());
     out

@@ -234,15 +234,18 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
         let ranks = replica.attention_dp.max(1);
         let limit = replica.limits.max_batched_tokens.max(1);
         let room = replica.cache_batch.min(replica.limits.max_sequences).max(1).saturating_mul(ranks);
+        // What of each prompt the prefix cache does not have.
+        let fresh = replica.workload.computed_prompt() as f64 / replica.workload.isl.max(1) as f64;
         let (mut tokens, mut longest) = (0u64, 0u64);
         let mut taken = Vec::new();
         while let Some(next) = self.queue.front().copied() {
-            let full = taken.len() as u64 >= room || tokens + next.prompt > limit.saturating_mul(ranks);
+            let computed = (next.prompt as f64 * fresh).ceil() as u64;
+            let full = taken.len() as u64 >= room || tokens + computed > limit.saturating_mul(ranks);
             if full && !taken.is_empty() {
                 break;
             }
-            tokens += next.prompt;
-            longest = longest.max(next.prompt);
+            tokens += computed;
+            longest = longest.max(computed);
             self.queue.pop_front();
             taken.push(self.occupy(next));
         }
@@ -311,9 +314,11 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
         let most = decoder.decoding.peek().map_or(0, |Reverse(d)| d.ends.saturating_sub(decoder.steps));
         let parts = ((passed / step * PARTS).round() as u64).min(most);
         decoder.steps += parts;
-        let tokens = decoder.batch.sequences as f64 * parts as f64 / PARTS;
+        // With speculation a step yields more than a token.
+        let yielded = self.decode.replica.workload.yielded();
+        let tokens = decoder.batch.sequences as f64 * parts as f64 / PARTS * yielded;
         decoder.batch.cached += tokens;
-        self.outcome.itl.add_many(step, tokens.round() as u64);
+        self.outcome.itl.add_many(step / yielded, tokens.round() as u64);
         self.leave(worker);
     }
 
@@ -365,8 +370,9 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
         let joined = self.now + step * 0.5;
         live.first_token = joined;
         live.ttft = joined + late - live.request.at;
-        let gaps = live.request.output.saturating_sub(1).max(1);
-        let ends = decoder.steps + (PARTS / 2.0) as u64 + gaps.saturating_mul(PARTS as u64);
+        let gaps = live.request.output.saturating_sub(1).max(1) as f64;
+        let steps = gaps / self.decode.replica.workload.yielded();
+        let ends = decoder.steps + ((steps + 0.5) * PARTS).round() as u64;
         decoder.decoding.push(Reverse(Decoding { ends, slot }));
     }
 
