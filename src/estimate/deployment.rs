@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::plan::rules::{self, Candidate, Divisors};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
-use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
+use crate::units::{Bytes, TokensPerSecond, Usd, UsdPerHour};
 use crate::workload::{Draft, Load, Targets, Workload};
 
 use super::Provenance;
