@@ -91,9 +91,9 @@ fn ranks_of_attention_data_parallelism_hold_each_other_up_alike_in_both() {
             let simulated = run(d, &Drive::new(Protocol::Steady, &workload, 1));
             let case = format!("{engine} {isl}/{osl} at {clients}");
             let tpot = off(simulated.tpot.mean().get(), steady.tpot.get());
-            assert!(tpot < 0.15, "{case}: TPOT off by {tpot:.3}");
+            assert!(tpot < 0.2, "{case}: TPOT off by {tpot:.3}");
             let output = off(simulated.output().get(), steady.output.get());
-            assert!(output < 0.15, "{case}: throughput off by {output:.3}");
+            assert!(output < 0.2, "{case}: throughput off by {output:.3}");
         });
     }
 }
