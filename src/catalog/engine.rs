@@ -215,6 +215,10 @@ with_patch! {
         /// Share of the token budget that ends this wait.
         #[serde(default)]
         prompt_wait_share: f64,
+        /// Decode steps for which an attention-data-parallel rank with a prompt waits for the others to have
+        /// one too.
+        #[serde(default)]
+        rank_wait_steps: f64,
         /// Decode steps that pass before a first token leaves.
         first_token_steps: f64,
         /// Share of a kernel's launch floor that remains inside a CUDA graph.
