@@ -27,7 +27,7 @@ use super::values::{count, names};
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "Examples:\n  \
     shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms\n  \
-    shardfit plan deepseek-v3 --cluster 2x8xh200-sxm --engine any --rate 20 --objective cost\n  \
+    shardfit plan deepseek-v3 --cluster 2x8xh200-sxm --engine any --rate 10 --objective cost\n  \
     shardfit plan ./config.json --cluster 4xl40s --weights fp8 --explain 1\n  \
     shardfit plan llama-3.1-70b --cluster 8xh100-sxm --why-not tp=2,pp=1 --format json")]
 pub struct PlanArgs {
