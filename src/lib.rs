@@ -89,6 +89,7 @@ pub mod report;
 pub mod scenario;
 pub mod search;
 pub mod simulate;
+pub mod train;
 pub mod units;
 pub mod validate;
 pub mod workload;

@@ -247,6 +247,25 @@ pub struct PowerShares {
     pub error: Option<FitError>,
 }
 
+/// What is left of a kernel's speed inside a training step, where the GPU runs at its power limit for hours:
+/// its time alone ÷ its time there. The form is in `train::kernels`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingShares {
+    /// 16-bit products.
+    pub products: f64,
+    /// 8-bit products.
+    pub products_8bit: f64,
+    /// 4-bit products.
+    pub products_4bit: f64,
+    /// Attention forward.
+    pub attention: f64,
+    /// Attention backward, which has 2.5 times the FLOPs of forward.
+    pub attention_backward: f64,
+    /// Products of routed experts.
+    pub experts: f64,
+}
+
 /// `engine → number format → coefficients`. Attention is keyed `compute/cache`, for example `bf16/fp8`.
 pub type ByEngine<T> = BTreeMap<String, BTreeMap<String, T>>;
 
@@ -276,6 +295,8 @@ pub struct KernelTables {
     pub small: Option<SmallKernels>,
     /// What kernels draw.
     pub power: Option<PowerShares>,
+    /// What is left of their speed in training.
+    pub training: Option<TrainingShares>,
 }
 
 impl KernelTables {
@@ -295,6 +316,7 @@ impl KernelTables {
         fill(&mut self.custom_all_reduce, other.custom_all_reduce);
         self.small = self.small.or(other.small);
         self.power = self.power.or(other.power);
+        self.training = self.training.or(other.training);
         self
     }
 
@@ -331,6 +353,7 @@ impl KernelTables {
         shares("grouped_gemm", &self.grouped_gemm, |f| f.cached_share)?;
         shares("latent_decode", &self.latent_decode, |f| f.cached_share)?;
         positive!(custom_all_reduce: one_shot_efficiency, two_shot_efficiency, sharpness);
+        self.training.map_or(Ok(()), TrainingShares::validate)?;
         self.power.map_or(Ok(()), PowerShares::validate)
     }
 
@@ -349,6 +372,23 @@ impl PowerShares {
         let shares = [("active", self.active), ("memory", self.memory), ("compute", self.compute)];
         match shares.iter().find(|(_, share)| !(*share >= 0.0 && share.is_finite())) {
             Some((name, _)) => Err(format!("kernels.power.{name}: must not be negative")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TrainingShares {
+    fn validate(self) -> Result<(), String> {
+        let shares = [
+            ("products", self.products),
+            ("products_8bit", self.products_8bit),
+            ("products_4bit", self.products_4bit),
+            ("attention", self.attention),
+            ("attention_backward", self.attention_backward),
+            ("experts", self.experts),
+        ];
+        match shares.iter().find(|(_, share)| !(*share > 0.0 && share.is_finite())) {
+            Some((name, _)) => Err(format!("kernels.training.{name}: must be positive")),
             None => Ok(()),
         }
     }

@@ -24,7 +24,7 @@ use super::values::{degree, names};
     shardfit validate serving runs.csv --models configs/ --by engine,gpu\n  \
     shardfit validate memory --log server.log --model llama-3.1-8b --gpu h100-sxm")]
 pub struct ValidateArgs {
-    /// params, memory, kernels or serving
+    /// params, memory, kernels, serving or training
     #[arg(value_parser = names(Kind::NAMES), hide_possible_values = true)]
     kind: String,
     /// CSV file of measured rows

@@ -10,6 +10,7 @@ mod params;
 mod rows;
 mod serving;
 mod tables;
+mod training;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,11 +40,13 @@ pub enum Kind {
     Memory,
     /// TTFT, TPOT and throughput of servers.
     Serving,
+    /// Speed and memory of training runs.
+    Training,
 }
 
 impl Kind {
     /// Names as on the command line.
-    pub const NAMES: [&'static str; 4] = ["params", "memory", "kernels", "serving"];
+    pub const NAMES: [&'static str; 5] = ["params", "memory", "kernels", "serving", "training"];
 }
 
 impl std::str::FromStr for Kind {
@@ -54,6 +57,7 @@ impl std::str::FromStr for Kind {
             "memory" => Ok(Kind::Memory),
             "kernels" => Ok(Kind::Kernels),
             "serving" => Ok(Kind::Serving),
+            "training" => Ok(Kind::Training),
             _ => {
                 let list = format!("allowed: {}", Kind::NAMES.join(", "));
                 Err(Diagnostic::unknown("kind of measurements", text, Kind::NAMES, &list))
@@ -125,6 +129,7 @@ pub fn validate(
         Kind::Memory => memory::predict(row, catalog),
         Kind::Kernels => kernels::predict(row, catalog),
         Kind::Serving => serving::predict(row, catalog, estimator),
+        Kind::Training => training::predict(row, catalog),
     };
     let predictions = in_parallel(table.len(), |i| Ok(predict(&table.row(i))))?;
     let metrics = metrics::collect(&table, &predictions, |_| true);
@@ -151,6 +156,12 @@ pub fn validate(
             groups.insert(name.to_owned(), metrics::collect(&table, &predictions, of_group));
         }
         worst = memory::worst(&table, &predictions, WORST);
+    }
+    if kind == Kind::Training {
+        for value in [training::DENSE, training::ROUTED] {
+            let of_group = |row: &Row| training::architecture(row) == value;
+            groups.insert(format!("architecture={value}"), metrics::collect(&table, &predictions, of_group));
+        }
     }
     let choices = if kind == Kind::Serving { choice::choices(&table, &predictions) } else { Vec::new() };
     Ok(Validation { table, predictions, metrics, groups, worst, choices })
