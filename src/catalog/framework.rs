@@ -59,6 +59,10 @@ pub struct TrainingTime {
     pub pipeline_overlap: f64,
     /// What a second of hidden transfers still costs compute: multiprocessors and bandwidth that it takes.
     pub contention: f64,
+    /// What the host takes to launch a dense layer, forward and backward: no microbatch is faster.
+    pub host_layer: Seconds,
+    /// The same for a layer of routed experts.
+    pub host_routed_layer: Seconds,
     /// Of a step, beside its kernels: data, gradient norm, logs.
     pub step: Seconds,
     /// Between GPU and host, per direction, for what is offloaded.

@@ -138,11 +138,12 @@ impl<'a> Job<'a> {
 
     /// Bytes that a rank hands to the next stage.
     fn hop_bytes(&self, plan: &TrainingPlan) -> f64 {
-        let shape = self.shape(plan);
+        // Each tensor-parallel rank sends its part; where all need the whole they gather it over the fast
+        // link (arXiv:2104.04473 §4.1).
         f64::from(plan.micro_batch) * self.sequence as f64 / f64::from(plan.split.cp)
             * self.model.hidden as f64
             * 2.0
-            / shape.sequence_ranks()
+            / f64::from(plan.split.tp)
     }
 
     /// FLOPs of a token.

@@ -62,6 +62,8 @@ pub struct Work {
     pub attention: f64,
     /// Transfers of experts' tokens, forward; as many backward.
     pub expert: f64,
+    /// What the host takes to launch it all, forward and backward.
+    pub host: f64,
     /// Bytes kept for backward, by [`Recompute`].
     pub kept: [f64; 4],
     /// Parameters outside of the experts.
@@ -84,6 +86,7 @@ impl AddAssign for Work {
         self.context += o.context;
         self.attention += o.attention;
         self.expert += o.expert;
+        self.host += o.host;
         self.dense += o.dense;
         self.experts += o.experts;
         self.trained_dense += o.trained_dense;
@@ -108,6 +111,7 @@ impl Mul<f64> for Work {
             context: self.context * n,
             attention: self.attention * n,
             expert: self.expert * n,
+            host: self.host * n,
             kept: self.kept.map(|x| x * n),
             dense: self.dense * n,
             experts: self.experts * n,
@@ -160,6 +164,9 @@ impl<'a> Taking<'a> {
         let mut work = Work::default();
         blocks.iter().for_each(|block| work += self.block(block, formats));
         if is_layer {
+            let t = &self.machine.framework.time;
+            let routed = blocks.iter().any(|b| matches!(stored(b), Block::Moe(_)));
+            work.host = if routed { t.host_routed_layer } else { t.host_layer }.get();
             let input = self.shape.tokens() * self.hidden * 2.0 / self.shape.sequence_ranks();
             work.kept[Recompute::Full as usize] = input;
             work.kept[Recompute::Operators as usize] += input;

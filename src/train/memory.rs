@@ -2,7 +2,7 @@
 
 use crate::units::Bytes;
 
-use super::plan::{Optimizer, Recompute, Schedule, Sharding, TrainingPlan, Tuning};
+use super::plan::{Optimizer, Precision, Recompute, Schedule, Sharding, TrainingPlan, Tuning};
 use super::stage::Stage;
 use crate::catalog::framework::Framework;
 
@@ -64,12 +64,17 @@ struct PerParameter {
 }
 
 impl Keeping<'_> {
-    fn per_parameter(&self) -> PerParameter {
+    fn per_parameter(&self, plan: &TrainingPlan) -> PerParameter {
         let working = f64::from(self.framework.working_weight_bytes);
         PerParameter {
             // Without a working copy the master weights themselves are read.
             weight: if working > 0.0 { working } else { 4.0 },
-            frozen: if self.tuning == Tuning::Qlora { NF4 } else { 2.0 },
+            frozen: match (self.tuning, plan.precision) {
+                (Tuning::Qlora, _) => NF4,
+                (_, Precision::Bf16) => 2.0,
+                // Frozen weights are only ever read as products take them.
+                _ => 1.0,
+            },
             gradient: f64::from(self.framework.gradient_bytes),
             states: self.optimizer.state_bytes() + if working > 0.0 { 4.0 } else { 0.0 },
         }
@@ -116,7 +121,7 @@ impl Keeping<'_> {
     }
 
     fn states(&self, plan: &TrainingPlan, stage: &Stage) -> Memory {
-        let per = self.per_parameter();
+        let per = self.per_parameter(plan);
         let (dense, experts) = self.shards(plan);
         let w = &stage.work;
         let sharded = |of_dense: f64, of_experts: f64, from: Sharding| {
@@ -148,7 +153,7 @@ impl Keeping<'_> {
     /// Bytes of weights, gradients and states of all trained and frozen parameters of a rank, and of its
     /// states alone: what a checkpoint holds, and what the optimizer moves.
     pub fn optimizer_traffic(&self, plan: &TrainingPlan, stage: &Stage) -> f64 {
-        let per = self.per_parameter();
+        let per = self.per_parameter(plan);
         let (dense, experts) = self.shards(plan);
         let w = &stage.work;
         let own = w.trained_dense / dense + w.trained_experts / experts;

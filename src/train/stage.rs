@@ -45,10 +45,13 @@ impl Layers {
     pub fn of(model: &Model, pp: u32, chunks: u32) -> Option<Layers> {
         let total = u32::try_from(model.layers()).ok()?;
         let pieces = pp.checked_mul(chunks)?;
-        if pieces == 0 || pieces > total {
+        if pieces == 0 {
             return None;
         }
         let padded = !total.is_multiple_of(pieces) && (total + 2).is_multiple_of(pieces) && pieces > 1;
+        if pieces > total && !padded {
+            return None;
+        }
         let (all, skipped) = if padded { (total + 2, 1) } else { (total, 0) };
         let mut group_of = vec![0usize; total as usize];
         for (g, group) in model.groups.iter().enumerate() {

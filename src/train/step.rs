@@ -30,6 +30,8 @@ pub struct StepTime {
     pub pipeline: f64,
     /// Gradients and parameters.
     pub data: f64,
+    /// Waiting for the host to launch kernels.
+    pub host: f64,
     /// The optimizer, and what is offloaded.
     pub optimizer: f64,
     /// The rest: data, logs.
@@ -122,6 +124,8 @@ struct Slot {
     context: f64,
     expert: f64,
     data: f64,
+    /// What the GPU waits for the host.
+    waits: f64,
 }
 
 /// Which shares of transfers a plan hides.
@@ -178,7 +182,12 @@ impl Slot {
             context: context + context_back,
             expert: expert * (1.0 + twice),
             data: 0.0,
+            waits: 0.0,
         };
+        let host = work.host * if full { 4.0 / 3.0 } else { 1.0 };
+        slot.waits = (host - slot.forward - slot.backward).max(0.0);
+        slot.forward += slot.waits / 3.0;
+        slot.backward += slot.waits * 2.0 / 3.0;
         let (gather, scatter) = match plan.sharding {
             Sharding::Parameters => (transfers.gather, transfers.scatter),
             Sharding::Hybrid => (transfers.gather_inside, transfers.scatter_inside),
@@ -235,7 +244,15 @@ pub fn time(
     let data_total = slot.data * m + data;
     StepTime {
         total: slot.total() * m + bubble + hops + data + optimizer + other,
-        compute: (slot.total() - slot.tensor - slot.context - slot.expert - slot.data - slot.again) * m,
+        compute: (slot.total()
+            - slot.tensor
+            - slot.context
+            - slot.expert
+            - slot.data
+            - slot.again
+            - slot.waits)
+            * m,
+        host: slot.waits * m,
         again: slot.again * m,
         bubble,
         tensor: slot.tensor * m,
