@@ -20,8 +20,8 @@ pub struct Framework {
     /// Engine whose kernel coefficients stand for its own.
     #[schemars(extend("x-names" = "engine"))]
     pub kernels: String,
-    /// Whether attention is one kernel that keeps no scores (FlashAttention).
-    pub flash_attention: bool,
+    /// How attention is computed.
+    pub attention: Attention,
     /// Whether models are trained with dropout.
     #[serde(default)]
     pub dropout: bool,
@@ -39,6 +39,25 @@ pub struct Framework {
     pub memory: TrainingMemory,
     /// Where the figures come from.
     pub sources: Vec<String>,
+}
+
+/// How a framework computes attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Attention {
+    /// In three kernels that store the scores.
+    Stored,
+    /// FlashAttention-2, made for Ampere (arXiv:2307.08691).
+    Flash2,
+    /// The GPU's own best: FlashAttention-3, cuDNN.
+    Native,
+}
+
+impl Attention {
+    /// Whether no scores are stored.
+    pub fn is_flash(self) -> bool {
+        self != Attention::Stored
+    }
 }
 
 /// What a framework's kernels and transfers cost.

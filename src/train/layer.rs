@@ -142,7 +142,7 @@ impl<'a> Taking<'a> {
         let setting = Setting {
             batch: u64::from(shape.micro_batch),
             tokens: shape.sequence,
-            attention: AttentionKernels { flash: framework.flash_attention, ..AttentionKernels::DEFAULT },
+            attention: AttentionKernels { flash: framework.attention.is_flash(), ..AttentionKernels::DEFAULT },
             routing: Routing::Dropless,
             dropout: framework.dropout,
             ..Setting::new(Mode::Pretrain)
@@ -205,7 +205,7 @@ impl<'a> Taking<'a> {
             if !frozen {
                 work.weight += times.weight.get() * n;
             }
-            self.keep(&mut work, op, block, &mut kept, times);
+            self.keep(&mut work, (op, block, frozen), &mut kept, times);
             self.transfer(&mut work, op, shared_expert);
         }
         work
@@ -297,10 +297,16 @@ impl<'a> Taking<'a> {
     }
 
     /// What an operator keeps, and what it costs to have it again.
-    fn keep(&self, work: &mut Work, op: &Operator, block: &Block, kept: &mut Kept, times: Times) {
+    fn keep(
+        &self,
+        work: &mut Work,
+        (op, block, frozen): (&Operator, &Block, bool),
+        kept: &mut Kept,
+        times: Times,
+    ) {
         let cp = f64::from(self.shape.split.cp);
         let n = op.count as f64 / cp;
-        let saved = match (attention_shape(op, block), &op.kind) {
+        let mut saved = match (attention_shape(op, block), &op.kind) {
             (Some(shape), _) => saved::attention(&shape, &self.setting),
             (None, OperatorKind::GroupedGemm(e)) => {
                 let per_row = (e.hidden + e.matrices * e.inner) as f64 * 2.0;
@@ -312,6 +318,10 @@ impl<'a> Taking<'a> {
             }
             (None, _) => saved::bytes(op, block, &self.training_step(op), &self.setting, kept),
         };
+        if frozen && matches!(op.kind, OperatorKind::Gemm { .. }) {
+            // Only the gradient of a weight needs the product's input; adapters keep theirs.
+            (saved.gathered, saved.divided) = (0.0, 0.0);
+        }
         let narrow = match &op.kind {
             OperatorKind::Gemm { format, .. } => self.machine.narrow(*format).is_some(),
             OperatorKind::GroupedGemm(e) => self.machine.narrow(e.format).is_some(),

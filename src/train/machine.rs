@@ -1,6 +1,6 @@
 //! What a training step runs on: kernels with what training leaves of their speed, links, and the framework.
 
-use crate::catalog::framework::Framework;
+use crate::catalog::framework::{Attention, Framework};
 use crate::catalog::kernels::TrainingShares;
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
@@ -24,6 +24,11 @@ const PLAIN: TrainingShares = TrainingShares {
 /// FLOPs of attention backward ÷ forward: five products for two, scores being computed again (Dao 2023,
 /// arXiv:2307.08691 §3.1.2).
 const ATTENTION_BACKWARD: f64 = 2.5;
+
+/// Shares of the peak that FlashAttention-2 reaches on GPUs after the A100, forward and backward: it does not
+/// use their asynchronous products (35 % on an H100, arXiv:2407.08608 §1; backward as in its figure 6). On an
+/// A100 the measured kernels are slower than this.
+const FLASH2: (f64, f64) = (0.35, 0.3);
 
 /// Traffic of a small kernel backward ÷ forward: it reads its input and a gradient and writes one.
 const SMALL_BACKWARD: f64 = 1.5;
@@ -53,6 +58,7 @@ pub struct Machine<'a> {
     kernels: Kernels<'a>,
     shares: TrainingShares,
     per_node: u32,
+    peak_16bit: f64,
 }
 
 impl<'a> Machine<'a> {
@@ -72,7 +78,9 @@ impl<'a> Machine<'a> {
         let most = cluster.gpus_per_node.min(cluster.gpus).max(1);
         let per_node = (most / 2..=most).rev().find(|n| *n > 0 && cluster.gpus.is_multiple_of(*n));
         let per_node = per_node.unwrap_or(most);
-        Ok(Machine { cluster, framework, engine, kernels, shares, per_node })
+        // Known to be there: the kernels ask for it.
+        let peak_16bit = gpu.peak_16bit().map_or(0.0, |peak| peak.get());
+        Ok(Machine { cluster, framework, engine, kernels, shares, per_node, peak_16bit })
     }
 
     /// GPUs that share the fast link and are used alike.
@@ -166,11 +174,16 @@ impl<'a> Machine<'a> {
             }
             _ => return Times::default(),
         };
-        Times {
-            forward: alone.time / self.shares.attention,
-            input: alone.time * ATTENTION_BACKWARD / self.shares.attention_backward,
-            weight: Seconds::ZERO,
+        let (mut forward, mut input) = (
+            alone.time / self.shares.attention,
+            alone.time * ATTENTION_BACKWARD / self.shares.attention_backward,
+        );
+        if self.framework.attention == Attention::Flash2 {
+            let at = |share: f64| Seconds::new(flops.get() / (self.peak_16bit * share));
+            let (ahead, back) = FLASH2;
+            (forward, input) = (forward.max(at(ahead)), input.max(at(back) * ATTENTION_BACKWARD));
         }
+        Times { forward, input, weight: Seconds::ZERO }
     }
 
     /// Attention as two batched products with softmax and dropout between them, all scores stored:

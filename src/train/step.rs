@@ -55,6 +55,8 @@ impl StepTime {
 pub struct Transfers {
     /// Gathering the parameters of the fullest stage, over all data-parallel ranks.
     pub gather: f64,
+    /// Gathering those that are trained.
+    pub refresh: f64,
     /// Reducing and scattering its gradients.
     pub scatter: f64,
     /// The same inside nodes, for hybrid sharding.
@@ -74,32 +76,30 @@ impl Transfers {
         let (tp, stage) = (u64::from(s.tp), s.stage_ranks());
         let replicas = u64::from(s.dp) * u64::from(s.cp);
         let expert_shard = u64::from(s.ep) * u64::from(s.expert_tp);
-        let of_experts = (stage / expert_shard.max(1)).max(1);
+        let expert_replicas = (stage / expert_shard.max(1)).max(1);
         let framework = machine.framework;
         let grad = if framework.reduces_in_16_bits { 2.0 } else { f64::from(framework.gradient_bytes) };
-        let time = |kind, bytes: f64, inside: bool| {
+        let all = (fullest.dense, fullest.experts);
+        let trained = (fullest.trained_dense, fullest.trained_experts);
+        let time = |kind, (of_dense, of_experts): (f64, f64), bytes: f64, inside: bool| {
             let size = |n: u64, stride: u64| {
                 if inside { n.min((u64::from(machine.per_node()) / stride).max(1)) } else { n }
             };
             let dense = machine.group(size(replicas, tp), tp);
-            let experts = machine.group(size(of_experts, expert_shard), expert_shard);
+            let experts = machine.group(size(expert_replicas, expert_shard), expert_shard);
             let one = |group, n: f64| machine.collective(kind, group, n * bytes).get();
-            // Each rank gathers what all of its group hold.
-            one(dense, if kind == CollectiveKind::AllGather { fullest.dense } else { fullest.trained_dense })
-                + one(
-                    experts,
-                    if kind == CollectiveKind::AllGather { fullest.experts } else { fullest.trained_experts },
-                )
+            one(dense, of_dense) + one(experts, of_experts)
         };
         let nodes = (stage / u64::from(machine.per_node())).max(1);
         let across = machine.group(nodes, u64::from(machine.per_node()));
         let shard = (fullest.trained_dense + fullest.trained_experts)
             / (f64::from(machine.per_node()) / tp as f64).max(1.0);
         Transfers {
-            gather: time(CollectiveKind::AllGather, 2.0, false),
-            scatter: time(CollectiveKind::ReduceScatter, grad, false),
-            gather_inside: time(CollectiveKind::AllGather, 2.0, true),
-            scatter_inside: time(CollectiveKind::ReduceScatter, grad, true),
+            gather: time(CollectiveKind::AllGather, all, 2.0, false),
+            refresh: time(CollectiveKind::AllGather, trained, 2.0, false),
+            scatter: time(CollectiveKind::ReduceScatter, trained, grad, false),
+            gather_inside: time(CollectiveKind::AllGather, all, 2.0, true),
+            scatter_inside: time(CollectiveKind::ReduceScatter, trained, grad, true),
             reduce_across: machine.collective(CollectiveKind::AllReduce, across, shard * grad).get(),
             hop: if s.pp > 1 { machine.hand_off(stage, hop_bytes).get() } else { 0.0 },
         }
@@ -285,7 +285,7 @@ fn between_replicas(plan: &TrainingPlan, o: &Overlap, t: &Transfers, slot: &Slot
         // An all-reduce is both halves.
         Sharding::None => behind_backward(2.0 * t.scatter),
         Sharding::Optimizer | Sharding::Gradients => {
-            behind_backward(t.scatter) + exposed(t.gather, slot.forward * o.data, o.data, c)
+            behind_backward(t.scatter) + exposed(t.refresh, slot.forward * o.data, o.data, c)
         }
         Sharding::Parameters => 0.0,
         Sharding::Hybrid => behind_backward(t.reduce_across),

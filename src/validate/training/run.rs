@@ -44,10 +44,10 @@ const SOURCES: &[(&str, &str, Convention)] = &[
     ("2104.04473", "megatron-2022", Convention::Recomputed),
     // Appendix of arXiv:2104.04473, cited by arXiv:2201.11990 §2.4.
     ("2201.11990", "megatron-2022", Convention::Recomputed),
-    ("Megatron-Bridge", "megatron", Convention::Model),
-    ("NVIDIA/NeMo", "megatron", Convention::WholeSquare),
-    ("mlcommons", "megatron", Convention::Model),
-    ("2412.19437", "megatron", Convention::Model),
+    ("Megatron-Bridge", "megatron-bridge", Convention::Model),
+    ("NVIDIA/NeMo", "nemo", Convention::WholeSquare),
+    ("mlcommons", "nemo", Convention::Model),
+    ("2412.19437", "megatron-bridge", Convention::Model),
     ("torchtitan", "torchtitan", Convention::WholeSquare),
     ("llm-foundry", "llm-foundry", Convention::WholeSquare),
     ("1910.02054", "deepspeed", Convention::Model),
@@ -62,6 +62,7 @@ impl Run {
         let source = format!("{} {}", row.text("framework").unwrap_or(""), row.text("source").unwrap_or(""));
         let known = SOURCES.iter().find(|(part, ..)| source.contains(part));
         let (name, convention) = match (known, row.text("framework")) {
+            (Some((_, "megatron-bridge", convention)), _) if older_bridge(row) => ("nemo", *convention),
             (Some((_, name, convention)), _) => (*name, *convention),
             (None, Some(name)) => (name, Convention::Model),
             (None, None) => return Err("no framework: neither the source's nor a column `framework`".into()),
@@ -138,6 +139,14 @@ impl Run {
             with_prediction: self.with_prediction,
         }
     }
+}
+
+/// Whether a run of Megatron Bridge is from before layers of experts were captured in CUDA graphs: containers up
+/// to 26.04.
+fn older_bridge(row: &Row) -> bool {
+    let notes = row.text("notes").unwrap_or("");
+    let version = notes.split("Megatron-Bridge ").nth(1).and_then(|rest| rest.get(..5));
+    version.is_some_and(|v| v < "26.05")
 }
 
 /// A pipeline of torchtitan takes its local batch apart into microbatches of one sequence.
