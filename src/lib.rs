@@ -72,6 +72,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod calibrate;
 pub mod catalog;
 pub mod check;

@@ -1,5 +1,6 @@
 //! The command line: one file per command, the only user of clap and indicatif.
 
+mod budget;
 mod calibrate;
 mod catalog;
 mod check;
@@ -21,6 +22,7 @@ mod simulate;
 mod size;
 mod sweep;
 mod talk;
+mod train;
 mod validate;
 mod values;
 mod verify;
@@ -61,6 +63,10 @@ enum Command {
     Size(Box<size::SizeArgs>),
     /// Run one plan in discrete events: percentiles, goodput, queues, traces
     Simulate(Box<simulate::SimulateArgs>),
+    /// Rank every plan to train a model on a cluster
+    Train(Box<train::TrainArgs>),
+    /// How large a model a budget buys: parameters, tokens, loss
+    Budget(Box<budget::BudgetArgs>),
     /// Take models apart: parameters, storage, KV cache, FLOPs, what bounds each part
     Inspect(Box<inspect::InspectArgs>),
     /// List or show GPUs, clusters, models and engines
@@ -175,6 +181,8 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         Command::Estimate(args) => estimate::run(args, catalog),
         Command::Size(args) => size::run(args, catalog),
         Command::Simulate(args) => simulate::run(args, catalog),
+        Command::Train(args) => train::run(args, catalog),
+        Command::Budget(args) => budget::run(args, catalog),
         Command::Inspect(args) => inspect::run(args, catalog),
         Command::Catalog(args) => catalog::run(args, catalog),
         Command::Sweep(args) => sweep::run(args, catalog),

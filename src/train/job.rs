@@ -117,6 +117,7 @@ impl<'a> Job<'a> {
             sequence: self.sequence,
             transfers: plan.transfers,
             tuning: self.tuning,
+            network: plan.networks.tensor,
         }
     }
 

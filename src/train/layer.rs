@@ -13,7 +13,7 @@ use crate::model::{Formats, RankGroups, Tensor, TensorClass};
 use crate::plan::GroupLink;
 
 use super::machine::{Machine, Times};
-use super::plan::{Recompute, Split, TensorTransfers, Tuning};
+use super::plan::{Network, Recompute, Split, TensorTransfers, Tuning};
 
 /// What decides the work of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Shape {
     pub transfers: TensorTransfers,
     /// Which weights are trained.
     pub tuning: Tuning,
+    /// Which network tensor-parallel ranks use.
+    pub network: Network,
 }
 
 impl Shape {
@@ -153,7 +155,7 @@ impl<'a> Taking<'a> {
             hidden: hidden as f64,
             step: Step::prefill(f64::from(shape.micro_batch), shape.sequence as f64),
             setting,
-            tensor: machine.group(tp, 1),
+            tensor: machine.group_on(shape.network, tp, 1),
             context: machine.group(cp, tp),
             expert: machine.group(u64::from(split.ep), u64::from(split.expert_tp)),
         }
@@ -331,7 +333,7 @@ impl<'a> Taking<'a> {
         let width = if narrow { 0.5 } else { 1.0 };
         let gathered = match self.shape.transfers {
             TensorTransfers::Gathered => saved.gathered / self.spread(),
-            TensorTransfers::AllReduce | TensorTransfers::Kept => saved.gathered,
+            _ => saved.gathered,
         };
         let lasting = (gathered + saved.divided) * width + saved.shared / self.spread();
         work.kept[Recompute::None as usize] += (lasting + saved.scores) * n;

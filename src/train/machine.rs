@@ -7,9 +7,11 @@ use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::collectives::CollectiveTimer;
 use crate::estimate::kernels::{GemmKernel, Kernels};
-use crate::model::operator::{CollectiveKind, ExpertsShape, Operator, OperatorKind, Step};
+use crate::model::operator::{AttentionShape, CollectiveKind, ExpertsShape, Operator, OperatorKind, Step};
 use crate::plan::GroupLink;
 use crate::units::{Seconds, Traffic};
+
+use super::plan::Network;
 
 /// Shares where neither the GPU nor its class states any.
 const PLAIN: TrainingShares = TrainingShares {
@@ -170,7 +172,11 @@ impl<'a> Machine<'a> {
                 self.kernels.prefill_attention(DType::Bf16).0.time(a, flops, traffic, step)
             }
             OperatorKind::LatentPrefill(l) => {
-                self.kernels.latent_prefill(DType::Bf16).0.latent_time(l, flops, traffic, step)
+                // Training expands the latent: attention with as many key as query heads.
+                let head_dim = (l.nope_dim + l.rope_dim + l.v_dim) / 2;
+                let (heads, kv) = (l.heads, DType::Bf16);
+                let shape = AttentionShape { heads, kv_heads: heads, head_dim, window: None, kv };
+                self.kernels.prefill_attention(DType::Bf16).0.time(&shape, flops, traffic, step)
             }
             _ => return Times::default(),
         };
@@ -234,6 +240,12 @@ impl<'a> Machine<'a> {
         GroupLink { ranks: count(ranks.max(1)), nodes: count(ranks.max(1) / inside), bridged: false }
     }
 
+    /// The same on a network; far ones leave every rank in a node of its own.
+    pub fn group_on(&self, network: Network, ranks: u64, stride: u64) -> GroupLink {
+        let group = self.group(ranks, stride);
+        if network == Network::Far { GroupLink { nodes: group.ranks, ..group } } else { group }
+    }
+
     /// A collective over a full buffer of `bytes`.
     pub fn collective(&self, kind: CollectiveKind, group: GroupLink, bytes: f64) -> Seconds {
         let timer = CollectiveTimer::new(kind, group, self.cluster, self.engine).library_only();
@@ -259,8 +271,8 @@ impl<'a> Machine<'a> {
     }
 
     /// One hand-off of `bytes` between stages `stride` GPUs apart.
-    pub fn hand_off(&self, stride: u64, bytes: f64) -> Seconds {
-        let near = stride < u64::from(self.per_node);
+    pub fn hand_off(&self, network: Network, stride: u64, bytes: f64) -> Seconds {
+        let near = stride < u64::from(self.per_node) && network != Network::Far;
         let link = if near { &self.cluster.scale_up } else { &self.cluster.scale_out };
         link.latency + Seconds::new(bytes / (link.under_load().get() * SCALE_OUT_EFFICIENCY))
     }

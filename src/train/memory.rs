@@ -50,6 +50,10 @@ pub struct Keeping<'a> {
     pub per_node: u32,
 }
 
+/// What the loss holds at its peak ÷ its FP32 logits: with a compiled or fused loss 3.5 (16-bit logits, FP32
+/// ones, softmax and the gradient of either).
+const LOSS_COPIES: f64 = 3.5;
+
 /// Bytes of a weight in NF4 with double quantisation: half a byte, 8 bits for each 64, 32 for each 64 × 256
 /// (arXiv:2305.14314 §3).
 const NF4: f64 = 0.5 + 1.0 / 64.0 + 4.0 / (64.0 * 256.0);
@@ -105,7 +109,8 @@ impl Keeping<'_> {
         let outside = if stage.is_last { stage.outside.kept[recompute] } else { 0.0 };
         let kept = work.kept[recompute] - outside;
         memory.activations = kept * in_flight;
-        memory.transient = outside * 1.5;
+        // Logits in 16 bits and FP32, their logarithm, and both gradients meet while the loss is computed.
+        memory.transient = outside * LOSS_COPIES;
         if plan.offload.activations {
             // Two layers are on their way.
             memory.activations = (2.0 * stage.largest.kept[recompute]).min(memory.activations);
@@ -137,14 +142,25 @@ impl Keeping<'_> {
         if matches!(plan.sharding, Sharding::Parameters | Sharding::Hybrid) {
             // The layer that computes and the one that is gathered next, in 16 bits, and the larger end.
             let layer = stage.largest.dense + stage.largest.experts;
-            weights += 2.0 * (2.0 * layer).max(stage.outside.dense);
+            weights += if plan.split.pp > 1 {
+                // A pipeline keeps what it gathered until the step ends (torchtitan's
+                // `reshard_after_forward`), or it would gather it for every microbatch.
+                2.0 * (w.dense + w.experts)
+            } else {
+                2.0 * (2.0 * layer).max(stage.outside.dense)
+            };
+        }
+        if plan.offload.weights {
+            weights = weights.min(2.0 * 2.0 * (stage.largest.dense + stage.largest.experts));
         }
         let optimizer = sharded(w.trained_dense, w.trained_experts, Sharding::Optimizer) * per.states;
         Memory {
             weights,
-            gradients: sharded(w.trained_dense, w.trained_experts, Sharding::Gradients)
-                * per.gradient
-                * copies,
+            gradients: if plan.sharding == Sharding::Parameters && plan.split.pp > 1 {
+                (w.trained_dense + w.trained_experts) * per.gradient
+            } else {
+                sharded(w.trained_dense, w.trained_experts, Sharding::Gradients) * per.gradient * copies
+            },
             optimizer: if plan.offload.optimizer { 0.0 } else { optimizer },
             ..Memory::default()
         }

@@ -8,6 +8,10 @@ mod layer;
 mod machine;
 mod memory;
 mod plan;
+mod reason;
+mod run;
+mod search;
+mod space;
 mod stage;
 mod step;
 
@@ -17,8 +21,12 @@ pub use layer::{Shape, Work};
 pub use machine::Machine;
 pub use memory::{Keeping, Memory};
 pub use plan::{
-    Offload, Optimizer, Precision, Recompute, Schedule, Sharding, Split, TensorTransfers, TrainingPlan,
-    Tuning,
+    Hiding, Network, Networks, Offload, Optimizer, Precision, Recompute, Schedule, Sharding, Split,
+    TensorHiding, TensorTransfers, TrainingPlan, Tuning,
 };
+pub use reason::{Misfit, Rejected};
+pub use run::{Operations, Run};
+pub use search::{TrainingAnswer, TrainingCounts, TrainingQuestion};
+pub use space::{Inner, Outer, TrainingAxes};
 pub use stage::{Layers, Parts, Stage};
 pub use step::{StepTime, Transfers};

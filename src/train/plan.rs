@@ -136,6 +136,8 @@ named! {
         Kept = "sequence",
         /// The same, gathering inputs again in the backward pass (arXiv:2205.05198 §4.2.2).
         Gathered = "sequence-again",
+        /// As `sequence`, every reduce-scatter and all-gather a ring of messages between neighbours.
+        PointToPoint = "sequence-p2p",
     }
 }
 
@@ -207,9 +209,66 @@ named! {
     }
 }
 
+named! {
+    /// How products hide the transfers of tensor-parallel ranks.
+    TensorHiding, "hiding of tensor-parallel transfers" {
+        /// Not at all.
+        None = "none",
+        /// In two halves.
+        Pipe = "pipe",
+        /// In as many pieces as ranks.
+        Ring = "ring",
+    }
+}
+
+named! {
+    /// Which network a group of ranks uses.
+    Network, "network" {
+        /// The fastest that its ranks share.
+        Placed = "placed",
+        /// The one inside nodes.
+        Near = "near",
+        /// The one between nodes.
+        Far = "far",
+    }
+}
+
+/// Which transfers are hidden behind compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hiding {
+    /// Those of tensor-parallel ranks.
+    pub tensor: TensorHiding,
+    /// Those of data-parallel ranks, and all others.
+    pub data: bool,
+}
+
+impl Hiding {
+    /// All that the framework can hide.
+    pub const ALL: Hiding = Hiding { tensor: TensorHiding::Ring, data: true };
+}
+
+/// Which network each kind of group uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Networks {
+    /// Tensor-parallel ranks.
+    pub tensor: Network,
+    /// Neighbouring stages.
+    pub pipeline: Network,
+    /// Data-parallel ranks.
+    pub data: Network,
+}
+
+impl Networks {
+    /// As the ranks are placed.
+    pub const PLACED: Networks =
+        Networks { tensor: Network::Placed, pipeline: Network::Placed, data: Network::Placed };
+}
+
 /// What lies in the host's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Offload {
+    /// Weights, but for the layer that computes and the next.
+    pub weights: bool,
     /// Master weights and optimizer states.
     pub optimizer: bool,
     /// Activations between forward and backward.
@@ -233,8 +292,10 @@ pub struct TrainingPlan {
     pub recompute: Recompute,
     /// How tensor-parallel ranks exchange.
     pub transfers: TensorTransfers,
-    /// Whether compute hides transfers as far as the framework can.
-    pub overlap: bool,
+    /// What is hidden.
+    pub hiding: Hiding,
+    /// Which networks are used.
+    pub networks: Networks,
     /// What lies on the host.
     pub offload: Offload,
     /// Number format of products.
@@ -252,7 +313,8 @@ impl TrainingPlan {
             sharding: Sharding::Optimizer,
             recompute: Recompute::None,
             transfers: if split.tp > 1 { TensorTransfers::Gathered } else { TensorTransfers::AllReduce },
-            overlap: true,
+            hiding: Hiding::ALL,
+            networks: Networks::PLACED,
             offload: Offload::default(),
             precision: Precision::Bf16,
         }

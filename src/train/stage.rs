@@ -91,7 +91,8 @@ impl Parts {
         let mut prediction = Work::default();
         if with_prediction && !model.mtp.is_empty() {
             prediction = taking.blocks(&model.mtp, model.groups[0].formats, true);
-            let head = Work { dense: 0.0, trained_dense: 0.0, ..after };
+            // Its logits come after those of the main head, in the same memory.
+            let head = Work { dense: 0.0, trained_dense: 0.0, kept: [0.0; 4], ..after };
             prediction += head;
         }
         Parts {

@@ -6,7 +6,7 @@ use crate::units::Seconds;
 use super::layer::Work;
 use super::machine::Machine;
 use super::memory::Keeping;
-use super::plan::{Recompute, Schedule, Sharding, TrainingPlan};
+use super::plan::{Recompute, Schedule, Sharding, TensorHiding, TrainingPlan};
 use super::stage::Stage;
 
 /// Where the time of a step goes, on the slowest stage.
@@ -85,8 +85,9 @@ impl Transfers {
             let size = |n: u64, stride: u64| {
                 if inside { n.min((u64::from(machine.per_node()) / stride).max(1)) } else { n }
             };
-            let dense = machine.group(size(replicas, tp), tp);
-            let experts = machine.group(size(expert_replicas, expert_shard), expert_shard);
+            let network = plan.networks.data;
+            let dense = machine.group_on(network, size(replicas, tp), tp);
+            let experts = machine.group_on(network, size(expert_replicas, expert_shard), expert_shard);
             let one = |group, n: f64| machine.collective(kind, group, n * bytes).get();
             one(dense, of_dense) + one(experts, of_experts)
         };
@@ -101,7 +102,7 @@ impl Transfers {
             gather_inside: time(CollectiveKind::AllGather, all, 2.0, true),
             scatter_inside: time(CollectiveKind::ReduceScatter, trained, grad, true),
             reduce_across: machine.collective(CollectiveKind::AllReduce, across, shard * grad).get(),
-            hop: if s.pp > 1 { machine.hand_off(stage, hop_bytes).get() } else { 0.0 },
+            hop: if s.pp > 1 { machine.hand_off(plan.networks.pipeline, stage, hop_bytes).get() } else { 0.0 },
         }
     }
 }
@@ -141,11 +142,17 @@ struct Overlap {
 impl Overlap {
     fn of(machine: &Machine, plan: &TrainingPlan) -> Overlap {
         let t = &machine.framework.time;
-        let share = |x: f64| if plan.overlap { x } else { 0.0 };
+        let share = |x: f64| if plan.hiding.data { x } else { 0.0 };
+        let tensor = match plan.hiding.tensor {
+            TensorHiding::None => 0.0,
+            // The first half has nothing to hide behind.
+            TensorHiding::Pipe => t.tensor_overlap.min(0.5),
+            TensorHiding::Ring => t.tensor_overlap.min(1.0 - 1.0 / f64::from(plan.split.tp)),
+        };
         // Forward of one microbatch runs beside backward of another: each hides the other's exchange.
         let expert = if plan.schedule == Schedule::DualPipe { 0.9 } else { share(t.expert_overlap) };
         Overlap {
-            tensor: share(t.tensor_overlap),
+            tensor,
             expert,
             data: share(t.data_overlap),
             pipeline: share(t.pipeline_overlap),
@@ -309,6 +316,12 @@ fn optimizer(
         let (dense, experts) = keeping.shards(plan);
         let own = stage.work.trained_dense / dense + stage.work.trained_experts / experts;
         time = own * 4.0 / host + bytes / (2.0 * host);
+    }
+    if plan.offload.weights {
+        // Down the link for forward and again for backward.
+        let bytes = 2.0 * (stage.work.dense + stage.work.experts);
+        let each = exposed(bytes / host, slot.forward, 1.0, 0.0) + exposed(bytes / host, slot.backward, 1.0, 0.0);
+        time += each * microbatches;
     }
     if plan.offload.activations {
         let bytes = stage.work.kept[plan.recompute as usize];

@@ -3,7 +3,7 @@
 use crate::catalog::{Catalog, Cluster, Framework};
 use crate::model::{Lora, Model};
 use crate::train::{
-    Convention, Job, Machine, Offload, Optimizer, Precision, Recompute, Schedule, Sharding, Split,
+    Convention, Hiding, Job, Machine, Networks, Offload, Optimizer, Precision, Recompute, Schedule, Sharding, Split,
     TensorTransfers, TrainingPlan, Tuning,
 };
 
@@ -36,6 +36,9 @@ pub struct Run {
     sequence: u64,
     global_batch: u64,
 }
+
+/// GPUs of a run that states none: its parameters and experts divide over that many.
+const USUAL_GPUS: u64 = 64;
 
 /// What a source leaves to be known about it: a part of its `source` or `framework`, the framework, and what
 /// it counts.
@@ -76,7 +79,7 @@ impl Run {
             () if technique.contains("qlora") || row.text("precision").is_some_and(|p| p.contains("nf4")) => {
                 Tuning::Qlora
             }
-            () if named.contains("lora") || technique.contains("lora") => Tuning::Lora,
+            () if ["lora", "adapter"].iter().any(|t| named.contains(t) || technique.contains(t)) => Tuning::Lora,
             () => Tuning::Full,
         };
         let precision = precision(row)?;
@@ -105,7 +108,8 @@ impl Run {
             sharding: sharding(row, &split, name),
             recompute: Recompute::None,
             transfers: transfers(row, &split, name),
-            overlap: true,
+            hiding: Hiding::ALL,
+            networks: Networks::PLACED,
             offload: Offload::default(),
             precision,
         };
@@ -115,7 +119,7 @@ impl Run {
             cluster: cluster(&gpu, gpus, catalog)?,
             framework,
             plan: settle(plan, name, global_batch),
-            recompute: recompute(row),
+            recompute: recompute(row).or((name == "torchtitan").then_some(Recompute::Operators)),
             convention,
             tuning,
             with_prediction,
@@ -149,10 +153,10 @@ fn older_bridge(row: &Row) -> bool {
     version.is_some_and(|v| v < "26.05")
 }
 
-/// A pipeline of torchtitan takes its local batch apart into microbatches of one sequence.
+/// A pipeline of torchtitan takes its local batch apart into as many microbatches as it has stages.
 fn settle(plan: TrainingPlan, framework: &str, global_batch: u64) -> TrainingPlan {
     let in_pipeline = framework == "torchtitan" && plan.split.pp > 1 && plan.micro_batch > 1;
-    let micro_batch = if in_pipeline { 1 } else { plan.micro_batch };
+    let micro_batch = if in_pipeline { (plan.micro_batch / plan.split.pp).max(1) } else { plan.micro_batch };
     let plan = TrainingPlan { micro_batch, ..plan };
     if plan.microbatches(global_batch).is_some() { plan } else { TrainingPlan { micro_batch: 1, ..plan } }
 }
@@ -187,7 +191,9 @@ fn split(row: &Row) -> Result<(Split, u32), String> {
     let leading = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
     let stated = ["dp", "dp_fsdp"].into_iter().find_map(|c| row.text(c).and_then(leading));
     let each = u64::from(tp) * u64::from(pp) * u64::from(cp);
-    let gpus = row.whole("num_gpus").or(stated.map(|dp: u64| dp * each)).ok_or("no num_gpus")?;
+    let of_experts = u64::from(tp) * u64::from(pp) * u64::from(row.degree("ep"));
+    let unstated = each.max(of_experts).max(USUAL_GPUS);
+    let gpus = row.whole("num_gpus").or(stated.map(|dp: u64| dp * each)).unwrap_or(unstated);
     if gpus < each || !gpus.is_multiple_of(each) {
         return Err(format!("{gpus} GPUs do not divide by tp · pp · cp = {each}"));
     }
