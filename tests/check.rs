@@ -17,6 +17,7 @@ const SHIPPED: [(&str, &str, &str); 5] = [
     ("cluster", "hardware/clusters", "../../schemas/cluster.json"),
     ("class", "hardware/classes", "../../schemas/class.json"),
     ("engine", "engines", "../schemas/engine.json"),
+    ("framework", "frameworks", "../schemas/framework.json"),
     ("scenario", "scenarios", "../schemas/scenario.json"),
 ];
 

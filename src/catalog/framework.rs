@@ -33,12 +33,19 @@ pub struct Framework {
     /// Bytes of the weights that forward and backward read, beside the master copy; 0 where the master copy is
     /// cast on the fly.
     pub working_weight_bytes: u32,
+    /// Whether it keeps FP32 master weights beside 16-bit ones.
+    #[serde(default = "yes")]
+    pub master_weights: bool,
     /// What its kernels and transfers cost.
     pub time: TrainingTime,
     /// What it takes beside the tensors.
     pub memory: TrainingMemory,
     /// Where the figures come from.
     pub sources: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How a framework computes attention.
@@ -94,7 +101,10 @@ pub struct TrainingTime {
 pub struct TrainingMemory {
     /// Contexts of CUDA and NCCL, which PyTorch's counters leave out.
     pub outside: Bytes,
-    /// Share of the allocator's memory that fragmentation loses.
+    /// What the loss holds at its peak ÷ its logits in FP32: 3.5 where 16-bit logits, FP32 ones, their softmax
+    /// and both gradients meet, about 1 where it is fused or computed in pieces.
+    pub loss_copies: f64,
+    /// Share of what comes and goes in the allocator's memory that fragmentation loses.
     pub fragmentation: f64,
 }
 
@@ -118,7 +128,11 @@ impl Framework {
         let out = shares.into_iter().filter(|(_, x)| !(0.0..=1.0).contains(x));
         let mut problems: Vec<_> =
             out.map(|(field, _)| wrong(field, "must be a share from 0 to 1")).collect();
-        let counts = [("time.small_kernels", t.small_kernels), ("time.cast_bytes", t.cast_bytes)];
+        let counts = [
+            ("time.small_kernels", t.small_kernels),
+            ("time.cast_bytes", t.cast_bytes),
+            ("memory.loss_copies", self.memory.loss_copies),
+        ];
         let negative = counts.into_iter().filter(|(_, x)| !(*x >= 0.0 && x.is_finite()));
         problems.extend(negative.map(|(field, _)| wrong(field, "must not be negative")));
         if t.host_link.get() <= 0.0 {

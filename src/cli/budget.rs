@@ -47,7 +47,7 @@ pub struct BudgetArgs {
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Hardware")]
     mfu: Option<f64>,
     /// Training framework that the MFU is estimated for
-    #[arg(long, default_value = "megatron", value_name = "NAME", help_heading = "Hardware")]
+    #[arg(long, default_value = "megatron-bridge", value_name = "NAME", help_heading = "Hardware")]
     framework: String,
     /// Number format of products: bf16, fp8, mxfp8, nvfp4
     #[arg(long, default_value = "bf16", value_name = "FORMAT", help_heading = "Hardware")]

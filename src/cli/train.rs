@@ -76,7 +76,7 @@ struct JobArgs {
     #[arg(long, value_name = "TOKENS", value_parser = count(1..=MOST), help_heading = "Training")]
     seq: u64,
     /// Training framework, by name or YAML file
-    #[arg(long, default_value = "megatron", value_name = "NAME", help_heading = "Training")]
+    #[arg(long, default_value = "megatron-bridge", value_name = "NAME", help_heading = "Training")]
     #[arg(value_parser = names(frameworks()), hide_possible_values = true)]
     framework: String,
     /// adam, adam-bf16, adam-8bit, adafactor, sgd or muon
@@ -136,7 +136,7 @@ struct AxesArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Search")]
     #[arg(value_parser = names(Sharding::NAMES.iter().copied()), hide_possible_values = true)]
     sharding: Vec<String>,
-    /// none, selective, operators, full [default: all]
+    /// none, selective, light, operators, full [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Search")]
     #[arg(value_parser = names(Recompute::NAMES.iter().copied()), hide_possible_values = true)]
     recompute: Vec<String>,

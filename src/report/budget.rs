@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use crate::budget::{Approach, Longer, best, law};
-use crate::units::Flops;
+use crate::units::{Flops, group_thousands};
 
 use super::columns::Value;
 use super::format::Sheet;
@@ -25,6 +25,15 @@ pub struct Budgeted<'a> {
     pub dollars: &'a dyn Fn(Flops) -> Option<f64>,
     /// The GPU, its peak, its MFU.
     pub rate: Option<Json>,
+}
+
+/// Without what only a GPU has.
+fn narrowed(mut sheet: Sheet, has_gpu: bool, columns: usize) -> Sheet {
+    if !has_gpu {
+        sheet.columns.truncate(columns);
+        sheet.rows.iter_mut().for_each(|row| row.truncate(columns));
+    }
+    sheet
 }
 
 fn real(x: Option<f64>) -> Value {
@@ -104,11 +113,7 @@ impl Budgeted<'_> {
                 text("mfu_percent")
             );
         }
-        let mut sheet = self.sheet();
-        if self.rate.is_none() {
-            sheet.columns.truncate(5);
-            sheet.rows.iter_mut().for_each(|row| row.truncate(5));
-        }
+        let sheet = narrowed(self.sheet(), self.rate.is_some(), 5);
         let _ = writeln!(out, "\n\n{}\n", sheet.table(width));
         for approach in Approach::ALL {
             let _ = writeln!(out, "{:>11}: {}", approach.name(), approach.about());
@@ -119,13 +124,13 @@ impl Budgeted<'_> {
                 out,
                 "\nSmaller models trained longer, to the same loss ({}):\n\n{}\n",
                 self.approach.about(),
-                self.curve().table(width)
+                narrowed(self.curve(), self.rate.is_some(), 6).table(width)
             );
             let _ = writeln!(
                 out,
-                "Of these, {:.1} B parameters on {:.0} B tokens take the fewest FLOPs with what is served.",
+                "Of these, {:.1} B parameters on {} B tokens take the fewest FLOPs with what is served.",
                 least.size.parameters / 1e9,
-                least.size.tokens / 1e9
+                group_thousands((least.size.tokens / 1e9).round() as u64)
             );
         }
         out

@@ -72,6 +72,9 @@ fn megatron(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
     flags.extend(match plan.recompute {
         Recompute::None => &[][..],
         Recompute::Selective => &["--recompute-granularity selective", "--recompute-modules core_attn"],
+        Recompute::Light => {
+            &["--recompute-granularity selective", "--recompute-modules layernorm moe_act mla_up_proj"]
+        }
         Recompute::Operators => {
             &["--recompute-granularity selective", "--recompute-modules core_attn layernorm mlp"]
         }
@@ -117,6 +120,7 @@ fn torchtitan(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
     };
     let (mode, option) = match plan.recompute {
         Recompute::None => ("none", ""),
+        Recompute::Light => return Err(lacks("torchtitan", "recomputation of norms and activations alone", plan)),
         Recompute::Selective | Recompute::Operators => ("selective", "selective_ac_option = \"op\"\n"),
         Recompute::Full => ("full", ""),
     };

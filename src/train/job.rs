@@ -7,7 +7,7 @@ use super::flops::{Convention, TokenFlops};
 use super::layer::{Shape, Work};
 use super::machine::Machine;
 use super::memory::{Keeping, Memory};
-use super::plan::{Optimizer, Precision, Recompute, TrainingPlan, Tuning};
+use super::plan::{Optimizer, Precision, Recompute, Schedule, TrainingPlan, Tuning};
 use super::stage::{Layers, Parts, Stage};
 use super::step::{self, StepTime, Transfers};
 
@@ -125,7 +125,7 @@ impl<'a> Job<'a> {
     pub fn stages(&self, plan: &TrainingPlan) -> Option<Vec<Stage>> {
         let layers = Layers::of(self.model, plan.split.pp, plan.chunks)?;
         let parts = Parts::of(self.model, self.machine, self.shape(plan), self.with_prediction);
-        Some(parts.stages(&layers))
+        Some(parts.stages(&layers, plan.schedule == Schedule::DualPipe))
     }
 
     /// Transfers of a plan between replicas and stages.

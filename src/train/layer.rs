@@ -15,6 +15,9 @@ use crate::plan::GroupLink;
 use super::machine::{Machine, Times};
 use super::plan::{Network, Recompute, Split, TensorTransfers, Tuning};
 
+/// Kinds of recomputation.
+pub const KINDS: usize = Recompute::ALL.len();
+
 /// What decides the work of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shape {
@@ -53,7 +56,7 @@ pub struct Work {
     /// Gradients of weights.
     pub weight: f64,
     /// What backward computes again, by [`Recompute`], without transfers.
-    pub again: [f64; 4],
+    pub again: [f64; KINDS],
     /// Transfers of tensor-parallel ranks, forward; as many backward.
     pub tensor: f64,
     /// Transfers that gather inputs again.
@@ -67,7 +70,7 @@ pub struct Work {
     /// What the host takes to launch it all, forward and backward.
     pub host: f64,
     /// Bytes kept for backward, by [`Recompute`].
-    pub kept: [f64; 4],
+    pub kept: [f64; KINDS],
     /// Parameters outside of the experts.
     pub dense: f64,
     /// Parameters of the experts.
@@ -93,7 +96,7 @@ impl AddAssign for Work {
         self.experts += o.experts;
         self.trained_dense += o.trained_dense;
         self.trained_experts += o.trained_experts;
-        for i in 0..4 {
+        for i in 0..KINDS {
             self.again[i] += o.again[i];
             self.kept[i] += o.kept[i];
         }
@@ -176,7 +179,7 @@ impl<'a> Taking<'a> {
         } else {
             // Outside of the layers nothing is computed again.
             let all = work.kept[Recompute::None as usize];
-            (work.kept, work.again) = ([all; 4], [0.0; 4]);
+            (work.kept, work.again) = ([all; KINDS], [0.0; KINDS]);
         }
         work
     }
@@ -338,6 +341,7 @@ impl<'a> Taking<'a> {
         let lasting = (gathered + saved.divided) * width + saved.shared / self.spread();
         work.kept[Recompute::None as usize] += (lasting + saved.scores) * n;
         work.kept[Recompute::Selective as usize] += (lasting + self.outside_scores(saved.scores)) * n;
+        self.keep_little(work, op, lasting * n, saved.scores * n, times);
         let tokens = self.shape.tokens();
         match &op.kind {
             OperatorKind::Gemm { n: features, .. } => {
@@ -358,6 +362,26 @@ impl<'a> Taking<'a> {
             }
             _ => work.again[Recompute::Operators as usize] += times.forward.get() * op.count as f64,
         }
+    }
+
+    /// What light recomputation keeps: not what norms and activation functions hand to products, nor the
+    /// queries, keys and values that latents expand to.
+    fn keep_little(&self, work: &mut Work, op: &Operator, lasting: f64, scores: f64, times: Times) {
+        let (kept, again) = match &op.kind {
+            OperatorKind::Gemm { .. } if saved::from_small_kernel(op.name) => (0.0, 0.0),
+            OperatorKind::Gemm { .. } if matches!(op.name, "q_b_proj" | "kv_b_proj") => {
+                (lasting, times.forward.get())
+            }
+            OperatorKind::GroupedGemm(e) => {
+                let whole = (e.hidden + e.matrices * e.inner) as f64;
+                (lasting * (whole - e.inner as f64) / whole, 0.0)
+            }
+            OperatorKind::LatentPrefill(_) => (0.0, 0.0),
+            OperatorKind::Elementwise { .. } => (lasting, times.forward.get()),
+            _ => (lasting, 0.0),
+        };
+        work.kept[Recompute::Light as usize] += kept + self.outside_scores(scores);
+        work.again[Recompute::Light as usize] += again * op.count as f64;
     }
 
     /// Of scores that are computed again nothing stays; the sums of a single kernel always do.

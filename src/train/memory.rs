@@ -50,10 +50,6 @@ pub struct Keeping<'a> {
     pub per_node: u32,
 }
 
-/// What the loss holds at its peak ÷ its FP32 logits: with a compiled or fused loss 3.5 (16-bit logits, FP32
-/// ones, softmax and the gradient of either).
-const LOSS_COPIES: f64 = 3.5;
-
 /// Bytes of a weight in NF4 with double quantisation: half a byte, 8 bits for each 64, 32 for each 64 × 256
 /// (arXiv:2305.14314 §3).
 const NF4: f64 = 0.5 + 1.0 / 64.0 + 4.0 / (64.0 * 256.0);
@@ -80,7 +76,8 @@ impl Keeping<'_> {
                 _ => 1.0,
             },
             gradient: f64::from(self.framework.gradient_bytes),
-            states: self.optimizer.state_bytes() + if working > 0.0 { 4.0 } else { 0.0 },
+            states: self.optimizer.state_bytes()
+                + if working > 0.0 && self.framework.master_weights { 4.0 } else { 0.0 },
         }
     }
 
@@ -109,8 +106,7 @@ impl Keeping<'_> {
         let outside = if stage.is_last { stage.outside.kept[recompute] } else { 0.0 };
         let kept = work.kept[recompute] - outside;
         memory.activations = kept * in_flight;
-        // Logits in 16 bits and FP32, their logarithm, and both gradients meet while the loss is computed.
-        memory.transient = outside * LOSS_COPIES;
+        memory.transient = outside * self.framework.memory.loss_copies;
         if plan.offload.activations {
             // Two layers are on their way.
             memory.activations = (2.0 * stage.largest.kept[recompute]).min(memory.activations);
@@ -120,7 +116,9 @@ impl Keeping<'_> {
             // Backward of one layer and the loss do not meet.
             memory.transient = memory.transient.max(again);
         }
-        memory.fragmentation = memory.allocated() * self.framework.memory.fragmentation;
+        // Weights and states are allocated once and for all.
+        memory.fragmentation =
+            (memory.activations + memory.transient) * self.framework.memory.fragmentation;
         memory.outside = self.framework.memory.outside.as_f64();
         memory
     }

@@ -118,6 +118,9 @@ named! {
         None = "none",
         /// Attention scores, softmax and dropout (arXiv:2205.05198 §5).
         Selective = "selective",
+        /// Norms, activation functions and the expansion of latent attention: little time for much memory
+        /// (arXiv:2412.19437 §3.2.3; Megatron's `layernorm`, `moe_act` and `mla_up_proj`).
+        Light = "light",
         /// Everything but attention and every second product (selective activation checkpointing by
         /// operator, torchtitan).
         Operators = "operators",

@@ -213,14 +213,17 @@ impl TrainingQuestion<'_> {
                 continue;
             }
             let key = ShapeKey::of(outer, inner);
-            let stale = at.as_ref().is_none_or(|p| p.key != key || p.networks != inner.networks);
+            let folded = inner.schedule == Schedule::DualPipe;
+            let fresh = |p: &Prepared| p.key == key && p.networks == inner.networks && p.folded == folded;
+            let stale = !at.as_ref().is_some_and(fresh);
             if stale {
                 let Some(parts) = parts.get(&key) else { continue };
                 let job = self.job(inner.precision);
-                let stages = parts.stages(&layers);
+                let stages = parts.stages(&layers, folded);
                 let transfers = job.transfers(&plan, &stages);
                 let (keeping, capacity) = (job.keeping(), job.capacity());
-                at = Some(Prepared { key, networks: inner.networks, stages, transfers, keeping, capacity });
+                let networks = inner.networks;
+                at = Some(Prepared { key, networks, folded, stages, transfers, keeping, capacity });
             }
             let Some(prepared) = &at else { continue };
             prepared.judge(job, plan, microbatches, number, &mut summary);
@@ -264,6 +267,7 @@ fn order(a: &Timed, b: &Timed) -> std::cmp::Ordering {
 struct Prepared<'a> {
     key: ShapeKey,
     networks: super::plan::Networks,
+    folded: bool,
     stages: Vec<Stage>,
     transfers: Transfers,
     keeping: Keeping<'a>,

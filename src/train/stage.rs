@@ -92,7 +92,7 @@ impl Parts {
         if with_prediction && !model.mtp.is_empty() {
             prediction = taking.blocks(&model.mtp, model.groups[0].formats, true);
             // Its logits come after those of the main head, in the same memory.
-            let head = Work { dense: 0.0, trained_dense: 0.0, kept: [0.0; 4], ..after };
+            let head = Work { dense: 0.0, trained_dense: 0.0, kept: [0.0; super::layer::KINDS], ..after };
             prediction += head;
         }
         Parts {
@@ -103,9 +103,12 @@ impl Parts {
         }
     }
 
-    /// The stages that differ, in order.
-    pub fn stages(&self, layers: &Layers) -> Vec<Stage> {
+    /// The stages that differ, in order; `folded` ones stand in pairs on their ranks, the first with the last.
+    pub fn stages(&self, layers: &Layers, folded: bool) -> Vec<Stage> {
         let last = layers.counts.len() - 1;
+        if folded && last > 0 {
+            return self.folded(layers, last);
+        }
         let mut stages: Vec<(Stage, &[u32])> = Vec::with_capacity(4);
         for (i, counts) in layers.counts.iter().enumerate() {
             let alone = i == 0 || i == last;
@@ -117,6 +120,33 @@ impl Parts {
             }
         }
         stages.into_iter().map(|(s, _)| s).collect()
+    }
+
+    /// Each rank holds two stages and half of the microbatches run through either: their mean.
+    fn folded(&self, layers: &Layers, last: usize) -> Vec<Stage> {
+        let mut stages: Vec<Stage> = Vec::with_capacity(4);
+        for i in 0..layers.counts.len().div_ceil(2) {
+            let (a, b) =
+                (self.stage(&layers.counts[i], i, last), self.stage(&layers.counts[last - i], last - i, last));
+            let mean = |a: Work, b: Work| {
+                let mut sum = a;
+                sum += b;
+                sum * 0.5
+            };
+            let stage = Stage {
+                work: mean(a.work, b.work),
+                outside: mean(a.outside, b.outside),
+                largest: if a.largest.dense > b.largest.dense { a.largest } else { b.largest },
+                count: 2,
+                is_last: i == 0,
+                ..a
+            };
+            match stages.last_mut() {
+                Some(same) if !same.is_last && same.work == stage.work => same.count += 2,
+                _ => stages.push(stage),
+            }
+        }
+        stages
     }
 
     fn stage(&self, counts: &[u32], i: usize, last: usize) -> Stage {

@@ -169,7 +169,12 @@ impl Slot {
         // Keys and values travel while attention computes; backward they and their gradients do.
         let context = exposed(work.context, work.attention, 1.0, c);
         let context_back = exposed(2.0 * work.context, 2.5 * work.attention, 1.0, c);
-        let expert = exposed(work.expert, work.forward, o.expert, c);
+        let room = match plan.schedule {
+            // The other microbatch runs backward beside this one's forward, and the reverse.
+            Schedule::DualPipe => (work.forward + work.input + work.weight) / 2.0,
+            _ => work.forward,
+        };
+        let expert = exposed(work.expert, room, o.expert, c);
         let again = work.again[plan.recompute as usize];
         let full = plan.recompute == Recompute::Full;
         let twice = if full { 2.0 } else { 1.0 };

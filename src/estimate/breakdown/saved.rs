@@ -82,6 +82,11 @@ fn whole(name: &str) -> bool {
     FROM_BLOCK_INPUT.contains(&name) || FROM_QUERY_LATENT.contains(&name) || FROM_WHOLE.contains(&name)
 }
 
+/// Whether a product reads what a norm or an activation function has just written.
+pub(crate) fn from_small_kernel(name: &str) -> bool {
+    FROM_BLOCK_INPUT.contains(&name) || name == "down_proj"
+}
+
 /// What one execution of an operator keeps.
 pub(crate) fn bytes(
     op: &Operator,

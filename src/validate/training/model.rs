@@ -19,8 +19,15 @@ pub fn of(row: &Row, catalog: &Catalog) -> Result<Model, String> {
     if let Some(name) = named(text, catalog) {
         return model::find_in(catalog, &name, Scope::Text).map_err(|d| d.cause);
     }
+    let kind = text.split(['/', '_', '-']).next().unwrap_or("").to_lowercase();
+    if OTHERS.contains(&kind.as_str()) || text.contains("deepseek") {
+        return Err(format!("the sizes of the row do not describe {text}"));
+    }
     by_sizes(row).ok_or_else(|| format!("unknown model {text}"))
 }
+
+/// Architectures that layers, width and heads say too little about.
+const OTHERS: [&str; 6] = ["t5", "bert", "mimo", "nemotron", "hybrid", "multimodal"];
 
 /// Letters and digits alone, in lower case, without what is said in brackets and without words that do not
 /// tell models apart.

@@ -33,6 +33,8 @@ pub struct Run {
     /// Whether memory is what the allocator reserved, and not what was allocated.
     pub reserved: bool,
     optimizer: Optimizer,
+    /// Whether the loss is computed in pieces, whatever the framework does.
+    loss_in_pieces: bool,
     sequence: u64,
     global_batch: u64,
 }
@@ -51,6 +53,8 @@ const SOURCES: &[(&str, &str, Convention)] = &[
     ("NVIDIA/NeMo", "nemo", Convention::WholeSquare),
     ("mlcommons", "nemo", Convention::Model),
     ("2412.19437", "megatron-bridge", Convention::Model),
+    ("202412_torchtitan", "torchtitan-2024", Convention::WholeSquare),
+    ("2025-06_torchtitan", "torchtitan-2024", Convention::WholeSquare),
     ("torchtitan", "torchtitan", Convention::WholeSquare),
     ("llm-foundry", "llm-foundry", Convention::WholeSquare),
     ("1910.02054", "deepspeed", Convention::Model),
@@ -114,21 +118,63 @@ impl Run {
             precision,
         };
         let with_prediction = !named.contains("w/o mtp") && !model.mtp.is_empty();
-        Ok(Run {
+        let mut run = Run {
             model,
             cluster: cluster(&gpu, gpus, catalog)?,
             framework,
             plan: settle(plan, name, global_batch),
-            recompute: recompute(row).or((name == "torchtitan").then_some(Recompute::Operators)),
+            recompute: recompute(row).or(name.starts_with("torchtitan").then_some(Recompute::Operators)),
             convention,
             tuning,
             with_prediction,
             last_stage: row.text("unit_note").is_some_and(|n| n.contains("LAST rank")),
             reserved: row.text("unit_note").is_none_or(|n| n.contains("reserved")),
             optimizer: Optimizer::Adam,
+            loss_in_pieces: false,
             sequence,
             global_batch,
-        })
+        };
+        if name == "torchtune" {
+            run.as_torchtune(&technique, row.text("notes").unwrap_or(""))?;
+        }
+        if name == "litgpt" {
+            run.optimizer = Optimizer::AdamBf16;
+        }
+        if run.loss_in_pieces {
+            run.framework.memory.loss_copies = 0.25;
+        }
+        Ok(run)
+    }
+
+    /// Steps of torchtune's table of optimisations, each on top of those before it; its other recipes compute
+    /// whole layers again (`enable_activation_checkpointing`).
+    fn as_torchtune(&mut self, technique: &str, notes: &str) -> Result<(), String> {
+        const STEPS: [&str; 9] = [
+            "packed", "compile", "chunked", "checkpointing", "in backward", "offloading", "8-bit", "lora", "qlora",
+        ];
+        self.optimizer = Optimizer::AdamBf16;
+        self.recompute = Some(Recompute::Full);
+        self.plan.offload.optimizer = notes.contains("CPU offload");
+        self.plan.offload.weights = self.plan.offload.optimizer;
+        self.loss_in_pieces = true;
+        if !technique.contains("cumulative") {
+            return Ok(());
+        }
+        let done = STEPS.iter().rposition(|step| technique.contains(step));
+        let done = done.ok_or("sequences of unstated length")?;
+        self.loss_in_pieces = done >= 2;
+        if done < 3 {
+            self.recompute = Some(Recompute::None);
+        }
+        if done >= 4 {
+            // The optimizer runs as soon as a gradient is there, and frees it.
+            self.framework.gradient_bytes = 0;
+        }
+        self.plan.offload.activations = done >= 5;
+        if done >= 6 {
+            self.optimizer = Optimizer::Adam8bit;
+        }
+        Ok(())
     }
 
     /// The job on a machine.
@@ -155,7 +201,7 @@ fn older_bridge(row: &Row) -> bool {
 
 /// A pipeline of torchtitan takes its local batch apart into as many microbatches as it has stages.
 fn settle(plan: TrainingPlan, framework: &str, global_batch: u64) -> TrainingPlan {
-    let in_pipeline = framework == "torchtitan" && plan.split.pp > 1 && plan.micro_batch > 1;
+    let in_pipeline = framework.starts_with("torchtitan") && plan.split.pp > 1 && plan.micro_batch > 1;
     let micro_batch = if in_pipeline { (plan.micro_batch / plan.split.pp).max(1) } else { plan.micro_batch };
     let plan = TrainingPlan { micro_batch, ..plan };
     if plan.microbatches(global_batch).is_some() { plan } else { TrainingPlan { micro_batch: 1, ..plan } }
@@ -241,7 +287,7 @@ fn sharding(row: &Row, split: &Split, framework: &str) -> Sharding {
         (_, Some(text)) if text.contains("FSDP") => Sharding::Parameters,
         (_, Some("distributed-optimizer")) => Sharding::Optimizer,
         (_, Some("none")) => Sharding::None,
-        _ if matches!(framework, "torchtitan" | "torchtune" | "litgpt") => Sharding::Parameters,
+        _ if matches!(framework, "torchtitan" | "torchtitan-2024" | "torchtune" | "litgpt") => Sharding::Parameters,
         _ if framework == "megatron-2022" => Sharding::None,
         _ => Sharding::Optimizer,
     }
@@ -253,7 +299,7 @@ fn transfers(row: &Row, split: &Split, framework: &str) -> TensorTransfers {
     }
     let stated = row.text("sequence_parallel").or(row.text("sp"));
     match stated {
-        Some("0" | "False") if framework != "torchtitan" => TensorTransfers::AllReduce,
+        Some("0" | "False") if !framework.starts_with("torchtitan") => TensorTransfers::AllReduce,
         None if framework == "megatron-2022" => TensorTransfers::AllReduce,
         _ => TensorTransfers::Gathered,
     }
