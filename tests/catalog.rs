@@ -86,7 +86,13 @@ fn every_model_reads_and_counts() {
 
 #[test]
 fn a_name_means_one_thing() {
-    for kinds in [&[Kind::Gpu, Kind::Cluster][..], &[Kind::Engine], &[Kind::Model], &[Kind::Framework], &[Kind::GpuClass]] {
+    for kinds in [
+        &[Kind::Gpu, Kind::Cluster][..],
+        &[Kind::Engine],
+        &[Kind::Model],
+        &[Kind::Framework],
+        &[Kind::GpuClass],
+    ] {
         let mut seen: BTreeMap<String, &str> = BTreeMap::new();
         for entry in kinds.iter().flat_map(|kind| entries(*kind)) {
             for name in std::iter::once(&entry.id).chain(entry.aliases) {

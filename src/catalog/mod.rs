@@ -55,15 +55,8 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] = [
-        Kind::Gpu,
-        Kind::Cluster,
-        Kind::GpuClass,
-        Kind::Engine,
-        Kind::Model,
-        Kind::Framework,
-        Kind::Kernels,
-    ];
+    pub const ALL: [Kind; 7] =
+        [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Model, Kind::Framework, Kind::Kernels];
 
     /// The folder of a catalogue that holds it.
     pub fn folder(self) -> &'static str {

@@ -75,10 +75,8 @@ fn dense(parameters: f64) -> Result<Model, Diagnostic> {
     let hidden = ((hidden / 1024.0).round().max(1.0) as u64) * 1024;
     let layers = ((parameters / 12.0 / (hidden as f64).powi(2)).round() as u64).clamp(1, 1024);
     let inner = (hidden * 8 / 3).next_multiple_of(1024);
-    let shape = format!(
-        "layers={layers},hidden={hidden},heads={},kv=8,ffn={inner},vocab=128256",
-        hidden / 128
-    );
+    let shape =
+        format!("layers={layers},hidden={hidden},heads={},kv=8,ffn={inner},vocab=128256", hidden / 128);
     model::from_shape(&shape)
 }
 
@@ -127,15 +125,17 @@ impl BudgetArgs {
                 tuning: Tuning::Full,
                 with_prediction: false,
             };
-            let axes =
-                TrainingAxes { precision: vec![precision], ..TrainingAxes::usual(machine.per_node()) };
+            let axes = TrainingAxes { precision: vec![precision], ..TrainingAxes::usual(machine.per_node()) };
             let answer = TrainingQuestion { jobs: &[(precision, job)], axes: &axes, top: 1 }.answer()?;
             if let Some(best) = answer.best.first() {
                 return Ok(best.mfu(Convention::SixN));
             }
             gpus = gpus.checked_mul(2).filter(|n| *n <= 65_536).ok_or_else(|| {
-                Diagnostic::new(Code::Usage, format!("no plan for a model of {parameters:.2e} parameters fits"))
-                    .help("state the utilisation with --mfu")
+                Diagnostic::new(
+                    Code::Usage,
+                    format!("no plan for a model of {parameters:.2e} parameters fits"),
+                )
+                .help("state the utilisation with --mfu")
             })?;
         }
     }
@@ -215,8 +215,7 @@ pub fn run(args: &BudgetArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> 
         }),
     };
     let width = args.output.width();
-    let text =
-        format.write(width, || Ok(answer.text(width)), || Ok(answer.json()), || Ok(answer.sheet()))?;
+    let text = format.write(width, || Ok(answer.text(width)), || Ok(answer.json()), || Ok(answer.sheet()))?;
     args.output.emit(&text)?;
     Ok(Outcome::Found)
 }

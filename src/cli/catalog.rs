@@ -69,7 +69,9 @@ fn list(catalog: &Catalog, kind: Kind, format: Format, width: Option<u16>) -> Re
     let sheet = match kind {
         Kind::Gpu => gpus(catalog),
         Kind::Model => models(catalog),
-        Kind::Cluster | Kind::Engine | Kind::Framework | Kind::GpuClass | Kind::Kernels => names(catalog, kind),
+        Kind::Cluster | Kind::Engine | Kind::Framework | Kind::GpuClass | Kind::Kernels => {
+            names(catalog, kind)
+        }
     }?;
     format.write(width, || Ok(sheet.table(width)), || Ok(sheet.json()), || Ok(sheet.clone()))
 }

@@ -120,7 +120,9 @@ fn torchtitan(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
     };
     let (mode, option) = match plan.recompute {
         Recompute::None => ("none", ""),
-        Recompute::Light => return Err(lacks("torchtitan", "recomputation of norms and activations alone", plan)),
+        Recompute::Light => {
+            return Err(lacks("torchtitan", "recomputation of norms and activations alone", plan));
+        }
         Recompute::Selective | Recompute::Operators => ("selective", "selective_ac_option = \"op\"\n"),
         Recompute::Full => ("full", ""),
     };
@@ -150,8 +152,11 @@ fn deepspeed(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         (plan.chunks > 1, "interleaved stages"),
         (plan.schedule != Schedule::OneForwardOneBackward, plan.schedule.name()),
         (plan.precision != Precision::Bf16, plan.precision.name()),
-        (s.pp > 1 && matches!(plan.sharding, Sharding::Gradients | Sharding::Parameters | Sharding::Hybrid),
-            "ZeRO-2 or ZeRO-3 with pipeline stages"),
+        (
+            s.pp > 1
+                && matches!(plan.sharding, Sharding::Gradients | Sharding::Parameters | Sharding::Hybrid),
+            "ZeRO-2 or ZeRO-3 with pipeline stages",
+        ),
     ] {
         if missing {
             return Err(lacks("DeepSpeed", what, plan));

@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::train::{
-    Convention, Job, Memory, Operations, Run, TrainingAnswer, TrainingEstimate,
-};
+use crate::train::{Convention, Job, Memory, Operations, Run, TrainingAnswer, TrainingEstimate};
 use crate::units::{UsdPerHour, group_thousands, plural};
 
 use super::columns::Value;

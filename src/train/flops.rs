@@ -61,8 +61,7 @@ impl TokenFlops {
         let breakdown = Breakdown::of(model, &setting, None);
         let (all, between) = (breakdown.flops(), breakdown.flops_between_tokens());
         let tokens = sequence as f64;
-        let mut flops =
-            TokenFlops { products: (all - between) / tokens, attention: between / tokens };
+        let mut flops = TokenFlops { products: (all - between) / tokens, attention: between / tokens };
         if with_prediction && !model.mtp.is_empty() {
             let mut alone = model.clone();
             alone.before.clear();

@@ -147,7 +147,10 @@ impl<'a> Taking<'a> {
         let setting = Setting {
             batch: u64::from(shape.micro_batch),
             tokens: shape.sequence,
-            attention: AttentionKernels { flash: framework.attention.is_flash(), ..AttentionKernels::DEFAULT },
+            attention: AttentionKernels {
+                flash: framework.attention.is_flash(),
+                ..AttentionKernels::DEFAULT
+            },
             routing: Routing::Dropless,
             dropout: framework.dropout,
             ..Setting::new(Mode::Pretrain)
@@ -455,4 +458,3 @@ impl<'a> Taking<'a> {
 fn sum(a: Times, b: Times) -> Times {
     Times { forward: a.forward + b.forward, input: a.input + b.input, weight: a.weight + b.weight }
 }
-

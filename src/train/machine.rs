@@ -106,11 +106,7 @@ impl<'a> Machine<'a> {
         if bytes <= 0.0 {
             return Times::default();
         }
-        Times {
-            forward: self.small(bytes),
-            input: self.small(bytes * SMALL_BACKWARD),
-            weight: Seconds::ZERO,
-        }
+        Times { forward: self.small(bytes), input: self.small(bytes * SMALL_BACKWARD), weight: Seconds::ZERO }
     }
 
     fn share(&self, format: WeightFormat) -> f64 {
@@ -146,13 +142,7 @@ impl<'a> Machine<'a> {
         self.product_at(&self.gemm(format), (m, n, k), self.share(format), self.narrow(format).is_some())
     }
 
-    fn product_at(
-        &self,
-        kernel: &GemmKernel,
-        (m, n, k): (f64, f64, f64),
-        share: f64,
-        narrow: bool,
-    ) -> Times {
+    fn product_at(&self, kernel: &GemmKernel, (m, n, k): (f64, f64, f64), share: f64, narrow: bool) -> Times {
         let time = |m: f64, n: f64, k: f64| kernel.time(m, n, k).time / share;
         let cast = |elements: f64| {
             if narrow { self.sweep(elements * self.framework.time.cast_bytes) } else { Seconds::ZERO }

@@ -117,8 +117,7 @@ impl Keeping<'_> {
             memory.transient = memory.transient.max(again);
         }
         // Weights and states are allocated once and for all.
-        memory.fragmentation =
-            (memory.activations + memory.transient) * self.framework.memory.fragmentation;
+        memory.fragmentation = (memory.activations + memory.transient) * self.framework.memory.fragmentation;
         memory.outside = self.framework.memory.outside.as_f64();
         memory
     }
@@ -134,8 +133,7 @@ impl Keeping<'_> {
         };
         let copies = if plan.schedule == Schedule::DualPipe { 2.0 } else { 1.0 };
         let trained = sharded(w.trained_dense, w.trained_experts, Sharding::Parameters);
-        let frozen =
-            sharded(w.dense - w.trained_dense, w.experts - w.trained_experts, Sharding::Parameters);
+        let frozen = sharded(w.dense - w.trained_dense, w.experts - w.trained_experts, Sharding::Parameters);
         let mut weights = (trained * per.weight + frozen * per.frozen) * copies;
         if matches!(plan.sharding, Sharding::Parameters | Sharding::Hybrid) {
             // The layer that computes and the one that is gathered next, in 16 bits, and the larger end.

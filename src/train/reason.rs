@@ -72,7 +72,15 @@ impl Misfit {
     /// Key to count under.
     pub fn key(&self) -> &'static str {
         const KEYS: [&str; KINDS] = [
-            "heads", "layers", "sequence", "batch", "microbatches", "schedule", "sharding", "network", "memory",
+            "heads",
+            "layers",
+            "sequence",
+            "batch",
+            "microbatches",
+            "schedule",
+            "sharding",
+            "network",
+            "memory",
         ];
         KEYS[self.kind()]
     }

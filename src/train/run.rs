@@ -62,9 +62,9 @@ impl Run {
             let steps = (tokens / e.tokens).ceil();
             e.time.total() * steps / goodput
         });
-        let cost = duration.zip(price).map(|(time, price)| {
-            Usd::new(price.get() * e.gpus as f64 * time.get() / 3600.0)
-        });
+        let cost = duration
+            .zip(price)
+            .map(|(time, price)| Usd::new(price.get() * e.gpus as f64 * time.get() / 3600.0));
         Run { checkpoint, write, interval, failure, goodput, duration, cost }
     }
 }

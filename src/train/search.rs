@@ -282,8 +282,7 @@ impl Prepared<'_> {
             summary.reject(Misfit::Memory { need, capacity: self.capacity }, 1, plan);
             return;
         }
-        let time =
-            step::time(job.machine, &self.keeping, &plan, &self.stages, &self.transfers, microbatches);
+        let time = step::time(job.machine, &self.keeping, &plan, &self.stages, &self.transfers, microbatches);
         summary.accept(Timed { seconds: time.total, number, plan });
     }
 }

@@ -123,7 +123,9 @@ impl TrainingAxes {
                 for cp in degrees(&self.cp, gpus / tp / pp, u32::MAX) {
                     let dp = gpus / tp / pp / cp;
                     let ranks = tp * cp * dp;
-                    for ep in degrees(if limits.experts == 1 { &[1] } else { &self.ep }, ranks, limits.experts) {
+                    for ep in
+                        degrees(if limits.experts == 1 { &[1] } else { &self.ep }, ranks, limits.experts)
+                    {
                         for expert_tp in degrees(&self.expert_tp, ranks / ep, tp) {
                             let split = Split { tp, pp, cp, dp, ep, expert_tp };
                             self.inside(&mut all, split, limits.layers, global_batch);
@@ -168,7 +170,9 @@ impl TrainingAxes {
                 pipeline: if split.pp == 1 { Network::Placed } else { n.pipeline },
                 data: if alone { Network::Placed } else { n.data },
             }) {
-                for transfers in unique(&self.transfers, |t| if self.networks.len() > 1 { *t } else { none(*t) }) {
+                for transfers in
+                    unique(&self.transfers, |t| if self.networks.len() > 1 { *t } else { none(*t) })
+                {
                     for hiding in unique(&self.hiding, |h| Hiding {
                         tensor: if split.tp == 1 { TensorHiding::None } else { h.tensor },
                         data: h.data || alone,

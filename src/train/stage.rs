@@ -112,8 +112,9 @@ impl Parts {
         let mut stages: Vec<(Stage, &[u32])> = Vec::with_capacity(4);
         for (i, counts) in layers.counts.iter().enumerate() {
             let alone = i == 0 || i == last;
-            let same =
-                stages.iter_mut().find(|(s, c)| !alone && s.first > 0 && !s.is_last && *c == counts.as_slice());
+            let same = stages
+                .iter_mut()
+                .find(|(s, c)| !alone && s.first > 0 && !s.is_last && *c == counts.as_slice());
             match same {
                 Some((stage, _)) => stage.count += 1,
                 None => stages.push((self.stage(counts, i, last), counts)),
@@ -126,8 +127,10 @@ impl Parts {
     fn folded(&self, layers: &Layers, last: usize) -> Vec<Stage> {
         let mut stages: Vec<Stage> = Vec::with_capacity(4);
         for i in 0..layers.counts.len().div_ceil(2) {
-            let (a, b) =
-                (self.stage(&layers.counts[i], i, last), self.stage(&layers.counts[last - i], last - i, last));
+            let (a, b) = (
+                self.stage(&layers.counts[i], i, last),
+                self.stage(&layers.counts[last - i], last - i, last),
+            );
             let mean = |a: Work, b: Work| {
                 let mut sum = a;
                 sum += b;

@@ -102,7 +102,11 @@ impl Transfers {
             gather_inside: time(CollectiveKind::AllGather, all, 2.0, true),
             scatter_inside: time(CollectiveKind::ReduceScatter, trained, grad, true),
             reduce_across: machine.collective(CollectiveKind::AllReduce, across, shard * grad).get(),
-            hop: if s.pp > 1 { machine.hand_off(plan.networks.pipeline, stage, hop_bytes).get() } else { 0.0 },
+            hop: if s.pp > 1 {
+                machine.hand_off(plan.networks.pipeline, stage, hop_bytes).get()
+            } else {
+                0.0
+            },
         }
     }
 }
@@ -325,12 +329,14 @@ fn optimizer(
     if plan.offload.weights {
         // Down the link for forward and again for backward.
         let bytes = 2.0 * (stage.work.dense + stage.work.experts);
-        let each = exposed(bytes / host, slot.forward, 1.0, 0.0) + exposed(bytes / host, slot.backward, 1.0, 0.0);
+        let each =
+            exposed(bytes / host, slot.forward, 1.0, 0.0) + exposed(bytes / host, slot.backward, 1.0, 0.0);
         time += each * microbatches;
     }
     if plan.offload.activations {
         let bytes = stage.work.kept[plan.recompute as usize];
-        let each = exposed(bytes / host, slot.forward, 1.0, 0.0) + exposed(bytes / host, slot.backward, 1.0, 0.0);
+        let each =
+            exposed(bytes / host, slot.forward, 1.0, 0.0) + exposed(bytes / host, slot.backward, 1.0, 0.0);
         time += each * microbatches;
     }
     time

@@ -88,13 +88,7 @@ pub(crate) fn from_small_kernel(name: &str) -> bool {
 }
 
 /// What one execution of an operator keeps.
-pub(crate) fn bytes(
-    op: &Operator,
-    block: &Block,
-    step: &Step,
-    setting: &Setting,
-    kept: &mut Kept,
-) -> Saved {
+pub(crate) fn bytes(op: &Operator, block: &Block, step: &Step, setting: &Setting, kept: &mut Kept) -> Saved {
     let element = setting.activations.bytes();
     let divided = |divided| Saved { divided, ..Saved::default() };
     match &op.kind {

@@ -80,7 +80,8 @@ fn gib(bytes: f64) -> f64 {
 fn chosen(job: &Job, run: &Run, machine: &Machine) -> Result<TrainingEstimate, String> {
     let estimate = |recompute| {
         let plan = TrainingPlan { recompute, ..run.plan };
-        job.estimate(&plan).ok_or_else(|| format!("{plan} cannot run with a global batch of {}", job.global_batch))
+        job.estimate(&plan)
+            .ok_or_else(|| format!("{plan} cannot run with a global batch of {}", job.global_batch))
     };
     if let Some(recompute) = run.recompute {
         return estimate(recompute);
@@ -106,11 +107,8 @@ fn value(metric: &str, job: &Job, run: &Run, e: &TrainingEstimate) -> Result<f64
         "iteration_s" | "iteration_s_derived" => e.time.total().get(),
         "activation_gib" => gib(first_activations(e)),
         "activation_pct_of_tp_baseline" => {
-            let plan = TrainingPlan {
-                recompute: Recompute::None,
-                transfers: TensorTransfers::AllReduce,
-                ..e.plan
-            };
+            let plan =
+                TrainingPlan { recompute: Recompute::None, transfers: TensorTransfers::AllReduce, ..e.plan };
             let baseline = job.estimate(&plan).ok_or("no baseline")?;
             100.0 * first_activations(e) / first_activations(&baseline)
         }

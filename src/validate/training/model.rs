@@ -56,7 +56,8 @@ fn named(text: &str, catalog: &Catalog) -> Option<String> {
 /// the parameters that the row states.
 fn by_sizes(row: &Row) -> Option<Model> {
     let either = |a: &str, b: &str| row.whole(a).or(row.whole(b));
-    let (layers, hidden, heads) = (either("layers", "num_layers")?, row.whole("hidden")?, row.whole("heads")?);
+    let (layers, hidden, heads) =
+        (either("layers", "num_layers")?, row.whole("hidden")?, row.whole("heads")?);
     let kv = either("kv_heads", "kv_groups").unwrap_or(heads);
     let experts = either("experts", "num_experts");
     let vocabulary = row.whole("vocab").unwrap_or(51_200);

@@ -3,8 +3,8 @@
 use crate::catalog::{Catalog, Cluster, Framework};
 use crate::model::{Lora, Model};
 use crate::train::{
-    Convention, Hiding, Job, Machine, Networks, Offload, Optimizer, Precision, Recompute, Schedule, Sharding, Split,
-    TensorTransfers, TrainingPlan, Tuning,
+    Convention, Hiding, Job, Machine, Networks, Offload, Optimizer, Precision, Recompute, Schedule, Sharding,
+    Split, TensorTransfers, TrainingPlan, Tuning,
 };
 
 use super::super::Row;
@@ -83,7 +83,9 @@ impl Run {
             () if technique.contains("qlora") || row.text("precision").is_some_and(|p| p.contains("nf4")) => {
                 Tuning::Qlora
             }
-            () if ["lora", "adapter"].iter().any(|t| named.contains(t) || technique.contains(t)) => Tuning::Lora,
+            () if ["lora", "adapter"].iter().any(|t| named.contains(t) || technique.contains(t)) => {
+                Tuning::Lora
+            }
             () => Tuning::Full,
         };
         let precision = precision(row)?;
@@ -150,7 +152,15 @@ impl Run {
     /// whole layers again (`enable_activation_checkpointing`).
     fn as_torchtune(&mut self, technique: &str, notes: &str) -> Result<(), String> {
         const STEPS: [&str; 9] = [
-            "packed", "compile", "chunked", "checkpointing", "in backward", "offloading", "8-bit", "lora", "qlora",
+            "packed",
+            "compile",
+            "chunked",
+            "checkpointing",
+            "in backward",
+            "offloading",
+            "8-bit",
+            "lora",
+            "qlora",
         ];
         self.optimizer = Optimizer::AdamBf16;
         self.recompute = Some(Recompute::Full);
@@ -287,7 +297,9 @@ fn sharding(row: &Row, split: &Split, framework: &str) -> Sharding {
         (_, Some(text)) if text.contains("FSDP") => Sharding::Parameters,
         (_, Some("distributed-optimizer")) => Sharding::Optimizer,
         (_, Some("none")) => Sharding::None,
-        _ if matches!(framework, "torchtitan" | "torchtitan-2024" | "torchtune" | "litgpt") => Sharding::Parameters,
+        _ if matches!(framework, "torchtitan" | "torchtitan-2024" | "torchtune" | "litgpt") => {
+            Sharding::Parameters
+        }
         _ if framework == "megatron-2022" => Sharding::None,
         _ => Sharding::Optimizer,
     }
