@@ -47,6 +47,18 @@ pub fn is_yaml(name: &str) -> bool {
 /// # Errors
 /// [`Code::File`] when it is missing, a folder, too large, or not UTF-8.
 pub fn text(path: &Path) -> Result<String, Diagnostic> {
+    text_within(path, MAX_INPUT_BYTES)
+}
+
+/// Reads a benchmark's result file, which may hold every answer: at most 1 GiB.
+///
+/// # Errors
+/// As [`text`].
+pub fn text_of_results(path: &Path) -> Result<String, Diagnostic> {
+    text_within(path, 64 * MAX_INPUT_BYTES)
+}
+
+fn text_within(path: &Path, most: u64) -> Result<String, Diagnostic> {
     let place = path.display().to_string();
     let fail = |cause: String| Diagnostic::new(Code::File, cause).at(place.clone());
     if let Some(report) = WATCHER.get() {
@@ -58,11 +70,9 @@ pub fn text(path: &Path) -> Result<String, Diagnostic> {
         return Err(fail("this is a folder, not a file".into()));
     }
     let mut out = String::new();
-    file.take(MAX_INPUT_BYTES + 1)
-        .read_to_string(&mut out)
-        .map_err(|e| fail(format!("cannot read file: {e}")))?;
-    if out.len() as u64 > MAX_INPUT_BYTES {
-        return Err(fail(format!("file is larger than {} MiB", MAX_INPUT_BYTES / 1_048_576)));
+    file.take(most + 1).read_to_string(&mut out).map_err(|e| fail(format!("cannot read file: {e}")))?;
+    if out.len() as u64 > most {
+        return Err(fail(format!("file is larger than {} MiB", most / 1_048_576)));
     }
     Ok(out)
 }

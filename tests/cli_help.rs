@@ -77,6 +77,7 @@ fn every_command_has_examples_and_all_of_them_run() {
         assert!(output.status.success());
     }
     put("valid/kernels.csv", "kernels.csv");
+    put("results/vllm-closed.json", "bench.json");
     fs::create_dir_all(folder.path().join("mine/kernels")).unwrap();
     put("logs/vllm-0.19.log", "server.log");
     fs::create_dir(folder.path().join("configs")).unwrap();

@@ -159,9 +159,9 @@ fn fit_errors() -> String {
          | --- | --- | --- | --- |\n",
     );
     macro_rules! row {
-        ($name:literal, $form:ident, $gpus:expr) => {
+        ($name:literal, $($form:ident).+, $gpus:expr) => {
             let errors: Vec<FitError> =
-                $gpus.iter().flat_map(|g| all(&g.kernels.$form).filter_map(|f| f.error)).collect();
+                $gpus.iter().flat_map(|g| all(&g.kernels.$($form).+).filter_map(|f| f.error)).collect();
             out.push_str(&spread($name, &errors));
         };
     }
@@ -177,6 +177,8 @@ fn fit_errors() -> String {
     row!("NCCL collectives, PCIe", collective, pcie);
     row!("engines' all-reduce, NVLink", custom_all_reduce, linked);
     row!("engines' all-reduce, PCIe", custom_all_reduce, pcie);
+    row!("NCCL collectives, through the host", through_host.collective, pcie);
+    row!("engines' all-reduce, through the host", through_host.custom_all_reduce, pcie);
     out
 }
 

@@ -7,7 +7,7 @@ use shardfit::model::{self, Scope};
 use shardfit::plan::Parallelism;
 use shardfit::simulate::{ClosedLoop, Drive, Lengths, OpenLoop, Outcome, Protocol, Simulation};
 use shardfit::units::{RequestsPerSecond, Seconds};
-use shardfit::workload::{Load, Targets, Workload};
+use shardfit::workload::{Draft, Load, Speculation, Targets, Workload};
 
 /// Compiles a deployment and hands it over.
 fn with_deployment<T>(
@@ -142,6 +142,93 @@ fn overload_shows_in_the_wait_and_not_in_the_throughput() {
         assert!(heavier.ttft.mean() > heavy.ttft.mean());
         assert!(off(heavier.output().get(), heavy.output().get()) < 0.05);
     });
+}
+
+#[test]
+fn when_the_cache_runs_out_sequences_are_preempted_and_still_get_every_token() {
+    let workload = Workload::new(512, 4096);
+    with_deployment(("llama-3.1-8b", "l40s", "vllm"), tensor(1), workload, |d| {
+        // Twice as many as have room when all of them are half done.
+        let clients = 2 * d.max_batch();
+        let lengths = (Lengths::Fixed(512), Lengths::Fixed(4096));
+        let replica = d.replica();
+        let arrivals = ClosedLoop::new(clients, 2 * clients, lengths, 1);
+        let o = Simulation::new(&replica, arrivals, 0..u64::MAX, Targets::default())
+            .run(&mut ())
+            .expect("no trace, no error");
+        assert!(o.preemptions > 0);
+        assert_eq!((o.requests, o.output_tokens), (2 * clients, 2 * clients * 4096));
+        assert_eq!(o.itl.count(), o.output_tokens - o.requests);
+    });
+    // TensorRT-LLM lets a request in when its whole output has room.
+    with_deployment(("llama-3.1-8b", "l40s", "trtllm"), tensor(1), workload, |d| {
+        let lengths = (Lengths::Fixed(512), Lengths::Fixed(4096));
+        let arrivals = ClosedLoop::new(4 * d.max_batch(), 4 * d.max_batch(), lengths, 1);
+        let replica = d.replica();
+        let o = Simulation::new(&replica, arrivals, 0..u64::MAX, Targets::default())
+            .run(&mut ())
+            .expect("no trace, no error");
+        assert_eq!(o.preemptions, 0);
+    });
+}
+
+#[test]
+fn speculation_yields_more_tokens_for_a_slower_step() {
+    let on = |acceptance| Some(Speculation { draft: Draft::Layers, tokens: 1, acceptance });
+    let model = ("deepseek-v3", "h200-sxm", "vllm");
+    let at = |speculation| {
+        let workload = Workload { load: Load::Concurrency(32), speculation, ..Workload::new(1024, 512) };
+        with_deployment(model, tensor(8), workload, |d| {
+            let (steady, step) = (d.replica().at(32.0), d.replica().decode_step_at(32.0, 1280.0));
+            let simulated = run(d, &Drive::new(Protocol::Steady, &workload, 1));
+            assert!(off(simulated.tpot.mean().get(), steady.tpot.get()) < 0.05, "{speculation:?}");
+            assert!(off(simulated.output().get(), steady.output.get()) < 0.05, "{speculation:?}");
+            (steady.tpot, step, d.memory.weights)
+        })
+    };
+    let (plain, never, always) = (at(None), at(on(0.0)), at(on(1.0)));
+    // The layer that drafts is loaded and run, and two tokens are verified for each sequence.
+    assert!(never.2 > plain.2 && never.1 > plain.1 && never.0 > plain.0);
+    assert_eq!(never.1, always.1);
+    assert!(always.0 < plain.0);
+    // Lookup costs no layer.
+    let lookup = Speculation { draft: Draft::Lookup, tokens: 1, acceptance: 0.0 };
+    let free = at(Some(lookup));
+    assert!(free.1 < never.1 && free.2 == plain.2);
+}
+
+#[test]
+fn a_cached_prefix_is_not_computed_again() {
+    let at = |cached_prefix| {
+        let workload = Workload { cached_prefix, load: Load::Concurrency(8), ..Workload::new(8192, 128) };
+        with_deployment(("llama-3.1-70b", "h100-sxm", "vllm"), tensor(4), workload, |d| {
+            let simulated = run(d, &Drive::new(Protocol::Steady, &workload, 1));
+            (simulated.ttft.mean(), d.replica().at(8.0).ttft, simulated.prompt_tokens)
+        })
+    };
+    let (whole, most) = (at(0), at(7168));
+    assert!(most.0 < whole.0 * 0.34, "{} of {}", most.0, whole.0);
+    assert!(most.1 < whole.1 * 0.34);
+    assert_eq!(most.2, whole.2);
+}
+
+#[test]
+fn requests_of_a_trace_reuse_what_those_before_them_began_with() {
+    use shardfit::simulate::{Arrivals as _, Trace};
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("trace.csv");
+    let head = "arrival_s,prompt_tokens,output_tokens,prefix_group,prefix_tokens\n";
+    let rows = "0,1000,5,a,600\n1,900,5,a,600\n2,900,5,b,600\n3,400,5,a,600\n4,1000,5,,\n";
+    std::fs::write(&path, format!("{head}{rows}")).expect("writable");
+    let reused = |mut trace: Trace| -> Vec<u64> {
+        std::iter::from_fn(|| trace.next().expect("it reads")).map(|a| a.reused).collect()
+    };
+    let open = || Trace::open(&path, 1.0, 10).expect("it opens");
+    assert_eq!(reused(open()), [0; 5]);
+    // The last token of a prompt is always computed.
+    assert_eq!(reused(open().with_prefix_cache(100_000)), [0, 600, 0, 399, 0]);
+    // Room for one group alone.
+    assert_eq!(reused(open().with_prefix_cache(1024)), [0, 600, 0, 0, 0]);
 }
 
 #[test]

@@ -93,6 +93,8 @@ pub struct Calibration {
     pub groups: Vec<Group>,
     /// Rows that were left out, by reason.
     pub left_out: BTreeMap<String, u64>,
+    /// Whether collectives between its GPUs go through the host's memory.
+    pub through_host: bool,
 }
 
 /// The measured rows, ready to be grouped and fitted.
@@ -100,6 +102,7 @@ pub struct Questions {
     subject: Subject,
     groups: Vec<(Key, Vec<Point>)>,
     left_out: BTreeMap<String, u64>,
+    through_host: bool,
 }
 
 impl Questions {
@@ -127,7 +130,8 @@ impl Questions {
             let cause = format!("no row can be fitted for {}", subject.id());
             return Err(Diagnostic::new(Code::Range, cause).help(reasons.join("; ")));
         }
-        Ok(Questions { subject, groups: groups.into_iter().collect(), left_out })
+        let through_host = reader.gpus.values().any(|gpu| gpu.scale_up.through_host());
+        Ok(Questions { groups: groups.into_iter().collect(), left_out, through_host, subject })
     }
 
     /// Groups that will be looked at.
@@ -166,7 +170,8 @@ impl Questions {
             }
         }
         groups.extend(fit(&customs)?);
-        Ok(Calibration { subject: self.subject, groups, left_out: self.left_out })
+        let Questions { subject, left_out, through_host, .. } = self;
+        Ok(Calibration { subject, groups, left_out, through_host })
     }
 }
 
@@ -237,7 +242,7 @@ fn read(row: &Row, gpu: &Gpu, catalog: &Catalog) -> Result<(Key, Point), String>
     if Coefficients::of(&measured).is_none() {
         return Err("no coefficients to start from".to_owned());
     }
-    let own = key.stands_in(&gpu.kernels);
+    let own = key.stands_in(gpu);
     let point = Point::new(&gpu.id, measured, latency, (key.kernel.clone(), own));
     Ok((Key { kernel: None, ..key }, point))
 }

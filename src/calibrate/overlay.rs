@@ -6,16 +6,11 @@ use super::coefficients::{Field, Unit};
 use super::{Calibration, Coefficients, Group, Outcome};
 
 /// Tables in the order of files.
-const TABLES: [&str; 8] = [
-    "gemm",
-    "prefill_attention",
-    "decode_attention",
-    "latent_prefill",
-    "latent_decode",
-    "grouped_gemm",
-    "collective",
-    "custom_all_reduce",
-];
+const TABLES: [&str; 6] =
+    ["gemm", "prefill_attention", "decode_attention", "latent_prefill", "latent_decode", "grouped_gemm"];
+
+/// Tables that belong to a link.
+const OF_LINKS: [&str; 2] = ["collective", "custom_all_reduce"];
 
 /// The new coefficients as `kernels/<id>.yaml`; `None` when there are none.
 pub fn overlay(calibration: &Calibration, source: &str) -> Option<String> {
@@ -24,27 +19,38 @@ pub fn overlay(calibration: &Calibration, source: &str) -> Option<String> {
     out +=
         "# Errors in per cent are those of fits to other rows; `range` holds the sizes that were measured.\n";
     let _ = writeln!(out, "kernels:\n  source: {}", quoted(source));
-    let mut any = false;
-    for table in TABLES {
+    let kernels = tables(calibration, &TABLES, "  ");
+    let links = if calibration.through_host {
+        let inner = tables(calibration, &OF_LINKS, "    ");
+        if inner.is_empty() { inner } else { format!("  through_host:\n{inner}") }
+    } else {
+        tables(calibration, &OF_LINKS, "  ")
+    };
+    (!kernels.is_empty() || !links.is_empty()).then(|| out + &kernels + &links)
+}
+
+/// The new coefficients of these tables, indented.
+fn tables(calibration: &Calibration, names: &[&str], indent: &str) -> String {
+    let mut out = String::new();
+    for table in names {
         let mut engine = "";
-        let of_table = calibration.groups.iter().filter(|g| g.key.table == table);
+        let of_table = calibration.groups.iter().filter(|g| g.key.table == *table);
         let fitted = of_table.filter_map(|g| match g.outcome {
             Outcome::Fitted(coefficients) => Some((g, coefficients)),
             _ => None,
         });
         for (group, coefficients) in fitted {
             if engine.is_empty() {
-                let _ = writeln!(out, "  {table}:");
+                let _ = writeln!(out, "{indent}{table}:");
             }
             if engine != group.key.engine {
                 engine = &group.key.engine;
-                let _ = writeln!(out, "    {engine}:");
+                let _ = writeln!(out, "{indent}  {engine}:");
             }
-            let _ = writeln!(out, "      {}: {{{}}}", quoted(&name(group)), body(&coefficients));
-            any = true;
+            let _ = writeln!(out, "{indent}    {}: {{{}}}", quoted(&name(group)), body(&coefficients));
         }
     }
-    any.then_some(out)
+    out
 }
 
 /// `FORMAT`, or `FORMAT/KERNEL`.

@@ -212,6 +212,10 @@ with_patch! {
         quantise_share: f64,
         /// Share of the output length reserved in the KV cache on admission.
         output_reserve: f64,
+        /// The same where it differs in what a request must find on admission: with less than all of the
+        /// output, sequences may be thrown out later.
+        #[serde(default)]
+        admission_reserve: Option<f64>,
     }
 }
 

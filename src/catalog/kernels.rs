@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::link::Link;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::Seconds;
 
@@ -269,6 +270,16 @@ pub struct TrainingShares {
 /// `engine → number format → coefficients`. Attention is keyed `compute/cache`, for example `bf16/fp8`.
 pub type ByEngine<T> = BTreeMap<String, BTreeMap<String, T>>;
 
+/// Collectives of one kind of link.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Collectives {
+    /// By library (`nccl`) and operation (`all_reduce`, `all_gather`, …).
+    pub collective: ByEngine<Collective>,
+    /// All-reduce kernels of the engines, keyed `all_reduce`.
+    pub custom_all_reduce: ByEngine<CustomAllReduce>,
+}
+
 /// Every coefficient that a GPU's file, or a class of GPUs, states.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -291,6 +302,8 @@ pub struct KernelTables {
     pub collective: ByEngine<Collective>,
     /// All-reduce kernels of the engines, keyed `all_reduce`.
     pub custom_all_reduce: ByEngine<CustomAllReduce>,
+    /// The collectives of GPUs on PCIe that cannot reach each other's memory.
+    pub through_host: Collectives,
     /// Small kernels; every class states them.
     pub small: Option<SmallKernels>,
     /// What kernels draw.
@@ -314,6 +327,8 @@ impl KernelTables {
         fill(&mut self.grouped_gemm, other.grouped_gemm);
         fill(&mut self.collective, other.collective);
         fill(&mut self.custom_all_reduce, other.custom_all_reduce);
+        fill(&mut self.through_host.collective, other.through_host.collective);
+        fill(&mut self.through_host.custom_all_reduce, other.through_host.custom_all_reduce);
         self.small = self.small.or(other.small);
         self.power = self.power.or(other.power);
         self.training = self.training.or(other.training);
@@ -325,7 +340,17 @@ impl KernelTables {
     pub fn with_collectives_of(mut self, other: KernelTables) -> KernelTables {
         self.collective = other.collective;
         self.custom_all_reduce = other.custom_all_reduce;
+        self.through_host = other.through_host;
         self
+    }
+
+    /// Its collectives over a link, by library and by engine.
+    pub fn collectives(&self, link: &Link) -> (&ByEngine<Collective>, &ByEngine<CustomAllReduce>) {
+        if link.through_host() {
+            (&self.through_host.collective, &self.through_host.custom_all_reduce)
+        } else {
+            (&self.collective, &self.custom_all_reduce)
+        }
     }
 }
 
@@ -354,6 +379,7 @@ impl KernelTables {
         shares("latent_decode", &self.latent_decode, |f| f.cached_share)?;
         positive!(custom_all_reduce: one_shot_efficiency, two_shot_efficiency, sharpness);
         self.training.map_or(Ok(()), TrainingShares::validate)?;
+        self.through_host.validate()?;
         self.power.map_or(Ok(()), PowerShares::validate)
     }
 
@@ -364,6 +390,18 @@ impl KernelTables {
             Diagnostic::new(Code::Catalog, cause).at(place).field(field)
         };
         self.validate().map_err(wrong).err().into_iter().collect()
+    }
+}
+
+impl Collectives {
+    fn validate(&self) -> Result<(), String> {
+        check("through_host.collective", &self.collective, |f| {
+            [("link_efficiency", f.link_efficiency), ("sharpness", f.sharpness)]
+        })?;
+        check("through_host.custom_all_reduce", &self.custom_all_reduce, |f| {
+            let shots = [f.one_shot_efficiency, f.two_shot_efficiency];
+            [("one_shot_efficiency", shots[0]), ("two_shot_efficiency", shots[1]), ("sharpness", f.sharpness)]
+        })
     }
 }
 

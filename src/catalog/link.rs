@@ -51,12 +51,20 @@ pub struct Link {
     /// between nodes.
     #[schemars(range(min = 1, max = 1000))]
     pub oversubscription: Option<f64>,
+    /// `false` where GPUs cannot address each other's memory, so that everything between them goes
+    /// through the host's: GeForce cards, whose driver forbids it, and hosts that do. Only of PCIe.
+    pub peer_to_peer: Option<bool>,
 }
 
 impl Link {
     /// What a GPU gets when all send at once: `bandwidth / oversubscription`.
     pub fn under_load(&self) -> BytesPerSecond {
         self.bandwidth / self.oversubscription.unwrap_or(1.0)
+    }
+
+    /// Whether everything between its GPUs goes through the host's memory.
+    pub fn through_host(&self) -> bool {
+        self.kind == LinkKind::Pcie && self.peer_to_peer == Some(false)
     }
 
     /// Checks that a link carries something, and that only links between nodes share uplinks.
@@ -66,6 +74,9 @@ impl Link {
     pub fn validate(&self, between_nodes: bool) -> Result<(), &'static str> {
         if self.bandwidth.get() <= 0.0 {
             return Err("bandwidth must be positive");
+        }
+        if self.peer_to_peer.is_some() && self.kind != LinkKind::Pcie {
+            return Err("peer_to_peer is a question of PCIe; the GPUs of other links reach each other");
         }
         match self.oversubscription {
             Some(_) if !between_nodes => Err("only the link between nodes, scale_out, is oversubscribed"),

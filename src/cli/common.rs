@@ -20,6 +20,7 @@ use crate::units::{RequestsPerSecond, Seconds, UsdPerHour, UsdPerKilowattHour, W
 use crate::workload::{Load, MAX_CONCURRENCY, MAX_LENGTH, Targets, Workload};
 
 use super::fetch;
+use super::speculation::SpeculationArgs;
 use super::talk;
 use super::values::{MAX_DEGREE, count, names, real, share};
 
@@ -117,6 +118,8 @@ pub struct WorkloadArgs {
     pub allow_long_context: bool,
     #[command(flatten)]
     targets: TargetArgs,
+    #[command(flatten)]
+    speculation: SpeculationArgs,
 }
 
 /// Latency targets.
@@ -157,7 +160,8 @@ impl WorkloadArgs {
         };
         let cached_prefix = prefix(self.prefix_hit, self.isl);
         let lengths = Workload::new(self.isl, self.osl);
-        let workload = Workload { cached_prefix, load, targets: self.targets.targets()?, ..lengths };
+        let (targets, speculation) = (self.targets.targets()?, self.speculation.speculation()?);
+        let workload = Workload { cached_prefix, load, targets, speculation, ..lengths };
         workload.validate()?;
         if !self.allow_long_context {
             workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;

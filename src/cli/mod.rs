@@ -20,6 +20,7 @@ mod progress;
 mod refusal;
 mod simulate;
 mod size;
+mod speculation;
 mod sweep;
 mod talk;
 mod train;

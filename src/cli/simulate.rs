@@ -20,12 +20,13 @@ use crate::simulate::{
 use crate::workload::{Load, MAX_CONCURRENCY, Workload};
 
 use super::Outcome as Exit;
-use super::common::{EngineArgs, ModelArgs, TargetArgs, rate};
+use super::common::{EngineArgs, ModelArgs, TargetArgs, prefix, rate};
 use super::kernels::{self, KernelsArgs};
 use super::output::OutputArgs;
 use super::place::PlaceArgs;
+use super::speculation::SpeculationArgs;
 use super::talk;
-use super::values::{count, names, real};
+use super::values::{count, names, real, share};
 
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
@@ -43,6 +44,8 @@ pub struct SimulateArgs {
     drive: DriveArgs,
     #[command(flatten)]
     targets: TargetArgs,
+    #[command(flatten)]
+    speculation: SpeculationArgs,
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
@@ -98,6 +101,13 @@ struct DriveArgs {
     /// known) or Mooncake's JSON lines
     #[arg(long, value_name = "FILE", help_heading = "Load", conflicts_with_all = ["isl", "osl", "protocol"])]
     trace: Option<PathBuf>,
+    /// Share of each prompt that is in the prefix cache and not computed, in (0, 1]
+    #[arg(long, value_name = "X", value_parser = share, help_heading = "Load", conflicts_with = "trace")]
+    prefix_hit: Option<f64>,
+    /// Compute every prompt of a trace whole, though it says what prompts have in common (hash_ids, or
+    /// prefix_group and prefix_tokens)
+    #[arg(long, help_heading = "Load", requires = "trace")]
+    no_prefix_cache: bool,
     /// Play the trace this many times as fast
     #[arg(long, default_value_t = 1.0, value_name = "X", value_parser = real, help_heading = "Load")]
     speed: f64,
@@ -138,7 +148,9 @@ impl DriveArgs {
             Load::Concurrency(n) => format!("{n} in flight"),
             Load::Rate(rate) => format!("{} req/s", rate.get()),
         };
-        format!("isl {}, osl {}, {load}, protocol {}", self.isl, self.osl, self.protocol)
+        let hit =
+            self.prefix_hit.map_or(String::new(), |hit| format!(" ({:.0} % of it cached)", 100.0 * hit));
+        format!("isl {}{hit}, osl {}, {load}, protocol {}", self.isl, self.osl, self.protocol)
     }
 
     fn load(&self) -> Result<Load, Diagnostic> {
@@ -155,7 +167,8 @@ impl DriveArgs {
             text.parse::<Lengths>().map(|l| l.mean().round().max(1.0) as u64).map_err(|d| d.at(flag))
         };
         let (isl, osl) = (mean("--isl", &self.isl)?, mean("--osl", &self.osl)?);
-        Ok(Workload { load: self.load()?, ..Workload::new(isl, osl) })
+        let cached_prefix = prefix(self.prefix_hit, isl);
+        Ok(Workload { cached_prefix, load: self.load()?, ..Workload::new(isl, osl) })
     }
 
     /// Requests to take from a trace at most, warm-up included.
@@ -203,7 +216,8 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         Some(path) => mean_of_trace(path, args.drive.trace_requests())?,
         None => (args.drive.workload()?, 0),
     };
-    let workload = Workload { targets: args.targets.targets()?, ..workload };
+    let (targets, speculation) = (args.targets.targets()?, args.speculation.speculation()?);
+    let workload = Workload { targets, speculation, ..workload };
     workload.validate()?;
     if !args.drive.allow_long_context {
         workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
@@ -293,7 +307,10 @@ fn replicas(
                 (arrivals, part.requests, Some(part.requests.total()))
             }
             Source::Trace { path, speed, requests } => {
-                let trace = Trace::open(path, *speed, requests.total())?;
+                let mut trace = Trace::open(path, *speed, requests.total())?;
+                if !args.drive.no_prefix_cache {
+                    trace = trace.with_prefix_cache(replica.cache_tokens());
+                }
                 (Box::new(Share::new(trace, index, n)), requests.part(index, n), None)
             }
         };

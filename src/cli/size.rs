@@ -17,6 +17,7 @@ use crate::workload::{Load, MAX_LENGTH, Workload};
 
 use super::common::{EngineArgs, ModelArgs, TargetArgs, cluster, cluster_of, prefix, rate};
 use super::output::OutputArgs;
+use super::speculation::SpeculationArgs;
 use super::values::{count, names, share};
 use super::{Outcome, talk};
 
@@ -49,6 +50,8 @@ pub struct SizeArgs {
     demand: DemandArgs,
     #[command(flatten)]
     targets: TargetArgs,
+    #[command(flatten)]
+    speculation: SpeculationArgs,
     #[command(flatten)]
     engine: EngineArgs,
     /// What to have least of: cost or gpus
@@ -166,6 +169,7 @@ pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         cached_prefix: prefix(d.prefix_hit, d.isl),
         load: Load::Rate(demand.rate),
         targets: args.targets.targets()?,
+        speculation: args.speculation.speculation()?,
         ..Workload::new(d.isl, d.osl)
     };
     workload.validate()?;

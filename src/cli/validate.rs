@@ -7,11 +7,11 @@ use clap::{Args, ValueHint};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
+use crate::load;
 use crate::model::{self, Model, Scope};
 use crate::report::{self, Format};
 use crate::validate::memory::{StartLog, Told, compare};
-use crate::validate::{Estimator, Kind, validate};
-use crate::{load, validate as validation};
+use crate::validate::{Estimator, Kind, Server, is_results, validate, validate_results};
 
 use super::Outcome;
 use super::kernels::KernelsArgs;
@@ -22,12 +22,14 @@ use super::values::{degree, names};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     shardfit validate serving runs.csv --models configs/ --by engine,gpu\n  \
+    shardfit validate serving bench.json --gpu h100-sxm --tp 2 --engine vllm@0.19\n  \
     shardfit validate memory --log server.log --model llama-3.1-8b --gpu h100-sxm")]
 pub struct ValidateArgs {
     /// params, memory, kernels, serving or training
     #[arg(value_parser = names(Kind::NAMES), hide_possible_values = true)]
     kind: String,
-    /// CSV file of measured rows
+    /// CSV file of measured rows; of serving also a result file of vllm bench serve, SGLang's bench_serving or
+    /// trtllm-bench (.json, .jsonl), or a folder of them
     #[arg(value_hint = ValueHint::FilePath, required_unless_present = "log", conflicts_with = "log")]
     file: Option<PathBuf>,
     #[command(flatten)]
@@ -54,40 +56,70 @@ pub struct ValidateArgs {
     output: Option<PathBuf>,
 }
 
-/// A server's start-up log in place of a file of rows.
+/// A server's start-up log in place of a file of rows, and what a log or a result file does not say.
 #[derive(Debug, Args)]
 struct LogArgs {
     /// Compare memory with the start-up log of a vLLM, SGLang or TensorRT-LLM server instead
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Log")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Server")]
     log: Option<PathBuf>,
-    /// The model that it served [default: as the log names it]
-    #[arg(long, value_name = "MODEL", requires = "log", help_heading = "Log")]
+    /// The model that it served [default: as the log or result file names it]
+    #[arg(long, value_name = "MODEL", help_heading = "Server")]
     model: Option<String>,
-    /// The GPU [default: the one with nearest the memory that the log prints]
-    #[arg(long, value_name = "GPU", requires = "log", help_heading = "Log")]
+    /// The GPU [default: of a log, the one with nearest the memory that it prints]
+    #[arg(long, value_name = "GPU", help_heading = "Server")]
     gpu: Option<String>,
-    /// The engine and its version, e.g. vllm@0.19 [default: the log's]
-    #[arg(long, value_name = "NAME", requires = "log", help_heading = "Log")]
+    /// The engine and its version, e.g. vllm@0.19 [default: what the file says]
+    #[arg(long, value_name = "NAME", help_heading = "Server")]
     engine: Option<String>,
     /// Weights as the server stored them, e.g. fp8 [default: the checkpoint's own]
-    #[arg(long, value_name = "FORMAT", requires = "log", help_heading = "Log")]
+    #[arg(long, value_name = "FORMAT", help_heading = "Server")]
     #[arg(value_parser = names(WeightFormat::ALL.map(WeightFormat::name)), hide_possible_values = true)]
     weights: Option<String>,
-    /// Tensor parallel [default: the log's]
-    #[arg(long, value_name = "N", value_parser = degree, requires = "log", help_heading = "Log")]
+    /// Tensor parallel [default: what the file says]
+    #[arg(long, value_name = "N", value_parser = degree, help_heading = "Server")]
     tp: Option<u32>,
-    /// Pipeline stages [default: the log's]
-    #[arg(long, value_name = "N", value_parser = degree, requires = "log", help_heading = "Log")]
+    /// Pipeline stages [default: what the file says]
+    #[arg(long, value_name = "N", value_parser = degree, help_heading = "Server")]
     pp: Option<u32>,
-    /// Expert parallel [default: the log's]
-    #[arg(long, value_name = "N", value_parser = degree, requires = "log", help_heading = "Log")]
+    /// Expert parallel [default: what the file says]
+    #[arg(long, value_name = "N", value_parser = degree, help_heading = "Server")]
     ep: Option<u32>,
-    /// Attention data parallel [default: the log's]
-    #[arg(long, value_name = "N", value_parser = degree, requires = "log", help_heading = "Log")]
+    /// Attention data parallel [default: what the file says]
+    #[arg(long, value_name = "N", value_parser = degree, help_heading = "Server")]
     attention_dp: Option<u32>,
 }
 
 impl LogArgs {
+    /// What is told of the server of result files; unknown names are errors.
+    fn server(&self, catalog: &Catalog) -> Result<Server, Diagnostic> {
+        self.gpu.as_deref().map(|name| catalog.gpu(name)).transpose()?;
+        self.engine.as_deref().map(|name| catalog.engine(name)).transpose()?;
+        self.model.as_deref().map(|name| model::find_in(catalog, name, Scope::Full)).transpose()?;
+        Ok(Server {
+            model: self.model.clone(),
+            gpu: self.gpu.clone(),
+            engine: self.engine.clone(),
+            weights: self.weights.clone(),
+            split: [self.tp, self.pp, self.ep, self.attention_dp],
+        })
+    }
+
+    /// A flag that tells of a server, if one was given.
+    fn first(&self) -> Option<&'static str> {
+        let [tp, pp, ep, dp] = [self.tp, self.pp, self.ep, self.attention_dp].map(|d| d.is_some());
+        let given = [
+            ("--model", self.model.is_some()),
+            ("--gpu", self.gpu.is_some()),
+            ("--engine", self.engine.is_some()),
+            ("--weights", self.weights.is_some()),
+            ("--tp", tp),
+            ("--pp", pp),
+            ("--ep", ep),
+            ("--attention-dp", dp),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+
     fn told(&self, catalog: &Catalog) -> Result<Told, Diagnostic> {
         Ok(Told {
             gpu: self.gpu.as_deref().map(|name| catalog.gpu(name)).transpose()?,
@@ -156,7 +188,19 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         return compare_log(args, log, format, &catalog);
     }
     let file = args.file.as_deref().unwrap_or(Path::new(""));
-    let result: validation::Validation = validate(kind, file, &catalog, args.estimator.parse()?, &args.by)?;
+    let estimator = args.estimator.parse()?;
+    let result = if kind == Kind::Serving && is_results(file) {
+        validate_results(file, &args.log.server(&catalog)?, &catalog, estimator, &args.by)?
+    } else if is_results(file) {
+        let cause = format!("result files of benchmarks are of serving, not of {}", args.kind);
+        return Err(Diagnostic::new(Code::Usage, cause).at(file.display().to_string()));
+    } else if let Some(flag) = args.log.first() {
+        return Err(Diagnostic::new(Code::Usage, "rows of a CSV file say this in their columns")
+            .at(flag)
+            .help("the flag is for --log and for result files of benchmarks"));
+    } else {
+        validate(kind, file, &catalog, estimator, &args.by)?
+    };
     if let Some(path) = &args.output {
         load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;
     }

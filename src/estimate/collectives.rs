@@ -60,13 +60,15 @@ impl CollectiveTimer {
         cluster: &Cluster,
         engine: &Engine,
     ) -> CollectiveTimer {
-        let find =
-            |tables: &KernelTables| tables.collective.values().find_map(|ops| ops.get(kind.name())).copied();
         let (link, measured, stand_ins) = tables_of(group, cluster);
+        let find = |tables: &KernelTables| {
+            let by_library = tables.collectives(&link).0;
+            by_library.values().find_map(|ops| ops.get(kind.name())).copied()
+        };
         let own = measured.and_then(find);
         let custom = (kind == CollectiveKind::AllReduce).then(|| {
             let pick = |t: &KernelTables| {
-                let by_engine = &t.custom_all_reduce;
+                let by_engine = t.collectives(&link).1;
                 let named = by_engine.get(engine.kernel_key()).or_else(|| by_engine.values().next());
                 named.and_then(|ops| ops.get(kind.name())).copied()
             };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::catalog::version::Version;
 use crate::catalog::{Cluster, Engine};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::Model;
 use crate::plan::reason::Metric;
@@ -13,7 +13,7 @@ use crate::plan::rules::{self, Candidate, Divisors};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
-use crate::workload::{Load, Targets, Workload};
+use crate::workload::{Draft, Load, Targets, Workload};
 
 use super::kernels::Kernels;
 use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
@@ -72,18 +72,20 @@ impl<'a> Context<'a> {
     /// Gathers what the layouts share.
     ///
     /// # Errors
-    /// A GPU description without the figures that kernels need.
+    /// A GPU description without the figures that kernels need; a draft that the model has no layers for.
     pub fn new(parts: ContextParts<'a>) -> Result<Context<'a>, Diagnostic> {
+        if parts.workload.speculation.is_some_and(|s| s.draft == Draft::Layers) && parts.model.mtp.is_empty()
+        {
+            let cause = "no multi-token-prediction layers to draft with".to_owned();
+            let help = "ngram drafts without any";
+            return Err(Diagnostic::new(Code::Range, cause).at(parts.model.id.clone()).help(help));
+        }
         let computes = |kv: &DType| *kv != DType::Fp8 || parts.cluster.gpu.peak(DType::Fp8).is_some();
         let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
         let own = parts.model.quantisation.kv.filter(takes);
         let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
         let mut limits = parts.limits;
-        let model = if parts.engine.windows {
-            Cow::Borrowed(parts.model)
-        } else {
-            Cow::Owned(parts.model.clone().without_windows())
-        };
+        let model = as_run(&parts);
         let default = Limits::of(parts.engine, &parts.cluster.gpu).max_batched_tokens;
         let longest = parts.workload.context();
         let unset = limits.max_batched_tokens == default;
@@ -102,6 +104,18 @@ impl<'a> Context<'a> {
             electricity: parts.electricity,
         })
     }
+}
+
+/// The model as the engine runs it: without windows that it does not know, with the layers that draft.
+fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
+    let mut model = Cow::Borrowed(parts.model);
+    if !parts.engine.windows {
+        model = Cow::Owned(model.into_owned().without_windows());
+    }
+    if parts.workload.speculation.is_some_and(|s| s.draft == Draft::Layers) {
+        model = Cow::Owned(model.into_owned().with_prediction());
+    }
+    model
 }
 
 /// A legal layout that fits in memory, with its step compiled.
@@ -197,6 +211,11 @@ impl<'a> Deployment<'a> {
             parallelism,
             placement,
             kv: context.kv,
+            drafted: context
+                .workload
+                .speculation
+                .filter(|s| s.draft == Draft::Layers)
+                .map_or(0, |s| s.tokens),
         });
         Deployment { context, parallelism, placement, memory, pipeline }
     }
@@ -342,7 +361,7 @@ impl<'a> Deployment<'a> {
         let micro_batches = if scheduling.stages_overlap { stages } else { 1.0 };
         let sequences = (estimate.service.decoding / ranks / micro_batches).max(1.0);
         let chunk = (w.computed_prompt() as f64).min(self.context.limits.max_batched_tokens as f64);
-        let decode_step = Step::decode(sequences, w.mean_context());
+        let decode_step = Step { drafted: w.drafted(), ..Step::decode(sequences, w.mean_context()) };
         let prefill_step = Step { prefill_prior: w.reused_prompt() as f64, ..Step::prefill(1.0, chunk) };
         Explanation {
             decode: self.pipeline.explain(&decode_step),

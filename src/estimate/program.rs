@@ -1,6 +1,7 @@
 //! The program of a step: every operator that a stage executes, with its kernel resolved once per
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
+mod draft;
 use std::sync::Arc;
 
 use crate::catalog::Cluster;
@@ -9,7 +10,7 @@ use crate::dtype::DType;
 use crate::model::blocks::{Block, RankView};
 use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Step};
 use crate::model::tensor::Component;
-use crate::model::{Formats, Model};
+use crate::model::{Formats, LayerGroup, Model};
 use crate::plan::{GroupLink, Parallelism, Placement};
 use crate::units::{Seconds, Traffic};
 
@@ -18,6 +19,7 @@ use super::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, Ker
 use super::measured::Surface;
 use super::memory::stage_layers;
 use super::{Basis, Bound};
+use draft::Draft;
 
 /// What is needed to compile a layout.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,8 @@ pub struct Target<'a> {
     pub placement: Placement,
     /// Type of the KV cache.
     pub kv: DType,
+    /// Tokens that the model's own prediction layers draft for each step.
+    pub drafted: u32,
 }
 
 /// The resolved kernel of an operator.
@@ -213,7 +217,43 @@ pub struct Line {
     pub basis: Basis,
 }
 
+impl std::ops::AddAssign for StepTime {
+    fn add_assign(&mut self, more: StepTime) {
+        self.total += more.total;
+        self.fitted += more.fitted;
+        self.measured += more.measured;
+        self.drawn += more.drawn;
+    }
+}
+
+impl std::ops::Mul<f64> for StepTime {
+    type Output = StepTime;
+    fn mul(self, times: f64) -> StepTime {
+        StepTime {
+            total: self.total * times,
+            fitted: self.fitted * times,
+            measured: self.measured * times,
+            drawn: self.drawn * times,
+        }
+    }
+}
+
 impl Program {
+    /// Adds the operators of `layers` equal layers, each with its kernel.
+    fn emit(&mut self, t: &Target, blocks: &[Block], formats: Formats, layers: u64) {
+        let view = RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
+        let mut operators = Vec::with_capacity(24);
+        blocks.iter().for_each(|b| b.operators(&view, &mut operators));
+        self.instructions.reserve(operators.len());
+        for operator in operators {
+            let operator = Operator { count: operator.count * layers, ..operator };
+            let (timer, fitted) = resolve(t, &operator.kind);
+            let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
+            let measured = measured(t, &operator.kind, &timer);
+            self.instructions.push(Instruction { operator, timer, fitted, eager, unshared, measured });
+        }
+    }
+
     /// Time of one step through the stage.
     pub fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
         let mut sum = StepTime::default();
@@ -259,6 +299,7 @@ pub struct Pipeline {
     /// The stages that differ, if there are several: the slowest sets the pace, and which one that is
     /// depends on the step.
     paces: Vec<Program>,
+    draft: Option<Draft>,
     power: PowerShares,
     hop_latency: Seconds,
     hop_seconds_per_byte: f64,
@@ -301,6 +342,7 @@ impl Pipeline {
             stages: t.parallelism.pp,
             whole,
             paces,
+            draft: Draft::compile(t),
             power: t.kernels.power,
             hop_latency,
             hop_seconds_per_byte,
@@ -311,9 +353,11 @@ impl Pipeline {
 
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
-        let whole = self.whole.time(step, &self.power);
+        let mut whole = self.whole.time(step, &self.power);
         let slowest = self.paces.iter().map(|p| p.total(step)).reduce(Seconds::max);
-        let interval = slowest.unwrap_or(whole.total);
+        let draft = self.draft.as_ref().map(|d| d.time(step, &self.power)).unwrap_or_default();
+        let interval = slowest.unwrap_or(whole.total) + draft.total;
+        whole += draft;
         let hops = self.hop(step) * f64::from(self.stages - 1);
         let share = |part: Seconds| if whole.total.get() > 0.0 { part / whole.total } else { 0.0 };
         PipelineTime {
@@ -333,7 +377,9 @@ impl Pipeline {
 
     /// The step operator by operator, over all stages.
     pub fn explain(&self, step: &Step) -> Vec<Line> {
-        self.whole.explain(step)
+        let mut lines = self.whole.explain(step);
+        lines.extend(self.draft.iter().flat_map(|d| d.explain(step)));
+        lines
     }
 }
 
@@ -356,31 +402,26 @@ fn hops(t: &Target) -> (Seconds, f64) {
 
 /// The program of a stage that holds `counts[g]` layers of each group.
 fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
-    let view = |formats: Formats| RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
-    let outer = view(t.model.outer_formats());
+    let outer = t.model.outer_formats();
     let mut program = Program::default();
-    let mut operators = Vec::with_capacity(24);
-    let mut emit = |blocks: &[Block], view: &RankView, layers: u64| {
-        operators.clear();
-        blocks.iter().for_each(|b| b.operators(view, &mut operators));
-        for operator in operators.drain(..) {
-            let operator = Operator { count: operator.count * layers, ..operator };
-            let (timer, fitted) = resolve(t, &operator.kind);
-            let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
-            let measured = measured(t, &operator.kind, &timer);
-            program.instructions.push(Instruction { operator, timer, fitted, eager, unshared, measured });
-        }
-    };
     if first {
-        emit(&t.model.before, &outer, 1);
+        program.emit(t, &t.model.before, outer, 1);
     }
-    for (group, layers) in t.model.groups.iter().zip(counts).filter(|(_, n)| **n > 0) {
-        emit(&group.blocks, &view(group.formats), *layers);
+    for (group, layers) in decoder(t.model).iter().zip(counts).filter(|(_, n)| **n > 0) {
+        program.emit(t, &group.blocks, group.formats, *layers);
     }
     if last {
-        emit(&t.model.after, &outer, 1);
+        program.emit(t, &t.model.after, outer, 1);
     }
     program
+}
+
+/// The layers that every token passes: all but those that only predict.
+fn decoder(model: &Model) -> &[LayerGroup] {
+    match model.groups.split_last() {
+        Some((_, decoder)) if model.predicts => decoder,
+        _ => &model.groups,
+    }
 }
 
 /// Finds the kernel of an operator.

@@ -67,16 +67,17 @@ impl Replica<'_> {
         let ranks = self.attention_dp as f64;
         let most = self.cache_batch.min(self.limits.max_sequences).max(1) as f64;
         let (prompt, osl) = (self.workload.computed_prompt() as f64, self.workload.osl as f64);
-        let steps = osl - 1.0;
+        let steps = self.decode_steps();
+        let queries = 1.0 + self.workload.drafted();
         let running = (concurrency / ranks).max(1.0).min(most);
-        let budget = (self.limits.max_batched_tokens as f64 - running).max(1.0);
+        let budget = (self.limits.max_batched_tokens as f64 - running * queries).max(1.0);
         // When the prompts that keep the batch supplied overrun the step budget, fewer sequences decode.
-        let decoding = running.min((budget + running) / (1.0 + prompt / steps.max(1.0))).max(1.0);
+        let supplied = (budget + running * queries) / (queries + prompt / steps.max(1.0));
+        let decoding = running.min(supplied).max(1.0);
         let DecodeStep { time: decode, fitted, measured, drawn } = self.decode_step(decoding);
         let prompt = self.prompt(decoding, budget);
-        let tpot =
-            if steps > 0.0 { decode + prompt.cost * ((decoding - 1.0) / steps) } else { Seconds::ZERO };
-        let generation = tpot * steps;
+        let generation =
+            if steps > 0.0 { decode * steps + prompt.cost * (decoding - 1.0) } else { Seconds::ZERO };
         let s = &self.engine.scheduling;
         let poll = decode * (s.arrival_poll_steps / 2.0).min(steps / 2.0);
         let wait = decode * (s.prompt_wait_steps / 2.0).min(steps / 2.0);
@@ -96,7 +97,7 @@ impl Replica<'_> {
         let served = rate * ranks * (concurrency / (running * ranks)).min(1.0);
         Service {
             ttft,
-            tpot,
+            tpot: if steps > 0.0 { generation / (osl - 1.0) } else { Seconds::ZERO },
             e2e: ttft + generation,
             output: TokensPerSecond::new(served * osl),
             requests: RequestsPerSecond::new(served),
@@ -129,10 +130,10 @@ impl Replica<'_> {
         // The mean over the growing context, by the trapezoid rule.
         let at = |share: f64| {
             let context = w.isl as f64 + share * w.osl as f64;
-            self.pipeline.time(&Step::decode(per_rank, context)).latency + host
+            self.pipeline.time(&self.decode_of(per_rank, context)).latency + host
         };
         let mean = (at(0.0) + at(0.5) * 2.0 + at(1.0)) / 4.0;
-        (ttft, ttft + mean * (w.osl as f64 - 1.0))
+        (ttft, ttft + mean * self.decode_steps())
     }
 
     /// Mean time to first token of `concurrency` prompts that arrive at once: they are computed in steps
@@ -159,6 +160,23 @@ impl Replica<'_> {
         (rate * drawn.get() / f64::from(self.pipeline.stages)).min(1.0)
     }
 
+    /// Tokens that the KV cache holds, of requests of the workload's lengths.
+    pub fn cache_tokens(&self) -> u64 {
+        let mean =
+            self.workload.isl as f64 + self.engine.scheduling.output_reserve * self.workload.osl as f64;
+        (self.cache_batch as f64 * self.attention_dp as f64 * mean) as u64
+    }
+
+    /// Decode steps of a request after its first token.
+    pub fn decode_steps(&self) -> f64 {
+        (self.workload.osl as f64 - 1.0) / self.workload.yielded()
+    }
+
+    /// What a decode step of `sequences` sequences computes.
+    fn decode_of(&self, sequences: f64, context: f64) -> Step {
+        Step { drafted: self.workload.drafted(), ..Step::decode(sequences, context) }
+    }
+
     /// The decode step of `sequences` per rank, as one sequence sees it.
     ///
     /// With stages, as many micro-batches as stages are in flight: a token comes out after all stages,
@@ -170,8 +188,7 @@ impl Replica<'_> {
     fn decode_step_in(&self, sequences: f64, context: f64) -> DecodeStep {
         let stages = self.micro_batches();
         let micro = (sequences / stages).max(1.0);
-        let step = Step::decode(micro, context);
-        let time = self.pipeline.time(&step);
+        let time = self.pipeline.time(&self.decode_of(micro, context));
         let in_flight = (sequences / micro).max(1.0);
         let s = &self.engine.scheduling;
         let host = s.step_overhead + s.sequence_overhead * micro;
@@ -184,6 +201,11 @@ impl Replica<'_> {
         }
     }
 
+    /// Prompt tokens that may be computed at a time, per rank: a step's budget in each micro-batch.
+    pub fn prompt_budget(&self) -> f64 {
+        self.limits.max_batched_tokens as f64 * self.micro_batches()
+    }
+
     /// Micro-batches in flight: as many as stages, where the stages of this engine overlap.
     fn micro_batches(&self) -> f64 {
         if self.engine.scheduling.stages_overlap { f64::from(self.pipeline.stages) } else { 1.0 }
@@ -194,7 +216,8 @@ impl Replica<'_> {
         self.decode_step_in(sequences, context).time
     }
 
-    /// A step that computes prompts, host time included.
+    /// A step that computes prompts, host time included: of up to [`Replica::prompt_budget`] tokens, which
+    /// fill one micro-batch after the other. The ring moves at the pace of the fullest, however many are.
     pub fn prompt_step_at(&self, step: &Step) -> Seconds {
         let s = &self.engine.scheduling;
         let host = s.step_overhead + s.sequence_overhead * step.decode_sequences;
@@ -203,12 +226,17 @@ impl Replica<'_> {
             let kernels = self.pipeline.time(step).latency;
             return kernels + host + self.prompt_overhead();
         }
-        // One micro-batch of the ring carries the prompts; the others decode.
-        let micro = Step { decode_sequences: step.decode_sequences / stages, ..*step };
-        let others = Step::decode(micro.decode_sequences, step.context);
+        let filled = (step.prefill_tokens / self.limits.max_batched_tokens as f64).ceil().clamp(1.0, stages);
+        let micro = Step {
+            prefill_tokens: step.prefill_tokens / filled,
+            prefill_sequences: (step.prefill_sequences / filled).max(1.0),
+            decode_sequences: step.decode_sequences / stages,
+            ..*step
+        };
+        let others = self.decode_of(micro.decode_sequences, step.context);
         let kernels = self.pipeline.time(&micro).latency;
         let host = host + self.prompt_overhead();
-        kernels + host + self.pipeline.time(&others).interval * (stages - 1.0)
+        kernels + host + self.pipeline.time(&others).interval * (stages - filled)
     }
 
     /// Time of a step with prompts beyond its kernels.
@@ -218,11 +246,11 @@ impl Replica<'_> {
 
     /// What a prompt costs the others, and how long it takes itself.
     fn prompt(&self, decoding: f64, budget: f64) -> Prompt {
-        let (isl, osl) = (self.workload.computed_prompt() as f64, self.workload.osl as f64);
+        let (isl, steps) = (self.workload.computed_prompt() as f64, self.decode_steps());
         let reused = self.workload.reused_prompt() as f64;
         let chunks = (isl / budget).ceil().max(1.0);
         // Prompts that become due in one step share it, as far as the budget goes.
-        let due = (decoding / (osl - 1.0).max(1.0)).min(budget / isl).max(1.0);
+        let due = (decoding / steps.max(1.0)).min(budget / isl).max(1.0);
         let together = if chunks > 1.0 { 1.0 } else { due };
         let mixes = self.engine.scheduling.mixes_prefill;
         let stages = self.micro_batches();
@@ -237,8 +265,7 @@ impl Replica<'_> {
                 prefill_tokens: size * together,
                 prefill_sequences: together,
                 prefill_prior: reused + size * chunk,
-                decode_sequences: micro,
-                context: self.workload.mean_context(),
+                ..self.decode_of(micro, self.workload.mean_context())
             };
             let time = self.pipeline.time(&step);
             let per_step = self.prompt_overhead();
@@ -251,7 +278,7 @@ impl Replica<'_> {
         let scale = chunks / timed;
         let (busy, latency, drawn) = (busy * scale, latency * scale, drawn * scale);
         // A mixed step gives the decoding sequences their token too: only what it adds counts.
-        let alone = Step::decode(micro, self.workload.mean_context());
+        let alone = self.decode_of(micro, self.workload.mean_context());
         let (decode_inside, drawn_inside) = if mixes {
             let decodes = self.pipeline.time(&alone);
             let overlap = self.engine.scheduling.stages_overlap;
@@ -260,7 +287,7 @@ impl Replica<'_> {
         } else {
             (Seconds::ZERO, Seconds::ZERO)
         };
-        let due_per_cycle = decoding / (osl - 1.0).max(1.0);
+        let due_per_cycle = decoding / steps.max(1.0);
         let cost = (busy - decode_inside).max(Seconds::ZERO) / together * ring_factor(stages, due_per_cycle);
         Prompt {
             cost,

@@ -132,6 +132,8 @@ pub struct Model {
     pub after: Vec<Block>,
     /// Multi-token-prediction layers.
     pub mtp: Vec<Block>,
+    /// Whether they are loaded: then the last of the groups holds them.
+    pub predicts: bool,
     /// Vision and audio towers and their projectors.
     pub towers: Vec<Tensor>,
     /// How the weights are stored.
@@ -204,6 +206,19 @@ impl Model {
         self
     }
 
+    /// The same model with its multi-token-prediction layers loaded, as one more layer; as it is where it
+    /// has none.
+    #[must_use]
+    pub fn with_prediction(mut self) -> Model {
+        if !self.mtp.is_empty() && !self.predicts {
+            let mut layers = ungroup(self.groups);
+            layers.push(self.mtp.clone());
+            self.groups = group(layers, &self.quantisation);
+            self.predicts = true;
+        }
+        self
+    }
+
     /// The same model with every layer attending to the whole context.
     #[must_use]
     pub fn without_windows(mut self) -> Model {
@@ -239,6 +254,7 @@ impl Model {
             groups: group(a.layers, &quantisation),
             after: a.after,
             mtp: a.mtp,
+            predicts: false,
             towers: a.towers,
             quantisation,
             images: a.images,

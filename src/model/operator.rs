@@ -20,6 +20,8 @@ pub struct Step {
     pub decode_sequences: f64,
     /// Mean tokens in the cache of each decoding sequence.
     pub context: f64,
+    /// Drafted tokens that the step verifies for each decoding sequence, beside its next one.
+    pub drafted: f64,
 }
 
 impl Step {
@@ -33,14 +35,24 @@ impl Step {
         Step { prefill_tokens: sequences * tokens, prefill_sequences: sequences, ..Step::default() }
     }
 
-    /// Tokens in all.
-    pub fn tokens(&self) -> f64 {
-        self.prefill_tokens + self.decode_sequences
+    /// Tokens that decoding sequences compute: their next one and those that are verified.
+    pub fn decode_tokens(&self) -> f64 {
+        self.decode_sequences * self.queries()
     }
 
-    /// Sequences whose next token is sampled.
+    /// Tokens that each decoding sequence computes.
+    pub fn queries(&self) -> f64 {
+        1.0 + self.drafted
+    }
+
+    /// Tokens in all.
+    pub fn tokens(&self) -> f64 {
+        self.prefill_tokens + self.decode_tokens()
+    }
+
+    /// Positions whose next token is sampled.
     pub fn emitting(&self) -> f64 {
-        self.prefill_sequences + self.decode_sequences
+        self.prefill_sequences + self.decode_tokens()
     }
 
     /// Query-key pairs of the prompts' causal attention, at most `window` keys per query:
@@ -67,7 +79,7 @@ pub enum Rows {
     Emitting,
     /// Only prompt tokens.
     PrefillTokens,
-    /// Only decoding sequences.
+    /// Only tokens of decoding sequences.
     DecodeSequences,
 }
 
@@ -78,7 +90,7 @@ impl Rows {
             Rows::Tokens => step.tokens(),
             Rows::Emitting => step.emitting(),
             Rows::PrefillTokens => step.prefill_tokens,
-            Rows::DecodeSequences => step.decode_sequences,
+            Rows::DecodeSequences => step.decode_tokens(),
         }
     }
 }
@@ -283,7 +295,7 @@ impl Operator {
                 4.0 * (a.heads * a.head_dim) as f64 * step.prefill_pairs(a.window)
             }
             OperatorKind::DecodeAttention(a) => {
-                4.0 * (a.heads * a.head_dim) as f64 * step.decode_sequences * a.seen(step.context)
+                4.0 * (a.heads * a.head_dim) as f64 * step.decode_tokens() * a.seen(step.context)
             }
             OperatorKind::LatentPrefill(l) => {
                 let per_pair = 2 * (l.nope_dim + l.rope_dim + l.v_dim) * l.heads;
@@ -291,7 +303,7 @@ impl Operator {
             }
             OperatorKind::LatentDecode(l) => {
                 let per_position = 2 * (2 * l.kv_rank + l.rope_dim) * l.heads;
-                per_position as f64 * step.decode_sequences * step.context
+                per_position as f64 * step.decode_tokens() * step.context
             }
             OperatorKind::Scan(s) => s.flops_per_token as f64 * step.tokens(),
             OperatorKind::Sampling { vocabulary } => 5.0 * (*vocabulary as f64) * step.emitting(),
@@ -336,7 +348,7 @@ impl Operator {
             OperatorKind::DecodeAttention(a) => {
                 let cached = a.seen(step.context) * (a.head_dim * a.kv_heads * 2) as f64 * a.kv.bytes();
                 let queries = (4 * a.head_dim * a.heads) as f64;
-                parts(0.0, step.decode_sequences * queries, step.decode_sequences * cached)
+                parts(0.0, step.decode_tokens() * queries, step.decode_sequences * cached)
             }
             OperatorKind::LatentPrefill(l) => {
                 let heads = l.heads * (l.nope_dim + l.rope_dim + l.v_dim) * 2;
@@ -345,7 +357,7 @@ impl Operator {
             OperatorKind::LatentDecode(l) => {
                 let cached = step.context * (l.kv_rank + l.rope_dim) as f64 * l.kv.bytes();
                 let queries = (l.heads * (2 * l.kv_rank + l.rope_dim) * 2) as f64;
-                parts(0.0, step.decode_sequences * queries, step.decode_sequences * cached)
+                parts(0.0, step.decode_tokens() * queries, step.decode_sequences * cached)
             }
             OperatorKind::Scan(s) => {
                 parts(0.0, 0.0, 2.0 * step.emitting() * (s.state * s.state_bytes) as f64)

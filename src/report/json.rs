@@ -54,6 +54,10 @@ pub(super) fn workload_json(w: &Workload) -> Json {
         "isl": w.isl, "osl": w.osl, "cached_prefix": w.reused_prompt(), "concurrency": concurrency, "rate_per_s": rate,
         "target_ttft_ms": ms(w.targets.ttft), "target_tpot_ms": ms(w.targets.tpot),
         "target_e2e_ms": ms(w.targets.e2e),
+        "speculation": w.speculation.map(|s| json!({
+            "draft": s.draft.name(), "draft_tokens": s.tokens, "acceptance": round(s.acceptance),
+            "tokens_per_step": round(s.yielded()),
+        })),
     })
 }
 

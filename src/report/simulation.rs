@@ -16,7 +16,7 @@ use super::columns::Value;
 use super::draw::wrap;
 use super::format::{Format, Sheet};
 use super::json::{round, workload_json};
-use super::table::targets;
+use super::table::{speculation, targets};
 
 /// What was simulated.
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +104,14 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
     let replicas = plural(s.replicas, "replica");
     let mut out =
         format!("{} on {}: {} × {replicas}, {}\n", s.model.id, s.cluster.id, s.parallelism, s.engine.id);
-    let _ =
-        writeln!(out, "{}{}; {} requests count", s.drive, targets(s.workload), group_thousands(o.requests));
+    let _ = writeln!(
+        out,
+        "{}{}{}; {} requests count",
+        s.drive,
+        targets(s.workload),
+        speculation(s.workload),
+        group_thousands(o.requests)
+    );
     let _ = writeln!(out, "\n{}", percentiles(o).table(width));
     let _ = writeln!(
         out,
@@ -122,6 +128,10 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
             "goodput {:.3} req/s: {share:.1} % of requests meet every target",
             o.goodput().get()
         );
+    }
+    if o.preemptions > 0 {
+        let times = plural(o.preemptions, "time");
+        let _ = writeln!(out, "the KV cache ran out {times}: a sequence lost its own and was computed again");
     }
     let _ = write!(out, "\n{}", chart(&timeline.intervals()));
     out
@@ -191,6 +201,7 @@ fn object(s: &SimulationSubject, o: &Outcome) -> Json {
     }
     map.insert("requests".into(), json!(o.requests));
     map.insert("good_requests".into(), json!(o.good_requests));
+    map.insert("preemptions".into(), json!(o.preemptions));
     map.insert("requests_per_s".into(), round(o.rate().get()));
     map.insert("goodput_requests_per_s".into(), round(o.goodput().get()));
     map.insert("output_tokens_per_s".into(), round(o.output().get()));

@@ -100,7 +100,12 @@ pub(super) fn describe_workload(w: &Workload) -> String {
         0 => String::new(),
         n => format!(" ({} of it in the prefix cache)", group_thousands(n)),
     };
-    format!("isl {}{reused}, osl {}, {load}{}", w.isl, w.osl, targets(w))
+    format!("isl {}{reused}, osl {}, {load}{}{}", w.isl, w.osl, targets(w), speculation(w))
+}
+
+/// Speculative decoding, after a comma, if it is on.
+pub(super) fn speculation(w: &Workload) -> String {
+    w.speculation.map_or(String::new(), |s| format!(", speculation: {s}"))
 }
 
 /// The targets of a workload, each after a comma.

@@ -100,7 +100,12 @@ pub fn metrics_sheet(v: &Validation) -> Sheet {
 /// Metrics, and why rows were skipped.
 pub fn validation_text(v: &Validation, width: Option<u16>) -> String {
     let mut out = format!("{} rows, {} predicted\n\n", v.table.len(), v.predicted());
-    let _ = writeln!(out, "{}", metrics_sheet(v).table(width));
+    if v.one_by_one {
+        let _ = writeln!(out, "{}\n", runs_sheet(v).table(width));
+    }
+    if !v.one_by_one || v.table.len() > 1 {
+        let _ = writeln!(out, "{}", metrics_sheet(v).table(width));
+    }
     if !v.worst.is_empty() {
         let _ = writeln!(out, "\nFurthest off, in GiB, and the measured part that is off most:");
         let _ = writeln!(out, "{}", worst_sheet(&v.worst).table(width));
@@ -130,6 +135,31 @@ pub fn predictions_sheet(v: &Validation) -> Sheet {
         let of = |column: &str| values?.iter().find(|(c, _)| *c == column).map(|(_, x)| *x);
         cells.extend(predicted.iter().map(|c| of(c).map_or(Value::Missing, Value::from)));
         cells.push(prediction.as_ref().err().map_or(Value::Missing, |why| why.as_str().into()));
+        sheet.rows.push(cells);
+    }
+    sheet
+}
+
+/// Each run with what was measured of it and what is predicted.
+fn runs_sheet(v: &Validation) -> Sheet {
+    let figures = ["ttft_ms", "tpot_ms", "output_tok_s"];
+    let said = ["id", "concurrency", "rate", "isl", "osl"];
+    let measured = figures.iter().flat_map(|f| [(*f).to_owned(), "predicted".to_owned(), "off %".to_owned()]);
+    let mut sheet = Sheet::new(said.iter().map(|s| (*s).to_owned()).chain(measured));
+    sheet.spare = vec!["rate"];
+    for (i, prediction) in v.predictions.iter().enumerate() {
+        let row = v.table.row(i);
+        let number = |column: &str| row.number(column).map_or(Value::Missing, Value::from);
+        let mut cells = vec![Value::Text(row.id())];
+        cells.extend(said[1..].iter().map(|column| number(column)));
+        for figure in figures {
+            let of = |values: &Vec<(&str, f64)>| values.iter().find(|(c, _)| *c == figure).map(|(_, x)| *x);
+            let (got, told) = (row.number(figure), prediction.as_ref().ok().and_then(of));
+            let off = got.zip(told).map(|(got, told)| 100.0 * (told / got - 1.0));
+            cells.push(number(figure));
+            cells.push(told.map_or(Value::Missing, Value::from));
+            cells.push(off.map_or(Value::Missing, Value::Change));
+        }
         sheet.rows.push(cells);
     }
     sheet

@@ -6,9 +6,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::entry::{ClusterEntry, LengthEntry, ModelEntry, Names};
+use crate::diagnostic::Diagnostic;
 use crate::load::Located;
 use crate::rank::Objective;
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
+use crate::workload::Speculation;
 
 /// A scenario file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -77,6 +79,33 @@ pub struct Defaults {
     pub targets: Option<TargetsEntry>,
 }
 
+/// Speculative decoding: tokens that are drafted and verified together.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SpeculationEntry {
+    /// `mtp` (the checkpoint's own prediction layers) or `ngram` (found in the text so far).
+    pub draft: String,
+    /// Tokens to draft for each step; 1 when left out.
+    #[schemars(range(min = 1, max = 32))]
+    pub tokens: Option<u32>,
+    /// How likely a drafted token is accepted when those before it were.
+    #[schemars(range(min = 0, max = 1))]
+    pub acceptance: f64,
+}
+
+impl SpeculationEntry {
+    /// It, checked.
+    ///
+    /// # Errors
+    /// An unknown draft, a figure out of range.
+    pub fn speculation(&self) -> Result<Speculation, Diagnostic> {
+        let (draft, tokens) = (self.draft.parse()?, self.tokens.unwrap_or(1));
+        let speculation = Speculation { draft, tokens, acceptance: self.acceptance };
+        speculation.validate()?;
+        Ok(speculation)
+    }
+}
+
 /// Lengths and load. What is left out is that of `like`, then that of the `defaults`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +125,8 @@ pub struct WorkloadEntry {
     /// Share of each prompt that is in the prefix cache and not computed.
     #[schemars(range(min = 0, max = 1))]
     pub prefix_hit: Option<f64>,
+    /// Speculative decoding.
+    pub speculation: Option<SpeculationEntry>,
     /// Requests in flight over the whole deployment; without any load, as many as are best.
     #[schemars(range(min = 1))]
     pub concurrency: Option<u64>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::entry::LengthEntry;
-use super::file::{TargetsEntry, WorkloadEntry};
+use super::file::{SpeculationEntry, TargetsEntry, WorkloadEntry};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::simulate::{Arrivals as _, Lengths, Trace};
 use crate::units::{RequestsPerSecond, group_thousands};
@@ -124,6 +124,7 @@ impl WorkloadEntry {
             osl: self.osl.clone().or_else(|| base.osl.clone().filter(|_| !traced)),
             trace: self.trace.clone().or_else(|| base.trace.clone()),
             prefix_hit: self.prefix_hit.or(base.prefix_hit),
+            speculation: self.speculation.clone().or_else(|| base.speculation.clone()),
             concurrency: self.concurrency.or(base.concurrency.filter(|_| keeps)),
             rate: self.rate.or(base.rate.filter(|_| keeps)),
             requests_per_day: self.requests_per_day.or(base.requests_per_day.filter(|_| keeps)),
@@ -263,7 +264,12 @@ impl WorkloadEntry {
         if cached_prefix > 0 {
             words += &format!(", {:.0} % of the prompt cached", 100.0 * hit);
         }
-        Ok(Means { workload: Workload { cached_prefix, longest, ..Workload::new(prompt, output) }, words })
+        let speculation = self.speculation.as_ref().map(SpeculationEntry::speculation).transpose()?;
+        if let Some(speculation) = speculation {
+            words += &format!(", speculation: {speculation}");
+        }
+        let lengths = Workload::new(prompt, output);
+        Ok(Means { workload: Workload { cached_prefix, longest, speculation, ..lengths }, words })
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Arrival {
     pub prompt: u64,
     /// Output tokens.
     pub output: u64,
+    /// Prompt tokens whose keys and values are in the cache already; fewer than the prompt has.
+    pub reused: u64,
 }
 
 /// A source of requests in the order in which they are sent.
@@ -29,6 +31,14 @@ pub trait Arrivals {
     /// What is wrong with a trace.
     fn next(&mut self) -> Result<Option<Arrival>, Diagnostic>;
 
+    /// Passes over the next request, which goes elsewhere; false when there is none.
+    ///
+    /// # Errors
+    /// As [`Arrivals::next`].
+    fn skip(&mut self) -> Result<bool, Diagnostic> {
+        Ok(self.next()?.is_some())
+    }
+
     /// Says that a request has been answered.
     fn answered(&mut self, at: Seconds);
 }
@@ -36,6 +46,10 @@ pub trait Arrivals {
 impl<A: Arrivals + ?Sized> Arrivals for Box<A> {
     fn next(&mut self) -> Result<Option<Arrival>, Diagnostic> {
         (**self).next()
+    }
+
+    fn skip(&mut self) -> Result<bool, Diagnostic> {
+        (**self).skip()
     }
 
     fn answered(&mut self, at: Seconds) {
@@ -48,19 +62,22 @@ impl<A: Arrivals + ?Sized> Arrivals for Box<A> {
 struct Draw {
     prompts: Lengths,
     outputs: Lengths,
+    /// Share of each prompt that is in the cache.
+    reused: f64,
     random: Pcg64Mcg,
     left: u64,
 }
 
 impl Draw {
     fn new((prompts, outputs): (Lengths, Lengths), requests: u64, seed: u64) -> Draw {
-        Draw { prompts, outputs, random: Pcg64Mcg::seed_from_u64(seed), left: requests }
+        Draw { prompts, outputs, reused: 0.0, random: Pcg64Mcg::seed_from_u64(seed), left: requests }
     }
 
     fn at(&mut self, at: Seconds) -> Arrival {
         self.left -= 1;
         let (prompt, output) = (self.prompts.draw(&mut self.random), self.outputs.draw(&mut self.random));
-        Arrival { at, prompt, output }
+        let reused = ((prompt as f64 * self.reused).round() as u64).min(prompt.saturating_sub(1));
+        Arrival { at, prompt, output, reused }
     }
 }
 
@@ -77,6 +94,13 @@ impl ClosedLoop {
     pub fn new(clients: u64, requests: u64, lengths: (Lengths, Lengths), seed: u64) -> ClosedLoop {
         let free = (0..clients.min(requests)).map(|_| Seconds::ZERO).collect();
         ClosedLoop { draw: Draw::new(lengths, requests, seed), free }
+    }
+
+    /// The same where a share of each prompt is in the cache already.
+    #[must_use]
+    pub fn reusing(mut self, share: f64) -> ClosedLoop {
+        self.draw.reused = share;
+        self
     }
 }
 
@@ -117,6 +141,13 @@ impl OpenLoop {
         let gaps = Gamma::new(burstiness, gap.get() / burstiness).ok().filter(|_| burstiness.is_finite());
         OpenLoop { draw: Draw::new(lengths, requests, seed), gaps, gap, next: Seconds::ZERO }
     }
+
+    /// The same where a share of each prompt is in the cache already.
+    #[must_use]
+    pub fn reusing(mut self, share: f64) -> OpenLoop {
+        self.draw.reused = share;
+        self
+    }
 }
 
 impl Arrivals for OpenLoop {
@@ -155,7 +186,7 @@ impl<A> Share<A> {
 impl<A: Arrivals> Arrivals for Share<A> {
     fn next(&mut self) -> Result<Option<Arrival>, Diagnostic> {
         for _ in 0..self.skip {
-            if self.source.next()?.is_none() {
+            if !self.source.skip()? {
                 return Ok(None);
             }
         }

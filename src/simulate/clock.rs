@@ -81,7 +81,8 @@ impl<'a> Clock<'a> {
     /// `steps` decode steps in a row: contexts grow by a token each.
     pub fn decode_run(&mut self, batch: Batch, steps: u64) -> Seconds {
         // Linear in the context, so the step in the middle stands for all.
-        let grown = batch.sequences as f64 * (steps.saturating_sub(1)) as f64 / 2.0;
+        let each = self.replica.workload.yielded();
+        let grown = batch.sequences as f64 * each * (steps.saturating_sub(1)) as f64 / 2.0;
         self.decode(Batch { cached: batch.cached + grown, ..batch }) * steps as f64
     }
 
@@ -97,6 +98,7 @@ impl<'a> Clock<'a> {
             prefill_prior: prompts.prior / prompts.sequences.max(1) as f64,
             decode_sequences: decoding,
             context: batch.context(),
+            drafted: self.replica.workload.drafted(),
         })
     }
 

@@ -6,8 +6,10 @@
 //! flight and not with the length of the trace.
 
 mod arrivals;
+mod cache;
 mod clock;
 mod lengths;
+mod prefixes;
 mod protocol;
 mod scheduler;
 mod statistics;

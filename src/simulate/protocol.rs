@@ -141,6 +141,8 @@ impl FromStr for Protocol {
 pub struct Drive {
     /// Lengths of prompts and outputs.
     pub lengths: (Lengths, Lengths),
+    /// Share of each prompt that is in the cache already.
+    pub reused: f64,
     /// Load on one replica. Saturated: all requests at once.
     pub load: Load,
     /// Gamma shape of the gaps of an open loop; 1 is Poisson, infinity a constant rate.
@@ -156,16 +158,24 @@ impl Drive {
     pub fn new(protocol: Protocol, workload: &Workload, seed: u64) -> Drive {
         let lengths = (protocol.lengths(workload.isl), protocol.lengths(workload.osl));
         let requests = protocol.requests(workload.load);
-        Drive { lengths, load: workload.load, burstiness: 1.0, requests, seed }
+        let reused = workload.reused_prompt() as f64 / workload.isl.max(1) as f64;
+        Drive { lengths, reused, load: workload.load, burstiness: 1.0, requests, seed }
     }
 
     /// The source of its requests.
     pub fn arrivals(&self) -> Box<dyn Arrivals> {
         let (lengths, total) = (self.lengths.clone(), self.requests.total());
         match self.load {
-            Load::Concurrency(n) => Box::new(ClosedLoop::new(n, total, lengths, self.seed)),
-            Load::Saturate => Box::new(ClosedLoop::new(total, total, lengths, self.seed)),
-            Load::Rate(rate) => Box::new(OpenLoop::new(rate, self.burstiness, total, lengths, self.seed)),
+            Load::Concurrency(n) => {
+                Box::new(ClosedLoop::new(n, total, lengths, self.seed).reusing(self.reused))
+            }
+            Load::Saturate => {
+                Box::new(ClosedLoop::new(total, total, lengths, self.seed).reusing(self.reused))
+            }
+            Load::Rate(rate) => {
+                let source = OpenLoop::new(rate, self.burstiness, total, lengths, self.seed);
+                Box::new(source.reusing(self.reused))
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
 
 use super::arrivals::{Arrival, Arrivals};
+use super::cache::Cache;
 use super::clock::{Batch, Clock, Prompts};
 use super::statistics::Outcome;
 use crate::diagnostic::Diagnostic;
@@ -21,7 +22,7 @@ pub struct State {
     pub running: u64,
     /// Requests that wait to be let in.
     pub waiting: u64,
-    /// Share of the KV cache that is spoken for.
+    /// Share of the KV cache that is taken.
     pub cache: f64,
     /// Requests answered so far.
     pub answered: u64,
@@ -44,15 +45,40 @@ struct Decoding {
     slot: usize,
 }
 
-/// A request in the engine.
+/// A request in the engine, or one that was preempted and waits to return.
 #[derive(Clone, Copy, Debug)]
 struct Live {
     request: Arrival,
+    /// In the order of admission.
+    number: u64,
+    /// Tokens that came out before it last lost its cache: they are computed again with the prompt.
+    emitted: u64,
     /// Prompt tokens computed so far.
     computed: u64,
+    /// Decode steps from its (last) prompt to its end.
+    steps: u64,
     first_token: Seconds,
+    /// When it was last preempted.
+    preempted: Seconds,
     ttft: Seconds,
     counts: bool,
+}
+
+impl Live {
+    /// Tokens that come before the next one.
+    fn prompt(&self) -> u64 {
+        self.request.prompt + self.emitted
+    }
+
+    /// Output tokens that have not come out.
+    fn lacks(&self) -> u64 {
+        self.request.output - self.emitted
+    }
+
+    /// Prompt tokens that are still to be computed.
+    fn left(&self) -> u64 {
+        self.prompt() - self.computed
+    }
 }
 
 /// A replica and what is in it.
@@ -79,13 +105,17 @@ pub struct Simulation<'a, A> {
     stalled: (Seconds, u64),
     coming: Option<Arrival>,
     waiting: VecDeque<Arrival>,
+    /// Requests that were preempted; they go before those that wait.
+    returning: VecDeque<usize>,
     prompts: VecDeque<usize>,
     decoding: BinaryHeap<Reverse<Decoding>>,
-    batch: Batch,
+    /// Sequences that decode.
+    sequences: u64,
+    cache: Cache,
+    /// Tokens that a decode step yields for each sequence.
+    yielded: f64,
     live: Vec<Live>,
     free: Vec<usize>,
-    /// Cache spoken for, in mean requests.
-    reserved: f64,
     answered: u64,
     outcome: Outcome,
 }
@@ -110,12 +140,14 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             stalled: (Seconds::ZERO, 0),
             coming: None,
             waiting: VecDeque::new(),
+            returning: VecDeque::new(),
             prompts: VecDeque::new(),
             decoding: BinaryHeap::new(),
-            batch: Batch { sequences: 0, cached: 0.0 },
+            sequences: 0,
+            cache: Cache::new(replica),
+            yielded: replica.workload.yielded(),
             live: Vec::new(),
             free: Vec::new(),
-            reserved: 0.0,
             answered: 0,
             outcome: Outcome::default(),
         }
@@ -128,12 +160,13 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     pub fn run(mut self, observer: &mut impl Observer) -> Result<Outcome, Diagnostic> {
         loop {
             self.receive()?;
+            self.make_room();
             self.admit();
             observer.saw(&self.state());
             if !self.prompts.is_empty() && !self.prompts_wait() {
                 self.prompts_due = None;
                 self.prompt_step();
-            } else if self.batch.sequences > 0 {
+            } else if self.sequences > 0 {
                 self.decode_run()?;
             } else if let Some(next) = self.peek()? {
                 self.now = self.now.max(self.reaches_engine(next));
@@ -148,11 +181,11 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     /// Whether prompts still wait for others to be computed with them, while sequences decode.
     fn prompts_wait(&mut self) -> bool {
         let s = &self.replica.engine.scheduling;
-        if s.prompt_wait_steps < 1.0 || self.batch.sequences == 0 {
+        if s.prompt_wait_steps < 1.0 || self.sequences == 0 {
             return false;
         }
         let due = *self.prompts_due.get_or_insert(self.steps + s.prompt_wait_steps as u64);
-        let tokens: u64 = self.prompts.iter().map(|slot| self.left(*slot)).sum();
+        let tokens: u64 = self.prompts.iter().map(|slot| self.live[*slot].left()).sum();
         self.steps < due && (tokens as f64) < s.prompt_wait_share * self.budget()
     }
 
@@ -160,14 +193,18 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         State {
             now: self.now,
             running: self.running(),
-            waiting: self.waiting.len() as u64,
-            cache: self.reserved / self.capacity(),
+            waiting: (self.waiting.len() + self.returning.len()) as u64,
+            cache: self.cache.share(),
             answered: self.answered,
         }
     }
 
+    fn batch(&self) -> Batch {
+        Batch { sequences: self.sequences, cached: self.cache.decoding() }
+    }
+
     fn running(&self) -> u64 {
-        self.batch.sequences + self.prompts.len() as u64
+        self.sequences + self.prompts.len() as u64
     }
 
     fn mixes(&self) -> bool {
@@ -205,39 +242,66 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         self.poll = self.steps + self.replica.engine.scheduling.arrival_poll_steps as u64;
     }
 
-    /// Requests of mean length that the KV cache holds.
-    fn capacity(&self) -> f64 {
-        (self.replica.cache_batch as f64 * self.replica.attention_dp as f64).max(1.0)
-    }
-
-    /// Cache that a request is taken to need, in mean requests.
-    fn need(&self, request: Arrival) -> f64 {
-        let w = &self.replica.workload;
-        let share = self.replica.engine.scheduling.output_reserve;
-        (request.prompt as f64 + share * request.output as f64) / (w.isl as f64 + share * w.osl as f64)
-    }
-
-    /// Lets waiting requests in, as far as slots, cache and the step's budget go.
+    /// Lets requests in, as far as slots, cache and the step's budget go: first those that were preempted.
     fn admit(&mut self) {
         let slots = self.replica.limits.max_sequences.saturating_mul(self.replica.attention_dp);
-        let started: u64 = self.prompts.iter().map(|s| self.left(*s)).sum();
+        let started: u64 = self.prompts.iter().map(|slot| self.live[*slot].left()).sum();
         let mut budget = self.budget() - started as f64;
-        while let Some(next) = self.waiting.front().copied() {
-            let need = self.need(next);
-            let fits = self.reserved + need <= self.capacity() || self.running() == 0;
-            if self.running() >= slots || !fits || budget <= 0.0 {
+        while self.running() < slots && budget > 0.0 {
+            let (prompt, output, reused) = match (self.returning.front(), self.waiting.front()) {
+                (Some(slot), _) => (self.live[*slot].prompt(), self.live[*slot].lacks(), 0),
+                (None, Some(next)) => (next.prompt, next.output, next.reused),
+                (None, None) => break,
+            };
+            if !self.cache.admits(prompt, output) && self.running() > 0 {
                 break;
             }
-            budget -= next.prompt as f64;
-            self.reserved += need;
-            self.waiting.pop_front();
-            let slot = self.occupy(next);
+            budget -= (prompt - reused) as f64;
+            self.cache.admit(prompt, output);
+            let slot = match self.returning.pop_front() {
+                Some(slot) => slot,
+                None => match self.waiting.pop_front() {
+                    Some(next) => self.occupy(next),
+                    None => break,
+                },
+            };
             self.prompts.push_back(slot);
         }
     }
 
+    /// Preempts the sequences that came last until all others have room for their next tokens.
+    fn make_room(&mut self) {
+        while self.sequences > 1 && self.cache.steps_left(self.step_tokens()) == Some(0) {
+            let last = self.decoding.iter().max_by_key(|d| self.live[d.0.slot].number).copied();
+            let Some(Reverse(last)) = last else { break };
+            self.decoding.retain(|d| d.0 != last);
+            self.preempt(last);
+        }
+    }
+
+    /// A decoding sequence loses its cache and returns to the head of the queue.
+    fn preempt(&mut self, Decoding { ends, slot }: Decoding) {
+        let live = &mut self.live[slot];
+        let generated = (live.steps - (ends - self.steps)) as f64 * self.yielded;
+        let owed = live.lacks() as f64 - 1.0 - generated;
+        self.cache.release(live.prompt() as f64 + generated, owed);
+        // At least one is left to come out.
+        live.emitted += (1 + generated as u64).min(live.lacks() - 1);
+        live.computed = 0;
+        live.preempted = self.now;
+        self.sequences -= 1;
+        self.outcome.preemptions += 1;
+        self.returning.push_front(slot);
+    }
+
+    /// Tokens by which a decode step grows the cache.
+    fn step_tokens(&self) -> f64 {
+        self.sequences as f64 * self.yielded
+    }
+
     fn occupy(&mut self, request: Arrival) -> usize {
-        let counts = self.window.contains(&self.admitted);
+        let number = self.admitted;
+        let counts = self.window.contains(&number);
         self.admitted += 1;
         if counts {
             let warmed = self.window.start > 0;
@@ -246,8 +310,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
                 self.ended = self.now;
             }
         }
-        let (first_token, ttft) = (Seconds::ZERO, Seconds::ZERO);
-        let live = Live { request, computed: 0, first_token, ttft, counts };
+        let (first_token, preempted, ttft) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
+        let (emitted, computed, steps) = (0, request.reused, 0);
+        let live = Live { request, number, emitted, computed, steps, first_token, preempted, ttft, counts };
         match self.free.pop() {
             Some(slot) => {
                 self.live[slot] = live;
@@ -260,16 +325,11 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         }
     }
 
-    /// Prompt tokens that are still to be computed.
-    fn left(&self, slot: usize) -> u64 {
-        let live = &self.live[slot];
-        live.request.prompt - live.computed
-    }
-
     /// Prompt tokens that a step may compute, over all ranks.
     fn budget(&self) -> f64 {
-        let limit = self.replica.limits.max_batched_tokens as f64 * self.replica.attention_dp as f64;
-        let decoding = if self.mixes() { self.batch.sequences as f64 } else { 0.0 };
+        let limit = self.replica.prompt_budget() * self.replica.attention_dp as f64;
+        let queries = 1.0 + self.replica.workload.drafted();
+        let decoding = if self.mixes() { self.sequences as f64 * queries } else { 0.0 };
         (limit - decoding).max(1.0)
     }
 
@@ -280,7 +340,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let mut complete = 0;
         for i in 0..self.prompts.len() {
             let slot = self.prompts[i];
-            let tokens = self.left(slot).min(budget);
+            let tokens = self.live[slot].left().min(budget);
             if tokens == 0 {
                 break;
             }
@@ -289,15 +349,15 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             step.tokens += tokens as f64;
             step.prior += self.live[slot].computed as f64;
             self.live[slot].computed += tokens;
-            complete += usize::from(self.left(slot) == 0);
+            complete += usize::from(self.live[slot].left() == 0);
         }
-        let time = self.clock.prompts(step, self.batch);
+        let time = self.clock.prompts(step, self.batch());
         self.now += time;
-        if self.batch.sequences > 0 && self.mixes() {
+        if self.sequences > 0 && self.mixes() {
             self.advance(1, time);
-        } else if self.batch.sequences > 0 {
+        } else if self.sequences > 0 {
             // Those that join meanwhile have no token to wait for yet.
-            let before = if self.stalled.1 > 0 { self.stalled.1 } else { self.batch.sequences };
+            let before = if self.stalled.1 > 0 { self.stalled.1 } else { self.sequences };
             self.stalled = (self.stalled.0 + time, before);
         }
         for _ in 0..complete {
@@ -309,33 +369,36 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     }
 
     fn first_token(&mut self, slot: usize) {
-        self.batch.sequences += 1;
-        self.batch.cached += self.live[slot].request.prompt as f64;
-        let late = self.clock.decode(self.batch) * self.replica.engine.scheduling.first_token_steps;
+        self.sequences += 1;
+        self.cache.prefilled(self.live[slot].prompt());
+        let late = self.clock.decode(self.batch()) * self.replica.engine.scheduling.first_token_steps;
         let live = &mut self.live[slot];
-        live.first_token = self.now;
-        live.ttft = self.now + late - live.request.at;
-        let output = live.request.output;
-        if output <= 1 {
+        if live.emitted == 0 {
+            live.first_token = self.now;
+            live.ttft = self.now + late - live.request.at;
+        } else {
+            self.outcome.itl.add(self.now - live.preempted);
+        }
+        live.steps = ((live.lacks() - 1) as f64 / self.yielded).ceil() as u64;
+        if live.steps == 0 {
             self.finish(slot);
         } else {
-            self.decoding.push(Reverse(Decoding { ends: self.steps + output - 1, slot }));
+            self.decoding.push(Reverse(Decoding { ends: self.steps + live.steps, slot }));
         }
     }
 
     fn finish(&mut self, slot: usize) {
         let live = self.live[slot];
         let request = live.request;
-        let gaps = request.output - 1;
-        self.batch.sequences -= 1;
-        self.batch.cached -= (request.prompt + gaps) as f64;
-        self.reserved -= self.need(request);
+        let grown = live.steps as f64 * self.yielded;
+        self.sequences -= 1;
+        self.cache.release(live.prompt() as f64 + grown, (live.lacks() - 1) as f64 - grown);
         self.free.push(slot);
         self.answered += 1;
         self.rate(request);
         self.arrivals.answered(self.now);
         if live.counts {
-            self.count(&live, gaps);
+            self.count(&live, request.output - 1);
         }
     }
 
@@ -375,7 +438,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     /// Decode steps until something else happens: a sequence ends, or a request is let in.
     fn decode_run(&mut self) -> Result<(), Diagnostic> {
         let Some(Reverse(first)) = self.decoding.peek() else { return Ok(()) };
-        let mut steps = first.ends - self.steps;
+        let mut steps = (first.ends - self.steps).max(1);
         if let Some(next) = self.peek()? {
             let until = self.reaches_engine(next) - self.now;
             let blind = self.poll.saturating_sub(self.steps);
@@ -384,7 +447,10 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         if let Some(due) = self.prompts_due {
             steps = steps.min(due.saturating_sub(self.steps).max(1));
         }
-        let time = self.clock.decode_run(self.batch, steps);
+        if let Some(room) = self.cache.steps_left(self.step_tokens()) {
+            steps = steps.min(room.max(1));
+        }
+        let time = self.clock.decode_run(self.batch(), steps);
         self.now += time;
         self.advance(steps, time);
         Ok(())
@@ -392,13 +458,13 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
 
     /// The fewest steps, of at most `most`, that last until `time` from now.
     fn steps_in(&mut self, time: Seconds, most: u64) -> u64 {
-        if self.clock.decode_run(self.batch, most) <= time {
+        if self.clock.decode_run(self.batch(), most) <= time {
             return most;
         }
         let (mut low, mut high) = (0, most);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            if self.clock.decode_run(self.batch, middle) < time { low = middle } else { high = middle }
+            if self.clock.decode_run(self.batch(), middle) < time { low = middle } else { high = middle }
         }
         high
     }
@@ -411,9 +477,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         if held_up > 0 {
             self.outcome.itl.add_many(each + stall, held_up);
         }
-        self.outcome.itl.add_many(each, (self.batch.sequences * steps).saturating_sub(held_up));
+        self.outcome.itl.add_many(each, (self.sequences * steps).saturating_sub(held_up));
         self.steps += steps;
-        self.batch.cached += (self.batch.sequences * steps) as f64;
+        self.cache.grow(self.step_tokens() * steps as f64);
         while let Some(Reverse(first)) = self.decoding.peek().copied()
             && first.ends <= self.steps
         {

@@ -80,6 +80,8 @@ pub struct Outcome {
     /// The time that rates are taken over: after a warm-up, from when the first of them was let in to
     /// when the last was; else from when the first was sent to the last token of any.
     pub duration: Seconds,
+    /// Times that a sequence lost its cache to others and had to be computed again, of all requests.
+    pub preemptions: u64,
     /// Requests answered in that time, be they counted or not.
     pub answered: u64,
     /// Their output tokens.
@@ -117,6 +119,7 @@ impl Outcome {
         self.prompt_tokens += other.prompt_tokens;
         self.output_tokens += other.output_tokens;
         self.duration = self.duration.max(other.duration);
+        self.preemptions += other.preemptions;
         self.answered += other.answered;
         self.answered_tokens += other.answered_tokens;
     }

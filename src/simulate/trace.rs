@@ -7,6 +7,7 @@ use jiff::civil::DateTime;
 use serde::Deserialize;
 
 use super::arrivals::{Arrival, Arrivals};
+use super::prefixes::{self, Prefixes};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::units::Seconds;
@@ -25,6 +26,9 @@ const ARRIVAL: [(&str, Clock); 5] = [
 const PROMPT: [&str; 4] = ["prompt_tokens", "ContextTokens", "input_length", "num_prefill_tokens"];
 const OUTPUT: [&str; 4] = ["output_tokens", "GeneratedTokens", "output_length", "num_decode_tokens"];
 
+/// What requests have a beginning in common, and its tokens; our own.
+const PREFIX: [&str; 2] = ["prefix_group", "prefix_tokens"];
+
 /// How a column tells the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Clock {
@@ -39,10 +43,29 @@ struct MooncakeLine {
     timestamp: f64,
     input_length: u64,
     output_length: u64,
+    #[serde(default)]
+    hash_ids: Vec<u64>,
+}
+
+/// A request as its line states it.
+struct Stated {
+    line: u64,
+    time: f64,
+    prompt: u64,
+    output: u64,
+}
+
+/// Columns of a CSV file.
+struct Columns {
+    arrival: usize,
+    prompt: usize,
+    output: usize,
+    /// What requests share a beginning, and how many tokens it has.
+    prefix: Option<(usize, usize)>,
 }
 
 enum Source {
-    Csv { reader: csv::Reader<Box<dyn BufRead>>, columns: [usize; 3], clock: Clock },
+    Csv { reader: csv::Reader<Box<dyn BufRead>>, columns: Columns, clock: Clock },
     Lines { lines: std::io::Lines<Box<dyn BufRead>>, number: u64 },
 }
 
@@ -57,6 +80,11 @@ pub struct Trace {
     /// Trace seconds per simulated second.
     speed: f64,
     left: u64,
+    /// Blocks of the prompt last read that others may have too, in order.
+    blocks: Vec<u64>,
+    /// Tokens of that prompt which others may have too.
+    common: u64,
+    prefixes: Option<Prefixes>,
 }
 
 impl Trace {
@@ -72,14 +100,33 @@ impl Trace {
         } else {
             csv_source(file, &place)?
         };
-        let record = csv::StringRecord::new();
-        Ok(Trace { source, place, record, origin: None, last: 0.0, speed, left: requests })
+        Ok(Trace {
+            source,
+            place,
+            record: csv::StringRecord::new(),
+            origin: None,
+            last: 0.0,
+            speed,
+            left: requests,
+            blocks: Vec::new(),
+            common: 0,
+            prefixes: None,
+        })
     }
 
-    /// The next request with its line and its own time in seconds.
-    fn read(&mut self) -> Result<Option<(u64, f64, u64, u64)>, Diagnostic> {
+    /// The same for a server that keeps what prompts have in common, in a cache of this many tokens.
+    #[must_use]
+    pub fn with_prefix_cache(mut self, tokens: u64) -> Trace {
+        self.prefixes = Some(Prefixes::new(tokens));
+        self
+    }
+
+    /// The next request as the file states it.
+    fn read(&mut self) -> Result<Option<Stated>, Diagnostic> {
+        self.blocks.clear();
+        self.common = u64::MAX;
         match &mut self.source {
-            Source::Csv { reader, columns: [arrival, prompt, output], clock } => {
+            Source::Csv { reader, columns, clock } => {
                 let more = reader.read_record(&mut self.record).map_err(|e| {
                     let line = e.position().map_or(0, csv::Position::line);
                     Diagnostic::new(Code::Syntax, format!("not valid CSV: {e}")).at(at(&self.place, line))
@@ -94,8 +141,17 @@ impl Trace {
                 };
                 let tokens =
                     |i: usize| cell(i).parse::<u64>().map_err(|_| wrong(cell(i), "a whole number of tokens"));
-                let time = clock.read(cell(*arrival)).ok_or_else(|| wrong(cell(*arrival), clock.what()))?;
-                Ok(Some((line, time, tokens(*prompt)?, tokens(*output)?)))
+                let arrival = cell(columns.arrival);
+                let time = clock.read(arrival).ok_or_else(|| wrong(arrival, clock.what()))?;
+                if let Some((group, length)) = columns.prefix
+                    && !cell(group).is_empty()
+                {
+                    let length = tokens(length)?;
+                    self.blocks.extend(prefixes::blocks_of(cell(group), length));
+                    self.common = length;
+                }
+                let (prompt, output) = (tokens(columns.prompt)?, tokens(columns.output)?);
+                Ok(Some(Stated { line, time, prompt, output }))
             }
             Source::Lines { lines, number } => {
                 *number += 1;
@@ -105,18 +161,19 @@ impl Trace {
                     Diagnostic::new(Code::File, format!("cannot read file: {e}")).at(place.clone())
                 })?;
                 let parsed: MooncakeLine = load::json(&text, &place)?;
-                Ok(Some((*number, parsed.timestamp / 1e3, parsed.input_length, parsed.output_length)))
+                self.blocks = parsed.hash_ids;
+                let (prompt, output) = (parsed.input_length, parsed.output_length);
+                Ok(Some(Stated { line: *number, time: parsed.timestamp / 1e3, prompt, output }))
             }
         }
     }
-}
 
-impl Arrivals for Trace {
-    fn next(&mut self) -> Result<Option<Arrival>, Diagnostic> {
+    /// The next request, checked; nothing of it is in the cache yet.
+    fn checked(&mut self) -> Result<Option<Arrival>, Diagnostic> {
         if self.left == 0 {
             return Ok(None);
         }
-        let Some((line, time, prompt, output)) = self.read()? else { return Ok(None) };
+        let Some(Stated { line, time, prompt, output }) = self.read()? else { return Ok(None) };
         let fail = |cause: String| Diagnostic::new(Code::Range, cause).at(at(&self.place, line));
         let since = time - *self.origin.get_or_insert(time);
         if !(since >= self.last && since.is_finite()) {
@@ -131,7 +188,20 @@ impl Arrivals for Trace {
         self.last = since;
         self.left -= 1;
         // An answer of no tokens still computes its prompt.
-        Ok(Some(Arrival { at: Seconds::new(since / self.speed), prompt, output: output.max(1) }))
+        let output = output.max(1);
+        Ok(Some(Arrival { at: Seconds::new(since / self.speed), prompt, output, reused: 0 }))
+    }
+}
+
+impl Arrivals for Trace {
+    fn next(&mut self) -> Result<Option<Arrival>, Diagnostic> {
+        let Some(request) = self.checked()? else { return Ok(None) };
+        let found = self.prefixes.as_mut().map_or(0, |p| p.take(&self.blocks));
+        Ok(Some(Arrival { reused: found.min(self.common).min(request.prompt - 1), ..request }))
+    }
+
+    fn skip(&mut self) -> Result<bool, Diagnostic> {
+        Ok(self.checked()?.is_some())
     }
 
     fn answered(&mut self, _: Seconds) {}
@@ -159,7 +229,16 @@ fn csv_source(file: Box<dyn BufRead>, place: &str) -> Result<Source, Diagnostic>
         .iter()
         .find_map(|(name, clock)| column(name).map(|i| (i, *clock)))
         .ok_or_else(|| missing("arrival", &ARRIVAL.map(|(name, _)| name)))?;
-    let columns = [arrival, of("prompt", &PROMPT)?, of("output", &OUTPUT)?];
+    let prefix = match (column(PREFIX[0]), column(PREFIX[1])) {
+        (Some(group), Some(tokens)) => Some((group, tokens)),
+        (None, None) => None,
+        _ => {
+            let cause = format!("columns {} and {} belong together", PREFIX[0], PREFIX[1]);
+            return Err(Diagnostic::new(Code::Syntax, cause).at(at(place, 1)));
+        }
+    };
+    let (prompt, output) = (of("prompt", &PROMPT)?, of("output", &OUTPUT)?);
+    let columns = Columns { arrival, prompt, output, prefix };
     Ok(Source::Csv { reader, columns, clock })
 }
 

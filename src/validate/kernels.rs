@@ -4,7 +4,7 @@
 //! time, so the engine's discounts for graphs and fused quantisation do not apply here, and what fits into
 //! the cache comes from there.
 
-use crate::catalog::kernels::{ByEngine, DecodeAttention, KernelTables, PrefillAttention};
+use crate::catalog::kernels::{ByEngine, DecodeAttention, PrefillAttention};
 use crate::catalog::{Catalog, Cluster, Engine, Gpu};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::collectives::CollectiveTimer;
@@ -85,7 +85,11 @@ impl Measured {
     /// What the row lacks, or what is not known.
     pub fn read(row: &Row, catalog: &Catalog) -> Result<Measured, String> {
         let say = |d: crate::diagnostic::Diagnostic| d.cause;
-        let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
+        let mut gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
+        // What the coefficients were measured over is what such rows are of.
+        if gpu.kernels.collective.is_empty() && !gpu.kernels.through_host.collective.is_empty() {
+            gpu.scale_up.peer_to_peer = Some(false);
+        }
         Measured::read_on(row, &gpu, catalog)
     }
 
@@ -121,7 +125,8 @@ pub struct Key {
 
 impl Key {
     /// Whether these tables have coefficients for it.
-    pub fn stands_in(&self, tables: &KernelTables) -> bool {
+    pub fn stands_in(&self, gpu: &Gpu) -> bool {
+        let tables = &gpu.kernels;
         fn has<T>(table: &ByEngine<T>, key: &Key) -> bool {
             table.get(&key.engine).is_some_and(|formats| formats.contains_key(&key.format))
         }
@@ -132,8 +137,8 @@ impl Key {
             "latent_prefill" => has(&tables.latent_prefill, self),
             "latent_decode" => has(&tables.latent_decode, self),
             "grouped_gemm" => has(&tables.grouped_gemm, self),
-            "collective" => has(&tables.collective, self),
-            _ => has(&tables.custom_all_reduce, self),
+            "collective" => has(tables.collectives(&gpu.scale_up).0, self),
+            _ => has(tables.collectives(&gpu.scale_up).1, self),
         }
     }
 

@@ -7,6 +7,7 @@ mod known;
 pub mod memory;
 mod metrics;
 mod params;
+mod results;
 mod rows;
 mod serving;
 mod tables;
@@ -26,6 +27,7 @@ pub use choice::Choice;
 pub use kernels::{Heads, Key, Measured, Work};
 pub use known::{KnownSize, known_sizes};
 pub use metrics::Metric;
+pub use results::{Server, is_results};
 pub use rows::{Row, Table};
 pub use serving::Estimator;
 
@@ -84,6 +86,8 @@ pub struct Validation {
     pub worst: Vec<memory::Worst>,
     /// What choosing a layout by prediction costs, for servers measured in several layouts.
     pub choices: Vec<Choice>,
+    /// Whether the rows are few enough to be shown one by one: a benchmark's own result files.
+    pub one_by_one: bool,
 }
 
 /// Rows to show of those that are off most.
@@ -120,6 +124,32 @@ pub fn validate(
     by: &[String],
 ) -> Result<Validation, Diagnostic> {
     let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
+    validate_table(kind, table, file, catalog, (estimator, by))
+}
+
+/// The same of a benchmark's result file, or of a folder of them, with what is told of the server.
+///
+/// # Errors
+/// A file that is of no known benchmark; a column of `by` that there is not.
+pub fn validate_results(
+    path: &Path,
+    server: &Server,
+    catalog: &Catalog,
+    estimator: Estimator,
+    by: &[String],
+) -> Result<Validation, Diagnostic> {
+    let table = results::read(path, server)?;
+    let found = validate_table(Kind::Serving, table, path, catalog, (estimator, by))?;
+    Ok(Validation { one_by_one: true, ..found })
+}
+
+fn validate_table(
+    kind: Kind,
+    table: Table,
+    file: &Path,
+    catalog: &Catalog,
+    (estimator, by): (Estimator, &[String]),
+) -> Result<Validation, Diagnostic> {
     let derived = |column: &String| kind == Kind::Kernels && column == kernels::DECADE;
     let stated: Vec<String> = by.iter().filter(|column| !derived(column)).cloned().collect();
     table.require(&stated)?;
@@ -164,5 +194,5 @@ pub fn validate(
         }
     }
     let choices = if kind == Kind::Serving { choice::choices(&table, &predictions) } else { Vec::new() };
-    Ok(Validation { table, predictions, metrics, groups, worst, choices })
+    Ok(Validation { table, predictions, metrics, groups, worst, choices, one_by_one: false })
 }

@@ -43,6 +43,14 @@ impl Table {
         Ok(Table { columns, index, records, place: place.to_owned() })
     }
 
+    /// Rows of these columns, whatever they come from.
+    pub fn of_rows(columns: &[&str], rows: &[Vec<String>], place: &str) -> Table {
+        let columns: Vec<String> = columns.iter().map(|c| (*c).to_owned()).collect();
+        let index = columns.iter().enumerate().map(|(i, c)| (c.clone(), i)).collect();
+        let records = rows.iter().map(csv::StringRecord::from_iter).collect();
+        Table { columns, index, records, place: place.to_owned() }
+    }
+
     /// Rows.
     pub fn len(&self) -> usize {
         self.records.len()

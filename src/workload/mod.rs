@@ -1,9 +1,12 @@
 //! Workloads: prompt and output lengths, load, and the targets that an answer must meet.
 
 pub mod forecast;
+mod speculation;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::{RequestsPerSecond, Seconds};
+
+pub use speculation::{Draft, MAX_DRAFTED, Speculation};
 
 /// Longest prompt or output accepted: beyond any model's context.
 pub const MAX_LENGTH: u64 = 100_000_000;
@@ -62,6 +65,8 @@ pub struct Workload {
     pub cached_prefix: u64,
     /// Tokens of the longest request that must fit, where lengths vary; prompt and output where `None`.
     pub longest: Option<u64>,
+    /// Speculative decoding, if it is on.
+    pub speculation: Option<Speculation>,
     /// Load.
     pub load: Load,
     /// Targets.
@@ -77,7 +82,8 @@ impl Workload {
     /// A saturating workload of these lengths, without targets.
     pub fn new(isl: u64, osl: u64) -> Workload {
         let targets = Targets::default();
-        Workload { isl, osl, cached_prefix: 0, longest: None, load: Load::Saturate, targets }
+        let load = Load::Saturate;
+        Workload { isl, osl, cached_prefix: 0, longest: None, speculation: None, load, targets }
     }
 
     /// Prompt tokens that are computed: at least the last, whose output is the first token.
@@ -105,6 +111,16 @@ impl Workload {
         self.isl as f64 + self.osl as f64 / 2.0
     }
 
+    /// Tokens that a decode step verifies for each sequence beyond the one it would compute anyway.
+    pub fn drafted(&self) -> f64 {
+        self.speculation.map_or(0.0, |s| f64::from(s.tokens))
+    }
+
+    /// Tokens that a decode step yields for each sequence.
+    pub fn yielded(&self) -> f64 {
+        self.speculation.map_or(1.0, |s| s.yielded())
+    }
+
     /// Checks every figure.
     ///
     /// # Errors
@@ -129,6 +145,7 @@ impl Workload {
             Load::Rate(r) if r.get() > 0.0 && r.get() <= 1e9 => {}
             Load::Rate(_) => return Err(Diagnostic::new(Code::Range, "rate must lie in (0, 1e9] req/s")),
         }
+        self.speculation.map_or(Ok(()), |s| s.validate())?;
         self.targets.validate()
     }
 

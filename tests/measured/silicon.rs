@@ -218,6 +218,7 @@ fn step_of(
         parallelism: split,
         placement,
         kv: DType::Bf16,
+        drafted: 0,
     };
     Pipeline::compile(&target).explain(step)
 }

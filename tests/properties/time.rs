@@ -43,6 +43,7 @@ proptest! {
             prefill_prior: f64::from(prior),
             decode_sequences: f64::from(sequences),
             context: f64::from(context),
+            ..Step::default()
         };
         with_deployment(&d, |_, deployment| {
             let base = step(prompt, sequences, context, prior);

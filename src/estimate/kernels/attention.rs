@@ -99,14 +99,16 @@ impl AttentionKernel<DecodeAttention> {
             Some(most) if group > most => (1.0, queries),
             _ => (group, kv),
         };
+        // Tokens that are verified together are more rows of the same tiles.
+        let heads = heads * step.queries();
         let flops = 4.0 * heads.max(TILE_ROWS) * a.head_dim as f64;
         let tiles = Tiles { count: step.decode_sequences * per_sequence, heads, flops };
         self.decode(a.seen(step.context), tiles, traffic)
     }
 
-    /// Latent attention of the decoding sequences: one tile of 64 heads per sequence.
+    /// Latent attention of the decoding sequences: one tile of 64 query rows per sequence.
     pub fn latent_time(&self, l: &LatentShape, traffic: Traffic, step: &Step) -> KernelTime {
-        let heads = l.heads as f64;
+        let heads = l.heads as f64 * step.queries();
         let per_sequence = (heads / 64.0).ceil();
         let flops = 2.0 * (2 * l.kv_rank + l.rope_dim) as f64 * heads.max(TILE_ROWS) / per_sequence;
         let tiles = Tiles { count: step.decode_sequences * per_sequence, heads, flops };

@@ -53,7 +53,7 @@ fn drive(run: &Run) -> Result<Drive, String> {
         "closed-loop-unstated" if !run.deployment.replica().engine.scheduling.mixes_prefill => {
             (Lengths::Fixed(isl), Lengths::Fixed(osl))
         }
-        "closed-loop-unstated" => (around(isl), around(osl)),
+        "closed-loop-unstated" | "closed-loop" => (around(isl), around(osl)),
         _ => (protocol.lengths(isl), protocol.lengths(osl)),
     };
     let drive = Drive::new(protocol, &Workload { load, ..run.workload }, SEED);
@@ -68,9 +68,9 @@ fn around(nominal: u64) -> Lengths {
 
 fn protocol(run: &Run) -> Protocol {
     match run.protocol {
-        "inferencex" | "closed-loop-unstated" => Protocol::InferenceX,
+        "inferencex" | "closed-loop-unstated" | "closed-loop" => Protocol::InferenceX,
         "trtllm-bench" => Protocol::TrtllmBench,
-        "mlperf" => Protocol::MlperfServer,
+        "mlperf" | "open-loop" => Protocol::MlperfServer,
         _ => Protocol::Steady,
     }
 }

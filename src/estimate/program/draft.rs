@@ -1,0 +1,58 @@
+//! Prediction layers that draft tokens after each step.
+
+use super::{Line, Program, StepTime, Target};
+use crate::catalog::kernels::PowerShares;
+use crate::model::operator::{Operator, Step};
+
+/// What drafts tokens: prediction layers of the last stage, run once per drafted token.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Draft {
+    layers: Program,
+    head: Program,
+    tokens: f64,
+}
+
+impl Draft {
+    /// The prediction layers, if they are loaded.
+    pub(super) fn compile(t: &Target) -> Option<Draft> {
+        let group = t.model.groups.last().filter(|_| t.model.predicts && t.drafted > 0)?;
+        let mut layers = Program::default();
+        layers.emit(t, &group.blocks, group.formats, 1);
+        let mut head = Program::default();
+        head.emit(t, &t.model.after, t.model.outer_formats(), 1);
+        Some(Draft { layers, head, tokens: f64::from(t.drafted) })
+    }
+
+    /// The first draft follows all tokens that the step has computed, each further one a single token.
+    pub(super) fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
+        let one = Step { drafted: 0.0, ..*step };
+        let mut sum = self.layers.time(step, power);
+        sum += self.head.time(&one, power);
+        if step.decode_sequences > 0.0 && self.tokens > 1.0 {
+            let alone = Step::decode(step.decode_sequences, step.context);
+            let mut again = self.layers.time(&alone, power);
+            again += self.head.time(&alone, power);
+            sum += again * (self.tokens - 1.0);
+        }
+        sum
+    }
+
+    /// Operator by operator.
+    pub(super) fn explain(&self, step: &Step) -> Vec<Line> {
+        let one = Step { drafted: 0.0, ..*step };
+        let mut lines = self.layers.explain(step);
+        lines.extend(self.head.explain(&one));
+        if step.decode_sequences > 0.0 && self.tokens > 1.0 {
+            let alone = Step::decode(step.decode_sequences, step.context);
+            let mut again = self.layers.explain(&alone);
+            again.extend(self.head.explain(&alone));
+            let times = (self.tokens - 1.0) as u64;
+            lines.extend(again.into_iter().map(|line| Line {
+                operator: Operator { count: line.operator.count * times, ..line.operator },
+                time: line.time * times as f64,
+                ..line
+            }));
+        }
+        lines
+    }
+}
