@@ -38,8 +38,7 @@ const MEASURED: &[&str] = &[
 ];
 
 /// The order in which runs that do not state what they compute again are taken to have chosen.
-const USUAL: [Recompute; 5] =
-    [Recompute::None, Recompute::Selective, Recompute::Light, Recompute::Operators, Recompute::Full];
+const USUAL: [Recompute; 4] = [Recompute::None, Recompute::Selective, Recompute::Operators, Recompute::Full];
 
 /// Predicts a row.
 pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
