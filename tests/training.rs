@@ -315,7 +315,7 @@ fn csv_and_markdown_have_the_columns_of_the_json() {
 fn why_not_says_how_much_slower_or_why() {
     let slower = shardfit(&format!("{SMALL} --why-not tp=8")).exits(0).stdout;
     assert!(slower.contains("more than the best of all"), "{slower}");
-    let none = shardfit(&format!("{SMALL} --why-not tp=1,pp=1,cp=1,mbs=8 --recompute none")).stdout;
+    let none = shardfit(&format!("{SMALL} --why-not tp=1,pp=1,cp=1,mbs=4 --recompute none")).stdout;
     assert!(none.contains("too much"), "{none}");
 }
 

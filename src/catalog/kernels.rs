@@ -13,6 +13,8 @@ use super::link::Link;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::Seconds;
 
+pub use super::training::TrainingShares;
+
 /// How well a fitted form did on shapes it was not fitted to, in per cent.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -248,25 +250,6 @@ pub struct PowerShares {
     pub error: Option<FitError>,
 }
 
-/// What is left of a kernel's speed inside a training step, where the GPU runs at its power limit for hours:
-/// its time alone ÷ its time there. The form is in `train::kernels`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TrainingShares {
-    /// 16-bit products.
-    pub products: f64,
-    /// 8-bit products.
-    pub products_8bit: f64,
-    /// 4-bit products.
-    pub products_4bit: f64,
-    /// Attention forward.
-    pub attention: f64,
-    /// Attention backward, which has 2.5 times the FLOPs of forward.
-    pub attention_backward: f64,
-    /// Products of routed experts.
-    pub experts: f64,
-}
-
 /// `engine → number format → coefficients`. Attention is keyed `compute/cache`, for example `bf16/fp8`.
 pub type ByEngine<T> = BTreeMap<String, BTreeMap<String, T>>;
 
@@ -410,23 +393,6 @@ impl PowerShares {
         let shares = [("active", self.active), ("memory", self.memory), ("compute", self.compute)];
         match shares.iter().find(|(_, share)| !(*share >= 0.0 && share.is_finite())) {
             Some((name, _)) => Err(format!("kernels.power.{name}: must not be negative")),
-            None => Ok(()),
-        }
-    }
-}
-
-impl TrainingShares {
-    fn validate(self) -> Result<(), String> {
-        let shares = [
-            ("products", self.products),
-            ("products_8bit", self.products_8bit),
-            ("products_4bit", self.products_4bit),
-            ("attention", self.attention),
-            ("attention_backward", self.attention_backward),
-            ("experts", self.experts),
-        ];
-        match shares.iter().find(|(_, share)| !(*share > 0.0 && share.is_finite())) {
-            Some((name, _)) => Err(format!("kernels.training.{name}: must be positive")),
             None => Ok(()),
         }
     }

@@ -13,6 +13,7 @@ pub mod measured;
 mod memory_rule;
 mod patch;
 mod pools;
+mod training;
 mod usual;
 pub mod version;
 
