@@ -140,6 +140,23 @@ fn in_plain_words(rendered: &str) -> String {
     .fold(rendered.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
 }
 
+/// Parses `KEY=VALUE,KEY=VALUE` into `T`, as if each were a line of a YAML file.
+///
+/// # Errors
+/// [`Code::Syntax`] when one is no assignment, or is none of `T`'s.
+pub fn assignments<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Diagnostic> {
+    let mut lines = String::new();
+    for part in text.split(',') {
+        let Some((key, value)) = part.split_once('=') else {
+            return Err(
+                Diagnostic::new(Code::Syntax, format!("`{part}` is not KEY=VALUE")).at(name.to_owned())
+            );
+        };
+        lines += &format!("{}: {}\n", key.trim(), value.trim());
+    }
+    yaml(&lines, name)
+}
+
 /// Parses JSON into `T`, with line and column of the fault.
 ///
 /// Python writes non-finite numbers as bare `Infinity` and `NaN` and real `config.json` files hold

@@ -251,6 +251,10 @@ const LINES: &[&str] = &[
     "simulate llama-3.1-8b --gpu l40s --prefix-hit 0",
     "simulate llama-3.1-8b --gpu l40s --trace tests/data/valid/trace.csv --prefix-hit 0.5",
     "simulate llama-3.1-8b --gpu l40s --no-prefix-cache",
+    "estimate llama-3.1-8b --gpu l40s --scheduling arrival_poll_step=10",
+    "estimate llama-3.1-8b --gpu l40s --scheduling arrival_poll_steps",
+    "estimate llama-3.1-8b --gpu l40s --scheduling step_overhead=3",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --scheduling output_reserve=2",
     // Result files of benchmarks.
     "validate serving tests/data/results/vllm-closed.json",
     "validate serving tests/data/results/vllm-closed.json --gpu h100-smx",

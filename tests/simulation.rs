@@ -76,6 +76,29 @@ fn the_closed_form_and_the_simulation_agree_in_steady_state() {
 }
 
 #[test]
+fn ranks_of_attention_data_parallelism_hold_each_other_up_alike_in_both() {
+    let split = Parallelism { tp: 1, pp: 1, ep: 8, attention_dp: 8 };
+    for (engine, isl, osl, clients) in [
+        ("vllm", 8192, 1024, 32),
+        ("vllm", 1024, 1024, 64),
+        ("sglang", 8192, 1024, 128),
+        ("trtllm", 1024, 8192, 256),
+    ] {
+        let load = Load::Concurrency(clients);
+        let workload = Workload { load, ..Workload::new(isl, osl) };
+        with_deployment(("deepseek-v3", "h200-sxm", engine), split, workload, |d| {
+            let steady = d.replica().at(clients as f64);
+            let simulated = run(d, &Drive::new(Protocol::Steady, &workload, 1));
+            let case = format!("{engine} {isl}/{osl} at {clients}");
+            let tpot = off(simulated.tpot.mean().get(), steady.tpot.get());
+            assert!(tpot < 0.2, "{case}: TPOT off by {tpot:.3}");
+            let output = off(simulated.output().get(), steady.output.get());
+            assert!(output < 0.2, "{case}: throughput off by {output:.3}");
+        });
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_result() {
     let workload = Workload { load: Load::Rate(RequestsPerSecond::new(3.0)), ..Workload::new(1024, 256) };
     with_deployment(("llama-3.1-8b", "l40s", "sglang"), tensor(1), workload, |d| {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::band::Bands;
 use super::gpu::Gpu;
 pub use super::memory_rule::{
     Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedPadding, ReservedMemory, Residuals,
@@ -73,6 +74,9 @@ pub struct Engine {
     pub memory: MemoryRule,
     /// How it schedules, and what a step costs beyond its kernels.
     pub scheduling: Scheduling,
+    /// How far its measured servers lie from what is estimated, if any were measured.
+    #[serde(default)]
+    pub bands: Option<Bands>,
     /// Where the figures come from.
     pub sources: Vec<String>,
 }
@@ -204,6 +208,10 @@ with_patch! {
         /// Share of the token budget that ends this wait.
         #[serde(default)]
         prompt_wait_share: f64,
+        /// Decode steps for which an attention-data-parallel rank with a prompt waits for the others to have
+        /// one too.
+        #[serde(default)]
+        rank_wait_steps: f64,
         /// Decode steps that pass before a first token leaves.
         first_token_steps: f64,
         /// Share of a kernel's launch floor that remains inside a CUDA graph.
@@ -382,6 +390,9 @@ impl Engine {
         }
         if by_gpu.iter().any(|d| d.max_sequences == Some(0) || d.max_batched_tokens == Some(0)) {
             fail("defaults.by_gpu", "limits must be at least 1");
+        }
+        if self.bands.is_some_and(|bands| !bands.are_sound()) {
+            fail("bands", "each `low` must be positive and at most its `high`");
         }
         let (s, m) = (&self.scheduling, &self.memory);
         for (name, share) in [

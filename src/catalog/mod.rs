@@ -1,5 +1,6 @@
 //! The catalogue: GPUs, clusters, engines and models by the names people use, built in and from files.
 
+pub mod band;
 mod builtin;
 pub mod cluster;
 pub mod engine;

@@ -6,12 +6,14 @@ use std::str::FromStr;
 use clap::{Args, ValueHint};
 use itertools::Itertools as _;
 
+use crate::catalog::engine::SchedulingPatch;
 use crate::catalog::{self, Catalog, Cluster, DEFAULT_ENGINE, Engine, Gpu, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::{Estimate, Explanation};
 use crate::estimate::power::Electricity;
 use crate::hub::Hub;
+use crate::load;
 use crate::model::{self, Model, Scope};
 use crate::plan::Precision;
 use crate::report::{self, Format, Subject};
@@ -214,13 +216,24 @@ pub struct EngineArgs {
     /// The engine's memory fraction, in (0, 1] [default: the engine's]
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Engine")]
     pub memory_fraction: Option<f64>,
+    /// How it schedules, where it was launched otherwise: any of `scheduling` in its file, e.g.
+    /// arrival_poll_steps=10,prefill_graphs=true
+    #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Engine")]
+    pub scheduling: Option<String>,
 }
 
 impl EngineArgs {
     /// The engines to consider on these pools: those named, every one that runs on one of them, or the
     /// usual ones.
     pub fn engines(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
-        let engines = self.named_or_usual(catalog, pools)?;
+        let mut engines = self.named_or_usual(catalog, pools)?;
+        if let Some(text) = &self.scheduling {
+            let patch = load::assignments::<SchedulingPatch>(text, "--scheduling")?;
+            for engine in &mut engines {
+                patch.apply(&mut engine.scheduling);
+                engine.validate().map_err(|d| d.within("--scheduling"))?;
+            }
+        }
         for e in &engines {
             talk::note(|| {
                 format!(

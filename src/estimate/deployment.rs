@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::catalog::band::Architecture;
 use crate::catalog::version::Version;
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
@@ -15,10 +16,12 @@ use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
 use crate::workload::{Draft, Load, Targets, Workload};
 
+use super::Provenance;
 use super::kernels::Kernels;
 use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
 use super::power::{Electricity, Energy};
 use super::program::{Line, Pipeline, Target};
+use super::range::Ranges;
 use super::service::{Replica, Service};
 use crate::model::operator::Step;
 
@@ -181,6 +184,8 @@ pub struct Estimate {
     pub cost_output: Option<Usd>,
     /// Dollars per million tokens, input and output together.
     pub cost_total: Option<Usd>,
+    /// Where measured servers of its class lie, if any were measured.
+    pub ranges: Option<Ranges>,
 }
 
 impl<'a> Deployment<'a> {
@@ -315,6 +320,19 @@ impl<'a> Deployment<'a> {
         Ok(high)
     }
 
+    /// The ranges of the engine's band for such a model on such a GPU.
+    fn ranges(&self, service: &Service, output: TokensPerSecond) -> Option<Ranges> {
+        let c = self.context;
+        let architecture = match () {
+            () if c.model.is_latent() => Architecture::Latent,
+            () if c.model.is_moe() => Architecture::Moe,
+            () => Architecture::Dense,
+        };
+        let calibrated = matches!(service.provenance, Provenance::Fitted | Provenance::Measured);
+        let band = c.engine.bands.as_ref()?.of(architecture, calibrated);
+        Some(Ranges::new(&band, service, &c.workload, output))
+    }
+
     fn assemble(&self, plan: Plan, replicas: u32, batch: f64, service: Service) -> Estimate {
         let c = self.context;
         let gpus = self.parallelism.gpus() * u64::from(replicas);
@@ -349,6 +367,7 @@ impl<'a> Deployment<'a> {
             electricity_output: electricity.map(|e| e.per_million_tokens(output)),
             cost_output: price.map(|p| p.per_million_tokens(output)),
             cost_total: price.map(|p| p.per_million_tokens(output * tokens_per_output)),
+            ranges: self.ranges(&service, output),
         }
     }
 

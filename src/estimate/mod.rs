@@ -9,6 +9,7 @@ pub mod measured;
 pub mod memory;
 pub mod power;
 pub mod program;
+pub mod range;
 pub mod remedy;
 pub mod service;
 

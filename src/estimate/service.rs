@@ -75,7 +75,7 @@ impl Replica<'_> {
         let supplied = (budget + running * queries) / (queries + prompt / steps.max(1.0));
         let decoding = running.min(supplied).max(1.0);
         let DecodeStep { time: decode, fitted, measured, drawn } = self.decode_step(decoding);
-        let prompt = self.prompt(decoding, budget);
+        let prompt = self.prompts_of_ranks(decoding, budget, decode * steps);
         let generation =
             if steps > 0.0 { decode * steps + prompt.cost * (decoding - 1.0) } else { Seconds::ZERO };
         let s = &self.engine.scheduling;
@@ -84,12 +84,12 @@ impl Replica<'_> {
         let first = s.request_overhead
             + poll
             + wait
-            + self.contention(running, prompt.cost, decode * steps)
+            + self.contention(running, prompt.least, decode * steps)
             + prompt.latency
             + decode * s.first_token_steps;
         // Little's law, twice: the prompts' own capacity bounds the cycle of the running requests, and
         // what does not run waits for its turn.
-        let supply = (generation * (running / decoding)).max(prompt.cost * running);
+        let supply = (generation * (running / decoding)).max(prompt.least * running);
         let cycle = (first + generation).max(supply);
         let rate = running / cycle.get();
         let waiting = (concurrency / ranks - running).max(0.0);
@@ -244,8 +244,39 @@ impl Replica<'_> {
         self.engine.scheduling.prompt_overhead(self.layers, self.mixer_layers)
     }
 
-    /// What a prompt costs the others, and how long it takes itself.
-    fn prompt(&self, decoding: f64, budget: f64) -> Prompt {
+    /// What a prompt costs the others of its rank and those of the other ranks, which all pass the experts
+    /// in step.
+    ///
+    /// A step in which `k` of `r` ranks compute a prompt takes `T(k)`, between that of one and that of all.
+    /// Where ranks do not wait for each other, `k = λ·T(k)`: as many prompts come in its time, each request
+    /// one in `generation`. During the generation of one request the others' prompts, one each, come `k`
+    /// at a time.
+    fn prompts_of_ranks(&self, decoding: f64, budget: f64, steps: Seconds) -> Prompt {
+        let ranks = self.attention_dp as f64;
+        let all = self.prompt(decoding, budget, 1.0);
+        if ranks <= 1.0 || self.engine.scheduling.rank_wait_steps >= 1.0 {
+            return all;
+        }
+        let one = self.prompt(decoding, budget, 1.0 / ranks);
+        let between = |k: f64, one: Seconds, all: Seconds| one + (all - one) * ((k - 1.0) / (ranks - 1.0));
+        let mut k = ranks;
+        for _ in 0..RANK_ROUNDS {
+            let time = between(k, one.cost, all.cost);
+            let generation = steps + time * (ranks / k) * (decoding - 1.0).max(0.0);
+            let coming = ranks * decoding * (time.get() / generation.get().max(f64::MIN_POSITIVE));
+            k = ((k + coming) / 2.0).clamp(1.0, ranks);
+        }
+        Prompt {
+            cost: between(k, one.cost, all.cost) * (ranks / k),
+            least: all.least,
+            latency: between(k, one.latency, all.latency),
+            drawn: between(k, one.drawn, all.drawn),
+        }
+    }
+
+    /// What a prompt costs the others, and how long it takes itself, when this share of the ranks computes
+    /// one at a time.
+    fn prompt(&self, decoding: f64, budget: f64, aligned: f64) -> Prompt {
         let (isl, steps) = (self.workload.computed_prompt() as f64, self.decode_steps());
         let reused = self.workload.reused_prompt() as f64;
         let chunks = (isl / budget).ceil().max(1.0);
@@ -267,6 +298,7 @@ impl Replica<'_> {
                 prefill_prior: reused + size * chunk,
                 ..self.decode_of(micro, self.workload.mean_context())
             };
+            let step = Step { idle_share: (1.0 - aligned) * step.prefill_tokens / step.tokens(), ..step };
             let time = self.pipeline.time(&step);
             let per_step = self.prompt_overhead();
             // Where stages do not overlap, the others wait until a prompt has passed them all.
@@ -291,6 +323,7 @@ impl Replica<'_> {
         let cost = (busy - decode_inside).max(Seconds::ZERO) / together * ring_factor(stages, due_per_cycle);
         Prompt {
             cost,
+            least: cost,
             latency: latency + self.engine.scheduling.step_overhead,
             drawn: (drawn - drawn_inside).max(Seconds::ZERO) / together,
         }
@@ -325,11 +358,16 @@ fn ring_factor(stages: f64, due: f64) -> f64 {
     stages * fullest / due
 }
 
+/// Rounds in which the number of ranks that compute prompts at a time settles.
+const RANK_ROUNDS: usize = 16;
+
 /// Chunks of a prompt that are timed.
 const MAX_CHUNKS: f64 = 64.0;
 
 struct Prompt {
     cost: Seconds,
+    /// What it costs when every rank computes one at a time.
+    least: Seconds,
     latency: Seconds,
     /// Above what the decoding sequences draw in the same steps; see [`PipelineTime`].
     ///

@@ -20,6 +20,9 @@ pub struct Step {
     pub decode_sequences: f64,
     /// Mean tokens in the cache of each decoding sequence.
     pub context: f64,
+    /// Share by which the ranks of an attention-data-parallel group hold fewer tokens than this one, on
+    /// average with itself: prompts need not come to all of them at a time.
+    pub idle_share: f64,
     /// Drafted tokens that the step verifies for each decoding sequence, beside its next one.
     pub drafted: f64,
 }
@@ -445,7 +448,7 @@ impl ExpertsShape {
 
     /// Tokens of all attention-data-parallel ranks.
     pub fn all_tokens(&self, step: &Step) -> f64 {
-        step.tokens() * self.attention_data as f64
+        step.tokens() * self.attention_data as f64 * (1.0 - step.idle_share)
     }
 
     /// Experts of this rank.

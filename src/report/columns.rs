@@ -3,6 +3,7 @@
 
 use crate::estimate::deployment::Estimate;
 use crate::estimate::memory::Verdict;
+use crate::estimate::range::Ranges;
 
 /// A cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,10 +173,27 @@ pub const PLAN_COLUMNS: &[Column] = &[
         r.estimate.headroom.as_gib().into()
     }),
     shown("verdict", "memory", "fits, marginal or does_not_fit", |r| Value::Verdict(r.estimate.verdict)),
+    quiet("ttft_ms_low", "eight of ten measured servers of such a model and engine lie from here", |r| {
+        range(r, |ranges| ranges.ttft.0.as_millis())
+    }),
+    quiet("ttft_ms_high", "to here", |r| range(r, |ranges| ranges.ttft.1.as_millis())),
+    quiet("tpot_ms_low", "the same of the time per output token", |r| {
+        range(r, |ranges| ranges.tpot.0.as_millis())
+    }),
+    quiet("tpot_ms_high", "to here", |r| range(r, |ranges| ranges.tpot.1.as_millis())),
+    quiet("output_tokens_per_s_low", "the throughput that follows from both", |r| {
+        range(r, |ranges| ranges.output.0.get())
+    }),
+    quiet("output_tokens_per_s_high", "to here", |r| range(r, |ranges| ranges.output.1.get())),
     quiet("provenance", "measured, fitted, mixed or uncalibrated kernel times", |r| {
         r.estimate.service.provenance.name().into()
     }),
 ];
+
+/// An end of a range, where servers of the class were measured.
+fn range(row: &Row, end: fn(&Ranges) -> f64) -> Value {
+    row.estimate.ranges.as_ref().map_or(Value::Missing, |ranges| end(ranges).into())
+}
 
 /// Columns that stand beside the others where plans are compared with what runs today.
 pub const DELTA_COLUMNS: &[Column] = &[

@@ -11,7 +11,7 @@ use crate::plan::Reason;
 use crate::plan::reason::Stage;
 use crate::rank::Objective;
 use crate::search::{Advice, Answer, Combined, CurrentAnswer};
-use crate::units::{group_thousands, plural};
+use crate::units::{TokensPerSecond, group_thousands, plural};
 use crate::workload::{Load, Workload};
 
 use super::Subject;
@@ -196,6 +196,7 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
     if first.idle_gpus > 0 {
         let _ = writeln!(out, "The best plan leaves {} of {} GPUs idle.", first.idle_gpus, s.gpus());
     }
+    out += &spread(first);
     if let Some(gpu) = s.gpu(&first.plan)
         && !matches!(first.service.provenance, Provenance::Fitted | Provenance::Measured)
     {
@@ -209,6 +210,20 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
         );
     }
     out
+}
+
+/// Where measured servers like the best plan's lie.
+fn spread(best: &Estimate) -> String {
+    let Some(r) = &best.ranges else { return String::new() };
+    let tokens = |rate: TokensPerSecond| group_thousands(rate.get().round() as u64);
+    let throughput = match (tokens(r.output.0), tokens(r.output.1)) {
+        (low, high) if low == high => String::new(),
+        (low, high) => format!(", {low} to {high} output tokens/s"),
+    };
+    format!(
+        "Likely range of the best plan (8 of 10 measured {} servers of such models): TTFT {} to {}, TPOT {} to {}{throughput}.\n",
+        best.engine, r.ttft.0, r.ttft.1, r.tpot.0, r.tpot.1,
+    )
 }
 
 /// What several pools deliver together, and with which plans.

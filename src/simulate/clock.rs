@@ -92,8 +92,12 @@ impl<'a> Clock<'a> {
         let share = fullest / prompts.sequences.max(1) as f64;
         let mixed = self.replica.engine.scheduling.mixes_prefill;
         let decoding = if mixed && batch.sequences > 0 { self.per_rank(batch.sequences) } else { 0.0 };
+        let tokens = prompts.tokens * share;
+        let beyond = tokens - prompts.tokens / self.ranks;
+        let all = tokens + decoding * (1.0 + self.replica.workload.drafted());
         self.replica.prompt_step_at(&Step {
-            prefill_tokens: prompts.tokens * share,
+            prefill_tokens: tokens,
+            idle_share: (beyond / all).max(0.0),
             prefill_sequences: fullest,
             prefill_prior: prompts.prior / prompts.sequences.max(1) as f64,
             decode_sequences: decoding,

@@ -181,6 +181,11 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     /// Whether prompts still wait for others to be computed with them, while sequences decode.
     fn prompts_wait(&mut self) -> bool {
         let s = &self.replica.engine.scheduling;
+        let ranks = self.replica.attention_dp;
+        if ranks > 1 && s.rank_wait_steps >= 1.0 && self.sequences > 0 {
+            let due = *self.prompts_due.get_or_insert(self.steps + s.rank_wait_steps as u64);
+            return self.steps < due && (self.prompts.len() as u64) < ranks;
+        }
         if s.prompt_wait_steps < 1.0 || self.sequences == 0 {
             return false;
         }

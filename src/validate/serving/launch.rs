@@ -85,6 +85,7 @@ struct Flags {
     prefill_graphs: Option<bool>,
     batch_wait_steps: Option<f64>,
     batch_wait_ratio: Option<f64>,
+    rank_wait_steps: Option<f64>,
     /// The script spreads the experts over all ranks, whatever the run is labelled.
     expert_parallel: Option<bool>,
     /// The script ignores attention-DP and expert parallelism: all ranks are tensor parallel.
@@ -196,6 +197,7 @@ impl Flags {
         s.prefill_graphs = self.prefill_graphs.unwrap_or(s.prefill_graphs);
         s.prompt_wait_steps = self.batch_wait_steps.unwrap_or(s.prompt_wait_steps);
         s.prompt_wait_share = self.batch_wait_ratio.unwrap_or(s.prompt_wait_share);
+        s.rank_wait_steps = self.rank_wait_steps.unwrap_or(s.rank_wait_steps);
         let split = &mut to.split;
         if self.tensor_parallel_only == Some(true) {
             *split = Parallelism { tp: split.tp * split.attention_dp, ep: 1, attention_dp: 1, ..*split };
