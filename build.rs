@@ -1,4 +1,4 @@
-//! Embeds `hardware/`, `engines/` and `models/` in the binary, YAML converted to compact JSON so that a
+//! Embeds `hardware/`, `engines/`, `frameworks/` and `models/` in the binary, YAML converted to compact JSON so that a
 //! start parses in microseconds. Adding a file adds an entry; no code changes.
 
 use std::fmt::Write as _;
@@ -14,6 +14,7 @@ fn main() {
         ("CLUSTERS", "hardware/clusters"),
         ("CLASSES", "hardware/classes"),
         ("ENGINES", "engines"),
+        ("FRAMEWORKS", "frameworks"),
         ("MODELS", "models"),
     ];
     let mut out = String::new();

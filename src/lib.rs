@@ -55,6 +55,8 @@
 //! | [`estimate`] | memory, kernel times, steps, service: pure functions |
 //! | [`rank`] | objectives and the Pareto front |
 //! | [`search`] | every plan through the funnel, in parallel |
+//! | [`train`] | training plans: memory, time of a step, search |
+//! | [`budget`] | how large a model a budget buys |
 //! | [`scenario`] | many questions from one file |
 //! | [`validate`] | predictions for measured rows, and their errors |
 //! | [`calibrate`] | kernel coefficients from measured rows |
@@ -72,6 +74,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod calibrate;
 pub mod catalog;
 pub mod check;
@@ -89,6 +92,7 @@ pub mod report;
 pub mod scenario;
 pub mod search;
 pub mod simulate;
+pub mod train;
 pub mod units;
 pub mod validate;
 pub mod workload;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use shardfit::catalog::kernels::GpuClass;
-use shardfit::catalog::{self, ClusterFile, Engine, Gpu, Kind, entries};
+use shardfit::catalog::{self, ClusterFile, Engine, Framework, Gpu, Kind, entries};
 use shardfit::dtype::DType;
 use shardfit::load;
 use shardfit::model::{self, Scope};
@@ -63,6 +63,11 @@ fn every_file_reads_as_yaml_to_what_is_embedded_and_bears_its_identifier() {
         assert_eq!(file.id, stem);
         file.validate().unwrap_or_else(|e| panic!("{e}"));
     });
+    each_file("frameworks", Kind::Framework, |stem, file: Framework, embedded| {
+        assert_eq!(file, embedded);
+        assert_eq!(file.id, stem);
+        file.validate().unwrap_or_else(|e| panic!("{e}"));
+    });
 }
 
 #[test]
@@ -79,7 +84,13 @@ fn every_model_reads_and_counts() {
 
 #[test]
 fn a_name_means_one_thing() {
-    for kinds in [&[Kind::Gpu, Kind::Cluster][..], &[Kind::Engine], &[Kind::Model], &[Kind::GpuClass]] {
+    for kinds in [
+        &[Kind::Gpu, Kind::Cluster][..],
+        &[Kind::Engine],
+        &[Kind::Model],
+        &[Kind::Framework],
+        &[Kind::GpuClass],
+    ] {
         let mut seen: BTreeMap<String, &str> = BTreeMap::new();
         for entry in kinds.iter().flat_map(|kind| entries(*kind)) {
             for name in std::iter::once(&entry.id).chain(entry.aliases) {
@@ -92,7 +103,7 @@ fn a_name_means_one_thing() {
 
 #[test]
 fn every_alias_finds_its_entry() {
-    for kind in [Kind::Gpu, Kind::Cluster, Kind::Engine, Kind::Model] {
+    for kind in [Kind::Gpu, Kind::Cluster, Kind::Engine, Kind::Framework, Kind::Model] {
         for entry in entries(kind) {
             for alias in entry.aliases {
                 assert_eq!(catalog::find(kind, &alias.to_uppercase()).unwrap().id(), entry.id);

@@ -12,11 +12,12 @@ use serde_json::Value;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Kind, folder and the way from there to the schemas.
-const SHIPPED: [(&str, &str, &str); 5] = [
+const SHIPPED: [(&str, &str, &str); 6] = [
     ("gpu", "hardware/gpus", "../../schemas/gpu.json"),
     ("cluster", "hardware/clusters", "../../schemas/cluster.json"),
     ("class", "hardware/classes", "../../schemas/class.json"),
     ("engine", "engines", "../schemas/engine.json"),
+    ("framework", "frameworks", "../schemas/framework.json"),
     ("scenario", "scenarios", "../schemas/scenario.json"),
 ];
 

@@ -1,5 +1,5 @@
-//! The entries that ship, embedded by `build.rs`: adding a file to `hardware/`, `engines/` or
-//! `models/` adds an entry.
+//! The entries that ship, embedded by `build.rs`: adding a file to `hardware/`, `engines/`,
+//! `frameworks/` or `models/` adds an entry.
 
 use super::Kind;
 
@@ -27,6 +27,7 @@ pub fn entries(kind: Kind) -> &'static [BuiltIn] {
         Kind::GpuClass => CLASSES,
         Kind::Engine => ENGINES,
         Kind::Model => MODELS,
+        Kind::Framework => FRAMEWORKS,
         Kind::Kernels => &[],
     }
 }

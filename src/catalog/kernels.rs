@@ -13,6 +13,8 @@ use super::link::Link;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::Seconds;
 
+pub use super::training::TrainingShares;
+
 /// How well a fitted form did on shapes it was not fitted to, in per cent.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -289,6 +291,8 @@ pub struct KernelTables {
     pub small: Option<SmallKernels>,
     /// What kernels draw.
     pub power: Option<PowerShares>,
+    /// What is left of their speed in training.
+    pub training: Option<TrainingShares>,
 }
 
 impl KernelTables {
@@ -310,6 +314,7 @@ impl KernelTables {
         fill(&mut self.through_host.custom_all_reduce, other.through_host.custom_all_reduce);
         self.small = self.small.or(other.small);
         self.power = self.power.or(other.power);
+        self.training = self.training.or(other.training);
         self
     }
 
@@ -356,6 +361,7 @@ impl KernelTables {
         shares("grouped_gemm", &self.grouped_gemm, |f| f.cached_share)?;
         shares("latent_decode", &self.latent_decode, |f| f.cached_share)?;
         positive!(custom_all_reduce: one_shot_efficiency, two_shot_efficiency, sharpness);
+        self.training.map_or(Ok(()), TrainingShares::validate)?;
         self.through_host.validate()?;
         self.power.map_or(Ok(()), PowerShares::validate)
     }

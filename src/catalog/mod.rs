@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod engine;
 mod entry;
 mod folder;
+pub mod framework;
 pub mod gpu;
 pub mod kernels;
 pub mod link;
@@ -13,6 +14,7 @@ pub mod measured;
 mod memory_rule;
 mod patch;
 mod pools;
+mod training;
 mod usual;
 pub mod version;
 
@@ -28,6 +30,7 @@ pub use cluster::{Cluster, ClusterFile};
 pub use engine::Engine;
 pub use entry::Entry;
 pub use folder::UserFile;
+pub use framework::Framework;
 pub use gpu::Gpu;
 pub use kernels::{GpuClass, KernelOverlay, KernelTables};
 pub use pools::Pools;
@@ -46,14 +49,16 @@ pub enum Kind {
     Engine,
     /// `models`.
     Model,
+    /// `frameworks`: what trains models.
+    Framework,
     /// `kernels`: kernel coefficients over those of a GPU; only users have them.
     Kernels,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 6] =
-        [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Model, Kind::Kernels];
+    pub const ALL: [Kind; 7] =
+        [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Model, Kind::Framework, Kind::Kernels];
 
     /// The folder of a catalogue that holds it.
     pub fn folder(self) -> &'static str {
@@ -63,6 +68,7 @@ impl Kind {
             Kind::GpuClass => "classes",
             Kind::Engine => "engines",
             Kind::Model => "models",
+            Kind::Framework => "frameworks",
             Kind::Kernels => "kernels",
         }
     }
@@ -75,6 +81,7 @@ impl Kind {
             Kind::GpuClass => "GPU class",
             Kind::Engine => "engine",
             Kind::Model => "model",
+            Kind::Framework => "framework",
             Kind::Kernels => "kernel coefficients",
         }
     }
@@ -87,6 +94,7 @@ impl Kind {
             Kind::GpuClass => "`shardfit catalog classes` lists all",
             Kind::Engine => "`shardfit catalog engines` lists all",
             Kind::Model => "`shardfit catalog models` lists all",
+            Kind::Framework => "`shardfit catalog frameworks` lists all",
             Kind::Kernels => "`shardfit catalog kernels` lists all",
         }
     }
@@ -285,6 +293,18 @@ impl Catalog {
         let (engine, file): (Engine, _) = self.read(Kind::Engine, name)?;
         engine.validate().map_err(|d| in_file(d, &file))?;
         Ok(engine)
+    }
+
+    /// A training framework by name, alias or YAML file.
+    ///
+    /// # Errors
+    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName), or what is wrong with the file.
+    pub fn framework(&self, name: &str) -> Result<Framework, Diagnostic> {
+        let (framework, file): (Framework, _) = self.read(Kind::Framework, name)?;
+        framework.validate().map_err(|d| in_file(d, &file))?;
+        self.find(Kind::Engine, &framework.kernels)
+            .map_err(|d| in_file(d.within(format!("framework {}, field `kernels`", framework.id)), &file))?;
+        Ok(framework)
     }
 
     /// Every engine.

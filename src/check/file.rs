@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::walk::Walk;
 use super::{Checked, Kind, Problem, schema};
-use crate::catalog::{Catalog, ClusterFile, Engine, Gpu, GpuClass, KernelOverlay};
+use crate::catalog::{Catalog, ClusterFile, Engine, Framework, Gpu, GpuClass, KernelOverlay};
 use crate::diagnostic::Diagnostic;
 use crate::load::{self, Located, tree::Node};
 use crate::model::{self, Scope};
@@ -105,6 +105,7 @@ fn meaning(place: &str, text: &str, kind: Kind, catalog: &Catalog) -> Vec<Diagno
     let read = match kind {
         Kind::Gpu => load::yaml::<Gpu>(text, place).map(|gpu| gpu.problems()),
         Kind::Engine => load::yaml::<Engine>(text, place).map(|engine| engine.problems()),
+        Kind::Framework => load::yaml::<Framework>(text, place).map(|framework| framework.problems()),
         Kind::GpuClass => load::yaml::<GpuClass>(text, place).map(|class| class.problems()),
         Kind::Kernels => load::yaml::<KernelOverlay>(text, place).map(|overlay| overlay.problems()),
         Kind::Cluster => {

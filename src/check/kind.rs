@@ -21,6 +21,8 @@ pub enum Kind {
     Kernels,
     /// An engine.
     Engine,
+    /// A training framework.
+    Framework,
     /// A scenario for `sweep`.
     Scenario,
     /// A model's `config.json`.
@@ -29,8 +31,16 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] =
-        [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Kernels, Kind::Engine, Kind::Scenario, Kind::Model];
+    pub const ALL: [Kind; 8] = [
+        Kind::Gpu,
+        Kind::Cluster,
+        Kind::GpuClass,
+        Kind::Kernels,
+        Kind::Engine,
+        Kind::Framework,
+        Kind::Scenario,
+        Kind::Model,
+    ];
 
     /// Name as on the command line.
     pub const fn name(self) -> &'static str {
@@ -40,6 +50,7 @@ impl Kind {
             Kind::GpuClass => "class",
             Kind::Kernels => "kernels",
             Kind::Engine => "engine",
+            Kind::Framework => "framework",
             Kind::Scenario => "scenario",
             Kind::Model => "model",
         }
@@ -54,6 +65,7 @@ impl Kind {
             catalog::Kind::GpuClass => Kind::GpuClass,
             catalog::Kind::Kernels => Kind::Kernels,
             catalog::Kind::Engine => Kind::Engine,
+            catalog::Kind::Framework => Kind::Framework,
             catalog::Kind::Model => Kind::Model,
         };
         let is_json = path.extension().is_some_and(|e| e == "json");

@@ -11,7 +11,7 @@ use super::Outcome;
 use super::output::OutputArgs;
 
 /// Kinds of entries that can be listed.
-const KINDS: [&str; 6] = ["gpus", "clusters", "models", "engines", "classes", "kernels"];
+const KINDS: [&str; 7] = ["gpus", "clusters", "models", "engines", "frameworks", "classes", "kernels"];
 
 /// Arguments of `catalog`.
 #[derive(Debug, Args)]
@@ -45,6 +45,7 @@ fn kind(name: &str) -> Result<Kind, Diagnostic> {
         "clusters" | "cluster" => Ok(Kind::Cluster),
         "models" | "model" => Ok(Kind::Model),
         "engines" | "engine" => Ok(Kind::Engine),
+        "frameworks" | "framework" => Ok(Kind::Framework),
         "classes" | "class" => Ok(Kind::GpuClass),
         "kernels" => Ok(Kind::Kernels),
         other => {
@@ -68,7 +69,9 @@ fn list(catalog: &Catalog, kind: Kind, format: Format, width: Option<u16>) -> Re
     let sheet = match kind {
         Kind::Gpu => gpus(catalog),
         Kind::Model => models(catalog),
-        Kind::Cluster | Kind::Engine | Kind::GpuClass | Kind::Kernels => names(catalog, kind),
+        Kind::Cluster | Kind::Engine | Kind::Framework | Kind::GpuClass | Kind::Kernels => {
+            names(catalog, kind)
+        }
     }?;
     format.write(width, || Ok(sheet.table(width)), || Ok(sheet.json()), || Ok(sheet.clone()))
 }

@@ -11,6 +11,7 @@ mod fetch;
 mod inspect;
 mod kernels;
 mod layout;
+mod limits;
 mod man;
 mod merge;
 mod output;
@@ -25,6 +26,7 @@ mod split;
 mod stop;
 mod sweep;
 mod talk;
+mod train;
 mod validate;
 mod values;
 mod verify;
@@ -65,6 +67,10 @@ enum Command {
     Size(Box<size::SizeArgs>),
     /// Run one plan in discrete events: percentiles, goodput, queues, traces
     Simulate(Box<simulate::SimulateArgs>),
+    /// Rank every plan to train a model on a cluster
+    Train(Box<train::TrainArgs>),
+    /// How large a model a budget buys: parameters, tokens, loss
+    Budget(Box<budget::BudgetArgs>),
     /// Take models apart: parameters, storage, KV cache, FLOPs, what bounds each part
     Inspect(Box<inspect::InspectArgs>),
     /// List or show GPUs, clusters, models and engines
@@ -179,6 +185,8 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         Command::Estimate(args) => estimate::run(args, catalog),
         Command::Size(args) => size::run(args, catalog),
         Command::Simulate(args) => simulate::run(args, catalog),
+        Command::Train(args) => train::run(args, catalog),
+        Command::Budget(args) => budget::run(args, catalog),
         Command::Inspect(args) => inspect::run(args, catalog),
         Command::Catalog(args) => catalog::run(args, catalog),
         Command::Sweep(args) => sweep::run(args, catalog),

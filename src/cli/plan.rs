@@ -13,10 +13,10 @@ use crate::report::{self, Format, Row, Sheet, Subject};
 use crate::search::{Answer, Check, Mode, Question, Stopped, WhatIf};
 
 use super::Outcome;
-use super::budget::BudgetArgs;
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, pools};
 use super::kernels::{self, KernelsArgs};
 use super::layout;
+use super::limits::LimitArgs;
 use super::output::OutputArgs;
 use super::stop::stop;
 use super::talk;
@@ -84,7 +84,7 @@ pub struct PlanArgs {
     #[command(flatten)]
     pins: PinArgs,
     #[command(flatten)]
-    budget: BudgetArgs,
+    budget: LimitArgs,
     /// aggregated (every replica does everything), split (pools of prefill and decode workers) or any
     #[arg(long, default_value = "aggregated", value_name = "MODE", help_heading = "Search")]
     #[arg(value_parser = names(Mode::ALL.map(Mode::name)), hide_possible_values = true)]

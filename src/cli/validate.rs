@@ -25,7 +25,7 @@ use super::values::{degree, names};
     shardfit validate serving bench.json --gpu h100-sxm --tp 2 --engine vllm@0.19\n  \
     shardfit validate memory --log server.log --model llama-3.1-8b --gpu h100-sxm")]
 pub struct ValidateArgs {
-    /// params, memory, kernels or serving
+    /// params, memory, kernels, serving or training
     #[arg(value_parser = names(Kind::NAMES), hide_possible_values = true)]
     kind: String,
     /// CSV file of measured rows; of serving also a result file of vllm bench serve, SGLang's bench_serving or

@@ -1,10 +1,12 @@
 //! Reports: one list of columns, and each output format a view of it. Nothing here computes.
 
 mod breakdown;
+mod budget;
 mod calibration;
 mod check;
 mod columns;
 mod draw;
+mod emit;
 mod examined;
 mod explain;
 mod fit;
@@ -17,16 +19,19 @@ mod simulation;
 mod size;
 pub mod sweep;
 mod table;
+mod training;
 mod validation;
 mod verify;
 
 pub use breakdown::{
     context_section, flops_section, intensity_section, known_section, memory_section, precision_section,
 };
+pub use budget::Budgeted;
 pub use calibration::{calibration_json, calibration_sheet, calibration_text};
 pub use check::{check_json, check_sheet, check_text};
 pub use columns::{Column, DELTA_COLUMNS, PLAN_COLUMNS, Row, Value, columns};
 pub use draw::wrap;
+pub use emit::{TARGETS as EMIT_TARGETS, emit};
 pub use examined::{examined_json, examined_sheet, examined_text};
 pub use explain::{explanation, explanation_json, explanation_sheet};
 pub use fit::Fit;
@@ -42,6 +47,7 @@ pub use size::{SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
 
 pub use table::{advice_text, answer_text, estimate_text};
 
+pub use training::{Trained, why_not_text};
 pub use validation::{
     comparison_json, comparison_sheet, comparison_text, metrics_sheet, predictions_sheet, validation_json,
     validation_text,

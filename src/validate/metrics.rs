@@ -91,7 +91,10 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[low] + (sorted[high] - sorted[low]) * (at - at.floor())
 }
 
-/// The errors of the rows that pass a filter, by column.
+/// The column of files that hold one value a row, and the one that says what it is.
+const LONG: (&str, &str) = ("value", "metric");
+
+/// The errors of the rows that pass a filter, by column, or by `metric` where a row has one value.
 pub fn collect(
     table: &Table,
     predictions: &[Prediction],
@@ -106,7 +109,8 @@ pub fn collect(
         }
         for (column, predicted) in values {
             let Some(measured) = row.number(column) else { continue };
-            pairs.entry(column).or_default().push((*predicted, measured));
+            let name = if *column == LONG.0 { row.text(LONG.1) } else { None };
+            pairs.entry(name.unwrap_or(column)).or_default().push((*predicted, measured));
         }
     }
     pairs.into_iter().filter_map(|(c, pairs)| Metric::of(&pairs).map(|m| (c.to_owned(), m))).collect()

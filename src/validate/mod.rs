@@ -11,6 +11,7 @@ mod results;
 mod rows;
 mod serving;
 mod tables;
+mod training;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,11 +42,13 @@ pub enum Kind {
     Memory,
     /// TTFT, TPOT and throughput of servers.
     Serving,
+    /// Speed and memory of training runs.
+    Training,
 }
 
 impl Kind {
     /// Names as on the command line.
-    pub const NAMES: [&'static str; 4] = ["params", "memory", "kernels", "serving"];
+    pub const NAMES: [&'static str; 5] = ["params", "memory", "kernels", "serving", "training"];
 }
 
 impl std::str::FromStr for Kind {
@@ -56,6 +59,7 @@ impl std::str::FromStr for Kind {
             "memory" => Ok(Kind::Memory),
             "kernels" => Ok(Kind::Kernels),
             "serving" => Ok(Kind::Serving),
+            "training" => Ok(Kind::Training),
             _ => {
                 let list = format!("allowed: {}", Kind::NAMES.join(", "));
                 Err(Diagnostic::unknown("kind of measurements", text, Kind::NAMES, &list))
@@ -155,6 +159,7 @@ fn validate_table(
         Kind::Memory => memory::predict(row, catalog),
         Kind::Kernels => kernels::predict(row, catalog),
         Kind::Serving => serving::predict(row, catalog, estimator),
+        Kind::Training => training::predict(row, catalog),
     };
     let predictions = in_parallel(table.len(), |i| Ok(predict(&table.row(i))))?;
     let metrics = metrics::collect(&table, &predictions, |_| true);
@@ -181,6 +186,12 @@ fn validate_table(
             groups.insert(name.to_owned(), metrics::collect(&table, &predictions, of_group));
         }
         worst = memory::worst(&table, &predictions, WORST);
+    }
+    if kind == Kind::Training {
+        for value in [training::DENSE, training::ROUTED] {
+            let of_group = |row: &Row| training::architecture(row) == value;
+            groups.insert(format!("architecture={value}"), metrics::collect(&table, &predictions, of_group));
+        }
     }
     let choices = if kind == Kind::Serving { choice::choices(&table, &predictions) } else { Vec::new() };
     Ok(Validation { table, predictions, metrics, groups, worst, choices, one_by_one: false })

@@ -17,7 +17,7 @@ pub(super) struct Kernel {
 
 /// Attention as its kernels see it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     /// Query heads.
     pub heads: u64,
     /// Heads whose keys and values differ.

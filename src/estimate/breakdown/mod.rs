@@ -3,14 +3,14 @@
 //!
 //! Everything derives from the blocks' tensors and operators; `docs/model.md` has the equations.
 
-mod attention;
+pub(crate) mod attention;
 mod device;
 mod experts;
 mod ladder;
 mod memory;
 mod parts;
 mod precision;
-mod saved;
+pub(crate) mod saved;
 mod size;
 
 use std::str::FromStr;
@@ -19,6 +19,7 @@ pub use device::Device;
 pub use ladder::{Rung, context_ladder, ladder_contexts};
 pub use memory::{MemoryPart, memory_parts};
 pub use parts::{Breakdown, Part};
+pub(crate) use parts::{attention_shape, is_of_decoding, stored};
 pub use precision::{
     Footprint, HOST_SHARE, PRECISIONS, Precision, Speed, footprint, precisions, recommended_memory,
     widest_that_fits,

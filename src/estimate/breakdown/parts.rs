@@ -185,8 +185,8 @@ impl Taking<'_> {
     fn saved(&self, op: &Operator, block: &Block, kept: &mut Kept) -> f64 {
         match attention_shape(op, block) {
             Some(_) if is_of_decoding(op) => 0.0,
-            Some(shape) => saved::attention(&shape, self.setting),
-            None => saved::bytes(op, block, &self.step(op), self.setting, kept),
+            Some(shape) => saved::attention(&shape, self.setting).total(),
+            None => saved::bytes(op, block, &self.step(op), self.setting, kept).total(),
         }
     }
 
@@ -258,19 +258,19 @@ impl Taking<'_> {
 }
 
 /// The block itself where an earlier layer holds its weights.
-fn stored(block: &Block) -> &Block {
+pub(crate) fn stored(block: &Block) -> &Block {
     match block {
         Block::Reused(inner) => stored(inner),
         other => other,
     }
 }
 
-fn is_of_decoding(op: &Operator) -> bool {
+pub(crate) fn is_of_decoding(op: &Operator) -> bool {
     matches!(op.kind, OperatorKind::DecodeAttention(_) | OperatorKind::LatentDecode(_))
 }
 
 /// The shape of an attention operator.
-fn attention_shape(op: &Operator, block: &Block) -> Option<Shape> {
+pub(crate) fn attention_shape(op: &Operator, block: &Block) -> Option<Shape> {
     let shared_head = matches!(block, Block::Compressed(_));
     match &op.kind {
         OperatorKind::PrefillAttention(a) | OperatorKind::DecodeAttention(a) => {

@@ -14,7 +14,7 @@ use crate::model::operator::{Operator, OperatorKind};
 
 /// Inputs of a block that an earlier product has kept already.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     block_input: bool,
     query_latent: bool,
 }
@@ -52,26 +52,73 @@ impl Kept {
     }
 }
 
-/// Bytes that one execution of an operator keeps.
-pub(super) fn bytes(op: &Operator, block: &Block, step: &Step, setting: &Setting, kept: &mut Kept) -> f64 {
+/// Bytes that are kept, by how they are divided over tensor-parallel ranks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Saved {
+    /// Inputs of products that every tensor-parallel rank has whole.
+    pub gathered: f64,
+    /// The rest of what lies between the tensor-parallel regions: whole, unless the sequence is divided too.
+    pub shared: f64,
+    /// Divided with the heads and columns of the rank.
+    pub divided: f64,
+    /// Of attention, what grows with the square of the length: recomputed first (arXiv:2205.05198 §5).
+    pub scores: f64,
+}
+
+impl Saved {
+    /// All of it.
+    pub fn total(&self) -> f64 {
+        self.gathered + self.shared + self.divided + self.scores
+    }
+}
+
+/// Products beside those of the two lists above whose input every tensor-parallel rank has whole.
+const FROM_WHOLE: &[&str] = &["lm_head", "kv_b_proj", "latent_up"];
+
+/// Small kernels between the tensor-parallel regions: every rank has their input whole.
+pub(crate) const OF_WHOLE: &[&str] = &["add_norm", "latent_norm", "latent_norms", "router_top_k"];
+
+fn whole(name: &str) -> bool {
+    FROM_BLOCK_INPUT.contains(&name) || FROM_QUERY_LATENT.contains(&name) || FROM_WHOLE.contains(&name)
+}
+
+/// Whether a product reads what a norm or an activation function has just written.
+pub(crate) fn from_small_kernel(name: &str) -> bool {
+    FROM_BLOCK_INPUT.contains(&name) || name == "down_proj"
+}
+
+/// What one execution of an operator keeps.
+pub(crate) fn bytes(op: &Operator, block: &Block, step: &Step, setting: &Setting, kept: &mut Kept) -> Saved {
     let element = setting.activations.bytes();
+    let divided = |divided| Saved { divided, ..Saved::default() };
     match &op.kind {
         OperatorKind::Gemm { rows, n, k, .. } => {
             let rows = rows.count(step);
             let input = if kept.first(op.name) { rows * *k as f64 * element } else { 0.0 };
-            input + rows * element * recurrent_inputs(op.name, *n) + dropped(op.name, *n, rows, setting)
+            let (gathered, own) = if whole(op.name) { (input, 0.0) } else { (0.0, input) };
+            Saved {
+                gathered,
+                shared: dropped(op.name, *n, rows, setting),
+                divided: own + rows * element * recurrent_inputs(op.name, *n),
+                scores: 0.0,
+            }
         }
         OperatorKind::GroupedGemm(e) => {
             // In: the gathered tokens. Between: the inputs of the activation and of the last product.
             let per_row = e.hidden + e.matrices * e.inner;
-            experts::rows(e, step, setting.routing) * per_row as f64 * element
+            divided(experts::rows(e, step, setting.routing) * per_row as f64 * element)
         }
         OperatorKind::Elementwise { rows, bytes_per_row, .. } => {
             let row = *bytes_per_row as f64 * kept_share(op.name, block);
-            rows.count(step) * row * element / 2.0
+            let kept = rows.count(step) * row * element / 2.0;
+            if OF_WHOLE.contains(&op.name) {
+                Saved { shared: kept, ..Saved::default() }
+            } else {
+                divided(kept)
+            }
         }
         // The loss keeps its logits in FP32.
-        OperatorKind::Sampling { vocabulary } => 4.0 * step.emitting() * *vocabulary as f64,
+        OperatorKind::Sampling { vocabulary } => divided(4.0 * step.emitting() * *vocabulary as f64),
         // Attention is counted by `attention`; state updates recompute their states from their inputs.
         OperatorKind::PrefillAttention(_)
         | OperatorKind::LatentPrefill(_)
@@ -80,13 +127,13 @@ pub(super) fn bytes(op: &Operator, block: &Block, step: &Step, setting: &Setting
         | OperatorKind::BatchedGemm { .. }
         | OperatorKind::Scan(_)
         | OperatorKind::Embedding { .. }
-        | OperatorKind::Collective { .. } => 0.0,
+        | OperatorKind::Collective { .. } => Saved::default(),
     }
 }
 
 /// Queries, keys and values; and either the softmax (and with dropout its mask and its result) or, where
 /// the scores stay on chip, one FP32 log-sum per head and query.
-pub(super) fn attention(shape: &Shape, setting: &Setting) -> f64 {
+pub(crate) fn attention(shape: &Shape, setting: &Setting) -> Saved {
     let element = setting.activations.bytes();
     let tokens = setting.computed_tokens();
     let queries = shape.heads * shape.score_dim;
@@ -98,7 +145,7 @@ pub(super) fn attention(shape: &Shape, setting: &Setting) -> f64 {
         (false, false) => pairs * element,
         (false, true) => pairs * (2.0 * element + 1.0),
     };
-    inputs + scores
+    Saved { divided: inputs, scores, ..Saved::default() }
 }
 
 /// What a recurrent mixer's input projection hands on is kept: convolution, gate and state update read it.
@@ -114,7 +161,7 @@ fn dropped(name: &str, n: u64, rows: f64, setting: &Setting) -> f64 {
 
 /// Share of a small kernel's traffic that its backward pass needs: its inputs, where it is not linear.
 /// `None` is a kernel that this table does not know.
-pub(super) fn elementwise_share(name: &str, gated: bool) -> Option<f64> {
+pub(crate) fn elementwise_share(name: &str, gated: bool) -> Option<f64> {
     Some(match name {
         // Of residual and branch, read and written, the sum is kept.
         "add_norm" => 0.25,

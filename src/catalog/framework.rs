@@ -1,0 +1,157 @@
+//! A training framework as its file describes it: whose kernels it runs, what it keeps, what it overlaps.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::units::{Bytes, BytesPerSecond, Seconds};
+
+/// One training framework.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Framework {
+    /// Identifier; the file's name without its extension.
+    pub id: String,
+    /// Full name.
+    pub name: String,
+    /// Other names that people use.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Engine whose kernel coefficients stand for its own.
+    #[schemars(extend("x-names" = "engine"))]
+    pub kernels: String,
+    /// How attention is computed.
+    pub attention: Attention,
+    /// Whether models are trained with dropout.
+    #[serde(default)]
+    pub dropout: bool,
+    /// Bytes of one gradient that is summed up over microbatches.
+    pub gradient_bytes: u32,
+    /// Whether gradients are reduced over data-parallel ranks in 16 bits, whatever they are kept in.
+    #[serde(default)]
+    pub reduces_in_16_bits: bool,
+    /// Bytes of the weights that forward and backward read, beside the master copy; 0 where the master copy is
+    /// cast on the fly.
+    pub working_weight_bytes: u32,
+    /// Whether it keeps FP32 master weights beside 16-bit ones.
+    #[serde(default = "yes")]
+    pub master_weights: bool,
+    /// What its kernels and transfers cost.
+    pub time: TrainingTime,
+    /// What it takes beside the tensors.
+    pub memory: TrainingMemory,
+    /// Where the figures come from.
+    pub sources: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How a framework computes attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Attention {
+    /// In three kernels that store the scores.
+    Stored,
+    /// FlashAttention-2, made for Ampere (arXiv:2307.08691).
+    Flash2,
+    /// The GPU's own best: FlashAttention-3, cuDNN.
+    Native,
+}
+
+impl Attention {
+    /// Whether no scores are stored.
+    pub fn is_flash(self) -> bool {
+        self != Attention::Stored
+    }
+}
+
+/// What a framework's kernels and transfers cost.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingTime {
+    /// Traffic of its small kernels ÷ that of fully fused ones.
+    pub small_kernels: f64,
+    /// Bytes moved to cast one activation to 8 or 4 bits, both layouts together.
+    pub cast_bytes: f64,
+    /// Share of the transfers inside tensor-parallel groups that products can hide.
+    pub tensor_overlap: f64,
+    /// Share of the transfers of experts' tokens that other work can hide.
+    pub expert_overlap: f64,
+    /// Share of the transfers of gradients and parameters that compute can hide.
+    pub data_overlap: f64,
+    /// Share of hand-offs between stages that compute hides.
+    pub pipeline_overlap: f64,
+    /// What a second of hidden transfers still costs compute: multiprocessors and bandwidth that it takes.
+    pub contention: f64,
+    /// What the host takes to launch a dense layer, forward and backward: no microbatch is faster.
+    pub host_layer: Seconds,
+    /// The same for a layer of routed experts.
+    pub host_routed_layer: Seconds,
+    /// Of a step, beside its kernels: data, gradient norm, logs.
+    pub step: Seconds,
+    /// Between GPU and host, per direction, for what is offloaded.
+    pub host_link: BytesPerSecond,
+}
+
+/// What a framework takes of a GPU's memory beside the tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingMemory {
+    /// Contexts of CUDA and NCCL, which PyTorch's counters leave out.
+    pub outside: Bytes,
+    /// What the loss holds at its peak ÷ its logits in FP32: 3.5 where 16-bit logits, FP32 ones, their softmax
+    /// and both gradients meet, about 1 where it is fused or computed in pieces.
+    pub loss_copies: f64,
+    /// Share of what comes and goes in the allocator's memory that fragmentation loses.
+    pub fragmentation: f64,
+}
+
+impl Framework {
+    /// Figures that make no sense, [`Code::Catalog`] naming the field.
+    pub fn problems(&self) -> Vec<Diagnostic> {
+        let t = &self.time;
+        let wrong = |field: &str, why: &str| {
+            Diagnostic::new(Code::Catalog, format!("{field}: {why}"))
+                .at(format!("framework {}", self.id))
+                .field(field.to_owned())
+        };
+        let shares = [
+            ("time.tensor_overlap", t.tensor_overlap),
+            ("time.expert_overlap", t.expert_overlap),
+            ("time.data_overlap", t.data_overlap),
+            ("time.pipeline_overlap", t.pipeline_overlap),
+            ("time.contention", t.contention),
+            ("memory.fragmentation", self.memory.fragmentation),
+        ];
+        let out = shares.into_iter().filter(|(_, x)| !(0.0..=1.0).contains(x));
+        let mut problems: Vec<_> =
+            out.map(|(field, _)| wrong(field, "must be a share from 0 to 1")).collect();
+        let counts = [
+            ("time.small_kernels", t.small_kernels),
+            ("time.cast_bytes", t.cast_bytes),
+            ("memory.loss_copies", self.memory.loss_copies),
+        ];
+        let negative = counts.into_iter().filter(|(_, x)| !(*x >= 0.0 && x.is_finite()));
+        problems.extend(negative.map(|(field, _)| wrong(field, "must not be negative")));
+        if t.host_link.get() <= 0.0 {
+            problems.push(wrong("time.host_link", "must be positive"));
+        }
+        if !matches!(self.gradient_bytes, 2 | 4) {
+            problems.push(wrong("gradient_bytes", "must be 2 or 4"));
+        }
+        if !matches!(self.working_weight_bytes, 0 | 2 | 4) {
+            problems.push(wrong("working_weight_bytes", "must be 0, 2 or 4"));
+        }
+        problems
+    }
+
+    /// The first of [`Framework::problems`].
+    ///
+    /// # Errors
+    /// [`Code::Catalog`].
+    pub fn validate(&self) -> Result<(), Diagnostic> {
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+}

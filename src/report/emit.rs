@@ -1,0 +1,201 @@
+//! A training plan as a framework's own arguments or configuration.
+
+use serde_json::json;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::train::{Job, Optimizer, Precision, Recompute, Schedule, Sharding, TrainingPlan};
+
+/// What a plan can be written for.
+pub const TARGETS: [&str; 3] = ["megatron", "torchtitan", "deepspeed"];
+
+/// The plan in a framework's own words.
+///
+/// # Errors
+/// [`Code::UnknownName`] for another framework, [`Code::Usage`] where it lacks what the plan needs.
+pub fn emit(target: &str, job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
+    match target {
+        "megatron" => megatron(job, plan),
+        "torchtitan" => torchtitan(job, plan),
+        "deepspeed" => deepspeed(job, plan),
+        other => {
+            let list = format!("allowed: {}", TARGETS.join(", "));
+            Err(Diagnostic::unknown("framework to write for", other, TARGETS, &list))
+        }
+    }
+}
+
+fn lacks(framework: &str, what: &str, plan: &TrainingPlan) -> Diagnostic {
+    Diagnostic::new(Code::Usage, format!("{framework} has no {what}, which the plan needs"))
+        .at("--emit")
+        .help(format!("restrict the search so that it is not needed; the plan is {plan}"))
+}
+
+/// Arguments of Megatron-LM (`megatron/training/arguments.py`).
+fn megatron(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
+    let s = &plan.split;
+    if plan.schedule != Schedule::OneForwardOneBackward {
+        return Err(lacks("Megatron-LM", plan.schedule.name(), plan));
+    }
+    let mut args: Vec<String> = Vec::new();
+    let mut size = |flag: &str, n: u64| args.push(format!("--{flag} {n}"));
+    size("tensor-model-parallel-size", s.tp.into());
+    size("pipeline-model-parallel-size", s.pp.into());
+    if plan.chunks > 1 {
+        size("num-virtual-stages-per-pipeline-rank", plan.chunks.into());
+    }
+    size("context-parallel-size", s.cp.into());
+    if job.model.is_moe() {
+        size("expert-model-parallel-size", s.ep.into());
+        size("expert-tensor-parallel-size", s.expert_tp.into());
+    }
+    size("micro-batch-size", plan.micro_batch.into());
+    size("global-batch-size", job.global_batch);
+    size("seq-length", job.sequence);
+    let mut flags: Vec<&str> = vec!["--bf16"];
+    if s.tp > 1 && plan.transfers != crate::train::TensorTransfers::AllReduce {
+        flags.extend(["--sequence-parallel", "--tp-comm-overlap"]);
+    }
+    let layers = job.model.layers();
+    let pieces = u64::from(s.pp) * u64::from(plan.chunks);
+    if s.pp > 1 && !layers.is_multiple_of(pieces) && (layers + 2).is_multiple_of(pieces) {
+        flags.extend(["--account-for-embedding-in-pipeline-split", "--account-for-loss-in-pipeline-split"]);
+    }
+    flags.extend(match plan.sharding {
+        Sharding::None => &["--overlap-grad-reduce"][..],
+        Sharding::Optimizer | Sharding::Gradients => {
+            &["--use-distributed-optimizer", "--overlap-grad-reduce", "--overlap-param-gather"]
+        }
+        Sharding::Parameters | Sharding::Hybrid => {
+            &["--use-megatron-fsdp", "--data-parallel-sharding-strategy optim_grads_params"]
+        }
+    });
+    flags.extend(match plan.recompute {
+        Recompute::None => &[][..],
+        Recompute::Selective => &["--recompute-granularity selective", "--recompute-modules core_attn"],
+        Recompute::Light => {
+            &["--recompute-granularity selective", "--recompute-modules layernorm moe_act mla_up_proj"]
+        }
+        Recompute::Operators => {
+            &["--recompute-granularity selective", "--recompute-modules core_attn layernorm mlp"]
+        }
+        Recompute::Full => {
+            &["--recompute-granularity full", "--recompute-method uniform", "--recompute-num-layers 1"]
+        }
+    });
+    flags.extend(match plan.precision {
+        Precision::Bf16 => &[][..],
+        Precision::Fp8 => &["--fp8-format hybrid", "--fp8-recipe tensorwise"],
+        Precision::Mxfp8 => &["--fp8-format e4m3", "--fp8-recipe mxfp8"],
+        Precision::Nvfp4 => &["--fp4-format e2m1", "--fp4-recipe nvfp4"],
+    });
+    if plan.offload.optimizer {
+        flags.push("--optimizer-cpu-offload");
+    }
+    args.extend(flags.into_iter().map(str::to_owned));
+    Ok(args.join(" \\\n") + "\n")
+}
+
+/// A configuration of torchtitan (`torchtitan/config/job_config.py`).
+fn torchtitan(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
+    let s = &plan.split;
+    if s.expert_tp > 1 && s.expert_tp != s.tp {
+        return Err(lacks("torchtitan", "tensor parallelism of another degree inside experts", plan));
+    }
+    let schedule = match (plan.schedule, plan.chunks) {
+        (Schedule::OneForwardOneBackward, 1) => "1F1B",
+        (Schedule::OneForwardOneBackward, _) => "Interleaved1F1B",
+        (Schedule::ZeroBubble, _) => "InterleavedZeroBubble",
+        (Schedule::DualPipe, _) => "DualPipeV",
+    };
+    let (shard, replicate) = match plan.sharding {
+        Sharding::None => (1, s.dp),
+        Sharding::Hybrid => {
+            let inside = (job.machine.per_node() / s.tp).clamp(1, s.dp);
+            (inside, s.dp / inside)
+        }
+        Sharding::Parameters => (s.dp, 1),
+        Sharding::Optimizer | Sharding::Gradients => {
+            return Err(lacks("torchtitan", plan.sharding.name(), plan));
+        }
+    };
+    let (mode, option) = match plan.recompute {
+        Recompute::None => ("none", ""),
+        Recompute::Light => {
+            return Err(lacks("torchtitan", "recomputation of norms and activations alone", plan));
+        }
+        Recompute::Selective | Recompute::Operators => ("selective", "selective_ac_option = \"op\"\n"),
+        Recompute::Full => ("full", ""),
+    };
+    let local = u64::from(plan.micro_batch) * if s.pp > 1 { job.global_batch / u64::from(s.dp) } else { 1 }
+        / u64::from(if s.pp > 1 { plan.micro_batch } else { 1 });
+    let converters = match plan.precision {
+        Precision::Bf16 => "",
+        Precision::Fp8 => "\n[model]\nconverters = [\"quantize.linear.float8\"]\n",
+        Precision::Mxfp8 => "\n[model]\nconverters = [\"quantize.linear.mx\"]\n",
+        Precision::Nvfp4 => return Err(lacks("torchtitan", "NVFP4 training", plan)),
+    };
+    Ok(format!(
+        "[training]\nlocal_batch_size = {local}\nglobal_batch_size = {}\nseq_len = {}\n\n\
+         [parallelism]\ndata_parallel_replicate_degree = {replicate}\ndata_parallel_shard_degree = {shard}\n\
+         tensor_parallel_degree = {}\ncontext_parallel_degree = {}\npipeline_parallel_degree = {}\n\
+         pipeline_parallel_schedule = \"{schedule}\"\npipeline_parallel_microbatch_size = {}\n\
+         expert_parallel_degree = {}\n\n[activation_checkpoint]\nmode = \"{mode}\"\n{option}{converters}",
+        job.global_batch, job.sequence, s.tp, s.cp, s.pp, plan.micro_batch, s.ep
+    ))
+}
+
+/// A configuration of DeepSpeed (`deepspeed/runtime/config.py`).
+fn deepspeed(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
+    let s = &plan.split;
+    for (missing, what) in [
+        (s.cp > 1, "context parallelism"),
+        (plan.chunks > 1, "interleaved stages"),
+        (plan.schedule != Schedule::OneForwardOneBackward, plan.schedule.name()),
+        (plan.precision != Precision::Bf16, plan.precision.name()),
+        (
+            s.pp > 1
+                && matches!(plan.sharding, Sharding::Gradients | Sharding::Parameters | Sharding::Hybrid),
+            "ZeRO-2 or ZeRO-3 with pipeline stages",
+        ),
+    ] {
+        if missing {
+            return Err(lacks("DeepSpeed", what, plan));
+        }
+    }
+    let stage = match plan.sharding {
+        Sharding::None => 0,
+        Sharding::Optimizer => 1,
+        Sharding::Gradients => 2,
+        Sharding::Parameters | Sharding::Hybrid => 3,
+    };
+    let at_once = u64::from(s.dp) * u64::from(plan.micro_batch);
+    let mut zero = json!({ "stage": stage, "overlap_comm": plan.hiding.data, "contiguous_gradients": true });
+    if plan.offload.optimizer {
+        zero["offload_optimizer"] = json!({ "device": "cpu", "pin_memory": true });
+    }
+    if plan.offload.weights {
+        zero["offload_param"] = json!({ "device": "cpu", "pin_memory": true });
+    }
+    if plan.sharding == Sharding::Hybrid {
+        zero["zero_hpz_partition_size"] = json!(job.machine.per_node());
+    }
+    let optimizer = match job.optimizer {
+        Optimizer::Adam | Optimizer::AdamBf16 | Optimizer::Adam8bit => "AdamW",
+        Optimizer::Muon => "Muon",
+        Optimizer::Sgd | Optimizer::Adafactor => return Err(lacks("DeepSpeed", job.optimizer.name(), plan)),
+    };
+    let config = json!({
+        "train_batch_size": job.global_batch,
+        "train_micro_batch_size_per_gpu": plan.micro_batch,
+        "gradient_accumulation_steps": job.global_batch / at_once.max(1),
+        "bf16": { "enabled": true },
+        "optimizer": { "type": optimizer },
+        "zero_optimization": zero,
+        "tensor_parallel": { "autotp_size": s.tp },
+        "activation_checkpointing": {
+            "partition_activations": s.tp > 1,
+            "cpu_checkpointing": plan.offload.activations,
+        },
+    });
+    Ok(format!("{config:#}\n"))
+}

@@ -1,0 +1,92 @@
+//! FLOPs of a token in training, and what MFU and HFU count.
+
+use crate::estimate::breakdown::{AttentionKernels, Breakdown, Mode, Setting};
+use crate::model::Model;
+use crate::units::Flops;
+
+/// What a source counts when it states TFLOP/s or MFU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Convention {
+    /// Products forward and backward, causal attention at what it really computes (PaLM, arXiv:2204.02311
+    /// appendix B, with half of the square; Megatron Bridge).
+    Model,
+    /// The same with the whole square of attention (NeMo 24.07, llm-foundry, arXiv:2204.02311 as published).
+    WholeSquare,
+    /// The whole square, and forward a second time (Narayanan et al. 2021, arXiv:2104.04473 equation 3).
+    Recomputed,
+    /// 6 FLOPs for each active parameter, attention left out (Kaplan et al. 2020, arXiv:2001.08361 §2.1).
+    SixN,
+}
+
+impl Convention {
+    /// Every convention.
+    pub const ALL: [Convention; 4] =
+        [Convention::Model, Convention::WholeSquare, Convention::Recomputed, Convention::SixN];
+    /// Names as on the command line.
+    pub const NAMES: [&'static str; 4] = ["model", "whole-square", "recomputed", "6n"];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+impl std::str::FromStr for Convention {
+    type Err = crate::diagnostic::Diagnostic;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Convention::ALL.into_iter().find(|c| c.name() == text).ok_or_else(|| {
+            let list = format!("allowed: {}", Convention::NAMES.join(", "));
+            crate::diagnostic::Diagnostic::unknown("FLOP convention", text, Convention::NAMES, &list)
+        })
+    }
+}
+
+/// FLOPs of one token, forward and backward.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TokenFlops {
+    /// Products with weights.
+    pub products: Flops,
+    /// Attention between tokens, causal.
+    pub attention: Flops,
+}
+
+impl TokenFlops {
+    /// Of a model on sequences of `sequence` tokens; `with_prediction` adds multi-token prediction.
+    pub fn of(model: &Model, sequence: u64, with_prediction: bool) -> TokenFlops {
+        let setting = Setting {
+            tokens: sequence,
+            attention: AttentionKernels { flash: true, ..AttentionKernels::DEFAULT },
+            ..Setting::new(Mode::Pretrain)
+        };
+        let breakdown = Breakdown::of(model, &setting, None);
+        let (all, between) = (breakdown.flops(), breakdown.flops_between_tokens());
+        let tokens = sequence as f64;
+        let mut flops = TokenFlops { products: (all - between) / tokens, attention: between / tokens };
+        if with_prediction && !model.mtp.is_empty() {
+            let mut alone = model.clone();
+            alone.before.clear();
+            alone.groups.truncate(1);
+            alone.groups[0].layers.truncate(1);
+            alone.groups[0].blocks.clone_from(&model.mtp);
+            let more = TokenFlops::of(&alone, sequence, false);
+            flops.products += more.products;
+            flops.attention += more.attention;
+        }
+        flops
+    }
+
+    /// As a convention counts them.
+    pub fn counted(&self, convention: Convention) -> Flops {
+        match convention {
+            Convention::Model => self.products + self.attention,
+            Convention::WholeSquare => self.products + self.attention * 2.0,
+            Convention::Recomputed => (self.products + self.attention * 2.0) * (4.0 / 3.0),
+            Convention::SixN => self.products,
+        }
+    }
+
+    /// What the hardware computes where the whole forward pass is repeated or not (HFU).
+    pub fn hardware(&self, forward_again: f64) -> Flops {
+        (self.products + self.attention) * (1.0 + forward_again / 3.0)
+    }
+}

@@ -1,0 +1,188 @@
+//! Memory of a GPU in training: weights, gradients, optimizer, activations, and what lies beside them.
+
+use crate::units::Bytes;
+
+use super::plan::{Optimizer, Precision, Recompute, Schedule, Sharding, TrainingPlan, Tuning};
+use super::stage::Stage;
+use crate::catalog::framework::Framework;
+
+/// Memory of one rank.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Weights that forward and backward read, gathered ones included.
+    pub weights: f64,
+    /// Gradients.
+    pub gradients: f64,
+    /// Master weights and optimizer states.
+    pub optimizer: f64,
+    /// Activations kept for backward, of all microbatches in flight.
+    pub activations: f64,
+    /// Activations that live while one layer, or the loss, is computed.
+    pub transient: f64,
+    /// What fragmentation loses.
+    pub fragmentation: f64,
+    /// Outside of the framework's allocator.
+    pub outside: f64,
+}
+
+impl Memory {
+    /// What the framework's allocator holds at the peak.
+    pub fn allocated(&self) -> f64 {
+        self.weights + self.gradients + self.optimizer + self.activations + self.transient
+    }
+
+    /// All of it.
+    pub fn total(&self) -> Bytes {
+        Bytes::ceil(self.allocated() + self.fragmentation + self.outside)
+    }
+}
+
+/// What all plans of a question share.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping<'a> {
+    /// The framework.
+    pub framework: &'a Framework,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// Which weights are trained.
+    pub tuning: Tuning,
+    /// GPUs of a node.
+    pub per_node: u32,
+}
+
+/// Bytes of a weight in NF4 with double quantisation: half a byte, 8 bits for each 64, 32 for each 64 × 256
+/// (arXiv:2305.14314 §3).
+const NF4: f64 = 0.5 + 1.0 / 64.0 + 4.0 / (64.0 * 256.0);
+
+/// Bytes of a weight, its gradient and its states on a rank, before any of it is divided.
+#[derive(Clone, Copy, Debug)]
+struct PerParameter {
+    weight: f64,
+    frozen: f64,
+    gradient: f64,
+    states: f64,
+}
+
+impl Keeping<'_> {
+    fn per_parameter(&self, plan: &TrainingPlan) -> PerParameter {
+        let working = f64::from(self.framework.working_weight_bytes);
+        PerParameter {
+            // Without a working copy the master weights themselves are read.
+            weight: if working > 0.0 { working } else { 4.0 },
+            frozen: match (self.tuning, plan.precision) {
+                (Tuning::Qlora, _) => NF4,
+                (_, Precision::Bf16) => 2.0,
+                // Frozen weights are only ever read as products take them.
+                _ => 1.0,
+            },
+            gradient: f64::from(self.framework.gradient_bytes),
+            states: self.optimizer.state_bytes()
+                + if working > 0.0 && self.framework.master_weights { 4.0 } else { 0.0 },
+        }
+    }
+
+    /// Over how many ranks a rank's dense parameters, and its experts', are divided.
+    pub fn shards(&self, plan: &TrainingPlan) -> (f64, f64) {
+        let s = plan.split;
+        let replicas = f64::from(s.dp) * f64::from(s.cp);
+        let of_experts = (replicas * f64::from(s.tp) / f64::from(s.ep) / f64::from(s.expert_tp)).max(1.0);
+        match plan.sharding {
+            Sharding::None => (1.0, 1.0),
+            Sharding::Hybrid => {
+                let inside = (f64::from(self.per_node) / f64::from(s.tp)).max(1.0);
+                (replicas.min(inside), of_experts.min(inside))
+            }
+            _ => (replicas, of_experts),
+        }
+    }
+
+    /// Memory of the ranks of a stage, of a plan with `microbatches` a step.
+    pub fn memory(&self, plan: &TrainingPlan, stage: &Stage, microbatches: u64) -> Memory {
+        let mut memory = self.states(plan, stage);
+        let work = &stage.work;
+        let recompute = plan.recompute as usize;
+        let in_flight = in_flight(plan, stage.first, microbatches);
+        // The loss is computed and done with before the next microbatch comes.
+        let outside = if stage.is_last { stage.outside.kept[recompute] } else { 0.0 };
+        let kept = work.kept[recompute] - outside;
+        memory.activations = kept * in_flight;
+        memory.transient = outside * self.framework.memory.loss_copies;
+        if plan.offload.activations {
+            // Two layers are on their way.
+            memory.activations = (2.0 * stage.largest.kept[recompute]).min(memory.activations);
+        }
+        let again = stage.largest.kept[Recompute::None as usize] - stage.largest.kept[recompute];
+        if matches!(plan.recompute, Recompute::Full | Recompute::Operators) {
+            // Backward of one layer and the loss do not meet.
+            memory.transient = memory.transient.max(again);
+        }
+        // Weights and states are allocated once and for all.
+        memory.fragmentation = (memory.activations + memory.transient) * self.framework.memory.fragmentation;
+        memory.outside = self.framework.memory.outside.as_f64();
+        memory
+    }
+
+    fn states(&self, plan: &TrainingPlan, stage: &Stage) -> Memory {
+        let per = self.per_parameter(plan);
+        let (dense, experts) = self.shards(plan);
+        let w = &stage.work;
+        let sharded = |of_dense: f64, of_experts: f64, from: Sharding| {
+            let divides = plan.sharding != Sharding::None
+                && (plan.sharding == Sharding::Hybrid || plan.sharding as u8 >= from as u8);
+            if divides { of_dense / dense + of_experts / experts } else { of_dense + of_experts }
+        };
+        let copies = if plan.schedule == Schedule::DualPipe { 2.0 } else { 1.0 };
+        let trained = sharded(w.trained_dense, w.trained_experts, Sharding::Parameters);
+        let frozen = sharded(w.dense - w.trained_dense, w.experts - w.trained_experts, Sharding::Parameters);
+        let mut weights = (trained * per.weight + frozen * per.frozen) * copies;
+        if matches!(plan.sharding, Sharding::Parameters | Sharding::Hybrid) {
+            // The layer that computes and the one that is gathered next, in 16 bits, and the larger end.
+            let layer = stage.largest.dense + stage.largest.experts;
+            weights += if plan.split.pp > 1 {
+                // A pipeline keeps what it gathered until the step ends (torchtitan's
+                // `reshard_after_forward`), or it would gather it for every microbatch.
+                2.0 * (w.dense + w.experts)
+            } else {
+                2.0 * (2.0 * layer).max(stage.outside.dense)
+            };
+        }
+        if plan.offload.weights {
+            weights = weights.min(2.0 * 2.0 * (stage.largest.dense + stage.largest.experts));
+        }
+        let optimizer = sharded(w.trained_dense, w.trained_experts, Sharding::Optimizer) * per.states;
+        Memory {
+            weights,
+            gradients: if plan.sharding == Sharding::Parameters && plan.split.pp > 1 {
+                (w.trained_dense + w.trained_experts) * per.gradient
+            } else {
+                sharded(w.trained_dense, w.trained_experts, Sharding::Gradients) * per.gradient * copies
+            },
+            optimizer: if plan.offload.optimizer { 0.0 } else { optimizer },
+            ..Memory::default()
+        }
+    }
+
+    /// Bytes of weights, gradients and states of all trained and frozen parameters of a rank, and of its
+    /// states alone: what a checkpoint holds, and what the optimizer moves.
+    pub fn optimizer_traffic(&self, plan: &TrainingPlan, stage: &Stage) -> f64 {
+        let per = self.per_parameter(plan);
+        let (dense, experts) = self.shards(plan);
+        let w = &stage.work;
+        let own = w.trained_dense / dense + w.trained_experts / experts;
+        // Gradient read; master weights and states read and written; working weights written.
+        own * (per.gradient + 2.0 * (self.optimizer.state_bytes() + 4.0) + 2.0)
+    }
+}
+
+/// Microbatches whose activations a stage holds at once, in units of its own layers. 1F1B: as many as stages
+/// follow, itself included; interleaved: `p + (p − 1 − 2i)/v` (arXiv:2205.05198 §4.2.3 for `i = 0`).
+fn in_flight(plan: &TrainingPlan, stage: u32, microbatches: u64) -> f64 {
+    let (p, i, m) = (f64::from(plan.split.pp), f64::from(stage), microbatches as f64);
+    let chunks = f64::from(plan.chunks);
+    match plan.schedule {
+        _ if plan.split.pp == 1 => 1.0,
+        Schedule::DualPipe => (p + 1.0).min(2.0 * m),
+        _ if plan.chunks > 1 => (p + (p - 1.0 - 2.0 * i) / chunks).max(1.0).min(m),
+        _ => (p - i).min(m),
+    }
+}

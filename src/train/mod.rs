@@ -1,0 +1,32 @@
+//! Training: memory, time of a step, and the search for the best plan.
+//!
+//! Everything derives from the blocks' tensors and operators; `docs/training.md` has the equations.
+
+mod flops;
+mod job;
+mod layer;
+mod machine;
+mod memory;
+mod plan;
+mod reason;
+mod run;
+mod search;
+mod space;
+mod stage;
+mod step;
+
+pub use flops::{Convention, TokenFlops};
+pub use job::{Job, TrainingEstimate};
+pub use layer::{Shape, Work};
+pub use machine::Machine;
+pub use memory::{Keeping, Memory};
+pub use plan::{
+    Hiding, Network, Networks, Offload, Optimizer, Precision, Recompute, Schedule, Sharding, Split,
+    TensorHiding, TensorTransfers, TrainingPlan, Tuning,
+};
+pub use reason::{Misfit, Rejected};
+pub use run::{Operations, Run};
+pub use search::{TrainingAnswer, TrainingCounts, TrainingQuestion};
+pub use space::{Inner, Outer, TrainingAxes};
+pub use stage::{Layers, Parts, Stage};
+pub use step::{StepTime, Transfers};

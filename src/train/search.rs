@@ -1,0 +1,348 @@
+//! The search: every plan through rules, memory and time, in parallel over splits.
+
+use std::collections::HashMap;
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::Model;
+use crate::search::in_parallel;
+use crate::units::Bytes;
+
+use super::job::{Job, TrainingEstimate};
+use super::layer::Shape;
+use super::memory::Keeping;
+use super::plan::{Network, Precision, Schedule, Sharding, TrainingPlan};
+use super::reason::{KINDS, Misfit, Rejected};
+use super::space::{Inner, Outer, TrainingAxes};
+use super::stage::{Layers, Parts, Stage};
+use super::step::{self, Transfers};
+
+/// Most plans that a search goes through.
+pub const MOST_PLANS: u64 = 1 << 40;
+
+/// A question: jobs that differ in precision alone, and what to consider.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainingQuestion<'a> {
+    /// One job per precision: the model as its products compute.
+    pub jobs: &'a [(Precision, Job<'a>)],
+    /// What to consider.
+    pub axes: &'a TrainingAxes,
+    /// Splits to show.
+    pub top: usize,
+}
+
+/// How many plans there were, and where they fell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrainingCounts {
+    /// Plans in the space.
+    pub plans: u64,
+    /// Against a rule.
+    pub illegal: u64,
+    /// Do not fit.
+    pub out_of_memory: u64,
+    /// Can be run.
+    pub feasible: u64,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct TrainingAnswer {
+    /// The best plan of each of the best splits, the fastest first.
+    pub best: Vec<TrainingEstimate>,
+    /// How many plans there were.
+    pub counts: TrainingCounts,
+    /// Why plans fell, the most frequent first.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A plan's time, its number, and itself.
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    seconds: f64,
+    number: u64,
+    plan: TrainingPlan,
+}
+
+/// What one split came to.
+#[derive(Clone, Debug)]
+struct Summary {
+    counts: TrainingCounts,
+    best: Option<Timed>,
+    rejected: [Option<Rejected>; KINDS],
+}
+
+impl Summary {
+    fn new() -> Summary {
+        Summary { counts: TrainingCounts::default(), best: None, rejected: [None; KINDS] }
+    }
+
+    fn reject(&mut self, misfit: Misfit, plans: u64, nearest: TrainingPlan) {
+        if matches!(misfit, Misfit::Memory { .. }) {
+            self.counts.out_of_memory += plans;
+        } else {
+            self.counts.illegal += plans;
+        }
+        self.note(Rejected { misfit, count: plans, nearest });
+    }
+
+    fn note(&mut self, new: Rejected) {
+        match &mut self.rejected[new.misfit.kind()] {
+            Some(kept) => {
+                kept.count += new.count;
+                if new.misfit.distance() < kept.misfit.distance() {
+                    (kept.misfit, kept.nearest) = (new.misfit, new.nearest);
+                }
+            }
+            empty => *empty = Some(new),
+        }
+    }
+
+    fn accept(&mut self, timed: Timed) {
+        self.counts.feasible += 1;
+        let better = self.best.is_none_or(|b| timed.seconds.total_cmp(&b.seconds).is_lt());
+        if better {
+            self.best = Some(timed);
+        }
+    }
+}
+
+/// The parts of the model for every shape that the splits ask about.
+type PartsByShape = HashMap<ShapeKey, Parts>;
+
+/// What of a plan its layers depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ShapeKey {
+    precision: Precision,
+    outer: (u32, u32, u32, u32, u32),
+    transfers: super::plan::TensorTransfers,
+    network: Network,
+    piped: bool,
+}
+
+impl ShapeKey {
+    fn of(outer: &Outer, inner: &Inner) -> ShapeKey {
+        let s = &outer.split;
+        ShapeKey {
+            precision: inner.precision,
+            outer: (s.tp, s.cp, s.ep, s.expert_tp, outer.micro_batch),
+            transfers: inner.transfers,
+            network: inner.networks.tensor,
+            // A tied embedding is stored twice in a pipeline.
+            piped: s.pp > 1,
+        }
+    }
+}
+
+impl TrainingQuestion<'_> {
+    /// Searches.
+    ///
+    /// # Errors
+    /// [`Code::Range`] for a space that is too large, [`Code::Usage`] for one without plans.
+    pub fn answer(&self) -> Result<TrainingAnswer, Diagnostic> {
+        let Some((_, first)) = self.jobs.first() else {
+            return Err(Diagnostic::new(Code::Usage, "no precision to compute in"));
+        };
+        let outers = self.axes.outer(first.model, first.machine.cluster.gpus, first.global_batch);
+        if outers.is_empty() {
+            return Err(Diagnostic::new(Code::Usage, "no split of these degrees fills the cluster")
+                .help(format!("degrees multiply to its {} GPUs", first.machine.cluster.gpus)));
+        }
+        let parts = self.parts(&outers)?;
+        let mut start = 0u64;
+        let mut starts = Vec::with_capacity(outers.len());
+        for outer in &outers {
+            starts.push(start);
+            start = start.saturating_add(self.axes.inner(&outer.split).len() as u64);
+        }
+        if start > MOST_PLANS {
+            return Err(Diagnostic::new(Code::Range, format!("{start} plans are too many to go through"))
+                .help("name some of the degrees"));
+        }
+        let summaries = in_parallel(outers.len(), |i| Ok(self.split(&outers[i], starts[i], &parts)))?;
+        Ok(self.merge(&summaries))
+    }
+
+    /// The model's parts for every shape, each once.
+    fn parts(&self, outers: &[Outer]) -> Result<PartsByShape, Diagnostic> {
+        let mut wanted: Vec<(ShapeKey, TrainingPlan)> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for outer in outers {
+            for inner in self.axes.inner(&outer.split) {
+                let key = ShapeKey::of(outer, &inner);
+                if seen.insert(key) {
+                    wanted.push((key, outer.plan(&inner)));
+                }
+            }
+        }
+        let built = in_parallel(wanted.len(), |i| {
+            let (key, plan) = &wanted[i];
+            let job = self.job(key.precision);
+            let shape: Shape = job.shape(plan);
+            Ok(Parts::of(job.model, job.machine, shape, job.with_prediction))
+        })?;
+        Ok(wanted.into_iter().map(|(key, _)| key).zip(built).collect())
+    }
+
+    fn job(&self, precision: Precision) -> &Job<'_> {
+        let of = self.jobs.iter().find(|(p, _)| *p == precision);
+        // Axes and jobs are made from one list.
+        &of.unwrap_or(&self.jobs[0]).1
+    }
+
+    /// Every plan of a split.
+    fn split(&self, outer: &Outer, start: u64, parts: &PartsByShape) -> Summary {
+        let mut summary = Summary::new();
+        let inners = self.axes.inner(&outer.split);
+        summary.counts.plans = inners.len() as u64;
+        let Some(first) = inners.first() else { return summary };
+        let job = self.job(first.precision);
+        if let Some(misfit) = rule_of_split(job, outer) {
+            summary.reject(misfit, inners.len() as u64, outer.plan(first));
+            return summary;
+        }
+        let (Some(layers), Some(microbatches)) = (
+            Layers::of(job.model, outer.split.pp, outer.chunks),
+            outer.plan(first).microbatches(job.global_batch),
+        ) else {
+            return summary;
+        };
+        let mut at: Option<Prepared> = None;
+        for (number, inner) in (start..).zip(&inners) {
+            let plan = outer.plan(inner);
+            if let Some(misfit) = rule(job, &plan) {
+                summary.reject(misfit, 1, plan);
+                continue;
+            }
+            let key = ShapeKey::of(outer, inner);
+            let folded = inner.schedule == Schedule::DualPipe;
+            let fresh = |p: &Prepared| p.key == key && p.networks == inner.networks && p.folded == folded;
+            let stale = !at.as_ref().is_some_and(fresh);
+            if stale {
+                let Some(parts) = parts.get(&key) else { continue };
+                let job = self.job(inner.precision);
+                let stages = parts.stages(&layers, folded);
+                let transfers = job.transfers(&plan, &stages);
+                let (keeping, capacity) = (job.keeping(), job.capacity());
+                let networks = inner.networks;
+                at = Some(Prepared { key, networks, folded, stages, transfers, keeping, capacity });
+            }
+            let Some(prepared) = &at else { continue };
+            prepared.judge(job, plan, microbatches, number, &mut summary);
+        }
+        summary
+    }
+
+    fn merge(&self, summaries: &[Summary]) -> TrainingAnswer {
+        let mut counts = TrainingCounts::default();
+        let mut all = Summary::new();
+        let mut best: HashMap<(u32, u32, u32, u32, u32), Timed> = HashMap::new();
+        for s in summaries {
+            counts.plans += s.counts.plans;
+            counts.illegal += s.counts.illegal;
+            counts.out_of_memory += s.counts.out_of_memory;
+            counts.feasible += s.counts.feasible;
+            s.rejected.iter().flatten().for_each(|r| all.note(*r));
+            let Some(timed) = s.best else { continue };
+            let d = timed.plan.split;
+            let kept = best.entry((d.tp, d.pp, d.cp, d.ep, d.expert_tp)).or_insert(timed);
+            if order(&timed, kept).is_lt() {
+                *kept = timed;
+            }
+        }
+        let mut best: Vec<Timed> = best.into_values().collect();
+        best.sort_by(order);
+        let estimates = best.iter().take(self.top);
+        let estimates = estimates.filter_map(|t| self.job(t.plan.precision).estimate(&t.plan)).collect();
+        let mut rejected: Vec<Rejected> = all.rejected.into_iter().flatten().collect();
+        rejected.sort_by_key(|r| (std::cmp::Reverse(r.count), r.misfit.kind()));
+        TrainingAnswer { best: estimates, counts, rejected }
+    }
+}
+
+/// The faster first, then the lower number.
+fn order(a: &Timed, b: &Timed) -> std::cmp::Ordering {
+    a.seconds.total_cmp(&b.seconds).then(a.number.cmp(&b.number))
+}
+
+/// What plans of one shape and network share.
+struct Prepared<'a> {
+    key: ShapeKey,
+    networks: super::plan::Networks,
+    folded: bool,
+    stages: Vec<Stage>,
+    transfers: Transfers,
+    keeping: Keeping<'a>,
+    capacity: Bytes,
+}
+
+impl Prepared<'_> {
+    fn judge(&self, job: &Job, plan: TrainingPlan, microbatches: u64, number: u64, summary: &mut Summary) {
+        let need = |s: &Stage| self.keeping.memory(&plan, s, microbatches).total();
+        let need = self.stages.iter().map(need).max().unwrap_or(Bytes::ZERO);
+        if need > self.capacity {
+            summary.reject(Misfit::Memory { need, capacity: self.capacity }, 1, plan);
+            return;
+        }
+        let time = step::time(job.machine, &self.keeping, &plan, &self.stages, &self.transfers, microbatches);
+        summary.accept(Timed { seconds: time.total, number, plan });
+    }
+}
+
+/// Rules that depend on the split alone.
+pub(super) fn rule_of_split(job: &Job, outer: &Outer) -> Option<Misfit> {
+    let (s, model): (_, &Model) = (&outer.split, job.model);
+    let heads = heads(model);
+    if !heads.is_multiple_of(u64::from(s.tp)) {
+        return Some(Misfit::Heads { heads });
+    }
+    if outer.chunks > 1 && !Layers::even(model, s.pp, outer.chunks)
+        || Layers::of(model, s.pp, outer.chunks).is_none()
+    {
+        return Some(Misfit::Layers { layers: model.layers() });
+    }
+    if s.cp > 1 && !job.sequence.is_multiple_of(2 * u64::from(s.cp)) {
+        return Some(Misfit::Sequence { tokens: job.sequence });
+    }
+    let at_once = u64::from(s.dp) * u64::from(outer.micro_batch);
+    if !job.global_batch.is_multiple_of(at_once) {
+        return Some(Misfit::Batch { batch: job.global_batch });
+    }
+    let microbatches = job.global_batch / at_once;
+    if outer.chunks > 1 && !microbatches.is_multiple_of(u64::from(s.pp)) {
+        return Some(Misfit::Microbatches { microbatches });
+    }
+    None
+}
+
+/// Rules of one plan.
+pub(super) fn rule(job: &Job, plan: &TrainingPlan) -> Option<Misfit> {
+    let s = &plan.split;
+    let even = s.pp.is_multiple_of(2) && plan.chunks == 1;
+    if plan.schedule == Schedule::DualPipe && s.pp > 1 && !even {
+        return Some(Misfit::Schedule);
+    }
+    if plan.schedule == Schedule::ZeroBubble && plan.chunks > 1 {
+        return Some(Misfit::Schedule);
+    }
+    let whole = s.dp == 1 && s.cp == 1;
+    if whole && plan.sharding != Sharding::None {
+        return Some(Misfit::Sharding);
+    }
+    let per_node = job.machine.per_node();
+    let reaches = |network: Network, ranks: u64| network != Network::Near || ranks <= u64::from(per_node);
+    let tensor = u64::from(s.tp);
+    let near = reaches(plan.networks.tensor, tensor)
+        && (s.pp == 1 || reaches(plan.networks.pipeline, tensor * u64::from(s.pp)))
+        && (whole || reaches(plan.networks.data, s.stage_ranks()));
+    (!near).then_some(Misfit::Network { per_node })
+}
+
+/// Attention heads that tensor-parallel ranks divide.
+fn heads(model: &Model) -> u64 {
+    use crate::model::blocks::Block;
+    let of = |b: &Block| match b {
+        Block::Attention(a) => Some(a.heads),
+        Block::Latent(l) => Some(l.heads),
+        _ => None,
+    };
+    model.layer_blocks().find_map(of).unwrap_or(model.hidden)
+}
