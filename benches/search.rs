@@ -8,10 +8,9 @@ use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
 use shardfit::estimate::memory::Limits;
 use shardfit::model::operator::Step;
 use shardfit::model::{self, Scope};
-use shardfit::plan::space::Pins;
-use shardfit::plan::{BatchPoint, Layout, Parallelism, Plan, Precision};
+use shardfit::plan::{BatchPoint, Layout, Parallelism, Plan};
 use shardfit::rank::Objective;
-use shardfit::search::{LimitOverrides, Question};
+use shardfit::search::Question;
 use shardfit::units::Seconds;
 use shardfit::workload::{Targets, Workload};
 
@@ -22,17 +21,10 @@ fn question(c: &mut Criterion, name: &str, (model, cluster): (&str, &str), engin
     let targets =
         Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), ..Targets::default() };
     let question = Question {
-        model: &model,
-        pools: std::slice::from_ref(&cluster),
-        engines,
         workload: Workload { targets, ..Workload::new(2048, 512) },
         objective: Objective::Throughput,
-        precisions: vec![Precision::OWN],
-        pins: Pins::default(),
-        limits: LimitOverrides::default(),
-        electricity: None,
-        current: None,
         top: 10,
+        ..Question::new(&model, &cluster, engines)
     };
     let title = format!("{name}, {} plans", question.spaces()[0].size());
     c.bench_function(&title, |b| b.iter(|| black_box(&question).answer().expect("a valid question")));
@@ -69,7 +61,7 @@ fn layout(c: &mut Criterion, kind: &str, (model, gpu): (&str, &str), parallelism
         b.iter(|| Deployment::new(&context, black_box(parallelism)).expect("fits"));
     });
     let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism };
-    let plan = Plan { id: 0, layout, replicas: 1, batch: BatchPoint::Sequences(64) };
+    let plan = Plan { id: 0, layout, replicas: 1, batch: BatchPoint::Sequences(64), prefill: None };
     c.bench_function(&format!("estimate a plan, {kind}"), |b| {
         b.iter(|| deployment.estimate(black_box(plan)).expect("fits"));
     });

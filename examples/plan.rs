@@ -18,7 +18,8 @@ fn main() -> Result<(), Diagnostic> {
     let model = model::find("llama-3.1-70b", &[], Scope::Full)?;
     let cluster = catalog::cluster("8xh100-sxm")?;
     let engines = catalog::engines()?;
-    let targets = Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), e2e: None };
+    let targets =
+        Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), ..Targets::default() };
     let question = Question {
         workload: Workload { targets, ..Workload::new(2048, 512) },
         top: 5,

@@ -18,7 +18,8 @@ use shardfit::{catalog, model};
 fn main() -> Result<(), Diagnostic> {
     let model = model::find("llama-3.1-70b", &[], Scope::Full)?;
     let engines = [catalog::engine("vllm")?];
-    let targets = Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), e2e: None };
+    let targets =
+        Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), ..Targets::default() };
     let load = Load::Rate(RequestsPerSecond::new(10.0));
     let workload = Workload { load, targets, ..Workload::new(2048, 512) };
     for gpus in [2, 4, 8, 16, 32] {

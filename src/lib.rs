@@ -17,7 +17,7 @@
 //! let cluster = catalog::cluster("8xh100-sxm")?;
 //! let engines = [catalog::engine("vllm")?];
 //!
-//! let targets = Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), e2e: None };
+//! let targets = Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), ..Targets::default() };
 //! let answer = Question {
 //!     workload: Workload { targets, ..Workload::new(2048, 512) },
 //!     ..Question::new(&model, &cluster, &engines)

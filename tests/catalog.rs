@@ -11,10 +11,8 @@ use shardfit::catalog::{self, ClusterFile, Engine, Framework, Gpu, Kind, entries
 use shardfit::dtype::DType;
 use shardfit::load;
 use shardfit::model::{self, Scope};
-use shardfit::plan::Precision;
-use shardfit::plan::space::Pins;
 use shardfit::rank::Objective;
-use shardfit::search::{LimitOverrides, Question};
+use shardfit::search::Question;
 use shardfit::workload::Workload;
 
 fn gpus() -> Vec<Gpu> {
@@ -216,17 +214,10 @@ fn every_gpu_that_an_engine_supports_answers_and_keeps_to_the_roofline() {
         }
         let cluster = catalog::cluster(&format!("1x{}", gpu.id)).unwrap();
         let question = Question {
-            model: &model,
-            pools: std::slice::from_ref(&cluster),
-            engines: &supported,
             workload: Workload::new(1024, 256),
             objective: Objective::Latency,
-            precisions: vec![Precision::OWN],
-            pins: Pins::default(),
-            limits: LimitOverrides::default(),
-            electricity: None,
-            current: None,
             top: 10,
+            ..Question::new(&model, &cluster, &supported)
         };
         let answer = question.answer().unwrap_or_else(|e| panic!("{}: {e}", gpu.id));
         answered += usize::from(!answer.best.is_empty());

@@ -29,6 +29,7 @@ const MAX_LINES: usize = 500;
 const EDGES: &[(&str, &[&str])] = &[
     ("rayon", &["search/"]),
     ("clap", &["cli/"]),
+    ("ctrlc", &["cli/stop.rs"]),
     ("clap_complete", &["cli/completions.rs"]),
     ("clap_mangen", &["cli/man.rs"]),
     ("indicatif", &["cli/"]),

@@ -103,8 +103,15 @@ pub struct ParallelModes {
     pub pipeline: bool,
     /// Attention data parallel: sequences split over ranks that share the experts.
     pub attention_data: bool,
+    /// Split pools: workers that compute prompts and hand their cache to others that decode.
+    #[serde(default)]
+    pub split_pools: bool,
     /// Which expert-parallel degrees it takes.
     pub expert: ExpertParallel,
+    /// Whether wide expert parallelism is launched beside attention data parallelism: tokens go to their
+    /// experts alone (all-to-all), and a load balancer with redundant experts spreads the hot ones.
+    #[serde(default)]
+    pub wide_experts: bool,
 }
 
 fn yes() -> bool {
@@ -220,6 +227,10 @@ with_patch! {
         quantise_share: f64,
         /// Share of the output length reserved in the KV cache on admission.
         output_reserve: f64,
+        /// Whether, with split pools, the cache of a prompt is sent chunk by chunk while the next is computed;
+        /// otherwise all of it when the prompt is done.
+        #[serde(default)]
+        sends_by_chunk: bool,
         /// The same where it differs in what a request must find on admission: with less than all of the
         /// output, sequences may be thrown out later.
         #[serde(default)]

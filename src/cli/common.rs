@@ -19,7 +19,7 @@ use crate::plan::Precision;
 use crate::report::{self, Format, Subject};
 use crate::search::LimitOverrides;
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour, UsdPerKilowattHour, Watts};
-use crate::workload::{Load, MAX_CONCURRENCY, MAX_LENGTH, Targets, Workload};
+use crate::workload::{Budget, Load, MAX_CONCURRENCY, MAX_LENGTH, Targets, Workload};
 
 use super::fetch;
 use super::speculation::SpeculationArgs;
@@ -148,6 +148,7 @@ impl TargetArgs {
             ttft: time("--ttft", &self.ttft)?,
             tpot: time("--tpot", &self.tpot)?,
             e2e: time("--e2e", &self.e2e)?,
+            budget: Budget::default(),
         })
     }
 }

@@ -15,6 +15,7 @@ use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, explai
 use super::kernels::{self, KernelsArgs};
 use super::output::OutputArgs;
 use super::place::PlaceArgs;
+use super::split::SplitArgs;
 
 /// Arguments of `estimate`.
 #[derive(Debug, Args)]
@@ -22,12 +23,15 @@ use super::place::PlaceArgs;
 #[command(after_help = "Examples:\n  \
     shardfit estimate llama-3.1-70b --gpu h100-sxm --tp 4 --concurrency 64\n  \
     shardfit estimate deepseek-r1 --gpu h200-sxm --tp 8 --ep 8 --engine sglang --explain\n  \
+    shardfit estimate llama-3.1-70b --gpu h100-sxm --prefill tp=2,replicas=2 --decode tp=4\n  \
     shardfit estimate --shape layers=32,hidden=4096,heads=32,kv=8,ffn=14336,vocab=128256 --gpu l40s")]
 pub struct EstimateArgs {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     place: PlaceArgs,
+    #[command(flatten)]
+    split: SplitArgs,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
@@ -52,7 +56,11 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     let model = args.model.find(catalog)?;
     let workload = args.workload.workload(&model)?;
     let split = args.place.split();
-    let mut cluster = args.place.cluster(catalog, &args.price)?;
+    let pools = args.split.pools()?;
+    let mut cluster = match &pools {
+        Some(pools) => args.place.cluster_of(catalog, &args.price, pools.gpus())?,
+        None => args.place.cluster(catalog, &args.price)?,
+    };
     let engines = args.engine.engines(catalog, std::slice::from_ref(&cluster))?;
     kernels::measure(catalog, [&mut cluster], &engines, &model)?;
     let precisions = args.engine.precisions()?;
@@ -75,8 +83,15 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     })?;
     let batch = if workload.load == Load::Saturate { BatchPoint::Largest } else { BatchPoint::FromLoad };
     let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: split };
-    let plan = Plan { id: 0, layout, replicas: args.place.replicas, batch };
-    let (deployment, estimate, reasons) = evaluate(&context, &args.place, plan)?;
+    let plan = Plan { id: 0, layout, replicas: args.place.replicas, batch, prefill: None };
+    let (deployment, estimate, reasons) = match &pools {
+        Some(pools) => {
+            let (prefill, decode) = pools.deployments(&context)?;
+            let (estimate, reasons) = pools.estimate((&prefill, &decode));
+            (decode, estimate, reasons)
+        }
+        None => evaluate(&context, &args.place, plan)?,
+    };
     let subject = Subject::new(&model, &cluster, &workload);
     let fit = fit(&context, &estimate);
     let mut text = render(args, format, &subject, (&deployment, &estimate, &reasons, &fit))?;

@@ -25,6 +25,21 @@ pub fn split(flag: &str, text: &str) -> Result<Parallelism, Diagnostic> {
     Ok(split)
 }
 
+/// Keys of a pool of workers.
+const WORKERS: [&str; 5] = ["tp", "pp", "ep", "attention_dp", "replicas"];
+
+/// `tp=2,replicas=3` as workers of one split; what is not named is 1.
+pub fn workers(flag: &str, text: &str) -> Result<(Parallelism, u32), Diagnostic> {
+    let (mut split, mut count) = (Parallelism::SINGLE, 1);
+    for (key, value) in pairs(flag, text, &WORKERS)? {
+        match degree(&mut split, key) {
+            Some(slot) => *slot = number(flag, key, value)?,
+            None => count = number(flag, key, value)?,
+        }
+    }
+    Ok((split, count))
+}
+
 /// `tp=4,replicas=2,engine=vllm` as a deployment; degrees and replicas that are not named are 1.
 pub fn deployment(catalog: &Catalog, flag: &str, text: &str) -> Result<Current, Diagnostic> {
     let mut current = Current {

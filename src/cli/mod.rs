@@ -6,6 +6,7 @@ mod catalog;
 mod check;
 mod common;
 mod completions;
+mod compute_budget;
 mod estimate;
 mod fetch;
 mod inspect;
@@ -21,6 +22,8 @@ mod refusal;
 mod simulate;
 mod size;
 mod speculation;
+mod split;
+mod stop;
 mod sweep;
 mod talk;
 mod train;
@@ -67,7 +70,7 @@ enum Command {
     /// Rank every plan to train a model on a cluster
     Train(Box<train::TrainArgs>),
     /// How large a model a budget buys: parameters, tokens, loss
-    Budget(Box<budget::BudgetArgs>),
+    Budget(Box<compute_budget::BudgetArgs>),
     /// Take models apart: parameters, storage, KV cache, FLOPs, what bounds each part
     Inspect(Box<inspect::InspectArgs>),
     /// List or show GPUs, clusters, models and engines
@@ -183,7 +186,7 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         Command::Size(args) => size::run(args, catalog),
         Command::Simulate(args) => simulate::run(args, catalog),
         Command::Train(args) => train::run(args, catalog),
-        Command::Budget(args) => budget::run(args, catalog),
+        Command::Budget(args) => compute_budget::run(args, catalog),
         Command::Inspect(args) => inspect::run(args, catalog),
         Command::Catalog(args) => catalog::run(args, catalog),
         Command::Sweep(args) => sweep::run(args, catalog),

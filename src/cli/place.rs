@@ -43,12 +43,14 @@ impl PlaceArgs {
 
     /// The GPUs, with prices overridden: those named, or as many of one kind as all replicas take.
     pub fn cluster(&self, catalog: &Catalog, prices: &[String]) -> Result<Cluster, Diagnostic> {
+        self.cluster_of(catalog, prices, self.split().gpus().saturating_mul(self.replicas.into()))
+    }
+
+    /// The same where the plan takes `gpus`.
+    pub fn cluster_of(&self, catalog: &Catalog, prices: &[String], gpus: u64) -> Result<Cluster, Diagnostic> {
         match (&self.cluster, &self.gpu) {
             (Some(name), _) => cluster(catalog, name, prices),
-            (None, Some(gpu)) => {
-                let gpus = self.split().gpus().saturating_mul(self.replicas.into());
-                cluster_of(catalog, gpu, u32::try_from(gpus).unwrap_or(u32::MAX), prices)
-            }
+            (None, Some(gpu)) => cluster_of(catalog, gpu, u32::try_from(gpus).unwrap_or(u32::MAX), prices),
             (None, None) => Err(Diagnostic::new(Code::Usage, "name a --gpu or a --cluster")),
         }
     }

@@ -8,15 +8,17 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
 use crate::plan::space::Pins;
-use crate::rank::Objective;
+use crate::rank::{Front, Measure, Objective};
 use crate::report::{self, Format, Row, Sheet, Subject};
-use crate::search::{Answer, Question};
+use crate::search::{Answer, Check, Mode, Question, Stopped, WhatIf};
 
 use super::Outcome;
+use super::budget::BudgetArgs;
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, pools};
 use super::kernels::{self, KernelsArgs};
 use super::layout;
 use super::output::OutputArgs;
+use super::stop::stop;
 use super::talk;
 use super::values::{count, names};
 
@@ -40,16 +42,18 @@ pub struct PlanArgs {
     engine: EngineArgs,
     #[command(flatten)]
     pub(super) kernels: KernelsArgs,
-    /// throughput, latency, cost or energy
+    /// throughput, per-gpu, latency, cost or energy, or weights of several: throughput=2,ttft=1
     #[arg(long, default_value = "throughput", value_name = "NAME", help_heading = "Ranking")]
     #[arg(value_parser = names(Objective::ALL.map(Objective::name)), hide_possible_values = true)]
     objective: String,
     /// Plans to show, one per layout
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = count(1..=100_000), help_heading = "Ranking")]
     top: u64,
-    /// Show the Pareto front of throughput per GPU and time per token instead of the ranking
-    #[arg(long, help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
-    pareto: bool,
+    /// Show the Pareto front instead of the ranking, over two or three of throughput, per-gpu, ttft, tpot,
+    /// latency, cost, energy and gpus [default: per-gpu,tpot]
+    #[arg(long, help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"], value_name = "MEASURES")]
+    #[arg(num_args = 0..=1, default_missing_value = "per-gpu,tpot")]
+    pareto: Option<String>,
     /// Explain the plan of this rank, operator by operator
     #[arg(long, value_name = "RANK", help_heading = "Ranking", conflicts_with = "why_not")]
     #[arg(value_parser = count(1..=100_000))]
@@ -57,6 +61,17 @@ pub struct PlanArgs {
     /// Say why a layout is not an answer, e.g. "tp=2,pp=1"
     #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
     why_not: Option<String>,
+    /// Simulate the first K plans and rank them by that
+    #[arg(long, value_name = "K", value_parser = count(1..=1000), help_heading = "Ranking")]
+    verify: Option<u64>,
+    /// Hold the targets at this percentile, as simulated, instead of on the mean [default with --verify: mean]
+    #[arg(long, value_name = "P", help_heading = "Ranking", requires = "verify")]
+    percentile: Option<String>,
+    /// How the best plan moves when GPUs differ, e.g. hbm=+20%; of hbm, bandwidth, compute, scale-up, scale-out
+    /// and price
+    #[arg(long, value_name = "NAME=±N%", allow_hyphen_values = true, help_heading = "Ranking")]
+    #[arg(conflicts_with_all = ["explain", "why_not"])]
+    what_if: Vec<String>,
     /// What runs today, e.g. "tp=4,replicas=2": every plan shows its difference. Keys: tp, pp, ep,
     /// attention_dp, replicas, batch, gpu, engine, weights, kv
     #[arg(long, value_name = "DEPLOYMENT", help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
@@ -68,6 +83,18 @@ pub struct PlanArgs {
     electricity: ElectricityArgs,
     #[command(flatten)]
     pins: PinArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    /// aggregated (every replica does everything), split (pools of prefill and decode workers) or any
+    #[arg(long, default_value = "aggregated", value_name = "MODE", help_heading = "Search")]
+    #[arg(value_parser = names(Mode::ALL.map(Mode::name)), hide_possible_values = true)]
+    mode: String,
+    /// Look at every plan, even those proven to be no better than others; the answer is the same
+    #[arg(long, help_heading = "Search")]
+    exhaustive: bool,
+    /// Stop after this time with the best found by then, e.g. 500ms; Ctrl-C does the same
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Search")]
+    time_limit: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
     /// Print times to stderr
@@ -117,7 +144,8 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
     let objective: Objective = args.objective.parse()?;
     let model = args.model.find(catalog)?;
-    let workload = args.workload.workload(&model)?;
+    let workload = args.budget.applied(args.workload.workload(&model)?)?;
+    let stop = stop(args.time_limit.as_deref())?;
     let mut cluster = pools(catalog, &args.cluster, &args.price)?;
     let engines = args.engine.engines(catalog, &cluster.pools)?;
     let current =
@@ -137,6 +165,10 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         electricity: args.electricity.electricity()?,
         current,
         top: usize::try_from(args.top).unwrap_or(usize::MAX),
+        mode: args.mode()?,
+        front: args.front()?,
+        exhaustive: args.exhaustive,
+        stop,
     };
     let loaded = started.elapsed();
     if let Some(layout) = &args.why_not {
@@ -144,12 +176,34 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
             Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
         return why_not(args, format, &subject, &question, layout);
     }
+    let what_if: Vec<WhatIf> = args
+        .what_if
+        .iter()
+        .map(|text| text.parse::<WhatIf>().map_err(|d| d.within("--what-if")))
+        .collect::<Result<_, _>>()?;
+    let check = args.check()?;
     let answer = question.answer()?;
+    let answer = match check {
+        Some(check) => question.verify(answer, check)?,
+        None => answer,
+    };
+    let moved = what_if
+        .iter()
+        .map(|change| Ok((*change, question.what_if(change)?)))
+        .collect::<Result<Vec<_>, Diagnostic>>()?;
     refuse_impossible_pins(&question, &answer)?;
     let searched = started.elapsed();
     let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
-    args.output.emit(&render(args, format, &subject, &question, &answer)?)?;
+    args.output.emit(&render(args, format, &subject, &question, &answer, &moved)?)?;
     talk::note(|| format!("walked {} plans", answer.counts.plans));
+    if answer.stopped != Stopped::Complete {
+        talk::say(&format!(
+            "note: stopped early ({}): {} of {} plans were not looked at",
+            answer.stopped.name(),
+            answer.counts.unseen,
+            answer.counts.plans
+        ));
+    }
     if args.timings {
         let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
         anstream::eprintln!(
@@ -160,6 +214,37 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         );
     }
     Ok(if answer.best.is_empty() { Outcome::NothingFeasible } else { Outcome::Found })
+}
+
+impl PlanArgs {
+    fn mode(&self) -> Result<Mode, Diagnostic> {
+        let names = Mode::ALL.map(Mode::name);
+        Mode::ALL.into_iter().find(|m| m.name() == self.mode).ok_or_else(|| {
+            let list = format!("allowed: {}", names.join(", "));
+            Diagnostic::unknown("mode", &self.mode, names, &list).within("--mode")
+        })
+    }
+
+    fn check(&self) -> Result<Option<Check>, Diagnostic> {
+        let wrong = || {
+            Diagnostic::new(Code::Range, "not a percentile")
+                .at("--percentile")
+                .help("50 to 99.9, for example p99")
+        };
+        let percentile = self.percentile.as_deref().map(|text| {
+            let number = text.trim().trim_start_matches('p').parse::<f64>().ok();
+            number.filter(|p| (50.0..=99.9).contains(p)).map(|p| p / 100.0).ok_or_else(wrong)
+        });
+        let percentile = percentile.transpose()?;
+        Ok(self.verify.map(|k| Check { plans: usize::try_from(k).unwrap_or(usize::MAX), percentile }))
+    }
+
+    fn front(&self) -> Result<Front, Diagnostic> {
+        let Some(text) = &self.pareto else { return Ok(Front::default()) };
+        let measures = text.split(',').map(|name| name.trim().parse::<Measure>());
+        let front = measures.collect::<Result<Vec<_>, _>>().and_then(Front::new);
+        front.map_err(|d| d.within("--pareto"))
+    }
 }
 
 /// Degrees that the user asks for and no layout can have are bad input, not an empty answer.
@@ -180,6 +265,7 @@ fn render(
     subject: &Subject,
     question: &Question,
     answer: &Answer,
+    moved: &[(WhatIf, Option<Estimate>)],
 ) -> Result<String, Diagnostic> {
     let width = args.output.width();
     if let Some(rank) = args.explain {
@@ -195,17 +281,19 @@ fn render(
             explained(format, width, subject, chosen, &deployment.explain(chosen))
         })?;
     }
-    let plans = if args.pareto { &answer.pareto } else { &answer.best };
+    let plans = if args.pareto.is_some() { &answer.pareto } else { &answer.best };
     let advice = if answer.best.is_empty() { question.advice()? } else { Vec::new() };
     format.write(
         width,
         || {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
             Ok(report::answer_text(subject, &shown, width)
+                + &if args.pareto.is_some() { report::front_chart(answer, width) } else { String::new() }
+                + &report::what_if_text(answer, moved)
                 + &report::advice_text(&advice)
                 + &args.engine.remarks(question.engines, question.pools))
         },
-        || Ok(report::answer_json(subject, answer, &advice)),
+        || Ok(report::answer_json(subject, answer, &advice, moved)),
         || Ok(sheet(plans, answer)),
     )
 }

@@ -9,13 +9,14 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
 use crate::estimate::memory::Limits;
+use crate::estimate::pairing::Worker;
 use crate::estimate::service::Replica;
 use crate::load;
 use crate::plan::reason::Stage;
 use crate::report::{self, SimulationSubject};
 use crate::simulate::{
-    Arrivals, Drive, Lengths, Observer, Outcome, Protocol, Requests, Share, Simulation, State, Timeline,
-    Trace,
+    Arrivals, Drive, Lengths, Observer, Outcome, Protocol, Requests, Share, Simulation, SplitSimulation,
+    State, Timeline, Trace, Workers,
 };
 use crate::workload::{Load, MAX_CONCURRENCY, Workload};
 
@@ -25,6 +26,7 @@ use super::kernels::{self, KernelsArgs};
 use super::output::OutputArgs;
 use super::place::PlaceArgs;
 use super::speculation::SpeculationArgs;
+use super::split::{Pools, SplitArgs};
 use super::talk;
 use super::values::{count, names, real, share};
 
@@ -40,6 +42,8 @@ pub struct SimulateArgs {
     model: ModelArgs,
     #[command(flatten)]
     place: PlaceArgs,
+    #[command(flatten)]
+    split: SplitArgs,
     #[command(flatten)]
     drive: DriveArgs,
     #[command(flatten)]
@@ -224,7 +228,11 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
     }
     let source = args.drive.source(&workload, in_trace)?;
     let split = args.place.split();
-    let mut cluster = args.place.cluster(catalog, &[])?;
+    let pools = args.split.pools()?;
+    let mut cluster = match &pools {
+        Some(pools) => args.place.cluster_of(catalog, &[], pools.gpus())?,
+        None => args.place.cluster(catalog, &[])?,
+    };
     let (engine, precision) = args.engine.single(catalog, &cluster)?;
     kernels::measure(catalog, [&mut cluster], std::slice::from_ref(&engine), &model)?;
     let model = match precision.weights {
@@ -243,6 +251,9 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         electricity: None,
     };
     let context = Context::new(parts)?;
+    if let Some(pools) = &pools {
+        return run_split(args, &source, &context, pools);
+    }
     let place = format!("{split} with {}", engine.id);
     let deployment = match Deployment::new(&context, split) {
         Ok(deployment) => deployment,
@@ -266,8 +277,61 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         replicas: args.place.replicas.into(),
         workload: &workload,
         drive: &args.drive.words(workload.load),
+        prefill: None,
     };
     args.output.emit(&report::simulation(&subject, &outcome, &timeline, format, args.output.width())?)?;
+    Ok(if outcome.requests > 0 { Exit::Found } else { Exit::NothingFeasible })
+}
+
+/// Runs split pools: all workers at once, since they share what arrives.
+fn run_split(
+    args: &SimulateArgs,
+    source: &Source,
+    context: &Context,
+    pools: &Pools,
+) -> Result<Exit, Diagnostic> {
+    if args.timeline.is_some() {
+        let cause = "a timeline is of one replica, not of split pools";
+        return Err(Diagnostic::new(Code::Usage, cause).at("--timeline"));
+    }
+    let (prefill, decode) = pools.deployments(context)?;
+    let short = [("prefill", &prefill), ("decode", &decode)];
+    let short = short.into_iter().find_map(|(kind, d)| Some((kind, d.memory.rejection()?)));
+    if let Some((kind, reason)) = short {
+        let place = format!("the {kind} worker");
+        args.output.emit(&report::no_simulation(
+            &reason,
+            &place,
+            args.output.prepare()?,
+            args.output.width(),
+        )?)?;
+        return Ok(Exit::NothingFeasible);
+    }
+    let (from, to) = (Worker::of(&prefill), Worker::of(&decode));
+    let transfer = pools.pair(&from, &to).transfer.time;
+    let (prefill, decode) = (prefill.replica(), decode.replica());
+    let (arrivals, requests): (Box<dyn Arrivals>, Requests) = match source {
+        Source::Drawn(drive) => (drive.arrivals(), drive.requests),
+        Source::Trace { path, speed, requests } => {
+            (Box::new(Trace::open(path, *speed, requests.total())?), *requests)
+        }
+    };
+    let workers = |replica, count| Workers { replica, count };
+    let (x, y) = (workers(&prefill, pools.prefill.1), workers(&decode, pools.decode.1));
+    let targets = context.workload.targets;
+    let outcome = SplitSimulation::new(x, y, transfer, arrivals, requests.window(), targets).run()?;
+    let subject = SimulationSubject {
+        model: &context.model,
+        cluster: context.cluster,
+        engine: context.engine,
+        parallelism: pools.decode.0,
+        replicas: pools.decode.1.into(),
+        workload: &context.workload,
+        drive: &args.drive.words(context.workload.load),
+        prefill: Some(pools.prefill),
+    };
+    let (format, width) = (args.output.prepare()?, args.output.width());
+    args.output.emit(&report::simulation(&subject, &outcome, &Timeline::new(), format, width)?)?;
     Ok(if outcome.requests > 0 { Exit::Found } else { Exit::NothingFeasible })
 }
 

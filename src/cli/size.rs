@@ -7,10 +7,10 @@ use clap::{Args, ValueHint};
 use crate::catalog::{Catalog, Cluster};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::plan::space::Pins;
-use crate::rank::Objective;
+use crate::rank::{Front, Objective};
 use crate::report::{self, SizeAnswer, Subject};
-use crate::search::Question;
 use crate::search::size::{Demand, Least, Unit, growth};
+use crate::search::{Mode, Question, Stop};
 use crate::units::RequestsPerSecond;
 use crate::workload::forecast::{self, Month};
 use crate::workload::{Load, MAX_LENGTH, Workload};
@@ -188,6 +188,10 @@ pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         electricity: None,
         current: None,
         top: 1,
+        mode: Mode::Aggregated,
+        front: Front::default(),
+        exhaustive: false,
+        stop: Stop::NEVER,
     };
     let sizings = question.size(&demand)?;
     let best = sizings.first().and_then(|s| s.fleets.first().map(|fleet| (s, fleet)));

@@ -164,7 +164,9 @@ impl CollectiveTimer {
     fn across(&self, local: f64, bytes: f64) -> f64 {
         let nodes = f64::from(self.group.nodes);
         let steps = if self.kind == CollectiveKind::AllReduce { 2.0 } else { 1.0 };
-        steps * nodes.log2().ceil() * self.across_latency + self.wire(nodes, bytes / local) / self.across
+        // What is exchanged is each GPU's own; what is gathered or summed is shared by those of a node.
+        let own = if self.kind == CollectiveKind::AllToAll { bytes } else { bytes / local };
+        steps * nodes.log2().ceil() * self.across_latency + self.wire(nodes, own) / self.across
     }
 
     fn wire(&self, ranks: f64, bytes: f64) -> f64 {

@@ -9,18 +9,21 @@ use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::Model;
-use crate::plan::reason::Metric;
 use crate::plan::rules::{self, Candidate, Divisors};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
-use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
+use crate::units::{Bytes, TokensPerSecond, Usd, UsdPerHour};
 use crate::workload::{Draft, Load, Targets, Workload};
 
 use super::Provenance;
+pub use super::explanation::{Explanation, TableName};
+pub use super::figures::Verified;
+use super::figures::{Bill, Figures, late};
 use super::kernels::Kernels;
 use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
+use super::pairing::PrefillFacts;
 use super::power::{Electricity, Energy};
-use super::program::{Line, Pipeline, Target};
+use super::program::{Pipeline, Target};
 use super::range::Ranges;
 use super::service::{Replica, Service};
 use crate::model::operator::Step;
@@ -184,6 +187,14 @@ pub struct Estimate {
     pub cost_output: Option<Usd>,
     /// Dollars per million tokens, input and output together.
     pub cost_total: Option<Usd>,
+    /// What the GPUs used cost, electricity included.
+    pub price: Option<UsdPerHour>,
+    /// Requests in flight over the deployment.
+    pub in_flight: f64,
+    /// The pool that computes prompts, where the replicas decode alone.
+    pub prefill: Option<PrefillFacts>,
+    /// What a simulation of it came to, if it was simulated.
+    pub verified: Option<Verified>,
     /// Where measured servers of its class lie, if any were measured.
     pub ranges: Option<Ranges>,
 }
@@ -251,7 +262,7 @@ impl<'a> Deployment<'a> {
     /// Why it is not an answer: its batch does not fit, or the load or a target is missed.
     pub fn estimate(&self, plan: Plan) -> Result<Estimate, Reason> {
         let estimate = self.figures(plan)?;
-        missed_target(&self.context.workload.targets, &estimate.service).map_or(Ok(estimate), Err)
+        Figures::from(&estimate).missed(&self.context.workload.targets).map_or(Ok(estimate), Err)
     }
 
     /// The figures of a plan of this layout, whatever the targets.
@@ -259,6 +270,36 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// Why it has none: its batch does not fit, or the load is missed.
     pub fn figures(&self, plan: Plan) -> Result<Estimate, Reason> {
+        let (replicas, concurrency) = self.load(plan)?;
+        let service = self.replica().at(concurrency);
+        Ok(self.assemble(plan, replicas, concurrency, service))
+    }
+
+    /// What a plan of this layout is compared by, whatever the targets; allocates nothing.
+    ///
+    /// # Errors
+    /// As [`Deployment::figures`].
+    pub fn score(&self, plan: Plan) -> Result<Figures, Reason> {
+        let (replicas, concurrency) = self.load(plan)?;
+        let service = self.replica().at(concurrency);
+        let bill = self.bill(replicas, &service);
+        Ok(Figures {
+            plan,
+            verdict: self.memory.verdict(),
+            gpus: bill.gpus,
+            output: bill.output,
+            ttft: service.ttft,
+            tpot: service.tpot,
+            e2e: service.e2e,
+            in_flight: concurrency * f64::from(replicas),
+            price: bill.price,
+            power: bill.energy.power * bill.gpus as f64,
+            per_output: bill.energy.per_output,
+        })
+    }
+
+    /// Replicas of a plan and requests in flight on each.
+    fn load(&self, plan: Plan) -> Result<(u32, f64), Reason> {
         let replicas = match plan.replicas {
             ALL_REPLICAS => self.placement.max_replicas,
             n if n <= self.placement.max_replicas => n,
@@ -266,9 +307,7 @@ impl<'a> Deployment<'a> {
                 return Err(Reason::TooManyReplicas { replicas: n, most: self.placement.max_replicas });
             }
         };
-        let concurrency = self.concurrency(plan.batch, replicas)?;
-        let service = self.replica().at(concurrency);
-        Ok(self.assemble(plan, replicas, concurrency, service))
+        Ok((replicas, self.concurrency(plan.batch, replicas)?))
     }
 
     /// Estimates a plan whether it is an answer or not, with every reason against it.
@@ -281,8 +320,9 @@ impl<'a> Deployment<'a> {
             self.max_batch().max(1) as f64
         });
         let service = self.replica().at(concurrency);
-        reasons.extend(missed_target(&self.context.workload.targets, &service));
-        (self.assemble(plan, replicas, concurrency, service), reasons)
+        let estimate = self.assemble(plan, replicas, concurrency, service);
+        reasons.extend(Figures::from(&estimate).missed(&self.context.workload.targets));
+        (estimate, reasons)
     }
 
     /// Requests in flight on each replica.
@@ -321,7 +361,7 @@ impl<'a> Deployment<'a> {
     }
 
     /// The ranges of the engine's band for such a model on such a GPU.
-    fn ranges(&self, service: &Service, output: TokensPerSecond) -> Option<Ranges> {
+    pub(super) fn ranges(&self, service: &Service, output: TokensPerSecond) -> Option<Ranges> {
         let c = self.context;
         let architecture = match () {
             () if c.model.is_latent() => Architecture::Latent,
@@ -333,7 +373,8 @@ impl<'a> Deployment<'a> {
         Some(Ranges::new(&band, service, &c.workload, output))
     }
 
-    fn assemble(&self, plan: Plan, replicas: u32, batch: f64, service: Service) -> Estimate {
+    /// What all replicas deliver, draw and cost.
+    fn bill(&self, replicas: u32, service: &Service) -> Bill {
         let c = self.context;
         let gpus = self.parallelism.gpus() * u64::from(replicas);
         let output = service.output * f64::from(replicas);
@@ -342,6 +383,13 @@ impl<'a> Deployment<'a> {
         let electricity = c.electricity.map(|e| e.per_gpu(energy.power) * gpus as f64);
         let rent = c.cluster.price.map(|p| p * gpus as f64);
         let price = rent.map(|rent| rent + electricity.unwrap_or(UsdPerHour::ZERO));
+        Bill { gpus, output, tokens_per_output, energy, electricity, price }
+    }
+
+    pub(super) fn assemble(&self, plan: Plan, replicas: u32, batch: f64, service: Service) -> Estimate {
+        let c = self.context;
+        let Bill { gpus, output, tokens_per_output, energy, electricity, price } =
+            self.bill(replicas, &service);
         let running = (service.running / f64::from(self.parallelism.attention_dp)).ceil() as u64;
         Estimate {
             plan,
@@ -367,8 +415,17 @@ impl<'a> Deployment<'a> {
             electricity_output: electricity.map(|e| e.per_million_tokens(output)),
             cost_output: price.map(|p| p.per_million_tokens(output)),
             cost_total: price.map(|p| p.per_million_tokens(output * tokens_per_output)),
+            price,
+            in_flight: batch * f64::from(replicas),
+            prefill: None,
+            verified: None,
             ranges: self.ranges(&service, output),
         }
+    }
+
+    /// What its context says.
+    pub fn context(&self) -> &'a Context<'a> {
+        self.context
     }
 
     /// The decode step and the step that computes one prompt, operator by operator.
@@ -396,14 +453,7 @@ impl<'a> Deployment<'a> {
 
 /// The first target that a service misses.
 pub fn missed_target(targets: &Targets, service: &Service) -> Option<Reason> {
-    let limits = [
-        (Metric::Ttft, targets.ttft, service.ttft),
-        (Metric::Tpot, targets.tpot, service.tpot),
-        (Metric::E2e, targets.e2e, service.e2e),
-    ];
-    limits.into_iter().find_map(|(metric, want, got)| {
-        want.filter(|want| got > *want).map(|want| Reason::TargetMissed { metric, want, got })
-    })
+    late(targets, (service.ttft, service.tpot, service.e2e))
 }
 
 impl Context<'_> {
@@ -439,34 +489,4 @@ impl Context<'_> {
             workload: &self.workload,
         }
     }
-}
-
-/// Two steps, operator by operator.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Explanation {
-    /// The decode step of the running batch.
-    pub decode_step: Step,
-    /// Its operators.
-    pub decode: Vec<Line>,
-    /// A step that computes one prompt, or one chunk of it.
-    pub prefill_step: Step,
-    /// Its operators.
-    pub prefill: Vec<Line>,
-    /// Hand-offs between stages in the decode step.
-    pub hop: Seconds,
-    /// Host time of a step.
-    pub host: Seconds,
-    /// The measured tables that there are for the engine on the GPU.
-    pub tables: Vec<TableName>,
-}
-
-/// A table of measured latencies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableName {
-    /// What it times.
-    pub operation: &'static str,
-    /// The engine or library that was measured.
-    pub engine: String,
-    /// Its version.
-    pub version: String,
 }

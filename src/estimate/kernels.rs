@@ -126,6 +126,10 @@ pub struct SmallKernelTimer {
 /// 1 the mildest skew that the kernel tables were measured with (a power law of exponent 1.01).
 pub const EXPERT_SKEW: f64 = 1.0;
 
+/// What a load balancer with redundant experts leaves of it: a fifth; perfect balance is not reached, since
+/// it acts on past loads.
+const BALANCED_SKEW: f64 = 0.2;
+
 impl<'a> Kernels<'a> {
     /// The kernels of an engine on a GPU.
     ///
@@ -145,7 +149,7 @@ impl<'a> Kernels<'a> {
             peak_16bit,
             small,
             power,
-            expert_skew: EXPERT_SKEW,
+            expert_skew: if engine.parallel.wide_experts { BALANCED_SKEW } else { EXPERT_SKEW },
             repeated: Repeated::default(),
             measured,
         })

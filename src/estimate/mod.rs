@@ -4,14 +4,19 @@
 pub mod breakdown;
 pub mod collectives;
 pub mod deployment;
+mod explanation;
+pub mod figures;
 pub mod kernels;
 pub mod measured;
 pub mod memory;
+pub mod pairing;
 pub mod power;
 pub mod program;
 pub mod range;
 pub mod remedy;
 pub mod service;
+pub mod split;
+mod stages;
 
 use crate::units::Seconds;
 
@@ -123,7 +128,9 @@ pub(crate) fn smooth_max(a: f64, b: f64, p: f64) -> f64 {
         return large;
     }
     // Factored so that large exponents neither overflow nor lose the smaller term.
-    large * (1.0 + (small / large).powf(p)).powf(1.0 / p)
+    let rest = (small / large).powf(p);
+    // Where it is lost beside 1 the root is 1.
+    if rest < f64::EPSILON / 4.0 { large } else { large * (1.0 + rest).powf(1.0 / p) }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
 mod draft;
+mod step_time;
 use std::sync::Arc;
 
 use crate::catalog::Cluster;
@@ -18,8 +19,10 @@ use super::collectives::CollectiveTimer;
 use super::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, Kernels, SmallKernelTimer};
 use super::measured::Surface;
 use super::memory::stage_layers;
+use super::stages::{Pace, Part, exchange};
 use super::{Basis, Bound};
 use draft::Draft;
+pub use step_time::StepTime;
 
 /// What is needed to compile a layout.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +79,12 @@ struct Instruction {
     unshared: Seconds,
     /// What was measured of it, if anything.
     measured: Option<Arc<Surface>>,
+    /// Where it stands in the model.
+    part: Part,
 }
+
+/// Stages that differ and are timed in one pass over the operators; there are seldom more than four.
+const PACES_AT_ONCE: usize = 8;
 
 impl Instruction {
     /// One execution, and what its time rests on.
@@ -175,7 +183,7 @@ impl Lone {
         let measured = tables.and_then(|tables| tables.surface(&kind, &kernels.setting(ranks), form));
         let operator = Operator::new("", Component::Other, kind);
         let (eager, unshared) = (Seconds::ZERO, Seconds::ZERO);
-        Lone(Instruction { operator, timer, fitted, eager, unshared, measured })
+        Lone(Instruction { operator, timer, fitted, eager, unshared, measured, part: Part::Before })
     }
 
     /// Its time in a step, and what that rests on.
@@ -183,19 +191,6 @@ impl Lone {
         let (kernel, basis) = self.0.time(step);
         (kernel.time, basis)
     }
-}
-
-/// Time of a step, and how much of it rests on fitted forms.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StepTime {
-    /// Time.
-    pub total: Seconds,
-    /// The part that rests on measurements of this GPU.
-    pub fitted: Seconds,
-    /// The part of that which was measured itself.
-    pub measured: Seconds,
-    /// The time at the board's power limit that draws as much above idle.
-    pub drawn: Seconds,
 }
 
 /// What one stage executes in a step.
@@ -217,51 +212,51 @@ pub struct Line {
     pub basis: Basis,
 }
 
-impl std::ops::AddAssign for StepTime {
-    fn add_assign(&mut self, more: StepTime) {
-        self.total += more.total;
-        self.fitted += more.fitted;
-        self.measured += more.measured;
-        self.drawn += more.drawn;
-    }
-}
-
-impl std::ops::Mul<f64> for StepTime {
-    type Output = StepTime;
-    fn mul(self, times: f64) -> StepTime {
-        StepTime {
-            total: self.total * times,
-            fitted: self.fitted * times,
-            measured: self.measured * times,
-            drawn: self.drawn * times,
-        }
-    }
-}
-
 impl Program {
     /// Adds the operators of `layers` equal layers, each with its kernel.
-    fn emit(&mut self, t: &Target, blocks: &[Block], formats: Formats, layers: u64) {
+    fn emit(
+        &mut self,
+        t: &Target,
+        blocks: &[Block],
+        formats: Formats,
+        layers: u64,
+        part: &dyn Fn(u64) -> Part,
+    ) {
         let view = RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
         let mut operators = Vec::with_capacity(24);
         blocks.iter().for_each(|b| b.operators(&view, &mut operators));
+        if t.kernels.engine.parallel.wide_experts {
+            exchange(&mut operators);
+        }
         self.instructions.reserve(operators.len());
         for operator in operators {
+            let part = part(operator.count);
             let operator = Operator { count: operator.count * layers, ..operator };
             let (timer, fitted) = resolve(t, &operator.kind);
             let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
             let measured = measured(t, &operator.kind, &timer);
-            self.instructions.push(Instruction { operator, timer, fitted, eager, unshared, measured });
+            self.instructions.push(Instruction { operator, timer, fitted, eager, unshared, measured, part });
         }
     }
 
-    /// Time of one step through the stage.
-    pub fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
+    /// Time of one step.
+    fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
+        self.staged(step, power, &[]).0
+    }
+
+    /// Time of one step through all stages, and through the slowest of `paces`.
+    fn staged(&self, step: &Step, power: &PowerShares, paces: &[Pace]) -> (StepTime, Option<Seconds>) {
+        let (at_once, more) = paces.split_at(paces.len().min(PACES_AT_ONCE));
+        let mut stages = [Seconds::ZERO; PACES_AT_ONCE];
         let mut sum = StepTime::default();
         for i in &self.instructions {
             let (kernel, basis) = i.time(step);
             let count = i.operator.count as f64;
             let time = kernel.time * count;
             sum.total += time;
+            for (stage, pace) in stages.iter_mut().zip(at_once) {
+                *stage += kernel.time * pace.count(i.part, i.operator.count);
+            }
             sum.drawn += kernel.drawn(power) * count;
             if basis != Basis::Default {
                 sum.fitted += time;
@@ -270,12 +265,11 @@ impl Program {
                 sum.measured += time;
             }
         }
-        sum
-    }
-
-    /// Time of one step through the stage, and nothing else.
-    fn total(&self, step: &Step) -> Seconds {
-        self.instructions.iter().map(|i| i.time(step).0.time * i.operator.count as f64).sum()
+        let total = |pace: &Pace| {
+            self.instructions.iter().map(|i| i.time(step).0.time * pace.count(i.part, i.operator.count)).sum()
+        };
+        let stages = stages.into_iter().take(at_once.len()).chain(more.iter().map(total));
+        (sum, stages.reduce(Seconds::max))
     }
 
     /// The step operator by operator; operators without work are left out.
@@ -298,7 +292,7 @@ pub struct Pipeline {
     whole: Program,
     /// The stages that differ, if there are several: the slowest sets the pace, and which one that is
     /// depends on the step.
-    paces: Vec<Program>,
+    paces: Vec<Pace>,
     draft: Option<Draft>,
     power: PowerShares,
     hop_latency: Seconds,
@@ -326,17 +320,15 @@ impl Pipeline {
     /// Compiles a layout.
     pub fn compile(t: &Target) -> Pipeline {
         let stages = stage_layers(t.model, t.parallelism.pp);
-        let whole =
-            compile(t, &t.model.groups.iter().map(|g| g.layers.len() as u64).collect::<Vec<_>>(), true, true);
+        let whole = compile(t);
         let last = stages.len() - 1;
-        let mut distinct: Vec<(&[u64], bool, bool)> = Vec::new();
-        for stage in stages.iter().enumerate().map(|(i, counts)| (counts.as_slice(), i == 0, i == last)) {
-            if last > 0 && !distinct.contains(&stage) {
-                distinct.push(stage);
+        let mut paces: Vec<Pace> = Vec::new();
+        for (i, layers) in stages.into_iter().enumerate() {
+            let pace = Pace { layers, first: i == 0, last: i == last };
+            if last > 0 && !paces.contains(&pace) {
+                paces.push(pace);
             }
         }
-        let paces =
-            distinct.into_iter().map(|(counts, first, last)| compile(t, counts, first, last)).collect();
         let (hop_latency, hop_seconds_per_byte) = hops(t);
         Pipeline {
             stages: t.parallelism.pp,
@@ -353,8 +345,7 @@ impl Pipeline {
 
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
-        let mut whole = self.whole.time(step, &self.power);
-        let slowest = self.paces.iter().map(|p| p.total(step)).reduce(Seconds::max);
+        let (mut whole, slowest) = self.whole.staged(step, &self.power, &self.paces);
         let draft = self.draft.as_ref().map(|d| d.time(step, &self.power)).unwrap_or_default();
         let interval = slowest.unwrap_or(whole.total) + draft.total;
         whole += draft;
@@ -400,19 +391,16 @@ fn hops(t: &Target) -> (Seconds, f64) {
     })
 }
 
-/// The program of a stage that holds `counts[g]` layers of each group.
-fn compile(t: &Target, counts: &[u64], first: bool, last: bool) -> Program {
+/// The program of all stages together.
+fn compile(t: &Target) -> Program {
     let outer = t.model.outer_formats();
     let mut program = Program::default();
-    if first {
-        program.emit(t, &t.model.before, outer, 1);
+    program.emit(t, &t.model.before, outer, 1, &|_| Part::Before);
+    for (g, group) in decoder(t.model).iter().enumerate() {
+        program
+            .emit(t, &group.blocks, group.formats, group.layers.len() as u64, &|each| Part::Group(g, each));
     }
-    for (group, layers) in decoder(t.model).iter().zip(counts).filter(|(_, n)| **n > 0) {
-        program.emit(t, &group.blocks, group.formats, *layers);
-    }
-    if last {
-        program.emit(t, &t.model.after, outer, 1);
-    }
+    program.emit(t, &t.model.after, outer, 1, &|_| Part::After);
     program
 }
 

@@ -185,7 +185,7 @@ impl Replica<'_> {
         self.decode_step_in(sequences, self.workload.mean_context())
     }
 
-    fn decode_step_in(&self, sequences: f64, context: f64) -> DecodeStep {
+    pub(super) fn decode_step_in(&self, sequences: f64, context: f64) -> DecodeStep {
         let stages = self.micro_batches();
         let micro = (sequences / stages).max(1.0);
         let time = self.pipeline.time(&self.decode_of(micro, context));
@@ -240,7 +240,7 @@ impl Replica<'_> {
     }
 
     /// Time of a step with prompts beyond its kernels.
-    fn prompt_overhead(&self) -> Seconds {
+    pub(super) fn prompt_overhead(&self) -> Seconds {
         self.engine.scheduling.prompt_overhead(self.layers, self.mixer_layers)
     }
 
@@ -362,7 +362,7 @@ fn ring_factor(stages: f64, due: f64) -> f64 {
 const RANK_ROUNDS: usize = 16;
 
 /// Chunks of a prompt that are timed.
-const MAX_CHUNKS: f64 = 64.0;
+pub(super) const MAX_CHUNKS: f64 = 64.0;
 
 struct Prompt {
     cost: Seconds,
@@ -375,10 +375,11 @@ struct Prompt {
     drawn: Seconds,
 }
 
-struct DecodeStep {
-    time: Seconds,
-    fitted: f64,
-    measured: f64,
+/// A decode step as one sequence sees it.
+pub(super) struct DecodeStep {
+    pub(super) time: Seconds,
+    pub(super) fitted: f64,
+    pub(super) measured: f64,
     /// Per sequence; see [`Prompt`].
-    drawn: Seconds,
+    pub(super) drawn: Seconds,
 }

@@ -24,6 +24,7 @@ impl Reason {
             Reason::ModeUnsupported { mode: "pipeline parallel" },
             Reason::ModeUnsupported { mode: "attention data parallel" },
             Reason::ModeUnsupported { mode: "partial expert parallel" },
+            Reason::ModeUnsupported { mode: "split pools" },
             Reason::DenseModel { mode: "expert parallel" },
             Reason::DenseModel { mode: "attention data parallel" },
             Reason::NoPlace { gpus: 1 },
@@ -37,6 +38,11 @@ impl Reason {
             missed(Metric::Ttft),
             missed(Metric::Tpot),
             missed(Metric::E2e),
+            Reason::BudgetExceeded { unit: "GPUs", want: 1.0, got: 2.0 },
+            Reason::BudgetExceeded { unit: "USD/h", want: 1.0, got: 2.0 },
+            Reason::BudgetExceeded { unit: "USD/Mtok out", want: 1.0, got: 2.0 },
+            Reason::BudgetExceeded { unit: "W", want: 1.0, got: 2.0 },
+            Reason::ConcurrencyMissed { want: 2.0, got: 1.0 },
             Reason::RateMissed { want, got },
         ]
     }
@@ -107,6 +113,22 @@ impl Reason {
                 "mean time from request to last token above `--e2e`",
                 "smaller batch, more TP, narrower weights, fewer requests per replica",
             ),
+            Reason::BudgetExceeded { unit: "GPUs", .. } => {
+                ("more GPUs than `--max-gpus`", "fewer replicas, a smaller layout")
+            }
+            Reason::BudgetExceeded { unit: "USD/h", .. } => {
+                ("the GPUs used cost more per hour than `--max-price`, or have no price", "fewer replicas")
+            }
+            Reason::BudgetExceeded { unit: "W", .. } => {
+                ("the GPUs used draw more than `--max-power`", "fewer replicas, a smaller batch")
+            }
+            Reason::BudgetExceeded { .. } => (
+                "a million output tokens cost more than `--max-cost`, or the GPU has no price",
+                "larger batch, narrower weights",
+            ),
+            Reason::ConcurrencyMissed { .. } => {
+                ("fewer requests in flight than `--min-concurrency`", "larger batch, more replicas")
+            }
             Reason::RateMissed { .. } => (
                 "a replica cannot serve its share of `--rate` at any concurrency; both rates are per replica",
                 "more replicas, more GPUs",

@@ -14,7 +14,7 @@ use crate::model::RankGroups;
 
 pub use placement::{GroupLink, Placement};
 pub use reason::{Reason, Rejection};
-pub use space::{Axes, BatchPoint, Layout, Plan, PlanSpace};
+pub use space::{Axes, BatchPoint, Layout, Plan, PlanSpace, PrefillPool};
 
 /// How one replica of the engine is divided over GPUs.
 ///

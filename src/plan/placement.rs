@@ -79,6 +79,45 @@ pub fn place(p: Parallelism, cluster: &Cluster) -> Option<Placement> {
     })
 }
 
+/// Most workers of one split that stand beside `others` of another on a cluster; `None` where those do not
+/// fit. The others fill nodes in order; workers within a node take what is left in any, larger ones whole
+/// nodes. It never falls when a worker takes fewer GPUs and no more nodes.
+pub fn room_beside(worker: Parallelism, other: Parallelism, others: u32, cluster: &Cluster) -> Option<u32> {
+    let per_node = u64::from(cluster.gpus_per_node);
+    let (full, rest) = (u64::from(cluster.gpus) / per_node, u64::from(cluster.gpus) % per_node);
+    let others = u64::from(others);
+    // Nodes by what is left in them: how many, and how much.
+    let mut left = [(full, per_node), (0, 0), (0, 0), (1, rest)];
+    if other.gpus() <= per_node {
+        let each = per_node / other.gpus();
+        let (filled, over) = (others / each, others % each);
+        if filled >= full {
+            let last = (others - full * each).checked_mul(other.gpus()).filter(|taken| *taken <= rest)?;
+            left = [(0, 0), (full, per_node - each * other.gpus()), (0, 0), (1, rest - last)];
+        } else {
+            let partly = u64::from(over > 0);
+            left[0].0 = full - filled - partly;
+            left[1] = (filled, per_node - each * other.gpus());
+            left[2] = (partly, per_node - over * other.gpus());
+        }
+    } else {
+        left[0].0 = full.checked_sub(others.checked_mul(nodes_of(other, per_node))?)?;
+    }
+    let room: u64 = if worker.gpus() <= per_node {
+        left.iter().map(|(nodes, gpus)| nodes * (gpus / worker.gpus())).sum()
+    } else {
+        left[0].0 / nodes_of(worker, per_node)
+    };
+    u32::try_from(room).ok()
+}
+
+/// Whole nodes that a worker larger than one takes: stages do not straddle nodes.
+pub fn nodes_of(worker: Parallelism, per_node: u64) -> u64 {
+    let stage = worker.stage_ranks().max(1);
+    let stages = u64::from(worker.pp);
+    if stage <= per_node { stages.div_ceil(per_node / stage) } else { stages * stage.div_ceil(per_node) }
+}
+
 /// Hand-offs between two stages of one bridge: whole stages fill a bridge in order, and bridges fill a
 /// node. Stages that do not divide a bridge count as not bridged.
 fn hops_inside_bridges(stage: u64, stages: u64, stages_per_node: u64, bridge: u64) -> u64 {
@@ -130,6 +169,18 @@ mod tests {
     #[test]
     fn three_gpu_replicas_leave_two_of_eight_idle_in_each_node() {
         assert_eq!(placed(3, 1, "16xh100-sxm").unwrap().max_replicas, 4);
+    }
+
+    #[test]
+    fn workers_of_two_kinds_share_nodes() {
+        let cluster = |name| crate::catalog::cluster(name).unwrap();
+        let tp = |tp| Parallelism { tp, ..Parallelism::SINGLE };
+        assert_eq!(room_beside(tp(2), tp(4), 1, &cluster("8xh100-sxm")), Some(2));
+        assert_eq!(room_beside(tp(4), tp(2), 2, &cluster("8xh100-sxm")), Some(1));
+        assert_eq!(room_beside(tp(8), tp(2), 1, &cluster("16xh100-sxm")), Some(1));
+        assert_eq!(room_beside(tp(8), tp(16), 1, &cluster("32xh100-sxm")), Some(2));
+        assert_eq!(room_beside(tp(1), tp(4), 2, &cluster("7xh100-sxm")), None);
+        assert_eq!(room_beside(tp(1), tp(3), 2, &cluster("10xh100-sxm")), Some(4));
     }
 
     #[test]

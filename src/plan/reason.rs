@@ -111,6 +111,22 @@ pub enum Reason {
         /// The estimate.
         got: Seconds,
     },
+    /// More than the budget allows.
+    BudgetExceeded {
+        /// Of what.
+        unit: &'static str,
+        /// The limit.
+        want: f64,
+        /// The estimate.
+        got: f64,
+    },
+    /// Fewer requests in flight than asked for.
+    ConcurrencyMissed {
+        /// Requests asked for.
+        want: f64,
+        /// The estimate.
+        got: f64,
+    },
     /// The deployment cannot keep up with the rate.
     RateMissed {
         /// The rate.
@@ -147,7 +163,10 @@ impl Reason {
             Reason::OutOfMemory { .. } | Reason::CacheTooSmall { .. } | Reason::BatchLimit { .. } => {
                 Stage::OutOfMemory
             }
-            Reason::TargetMissed { .. } | Reason::RateMissed { .. } => Stage::TargetMissed,
+            Reason::TargetMissed { .. }
+            | Reason::BudgetExceeded { .. }
+            | Reason::ConcurrencyMissed { .. }
+            | Reason::RateMissed { .. } => Stage::TargetMissed,
         }
     }
 
@@ -169,6 +188,11 @@ impl Reason {
             Reason::TargetMissed { metric: Metric::Ttft, .. } => ("ttft_missed", ""),
             Reason::TargetMissed { metric: Metric::Tpot, .. } => ("tpot_missed", ""),
             Reason::TargetMissed { metric: Metric::E2e, .. } => ("e2e_missed", ""),
+            Reason::BudgetExceeded { unit: "GPUs", .. } => ("gpu_budget_exceeded", ""),
+            Reason::BudgetExceeded { unit: "W", .. } => ("power_budget_exceeded", ""),
+            Reason::BudgetExceeded { unit: "USD/h", .. } => ("price_budget_exceeded", ""),
+            Reason::BudgetExceeded { .. } => ("cost_budget_exceeded", ""),
+            Reason::ConcurrencyMissed { .. } => ("concurrency_missed", ""),
             Reason::RateMissed { .. } => ("rate_missed", ""),
         }
     }
@@ -193,6 +217,8 @@ impl Reason {
             Reason::BatchLimit { batch, limit } => *batch as f64 / (*limit).max(1) as f64,
             Reason::TooManyReplicas { replicas, most } => f64::from(*replicas) / f64::from((*most).max(1)),
             Reason::TargetMissed { want, got, .. } => *got / *want,
+            Reason::BudgetExceeded { want, got, .. } => got / want,
+            Reason::ConcurrencyMissed { want, got } => want / got.max(f64::MIN_POSITIVE),
             Reason::RateMissed { want, got } => want.get() / got.get().max(f64::MIN_POSITIVE),
             _ => 1.0,
         }
@@ -235,6 +261,12 @@ impl Reason {
             Reason::TargetMissed { metric, want, got } => {
                 let beyond = 100.0 * (*got / *want - 1.0);
                 format!("{} {got} misses the target of {want} by {beyond:.1} %", metric.name())
+            }
+            Reason::BudgetExceeded { unit, want, got } => {
+                format!("{got:.2} {unit} exceed the {want:.2} allowed")
+            }
+            Reason::ConcurrencyMissed { want, got } => {
+                format!("{got:.0} requests in flight fall short of {want:.0}")
             }
             Reason::RateMissed { want, got } => format!(
                 "each replica serves at most {:.3} req/s of its share of {:.3}",

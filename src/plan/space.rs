@@ -77,6 +77,17 @@ pub struct Layout {
     pub parallelism: Parallelism,
 }
 
+/// The prefill workers of a plan with split pools; the rest of the plan is of its decode workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrefillPool {
+    /// Index into the list of pools.
+    pub pool: usize,
+    /// Split of one worker.
+    pub parallelism: Parallelism,
+    /// Workers.
+    pub workers: u32,
+}
+
 /// One point of the space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -88,6 +99,8 @@ pub struct Plan {
     pub replicas: u32,
     /// Sequences in flight on one replica.
     pub batch: BatchPoint,
+    /// The workers that compute its prompts, where they do nothing else.
+    pub prefill: Option<PrefillPool>,
 }
 
 /// The space of plans on one pool. The spaces of several pools follow each other, so that a number
@@ -114,6 +127,11 @@ impl PlanSpace {
     /// The axes.
     pub fn axes(&self) -> &Axes {
         &self.axes
+    }
+
+    /// The number after the last of its plans.
+    pub fn end(&self) -> u64 {
+        self.first.saturating_add(self.size())
     }
 
     /// Layouts in the space.
@@ -167,6 +185,7 @@ impl PlanSpace {
             layout: self.layout(layout),
             replicas: self.axes.replicas[(point / batches) as usize],
             batch: self.axes.batch[(point % batches) as usize],
+            prefill: None,
         }
     }
 }

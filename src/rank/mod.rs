@@ -1,110 +1,199 @@
-//! Ranking: objectives, and the Pareto front.
+//! Ranking: what plans are measured by, objectives, and the Pareto front.
+
+mod objective;
 
 use std::cmp::Ordering;
 use std::str::FromStr;
 
-use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::Estimate;
+pub use objective::{KNEE, Objective, Weights};
 
-/// What the best plan is best at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum Objective {
-    /// Most output tokens per second of the whole deployment.
+use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::figures::Figures;
+
+/// One figure that plans are better or worse by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Output tokens per second of the deployment.
     Throughput,
-    /// Shortest time from request to last token.
+    /// The same per GPU used.
+    PerGpu,
+    /// Time to first token.
+    Ttft,
+    /// Time per output token after the first.
+    Tpot,
+    /// From request to last token.
     Latency,
-    /// Fewest dollars per million output tokens.
+    /// Dollars per million output tokens; plans without a price are worst.
     Cost,
-    /// Fewest joules per output token.
+    /// Joules per output token.
     Energy,
+    /// GPUs used.
+    Gpus,
 }
 
-impl Objective {
-    /// Every objective.
-    pub const ALL: [Objective; 4] =
-        [Objective::Throughput, Objective::Latency, Objective::Cost, Objective::Energy];
+impl Measure {
+    /// Every measure.
+    pub const ALL: [Measure; 8] = [
+        Measure::Throughput,
+        Measure::PerGpu,
+        Measure::Ttft,
+        Measure::Tpot,
+        Measure::Latency,
+        Measure::Cost,
+        Measure::Energy,
+        Measure::Gpus,
+    ];
 
     /// Name as on the command line.
     pub fn name(self) -> &'static str {
         match self {
-            Objective::Throughput => "throughput",
-            Objective::Latency => "latency",
-            Objective::Cost => "cost",
-            Objective::Energy => "energy",
+            Measure::Throughput => "throughput",
+            Measure::PerGpu => "per-gpu",
+            Measure::Ttft => "ttft",
+            Measure::Tpot => "tpot",
+            Measure::Latency => "latency",
+            Measure::Cost => "cost",
+            Measure::Energy => "energy",
+            Measure::Gpus => "gpus",
         }
     }
 
-    /// The better plan first: plans that fit before marginal ones, then the objective, then fewer GPUs,
-    /// then the lower time per token, then the plan's number. A total order.
-    pub fn compare(self, a: &Estimate, b: &Estimate) -> Ordering {
-        let cost = |e: &Estimate| e.cost_output.map_or(f64::INFINITY, |c| c.get());
-        let by_objective = match self {
-            Objective::Throughput => b.output.total_cmp(&a.output),
-            Objective::Latency => a.service.e2e.total_cmp(&b.service.e2e),
-            Objective::Cost => cost(a).total_cmp(&cost(b)),
-            Objective::Energy => a.energy.per_output.total_cmp(&b.energy.per_output),
-        };
-        (a.verdict.cmp(&b.verdict))
-            .then(by_objective)
-            .then(a.gpus.cmp(&b.gpus))
-            .then(b.output.total_cmp(&a.output))
-            .then(a.service.tpot.total_cmp(&b.service.tpot))
-            .then(a.plan.id.cmp(&b.plan.id))
-    }
-}
-
-/// Batches of one layout whose throughput is within this share of its best are equally good; the one
-/// with the shortest end-to-end time is taken. Past the knee a larger batch buys waiting, not tokens.
-pub const KNEE: f64 = 0.01;
-
-impl Objective {
-    /// The plan that stands for its layout.
-    pub fn choose(self, plans: &[Estimate]) -> Option<&Estimate> {
-        let best = plans.iter().min_by(|a, b| self.compare(a, b))?;
-        if self == Objective::Latency {
-            return Some(best);
+    /// What it is of a plan, in its own unit.
+    pub fn of(self, f: &Figures) -> f64 {
+        match self {
+            Measure::Throughput => f.output.get(),
+            Measure::PerGpu => f.output_per_gpu().get(),
+            Measure::Ttft => f.ttft.as_millis(),
+            Measure::Tpot => f.tpot.as_millis(),
+            Measure::Latency => f.e2e.as_millis(),
+            Measure::Cost => f.cost_output().map_or(f64::INFINITY, |c| c.get()),
+            Measure::Energy => f.per_output.get(),
+            Measure::Gpus => f.gpus as f64,
         }
-        let as_good = |p: &&Estimate| {
-            p.verdict == best.verdict && p.gpus == best.gpus && p.output >= best.output * (1.0 - KNEE)
-        };
-        plans
-            .iter()
-            .filter(as_good)
-            .min_by(|a, b| a.service.e2e.total_cmp(&b.service.e2e).then(self.compare(a, b)))
+    }
+
+    /// Its unit.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Measure::Throughput => "tok/s",
+            Measure::PerGpu => "tok/s/GPU",
+            Measure::Ttft | Measure::Tpot | Measure::Latency => "ms",
+            Measure::Cost => "$/Mtok out",
+            Measure::Energy => "J/tok out",
+            Measure::Gpus => "GPUs",
+        }
+    }
+
+    /// Whether more of it is better.
+    pub fn more_is_better(self) -> bool {
+        matches!(self, Measure::Throughput | Measure::PerGpu)
+    }
+
+    /// Whether the time to the first token decides over it.
+    fn has_first_token(self) -> bool {
+        matches!(self, Measure::Ttft | Measure::Latency)
+    }
+
+    /// The same, turned so that less is better.
+    fn loss(self, f: &Figures) -> f64 {
+        if self.more_is_better() { -self.of(f) } else { self.of(f) }
     }
 }
 
-impl FromStr for Objective {
+impl FromStr for Measure {
     type Err = Diagnostic;
     fn from_str(text: &str) -> Result<Self, Diagnostic> {
-        let names = Objective::ALL.map(Objective::name);
-        Objective::ALL.into_iter().find(|o| o.name() == text).ok_or_else(|| {
-            Diagnostic::unknown("objective", text, names, &format!("allowed: {}", names.join(", ")))
+        let names = Measure::ALL.map(Measure::name);
+        Measure::ALL.into_iter().find(|m| m.name() == text).ok_or_else(|| {
+            Diagnostic::unknown("measure", text, names, &format!("allowed: {}", names.join(", ")))
         })
     }
 }
 
-/// Whether `a` is at least as good as `b` in throughput per GPU and in time per token, and better in
-/// one of them; equals are told apart by number, so that one of them stays.
-fn dominates(a: &Estimate, b: &Estimate) -> bool {
-    let (more, faster) = (a.output_per_gpu >= b.output_per_gpu, a.service.tpot <= b.service.tpot);
-    let equal = a.output_per_gpu == b.output_per_gpu && a.service.tpot == b.service.tpot;
-    more && faster && (!equal || a.plan.id < b.plan.id)
-}
+/// What a Pareto front is drawn over: two or three measures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Front(Vec<Measure>);
 
-/// Keeps the plans that no other dominates in throughput per GPU and time per token, fastest first.
-pub fn pareto(mut plans: Vec<Estimate>) -> Vec<Estimate> {
-    plans.sort_by(|a, b| {
-        (a.service.tpot.total_cmp(&b.service.tpot))
-            .then(b.output_per_gpu.total_cmp(&a.output_per_gpu))
-            .then(a.plan.id.cmp(&b.plan.id))
-    });
-    let mut front: Vec<Estimate> = Vec::new();
-    for plan in plans {
-        if front.last().is_none_or(|best| !dominates(best, &plan)) {
-            front.push(plan);
+impl Front {
+    /// A front over these measures.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] unless there are two or three, each once.
+    pub fn new(measures: Vec<Measure>) -> Result<Front, Diagnostic> {
+        let twice = measures.iter().enumerate().any(|(i, m)| measures[..i].contains(m));
+        if twice || !(2..=3).contains(&measures.len()) {
+            let cause = "a Pareto front takes two or three measures, each once";
+            return Err(Diagnostic::new(Code::Usage, cause)
+                .help(format!("of {}", Measure::ALL.map(Measure::name).join(", "))));
+        }
+        Ok(Front(measures))
+    }
+
+    /// The measures.
+    pub fn measures(&self) -> &[Measure] {
+        &self.0
+    }
+
+    /// Whether the time to the first token is one of them, or a part of one.
+    pub fn looks_at_first_token(&self) -> bool {
+        self.0.iter().any(|m| m.has_first_token())
+    }
+
+    /// The order in which a front stands: by the last measure first, so that by default the fastest comes
+    /// first; then fewer GPUs, the shorter end-to-end time, the lower number.
+    fn order(&self, a: &Figures, b: &Figures) -> Ordering {
+        let by = self.0.iter().rev().map(|m| m.loss(a).total_cmp(&m.loss(b)));
+        by.fold(Ordering::Equal, Ordering::then).then_with(|| settle(a, b))
+    }
+
+    /// Whether a plan that stands before another in order is at least as good in every measure.
+    fn covers(&self, a: &Figures, b: &Figures) -> bool {
+        self.0.iter().all(|m| m.loss(a) <= m.loss(b))
+    }
+
+    /// Adds a plan to those that no other dominates, unless one of them does.
+    pub fn insert(&self, kept: &mut Vec<Figures>, f: Figures) {
+        let covered = |k: &Figures| self.covers(k, &f) && (!self.covers(&f, k) || settle(k, &f).is_lt());
+        if !kept.iter().any(covered) {
+            kept.retain(|k| !self.covers(&f, k));
+            kept.push(f);
         }
     }
-    front
+
+    /// The plans that none of those already known is better than in every measure.
+    pub fn news(&self, mut plans: Vec<Figures>, known: &[Figures]) -> Vec<Figures> {
+        let beats = |k: &Figures, f: &Figures| self.covers(k, f) && !self.covers(f, k);
+        plans.retain(|f| !known.iter().any(|k| beats(k, f)));
+        plans
+    }
+
+    /// Keeps the plans that no other dominates, in order; of equals one.
+    pub fn keep<T>(&self, mut plans: Vec<T>, figures: impl Fn(&T) -> Figures) -> Vec<T> {
+        plans.sort_by(|a, b| self.order(&figures(a), &figures(b)));
+        let mut kept: Vec<Figures> = Vec::new();
+        plans.retain(|plan| {
+            let f = figures(plan);
+            // With two measures the last that was kept is the best in the first of them.
+            let rivals = if self.0.len() == 2 { kept.len().saturating_sub(1) } else { 0 };
+            let falls = kept[rivals..].iter().any(|k| self.covers(k, &f));
+            if !falls {
+                kept.push(f);
+            }
+            !falls
+        });
+        plans
+    }
+}
+
+impl Default for Front {
+    /// Throughput per GPU and time per token.
+    fn default() -> Front {
+        Front(vec![Measure::PerGpu, Measure::Tpot])
+    }
+}
+
+/// What decides between plans that are equally good: fewer GPUs, then the shorter end-to-end time, then the
+/// plan's number.
+fn settle(a: &Figures, b: &Figures) -> Ordering {
+    a.gpus.cmp(&b.gpus).then(a.e2e.total_cmp(&b.e2e)).then(a.plan.id.cmp(&b.plan.id))
 }

@@ -1,8 +1,9 @@
 //! The columns of a plan: name, meaning, where the value comes from. Tables, CSV, JSON and sweeps read
 //! this one list.
 
-use crate::estimate::deployment::Estimate;
+use crate::estimate::deployment::{Estimate, Verified};
 use crate::estimate::memory::Verdict;
+use crate::estimate::pairing::PrefillFacts;
 use crate::estimate::range::Ranges;
 
 /// A cell.
@@ -96,6 +97,16 @@ const fn memory(name: &'static str, about: &'static str, of: fn(&Row) -> Value) 
     Column { name, group: Some("memory"), heading: None, about, of }
 }
 
+/// A figure of the prefill pool, if there is one.
+fn prefill(row: &Row, of: fn(&PrefillFacts) -> Value) -> Value {
+    row.estimate.prefill.as_ref().map_or(Value::Missing, of)
+}
+
+/// A figure of the simulation, if there was one.
+fn simulated(row: &Row, of: fn(&Verified) -> f64) -> Value {
+    row.estimate.verified.as_ref().map_or(Value::Missing, |v| of(v).into())
+}
+
 /// Tables show it where plans are ranked by it.
 const ENERGY: Column =
     shown("energy_j_per_output_token", "J/tok out", "joules per output token, GPUs used", |r| {
@@ -110,7 +121,9 @@ pub const PLAN_COLUMNS: &[Column] = &[
     quiet("engine_version", "its version, whose defaults apply", |r| {
         Value::Text(r.estimate.engine_version.to_string())
     }),
-    quiet("mode", "aggregated, or split into prefill and decode pools", |_| "aggregated".into()),
+    quiet("mode", "aggregated, or split into prefill and decode pools", |r| {
+        if r.estimate.prefill.is_some() { "split".into() } else { "aggregated".into() }
+    }),
     shown("weights", "weights", "format of most weights", |r| r.estimate.weights.name().into()),
     shown("kv", "kv", "type of the KV cache", |r| r.estimate.kv.name().into()),
     shown("tp", "tp", "tensor parallel", |r| r.estimate.parallelism.tp.into()),
@@ -119,6 +132,26 @@ pub const PLAN_COLUMNS: &[Column] = &[
     shown("attention_dp", "adp", "attention data parallel", |r| r.estimate.parallelism.attention_dp.into()),
     shown("expert_tp", "etp", "tensor parallel inside each expert", |r| r.estimate.expert_tp.into()),
     shown("replicas", "replicas", "independent copies of the engine", |r| r.estimate.replicas.into()),
+    shown(
+        "prefill",
+        "prefill",
+        "prefill workers and the split of one; other columns are of decode workers",
+        |r| prefill(r, |p| Value::Text(format!("{} × {}", p.workers, p.parallelism))),
+    ),
+    quiet("prefill_replicas", "prefill workers", |r| prefill(r, |p| p.workers.into())),
+    quiet("prefill_gpu", "GPU of a prefill worker", |r| prefill(r, |p| p.gpu.as_str().into())),
+    quiet("prefill_tp", "tensor parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.tp.into())),
+    quiet("prefill_pp", "its pipeline stages", |r| prefill(r, |p| p.parallelism.pp.into())),
+    quiet("prefill_ep", "expert parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.ep.into())),
+    quiet("prefill_attention_dp", "attention data parallel of a prefill worker", |r| {
+        prefill(r, |p| p.parallelism.attention_dp.into())
+    }),
+    quiet("prefill_load", "share of its time that a prefill worker computes", |r| {
+        prefill(r, |p| p.load.into())
+    }),
+    quiet("kv_transfer_ms", "what a first token waits for the transfer of the cache", |r| {
+        prefill(r, |p| p.transfer.as_millis().into())
+    }),
     shown("gpus", "gpus", "GPUs used", |r| r.estimate.gpus.into()),
     shown("idle_gpus", "idle", "GPUs of the cluster left idle", |r| r.estimate.idle_gpus.into()),
     shown("batch", "batch", "requests in flight on each replica", |r| r.estimate.batch.into()),
@@ -136,6 +169,10 @@ pub const PLAN_COLUMNS: &[Column] = &[
     }),
     quiet("output_tokens_per_s_per_user", "tokens per second of one stream after the first", |r| {
         (1.0 / r.estimate.service.tpot.get()).into()
+    }),
+    quiet("requests_in_flight", "requests in flight over the deployment", |r| r.estimate.in_flight.into()),
+    quiet("price_usd_per_hour", "dollars per hour, GPUs used", |r| {
+        r.estimate.price.map_or(Value::Missing, |p| p.get().into())
     }),
     quiet("requests_per_s", "requests per second, all replicas", |r| {
         (r.estimate.service.requests.get() * f64::from(r.estimate.replicas)).into()
@@ -169,6 +206,16 @@ pub const PLAN_COLUMNS: &[Column] = &[
     memory("cuda_graphs_gib", "CUDA graphs", |r| r.estimate.memory.cuda_graphs.as_gib().into()),
     memory("total_gib", "sum of the parts", |r| r.estimate.memory.total().as_gib().into()),
     memory("capacity_gib", "physical memory", |r| r.estimate.memory.capacity.as_gib().into()),
+    quiet("simulated_ttft_ms", "time to first token as simulated, if it was", |r| {
+        simulated(r, |v| v.ttft.as_millis())
+    }),
+    quiet("simulated_tpot_ms", "time per output token as simulated", |r| {
+        simulated(r, |v| v.tpot.as_millis())
+    }),
+    quiet("simulated_e2e_ms", "request to last token as simulated", |r| simulated(r, |v| v.e2e.as_millis())),
+    shown("simulated_output_tokens_per_s", "sim tok/s", "output tokens per second as simulated", |r| {
+        simulated(r, |v| v.output.get())
+    }),
     shown("headroom_gib", "headroom GiB", "KV cache left over at this batch", |r| {
         r.estimate.headroom.as_gib().into()
     }),

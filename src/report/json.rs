@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::estimate::deployment::Estimate;
 use crate::plan::{Plan, Reason, Rejection};
-use crate::search::{Advice, Answer, Combined, CurrentAnswer};
+use crate::search::{Advice, Answer, Combined, CurrentAnswer, WhatIf};
 use crate::workload::{Load, Workload};
 
 use super::Subject;
@@ -71,7 +71,12 @@ pub(super) fn subject_json(s: &Subject) -> Map<String, Json> {
 }
 
 /// The answer to a planning question, with what would make it answerable if nothing is feasible.
-pub fn answer_json(subject: &Subject, answer: &Answer, advice: &[Advice]) -> Json {
+pub fn answer_json(
+    subject: &Subject,
+    answer: &Answer,
+    advice: &[Advice],
+    moved: &[(WhatIf, Option<Estimate>)],
+) -> Json {
     let compared = answer.current.is_some();
     let row = |rank: Option<u64>, estimate: &Estimate| {
         let row = Row { rank, estimate, current: answer.reference() };
@@ -86,7 +91,8 @@ pub fn answer_json(subject: &Subject, answer: &Answer, advice: &[Advice]) -> Jso
         "space".into(),
         json!({
             "plans": c.plans, "illegal": c.illegal, "out_of_memory": c.out_of_memory,
-            "target_missed": c.target_missed, "feasible": c.feasible, "stopped": "complete",
+            "target_missed": c.target_missed, "feasible": c.feasible, "dominated": c.dominated,
+            "unseen": c.unseen, "stopped": answer.stopped.name(),
         }),
     );
     if let Some(current) = &answer.current {
@@ -101,6 +107,11 @@ pub fn answer_json(subject: &Subject, answer: &Answer, advice: &[Advice]) -> Jso
         json!({ "change": a.change, "plan": plan })
     };
     map.insert("advice".into(), advice.iter().map(changed).collect());
+    let moved = moved.iter().map(|(change, best)| {
+        let plan = best.as_ref().map(|e| plan_object(&Row::from(e), false));
+        json!({ "change": change.knob.name(), "percent": round(change.percent), "plan": plan })
+    });
+    map.insert("what_if".into(), moved.collect());
     map.insert("notes".into(), json!(subject.model.notes));
     Json::Object(map)
 }
@@ -151,7 +162,10 @@ fn combined_json(c: &Combined) -> Json {
 
 /// A plan in a few words.
 pub fn describe(plan: &Plan) -> String {
-    plan.layout.parallelism.to_string()
+    match &plan.prefill {
+        None => plan.layout.parallelism.to_string(),
+        Some(prefill) => format!("prefill {}, decode {}", prefill.parallelism, plan.layout.parallelism),
+    }
 }
 
 /// One estimate with its reasons, if it is not feasible.

@@ -11,6 +11,7 @@ mod examined;
 mod explain;
 mod fit;
 mod format;
+mod front;
 mod inspect;
 mod json;
 mod section;
@@ -35,6 +36,7 @@ pub use examined::{examined_json, examined_sheet, examined_text};
 pub use explain::{explanation, explanation_json, explanation_sheet};
 pub use fit::Fit;
 pub use format::{Format, Sheet};
+pub use front::{front_chart, what_if_text};
 pub use inspect::{comparison, inspection_json, inspection_text, parameters_section, warning};
 pub use json::{answer_json, estimate_json, round};
 pub use section::{

@@ -35,11 +35,14 @@ pub struct SimulationSubject<'a> {
     pub workload: &'a Workload,
     /// What drove it, in words.
     pub drive: &'a str,
+    /// Split of the prefill workers and how many there are, where the replicas decode alone.
+    pub prefill: Option<(Parallelism, u32)>,
 }
 
 impl SimulationSubject<'_> {
     fn gpus(&self) -> f64 {
-        (self.parallelism.gpus() * self.replicas) as f64
+        let prefill = self.prefill.map_or(0, |(split, n)| split.gpus() * u64::from(n));
+        (self.parallelism.gpus() * self.replicas + prefill) as f64
     }
 }
 
@@ -101,9 +104,13 @@ fn percentiles(outcome: &Outcome) -> Sheet {
 }
 
 fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u16>) -> String {
-    let replicas = plural(s.replicas, "replica");
-    let mut out =
-        format!("{} on {}: {} × {replicas}, {}\n", s.model.id, s.cluster.id, s.parallelism, s.engine.id);
+    let split =
+        s.prefill.map(|(split, n)| format!("prefill {split} × {}; decode ", plural(n.into(), "replica")));
+    let (prefill, replicas) = (split.unwrap_or_default(), plural(s.replicas, "replica"));
+    let mut out = format!(
+        "{} on {}: {prefill}{} × {replicas}, {}\n",
+        s.model.id, s.cluster.id, s.parallelism, s.engine.id
+    );
     let _ = writeln!(
         out,
         "{}{}{}; {} requests count",
@@ -133,7 +140,9 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
         let times = plural(o.preemptions, "time");
         let _ = writeln!(out, "the KV cache ran out {times}: a sequence lost its own and was computed again");
     }
-    let _ = write!(out, "\n{}", chart(&timeline.intervals()));
+    if s.prefill.is_none() {
+        let _ = write!(out, "\n{}", chart(&timeline.intervals()));
+    }
     out
 }
 

@@ -170,7 +170,7 @@ fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
         let unused = match c.name {
             "ep" | "attention_dp" | "expert_tp" => Value::Integer(1),
             "idle_gpus" => Value::Integer(0),
-            "cost_usd_per_mtok_output" => Value::Missing,
+            "cost_usd_per_mtok_output" | "prefill" | "simulated_output_tokens_per_s" => Value::Missing,
             "energy_j_per_output_token" => return answer.objective != Objective::Energy,
             // Differences take their room.
             "headroom_gib" if compared => return true,
@@ -261,6 +261,14 @@ fn ledger(s: &Subject, answer: &Answer) -> String {
         group_thousands(c.target_missed),
         group_thousands(c.feasible)
     );
+    for (n, what) in [
+        (c.dominated, "proven to be no better than others, and not looked at"),
+        (c.unseen, "not looked at: the search was stopped"),
+    ] {
+        if n > 0 {
+            let _ = writeln!(out, "{:>9}  {what}", group_thousands(n));
+        }
+    }
     for r in &answer.rejected {
         let nearest = if r.reason.stage() == Stage::Illegal { "for example" } else { "nearest" };
         let line = format!("{:>9}  {}", group_thousands(r.count), r.reason.name());
@@ -281,13 +289,18 @@ pub fn estimate_text(
 ) -> String {
     let mut out = headline(subject);
     let verdict = if reasons.is_empty() { "feasible" } else { "not feasible" };
-    let _ = writeln!(out, "{}: {verdict}", estimate.parallelism);
+    let _ = writeln!(out, "{}: {verdict}", describe(&estimate.plan));
     for reason in reasons {
         let _ = writeln!(out, "  {}: {}", reason.name(), reason.message());
     }
     let row = Row::from(estimate);
     let mut sheet = Sheet::new(["figure", "value", "meaning"]);
     for c in PLAN_COLUMNS.iter().filter(|c| c.name != "rank") {
+        // Plans without split pools have no prefill workers, and one estimate is not simulated.
+        let of_some = ["prefill", "kv_transfer", "simulated"].iter().any(|part| c.name.starts_with(part));
+        if of_some && (c.of)(&row) == Value::Missing {
+            continue;
+        }
         let name = c.group.map_or(c.name.to_owned(), |g| format!("{g}.{}", c.name));
         sheet.rows.push(vec![Value::Text(name), (c.of)(&row), c.about.into()]);
     }

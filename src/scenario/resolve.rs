@@ -158,7 +158,8 @@ impl Resolver<'_> {
             }
         }
         if self.file.targets.is_empty() {
-            let targets = Targets { ttft: defaults.ttft, tpot: defaults.tpot, e2e: defaults.e2e };
+            let targets =
+                Targets { ttft: defaults.ttft, tpot: defaults.tpot, e2e: defaults.e2e, ..Targets::default() };
             let name = if targets == Targets::default() { "none" } else { "defaults" };
             all.push(NamedTargets { name: name.into(), targets });
         }

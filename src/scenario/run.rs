@@ -7,8 +7,8 @@ use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Estimate;
 use crate::plan::Rejection;
 use crate::plan::space::Pins;
-use crate::rank::Objective;
-use crate::search::{Answer, LimitOverrides, Question, Variant, each_in_parallel};
+use crate::rank::{Front, Objective};
+use crate::search::{Answer, LimitOverrides, Mode, Question, Stop, Variant, each_in_parallel};
 use crate::units::RequestsPerSecond;
 use crate::workload::{Load, Targets, Workload};
 
@@ -116,6 +116,10 @@ fn question<'a>(case: &Case<'a>) -> Question<'a> {
         electricity: None,
         current: None,
         top: 1,
+        mode: Mode::Aggregated,
+        front: Front::default(),
+        exhaustive: false,
+        stop: Stop::NEVER,
     }
 }
 

@@ -89,7 +89,7 @@ impl TargetsEntry {
     /// A missing name, a limit that is not positive.
     pub fn named(&self) -> Result<NamedTargets, Diagnostic> {
         let name = self.name.clone().ok_or_else(|| usage("missing field `name`"))?;
-        let targets = Targets { ttft: self.ttft, tpot: self.tpot, e2e: self.e2e };
+        let targets = Targets { ttft: self.ttft, tpot: self.tpot, e2e: self.e2e, ..Targets::default() };
         targets.validate()?;
         Ok(NamedTargets { name, targets })
     }

@@ -11,7 +11,7 @@ use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Plan, Precision, Reason};
 use crate::workload::Load;
 
-use super::{Question, furthest};
+use super::{Mode, Question, furthest};
 
 /// A deployment that runs today.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +84,15 @@ impl Question<'_> {
                 .help("add engine=NAME, weights=FORMAT or kv=TYPE"));
         }
         let pools = slice::from_ref(self.pool(current.gpu.as_deref())?);
-        let alone = Question { engines, precisions, pools, top: 1, current: None, ..self.clone() };
+        let alone = Question {
+            engines,
+            precisions,
+            pools,
+            top: 1,
+            current: None,
+            mode: Mode::Aggregated,
+            ..self.clone()
+        };
         let models = alone.models();
         let context = alone.contexts(&pools[0], &models)?.pop().expect("one engine and one precision");
         let told = |estimate, reasons| CurrentAnswer { current: current.clone(), estimate, reasons };

@@ -49,6 +49,34 @@ impl Question<'_> {
         }
     }
 
+    /// Compiles both workers of an estimate with split pools again and hands them to `look`: the prefill
+    /// worker, then the decode worker.
+    ///
+    /// # Errors
+    /// When the estimate does not belong to this question or has no split pools.
+    pub fn with_pools<T>(
+        &self,
+        estimate: &Estimate,
+        look: impl FnOnce(&Deployment, &Deployment) -> T,
+    ) -> Result<T, Diagnostic> {
+        let models = self.models();
+        let (layout, prefill) = (estimate.plan.layout, estimate.plan.prefill.ok_or_else(foreign)?);
+        let place = layout.engine * self.precisions.len() + layout.precision;
+        let pool = |n: usize| self.pools.get(n).ok_or_else(foreign);
+        let decodes = self.contexts(pool(layout.pool)?, &models)?;
+        let prefills = if prefill.pool == layout.pool {
+            Vec::new()
+        } else {
+            self.contexts(pool(prefill.pool)?, &models)?
+        };
+        let decode = decodes.get(place).ok_or_else(foreign)?;
+        let from = prefills.get(place).unwrap_or(decode);
+        match (Deployment::new(from, prefill.parallelism), Deployment::new(decode, layout.parallelism)) {
+            (Ok(prefill), Ok(decode)) => Ok(look(&prefill, &decode)),
+            _ => Err(foreign()),
+        }
+    }
+
     /// Puts one split through the funnel, on every pool, with every engine and precision.
     ///
     /// # Errors

@@ -1,11 +1,9 @@
 //! The ledger: how many plans fell at each stage, why, and which came nearest.
 
-use std::collections::BTreeMap;
-
 use crate::plan::Rejection;
 use crate::plan::reason::Stage;
 
-/// How many plans there were, and where they fell. The four parts sum to `plans`.
+/// How many plans there were, and where they fell. The other parts sum to `plans`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Plans in the space.
@@ -18,16 +16,21 @@ pub struct Counts {
     pub target_missed: u64,
     /// Feasible.
     pub feasible: u64,
+    /// Not looked at one by one: proven to be no better than plans that were.
+    pub dominated: u64,
+    /// Not looked at because the search was stopped.
+    pub unseen: u64,
 }
 
 impl Counts {
     /// Counts plans that fell at a stage.
     pub fn reject(&mut self, stage: Stage, plans: u64) {
-        *match stage {
+        let part = match stage {
             Stage::Illegal => &mut self.illegal,
             Stage::OutOfMemory => &mut self.out_of_memory,
             Stage::TargetMissed => &mut self.target_missed,
-        } += plans;
+        };
+        *part = part.saturating_add(plans);
     }
 
     /// Adds the counts of another part of the space.
@@ -37,43 +40,46 @@ impl Counts {
         self.out_of_memory += other.out_of_memory;
         self.target_missed += other.target_missed;
         self.feasible += other.feasible;
+        self.dominated += other.dominated;
+        self.unseen += other.unseen;
     }
 }
 
 /// Rejections by reason, each with its nearest miss.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    by_reason: BTreeMap<(&'static str, &'static str), Rejection>,
+    /// A few dozen at most, so that a list beats a map; those that come often stand in front.
+    by_reason: Vec<((&'static str, &'static str), Rejection)>,
 }
 
 impl Ledger {
     /// Adds a rejection; the nearer miss stays, the lower plan number on a tie.
     pub fn add(&mut self, rejection: Rejection) {
         let key = rejection.reason.key();
-        match self.by_reason.get_mut(&key) {
-            None => {
-                self.by_reason.insert(key, rejection);
-            }
-            Some(kept) => {
-                let count = kept.count + rejection.count;
-                let order = |r: &Rejection| (r.reason.distance(), r.nearest.id);
-                let ((a, a_id), (b, b_id)) = (order(&rejection), order(kept));
-                if a.total_cmp(&b).then(a_id.cmp(&b_id)).is_lt() {
-                    *kept = rejection;
-                }
-                kept.count = count;
-            }
+        let Some(place) = self.by_reason.iter().position(|(k, _)| *k == key) else {
+            return self.by_reason.push((key, rejection));
+        };
+        let kept = &mut self.by_reason[place].1;
+        let count = kept.count.saturating_add(rejection.count);
+        let order = |r: &Rejection| (r.reason.distance(), r.nearest.id);
+        let ((a, a_id), (b, b_id)) = (order(&rejection), order(kept));
+        if a.total_cmp(&b).then(a_id.cmp(&b_id)).is_lt() {
+            *kept = rejection;
+        }
+        kept.count = count;
+        if place > 0 {
+            self.by_reason.swap(place, place - 1);
         }
     }
 
     /// Adds another ledger.
     pub fn merge(&mut self, other: Ledger) {
-        other.by_reason.into_values().for_each(|r| self.add(r));
+        other.by_reason.into_iter().for_each(|(_, r)| self.add(r));
     }
 
     /// The rejections, most frequent first.
     pub fn into_rejections(self) -> Vec<Rejection> {
-        let mut all: Vec<(_, Rejection)> = self.by_reason.into_iter().collect();
+        let mut all = self.by_reason;
         all.sort_by(|a, b| b.1.count.cmp(&a.1.count).then(a.0.cmp(&b.0)));
         all.into_iter().map(|(_, r)| r).collect()
     }

@@ -7,21 +7,28 @@
 mod advice;
 mod combined;
 mod current;
+mod dominance;
 mod examine;
 mod ledger;
+mod mode;
 pub mod size;
+mod split;
+mod stop;
+mod verify;
+mod visit;
+mod what_if;
 
 use rayon::prelude::*;
 
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate, missed_target};
+use crate::estimate::deployment::{Context, ContextParts, Estimate};
 use crate::estimate::memory::Limits;
 use crate::estimate::power::Electricity;
 use crate::model::Model;
 use crate::plan::space::{Pins, axes};
 use crate::plan::{Axes, PlanSpace, Precision, Rejection};
-use crate::rank::{Objective, pareto};
+use crate::rank::{Front, Objective};
 use crate::workload::{Targets, Workload};
 
 pub use advice::Advice;
@@ -30,6 +37,11 @@ pub use current::{Current, CurrentAnswer};
 pub use examine::Examined;
 use ledger::furthest;
 pub use ledger::{Counts, Ledger};
+pub use mode::Mode;
+pub use stop::{Stop, Stopped};
+pub use verify::Check;
+use visit::Summary;
+pub use what_if::{Knob, WhatIf};
 
 /// A planning question.
 #[derive(Clone, Debug)]
@@ -56,6 +68,14 @@ pub struct Question<'a> {
     pub current: Option<Current>,
     /// Plans to keep.
     pub top: usize,
+    /// Whether replicas do everything, or pools of prefill and decode workers are split.
+    pub mode: Mode,
+    /// What the front is drawn over.
+    pub front: Front,
+    /// Whether plans are looked at even where they are proven to be no better than others.
+    pub exhaustive: bool,
+    /// When to stop before all has been looked at.
+    pub stop: Stop<'a>,
 }
 
 /// What may differ between questions that share every figure.
@@ -94,7 +114,7 @@ impl LimitOverrides {
 pub struct Answer {
     /// Best plans, one per layout.
     pub best: Vec<Estimate>,
-    /// Plans that no other dominates in throughput per GPU and time per token.
+    /// Plans that no other dominates in what the front is drawn over.
     pub pareto: Vec<Estimate>,
     /// Why plans fell, most frequent first.
     pub rejected: Vec<Rejection>,
@@ -106,6 +126,10 @@ pub struct Answer {
     pub objective: Objective,
     /// What runs today, if the question says so.
     pub current: Option<CurrentAnswer>,
+    /// What the front is drawn over.
+    pub front: Front,
+    /// Why the search ended.
+    pub stopped: Stopped,
 }
 
 impl Answer {
@@ -132,6 +156,10 @@ impl<'a> Question<'a> {
             electricity: None,
             current: None,
             top: 10,
+            mode: Mode::Aggregated,
+            front: Front::default(),
+            exhaustive: false,
+            stop: Stop::NEVER,
         }
     }
 }
@@ -190,15 +218,23 @@ impl Question<'_> {
         questions.iter().try_for_each(|question| question.workload.validate())?;
         let mut found: Vec<(Summary, Vec<Estimate>)> = Vec::new();
         found.resize_with(variants.len(), Default::default);
-        for (pool, space) in self.pools.iter().zip(&self.spaces()) {
-            let contexts = self.contexts(pool, &models)?;
-            let on_pool = self.search(space, &contexts, variants);
+        let spaces = self.spaces();
+        let contexts =
+            self.pools.iter().map(|pool| self.contexts(pool, &models)).collect::<Result<Vec<_>, _>>()?;
+        for (space, contexts) in spaces.iter().zip(&contexts).filter(|_| self.mode.aggregates()) {
+            let on_pool = self.search(space, contexts, variants);
             for ((all, best_of_each), (here, variant)) in
                 found.iter_mut().zip(on_pool.into_iter().zip(variants))
             {
                 let objective = variant.objective;
                 best_of_each.extend(here.best.iter().min_by(|a, b| objective.compare(a, b)).cloned());
-                *all = std::mem::take(all).merge(here, objective, self.top);
+                *all = std::mem::take(all).merge(here, variant, self);
+            }
+        }
+        if self.mode.splits() {
+            let split = self.search_split(&spaces, &contexts, variants);
+            for ((all, _), (here, variant)) in found.iter_mut().zip(split.into_iter().zip(variants)) {
+                *all = std::mem::take(all).merge(here, variant, self);
             }
         }
         let conclude = |(question, (summary, best_of_each)): (&Question, _)| {
@@ -220,7 +256,7 @@ impl Question<'_> {
         let nothing = || variants.iter().map(|_| Summary::default()).collect::<Vec<_>>();
         let merge = |a: Vec<Summary>, b: Vec<Summary>| {
             let pairs = a.into_iter().zip(b).zip(variants);
-            pairs.map(|((a, b), variant)| a.merge(b, variant.objective, self.top)).collect()
+            pairs.map(|((a, b), variant)| a.merge(b, variant, self)).collect()
         };
         (0..usize::try_from(space.layouts()).unwrap_or(usize::MAX))
             .into_par_iter()
@@ -252,47 +288,6 @@ impl Question<'_> {
         Ok(contexts)
     }
 
-    /// Puts one layout through the funnel, once for all variants.
-    fn visit(
-        &self,
-        mut sums: Vec<Summary>,
-        index: u64,
-        (space, contexts): (&PlanSpace, &[Context]),
-        variants: &[Variant],
-    ) -> Vec<Summary> {
-        let layout = space.layout(index);
-        let context = &contexts[layout.engine * self.precisions.len() + layout.precision];
-        let elsewhere = self.gpus() - u64::from(context.cluster.gpus);
-        let plans = space.plans_per_layout();
-        sums.iter_mut().for_each(|sum| sum.counts.plans += plans);
-        let deployment = match Deployment::new(context, layout.parallelism) {
-            Ok(deployment) => deployment,
-            Err(reason) => {
-                sums.iter_mut().for_each(|sum| sum.reject(reason, plans, space.plan(index, 0)));
-                return sums;
-            }
-        };
-        let first: Vec<usize> = sums.iter().map(|sum| sum.front.len()).collect();
-        for point in 0..plans {
-            let plan = space.plan(index, point);
-            match deployment.figures(plan) {
-                Err(reason) => sums.iter_mut().for_each(|sum| sum.reject(reason, 1, plan)),
-                Ok(figures) => {
-                    let figures = Estimate { idle_gpus: figures.idle_gpus + elsewhere, ..figures };
-                    sums.iter_mut().zip(variants).for_each(|(sum, variant)| sum.judge(&figures, variant));
-                }
-            }
-        }
-        for ((sum, first), variant) in sums.iter_mut().zip(first).zip(variants) {
-            let feasible = &sum.front[first..];
-            sum.counts.feasible += feasible.len() as u64;
-            sum.best.extend(variant.objective.choose(feasible).cloned());
-            sum.front = pareto(std::mem::take(&mut sum.front));
-            sum.trim(variant.objective, self.top);
-        }
-        sums
-    }
-
     fn conclude(
         &self,
         summary: Summary,
@@ -310,49 +305,9 @@ impl Question<'_> {
             objective: self.objective,
             current,
             combined,
+            front: self.front.clone(),
+            stopped: if summary.counts.unseen > 0 { self.stop.why() } else { Stopped::Complete },
         }
-    }
-}
-
-/// What a part of the space came to.
-#[derive(Debug, Default)]
-struct Summary {
-    best: Vec<Estimate>,
-    front: Vec<Estimate>,
-    ledger: Ledger,
-    counts: Counts,
-}
-
-impl Summary {
-    fn reject(&mut self, reason: crate::plan::Reason, plans: u64, nearest: crate::plan::Plan) {
-        self.counts.reject(reason.stage(), plans);
-        self.ledger.add(Rejection { reason, count: plans, nearest });
-    }
-
-    /// Takes a plan in, or counts why not.
-    fn judge(&mut self, figures: &Estimate, variant: &Variant) {
-        match missed_target(&variant.targets, &figures.service) {
-            Some(reason) => self.reject(reason, 1, figures.plan),
-            None => self.front.push(figures.clone()),
-        }
-    }
-
-    /// Keeps the best `top`.
-    fn trim(&mut self, objective: Objective, top: usize) {
-        if self.best.len() > top.max(16).saturating_mul(2) {
-            self.best.sort_by(|a, b| objective.compare(a, b));
-            self.best.truncate(top);
-        }
-    }
-
-    fn merge(mut self, other: Summary, objective: Objective, top: usize) -> Summary {
-        self.best.extend(other.best);
-        self.trim(objective, top);
-        self.front.extend(other.front);
-        self.front = pareto(std::mem::take(&mut self.front));
-        self.ledger.merge(other.ledger);
-        self.counts.merge(other.counts);
-        self
     }
 }
 

@@ -4,7 +4,7 @@ pub mod forecast;
 mod speculation;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::units::{RequestsPerSecond, Seconds};
+use crate::units::{RequestsPerSecond, Seconds, Usd, UsdPerHour, Watts};
 
 pub use speculation::{Draft, MAX_DRAFTED, Speculation};
 
@@ -34,6 +34,23 @@ pub struct Targets {
     pub tpot: Option<Seconds>,
     /// From request to last token.
     pub e2e: Option<Seconds>,
+    /// What the deployment may take and must hold.
+    pub budget: Budget,
+}
+
+/// Limits of a whole deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Budget {
+    /// Most GPUs used.
+    pub gpus: Option<u64>,
+    /// Most dollars per hour, for the GPUs used.
+    pub price: Option<UsdPerHour>,
+    /// Most dollars per million output tokens.
+    pub cost_output: Option<Usd>,
+    /// Most power, of all GPUs used.
+    pub power: Option<Watts>,
+    /// Fewest requests in flight.
+    pub concurrency: Option<u64>,
 }
 
 impl Targets {
@@ -47,6 +64,14 @@ impl Targets {
                 && !(limit.get() > 0.0 && limit.get().is_finite())
             {
                 return Err(Diagnostic::new(Code::Range, format!("{name}: a target must be positive")));
+            }
+        }
+        let b = &self.budget;
+        let (price, cost, power) =
+            (b.price.map(|x| x.get()), b.cost_output.map(|x| x.get()), b.power.map(|x| x.get()));
+        for (name, limit) in [("max-price", price), ("max-cost", cost), ("max-power", power)] {
+            if limit.is_some_and(|limit| !(limit > 0.0 && limit.is_finite())) {
+                return Err(Diagnostic::new(Code::Range, format!("{name}: a limit must be positive")));
             }
         }
         Ok(())

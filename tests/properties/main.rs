@@ -20,10 +20,10 @@ use shardfit::estimate::deployment::{Context, ContextParts, Deployment, Estimate
 use shardfit::estimate::memory::{Limits, Verdict, stage_layers, weights_on_rank};
 use shardfit::model::operator::{Operator, OperatorKind, Step};
 use shardfit::model::{self, Model, RankGroups, Scope, Split, Storage, Tensor};
-use shardfit::plan::space::{ALL_REPLICAS, Pins};
-use shardfit::plan::{BatchPoint, Layout, Parallelism, Placement, Plan, PlanSpace, Precision};
+use shardfit::plan::space::ALL_REPLICAS;
+use shardfit::plan::{BatchPoint, Layout, Parallelism, Placement, Plan, PlanSpace};
 use shardfit::rank::Objective;
-use shardfit::search::{LimitOverrides, Question};
+use shardfit::search::Question;
 use shardfit::units::{Bytes, RequestsPerSecond, Seconds};
 use shardfit::workload::{Load, Targets, Workload};
 
@@ -195,7 +195,7 @@ fn with_deployment(
 /// A plan of a deployment.
 fn plan(deployment: &Deployment, batch: BatchPoint) -> Plan {
     let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: deployment.parallelism };
-    Plan { id: 0, layout, replicas: ALL_REPLICAS, batch }
+    Plan { id: 0, layout, replicas: ALL_REPLICAS, batch, prefill: None }
 }
 
 /// Weights of the heaviest rank of any stage.

@@ -17,19 +17,12 @@ proptest! {
             _ => Load::Rate(RequestsPerSecond::new(size as f64 / 50.0)),
         };
         let ms = |t: Option<u32>| t.map(|t| Seconds::millis(f64::from(t)));
-        owned.workload.targets = Targets { ttft: ms(ttft), tpot: ms(tpot), e2e: None };
+        owned.workload.targets = Targets { ttft: ms(ttft), tpot: ms(tpot), ..Targets::default() };
         let question = Question {
-            model: &owned.model,
-            pools: std::slice::from_ref(&owned.cluster),
-            engines: std::slice::from_ref(owned.engine),
             workload: owned.workload,
             objective: Objective::Throughput,
-            precisions: vec![Precision::OWN],
-            pins: Pins::default(),
-            limits: LimitOverrides::default(),
-            electricity: None,
-            current: None,
             top: 5,
+            ..Question::new(&owned.model, &owned.cluster, std::slice::from_ref(owned.engine))
         };
         let answer = question.answer().unwrap();
         let c = answer.counts;

@@ -186,6 +186,13 @@ impl MemoryQuestion<'_> {
         }
     }
 
+    /// KV cache of one prompt on the rank that holds most of it.
+    pub fn prompt_cache(&self) -> Bytes {
+        let stages = stage_layers(self.model, self.parallelism.pp);
+        let held = stages.iter().map(|counts| RankCache::of(self, counts).sequence(self.workload.isl));
+        held.max().unwrap_or(Bytes::ZERO)
+    }
+
     fn stage(&self, counts: &[u64], first: bool, last: bool) -> MemoryUse {
         let groups = self.parallelism.groups();
         let rule = &self.engine.memory;

@@ -2,6 +2,7 @@
 
 use super::{Line, Program, StepTime, Target};
 use crate::catalog::kernels::PowerShares;
+use crate::estimate::stages::Part;
 use crate::model::operator::{Operator, Step};
 
 /// What drafts tokens: prediction layers of the last stage, run once per drafted token.
@@ -17,9 +18,9 @@ impl Draft {
     pub(super) fn compile(t: &Target) -> Option<Draft> {
         let group = t.model.groups.last().filter(|_| t.model.predicts && t.drafted > 0)?;
         let mut layers = Program::default();
-        layers.emit(t, &group.blocks, group.formats, 1);
+        layers.emit(t, &group.blocks, group.formats, 1, &|_| Part::Before);
         let mut head = Program::default();
-        head.emit(t, &t.model.after, t.model.outer_formats(), 1);
+        head.emit(t, &t.model.after, t.model.outer_formats(), 1, &|_| Part::Before);
         Some(Draft { layers, head, tokens: f64::from(t.drafted) })
     }
 

@@ -2,6 +2,7 @@
 
 mod launch;
 mod simulated;
+mod split;
 mod steady;
 
 use std::str::FromStr;
@@ -69,7 +70,7 @@ impl Run<'_> {
 pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction {
     let say = |d: crate::diagnostic::Diagnostic| d.cause;
     if row.text("prefill_cfg").is_some() {
-        return Err("split pools are not modelled".into());
+        return split::predict(row, catalog, estimator);
     }
     let model = row.model(catalog)?;
     let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;

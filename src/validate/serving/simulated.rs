@@ -22,7 +22,7 @@ pub fn predict(run: &Run) -> Prediction {
     Ok(columns(&outcome, run.replicas))
 }
 
-fn columns(outcome: &Outcome, replicas: f64) -> Vec<(&'static str, f64)> {
+pub(super) fn columns(outcome: &Outcome, replicas: f64) -> Vec<(&'static str, f64)> {
     let (output, requests) = (outcome.output().get() * replicas, outcome.rate().get() * replicas);
     let prompt_share = outcome.prompt_tokens as f64 / outcome.output_tokens.max(1) as f64;
     let ms = |time: Seconds| time.as_millis();

@@ -1,0 +1,128 @@
+//! What plans are compared by.
+
+use crate::plan::reason::Metric;
+use crate::plan::{Plan, Reason};
+use crate::units::{Joules, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
+use crate::workload::Targets;
+
+use super::deployment::Estimate;
+use super::memory::Verdict;
+use super::power::Energy;
+
+/// The figures of one plan.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figures {
+    /// The plan.
+    pub plan: Plan,
+    /// Whether it fits.
+    pub verdict: Verdict,
+    /// GPUs used.
+    pub gpus: u64,
+    /// Output tokens per second of the deployment.
+    pub output: TokensPerSecond,
+    /// Time to first token.
+    pub ttft: Seconds,
+    /// Time per output token after the first.
+    pub tpot: Seconds,
+    /// Request to last token.
+    pub e2e: Seconds,
+    /// Requests in flight over the deployment.
+    pub in_flight: f64,
+    /// What the GPUs used cost, electricity included.
+    pub price: Option<UsdPerHour>,
+    /// What they draw, all together.
+    pub power: Watts,
+    /// Joules per output token.
+    pub per_output: Joules,
+}
+
+impl Figures {
+    /// Output tokens per second and GPU used.
+    pub fn output_per_gpu(&self) -> TokensPerSecond {
+        self.output / self.gpus as f64
+    }
+
+    /// Dollars per million output tokens.
+    pub fn cost_output(&self) -> Option<Usd> {
+        self.price.map(|price| price.per_million_tokens(self.output))
+    }
+
+    /// The first limit that they break.
+    pub fn missed(&self, targets: &Targets) -> Option<Reason> {
+        let late = late(targets, (self.ttft, self.tpot, self.e2e));
+        late.or_else(|| self.beyond_budget(targets))
+    }
+
+    /// The first budget that they exceed.
+    fn beyond_budget(&self, targets: &Targets) -> Option<Reason> {
+        let b = &targets.budget;
+        let most = [
+            ("GPUs", b.gpus.map(|n| n as f64), self.gpus as f64),
+            ("USD/h", b.price.map(|p| p.get()), self.price.map_or(f64::INFINITY, |p| p.get())),
+            (
+                "USD/Mtok out",
+                b.cost_output.map(|c| c.get()),
+                self.cost_output().map_or(f64::INFINITY, |c| c.get()),
+            ),
+            ("W", b.power.map(|p| p.get()), self.power.get()),
+        ];
+        let over = most.into_iter().find_map(|(unit, want, got)| {
+            want.filter(|want| got > *want).map(|want| Reason::BudgetExceeded { unit, want, got })
+        });
+        let few = b.concurrency.map(|n| n as f64).filter(|least| self.in_flight < *least);
+        over.or_else(|| few.map(|want| Reason::ConcurrencyMissed { want, got: self.in_flight }))
+    }
+}
+
+/// The first target that times to the first token, per token and to the last miss.
+pub(super) fn late(targets: &Targets, (ttft, tpot, e2e): (Seconds, Seconds, Seconds)) -> Option<Reason> {
+    let times = [
+        (Metric::Ttft, targets.ttft, ttft),
+        (Metric::Tpot, targets.tpot, tpot),
+        (Metric::E2e, targets.e2e, e2e),
+    ];
+    times.into_iter().find_map(|(metric, want, got)| {
+        want.filter(|want| got > *want).map(|want| Reason::TargetMissed { metric, want, got })
+    })
+}
+
+impl From<&Estimate> for Figures {
+    fn from(e: &Estimate) -> Figures {
+        Figures {
+            plan: e.plan,
+            verdict: e.verdict,
+            gpus: e.gpus,
+            output: e.output,
+            ttft: e.service.ttft,
+            tpot: e.service.tpot,
+            e2e: e.service.e2e,
+            in_flight: e.in_flight,
+            price: e.price,
+            power: e.energy.power * e.gpus as f64,
+            per_output: e.energy.per_output,
+        }
+    }
+}
+
+/// What the simulation of a plan came to, on the mean or at a percentile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verified {
+    /// Time to first token.
+    pub ttft: Seconds,
+    /// Time per output token after the first.
+    pub tpot: Seconds,
+    /// Request to last token.
+    pub e2e: Seconds,
+    /// Output tokens per second of the deployment.
+    pub output: TokensPerSecond,
+}
+
+/// What all replicas of a plan deliver, draw and cost.
+pub(super) struct Bill {
+    pub(super) gpus: u64,
+    pub(super) output: TokensPerSecond,
+    pub(super) tokens_per_output: f64,
+    pub(super) energy: Energy,
+    pub(super) electricity: Option<UsdPerHour>,
+    pub(super) price: Option<UsdPerHour>,
+}

@@ -1,0 +1,54 @@
+//! When a search ends before it has looked at everything.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// When to stop: at a time, or when a flag is raised.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stop<'a> {
+    /// The time.
+    pub deadline: Option<Instant>,
+    /// Raised by whoever wants the search to end.
+    pub asked: Option<&'a AtomicBool>,
+}
+
+/// Why a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything was looked at.
+    Complete,
+    /// The time was up.
+    TimeLimit,
+    /// It was asked to.
+    Interrupted,
+}
+
+impl Stopped {
+    /// As JSON value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stopped::Complete => "complete",
+            Stopped::TimeLimit => "time_limit",
+            Stopped::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl Stop<'_> {
+    /// Never.
+    pub const NEVER: Stop<'static> = Stop { deadline: None, asked: None };
+
+    /// Whether it is time.
+    pub(super) fn now(&self) -> bool {
+        self.is_asked() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// Why it stopped, if it did.
+    pub(super) fn why(&self) -> Stopped {
+        if self.is_asked() { Stopped::Interrupted } else { Stopped::TimeLimit }
+    }
+}

@@ -1,0 +1,153 @@
+//! Rows of split pools: prefill and decode workers with a split of their own.
+
+use crate::catalog::{Catalog, Cluster, Engine};
+use crate::estimate::deployment::{Context, ContextParts, Deployment};
+use crate::estimate::memory::Limits;
+use crate::estimate::pairing::{Pair, Worker};
+use crate::plan::Parallelism;
+use crate::simulate::{Drive, Protocol, SplitSimulation, Workers};
+use crate::workload::{Load, Workload};
+
+use super::{Estimator, INFERENCEX_MEAN_LENGTH, Prediction, Row};
+
+/// Seed of everything drawn.
+const SEED: u64 = 1;
+
+/// Workers of one kind, as a row states them: `5x(TP8 PP1 DP1 EP8 = 8 GPU)`.
+fn pool(text: &str) -> Option<(u32, Parallelism)> {
+    let (count, rest) = text.split_once("x(")?;
+    let mut split = Parallelism::SINGLE;
+    for word in rest.split(['=', ')']).next()?.split_whitespace() {
+        let at = word.find(|c: char| c.is_ascii_digit())?;
+        let (name, degree) = word.split_at(at);
+        let degree: u32 = degree.parse().ok().filter(|d| *d > 0)?;
+        match name {
+            "TP" => split.tp = degree,
+            "PP" => split.pp = degree,
+            "DP" => split.attention_dp = degree,
+            "EP" => split.ep = degree,
+            _ => return None,
+        }
+    }
+    Some((count.trim().parse().ok().filter(|n| *n > 0)?, split))
+}
+
+/// SGLang on racks of one NVLink domain is launched with DeepEP and a balancer (`--moe-a2a-backend deepep`,
+/// `--eplb-algorithm`, `--ep-num-redundant-experts`), which spreads the experts over all ranks whatever the run
+/// is labelled (`server_args.py`).
+fn widened(split: Parallelism) -> Parallelism {
+    Parallelism { ep: split.tp.saturating_mul(split.attention_dp), ..split }
+}
+
+/// The engine of a row. Images of NVIDIA Dynamo carry Dynamo's version, not the engine's: the newest stands
+/// for it.
+fn engine(row: &Row, catalog: &Catalog) -> Result<Engine, String> {
+    let version = row.text("engine_version").unwrap_or("");
+    let image = format!(
+        "ai-dynamo/{}-runtime:{version}",
+        match row.text("engine") {
+            Some("trtllm") => "tensorrtllm",
+            other => other.unwrap_or(""),
+        }
+    );
+    if row.text("notes").is_some_and(|notes| notes.contains(&image)) {
+        return catalog.engine(row.text("engine").unwrap_or("")).map_err(|d| d.cause);
+    }
+    row.engine(catalog)
+}
+
+/// Estimates the pools of a row.
+pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction {
+    let of = |column: &str| {
+        let text = row.text(column).ok_or_else(|| format!("no {column}"))?;
+        pool(text).ok_or_else(|| format!("{column} `{text}` is not of the form 2x(TP8 PP1 DP1 EP8 = 8 GPU)"))
+    };
+    let ((x, prefill), (y, decode)) = (of("prefill_cfg")?, of("decode_cfg")?);
+    let model = row.model(catalog)?;
+    let mut engine = engine(row, catalog)?;
+    let racks = row.text("gpu").is_some_and(|gpu| gpu.starts_with("gb"));
+    let decode = if engine.id == "sglang" && racks && decode.attention_dp > 1 {
+        engine.parallel.wide_experts = true;
+        widened(decode)
+    } else {
+        decode
+    };
+    let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(|d| d.cause)?;
+    let gpus = prefill.gpus().saturating_mul(x.into()).saturating_add(decode.gpus().saturating_mul(y.into()));
+    // Pools that were measured stood somewhere: whole servers hold them.
+    let servers = gpus.next_multiple_of(gpu.gpus_per_node.into());
+    let gpus = if gpus <= gpu.gpus_per_node.into() { gpus } else { servers };
+    let cluster =
+        Cluster::of_gpus(gpu, u32::try_from(gpus).map_err(|_| "too many GPUs")?).map_err(|d| d.cause)?;
+    let protocol = row.text("protocol").unwrap_or("steady");
+    let scale = if protocol == "inferencex" { INFERENCEX_MEAN_LENGTH } else { 1.0 };
+    let length = |column: &str| {
+        let nominal = row.number(column).ok_or_else(|| format!("no {column}"))?;
+        Ok::<u64, String>((nominal * scale).round().max(1.0) as u64)
+    };
+    let workload = Workload::new(length("isl")?, length("osl")?);
+    let concurrency = row.whole("concurrency").ok_or("no concurrency")?;
+    let mut limits = Limits::of(&engine, &cluster.gpu);
+    // Launches of split pools size their decode workers for the concurrency.
+    limits.max_sequences = limits.max_sequences.max(concurrency.div_ceil(y.into()));
+    let parts = ContextParts {
+        model: &model,
+        cluster: &cluster,
+        engine: &engine,
+        limits,
+        kv: row.kv(),
+        workload,
+        electricity: None,
+    };
+    let context = Context::new(parts).map_err(|d| d.cause)?;
+    let deploy = |split: Parallelism| {
+        let placement = context.check(split).map_err(|r| r.message())?;
+        Ok::<_, String>(Deployment::compile(&context, split, placement, context.memory(split)))
+    };
+    let (prefill, decode) = (deploy(prefill)?, deploy(decode)?);
+    let (from, to) = (prefill.replica(), decode.replica());
+    let (prefill, decode) = (Worker::of(&prefill), Worker::of(&decode));
+    let transfer = prefill.transfer_to(&decode);
+    let pair = Pair { prefill: &prefill, prefill_workers: x, decode: &decode, decode_workers: y, transfer };
+    match estimator {
+        Estimator::Steady => Ok(steady(&pair, concurrency as f64)),
+        Estimator::Simulate => {
+            let load = Load::Concurrency(concurrency);
+            let nominal = |column: &str| row.whole(column).unwrap_or(1);
+            let protocol = if protocol == "inferencex" { Protocol::InferenceX } else { Protocol::Steady };
+            let drawn = Workload { isl: nominal("isl"), osl: nominal("osl"), load, ..workload };
+            let drive = Drive::new(protocol, &drawn, SEED);
+            let (from, to) = (Workers { replica: &from, count: x }, Workers { replica: &to, count: y });
+            let window = drive.requests.window();
+            let outcome =
+                SplitSimulation::new(from, to, transfer.time, drive.arrivals(), window, workload.targets)
+                    .run()
+                    .map_err(|d| d.cause)?;
+            Ok(super::simulated::columns(&outcome, 1.0))
+        }
+    }
+}
+
+fn steady(pair: &Pair, concurrency: f64) -> Vec<(&'static str, f64)> {
+    let s = pair.split().at(concurrency);
+    vec![
+        ("ttft_ms", s.ttft.as_millis()),
+        ("tpot_ms", s.tpot.as_millis()),
+        ("e2e_ms", s.e2e.as_millis()),
+        ("output_tok_s", s.rate.get() * pair.decode.decode.osl),
+        ("req_s", s.rate.get()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_are_read_as_inferencex_writes_them() {
+        let split = Parallelism { tp: 1, pp: 1, ep: 4, attention_dp: 4 };
+        assert_eq!(pool("1x(TP1 PP1 DP4 EP4 = 4 GPU)"), Some((1, split)));
+        assert_eq!(pool("0x(TP1 = 1 GPU)"), None);
+        assert_eq!(pool("TP8"), None);
+    }
+}
