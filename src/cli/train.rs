@@ -28,7 +28,7 @@ const MOST: u64 = 1 << 24;
     shardfit train llama-3.1-70b --cluster 64xh100-sxm --global-batch 512 --seq 8192\n  \
     shardfit train llama-3.1-8b --cluster 8xh100-sxm --global-batch 64 --seq 8192 --explain 1\n  \
     shardfit train llama-3.1-8b --cluster 8xh100-sxm --global-batch 64 --seq 8192 --why-not tp=8\n  \
-    shardfit train llama-3.1-8b --cluster 1xl40s --global-batch 8 --seq 2048 --tuning lora --lora rank=8")]
+    shardfit train qwen3-8b --cluster 1xl40s --global-batch 8 --seq 2048 --tuning lora --lora rank=8")]
 pub struct TrainArgs {
     #[command(flatten)]
     model: ModelArgs,
