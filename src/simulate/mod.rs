@@ -12,8 +12,10 @@ mod lengths;
 mod prefixes;
 mod protocol;
 mod scheduler;
+mod slots;
 mod split;
 mod statistics;
+mod tally;
 mod timeline;
 mod trace;
 

@@ -7,7 +7,9 @@ use std::ops::Range;
 use super::arrivals::{Arrival, Arrivals};
 use super::cache::Cache;
 use super::clock::{Batch, Clock, Prompts};
+use super::slots::Slots;
 use super::statistics::Outcome;
+use super::tally::{Answered, Tally};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::service::Replica;
 use crate::units::Seconds;
@@ -87,14 +89,8 @@ pub struct Simulation<'a, A> {
     replica: &'a Replica<'a>,
     clock: Clock<'a>,
     arrivals: A,
-    targets: Targets,
-    /// Which requests count, by their number in the order of admission.
-    window: Range<u64>,
-    admitted: u64,
+    tally: Tally,
     now: Seconds,
-    /// The time that rates are taken over.
-    began: Option<Seconds>,
-    ended: Seconds,
     /// Decode steps so far.
     steps: u64,
     /// The decode step at which new requests are next looked at.
@@ -114,10 +110,8 @@ pub struct Simulation<'a, A> {
     cache: Cache,
     /// Tokens that a decode step yields for each sequence.
     yielded: f64,
-    live: Vec<Live>,
-    free: Vec<usize>,
+    live: Slots<Live>,
     answered: u64,
-    outcome: Outcome,
 }
 
 impl<'a, A: Arrivals> Simulation<'a, A> {
@@ -128,12 +122,8 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             replica,
             clock: Clock::new(replica),
             arrivals,
-            targets,
-            window,
-            admitted: 0,
+            tally: Tally::new(window, targets),
             now: Seconds::ZERO,
-            began: None,
-            ended: Seconds::ZERO,
             steps: 0,
             poll: 0,
             prompts_due: None,
@@ -146,10 +136,8 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             sequences: 0,
             cache: Cache::new(replica),
             yielded: replica.workload.yielded(),
-            live: Vec::new(),
-            free: Vec::new(),
+            live: Slots::new(),
             answered: 0,
-            outcome: Outcome::default(),
         }
     }
 
@@ -174,8 +162,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
                 break;
             }
         }
-        self.outcome.duration = (self.ended - self.began.unwrap_or(self.ended)).max(Seconds::ZERO);
-        Ok(self.outcome)
+        Ok(self.tally.close())
     }
 
     /// Whether prompts still wait for others to be computed with them, while sequences decode.
@@ -295,7 +282,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         live.computed = 0;
         live.preempted = self.now;
         self.sequences -= 1;
-        self.outcome.preemptions += 1;
+        self.tally.outcome.preemptions += 1;
         self.returning.push_front(slot);
     }
 
@@ -305,29 +292,20 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     }
 
     fn occupy(&mut self, request: Arrival) -> usize {
-        let number = self.admitted;
-        let counts = self.window.contains(&number);
-        self.admitted += 1;
-        if counts {
-            let warmed = self.window.start > 0;
-            self.began.get_or_insert(if warmed { self.now } else { request.at });
-            if warmed {
-                self.ended = self.now;
-            }
-        }
+        let (number, counts) = self.tally.admit(request, self.now);
         let (first_token, preempted, ttft) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
         let (emitted, computed, steps) = (0, request.reused, 0);
-        let live = Live { request, number, emitted, computed, steps, first_token, preempted, ttft, counts };
-        match self.free.pop() {
-            Some(slot) => {
-                self.live[slot] = live;
-                slot
-            }
-            None => {
-                self.live.push(live);
-                self.live.len() - 1
-            }
-        }
+        self.live.insert(Live {
+            request,
+            number,
+            emitted,
+            computed,
+            steps,
+            first_token,
+            preempted,
+            ttft,
+            counts,
+        })
     }
 
     /// Prompt tokens that a step may compute, over all ranks.
@@ -382,7 +360,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             live.first_token = self.now;
             live.ttft = self.now + late - live.request.at;
         } else {
-            self.outcome.itl.add(self.now - live.preempted);
+            self.tally.outcome.itl.add(self.now - live.preempted);
         }
         live.steps = ((live.lacks() - 1) as f64 / self.yielded).ceil() as u64;
         if live.steps == 0 {
@@ -394,50 +372,14 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
 
     fn finish(&mut self, slot: usize) {
         let live = self.live[slot];
-        let request = live.request;
+        let Live { request, counts, ttft, first_token, .. } = live;
         let grown = live.steps as f64 * self.yielded;
         self.sequences -= 1;
         self.cache.release(live.prompt() as f64 + grown, (live.lacks() - 1) as f64 - grown);
-        self.free.push(slot);
+        self.live.remove(slot);
         self.answered += 1;
-        self.rate(request);
+        self.tally.answered(Answered { request, counts, ttft, first_token }, self.now);
         self.arrivals.answered(self.now);
-        if live.counts {
-            self.count(&live, request.output - 1);
-        }
-    }
-
-    /// Adds an answer to those that rates are of. With a warm-up these are all that end while requests
-    /// that count are being sent: as many begin in that time as end. Without one, ramp-up and drain
-    /// belong to the run.
-    fn rate(&mut self, request: Arrival) {
-        let whole = self.window.start == 0;
-        let open = self.began.is_some() && self.admitted < self.window.end;
-        if whole || open {
-            self.outcome.answered += 1;
-            self.outcome.answered_tokens += request.output;
-        }
-        if whole {
-            self.ended = self.now;
-        }
-    }
-
-    fn count(&mut self, live: &Live, gaps: u64) {
-        let o = &mut self.outcome;
-        let e2e = (self.now - live.request.at).max(live.ttft);
-        o.requests += 1;
-        o.prompt_tokens += live.request.prompt;
-        o.output_tokens += live.request.output;
-        o.ttft.add(live.ttft);
-        o.e2e.add(e2e);
-        let tpot = (self.now - live.first_token) / (gaps.max(1) as f64);
-        if gaps > 0 {
-            o.tpot.add(tpot);
-        }
-        let keeps = |limit: Option<Seconds>, got: Seconds| limit.is_none_or(|limit| got <= limit);
-        let t = &self.targets;
-        let good = keeps(t.ttft, live.ttft) && keeps(t.tpot, tpot) && keeps(t.e2e, e2e);
-        o.good_requests += u64::from(good);
     }
 
     /// Decode steps until something else happens: a sequence ends, or a request is let in.
@@ -480,9 +422,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let each = time / steps as f64;
         let (stall, held_up) = std::mem::take(&mut self.stalled);
         if held_up > 0 {
-            self.outcome.itl.add_many(each + stall, held_up);
+            self.tally.outcome.itl.add_many(each + stall, held_up);
         }
-        self.outcome.itl.add_many(each, (self.sequences * steps).saturating_sub(held_up));
+        self.tally.outcome.itl.add_many(each, (self.sequences * steps).saturating_sub(held_up));
         self.steps += steps;
         self.cache.grow(self.step_tokens() * steps as f64);
         while let Some(Reverse(first)) = self.decoding.peek().copied()

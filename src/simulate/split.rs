@@ -10,7 +10,9 @@ use std::ops::Range;
 
 use super::arrivals::{Arrival, Arrivals};
 use super::clock::{Batch, Clock};
+use super::slots::Slots;
 use super::statistics::Outcome;
+use super::tally::{Answered, Tally};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::service::Replica;
 use crate::model::operator::Step;
@@ -100,21 +102,14 @@ pub struct SplitSimulation<'a, A> {
     clock: Clock<'a>,
     transfer: Seconds,
     arrivals: A,
-    targets: Targets,
-    /// Which requests count, by their number in the order in which they are taken up.
-    window: Range<u64>,
-    taken: u64,
-    began: Option<Seconds>,
-    ended: Seconds,
+    tally: Tally,
     now: Seconds,
     idle: Vec<usize>,
     queue: VecDeque<Arrival>,
     coming: Option<Arrival>,
     decoders: Vec<Decoder>,
     events: BinaryHeap<Reverse<(Moment, Event)>>,
-    live: Vec<Live>,
-    free: Vec<usize>,
-    outcome: Outcome,
+    live: Slots<Live>,
 }
 
 impl<'a, A: Arrivals> SplitSimulation<'a, A> {
@@ -145,18 +140,12 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
             decode,
             transfer,
             arrivals,
-            targets,
-            window,
-            taken: 0,
-            began: None,
-            ended: Seconds::ZERO,
+            tally: Tally::new(window, targets),
             now: Seconds::ZERO,
             queue: VecDeque::new(),
             coming: None,
             events: BinaryHeap::new(),
-            live: Vec::new(),
-            free: Vec::new(),
-            outcome: Outcome::default(),
+            live: Slots::new(),
         }
     }
 
@@ -181,8 +170,7 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
                 (None, None) => break,
             }
         }
-        self.outcome.duration = (self.ended - self.began.unwrap_or(self.ended)).max(Seconds::ZERO);
-        Ok(self.outcome)
+        Ok(self.tally.close())
     }
 
     fn peek(&mut self) -> Result<Option<Arrival>, Diagnostic> {
@@ -280,26 +268,9 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
     }
 
     fn occupy(&mut self, request: Arrival) -> usize {
-        let counts = self.window.contains(&self.taken);
-        self.taken += 1;
-        if counts {
-            let warmed = self.window.start > 0;
-            self.began.get_or_insert(if warmed { self.now } else { request.at });
-            if warmed {
-                self.ended = self.now;
-            }
-        }
-        let live = Live { request, worker: 0, first_token: Seconds::ZERO, ttft: Seconds::ZERO, counts };
-        match self.free.pop() {
-            Some(slot) => {
-                self.live[slot] = live;
-                slot
-            }
-            None => {
-                self.live.push(live);
-                self.live.len() - 1
-            }
-        }
+        let (_, counts) = self.tally.admit(request, self.now);
+        let (first_token, ttft) = (Seconds::ZERO, Seconds::ZERO);
+        self.live.insert(Live { request, worker: 0, first_token, ttft, counts })
     }
 
     /// Takes the steps of a decode worker up to now.
@@ -318,7 +289,7 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
         let yielded = self.decode.replica.workload.yielded();
         let tokens = decoder.batch.sequences as f64 * parts as f64 / PARTS * yielded;
         decoder.batch.cached += tokens;
-        self.outcome.itl.add_many(step / yielded, tokens.round() as u64);
+        self.tally.outcome.itl.add_many(step / yielded, tokens.round() as u64);
         self.leave(worker);
     }
 
@@ -386,37 +357,10 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
             _ => (decoder.batch.cached - (live.request.prompt + gaps) as f64).max(0.0),
         };
         decoder.reserved -= need(self.decode.replica, live.request);
-        self.free.push(slot);
-        let whole = self.window.start == 0;
-        if whole || (self.began.is_some() && self.taken < self.window.end) {
-            self.outcome.answered += 1;
-            self.outcome.answered_tokens += live.request.output;
-        }
-        if whole {
-            self.ended = self.now;
-        }
+        self.live.remove(slot);
+        let Live { request, counts, ttft, first_token, .. } = live;
+        self.tally.answered(Answered { request, counts, ttft, first_token }, self.now);
         self.arrivals.answered(self.now);
-        if live.counts {
-            self.count(&live, gaps);
-        }
-    }
-
-    fn count(&mut self, live: &Live, gaps: u64) {
-        let o = &mut self.outcome;
-        let e2e = (self.now - live.request.at).max(live.ttft);
-        o.requests += 1;
-        o.prompt_tokens += live.request.prompt;
-        o.output_tokens += live.request.output;
-        o.ttft.add(live.ttft);
-        o.e2e.add(e2e);
-        let tpot = (self.now - live.first_token).max(Seconds::ZERO) / (gaps.max(1) as f64);
-        if gaps > 0 {
-            o.tpot.add(tpot);
-        }
-        let keeps = |limit: Option<Seconds>, got: Seconds| limit.is_none_or(|limit| got <= limit);
-        let t = &self.targets;
-        let good = keeps(t.ttft, live.ttft) && keeps(t.tpot, tpot) && keeps(t.e2e, e2e);
-        o.good_requests += u64::from(good);
     }
 }
 
