@@ -4,7 +4,7 @@ use crate::catalog::kernels::{DecodeAttention, PrefillAttention};
 use crate::model::operator::{AttentionShape, LatentShape, Step};
 use crate::units::{Flops, Seconds, Traffic};
 
-use super::super::{Bound, smooth_max};
+use super::super::{Bound, smooth_max, smooth_max_of_three};
 use super::{KernelTime, Repeated};
 
 /// Attention ready to be timed.
@@ -63,7 +63,7 @@ impl AttentionKernel<PrefillAttention> {
         let depth = f.depth_latency.get() * keys * head_dim / 128_000.0;
         let blocks = f.block.get() * waves;
         let memory = traffic.get() / (self.bandwidth * f.memory_efficiency);
-        let body = smooth_max(smooth_max(compute, blocks, f.sharpness), depth, f.sharpness);
+        let body = smooth_max_of_three(compute, blocks, depth, f.sharpness);
         let latency = f.launch.get().max(depth).max(blocks);
         let time = KernelTime {
             time: Seconds::new(f.launch.get() + memory + body),
@@ -131,7 +131,7 @@ impl AttentionKernel<DecodeAttention> {
         let flops = tiles.count * tiles.flops;
         let compute = flops * positions / (self.peak * f.compute_efficiency);
         let depth = f.depth_latency.get() * context / 1000.0;
-        let body = smooth_max(smooth_max(memory, blocks, f.sharpness), compute, f.sharpness);
+        let body = smooth_max_of_three(memory, blocks, compute, f.sharpness);
         let fixed = f.launch.get() + f.split_latency.get() * (1.0 + context / 128.0).log2();
         let whole = fixed + smooth_max(body, depth, 4.0);
         let time = KernelTime {

@@ -4,7 +4,7 @@ use crate::catalog::kernels::GroupedGemm;
 use crate::model::operator::{ExpertsShape, Step};
 use crate::units::Seconds;
 
-use super::super::{Bound, smooth_max};
+use super::super::{Bound, smooth_max_of_three};
 use super::{KernelTime, Repeated};
 
 /// Routed experts ready to be timed.
@@ -57,7 +57,7 @@ impl ExpertsKernel {
         let remains = self.repeated.remains(f.cached_share, bytes);
         let memory = remains * bytes / (self.bandwidth * f.memory_efficiency);
         let depth = f.depth_latency.get() * (hidden + inner) / 1000.0;
-        let body = smooth_max(smooth_max(compute, memory, f.sharpness), depth, f.sharpness);
+        let body = smooth_max_of_three(compute, memory, depth, f.sharpness);
         let time = KernelTime {
             time: Seconds::new(f.launch.get() + passes / self.bandwidth + body),
             bound: Bound::of(

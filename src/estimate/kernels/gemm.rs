@@ -3,7 +3,7 @@
 use crate::catalog::kernels::Gemm;
 use crate::units::Seconds;
 
-use super::super::{Bound, smooth_max};
+use super::super::{Bound, smooth_max_of_three};
 use super::{KernelTime, Repeated};
 
 /// A dense product ready to be timed.
@@ -48,7 +48,7 @@ impl GemmKernel {
         let depth = f.depth_latency.get() * k / 1000.0;
         let rows = f.quantise_row.get() * m / self.multiprocessors;
         let quantise = (f.quantise_bytes * m * k / self.bandwidth).max(rows);
-        let body = smooth_max(smooth_max(compute, memory, f.sharpness), depth, f.sharpness);
+        let body = smooth_max_of_three(compute, memory, depth, f.sharpness);
         let time = Seconds::new(f.launch.get() + quantise + body);
         let latency = Seconds::new(f.launch.get().max(depth));
         let time = KernelTime {
