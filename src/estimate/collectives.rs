@@ -12,7 +12,7 @@ use crate::model::operator::CollectiveKind;
 use crate::plan::GroupLink;
 use crate::units::{Seconds, Traffic};
 
-use super::smooth_max;
+use crate::powers::{power, smooth_max};
 
 /// Share of the inter-node bandwidth that large messages reach (NCCL over InfiniBand with GPUDirect
 /// reaches 80–90 % of line rate in public nccl-tests results).
@@ -145,14 +145,14 @@ impl CollectiveTimer {
     fn library_time(&self, ranks: f64, bytes: f64) -> f64 {
         let c = &self.library;
         let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
-        let rate = self.link * c.link_efficiency * (ranks / 8.0).powf(c.rank_exponent);
+        let rate = self.link * c.link_efficiency * power(ranks / 8.0, c.rank_exponent);
         smooth_max(latency, self.wire(ranks, bytes) / rate, c.sharpness)
     }
 
     /// One-shot: every rank reads all others. Two-shot: reduce-scatter, then all-gather.
     fn custom_time(&self, c: &CustomAllReduce, ranks: f64, bytes: f64) -> f64 {
         let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
-        let link = self.link * (ranks / 8.0).powf(c.rank_exponent);
+        let link = self.link * power(ranks / 8.0, c.rank_exponent);
         let one_wire = (ranks - 1.0) * bytes / (link * c.one_shot_efficiency);
         let two_wire = 2.0 * (ranks - 1.0) / ranks * bytes / (link * c.two_shot_efficiency);
         let one = smooth_max(latency, one_wire, c.sharpness);
