@@ -6,7 +6,7 @@ use crate::units::{Flops, Seconds, Traffic};
 
 use super::super::Bound;
 use super::{KernelTime, Repeated};
-use crate::powers::{log2, power, smooth_max, smooth_max_of_three};
+use crate::powers::{log2, power, smooth_max_of_fourth_powers, smooth_max_of_three};
 
 /// Attention ready to be timed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,7 +134,7 @@ impl AttentionKernel<DecodeAttention> {
         let depth = f.depth_latency.get() * context / 1000.0;
         let body = smooth_max_of_three(memory, blocks, compute, f.sharpness);
         let fixed = f.launch.get() + f.split_latency.get() * log2(1.0 + context / 128.0);
-        let whole = fixed + smooth_max(body, depth, 4.0);
+        let whole = fixed + smooth_max_of_fourth_powers(body, depth);
         let time = KernelTime {
             // Benchmarks may read some of the cache from the GPU's own; servers read all of it from memory.
             time: Seconds::new(if self.repeated.is_cold() {
