@@ -12,6 +12,7 @@ use crate::plan::space::Pins;
 use crate::rank::{Front, Measure, Objective};
 use crate::report::{self, Format, Row, Sheet, Subject};
 use crate::search::{Answer, Check, Mode, Question, Stopped, UNASKED_PLANS, WhatIf};
+use crate::units::group_thousands;
 
 use super::Outcome;
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, pools};
@@ -228,13 +229,13 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let searched = started.elapsed();
     let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
     args.output.emit(&render(args, format, &subject, &question, &answer, &moved)?)?;
-    talk::note(|| format!("walked {} plans", answer.counts.plans));
+    talk::note(|| format!("walked {} plans", group_thousands(answer.counts.plans)));
     if answer.stopped != Stopped::Complete {
         talk::say(&format!(
             "note: stopped early ({}): {} of {} plans were not looked at",
             answer.stopped.name(),
-            answer.counts.unseen,
-            answer.counts.plans
+            group_thousands(answer.counts.unseen),
+            group_thousands(answer.counts.plans)
         ));
     }
     if args.timings {
