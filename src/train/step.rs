@@ -153,8 +153,9 @@ impl Overlap {
             TensorHiding::Pipe => t.tensor_overlap.min(0.5),
             TensorHiding::Ring => t.tensor_overlap.min(1.0 - 1.0 / f64::from(plan.split.tp)),
         };
-        // Forward of one microbatch runs beside backward of another: each hides the other's exchange.
-        let expert = if plan.schedule == Schedule::DualPipe { 0.9 } else { share(t.expert_overlap) };
+        // Forward of one microbatch runs beside backward of another: each hides the other's exchange, all of it
+        // if it is short enough (arXiv:2412.19437 §3.2.1).
+        let expert = if plan.schedule == Schedule::DualPipe { 1.0 } else { share(t.expert_overlap) };
         Overlap {
             tensor,
             expert,
