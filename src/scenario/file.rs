@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::entry::{ClusterEntry, LengthEntry, ModelEntry, Names};
+use super::training::TrainingEntry;
 use crate::diagnostic::Diagnostic;
 use crate::load::Located;
 use crate::rank::Objective;
@@ -28,8 +29,13 @@ pub struct ScenarioFile {
     #[schemars(with = "Vec<ClusterEntry>", length(min = 1))]
     pub clusters: Vec<Located<ClusterEntry>>,
     /// Lengths and loads.
+    #[serde(default)]
     #[schemars(with = "Vec<WorkloadEntry>", length(min = 1))]
     pub workloads: Vec<Located<WorkloadEntry>>,
+    /// What is trained in which steps, instead of workloads: every model on every cluster in each of them.
+    #[serde(default)]
+    #[schemars(with = "Vec<TrainingEntry>", length(min = 1))]
+    pub training: Vec<Located<TrainingEntry>>,
     /// Latency targets; none when left out.
     #[serde(default)]
     #[schemars(with = "Vec<TargetsEntry>")]

@@ -230,6 +230,8 @@ fn in_flight(plan: &TrainingPlan, stage: u32, microbatches: u64) -> f64 {
     match plan.schedule {
         _ if plan.split.pp == 1 => 1.0,
         Schedule::DualPipe => (p + 1.0).min(2.0 * m),
+        // The first stage holds 2p − 1 (arXiv:2401.10241 table 1).
+        Schedule::ZeroBubble2 => (2.0 * (p - i) - 1.0).min(m),
         _ if plan.chunks > 1 => (p + (p - 1.0 - 2.0 * i) / chunks).max(1.0).min(m),
         _ => (p - i).min(m),
     }

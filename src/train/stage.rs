@@ -111,6 +111,21 @@ impl Parts {
         }
     }
 
+    /// What stands before the layers.
+    pub fn before(&self) -> &Work {
+        &self.before
+    }
+
+    /// One layer of each of the model's groups.
+    pub fn groups(&self) -> &[Work] {
+        &self.groups
+    }
+
+    /// What stands after the layers.
+    pub fn after(&self) -> &Work {
+        &self.after
+    }
+
     /// The stages that differ, in order; `folded` ones stand in pairs on their ranks, the first with the last.
     pub fn stages(&self, layers: &Layers, folded: bool) -> Vec<Stage> {
         let last = layers.counts.len() - 1;

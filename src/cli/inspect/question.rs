@@ -16,6 +16,7 @@ use crate::units::Bytes;
 use crate::workload::Workload;
 
 use super::args::{InspectArgs, Table};
+use super::training::TrainingQuestion;
 
 /// What is asked of each model.
 pub(super) struct Question {
@@ -30,6 +31,7 @@ pub(super) struct Question {
     engine: Option<Engine>,
     split: Parallelism,
     ram: Option<Bytes>,
+    training: Option<TrainingQuestion>,
 }
 
 /// One model's answer.
@@ -48,7 +50,10 @@ impl Question {
         let (what, target) = (&args.what, &args.target);
         let kv = what.kv.as_deref().map(str::parse::<DType>).transpose()?;
         let dtype = what.dtype.as_deref().map(base_type).transpose()?;
-        let mode = what.mode.as_deref().map(str::parse).transpose()?;
+        let mode = match what.mode.as_deref().map(str::parse).transpose()? {
+            None if table == Table::Training => Some(Mode::Pretrain),
+            mode => mode,
+        };
         let activations = dtype.unwrap_or(DType::Bf16);
         let setting = Setting {
             batch: what.batch,
@@ -71,8 +76,17 @@ impl Question {
             return Err(Diagnostic::new(Code::Usage, "which contexts fit depends on the GPU")
                 .help("name one with --gpu, for example --gpu h100-sxm --tp 8"));
         }
+        let trains = mode == Some(Mode::Pretrain) && matches!(table, Table::All | Table::Training);
+        if table == Table::Training && !trains {
+            return Err(Diagnostic::new(Code::Usage, "`--table training` is about training")
+                .at("--mode")
+                .help("leave out --mode, or say --mode pretrain"));
+        }
+        let degrees = [target.tp, target.pp, target.ep];
+        let ask = || args.training.question(&setting, target.gpu.as_deref(), degrees, catalog);
         Ok(Question {
             table,
+            training: trains.then(ask).transpose()?,
             mode_given: mode.is_some(),
             setting,
             weights: what.weights.as_deref().map(str::parse).transpose()?,
@@ -111,7 +125,10 @@ impl Question {
         if self.wants(Table::Context) || (self.table == Table::Params && self.gpu.is_some()) {
             sections.extend(self.contexts(&model)?);
         }
-        let setting = breaks_down.then_some(self.setting);
+        if let Some(training) = &self.training {
+            sections.extend(training.sections(&model)?);
+        }
+        let setting = (breaks_down || self.training.is_some()).then_some(self.setting);
         let mut warnings: Vec<String> =
             large_tensors(&model, setting.as_ref()).iter().map(report::warning).collect();
         warnings.extend(self.ram.and_then(|ram| self.too_large(&model, ram)));
