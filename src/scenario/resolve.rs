@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::Search;
 use super::cases::{self, Axes, Key};
 use super::entry::{ClusterFields, ModelFields};
 use super::file::{ScenarioFile, TargetsEntry, WorkloadEntry};
@@ -49,6 +50,7 @@ impl Resolver<'_> {
             targets: self.targets(),
             objectives: self.objectives(),
             training: self.each(&file.training, |this, entry| entry.named(this.catalog)),
+            search: self.search(),
             keys: Vec::new(),
             comments: Default::default(),
             starts: Vec::new(),
@@ -167,6 +169,18 @@ impl Resolver<'_> {
         all
     }
 
+    /// Where plans are looked for.
+    fn search(&mut self) -> Search {
+        let Some(entry) = &self.file.search else { return Search::default() };
+        match entry.value.search() {
+            Ok(search) => search,
+            Err(fault) => {
+                self.fault(fault, entry);
+                Search::default()
+            }
+        }
+    }
+
     fn objectives(&mut self) -> Vec<Objective> {
         let file = self.file;
         if let (Some(one), false) = (&file.objective, file.objectives.is_empty()) {
@@ -221,6 +235,7 @@ impl Resolver<'_> {
             ("workloads", !f.workloads.is_empty()),
             ("targets", !f.targets.is_empty()),
             ("engines", !f.engines.is_empty()),
+            ("search", f.search.is_some()),
             ("objectives", f.objective.is_some() || !f.objectives.is_empty()),
             ("matrix", !(f.matrix.is_empty() && f.include.is_empty() && f.exclude.is_empty())),
         ];

@@ -1,13 +1,35 @@
 //! Looking at single layouts: the explanation of an answer, and why a layout is not one.
 
+use itertools::Itertools;
+
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
 use crate::estimate::deployment::{Deployment, Estimate};
+use crate::estimate::memory::Limits;
+use crate::plan::Degrees;
 use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Reason};
 
-use super::Question;
+use super::{Mode, Question};
+
+/// A layout that is asked about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asked {
+    /// Of a replica, or of a decode worker.
+    pub split: Parallelism,
+    /// Of a prefill worker, where pools are split.
+    pub prefill: Option<Parallelism>,
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self.prefill {
+            None => write!(f, "{}", self.split),
+            Some(prefill) => write!(f, "prefill {prefill}, decode {}", self.split),
+        }
+    }
+}
 
 /// What became of one layout with one engine and precision on one pool.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +40,8 @@ pub struct Examined {
     pub engine: String,
     /// Format of most weights.
     pub weights: WeightFormat,
+    /// Launch limits.
+    pub limits: Limits,
     /// Its best plan, or why it has none.
     pub outcome: Result<Estimate, Reason>,
 }
@@ -41,7 +65,7 @@ impl Question<'_> {
         let pool = self.pools.get(layout.pool).ok_or_else(foreign)?;
         let contexts = self.contexts(pool, &models)?;
         let deployment = contexts
-            .get(layout.engine * self.precisions.len() + layout.precision)
+            .get(self.context_of(layout))
             .and_then(|context| Deployment::new(context, layout.parallelism).ok());
         match deployment {
             Some(deployment) => Ok(look(&deployment)),
@@ -61,7 +85,7 @@ impl Question<'_> {
     ) -> Result<T, Diagnostic> {
         let models = self.models();
         let (layout, prefill) = (estimate.plan.layout, estimate.plan.prefill.ok_or_else(foreign)?);
-        let place = layout.engine * self.precisions.len() + layout.precision;
+        let place = self.context_of(layout);
         let pool = |n: usize| self.pools.get(n).ok_or_else(foreign);
         let decodes = self.contexts(pool(layout.pool)?, &models)?;
         let prefills = if prefill.pool == layout.pool {
@@ -77,33 +101,35 @@ impl Question<'_> {
         }
     }
 
-    /// Puts one split through the funnel, on every pool, with every engine and precision.
+    /// Puts one layout through the funnel, on every pool, with every engine, precision and launch.
     ///
     /// # Errors
     /// As [`Question::answer`].
-    pub fn examine(&self, split: Parallelism) -> Result<Vec<Examined>, Diagnostic> {
-        let each = self.pools.iter().map(|pool| self.examine_on(pool, split));
+    pub fn examine(&self, asked: Asked) -> Result<Vec<Examined>, Diagnostic> {
+        let each = self.pools.iter().map(|pool| self.examine_on(pool, asked));
         Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    fn examine_on(&self, pool: &Cluster, split: Parallelism) -> Result<Vec<Examined>, Diagnostic> {
+    fn examine_on(&self, pool: &Cluster, asked: Asked) -> Result<Vec<Examined>, Diagnostic> {
         let models = self.models();
         let contexts = self.contexts(pool, &models)?;
         let pins = Pins {
-            tp: vec![split.tp],
-            pp: vec![split.pp],
-            ep: vec![split.ep],
-            attention_dp: vec![split.attention_dp],
-            ..self.pins.clone()
+            prefill: asked.prefill.map(Degrees::only).unwrap_or_default(),
+            ..self.pins.clone().at(asked.split)
         };
+        let mode = if asked.prefill.is_some() { Mode::Split } else { Mode::Aggregated };
         let mut examined = Vec::with_capacity(contexts.len());
-        for (i, context) in contexts.iter().enumerate() {
-            let (engine, precision) = (i / self.precisions.len(), i % self.precisions.len());
+        let keys = (0..self.engines.len())
+            .cartesian_product(0..self.precisions.len())
+            .cartesian_product(0..self.launches.len());
+        for (((engine, precision), launch), context) in keys.zip(&contexts) {
             let alone = Question {
                 pools: std::slice::from_ref(pool),
                 engines: &self.engines[engine..=engine],
                 precisions: vec![self.precisions[precision]],
+                launches: vec![self.launches[launch]],
                 pins: pins.clone(),
+                mode,
                 top: 1,
                 current: None,
                 ..self.clone()
@@ -118,7 +144,8 @@ impl Question<'_> {
             };
             let weights = context.model.quantisation.main_format();
             let gpu = pool.gpu.id.clone();
-            examined.push(Examined { gpu, engine: context.engine.id.clone(), weights, outcome });
+            let (limits, engine) = (context.limits, context.engine.id.clone());
+            examined.push(Examined { gpu, engine, weights, limits, outcome });
         }
         Ok(examined)
     }
