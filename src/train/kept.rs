@@ -19,8 +19,29 @@ impl Taking<'_> {
         kept: &mut Kept,
         times: Times,
     ) {
+        let n = op.count as f64 / f64::from(self.shape.split.cp);
+        let saved = self.saved((op, block, frozen), kept);
+        let narrow = match &op.kind {
+            OperatorKind::Gemm { format, .. } => self.machine.narrow(*format).is_some(),
+            OperatorKind::GroupedGemm(e) => self.machine.narrow(e.format).is_some(),
+            _ => false,
+        };
+        // Narrow products keep their input as they read it; norms and activation functions keep 16 bits.
+        let width = if narrow { 0.5 } else { 1.0 };
+        let gathered = match self.shape.transfers {
+            TensorTransfers::Gathered => saved.gathered / self.spread(),
+            _ => saved.gathered,
+        };
+        let lasting = (gathered + saved.divided) * width + saved.shared / self.spread();
+        work.kept[Recompute::None as usize] += (lasting + saved.scores) * n;
+        work.kept[Recompute::Selective as usize] += (lasting + self.outside_scores(saved.scores)) * n;
+        self.keep_little(work, op, lasting * n, saved.scores * n, times);
+        self.keep_by_operator(work, (op, block), times);
+    }
+
+    /// What an operator keeps in 16 bits, of the whole sequence.
+    fn saved(&self, (op, block, frozen): (&Operator, &Block, bool), kept: &mut Kept) -> Saved {
         let cp = f64::from(self.shape.split.cp);
-        let n = op.count as f64 / cp;
         let mut saved = match (attention_shape(op, block), &op.kind) {
             (Some(shape), _) => saved::attention(&shape, &self.setting),
             (None, OperatorKind::GroupedGemm(e)) => {
@@ -44,28 +65,19 @@ impl Taking<'_> {
             saved.shared *= 1.0 + more;
             saved.divided *= 1.0 + more;
         }
-        let narrow = match &op.kind {
-            OperatorKind::Gemm { format, .. } => self.machine.narrow(*format).is_some(),
-            OperatorKind::GroupedGemm(e) => self.machine.narrow(e.format).is_some(),
-            _ => false,
-        };
-        // Narrow products keep their input as they read it; norms and activation functions keep 16 bits.
-        let width = if narrow { 0.5 } else { 1.0 };
-        let gathered = match self.shape.transfers {
-            TensorTransfers::Gathered => saved.gathered / self.spread(),
-            _ => saved.gathered,
-        };
-        let lasting = (gathered + saved.divided) * width + saved.shared / self.spread();
-        work.kept[Recompute::None as usize] += (lasting + saved.scores) * n;
-        work.kept[Recompute::Selective as usize] += (lasting + self.outside_scores(saved.scores)) * n;
-        self.keep_little(work, op, lasting * n, saved.scores * n, times);
+        saved
+    }
+
+    /// What checkpointing by operator keeps, and computes again.
+    fn keep_by_operator(&self, work: &mut Work, (op, block): (&Operator, &Block), times: Times) {
         let tokens = self.shape.tokens();
         match &op.kind {
             OperatorKind::Gemm { n: features, format, .. } => {
-                // Every second product is kept, in 16 bits.
+                // Of those on the list every second product is kept, in 16 bits.
+                let (n, listed) = (op.count as f64, listed(*format));
                 work.kept[Recompute::Operators as usize] +=
-                    tokens * *features as f64 * op.count as f64 * listed(*format) / self.product_spread(op);
-                work.again[Recompute::Operators as usize] += times.forward.get() * 0.5 * op.count as f64;
+                    tokens * *features as f64 * n * listed / self.product_spread(op);
+                work.again[Recompute::Operators as usize] += times.forward.get() * n * (1.0 - 0.5 * listed);
             }
             OperatorKind::PrefillAttention(_) | OperatorKind::LatentPrefill(_) => {
                 if let Some(s) = attention_shape(op, block) {

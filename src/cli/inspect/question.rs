@@ -76,17 +76,9 @@ impl Question {
             return Err(Diagnostic::new(Code::Usage, "which contexts fit depends on the GPU")
                 .help("name one with --gpu, for example --gpu h100-sxm --tp 8"));
         }
-        let trains = mode == Some(Mode::Pretrain) && matches!(table, Table::All | Table::Training);
-        if table == Table::Training && !trains {
-            return Err(Diagnostic::new(Code::Usage, "`--table training` is about training")
-                .at("--mode")
-                .help("leave out --mode, or say --mode pretrain"));
-        }
-        let degrees = [target.tp, target.pp, target.ep];
-        let ask = || args.training.question(&setting, target.gpu.as_deref(), degrees, catalog);
         Ok(Question {
             table,
-            training: trains.then(ask).transpose()?,
+            training: training(args, table, mode, &setting, catalog)?,
             mode_given: mode.is_some(),
             setting,
             weights: what.weights.as_deref().map(str::parse).transpose()?,
@@ -223,6 +215,27 @@ impl Question {
             }
         };
         Some(format!("weights and cache take {need}, too much for a host with {ram}: {advice}"))
+    }
+}
+
+/// What is asked about training, if a table of it is shown.
+fn training(
+    args: &InspectArgs,
+    table: Table,
+    mode: Option<Mode>,
+    setting: &Setting,
+    catalog: &Catalog,
+) -> Result<Option<TrainingQuestion>, Diagnostic> {
+    let target = &args.target;
+    match (table, mode) {
+        (Table::All | Table::Training, Some(Mode::Pretrain)) => {
+            let degrees = [target.tp, target.pp, target.ep];
+            args.training.question(setting, target.gpu.as_deref(), degrees, catalog).map(Some)
+        }
+        (Table::Training, _) => Err(Diagnostic::new(Code::Usage, "`--table training` is about training")
+            .at("--mode")
+            .help("leave out --mode, or say --mode pretrain")),
+        _ => Ok(None),
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::catalog::{Catalog, Cluster, Framework};
 use crate::model::Model;
 use crate::train::{
-    Convention, Hiding, Job, Machine, Networks, Offload, Optimizer, Precision, Recompute, Schedule, Sharding,
-    Split, TensorTransfers, TrainingPlan, Tuning,
+    Convention, Job, Machine, Optimizer, Precision, Recompute, Schedule, Sharding, Split, TensorTransfers,
+    TrainingPlan, Tuning,
 };
 
 use super::super::Row;
@@ -66,32 +66,15 @@ impl Run {
     /// Reads a row.
     pub fn read(row: &Row, catalog: &Catalog) -> Result<Run, String> {
         let source = format!("{} {}", row.text("framework").unwrap_or(""), row.text("source").unwrap_or(""));
-        let known = SOURCES.iter().find(|(part, ..)| source.contains(part));
-        let (name, convention) = match (known, row.text("framework")) {
-            (Some((_, "megatron-bridge", convention)), _) if older_bridge(row) => ("nemo", *convention),
-            (Some((_, name, convention)), _) => (*name, *convention),
-            (None, Some(name)) => (name, Convention::Model),
-            (None, None) => return Err("no framework: neither the source's nor a column `framework`".into()),
-        };
+        let (name, convention) = origin(row, &source)?;
         let mut framework = framework(name, catalog)?;
         let gpu = gpu(row, catalog)?;
         let named = row.text("model").unwrap_or("").to_lowercase();
         let technique = row.text("technique").unwrap_or("").to_lowercase();
         let test = MegatronTest::of(row);
         let (split, gpus) = split(row, test.as_ref())?;
-        let tuning = match () {
-            () if technique.contains("qlora") || row.text("precision").is_some_and(|p| p.contains("nf4")) => {
-                Tuning::Qlora
-            }
-            () if ["lora", "adapter"].iter().any(|t| named.contains(t) || technique.contains(t)) => {
-                Tuning::Lora
-            }
-            () => Tuning::Full,
-        };
+        let tuning = tuning(row, &named, &technique)?;
         let precision = precision(row)?;
-        if technique.contains("adapter v2") {
-            return Err("scales and biases of every product are trained: not modelled".into());
-        }
         let model = match &test {
             Some(test) => test.model(row)?,
             None => model::of(row, catalog)?,
@@ -113,21 +96,10 @@ impl Run {
         let local = u64::from(split.dp) * micro_batch;
         let global_batch = first(row, &["global_batch", "gbs"]).unwrap_or(local);
         let plan = TrainingPlan {
-            split,
             micro_batch: u32::try_from(micro_batch).map_err(|_| "micro_batch is out of range")?,
             chunks: if test.is_some() { MegatronTest::chunks(row) } else { chunks(row, &technique) },
-            schedule: if source.contains("2412.19437") {
-                Schedule::DualPipe
-            } else {
-                Schedule::OneForwardOneBackward
-            },
-            sharding: sharding(row, &split, name),
-            recompute: Recompute::None,
-            transfers: transfers(row, &split, name),
-            hiding: Hiding::ALL,
-            networks: Networks::PLACED,
-            offload: Offload::default(),
             precision,
+            ..plan(row, split, (name, &source))
         };
         let with_prediction = !named.contains("w/o mtp") && !model.mtp.is_empty();
         let mut run = Run {
@@ -149,14 +121,19 @@ impl Run {
             run.as_torchtune(&technique, row.text("notes").unwrap_or(""))?;
         }
         if name == "litgpt" {
-            run.optimizer = Optimizer::AdamBf16;
-            run.framework.memory.nf4.double = row.text("precision").is_some_and(|p| p.contains("nf4-dq"));
-            if technique.contains("fsdp") {
-                // finetune/lora.py: activation_checkpointing_policy={Block}.
-                run.recompute = Some(Recompute::Full);
-            }
+            run.as_litgpt(row, &technique);
         }
         Ok(run)
+    }
+
+    /// LitGPT's finetune scripts.
+    fn as_litgpt(&mut self, row: &Row, technique: &str) {
+        self.optimizer = Optimizer::AdamBf16;
+        self.framework.memory.nf4.double = row.text("precision").is_some_and(|p| p.contains("nf4-dq"));
+        if technique.contains("fsdp") {
+            // finetune/lora.py: activation_checkpointing_policy={Block}.
+            self.recompute = Some(Recompute::Full);
+        }
     }
 
     /// Steps of torchtune's table of optimisations, each on top of those before it; its other recipes compute
@@ -212,6 +189,41 @@ impl Run {
             tuning: self.tuning,
             with_prediction: self.with_prediction,
         }
+    }
+}
+
+/// The framework of a row and what its source counts as FLOPs.
+fn origin<'a>(row: &Row<'a>, source: &str) -> Result<(&'a str, Convention), String> {
+    let known = SOURCES.iter().find(|(part, ..)| source.contains(part));
+    match (known, row.text("framework")) {
+        (Some((_, "megatron-bridge", convention)), _) if older_bridge(row) => Ok(("nemo", *convention)),
+        (Some((_, name, convention)), _) => Ok((*name, *convention)),
+        (None, Some(name)) => Ok((name, Convention::Model)),
+        (None, None) => Err("no framework: neither the source's nor a column `framework`".into()),
+    }
+}
+
+/// Which weights a row trains.
+fn tuning(row: &Row, named: &str, technique: &str) -> Result<Tuning, String> {
+    if technique.contains("adapter v2") {
+        return Err("scales and biases of every product are trained: not modelled".into());
+    }
+    let narrow = row.text("precision").is_some_and(|p| p.contains("nf4"));
+    Ok(match () {
+        () if technique.contains("qlora") || narrow => Tuning::Qlora,
+        () if ["lora", "adapter"].iter().any(|t| named.contains(t) || technique.contains(t)) => Tuning::Lora,
+        () => Tuning::Full,
+    })
+}
+
+/// The plan of a row as far as its split, framework and source decide it.
+fn plan(row: &Row, split: Split, (name, source): (&str, &str)) -> TrainingPlan {
+    let report = source.contains("2412.19437");
+    TrainingPlan {
+        schedule: if report { Schedule::DualPipe } else { Schedule::OneForwardOneBackward },
+        sharding: sharding(row, &split, name),
+        transfers: transfers(row, &split, name),
+        ..TrainingPlan::new(split)
     }
 }
 
