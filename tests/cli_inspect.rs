@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{at, shardfit};
+use common::{at, number, shardfit};
 use serde_json::Value;
 
 /// Parts that sum to the total.
@@ -187,4 +187,34 @@ fn tensors_that_32_bits_cannot_index_are_named() {
     shardfit("inspect llama-3.1-8b --mode prefill --no-flash-attention --seq 32768")
         .exits(0)
         .says(&["attention scores of a layer"]);
+}
+
+#[test]
+fn inspect_says_what_each_rank_holds_in_training() {
+    let line =
+        "inspect llama-3.1-70b --table training --tp 8 --dp 4 --seq 8192 --recompute full --format json";
+    let json = shardfit(line).exits(0).json();
+    // 70.55 billion parameters: 2 bytes of weights, 4 of gradients, 12 of states over 4 ranks, each over 8.
+    let stage = &json["training_memory"]["rows"][0];
+    let near = |key: &str, bytes: f64| {
+        let share = 70_553_706_496.0 * bytes / 8.0 / number(stage, key);
+        assert!((share - 1.0).abs() < 1e-3, "{key}: {}", stage[key]);
+    };
+    near("weights_bytes", 2.0);
+    near("gradients_bytes", 4.0);
+    near("optimizer_bytes", 3.0);
+    // Of a layer its input is left, over the ranks that divide the sequence.
+    let layer = &json["training_activations"]["rows"][1];
+    assert_eq!(number(layer, "full_bytes"), 8192.0 * 8192.0 * 2.0 / 8.0);
+    assert!(number(layer, "none_bytes") > number(layer, "light_bytes"));
+}
+
+#[test]
+fn inspect_names_the_rule_that_a_training_plan_breaks() {
+    let run = shardfit("inspect llama-3.1-8b --table training --tp 3").exits(2);
+    assert!(run.stderr.contains("heads"), "{}", run.stderr);
+    let run = shardfit("inspect llama-3.1-8b --table training --mode decode").exits(2);
+    assert!(run.stderr.contains("--table training"), "{}", run.stderr);
+    let run = shardfit("inspect llama-3.1-8b --table training --tuning lora").exits(2);
+    assert!(run.stderr.contains("no adapters"), "{}", run.stderr);
 }

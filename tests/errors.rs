@@ -40,6 +40,13 @@ const LINES: &[&str] = &[
     "plan llama-3.1-8b --cluster 8xh100-sxm --tpto 50ms",
     // Training and budgets.
     "train llama-3.1-8b --cluster 8xh100-sxm --seq 2048",
+    "inspect llama-3.1-8b --table training --tp 3",
+    "inspect llama-3.1-8b --table training --vp 3 --pp 2",
+    "inspect llama-3.1-8b --table training --mode decode",
+    "inspect llama-3.1-8b --table training --tuning lora",
+    "inspect llama-3.1-8b --table training --optimizer adm",
+    "inspect llama-3.1-8b --table training --framework megatrn",
+    "sweep scenarios/training.yaml -o {tmp}/out --shard 1/2",
     "train llama-3.1-8b --cluster 8xh100-sxm --global-batch 0 --seq 2048",
     "train llama-3.1-8b --cluster 8xh100-sxm --global-batch 8 --seq 99999999",
     "train llama-3.1-8b --cluster 8xh100-smx --global-batch 8 --seq 2048",

@@ -60,7 +60,7 @@ fn every_scenario_is_read_and_all_of_them_have_a_test() {
         }
         let scenario = shardfit::scenario::read(&path, &shardfit::catalog::Catalog::built_in())
             .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        assert!(scenario.size() > 0);
+        assert!(scenario.size() + scenario.training_cases().count() > 0);
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         assert!(source.contains(&format!("\"{name}\"")), "no test of scenarios/{name}.yaml");
         seen += 1;
@@ -217,4 +217,23 @@ fn a_year_of_growth_needs_more_gpus_when_traffic_is_higher() {
         let gpus: Vec<f64> = months.iter().map(|row| number(row, "gpus")).collect();
         assert!(gpus.is_sorted() && gpus[11] > gpus[0], "{gpus:?}");
     }
+}
+
+#[test]
+fn training_is_faster_and_cheaper_where_products_are_narrower() {
+    let folder = tempfile::tempdir().unwrap();
+    shardfit(&format!("sweep scenarios/{}.yaml -q -o {}", "training", folder.path().display())).exits(0);
+    let text = fs::read_to_string(folder.path().join("results.csv")).unwrap();
+    let (header, rows) = parse_csv(&text);
+    let rows: Vec<Row> = rows.into_iter().map(|row| header.iter().cloned().zip(row).collect()).collect();
+    assert_eq!(rows.len(), 2 * 2 * 3);
+    for (model, cluster) in
+        [("Llama-3.1-8B", "h100"), ("Llama-3.1-8B", "b200"), ("Qwen3", "h100"), ("Qwen3", "b200")]
+    {
+        let of = |training| one(&rows, &[("model", model), ("cluster", cluster), ("training", training)]);
+        rises([of("BF16"), of("FP8")], "tokens_per_s_per_gpu");
+        rises([of("FP8"), of("BF16")], "cost_usd");
+    }
+    let json = fs::read_to_string(folder.path().join("results.json")).unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap().as_array().unwrap().len(), 12);
 }

@@ -168,15 +168,50 @@ fn adapters_leave_frozen_weights_without_gradients() {
     let model = model::find("llama-3.1-8b", &[], Scope::Full).unwrap().with_lora(&lora).unwrap();
     let place = Place::new(model, "1xh100-sxm", "torchtune");
     let machine = place.machine();
-    let full = job(&place, &machine, 2048, 1);
+    // Two microbatches: gradients of the first are there when the second comes.
+    let full = job(&place, &machine, 2048, 2);
     let plan = TrainingPlan { sharding: Sharding::None, ..TrainingPlan::new(Split::SINGLE) };
     let of = |tuning| Job { tuning, ..full }.estimate(&plan).unwrap();
     let (lora, qlora) = (of(Tuning::Lora), of(Tuning::Qlora));
     let count = place.model.lora_parameters() as f64;
     near(lora.stages[0].2.gradients, 2.0 * count, 1e-9);
-    // NF4 with double quantisation takes about 4.1 bits (arXiv:2305.14314 §3).
-    assert!(qlora.stages[0].2.weights < 0.27 * lora.stages[0].2.weights);
+    // NF4 with double quantisation takes 4.127 bits (arXiv:2305.14314 §3); embedding, head and norms stay in 16, and
+    // so does the product that is computed, of 14,336 × 4,096.
+    let (linear, wide) = (6_979_321_856.0, 2.0 * 525_336_576.0 + 65.0 * 4096.0);
+    let own = linear * 4.127 / 8.0 + 2.0 * (wide + count + 14_336.0 * 4096.0);
+    near(qlora.stages[0].2.weights, own, 1e-4);
     assert!(lora.time.compute < 0.75 * of(Tuning::Full).time.compute);
+}
+
+#[test]
+fn gradients_come_as_activations_go() {
+    let place = Place::named("llama-3.2-3b", "1xa100-sxm-80gb", "torchtune");
+    let machine = place.machine();
+    let plan = TrainingPlan { sharding: Sharding::None, ..TrainingPlan::new(Split::SINGLE) };
+    let memory = |batch, recompute| {
+        let job = Job { optimizer: Optimizer::AdamBf16, ..job(&place, &machine, 8192, batch) };
+        job.estimate(&TrainingPlan { recompute, ..plan }).unwrap().stages[0].2
+    };
+    // The table of torchtune's README, 2 sequences of 4,096 tokens: 42.9 GiB, and with checkpointing 24.9.
+    near(memory(1, Recompute::None).allocated() / 1_073_741_824.0, 42.9, 0.05);
+    near(memory(1, Recompute::Full).allocated() / 1_073_741_824.0, 24.9, 0.05);
+    assert_eq!(memory(1, Recompute::None).gradients, 0.0);
+    assert!(memory(2, Recompute::None).gradients > 6e9);
+}
+
+#[test]
+fn the_second_zero_bubble_schedule_trades_memory_for_its_bubble() {
+    let place = Place::named("llama-3.1-8b", "16xh100-sxm", "megatron");
+    let machine = place.machine();
+    let job = job(&place, &machine, 4096, 64);
+    let of = |schedule| {
+        job.estimate(&TrainingPlan { schedule, ..TrainingPlan::new(Split { pp: 4, dp: 4, ..Split::SINGLE }) })
+            .unwrap()
+    };
+    let all = Schedule::ALL[..3].iter().map(|s| of(*s)).collect::<Vec<_>>();
+    // arXiv:2401.10241 table 1: (p − 1)·(T_F + T_B − 2·T_W) and 2p − 1 microbatches.
+    assert!(all[0].time.bubble > all[1].time.bubble && all[1].time.bubble > all[2].time.bubble);
+    near(all[2].stages[0].2.activations / all[1].stages[0].2.activations, 7.0 / 4.0, 1e-9);
 }
 
 #[test]
@@ -260,6 +295,38 @@ fn the_published_configuration_of_llama_3_1_405b_is_near_the_best() {
     let (own, best) = (own, &all.best[0]);
     assert!(own.time.total <= 1.05 * best.time.total, "{} against {}", own.time.total, best.time.total);
     near(own.mfu(Convention::Model), 0.41, 0.12);
+}
+
+#[test]
+fn the_published_configuration_of_deepseek_v3_is_near_the_best() {
+    // arXiv:2412.19437 §3.2: 2,048 H800, 16 stages, experts over 64 ranks, ZeRO-1, DualPipe, FP8. 14.8 T tokens in
+    // 2.664 million GPU-hours are 1,543 tokens per second and GPU.
+    let model = model::find("deepseek-ai/DeepSeek-V3", &[], Scope::Full).unwrap();
+    let place = Place::new(model, "2048xh800-sxm", "hai-llm");
+    let machine = place.machine();
+    let model = Job::in_precision(&place.model, Precision::Fp8);
+    let jobs = [(
+        Precision::Fp8,
+        Job {
+            model: &model,
+            optimizer: Optimizer::AdamBf16,
+            with_prediction: true,
+            ..job(&place, &machine, 4096, 15_360)
+        },
+    )];
+    let schedules = vec![Schedule::OneForwardOneBackward, Schedule::ZeroBubble, Schedule::DualPipe];
+    let axes = TrainingAxes { precision: vec![Precision::Fp8], schedules, ..TrainingAxes::usual(8) };
+    let all = TrainingQuestion { jobs: &jobs, axes: &axes, top: 1 }.answer().unwrap().best.remove(0);
+    let published = TrainingPlan {
+        schedule: Schedule::DualPipe,
+        recompute: Recompute::Light,
+        precision: Precision::Fp8,
+        ..TrainingPlan::new(Split { pp: 16, dp: 128, ep: 64, ..Split::SINGLE })
+    };
+    let own = jobs[0].1.estimate(&published).unwrap();
+    assert!(own.fullest().total() <= place.cluster.gpu.memory);
+    assert!(own.time.total <= 1.05 * all.time.total, "{} against {}", own.time.total, all.time.total);
+    near(own.tokens_per_gpu().get(), 14.8e12 / (2.664e6 * 3600.0), 0.12);
 }
 
 #[test]
@@ -395,7 +462,18 @@ fn published_training_runs_are_predicted_within_their_bounds() {
     assert!(all("param_opt_gib", "mape") <= 2.0);
     let first = &json["groups"]["quality=A"];
     for metric in ["tok_s_gpu", "tflops_per_gpu"] {
-        assert!(number(&first[metric], "mape") <= 16.0, "{metric} {}", first[metric]);
+        assert!(number(&first[metric], "mape") <= 15.0, "{metric} {}", first[metric]);
         assert!(number(&first[metric], "median_ape") <= 10.0, "{metric} {}", first[metric]);
+    }
+}
+
+#[test]
+fn published_memory_of_training_is_predicted_within_a_tenth() {
+    let Some(file) = truth("memory.csv") else { return };
+    let json =
+        shardfit(&format!("validate training {file} --by framework,quality --format json")).exits(0).json();
+    for group in ["framework=torchtitan", "framework=torchtune", "framework=LitGPT", "quality=ci-golden"] {
+        let metric = &json["groups"][group]["peak_mem_gib"];
+        assert!(number(metric, "mape") <= 10.0, "{group} {metric}");
     }
 }

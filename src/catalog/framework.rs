@@ -48,6 +48,10 @@ fn yes() -> bool {
     true
 }
 
+fn two() -> f64 {
+    2.0
+}
+
 /// How a framework computes attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -79,6 +83,9 @@ pub struct TrainingTime {
     pub tensor_overlap: f64,
     /// Share of the transfers of experts' tokens that other work can hide.
     pub expert_overlap: f64,
+    /// Bytes of an element on its way to the experts; results come back in 16 bits.
+    #[serde(default = "two")]
+    pub dispatch_bytes: f64,
     /// Share of the transfers of gradients and parameters that compute can hide.
     pub data_overlap: f64,
     /// Share of hand-offs between stages that compute hides.
@@ -106,6 +113,46 @@ pub struct TrainingMemory {
     pub loss_copies: f64,
     /// Share of what comes and goes in the allocator's memory that fragmentation loses.
     pub fragmentation: f64,
+    /// Whether small kernels run one by one, as PyTorch's do without a compiler: norms keep their input in FP32
+    /// and what they make of it, gated activation functions both factors.
+    #[serde(default)]
+    pub eager: bool,
+    /// Whether gradients stand in buffers of their own (Megatron's `main_grad`), and not only from backward to
+    /// the optimizer.
+    #[serde(default = "yes")]
+    pub keeps_gradients: bool,
+    /// Whether frozen weights that were gathered stay until the step ends.
+    #[serde(default)]
+    pub keeps_gathered: bool,
+    /// How it computes with weights in NF4.
+    #[serde(default)]
+    pub nf4: Nf4,
+}
+
+/// How products read weights in NF4 (QLoRA, arXiv:2305.14314).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nf4 {
+    /// Whether the scales are quantised too.
+    pub double: bool,
+    /// Whether the output projection is in NF4; embeddings and norms never are.
+    pub head: bool,
+    /// Whether products keep their input, though only the gradient of a weight needs it.
+    pub keeps_inputs: bool,
+}
+
+impl Default for Nf4 {
+    fn default() -> Nf4 {
+        Nf4 { double: true, head: false, keeps_inputs: false }
+    }
+}
+
+impl Nf4 {
+    /// Bytes of a weight: half a byte, and for each 64 a scale in FP32, or in 8 bits with one in FP32 for each
+    /// 64 × 256 (arXiv:2305.14314 §3).
+    pub fn bytes(self) -> f64 {
+        0.5 + if self.double { 1.0 / 64.0 + 4.0 / (64.0 * 256.0) } else { 4.0 / 64.0 }
+    }
 }
 
 impl Framework {
@@ -131,6 +178,7 @@ impl Framework {
         let counts = [
             ("time.small_kernels", t.small_kernels),
             ("time.cast_bytes", t.cast_bytes),
+            ("time.dispatch_bytes", t.dispatch_bytes),
             ("memory.loss_copies", self.memory.loss_copies),
         ];
         let negative = counts.into_iter().filter(|(_, x)| !(*x >= 0.0 && x.is_finite()));

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueHint};
 
 use crate::catalog::Catalog;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
-use crate::report::sweep::{Comparison, Earlier, about, group_record, write_results};
-use crate::scenario::{self, Header, Journal, Reader, Shard};
+use crate::report::sweep::{Comparison, Earlier, about, group_record, training_row, write_results};
+use crate::report::{Sheet, Value};
+use crate::scenario::{self, Header, Journal, Reader, Scenario, Shard};
 
 use super::kernels::{self, KernelsArgs};
 use super::{Outcome, output, progress, talk};
@@ -23,7 +24,8 @@ const CHANGES: usize = 20;
 #[derive(Debug, Args)]
 #[command(
     after_help = "The folder then holds results.csv, results.jsonl, results.parquet, summary.md, report.html \
-    and the journal, from which a run that was stopped goes on.\n\n\
+    and the journal, from which a run that was stopped goes on. Of a scenario with `training` it holds \
+    results.csv and results.json.\n\n\
     Examples:\n  shardfit sweep scenarios/review.yaml -o out/\n  \
     shardfit sweep scenarios/review.yaml -o out/ --resume\n  \
     shardfit sweep scenarios/review.yaml -o part/ --shard 3/16"
@@ -55,6 +57,9 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         None => Shard::WHOLE,
     };
     let mut scenario = scenario::read(&args.scenario, catalog)?;
+    if !scenario.training.is_empty() {
+        return train(args, &scenario);
+    }
     for (engine, gpu) in scenario.measure(catalog)? {
         kernels::unknown(&engine, &gpu);
     }
@@ -80,6 +85,42 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     // The journal stays locked until all is written, save where a lock keeps out its own process too.
     let _locked = (!cfg!(windows)).then_some(begun);
     write(&path, &args.output, earlier, &scenario.name)
+}
+
+/// Answers the questions about training: results.csv and results.json, written at the end.
+fn train(args: &SweepArgs, scenario: &Scenario) -> Result<Outcome, Diagnostic> {
+    let flags =
+        [("--resume", args.resume), ("--shard", args.shard.is_some()), ("--compare", args.compare.is_some())];
+    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
+        return Err(Diagnostic::new(Code::Usage, "questions about training are answered in one go").at(*flag));
+    }
+    load::make_folder(&args.output)?;
+    let path = args.output.join("results.csv");
+    load::check_writable(&path)?;
+    let cases: Vec<_> = scenario.training_cases().collect();
+    let bar = progress::bar(cases.len() as u64, "cases")?;
+    let mut all: Option<Sheet> = None;
+    for case in &cases {
+        let row = training_row(case)?;
+        match &mut all {
+            Some(sheet) => sheet.rows.extend(row.rows),
+            None => all = Some(row),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let sheet = all.unwrap_or_default();
+    load::write_whole(&path, sheet.csv()?.as_bytes())?;
+    load::write_whole(&args.output.join("results.json"), format!("{:#}\n", sheet.json()).as_bytes())?;
+    let reason = sheet.columns.len().saturating_sub(1);
+    let found = sheet.rows.iter().filter(|row| row.get(reason) == Some(&Value::Missing)).count();
+    talk::say(&format!(
+        "{}: {} cases, {found} with a feasible plan; wrote {}",
+        scenario.name,
+        cases.len(),
+        path.display()
+    ));
+    Ok(if found > 0 { Outcome::Found } else { Outcome::NothingFeasible })
 }
 
 /// Writes the results of a finished journal and says so.

@@ -134,7 +134,7 @@ struct AxesArgs {
     /// Chunks of layers on each rank of a pipeline
     #[arg(long, value_name = "N", help_heading = "Search")]
     vp: Option<String>,
-    /// 1f1b, zero-bubble, dualpipe [default: 1f1b, interleaved where --vp is above 1]
+    /// 1f1b, zero-bubble, zero-bubble-h2, dualpipe [default: 1f1b, interleaved where --vp is above 1]
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Search")]
     #[arg(value_parser = names(Schedule::NAMES.iter().copied()), hide_possible_values = true)]
     schedule: Vec<String>,
@@ -320,18 +320,7 @@ impl TrainArgs {
     fn setting(&self, catalog: &Catalog) -> Result<Setting, Diagnostic> {
         let model = self.model.find(catalog)?;
         let tuning: Tuning = self.job.tuning.parse()?;
-        match (tuning, model.lora_parameters()) {
-            (Tuning::Full, 0) => {}
-            (Tuning::Full, _) => {
-                return Err(Diagnostic::new(Code::Usage, "--lora without adapters to train")
-                    .help("add --tuning lora or --tuning qlora"));
-            }
-            (_, 0) => {
-                return Err(Diagnostic::new(Code::Usage, "no adapters to train")
-                    .help("say which: --lora rank=16,targets=q,k,v,o"));
-            }
-            _ => {}
-        }
+        tuning.check(&model)?;
         let framework = catalog.framework(&self.job.framework)?;
         let engine = catalog.engine(&framework.kernels)?;
         let mut precisions: Vec<Precision> = parsed(&self.job.precision, vec![Precision::Bf16])?;

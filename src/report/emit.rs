@@ -105,6 +105,7 @@ fn torchtitan(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         (Schedule::OneForwardOneBackward, 1) => "1F1B",
         (Schedule::OneForwardOneBackward, _) => "Interleaved1F1B",
         (Schedule::ZeroBubble, _) => "InterleavedZeroBubble",
+        (Schedule::ZeroBubble2, _) => return Err(lacks("torchtitan", plan.schedule.name(), plan)),
         (Schedule::DualPipe, _) => "DualPipeV",
     };
     let (shard, replicate) = match plan.sharding {

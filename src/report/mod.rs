@@ -14,6 +14,7 @@ mod format;
 mod front;
 mod inspect;
 mod json;
+mod kept;
 mod section;
 mod simulation;
 mod size;
@@ -39,6 +40,7 @@ pub use format::{Format, Sheet};
 pub use front::{front_chart, what_if_text};
 pub use inspect::{comparison, inspection_json, inspection_text, parameters_section, warning};
 pub use json::{answer_json, estimate_json, round};
+pub use kept::{kept_section, training_memory_section};
 pub use section::{
     Section, SectionColumn, sections_csv, sections_json, sections_markdown, sections_text, side_by_side,
 };

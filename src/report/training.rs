@@ -272,7 +272,7 @@ fn time_json(e: &TrainingEstimate) -> Json {
     Json::Object(time_parts(e).into_iter().map(|(name, s)| (name.to_owned(), round(s))).collect())
 }
 
-fn memory_parts(m: &Memory) -> [(&'static str, f64); 8] {
+pub(super) fn memory_parts(m: &Memory) -> [(&'static str, f64); 8] {
     [
         ("weights", m.weights),
         ("gradients", m.gradients),

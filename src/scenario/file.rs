@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Search;
 use super::entry::{ClusterEntry, LengthEntry, ModelEntry, Names, Values};
+use super::training::TrainingEntry;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Located;
 use crate::plan::Degrees;
@@ -33,8 +34,13 @@ pub struct ScenarioFile {
     #[schemars(with = "Vec<ClusterEntry>", length(min = 1))]
     pub clusters: Vec<Located<ClusterEntry>>,
     /// Lengths and loads.
+    #[serde(default)]
     #[schemars(with = "Vec<WorkloadEntry>", length(min = 1))]
     pub workloads: Vec<Located<WorkloadEntry>>,
+    /// What is trained in which steps, instead of workloads: every model on every cluster in each of them.
+    #[serde(default)]
+    #[schemars(with = "Vec<TrainingEntry>", length(min = 1))]
+    pub training: Vec<Located<TrainingEntry>>,
     /// Latency targets; none when left out.
     #[serde(default)]
     #[schemars(with = "Vec<TargetsEntry>")]

@@ -8,6 +8,7 @@ mod journal;
 mod measure;
 mod resolve;
 mod run;
+mod training;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use cases::Key;
 pub(crate) use file::ScenarioFile;
 pub use journal::{Header, Journal, Reader, Resumed, Shard, check_shards, merge};
 pub use run::{Case, CaseAnswer, CaseOutcome, GroupAnswer, run};
+pub use training::{NamedTraining, TrainingCase, TrainingFound};
 pub use workloads::{NamedTargets, NamedWorkload};
 
 /// More cases than one run takes.
@@ -74,6 +76,8 @@ pub struct Scenario {
     pub targets: Vec<NamedTargets>,
     /// What the best plans are best at; none where the file does not say.
     pub objectives: Vec<Objective>,
+    /// What is trained, where the questions are about training: there are no workloads then.
+    pub training: Vec<NamedTraining>,
     /// Where plans are looked for.
     pub search: Search,
     keys: Vec<Key>,

@@ -49,6 +49,7 @@ impl Resolver<'_> {
             workloads: self.workloads(),
             targets: self.targets(),
             objectives: self.objectives(),
+            training: self.each(&file.training, |this, entry| entry.named(this.catalog)),
             search: self.search(),
             keys: Vec::new(),
             comments: Default::default(),
@@ -197,7 +198,7 @@ impl Resolver<'_> {
         let lists = [
             ("models", file.models.len()),
             ("clusters", file.clusters.len()),
-            ("workloads", file.workloads.len()),
+            ("workloads", file.workloads.len() + file.training.len()),
         ];
         match lists.iter().find(|(_, n)| *n == 0) {
             Some((name, _)) => Err(Diagnostic::new(Code::Usage, format!("`{name}` is empty")).at(self.place)),
@@ -208,6 +209,9 @@ impl Resolver<'_> {
     /// Works out the cases and their groups.
     fn settle(&self, scenario: &mut Scenario) -> Result<(), Diagnostic> {
         let file = self.file;
+        if !file.training.is_empty() {
+            return self.training_alone().and_then(|()| self.unique(scenario));
+        }
         let axes = Axes {
             models: scenario.models.iter().map(|m| m.written.clone()).collect(),
             clusters: scenario.clusters.iter().map(|c| c.name.clone()).collect(),
@@ -224,9 +228,31 @@ impl Resolver<'_> {
         Ok(())
     }
 
+    /// What is about serving has no meaning beside trainings.
+    fn training_alone(&self) -> Result<(), Diagnostic> {
+        let f = self.file;
+        let serving = [
+            ("workloads", !f.workloads.is_empty()),
+            ("targets", !f.targets.is_empty()),
+            ("engines", !f.engines.is_empty()),
+            ("search", f.search.is_some()),
+            ("objectives", f.objective.is_some() || !f.objectives.is_empty()),
+            ("matrix", !(f.matrix.is_empty() && f.include.is_empty() && f.exclude.is_empty())),
+        ];
+        match serving.iter().find(|(_, given)| *given) {
+            Some((name, _)) => {
+                Err(Diagnostic::new(Code::Usage, format!("`training` and `{name}` exclude each other"))
+                    .at(self.place)
+                    .help("ask about serving and about training in two files"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Results are told apart by the names of their parts.
     fn unique(&self, scenario: &Scenario) -> Result<(), Diagnostic> {
-        let lists: [(&str, Vec<&str>); 5] = [
+        let lists: [(&str, Vec<&str>); 6] = [
+            ("training", scenario.training.iter().map(|t| t.name.as_str()).collect()),
             ("models", scenario.models.iter().map(|m| m.name.as_str()).collect()),
             ("clusters", scenario.clusters.iter().map(|c| c.name.as_str()).collect()),
             ("workloads", scenario.workloads.iter().map(|w| w.name.as_str()).collect()),

@@ -8,6 +8,9 @@ use super::layer::{Shape, Work};
 use super::machine::Machine;
 use super::memory::{Keeping, Memory};
 use super::plan::{Optimizer, Precision, Recompute, Schedule, TrainingPlan, Tuning};
+use super::reason::Misfit;
+use super::search::{rule, rule_of_split};
+use super::space::Outer;
 use super::stage::{Layers, Parts, Stage};
 use super::step::{self, StepTime, Transfers};
 
@@ -121,11 +124,21 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// The model taken apart for the shape of a plan.
+    pub fn parts(&self, plan: &TrainingPlan) -> Parts {
+        Parts::of(self.model, self.machine, self.shape(plan), self.with_prediction)
+    }
+
+    /// The first rule that a plan breaks; memory is none of them.
+    pub fn misfit(&self, plan: &TrainingPlan) -> Option<Misfit> {
+        let outer = Outer { split: plan.split, micro_batch: plan.micro_batch, chunks: plan.chunks };
+        rule_of_split(self, &outer).or_else(|| rule(self, plan))
+    }
+
     /// The stages of a plan; `None` where a stage would be empty.
     pub fn stages(&self, plan: &TrainingPlan) -> Option<Vec<Stage>> {
         let layers = Layers::of(self.model, plan.split.pp, plan.chunks)?;
-        let parts = Parts::of(self.model, self.machine, self.shape(plan), self.with_prediction);
-        Some(parts.stages(&layers, plan.schedule == Schedule::DualPipe))
+        Some(self.parts(plan).stages(&layers, plan.schedule == Schedule::DualPipe))
     }
 
     /// Transfers of a plan between replicas and stages.

@@ -3,7 +3,7 @@
 use std::ops::{AddAssign, Mul};
 
 use crate::dtype::{DType, WeightFormat};
-use crate::estimate::breakdown::saved::{self, Kept, OF_WHOLE, Saved};
+use crate::estimate::breakdown::saved::{Kept, OF_WHOLE};
 use crate::estimate::breakdown::{
     AttentionKernels, Mode, Routing, Setting, attention_shape, is_of_decoding, stored,
 };
@@ -36,7 +36,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    fn tokens(&self) -> f64 {
+    pub(super) fn tokens(&self) -> f64 {
         f64::from(self.micro_batch) * self.sequence as f64 / f64::from(self.split.cp)
     }
 
@@ -79,6 +79,10 @@ pub struct Work {
     pub trained_dense: f64,
     /// Of both, those that are trained.
     pub trained_experts: f64,
+    /// Of the frozen ones outside of the experts, those that stay in 16 bits beside weights in NF4.
+    pub wide: f64,
+    /// Of the largest weight matrix.
+    pub largest_matrix: f64,
 }
 
 impl AddAssign for Work {
@@ -96,6 +100,8 @@ impl AddAssign for Work {
         self.experts += o.experts;
         self.trained_dense += o.trained_dense;
         self.trained_experts += o.trained_experts;
+        self.wide += o.wide;
+        self.largest_matrix = self.largest_matrix.max(o.largest_matrix);
         for i in 0..KINDS {
             self.again[i] += o.again[i];
             self.kept[i] += o.kept[i];
@@ -122,17 +128,19 @@ impl Mul<f64> for Work {
             experts: self.experts * n,
             trained_dense: self.trained_dense * n,
             trained_experts: self.trained_experts * n,
+            wide: self.wide * n,
+            largest_matrix: self.largest_matrix,
         }
     }
 }
 
 /// Takes blocks apart for one shape.
 pub struct Taking<'a> {
-    machine: &'a Machine<'a>,
-    shape: Shape,
+    pub(super) machine: &'a Machine<'a>,
+    pub(super) shape: Shape,
     hidden: f64,
-    step: Step,
-    setting: Setting,
+    pub(super) step: Step,
+    pub(super) setting: Setting,
     tensor: GroupLink,
     context: GroupLink,
     expert: GroupLink,
@@ -231,8 +239,18 @@ impl<'a> Taking<'a> {
         let mut work = Work::default();
         for t in &tensors {
             let n = t.stored_on_rank(WeightFormat::Bf16, self.groups()).as_f64() / 2.0;
-            let trained = self.shape.tuning == Tuning::Full || t.class == TensorClass::Adapter;
-            let trained = if trained { n } else { 0.0 };
+            let is_trained = self.shape.tuning == Tuning::Full || t.class == TensorClass::Adapter;
+            let trained = if is_trained { n } else { 0.0 };
+            let narrow = match t.class {
+                TensorClass::Linear | TensorClass::Expert => true,
+                TensorClass::Head => self.machine.framework.memory.nf4.head,
+                _ => false,
+            };
+            if narrow {
+                work.largest_matrix = work.largest_matrix.max(n / t.copies.max(1) as f64);
+            } else if !is_trained {
+                work.wide += n;
+            }
             if t.class == TensorClass::Expert {
                 work.experts += n;
                 work.trained_experts += trained;
@@ -294,111 +312,18 @@ impl<'a> Taking<'a> {
         }
     }
 
-    fn spread(&self) -> f64 {
+    pub(super) fn spread(&self) -> f64 {
         self.shape.sequence_ranks()
     }
 
     /// Token copies that a rank's experts compute: those of all ranks that share them, divided.
-    fn expert_rows(&self, top_k: f64) -> f64 {
+    pub(super) fn expert_rows(&self, top_k: f64) -> f64 {
         let s = &self.shape.split;
         self.shape.tokens() / f64::from(s.tp) * f64::from(s.expert_tp) * top_k
     }
 
-    /// What an operator keeps, and what it costs to have it again.
-    fn keep(
-        &self,
-        work: &mut Work,
-        (op, block, frozen): (&Operator, &Block, bool),
-        kept: &mut Kept,
-        times: Times,
-    ) {
-        let cp = f64::from(self.shape.split.cp);
-        let n = op.count as f64 / cp;
-        let mut saved = match (attention_shape(op, block), &op.kind) {
-            (Some(shape), _) => saved::attention(&shape, &self.setting),
-            (None, OperatorKind::GroupedGemm(e)) => {
-                let per_row = (e.hidden + e.matrices * e.inner) as f64 * 2.0;
-                Saved { divided: self.expert_rows(e.top_k as f64) * cp * per_row, ..Saved::default() }
-            }
-            (None, OperatorKind::Sampling { vocabulary }) => {
-                let logits = 4.0 * self.step.prefill_tokens * *vocabulary as f64;
-                Saved { divided: logits / f64::from(self.shape.split.tp), ..Saved::default() }
-            }
-            (None, _) => saved::bytes(op, block, &self.training_step(op), &self.setting, kept),
-        };
-        if frozen && matches!(op.kind, OperatorKind::Gemm { .. }) {
-            // Only the gradient of a weight needs the product's input; adapters keep theirs.
-            (saved.gathered, saved.divided) = (0.0, 0.0);
-        }
-        let narrow = match &op.kind {
-            OperatorKind::Gemm { format, .. } => self.machine.narrow(*format).is_some(),
-            OperatorKind::GroupedGemm(e) => self.machine.narrow(e.format).is_some(),
-            _ => false,
-        };
-        // Narrow products keep their input as they read it; norms and activation functions keep 16 bits.
-        let width = if narrow { 0.5 } else { 1.0 };
-        let gathered = match self.shape.transfers {
-            TensorTransfers::Gathered => saved.gathered / self.spread(),
-            _ => saved.gathered,
-        };
-        let lasting = (gathered + saved.divided) * width + saved.shared / self.spread();
-        work.kept[Recompute::None as usize] += (lasting + saved.scores) * n;
-        work.kept[Recompute::Selective as usize] += (lasting + self.outside_scores(saved.scores)) * n;
-        self.keep_little(work, op, lasting * n, saved.scores * n, times);
-        let tokens = self.shape.tokens();
-        match &op.kind {
-            OperatorKind::Gemm { n: features, .. } => {
-                // Every second product is kept.
-                work.kept[Recompute::Operators as usize] +=
-                    tokens * *features as f64 * op.count as f64 / self.product_spread(op);
-                work.again[Recompute::Operators as usize] += times.forward.get() * 0.5 * op.count as f64;
-            }
-            OperatorKind::PrefillAttention(_) | OperatorKind::LatentPrefill(_) => {
-                if let Some(s) = attention_shape(op, block) {
-                    work.kept[Recompute::Operators as usize] +=
-                        tokens * (s.heads * (s.value_dim * 2 + 4)) as f64 * op.count as f64;
-                }
-                work.attention += times.forward.get() * op.count as f64;
-                if !self.setting.attention.flash {
-                    work.again[Recompute::Selective as usize] += times.forward.get() * op.count as f64;
-                }
-            }
-            _ => work.again[Recompute::Operators as usize] += times.forward.get() * op.count as f64,
-        }
-    }
-
-    /// What light recomputation keeps: not what norms and activation functions hand to products, nor the
-    /// queries, keys and values that latents expand to.
-    fn keep_little(&self, work: &mut Work, op: &Operator, lasting: f64, scores: f64, times: Times) {
-        let (kept, again) = match &op.kind {
-            OperatorKind::Gemm { .. } if saved::from_small_kernel(op.name) => (0.0, 0.0),
-            OperatorKind::Gemm { .. } if matches!(op.name, "q_b_proj" | "kv_b_proj") => {
-                (lasting, times.forward.get())
-            }
-            OperatorKind::GroupedGemm(e) => {
-                let whole = (e.hidden + e.matrices * e.inner) as f64;
-                (lasting * (whole - e.inner as f64) / whole, 0.0)
-            }
-            OperatorKind::LatentPrefill(_) => (0.0, 0.0),
-            OperatorKind::Elementwise { .. } => (lasting, times.forward.get()),
-            _ => (lasting, 0.0),
-        };
-        work.kept[Recompute::Light as usize] += kept + self.outside_scores(scores);
-        work.again[Recompute::Light as usize] += again * op.count as f64;
-    }
-
-    /// Of scores that are computed again nothing stays; the sums of a single kernel always do.
-    fn outside_scores(&self, scores: f64) -> f64 {
-        if self.setting.attention.flash { scores } else { 0.0 }
-    }
-
-    /// Products whose output is summed over tensor-parallel ranks leave a part of the sequence on each.
-    fn product_spread(&self, op: &Operator) -> f64 {
-        if matches!(op.name, "o_proj" | "down_proj") { self.spread() } else { 1.0 }
-    }
-
     /// Training computes the loss of every token.
-    fn training_step(&self, op: &Operator) -> Step {
+    pub(super) fn training_step(&self, op: &Operator) -> Step {
         match &op.kind {
             OperatorKind::Gemm { rows: Rows::Emitting, .. } => {
                 Step { prefill_sequences: self.step.prefill_tokens, ..self.step }
@@ -439,8 +364,8 @@ impl<'a> Taking<'a> {
             }
             OperatorKind::GroupedGemm(e) => {
                 let own = tokens / f64::from(self.shape.split.tp);
-                let once = m.exchange(self.expert, own, e.top_k as f64, 2.0 * e.hidden as f64);
-                work.expert += 2.0 * once.get() * n;
+                let way = |bytes: f64| m.exchange(self.expert, own, e.top_k as f64, bytes * e.hidden as f64);
+                work.expert += (way(m.framework.time.dispatch_bytes) + way(2.0)).get() * n;
                 let split = self.shape.split;
                 if split.expert_tp > 1 {
                     let group = m.group(split.expert_tp.into(), 1);

@@ -2,6 +2,7 @@
 
 use crate::units::Bytes;
 
+use super::layer::Work;
 use super::plan::{Optimizer, Precision, Recompute, Schedule, Sharding, TrainingPlan, Tuning};
 use super::stage::Stage;
 use crate::catalog::framework::Framework;
@@ -50,10 +51,6 @@ pub struct Keeping<'a> {
     pub per_node: u32,
 }
 
-/// Bytes of a weight in NF4 with double quantisation: half a byte, 8 bits for each 64, 32 for each 64 × 256
-/// (arXiv:2305.14314 §3).
-const NF4: f64 = 0.5 + 1.0 / 64.0 + 4.0 / (64.0 * 256.0);
-
 /// Bytes of a weight, its gradient and its states on a rank, before any of it is divided.
 #[derive(Clone, Copy, Debug)]
 struct PerParameter {
@@ -70,7 +67,7 @@ impl Keeping<'_> {
             // Without a working copy the master weights themselves are read.
             weight: if working > 0.0 { working } else { 4.0 },
             frozen: match (self.tuning, plan.precision) {
-                (Tuning::Qlora, _) => NF4,
+                (Tuning::Qlora, _) => self.framework.memory.nf4.bytes(),
                 (_, Precision::Bf16) => 2.0,
                 // Frozen weights are only ever read as products take them.
                 _ => 1.0,
@@ -116,10 +113,57 @@ impl Keeping<'_> {
             // Backward of one layer and the loss do not meet.
             memory.transient = memory.transient.max(again);
         }
+        memory.gradients = self.gradients_at_peak(plan, &memory, stage, microbatches);
         // Weights and states are allocated once and for all.
         memory.fragmentation = (memory.activations + memory.transient) * self.framework.memory.fragmentation;
         memory.outside = self.framework.memory.outside.as_f64();
         memory
+    }
+
+    /// Of the gradients those that are there when a rank is fullest. Where a step is one microbatch and they have
+    /// no buffers of their own, they come as activations go: either all of the one or all of the other. Those of
+    /// FSDP come from another stream, which does not share what the allocator holds for the first.
+    fn gradients_at_peak(
+        &self,
+        plan: &TrainingPlan,
+        memory: &Memory,
+        stage: &Stage,
+        microbatches: u64,
+    ) -> f64 {
+        let shared = plan.sharding == Sharding::None && microbatches == 1 && plan.split.pp == 1;
+        if self.framework.memory.keeps_gradients || !shared {
+            return memory.gradients;
+        }
+        let last = stage.largest.kept[Recompute::None as usize];
+        (memory.gradients + last - memory.activations - memory.transient).clamp(0.0, memory.gradients)
+    }
+
+    /// Weights that are not trained, in bytes: all in one format, or in NF4 but for those that stay in 16 bits.
+    fn frozen(&self, per: PerParameter, w: &Work) -> (f64, f64) {
+        let dense = w.dense - w.trained_dense;
+        let wide = if self.tuning == Tuning::Qlora { w.wide.min(dense) } else { 0.0 };
+        ((dense - wide) * per.frozen + wide * 2.0, (w.experts - w.trained_experts) * per.frozen)
+    }
+
+    /// What FSDP gathers, and the gradients that it reduces, beside a rank's own share.
+    fn in_passing(&self, plan: &TrainingPlan, stage: &Stage, per: PerParameter) -> f64 {
+        let w = &stage.work;
+        let gathered = |w: &Work| {
+            let (dense, experts) = self.frozen(per, w);
+            dense + experts + 2.0 * (w.trained_dense + w.trained_experts)
+        };
+        let frozen_stay = self.tuning != Tuning::Full && self.framework.memory.keeps_gathered;
+        // The gradients of a layer before they are reduced, in the type that they are reduced in.
+        let reduced = if self.framework.reduces_in_16_bits { 2.0 } else { 4.0 };
+        let gradients = reduced * (stage.largest.trained_dense + stage.largest.trained_experts);
+        if plan.split.pp > 1 || frozen_stay {
+            // A pipeline keeps what it gathered until the step ends (torchtitan's `reshard_after_forward`), or it
+            // would gather it for every microbatch.
+            gathered(w) + gradients
+        } else {
+            // The layer that computes and the one that is gathered next, or the larger end.
+            (2.0 * gathered(&stage.largest) + gradients).max(gathered(&stage.outside))
+        }
     }
 
     fn states(&self, plan: &TrainingPlan, stage: &Stage) -> Memory {
@@ -133,29 +177,33 @@ impl Keeping<'_> {
         };
         let copies = if plan.schedule == Schedule::DualPipe { 2.0 } else { 1.0 };
         let trained = sharded(w.trained_dense, w.trained_experts, Sharding::Parameters);
-        let frozen = sharded(w.dense - w.trained_dense, w.experts - w.trained_experts, Sharding::Parameters);
-        let mut weights = (trained * per.weight + frozen * per.frozen) * copies;
+        let (dense_frozen, experts_frozen) = self.frozen(per, w);
+        let frozen = sharded(dense_frozen, experts_frozen, Sharding::Parameters);
+        let mut weights = (trained * per.weight + frozen) * copies;
         if matches!(plan.sharding, Sharding::Parameters | Sharding::Hybrid) {
-            // The layer that computes and the one that is gathered next, in 16 bits, and the larger end.
-            let layer = stage.largest.dense + stage.largest.experts;
-            weights += if plan.split.pp > 1 {
-                // A pipeline keeps what it gathered until the step ends (torchtitan's
-                // `reshard_after_forward`), or it would gather it for every microbatch.
-                2.0 * (w.dense + w.experts)
-            } else {
-                2.0 * (2.0 * layer).max(stage.outside.dense)
-            };
+            weights += self.in_passing(plan, stage, per);
+        }
+        if self.tuning == Tuning::Qlora {
+            // A product takes its weight apart again.
+            weights += 2.0 * w.largest_matrix;
         }
         if plan.offload.weights {
-            weights = weights.min(2.0 * 2.0 * (stage.largest.dense + stage.largest.experts));
+            weights = weights.min(if plan.sharding == Sharding::Parameters {
+                self.in_passing(plan, stage, per)
+            } else {
+                2.0 * 2.0 * (stage.largest.dense + stage.largest.experts)
+            });
         }
         let optimizer = sharded(w.trained_dense, w.trained_experts, Sharding::Optimizer) * per.states;
         Memory {
             weights,
-            gradients: if plan.sharding == Sharding::Parameters && plan.split.pp > 1 {
-                (w.trained_dense + w.trained_experts) * per.gradient
-            } else {
-                sharded(w.trained_dense, w.trained_experts, Sharding::Gradients) * per.gradient * copies
+            gradients: match plan.sharding {
+                // They follow the weights to the host, where the optimizer runs.
+                _ if plan.offload.weights && plan.offload.optimizer => 0.0,
+                Sharding::Parameters if plan.split.pp > 1 => {
+                    (w.trained_dense + w.trained_experts) * per.gradient
+                }
+                _ => sharded(w.trained_dense, w.trained_experts, Sharding::Gradients) * per.gradient * copies,
             },
             optimizer: if plan.offload.optimizer { 0.0 } else { optimizer },
             ..Memory::default()
@@ -182,6 +230,8 @@ fn in_flight(plan: &TrainingPlan, stage: u32, microbatches: u64) -> f64 {
     match plan.schedule {
         _ if plan.split.pp == 1 => 1.0,
         Schedule::DualPipe => (p + 1.0).min(2.0 * m),
+        // The first stage holds 2p − 1 (arXiv:2401.10241 table 1).
+        Schedule::ZeroBubble2 => (2.0 * (p - i) - 1.0).min(m),
         _ if plan.chunks > 1 => (p + (p - 1.0 - 2.0 * i) / chunks).max(1.0).min(m),
         _ => (p - i).min(m),
     }

@@ -4,6 +4,7 @@
 
 mod flops;
 mod job;
+mod kept;
 mod layer;
 mod machine;
 mod memory;

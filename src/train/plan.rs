@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
+use crate::model::Model;
 
 /// Over how many ranks each kind of parallelism divides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +50,22 @@ impl fmt::Display for Split {
     }
 }
 
+impl Tuning {
+    /// Whether a model has the adapters that are trained, and none that are not.
+    ///
+    /// # Errors
+    /// [`Code::Usage`].
+    pub fn check(self, model: &Model) -> Result<(), Diagnostic> {
+        match (self, model.lora_parameters()) {
+            (Tuning::Full, 1..) => Err(Diagnostic::new(Code::Usage, "--lora without adapters to train")
+                .help("add --tuning lora or --tuning qlora")),
+            (Tuning::Lora | Tuning::Qlora, 0) => Err(Diagnostic::new(Code::Usage, "no adapters to train")
+                .help("say which: --lora rank=16,targets=q,k,v,o")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Defines an enumeration whose values have names on the command line.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident, $noun:literal { $($(#[$value_doc:meta])* $value:ident = $text:literal),+ $(,)? }) => {
@@ -89,6 +106,9 @@ named! {
         /// ZB-H1: the gradients of weights fill the bubble, with the memory of 1F1B (Qi et al. 2023,
         /// arXiv:2401.10241 §2.3).
         ZeroBubble = "zero-bubble",
+        /// ZB-H2: more microbatches start before the first backward, so that almost no bubble is left
+        /// (arXiv:2401.10241 §2.4).
+        ZeroBubble2 = "zero-bubble-h2",
         /// DualPipe: microbatches enter at both ends, each rank holds two copies of its parameters
         /// (arXiv:2412.19437 §3.2.1, table 2).
         DualPipe = "dualpipe",

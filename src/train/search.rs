@@ -320,7 +320,7 @@ pub(super) fn rule(job: &Job, plan: &TrainingPlan) -> Option<Misfit> {
     if plan.schedule == Schedule::DualPipe && s.pp > 1 && !even {
         return Some(Misfit::Schedule);
     }
-    if plan.schedule == Schedule::ZeroBubble && plan.chunks > 1 {
+    if matches!(plan.schedule, Schedule::ZeroBubble | Schedule::ZeroBubble2) && plan.chunks > 1 {
         return Some(Misfit::Schedule);
     }
     let whole = s.dp == 1 && s.cp == 1;

@@ -11,8 +11,10 @@ pub struct Parts {
     before: Work,
     groups: Vec<Work>,
     after: Work,
-    /// Multi-token prediction, with its pass through the head.
+    /// Multi-token prediction.
     prediction: Work,
+    /// Its pass through the head.
+    predicted: Work,
 }
 
 /// A stage, or several alike.
@@ -88,19 +90,40 @@ impl Parts {
         let taking = Taking::new(machine, shape, model.hidden);
         let outer = model.outer_formats();
         let after = taking.blocks(&model.after, outer, false);
-        let mut prediction = Work::default();
+        let before = taking.blocks(&model.before, outer, false);
+        let (mut prediction, mut predicted) = (Work::default(), Work::default());
         if with_prediction && !model.mtp.is_empty() {
             prediction = taking.blocks(&model.mtp, model.groups[0].formats, true);
-            // Its logits come after those of the main head, in the same memory.
-            let head = Work { dense: 0.0, trained_dense: 0.0, kept: [0.0; super::layer::KINDS], ..after };
-            prediction += head;
+            // All losses are computed before backward starts. The head is the main one; the embedding, which
+            // it reads too, has a copy on the last stage.
+            predicted = Work { dense: 0.0, trained_dense: 0.0, ..after };
+            if shape.split.pp > 1 {
+                predicted.dense = before.dense;
+                predicted.trained_dense = before.trained_dense;
+            }
         }
         Parts {
-            before: taking.blocks(&model.before, outer, false),
+            before,
             groups: model.groups.iter().map(|g| taking.blocks(&g.blocks, g.formats, true)).collect(),
             after,
             prediction,
+            predicted,
         }
+    }
+
+    /// What stands before the layers.
+    pub fn before(&self) -> &Work {
+        &self.before
+    }
+
+    /// One layer of each of the model's groups.
+    pub fn groups(&self) -> &[Work] {
+        &self.groups
+    }
+
+    /// What stands after the layers.
+    pub fn after(&self) -> &Work {
+        &self.after
     }
 
     /// The stages that differ, in order; `folded` ones stand in pairs on their ranks, the first with the last.
@@ -167,6 +190,7 @@ impl Parts {
         }
         if i == last {
             outside += self.after;
+            outside += self.predicted;
             work += self.prediction;
         }
         work += outside;

@@ -153,8 +153,9 @@ impl Overlap {
             TensorHiding::Pipe => t.tensor_overlap.min(0.5),
             TensorHiding::Ring => t.tensor_overlap.min(1.0 - 1.0 / f64::from(plan.split.tp)),
         };
-        // Forward of one microbatch runs beside backward of another: each hides the other's exchange.
-        let expert = if plan.schedule == Schedule::DualPipe { 0.9 } else { share(t.expert_overlap) };
+        // Forward of one microbatch runs beside backward of another: each hides the other's exchange, all of it
+        // if it is short enough (arXiv:2412.19437 §3.2.1).
+        let expert = if plan.schedule == Schedule::DualPipe { 1.0 } else { share(t.expert_overlap) };
         Overlap {
             tensor,
             expert,
@@ -287,6 +288,8 @@ fn ramp_of(slot: &Slot, plan: &TrainingPlan) -> f64 {
         Schedule::OneForwardOneBackward => slot.total(),
         // T_F + T_B − T_W, T_B being the gradient of inputs alone (arXiv:2401.10241 table 1).
         Schedule::ZeroBubble => (slot.total() - 2.0 * slot.weight).max(0.0),
+        // T_F + T_B − 2·T_W.
+        Schedule::ZeroBubble2 => (slot.total() - 3.0 * slot.weight).max(0.0),
         // F&B + B − 3W (arXiv:2412.19437 table 2).
         Schedule::DualPipe => (slot.total() + slot.backward - 3.0 * slot.weight).max(0.0),
     }

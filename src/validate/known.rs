@@ -66,6 +66,13 @@ pub fn known_sizes() -> Result<Vec<KnownSize>, Diagnostic> {
     published.into_iter().map(recompute).collect()
 }
 
+/// The config of a model that a paper or card describes and the catalogue lacks, where its name's letters and digits
+/// are these.
+pub(super) fn config_of(bare: impl Fn(&str) -> String, wanted: &str) -> Option<Map<String, Value>> {
+    let published: Vec<Published> = load::yaml(SIZES, "published_sizes.yaml").ok()?;
+    published.into_iter().find(|p| bare(&p.model) == wanted).and_then(|p| p.config)
+}
+
 fn recompute(p: Published) -> Result<KnownSize, Diagnostic> {
     let model = match &p.config {
         Some(config) => model::from_config(config, &p.model, Scope::Full)?,

@@ -14,6 +14,8 @@ use crate::estimate::breakdown::AttentionKernels;
 use crate::model::Model;
 use crate::workload::Workload;
 
+use super::training::TrainingArgs;
+
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
@@ -23,6 +25,7 @@ use crate::workload::Workload;
     shardfit inspect ./config.json --format json\n  \
     shardfit inspect llama-3.1-8b --mode prefill --gpu h100-sxm\n  \
     shardfit inspect llama-3.1-70b --gpu h100-sxm --tp 8 --table context\n  \
+    shardfit inspect llama-3.1-70b --table training --tp 8 --dp 4 --recompute full --seq 8192\n  \
     shardfit inspect llama-3.1-8b qwen3-8b gemma-2-9b\n  \
     shardfit inspect --table known")]
 pub struct InspectArgs {
@@ -38,6 +41,8 @@ pub struct InspectArgs {
     #[command(flatten)]
     pub(super) target: TargetArgs,
     #[command(flatten)]
+    pub(super) training: TrainingArgs,
+    #[command(flatten)]
     pub(super) verify: VerifyArgs,
     #[command(flatten)]
     pub(super) output: OutputArgs,
@@ -50,7 +55,7 @@ pub(super) struct WhatArgs {
     #[arg(long, value_name = "MODE")]
     #[arg(value_parser = names(["pretrain", "prefill", "decode"]), hide_possible_values = true)]
     pub(super) mode: Option<String>,
-    /// params, memory, flops, intensity, precision, context, known or all
+    /// params, memory, flops, intensity, precision, context, training, known or all
     /// [default: params; with --mode: all]
     #[arg(long, value_name = "TABLE")]
     #[arg(value_parser = names(Table::NAMES.map(|(name, _)| name)), hide_possible_values = true)]
@@ -106,13 +111,13 @@ pub(super) struct TargetArgs {
     /// GPU whose roofline and memory count, by name or YAML file
     #[arg(long, value_name = "GPU")]
     pub(super) gpu: Option<String>,
-    /// Tensor parallel, for the contexts that fit
+    /// Tensor parallel, for the contexts that fit and for training
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     pub(super) tp: u32,
-    /// Pipeline stages, for the contexts that fit
+    /// Pipeline stages, for the same
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     pub(super) pp: u32,
-    /// Expert parallel, for the contexts that fit
+    /// Expert parallel, for the same
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     pub(super) ep: u32,
     /// Attention data parallel, for the contexts that fit
@@ -135,18 +140,20 @@ pub(super) enum Table {
     Intensity,
     Precision,
     Context,
+    Training,
     Known,
     All,
 }
 
 impl Table {
-    const NAMES: [(&str, Table); 8] = [
+    const NAMES: [(&str, Table); 9] = [
         ("params", Table::Params),
         ("memory", Table::Memory),
         ("flops", Table::Flops),
         ("intensity", Table::Intensity),
         ("precision", Table::Precision),
         ("context", Table::Context),
+        ("training", Table::Training),
         ("known", Table::Known),
         ("all", Table::All),
     ];

@@ -2,6 +2,7 @@
 
 mod args;
 mod question;
+mod training;
 
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};

@@ -16,6 +16,7 @@ use crate::units::Bytes;
 use crate::workload::Workload;
 
 use super::args::{InspectArgs, Table};
+use super::training::TrainingQuestion;
 
 /// What is asked of each model.
 pub(super) struct Question {
@@ -30,6 +31,7 @@ pub(super) struct Question {
     engine: Option<Engine>,
     split: Parallelism,
     ram: Option<Bytes>,
+    training: Option<TrainingQuestion>,
 }
 
 /// One model's answer.
@@ -48,7 +50,10 @@ impl Question {
         let (what, target) = (&args.what, &args.target);
         let kv = what.kv.as_deref().map(str::parse::<DType>).transpose()?;
         let dtype = what.dtype.as_deref().map(base_type).transpose()?;
-        let mode = what.mode.as_deref().map(str::parse).transpose()?;
+        let mode = match what.mode.as_deref().map(str::parse).transpose()? {
+            None if table == Table::Training => Some(Mode::Pretrain),
+            mode => mode,
+        };
         let activations = dtype.unwrap_or(DType::Bf16);
         let setting = Setting {
             batch: what.batch,
@@ -73,6 +78,7 @@ impl Question {
         }
         Ok(Question {
             table,
+            training: training(args, table, mode, &setting, catalog)?,
             mode_given: mode.is_some(),
             setting,
             weights: what.weights.as_deref().map(str::parse).transpose()?,
@@ -111,7 +117,10 @@ impl Question {
         if self.wants(Table::Context) || (self.table == Table::Params && self.gpu.is_some()) {
             sections.extend(self.contexts(&model)?);
         }
-        let setting = breaks_down.then_some(self.setting);
+        if let Some(training) = &self.training {
+            sections.extend(training.sections(&model)?);
+        }
+        let setting = (breaks_down || self.training.is_some()).then_some(self.setting);
         let mut warnings: Vec<String> =
             large_tensors(&model, setting.as_ref()).iter().map(report::warning).collect();
         warnings.extend(self.ram.and_then(|ram| self.too_large(&model, ram)));
@@ -206,6 +215,27 @@ impl Question {
             }
         };
         Some(format!("weights and cache take {need}, too much for a host with {ram}: {advice}"))
+    }
+}
+
+/// What is asked about training, if a table of it is shown.
+fn training(
+    args: &InspectArgs,
+    table: Table,
+    mode: Option<Mode>,
+    setting: &Setting,
+    catalog: &Catalog,
+) -> Result<Option<TrainingQuestion>, Diagnostic> {
+    let target = &args.target;
+    match (table, mode) {
+        (Table::All | Table::Training, Some(Mode::Pretrain)) => {
+            let degrees = [target.tp, target.pp, target.ep];
+            args.training.question(setting, target.gpu.as_deref(), degrees, catalog).map(Some)
+        }
+        (Table::Training, _) => Err(Diagnostic::new(Code::Usage, "`--table training` is about training")
+            .at("--mode")
+            .help("leave out --mode, or say --mode pretrain")),
+        _ => Ok(None),
     }
 }
 

@@ -178,12 +178,16 @@ pub(crate) fn elementwise_share(name: &str, gated: bool) -> Option<f64> {
 }
 
 fn kept_share(name: &str, block: &Block) -> f64 {
-    let gated = match block {
+    elementwise_share(name, gated(block)).unwrap_or(0.5)
+}
+
+/// Whether a block's activation function multiplies with a gate.
+pub(crate) fn gated(block: &Block) -> bool {
+    match block {
         Block::Mlp(m) => m.gated,
         Block::Moe(m) => m.shared.as_ref().is_some_and(|s| s.mlp.gated),
         _ => true,
-    };
-    elementwise_share(name, gated).unwrap_or(0.5)
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod questions;
 mod setting;
 mod summary;
 mod tables;
+mod training;
 
 use std::path::Path;
 
@@ -19,6 +20,7 @@ use crate::scenario::Reader;
 pub use columns::{Kind, columns, group_record};
 pub use compare::{Comparison, Earlier};
 pub use setting::about;
+pub use training::training_row;
 
 use facts::Facts;
 use html::Rows;

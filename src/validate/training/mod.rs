@@ -2,6 +2,7 @@
 //! measured in `metric` and `value`, or in `peak_mem_gib`.
 
 mod model;
+mod recipes;
 mod run;
 
 use crate::catalog::{Catalog, Cluster, Framework};

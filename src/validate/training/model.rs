@@ -6,6 +6,7 @@ use crate::catalog::{Catalog, Kind};
 use crate::model::{self, Model, Scope};
 
 use super::super::Row;
+use super::super::known::config_of;
 
 /// The row's model.
 pub fn of(row: &Row, catalog: &Catalog) -> Result<Model, String> {
@@ -18,6 +19,9 @@ pub fn of(row: &Row, catalog: &Catalog) -> Result<Model, String> {
     let text = row.text("model").ok_or("no model")?;
     if let Some(name) = named(text, catalog) {
         return model::find_in(catalog, &name, Scope::Text).map_err(|d| d.cause);
+    }
+    if let Some(config) = config_of(bare, &bare(text)) {
+        return model::from_config(&config, text, Scope::Text).map_err(|d| d.cause);
     }
     let kind = text.split(['/', '_', '-']).next().unwrap_or("").to_lowercase();
     if OTHERS.contains(&kind.as_str()) || text.contains("deepseek") {

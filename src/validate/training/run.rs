@@ -1,13 +1,14 @@
 //! A training run as a row states it, and what its source leaves unsaid.
 
 use crate::catalog::{Catalog, Cluster, Framework};
-use crate::model::{Lora, Model};
+use crate::model::Model;
 use crate::train::{
-    Convention, Hiding, Job, Machine, Networks, Offload, Optimizer, Precision, Recompute, Schedule, Sharding,
-    Split, TensorTransfers, TrainingPlan, Tuning,
+    Convention, Job, Machine, Optimizer, Precision, Recompute, Schedule, Sharding, Split, TensorTransfers,
+    TrainingPlan, Tuning,
 };
 
 use super::super::Row;
+use super::recipes::{MegatronTest, adapters};
 use super::{cluster, framework, model};
 
 /// A run.
@@ -33,8 +34,6 @@ pub struct Run {
     /// Whether memory is what the allocator reserved, and not what was allocated.
     pub reserved: bool,
     optimizer: Optimizer,
-    /// Whether the loss is computed in pieces, whatever the framework does.
-    loss_in_pieces: bool,
     sequence: u64,
     global_batch: u64,
 }
@@ -52,7 +51,7 @@ const SOURCES: &[(&str, &str, Convention)] = &[
     ("Megatron-Bridge", "megatron-bridge", Convention::Model),
     ("NVIDIA/NeMo", "nemo", Convention::WholeSquare),
     ("mlcommons", "nemo", Convention::Model),
-    ("2412.19437", "megatron-bridge", Convention::Model),
+    ("2412.19437", "hai-llm", Convention::Model),
     ("202412_torchtitan", "torchtitan-2024", Convention::WholeSquare),
     ("2025-06_torchtitan", "torchtitan-2024", Convention::WholeSquare),
     ("torchtitan", "torchtitan", Convention::WholeSquare),
@@ -67,57 +66,40 @@ impl Run {
     /// Reads a row.
     pub fn read(row: &Row, catalog: &Catalog) -> Result<Run, String> {
         let source = format!("{} {}", row.text("framework").unwrap_or(""), row.text("source").unwrap_or(""));
-        let known = SOURCES.iter().find(|(part, ..)| source.contains(part));
-        let (name, convention) = match (known, row.text("framework")) {
-            (Some((_, "megatron-bridge", convention)), _) if older_bridge(row) => ("nemo", *convention),
-            (Some((_, name, convention)), _) => (*name, *convention),
-            (None, Some(name)) => (name, Convention::Model),
-            (None, None) => return Err("no framework: neither the source's nor a column `framework`".into()),
-        };
-        let framework = framework(name, catalog)?;
+        let (name, convention) = origin(row, &source)?;
+        let mut framework = framework(name, catalog)?;
         let gpu = gpu(row, catalog)?;
         let named = row.text("model").unwrap_or("").to_lowercase();
         let technique = row.text("technique").unwrap_or("").to_lowercase();
-        let (split, gpus) = split(row)?;
-        let tuning = match () {
-            () if technique.contains("qlora") || row.text("precision").is_some_and(|p| p.contains("nf4")) => {
-                Tuning::Qlora
-            }
-            () if ["lora", "adapter"].iter().any(|t| named.contains(t) || technique.contains(t)) => {
-                Tuning::Lora
-            }
-            () => Tuning::Full,
-        };
+        let test = MegatronTest::of(row);
+        let (split, gpus) = split(row, test.as_ref())?;
+        let tuning = tuning(row, &named, &technique)?;
         let precision = precision(row)?;
-        let mut model = Job::in_precision(&model::of(row, catalog)?, precision);
+        let model = match &test {
+            Some(test) => test.model(row)?,
+            None => model::of(row, catalog)?,
+        };
+        let mut model = Job::in_precision(&model, precision);
         if tuning != Tuning::Full {
-            let lora = Lora {
-                rank: if named.contains("lora") { 16 } else { 8 },
-                count: 1,
-                targets: ["q", "k", "v", "o"].map(str::to_owned).to_vec(),
-            };
-            model = model.with_lora(&lora).map_err(|d| d.cause)?;
+            model = model.with_lora(&adapters(name, &named)).map_err(|d| d.cause)?;
+        }
+        if let Some(test) = &test {
+            framework.dropout = test.dropout;
+        }
+        if named.contains("tokendrop") {
+            // Experts take as many tokens as they have room for, so that the host need not wait for counts.
+            let captured = catalog.framework("megatron-bridge").map_err(|d| d.cause)?;
+            framework.time.host_routed_layer = captured.time.host_routed_layer;
         }
         let sequence = row.whole("seq").ok_or("no seq")?;
         let micro_batch = first(row, &["micro_batch", "mbs"]).unwrap_or(1);
         let local = u64::from(split.dp) * micro_batch;
         let global_batch = first(row, &["global_batch", "gbs"]).unwrap_or(local);
         let plan = TrainingPlan {
-            split,
             micro_batch: u32::try_from(micro_batch).map_err(|_| "micro_batch is out of range")?,
-            chunks: chunks(row, &technique),
-            schedule: if source.contains("2412.19437") {
-                Schedule::DualPipe
-            } else {
-                Schedule::OneForwardOneBackward
-            },
-            sharding: sharding(row, &split, name),
-            recompute: Recompute::None,
-            transfers: transfers(row, &split, name),
-            hiding: Hiding::ALL,
-            networks: Networks::PLACED,
-            offload: Offload::default(),
+            chunks: if test.is_some() { MegatronTest::chunks(row) } else { chunks(row, &technique) },
             precision,
+            ..plan(row, split, (name, &source))
         };
         let with_prediction = !named.contains("w/o mtp") && !model.mtp.is_empty();
         let mut run = Run {
@@ -132,7 +114,6 @@ impl Run {
             last_stage: row.text("unit_note").is_some_and(|n| n.contains("LAST rank")),
             reserved: row.text("unit_note").is_none_or(|n| n.contains("reserved")),
             optimizer: Optimizer::Adam,
-            loss_in_pieces: false,
             sequence,
             global_batch,
         };
@@ -140,12 +121,19 @@ impl Run {
             run.as_torchtune(&technique, row.text("notes").unwrap_or(""))?;
         }
         if name == "litgpt" {
-            run.optimizer = Optimizer::AdamBf16;
-        }
-        if run.loss_in_pieces {
-            run.framework.memory.loss_copies = 0.25;
+            run.as_litgpt(row, &technique);
         }
         Ok(run)
+    }
+
+    /// LitGPT's finetune scripts.
+    fn as_litgpt(&mut self, row: &Row, technique: &str) {
+        self.optimizer = Optimizer::AdamBf16;
+        self.framework.memory.nf4.double = row.text("precision").is_some_and(|p| p.contains("nf4-dq"));
+        if technique.contains("fsdp") {
+            // finetune/lora.py: activation_checkpointing_policy={Block}.
+            self.recompute = Some(Recompute::Full);
+        }
     }
 
     /// Steps of torchtune's table of optimisations, each on top of those before it; its other recipes compute
@@ -166,13 +154,16 @@ impl Run {
         self.recompute = Some(Recompute::Full);
         self.plan.offload.optimizer = notes.contains("CPU offload");
         self.plan.offload.weights = self.plan.offload.optimizer;
-        self.loss_in_pieces = true;
         if !technique.contains("cumulative") {
             return Ok(());
         }
         let done = STEPS.iter().rposition(|step| technique.contains(step));
         let done = done.ok_or("sequences of unstated length")?;
-        self.loss_in_pieces = done >= 2;
+        self.framework.memory.eager = done < 1;
+        if done < 2 {
+            // FP32 logits, their logarithms and their gradient.
+            self.framework.memory.loss_copies = 3.0;
+        }
         if done < 3 {
             self.recompute = Some(Recompute::None);
         }
@@ -198,6 +189,41 @@ impl Run {
             tuning: self.tuning,
             with_prediction: self.with_prediction,
         }
+    }
+}
+
+/// The framework of a row and what its source counts as FLOPs.
+fn origin<'a>(row: &Row<'a>, source: &str) -> Result<(&'a str, Convention), String> {
+    let known = SOURCES.iter().find(|(part, ..)| source.contains(part));
+    match (known, row.text("framework")) {
+        (Some((_, "megatron-bridge", convention)), _) if older_bridge(row) => Ok(("nemo", *convention)),
+        (Some((_, name, convention)), _) => Ok((*name, *convention)),
+        (None, Some(name)) => Ok((name, Convention::Model)),
+        (None, None) => Err("no framework: neither the source's nor a column `framework`".into()),
+    }
+}
+
+/// Which weights a row trains.
+fn tuning(row: &Row, named: &str, technique: &str) -> Result<Tuning, String> {
+    if technique.contains("adapter v2") {
+        return Err("scales and biases of every product are trained: not modelled".into());
+    }
+    let narrow = row.text("precision").is_some_and(|p| p.contains("nf4"));
+    Ok(match () {
+        () if technique.contains("qlora") || narrow => Tuning::Qlora,
+        () if ["lora", "adapter"].iter().any(|t| named.contains(t) || technique.contains(t)) => Tuning::Lora,
+        () => Tuning::Full,
+    })
+}
+
+/// The plan of a row as far as its split, framework and source decide it.
+fn plan(row: &Row, split: Split, (name, source): (&str, &str)) -> TrainingPlan {
+    let report = source.contains("2412.19437");
+    TrainingPlan {
+        schedule: if report { Schedule::DualPipe } else { Schedule::OneForwardOneBackward },
+        sharding: sharding(row, &split, name),
+        transfers: transfers(row, &split, name),
+        ..TrainingPlan::new(split)
     }
 }
 
@@ -242,13 +268,13 @@ fn gpu(row: &Row, catalog: &Catalog) -> Result<String, String> {
     .to_owned())
 }
 
-fn split(row: &Row) -> Result<(Split, u32), String> {
+fn split(row: &Row, test: Option<&MegatronTest>) -> Result<(Split, u32), String> {
     let (tp, pp, cp) = (row.degree("tp"), row.degree("pp"), row.degree("cp"));
     let leading = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
     let stated = ["dp", "dp_fsdp"].into_iter().find_map(|c| row.text(c).and_then(leading));
     let each = u64::from(tp) * u64::from(pp) * u64::from(cp);
     let of_experts = u64::from(tp) * u64::from(pp) * u64::from(row.degree("ep"));
-    let unstated = each.max(of_experts).max(USUAL_GPUS);
+    let unstated = each.max(of_experts).max(test.map_or(USUAL_GPUS, |t| t.gpus.into()));
     let gpus = row.whole("num_gpus").or(stated.map(|dp: u64| dp * each)).unwrap_or(unstated);
     if gpus < each || !gpus.is_multiple_of(each) {
         return Err(format!("{gpus} GPUs do not divide by tp · pp · cp = {each}"));
@@ -259,7 +285,9 @@ fn split(row: &Row) -> Result<(Split, u32), String> {
     if !ranks.is_multiple_of(u64::from(ep)) {
         return Err(format!("ep = {ep} does not divide the {ranks} ranks of a stage"));
     }
-    let expert_tp = row.whole("etp").and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
+    // Megatron's experts are divided as the rest is unless they say otherwise.
+    let usual = if test.is_some() { tp } else { 1 };
+    let expert_tp = row.whole("etp").and_then(|n| u32::try_from(n).ok()).unwrap_or(usual);
     let gpus = u32::try_from(gpus).map_err(|_| "num_gpus is out of range")?;
     Ok((Split { tp, pp, cp, dp, ep, expert_tp }, gpus))
 }
@@ -286,6 +314,9 @@ fn chunks(row: &Row, technique: &str) -> u32 {
 
 fn sharding(row: &Row, split: &Split, framework: &str) -> Sharding {
     let replicas = u64::from(split.dp) * u64::from(split.cp);
+    if replicas == 1 {
+        return Sharding::None;
+    }
     match (row.text("fsdp"), row.text("optimizer_sharding")) {
         (Some("FULL_SHARD"), _) => Sharding::Parameters,
         (Some("SHARD_GRAD_OP"), _) => Sharding::Gradients,
@@ -326,6 +357,8 @@ fn recompute(row: &Row) -> Option<Recompute> {
         "none" | "none//" | "none//1" => Some(Recompute::None),
         _ if text.starts_with("full/") => Some(Recompute::Full),
         "attn_only" => Some(Recompute::Selective),
+        // Norms, activation functions, the expansion of latent attention.
+        _ if text.contains("up-proj") => Some(Recompute::Light),
         _ if text.contains("selective") && titan => Some(Recompute::Operators),
         _ if text.contains("selective") => Some(Recompute::Selective),
         _ => None,
