@@ -129,6 +129,9 @@ with_patch! {
         image_copies: f64,
         /// Sampler peak: this many 4-byte values per sequence and vocabulary entry.
         sampler_values_per_logit: f64,
+        /// Workspace for the index keys of sparse attention: so many times the longest context.
+        #[serde(default)]
+        indexer_contexts: u64,
         /// Logits of every token of a step, not of the last of each sequence: 4-byte values per token
         /// and vocabulary entry.
         #[serde(default)]

@@ -109,6 +109,10 @@ pub fn validation_text(v: &Validation, width: Option<u16>) -> String {
     if !v.worst.is_empty() {
         let _ = writeln!(out, "\nFurthest off, in GiB, and the measured part that is off most:");
         let _ = writeln!(out, "{}", worst_sheet(&v.worst).table(width));
+        for w in &v.worst {
+            let _ = writeln!(out, "{}: {}", w.id, w.explanation());
+        }
+        out.push('\n');
     }
     if !v.choices.is_empty() {
         let _ = writeln!(out, "layouts chosen by prediction\n{}", choices_sheet(&v.choices).table(width));

@@ -1,6 +1,7 @@
 //! Validation: predictions for measured rows, and how far off they are. Predictions never read a
 //! measured column.
 
+mod base;
 mod choice;
 mod kernels;
 mod known;
@@ -180,12 +181,8 @@ fn validate_table(
     }
     let mut worst = Vec::new();
     if kind == Kind::Memory {
-        // Rows that leave a setting out rest on the engine's default, which their server may not have had.
-        for (name, complete) in [("settings=stated", true), ("settings=partly assumed", false)] {
-            let of_group = |row: &Row| memory::assumed(row).is_empty() == complete;
-            groups.insert(name.to_owned(), metrics::collect(&table, &predictions, of_group));
-        }
-        worst = memory::worst(&table, &predictions, WORST);
+        groups.extend(memory::configurations(&table, catalog, &predictions));
+        worst = memory::worst(&table, catalog, &predictions, WORST);
     }
     if kind == Kind::Training {
         for value in [training::DENSE, training::ROUTED] {

@@ -27,7 +27,19 @@ pub(super) fn peak(q: &MemoryQuestion, groups: RankGroups, (first, last): (bool,
         false => 0.0,
     };
     let images = if first { images(q) } else { 0.0 };
-    Bytes::ceil((sampler.max(forward) + kept).max(images))
+    Bytes::ceil((sampler.max(forward) + kept).max(images)) + indexer(q)
+}
+
+/// Where the keys of a prompt are gathered for the indexer of sparse attention: FP8 with a 4-byte scale
+/// per 128 values, for a fixed number of contexts.
+fn indexer(q: &MemoryQuestion) -> Bytes {
+    let keys = q.model.layer_blocks().filter_map(|block| match block {
+        Block::Latent(latent) => latent.indexer.map(|index| index.head_dim),
+        _ => None,
+    });
+    let key = keys.max().map_or(0, |n| n + n.div_ceil(128) * 4);
+    let contexts = q.engine.memory.indexer_contexts;
+    Bytes::new(key.saturating_mul(contexts).saturating_mul(q.workload.longest_context()))
 }
 
 /// Live elements per token of the widest feed-forward layer.
