@@ -86,6 +86,12 @@ impl<'a> Context<'a> {
             let help = "ngram drafts without any";
             return Err(Diagnostic::new(Code::Range, cause).at(parts.model.id.clone()).help(help));
         }
+        if parts.workload.speculation.is_some_and(|s| s.draft == Draft::Model) && parts.model.draft.is_none()
+        {
+            let cause = "no draft model to draft with".to_owned();
+            let help = "name one with --draft-model";
+            return Err(Diagnostic::new(Code::Range, cause).at(parts.model.id.clone()).help(help));
+        }
         let computes = |kv: &DType| *kv != DType::Fp8 || parts.cluster.gpu.peak(DType::Fp8).is_some();
         let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
         let own = parts.model.quantisation.kv.filter(takes);
@@ -230,7 +236,7 @@ impl<'a> Deployment<'a> {
             drafted: context
                 .workload
                 .speculation
-                .filter(|s| s.draft == Draft::Layers)
+                .filter(|s| s.draft != Draft::Lookup)
                 .map_or(0, |s| s.tokens),
         });
         Deployment { context, parallelism, placement, memory, pipeline }

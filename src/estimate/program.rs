@@ -39,7 +39,7 @@ pub struct Target<'a> {
     pub placement: Placement,
     /// Type of the KV cache.
     pub kv: DType,
-    /// Tokens that the model's own prediction layers draft for each step.
+    /// Tokens that the model's own prediction layers, or its draft model, draft for each step.
     pub drafted: u32,
 }
 

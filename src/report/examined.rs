@@ -9,6 +9,7 @@ use crate::search::Examined;
 
 use super::Subject;
 use super::columns::{Row, Value};
+use super::fit::{memory_json, remedy_json, remedy_text};
 use super::format::Sheet;
 use super::json::{plan_object, subject_json};
 
@@ -29,6 +30,19 @@ pub fn examined_text(subject: &Subject, split: Parallelism, examined: &[Examined
         };
         let pool = if subject.is_mixed() { format!("{} ", e.gpu) } else { String::new() };
         let _ = writeln!(out, "{pool}{} {} {split}: {verdict}", e.engine, e.weights);
+        let m = &e.memory;
+        let _ = writeln!(
+            out,
+            "  memory of the fullest rank: weights {}, KV cache {}, activations {}, non-torch {}, CUDA graphs {} of {}; {}",
+            m.weights,
+            m.kv_cache,
+            m.activations,
+            m.non_torch,
+            m.cuda_graphs,
+            m.capacity,
+            m.verdict().name()
+        );
+        e.remedies.iter().for_each(|r| out.push_str(&remedy_text(r)));
     }
     out
 }
@@ -45,6 +59,8 @@ pub fn examined_json(subject: &Subject, split: Parallelism, examined: &[Examined
             "feasible": plan.is_some(),
             "reason": reason.map(|r| r.name()),
             "message": reason.map(|r| r.message()),
+            "memory": memory_json(&e.memory),
+            "remedies": e.remedies.iter().map(remedy_json).collect::<Vec<_>>(),
             "plan": plan,
         })
     };

@@ -83,7 +83,7 @@ pub struct Defaults {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SpeculationEntry {
-    /// `mtp` (the checkpoint's own prediction layers) or `ngram` (found in the text so far).
+    /// `mtp` (the checkpoint's own prediction layers) or `ngram` (found in the text so far, at no cost).
     pub draft: String,
     /// Tokens to draft for each step; 1 when left out.
     #[schemars(range(min = 1, max = 32))]

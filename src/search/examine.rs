@@ -4,6 +4,8 @@ use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
 use crate::estimate::deployment::{Deployment, Estimate};
+use crate::estimate::memory::MemoryUse;
+use crate::estimate::remedy::Remedy;
 use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Reason};
 
@@ -18,6 +20,10 @@ pub struct Examined {
     pub engine: String,
     /// Format of most weights.
     pub weights: WeightFormat,
+    /// Memory of its fullest rank.
+    pub memory: MemoryUse,
+    /// What would make it fit, where it does not.
+    pub remedies: Vec<Remedy>,
     /// Its best plan, or why it has none.
     pub outcome: Result<Estimate, Reason>,
 }
@@ -118,7 +124,12 @@ impl Question<'_> {
             };
             let weights = context.model.quantisation.main_format();
             let gpu = pool.gpu.id.clone();
-            examined.push(Examined { gpu, engine: context.engine.id.clone(), weights, outcome });
+            let remedies = match &outcome {
+                Err(Reason::OutOfMemory { .. }) => context.remedies(split),
+                _ => Vec::new(),
+            };
+            let (engine, memory) = (context.engine.id.clone(), context.memory(split));
+            examined.push(Examined { gpu, engine, weights, memory, remedies, outcome });
         }
         Ok(examined)
     }

@@ -171,6 +171,15 @@ impl MemoryQuestion<'_> {
         uses.reduce(|a, b| if fuller(&b, &a) { b } else { a }).unwrap_or_else(|| self.stage(&[], true, true))
     }
 
+    /// Layers and memory of a rank of each stage; the ranks of one stage hold alike.
+    pub fn by_stage(&self) -> Vec<(u64, MemoryUse)> {
+        let stages = stage_layers(self.model, self.parallelism.pp);
+        let last = stages.len() - 1;
+        let of =
+            |(i, counts): (usize, &Vec<u64>)| (counts.iter().sum(), self.stage(counts, i == 0, i == last));
+        stages.iter().enumerate().map(of).collect()
+    }
+
     /// Memory of a rank of the first stage, whose log people read: the others' are seldom kept. The
     /// tokens are those that every stage holds.
     pub fn first_rank(&self) -> MemoryUse {
@@ -189,7 +198,7 @@ impl MemoryQuestion<'_> {
     /// KV cache of one prompt on the rank that holds most of it.
     pub fn prompt_cache(&self) -> Bytes {
         let stages = stage_layers(self.model, self.parallelism.pp);
-        let held = stages.iter().map(|counts| RankCache::of(self, counts).sequence(self.workload.isl));
+        let held = stages.iter().map(|counts| RankCache::of(self, counts, false).sequence(self.workload.isl));
         held.max().unwrap_or(Bytes::ZERO)
     }
 
@@ -207,7 +216,7 @@ impl MemoryQuestion<'_> {
         let length = self.workload.longest_context();
         let reserved =
             self.workload.isl as f64 + self.workload.osl as f64 * self.engine.scheduling.output_reserve;
-        let cache = RankCache::of(self, counts);
+        let cache = RankCache::of(self, counts, last);
         let per_request = cache.sequence(length);
         MemoryUse {
             weights,

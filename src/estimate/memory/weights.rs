@@ -51,9 +51,14 @@ pub(super) fn on_rank(q: &MemoryQuestion, counts: &[u64], ends: (bool, bool)) ->
         false => p,
     });
     let tables: Bytes = q.model.rotary.iter().map(|t| rule.rotary_value * t.values()).sum();
-    let weights =
-        Weights { model: q.model, groups: q.parallelism.groups(), allocator: rule.allocator, padding };
-    weights.of_stage(counts, ends) + tables
+    let groups = q.parallelism.groups();
+    let of = |model| Weights { model, groups, allocator: rule.allocator, padding };
+    // A draft model stands whole on the last stage.
+    let draft = q.model.draft.as_deref().filter(|_| ends.1).map_or(Bytes::ZERO, |draft| {
+        let counts: Vec<u64> = draft.groups.iter().map(|g| g.layers.len() as u64).collect();
+        of(draft).of_stage(&counts, (true, true))
+    });
+    of(q.model).of_stage(counts, ends) + tables + draft
 }
 
 struct Weights<'a> {

@@ -39,7 +39,13 @@ pub fn unknowns(row: &Row, catalog: &Catalog) -> Vec<String> {
     }
     match row.text("engine").map(|name| catalog.every_version(name)) {
         Some(Ok(engine)) => {
-            why.extend(version(row.text("engine_version").unwrap_or(""), &engine));
+            let text = row.text("engine_version").unwrap_or("");
+            why.extend(version(text, &engine));
+            // A compiled engine has the limits that it was compiled for, whatever the server's defaults.
+            let compiled = engine.logged(text).backend.as_deref() == Some("engine");
+            if compiled && row.text("max_num_batched_tokens").is_none() {
+                why.push("the limits that the engine was compiled for are not stated".into());
+            }
             why.extend(contradiction(row, &engine));
         }
         _ => why.push("the engine is not known".into()),
