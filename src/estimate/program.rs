@@ -18,7 +18,7 @@ use crate::units::{Seconds, Traffic};
 use super::collectives::CollectiveTimer;
 use super::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, Kernels, SmallKernelTimer};
 use super::measured::Surface;
-use super::memory::stage_layers;
+use super::memory::engine_stages;
 use super::stages::{Pace, Part, exchange};
 use super::{Basis, Bound};
 use draft::Draft;
@@ -319,7 +319,7 @@ pub struct PipelineTime {
 impl Pipeline {
     /// Compiles a layout.
     pub fn compile(t: &Target) -> Pipeline {
-        let stages = stage_layers(t.model, t.parallelism.pp);
+        let stages = engine_stages(t.model, t.kernels.engine, t.parallelism.pp);
         let whole = compile(t);
         let last = stages.len() - 1;
         let mut paces: Vec<Pace> = Vec::new();

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
+use crate::catalog::engine::Residuals;
 use crate::estimate::deployment::Estimate;
 use crate::estimate::memory::{MemoryUse, Room};
 use crate::estimate::remedy::Remedy;
@@ -22,6 +23,8 @@ pub struct Fit {
     pub room: Room,
     /// What the engine calls its memory fraction.
     pub fraction: &'static str,
+    /// What the uncertainty was read from.
+    pub residuals: Option<Residuals>,
     /// Layers and memory of a rank of each pipeline stage.
     pub stages: Vec<(u64, MemoryUse)>,
     /// What would make the plan fit, where it does not.
@@ -31,7 +34,11 @@ pub struct Fit {
 /// Two sentences on the room, and a line for each remedy.
 pub fn fit_text(estimate: &Estimate, fit: &Fit) -> String {
     let (m, room) = (&estimate.memory, &fit.room);
-    let mut out = format!("Memory: {}, uncertain by {}.", estimate.verdict.name(), m.band);
+    let from = fit.residuals.as_ref().map_or(String::new(), |r| match r.points {
+        1 => " (1 start compared)".into(),
+        n => format!(" ({n} starts compared)"),
+    });
+    let mut out = format!("Memory: {}, uncertain by {}{from}.", estimate.verdict.name(), m.band);
     if m.per_request.get() > 0 {
         let _ = write!(
             out,
@@ -101,6 +108,7 @@ pub fn room_json(estimate: &Estimate, fit: &Fit) -> Json {
     let room = &fit.room;
     json!({
         "band_gib": round(estimate.memory.band.as_gib()),
+        "starts_compared": fit.residuals.as_ref().map(|r| r.points),
         "sequences": room.sequences,
         "longest_context_tokens": room.longest_context,
         "at_batch": fit.batch,

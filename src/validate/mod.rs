@@ -85,6 +85,8 @@ pub struct Validation {
     pub groups: BTreeMap<String, BTreeMap<String, Metric>>,
     /// Of memory: the rows that are off most.
     pub worst: Vec<memory::Worst>,
+    /// Of memory: how far off the cache is by engine and version.
+    pub spreads: Vec<memory::Spread>,
     /// What choosing a layout by prediction costs, for servers measured in several layouts.
     pub choices: Vec<Choice>,
     /// Whether the rows are few enough to be shown one by one: a benchmark's own result files.
@@ -179,9 +181,10 @@ fn validate_table(
             groups.insert(format!("{column}={value}"), metrics::collect(&table, &predictions, of_group));
         }
     }
-    let mut worst = Vec::new();
+    let (mut worst, mut spreads) = (Vec::new(), Vec::new());
     if kind == Kind::Memory {
         groups.extend(memory::configurations(&table, catalog, &predictions));
+        spreads = memory::spreads(&table, catalog, &predictions);
         worst = memory::worst(&table, catalog, &predictions, WORST);
     }
     if kind == Kind::Training {
@@ -191,5 +194,5 @@ fn validate_table(
         }
     }
     let choices = if kind == Kind::Serving { choice::choices(&table, &predictions) } else { Vec::new() };
-    Ok(Validation { table, predictions, metrics, groups, worst, choices, one_by_one: false })
+    Ok(Validation { table, predictions, metrics, groups, worst, spreads, choices, one_by_one: false })
 }

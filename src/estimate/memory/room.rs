@@ -1,6 +1,6 @@
 //! What there is room for: the longest context, the smallest memory fraction.
 
-use super::{MemoryQuestion, MemoryUse, stage_layers};
+use super::{MemoryQuestion, MemoryUse, engine_stages};
 use crate::catalog::engine::FractionOf;
 use crate::units::Bytes;
 use crate::workload::Workload;
@@ -39,7 +39,7 @@ impl MemoryQuestion<'_> {
     /// Tokens of the longest sequences of which `batch` fit on a rank, up to what the model was made for.
     fn longest_context(&self, batch: u64) -> u64 {
         let most = self.model.max_context.unwrap_or(1 << 24);
-        let stages = stage_layers(self.model, self.parallelism.pp);
+        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
         let last = stages.len() - 1;
         // Which stage is fullest may change with the length; so may what an engine sets aside.
         let fits = |n: u64| {

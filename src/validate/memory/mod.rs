@@ -3,6 +3,7 @@
 mod compare;
 mod known;
 mod log;
+mod spread;
 mod worst;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,11 @@ use super::{Metric, Prediction, Row, Table, metrics};
 pub use compare::{Compared, Comparison, Told, compare};
 pub use known::{assumed, unknowns};
 pub use log::StartLog;
+pub use spread::{Spread, spreads};
 pub use worst::{Worst, worst};
+
+/// The column that all parts leave room for.
+const CACHE: &str = "kv_cache_gib_per_gpu";
 
 /// Length of one request when the row does not say: only whole blocks depend on it.
 const LENGTH: u64 = 4096;

@@ -1,6 +1,6 @@
 //! The rows that are furthest off, and which part of the memory is to blame.
 
-use super::{assumed, unknowns};
+use super::{CACHE, assumed, unknowns};
 use crate::catalog::Catalog;
 use crate::validate::{Prediction, Table};
 
@@ -53,7 +53,6 @@ impl Worst {
 const SMALL: f64 = 0.1;
 
 const WEIGHTS: &str = "weights_gib_per_gpu";
-const CACHE: &str = "kv_cache_gib_per_gpu";
 
 /// The parts that the cache is what is left of. Graphs are not among them: where they count inside the
 /// fraction, they come from an estimate that the log does not show.
