@@ -87,6 +87,7 @@ pub mod hub;
 pub mod load;
 pub mod model;
 pub mod plan;
+mod powers;
 pub mod rank;
 pub mod report;
 pub mod scenario;

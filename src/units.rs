@@ -31,26 +31,31 @@ macro_rules! quantity {
             pub const ZERO: $name = $name(0.0);
 
             /// Wraps a value in the base unit.
+            #[inline]
             pub const fn new(value: f64) -> Self {
                 $name(value)
             }
 
             /// The value in the base unit.
+            #[inline]
             pub const fn get(self) -> f64 {
                 self.0
             }
 
             /// The larger of two.
+            #[inline]
             pub fn max(self, other: Self) -> Self {
                 $name(self.0.max(other.0))
             }
 
             /// The smaller of two.
+            #[inline]
             pub fn min(self, other: Self) -> Self {
                 $name(self.0.min(other.0))
             }
 
             /// Total order, for ranking.
+            #[inline]
             pub fn total_cmp(&self, other: &Self) -> std::cmp::Ordering {
                 self.0.total_cmp(&other.0)
             }
@@ -58,25 +63,31 @@ macro_rules! quantity {
 
         impl Add for $name {
             type Output = Self;
+            #[inline]
             fn add(self, rhs: Self) -> Self { $name(self.0 + rhs.0) }
         }
         impl AddAssign for $name {
+            #[inline]
             fn add_assign(&mut self, rhs: Self) { self.0 += rhs.0; }
         }
         impl Sub for $name {
             type Output = Self;
+            #[inline]
             fn sub(self, rhs: Self) -> Self { $name(self.0 - rhs.0) }
         }
         impl Mul<f64> for $name {
             type Output = Self;
+            #[inline]
             fn mul(self, rhs: f64) -> Self { $name(self.0 * rhs) }
         }
         impl Div<f64> for $name {
             type Output = Self;
+            #[inline]
             fn div(self, rhs: f64) -> Self { $name(self.0 / rhs) }
         }
         impl Div for $name {
             type Output = f64;
+            #[inline]
             fn div(self, rhs: Self) -> f64 { self.0 / rhs.0 }
         }
         impl Sum for $name {

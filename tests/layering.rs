@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Modules in the order of DESIGN: a module may use those of earlier ranks and, within one rank, those
 /// that stand before it. Models are looked up in the catalogue, so `model` stands after `catalog`.
 const ORDER: &[&[&str]] = &[
-    &["units", "diagnostic", "dtype"],
+    &["units", "powers", "diagnostic", "dtype"],
     &["load"],
     &["hub", "checkpoint"],
     &["catalog", "model", "workload", "budget"],

@@ -12,7 +12,7 @@ use crate::model::operator::CollectiveKind;
 use crate::plan::GroupLink;
 use crate::units::{Seconds, Traffic};
 
-use super::smooth_max;
+use crate::powers::{power, smooth_max};
 
 /// Share of the inter-node bandwidth that large messages reach (NCCL over InfiniBand with GPUDirect
 /// reaches 80–90 % of line rate in public nccl-tests results).
@@ -46,10 +46,19 @@ pub struct CollectiveTimer {
     library: Collective,
     custom: Option<CustomAllReduce>,
     link: f64,
+    /// What the library reaches of the link, `link·eff·(n/8)^g`.
+    library_rate: f64,
+    /// The link as the engine's own kernels see it, `link·(n/8)^g`.
+    custom_link: f64,
     across: f64,
     across_latency: f64,
     /// Whether the coefficients were measured on this GPU.
     pub fitted: bool,
+}
+
+/// The shorter of a time and the smooth maximum of two, which is no shorter than either.
+fn shorter(best: f64, (latency, wire): (f64, f64), sharpness: f64) -> f64 {
+    if latency.max(wire) >= best { best } else { best.min(smooth_max(latency, wire, sharpness)) }
 }
 
 impl CollectiveTimer {
@@ -80,9 +89,23 @@ impl CollectiveTimer {
             library: own.or_else(|| find(stand_ins)).unwrap_or(PLAIN),
             custom: custom.flatten(),
             link: link.bandwidth.get(),
+            library_rate: 0.0,
+            custom_link: 0.0,
             across: cluster.scale_out.under_load().get() * SCALE_OUT_EFFICIENCY,
             across_latency: cluster.scale_out.latency.get(),
             fitted: own.is_some() && group.nodes == 1,
+        }
+        .with_rates()
+    }
+
+    /// Works out what does not depend on the buffer.
+    fn with_rates(self) -> CollectiveTimer {
+        let eighths = f64::from(self.group.ranks_per_node()) / 8.0;
+        let scaled = |exponent: f64| self.link * power(eighths, exponent);
+        CollectiveTimer {
+            library_rate: scaled(self.library.rank_exponent) * self.library.link_efficiency,
+            custom_link: scaled(self.custom.map_or(0.0, |c| c.rank_exponent)),
+            ..self
         }
     }
 
@@ -99,13 +122,13 @@ impl CollectiveTimer {
     /// The same under other coefficients of the library.
     #[must_use]
     pub fn with_library(self, library: Collective) -> CollectiveTimer {
-        CollectiveTimer { library, ..self }
+        CollectiveTimer { library, ..self }.with_rates()
     }
 
     /// The same under other coefficients of the engine's own kernels.
     #[must_use]
     pub fn with_custom(self, custom: CustomAllReduce) -> CollectiveTimer {
-        CollectiveTimer { custom: Some(custom), ..self }
+        CollectiveTimer { custom: Some(custom), ..self }.with_rates()
     }
 
     /// The same without the engine's own kernels.
@@ -132,32 +155,27 @@ impl CollectiveTimer {
     }
 
     fn inside(&self, ranks: f64, bytes: f64) -> f64 {
-        let library = self.library_time(ranks, bytes);
         // The engines' own kernels stay inside one node.
-        match self.custom {
-            Some(custom) if self.group.nodes == 1 => library.min(self.custom_time(&custom, ranks, bytes)),
-            _ => library,
-        }
+        let custom = self.custom.filter(|_| self.group.nodes == 1);
+        let best = custom.map_or(f64::INFINITY, |custom| self.custom_time(&custom, ranks, bytes));
+        self.library_time(ranks, bytes, best)
     }
 
     /// `pn(latency + per_rank·(n − 2), wire/(link·eff·(n/8)^g))`, with `2(n−1)/n·S` on the wire for
-    /// all-reduce and `(n−1)/n·S` otherwise.
-    fn library_time(&self, ranks: f64, bytes: f64) -> f64 {
+    /// all-reduce and `(n−1)/n·S` otherwise; `best` if that is no longer.
+    fn library_time(&self, ranks: f64, bytes: f64, best: f64) -> f64 {
         let c = &self.library;
         let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
-        let rate = self.link * c.link_efficiency * (ranks / 8.0).powf(c.rank_exponent);
-        smooth_max(latency, self.wire(ranks, bytes) / rate, c.sharpness)
+        shorter(best, (latency, self.wire(ranks, bytes) / self.library_rate), c.sharpness)
     }
 
     /// One-shot: every rank reads all others. Two-shot: reduce-scatter, then all-gather.
     fn custom_time(&self, c: &CustomAllReduce, ranks: f64, bytes: f64) -> f64 {
         let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
-        let link = self.link * (ranks / 8.0).powf(c.rank_exponent);
-        let one_wire = (ranks - 1.0) * bytes / (link * c.one_shot_efficiency);
-        let two_wire = 2.0 * (ranks - 1.0) / ranks * bytes / (link * c.two_shot_efficiency);
+        let one_wire = (ranks - 1.0) * bytes / (self.custom_link * c.one_shot_efficiency);
+        let two_wire = 2.0 * (ranks - 1.0) / ranks * bytes / (self.custom_link * c.two_shot_efficiency);
         let one = smooth_max(latency, one_wire, c.sharpness);
-        let two = smooth_max(latency * c.two_shot_latency_factor, two_wire, c.sharpness);
-        one.min(two)
+        shorter(one, (latency * c.two_shot_latency_factor, two_wire), c.sharpness)
     }
 
     /// Between nodes each GPU carries its share of the buffer; a ring over the nodes.

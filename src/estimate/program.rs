@@ -2,11 +2,13 @@
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
 mod draft;
+mod instruction;
 mod step_time;
+
 use std::sync::Arc;
 
 use crate::catalog::Cluster;
-use crate::catalog::kernels::{DecodeAttention, PowerShares, PrefillAttention};
+use crate::catalog::kernels::PowerShares;
 use crate::dtype::DType;
 use crate::model::blocks::{Block, RankView};
 use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Step};
@@ -16,12 +18,13 @@ use crate::plan::{GroupLink, Parallelism, Placement};
 use crate::units::{Seconds, Traffic};
 
 use super::collectives::CollectiveTimer;
-use super::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, Kernels, SmallKernelTimer};
+use super::kernels::Kernels;
 use super::measured::Surface;
 use super::memory::engine_stages;
 use super::stages::{Pace, Part, exchange};
 use super::{Basis, Bound};
 use draft::Draft;
+use instruction::{Instruction, Timer};
 pub use step_time::StepTime;
 
 /// What is needed to compile a layout.
@@ -43,119 +46,8 @@ pub struct Target<'a> {
     pub drafted: u32,
 }
 
-/// The resolved kernel of an operator.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Timer {
-    Gemm(GemmKernel),
-    Small(SmallKernelTimer),
-    Experts(ExpertsKernel),
-    Prefill(AttentionKernel<PrefillAttention>),
-    Decode(AttentionKernel<DecodeAttention>),
-    Collective(CollectiveTimer),
-}
-
-impl Timer {
-    /// Its launch floor inside a CUDA graph.
-    fn launch(&self) -> Seconds {
-        match self {
-            Timer::Gemm(kernel) => kernel.launch(),
-            Timer::Experts(kernel) => kernel.launch(),
-            Timer::Prefill(kernel) => kernel.form().launch,
-            Timer::Decode(kernel) => kernel.form().launch,
-            Timer::Small(_) | Timer::Collective(_) => Seconds::ZERO,
-        }
-    }
-}
-
-/// An operator with its kernel.
-#[derive(Clone, Debug, PartialEq)]
-struct Instruction {
-    operator: Operator,
-    timer: Timer,
-    fitted: bool,
-    /// What its launch costs more outside a CUDA graph.
-    eager: Seconds,
-    /// Floor per cached token of a decoding sequence, where query heads do not share their KV head.
-    unshared: Seconds,
-    /// What was measured of it, if anything.
-    measured: Option<Arc<Surface>>,
-    /// Where it stands in the model.
-    part: Part,
-}
-
 /// Stages that differ and are timed in one pass over the operators; there are seldom more than four.
 const PACES_AT_ONCE: usize = 8;
-
-impl Instruction {
-    /// One execution, and what its time rests on.
-    fn time(&self, step: &Step) -> (KernelTime, Basis) {
-        let kernel = self.timer.time(&self.operator, step);
-        match &self.measured {
-            // Measured times are taken at their word.
-            Some(surface) if kernel.time > Seconds::ZERO => {
-                let form = |kind: &OperatorKind, step: &Step| self.timer.alone(kind, step).time;
-                let (time, inside) = surface.time(&self.operator.kind, step, kernel.time, form);
-                (KernelTime { time, ..kernel }, if inside { Basis::Measured } else { Basis::Scaled })
-            }
-            _ => {
-                // Outside the range of its fit a form follows the physics, but no measurement stands behind it.
-                let fitted = self.fitted && !kernel.extrapolated;
-                (self.in_engine(kernel, step), if fitted { Basis::Fitted } else { Basis::Default })
-            }
-        }
-    }
-
-    /// What the engine makes of a kernel. Steps that only decode replay a CUDA graph; those with prompts are
-    /// launched kernel by kernel.
-    fn in_engine(&self, mut kernel: KernelTime, step: &Step) -> KernelTime {
-        if let OperatorKind::DecodeAttention(a) = &self.operator.kind {
-            let keys = step.context.min(a.window.map_or(f64::INFINITY, |w| w as f64));
-            kernel.time = kernel.time.max(self.unshared * (step.decode_sequences * keys));
-        }
-        if step.prefill_tokens > 0.0 && kernel.time > Seconds::ZERO {
-            kernel.time += self.eager;
-        }
-        kernel
-    }
-}
-
-impl Timer {
-    /// The analytical form of an operator of any shape.
-    fn alone(&self, kind: &OperatorKind, step: &Step) -> KernelTime {
-        self.time(&Operator::new("", Component::Other, *kind), step)
-    }
-
-    /// The analytical form.
-    fn time(&self, op: &Operator, step: &Step) -> KernelTime {
-        match (&op.kind, self) {
-            (OperatorKind::Gemm { rows, n, k, .. }, Timer::Gemm(kernel)) => {
-                kernel.time(rows.count(step), *n as f64, *k as f64)
-            }
-            (OperatorKind::GroupedGemm(e), Timer::Experts(kernel)) => kernel.time(e, step),
-            (OperatorKind::PrefillAttention(a), Timer::Prefill(kernel)) => {
-                kernel.time(a, op.flops(step), op.traffic(step), step)
-            }
-            (OperatorKind::DecodeAttention(a), Timer::Decode(kernel)) => {
-                kernel.time(a, op.traffic(step), step)
-            }
-            (OperatorKind::LatentPrefill(l), Timer::Prefill(kernel)) => {
-                kernel.latent_time(l, op.flops(step), op.traffic(step), step)
-            }
-            (OperatorKind::LatentDecode(l), Timer::Decode(kernel)) => {
-                kernel.latent_time(l, op.traffic(step), step)
-            }
-            (OperatorKind::Elementwise { kernels, .. }, Timer::Small(kernel)) => {
-                kernel.time(*kernels as f64, op.flops(step), op.traffic(step))
-            }
-            (_, Timer::Small(kernel)) => kernel.time(1.0, op.flops(step), op.traffic(step)),
-            (_, Timer::Collective(timer)) => KernelTime {
-                extrapolated: timer.extrapolates(op.traffic(step)),
-                ..KernelTime::idle(timer.time(op.traffic(step)), Bound::Network)
-            },
-            _ => KernelTime::NONE,
-        }
-    }
-}
 
 /// One operator outside a step, for comparison with measurements of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -183,7 +75,8 @@ impl Lone {
         let measured = tables.and_then(|tables| tables.surface(&kind, &kernels.setting(ranks), form));
         let operator = Operator::new("", Component::Other, kind);
         let (eager, unshared) = (Seconds::ZERO, Seconds::ZERO);
-        Lone(Instruction { operator, timer, fitted, eager, unshared, measured, part: Part::Before })
+        let (part, class) = (Part::Before, 0);
+        Lone(Instruction { operator, timer, fitted, eager, unshared, measured, part, class })
     }
 
     /// Its time in a step, and what that rests on.
@@ -197,6 +90,17 @@ impl Lone {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
     instructions: Vec<Instruction>,
+    /// Those that take different times: each is timed once for all that are like it.
+    distinct: Vec<Distinct>,
+}
+
+/// An instruction that stands for all that take as long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Distinct {
+    /// The first of them.
+    instruction: usize,
+    /// Executions of all of them.
+    count: f64,
 }
 
 /// One line of an explanation.
@@ -235,8 +139,30 @@ impl Program {
             let (timer, fitted) = resolve(t, &operator.kind);
             let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
             let measured = measured(t, &operator.kind, &timer);
-            self.instructions.push(Instruction { operator, timer, fitted, eager, unshared, measured, part });
+            let class = self.distinct.len();
+            self.add(Instruction { operator, timer, fitted, eager, unshared, measured, part, class });
         }
+    }
+
+    /// Adds an instruction, to those that take as long if there are any.
+    fn add(&mut self, new: Instruction) {
+        let count = new.operator.count as f64;
+        let alike = |d: &Distinct| self.instructions[d.instruction].takes_as_long_as(&new);
+        let class = self.distinct.iter().position(alike).unwrap_or(self.distinct.len());
+        match self.distinct.get_mut(class) {
+            Some(known) => known.count += count,
+            None => self.distinct.push(Distinct { instruction: self.instructions.len(), count }),
+        }
+        self.instructions.push(Instruction { class, ..new });
+    }
+
+    /// How often one stage executes each of the distinct instructions.
+    fn counts(&self, pace: &Pace) -> Vec<f64> {
+        let mut counts = vec![0.0; self.distinct.len()];
+        for i in &self.instructions {
+            counts[i.class] += pace.count(i.part, i.operator.count);
+        }
+        counts
     }
 
     /// Time of one step.
@@ -244,20 +170,22 @@ impl Program {
         self.staged(step, power, &[]).0
     }
 
-    /// Time of one step through all stages, and through the slowest of `paces`.
-    fn staged(&self, step: &Step, power: &PowerShares, paces: &[Pace]) -> (StepTime, Option<Seconds>) {
+    /// Time of one step through all stages, and through the slowest of those whose counts are given.
+    fn staged(&self, step: &Step, power: &PowerShares, paces: &[Vec<f64>]) -> (StepTime, Option<Seconds>) {
         let (at_once, more) = paces.split_at(paces.len().min(PACES_AT_ONCE));
         let mut stages = [Seconds::ZERO; PACES_AT_ONCE];
         let mut sum = StepTime::default();
-        for i in &self.instructions {
-            let (kernel, basis) = i.time(step);
-            let count = i.operator.count as f64;
-            let time = kernel.time * count;
-            sum.total += time;
-            for (stage, pace) in stages.iter_mut().zip(at_once) {
-                *stage += kernel.time * pace.count(i.part, i.operator.count);
+        for (class, d) in self.distinct.iter().enumerate() {
+            let (kernel, basis) = self.instructions[d.instruction].time(step);
+            if kernel.time <= Seconds::ZERO {
+                continue;
             }
-            sum.drawn += kernel.drawn(power) * count;
+            let time = kernel.time * d.count;
+            sum.total += time;
+            for (stage, counts) in stages.iter_mut().zip(at_once) {
+                *stage += kernel.time * counts[class];
+            }
+            sum.drawn += kernel.drawn(power) * d.count;
             if basis != Basis::Default {
                 sum.fitted += time;
             }
@@ -265,8 +193,9 @@ impl Program {
                 sum.measured += time;
             }
         }
-        let total = |pace: &Pace| {
-            self.instructions.iter().map(|i| i.time(step).0.time * pace.count(i.part, i.operator.count)).sum()
+        let total = |counts: &Vec<f64>| {
+            let each = self.distinct.iter().zip(counts);
+            each.map(|(d, count)| self.instructions[d.instruction].time(step).0.time * *count).sum()
         };
         let stages = stages.into_iter().take(at_once.len()).chain(more.iter().map(total));
         (sum, stages.reduce(Seconds::max))
@@ -290,9 +219,9 @@ pub struct Pipeline {
     pub stages: u32,
     /// All stages together.
     whole: Program,
-    /// The stages that differ, if there are several: the slowest sets the pace, and which one that is
-    /// depends on the step.
-    paces: Vec<Pace>,
+    /// The stages that differ, if there are several, as counts of the distinct instructions: the slowest sets
+    /// the pace, and which one that is depends on the step.
+    paces: Vec<Vec<f64>>,
     draft: Option<Draft>,
     power: PowerShares,
     hop_latency: Seconds,
@@ -329,6 +258,7 @@ impl Pipeline {
                 paces.push(pace);
             }
         }
+        let paces = paces.iter().map(|pace| whole.counts(pace)).collect();
         let (hop_latency, hop_seconds_per_byte) = hops(t);
         Pipeline {
             stages: t.parallelism.pp,

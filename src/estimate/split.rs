@@ -233,6 +233,11 @@ impl DecodeWorker {
         DecodeStep { time: between(a.step, b.step), drawn: between(a.drawn, b.drawn) }
     }
 
+    /// Time per output token after the first.
+    pub fn tpot(&self, sequences: f64) -> Seconds {
+        if self.steps > 0.0 { self.step(sequences).time } else { Seconds::ZERO }
+    }
+
     /// From the first token to the last with `sequences` in the worker.
     pub fn generation(&self, sequences: f64) -> Seconds {
         self.step(sequences).time * self.steps
@@ -329,7 +334,7 @@ impl Split<'_> {
         let load = rate.get() * self.prefill.interval.get() / f64::from(self.prefill_workers);
         let joins = tpot * (0.5 + self.decode.first_token_steps).min(self.decode.steps);
         let ttft = self.prefill.first(self.prefill_workers, rate) + self.transfer + joins;
-        let tpot = if self.decode.steps > 0.0 { tpot } else { Seconds::ZERO };
+        let tpot = self.decode.tpot(sequences);
         SplitService { ttft, tpot, e2e: ttft + generation, rate, sequences, prefill_load: load, drawn }
     }
 

@@ -6,6 +6,7 @@ use crate::dtype::{DType, WeightFormat};
 use crate::units::{Flops, Traffic};
 
 use super::tensor::Component;
+use crate::powers::power;
 
 /// The tokens that one step processes on one attention-data-parallel rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -460,7 +461,7 @@ impl ExpertsShape {
     /// `E_local · (1 − (1 − k/E)^T)`.
     pub fn touched(&self, step: &Step) -> f64 {
         let miss = 1.0 - self.top_k as f64 / self.experts as f64;
-        self.local_experts() * (1.0 - miss.powf(self.all_tokens(step)))
+        self.local_experts() * (1.0 - power(miss, self.all_tokens(step)))
     }
 
     /// Stored bytes of one expert.

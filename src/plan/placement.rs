@@ -79,36 +79,56 @@ pub fn place(p: Parallelism, cluster: &Cluster) -> Option<Placement> {
     })
 }
 
-/// Most workers of one split that stand beside `others` of another on a cluster; `None` where those do not
-/// fit. The others fill nodes in order; workers within a node take what is left in any, larger ones whole
-/// nodes. It never falls when a worker takes fewer GPUs and no more nodes.
-pub fn room_beside(worker: Parallelism, other: Parallelism, others: u32, cluster: &Cluster) -> Option<u32> {
-    let per_node = u64::from(cluster.gpus_per_node);
-    let (full, rest) = (u64::from(cluster.gpus) / per_node, u64::from(cluster.gpus) % per_node);
-    let others = u64::from(others);
-    // Nodes by what is left in them: how many, and how much.
-    let mut left = [(full, per_node), (0, 0), (0, 0), (1, rest)];
-    if other.gpus() <= per_node {
-        let each = per_node / other.gpus();
-        let (filled, over) = (others / each, others % each);
-        if filled >= full {
-            let last = (others - full * each).checked_mul(other.gpus()).filter(|taken| *taken <= rest)?;
-            left = [(0, 0), (full, per_node - each * other.gpus()), (0, 0), (1, rest - last)];
+/// What workers of one split leave of a cluster to those of another. They fill nodes in order; workers within
+/// a node take what is left in any, larger ones whole nodes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Room {
+    per_node: u64,
+    /// Nodes by what is left in them: how many, and how much. Untouched nodes come first.
+    left: [(u64, u64); 4],
+}
+
+impl Room {
+    /// The room beside `others` workers; `None` where those do not fit.
+    pub fn beside(other: Parallelism, others: u32, cluster: &Cluster) -> Option<Room> {
+        let per_node = u64::from(cluster.gpus_per_node);
+        let (full, rest) = (u64::from(cluster.gpus) / per_node, u64::from(cluster.gpus) % per_node);
+        let others = u64::from(others);
+        let mut left = [(full, per_node), (0, 0), (0, 0), (1, rest)];
+        if other.gpus() <= per_node {
+            let each = per_node / other.gpus();
+            let (filled, over) = (others / each, others % each);
+            if filled >= full {
+                let last = (others - full * each).checked_mul(other.gpus()).filter(|taken| *taken <= rest)?;
+                left = [(0, 0), (full, per_node - each * other.gpus()), (0, 0), (1, rest - last)];
+            } else {
+                let partly = u64::from(over > 0);
+                left[0].0 = full - filled - partly;
+                left[1] = (filled, per_node - each * other.gpus());
+                left[2] = (partly, per_node - over * other.gpus());
+            }
         } else {
-            let partly = u64::from(over > 0);
-            left[0].0 = full - filled - partly;
-            left[1] = (filled, per_node - each * other.gpus());
-            left[2] = (partly, per_node - over * other.gpus());
+            left[0].0 = full.checked_sub(others.checked_mul(nodes_of(other, per_node))?)?;
         }
-    } else {
-        left[0].0 = full.checked_sub(others.checked_mul(nodes_of(other, per_node))?)?;
+        Some(Room { per_node, left })
     }
-    let room: u64 = if worker.gpus() <= per_node {
-        left.iter().map(|(nodes, gpus)| nodes * (gpus / worker.gpus())).sum()
-    } else {
-        left[0].0 / nodes_of(worker, per_node)
-    };
-    u32::try_from(room).ok()
+
+    /// Most workers of a split that stand there. It never falls when a worker takes fewer GPUs and no more
+    /// nodes.
+    pub fn holds(&self, worker: Parallelism) -> Option<u32> {
+        let room: u64 = if worker.gpus() <= self.per_node {
+            self.left.iter().map(|(nodes, gpus)| nodes * (gpus / worker.gpus())).sum()
+        } else {
+            self.left[0].0 / nodes_of(worker, self.per_node)
+        };
+        u32::try_from(room).ok()
+    }
+}
+
+/// Most workers of one split that stand beside `others` of another on a cluster; `None` where those do not
+/// fit.
+pub fn room_beside(worker: Parallelism, other: Parallelism, others: u32, cluster: &Cluster) -> Option<u32> {
+    Room::beside(other, others, cluster)?.holds(worker)
 }
 
 /// Whole nodes that a worker larger than one takes: stages do not straddle nodes.

@@ -82,15 +82,21 @@ impl Objective {
         }
     }
 
+    /// Whether a measure decides, or is a part of what does.
+    pub fn looks_at(self, measure: Measure) -> bool {
+        match self {
+            Objective::Throughput => measure == Measure::Throughput,
+            Objective::PerGpu => measure == Measure::PerGpu,
+            Objective::Latency => measure == Measure::Latency,
+            Objective::Cost => measure == Measure::Cost,
+            Objective::Energy => measure == Measure::Energy,
+            Objective::Weighted(weights) => weights.0[measure as usize] > 0,
+        }
+    }
+
     /// Whether the time to the first token decides, or is a part of what does.
     pub fn looks_at_first_token(self) -> bool {
-        match self {
-            Objective::Latency => true,
-            Objective::Weighted(weights) => {
-                Measure::ALL.into_iter().zip(weights.0).any(|(m, w)| w > 0 && m.has_first_token())
-            }
-            Objective::Throughput | Objective::PerGpu | Objective::Cost | Objective::Energy => false,
-        }
+        Measure::ALL.into_iter().any(|m| m.has_first_token() && self.looks_at(m))
     }
 
     /// What it is at a plan, turned so that less is better.

@@ -5,7 +5,7 @@
 //! decides how many requests decode: then nothing is left out. `PrefillWorker::first` grows with the step of
 //! a lone prompt and the interval and falls with the ranks, so that the other needs no more workers for the
 //! rate and the target. It takes no more GPUs each and no more nodes, so that it fits wherever this one does
-//! (`room_beside`), and draws no more: GPUs, cost and energy are no higher.
+//! (`Room::holds`), and draws no more: GPUs, cost and energy are no higher.
 //!
 //! With fewer workers, though, a first token may wait longer. Where TTFT or the end-to-end time is an
 //! objective or a measure of the front nothing is left out either. Elsewhere times decide between equals

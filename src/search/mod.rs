@@ -11,6 +11,7 @@ mod dominance;
 mod examine;
 mod ledger;
 mod mode;
+mod pairs;
 pub mod size;
 mod split;
 mod stop;

@@ -10,19 +10,17 @@ use rayon::prelude::*;
 use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::figures::Figures;
 use crate::estimate::pairing::{Pair, Worker};
-use crate::estimate::split::SplitService;
-use crate::plan::placement::room_beside;
 use crate::plan::{BatchPoint, Layout, Plan, PlanSpace, PrefillPool, Reason};
-use crate::units::Seconds;
 use crate::workload::Load;
 
 use super::dominance::dominates;
 use super::mode::worker_counts;
+use super::pairs::{Batch, Kept, Pairs};
 use super::visit::Summary;
 use super::{Question, Variant};
 
 /// The layouts of one pool, engine and precision as workers, or why they are none.
-struct Workers<'c> {
+pub(super) struct Workers<'c> {
     context: &'c Context<'c>,
     layouts: Vec<Layout>,
     /// `None` where the search was stopped before.
@@ -31,7 +29,7 @@ struct Workers<'c> {
 
 impl<'c> Workers<'c> {
     /// The worker with this number, if its layout fits.
-    fn at(&self, i: usize) -> Option<&Worker<'c>> {
+    pub(super) fn at(&self, i: usize) -> Option<&Worker<'c>> {
         self.workers.get(i)?.as_ref()?.as_deref().ok()
     }
 
@@ -42,15 +40,15 @@ impl<'c> Workers<'c> {
 }
 
 /// Pairs of one prefill pool, decode pool, engine and precision.
-struct Region<'r, 'c> {
-    question: &'r Question<'r>,
-    prefill: &'r Workers<'c>,
+pub(super) struct Region<'r, 'c> {
+    pub(super) question: &'r Question<'r>,
+    pub(super) prefill: &'r Workers<'c>,
     decode: &'r Workers<'c>,
     /// Prefill workers that are looked at, by index.
-    active: Vec<usize>,
+    pub(super) active: Vec<usize>,
     /// Numbers of decode workers.
-    counts: Vec<u32>,
-    batches: &'r [BatchPoint],
+    pub(super) counts: Vec<u32>,
+    pub(super) batches: &'r [BatchPoint],
     first: u64,
 }
 
@@ -121,22 +119,6 @@ impl Question<'_> {
         };
         all.iter().copied().filter(|i| !beaten(*i)).collect()
     }
-}
-
-/// One batch of a decode worker.
-#[derive(Clone, Copy)]
-struct Batch {
-    sequences: f64,
-    point: usize,
-}
-
-/// What one decode layout came to under one variant.
-#[derive(Default)]
-struct Kept {
-    best: Option<Figures>,
-    /// By batch: plans of one decode layout and batch share their time per token.
-    fronts: Vec<Vec<Figures>>,
-    feasible: u64,
 }
 
 impl Region<'_, '_> {
@@ -215,161 +197,14 @@ impl Region<'_, '_> {
         }
         let dominated = (fit - self.active.len() as u64).saturating_mul(self.per_pair());
         sums.iter_mut().for_each(|sum| sum.counts.dominated += dominated);
-        let mut kept: Vec<Kept> = Vec::new();
-        kept.resize_with(variants.len(), Default::default);
-        kept.iter_mut().for_each(|k| k.fronts.resize_with(self.batches.len(), Vec::new));
-        self.pairs(d, worker, pools, sums, variants, &mut kept);
-        for (v, (sum, kept)) in sums.iter_mut().zip(kept).enumerate() {
-            let best = kept.best;
-            let whole = |f: &Figures| self.whole(d, worker, f);
-            sum.take_split(best, kept, &variants[v], self.question, whole);
+        for (sum, variant) in sums.iter_mut().zip(variants) {
+            let pairs = Pairs { region: self, number: d, worker, pools, variant, sum, kept: Kept::default() };
+            let kept = pairs.look();
+            sum.take_split(kept, variant, self.question, |f| self.whole(d, worker, f));
         }
     }
 
-    /// Every number of workers and batch with every active prefill worker.
-    fn pairs(
-        &self,
-        d: usize,
-        worker: &Worker,
-        pools: (usize, usize),
-        sums: &mut [Summary],
-        variants: &[Variant],
-        kept: &mut [Kept],
-    ) {
-        let batches = self.batches_of(d, worker, pools, sums);
-        let many = batches.len() as u64;
-        for (c, y) in self.counts.iter().enumerate() {
-            for p in &self.active {
-                let Some(prefill) = self.prefill.at(*p) else { continue };
-                let pair = self.pair(prefill, worker, *y);
-                let Some(room) = self.room(prefill, worker, *y, pools).filter(|room| *room > 0) else {
-                    let gpus = prefill.gpus() + worker.gpus() * u64::from(*y);
-                    let plan = self.plan(pools, (*p, d), (c, 0), 1);
-                    sums.iter_mut().for_each(|sum| sum.reject(Reason::NoPlace { gpus }, many, plan));
-                    continue;
-                };
-                for batch in &batches {
-                    let plan = self.plan(pools, (*p, d), (c, batch.point), 1);
-                    for ((variant, kept), sum) in variants.iter().zip(kept.iter_mut()).zip(sums.iter_mut()) {
-                        match self.matched(pair, room, *batch, plan, variant) {
-                            Err(reason) => sum.reject(reason, 1, plan),
-                            Ok(figures) => kept.take(figures, batch.point, variant, self.question),
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// The batches that a decode worker holds; the others are counted as fallen.
-    fn batches_of(
-        &self,
-        d: usize,
-        worker: &Worker,
-        pools: (usize, usize),
-        sums: &mut [Summary],
-    ) -> Vec<Batch> {
-        let ranks = u64::from(worker.parallelism.attention_dp);
-        let limit = worker.context.limits.max_sequences.saturating_mul(ranks);
-        let held = worker.memory.largest_batch().saturating_mul(ranks);
-        let plans = (self.counts.len() * self.active.len()) as u64;
-        let mut batches = Vec::with_capacity(self.batches.len());
-        for (point, batch) in self.batches.iter().enumerate() {
-            let reason = match *batch {
-                BatchPoint::Sequences(n) if n > limit => Reason::BatchLimit { batch: n, limit },
-                BatchPoint::Sequences(n) if n > held => Reason::CacheTooSmall {
-                    need: worker.memory.per_running_request * n.div_ceil(ranks),
-                    have: worker.memory.kv_cache,
-                },
-                BatchPoint::Sequences(n) => {
-                    batches.push(Batch { sequences: n as f64, point });
-                    continue;
-                }
-                BatchPoint::Largest | BatchPoint::FromLoad => {
-                    batches.push(Batch { sequences: worker.decode.most, point });
-                    continue;
-                }
-            };
-            let plan = self.plan(pools, (self.active.first().copied().unwrap_or(0), d), (0, point), 1);
-            sums.iter_mut().for_each(|sum| sum.reject(reason, plans, plan));
-        }
-        batches
-    }
-
-    /// Prefill workers that have room beside `y` decode workers; `None` where those have none.
-    fn room(&self, prefill: &Worker, decode: &Worker, y: u32, (from, to): (usize, usize)) -> Option<u32> {
-        if from == to {
-            return room_beside(prefill.parallelism, decode.parallelism, y, decode.context.cluster);
-        }
-        (y <= decode.placement.max_replicas).then_some(prefill.placement.max_replicas)
-    }
-
-    fn pair<'w, 'c>(&self, prefill: &'w Worker<'c>, decode: &'w Worker<'c>, y: u32) -> Pair<'w, 'c> {
-        let transfer = prefill.transfer_to(decode);
-        Pair { prefill, prefill_workers: 1, decode, decode_workers: y, transfer }
-    }
-
-    /// The plan with the fewest prefill workers that keep up and meet the targets.
-    fn matched(
-        &self,
-        pair: Pair,
-        room: u32,
-        batch: Batch,
-        plan: Plan,
-        variant: &Variant,
-    ) -> Result<Figures, Reason> {
-        let sequences = self.sequences(&pair, batch)?;
-        let rate = pair.decode.decode.rate(sequences) * f64::from(pair.decode_workers);
-        let fewest = pair.prefill.prefill.workers_for(rate);
-        if fewest > room {
-            return Err(Reason::TooManyReplicas { replicas: fewest, most: room });
-        }
-        let at = |x: u32| {
-            let pair = Pair { prefill_workers: x, ..pair };
-            (pair, self.service(&pair, sequences))
-        };
-        let t = &variant.targets;
-        let late = |s: &SplitService| {
-            t.ttft.is_some_and(|limit| s.ttft > limit) || t.e2e.is_some_and(|limit| s.e2e > limit)
-        };
-        let (mut chosen, mut service) = at(fewest);
-        if late(&service) && service.tpot <= t.tpot.unwrap_or(Seconds::new(f64::INFINITY)) && fewest < room {
-            (chosen, service) = at(room);
-            let (mut low, mut high) = (fewest, room);
-            while !late(&service) && high - low > 1 {
-                let middle = low.midpoint(high);
-                let tried = at(middle);
-                if late(&tried.1) { low = middle } else { (high, (chosen, service)) = (middle, tried) }
-            }
-        }
-        let pool = PrefillPool { workers: chosen.prefill_workers, ..plan.prefill.unwrap_or(NO_POOL) };
-        let figures = chosen.figures(Plan { prefill: Some(pool), ..plan }, &service);
-        figures.missed(t).map_or(Ok(figures), Err)
-    }
-
-    /// Sequences in each decode worker, before the prefill side is known.
-    fn sequences(&self, pair: &Pair, batch: Batch) -> Result<f64, Reason> {
-        let workers = f64::from(pair.decode_workers);
-        let decode = &pair.decode.decode;
-        match self.question.workload.load {
-            Load::Saturate => Ok(batch.sequences),
-            Load::Concurrency(n) => Ok((n as f64 / workers).min(decode.most)),
-            Load::Rate(rate) => {
-                let want = rate / workers;
-                let got = decode.rate(decode.most);
-                decode.sequences_at(want).ok_or(Reason::RateMissed { want, got })
-            }
-        }
-    }
-
-    fn service(&self, pair: &Pair, sequences: f64) -> SplitService {
-        match self.question.workload.load {
-            Load::Concurrency(n) => pair.split().at(n as f64),
-            Load::Saturate | Load::Rate(_) => pair.split().at_sequences(sequences),
-        }
-    }
-
-    fn plan(
+    pub(super) fn plan(
         &self,
         (from, to): (usize, usize),
         (p, d): (usize, usize),
@@ -399,14 +234,15 @@ impl Region<'_, '_> {
         let mut fit = self.prefill.fit().filter_map(|p| self.prefill.at(p));
         let prefill = fit.find(|w| w.parallelism == pool.parallelism)?;
         let deployment = Deployment::new(worker.context, self.decode.layouts[d].parallelism).ok()?;
-        let pair =
-            Pair { prefill_workers: pool.workers, ..self.pair(prefill, worker, figures.plan.replicas) };
+        let (decode_workers, transfer) = (figures.plan.replicas, prefill.transfer_to(worker));
+        let pair = Pair { prefill, prefill_workers: pool.workers, decode: worker, decode_workers, transfer };
         let batch = match figures.plan.batch {
             BatchPoint::Sequences(n) => n as f64,
             BatchPoint::Largest | BatchPoint::FromLoad => worker.decode.most,
         };
-        let sequences = self.sequences(&pair, Batch { sequences: batch, point: 0 }).ok()?;
-        let service = self.service(&pair, sequences);
+        let sequences =
+            self.question.sequences(worker, decode_workers, Batch { sequences: batch, point: 0 }).ok()?;
+        let service = self.question.service(&pair, sequences);
         let estimate = pair.estimate(figures.plan, &deployment, &service);
         let idle = self.question.gpus().saturating_sub(estimate.gpus);
         Some(Estimate { idle_gpus: idle, ..estimate })
@@ -414,32 +250,5 @@ impl Region<'_, '_> {
 }
 
 /// Stands for a prefill pool that is not known.
-const NO_POOL: PrefillPool =
+pub(super) const NO_POOL: PrefillPool =
     PrefillPool { pool: 0, parallelism: crate::plan::Parallelism::SINGLE, workers: 1 };
-
-impl Kept {
-    fn take(&mut self, figures: Figures, point: usize, variant: &Variant, question: &Question) {
-        self.feasible += 1;
-        let better = |best: &Figures| variant.objective.order(&figures, best).is_lt();
-        if self.best.as_ref().is_none_or(better) {
-            self.best = Some(figures);
-        }
-        question.front.insert(&mut self.fronts[point], figures);
-    }
-}
-
-impl Summary {
-    /// Takes in what a decode layout came to.
-    fn take_split(
-        &mut self,
-        best: Option<Figures>,
-        kept: Kept,
-        variant: &Variant,
-        question: &Question,
-        whole: impl Fn(&Figures) -> Option<Estimate>,
-    ) {
-        self.counts.feasible += kept.feasible;
-        self.best.extend(best.iter().filter_map(&whole));
-        self.join(kept.fronts.into_iter().flatten().collect(), variant, question, whole);
-    }
-}

@@ -4,8 +4,9 @@ use crate::catalog::kernels::{DecodeAttention, PrefillAttention};
 use crate::model::operator::{AttentionShape, LatentShape, Step};
 use crate::units::{Flops, Seconds, Traffic};
 
-use super::super::{Bound, smooth_max, smooth_max_of_three};
+use super::super::Bound;
 use super::{KernelTime, Repeated};
+use crate::powers::{log2, power, smooth_max_of_fourth_powers, smooth_max_of_three};
 
 /// Attention ready to be timed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +58,7 @@ impl AttentionKernel<PrefillAttention> {
         let sequences = step.prefill_sequences;
         let new = step.prefill_tokens / sequences;
         let keys = (new + step.prefill_prior).min(window.map_or(f64::INFINITY, |w| w as f64));
-        let peak = self.peak * f.compute_efficiency * (head_dim / 128.0).powf(f.head_dim_exponent);
+        let peak = self.peak * f.compute_efficiency * power(head_dim / 128.0, f.head_dim_exponent);
         let compute = flops.get() / peak;
         let waves = (sequences * heads * (new / 128.0).ceil() / self.multiprocessors).ceil();
         let depth = f.depth_latency.get() * keys * head_dim / 128_000.0;
@@ -132,8 +133,8 @@ impl AttentionKernel<DecodeAttention> {
         let compute = flops * positions / (self.peak * f.compute_efficiency);
         let depth = f.depth_latency.get() * context / 1000.0;
         let body = smooth_max_of_three(memory, blocks, compute, f.sharpness);
-        let fixed = f.launch.get() + f.split_latency.get() * (1.0 + context / 128.0).log2();
-        let whole = fixed + smooth_max(body, depth, 4.0);
+        let fixed = f.launch.get() + f.split_latency.get() * log2(1.0 + context / 128.0);
+        let whole = fixed + smooth_max_of_fourth_powers(body, depth);
         let time = KernelTime {
             // Benchmarks may read some of the cache from the GPU's own; servers read all of it from memory.
             time: Seconds::new(if self.repeated.is_cold() {

@@ -4,8 +4,9 @@ use crate::catalog::kernels::GroupedGemm;
 use crate::model::operator::{ExpertsShape, Step};
 use crate::units::Seconds;
 
-use super::super::{Bound, smooth_max_of_three};
+use super::super::Bound;
 use super::{KernelTime, Repeated};
+use crate::powers::{power, smooth_max_of_three};
 
 /// Routed experts ready to be timed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,7 +47,7 @@ impl ExpertsKernel {
         let f = &self.form;
         let (hidden, inner) = (e.hidden as f64, e.inner as f64);
         let copies = tokens * e.top_k as f64;
-        let skew = (e.expert_ranks as f64).powf(f.imbalance_exponent * self.skew);
+        let skew = power(e.expert_ranks as f64, f.imbalance_exponent * self.skew);
         let hot = (e.local_rows(step) * skew).min(copies);
         let touched = self.touched(e, step);
         let passes =

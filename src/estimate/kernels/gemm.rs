@@ -3,8 +3,9 @@
 use crate::catalog::kernels::Gemm;
 use crate::units::Seconds;
 
-use super::super::{Bound, smooth_max_of_three};
+use super::super::Bound;
 use super::{KernelTime, Repeated};
+use crate::powers::smooth_max_of_three;
 
 /// A dense product ready to be timed.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,0 +1,144 @@
+//! One operator with its kernel resolved.
+
+use std::sync::Arc;
+
+use crate::catalog::kernels::{DecodeAttention, PrefillAttention};
+use crate::estimate::collectives::CollectiveTimer;
+use crate::estimate::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, SmallKernelTimer};
+use crate::estimate::measured::Surface;
+use crate::estimate::stages::Part;
+use crate::estimate::{Basis, Bound};
+use crate::model::operator::{Operator, OperatorKind, Step};
+use crate::model::tensor::Component;
+use crate::units::Seconds;
+
+/// The resolved kernel of an operator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Timer {
+    Gemm(GemmKernel),
+    Small(SmallKernelTimer),
+    Experts(ExpertsKernel),
+    Prefill(AttentionKernel<PrefillAttention>),
+    Decode(AttentionKernel<DecodeAttention>),
+    Collective(CollectiveTimer),
+}
+
+impl Timer {
+    /// Its launch floor inside a CUDA graph.
+    pub(super) fn launch(&self) -> Seconds {
+        match self {
+            Timer::Gemm(kernel) => kernel.launch(),
+            Timer::Experts(kernel) => kernel.launch(),
+            Timer::Prefill(kernel) => kernel.form().launch,
+            Timer::Decode(kernel) => kernel.form().launch,
+            Timer::Small(_) | Timer::Collective(_) => Seconds::ZERO,
+        }
+    }
+}
+
+/// An operator with its kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Instruction {
+    pub(super) operator: Operator,
+    pub(super) timer: Timer,
+    pub(super) fitted: bool,
+    /// What its launch costs more outside a CUDA graph.
+    pub(super) eager: Seconds,
+    /// Floor per cached token of a decoding sequence, where query heads do not share their KV head.
+    pub(super) unshared: Seconds,
+    /// What was measured of it, if anything.
+    pub(super) measured: Option<Arc<Surface>>,
+    /// Where it stands in the model.
+    pub(super) part: Part,
+    /// Which of the distinct ones it is.
+    pub(super) class: usize,
+}
+
+impl Instruction {
+    /// Whether another takes the same time in every step.
+    pub(super) fn takes_as_long_as(&self, other: &Instruction) -> bool {
+        let measured = match (&self.measured, &other.measured) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        measured
+            && self.operator.kind == other.operator.kind
+            && self.timer == other.timer
+            && (self.fitted, self.eager, self.unshared) == (other.fitted, other.eager, other.unshared)
+    }
+
+    /// One execution, and what its time rests on.
+    pub(super) fn time(&self, step: &Step) -> (KernelTime, Basis) {
+        let kernel = self.timer.time(&self.operator, step);
+        match &self.measured {
+            // Measured times are taken at their word.
+            Some(surface) if kernel.time > Seconds::ZERO => {
+                let form = |kind: &OperatorKind, step: &Step| self.timer.alone(kind, step).time;
+                let (time, inside) = surface.time(&self.operator.kind, step, kernel.time, form);
+                (KernelTime { time, ..kernel }, if inside { Basis::Measured } else { Basis::Scaled })
+            }
+            _ => {
+                // Outside the range of its fit a form follows the physics, but no measurement stands behind it.
+                let fitted = self.fitted && !kernel.extrapolated;
+                (self.in_engine(kernel, step), if fitted { Basis::Fitted } else { Basis::Default })
+            }
+        }
+    }
+
+    /// What the engine makes of a kernel. Steps that only decode replay a CUDA graph; those with prompts are
+    /// launched kernel by kernel.
+    fn in_engine(&self, mut kernel: KernelTime, step: &Step) -> KernelTime {
+        if let OperatorKind::DecodeAttention(a) = &self.operator.kind {
+            let keys = step.context.min(a.window.map_or(f64::INFINITY, |w| w as f64));
+            kernel.time = kernel.time.max(self.unshared * (step.decode_sequences * keys));
+        }
+        if step.prefill_tokens > 0.0 && kernel.time > Seconds::ZERO {
+            kernel.time += self.eager;
+        }
+        kernel
+    }
+}
+
+impl Timer {
+    /// The analytical form of an operator of any shape.
+    pub(super) fn alone(&self, kind: &OperatorKind, step: &Step) -> KernelTime {
+        self.time(&Operator::new("", Component::Other, *kind), step)
+    }
+
+    /// The analytical form.
+    pub(super) fn time(&self, op: &Operator, step: &Step) -> KernelTime {
+        match (&op.kind, self) {
+            (OperatorKind::PrefillAttention(_) | OperatorKind::LatentPrefill(_), _)
+                if step.prefill_tokens <= 0.0 =>
+            {
+                KernelTime::NONE
+            }
+            (OperatorKind::Gemm { rows, n, k, .. }, Timer::Gemm(kernel)) => {
+                kernel.time(rows.count(step), *n as f64, *k as f64)
+            }
+            (OperatorKind::GroupedGemm(e), Timer::Experts(kernel)) => kernel.time(e, step),
+            (OperatorKind::PrefillAttention(a), Timer::Prefill(kernel)) => {
+                kernel.time(a, op.flops(step), op.traffic(step), step)
+            }
+            (OperatorKind::DecodeAttention(a), Timer::Decode(kernel)) => {
+                kernel.time(a, op.traffic(step), step)
+            }
+            (OperatorKind::LatentPrefill(l), Timer::Prefill(kernel)) => {
+                kernel.latent_time(l, op.flops(step), op.traffic(step), step)
+            }
+            (OperatorKind::LatentDecode(l), Timer::Decode(kernel)) => {
+                kernel.latent_time(l, op.traffic(step), step)
+            }
+            (OperatorKind::Elementwise { kernels, .. }, Timer::Small(kernel)) => {
+                kernel.time(*kernels as f64, op.flops(step), op.traffic(step))
+            }
+            (_, Timer::Small(kernel)) => kernel.time(1.0, op.flops(step), op.traffic(step)),
+            (_, Timer::Collective(timer)) => KernelTime {
+                extrapolated: timer.extrapolates(op.traffic(step)),
+                ..KernelTime::idle(timer.time(op.traffic(step)), Bound::Network)
+            },
+            _ => KernelTime::NONE,
+        }
+    }
+}
