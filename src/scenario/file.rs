@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::entry::{ClusterEntry, LengthEntry, ModelEntry, Names};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Located;
 use crate::rank::Objective;
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
-use crate::workload::Speculation;
+use crate::workload::{Draft, Speculation};
 
 /// A scenario file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -101,6 +101,10 @@ impl SpeculationEntry {
     pub fn speculation(&self) -> Result<Speculation, Diagnostic> {
         let (draft, tokens) = (self.draft.parse()?, self.tokens.unwrap_or(1));
         let speculation = Speculation { draft, tokens, acceptance: self.acceptance };
+        if speculation.draft == Draft::Model {
+            let cause = "a sweep names no draft model".to_owned();
+            return Err(Diagnostic::new(Code::Range, cause).help("allowed: mtp, ngram"));
+        }
         speculation.validate()?;
         Ok(speculation)
     }
