@@ -60,7 +60,7 @@ fn layout(c: &mut Criterion, kind: &str, (model, gpu): (&str, &str), parallelism
     c.bench_function(&format!("compile a layout, {kind}"), |b| {
         b.iter(|| Deployment::new(&context, black_box(parallelism)).expect("fits"));
     });
-    let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism };
+    let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism };
     let plan = Plan { id: 0, layout, replicas: 1, batch: BatchPoint::Sequences(64), prefill: None };
     c.bench_function(&format!("estimate a plan, {kind}"), |b| {
         b.iter(|| deployment.estimate(black_box(plan)).expect("fits"));

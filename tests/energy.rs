@@ -53,7 +53,7 @@ impl Server {
         .unwrap();
         let placement = context.check(self.split).unwrap();
         let memory = context.memory(self.split);
-        let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: self.split };
+        let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism: self.split };
         let plan = Plan { id: 0, layout, replicas: 1, batch: BatchPoint::FromLoad, prefill: None };
         Deployment::compile(&context, self.split, placement, memory).appraise(plan).0
     }

@@ -113,7 +113,7 @@ fn layers_that_find_no_room_may_stay_with_the_host() {
     // 39.6 GiB in all; each layer 0.48 GiB, of 22.1 that the server takes of an RTX 4090.
     let weights = part["weights_gib"].as_f64().unwrap();
     assert!((18.0..22.2).contains(&weights), "{part}");
-    assert!(part["spare_gib"].as_f64().unwrap() < 0.6, "{part}");
+    assert!(part["spare_gib"].as_f64().unwrap() < 1.1, "{part}");
 }
 
 #[test]

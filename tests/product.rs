@@ -12,6 +12,7 @@ use shardfit::estimate::memory::{Verdict, stage_layers, weights_on_rank};
 use shardfit::model::operator::{Operator, OperatorKind, Step};
 use shardfit::model::tensor::Component;
 use shardfit::model::{self, Model, Scope};
+use shardfit::plan::Degrees;
 use shardfit::plan::space::Pins;
 use shardfit::plan::{Parallelism, Precision, Reason};
 use shardfit::search::{Answer, Question};
@@ -46,8 +47,7 @@ enum Outcome {
 /// for the best of all.
 fn pins() -> Pins {
     Pins {
-        tp: DEVICES.to_vec(),
-        pp: DEVICES.to_vec(),
+        split: Degrees { tp: DEVICES.to_vec(), pp: DEVICES.to_vec(), ..Degrees::default() },
         batch: vec![1, 4, 32, 256],
         replicas: vec![1],
         ..Pins::default()

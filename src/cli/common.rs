@@ -17,14 +17,14 @@ use crate::load;
 use crate::model::{self, Model, Scope};
 use crate::plan::Precision;
 use crate::report::{self, Format, Subject};
-use crate::search::LimitOverrides;
+use crate::search::{Launch, LimitOverrides};
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::{Budget, Load, MAX_CONCURRENCY, MAX_LENGTH, Targets, Workload};
 
 use super::fetch;
 use super::speculation::SpeculationArgs;
 use super::talk;
-use super::values::{MAX_DEGREE, count, names, real, share};
+use super::values::{count, names, real, share};
 
 /// Largest launch limit accepted.
 const MAX_LIMIT: u64 = 1 << 30;
@@ -166,6 +166,11 @@ impl TargetArgs {
 }
 
 impl WorkloadArgs {
+    /// Whether plans are looked at with and without speculative decoding.
+    pub fn speculates_or_not(&self) -> bool {
+        self.speculation.both()
+    }
+
     /// The workload, checked against the model's context.
     pub fn workload(&self, model: &Model) -> Result<Workload, Diagnostic> {
         let load = match (self.concurrency, &self.rate) {
@@ -221,11 +226,13 @@ pub struct EngineArgs {
     #[arg(value_parser = names(["bf16", "fp16", "fp8", "q8_0", "q4_0"]), hide_possible_values = true)]
     pub kv: Vec<String>,
     /// Sequences in one batch [default: the engine's]
-    #[arg(long, value_name = "N", value_parser = count(1..=MAX_LIMIT), help_heading = "Engine")]
-    pub max_sequences: Option<u64>,
+    #[arg(long, value_name = "N", value_delimiter = ',', help_heading = "Engine")]
+    #[arg(value_parser = count(1..=MAX_LIMIT))]
+    pub max_sequences: Vec<u64>,
     /// Tokens in one step [default: the engine's]
-    #[arg(long, value_name = "N", value_parser = count(1..=MAX_LIMIT), help_heading = "Engine")]
-    pub max_batched_tokens: Option<u64>,
+    #[arg(long, value_name = "N", value_delimiter = ',', help_heading = "Engine")]
+    #[arg(value_parser = count(1..=MAX_LIMIT))]
+    pub max_batched_tokens: Vec<u64>,
     /// The engine's memory fraction, in (0, 1] [default: the engine's]
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Engine")]
     pub memory_fraction: Option<f64>,
@@ -317,12 +324,34 @@ impl EngineArgs {
         }
     }
 
-    /// The launch limits that were set.
-    pub fn limits(&self) -> LimitOverrides {
-        LimitOverrides {
-            max_sequences: self.max_sequences,
-            max_batched_tokens: self.max_batched_tokens,
-            memory_fraction: self.memory_fraction,
+    /// The launches to consider: every pair of limits, with speculation or both ways.
+    pub fn launches(&self, both: bool) -> Vec<Launch> {
+        let or_default = |set: &[u64]| match set {
+            [] => vec![None],
+            set => set.iter().unique().map(|n| Some(*n)).collect(),
+        };
+        let pairs = or_default(&self.max_sequences)
+            .into_iter()
+            .cartesian_product(or_default(&self.max_batched_tokens))
+            .cartesian_product(if both { vec![true, false] } else { vec![true] });
+        let launch = |((max_sequences, max_batched_tokens), speculates)| Launch {
+            limits: LimitOverrides {
+                max_sequences,
+                max_batched_tokens,
+                memory_fraction: self.memory_fraction,
+            },
+            speculates,
+        };
+        pairs.map(launch).collect()
+    }
+
+    /// The launch limits of a single plan.
+    pub fn limits(&self) -> Result<LimitOverrides, Diagnostic> {
+        match self.launches(false).as_slice() {
+            [one] => Ok(one.limits),
+            _ => Err(Diagnostic::new(Code::Usage, "one plan has one limit of each kind")
+                .at("--max-sequences, --max-batched-tokens")
+                .help("`shardfit plan` compares several")),
         }
     }
 }
@@ -419,32 +448,10 @@ fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Result<
 
 /// Parallel degrees: a value, a list (`2,4`) or a range (`1..4`, both ends included).
 pub fn degrees(flag: &str, text: &Option<String>) -> Result<Vec<u32>, Diagnostic> {
-    let Some(text) = text else { return Ok(Vec::new()) };
-    let wrong = |part: &str| {
-        Diagnostic::new(Code::Range, format!("`{}` is not a degree", brief(part)))
-            .at(flag.to_owned())
-            .help(format!("whole numbers from 1 to {MAX_DEGREE}: a value, a list 2,4 or a range 1..4"))
-    };
-    let number = |part: &str| match part.trim().parse::<u32>() {
-        Ok(n) if (1..=MAX_DEGREE).contains(&n) => Ok(n),
-        _ => Err(wrong(part)),
-    };
-    let mut all = Vec::new();
-    for part in text.split(',') {
-        match part.split_once("..") {
-            None => all.push(number(part)?),
-            Some((from, to)) => {
-                let (from, to) = (number(from)?, number(to.trim_start_matches('='))?);
-                if from > to {
-                    return Err(wrong(part));
-                }
-                all.extend(from..=to);
-            }
-        }
+    match text {
+        None => Ok(Vec::new()),
+        Some(text) => crate::plan::degrees::values(text).map_err(|d| d.at(flag.to_owned())),
     }
-    all.sort_unstable();
-    all.dedup();
-    Ok(all)
 }
 
 /// An estimate explained operator by operator.

@@ -76,13 +76,13 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         model: &model,
         cluster: &cluster,
         engine,
-        limits: args.engine.limits().on(Limits::of(engine, &cluster.gpu)),
+        limits: args.engine.limits()?.on(Limits::of(engine, &cluster.gpu)),
         kv: precision.kv,
         workload,
         electricity: args.electricity.electricity()?,
     })?;
     let batch = if workload.load == Load::Saturate { BatchPoint::Largest } else { BatchPoint::FromLoad };
-    let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: split };
+    let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism: split };
     let plan = Plan { id: 0, layout, replicas: args.place.replicas, batch, prefill: None };
     let (deployment, estimate, reasons) = match &pools {
         Some(pools) => {

@@ -3,26 +3,31 @@
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::{Parallelism, Precision};
-use crate::search::Current;
+use crate::search::{Asked, Current};
 
 use super::values::degree as whole_degree;
 
-/// Keys of a split.
-const SPLIT: [&str; 4] = ["tp", "pp", "ep", "attention_dp"];
+/// Keys of a layout that is asked about: a split, and that of the prefill workers.
+const ASKED: [&str; 8] =
+    ["tp", "pp", "ep", "attention_dp", "prefill_tp", "prefill_pp", "prefill_ep", "prefill_attention_dp"];
 
 /// Keys of a deployment.
 const DEPLOYMENT: [&str; 10] =
     ["tp", "pp", "ep", "attention_dp", "replicas", "batch", "gpu", "engine", "weights", "kv"];
 
-/// `tp=2,pp=1` as a split; what is not named is 1.
-pub fn split(flag: &str, text: &str) -> Result<Parallelism, Diagnostic> {
-    let mut split = Parallelism::SINGLE;
-    for (key, value) in pairs(flag, text, &SPLIT)? {
-        if let Some(slot) = degree(&mut split, key) {
+/// `tp=2,pp=1` as a layout, `tp=4,prefill_tp=2` as one with split pools; what is not named is 1.
+pub fn asked(flag: &str, text: &str) -> Result<Asked, Diagnostic> {
+    let mut asked = Asked { split: Parallelism::SINGLE, prefill: None };
+    for (key, value) in pairs(flag, text, &ASKED)? {
+        let slot = match key.strip_prefix("prefill_") {
+            Some(key) => degree(asked.prefill.get_or_insert(Parallelism::SINGLE), key),
+            None => degree(&mut asked.split, key),
+        };
+        if let Some(slot) = slot {
             *slot = number(flag, key, value)?;
         }
     }
-    Ok(split)
+    Ok(asked)
 }
 
 /// Keys of a pool of workers.

@@ -7,6 +7,7 @@ use clap::Args;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
+use crate::plan::Degrees;
 use crate::plan::space::Pins;
 use crate::rank::{Front, Measure, Objective};
 use crate::report::{self, Format, Row, Sheet, Subject};
@@ -58,11 +59,12 @@ pub struct PlanArgs {
     #[arg(long, value_name = "RANK", help_heading = "Ranking", conflicts_with = "why_not")]
     #[arg(value_parser = count(1..=100_000))]
     explain: Option<u64>,
-    /// Say why a layout is not an answer, e.g. "tp=2,pp=1"
+    /// Say why a layout is not an answer, e.g. "tp=2,pp=1"; of split pools, "tp=4,prefill_tp=2"
     #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
     why_not: Option<String>,
-    /// Simulate the first K plans and rank them by that
-    #[arg(long, value_name = "K", value_parser = count(1..=1000), help_heading = "Ranking")]
+    /// Simulate the first K plans and rank them by that; 0 for none [default: up to 3, where that is worth
+    /// some 20 ms]
+    #[arg(long, value_name = "K", value_parser = count(0..=1000), help_heading = "Ranking")]
     verify: Option<u64>,
     /// Hold the targets at this percentile, as simulated, instead of on the mean [default with --verify: mean]
     #[arg(long, value_name = "P", help_heading = "Ranking", requires = "verify")]
@@ -105,7 +107,7 @@ pub struct PlanArgs {
 /// Axes to pin: a value, a list (2,4) or a range (1..4).
 #[derive(Debug, Args)]
 struct PinArgs {
-    /// Tensor parallel
+    /// Tensor parallel; with split pools, as the others, of the decode workers
     #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
     tp: Option<String>,
     /// Pipeline stages
@@ -123,15 +125,35 @@ struct PinArgs {
     /// Requests in flight on each replica
     #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
     batch: Option<String>,
+    /// Tensor parallel of the prefill workers
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    prefill_tp: Option<String>,
+    /// Pipeline stages of the prefill workers
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    prefill_pp: Option<String>,
+    /// Expert parallel of the prefill workers
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    prefill_ep: Option<String>,
+    /// Attention data parallel of the prefill workers
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    prefill_attention_dp: Option<String>,
 }
 
 impl PinArgs {
     fn pins(&self) -> Result<Pins, Diagnostic> {
         Ok(Pins {
-            tp: degrees("--tp", &self.tp)?,
-            pp: degrees("--pp", &self.pp)?,
-            ep: degrees("--ep", &self.ep)?,
-            attention_dp: degrees("--attention-dp", &self.attention_dp)?,
+            split: Degrees {
+                tp: degrees("--tp", &self.tp)?,
+                pp: degrees("--pp", &self.pp)?,
+                ep: degrees("--ep", &self.ep)?,
+                attention_dp: degrees("--attention-dp", &self.attention_dp)?,
+            },
+            prefill: Degrees {
+                tp: degrees("--prefill-tp", &self.prefill_tp)?,
+                pp: degrees("--prefill-pp", &self.prefill_pp)?,
+                ep: degrees("--prefill-ep", &self.prefill_ep)?,
+                attention_dp: degrees("--prefill-attention-dp", &self.prefill_attention_dp)?,
+            },
             replicas: degrees("--replicas", &self.replicas)?,
             batch: degrees("--batch", &self.batch)?.into_iter().map(u64::from).collect(),
         })
@@ -153,6 +175,11 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let named = current.iter().filter_map(|c| c.engine.clone());
     let measured: Vec<_> = engines.iter().cloned().chain(named).collect();
     kernels::measure(catalog, &mut cluster.pools, &measured, &model)?;
+    let (pins, mode) = (args.pins.pins()?, args.mode()?);
+    if mode == Mode::Aggregated && pins.prefill != Degrees::default() {
+        let cause = "prefill workers are pinned, and there are none";
+        return Err(Diagnostic::new(Code::Usage, cause).at("--prefill-…").help("add --mode split or any"));
+    }
     let question = Question {
         model: &model,
         pools: &cluster.pools,
@@ -160,12 +187,12 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         workload,
         objective,
         precisions: args.engine.precisions()?,
-        pins: args.pins.pins()?,
-        limits: args.engine.limits(),
+        pins,
+        launches: args.engine.launches(args.workload.speculates_or_not()),
         electricity: args.electricity.electricity()?,
         current,
         top: usize::try_from(args.top).unwrap_or(usize::MAX),
-        mode: args.mode()?,
+        mode,
         front: args.front()?,
         exhaustive: args.exhaustive,
         stop,
@@ -183,10 +210,13 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         .collect::<Result<_, _>>()?;
     let check = args.check()?;
     let answer = question.answer()?;
-    let answer = match check {
-        Some(check) => question.verify(answer, check)?,
-        None => answer,
+    let found = started.elapsed();
+    let check = match check {
+        Some(check) => check,
+        None if answer.stopped == Stopped::Complete => question.worth_verifying(&answer),
+        None => Check { plans: 0, percentile: None },
     };
+    let answer = question.verify(answer, check)?;
     let moved = what_if
         .iter()
         .map(|change| Ok((*change, question.what_if(change)?)))
@@ -207,9 +237,10 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     if args.timings {
         let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
         anstream::eprintln!(
-            "load {:.2} ms, search {:.2} ms, report {:.2} ms",
+            "load {:.2} ms, search {:.2} ms, verify {:.2} ms, report {:.2} ms",
             ms(loaded),
-            ms(searched - loaded),
+            ms(found - loaded),
+            ms(searched - found),
             ms(started.elapsed() - searched)
         );
     }
@@ -218,11 +249,7 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
 
 impl PlanArgs {
     fn mode(&self) -> Result<Mode, Diagnostic> {
-        let names = Mode::ALL.map(Mode::name);
-        Mode::ALL.into_iter().find(|m| m.name() == self.mode).ok_or_else(|| {
-            let list = format!("allowed: {}", names.join(", "));
-            Diagnostic::unknown("mode", &self.mode, names, &list).within("--mode")
-        })
+        self.mode.parse::<Mode>().map_err(|d| d.within("--mode"))
     }
 
     fn check(&self) -> Result<Option<Check>, Diagnostic> {
@@ -317,13 +344,13 @@ fn why_not(
     question: &Question,
     layout: &str,
 ) -> Result<Outcome, Diagnostic> {
-    let split = layout::split("--why-not", layout)?;
-    let examined = question.examine(split)?;
+    let asked = layout::asked("--why-not", layout)?;
+    let examined = question.examine(asked)?;
     let text = format.write(
         args.output.width(),
-        || Ok(report::examined_text(subject, split, &examined)),
-        || Ok(report::examined_json(subject, split, &examined)),
-        || Ok(report::examined_sheet(split, &examined)),
+        || Ok(report::examined_text(subject, asked, &examined)),
+        || Ok(report::examined_json(subject, asked, &examined)),
+        || Ok(report::examined_sheet(asked, &examined)),
     )?;
     args.output.emit(&text)?;
     let feasible = examined.iter().any(|e| e.outcome.is_ok());

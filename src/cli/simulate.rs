@@ -239,7 +239,7 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         Some(format) => model.with_weights(format),
         None => model,
     };
-    let limits = args.engine.limits().on(Limits::of(&engine, &cluster.gpu));
+    let limits = args.engine.limits()?.on(Limits::of(&engine, &cluster.gpu));
     let (cluster_ref, engine_ref) = (&cluster, &engine);
     let parts = ContextParts {
         model: &model,

@@ -184,7 +184,7 @@ pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         objective: Objective::Throughput,
         precisions: args.engine.precisions()?,
         pins: Pins::default(),
-        limits: args.engine.limits(),
+        launches: args.engine.launches(args.speculation.both()),
         electricity: None,
         current: None,
         top: 1,

@@ -1,8 +1,9 @@
 //! Flags of speculative decoding.
 
 use clap::Args;
+use itertools::Itertools;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::workload::{Draft, MAX_DRAFTED, Speculation};
 
 use super::values::{count, names, real};
@@ -10,11 +11,17 @@ use super::values::{count, names, real};
 /// Whether and how tokens are drafted and verified.
 #[derive(Clone, Debug, Args)]
 pub struct SpeculationArgs {
+<<<<<<< HEAD
     /// Draft tokens and verify them together: mtp (the checkpoint's own prediction layers), ngram (found in
     /// the text so far, at no cost) or model (that of --draft-model)
+=======
+    /// Draft tokens and verify them together: mtp (the checkpoint's own prediction layers) or ngram (found in
+    /// the text so far, at no cost); "off,mtp" looks at plans without and with
+>>>>>>> main
     #[arg(long, value_name = "DRAFT", help_heading = "Speculative decoding", requires = "acceptance")]
-    #[arg(value_parser = names(Draft::ALL.map(Draft::name)), hide_possible_values = true)]
-    speculate: Option<String>,
+    #[arg(value_delimiter = ',', value_parser = names(Draft::ALL.map(Draft::name).into_iter().chain([OFF])))]
+    #[arg(hide_possible_values = true)]
+    speculate: Vec<String>,
     /// Tokens to draft for each step [default: 1]
     #[arg(
         long,
@@ -36,10 +43,25 @@ pub struct SpeculationArgs {
     acceptance: Option<f64>,
 }
 
+/// No drafts.
+const OFF: &str = "off";
+
 impl SpeculationArgs {
+    /// Whether plans with and without are asked for.
+    pub fn both(&self) -> bool {
+        self.speculate.iter().any(|name| name == OFF)
+    }
+
     /// What was asked for, checked.
     pub fn speculation(&self) -> Result<Option<Speculation>, Diagnostic> {
-        let (Some(draft), Some(acceptance)) = (&self.speculate, self.acceptance) else { return Ok(None) };
+        let mut drafts = self.speculate.iter().filter(|name| *name != OFF).unique();
+        let (Some(draft), Some(acceptance)) = (drafts.next(), self.acceptance) else { return Ok(None) };
+        if drafts.next().is_some() {
+            let cause = "one way to draft at a time";
+            return Err(Diagnostic::new(Code::Usage, cause)
+                .at("--speculate")
+                .help("mtp, ngram, or either with off"));
+        }
         let tokens = self.draft_tokens.map_or(1, |n| u32::try_from(n).unwrap_or(MAX_DRAFTED));
         let speculation = Speculation { draft: draft.parse()?, tokens, acceptance };
         speculation.validate().map_err(|d| d.at("--acceptance"))?;

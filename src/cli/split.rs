@@ -98,7 +98,7 @@ impl Pools {
         let load = to.context.workload.load;
         let (service, missed) = service(&pair, load);
         let pool = PrefillPool { pool: 0, parallelism: self.prefill.0, workers: self.prefill.1 };
-        let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: self.decode.0 };
+        let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism: self.decode.0 };
         let batch = if load == Load::Saturate { BatchPoint::Largest } else { BatchPoint::FromLoad };
         let plan = Plan { id: 0, layout, replicas: self.decode.1, batch, prefill: Some(pool) };
         let estimate = pair.estimate(plan, decode, &service);

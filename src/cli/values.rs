@@ -5,10 +5,8 @@ use std::ops::RangeInclusive;
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 
+use crate::plan::degrees::MAX_DEGREE;
 use crate::units::whole_number;
-
-/// Largest parallel degree accepted.
-pub const MAX_DEGREE: u32 = 65_536;
 
 /// A whole number in a range.
 pub fn count(

@@ -13,7 +13,7 @@ use crate::plan::rules::{self, Candidate, Divisors};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
 use crate::units::{Bytes, TokensPerSecond, Usd, UsdPerHour};
-use crate::workload::{Draft, Load, Targets, Workload};
+use crate::workload::{Draft, Load, Speculation, Targets, Workload};
 
 use super::Provenance;
 pub use super::explanation::{Explanation, TableName};
@@ -163,6 +163,10 @@ pub struct Estimate {
     pub weights: WeightFormat,
     /// Type of the KV cache.
     pub kv: DType,
+    /// Launch limits.
+    pub limits: Limits,
+    /// Speculative decoding, if it is on.
+    pub speculation: Option<Speculation>,
     /// Replicas.
     pub replicas: u32,
     /// GPUs used.
@@ -203,6 +207,24 @@ pub struct Estimate {
     pub verified: Option<Verified>,
     /// Where measured servers of its class lie, if any were measured.
     pub ranges: Option<Ranges>,
+}
+
+impl Estimate {
+    /// So many replicas of what is an estimate of one; what idles beside them is not known.
+    #[must_use]
+    pub fn times(&self, replicas: u32) -> Estimate {
+        let n = f64::from(replicas);
+        Estimate {
+            replicas,
+            gpus: self.gpus * u64::from(replicas),
+            idle_gpus: 0,
+            output: self.output * n,
+            price: self.price.map(|p| p * n),
+            in_flight: self.in_flight * n,
+            ranges: self.ranges.map(|r| r.times(n)),
+            ..self.clone()
+        }
+    }
 }
 
 impl<'a> Deployment<'a> {
@@ -406,6 +428,8 @@ impl<'a> Deployment<'a> {
             expert_tp: if c.model.is_moe() { self.parallelism.expert_tp().unwrap_or(1) } else { 1 },
             weights: c.model.quantisation.main_format(),
             kv: c.kv,
+            limits: c.limits,
+            speculation: c.workload.speculation,
             replicas,
             gpus,
             idle_gpus: u64::from(c.cluster.gpus).saturating_sub(gpus),

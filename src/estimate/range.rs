@@ -30,4 +30,10 @@ impl Ranges {
         };
         Ranges { ttft, tpot, output: (slower(ttft.1, tpot.1), slower(ttft.0, tpot.0)) }
     }
+
+    /// Those of so many times the replicas.
+    #[must_use]
+    pub fn times(self, n: f64) -> Ranges {
+        Ranges { output: (self.output.0 * n, self.output.1 * n), ..self }
+    }
 }

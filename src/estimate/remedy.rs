@@ -76,7 +76,7 @@ impl Context<'_> {
         }
         let question = self.memory_question(split);
         let of = |layers| (layers, question.last_layers(layers));
-        (1..self.model.layers()).rev().map(of).find(|(_, m)| m.verdict() != Verdict::DoesNotFit)
+        (1..self.model.layers()).rev().map(of).find(|(_, m)| m.verdict() == Verdict::Fits)
     }
 
     /// The model with FP8 weights, where that is narrower and the engine loads it.

@@ -1,6 +1,7 @@
 //! Plans: how a model is divided over GPUs, the space of all plans, which of them are legal, and which
 //! links their rank groups cross.
 
+pub mod degrees;
 mod guide;
 pub mod placement;
 pub mod reason;
@@ -12,6 +13,7 @@ use std::fmt;
 use crate::dtype::{DType, WeightFormat};
 use crate::model::RankGroups;
 
+pub use degrees::Degrees;
 pub use placement::{GroupLink, Placement};
 pub use reason::{Reason, Rejection};
 pub use space::{Axes, BatchPoint, Layout, Plan, PlanSpace, PrefillPool};

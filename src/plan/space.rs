@@ -9,6 +9,7 @@ use crate::catalog::Cluster;
 use crate::model::Model;
 use crate::workload::{Load, Workload};
 
+use super::degrees::Degrees;
 use super::rules::Divisors;
 use super::{Parallelism, Precision};
 
@@ -30,6 +31,8 @@ pub struct Axes {
     pub engines: usize,
     /// Storage of weights and cache.
     pub precisions: Vec<Precision>,
+    /// Ways to launch an engine, by index into the caller's list.
+    pub launches: usize,
     /// Tensor parallel.
     pub tp: Vec<u32>,
     /// Pipeline stages.
@@ -50,18 +53,22 @@ pub const ALL_REPLICAS: u32 = 0;
 /// What the user pins; empty means free.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pins {
-    /// Tensor parallel.
-    pub tp: Vec<u32>,
-    /// Pipeline stages.
-    pub pp: Vec<u32>,
-    /// Attention data parallel.
-    pub attention_dp: Vec<u32>,
-    /// Expert parallel.
-    pub ep: Vec<u32>,
+    /// The split of a replica, or of a decode worker where pools are split.
+    pub split: Degrees,
+    /// The split of a prefill worker.
+    pub prefill: Degrees,
     /// Replicas.
     pub replicas: Vec<u32>,
     /// Sequences in flight on one replica.
     pub batch: Vec<u64>,
+}
+
+impl Pins {
+    /// The same with one split of a replica.
+    #[must_use]
+    pub fn at(self, split: Parallelism) -> Pins {
+        Pins { split: Degrees::only(split), ..self }
+    }
 }
 
 /// Everything but replicas and batch.
@@ -73,6 +80,8 @@ pub struct Layout {
     pub engine: usize,
     /// Storage.
     pub precision: usize,
+    /// Index into the list of launches.
+    pub launch: usize,
     /// Split of one replica.
     pub parallelism: Parallelism,
 }
@@ -137,7 +146,7 @@ impl PlanSpace {
     /// Layouts in the space.
     pub fn layouts(&self) -> u64 {
         let a = &self.axes;
-        [a.engines, a.precisions.len(), a.tp.len(), a.pp.len(), a.attention_dp.len(), a.ep.len()]
+        [a.engines, a.precisions.len(), a.launches, a.tp.len(), a.pp.len(), a.attention_dp.len(), a.ep.len()]
             .iter()
             .map(|n| *n as u64)
             .product()
@@ -166,9 +175,16 @@ impl PlanSpace {
         let attention_dp = a.attention_dp[digit(a.attention_dp.len())];
         let pp = a.pp[digit(a.pp.len())];
         let tp = a.tp[digit(a.tp.len())];
+        let launch = digit(a.launches);
         let precision = digit(a.precisions.len());
         let engine = digit(a.engines);
-        Layout { pool: self.pool, engine, precision, parallelism: Parallelism { tp, pp, ep, attention_dp } }
+        Layout {
+            pool: self.pool,
+            engine,
+            precision,
+            launch,
+            parallelism: Parallelism { tp, pp, ep, attention_dp },
+        }
     }
 
     /// The plan with this number, one of [`PlanSpace::size`] from the space's first.
@@ -229,10 +245,11 @@ pub fn axes(
     Axes {
         engines: 1,
         precisions,
-        tp: or(&pins.tp, tp),
-        pp: or(&pins.pp, pp),
-        attention_dp: or(&pins.attention_dp, moe_only(powers_of_two(cluster.gpus))),
-        ep: or(&pins.ep, moe_only(powers_of_two(cluster.gpus))),
+        launches: 1,
+        tp: or(&pins.split.tp, tp),
+        pp: or(&pins.split.pp, pp),
+        attention_dp: or(&pins.split.attention_dp, moe_only(powers_of_two(cluster.gpus))),
+        ep: or(&pins.split.ep, moe_only(powers_of_two(cluster.gpus))),
         replicas: or(&pins.replicas, replicas),
         batch,
     }
@@ -255,6 +272,7 @@ mod tests {
         let space = PlanSpace::new(Axes {
             engines: 2,
             precisions: vec![Precision::OWN],
+            launches: 1,
             tp: vec![1, 2, 4],
             pp: vec![1, 2],
             attention_dp: vec![1],
@@ -275,6 +293,7 @@ mod tests {
         let axes = |pp: Vec<u32>| Axes {
             engines: 1,
             precisions: vec![Precision::OWN],
+            launches: 1,
             tp: vec![1, 2],
             pp,
             attention_dp: vec![1],

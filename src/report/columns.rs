@@ -126,6 +126,15 @@ pub const PLAN_COLUMNS: &[Column] = &[
     }),
     shown("weights", "weights", "format of most weights", |r| r.estimate.weights.name().into()),
     shown("kv", "kv", "type of the KV cache", |r| r.estimate.kv.name().into()),
+    shown("max_sequences", "max seqs", "most sequences in one batch, as launched", |r| {
+        r.estimate.limits.max_sequences.into()
+    }),
+    shown("max_batched_tokens", "max tokens", "most tokens in one step, as launched", |r| {
+        r.estimate.limits.max_batched_tokens.into()
+    }),
+    shown("draft_tokens", "drafts", "tokens drafted for each step", |r| {
+        r.estimate.speculation.map_or(0, |s| s.tokens).into()
+    }),
     shown("tp", "tp", "tensor parallel", |r| r.estimate.parallelism.tp.into()),
     shown("pp", "pp", "pipeline stages", |r| r.estimate.parallelism.pp.into()),
     shown("ep", "ep", "expert parallel", |r| r.estimate.parallelism.ep.into()),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use crate::plan::Parallelism;
-use crate::search::Examined;
+use crate::search::{Asked, Examined};
 
 use super::Subject;
 use super::columns::{Row, Value};
@@ -14,7 +14,7 @@ use super::format::Sheet;
 use super::json::{plan_object, subject_json};
 
 /// One line per engine and precision.
-pub fn examined_text(subject: &Subject, split: Parallelism, examined: &[Examined]) -> String {
+pub fn examined_text(subject: &Subject, asked: Asked, examined: &[Examined]) -> String {
     let mut out = String::new();
     for e in examined {
         let verdict = match &e.outcome {
@@ -29,6 +29,7 @@ pub fn examined_text(subject: &Subject, split: Parallelism, examined: &[Examined
             ),
         };
         let pool = if subject.is_mixed() { format!("{} ", e.gpu) } else { String::new() };
+<<<<<<< HEAD
         let _ = writeln!(out, "{pool}{} {} {split}: {verdict}", e.engine, e.weights);
         let m = &e.memory;
         let _ = writeln!(
@@ -43,12 +44,15 @@ pub fn examined_text(subject: &Subject, split: Parallelism, examined: &[Examined
             m.verdict().name()
         );
         e.remedies.iter().for_each(|r| out.push_str(&remedy_text(r)));
+=======
+        let _ = writeln!(out, "{pool}{} {} {asked}: {verdict}", e.engine, e.weights);
+>>>>>>> main
     }
     out
 }
 
 /// The same as JSON, with every figure of the best plans.
-pub fn examined_json(subject: &Subject, split: Parallelism, examined: &[Examined]) -> Json {
+pub fn examined_json(subject: &Subject, asked: Asked, examined: &[Examined]) -> Json {
     let one = |e: &Examined| {
         let plan = e.outcome.as_ref().ok().map(|estimate| plan_object(&Row::from(estimate), false));
         let reason = e.outcome.as_ref().err();
@@ -65,14 +69,20 @@ pub fn examined_json(subject: &Subject, split: Parallelism, examined: &[Examined
         })
     };
     let mut map = subject_json(subject);
-    let Parallelism { tp, pp, ep, attention_dp } = split;
-    map.insert("layout".into(), json!({ "tp": tp, "pp": pp, "ep": ep, "attention_dp": attention_dp }));
+    let layout = |split: Parallelism| {
+        let Parallelism { tp, pp, ep, attention_dp } = split;
+        json!({ "tp": tp, "pp": pp, "ep": ep, "attention_dp": attention_dp })
+    };
+    map.insert("layout".into(), layout(asked.split));
+    if let Some(prefill) = asked.prefill {
+        map.insert("prefill".into(), layout(prefill));
+    }
     map.insert("examined".into(), examined.iter().map(one).collect());
     Json::Object(map)
 }
 
 /// The same as a sheet.
-pub fn examined_sheet(split: Parallelism, examined: &[Examined]) -> Sheet {
+pub fn examined_sheet(asked: Asked, examined: &[Examined]) -> Sheet {
     let mut sheet = Sheet::new([
         "gpu",
         "engine",
@@ -96,7 +106,7 @@ pub fn examined_sheet(split: Parallelism, examined: &[Examined]) -> Sheet {
             e.gpu.as_str().into(),
             e.engine.as_str().into(),
             e.weights.name().into(),
-            Value::Text(split.to_string()),
+            Value::Text(asked.to_string()),
             if best.is_some() { "true" } else { "false" }.into(),
             text(reason.map(|r| r.name())),
             text(reason.map(|r| r.message())),

@@ -102,6 +102,7 @@ pub fn answer_json(
     map.insert("pareto".into(), unranked(&answer.pareto));
     map.insert("rejected".into(), answer.rejected.iter().map(|r| rejection_json(subject, r)).collect());
     map.insert("combined".into(), answer.combined.as_ref().map_or(Json::Null, combined_json));
+    map.insert("mixed_replicas".into(), answer.mixed.as_ref().map_or(Json::Null, combined_json));
     let changed = |a: &Advice| {
         let plan = plan_object(&Row::from(&a.best), false);
         json!({ "change": a.change, "plan": plan })

@@ -35,7 +35,15 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> St
         let _ = write!(out, "{}", remarks(subject, &answer.best));
     }
     if let Some(combined) = &answer.combined {
-        let _ = write!(out, "{}", together(subject, combined));
+        let _ = write!(out, "All pools together: {}", together(subject, combined));
+    }
+    if let Some(mixed) = &answer.mixed {
+        let idle = match mixed.idle_gpus {
+            0 => String::new(),
+            n => format!(" ({n} still idle)"),
+        };
+        let _ = write!(out, "Replicas of different sizes use {} GPUs{idle}: ", mixed.gpus);
+        let _ = write!(out, "{}", together(subject, mixed));
     }
     let _ = write!(out, "\n{}", ledger(subject, answer));
     out
@@ -123,6 +131,9 @@ pub(super) fn targets(w: &Workload) -> String {
 /// Columns that say the same in every plan are said once, above the table.
 const SAID_ONCE: [&str; 3] = ["engine", "weights", "kv"];
 
+/// How an engine is launched: shown where plans differ in it.
+const LAUNCH: [&str; 3] = ["max_sequences", "max_batched_tokens", "draft_tokens"];
+
 /// Columns that a narrow terminal can do without, the first to go first.
 const SPARE: [&str; 8] = [
     "headroom_gib",
@@ -163,6 +174,9 @@ fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
     let trivial = |c: &Column| {
         if c.name == "gpu" {
             return !subject.is_mixed();
+        }
+        if LAUNCH.contains(&c.name) {
+            return rows.iter().map(|r| (c.of)(r)).all_equal_value().is_ok();
         }
         if SAID_ONCE.contains(&c.name) {
             return common(c, plans).is_some();
@@ -244,7 +258,7 @@ fn together(s: &Subject, c: &Combined) -> String {
         )
     };
     format!(
-        "All pools together: {} output tokens/s, {:.1} req/s{cost}{serves}: {}\n",
+        "{} output tokens/s, {:.1} req/s{cost}{serves}: {}\n",
         group_thousands(c.output.get().round() as u64),
         c.requests.get(),
         c.plans.iter().map(plan).join("; ")

@@ -2,13 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use itertools::Itertools;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+<<<<<<< HEAD
 use super::entry::{ClusterEntry, LengthEntry, ModelEntry, Names};
+=======
+use super::Search;
+use super::entry::{ClusterEntry, LengthEntry, ModelEntry, Names, Values};
+>>>>>>> main
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Located;
+use crate::plan::Degrees;
+use crate::plan::space::Pins;
 use crate::rank::Objective;
+use crate::search::{Launch, LimitOverrides, Mode};
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
 use crate::workload::{Draft, Speculation};
 
@@ -51,6 +60,10 @@ pub struct ScenarioFile {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, UsdPerHour>")]
     pub prices: BTreeMap<String, Located<UsdPerHour>>,
+    /// Where plans are looked for.
+    #[serde(default)]
+    #[schemars(with = "Option<SearchEntry>")]
+    pub search: Option<Located<SearchEntry>>,
     /// What entries have that do not say otherwise.
     #[serde(default)]
     pub defaults: Defaults,
@@ -67,6 +80,89 @@ pub struct ScenarioFile {
     #[serde(default)]
     #[schemars(with = "Vec<Selection>")]
     pub exclude: Vec<Located<Selection>>,
+}
+
+/// Where plans are looked for: axes that are left out are free.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchEntry {
+    /// `aggregated` (every replica does everything), `split` (pools of prefill and decode workers) or `any`.
+    #[schemars(regex(pattern = "^(aggregated|split|any)$"))]
+    pub mode: Option<String>,
+    /// Tensor parallel; with split pools, as those below, of the decode workers.
+    #[serde(default)]
+    pub tp: Values,
+    /// Pipeline stages.
+    #[serde(default)]
+    pub pp: Values,
+    /// Expert parallel.
+    #[serde(default)]
+    pub ep: Values,
+    /// Attention data parallel.
+    #[serde(default)]
+    pub attention_dp: Values,
+    /// Replicas.
+    #[serde(default)]
+    pub replicas: Values,
+    /// Requests in flight on each replica, where no load is given.
+    #[serde(default)]
+    pub batch: Values,
+    /// Tensor parallel of the prefill workers.
+    #[serde(default)]
+    pub prefill_tp: Values,
+    /// Pipeline stages of the prefill workers.
+    #[serde(default)]
+    pub prefill_pp: Values,
+    /// Expert parallel of the prefill workers.
+    #[serde(default)]
+    pub prefill_ep: Values,
+    /// Attention data parallel of the prefill workers.
+    #[serde(default)]
+    pub prefill_attention_dp: Values,
+    /// Sequences in one batch; the engine's default when left out.
+    #[serde(default)]
+    pub max_sequences: Values,
+    /// Tokens in one step; the engine's default when left out.
+    #[serde(default)]
+    pub max_batched_tokens: Values,
+}
+
+impl SearchEntry {
+    /// It, checked.
+    ///
+    /// # Errors
+    /// An unknown mode; prefill workers that are pinned where there are none.
+    pub fn search(&self) -> Result<Search, Diagnostic> {
+        let mode = self.mode.as_deref().map(str::parse).transpose()?.unwrap_or(Mode::Aggregated);
+        let list = |values: &Values| values.0.clone();
+        let pins = Pins {
+            split: Degrees {
+                tp: list(&self.tp),
+                pp: list(&self.pp),
+                ep: list(&self.ep),
+                attention_dp: list(&self.attention_dp),
+            },
+            prefill: Degrees {
+                tp: list(&self.prefill_tp),
+                pp: list(&self.prefill_pp),
+                ep: list(&self.prefill_ep),
+                attention_dp: list(&self.prefill_attention_dp),
+            },
+            replicas: list(&self.replicas),
+            batch: list(&self.batch).into_iter().map(u64::from).collect(),
+        };
+        if mode == Mode::Aggregated && pins.prefill != Degrees::default() {
+            let cause = "prefill workers are pinned, and there are none";
+            return Err(Diagnostic::new(Code::Usage, cause).help("mode: split or any"));
+        }
+        let pairs =
+            self.max_sequences.limits().into_iter().cartesian_product(self.max_batched_tokens.limits());
+        let launch = |(max_sequences, max_batched_tokens)| Launch {
+            limits: LimitOverrides { max_sequences, max_batched_tokens, memory_fraction: None },
+            ..Launch::default()
+        };
+        Ok(Search { mode, pins, launches: pairs.map(launch).collect() })
+    }
 }
 
 /// What entries have that do not say otherwise.

@@ -19,7 +19,9 @@ use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::model::Model;
 use crate::plan::Precision;
+use crate::plan::space::Pins;
 use crate::rank::Objective;
+use crate::search::{Launch, Mode};
 use crate::workload::{Load, Workload};
 
 use cases::Key;
@@ -72,10 +74,30 @@ pub struct Scenario {
     pub targets: Vec<NamedTargets>,
     /// What the best plans are best at; none where the file does not say.
     pub objectives: Vec<Objective>,
+    /// Where plans are looked for.
+    pub search: Search,
     keys: Vec<Key>,
     comments: BTreeMap<Key, String>,
     /// The first case of each group.
     starts: Vec<usize>,
+}
+
+/// Where plans are looked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Search {
+    /// Whether pools are split.
+    pub mode: Mode,
+    /// Axes that are pinned.
+    pub pins: Pins,
+    /// Ways to launch the engines.
+    pub launches: Vec<Launch>,
+}
+
+impl Default for Search {
+    /// Every replica does everything, all axes are free, the engines' defaults.
+    fn default() -> Search {
+        Search { mode: Mode::default(), pins: Pins::default(), launches: vec![Launch::default()] }
+    }
 }
 
 /// Reads a scenario file and resolves every name in it; the files that it names are beside it.

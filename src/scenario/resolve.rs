@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::Search;
 use super::cases::{self, Axes, Key};
 use super::entry::{ClusterFields, ModelFields};
 use super::file::{ScenarioFile, TargetsEntry, WorkloadEntry};
@@ -48,6 +49,7 @@ impl Resolver<'_> {
             workloads: self.workloads(),
             targets: self.targets(),
             objectives: self.objectives(),
+            search: self.search(),
             keys: Vec::new(),
             comments: Default::default(),
             starts: Vec::new(),
@@ -164,6 +166,18 @@ impl Resolver<'_> {
             all.push(NamedTargets { name: name.into(), targets });
         }
         all
+    }
+
+    /// Where plans are looked for.
+    fn search(&mut self) -> Search {
+        let Some(entry) = &self.file.search else { return Search::default() };
+        match entry.value.search() {
+            Ok(search) => search,
+            Err(fault) => {
+                self.fault(fault, entry);
+                Search::default()
+            }
+        }
     }
 
     fn objectives(&mut self) -> Vec<Objective> {

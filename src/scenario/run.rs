@@ -5,10 +5,11 @@ use std::slice;
 use super::{NamedCluster, NamedModel, NamedWorkload, Scenario};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Estimate;
+use crate::plan::Degrees;
 use crate::plan::Rejection;
 use crate::plan::space::Pins;
 use crate::rank::{Front, Objective};
-use crate::search::{Answer, LimitOverrides, Mode, Question, Stop, Variant, each_in_parallel};
+use crate::search::{Answer, Mode, Question, Stop, Variant, each_in_parallel};
 use crate::units::RequestsPerSecond;
 use crate::workload::{Load, Targets, Workload};
 
@@ -87,7 +88,7 @@ fn answer(scenario: &Scenario, group: usize) -> Result<GroupAnswer, Diagnostic> 
         let each = CaseAnswer { plans: 0, feasible: 0, outcome };
         return Ok(GroupAnswer { cases: vec![each; cases.len()], front: Vec::new() });
     }
-    let question = question(first);
+    let question = question(scenario, first);
     let mut variants: Vec<Variant> = cases.iter().map(variant).collect();
     let saturated = question.workload.load == Load::Saturate;
     if saturated {
@@ -103,7 +104,7 @@ fn variant(case: &Case) -> Variant {
     Variant { targets: case.workload.targets, objective: case.objective }
 }
 
-fn question<'a>(case: &Case<'a>) -> Question<'a> {
+fn question<'a>(scenario: &Scenario, case: &Case<'a>) -> Question<'a> {
     Question {
         model: &case.model.model,
         pools: &case.cluster.pools.pools,
@@ -111,12 +112,12 @@ fn question<'a>(case: &Case<'a>) -> Question<'a> {
         workload: case.workload,
         objective: case.objective,
         precisions: vec![case.model.precision],
-        pins: Pins::default(),
-        limits: LimitOverrides::default(),
+        pins: scenario.search.pins.clone(),
+        launches: scenario.search.launches.clone(),
         electricity: None,
         current: None,
         top: 1,
-        mode: Mode::Aggregated,
+        mode: scenario.search.mode,
         front: Front::default(),
         exhaustive: false,
         stop: Stop::NEVER,
@@ -151,20 +152,15 @@ fn capacity(
     else {
         return Ok(None);
     };
-    let split = best.parallelism;
+    let prefill = best.prefill.as_ref().map(|p| Degrees::only(p.parallelism)).unwrap_or_default();
+    let mode = if best.prefill.is_some() { Mode::Split } else { Mode::Aggregated };
     let full = Question {
         pools: slice::from_ref(pool),
         engines: slice::from_ref(engine),
         workload: Workload { load: Load::Saturate, ..case.workload },
         objective: Objective::Throughput,
-        pins: Pins {
-            tp: vec![split.tp],
-            pp: vec![split.pp],
-            ep: vec![split.ep],
-            attention_dp: vec![split.attention_dp],
-            replicas: vec![best.replicas],
-            batch: Vec::new(),
-        },
+        pins: Pins { prefill, replicas: vec![best.replicas], ..Pins::default().at(best.parallelism) },
+        mode,
         ..question.clone()
     };
     let most = full.answer()?.best.into_iter().next();

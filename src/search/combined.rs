@@ -48,7 +48,7 @@ impl Question<'_> {
         }
     }
 
-    fn sum(&self, plans: Vec<Estimate>) -> Option<Combined> {
+    pub(super) fn sum(&self, plans: Vec<Estimate>) -> Option<Combined> {
         if plans.is_empty() {
             return None;
         }

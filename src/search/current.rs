@@ -43,15 +43,8 @@ pub struct CurrentAnswer {
 
 impl Current {
     fn pins(&self, replicas: u32) -> Pins {
-        let split = self.parallelism;
-        Pins {
-            tp: vec![split.tp],
-            pp: vec![split.pp],
-            ep: vec![split.ep],
-            attention_dp: vec![split.attention_dp],
-            replicas: vec![replicas],
-            batch: self.batch.into_iter().collect(),
-        }
+        let batch = self.batch.into_iter().collect();
+        Pins { replicas: vec![replicas], batch, ..Pins::default().at(self.parallelism) }
     }
 }
 

@@ -1,15 +1,40 @@
 //! Looking at single layouts: the explanation of an answer, and why a layout is not one.
 
+use itertools::Itertools;
+
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
 use crate::estimate::deployment::{Deployment, Estimate};
+<<<<<<< HEAD
 use crate::estimate::memory::MemoryUse;
 use crate::estimate::remedy::Remedy;
+=======
+use crate::estimate::memory::Limits;
+use crate::plan::Degrees;
+>>>>>>> main
 use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Reason};
 
-use super::Question;
+use super::{Mode, Question};
+
+/// A layout that is asked about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asked {
+    /// Of a replica, or of a decode worker.
+    pub split: Parallelism,
+    /// Of a prefill worker, where pools are split.
+    pub prefill: Option<Parallelism>,
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self.prefill {
+            None => write!(f, "{}", self.split),
+            Some(prefill) => write!(f, "prefill {prefill}, decode {}", self.split),
+        }
+    }
+}
 
 /// What became of one layout with one engine and precision on one pool.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,10 +45,15 @@ pub struct Examined {
     pub engine: String,
     /// Format of most weights.
     pub weights: WeightFormat,
+<<<<<<< HEAD
     /// Memory of its fullest rank.
     pub memory: MemoryUse,
     /// What would make it fit, where it does not.
     pub remedies: Vec<Remedy>,
+=======
+    /// Launch limits.
+    pub limits: Limits,
+>>>>>>> main
     /// Its best plan, or why it has none.
     pub outcome: Result<Estimate, Reason>,
 }
@@ -47,7 +77,7 @@ impl Question<'_> {
         let pool = self.pools.get(layout.pool).ok_or_else(foreign)?;
         let contexts = self.contexts(pool, &models)?;
         let deployment = contexts
-            .get(layout.engine * self.precisions.len() + layout.precision)
+            .get(self.context_of(layout))
             .and_then(|context| Deployment::new(context, layout.parallelism).ok());
         match deployment {
             Some(deployment) => Ok(look(&deployment)),
@@ -67,7 +97,7 @@ impl Question<'_> {
     ) -> Result<T, Diagnostic> {
         let models = self.models();
         let (layout, prefill) = (estimate.plan.layout, estimate.plan.prefill.ok_or_else(foreign)?);
-        let place = layout.engine * self.precisions.len() + layout.precision;
+        let place = self.context_of(layout);
         let pool = |n: usize| self.pools.get(n).ok_or_else(foreign);
         let decodes = self.contexts(pool(layout.pool)?, &models)?;
         let prefills = if prefill.pool == layout.pool {
@@ -83,33 +113,35 @@ impl Question<'_> {
         }
     }
 
-    /// Puts one split through the funnel, on every pool, with every engine and precision.
+    /// Puts one layout through the funnel, on every pool, with every engine, precision and launch.
     ///
     /// # Errors
     /// As [`Question::answer`].
-    pub fn examine(&self, split: Parallelism) -> Result<Vec<Examined>, Diagnostic> {
-        let each = self.pools.iter().map(|pool| self.examine_on(pool, split));
+    pub fn examine(&self, asked: Asked) -> Result<Vec<Examined>, Diagnostic> {
+        let each = self.pools.iter().map(|pool| self.examine_on(pool, asked));
         Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    fn examine_on(&self, pool: &Cluster, split: Parallelism) -> Result<Vec<Examined>, Diagnostic> {
+    fn examine_on(&self, pool: &Cluster, asked: Asked) -> Result<Vec<Examined>, Diagnostic> {
         let models = self.models();
         let contexts = self.contexts(pool, &models)?;
         let pins = Pins {
-            tp: vec![split.tp],
-            pp: vec![split.pp],
-            ep: vec![split.ep],
-            attention_dp: vec![split.attention_dp],
-            ..self.pins.clone()
+            prefill: asked.prefill.map(Degrees::only).unwrap_or_default(),
+            ..self.pins.clone().at(asked.split)
         };
+        let mode = if asked.prefill.is_some() { Mode::Split } else { Mode::Aggregated };
         let mut examined = Vec::with_capacity(contexts.len());
-        for (i, context) in contexts.iter().enumerate() {
-            let (engine, precision) = (i / self.precisions.len(), i % self.precisions.len());
+        let keys = (0..self.engines.len())
+            .cartesian_product(0..self.precisions.len())
+            .cartesian_product(0..self.launches.len());
+        for (((engine, precision), launch), context) in keys.zip(&contexts) {
             let alone = Question {
                 pools: std::slice::from_ref(pool),
                 engines: &self.engines[engine..=engine],
                 precisions: vec![self.precisions[precision]],
+                launches: vec![self.launches[launch]],
                 pins: pins.clone(),
+                mode,
                 top: 1,
                 current: None,
                 ..self.clone()
@@ -124,12 +156,17 @@ impl Question<'_> {
             };
             let weights = context.model.quantisation.main_format();
             let gpu = pool.gpu.id.clone();
+<<<<<<< HEAD
             let remedies = match &outcome {
                 Err(Reason::OutOfMemory { .. }) => context.remedies(split),
                 _ => Vec::new(),
             };
             let (engine, memory) = (context.engine.id.clone(), context.memory(split));
             examined.push(Examined { gpu, engine, weights, memory, remedies, outcome });
+=======
+            let (limits, engine) = (context.limits, context.engine.id.clone());
+            examined.push(Examined { gpu, engine, weights, limits, outcome });
+>>>>>>> main
         }
         Ok(examined)
     }

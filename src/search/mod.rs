@@ -10,6 +10,7 @@ mod current;
 mod dominance;
 mod examine;
 mod ledger;
+mod mixed;
 mod mode;
 mod pairs;
 pub mod size;
@@ -19,6 +20,7 @@ mod verify;
 mod visit;
 mod what_if;
 
+use itertools::Itertools;
 use rayon::prelude::*;
 
 use crate::catalog::{Cluster, Engine};
@@ -28,14 +30,14 @@ use crate::estimate::memory::Limits;
 use crate::estimate::power::Electricity;
 use crate::model::Model;
 use crate::plan::space::{Pins, axes};
-use crate::plan::{Axes, PlanSpace, Precision, Rejection};
+use crate::plan::{Axes, Layout, PlanSpace, Precision, Rejection};
 use crate::rank::{Front, Objective};
 use crate::workload::{Targets, Workload};
 
 pub use advice::Advice;
 pub use combined::Combined;
 pub use current::{Current, CurrentAnswer};
-pub use examine::Examined;
+pub use examine::{Asked, Examined};
 use ledger::furthest;
 pub use ledger::{Counts, Ledger};
 pub use mode::Mode;
@@ -61,8 +63,8 @@ pub struct Question<'a> {
     pub precisions: Vec<Precision>,
     /// Axes that the user pins.
     pub pins: Pins,
-    /// Launch limits that the user sets.
-    pub limits: LimitOverrides,
+    /// Ways to launch the engines to consider.
+    pub launches: Vec<Launch>,
     /// What electricity costs, if the rental price does not include it.
     pub electricity: Option<Electricity>,
     /// What runs today, to compare with.
@@ -86,6 +88,22 @@ pub struct Variant {
     pub targets: Targets,
     /// What the best plan is best at.
     pub objective: Objective,
+}
+
+/// A way to launch an engine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Launch {
+    /// Its limits.
+    pub limits: LimitOverrides,
+    /// Whether tokens are drafted as the workload says, if it says so.
+    pub speculates: bool,
+}
+
+impl Default for Launch {
+    /// With the engine's defaults.
+    fn default() -> Launch {
+        Launch { limits: LimitOverrides::default(), speculates: true }
+    }
 }
 
 /// Launch limits that the user sets; the engine's defaults elsewhere.
@@ -123,6 +141,8 @@ pub struct Answer {
     pub counts: Counts,
     /// What several pools deliver together; `None` for a single pool and for a given concurrency.
     pub combined: Option<Combined>,
+    /// Replicas of different sizes that deliver more than the best plan, where that leaves GPUs idle.
+    pub mixed: Option<Combined>,
     /// What the plans are ranked by.
     pub objective: Objective,
     /// What runs today, if the question says so.
@@ -153,7 +173,7 @@ impl<'a> Question<'a> {
             objective: Objective::Throughput,
             precisions: vec![Precision::OWN],
             pins: Pins::default(),
-            limits: LimitOverrides::default(),
+            launches: vec![Launch::default()],
             electricity: None,
             current: None,
             top: 10,
@@ -172,7 +192,7 @@ impl Question<'_> {
         for pool in self.pools {
             let precisions = self.precisions.clone();
             let free = axes(self.model, pool, &self.workload, precisions, &self.pins);
-            let axes = Axes { engines: self.engines.len(), ..free };
+            let axes = Axes { engines: self.engines.len(), launches: self.launches.len(), ..free };
             spaces.push(match spaces.last() {
                 None => PlanSpace::new(axes),
                 Some(before) => before.then(axes),
@@ -200,9 +220,15 @@ impl Question<'_> {
     /// # Errors
     /// A question without pools, engines or precisions, or a GPU description that lacks figures.
     pub fn answer(&self) -> Result<Answer, Diagnostic> {
-        let own = Variant { targets: self.workload.targets, objective: self.objective };
-        let answer = self.answers(&[own])?.pop();
-        answer.ok_or_else(|| Diagnostic::new(Code::Usage, "a question needs targets and an objective"))
+        let answer = self.answers(&[self.own_variant()])?.pop();
+        let answer = answer
+            .ok_or_else(|| Diagnostic::new(Code::Usage, "a question needs targets and an objective"))?;
+        Ok(Answer { mixed: self.mixed(answer.best.first())?, ..answer })
+    }
+
+    /// What the question itself asks.
+    fn own_variant(&self) -> Variant {
+        Variant { targets: self.workload.targets, objective: self.objective }
     }
 
     /// Searches the whole space once for several targets and objectives: figures depend on neither. Each
@@ -211,8 +237,10 @@ impl Question<'_> {
     /// # Errors
     /// As [`Question::answer`].
     pub fn answers(&self, variants: &[Variant]) -> Result<Vec<Answer>, Diagnostic> {
-        if self.pools.is_empty() || self.engines.is_empty() || self.precisions.is_empty() {
-            return Err(Diagnostic::new(Code::Usage, "a question needs a pool, an engine and a precision"));
+        let axes = [self.pools.len(), self.engines.len(), self.precisions.len(), self.launches.len()];
+        if axes.contains(&0) {
+            let cause = "a question needs a pool, an engine, a precision and a launch";
+            return Err(Diagnostic::new(Code::Usage, cause));
         }
         let models = self.models();
         let questions: Vec<Question> = variants.iter().map(|variant| self.with(variant)).collect();
@@ -266,27 +294,33 @@ impl Question<'_> {
             .reduce(nothing, merge)
     }
 
-    /// One context per engine and precision on a pool, engine first.
+    /// The place of a layout's context in the list of its pool.
+    fn context_of(&self, layout: Layout) -> usize {
+        (layout.engine * self.precisions.len() + layout.precision) * self.launches.len() + layout.launch
+    }
+
+    /// One context per engine, precision and launch on a pool, engine first.
     fn contexts<'b>(
         &'b self,
         pool: &'b Cluster,
         models: &'b [Model],
     ) -> Result<Vec<Context<'b>>, Diagnostic> {
-        let mut contexts = Vec::with_capacity(models.len() * self.engines.len());
-        for engine in self.engines {
-            for (model, precision) in models.iter().zip(&self.precisions) {
-                contexts.push(Context::new(ContextParts {
-                    model,
-                    cluster: pool,
-                    engine,
-                    limits: self.limits.on(Limits::of(engine, &pool.gpu)),
-                    kv: precision.kv,
-                    workload: self.workload,
-                    electricity: self.electricity,
-                })?);
-            }
-        }
-        Ok(contexts)
+        let stored = models.iter().zip(&self.precisions);
+        let all = self.engines.iter().cartesian_product(stored).cartesian_product(&self.launches);
+        let context = |((engine, (model, precision)), launch): ((&'b Engine, _), &Launch)| {
+            let (model, precision): (&'b Model, &Precision) = (model, precision);
+            let speculation = self.workload.speculation.filter(|_| launch.speculates);
+            Context::new(ContextParts {
+                model,
+                cluster: pool,
+                engine,
+                limits: launch.limits.on(Limits::of(engine, &pool.gpu)),
+                kv: precision.kv,
+                workload: Workload { speculation, ..self.workload },
+                electricity: self.electricity,
+            })
+        };
+        all.map(context).collect()
     }
 
     fn conclude(
@@ -306,6 +340,7 @@ impl Question<'_> {
             objective: self.objective,
             current,
             combined,
+            mixed: None,
             front: self.front.clone(),
             stopped: if summary.counts.unseen > 0 { self.stop.why() } else { Stopped::Complete },
         }

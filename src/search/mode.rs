@@ -1,5 +1,9 @@
 //! How the work is divided between workers, and how many of them are tried.
 
+use std::str::FromStr;
+
+use crate::diagnostic::Diagnostic;
+
 /// Whether replicas do everything, or prefill and decode workers are split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -25,12 +29,24 @@ impl Mode {
         }
     }
 
-    pub(super) fn aggregates(self) -> bool {
+    /// Whether every replica does everything in some of the plans.
+    pub fn aggregates(self) -> bool {
         self != Mode::Split
     }
 
-    pub(super) fn splits(self) -> bool {
+    /// Whether pools are split in some of the plans.
+    pub fn splits(self) -> bool {
         self != Mode::Aggregated
+    }
+}
+
+impl FromStr for Mode {
+    type Err = Diagnostic;
+    fn from_str(text: &str) -> Result<Mode, Diagnostic> {
+        let names = Mode::ALL.map(Mode::name);
+        let list = format!("allowed: {}", names.join(", "));
+        let found = Mode::ALL.into_iter().find(|m| m.name() == text);
+        found.ok_or_else(|| Diagnostic::unknown("mode", text, names, &list))
     }
 }
 

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::figures::Figures;
 use crate::estimate::pairing::{Pair, Worker};
+use crate::plan::space::Pins;
 use crate::plan::{BatchPoint, Layout, Plan, PlanSpace, PrefillPool, Reason};
 use crate::workload::Load;
 
@@ -63,9 +64,12 @@ impl Question<'_> {
         let mut sums: Vec<Summary> = Vec::new();
         sums.resize_with(variants.len(), Default::default);
         let mut first = spaces.last().map_or(0, |space| space.end());
-        let workers: Vec<Vec<Workers>> =
-            spaces.iter().zip(contexts).map(|(space, contexts)| self.workers(space, contexts)).collect();
-        for (prefill_pool, prefills) in workers.iter().enumerate() {
+        let on_pools = |spaces: &[PlanSpace]| -> Vec<Vec<Workers>> {
+            spaces.iter().zip(contexts).map(|(space, contexts)| self.workers(space, contexts)).collect()
+        };
+        let workers = on_pools(spaces);
+        let pinned = (self.pins.prefill != self.pins.split).then(|| on_pools(&self.prefill_spaces()));
+        for (prefill_pool, prefills) in pinned.as_ref().unwrap_or(&workers).iter().enumerate() {
             for (pool, decodes) in workers.iter().enumerate() {
                 for (prefill, decode) in prefills.iter().zip(decodes) {
                     let counts = match self.pins.replicas.as_slice() {
@@ -84,6 +88,12 @@ impl Question<'_> {
             }
         }
         sums
+    }
+
+    /// The spaces of prefill workers.
+    fn prefill_spaces(&self) -> Vec<PlanSpace> {
+        let pins = Pins { split: self.pins.prefill.clone(), ..self.pins.clone() };
+        Question { pins, ..self.clone() }.spaces()
     }
 
     /// The layouts of a pool, for each of its contexts.

@@ -23,7 +23,34 @@ pub struct Check {
     pub percentile: Option<f64>,
 }
 
+/// Plans that are simulated without being asked for.
+const UNASKED_PLANS: usize = 3;
+
+/// Steps that are simulated without being asked for: worth about 20 ms of one core.
+const UNASKED_STEPS: u64 = 12_000;
+
 impl Question<'_> {
+    /// How many of the first plans to simulate though nobody asks: as many as are worth about 20 ms, counted
+    /// in simulated steps so that the same question always has the same answer.
+    pub fn worth_verifying(&self, answer: &Answer) -> Check {
+        let steps = answer.best.iter().take(UNASKED_PLANS).scan(0u64, |sum, estimate| {
+            *sum = sum.saturating_add(self.simulated_steps(estimate));
+            Some(*sum)
+        });
+        Check { plans: steps.take_while(|sum| *sum <= UNASKED_STEPS).count(), percentile: None }
+    }
+
+    /// About how many steps the simulation of a plan takes: each chunk of a prompt is one, and the decode steps
+    /// between two events are taken at once.
+    fn simulated_steps(&self, estimate: &Estimate) -> u64 {
+        let load = match estimate.prefill {
+            None => self.share(estimate.batch, f64::from(estimate.replicas)),
+            Some(_) => self.share(estimate.in_flight, 1.0),
+        };
+        let chunks = self.workload.computed_prompt().div_ceil(estimate.limits.max_batched_tokens.max(1));
+        Protocol::Steady.requests(load).total().saturating_mul(chunks + 1)
+    }
+
     /// Simulates the first plans, drops those that miss a target, and ranks those that are left by what was
     /// simulated, before the plans that were not.
     ///

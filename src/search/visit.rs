@@ -27,7 +27,7 @@ impl Question<'_> {
         variants: &[Variant],
     ) -> Vec<Summary> {
         let layout = space.layout(index);
-        let context = &contexts[layout.engine * self.precisions.len() + layout.precision];
+        let context = &contexts[self.context_of(layout)];
         let plans = space.plans_per_layout();
         sums.iter_mut().for_each(|sum| sum.counts.plans += plans);
         if self.stop.now() {

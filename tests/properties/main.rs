@@ -194,7 +194,7 @@ fn with_deployment(
 
 /// A plan of a deployment.
 fn plan(deployment: &Deployment, batch: BatchPoint) -> Plan {
-    let layout = Layout { pool: 0, engine: 0, precision: 0, parallelism: deployment.parallelism };
+    let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism: deployment.parallelism };
     Plan { id: 0, layout, replicas: ALL_REPLICAS, batch, prefill: None }
 }
 
