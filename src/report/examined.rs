@@ -29,8 +29,7 @@ pub fn examined_text(subject: &Subject, asked: Asked, examined: &[Examined]) -> 
             ),
         };
         let pool = if subject.is_mixed() { format!("{} ", e.gpu) } else { String::new() };
-<<<<<<< HEAD
-        let _ = writeln!(out, "{pool}{} {} {split}: {verdict}", e.engine, e.weights);
+        let _ = writeln!(out, "{pool}{} {} {asked}: {verdict}", e.engine, e.weights);
         let m = &e.memory;
         let _ = writeln!(
             out,
@@ -44,9 +43,6 @@ pub fn examined_text(subject: &Subject, asked: Asked, examined: &[Examined]) -> 
             m.verdict().name()
         );
         e.remedies.iter().for_each(|r| out.push_str(&remedy_text(r)));
-=======
-        let _ = writeln!(out, "{pool}{} {} {asked}: {verdict}", e.engine, e.weights);
->>>>>>> main
     }
     out
 }

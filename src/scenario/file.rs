@@ -6,12 +6,8 @@ use itertools::Itertools;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-<<<<<<< HEAD
-use super::entry::{ClusterEntry, LengthEntry, ModelEntry, Names};
-=======
 use super::Search;
 use super::entry::{ClusterEntry, LengthEntry, ModelEntry, Names, Values};
->>>>>>> main
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Located;
 use crate::plan::Degrees;

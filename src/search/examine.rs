@@ -6,13 +6,9 @@ use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
 use crate::estimate::deployment::{Deployment, Estimate};
-<<<<<<< HEAD
-use crate::estimate::memory::MemoryUse;
+use crate::estimate::memory::{Limits, MemoryUse};
 use crate::estimate::remedy::Remedy;
-=======
-use crate::estimate::memory::Limits;
 use crate::plan::Degrees;
->>>>>>> main
 use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Reason};
 
@@ -45,15 +41,12 @@ pub struct Examined {
     pub engine: String,
     /// Format of most weights.
     pub weights: WeightFormat,
-<<<<<<< HEAD
     /// Memory of its fullest rank.
     pub memory: MemoryUse,
     /// What would make it fit, where it does not.
     pub remedies: Vec<Remedy>,
-=======
     /// Launch limits.
     pub limits: Limits,
->>>>>>> main
     /// Its best plan, or why it has none.
     pub outcome: Result<Estimate, Reason>,
 }
@@ -156,17 +149,14 @@ impl Question<'_> {
             };
             let weights = context.model.quantisation.main_format();
             let gpu = pool.gpu.id.clone();
-<<<<<<< HEAD
+            // The decode workers' where pools are split.
             let remedies = match &outcome {
-                Err(Reason::OutOfMemory { .. }) => context.remedies(split),
+                Err(Reason::OutOfMemory { .. }) => context.remedies(asked.split),
                 _ => Vec::new(),
             };
-            let (engine, memory) = (context.engine.id.clone(), context.memory(split));
-            examined.push(Examined { gpu, engine, weights, memory, remedies, outcome });
-=======
+            let memory = context.memory(asked.split);
             let (limits, engine) = (context.limits, context.engine.id.clone());
-            examined.push(Examined { gpu, engine, weights, limits, outcome });
->>>>>>> main
+            examined.push(Examined { gpu, engine, weights, limits, memory, remedies, outcome });
         }
         Ok(examined)
     }
