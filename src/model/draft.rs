@@ -21,8 +21,8 @@ impl Model {
 
 /// An EAGLE head, where the configuration names its class as one; any other model as it is. It takes the
 /// embedding of the model that it drafts for, and EAGLE's first version its output projection too; its
-/// input is projected from two features side by side, EAGLE-3's from those of three layers, and EAGLE-3's
-/// attention sees the token's embedding beside them (vLLM `models/llama_eagle.py`, `llama_eagle3.py`).
+/// input is projected from two features side by side, EAGLE-3's from those of three layers, and the
+/// attention of EAGLE-3's first layer sees the token's embedding beside them (vLLM `models/llama_eagle.py`, `llama_eagle3.py`).
 ///
 /// # Errors
 /// A size that is no number.
@@ -50,7 +50,7 @@ pub(super) fn eagle(root: &Config, mut model: Model) -> Result<Model, Diagnostic
             }
         }
         let mut layers = ungroup(model.groups);
-        for block in layers.iter_mut().flatten() {
+        for block in layers.iter_mut().take(1).flatten() {
             if let Block::Attention(attention) = block {
                 attention.input = attention.input.saturating_mul(2);
             }
