@@ -7,6 +7,7 @@
 
 mod schema;
 mod whole;
+mod words;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,6 +19,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use schema::schema;
 pub use whole::whole_number;
+pub use words::{group_thousands, plural, si};
 
 /// Defines a quantity held as `f64`: arithmetic with itself, scaling by a number, ordering, sum.
 macro_rules! quantity {
@@ -478,35 +480,6 @@ impl Visitor<'_> for QuantityVisitor {
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<f64, E> {
         self.visit_str(&value.to_string())
     }
-}
-
-/// `1234567` as `1,234,567`.
-pub fn group_thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// A count and its noun: `1 GPU`, `1,024 GPUs`.
-pub fn plural(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", group_thousands(n), if n == 1 { "" } else { "s" })
-}
-
-/// A count with an SI letter: `70.6 B` parameters, `1.2 k` sequences.
-pub fn si(value: f64) -> String {
-    const STEPS: [(f64, &str); 5] = [(1e15, "P"), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")];
-    for (scale, letter) in STEPS {
-        if value.abs() >= scale {
-            return format!("{:.2} {letter}", value / scale);
-        }
-    }
-    format!("{value:.0}")
 }
 
 #[cfg(test)]

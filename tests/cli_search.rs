@@ -34,6 +34,87 @@ fn a_prompt_beyond_the_context_is_an_error_and_tp_3_a_reason() {
 }
 
 #[test]
+fn on_seven_gpus_replicas_of_different_sizes_deliver_more() {
+    let json = ask("plan llama-3.1-8b --cluster 7xh100-sxm --tp 2,4 --verify 0");
+    let mixed = &json["mixed_replicas"];
+    let best = plans(&json)[0]["output_tokens_per_s"].as_f64().unwrap();
+    // Three replicas of two leave one idle, as does any mix of twos and fours.
+    assert!(mixed.is_null(), "{mixed}");
+    let json = ask("plan llama-3.1-70b --cluster 7xh100-sxm --tpot 50ms --verify 0");
+    let mixed = &json["mixed_replicas"];
+    assert!(
+        mixed["output_tokens_per_s"].as_f64().unwrap()
+            > plans(&json)[0]["output_tokens_per_s"].as_f64().unwrap()
+    );
+    let used: u64 = mixed["plans"].as_array().unwrap().iter().map(|p| p["gpus"].as_u64().unwrap()).sum();
+    assert_eq!(Some(used), mixed["gpus"].as_u64());
+    assert!(used <= 7 && best > 0.0);
+    // Eight GPUs hold two replicas of four: nothing is left to mix with.
+    assert!(
+        ask("plan llama-3.1-70b --cluster 8xh100-sxm --tpot 50ms --verify 0")["mixed_replicas"].is_null()
+    );
+}
+
+#[test]
+fn launches_are_compared() {
+    let json = ask("plan llama-3.1-8b --cluster 1xh100-sxm --max-batched-tokens 512,65536 --verify 0");
+    let tokens = |p: &Value| p["max_batched_tokens"].as_u64().unwrap();
+    let both: Vec<u64> = plans(&json).iter().map(tokens).collect();
+    assert!(both.contains(&512) && both.contains(&65_536), "{both:?}");
+    // A smaller step holds fewer activations.
+    let cache = |n: u64| {
+        let plan = plans(&json).iter().find(|p| tokens(p) == n).unwrap();
+        plan["memory"]["kv_cache_gib"].as_f64().unwrap()
+    };
+    assert!(cache(512) > cache(65_536));
+    let line = "plan deepseek-v3 --cluster 8xh200-sxm --tpot 30ms --speculate off,mtp --acceptance 0.8";
+    let json = ask(&format!("{line} --top 20 --verify 0"));
+    let drafts: Vec<u64> = plans(&json).iter().map(|p| p["draft_tokens"].as_u64().unwrap()).collect();
+    assert!(drafts.contains(&0) && drafts.contains(&1));
+    assert_eq!(drafts[0], 1);
+    shardfit("estimate llama-3.1-8b --gpu h100-sxm --max-sequences 16,32").exits(2);
+    shardfit("plan deepseek-v3 --cluster 8xh200-sxm --speculate mtp,ngram --acceptance 0.8").exits(2);
+}
+
+#[test]
+fn the_first_plans_are_simulated_unasked_where_that_is_cheap() {
+    let simulated = |line: &str| {
+        let json = ask(line);
+        plans(&json).iter().filter(|p| p["simulated_tpot_ms"].is_number()).count()
+    };
+    let line = "plan llama-3.1-8b --cluster 2xh100-sxm";
+    // 64 in flight: 13 requests for each client, one chunk and one decode phase each.
+    let small = format!("{line} --concurrency 64");
+    assert_eq!((simulated(&small), simulated(&format!("{small} --verify 0"))), (3, 0));
+    assert_eq!(simulated(&format!("{line} --concurrency 2000")), 0);
+    assert_eq!(simulated(&format!("{line} --concurrency 2000 --verify 1")), 1);
+}
+
+#[test]
+fn prefill_workers_are_pinned_apart_from_decode_workers() {
+    let line = "plan llama-3.1-70b --cluster 16xh100-sxm --mode split --tp 8 --verify 0";
+    let json = ask(&format!("{line} --prefill-tp 4 --prefill-pp 1"));
+    for plan in plans(&json) {
+        assert_eq!((plan["tp"].as_u64(), plan["prefill_tp"].as_u64()), (Some(8), Some(4)));
+    }
+    assert!(!plans(&json).is_empty());
+    // Unpinned they are free, whatever the decode workers are.
+    let free = ask(line);
+    assert!(plans(&free).iter().all(|p| p["tp"] == 8));
+    shardfit("plan llama-3.1-70b --cluster 16xh100-sxm --prefill-tp 4").exits(2);
+}
+
+#[test]
+fn why_not_examines_split_pools() {
+    let line = "plan llama-3.1-70b --cluster 8xh100-sxm --why-not";
+    let json = ask(&format!("{line} tp=4,prefill_tp=2"));
+    assert_eq!(json["prefill"]["tp"], 2);
+    assert_eq!(json["examined"][0]["plan"]["prefill_tp"], 2);
+    let json = shardfit(&format!("{line} tp=2,prefill_tp=3 --format json")).exits(1).json();
+    assert_eq!(json["examined"][0]["reason"], "tp_does_not_divide_attention_heads");
+}
+
+#[test]
 fn split_pools_are_ranked_beside_aggregated_plans() {
     let json = ask("plan llama-3.1-70b --cluster 8xh100-sxm --ttft 1s --tpot 50ms --mode any");
     let modes: Vec<&str> = plans(&json).iter().filter_map(|p| p["mode"].as_str()).collect();

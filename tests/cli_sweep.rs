@@ -43,6 +43,22 @@ fn a_sweep_answers_every_case_in_order() {
 }
 
 #[test]
+fn a_scenario_says_where_plans_are_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("review.yaml");
+    let text = "name: x\nmodels: [llama-3.1-70b]\nclusters: [8xh100-sxm]\n\
+                workloads: [{name: w, isl: 2000, osl: 500}]\ntargets: [{name: t, tpot: 50 ms}]\n\
+                search: {mode: split, tp: [4], prefill_tp: 1..2, max_batched_tokens: 4096}\n";
+    fs::write(&scenario, text).unwrap();
+    let out = folder.path().join("out");
+    sweep(&scenario.display().to_string(), &out).exits(0);
+    let (header, rows) = results(&out);
+    let cell = |name: &str| rows[0][header.iter().position(|c| c == name).unwrap()].as_str();
+    assert_eq!((cell("mode"), cell("tp"), cell("max_batched_tokens")), ("split", "4", "4096"));
+    assert!(["1", "2"].contains(&cell("prefill_tp")));
+}
+
+#[test]
 fn a_case_of_a_sweep_has_the_best_plan_of_the_same_question() {
     let folder = tempfile::tempdir().unwrap();
     sweep(SCENARIO, folder.path()).exits(0);
@@ -57,7 +73,7 @@ fn a_case_of_a_sweep_has_the_best_plan_of_the_same_question() {
     let row = rows.iter().find(wanted).expect("the case");
     let (plan_header, plans) = shardfit(
         "plan llama-3.1-8b --cluster 2xl40s --isl 1024 --osl 256 --ttft 2s --tpot 60ms --engine vllm,sglang \
-         --top 1 --format csv",
+         --top 1 --verify 0 --format csv",
     )
     .exits(0)
     .csv();

@@ -11,7 +11,8 @@ use crate::plan::Degrees;
 use crate::plan::space::Pins;
 use crate::rank::{Front, Measure, Objective};
 use crate::report::{self, Format, Row, Sheet, Subject};
-use crate::search::{Answer, Check, Mode, Question, Stopped, WhatIf};
+use crate::search::{Answer, Check, Mode, Question, Stopped, UNASKED_PLANS, WhatIf};
+use crate::units::group_thousands;
 
 use super::Outcome;
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, pools};
@@ -62,8 +63,8 @@ pub struct PlanArgs {
     /// Say why a layout is not an answer, e.g. "tp=2,pp=1"; of split pools, "tp=4,prefill_tp=2"
     #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
     why_not: Option<String>,
-    /// Simulate the first K plans and rank them by that; 0 for none [default: up to 3, where that is worth
-    /// some 20 ms]
+    /// Simulate the first K plans, drop those that miss a target and rank by that; 0 for none [default: up to
+    /// 3, where that is worth some 20 ms, and none is dropped]
     #[arg(long, value_name = "K", value_parser = count(0..=1000), help_heading = "Ranking")]
     verify: Option<u64>,
     /// Hold the targets at this percentile, as simulated, instead of on the mean [default with --verify: mean]
@@ -175,6 +176,8 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let named = current.iter().filter_map(|c| c.engine.clone());
     let measured: Vec<_> = engines.iter().cloned().chain(named).collect();
     kernels::measure(catalog, &mut cluster.pools, &measured, &model)?;
+    let check = args.check()?;
+    let top = usize::try_from(args.top).unwrap_or(usize::MAX);
     let (pins, mode) = (args.pins.pins()?, args.mode()?);
     if mode == Mode::Aggregated && pins.prefill != Degrees::default() {
         let cause = "prefill workers are pinned, and there are none";
@@ -191,7 +194,8 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         launches: args.engine.launches(args.workload.speculates_or_not()),
         electricity: args.electricity.electricity()?,
         current,
-        top: usize::try_from(args.top).unwrap_or(usize::MAX),
+        // Beside those that are shown, some to take the place of plans that a simulation drops.
+        top: top.saturating_add(check.map_or(UNASKED_PLANS, |c| c.plans)),
         mode,
         front: args.front()?,
         exhaustive: args.exhaustive,
@@ -208,15 +212,15 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         .iter()
         .map(|text| text.parse::<WhatIf>().map_err(|d| d.within("--what-if")))
         .collect::<Result<_, _>>()?;
-    let check = args.check()?;
     let answer = question.answer()?;
     let found = started.elapsed();
     let check = match check {
         Some(check) => check,
         None if answer.stopped == Stopped::Complete => question.worth_verifying(&answer),
-        None => Check { plans: 0, percentile: None },
+        None => Check { plans: 0, percentile: None, drops: false },
     };
-    let answer = question.verify(answer, check)?;
+    let mut answer = question.verify(answer, check)?;
+    answer.best.truncate(top);
     let moved = what_if
         .iter()
         .map(|change| Ok((*change, question.what_if(change)?)))
@@ -225,13 +229,13 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let searched = started.elapsed();
     let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
     args.output.emit(&render(args, format, &subject, &question, &answer, &moved)?)?;
-    talk::note(|| format!("walked {} plans", answer.counts.plans));
+    talk::note(|| format!("walked {} plans", group_thousands(answer.counts.plans)));
     if answer.stopped != Stopped::Complete {
         talk::say(&format!(
             "note: stopped early ({}): {} of {} plans were not looked at",
             answer.stopped.name(),
-            answer.counts.unseen,
-            answer.counts.plans
+            group_thousands(answer.counts.unseen),
+            group_thousands(answer.counts.plans)
         ));
     }
     if args.timings {
@@ -263,7 +267,11 @@ impl PlanArgs {
             number.filter(|p| (50.0..=99.9).contains(p)).map(|p| p / 100.0).ok_or_else(wrong)
         });
         let percentile = percentile.transpose()?;
-        Ok(self.verify.map(|k| Check { plans: usize::try_from(k).unwrap_or(usize::MAX), percentile }))
+        Ok(self.verify.map(|k| Check {
+            plans: usize::try_from(k).unwrap_or(usize::MAX),
+            percentile,
+            drops: true,
+        }))
     }
 
     fn front(&self) -> Result<Front, Diagnostic> {

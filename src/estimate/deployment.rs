@@ -209,24 +209,6 @@ pub struct Estimate {
     pub ranges: Option<Ranges>,
 }
 
-impl Estimate {
-    /// So many replicas of what is an estimate of one; what idles beside them is not known.
-    #[must_use]
-    pub fn times(&self, replicas: u32) -> Estimate {
-        let n = f64::from(replicas);
-        Estimate {
-            replicas,
-            gpus: self.gpus * u64::from(replicas),
-            idle_gpus: 0,
-            output: self.output * n,
-            price: self.price.map(|p| p * n),
-            in_flight: self.in_flight * n,
-            ranges: self.ranges.map(|r| r.times(n)),
-            ..self.clone()
-        }
-    }
-}
-
 impl<'a> Deployment<'a> {
     /// Checks a layout and compiles it.
     ///

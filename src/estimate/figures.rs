@@ -117,6 +117,13 @@ pub struct Verified {
     pub output: TokensPerSecond,
 }
 
+impl Verified {
+    /// The first target on a time that it misses.
+    pub fn missed(&self, targets: &Targets) -> Option<Reason> {
+        late(targets, (self.ttft, self.tpot, self.e2e))
+    }
+}
+
 /// What all replicas of a plan deliver, draw and cost.
 pub(super) struct Bill {
     pub(super) gpus: u64,

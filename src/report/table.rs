@@ -210,6 +210,9 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
     if first.idle_gpus > 0 {
         let _ = writeln!(out, "The best plan leaves {} of {} GPUs idle.", first.idle_gpus, s.gpus());
     }
+    if let Some(missed) = first.verified.and_then(|v| v.missed(&s.workload.targets)) {
+        let _ = writeln!(out, "As simulated, the best plan misses a target: {}.", missed.message());
+    }
     out += &spread(first);
     if let Some(gpu) = s.gpu(&first.plan)
         && !matches!(first.service.provenance, Provenance::Fitted | Provenance::Measured)

@@ -41,7 +41,7 @@ impl Question<'_> {
             packings[gpus].replicas.iter().for_each(|n| count[*n] += times);
         }
         let plans: Vec<Estimate> =
-            candidates.iter().zip(count).filter(|(_, n)| *n > 0).map(|(one, n)| one.times(n)).collect();
+            candidates.iter().zip(count).filter(|(_, n)| *n > 0).map(|(one, n)| several(one, n)).collect();
         let mixed = self.sum(plans);
         Ok(mixed.filter(|mixed| mixed.output > best.output && mixed.plans.len() > 1))
     }
@@ -55,6 +55,21 @@ impl Question<'_> {
             }
         }
         Ok(sizes)
+    }
+}
+
+/// So many replicas of what is an estimate of one.
+fn several(one: &Estimate, replicas: u32) -> Estimate {
+    let n = f64::from(replicas);
+    Estimate {
+        replicas,
+        gpus: one.gpus * u64::from(replicas),
+        idle_gpus: 0,
+        output: one.output * n,
+        price: one.price.map(|p| p * n),
+        in_flight: one.in_flight * n,
+        ranges: one.ranges.map(|r| r.times(n)),
+        ..one.clone()
     }
 }
 

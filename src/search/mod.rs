@@ -42,7 +42,7 @@ use ledger::furthest;
 pub use ledger::{Counts, Ledger};
 pub use mode::Mode;
 pub use stop::{Stop, Stopped};
-pub use verify::Check;
+pub use verify::{Check, UNASKED_PLANS};
 use visit::Summary;
 pub use what_if::{Knob, WhatIf};
 

@@ -54,25 +54,34 @@ struct Rival<'w, 'c> {
     room: u32,
 }
 
-/// Pairs that fell because too many prefill workers were needed, and the one that came nearest.
+/// Where a pair stands among those of a decode layout, in the order of its plans: numbers of the prefill
+/// layout, of the count of decode workers and of the batch.
+type Place = (usize, usize, usize);
+
+/// Pairs that fell for one reason, and the one that came nearest: one entry of the ledger for all of them.
 #[derive(Default)]
-struct TooMany {
+struct Tally {
     count: u64,
-    nearest: Option<(f64, Reason, Plan)>,
+    nearest: Option<(f64, Place, Reason)>,
 }
 
-impl TooMany {
-    fn add(&mut self, replicas: u32, most: u32, plan: impl FnOnce() -> Plan) {
-        self.count += 1;
-        let distance = f64::from(replicas) / f64::from(most.max(1));
-        if self.nearest.is_some_and(|(kept, ..)| distance > kept) {
-            return;
-        }
-        let plan = plan();
-        if self.nearest.is_none_or(|(kept, _, known)| distance < kept || plan.id < known.id) {
-            self.nearest = Some((distance, Reason::TooManyReplicas { replicas, most }, plan));
+impl Tally {
+    fn add(&mut self, plans: u64, reason: Reason, place: Place) {
+        self.count += plans;
+        let distance = reason.distance();
+        let nearer =
+            |(known, at, _): (f64, Place, Reason)| distance < known || distance == known && place < at;
+        if self.nearest.is_none_or(nearer) {
+            self.nearest = Some((distance, place, reason));
         }
     }
+}
+
+/// Pairs that have no room, and those that need more prefill workers than there is room for.
+#[derive(Default)]
+struct Misfits {
+    no_place: Tally,
+    too_many: Tally,
 }
 
 /// The pairs of one decode layout under one variant.
@@ -94,18 +103,22 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
         self.kept.fronts.resize_with(self.region.batches.len(), Vec::new);
         let batches = self.batches();
         let mut rivals = self.rivals();
-        let mut too_many = TooMany::default();
+        let mut misfits = Misfits::default();
         for (c, y) in self.region.counts.iter().enumerate() {
-            let placed = self.find_room((c, *y), &mut rivals, batches.len() as u64);
+            let placed = self.find_room((c, *y), &mut rivals, batches.len() as u64, &mut misfits.no_place);
             for batch in batches.iter().filter(|_| placed > 0) {
                 match self.fill(*y, *batch) {
-                    Ok(filled) => self.compare((c, *y), (batch.point, filled), &rivals, &mut too_many),
+                    Ok(filled) => {
+                        self.compare((c, *y), (batch.point, filled), &rivals, &mut misfits.too_many)
+                    }
                     Err(reason) => self.sum.reject(reason, placed, self.plan(self.first(), (c, batch.point))),
                 }
             }
         }
-        if let Some((_, reason, plan)) = too_many.nearest {
-            self.sum.reject(reason, too_many.count, plan);
+        for tally in [misfits.no_place, misfits.too_many] {
+            if let Some((_, (prefill, count, point), reason)) = tally.nearest {
+                self.sum.reject(reason, tally.count, self.plan(prefill, (count, point)));
+            }
         }
         self.kept
     }
@@ -142,7 +155,13 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
 
     /// Finds the room of each beside `y` decode workers and counts those that have some; the others fall with
     /// all their batches.
-    fn find_room(&mut self, (c, y): (usize, u32), rivals: &mut [Rival], batches: u64) -> u64 {
+    fn find_room(
+        &self,
+        (c, y): (usize, u32),
+        rivals: &mut [Rival],
+        batches: u64,
+        no_place: &mut Tally,
+    ) -> u64 {
         let decode = self.worker;
         let shared = self.pools.0 == self.pools.1;
         let beside = Room::beside(decode.parallelism, y, decode.context.cluster);
@@ -156,8 +175,7 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
             };
             if rival.room == 0 {
                 let gpus = rival.gpus + decode.gpus() * u64::from(y);
-                let plan = self.plan(rival.number, (c, 0));
-                self.sum.reject(Reason::NoPlace { gpus }, batches, plan);
+                no_place.add(batches, Reason::NoPlace { gpus }, (rival.number, c, 0));
             }
             placed += u64::from(rival.room > 0);
         }
@@ -215,7 +233,7 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
         (c, y): (usize, u32),
         (point, filled): (usize, Filled),
         rivals: &[Rival<'p, 'c>],
-        too_many: &mut TooMany,
+        too_many: &mut Tally,
     ) {
         let decode_gpus = self.worker.gpus() * u64::from(y);
         let proven = self.region.question.fewest_gpus_win(self.variant);
@@ -224,7 +242,8 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
         for rival in rivals.iter().filter(|r| r.room > 0) {
             let needed = rival.worker.prefill.workers_for(filled.rate);
             if needed > rival.room {
-                too_many.add(needed, rival.room, || self.plan(rival.number, (c, point)));
+                let reason = Reason::TooManyReplicas { replicas: needed, most: rival.room };
+                too_many.add(1, reason, (rival.number, c, point));
                 continue;
             }
             if rival.gpus * u64::from(needed) + decode_gpus > fewest {

@@ -21,10 +21,12 @@ pub struct Check {
     pub plans: usize,
     /// Share of requests that keep the targets; the mean where `None`.
     pub percentile: Option<f64>,
+    /// Whether plans that miss a target as simulated are no answers any more, or only rank after the others.
+    pub drops: bool,
 }
 
 /// Plans that are simulated without being asked for.
-const UNASKED_PLANS: usize = 3;
+pub const UNASKED_PLANS: usize = 3;
 
 /// Steps that are simulated without being asked for: worth about 20 ms of one core.
 const UNASKED_STEPS: u64 = 12_000;
@@ -37,7 +39,7 @@ impl Question<'_> {
             *sum = sum.saturating_add(self.simulated_steps(estimate));
             Some(*sum)
         });
-        Check { plans: steps.take_while(|sum| *sum <= UNASKED_STEPS).count(), percentile: None }
+        Check { plans: steps.take_while(|sum| *sum <= UNASKED_STEPS).count(), percentile: None, drops: false }
     }
 
     /// About how many steps the simulation of a plan takes: each chunk of a prompt is one, and the decode steps
@@ -51,8 +53,8 @@ impl Question<'_> {
         Protocol::Steady.requests(load).total().saturating_mul(chunks + 1)
     }
 
-    /// Simulates the first plans, drops those that miss a target, and ranks those that are left by what was
-    /// simulated, before the plans that were not.
+    /// Simulates the first plans, drops those that miss a target or ranks them after the others, and ranks by
+    /// what was simulated, before the plans that were not.
     ///
     /// # Errors
     /// When a plan does not belong to this question.
@@ -63,12 +65,15 @@ impl Question<'_> {
         let mut kept: Vec<Estimate> = Vec::with_capacity(simulated.len());
         for (estimate, verified) in std::mem::take(&mut answer.best).into_iter().zip(simulated) {
             let estimate = Estimate { verified: Some(verified), ..estimate };
-            match measured(&estimate).missed(&self.workload.targets) {
+            match measured(&estimate).missed(&self.workload.targets).filter(|_| check.drops) {
                 None => kept.push(estimate),
                 Some(reason) => missed(&mut answer, reason, estimate.plan),
             }
         }
-        kept.sort_by(|a, b| self.objective.order(&measured(a), &measured(b)));
+        let misses = |e: &Estimate| measured(e).missed(&self.workload.targets).is_some();
+        kept.sort_by(|a, b| {
+            misses(a).cmp(&misses(b)).then_with(|| self.objective.order(&measured(a), &measured(b)))
+        });
         // What was not simulated cannot be promised at a percentile.
         kept.extend(rest.into_iter().filter(|_| check.percentile.is_none()));
         answer.best = kept;

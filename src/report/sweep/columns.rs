@@ -139,9 +139,27 @@ const AFTER: &[OwnColumn] = &[
 ];
 
 /// Plan columns that hold text or whole numbers; the others hold real ones.
-const PLAN_TEXT: [&str; 8] =
-    ["gpu", "engine", "engine_version", "mode", "weights", "kv", "verdict", "provenance"];
-const PLAN_INTEGER: [&str; 10] = [
+const PLAN_TEXT: [&str; 10] = [
+    "gpu",
+    "engine",
+    "engine_version",
+    "mode",
+    "weights",
+    "kv",
+    "prefill",
+    "prefill_gpu",
+    "verdict",
+    "provenance",
+];
+const PLAN_INTEGER: [&str; 18] = [
+    "max_sequences",
+    "max_batched_tokens",
+    "draft_tokens",
+    "prefill_replicas",
+    "prefill_tp",
+    "prefill_pp",
+    "prefill_ep",
+    "prefill_attention_dp",
     "tp",
     "pp",
     "ep",
