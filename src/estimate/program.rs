@@ -24,6 +24,7 @@ use super::memory::engine_stages;
 use super::stages::{Pace, Part, exchange};
 use super::{Basis, Bound};
 use draft::Draft;
+pub(super) use draft::check_draft;
 use instruction::{Instruction, Timer};
 pub use step_time::StepTime;
 

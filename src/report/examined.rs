@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use crate::plan::Parallelism;
+use crate::plan::{Parallelism, Reason};
 use crate::search::{Asked, Examined};
 
 use super::Subject;
@@ -30,18 +30,20 @@ pub fn examined_text(subject: &Subject, asked: Asked, examined: &[Examined]) -> 
         };
         let pool = if subject.is_mixed() { format!("{} ", e.gpu) } else { String::new() };
         let _ = writeln!(out, "{pool}{} {} {asked}: {verdict}", e.engine, e.weights);
-        let m = &e.memory;
-        let _ = writeln!(
-            out,
-            "  memory of the fullest rank: weights {}, KV cache {}, activations {}, non-torch {}, CUDA graphs {} of {}; {}",
-            m.weights,
-            m.kv_cache,
-            m.activations,
-            m.non_torch,
-            m.cuda_graphs,
-            m.capacity,
-            m.verdict().name()
-        );
+        if matches!(e.outcome, Err(Reason::OutOfMemory { .. })) {
+            let m = &e.memory;
+            let _ = writeln!(
+                out,
+                "  memory of the fullest rank: weights {}, KV cache {}, activations {}, non-torch {}, CUDA graphs {} of {}; {}",
+                m.weights,
+                m.kv_cache,
+                m.activations,
+                m.non_torch,
+                m.cuda_graphs,
+                m.capacity,
+                m.verdict().name()
+            );
+        }
         e.remedies.iter().for_each(|r| out.push_str(&remedy_text(r)));
     }
     out

@@ -2,9 +2,11 @@
 
 use super::{Line, Program, StepTime, Target};
 use crate::catalog::kernels::PowerShares;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::stages::Part;
 use crate::model::Model;
 use crate::model::operator::{Operator, Step};
+use crate::workload::{self, Speculation};
 
 /// What drafts tokens: prediction layers of the last stage, or a model beside it, run once per drafted token.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +14,27 @@ pub(super) struct Draft {
     layers: Program,
     head: Program,
     tokens: f64,
+}
+
+/// Checks that the model has what drafts.
+///
+/// # Errors
+/// [`Code::Range`] where it has no prediction layers, or no draft model beside it.
+pub(in crate::estimate) fn check_draft(
+    model: &Model,
+    speculation: Option<Speculation>,
+) -> Result<(), Diagnostic> {
+    let (missing, help) = match speculation.map(|s| s.draft) {
+        Some(workload::Draft::Layers) if model.mtp.is_empty() => {
+            ("multi-token-prediction layers", "ngram drafts without any")
+        }
+        Some(workload::Draft::Model) if model.draft.is_none() => {
+            ("draft model", "name one with --draft-model")
+        }
+        _ => return Ok(()),
+    };
+    let cause = format!("no {missing} to draft with");
+    Err(Diagnostic::new(Code::Range, cause).at(model.id.clone()).help(help))
 }
 
 impl Draft {
