@@ -7,6 +7,7 @@
 
 use crate::catalog::Cluster;
 use crate::model::operator::Step;
+use crate::powers::power;
 use crate::units::{Bytes, RequestsPerSecond, Seconds};
 
 use super::Provenance;
@@ -82,9 +83,9 @@ impl PrefillWorker {
         }
         let shared = (self.alone - self.interval * self.ranks) / (1.0 - load);
         let own = self.alone.max(shared);
-        let residual = own * ((each * own.get()).min(1.0).powf(servers) / 2.0);
+        let residual = own * (power((each * own.get()).min(1.0), servers) / 2.0);
         let exponent = (2.0 * (servers + 1.0)).sqrt() - 1.0;
-        let queue = self.interval * (load.powf(exponent) / (2.0 * servers * (1.0 - load)));
+        let queue = self.interval * (power(load, exponent) / (2.0 * servers * (1.0 - load)));
         self.front_end + residual.max(queue) + own
     }
 
