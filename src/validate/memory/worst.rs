@@ -21,7 +21,7 @@ pub struct Worst {
     pub predicted: f64,
     /// The part that is off most among those that were measured, and by how much.
     pub part: Option<(&'static str, f64)>,
-    /// Every measured part that is off by more than [`SMALL`], and by how much.
+    /// Every measured part that is off by more than a tenth of a GiB, and by how much.
     pub parts: Vec<(&'static str, f64)>,
     /// Settings that the row leaves out.
     pub assumed: Vec<&'static str>,
