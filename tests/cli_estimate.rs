@@ -175,3 +175,29 @@ fn csv_md_and_yaml_hold_one_estimate() {
     let read: Value = shardfit::load::yaml(&yaml.stdout, "stdout").expect("valid YAML");
     assert_eq!(read, shardfit(&format!("{line} --format json")).json());
 }
+
+#[test]
+fn a_draft_model_takes_room_and_with_speculation_time() {
+    let plain = estimate("llama-3.1-70b --gpu h100-sxm --tp 4 --concurrency 16");
+    let draft = "llama-3.1-70b --gpu h100-sxm --tp 4 --concurrency 16 --draft-model llama-3.2-1b";
+    let beside = estimate(draft);
+    // 1.24 billion parameters in 16 bits over four ranks: 0.58 GiB.
+    let more = number(&beside, "memory.weights_gib") - number(&plain, "memory.weights_gib");
+    assert!((more - 0.58).abs() < 0.02, "{more}");
+    assert!(number(&beside, "memory.kv_cache_tokens") < number(&plain, "memory.kv_cache_tokens"));
+    assert_eq!(number(&beside, "tpot_ms"), number(&plain, "tpot_ms"));
+    let never = estimate(&format!("{draft} --speculate model --acceptance 0"));
+    assert!(number(&never, "tpot_ms") > number(&plain, "tpot_ms"));
+    let often = estimate(&format!("{draft} --speculate model --draft-tokens 3 --acceptance 0.8"));
+    assert!(number(&often, "tpot_ms") < number(&plain, "tpot_ms"));
+}
+
+#[test]
+fn a_rank_of_each_stage_is_shown() {
+    let json = estimate("llama-3.1-70b --gpu h100-sxm --tp 2 --pp 2");
+    let stages = json["room"]["stages"].as_array().unwrap();
+    let weights: Vec<f64> = stages.iter().map(|s| s["weights_gib"].as_f64().unwrap()).collect();
+    assert_eq!(weights.len(), 2);
+    let fullest = number(&json, "memory.weights_gib");
+    assert!(weights.contains(&fullest), "{weights:?} {fullest}");
+}

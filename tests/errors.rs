@@ -89,6 +89,9 @@ const LINES: &[&str] = &[
     "catalog frameworks megatrn",
     // Adapters.
     "inspect llama-3.1-8b --lora targets=q",
+    "estimate llama-3.1-8b --gpu h100-sxm --draft-model llama-3.2-1bb --offline",
+    "estimate llama-3.1-8b --gpu h100-sxm --speculate model --acceptance 0.7",
+    "train llama-3.1-8b --cluster 8xh100-sxm --global-batch 8 --seq 2048 --draft-model llama-3.2-1b",
     "inspect llama-3.1-8b --lora rank=0",
     "inspect llama-3.1-8b --lora rank=16,colour=red",
     "plan llama-3.1-8b --cluster 8xh100-sxm --lora rank=16,targets=qq_proj",

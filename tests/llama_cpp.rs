@@ -5,7 +5,7 @@ mod common;
 use common::shardfit;
 use shardfit::catalog;
 use shardfit::catalog::version::Version;
-use shardfit::estimate::memory::{stage_layers, weights_on_rank};
+use shardfit::estimate::memory::{engine_stages, stage_layers, weights_on_rank};
 use shardfit::model::{Scope, find};
 use shardfit::plan::Parallelism;
 
@@ -86,6 +86,34 @@ fn the_compute_buffer_is_what_the_log_says() {
     };
     assert!((mib("llama-3.1-8b") - 258.5).abs() < 0.05);
     assert!((mib("llama-2-7b") - 70.5).abs() < 0.05);
+}
+
+#[test]
+fn the_embedding_stays_with_the_host_and_layers_go_where_the_log_says() {
+    // TriLM 3.9B in 16 bits: CUDA0 buffer size = 7317.71 MiB, KV buffer 180.00 MiB for 512 tokens
+    // (https://github.com/mozilla-ai/llamafile/pull/552).
+    let shape = "layers=30,hidden=3072,heads=24,kv=24,ffn=9216,vocab=50688,dtype=fp16";
+    let plan = estimate(&format!("--shape {shape} --gpu rtx-4080 --isl 511 --osl 1"));
+    let weights = plan["memory"]["weights_gib"].as_f64().unwrap() * 1024.0;
+    assert!((weights - 7317.71).abs() < 1.0, "{weights}");
+    // Beside one GPU: the first 41 of 80 layers, then 39 and the output projection.
+    let model = find("llama-3.1-70b", &[], Scope::Full).unwrap();
+    let engine = catalog::engine("llama.cpp").unwrap();
+    assert_eq!(engine_stages(&model, &engine, 2), [[41], [39]]);
+    assert_eq!(engine_stages(&model, &engine, 3), [[27], [27], [26]]);
+}
+
+#[test]
+fn layers_that_find_no_room_may_stay_with_the_host() {
+    let line = "estimate llama-3.1-70b --gpu rtx-4090 --weights q4_k_m --engine llama.cpp --format json";
+    let json = shardfit(line).exits(1).json();
+    let remedies = json["remedies"].as_array().unwrap();
+    let part = |r: &&serde_json::Value| r["change"].as_str().is_some_and(|c| c.contains("of 80 layers"));
+    let part = remedies.iter().find(part).unwrap();
+    // 39.6 GiB in all; each layer 0.48 GiB, of 22.1 that the server takes of an RTX 4090.
+    let weights = part["weights_gib"].as_f64().unwrap();
+    assert!((18.0..22.2).contains(&weights), "{part}");
+    assert!(part["spare_gib"].as_f64().unwrap() < 1.1, "{part}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use shardfit::catalog::Catalog;
 use shardfit::estimate::memory::Verdict;
 use shardfit::load;
 use shardfit::validate::Table;
-use shardfit::validate::memory::{account, assumed};
+use shardfit::validate::memory::{account, assumed, unknowns};
 
 /// The value of a part in a comparison.
 fn part(json: &Value, name: &str, figure: &str) -> f64 {
@@ -127,6 +127,34 @@ fn servers_that_ran_are_never_said_not_to_fit() {
         assert_ne!(memory.verdict(), Verdict::DoesNotFit, "{said}");
     }
     assert!(asked > 80, "{asked}");
+}
+
+#[test]
+fn rows_of_known_configuration_are_told_from_others() {
+    let header = "id,engine,engine_version,model,gpu,gpu_mem_gib,gpu_memory_utilization,quality,notes,\
+                  weights_gib_per_gpu,activation_peak_gib,non_torch_gib,kv_cache_gib_per_gpu";
+    let why = |row: &str| {
+        let table = Table::parse(&format!("{header}\n{row}\n"), "rows").unwrap();
+        unknowns(&table.row(0), &Catalog::built_in()).join("; ")
+    };
+    for (row, expected) in [
+        ("a,vllm,0.19.0 (V1),Qwen/Qwen3-8B,h100-sxm,79.19,0.95,full-log,,15.27,2.21,0.25,57.5", ""),
+        ("b,vllm,0.11.x (V1),Qwen/Qwen3-8B,,79.18,0.9,table,,,,,", ""),
+        ("c,sglang,0.5.x,Qwen/Qwen3-8B,h100-sxm,,0.88,log-lines,,,,,", "covers versions that differ"),
+        ("d,vllm,0.26.1rc0 fork,Qwen/Qwen3-8B,h100-sxm,,0.9,full-log,,,,,", "no release"),
+        ("e,vllm,0.99.0,Qwen/Qwen3-8B,h100-sxm,,0.9,full-log,,,,,", "newer than 0.21.0"),
+        ("f,vllm,0.19.0,Qwen/Qwen3-8B,,,0.9,full-log,,,,,", "the GPU is not stated"),
+        ("g,vllm,0.19.0,Qwen/Qwen3-8B,h100-sxm,,,full-log,,,,,", "the memory fraction is not stated"),
+        ("h,vllm,0.19.0,Qwen3-8B class,h100-sxm,,0.9,full-log,,,,,", "described, not named"),
+        ("i,vllm,0.19.0,Qwen/Qwen3-8B,h100-sxm,,0.9,suspect,,,,,", "the source is suspect"),
+        ("j,vllm,0.19.0,Qwen/Qwen3-8B,h100-sxm,,0.9,full-log,LMCache on,,,,", "a cache connector"),
+        ("k,trtllm,0.8.0,Qwen/Qwen3-8B,h100-sxm,,0.9,full-log,,,,,", "was compiled for"),
+        // The parts of gpt-oss-120b in llm-d's table of vLLM 0.11.
+        ("l,vllm,0.11.x,o,h100-sxm,79.18,0.9,table,,64.38,7.38,0.13,3.33", "add up to 0.95"),
+    ] {
+        let said = why(row);
+        assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{row}: {said}");
+    }
 }
 
 /// What an explanation says of memory, before it comes to the operators.

@@ -101,6 +101,12 @@ pub struct ParallelModes {
     pub tensor: bool,
     /// Pipeline parallel.
     pub pipeline: bool,
+    /// Whether the output projection counts as one more layer when layers are divided over GPUs.
+    #[serde(default)]
+    pub head_is_a_layer: bool,
+    /// Whether layers that find no room may stay in the host's memory.
+    #[serde(default)]
+    pub host_layers: bool,
     /// Attention data parallel: sequences split over ranks that share the experts.
     pub attention_data: bool,
     /// Split pools: workers that compute prompts and hand their cache to others that decode.

@@ -108,6 +108,9 @@ with_patch! {
         /// How weights lie in its memory.
         #[serde(default)]
         allocator: Allocator,
+        /// Whether the embedding stays in the host's memory, and a tied head has a copy on the GPU.
+        #[serde(default)]
+        host_embedding: bool,
         /// Bytes of one value of the rotary tables that it builds up front; none without.
         #[serde(default)]
         rotary_value: Bytes,
@@ -129,6 +132,13 @@ with_patch! {
         image_copies: f64,
         /// Sampler peak: this many 4-byte values per sequence and vocabulary entry.
         sampler_values_per_logit: f64,
+        /// Workspace for the index keys of sparse attention: so many times the longest context.
+        #[serde(default)]
+        indexer_contexts: u64,
+        /// Whether the experts' workspaces, two values per token and chosen expert of 8-bit and wider experts, outlive
+        /// the layers and stand beside the sampler's peak.
+        #[serde(default)]
+        expert_workspace: bool,
         /// Logits of every token of a step, not of the last of each sequence: 4-byte values per token
         /// and vocabulary entry.
         #[serde(default)]

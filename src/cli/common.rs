@@ -50,6 +50,10 @@ pub struct ModelArgs {
     /// Room for LoRA adapters: rank=N[,targets=q,k,v,o|all-linear][,count=N]
     #[arg(long, value_name = "ADAPTERS", help_heading = "Model")]
     pub lora: Option<String>,
+    /// Model that drafts tokens, EAGLE head or small model, named as MODEL is: room for its weights and cache on
+    /// the same ranks; with --speculate model its time too
+    #[arg(long, value_name = "MODEL", help_heading = "Model")]
+    pub draft_model: Option<String>,
     /// Ask no hub: what is not at hand or in the local Hugging Face cache is unknown
     #[arg(long, help_heading = "Model")]
     pub offline: bool,
@@ -82,8 +86,16 @@ impl ModelArgs {
                 model.max_context.map_or("unlimited".to_owned(), |n| n.to_string())
             )
         });
-        match &self.lora {
-            Some(text) => model.with_lora(&text.parse()?),
+        let model = match &self.lora {
+            Some(text) => model.with_lora(&text.parse()?)?,
+            None => model,
+        };
+        match &self.draft_model {
+            Some(name) => {
+                let catalog = catalog.clone().with_models(&self.models)?;
+                let draft = model::find_with(&catalog, name, Scope::Full, &self.hub()?);
+                Ok(model.with_draft(draft.map_err(|d| d.within("--draft-model"))?))
+            }
             None => Ok(model),
         }
     }

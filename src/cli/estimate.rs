@@ -128,6 +128,8 @@ fn fit(context: &Context, estimate: &Estimate) -> Fit {
         batch,
         room: context.memory_question(split).room(batch),
         fraction: context.engine.fraction_name(),
+        residuals: context.engine.memory.residuals.clone(),
+        stages: context.memory_question(split).by_stage(),
         remedies: if short { context.remedies(split) } else { Vec::new() },
     }
 }

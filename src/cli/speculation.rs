@@ -11,8 +11,8 @@ use super::values::{count, names, real};
 /// Whether and how tokens are drafted and verified.
 #[derive(Clone, Debug, Args)]
 pub struct SpeculationArgs {
-    /// Draft tokens and verify them together: mtp (the checkpoint's own prediction layers) or ngram (found in
-    /// the text so far, at no cost); "off,mtp" looks at plans without and with
+    /// Draft tokens and verify them together: mtp (the checkpoint's own prediction layers), ngram (found in
+    /// the text so far, at no cost) or model (that of --draft-model); "off,mtp" looks at plans without and with
     #[arg(long, value_name = "DRAFT", help_heading = "Speculative decoding", requires = "acceptance")]
     #[arg(value_delimiter = ',', value_parser = names(Draft::ALL.map(Draft::name).into_iter().chain([OFF])))]
     #[arg(hide_possible_values = true)]

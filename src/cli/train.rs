@@ -318,6 +318,10 @@ struct Setting {
 
 impl TrainArgs {
     fn setting(&self, catalog: &Catalog) -> Result<Setting, Diagnostic> {
+        if self.model.draft_model.is_some() {
+            let cause = "a draft model serves, it is not trained with".to_owned();
+            return Err(Diagnostic::new(Code::Usage, cause).at("--draft-model"));
+        }
         let model = self.model.find(catalog)?;
         let tuning: Tuning = self.job.tuning.parse()?;
         tuning.check(&model)?;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::catalog::band::Architecture;
 use crate::catalog::version::Version;
 use crate::catalog::{Cluster, Engine};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
 use crate::model::Model;
 use crate::plan::rules::{self, Candidate, Divisors};
@@ -23,7 +23,7 @@ use super::kernels::Kernels;
 use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
 use super::pairing::PrefillFacts;
 use super::power::{Electricity, Energy};
-use super::program::{Pipeline, Target};
+use super::program::{Pipeline, Target, check_draft};
 use super::range::Ranges;
 use super::service::{Replica, Service};
 use crate::model::operator::Step;
@@ -80,12 +80,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// A GPU description without the figures that kernels need; a draft that the model has no layers for.
     pub fn new(parts: ContextParts<'a>) -> Result<Context<'a>, Diagnostic> {
-        if parts.workload.speculation.is_some_and(|s| s.draft == Draft::Layers) && parts.model.mtp.is_empty()
-        {
-            let cause = "no multi-token-prediction layers to draft with".to_owned();
-            let help = "ngram drafts without any";
-            return Err(Diagnostic::new(Code::Range, cause).at(parts.model.id.clone()).help(help));
-        }
+        check_draft(parts.model, parts.workload.speculation)?;
         let computes = |kv: &DType| *kv != DType::Fp8 || parts.cluster.gpu.peak(DType::Fp8).is_some();
         let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
         let own = parts.model.quantisation.kv.filter(takes);
@@ -234,7 +229,7 @@ impl<'a> Deployment<'a> {
             drafted: context
                 .workload
                 .speculation
-                .filter(|s| s.draft == Draft::Layers)
+                .filter(|s| s.draft != Draft::Lookup)
                 .map_or(0, |s| s.tokens),
         });
         Deployment { context, parallelism, placement, memory, pipeline }

@@ -20,10 +20,11 @@ use crate::units::{Seconds, Traffic};
 use super::collectives::CollectiveTimer;
 use super::kernels::Kernels;
 use super::measured::Surface;
-use super::memory::stage_layers;
+use super::memory::engine_stages;
 use super::stages::{Pace, Part, exchange};
 use super::{Basis, Bound};
 use draft::Draft;
+pub(super) use draft::check_draft;
 use instruction::{Instruction, Timer};
 pub use step_time::StepTime;
 
@@ -42,7 +43,7 @@ pub struct Target<'a> {
     pub placement: Placement,
     /// Type of the KV cache.
     pub kv: DType,
-    /// Tokens that the model's own prediction layers draft for each step.
+    /// Tokens that the model's own prediction layers, or its draft model, draft for each step.
     pub drafted: u32,
 }
 
@@ -248,7 +249,7 @@ pub struct PipelineTime {
 impl Pipeline {
     /// Compiles a layout.
     pub fn compile(t: &Target) -> Pipeline {
-        let stages = stage_layers(t.model, t.parallelism.pp);
+        let stages = engine_stages(t.model, t.kernels.engine, t.parallelism.pp);
         let whole = compile(t);
         let last = stages.len() - 1;
         let mut paces: Vec<Pace> = Vec::new();

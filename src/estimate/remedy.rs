@@ -52,6 +52,10 @@ impl Context<'_> {
             let memory = self.memory_question(split).at_length(longest);
             tried(format!("a context of {longest} tokens"), split, memory);
         }
+        if let Some((layers, memory)) = self.in_host_memory(split) {
+            let all = self.model.layers();
+            tried(format!("{layers} of {all} layers on the GPU, the first in host memory"), split, memory);
+        }
         let gpus = split.gpus();
         let other = self.splits(gpus).into_iter().filter(|other| *other != split);
         if let Some((other, memory)) = self.first_that_fits(other) {
@@ -62,6 +66,17 @@ impl Context<'_> {
             tried(format!("{} GPUs", other.gpus()), other, memory);
         }
         found
+    }
+
+    /// The most layers that a single GPU has room for beside the output projection, where the engine leaves
+    /// the others to the host; how fast they are there is not estimated.
+    fn in_host_memory(&self, split: Parallelism) -> Option<(u64, MemoryUse)> {
+        if !self.engine.parallel.host_layers || split != Parallelism::SINGLE {
+            return None;
+        }
+        let question = self.memory_question(split);
+        let of = |layers| (layers, question.last_layers(layers));
+        (1..self.model.layers()).rev().map(of).find(|(_, m)| m.verdict() == Verdict::Fits)
     }
 
     /// The model with FP8 weights, where that is narrower and the engine loads it.

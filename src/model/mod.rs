@@ -3,6 +3,7 @@
 pub mod blocks;
 pub mod config;
 mod count;
+mod draft;
 mod families;
 mod gguf;
 mod intake;
@@ -13,6 +14,8 @@ mod rotary;
 mod shape;
 pub mod tensor;
 pub mod verify;
+
+use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic};
 use blocks::{Block, Head};
@@ -142,6 +145,8 @@ pub struct Model {
     pub images: Option<Images>,
     /// Tables of rotary positions: buffers that engines hold beside the weights.
     pub rotary: Vec<RotaryTable>,
+    /// What drafts tokens for it, if a model of its own does.
+    pub draft: Option<Arc<Model>>,
     /// Remarks for the reader.
     pub notes: Vec<String>,
 }
@@ -259,6 +264,7 @@ impl Model {
             quantisation,
             images: a.images,
             rotary: Vec::new(),
+            draft: None,
             notes: a.notes,
         };
         model.parameters()?;

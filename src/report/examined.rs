@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use crate::plan::Parallelism;
+use crate::plan::{Parallelism, Reason};
 use crate::search::{Asked, Examined};
 
 use super::Subject;
 use super::columns::{Row, Value};
+use super::fit::{memory_json, remedy_json, remedy_text};
 use super::format::Sheet;
 use super::json::{plan_object, subject_json};
 
@@ -29,6 +30,21 @@ pub fn examined_text(subject: &Subject, asked: Asked, examined: &[Examined]) -> 
         };
         let pool = if subject.is_mixed() { format!("{} ", e.gpu) } else { String::new() };
         let _ = writeln!(out, "{pool}{} {} {asked}: {verdict}", e.engine, e.weights);
+        if matches!(e.outcome, Err(Reason::OutOfMemory { .. })) {
+            let m = &e.memory;
+            let _ = writeln!(
+                out,
+                "  memory of the fullest rank: weights {}, KV cache {}, activations {}, non-torch {}, CUDA graphs {} of {}; {}",
+                m.weights,
+                m.kv_cache,
+                m.activations,
+                m.non_torch,
+                m.cuda_graphs,
+                m.capacity,
+                m.verdict().name()
+            );
+        }
+        e.remedies.iter().for_each(|r| out.push_str(&remedy_text(r)));
     }
     out
 }
@@ -47,6 +63,8 @@ pub fn examined_json(subject: &Subject, asked: Asked, examined: &[Examined]) -> 
             "feasible": plan.is_some(),
             "reason": reason.map(|r| r.name()),
             "message": reason.map(|r| r.message()),
+            "memory": memory_json(&e.memory),
+            "remedies": e.remedies.iter().map(remedy_json).collect::<Vec<_>>(),
             "plan": plan,
         })
     };

@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
+use crate::catalog::engine::Residuals;
 use crate::estimate::deployment::Estimate;
-use crate::estimate::memory::Room;
+use crate::estimate::memory::{MemoryUse, Room};
 use crate::estimate::remedy::Remedy;
 use crate::units::group_thousands;
 
+use super::columns::Value;
+use super::format::Sheet;
 use super::json::round;
 
 /// Room and remedies of one plan.
@@ -20,6 +23,10 @@ pub struct Fit {
     pub room: Room,
     /// What the engine calls its memory fraction.
     pub fraction: &'static str,
+    /// What the uncertainty was read from.
+    pub residuals: Option<Residuals>,
+    /// Layers and memory of a rank of each pipeline stage.
+    pub stages: Vec<(u64, MemoryUse)>,
     /// What would make the plan fit, where it does not.
     pub remedies: Vec<Remedy>,
 }
@@ -27,7 +34,11 @@ pub struct Fit {
 /// Two sentences on the room, and a line for each remedy.
 pub fn fit_text(estimate: &Estimate, fit: &Fit) -> String {
     let (m, room) = (&estimate.memory, &fit.room);
-    let mut out = format!("Memory: {}, uncertain by {}.", estimate.verdict.name(), m.band);
+    let from = fit.residuals.as_ref().map_or(String::new(), |r| match r.points {
+        1 => " (1 start compared)".into(),
+        n => format!(" ({n} starts compared)"),
+    });
+    let mut out = format!("Memory: {}, uncertain by {}{from}.", estimate.verdict.name(), m.band);
     if m.per_request.get() > 0 {
         let _ = write!(
             out,
@@ -47,23 +58,49 @@ pub fn fit_text(estimate: &Estimate, fit: &Fit) -> String {
         }
     }
     out.push('\n');
+    if fit.stages.len() > 1 {
+        let _ =
+            writeln!(out, "\nMemory of a rank of each stage, GiB\n{}", stages_sheet(&fit.stages).table(None));
+    }
     if !fit.remedies.is_empty() {
         out.push_str("\nWhat would make it fit:\n");
     }
-    for r in &fit.remedies {
-        let _ = writeln!(
-            out,
-            "  {} ({}): weights {}, KV cache {} for {} tokens, {} to spare; {}",
-            r.change,
-            r.parallelism,
-            r.memory.weights,
-            r.memory.kv_cache,
-            group_thousands(r.memory.kv_cache_tokens),
-            r.spare,
-            r.memory.verdict().name()
-        );
-    }
+    fit.remedies.iter().for_each(|r| out.push_str(&remedy_text(r)));
     out
+}
+
+/// A remedy and what comes of it, on a line.
+pub(super) fn remedy_text(r: &Remedy) -> String {
+    format!(
+        "  {} ({}): weights {}, KV cache {} for {} tokens, {} to spare; {}\n",
+        r.change,
+        r.parallelism,
+        r.memory.weights,
+        r.memory.kv_cache,
+        group_thousands(r.memory.kv_cache_tokens),
+        r.spare,
+        r.memory.verdict().name()
+    )
+}
+
+/// The parts of each stage's memory.
+fn stages_sheet(stages: &[(u64, MemoryUse)]) -> Sheet {
+    let mut sheet = Sheet::new([
+        "stage",
+        "layers",
+        "weights_gib",
+        "kv_cache_gib",
+        "activations_gib",
+        "non_torch_gib",
+        "cuda_graphs_gib",
+        "total_gib",
+    ]);
+    for ((layers, m), number) in stages.iter().zip(1u64..) {
+        let parts = [m.weights, m.kv_cache, m.activations, m.non_torch, m.cuda_graphs, m.total()];
+        let cells = [Value::from(number), Value::from(*layers)];
+        sheet.rows.push(cells.into_iter().chain(parts.map(|p| p.as_gib().into())).collect());
+    }
+    sheet
 }
 
 /// The room as JSON.
@@ -71,11 +108,13 @@ pub fn room_json(estimate: &Estimate, fit: &Fit) -> Json {
     let room = &fit.room;
     json!({
         "band_gib": round(estimate.memory.band.as_gib()),
+        "starts_compared": fit.residuals.as_ref().map(|r| r.points),
         "sequences": room.sequences,
         "longest_context_tokens": room.longest_context,
         "at_batch": fit.batch,
         "memory_fraction": room.fraction,
         "smallest_memory_fraction": room.smallest_fraction,
+        "stages": stages_sheet(&fit.stages).json(),
     })
 }
 
@@ -89,5 +128,20 @@ pub fn remedy_json(r: &Remedy) -> Json {
         "kv_cache_tokens": r.memory.kv_cache_tokens,
         "spare_gib": round(r.spare.as_gib()),
         "verdict": r.memory.verdict().name(),
+    })
+}
+
+/// The parts of a rank's memory as JSON.
+pub(super) fn memory_json(m: &MemoryUse) -> Json {
+    json!({
+        "weights_gib": round(m.weights.as_gib()),
+        "kv_cache_gib": round(m.kv_cache.as_gib()),
+        "kv_cache_tokens": m.kv_cache_tokens,
+        "activations_gib": round(m.activations.as_gib()),
+        "non_torch_gib": round(m.non_torch.as_gib()),
+        "cuda_graphs_gib": round(m.cuda_graphs.as_gib()),
+        "capacity_gib": round(m.capacity.as_gib()),
+        "band_gib": round(m.band.as_gib()),
+        "verdict": m.verdict().name(),
     })
 }

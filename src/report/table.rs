@@ -337,14 +337,16 @@ pub fn advice_text(advice: &[Advice]) -> String {
         let best = &a.best;
         let _ = writeln!(
             out,
-            "  {}: {} × {} replicas, batch {:.0}, {:.0} output tokens/s, TTFT {}, TPOT {}",
+            "  {}: {} × {} replicas, batch {:.0}, {:.0} output tokens/s, TTFT {}, TPOT {}; {} of weights and {} of KV cache a GPU",
             a.change,
             best.parallelism,
             best.replicas,
             best.batch,
             best.output.get(),
             best.service.ttft,
-            best.service.tpot
+            best.service.tpot,
+            best.memory.weights,
+            best.memory.kv_cache
         );
     }
     out

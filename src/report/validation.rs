@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::validate::memory::{Comparison, Worst};
+use crate::validate::memory::{Comparison, Spread, Worst};
 use crate::validate::{Choice, Metric, Validation};
 
 use super::columns::Value;
@@ -28,6 +28,7 @@ pub fn validation_json(v: &Validation) -> Json {
         "metrics": metrics_json(&v.metrics),
         "groups": groups,
         "worst": worst_sheet(&v.worst).json(),
+        "bands": spreads_sheet(&v.spreads).json(),
         "choices": choices_json(&v.choices),
     })
 }
@@ -109,6 +110,17 @@ pub fn validation_text(v: &Validation, width: Option<u16>) -> String {
     if !v.worst.is_empty() {
         let _ = writeln!(out, "\nFurthest off, in GiB, and the measured part that is off most:");
         let _ = writeln!(out, "{}", worst_sheet(&v.worst).table(width));
+        for w in &v.worst {
+            let _ = writeln!(out, "{}: {}", w.id, w.explanation());
+        }
+        out.push('\n');
+    }
+    if !v.spreads.is_empty() {
+        let _ = writeln!(
+            out,
+            "KV cache off by, GiB, where the configuration is known, and the uncertainty that verdicts use:"
+        );
+        let _ = writeln!(out, "{}", spreads_sheet(&v.spreads).table(width));
     }
     if !v.choices.is_empty() {
         let _ = writeln!(out, "layouts chosen by prediction\n{}", choices_sheet(&v.choices).table(width));
@@ -193,6 +205,17 @@ fn worst_sheet(worst: &[Worst]) -> Sheet {
             w.part.map_or(Value::Missing, |(_, off)| off.into()),
             Value::Text(w.assumed.join(", ")),
         ]);
+    }
+    sheet
+}
+
+/// The residuals by engine and version.
+fn spreads_sheet(spreads: &[Spread]) -> Sheet {
+    let mut sheet = Sheet::new(["engine", "version", "servers", "median_gib", "worst_gib", "band_gib"]);
+    for s in spreads {
+        let sizes = [s.median, s.worst, s.band].map(Value::from);
+        let names = [s.engine.as_str().into(), s.version.as_str().into(), (s.servers as u64).into()];
+        sheet.rows.push(names.into_iter().chain(sizes).collect());
     }
     sheet
 }

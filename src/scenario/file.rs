@@ -16,7 +16,7 @@ use crate::plan::space::Pins;
 use crate::rank::Objective;
 use crate::search::{Launch, LimitOverrides, Mode};
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
-use crate::workload::Speculation;
+use crate::workload::{Draft, Speculation};
 
 /// A scenario file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -181,7 +181,7 @@ pub struct Defaults {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SpeculationEntry {
-    /// `mtp` (the checkpoint's own prediction layers) or `ngram` (found in the text so far).
+    /// `mtp` (the checkpoint's own prediction layers) or `ngram` (found in the text so far, at no cost).
     pub draft: String,
     /// Tokens to draft for each step; 1 when left out.
     #[schemars(range(min = 1, max = 32))]
@@ -199,6 +199,10 @@ impl SpeculationEntry {
     pub fn speculation(&self) -> Result<Speculation, Diagnostic> {
         let (draft, tokens) = (self.draft.parse()?, self.tokens.unwrap_or(1));
         let speculation = Speculation { draft, tokens, acceptance: self.acceptance };
+        if speculation.draft == Draft::Model {
+            let cause = "a sweep names no draft model".to_owned();
+            return Err(Diagnostic::new(Code::Range, cause).help("allowed: mtp, ngram"));
+        }
         speculation.validate()?;
         Ok(speculation)
     }

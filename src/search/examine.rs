@@ -6,7 +6,8 @@ use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
 use crate::estimate::deployment::{Deployment, Estimate};
-use crate::estimate::memory::Limits;
+use crate::estimate::memory::{Limits, MemoryUse};
+use crate::estimate::remedy::Remedy;
 use crate::plan::Degrees;
 use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Reason};
@@ -40,6 +41,10 @@ pub struct Examined {
     pub engine: String,
     /// Format of most weights.
     pub weights: WeightFormat,
+    /// Memory of its fullest rank.
+    pub memory: MemoryUse,
+    /// What would make it fit, where it does not.
+    pub remedies: Vec<Remedy>,
     /// Launch limits.
     pub limits: Limits,
     /// Its best plan, or why it has none.
@@ -144,8 +149,14 @@ impl Question<'_> {
             };
             let weights = context.model.quantisation.main_format();
             let gpu = pool.gpu.id.clone();
+            // The decode workers' where pools are split.
+            let remedies = match &outcome {
+                Err(Reason::OutOfMemory { .. }) => context.remedies(asked.split),
+                _ => Vec::new(),
+            };
+            let memory = context.memory(asked.split);
             let (limits, engine) = (context.limits, context.engine.id.clone());
-            examined.push(Examined { gpu, engine, weights, limits, outcome });
+            examined.push(Examined { gpu, engine, weights, limits, memory, remedies, outcome });
         }
         Ok(examined)
     }

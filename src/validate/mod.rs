@@ -1,6 +1,7 @@
 //! Validation: predictions for measured rows, and how far off they are. Predictions never read a
 //! measured column.
 
+mod base;
 mod choice;
 mod kernels;
 mod known;
@@ -84,6 +85,8 @@ pub struct Validation {
     pub groups: BTreeMap<String, BTreeMap<String, Metric>>,
     /// Of memory: the rows that are off most.
     pub worst: Vec<memory::Worst>,
+    /// Of memory: how far off the cache is by engine and version.
+    pub spreads: Vec<memory::Spread>,
     /// What choosing a layout by prediction costs, for servers measured in several layouts.
     pub choices: Vec<Choice>,
     /// Whether the rows are few enough to be shown one by one: a benchmark's own result files.
@@ -178,14 +181,11 @@ fn validate_table(
             groups.insert(format!("{column}={value}"), metrics::collect(&table, &predictions, of_group));
         }
     }
-    let mut worst = Vec::new();
+    let (mut worst, mut spreads) = (Vec::new(), Vec::new());
     if kind == Kind::Memory {
-        // Rows that leave a setting out rest on the engine's default, which their server may not have had.
-        for (name, complete) in [("settings=stated", true), ("settings=partly assumed", false)] {
-            let of_group = |row: &Row| memory::assumed(row).is_empty() == complete;
-            groups.insert(name.to_owned(), metrics::collect(&table, &predictions, of_group));
-        }
-        worst = memory::worst(&table, &predictions, WORST);
+        groups.extend(memory::configurations(&table, catalog, &predictions));
+        spreads = memory::spreads(&table, catalog, &predictions);
+        worst = memory::worst(&table, catalog, &predictions, WORST);
     }
     if kind == Kind::Training {
         for value in [training::DENSE, training::ROUTED] {
@@ -194,5 +194,5 @@ fn validate_table(
         }
     }
     let choices = if kind == Kind::Serving { choice::choices(&table, &predictions) } else { Vec::new() };
-    Ok(Validation { table, predictions, metrics, groups, worst, choices, one_by_one: false })
+    Ok(Validation { table, predictions, metrics, groups, worst, spreads, choices, one_by_one: false })
 }

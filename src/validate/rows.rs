@@ -9,6 +9,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
 
+use super::base;
+
 /// A CSV file with named columns.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -149,6 +151,7 @@ impl<'a> Row<'a> {
             tried.push(name.clone());
             model::find_in(catalog, &name, scope).ok()
         });
+        let found = found.or_else(|| base::find(catalog, self.text("model")?, Scope::Full));
         let model = found.ok_or_else(|| format!("unknown model {}", tried.join(", ")))?;
         match self.text("weight_dtype").map(format_of) {
             None => Ok(model),

@@ -14,17 +14,20 @@ pub enum Draft {
     Layers,
     /// Matches of the last tokens in the text so far, which cost the GPU nothing.
     Lookup,
+    /// A small model of its own: an EAGLE head, or a model of the same family.
+    Model,
 }
 
 impl Draft {
     /// Every kind.
-    pub const ALL: [Draft; 2] = [Draft::Layers, Draft::Lookup];
+    pub const ALL: [Draft; 3] = [Draft::Layers, Draft::Lookup, Draft::Model];
 
     /// Name as written and printed.
     pub fn name(self) -> &'static str {
         match self {
             Draft::Layers => "mtp",
             Draft::Lookup => "ngram",
+            Draft::Model => "model",
         }
     }
 }

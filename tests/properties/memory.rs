@@ -1,5 +1,8 @@
 //! Weights, caches and the memory that they take.
 
+use shardfit::catalog::engine::FractionOf;
+use shardfit::estimate::memory::MemoryUse;
+
 use super::*;
 
 proptest! {
@@ -79,5 +82,84 @@ proptest! {
             let within_band = split.pp > 1 && a.verdict() == Verdict::Marginal;
             prop_assert!(worsens || within_band, "{} {split}", short.model.id);
         }
+    }
+
+    #[test]
+    fn weights_and_cache_per_token_never_grow_with_expert_parallel_or_stages(d in draw()) {
+        // Between legal splits that differ in one degree.
+        let owned = Owned::of(&d);
+        let context = owned.context();
+        let splits: Vec<Parallelism> = legal(&context).into_iter().map(|(split, _)| split).collect();
+        let of = |split| context.memory_question(split).by_stage();
+        for narrow in &splits {
+            for wide in &splits {
+                let more_experts = Parallelism { ep: wide.ep, ..*narrow } == *wide && wide.ep > narrow.ep;
+                let more_stages = Parallelism { pp: wide.pp, ..*narrow } == *wide && wide.pp > narrow.pp;
+                if !(more_experts || more_stages) {
+                    continue;
+                }
+                let most = |split: Parallelism, part: fn(&MemoryUse) -> Bytes| {
+                    of(split).iter().map(|(_, m)| part(m)).max().unwrap()
+                };
+                let (a, b) = (most(*narrow, |m| m.weights), most(*wide, |m| m.weights));
+                // A tied head is copied to the last stage; it may be the heavier half of two.
+                prop_assert!(b <= a, "{} {narrow} {a} and {wide} {b}", owned.model.id);
+                let (a, b) = (most(*narrow, |m| m.per_request), most(*wide, |m| m.per_request));
+                prop_assert!(b <= a, "{} {narrow} {a} and {wide} {b}", owned.model.id);
+            }
+        }
+    }
+
+    #[test]
+    fn the_total_grows_with_tensor_parallel_by_the_declared_reserve_at_most(d in draw(), tp in 0u32..5) {
+        let owned = Owned::of(&d);
+        let context = owned.context();
+        let rule = &owned.engine.memory;
+        let most = rule.non_torch_multi_gpu.max(rule.non_torch_pcie.unwrap_or(Bytes::ZERO));
+        let reserve = most.saturating_sub(rule.non_torch);
+        let need = |tp: u32| {
+            let m = context.memory(Parallelism { tp, ..Parallelism::SINGLE });
+            m.weights + m.per_request + m.activations + m.non_torch + m.cuda_graphs
+        };
+        let (narrow, wide) = (need(1 << tp), need(2 << tp));
+        prop_assert!(wide <= narrow + reserve, "{} tp={}: {narrow}, then {wide}", owned.model.id, 1 << tp);
+    }
+
+    #[test]
+    fn cache_and_the_rest_are_the_budget_and_tokens_fill_the_cache(d in draw()) {
+        with_deployment(&d, |context, deployment| {
+            let m = deployment.memory;
+            if m.kv_cache == Bytes::ZERO {
+                return Ok(());
+            }
+            prop_assert_eq!(m.weights + m.kv_cache, m.for_weights_and_cache);
+            let rule = &context.engine.memory;
+            if rule.fraction_of == FractionOf::Total {
+                let inside = if rule.graphs_inside_fraction { m.cuda_graphs } else { Bytes::ZERO };
+                let around = m.activations + m.non_torch + inside;
+                let budget = m.weights + m.kv_cache + around;
+                prop_assert!(budget <= m.capacity);
+            }
+            // Tokens of requests at full length: one more would not go in.
+            let length = context.workload.longest_context();
+            let bytes = |tokens: u64| tokens as f64 / length as f64 * m.per_request.as_f64();
+            prop_assert!(bytes(m.kv_cache_tokens) <= m.kv_cache.as_f64() * (1.0 + SLACK));
+            if m.per_request > Bytes::ZERO {
+                prop_assert!(bytes(m.kv_cache_tokens + 1) > m.kv_cache.as_f64() * (1.0 - SLACK));
+            }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_draft_model_only_ever_adds(d in draw(), small in any::<Index>()) {
+        let own = Owned::of(&d);
+        let draft = small.get(models()).clone();
+        let mut with = Owned::of(&d);
+        with.model = with.model.with_draft(draft);
+        let (a, b) = (own.context(), with.context());
+        let of = |context: &Context| context.memory(Parallelism::SINGLE);
+        prop_assert!(of(&b).weights >= of(&a).weights);
+        prop_assert!(of(&b).largest_batch() <= of(&a).largest_batch(), "{}", own.model.id);
     }
 }

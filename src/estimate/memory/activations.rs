@@ -2,8 +2,8 @@
 
 use super::MemoryQuestion;
 use crate::catalog::engine::MemoryRule;
-use crate::model::RankGroups;
 use crate::model::blocks::Block;
+use crate::model::{LayerGroup, RankGroups};
 use crate::units::Bytes;
 
 /// The larger of the sampler's peak and the widest layer's, beside the images that are kept meanwhile;
@@ -27,7 +27,38 @@ pub(super) fn peak(q: &MemoryQuestion, groups: RankGroups, (first, last): (bool,
         false => 0.0,
     };
     let images = if first { images(q) } else { 0.0 };
-    Bytes::ceil((sampler.max(forward) + kept).max(images))
+    let sampling = sampler + if rule.expert_workspace { workspace(q, groups) } else { 0.0 };
+    Bytes::ceil((sampling.max(forward) + kept).max(images)) + indexer(q)
+}
+
+/// Where the keys of a prompt are gathered for the indexer of sparse attention: FP8 with a 4-byte scale
+/// per 128 values, for a fixed number of contexts.
+fn indexer(q: &MemoryQuestion) -> Bytes {
+    let keys = q.model.layer_blocks().filter_map(|block| match block {
+        Block::Latent(latent) => latent.indexer.map(|index| index.head_dim),
+        _ => None,
+    });
+    let key = keys.max().map_or(0, |n| n + n.div_ceil(128) * 4);
+    let contexts = q.engine.memory.indexer_contexts;
+    Bytes::new(key.saturating_mul(contexts).saturating_mul(q.workload.longest_context()))
+}
+
+/// The two workspaces of the experts' kernel: for each token and each of its experts the wider of the
+/// model's width and the activation, and of the model's width and gate with up-projection. Packed 4-bit
+/// experts run in kernels that have their own.
+fn workspace(q: &MemoryQuestion, groups: RankGroups) -> f64 {
+    let tokens = q.limits.max_batched_tokens as f64 * groups.attention_data as f64;
+    let of = |group: &LayerGroup| {
+        let wide = group.formats.experts.element().bits() >= 8;
+        let moe = group.blocks.iter().find_map(|block| match block {
+            Block::Moe(m) if wide => Some(m),
+            _ => None,
+        })?;
+        let inner = moe.inner as f64 / groups.expert_tensor as f64;
+        let hidden = q.model.hidden as f64;
+        Some(moe.top_k as f64 * (hidden.max(inner) + hidden.max(2.0 * inner)))
+    };
+    tokens * 2.0 * q.model.groups.iter().filter_map(of).fold(0.0, f64::max)
 }
 
 /// Live elements per token of the widest feed-forward layer.

@@ -50,15 +50,19 @@ pub(super) struct RankCache {
 }
 
 impl RankCache {
-    pub(super) fn of(q: &MemoryQuestion, counts: &[u64]) -> RankCache {
+    pub(super) fn of(q: &MemoryQuestion, counts: &[u64], last: bool) -> RankCache {
         let tensor = q.parallelism.groups().tensor;
         let mut kinds: Vec<Kind> = Vec::new();
-        for (group, layers) in q.model.groups.iter().zip(counts).filter(|(_, n)| **n > 0) {
+        let own = q.model.groups.iter().zip(counts).map(|(group, n)| (group, *n));
+        // A draft model stands on the last stage.
+        let draft = q.model.draft.iter().filter(|_| last).flat_map(|d| &d.groups);
+        let draft = draft.map(|group| (group, group.layers.len() as u64));
+        for (group, layers) in own.chain(draft).filter(|(_, n)| *n > 0) {
             for block in &group.blocks {
                 let Some(keeps) = keeps(block, tensor, q.kv) else { continue };
                 match kinds.iter_mut().find(|k| k.keeps == keeps) {
                     Some(kind) => kind.layers += layers,
-                    None => kinds.push(Kind { layers: *layers, keeps }),
+                    None => kinds.push(Kind { layers, keeps }),
                 }
             }
         }

@@ -12,13 +12,13 @@ use crate::catalog::engine::{FractionOf, Launch};
 use crate::catalog::link::LinkKind;
 use crate::catalog::{Engine, Gpu};
 use crate::dtype::DType;
-use crate::model::Model;
+use crate::model::{LayerGroup, Model};
 use crate::plan::{Parallelism, Reason};
 use crate::units::Bytes;
 use crate::workload::Workload;
 use cache::RankCache;
 pub use room::Room;
-pub use weights::{stage_layers, weights_on_rank};
+pub use weights::{engine_stages, stage_layers, weights_on_rank};
 
 /// Launch limits of an engine: its defaults for the GPU, or what the user sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -165,16 +165,25 @@ pub struct MemoryQuestion<'a> {
 impl MemoryQuestion<'_> {
     /// Memory of the fullest rank: the stage whose KV cache holds the fewest requests.
     pub fn answer(&self) -> MemoryUse {
-        let stages = stage_layers(self.model, self.parallelism.pp);
+        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
         let last = stages.len() - 1;
         let uses = stages.iter().enumerate().map(|(i, counts)| self.stage(counts, i == 0, i == last));
         uses.reduce(|a, b| if fuller(&b, &a) { b } else { a }).unwrap_or_else(|| self.stage(&[], true, true))
     }
 
+    /// Layers and memory of a rank of each stage; the ranks of one stage hold alike.
+    pub fn by_stage(&self) -> Vec<(u64, MemoryUse)> {
+        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
+        let last = stages.len() - 1;
+        let of =
+            |(i, counts): (usize, &Vec<u64>)| (counts.iter().sum(), self.stage(counts, i == 0, i == last));
+        stages.iter().enumerate().map(of).collect()
+    }
+
     /// Memory of a rank of the first stage, whose log people read: the others' are seldom kept. The
     /// tokens are those that every stage holds.
     pub fn first_rank(&self) -> MemoryUse {
-        let stages = stage_layers(self.model, self.parallelism.pp);
+        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
         let fullest = self.answer();
         match stages.first() {
             Some(counts) if stages.len() > 1 => MemoryUse {
@@ -186,10 +195,19 @@ impl MemoryQuestion<'_> {
         }
     }
 
+    /// Memory of a single GPU that holds the last `layers` layers and the output projection, the others in
+    /// the host's memory.
+    pub fn last_layers(&self, layers: u64) -> MemoryUse {
+        let skipped = self.model.layers().saturating_sub(layers);
+        let held = |group: &LayerGroup| group.layers.iter().filter(|i| u64::from(**i) >= skipped).count();
+        let counts: Vec<u64> = self.model.groups.iter().map(|g| held(g) as u64).collect();
+        self.stage(&counts, true, true)
+    }
+
     /// KV cache of one prompt on the rank that holds most of it.
     pub fn prompt_cache(&self) -> Bytes {
-        let stages = stage_layers(self.model, self.parallelism.pp);
-        let held = stages.iter().map(|counts| RankCache::of(self, counts).sequence(self.workload.isl));
+        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
+        let held = stages.iter().map(|counts| RankCache::of(self, counts, false).sequence(self.workload.isl));
         held.max().unwrap_or(Bytes::ZERO)
     }
 
@@ -207,7 +225,7 @@ impl MemoryQuestion<'_> {
         let length = self.workload.longest_context();
         let reserved =
             self.workload.isl as f64 + self.workload.osl as f64 * self.engine.scheduling.output_reserve;
-        let cache = RankCache::of(self, counts);
+        let cache = RankCache::of(self, counts, last);
         let per_request = cache.sequence(length);
         MemoryUse {
             weights,

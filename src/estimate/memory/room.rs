@@ -1,7 +1,6 @@
 //! What there is room for: the longest context, the smallest memory fraction.
 
-use super::cache::RankCache;
-use super::{MemoryQuestion, MemoryUse, stage_layers};
+use super::{MemoryQuestion, MemoryUse, engine_stages};
 use crate::catalog::engine::FractionOf;
 use crate::units::Bytes;
 use crate::workload::Workload;
@@ -40,16 +39,16 @@ impl MemoryQuestion<'_> {
     /// Tokens of the longest sequences of which `batch` fit on a rank, up to what the model was made for.
     fn longest_context(&self, batch: u64) -> u64 {
         let most = self.model.max_context.unwrap_or(1 << 24);
-        let stages = stage_layers(self.model, self.parallelism.pp);
-        let caches: Vec<RankCache> = stages.iter().map(|counts| RankCache::of(self, counts)).collect();
-        // Which stage is fullest may change with the length, what each has room for does not.
+        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
         let last = stages.len() - 1;
-        let rooms: Vec<Bytes> = stages
-            .iter()
-            .enumerate()
-            .map(|(i, counts)| self.stage(counts, i == 0, i == last).kv_cache)
-            .collect();
-        let fits = |n: u64| caches.iter().zip(&rooms).all(|(c, room)| c.sequence(n) * batch <= *room);
+        // Which stage is fullest may change with the length; so may what an engine sets aside.
+        let fits = |n: u64| {
+            let longer = MemoryQuestion { workload: &Workload::new(n, 0), ..*self };
+            stages.iter().enumerate().all(|(i, counts)| {
+                let memory = longer.stage(counts, i == 0, i == last);
+                memory.per_request * batch <= memory.kv_cache
+            })
+        };
         if fits(most) {
             return most;
         }

@@ -1,6 +1,7 @@
 //! Weights on a rank: what it holds of each tensor, how engines pad it, and how it lies in memory.
 
 use super::MemoryQuestion;
+use crate::catalog::Engine;
 use crate::catalog::engine::{Allocator, PackedPadding};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{Model, RankGroups, Scope, Split, Storage, Tensor};
@@ -31,6 +32,24 @@ pub fn stage_layers(model: &Model, pp: u32) -> Vec<Vec<u64>> {
         .collect()
 }
 
+/// The same under an engine. llama.cpp divides layers and output projection evenly over equal GPUs, the first
+/// layers to the first (`src/llama-model.cpp`, `load_tensors`).
+pub fn engine_stages(model: &Model, engine: &Engine, pp: u32) -> Vec<Vec<u64>> {
+    if !engine.parallel.head_is_a_layer || pp < 2 {
+        return stage_layers(model, pp);
+    }
+    let stages = u64::from(pp).clamp(1, model.layers());
+    let units = model.layers() + 1;
+    let mut counts = vec![vec![0u64; model.groups.len()]; stages as usize];
+    for (g, group) in model.groups.iter().enumerate() {
+        for layer in &group.layers {
+            // Below `stages`, as a layer's number is below `units`.
+            counts[(u64::from(*layer) * stages / units) as usize][g] += 1;
+        }
+    }
+    counts
+}
+
 /// Weights on the fullest rank of a stage, byte by byte: embedding on the first stage, head on the last,
 /// a copy of a tied embedding on both.
 pub fn weights_on_rank(
@@ -39,7 +58,8 @@ pub fn weights_on_rank(
     counts: &[u64],
     (first, last): (bool, bool),
 ) -> Bytes {
-    Weights { model, groups, allocator: Allocator::Exact, padding: None }.of_stage(counts, (first, last))
+    let exact = Weights { model, groups, allocator: Allocator::Exact, padding: None, host_embedding: false };
+    exact.of_stage(counts, (first, last))
 }
 
 /// The same as the question's engine holds them, its rotary tables with them.
@@ -51,9 +71,16 @@ pub(super) fn on_rank(q: &MemoryQuestion, counts: &[u64], ends: (bool, bool)) ->
         false => p,
     });
     let tables: Bytes = q.model.rotary.iter().map(|t| rule.rotary_value * t.values()).sum();
-    let weights =
-        Weights { model: q.model, groups: q.parallelism.groups(), allocator: rule.allocator, padding };
-    weights.of_stage(counts, ends) + tables
+    let groups = q.parallelism.groups();
+    // Where host and GPU share a memory, the embedding is in it either way.
+    let host_embedding = rule.host_embedding && !matches!(q.gpu.platform(), "apple" | "cpu");
+    let of = |model| Weights { model, groups, allocator: rule.allocator, padding, host_embedding };
+    // A draft model stands whole on the last stage.
+    let draft = q.model.draft.as_deref().filter(|_| ends.1).map_or(Bytes::ZERO, |draft| {
+        let counts: Vec<u64> = draft.groups.iter().map(|g| g.layers.len() as u64).collect();
+        of(draft).of_stage(&counts, (true, true))
+    });
+    of(q.model).of_stage(counts, ends) + tables + draft
 }
 
 struct Weights<'a> {
@@ -61,6 +88,7 @@ struct Weights<'a> {
     groups: RankGroups,
     allocator: Allocator,
     padding: Option<PackedPadding>,
+    host_embedding: bool,
 }
 
 impl Weights<'_> {
@@ -68,14 +96,16 @@ impl Weights<'_> {
         let model = self.model;
         let mut tensors: Vec<Tensor> = Vec::new();
         if first {
-            model.before.iter().for_each(|b| b.tensors(&mut tensors));
+            if !self.host_embedding {
+                model.before.iter().for_each(|b| b.tensors(&mut tensors));
+            }
             if model.scope == Scope::Full {
                 tensors.extend(model.towers.iter().cloned());
             }
         }
         if last {
             model.after.iter().for_each(|b| b.tensors(&mut tensors));
-            if !first {
+            if !first || self.host_embedding {
                 tensors.extend(model.tied_head());
             }
         }
@@ -209,7 +239,13 @@ mod tests {
         // Qwen2.5-7B: 2 MiB a layer beside its parameters, 14.25 GiB in vLLM's logs.
         let model = find("qwen2.5-7b", &[], Scope::Full).unwrap();
         let of = |allocator| {
-            let w = Weights { model: &model, groups: RankGroups::SINGLE, allocator, padding: None };
+            let w = Weights {
+                model: &model,
+                groups: RankGroups::SINGLE,
+                allocator,
+                padding: None,
+                host_embedding: false,
+            };
             w.of_stage(&[28], (true, true)).as_gib()
         };
         let (exact, blocks) = (of(Allocator::Exact), of(Allocator::Blocks));

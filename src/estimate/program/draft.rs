@@ -1,11 +1,14 @@
-//! Prediction layers that draft tokens after each step.
+//! Prediction layers, or a small model, that draft tokens after each step.
 
 use super::{Line, Program, StepTime, Target};
 use crate::catalog::kernels::PowerShares;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::stages::Part;
+use crate::model::Model;
 use crate::model::operator::{Operator, Step};
+use crate::workload::{self, Speculation};
 
-/// What drafts tokens: prediction layers of the last stage, run once per drafted token.
+/// What drafts tokens: prediction layers of the last stage, or a model beside it, run once per drafted token.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Draft {
     layers: Program,
@@ -13,9 +16,49 @@ pub(super) struct Draft {
     tokens: f64,
 }
 
+/// Checks that the model has what drafts.
+///
+/// # Errors
+/// [`Code::Range`] where it has no prediction layers, or no draft model beside it.
+pub(in crate::estimate) fn check_draft(
+    model: &Model,
+    speculation: Option<Speculation>,
+) -> Result<(), Diagnostic> {
+    let (missing, help) = match speculation.map(|s| s.draft) {
+        Some(workload::Draft::Layers) if model.mtp.is_empty() => {
+            ("multi-token-prediction layers", "ngram drafts without any")
+        }
+        Some(workload::Draft::Model) if model.draft.is_none() => {
+            ("draft model", "name one with --draft-model")
+        }
+        _ => return Ok(()),
+    };
+    let cause = format!("no {missing} to draft with");
+    Err(Diagnostic::new(Code::Range, cause).at(model.id.clone()).help(help))
+}
+
 impl Draft {
-    /// The prediction layers, if they are loaded.
+    /// The prediction layers, if they are loaded, else the draft model.
     pub(super) fn compile(t: &Target) -> Option<Draft> {
+        let own = t.model.draft.as_deref().filter(|_| !t.model.predicts && t.drafted > 0);
+        own.map(|model| Draft::of_model(t, model)).or_else(|| Draft::of_layers(t))
+    }
+
+    /// A model of its own: an EAGLE head without an output projection takes the model's.
+    fn of_model(t: &Target, model: &Model) -> Draft {
+        let own = Target { model, ..*t };
+        let mut layers = Program::default();
+        layers.emit(&own, &model.before, model.outer_formats(), 1, &|_| Part::Before);
+        for group in &model.groups {
+            layers.emit(&own, &group.blocks, group.formats, group.layers.len() as u64, &|_| Part::Before);
+        }
+        let from = if model.head().is_some() { model } else { t.model };
+        let mut head = Program::default();
+        head.emit(&own, &from.after, from.outer_formats(), 1, &|_| Part::Before);
+        Draft { layers, head, tokens: f64::from(t.drafted) }
+    }
+
+    fn of_layers(t: &Target) -> Option<Draft> {
         let group = t.model.groups.last().filter(|_| t.model.predicts && t.drafted > 0)?;
         let mut layers = Program::default();
         layers.emit(t, &group.blocks, group.formats, 1, &|_| Part::Before);

@@ -1,8 +1,14 @@
 //! Memory that servers logged, part by part.
 
 mod compare;
+mod known;
 mod log;
+mod spread;
 mod worst;
+
+use std::collections::BTreeMap;
+
+use itertools::Itertools as _;
 
 use crate::catalog::{Catalog, Cluster, Gpu, Kind};
 use crate::diagnostic::Diagnostic;
@@ -12,20 +18,45 @@ use crate::plan::Parallelism;
 use crate::units::Bytes;
 use crate::workload::Workload;
 
-use super::{Prediction, Row};
+use super::{Metric, Prediction, Row, Table, metrics};
 pub use compare::{Compared, Comparison, Told, compare};
+pub use known::{assumed, unknowns};
 pub use log::StartLog;
+pub use spread::{Spread, spreads};
 pub use worst::{Worst, worst};
+
+/// The column that all parts leave room for.
+const CACHE: &str = "kv_cache_gib_per_gpu";
 
 /// Length of one request when the row does not say: only whole blocks depend on it.
 const LENGTH: u64 = 4096;
 
-/// Columns that a row may leave out, so that the engine's default for the GPU stands in.
-const SETTINGS: [&str; 3] = ["gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens"];
+/// Memory beyond the catalogue's by more than drivers differ is that of the box, or nvidia-smi's, of which
+/// engines do not see all.
+const DRIVERS_DIFFER: f64 = 1.003;
 
-/// The settings that a row leaves out.
-pub fn assumed(row: &Row) -> Vec<&'static str> {
-    SETTINGS.into_iter().filter(|column| row.text(column).is_none()).collect()
+/// Errors over the rows whose configuration is known, all and by engine, and over the others.
+pub(super) fn configurations(
+    table: &Table,
+    catalog: &Catalog,
+    predictions: &[Prediction],
+) -> BTreeMap<String, BTreeMap<String, Metric>> {
+    let known: Vec<bool> = (0..table.len()).map(|i| unknowns(&table.row(i), catalog).is_empty()).collect();
+    let engines = (0..table.len()).filter_map(|i| table.row(i).text("engine")).sorted().dedup();
+    let mut groups = BTreeMap::new();
+    let mut add = |name: String, of_group: &dyn Fn(&Row) -> bool| {
+        let metrics = metrics::collect(table, predictions, of_group);
+        if !metrics.is_empty() {
+            groups.insert(name, metrics);
+        }
+    };
+    add("configuration=known".into(), &|row| known[row.index()]);
+    add("configuration=not known".into(), &|row| !known[row.index()]);
+    for engine in engines {
+        let own = |row: &Row| known[row.index()] && row.text("engine") == Some(engine);
+        add(format!("configuration=known, engine={engine}"), &own);
+    }
+    groups
 }
 
 /// Predicts the parts of the row's server.
@@ -86,7 +117,8 @@ fn gpu_of(row: &Row, catalog: &Catalog) -> Result<Gpu, String> {
         (None, Some(memory)) => nearest(catalog, memory).ok_or("no GPU")?,
         (None, None) => return Err("no GPU".into()),
     };
-    gpu.memory = logged.unwrap_or(gpu.memory);
+    let most = gpu.memory.scaled(DRIVERS_DIFFER);
+    gpu.memory = logged.filter(|m| row.text("gpu").is_none() || *m <= most).unwrap_or(gpu.memory);
     Ok(gpu)
 }
 

@@ -105,11 +105,13 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let memory = context.memory(split);
     let deployment = Deployment::compile(&context, split, placement, memory);
     let run = Run { row, deployment: &deployment, workload, protocol, replicas };
-    match (protocol, estimator) {
+    let mut predicted = match (protocol, estimator) {
         ("static", _) => static_batch(row, &deployment, &workload),
         (_, Estimator::Steady) => steady::predict(&run),
         (_, Estimator::Simulate) => simulated::predict(&run),
-    }
+    }?;
+    predicted.push(("headroom_gib", memory.spare_gib()));
+    Ok(predicted)
 }
 
 /// One batch: all prompts, then every step of the output.
