@@ -171,7 +171,8 @@ impl Tensor {
 
     /// Last part of the name of its module, e.g. `q_proj`.
     pub fn module(&self) -> &str {
-        let name = self.name.trim_end_matches(".weight");
+        let name = self.name.as_ref();
+        let name = name.strip_suffix(".weight").unwrap_or(name);
         name.rsplit('.').next().unwrap_or(name)
     }
 
