@@ -225,11 +225,11 @@ pub struct EngineArgs {
     #[arg(long, value_name = "TYPE", value_delimiter = ',', help_heading = "Engine")]
     #[arg(value_parser = names(["bf16", "fp16", "fp8", "q8_0", "q4_0"]), hide_possible_values = true)]
     pub kv: Vec<String>,
-    /// Sequences in one batch [default: the engine's]
+    /// Sequences in one batch; `plan` compares several, e.g. 256,1024 [default: the engine's]
     #[arg(long, value_name = "N", value_delimiter = ',', help_heading = "Engine")]
     #[arg(value_parser = count(1..=MAX_LIMIT))]
     pub max_sequences: Vec<u64>,
-    /// Tokens in one step [default: the engine's]
+    /// Tokens in one step; `plan` compares several, e.g. 2048,8192 [default: the engine's]
     #[arg(long, value_name = "N", value_delimiter = ',', help_heading = "Engine")]
     #[arg(value_parser = count(1..=MAX_LIMIT))]
     pub max_batched_tokens: Vec<u64>,
