@@ -72,6 +72,12 @@ fn launches_are_compared() {
     let drafts: Vec<u64> = plans(&json).iter().map(|p| p["draft_tokens"].as_u64().unwrap()).collect();
     assert!(drafts.contains(&0) && drafts.contains(&1));
     assert_eq!(drafts[0], 1);
+    // Without anything to compare with, `off` is what no flag is.
+    let count = |flags: &str| {
+        let line = "plan deepseek-v3 --cluster 8xh200-sxm --tpot 30ms --verify 0 --top 20";
+        plans(&ask(&format!("{line} {flags}"))).len()
+    };
+    assert_eq!(count("--speculate off --acceptance 0.8"), count(""));
     shardfit("estimate llama-3.1-8b --gpu h100-sxm --max-sequences 16,32").exits(2);
     shardfit("plan deepseek-v3 --cluster 8xh200-sxm --speculate mtp,ngram --acceptance 0.8").exits(2);
 }

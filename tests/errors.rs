@@ -219,6 +219,8 @@ const LINES: &[&str] = &[
     "plan llama-3.1-8b --cluster 8xh100-sxm --why-not prefill_tp=0",
     "plan deepseek-v3 --cluster 8xh200-sxm --speculate mtp,ngram --acceptance 0.8",
     "estimate llama-3.1-8b --gpu h100-sxm --max-sequences 16,32",
+    "estimate deepseek-v3 --gpu h200-sxm --tp 8 --speculate off,mtp --acceptance 0.8",
+    "simulate deepseek-v3 --gpu h200-sxm --tp 8 --concurrency 4 --speculate off,mtp --acceptance 0.8",
     "plan llama-3.1-8b --cluster 8xh100-sxm --percentile 99",
     "plan llama-3.1-8b --cluster 8xh100-sxm --verify 2 --percentile p101",
     "plan llama-3.1-8b --cluster 8xh100-sxm --what-if hbn=+20%",

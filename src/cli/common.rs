@@ -166,6 +166,11 @@ impl TargetArgs {
 }
 
 impl WorkloadArgs {
+    /// Refuses what only a comparison of plans takes.
+    pub fn of_one_plan(&self) -> Result<(), Diagnostic> {
+        self.speculation.single().map(|_| ())
+    }
+
     /// Whether plans are looked at with and without speculative decoding.
     pub fn speculates_or_not(&self) -> bool {
         self.speculation.both()

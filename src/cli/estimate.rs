@@ -61,6 +61,7 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         Some(pools) => args.place.cluster_of(catalog, &args.price, pools.gpus())?,
         None => args.place.cluster(catalog, &args.price)?,
     };
+    args.workload.of_one_plan()?;
     let engines = args.engine.engines(catalog, std::slice::from_ref(&cluster))?;
     kernels::measure(catalog, [&mut cluster], &engines, &model)?;
     let precisions = args.engine.precisions()?;

@@ -220,7 +220,7 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         Some(path) => mean_of_trace(path, args.drive.trace_requests())?,
         None => (args.drive.workload()?, 0),
     };
-    let (targets, speculation) = (args.targets.targets()?, args.speculation.speculation()?);
+    let (targets, speculation) = (args.targets.targets()?, args.speculation.single()?);
     let workload = Workload { targets, speculation, ..workload };
     workload.validate()?;
     if !args.drive.allow_long_context {

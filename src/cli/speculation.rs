@@ -42,9 +42,20 @@ pub struct SpeculationArgs {
 const OFF: &str = "off";
 
 impl SpeculationArgs {
+    /// What a single plan has.
+    pub fn single(&self) -> Result<Option<Speculation>, Diagnostic> {
+        match self.both() {
+            false => self.speculation(),
+            true => Err(Diagnostic::new(Code::Usage, "one plan drafts or does not")
+                .at("--speculate")
+                .help("`shardfit plan` compares both")),
+        }
+    }
+
     /// Whether plans with and without are asked for.
     pub fn both(&self) -> bool {
-        self.speculate.iter().any(|name| name == OFF)
+        let named = |off: bool| self.speculate.iter().any(|name| (name == OFF) == off);
+        named(true) && named(false)
     }
 
     /// What was asked for, checked.
