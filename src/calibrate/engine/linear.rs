@@ -167,7 +167,7 @@ mod tests {
     fn linear(subjects: &[Subject], observations: &'static [Observation]) -> Linear<'static> {
         let at: Vec<Vec<f64>> = subjects.iter().map(|s| s.constants.iter().map(|_| 10.0).collect()).collect();
         let mut linear = Linear::new(subjects, &at, Vec::new());
-        let slope = |k: usize, i: usize| 0.01 + 0.02 * ((i * (k + 3)) % 7) as f64;
+        let slope = |k: usize, i: usize| 0.03 + 0.06 * ((i * (k + 3)) % 7) as f64;
         let residual = |i: usize| {
             let outlier = if i.is_multiple_of(10) { 0.8 } else { 0.0 };
             outlier - slope(0, i) + 0.5 * slope(1, i)
