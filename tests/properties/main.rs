@@ -165,7 +165,7 @@ fn legal(context: &Context) -> Vec<(Parallelism, Placement)> {
         for attention_dp in powers() {
             for pp in [1, 2, 3, 4, 8] {
                 for ep in [1, tp * attention_dp] {
-                    let split = Parallelism { tp, pp, ep, attention_dp };
+                    let split = Parallelism { tp, pp, ep, attention_dp, dcp: 1 };
                     if let Ok(placement) = context.check(split) {
                         found.push((split, placement));
                     }

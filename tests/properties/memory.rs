@@ -11,7 +11,7 @@ proptest! {
     #[test]
     fn weights_per_gpu_never_grow_with_tensor_parallel(d in draw(), tp in 0u32..6, pp in 1u32..9) {
         let model = d.model();
-        let at = |tp: u32, ep: u32| heaviest(&model, Parallelism { tp, pp, ep, attention_dp: 1 });
+        let at = |tp: u32, ep: u32| heaviest(&model, Parallelism { tp, pp, ep, ..Parallelism::SINGLE });
         let tp = 1 << tp;
         prop_assert!(at(2 * tp, 1) <= at(tp, 1), "{} tp={tp} pp={pp}", model.id);
         prop_assert!(at(2 * tp, 2 * tp) <= at(tp, tp), "{} tp={tp} ep={tp} pp={pp}", model.id);
