@@ -111,6 +111,23 @@ proptest! {
     }
 
     #[test]
+    fn what_a_rank_holds_of_a_sequence_never_grows_with_those_that_divide_it(d in draw(), more in 1u32..6) {
+        let owned = Owned::of(&d);
+        let context = owned.context();
+        for (split, _) in legal(&context) {
+            let wider = Parallelism { dcp: split.dcp << more, ..split };
+            if context.check(wider).is_err() {
+                continue;
+            }
+            let (a, b) = (context.memory(split), context.memory(wider));
+            prop_assert_eq!((a.weights, a.kv_cache), (b.weights, b.kv_cache));
+            prop_assert!(b.per_request <= a.per_request, "{} {split}", owned.model.id);
+            prop_assert!(b.largest_batch() >= a.largest_batch(), "{} {split}", owned.model.id);
+            prop_assert!(b.kv_cache_tokens >= a.kv_cache_tokens, "{} {split}", owned.model.id);
+        }
+    }
+
+    #[test]
     fn the_total_grows_with_tensor_parallel_by_the_declared_reserve_at_most(d in draw(), tp in 0u32..5) {
         let owned = Owned::of(&d);
         let context = owned.context();
