@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use regex_lite::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::tensor::{Tensor, TensorClass};
@@ -118,7 +118,9 @@ impl Modules {
         let mut modules = Modules::default();
         for entry in &written {
             if let Some(expression) = entry.strip_prefix("re:") {
-                let compiled = Regex::new(&format!("^(?:{expression})")).map_err(|e| {
+                // Names of modules are ASCII; without Unicode's tables the program is half a megabyte smaller.
+                let whole = format!("^(?:{expression})");
+                let compiled = RegexBuilder::new(&whole).unicode(false).build().map_err(|e| {
                     Diagnostic::new(Code::Model, format!("cannot read the expression `{expression}`: {e}"))
                 })?;
                 modules.expressions.push(compiled);
@@ -148,7 +150,7 @@ impl Modules {
     }
 
     fn matches(&self, full: &str) -> bool {
-        self.expressions.iter().any(|expression| expression.is_match(full))
+        self.expressions.iter().any(|expression| expression.is_match(full.as_bytes()))
             || self
                 .globs
                 .iter()
