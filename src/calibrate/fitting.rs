@@ -218,7 +218,7 @@ fn fit_from(start: Coefficients, points: &[&Point]) -> (Coefficients, f64) {
         let coefficients = with(values);
         out.iter_mut().zip(points).for_each(|(slot, point)| *slot = point.residual(&coefficients));
     };
-    let best = solver::fit(&from, &bounds, points.len(), &residuals);
+    let best = solver::fit(&from, &bounds, points.len(), solver::PRIOR, &residuals);
     (with(&best.values), best.loss)
 }
 

@@ -1,7 +1,9 @@
 //! Calibration: the coefficients of kernel forms from measured rows, for one GPU or pooled over a class of
-//! them, by robust least squares on the very forms that estimates use.
+//! them, and the constants of engines from measured servers, by robust least squares on the very forms that
+//! estimates use.
 
 mod coefficients;
+pub mod engine;
 mod fitting;
 mod overlay;
 mod solver;

@@ -94,7 +94,7 @@ fn digits(value: f64) -> String {
 }
 
 /// A text in YAML: as it is where nothing in it could mean something else.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '-' | '.' | ' ');
     let safe = text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_alphabetic());
     if safe { text.to_owned() } else { format!("{:?}", text) }

@@ -6,9 +6,9 @@
 
 /// Relative errors up to about this size count squared.
 const SCALE: f64 = 0.1;
-/// Weight of staying at the start, in units of residual per e-fold: little, but it decides where the
+/// Usual weight of staying at the start, in units of residual per e-fold: little, but it decides where the
 /// measurements do not.
-const PRIOR: f64 = 0.05;
+pub const PRIOR: f64 = 0.05;
 /// Steps of one descent.
 const STEPS: usize = 80;
 /// Descents from different starts.
@@ -60,9 +60,16 @@ pub fn loss(residual: f64) -> f64 {
 
 /// The coefficients under which `residuals` are least, from a start and from places around it.
 ///
-/// `residuals` fills its second argument from coefficients; the same input gives the same fit.
-pub fn fit(start: &[f64], bounds: &[Bounds], points: usize, residuals: &dyn Fn(&[f64], &mut [f64])) -> Fit {
-    let problem = Problem { bounds, points, residuals, prior: inward(start, bounds) };
+/// `residuals` fills its second argument from coefficients; `stay` is the weight of staying at the start; the
+/// same input gives the same fit.
+pub fn fit(
+    start: &[f64],
+    bounds: &[Bounds],
+    points: usize,
+    stay: f64,
+    residuals: &dyn Fn(&[f64], &mut [f64]),
+) -> Fit {
+    let problem = Problem { bounds, points, residuals, stay, prior: inward(start, bounds) };
     let descents = (0..STARTS).map(|n| problem.descend(problem.beginning(n)));
     let best = descents.min_by(|a, b| a.loss.total_cmp(&b.loss));
     best.unwrap_or(Fit { values: start.to_vec(), loss: f64::INFINITY })
@@ -76,6 +83,7 @@ struct Problem<'a> {
     bounds: &'a [Bounds],
     points: usize,
     residuals: &'a dyn Fn(&[f64], &mut [f64]),
+    stay: f64,
     prior: Vec<f64>,
 }
 
@@ -95,7 +103,7 @@ impl Problem<'_> {
         (self.residuals)(&values, &mut out[..self.points]);
         let (measured, kept) = out.split_at_mut(self.points);
         for (slot, (x, prior)) in kept.iter_mut().zip(at.iter().zip(&self.prior)) {
-            *slot = PRIOR * (x - prior);
+            *slot = self.stay * (x - prior);
         }
         measured.iter().map(|r| loss(*r)).sum::<f64>() + kept.iter().map(|r| r * r).sum::<f64>()
     }
@@ -218,7 +226,7 @@ mod tests {
     #[test]
     fn a_line_is_found_from_far_away() {
         let points: Vec<(f64, f64)> = (1..60).map(|x| (f64::from(x), 3.0 + 0.5 * f64::from(x))).collect();
-        let found = fit(&[1.0, 5.0], &[ANY, ANY], points.len(), &line(&points));
+        let found = fit(&[1.0, 5.0], &[ANY, ANY], points.len(), PRIOR, &line(&points));
         assert!((found.values[0] / 3.0 - 1.0).abs() < 0.02, "{found:?}");
         assert!((found.values[1] / 0.5 - 1.0).abs() < 0.02, "{found:?}");
     }
@@ -228,14 +236,14 @@ mod tests {
         let off = |x: u32| if x.is_multiple_of(10) { 20.0 } else { 1.0 };
         let points: Vec<(f64, f64)> =
             (1..80).map(|x| (f64::from(x), (3.0 + 0.5 * f64::from(x)) * off(x))).collect();
-        let found = fit(&[1.0, 1.0], &[ANY, ANY], points.len(), &line(&points));
+        let found = fit(&[1.0, 1.0], &[ANY, ANY], points.len(), PRIOR, &line(&points));
         assert!((found.values[1] / 0.5 - 1.0).abs() < 0.05, "{found:?}");
     }
 
     #[test]
     fn what_nothing_was_measured_of_stays_where_it_started() {
         let points = vec![(0.0, 3.0); 50];
-        let found = fit(&[1.0, 5.0], &[ANY, ANY], points.len(), &line(&points));
+        let found = fit(&[1.0, 5.0], &[ANY, ANY], points.len(), PRIOR, &line(&points));
         assert!((found.values[1] - 5.0).abs() < 1e-6, "{found:?}");
     }
 
@@ -243,7 +251,7 @@ mod tests {
     fn bounds_hold() {
         let points: Vec<(f64, f64)> = (1..60).map(|x| (f64::from(x), 3.0 + 0.5 * f64::from(x))).collect();
         let low = Bounds { high: 0.2, ..ANY };
-        let found = fit(&[1.0, 0.1], &[ANY, low], points.len(), &line(&points));
+        let found = fit(&[1.0, 0.1], &[ANY, low], points.len(), PRIOR, &line(&points));
         assert!(found.values[1] <= 0.2);
     }
 }

@@ -28,6 +28,6 @@ pub fn entries(kind: Kind) -> &'static [BuiltIn] {
         Kind::Engine => ENGINES,
         Kind::Model => MODELS,
         Kind::Framework => FRAMEWORKS,
-        Kind::Kernels => &[],
+        Kind::Kernels | Kind::Scheduling => &[],
     }
 }

@@ -92,8 +92,8 @@ impl UserFile {
     }
 }
 
-/// The descriptions in a folder's `gpus/`, `clusters/`, `classes/`, `engines/`, `models/` and `kernels/`, by
-/// kind and identifier.
+/// The descriptions in a folder's `gpus/`, `clusters/`, `classes/`, `engines/`, `models/`, `kernels/` and
+/// `scheduling/`, by kind and identifier.
 ///
 /// # Errors
 /// [`Code::File`] when the folder is missing or cannot be listed.

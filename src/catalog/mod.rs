@@ -14,6 +14,7 @@ pub mod measured;
 mod memory_rule;
 mod patch;
 mod pools;
+mod scheduling;
 mod training;
 mod usual;
 pub mod version;
@@ -34,6 +35,7 @@ pub use framework::Framework;
 pub use gpu::Gpu;
 pub use kernels::{GpuClass, KernelOverlay, KernelTables};
 pub use pools::Pools;
+pub use scheduling::{SchedulingOverlay, SchedulingVersion};
 use version::Asked;
 
 /// A kind of catalogue entry.
@@ -53,12 +55,22 @@ pub enum Kind {
     Framework,
     /// `kernels`: kernel coefficients over those of a GPU; only users have them.
     Kernels,
+    /// `scheduling`: constants over those of an engine; only users have them.
+    Scheduling,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] =
-        [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Model, Kind::Framework, Kind::Kernels];
+    pub const ALL: [Kind; 8] = [
+        Kind::Gpu,
+        Kind::Cluster,
+        Kind::GpuClass,
+        Kind::Engine,
+        Kind::Model,
+        Kind::Framework,
+        Kind::Kernels,
+        Kind::Scheduling,
+    ];
 
     /// The folder of a catalogue that holds it.
     pub fn folder(self) -> &'static str {
@@ -70,6 +82,7 @@ impl Kind {
             Kind::Model => "models",
             Kind::Framework => "frameworks",
             Kind::Kernels => "kernels",
+            Kind::Scheduling => "scheduling",
         }
     }
 
@@ -83,6 +96,7 @@ impl Kind {
             Kind::Model => "model",
             Kind::Framework => "framework",
             Kind::Kernels => "kernel coefficients",
+            Kind::Scheduling => "scheduling constants",
         }
     }
 
@@ -96,6 +110,7 @@ impl Kind {
             Kind::Model => "`shardfit catalog models` lists all",
             Kind::Framework => "`shardfit catalog frameworks` lists all",
             Kind::Kernels => "`shardfit catalog kernels` lists all",
+            Kind::Scheduling => "`shardfit catalog scheduling` lists all",
         }
     }
 }
@@ -115,6 +130,8 @@ pub struct Catalog {
     files: Vec<UserFile>,
     /// Measured kernel latencies, if the user has any.
     measured: Option<Arc<measured::Database>>,
+    /// Constants of engines that are tried, over those of files.
+    tried: Vec<SchedulingOverlay>,
 }
 
 /// What is built in, for the functions of this module.
@@ -123,7 +140,7 @@ static BUILT_IN: Catalog = Catalog::built_in();
 impl Catalog {
     /// What is built in, without any of the user's folders.
     pub const fn built_in() -> Catalog {
-        Catalog { files: Vec::new(), measured: None }
+        Catalog { files: Vec::new(), measured: None, tried: Vec::new() }
     }
 
     /// Whether it has a database of measured kernels.
@@ -131,7 +148,7 @@ impl Catalog {
         self.measured.is_some()
     }
 
-    /// Folders with `gpus/`, `clusters/`, `classes/`, `engines/`, `models/` and `kernels/`, the strongest
+    /// Folders with `gpus/`, `clusters/`, `classes/`, `engines/`, `models/`, `kernels/` and `scheduling/`, the strongest
     /// first, over what is built in.
     ///
     /// # Errors
@@ -290,9 +307,29 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::engine`].
     pub fn every_version(&self, name: &str) -> Result<Engine, Diagnostic> {
-        let (engine, file): (Engine, _) = self.read(Kind::Engine, name)?;
+        let (mut engine, file): (Engine, _) = self.read(Kind::Engine, name)?;
         engine.validate().map_err(|d| in_file(d, &file))?;
+        self.schedule(&mut engine)?;
         Ok(engine)
+    }
+
+    /// Writes the user's `scheduling/` for an engine over its own constants.
+    fn schedule(&self, engine: &mut Engine) -> Result<(), Diagnostic> {
+        let id = engine.id.clone();
+        let files: Vec<&UserFile> =
+            self.files(Kind::Scheduling).filter(|f| f.id.eq_ignore_ascii_case(&id)).collect();
+        for file in files.into_iter().rev() {
+            let overlay: SchedulingOverlay = Entry::File(file).parse()?;
+            let place = Some(file.place());
+            overlay.apply(engine).and_then(|()| engine.validate()).map_err(|d| in_file(d, &place))?;
+        }
+        self.tried.iter().filter(|tried| tried.id == id).try_for_each(|tried| tried.apply(engine))
+    }
+
+    /// The same with constants of an engine that are tried, over those of files.
+    pub fn with_scheduling(mut self, overlay: SchedulingOverlay) -> Catalog {
+        self.tried.push(overlay);
+        self
     }
 
     /// A training framework by name, alias or YAML file.

@@ -27,6 +27,14 @@ macro_rules! with_patch {
                     to.$field = value.clone();
                 })*
             }
+
+            /// Takes over what a stronger patch names.
+            #[allow(dead_code, reason = "not every part is patched twice")]
+            pub fn overlay(&mut self, stronger: &$patch) {
+                $(if stronger.$field.is_some() {
+                    self.$field.clone_from(&stronger.$field);
+                })*
+            }
         }
     };
 }

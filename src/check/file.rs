@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::walk::Walk;
 use super::{Checked, Kind, Problem, schema};
-use crate::catalog::{Catalog, ClusterFile, Engine, Framework, Gpu, GpuClass, KernelOverlay};
+use crate::catalog::{
+    Catalog, ClusterFile, Engine, Framework, Gpu, GpuClass, KernelOverlay, SchedulingOverlay,
+};
 use crate::diagnostic::Diagnostic;
 use crate::load::{self, Located, tree::Node};
 use crate::model::{self, Scope};
@@ -100,6 +102,13 @@ fn misnamed(path: &Path, kind: Kind, root: &Node) -> Option<Problem> {
     })
 }
 
+/// Whether an engine makes sense with these constants.
+fn scheduled(overlay: &SchedulingOverlay, catalog: &Catalog) -> Result<(), Diagnostic> {
+    let mut engine = catalog.every_version(&overlay.id)?;
+    overlay.apply(&mut engine)?;
+    engine.validate()
+}
+
 /// What the figures say together, and whether everything that they name exists.
 fn meaning(place: &str, text: &str, kind: Kind, catalog: &Catalog) -> Vec<Diagnostic> {
     let read = match kind {
@@ -108,6 +117,8 @@ fn meaning(place: &str, text: &str, kind: Kind, catalog: &Catalog) -> Vec<Diagno
         Kind::Framework => load::yaml::<Framework>(text, place).map(|framework| framework.problems()),
         Kind::GpuClass => load::yaml::<GpuClass>(text, place).map(|class| class.problems()),
         Kind::Kernels => load::yaml::<KernelOverlay>(text, place).map(|overlay| overlay.problems()),
+        Kind::Scheduling => load::yaml::<SchedulingOverlay>(text, place)
+            .map(|overlay| scheduled(&overlay, catalog).err().into_iter().collect()),
         Kind::Cluster => {
             load::yaml::<ClusterFile>(text, place).map(|file| file.pools().err().into_iter().collect())
         }

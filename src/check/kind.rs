@@ -21,6 +21,8 @@ pub enum Kind {
     Kernels,
     /// An engine.
     Engine,
+    /// Constants over those of an engine.
+    Scheduling,
     /// A training framework.
     Framework,
     /// A scenario for `sweep`.
@@ -31,12 +33,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Gpu,
         Kind::Cluster,
         Kind::GpuClass,
         Kind::Kernels,
         Kind::Engine,
+        Kind::Scheduling,
         Kind::Framework,
         Kind::Scenario,
         Kind::Model,
@@ -50,6 +53,7 @@ impl Kind {
             Kind::GpuClass => "class",
             Kind::Kernels => "kernels",
             Kind::Engine => "engine",
+            Kind::Scheduling => "scheduling",
             Kind::Framework => "framework",
             Kind::Scenario => "scenario",
             Kind::Model => "model",
@@ -65,6 +69,7 @@ impl Kind {
             catalog::Kind::GpuClass => Kind::GpuClass,
             catalog::Kind::Kernels => Kind::Kernels,
             catalog::Kind::Engine => Kind::Engine,
+            catalog::Kind::Scheduling => Kind::Scheduling,
             catalog::Kind::Framework => Kind::Framework,
             catalog::Kind::Model => Kind::Model,
         };

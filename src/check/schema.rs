@@ -4,7 +4,7 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
 use super::Kind;
-use crate::catalog::{ClusterFile, Engine, Framework, Gpu, GpuClass, KernelOverlay};
+use crate::catalog::{ClusterFile, Engine, Framework, Gpu, GpuClass, KernelOverlay, SchedulingOverlay};
 use crate::scenario::ScenarioFile;
 
 /// The schema of a kind (JSON Schema 2020-12); `None` for models, whose `config.json` is not ours.
@@ -18,6 +18,7 @@ pub fn schema(kind: Kind) -> Option<Value> {
         Kind::GpuClass => Some(of::<GpuClass>("Class of GPUs")),
         Kind::Kernels => Some(of::<KernelOverlay>("Kernel coefficients of a GPU")),
         Kind::Engine => Some(of::<Engine>("Engine")),
+        Kind::Scheduling => Some(of::<SchedulingOverlay>("Scheduling constants of an engine")),
         Kind::Framework => Some(of::<Framework>("Training framework")),
         Kind::Scenario => Some(of::<ScenarioFile>("Scenario")),
         Kind::Model => None,

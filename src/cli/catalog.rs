@@ -11,14 +11,15 @@ use super::Outcome;
 use super::output::OutputArgs;
 
 /// Kinds of entries that can be listed.
-const KINDS: [&str; 7] = ["gpus", "clusters", "models", "engines", "frameworks", "classes", "kernels"];
+const KINDS: [&str; 8] =
+    ["gpus", "clusters", "models", "engines", "frameworks", "classes", "kernels", "scheduling"];
 
 /// Arguments of `catalog`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  shardfit catalog gpus\n  shardfit catalog gpus h100-sxm\n  \
     shardfit catalog models llama-3.1-70b --format json")]
 pub struct CatalogArgs {
-    /// gpus, clusters, models, engines, classes or kernels
+    /// gpus, clusters, models, engines, frameworks, classes, kernels or scheduling
     #[arg(value_parser = super::values::names(KINDS), hide_possible_values = true)]
     kind: String,
     /// Entry to show in full
@@ -48,6 +49,7 @@ fn kind(name: &str) -> Result<Kind, Diagnostic> {
         "frameworks" | "framework" => Ok(Kind::Framework),
         "classes" | "class" => Ok(Kind::GpuClass),
         "kernels" => Ok(Kind::Kernels),
+        "scheduling" => Ok(Kind::Scheduling),
         other => {
             Err(Diagnostic::unknown("kind of entry", other, KINDS, &format!("allowed: {}", KINDS.join(", "))))
         }
@@ -69,9 +71,12 @@ fn list(catalog: &Catalog, kind: Kind, format: Format, width: Option<u16>) -> Re
     let sheet = match kind {
         Kind::Gpu => gpus(catalog),
         Kind::Model => models(catalog),
-        Kind::Cluster | Kind::Engine | Kind::Framework | Kind::GpuClass | Kind::Kernels => {
-            names(catalog, kind)
-        }
+        Kind::Cluster
+        | Kind::Engine
+        | Kind::Framework
+        | Kind::GpuClass
+        | Kind::Kernels
+        | Kind::Scheduling => names(catalog, kind),
     }?;
     format.write(width, || Ok(sheet.table(width)), || Ok(sheet.json()), || Ok(sheet.clone()))
 }

@@ -49,8 +49,8 @@ use crate::diagnostic::Diagnostic;
 struct Cli {
     #[command(flatten)]
     talk: talk::TalkArgs,
-    /// Folder of your own gpus/, clusters/, classes/, engines/, models/ and kernels/, over those built in;
-    /// may be given more than once, the first wins
+    /// Folder of your own gpus/, clusters/, classes/, engines/, models/, kernels/ and scheduling/, over those
+    /// built in; may be given more than once, the first wins
     #[arg(long, global = true, value_name = "DIR", help_heading = "Catalogue")]
     catalog: Vec<PathBuf>,
     #[command(subcommand)]

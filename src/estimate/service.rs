@@ -6,6 +6,7 @@
 
 use crate::catalog::Engine;
 use crate::model::operator::Step;
+use crate::powers;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 use crate::workload::Workload;
 
@@ -280,9 +281,8 @@ impl Replica<'_> {
         let (isl, steps) = (self.workload.computed_prompt() as f64, self.decode_steps());
         let reused = self.workload.reused_prompt() as f64;
         let chunks = (isl / budget).ceil().max(1.0);
-        // Prompts that become due in one step share it, as far as the budget goes.
-        let due = (decoding / steps.max(1.0)).min(budget / isl).max(1.0);
-        let together = if chunks > 1.0 { 1.0 } else { due };
+        // Prompts that are looked at together share a step, as far as the budget goes.
+        let together = if chunks > 1.0 { 1.0 } else { self.gathered(decoding, budget / isl) };
         let mixes = self.engine.scheduling.mixes_prefill;
         let stages = self.micro_batches();
         let micro = if mixes { (decoding / stages).max(1.0) } else { 0.0 };
@@ -327,6 +327,22 @@ impl Replica<'_> {
             latency: latency + self.engine.scheduling.step_overhead,
             drawn: (drawn - drawn_inside).max(Seconds::ZERO) / together,
         }
+    }
+
+    /// Prompts that one step computes, of those that a step has room for.
+    ///
+    /// A decoding sequence ends, and is followed by a prompt, between two looks at arrivals with probability
+    /// `p`, looks being every step or every `arrival_poll_steps`: of `n` sequences, `n·p/(1 − (1 − p)ⁿ)` do
+    /// where any does. Where prompts wait for others, those that come within the wait join the first, up to
+    /// the share of the budget that ends it.
+    fn gathered(&self, decoding: f64, room: f64) -> f64 {
+        let s = &self.engine.scheduling;
+        let ends = 1.0 / self.decode_steps().max(1.0);
+        let looked = (ends * s.arrival_poll_steps.max(1.0)).min(1.0);
+        let none = powers::power((1.0 - looked).max(f64::MIN_POSITIVE), decoding.max(1.0));
+        let met = decoding * looked / (1.0 - none).max(f64::MIN_POSITIVE);
+        let waited = (1.0 + decoding * ends * s.prompt_wait_steps).min(room * s.prompt_wait_share);
+        met.max(waited).min(room).max(1.0)
     }
 
     /// Mean wait for the prompts of others: half a prompt of an M/D/1 queue at the share of time that

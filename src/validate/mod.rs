@@ -24,13 +24,13 @@ use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::search::in_parallel;
 
-pub use choice::Choice;
+pub use choice::{Choice, choices};
 pub use kernels::{Heads, Key, Measured, Work};
 pub use known::{KnownSize, known_sizes};
-pub use metrics::Metric;
+pub use metrics::{Metric, collect};
 pub use results::{Server, is_results};
 pub use rows::{Row, Table};
-pub use serving::Estimator;
+pub use serving::{Estimator, predict as predict_server};
 
 /// What kind of measurements a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

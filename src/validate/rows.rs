@@ -53,6 +53,22 @@ impl Table {
         Table { columns, index, records, place: place.to_owned() }
     }
 
+    /// Keeps the rows that have a value in a column.
+    ///
+    /// # Errors
+    /// [`Code::UnknownName`] for a column that there is not.
+    pub fn keep(&mut self, column: &str, value: &str) -> Result<(), Diagnostic> {
+        self.require(&[column.to_owned()])?;
+        let at = self.index[column];
+        self.records.retain(|record| record.get(at).map(str::trim) == Some(value));
+        Ok(())
+    }
+
+    /// The file, as messages name it.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Rows.
     pub fn len(&self) -> usize {
         self.records.len()
