@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::gpu::Gpu;
+use super::host::Host;
 use super::kernels::KernelTables;
 use super::link::{Bridge, Link};
 use crate::diagnostic::{Code, Diagnostic};
@@ -39,6 +40,8 @@ pub struct ClusterFile {
     pub bridge: Option<Bridge>,
     /// Link between nodes.
     pub scale_out: Option<Link>,
+    /// Memory of each node's host, for engines that leave there what finds no room on the GPUs.
+    pub host: Option<Host>,
     /// Price of one GPU and hour, where it differs from the GPU's own.
     pub price: Option<UsdPerHour>,
     /// Pools of different GPUs, instead of all of the above.
@@ -68,6 +71,8 @@ pub struct PoolFile {
     pub bridge: Option<Bridge>,
     /// Link between nodes.
     pub scale_out: Option<Link>,
+    /// Memory of each node's host, for engines that leave there what finds no room on the GPUs.
+    pub host: Option<Host>,
     /// Price of one GPU and hour, where it differs from the GPU's own.
     pub price: Option<UsdPerHour>,
 }
@@ -86,10 +91,13 @@ impl ClusterFile {
             || self.scale_up.is_some()
             || self.bridge.is_some()
             || self.scale_out.is_some()
+            || self.host.is_some()
             || self.price.is_some();
         match (&self.gpu, self.gpus_per_node) {
             (None, None) if self.pools.is_empty() => wrong("missing fields `gpu` and `gpus_per_node`", help),
-            (None, None) if single => wrong("links, nodes and prices belong to each of the `pools`", help),
+            (None, None) if single => {
+                wrong("links, nodes, hosts and prices belong to each of the `pools`", help)
+            }
             (None, None) => Ok(self.pools.clone()),
             _ if !self.pools.is_empty() => wrong("`pools` and a `gpu` of its own exclude each other", help),
             (None, Some(_)) => wrong("missing field `gpu`", help),
@@ -101,6 +109,7 @@ impl ClusterFile {
                 scale_up: self.scale_up,
                 bridge: self.bridge,
                 scale_out: self.scale_out,
+                host: self.host,
                 price: self.price,
             }]),
         }
@@ -126,6 +135,8 @@ pub struct Cluster {
     pub bridge: Option<Bridged>,
     /// Link between nodes.
     pub scale_out: Link,
+    /// Memory of each node's host, if it is known.
+    pub host: Option<Host>,
     /// Price of one GPU and hour.
     pub price: Option<UsdPerHour>,
 }
@@ -170,6 +181,9 @@ impl Cluster {
             let wrong = Diagnostic::new(Code::Catalog, cause).at(place()).field("bridge");
             return Err(wrong.help("2 for pairs, 4 for fours"));
         }
+        if let Some(host) = &file.host {
+            host.validate().map_err(|d| d.at(place()).field("host"))?;
+        }
         Ok(Cluster {
             id: id.to_owned(),
             gpus_per_node: file.gpus_per_node,
@@ -178,6 +192,7 @@ impl Cluster {
             scale_up,
             bridge: file.bridge.map(|bridge| Bridged { bridge, collectives }),
             scale_out,
+            host: file.host,
             price: file.price.or(gpu.price.as_ref().map(|p| p.on_demand)),
             gpu,
         })
@@ -198,6 +213,7 @@ impl Cluster {
             scale_up: gpu.scale_up,
             bridge: None,
             scale_out: gpu.scale_out,
+            host: None,
             price: gpu.price.as_ref().map(|p| p.on_demand),
             gpu,
         })

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::band::Bands;
 use super::gpu::Gpu;
+use super::host::HostRule;
 pub use super::memory_rule::{
     Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedPadding, ReservedMemory, Residuals,
 };
@@ -72,6 +73,9 @@ pub struct Engine {
     pub defaults: EngineDefaults,
     /// Memory that it sets aside.
     pub memory: MemoryRule,
+    /// How it uses the host's memory for layers that find no room on the GPUs, if it does.
+    #[serde(default)]
+    pub host: Option<HostRule>,
     /// How it schedules, and what a step costs beyond its kernels.
     pub scheduling: Scheduling,
     /// How far its measured servers lie from what is estimated, if any were measured.
@@ -104,9 +108,6 @@ pub struct ParallelModes {
     /// Whether the output projection counts as one more layer when layers are divided over GPUs.
     #[serde(default)]
     pub head_is_a_layer: bool,
-    /// Whether layers that find no room may stay in the host's memory.
-    #[serde(default)]
-    pub host_layers: bool,
     /// Attention data parallel: sequences split over ranks that share the experts.
     pub attention_data: bool,
     /// Split pools: workers that compute prompts and hand their cache to others that decode.
@@ -429,6 +430,9 @@ impl Engine {
         if by_gpu.iter().any(|d| d.max_sequences == Some(0) || d.max_batched_tokens == Some(0)) {
             fail("defaults.by_gpu", "limits must be at least 1");
         }
+        if self.host.as_ref().is_some_and(|h| !share(h.bandwidth_share) || !share(h.link_share)) {
+            fail("host", "`bandwidth_share` and `link_share` must lie in (0, 1]");
+        }
         if self.bands.is_some_and(|bands| !bands.are_sound()) {
             fail("bands", "each `low` must be positive and at most its `high`");
         }
@@ -448,6 +452,7 @@ impl Engine {
             ("memory.forward_inner_copies", m.forward_inner_copies),
             ("memory.forward_hidden_copies", m.forward_hidden_copies),
             ("memory.window_share", m.window_share),
+            ("memory.mask_bytes", m.mask_bytes),
             ("memory.image_copies", m.image_copies),
             ("scheduling.arrival_poll_steps", s.arrival_poll_steps),
             ("scheduling.first_token_steps", s.first_token_steps),

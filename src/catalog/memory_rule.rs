@@ -111,6 +111,9 @@ with_patch! {
         /// Whether the embedding stays in the host's memory, and a tied head has a copy on the GPU.
         #[serde(default)]
         host_embedding: bool,
+        /// Whether the output projection goes to the GPUs last, after all layers, instead of first.
+        #[serde(default)]
+        output_last: bool,
         /// Bytes of one value of the rotary tables that it builds up front; none without.
         #[serde(default)]
         rotary_value: Bytes,
@@ -143,6 +146,9 @@ with_patch! {
         /// and vocabulary entry.
         #[serde(default)]
         step_values_per_logit: f64,
+        /// Forward peak: bytes of the attention mask for each token of a step and of the context.
+        #[serde(default)]
+        mask_bytes: f64,
         /// Forward peak: live copies of the FFN's inner dimension (per rank), at 2 bytes each.
         forward_inner_copies: f64,
         /// Forward peak: live copies of the hidden dimension, at 2 bytes each.
@@ -162,6 +168,9 @@ with_patch! {
         graphs: Bytes,
         /// CUDA graphs: per layer of the stage.
         graphs_per_layer: Bytes,
+        /// CUDA graphs: per layer of the stage and batch size that is captured.
+        #[serde(default)]
+        graph_of_layer: Bytes,
         /// CUDA graphs: more if the model routes experts.
         graphs_moe: Bytes,
         /// Whether graphs count inside the fraction.

@@ -56,17 +56,17 @@ pub struct CalibrateArgs {
 #[command(next_help_heading = "Servers")]
 struct ServersArgs {
     /// Folder of config.json files named <org>--<name>.json, looked at first
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "engine")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["gpu", "class"])]
     models: Vec<PathBuf>,
     /// How servers are estimated: simulate or steady
-    #[arg(long, default_value = "simulate", value_name = "NAME", requires = "engine")]
+    #[arg(long, default_value = "simulate", value_name = "NAME", conflicts_with_all = ["gpu", "class"])]
     #[arg(value_parser = names(Estimator::NAMES), hide_possible_values = true)]
     estimator: String,
     /// Only rows with this value in this column; may be given more than once
-    #[arg(long = "where", value_name = "COLUMN=VALUE", requires = "engine")]
+    #[arg(long = "where", value_name = "COLUMN=VALUE", conflicts_with_all = ["gpu", "class"])]
     only: Vec<String>,
     /// Columns whose values to leave out in turn: errors on rows that the constants were not fitted to
-    #[arg(long, value_name = "COLUMN", value_delimiter = ',', requires = "engine")]
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',', conflicts_with_all = ["gpu", "class"])]
     leave_out: Vec<String>,
 }
 

@@ -15,13 +15,14 @@ use crate::estimate::power::Electricity;
 use crate::hub::Hub;
 use crate::load;
 use crate::model::{self, Model, Scope};
-use crate::plan::Precision;
+use crate::plan::{Offload, Precision};
 use crate::report::{self, Format, Subject};
 use crate::search::{Launch, LimitOverrides};
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::{Budget, Load, MAX_CONCURRENCY, MAX_LENGTH, Targets, Workload};
 
 use super::fetch;
+use super::host::HostArgs;
 use super::speculation::SpeculationArgs;
 use super::talk;
 use super::values::{count, names, real, share};
@@ -245,6 +246,8 @@ pub struct EngineArgs {
     /// arrival_poll_steps=10,prefill_graphs=true
     #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Engine")]
     pub scheduling: Option<String>,
+    #[command(flatten)]
+    pub host: HostArgs,
 }
 
 impl EngineArgs {
@@ -330,7 +333,20 @@ impl EngineArgs {
     }
 
     /// The launches to consider: every pair of limits, with speculation or both ways.
-    pub fn launches(&self, both: bool) -> Vec<Launch> {
+    ///
+    /// # Errors
+    /// Proportions of one plan's GPUs: plans that are compared differ in theirs.
+    pub fn launches(&self, both: bool) -> Result<Vec<Launch>, Diagnostic> {
+        let offload = self.host.offload()?;
+        match offload.shares {
+            Some(_) => Err(Diagnostic::new(Code::Usage, "plans differ in their GPUs")
+                .at("--tensor-split")
+                .help("`shardfit estimate --pp N` takes the proportions of one plan")),
+            None => Ok(self.launches_with(offload, both)),
+        }
+    }
+
+    fn launches_with(&self, offload: Offload, both: bool) -> Vec<Launch> {
         let or_default = |set: &[u64]| match set {
             [] => vec![None],
             set => set.iter().unique().map(|n| Some(*n)).collect(),
@@ -344,15 +360,16 @@ impl EngineArgs {
                 max_sequences,
                 max_batched_tokens,
                 memory_fraction: self.memory_fraction,
+                offload,
             },
             speculates,
         };
         pairs.map(launch).collect()
     }
 
-    /// The launch limits of a single plan.
-    pub fn limits(&self) -> Result<LimitOverrides, Diagnostic> {
-        match self.launches(false).as_slice() {
+    /// The launch limits of a single plan of `pp` stages.
+    pub fn limits(&self, pp: u32) -> Result<LimitOverrides, Diagnostic> {
+        match self.launches_with(self.host.offload_over(pp)?, false).as_slice() {
             [one] => Ok(one.limits),
             _ => Err(Diagnostic::new(Code::Usage, "one plan has one limit of each kind")
                 .at("--max-sequences, --max-batched-tokens")

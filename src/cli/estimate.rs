@@ -62,6 +62,7 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         None => args.place.cluster(catalog, &args.price)?,
     };
     args.workload.of_one_plan()?;
+    args.engine.host.on(std::slice::from_mut(&mut cluster))?;
     let engines = args.engine.engines(catalog, std::slice::from_ref(&cluster))?;
     kernels::measure(catalog, [&mut cluster], &engines, &model)?;
     let precisions = args.engine.precisions()?;
@@ -77,7 +78,7 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         model: &model,
         cluster: &cluster,
         engine,
-        limits: args.engine.limits()?.on(Limits::of(engine, &cluster.gpu)),
+        limits: args.engine.limits(split.pp)?.on(Limits::of(engine, &cluster.gpu)),
         kv: precision.kv,
         workload,
         electricity: args.electricity.electricity()?,

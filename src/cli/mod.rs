@@ -8,6 +8,7 @@ mod common;
 mod completions;
 mod estimate;
 mod fetch;
+mod host;
 mod inspect;
 mod kernels;
 mod layout;

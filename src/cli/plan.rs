@@ -177,6 +177,7 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let workload = args.budget.applied(args.workload.workload(&model)?)?;
     let stop = stop(args.time_limit.as_deref())?;
     let mut cluster = pools(catalog, &args.cluster, &args.price)?;
+    args.engine.host.on(&mut cluster.pools)?;
     let engines = args.engine.engines(catalog, &cluster.pools)?;
     let current =
         args.current.as_deref().map(|text| layout::deployment(catalog, "--current", text)).transpose()?;
@@ -198,7 +199,7 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         objective,
         precisions: args.engine.precisions()?,
         pins,
-        launches: args.engine.launches(args.workload.speculates_or_not()),
+        launches: args.engine.launches(args.workload.speculates_or_not())?,
         electricity: args.electricity.electricity()?,
         current,
         // Beside those that are shown, some to take the place of plans that a simulation drops.
@@ -333,6 +334,7 @@ fn render(
                 + &if args.pareto.is_some() { report::front_chart(answer, width) } else { String::new() }
                 + &report::what_if_text(answer, moved)
                 + &report::advice_text(&advice)
+                + args.engine.host.hint(question, answer)
                 + &args.engine.remarks(question.engines, question.pools))
         },
         || Ok(report::answer_json(subject, answer, &advice, moved)),

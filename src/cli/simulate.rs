@@ -233,13 +233,14 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         Some(pools) => args.place.cluster_of(catalog, &[], pools.gpus())?,
         None => args.place.cluster(catalog, &[])?,
     };
+    args.engine.host.on(std::slice::from_mut(&mut cluster))?;
     let (engine, precision) = args.engine.single(catalog, &cluster)?;
     kernels::measure(catalog, [&mut cluster], std::slice::from_ref(&engine), &model)?;
     let model = match precision.weights {
         Some(format) => model.with_weights(format),
         None => model,
     };
-    let limits = args.engine.limits()?.on(Limits::of(&engine, &cluster.gpu));
+    let limits = args.engine.limits(split.pp)?.on(Limits::of(&engine, &cluster.gpu));
     let (cluster_ref, engine_ref) = (&cluster, &engine);
     let parts = ContextParts {
         model: &model,

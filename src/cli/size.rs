@@ -174,7 +174,8 @@ pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     };
     workload.validate()?;
     workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
-    let places = args.places(catalog)?;
+    let mut places = args.places(catalog)?;
+    args.engine.host.on(&mut places)?;
     let engines = args.engine.engines(catalog, &places)?;
     let question = Question {
         model: &model,
@@ -184,7 +185,7 @@ pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         objective: Objective::Throughput,
         precisions: args.engine.precisions()?,
         pins: Pins::default(),
-        launches: args.engine.launches(args.speculation.both()),
+        launches: args.engine.launches(args.speculation.both())?,
         electricity: None,
         current: None,
         top: 1,

@@ -20,7 +20,8 @@ pub use super::explanation::{Explanation, TableName};
 pub use super::figures::Verified;
 use super::figures::{Bill, Figures, late};
 use super::kernels::Kernels;
-use super::memory::{Limits, MemoryQuestion, MemoryUse, Verdict};
+use super::memory::{Limits, MemoryUse, Verdict};
+use super::offload;
 use super::pairing::PrefillFacts;
 use super::power::{Electricity, Energy};
 use super::program::{Pipeline, Target, check_draft};
@@ -81,12 +82,15 @@ impl<'a> Context<'a> {
     /// A GPU description without the figures that kernels need; a draft that the model has no layers for.
     pub fn new(parts: ContextParts<'a>) -> Result<Context<'a>, Diagnostic> {
         check_draft(parts.model, parts.workload.speculation)?;
+        offload::check(&parts)?;
         let computes = |kv: &DType| *kv != DType::Fp8 || parts.cluster.gpu.peak(DType::Fp8).is_some();
         let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
         let own = parts.model.quantisation.kv.filter(takes);
         let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
         let mut limits = parts.limits;
         let model = as_run(&parts);
+        let experts = &mut limits.offload.host_experts;
+        *experts = experts.map(|n| n.min(model.layers()));
         let default = Limits::of(parts.engine, &parts.cluster.gpu).max_batched_tokens;
         let longest = parts.workload.context();
         let unset = limits.max_batched_tokens == default;
@@ -127,6 +131,8 @@ pub struct Deployment<'a> {
     pub parallelism: Parallelism,
     /// Where the ranks stand.
     pub placement: Placement,
+    /// Launch limits, with what stays in the host's memory.
+    pub limits: Limits,
     /// Memory of the fullest rank.
     pub memory: MemoryUse,
     /// The compiled step.
@@ -219,6 +225,7 @@ impl<'a> Deployment<'a> {
         placement: Placement,
         memory: MemoryUse,
     ) -> Deployment<'a> {
+        let limits = context.limits_of(parallelism);
         let pipeline = Pipeline::compile(&Target {
             model: &context.model,
             kernels: &context.kernels,
@@ -226,13 +233,15 @@ impl<'a> Deployment<'a> {
             parallelism,
             placement,
             kv: context.kv,
+            offload: limits.offload,
+            host: context.cluster.host_of(parallelism.gpus()),
             drafted: context
                 .workload
                 .speculation
                 .filter(|s| s.draft != Draft::Lookup)
                 .map_or(0, |s| s.tokens),
         });
-        Deployment { context, parallelism, placement, memory, pipeline }
+        Deployment { context, parallelism, placement, limits, memory, pipeline }
     }
 
     /// Most requests in flight on one replica.
@@ -399,7 +408,7 @@ impl<'a> Deployment<'a> {
             expert_tp: if c.model.is_moe() { self.parallelism.expert_tp().unwrap_or(1) } else { 1 },
             weights: c.model.quantisation.main_format(),
             kv: c.kv,
-            limits: c.limits,
+            limits: self.limits,
             speculation: c.workload.speculation,
             replicas,
             gpus,
@@ -471,23 +480,5 @@ impl Context<'_> {
             parallelism,
             kv: self.kv,
         })
-    }
-
-    /// Memory of the fullest rank under a split.
-    pub fn memory(&self, parallelism: Parallelism) -> MemoryUse {
-        self.memory_question(parallelism).answer()
-    }
-
-    /// What is asked of memory under a split.
-    pub fn memory_question(&self, parallelism: Parallelism) -> MemoryQuestion<'_> {
-        MemoryQuestion {
-            model: &self.model,
-            gpu: &self.cluster.gpu,
-            engine: self.engine,
-            limits: self.limits,
-            parallelism,
-            kv: self.kv,
-            workload: &self.workload,
-        }
     }
 }

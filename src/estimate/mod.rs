@@ -9,6 +9,7 @@ pub mod figures;
 pub mod kernels;
 pub mod measured;
 pub mod memory;
+mod offload;
 pub mod pairing;
 pub mod power;
 pub mod program;
@@ -96,6 +97,8 @@ pub enum Bound {
     Network,
     /// Launch and depth latency.
     Latency,
+    /// The host's memory, or the link to it.
+    Host,
 }
 
 impl Bound {
@@ -106,6 +109,7 @@ impl Bound {
             Bound::Memory => "memory",
             Bound::Network => "network",
             Bound::Latency => "latency",
+            Bound::Host => "host",
         }
     }
 

@@ -2,29 +2,31 @@
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
 mod draft;
+mod host;
 mod instruction;
 mod step_time;
 
 use std::sync::Arc;
 
-use crate::catalog::Cluster;
 use crate::catalog::kernels::PowerShares;
+use crate::catalog::{Cluster, Host};
 use crate::dtype::DType;
 use crate::model::blocks::{Block, RankView};
 use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Step};
 use crate::model::tensor::Component;
 use crate::model::{Formats, LayerGroup, Model};
-use crate::plan::{GroupLink, Parallelism, Placement};
+use crate::plan::{GroupLink, Offload, Parallelism, Placement};
 use crate::units::{Seconds, Traffic};
 
 use super::collectives::CollectiveTimer;
 use super::kernels::Kernels;
 use super::measured::Surface;
-use super::memory::engine_stages;
+use super::memory::{StageLayers, spread};
 use super::stages::{Pace, Part, exchange};
 use super::{Basis, Bound};
 use draft::Draft;
 pub(super) use draft::check_draft;
+use host::HostPart;
 use instruction::{Instruction, Timer};
 pub use step_time::StepTime;
 
@@ -45,6 +47,10 @@ pub struct Target<'a> {
     pub kv: DType,
     /// Tokens that the model's own prediction layers, or its draft model, draft for each step.
     pub drafted: u32,
+    /// What stays in the host's memory.
+    pub offload: Offload,
+    /// The replica's part of the host's memory, if it is known.
+    pub host: Option<Host>,
 }
 
 /// Stages that differ and are timed in one pass over the operators; there are seldom more than four.
@@ -127,6 +133,17 @@ impl Program {
         layers: u64,
         part: &dyn Fn(u64) -> Part,
     ) {
+        self.emit_some(t, (blocks, formats, layers), part, &|_| true);
+    }
+
+    /// Adds those of them that are wanted.
+    fn emit_some(
+        &mut self,
+        t: &Target,
+        (blocks, formats, layers): (&[Block], Formats, u64),
+        part: &dyn Fn(u64) -> Part,
+        wanted: &dyn Fn(&OperatorKind) -> bool,
+    ) {
         let view = RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
         let mut operators = Vec::with_capacity(24);
         blocks.iter().for_each(|b| b.operators(&view, &mut operators));
@@ -134,7 +151,7 @@ impl Program {
             exchange(&mut operators);
         }
         self.instructions.reserve(operators.len());
-        for operator in operators {
+        for operator in operators.into_iter().filter(|o| wanted(&o.kind)) {
             let part = part(operator.count);
             let operator = Operator { count: operator.count * layers, ..operator };
             let (timer, fitted) = resolve(t, &operator.kind);
@@ -224,6 +241,8 @@ pub struct Pipeline {
     /// the pace, and which one that is depends on the step.
     paces: Vec<Vec<f64>>,
     draft: Option<Draft>,
+    /// What is with the host.
+    host: Option<Box<HostPart>>,
     power: PowerShares,
     hop_latency: Seconds,
     hop_seconds_per_byte: f64,
@@ -249,13 +268,16 @@ pub struct PipelineTime {
 impl Pipeline {
     /// Compiles a layout.
     pub fn compile(t: &Target) -> Pipeline {
-        let stages = engine_stages(t.model, t.kernels.engine, t.parallelism.pp);
-        let whole = compile(t);
-        let last = stages.len() - 1;
+        let spread = spread(t.model, t.kernels.engine, t.parallelism.pp, &t.offload);
+        let whole = match &spread.host {
+            Some(_) => host::on_gpus(t, &spread.stages),
+            None => compile(t),
+        };
+        let several = spread.stages.len() > 1;
         let mut paces: Vec<Pace> = Vec::new();
-        for (i, layers) in stages.into_iter().enumerate() {
-            let pace = Pace { layers, first: i == 0, last: i == last };
-            if last > 0 && !paces.contains(&pace) {
+        for StageLayers { layers, experts, first, last } in spread.stages {
+            let pace = Pace { layers, experts, first, last };
+            if several && !paces.contains(&pace) {
                 paces.push(pace);
             }
         }
@@ -266,6 +288,7 @@ impl Pipeline {
             whole,
             paces,
             draft: Draft::compile(t),
+            host: spread.host.and_then(|host| HostPart::compile(t, &host)).map(Box::new),
             power: t.kernels.power,
             hop_latency,
             hop_seconds_per_byte,
@@ -278,8 +301,13 @@ impl Pipeline {
     pub fn time(&self, step: &Step) -> PipelineTime {
         let (mut whole, slowest) = self.whole.staged(step, &self.power, &self.paces);
         let draft = self.draft.as_ref().map(|d| d.time(step, &self.power)).unwrap_or_default();
-        let interval = slowest.unwrap_or(whole.total) + draft.total;
+        let mut interval = slowest.unwrap_or(whole.total) + draft.total;
         whole += draft;
+        if let Some(host) = &self.host {
+            let with_host = host.time(step, &self.power);
+            interval += with_host.total;
+            whole += with_host;
+        }
         let hops = self.hop(step) * f64::from(self.stages - 1);
         let share = |part: Seconds| if whole.total.get() > 0.0 { part / whole.total } else { 0.0 };
         PipelineTime {
@@ -301,6 +329,7 @@ impl Pipeline {
     pub fn explain(&self, step: &Step) -> Vec<Line> {
         let mut lines = self.whole.explain(step);
         lines.extend(self.draft.iter().flat_map(|d| d.explain(step)));
+        lines.extend(self.host.iter().flat_map(|h| h.explain(step)));
         lines
     }
 }

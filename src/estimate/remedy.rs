@@ -52,9 +52,8 @@ impl Context<'_> {
             let memory = self.memory_question(split).at_length(longest);
             tried(format!("a context of {longest} tokens"), split, memory);
         }
-        if let Some((layers, memory)) = self.in_host_memory(split) {
-            let all = self.model.layers();
-            tried(format!("{layers} of {all} layers on the GPU, the first in host memory"), split, memory);
+        if let Some((change, memory)) = self.in_host_memory(split) {
+            tried(change, split, memory);
         }
         let gpus = split.gpus();
         let other = self.splits(gpus).into_iter().filter(|other| *other != split);
@@ -68,15 +67,29 @@ impl Context<'_> {
         found
     }
 
-    /// The most layers that a single GPU has room for beside the output projection, where the engine leaves
-    /// the others to the host; how fast they are there is not estimated.
-    fn in_host_memory(&self, split: Parallelism) -> Option<(u64, MemoryUse)> {
-        if !self.engine.parallel.host_layers || split != Parallelism::SINGLE {
+    /// What is best left in the host's memory, where the engine can and nothing is known of it; how fast that
+    /// would be is not estimated.
+    fn in_host_memory(&self, split: Parallelism) -> Option<(String, MemoryUse)> {
+        let known = self.cluster.host.is_some() || self.limits.offload.is_placed();
+        if self.engine.host.is_none() || known || !self.cluster.has_own_memory() {
             return None;
         }
         let question = self.memory_question(split);
-        let of = |layers| (layers, question.last_layers(layers));
-        (1..self.model.layers()).rev().map(of).find(|(_, m)| m.verdict() == Verdict::Fits)
+        let offload = question.fitted(1)?;
+        let memory = question.placed(offload).answer();
+        let layers = self.model.layers();
+        let held = memory.host.map_or(Bytes::ZERO, |host| host.weights);
+        let change = match (offload.gpu_layers, offload.host_experts) {
+            (Some(units), _) => {
+                let own = units.saturating_sub(1);
+                format!("{own} of {layers} layers on the GPUs, {held} in host memory (--gpu-layers {units})")
+            }
+            (None, n) => {
+                let n = n.unwrap_or(0);
+                format!("the experts of {n} of {layers} layers, {held}, in host memory (--n-cpu-moe {n})")
+            }
+        };
+        Some((change, memory))
     }
 
     /// The model with FP8 weights, where that is narrower and the engine loads it.

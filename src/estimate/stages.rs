@@ -9,6 +9,8 @@ pub(super) enum Part {
     Before,
     /// A group of equal layers, and executions in one of them.
     Group(usize, u64),
+    /// The same of the routed experts, where some layers' are elsewhere.
+    Experts(usize, u64),
     /// What comes after the layers.
     After,
 }
@@ -18,6 +20,8 @@ pub(super) enum Part {
 pub(super) struct Pace {
     /// Layers of each group.
     pub(super) layers: Vec<u64>,
+    /// Those of them whose routed experts it holds.
+    pub(super) experts: Vec<u64>,
     pub(super) first: bool,
     pub(super) last: bool,
 }
@@ -28,6 +32,7 @@ impl Pace {
         let held = match part {
             Part::Before => u64::from(self.first) * all,
             Part::Group(group, each) => each * self.layers.get(group).copied().unwrap_or(0),
+            Part::Experts(group, each) => each * self.experts.get(group).copied().unwrap_or(0),
             Part::After => u64::from(self.last) * all,
         };
         held as f64

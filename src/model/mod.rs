@@ -66,6 +66,11 @@ pub struct LayerGroup {
 }
 
 impl LayerGroup {
+    /// Whether its layers have routed experts.
+    pub fn routes(&self) -> bool {
+        self.blocks.iter().any(|b| matches!(b, Block::Moe(_)))
+    }
+
     /// The tensors of one layer and how each is stored.
     pub fn tensors(&self) -> impl Iterator<Item = (Tensor, Storage)> + '_ {
         let mut tensors = Vec::with_capacity(self.storage.len());

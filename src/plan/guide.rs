@@ -37,6 +37,7 @@ impl Reason {
             Reason::CacheUnsupported { kv: DType::Fp8 },
             Reason::VendorUnsupported,
             Reason::OutOfMemory { need, have },
+            Reason::HostOutOfMemory { need, have },
             Reason::CacheTooSmall { need, have },
             Reason::BatchLimit { batch: 2, limit: 1 },
             missed(Metric::Ttft),
@@ -111,6 +112,10 @@ impl Reason {
                 "weights and one request of full length exceed what the engine may use, by more than the \
                  uncertainty",
                 "more GPUs per replica, narrower weights or cache, shorter lengths, `--memory-fraction`",
+            ),
+            Reason::HostOutOfMemory { .. } => (
+                "what finds no room on the GPUs exceeds the host's memory too",
+                "more GPUs or host memory, narrower weights",
             ),
             Reason::CacheTooSmall { .. } => (
                 "the layout fits, this batch does not",

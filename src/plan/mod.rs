@@ -3,6 +3,7 @@
 
 pub mod degrees;
 mod guide;
+pub mod offload;
 pub mod placement;
 pub mod reason;
 pub mod rules;
@@ -14,6 +15,7 @@ use crate::dtype::{DType, WeightFormat};
 use crate::model::RankGroups;
 
 pub use degrees::Degrees;
+pub use offload::{Offload, Shares};
 pub use placement::{GroupLink, Placement};
 pub use reason::{Reason, Rejection};
 pub use space::{Axes, BatchPoint, Layout, Plan, PlanSpace, PrefillPool};

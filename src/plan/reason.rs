@@ -88,6 +88,13 @@ pub enum Reason {
         /// What the engine may use.
         have: Bytes,
     },
+    /// What is left to the host does not fit there.
+    HostOutOfMemory {
+        /// Weights and the cache of one request.
+        need: Bytes,
+        /// What the server may use.
+        have: Bytes,
+    },
     /// The batch needs more KV cache than is left.
     CacheTooSmall {
         /// KV cache of the batch.
@@ -160,9 +167,10 @@ impl Reason {
             | Reason::FormatUnsupported { .. }
             | Reason::CacheUnsupported { .. }
             | Reason::VendorUnsupported => Stage::Illegal,
-            Reason::OutOfMemory { .. } | Reason::CacheTooSmall { .. } | Reason::BatchLimit { .. } => {
-                Stage::OutOfMemory
-            }
+            Reason::OutOfMemory { .. }
+            | Reason::HostOutOfMemory { .. }
+            | Reason::CacheTooSmall { .. }
+            | Reason::BatchLimit { .. } => Stage::OutOfMemory,
             Reason::TargetMissed { .. }
             | Reason::BudgetExceeded { .. }
             | Reason::ConcurrencyMissed { .. }
@@ -183,6 +191,7 @@ impl Reason {
             Reason::CacheUnsupported { .. } => ("kv_type_unsupported", ""),
             Reason::VendorUnsupported => ("engine_lacks_vendor", ""),
             Reason::OutOfMemory { .. } => ("out_of_memory", ""),
+            Reason::HostOutOfMemory { .. } => ("host_out_of_memory", ""),
             Reason::CacheTooSmall { .. } => ("kv_cache_too_small_for_batch", ""),
             Reason::BatchLimit { .. } => ("batch_beyond_engine_limit", ""),
             Reason::TargetMissed { metric: Metric::Ttft, .. } => ("ttft_missed", ""),
@@ -211,9 +220,9 @@ impl Reason {
     /// How far from legal, as a ratio above 1; 1 where there is no measure.
     pub fn distance(&self) -> f64 {
         match self {
-            Reason::OutOfMemory { need, have } | Reason::CacheTooSmall { need, have } => {
-                need.as_f64() / have.as_f64().max(1.0)
-            }
+            Reason::OutOfMemory { need, have }
+            | Reason::HostOutOfMemory { need, have }
+            | Reason::CacheTooSmall { need, have } => need.as_f64() / have.as_f64().max(1.0),
             Reason::BatchLimit { batch, limit } => *batch as f64 / (*limit).max(1) as f64,
             Reason::TooManyReplicas { replicas, most } => f64::from(*replicas) / f64::from((*most).max(1)),
             Reason::TargetMissed { want, got, .. } => *got / *want,
@@ -252,6 +261,9 @@ impl Reason {
                 "one request needs {need} per GPU and {have} may be used: {} short",
                 need.saturating_sub(*have)
             ),
+            Reason::HostOutOfMemory { need, have } => {
+                format!("what is left to the host needs {need} of its memory and {have} may be used")
+            }
             Reason::CacheTooSmall { need, have } => {
                 format!("the batch needs {need} of KV cache per GPU and {have} is left")
             }

@@ -141,6 +141,20 @@ pub const PLAN_COLUMNS: &[Column] = &[
     shown("attention_dp", "adp", "attention data parallel", |r| r.estimate.parallelism.attention_dp.into()),
     shown("dcp", "dcp", "decode context parallel", |r| r.estimate.parallelism.dcp.into()),
     shown("expert_tp", "etp", "tensor parallel inside each expert", |r| r.estimate.expert_tp.into()),
+    shown(
+        "gpu_layers",
+        "gpu layers",
+        "layers on the GPUs and the output projection, where some are with the host",
+        |r| r.estimate.limits.offload.gpu_layers.map_or(Value::Missing, Value::Integer),
+    ),
+    shown("n_cpu_moe", "cpu moe", "first layers whose experts are with the host", |r| {
+        r.estimate.limits.offload.host_experts.map_or(Value::Missing, Value::Integer)
+    }),
+    quiet(
+        "tensor_split",
+        "layers and output projection of each GPU, where they are dealt out unevenly",
+        |r| r.estimate.limits.offload.shares.map_or(Value::Missing, |shares| Value::Text(shares.text())),
+    ),
     shown("replicas", "replicas", "independent copies of the engine", |r| r.estimate.replicas.into()),
     shown(
         "prefill",
@@ -215,6 +229,9 @@ pub const PLAN_COLUMNS: &[Column] = &[
     }),
     memory("cuda_graphs_gib", "CUDA graphs", |r| r.estimate.memory.cuda_graphs.as_gib().into()),
     memory("total_gib", "sum of the parts", |r| r.estimate.memory.total().as_gib().into()),
+    memory("host_gib", "weights in the host's memory, where some are left there", |r| {
+        r.estimate.memory.host.map_or(Value::Missing, |host| host.weights.as_gib().into())
+    }),
     memory("capacity_gib", "physical memory", |r| r.estimate.memory.capacity.as_gib().into()),
     quiet("simulated_ttft_ms", "time to first token as simulated, if it was", |r| {
         simulated(r, |v| v.ttft.as_millis())

@@ -57,6 +57,14 @@ pub fn fit_text(estimate: &Estimate, fit: &Fit) -> String {
             let _ = write!(out, " No {} works.", fit.fraction);
         }
     }
+    if let Some(host) = &m.host {
+        let cache = host.per_request;
+        let _ = write!(
+            out,
+            " In the host's memory: weights of {}, {cache} of cache for a request.",
+            host.weights
+        );
+    }
     out.push('\n');
     if fit.stages.len() > 1 {
         let _ =

@@ -184,7 +184,11 @@ fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
         let unused = match c.name {
             "ep" | "attention_dp" | "dcp" | "expert_tp" => Value::Integer(1),
             "idle_gpus" => Value::Integer(0),
-            "cost_usd_per_mtok_output" | "prefill" | "simulated_output_tokens_per_s" => Value::Missing,
+            "cost_usd_per_mtok_output"
+            | "gpu_layers"
+            | "n_cpu_moe"
+            | "prefill"
+            | "simulated_output_tokens_per_s" => Value::Missing,
             "energy_j_per_output_token" => return answer.objective != Objective::Energy,
             // Differences take their room.
             "headroom_gib" if compared => return true,

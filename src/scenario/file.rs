@@ -165,7 +165,7 @@ impl SearchEntry {
         let pairs =
             self.max_sequences.limits().into_iter().cartesian_product(self.max_batched_tokens.limits());
         let launch = |(max_sequences, max_batched_tokens)| Launch {
-            limits: LimitOverrides { max_sequences, max_batched_tokens, memory_fraction: None },
+            limits: LimitOverrides { max_sequences, max_batched_tokens, ..LimitOverrides::default() },
             ..Launch::default()
         };
         Ok(Search { mode, pins, launches: pairs.map(launch).collect() })

@@ -30,7 +30,7 @@ use crate::estimate::memory::Limits;
 use crate::estimate::power::Electricity;
 use crate::model::Model;
 use crate::plan::space::{Pins, axes};
-use crate::plan::{Axes, Layout, PlanSpace, Precision, Rejection};
+use crate::plan::{Axes, Layout, Offload, PlanSpace, Precision, Rejection};
 use crate::rank::{Front, Objective};
 use crate::workload::{Targets, Workload};
 
@@ -115,6 +115,8 @@ pub struct LimitOverrides {
     pub max_batched_tokens: Option<u64>,
     /// Memory fraction.
     pub memory_fraction: Option<f64>,
+    /// What stays in the host's memory.
+    pub offload: Offload,
 }
 
 impl LimitOverrides {
@@ -124,6 +126,7 @@ impl LimitOverrides {
             max_sequences: self.max_sequences.unwrap_or(defaults.max_sequences),
             max_batched_tokens: self.max_batched_tokens.unwrap_or(defaults.max_batched_tokens),
             memory_fraction: self.memory_fraction.or(defaults.memory_fraction),
+            offload: self.offload,
         }
     }
 }

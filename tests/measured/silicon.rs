@@ -218,6 +218,8 @@ fn step_of(
         parallelism: split,
         placement,
         kv: DType::Bf16,
+        offload: shardfit::plan::Offload::NONE,
+        host: None,
         drafted: 0,
     };
     Pipeline::compile(&target).explain(step)

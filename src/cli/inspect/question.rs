@@ -178,6 +178,7 @@ impl Question {
             Diagnostic::new(Code::Usage, reason.message()).at(format!("{} with {}", self.split, engine.id))
         })?;
         let question = MemoryQuestion {
+            host: None,
             model,
             gpu,
             engine,

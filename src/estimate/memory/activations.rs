@@ -1,27 +1,37 @@
 //! The activation peak that engines see when they try their largest batch at start-up.
 
-use super::MemoryQuestion;
+use super::cache::RankCache;
+use super::stages::StageLayers;
+use super::{MemoryQuestion, weights};
 use crate::catalog::engine::MemoryRule;
 use crate::model::blocks::Block;
 use crate::model::{LayerGroup, RankGroups};
 use crate::units::Bytes;
 
 /// The larger of the sampler's peak and the widest layer's, beside the images that are kept meanwhile;
-/// or the peak of encoding images. Only the last stage samples.
-pub(super) fn peak(q: &MemoryQuestion, groups: RankGroups, (first, last): (bool, bool)) -> Bytes {
+/// or the peak of encoding images. Only the last stage samples. The first GPU computes with what is copied from
+/// the host.
+pub(super) fn peak(
+    q: &MemoryQuestion,
+    groups: RankGroups,
+    stage: &StageLayers,
+    host: Option<&StageLayers>,
+) -> Bytes {
+    let (first, last) = (stage.first, stage.last);
+    let host = host.filter(|_| first && copies(q));
     let rule = &q.engine.memory;
     let tokens = q.limits.max_batched_tokens as f64;
     let vocabulary = q.model.vocabulary as f64;
-    let (sampler, all_logits) = match last {
-        true => (
-            rule.sampler_values_per_logit * q.limits.max_sequences as f64 * vocabulary * 4.0,
-            tokens * vocabulary * 4.0 * rule.step_values_per_logit,
-        ),
-        false => (0.0, 0.0),
+    let sampler = match last {
+        true => rule.sampler_values_per_logit * q.limits.max_sequences as f64 * vocabulary * 4.0,
+        false => 0.0,
     };
     let hidden = q.model.hidden as f64;
     let widest = widest(q, groups, rule);
-    let forward = tokens * (widest + rule.forward_hidden_copies * hidden) * 2.0 + all_logits;
+    let mask = tokens * q.workload.longest_context() as f64 * rule.mask_bytes;
+    let layer = tokens * (widest + rule.forward_hidden_copies * hidden) * 2.0 + mask;
+    let layer = layer + host.map_or(0.0, |host| copied(q, host).as_f64());
+    let forward = layer.max(logits(q, last, host));
     let kept = match rule.encoder_cache && first && q.model.sees() {
         true => tokens * hidden * 2.0,
         false => 0.0,
@@ -29,6 +39,34 @@ pub(super) fn peak(q: &MemoryQuestion, groups: RankGroups, (first, last): (bool,
     let images = if first { images(q) } else { 0.0 };
     let sampling = sampler + if rule.expert_workspace { workspace(q, groups) } else { 0.0 };
     Bytes::ceil((sampling.max(forward) + kept).max(images)) + indexer(q)
+}
+
+/// Logits of every token of a step beside 32-bit hidden states, where engines make room for them, and the
+/// output projection where that is copied from the host.
+fn logits(q: &MemoryQuestion, last: bool, host: Option<&StageLayers>) -> f64 {
+    let values = q.engine.memory.step_values_per_logit;
+    let head = host.filter(|host| host.last).map(|_| weights::head(q).as_f64());
+    if values <= 0.0 || !(last || head.is_some()) {
+        return 0.0;
+    }
+    let tokens = q.limits.max_batched_tokens as f64;
+    tokens * 4.0 * (q.model.vocabulary as f64 * values + q.model.hidden as f64) + head.unwrap_or(0.0)
+}
+
+/// Whether steps are long enough that what lies with the host is copied to a GPU.
+fn copies(q: &MemoryQuestion) -> bool {
+    q.engine.host.as_ref().is_some_and(|rule| q.limits.max_batched_tokens >= rule.gpu_tokens)
+}
+
+/// What is copied from the host at a time: a matrix of a layer, or the cache of a layer that is with it.
+fn copied(q: &MemoryQuestion, host: &StageLayers) -> Bytes {
+    let cache = |(g, n): (usize, &u64)| {
+        let mut one = vec![0; q.model.groups.len()];
+        one[g] = u64::from(*n > 0);
+        RankCache::of(q, &one, false).sequence(q.workload.longest_context())
+    };
+    let caches = host.layers.iter().enumerate().map(cache).max();
+    weights::largest_on_host(q, host).max(caches.unwrap_or(Bytes::ZERO))
 }
 
 /// Where the keys of a prompt are gathered for the indexer of sparse attention: FP8 with a 4-byte scale

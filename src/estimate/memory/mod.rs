@@ -5,20 +5,24 @@
 
 mod activations;
 mod cache;
+mod host;
 mod room;
+mod stages;
 mod weights;
 
 use crate::catalog::engine::{FractionOf, Launch};
 use crate::catalog::link::LinkKind;
-use crate::catalog::{Engine, Gpu};
+use crate::catalog::{Engine, Gpu, Host};
 use crate::dtype::DType;
-use crate::model::{LayerGroup, Model};
-use crate::plan::{Parallelism, Reason};
+use crate::model::Model;
+use crate::plan::{Offload, Parallelism, Reason};
 use crate::units::Bytes;
 use crate::workload::Workload;
 use cache::RankCache;
+pub use host::HostUse;
 pub use room::Room;
-pub use weights::{engine_stages, stage_layers, weights_on_rank};
+pub use stages::{Spread, StageLayers, spread, stage_layers};
+pub use weights::weights_on_rank;
 
 /// Launch limits of an engine: its defaults for the GPU, or what the user sets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,6 +33,8 @@ pub struct Limits {
     pub max_batched_tokens: u64,
     /// The memory fraction, if not the engine's own.
     pub memory_fraction: Option<f64>,
+    /// What stays in the host's memory.
+    pub offload: Offload,
 }
 
 impl Limits {
@@ -39,6 +45,7 @@ impl Limits {
             max_sequences: u64::from(defaults.max_sequences),
             max_batched_tokens: u64::from(defaults.max_batched_tokens),
             memory_fraction: None,
+            offload: Offload::NONE,
         }
     }
 }
@@ -91,6 +98,8 @@ pub struct MemoryUse {
     /// Tokens that the engine's log says it holds: engines count windows and groups of layers each in
     /// their own way.
     pub logged_tokens: u64,
+    /// What the host's memory holds, of which it has so much.
+    pub host: Option<HostUse>,
     /// Uncertainty of the total.
     pub band: Bytes,
 }
@@ -103,6 +112,9 @@ impl MemoryUse {
 
     /// Whether weights and one request at full length fit.
     pub fn verdict(&self) -> Verdict {
+        if self.host.is_some_and(|host| host.need() > host.usable) {
+            return Verdict::DoesNotFit;
+        }
         let need = self.weights + self.per_request;
         if need + self.band <= self.for_weights_and_cache {
             Verdict::Fits
@@ -120,9 +132,10 @@ impl MemoryUse {
 
     /// Requests in flight that the KV cache holds on one attention-data-parallel rank.
     pub fn largest_batch(&self) -> u64 {
+        let with_host = self.host.map_or(u64::MAX, |host| host.largest_batch());
         match self.per_running_request.get() {
-            0 => u64::MAX,
-            each => self.kv_cache.get() / each,
+            0 => with_host,
+            each => (self.kv_cache.get() / each).min(with_host),
         }
     }
 
@@ -133,6 +146,9 @@ impl MemoryUse {
 
     /// Why the plan does not fit, if it does not.
     pub fn rejection(&self) -> Option<Reason> {
+        if let Some(host) = self.host.filter(|host| host.need() > host.usable) {
+            return Some(Reason::HostOutOfMemory { need: host.need(), have: host.usable });
+        }
         (self.verdict() == Verdict::DoesNotFit).then(|| {
             let around = self.activations + self.non_torch + self.cuda_graphs;
             Reason::OutOfMemory {
@@ -160,73 +176,68 @@ pub struct MemoryQuestion<'a> {
     pub kv: DType,
     /// Lengths.
     pub workload: &'a Workload,
+    /// The replica's part of the host's memory, if it is known.
+    pub host: Option<Host>,
 }
 
 impl MemoryQuestion<'_> {
+    /// What lies where.
+    fn spread(&self) -> Spread {
+        spread(self.model, self.engine, self.parallelism.pp, &self.limits.offload)
+    }
+
     /// Memory of the fullest rank: the stage whose KV cache holds the fewest requests.
     pub fn answer(&self) -> MemoryUse {
-        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
-        let last = stages.len() - 1;
-        let uses = stages.iter().enumerate().map(|(i, counts)| self.stage(counts, i == 0, i == last));
-        uses.reduce(|a, b| if fuller(&b, &a) { b } else { a }).unwrap_or_else(|| self.stage(&[], true, true))
+        let spread = self.spread();
+        let uses = spread.stages.iter().map(|stage| self.stage(stage, &spread));
+        // There is at least one stage.
+        uses.reduce(|a, b| if fuller(&b, &a) { b } else { a })
+            .unwrap_or_else(|| self.stage(&StageLayers::default(), &spread))
     }
 
     /// Layers and memory of a rank of each stage; the ranks of one stage hold alike.
     pub fn by_stage(&self) -> Vec<(u64, MemoryUse)> {
-        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
-        let last = stages.len() - 1;
-        let of =
-            |(i, counts): (usize, &Vec<u64>)| (counts.iter().sum(), self.stage(counts, i == 0, i == last));
-        stages.iter().enumerate().map(of).collect()
+        let spread = self.spread();
+        spread.stages.iter().map(|stage| (stage.count(), self.stage(stage, &spread))).collect()
     }
 
     /// Memory of a rank of the first stage, whose log people read: the others' are seldom kept. The
     /// tokens are those that every stage holds.
     pub fn first_rank(&self) -> MemoryUse {
-        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
+        let spread = self.spread();
         let fullest = self.answer();
-        match stages.first() {
-            Some(counts) if stages.len() > 1 => MemoryUse {
+        match spread.stages.first() {
+            Some(stage) if spread.stages.len() > 1 => MemoryUse {
                 kv_cache_tokens: fullest.kv_cache_tokens,
                 logged_tokens: fullest.logged_tokens,
-                ..self.stage(counts, true, false)
+                ..self.stage(stage, &spread)
             },
             _ => fullest,
         }
     }
 
-    /// Memory of a single GPU that holds the last `layers` layers and the output projection, the others in
-    /// the host's memory.
-    pub fn last_layers(&self, layers: u64) -> MemoryUse {
-        let skipped = self.model.layers().saturating_sub(layers);
-        let held = |group: &LayerGroup| group.layers.iter().filter(|i| u64::from(**i) >= skipped).count();
-        let counts: Vec<u64> = self.model.groups.iter().map(|g| held(g) as u64).collect();
-        self.stage(&counts, true, true)
-    }
-
     /// KV cache of one prompt on the rank that holds most of it.
     pub fn prompt_cache(&self) -> Bytes {
-        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
-        let held = stages.iter().map(|counts| RankCache::of(self, counts, false).sequence(self.workload.isl));
+        let spread = self.spread();
+        let held =
+            spread.stages.iter().map(|s| RankCache::of(self, &s.layers, false).sequence(self.workload.isl));
         held.max().unwrap_or(Bytes::ZERO)
     }
 
-    fn stage(&self, counts: &[u64], first: bool, last: bool) -> MemoryUse {
+    fn stage(&self, stage: &StageLayers, spread: &Spread) -> MemoryUse {
         let groups = self.parallelism.groups();
         let rule = &self.engine.memory;
-        let layers: u64 = counts.iter().sum();
         let moe = if self.model.is_moe() { rule.graphs_moe } else { Bytes::ZERO };
-        let weights = weights::on_rank(self, counts, (first, last));
-        let activations = activations::peak(self, groups, (first, last));
-        let non_torch = self.non_torch(last);
-        let cuda_graphs = rule.graphs + rule.graphs_per_layer * layers + moe;
+        let weights = weights::on_rank(self, stage);
+        let activations = activations::peak(self, groups, stage, spread.host.as_ref());
+        let non_torch = self.non_torch(stage.last);
+        let batch = self.engine.launch_defaults(self.gpu, self.parallelism.tp).graph_batch;
+        let each = rule.graphs_per_layer + rule.graph_of_layer * graph_sizes(batch.unwrap_or(0));
+        let cuda_graphs = rule.graphs + each * stage.count() + moe;
         let usable = self.usable(activations, non_torch, cuda_graphs, weights);
         let kv_cache = usable.saturating_sub(weights);
         let length = self.workload.longest_context();
-        let reserved =
-            self.workload.isl as f64 + self.workload.osl as f64 * self.engine.scheduling.output_reserve;
-        let cache = RankCache::of(self, counts, last);
-        let per_request = cache.sequence(length);
+        let cache = RankCache::of(self, &stage.layers, stage.last);
         MemoryUse {
             weights,
             kv_cache,
@@ -235,12 +246,19 @@ impl MemoryQuestion<'_> {
             cuda_graphs,
             capacity: self.gpu.memory,
             for_weights_and_cache: usable,
-            per_request,
-            per_running_request: cache.sequence(reserved.ceil() as u64),
+            per_request: cache.sequence(length),
+            per_running_request: cache.sequence(self.running_length()),
             kv_cache_tokens: cache.tokens_held(kv_cache, length),
             logged_tokens: cache.logged_tokens(kv_cache, length),
+            host: spread.host.as_ref().map(|host| self.on_host(host)),
             band: rule.band,
         }
+    }
+
+    /// Mean length of a running request, as the engine reserves it.
+    fn running_length(&self) -> u64 {
+        let output = self.workload.osl as f64 * self.engine.scheduling.output_reserve;
+        (self.workload.isl as f64 + output).ceil() as u64
     }
 
     /// Context, libraries and communication buffers. Stages hand over point to point; the large buffers
@@ -292,6 +310,14 @@ impl MemoryQuestion<'_> {
             self.engine.default_fraction(self.gpu, launch)
         })
     }
+}
+
+/// Batch sizes up to `largest` that SGLang captures: 1, 2, 4, then steps of 8, from 256 on of 16
+/// (`cuda_graph_runner.py`, `get_batch_sizes_to_capture`).
+fn graph_sizes(largest: u32) -> u64 {
+    let fine = largest.min(256);
+    let rest = largest - fine;
+    u64::from(if fine < 8 { fine.min(3) } else { 3 + fine / 8 } + rest / 16)
 }
 
 /// Whether a rank is fuller than another: holds fewer running requests, then has less room. Not tokens:

@@ -1,6 +1,6 @@
 //! What there is room for: the longest context, the smallest memory fraction.
 
-use super::{MemoryQuestion, MemoryUse, engine_stages};
+use super::{MemoryQuestion, MemoryUse};
 use crate::catalog::engine::FractionOf;
 use crate::units::Bytes;
 use crate::workload::Workload;
@@ -39,14 +39,14 @@ impl MemoryQuestion<'_> {
     /// Tokens of the longest sequences of which `batch` fit on a rank, up to what the model was made for.
     fn longest_context(&self, batch: u64) -> u64 {
         let most = self.model.max_context.unwrap_or(1 << 24);
-        let stages = engine_stages(self.model, self.engine, self.parallelism.pp);
-        let last = stages.len() - 1;
+        let spread = self.spread();
         // Which stage is fullest may change with the length; so may what an engine sets aside.
         let fits = |n: u64| {
             let longer = MemoryQuestion { workload: &Workload::new(n, 0), ..*self };
-            stages.iter().enumerate().all(|(i, counts)| {
-                let memory = longer.stage(counts, i == 0, i == last);
-                memory.per_request * batch <= memory.kv_cache
+            spread.stages.iter().all(|stage| {
+                let memory = longer.stage(stage, &spread);
+                let on_host = memory.host.is_none_or(|host| host.holds(batch));
+                on_host && memory.per_request * batch <= memory.kv_cache
             })
         };
         if fits(most) {

@@ -1,54 +1,11 @@
 //! Weights on a rank: what it holds of each tensor, how engines pad it, and how it lies in memory.
 
 use super::MemoryQuestion;
-use crate::catalog::Engine;
+use super::stages::StageLayers;
 use crate::catalog::engine::{Allocator, PackedPadding};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{Model, RankGroups, Scope, Split, Storage, Tensor};
 use crate::units::Bytes;
-
-/// Layers of each group in each stage. Stages are equal; what is left over goes to the stages before
-/// the last, from the back (vLLM `distributed/utils.py::get_pp_indices`): the last one holds the head.
-pub fn stage_layers(model: &Model, pp: u32) -> Vec<Vec<u64>> {
-    let total = model.layers();
-    let stages = u64::from(pp).clamp(1, total);
-    let (base, rest) = (total / stages, total % stages);
-    let mut group_of = vec![0usize; total as usize];
-    for (g, group) in model.groups.iter().enumerate() {
-        for layer in &group.layers {
-            group_of[*layer as usize] = g;
-        }
-    }
-    let mut start = 0usize;
-    (0..stages)
-        .map(|stage| {
-            let extra = u64::from(stage + 1 < stages && stage + 1 + rest >= stages);
-            let end = (start + (base + extra) as usize).min(group_of.len());
-            let mut counts = vec![0u64; model.groups.len()];
-            group_of[start..end].iter().for_each(|g| counts[*g] += 1);
-            start = end;
-            counts
-        })
-        .collect()
-}
-
-/// The same under an engine. llama.cpp divides layers and output projection evenly over equal GPUs, the first
-/// layers to the first (`src/llama-model.cpp`, `load_tensors`).
-pub fn engine_stages(model: &Model, engine: &Engine, pp: u32) -> Vec<Vec<u64>> {
-    if !engine.parallel.head_is_a_layer || pp < 2 {
-        return stage_layers(model, pp);
-    }
-    let stages = u64::from(pp).clamp(1, model.layers());
-    let units = model.layers() + 1;
-    let mut counts = vec![vec![0u64; model.groups.len()]; stages as usize];
-    for (g, group) in model.groups.iter().enumerate() {
-        for layer in &group.layers {
-            // Below `stages`, as a layer's number is below `units`.
-            counts[(u64::from(*layer) * stages / units) as usize][g] += 1;
-        }
-    }
-    counts
-}
 
 /// Weights on the fullest rank of a stage, byte by byte: embedding on the first stage, head on the last,
 /// a copy of a tied embedding on both.
@@ -59,11 +16,11 @@ pub fn weights_on_rank(
     (first, last): (bool, bool),
 ) -> Bytes {
     let exact = Weights { model, groups, allocator: Allocator::Exact, padding: None, host_embedding: false };
-    exact.of_stage(counts, (first, last))
+    exact.of_stage(&StageLayers { layers: counts.to_vec(), experts: counts.to_vec(), first, last })
 }
 
 /// The same as the question's engine holds them, its rotary tables with them.
-pub(super) fn on_rank(q: &MemoryQuestion, counts: &[u64], ends: (bool, bool)) -> Bytes {
+pub(super) fn on_rank(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
     let rule = &q.engine.memory;
     let native = q.gpu.peak(DType::Fp4).is_some();
     let padding = rule.mxfp4_padding.map(|p| match native {
@@ -76,11 +33,61 @@ pub(super) fn on_rank(q: &MemoryQuestion, counts: &[u64], ends: (bool, bool)) ->
     let host_embedding = rule.host_embedding && !matches!(q.gpu.platform(), "apple" | "cpu");
     let of = |model| Weights { model, groups, allocator: rule.allocator, padding, host_embedding };
     // A draft model stands whole on the last stage.
-    let draft = q.model.draft.as_deref().filter(|_| ends.1).map_or(Bytes::ZERO, |draft| {
-        let counts: Vec<u64> = draft.groups.iter().map(|g| g.layers.len() as u64).collect();
-        of(draft).of_stage(&counts, (true, true))
+    let draft = q.model.draft.as_deref().filter(|_| stage.last).map_or(Bytes::ZERO, |draft| {
+        let layers: Vec<u64> = draft.groups.iter().map(|g| g.layers.len() as u64).collect();
+        let whole = StageLayers { experts: layers.clone(), layers, first: true, last: true };
+        of(draft).of_stage(&whole)
     });
-    of(q.model).of_stage(counts, ends) + tables + draft
+    of(q.model).of_stage(stage) + tables + draft
+}
+
+/// What the host's memory holds: the layers that are with it, the experts of others, and the embedding; a tied
+/// head is the embedding itself.
+pub(super) fn on_host(q: &MemoryQuestion, host: &StageLayers) -> Bytes {
+    let model = q.model;
+    let exact = Weights {
+        model,
+        groups: q.parallelism.groups(),
+        allocator: Allocator::Exact,
+        padding: None,
+        host_embedding: false,
+    };
+    let mut ends: Vec<Tensor> = Vec::new();
+    model.before.iter().for_each(|b| b.tensors(&mut ends));
+    if host.last {
+        model.after.iter().for_each(|b| b.tensors(&mut ends));
+    }
+    let ends = ends.into_iter().map(|t| {
+        let storage = model.quantisation.outside(&t);
+        (t, storage)
+    });
+    exact.allocated(ends) + exact.of_layers(host)
+}
+
+/// The largest tensor that is with the host, of its layers.
+pub(super) fn largest_on_host(q: &MemoryQuestion, host: &StageLayers) -> Bytes {
+    let groups = q.parallelism.groups();
+    let held = q.model.groups.iter().zip(host.layers.iter().zip(&host.experts));
+    let tensors = held.flat_map(|(group, (layers, experts))| {
+        let (layers, experts) = (*layers > 0, *experts > 0);
+        group.tensors().filter(move |(tensor, _)| layers || experts && is_expert(tensor))
+    });
+    tensors.map(|(tensor, storage)| tensor.stored_on_rank(storage, groups)).max().unwrap_or(Bytes::ZERO)
+}
+
+/// The output projection, tied or not.
+pub(super) fn head(q: &MemoryQuestion) -> Bytes {
+    let mut after: Vec<Tensor> = Vec::new();
+    q.model.after.iter().for_each(|b| b.tensors(&mut after));
+    after.extend(q.model.tied_head());
+    let groups = q.parallelism.groups();
+    let of = |t: &Tensor| t.stored_on_rank(q.model.quantisation.outside(t), groups);
+    after.iter().map(of).max().unwrap_or(Bytes::ZERO)
+}
+
+/// Whether it is a matrix of all routed experts of a layer.
+fn is_expert(tensor: &Tensor) -> bool {
+    matches!(tensor.split, Split::Experts { .. })
 }
 
 struct Weights<'a> {
@@ -92,10 +99,10 @@ struct Weights<'a> {
 }
 
 impl Weights<'_> {
-    fn of_stage(&self, counts: &[u64], (first, last): (bool, bool)) -> Bytes {
+    fn of_stage(&self, stage: &StageLayers) -> Bytes {
         let model = self.model;
         let mut tensors: Vec<Tensor> = Vec::new();
-        if first {
+        if stage.first {
             if !self.host_embedding {
                 model.before.iter().for_each(|b| b.tensors(&mut tensors));
             }
@@ -103,9 +110,9 @@ impl Weights<'_> {
                 tensors.extend(model.towers.iter().cloned());
             }
         }
-        if last {
+        if stage.last {
             model.after.iter().for_each(|b| b.tensors(&mut tensors));
-            if !first || self.host_embedding {
+            if !stage.first || self.host_embedding {
                 tensors.extend(model.tied_head());
             }
         }
@@ -113,9 +120,22 @@ impl Weights<'_> {
             let storage = model.quantisation.outside(&t);
             (t, storage)
         });
-        let mut bytes = self.allocated(outside);
-        for (group, layers) in model.groups.iter().zip(counts).filter(|(_, n)| **n > 0) {
-            bytes += self.allocated(group.tensors()) * *layers;
+        self.allocated(outside) + self.of_layers(stage)
+    }
+
+    /// The layers of a part; it may have more or fewer of their experts than of the rest.
+    fn of_layers(&self, part: &StageLayers) -> Bytes {
+        let mut bytes = Bytes::ZERO;
+        for (group, (layers, experts)) in self.model.groups.iter().zip(part.layers.iter().zip(&part.experts))
+        {
+            if layers == experts {
+                if *layers > 0 {
+                    bytes += self.allocated(group.tensors()) * *layers;
+                }
+                continue;
+            }
+            bytes += self.allocated(group.tensors().filter(|(t, _)| !is_expert(t))) * *layers;
+            bytes += self.allocated(group.tensors().filter(|(t, _)| is_expert(t))) * *experts;
         }
         bytes
     }
@@ -213,6 +233,7 @@ impl Fused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::estimate::memory::stage_layers;
     use crate::model::find;
 
     #[test]
@@ -246,7 +267,7 @@ mod tests {
                 padding: None,
                 host_embedding: false,
             };
-            w.of_stage(&[28], (true, true)).as_gib()
+            w.of_stage(&StageLayers { layers: vec![28], experts: vec![28], first: true, last: true }).as_gib()
         };
         let (exact, blocks) = (of(Allocator::Exact), of(Allocator::Blocks));
         assert!((exact - 14.185).abs() < 0.001, "{exact}");

@@ -1,0 +1,126 @@
+//! What lies in the host's memory, and what is left there where the GPUs have too little room.
+
+use super::cache::RankCache;
+use super::stages::StageLayers;
+use super::{MemoryQuestion, MemoryUse, Verdict, weights};
+use crate::plan::{Offload, Parallelism, Shares};
+use crate::units::Bytes;
+
+/// What a replica has in the host's memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HostUse {
+    /// Weights, the embedding among them.
+    pub weights: Bytes,
+    /// Cache of one request at full length, of the layers that are there.
+    pub per_request: Bytes,
+    /// Cache of one request at its mean length.
+    pub per_running_request: Bytes,
+    /// What it may take; no limit where the host is not known.
+    pub usable: Bytes,
+}
+
+impl HostUse {
+    /// Weights and one request at full length.
+    pub fn need(&self) -> Bytes {
+        self.weights + self.per_request
+    }
+
+    /// Whether so many requests at full length find room.
+    pub fn holds(&self, batch: u64) -> bool {
+        self.weights + self.per_request * batch <= self.usable
+    }
+
+    /// Requests in flight that find room.
+    pub fn largest_batch(&self) -> u64 {
+        match self.per_running_request.get() {
+            0 => u64::MAX,
+            each => self.usable.saturating_sub(self.weights).get() / each,
+        }
+    }
+}
+
+impl MemoryQuestion<'_> {
+    /// What the host holds.
+    pub(super) fn on_host(&self, host: &StageLayers) -> HostUse {
+        let cache = RankCache::of(self, &host.layers, false);
+        let reserve = self.engine.host.as_ref().map_or(Bytes::ZERO, |rule| rule.reserve);
+        HostUse {
+            weights: weights::on_host(self, host),
+            per_request: cache.sequence(self.workload.longest_context()),
+            per_running_request: cache.sequence(self.running_length()),
+            usable: self.host.map_or(Bytes::new(u64::MAX), |host| host.memory.saturating_sub(reserve)),
+        }
+    }
+
+    /// The same with another placement.
+    pub fn placed(self, offload: Offload) -> Self {
+        MemoryQuestion { limits: super::Limits { offload, ..self.limits }, ..self }
+    }
+
+    /// What is left with the host so that `requests` find room on the GPUs: the experts of the fewest layers, else
+    /// all of them and the fewest whole layers. `None` where everything finds room on the GPUs or nothing helps.
+    ///
+    /// llama.cpp does the same unasked (`--fit`). Whether the host has room for it is another question.
+    pub fn fitted(&self, requests: u64) -> Option<Offload> {
+        let own = self.limits.offload;
+        let fits = |offload: Offload| {
+            let memory = MemoryUse { host: None, ..self.placed(offload).answer() };
+            memory.verdict() == Verdict::Fits && memory.per_request * requests <= memory.kv_cache
+        };
+        if fits(own) {
+            return None;
+        }
+        let layers = self.model.layers();
+        let with_experts = |n| {
+            let offload = Offload { host_experts: Some(n), ..own };
+            Offload { shares: own.shares.or_else(|| self.balanced(offload)), ..offload }
+        };
+        let whole = |n| {
+            let host_experts = self.model.is_moe().then_some(layers);
+            Offload { gpu_layers: Some(n), host_experts, ..own }
+        };
+        if self.model.is_moe() && fits(with_experts(layers)) {
+            return Some(with_experts(least(layers, |n| fits(with_experts(n)))));
+        }
+        // Counting down the layers on the GPUs, the output projection among them.
+        let fewer = |n| whole(layers + 1 - n);
+        fits(fewer(layers)).then(|| fewer(least(layers, |n| fits(fewer(n)))))
+    }
+}
+
+impl MemoryQuestion<'_> {
+    /// Proportions with which the GPUs hold as much each, of those layers whose experts stay with the host and those
+    /// with theirs; `None` for a single GPU, and for more than there are proportions for.
+    fn balanced(&self, offload: Offload) -> Option<Shares> {
+        let gpus = self.parallelism.pp as usize;
+        if gpus < 2 {
+            return None;
+        }
+        let single = MemoryQuestion { parallelism: Parallelism { pp: 1, ..self.parallelism }, ..*self };
+        let held = |on_gpus: u64| {
+            let offload = Offload { gpu_layers: Some(on_gpus), shares: None, ..offload };
+            let memory = single.placed(offload).answer();
+            memory.weights + memory.per_request
+        };
+        // What the last so many units take; the first GPU has the first of them.
+        let units = self.model.layers() + 1;
+        let all = held(units).as_f64();
+        let mut parts = vec![0.0; gpus];
+        for unit in 0..units {
+            let before = all - held(units - unit).as_f64();
+            let gpu = ((before / all * gpus as f64) as usize).min(gpus - 1);
+            parts[gpu] += 1.0;
+        }
+        Shares::new(&parts).ok()
+    }
+}
+
+/// The least number in `1..=most` that `fits`, which is so from some number up to `most`.
+fn least(most: u64, fits: impl Fn(u64) -> bool) -> u64 {
+    let (mut low, mut high) = (0, most);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if fits(middle) { high = middle } else { low = middle }
+    }
+    high
+}

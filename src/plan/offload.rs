@@ -1,0 +1,104 @@
+//! What a replica leaves in the host's memory, and how the rest is dealt out over its GPUs.
+
+use crate::diagnostic::{Code, Diagnostic};
+
+/// Most GPUs that llama.cpp deals layers out over (`ggml-cuda.h`, `GGML_CUDA_MAX_DEVICES`).
+pub const MAX_SHARES: usize = 16;
+
+/// Where the layers of a replica lie, as llama.cpp's users set it. Left out, everything lies on the GPUs, unless
+/// it finds no room there and the host's memory is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Offload {
+    /// Layers on the GPUs, the output projection counted as one more (`--n-gpu-layers`).
+    pub gpu_layers: Option<u64>,
+    /// The first layers whose routed experts stay with the host (`--n-cpu-moe`).
+    pub host_experts: Option<u64>,
+    /// Proportions in which layers are dealt out (`--tensor-split`); even ones without.
+    pub shares: Option<Shares>,
+}
+
+impl Offload {
+    /// Everything on the GPUs, dealt out evenly.
+    pub const NONE: Offload = Offload { gpu_layers: None, host_experts: None, shares: None };
+
+    /// Whether it says what stays with the host.
+    pub fn is_placed(&self) -> bool {
+        self.gpu_layers.is_some() || self.host_experts.is_some()
+    }
+
+    /// Layers on the GPUs, of `layers` and the output projection.
+    pub fn units_on_gpus(&self, layers: u64) -> u64 {
+        self.gpu_layers.unwrap_or(u64::MAX).min(layers.saturating_add(1))
+    }
+}
+
+/// Proportions in which layers are dealt out over GPUs, one for each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shares {
+    parts: [f64; MAX_SHARES],
+    /// Where the part of each GPU ends, of 1.
+    ends: [f64; MAX_SHARES],
+    count: usize,
+}
+
+impl Shares {
+    /// Proportions of any sum.
+    ///
+    /// # Errors
+    /// [`Code::Range`] where there are none, too many, or one is negative or all are zero.
+    pub fn new(parts: &[f64]) -> Result<Shares, Diagnostic> {
+        let total: f64 = parts.iter().sum();
+        let sound = parts.iter().all(|p| *p >= 0.0 && p.is_finite()) && total > 0.0 && total.is_finite();
+        if parts.len() > MAX_SHARES || !sound {
+            let cause = format!("{} proportions cannot be dealt out by", parts.len());
+            return Err(Diagnostic::new(Code::Range, cause)
+                .help(format!("one number for each of at most {MAX_SHARES} GPUs, for example 3,1")));
+        }
+        let mut ends = [1.0; MAX_SHARES];
+        let mut own = [0.0; MAX_SHARES];
+        let mut sum = 0.0;
+        for ((end, own), part) in ends.iter_mut().zip(&mut own).zip(parts) {
+            (sum, *own) = (sum + part, *part);
+            *end = sum / total;
+        }
+        Ok(Shares { parts: own, ends, count: parts.len() })
+    }
+
+    /// As `--tensor-split` has them.
+    pub fn text(&self) -> String {
+        let parts: Vec<String> = self.parts.iter().take(self.count).map(f64::to_string).collect();
+        parts.join(",")
+    }
+
+    /// GPUs that they are for.
+    pub fn gpus(&self) -> usize {
+        self.count
+    }
+
+    /// The GPU that has the point `at` of all layers, in [0, 1): the first whose part ends beyond it.
+    pub fn gpu_at(&self, at: f64) -> usize {
+        let before = self.ends.iter().take(self.count).take_while(|end| **end <= at).count();
+        before.min(self.count.saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_dealt_out_by_proportion() {
+        let shares = Shares::new(&[3.0, 1.0]).unwrap();
+        let gpus: Vec<usize> = (0..8).map(|unit| shares.gpu_at(f64::from(unit) / 8.0)).collect();
+        assert_eq!(gpus, [0, 0, 0, 0, 0, 0, 1, 1]);
+        // A GPU may be left out.
+        assert_eq!(Shares::new(&[0.0, 1.0]).unwrap().gpu_at(0.0), 1);
+    }
+
+    #[test]
+    fn proportions_must_be_positive_and_few() {
+        for wrong in [&[][..], &[0.0, 0.0], &[1.0, -1.0], &[f64::NAN], &[1.0; 17]] {
+            assert!(Shares::new(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
