@@ -41,12 +41,12 @@ fn allocations(name: &str, gpu: &str, parallelism: Parallelism) -> u64 {
 
 #[test]
 fn timing_a_dense_step_allocates_nothing() {
-    let split = Parallelism { tp: 4, pp: 2, ep: 1, attention_dp: 1 };
+    let split = Parallelism { tp: 4, pp: 2, ..Parallelism::SINGLE };
     assert_eq!(allocations("llama-3.1-70b", "h100-sxm", split), 0);
 }
 
 #[test]
 fn timing_a_step_of_latent_attention_and_experts_allocates_nothing() {
-    let split = Parallelism { tp: 8, pp: 1, ep: 8, attention_dp: 1 };
+    let split = Parallelism { tp: 8, ep: 8, ..Parallelism::SINGLE };
     assert_eq!(allocations("deepseek-v3", "h200-sxm", split), 0);
 }

@@ -34,7 +34,7 @@ fn with_deployment<T>(
 }
 
 fn tensor(tp: u32) -> Parallelism {
-    Parallelism { tp, pp: 1, ep: 1, attention_dp: 1 }
+    Parallelism { tp, ..Parallelism::SINGLE }
 }
 
 fn run(deployment: &Deployment, drive: &Drive) -> Outcome {
@@ -77,7 +77,7 @@ fn the_closed_form_and_the_simulation_agree_in_steady_state() {
 
 #[test]
 fn ranks_of_attention_data_parallelism_hold_each_other_up_alike_in_both() {
-    let split = Parallelism { tp: 1, pp: 1, ep: 8, attention_dp: 8 };
+    let split = Parallelism { ep: 8, attention_dp: 8, ..Parallelism::SINGLE };
     for (engine, isl, osl, clients) in [
         ("vllm", 8192, 1024, 32),
         ("vllm", 1024, 1024, 64),

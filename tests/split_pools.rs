@@ -8,7 +8,8 @@ use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
 use shardfit::estimate::memory::Limits;
 use shardfit::estimate::pairing::{Pair, Worker};
 use shardfit::model::{self, Model, Scope};
-use shardfit::plan::{Parallelism, Precision};
+use shardfit::plan::space::Pins;
+use shardfit::plan::{Degrees, Parallelism, Precision};
 use shardfit::rank::{Front, Measure, Objective};
 use shardfit::search::{Answer, Mode, Question};
 use shardfit::simulate::{Drive, Protocol, SplitSimulation, Workers};
@@ -36,6 +37,8 @@ struct Case {
     objective: Objective,
     front: Vec<Measure>,
     mode: Mode,
+    /// Decode context parallel, if pinned.
+    dcp: Vec<u32>,
 }
 
 impl Case {
@@ -52,6 +55,7 @@ impl Case {
             mode: self.mode,
             front: Front::new(self.front.clone()).expect("two or three"),
             exhaustive,
+            pins: Pins { split: Degrees { dcp: self.dcp.clone(), ..Degrees::default() }, ..Pins::default() },
             ..Question::new(&model, &pools[0], &engines)
         };
         question.answer().expect("a question that can be asked")
@@ -91,8 +95,9 @@ fn cases() -> impl Strategy<Value = Case> {
     ]);
     let modes = prop::sample::select(vec![Mode::Split, Mode::Any]);
     let lengths = (64u64..6000, 1u64..1500);
-    (models, clusters, engines, lengths, load, targets, objectives, fronts, modes).prop_map(
-        |(model, cluster, engine, (isl, osl), load, targets, objective, front, mode)| Case {
+    let contexts = prop::sample::select(vec![vec![], vec![], vec![1, 2]]);
+    (models, clusters, engines, lengths, load, targets, objectives, fronts, (modes, contexts)).prop_map(
+        |(model, cluster, engine, (isl, osl), load, targets, objective, front, (mode, dcp))| Case {
             model,
             cluster,
             engine,
@@ -103,6 +108,7 @@ fn cases() -> impl Strategy<Value = Case> {
             objective,
             front,
             mode,
+            dcp,
         },
     )
 }
@@ -250,6 +256,7 @@ fn different_gpus_may_prefill_and_decode() {
         objective: Objective::Throughput,
         front: vec![Measure::PerGpu, Measure::Tpot],
         mode: Mode::Split,
+        dcp: Vec::new(),
     };
     let answer = case.answer(false);
     let mixed =

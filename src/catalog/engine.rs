@@ -113,6 +113,10 @@ pub struct ParallelModes {
     /// Split pools: workers that compute prompts and hand their cache to others that decode.
     #[serde(default)]
     pub split_pools: bool,
+    /// Decode context parallel: tensor-parallel ranks that hold the same key-value heads divide the tokens of
+    /// each sequence. Not at all where it is left out.
+    #[serde(default)]
+    pub decode_context: DecodeContext,
     /// Which expert-parallel degrees it takes.
     pub expert: ExpertParallel,
     /// Whether wide expert parallelism is launched beside attention data parallelism: tokens go to their
@@ -123,6 +127,23 @@ pub struct ParallelModes {
 
 fn yes() -> bool {
     true
+}
+
+/// The caches whose tokens an engine divides over ranks: of full attention, by kind and type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DecodeContext {
+    /// Types of the cache with grouped-query attention.
+    pub grouped: Vec<DType>,
+    /// Types of the cache with latent attention.
+    pub latent: Vec<DType>,
+}
+
+impl DecodeContext {
+    /// Whether the engine has it at all.
+    pub fn exists(&self) -> bool {
+        !self.grouped.is_empty() || !self.latent.is_empty()
+    }
 }
 
 /// Which expert-parallel degrees an engine takes, of the ranks that share the experts.

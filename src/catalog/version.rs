@@ -6,7 +6,9 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-use super::engine::{Engine, EngineDefaultsPatch, MemoryRulePatch, SchedulingPatch, UnsharedHeads};
+use super::engine::{
+    DecodeContext, Engine, EngineDefaultsPatch, MemoryRulePatch, SchedulingPatch, UnsharedHeads,
+};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 
@@ -146,6 +148,9 @@ pub struct EngineVersion {
     /// Tokens per KV block.
     #[serde(default)]
     pub kv_block: Option<u32>,
+    /// Caches whose tokens ranks divide (`parallel.decode_context`).
+    #[serde(default)]
+    pub decode_context: Option<DecodeContext>,
     /// Launch defaults.
     #[serde(default)]
     pub defaults: EngineDefaultsPatch,
@@ -178,6 +183,9 @@ impl EngineVersion {
             to.unshared_heads.clone_from(&self.unshared_heads);
         }
         to.kv_block = self.kv_block.unwrap_or(to.kv_block);
+        if let Some(caches) = &self.decode_context {
+            to.parallel.decode_context.clone_from(caches);
+        }
         self.defaults.apply(&mut to.defaults);
         self.memory.apply(&mut to.memory);
         self.scheduling.apply(&mut to.scheduling);

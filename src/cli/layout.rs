@@ -8,12 +8,21 @@ use crate::search::{Asked, Current};
 use super::values::degree as whole_degree;
 
 /// Keys of a layout that is asked about: a split, and that of the prefill workers.
-const ASKED: [&str; 8] =
-    ["tp", "pp", "ep", "attention_dp", "prefill_tp", "prefill_pp", "prefill_ep", "prefill_attention_dp"];
+const ASKED: [&str; 9] = [
+    "tp",
+    "pp",
+    "ep",
+    "attention_dp",
+    "dcp",
+    "prefill_tp",
+    "prefill_pp",
+    "prefill_ep",
+    "prefill_attention_dp",
+];
 
 /// Keys of a deployment.
-const DEPLOYMENT: [&str; 10] =
-    ["tp", "pp", "ep", "attention_dp", "replicas", "batch", "gpu", "engine", "weights", "kv"];
+const DEPLOYMENT: [&str; 11] =
+    ["tp", "pp", "ep", "attention_dp", "dcp", "replicas", "batch", "gpu", "engine", "weights", "kv"];
 
 /// `tp=2,pp=1` as a layout, `tp=4,prefill_tp=2` as one with split pools; what is not named is 1.
 pub fn asked(flag: &str, text: &str) -> Result<Asked, Diagnostic> {
@@ -30,13 +39,16 @@ pub fn asked(flag: &str, text: &str) -> Result<Asked, Diagnostic> {
     Ok(asked)
 }
 
-/// Keys of a pool of workers.
-const WORKERS: [&str; 5] = ["tp", "pp", "ep", "attention_dp", "replicas"];
+/// Keys of a pool of prefill workers.
+pub const PREFILL: &[&str] = &["tp", "pp", "ep", "attention_dp", "replicas"];
+
+/// Keys of a pool of decode workers.
+pub const DECODE: &[&str] = &["tp", "pp", "ep", "attention_dp", "dcp", "replicas"];
 
 /// `tp=2,replicas=3` as workers of one split; what is not named is 1.
-pub fn workers(flag: &str, text: &str) -> Result<(Parallelism, u32), Diagnostic> {
+pub fn workers(flag: &str, text: &str, keys: &[&'static str]) -> Result<(Parallelism, u32), Diagnostic> {
     let (mut split, mut count) = (Parallelism::SINGLE, 1);
-    for (key, value) in pairs(flag, text, &WORKERS)? {
+    for (key, value) in pairs(flag, text, keys)? {
         match degree(&mut split, key) {
             Some(slot) => *slot = number(flag, key, value)?,
             None => count = number(flag, key, value)?,
@@ -80,6 +92,7 @@ fn degree<'a>(split: &'a mut Parallelism, key: &str) -> Option<&'a mut u32> {
         "pp" => Some(&mut split.pp),
         "ep" => Some(&mut split.ep),
         "attention_dp" => Some(&mut split.attention_dp),
+        "dcp" => Some(&mut split.dcp),
         _ => None,
     }
 }

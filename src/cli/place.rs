@@ -30,6 +30,11 @@ pub struct PlaceArgs {
     /// Attention data parallel
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     attention_dp: u32,
+    /// Decode context parallel: tensor-parallel ranks that hold the same key-value heads divide the tokens of
+    /// each sequence; they take no GPUs of their own
+    #[arg(long, visible_alias = "decode-context-parallel", alias = "decode-context-parallel-size")]
+    #[arg(default_value_t = 1, value_name = "N", value_parser = degree)]
+    dcp: u32,
     /// Replicas, between which requests go round
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     pub replicas: u32,
@@ -38,7 +43,8 @@ pub struct PlaceArgs {
 impl PlaceArgs {
     /// How each replica is split.
     pub fn split(&self) -> Parallelism {
-        Parallelism { tp: self.tp, pp: self.pp, ep: self.ep, attention_dp: self.attention_dp }
+        let &PlaceArgs { tp, pp, ep, attention_dp, dcp, .. } = self;
+        Parallelism { tp, pp, ep, attention_dp, dcp }
     }
 
     /// The GPUs, with prices overridden: those named, or as many of one kind as all replicas take.

@@ -76,7 +76,7 @@ pub struct PlanArgs {
     #[arg(conflicts_with_all = ["explain", "why_not"])]
     what_if: Vec<String>,
     /// What runs today, e.g. "tp=4,replicas=2": every plan shows its difference. Keys: tp, pp, ep,
-    /// attention_dp, replicas, batch, gpu, engine, weights, kv
+    /// attention_dp, dcp, replicas, batch, gpu, engine, weights, kv
     #[arg(long, value_name = "DEPLOYMENT", help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
     current: Option<String>,
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
@@ -120,6 +120,11 @@ struct PinArgs {
     /// Attention data parallel
     #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
     attention_dp: Option<String>,
+    /// Decode context parallel: tensor-parallel ranks that hold the same key-value heads divide the tokens of
+    /// each sequence [default: powers of two where some hold the same, without attention data parallel]
+    #[arg(long, visible_alias = "decode-context-parallel", alias = "decode-context-parallel-size")]
+    #[arg(value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    dcp: Option<String>,
     /// Replicas
     #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
     replicas: Option<String>,
@@ -148,12 +153,14 @@ impl PinArgs {
                 pp: degrees("--pp", &self.pp)?,
                 ep: degrees("--ep", &self.ep)?,
                 attention_dp: degrees("--attention-dp", &self.attention_dp)?,
+                dcp: degrees("--dcp", &self.dcp)?,
             },
             prefill: Degrees {
                 tp: degrees("--prefill-tp", &self.prefill_tp)?,
                 pp: degrees("--prefill-pp", &self.prefill_pp)?,
                 ep: degrees("--prefill-ep", &self.prefill_ep)?,
                 attention_dp: degrees("--prefill-attention-dp", &self.prefill_attention_dp)?,
+                dcp: Vec::new(),
             },
             replicas: degrees("--replicas", &self.replicas)?,
             batch: degrees("--batch", &self.batch)?.into_iter().map(u64::from).collect(),

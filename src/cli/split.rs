@@ -20,9 +20,9 @@ pub struct SplitArgs {
     /// Workers that compute prompts and hand their cache on, e.g. "tp=2,replicas=3"; with --decode, in place
     /// of --tp and the like. Keys: tp, pp, ep, attention_dp, replicas
     #[arg(long, value_name = "WORKERS", requires = "decode", help_heading = "Split pools")]
-    #[arg(conflicts_with_all = ["tp", "pp", "ep", "attention_dp", "replicas"])]
+    #[arg(conflicts_with_all = ["tp", "pp", "ep", "attention_dp", "dcp", "replicas"])]
     prefill: Option<String>,
-    /// Workers that decode, in the same form
+    /// Workers that decode, in the same form; their keys include dcp
     #[arg(long, value_name = "WORKERS", requires = "prefill", help_heading = "Split pools")]
     decode: Option<String>,
 }
@@ -41,8 +41,8 @@ impl SplitArgs {
     pub fn pools(&self) -> Result<Option<Pools>, Diagnostic> {
         match (&self.prefill, &self.decode) {
             (Some(prefill), Some(decode)) => Ok(Some(Pools {
-                prefill: layout::workers("--prefill", prefill)?,
-                decode: layout::workers("--decode", decode)?,
+                prefill: layout::workers("--prefill", prefill, layout::PREFILL)?,
+                decode: layout::workers("--decode", decode, layout::DECODE)?,
             })),
             _ => Ok(None),
         }

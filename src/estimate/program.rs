@@ -422,6 +422,7 @@ fn group_link(t: &Target, group: RankGroup) -> GroupLink {
     match group {
         RankGroup::Tensor => t.placement.tensor,
         RankGroup::Experts => t.placement.stage,
+        RankGroup::Context => t.placement.context,
     }
 }
 

@@ -85,6 +85,8 @@ pub enum Rows {
     PrefillTokens,
     /// Only tokens of decoding sequences.
     DecodeSequences,
+    /// Tokens of prompts that are in the cache already.
+    PriorTokens,
 }
 
 impl Rows {
@@ -95,6 +97,7 @@ impl Rows {
             Rows::Emitting => step.emitting(),
             Rows::PrefillTokens => step.prefill_tokens,
             Rows::DecodeSequences => step.decode_tokens(),
+            Rows::PriorTokens => step.prefill_prior * step.prefill_sequences,
         }
     }
 }
@@ -131,12 +134,14 @@ pub enum RankGroup {
     Tensor,
     /// All ranks that share the experts of a stage.
     Experts,
+    /// The tensor-parallel ranks that divide the tokens of a sequence.
+    Context,
 }
 
 /// Shapes of grouped-query attention on one rank.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttentionShape {
-    /// Query heads of the rank.
+    /// Query heads that the rank computes.
     pub heads: u64,
     /// Key-value heads of the rank.
     pub kv_heads: u64,
@@ -146,6 +151,8 @@ pub struct AttentionShape {
     pub window: Option<u64>,
     /// Type of the cache.
     pub kv: DType,
+    /// Ranks that divide the cached tokens of each sequence.
+    pub context_ranks: u64,
 }
 
 /// Shapes of latent attention (MLA) on one rank.
@@ -163,6 +170,8 @@ pub struct LatentShape {
     pub v_dim: u64,
     /// Type of the cache.
     pub kv: DType,
+    /// Ranks that divide the cached tokens of each sequence.
+    pub context_ranks: u64,
 }
 
 /// Shapes of the routed experts on one rank.
@@ -307,7 +316,7 @@ impl Operator {
             }
             OperatorKind::LatentDecode(l) => {
                 let per_position = 2 * (2 * l.kv_rank + l.rope_dim) * l.heads;
-                per_position as f64 * step.decode_tokens() * step.context
+                per_position as f64 * step.decode_tokens() * l.seen(step.context)
             }
             OperatorKind::Scan(s) => s.flops_per_token as f64 * step.tokens(),
             OperatorKind::Sampling { vocabulary } => 5.0 * (*vocabulary as f64) * step.emitting(),
@@ -344,7 +353,8 @@ impl Operator {
                 parts(e.touched(step) * e.expert_bytes(), moved, 0.0)
             }
             OperatorKind::PrefillAttention(a) => {
-                let (n, prior) = (step.prefill_tokens, step.prefill_prior * step.prefill_sequences);
+                let n = step.prefill_tokens;
+                let prior = Rows::PriorTokens.count(step) / a.context_ranks as f64;
                 let queries = n * (a.head_dim * (2 * a.heads + 2 * a.kv_heads)) as f64;
                 let cached = (n + prior) * (a.head_dim * 2 * a.kv_heads) as f64 * a.kv.bytes();
                 parts(0.0, queries, cached)
@@ -359,7 +369,7 @@ impl Operator {
                 parts(0.0, step.prefill_tokens * (heads + l.kv_rank + l.rope_dim) as f64, 0.0)
             }
             OperatorKind::LatentDecode(l) => {
-                let cached = step.context * (l.kv_rank + l.rope_dim) as f64 * l.kv.bytes();
+                let cached = l.seen(step.context) * (l.kv_rank + l.rope_dim) as f64 * l.kv.bytes();
                 let queries = (l.heads * (2 * l.kv_rank + l.rope_dim) * 2) as f64;
                 parts(0.0, step.decode_tokens() * queries, step.decode_sequences * cached)
             }
@@ -435,9 +445,16 @@ fn gemm_traffic(m: f64, n: f64, k: f64, format: WeightFormat, element: f64) -> T
 }
 
 impl AttentionShape {
-    /// Keys that one query sees in a context.
+    /// Keys that one query sees on a rank, in a context.
     pub fn seen(&self, context: f64) -> f64 {
-        self.window.map_or(context, |w| context.min(w as f64))
+        self.window.map_or(context, |w| context.min(w as f64)) / self.context_ranks as f64
+    }
+}
+
+impl LatentShape {
+    /// The same.
+    pub fn seen(&self, context: f64) -> f64 {
+        context / self.context_ranks as f64
     }
 }
 

@@ -133,11 +133,14 @@ pub struct RankGroups {
     pub expert: u64,
     /// Tensor parallel inside each expert.
     pub expert_tensor: u64,
+    /// Decode context parallel: tensor-parallel ranks that divide the tokens of each sequence.
+    pub context: u64,
 }
 
 impl RankGroups {
     /// One rank that holds everything.
-    pub const SINGLE: RankGroups = RankGroups { tensor: 1, attention_data: 1, expert: 1, expert_tensor: 1 };
+    pub const SINGLE: RankGroups =
+        RankGroups { tensor: 1, attention_data: 1, expert: 1, expert_tensor: 1, context: 1 };
 
     /// Ranks of a stage.
     pub fn ranks(self) -> u64 {
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn experts_divide_by_expert_ranks_and_then_inside() {
         let w = Tensor::matrix("w", 2048, 7168, Component::Experts).experts(256, 8, 2048);
-        let groups = RankGroups { tensor: 16, attention_data: 1, expert: 8, expert_tensor: 2 };
+        let groups = RankGroups { tensor: 16, expert: 8, expert_tensor: 2, ..RankGroups::SINGLE };
         assert_eq!(w.stored_on_rank(WeightFormat::Fp16, groups).get(), 32 * 1024 * 7168 * 2);
     }
 }

@@ -50,6 +50,8 @@ pub struct Degrees {
     pub attention_dp: Vec<u32>,
     /// Expert parallel.
     pub ep: Vec<u32>,
+    /// Decode context parallel.
+    pub dcp: Vec<u32>,
 }
 
 impl Degrees {
@@ -60,6 +62,7 @@ impl Degrees {
             pp: vec![split.pp],
             attention_dp: vec![split.attention_dp],
             ep: vec![split.ep],
+            dcp: vec![split.dcp],
         }
     }
 }

@@ -16,6 +16,7 @@ impl Reason {
         vec![
             divides("attention heads", "tp"),
             divides("key-value heads", "tp"),
+            divides("copies of the key-value heads", "dcp"),
             divides("feed-forward blocks", "tp"),
             divides("experts", "ep"),
             divides("ranks of a stage", "ep"),
@@ -23,6 +24,9 @@ impl Reason {
             Reason::TooManyStages { layers: 1, pp: 2 },
             Reason::ModeUnsupported { mode: "pipeline parallel" },
             Reason::ModeUnsupported { mode: "attention data parallel" },
+            Reason::ModeUnsupported { mode: "decode context parallel" },
+            Reason::ModeUnsupported { mode: "decode context parallel of such attention" },
+            Reason::ModeUnsupported { mode: "decode context parallel of such a cache" },
             Reason::ModeUnsupported { mode: "partial expert parallel" },
             Reason::ModeUnsupported { mode: "split pools" },
             Reason::DenseModel { mode: "expert parallel" },
@@ -58,6 +62,11 @@ impl Reason {
                 "TP neither divides the key-value heads nor is a multiple of them",
                 "a divisor or a multiple",
             ),
+            Reason::NotDivisible { what: "copies of the key-value heads", .. } => (
+                "DCP divides a sequence over tensor-parallel ranks that hold the same heads: `tp / kv_heads` of \
+                 them, all with latent attention",
+                "a divisor of the copies; a larger TP",
+            ),
             Reason::NotDivisible { what: "feed-forward blocks", .. } => (
                 "the inner width, or its 128-wide quantisation blocks, would be cut",
                 "a smaller TP; weights that are not stored in blocks",
@@ -76,6 +85,14 @@ impl Reason {
                 "the engine spreads experts over all ranks of a stage or over none (vLLM)",
                 "EP 1 or `tp × attention_dp`; SGLang or TensorRT-LLM",
             ),
+            Reason::ModeUnsupported { mode: "decode context parallel of such attention" } => (
+                "only the cache of full attention is divided over ranks: no windows, recurrent state or sparse \
+                 attention",
+                "DCP 1",
+            ),
+            Reason::ModeUnsupported { mode: "decode context parallel of such a cache" } => {
+                ("the engine does not divide caches of this type over ranks", "`--kv bf16`; DCP 1")
+            }
             Reason::ModeUnsupported { .. } => ("the engine has no such mode", "another engine"),
             Reason::DenseModel { .. } => ("the mode needs routed experts", "1"),
             Reason::TooManyReplicas { .. } => {

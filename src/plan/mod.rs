@@ -34,11 +34,14 @@ pub struct Parallelism {
     pub ep: u32,
     /// Attention data parallel.
     pub attention_dp: u32,
+    /// Decode context parallel: the tensor-parallel ranks that hold the same key-value heads, in groups of so
+    /// many, divide the tokens of each sequence among them. They take no GPUs of their own.
+    pub dcp: u32,
 }
 
 impl Parallelism {
     /// One GPU.
-    pub const SINGLE: Parallelism = Parallelism { tp: 1, pp: 1, ep: 1, attention_dp: 1 };
+    pub const SINGLE: Parallelism = Parallelism { tp: 1, pp: 1, ep: 1, attention_dp: 1, dcp: 1 };
 
     /// Ranks of one stage.
     pub fn stage_ranks(self) -> u64 {
@@ -65,6 +68,7 @@ impl Parallelism {
             attention_data: u64::from(self.attention_dp),
             expert: u64::from(self.ep),
             expert_tensor: u64::from(self.expert_tp().unwrap_or(1)),
+            context: u64::from(self.dcp),
         }
     }
 }
@@ -80,6 +84,9 @@ impl fmt::Display for Parallelism {
         }
         if self.ep > 1 {
             write!(f, " ep={}", self.ep)?;
+        }
+        if self.dcp > 1 {
+            write!(f, " dcp={}", self.dcp)?;
         }
         Ok(())
     }

@@ -33,6 +33,8 @@ pub struct Placement {
     pub tensor: GroupLink,
     /// The ranks that share the experts of a stage.
     pub stage: GroupLink,
+    /// The tensor-parallel ranks that divide the tokens of a sequence.
+    pub context: GroupLink,
     /// Hand-offs between stages that stay inside a bridge.
     pub hops_bridged: u32,
     /// Hand-offs that stay inside a node, on its own link.
@@ -72,6 +74,7 @@ pub fn place(p: Parallelism, cluster: &Cluster) -> Option<Placement> {
     Some(Placement {
         tensor,
         stage: stage_link,
+        context: group_inside(tensor, p.dcp, per_node, bridge)?,
         hops_bridged: u32::try_from(bridged).ok()?,
         hops_inside: u32::try_from(stages - 1 - across - bridged).ok()?,
         hops_across: u32::try_from(across).ok()?,
@@ -165,6 +168,17 @@ fn group(ranks: u64, per_node: u64, bridge: u64) -> Option<GroupLink> {
     })
 }
 
+/// A group of `ranks` contiguous ones of a tensor-parallel group: where that lies over several nodes it may
+/// straddle two of them.
+fn group_inside(tensor: GroupLink, ranks: u32, per_node: u64, bridge: u64) -> Option<GroupLink> {
+    let count = u64::from(ranks);
+    if tensor.nodes == 1 || per_node.is_multiple_of(count) || count.is_multiple_of(per_node) {
+        return group(count, per_node, bridge);
+    }
+    let nodes = u32::try_from(count.div_ceil(per_node).max(2)).ok()?;
+    Some(GroupLink { ranks, nodes, bridged: false })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +215,20 @@ mod tests {
         assert_eq!(room_beside(tp(8), tp(16), 1, &cluster("32xh100-sxm")), Some(2));
         assert_eq!(room_beside(tp(1), tp(4), 2, &cluster("7xh100-sxm")), None);
         assert_eq!(room_beside(tp(1), tp(3), 2, &cluster("10xh100-sxm")), Some(4));
+    }
+
+    #[test]
+    fn ranks_that_divide_a_context_lie_inside_their_tensor_parallel_group() {
+        let cluster = crate::catalog::cluster("32xh100-sxm").unwrap();
+        let context = |tp, dcp| {
+            let split = Parallelism { tp, dcp, ..Parallelism::SINGLE };
+            place(split, &cluster).unwrap().context
+        };
+        assert_eq!(context(8, 4), GroupLink { ranks: 4, nodes: 1, bridged: false });
+        assert_eq!(context(16, 8), GroupLink { ranks: 8, nodes: 1, bridged: false });
+        assert_eq!(context(16, 16), GroupLink { ranks: 16, nodes: 2, bridged: false });
+        // Ranks 6 to 8 of three nodes of eight.
+        assert_eq!(context(24, 3).nodes, 2);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::catalog::engine::ExpertParallel;
 use crate::catalog::{Cluster, Engine};
 use crate::dtype::{DType, WeightFormat};
-use crate::model::blocks::Block;
+use crate::model::blocks::{Block, Cache};
 use crate::model::{Component, Formats, Model, Split, TensorClass};
 
 use super::placement::{Placement, place};
@@ -36,6 +36,7 @@ pub const RULES: &[Rule] = &[
     cache_type_is_supported,
     dense_models_have_no_expert_ranks,
     engine_has_the_modes,
+    context_ranks_hold_the_same_heads,
     engine_takes_the_expert_degree,
     expert_ranks_divide_the_stage,
     tensor_ranks_divide_heads,
@@ -58,6 +59,56 @@ pub struct Divisors {
     pub expert_inner: Vec<(u64, u64)>,
     /// Formats of the weights.
     pub formats: Vec<WeightFormat>,
+    /// Caches.
+    pub caches: Caches,
+}
+
+/// The caches of a model, as far as ranks may divide their tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Caches {
+    /// Key-value heads of grouped-query attention, by block.
+    pub grouped: Vec<u64>,
+    /// Whether there is latent attention: one latent for all heads.
+    pub latent: bool,
+    /// Whether something else is kept: windows, recurrent state, what sparse attention reads from.
+    pub others: bool,
+}
+
+impl Caches {
+    fn add(&mut self, block: &Block) {
+        match block.cache() {
+            None => {}
+            Some(Cache::KeyValue { heads, window: None, .. }) => push(&mut self.grouped, heads),
+            Some(Cache::Latent { .. }) if matches!(block, Block::Latent(l) if l.indexer.is_none()) => {
+                self.latent = true;
+            }
+            Some(_) => self.others = true,
+        }
+    }
+
+    /// Key-value heads, by kind of attention.
+    fn heads(&self) -> impl Iterator<Item = u64> {
+        self.grouped.iter().copied().chain(self.latent.then_some(1))
+    }
+
+    /// The most decode-context-parallel ranks that `tp` tensor-parallel ones allow, of which every other
+    /// allowed number is a divisor: as many as hold the same key-value heads.
+    pub fn context_ranks(&self, tp: u32) -> u32 {
+        let all = |ranks: u32, heads| greatest_common_divisor(ranks, copies(tp, heads));
+        if self.others { 1 } else { self.heads().fold(tp, all) }
+    }
+}
+
+/// Tensor-parallel ranks that hold the same key-value head.
+fn copies(tp: u32, heads: u64) -> u32 {
+    match u32::try_from(heads) {
+        Ok(heads) if heads > 0 && tp.is_multiple_of(heads) => tp / heads,
+        _ => 1,
+    }
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 impl Divisors {
@@ -67,6 +118,7 @@ impl Divisors {
         for group in &model.groups {
             let f = group.formats;
             group.blocks.iter().for_each(|block| d.add(block, f));
+            group.blocks.iter().for_each(|block| d.caches.add(block));
             for (tensor, storage) in group.tensors().filter(|(t, _)| t.class != TensorClass::Adapter) {
                 push(&mut d.formats, storage.format);
                 if let (Component::Ssm, Split::Tensor { units }) = (tensor.component, tensor.split) {
@@ -74,6 +126,8 @@ impl Divisors {
                 }
             }
         }
+        let drafts = model.draft.iter().flat_map(|draft| &draft.groups);
+        drafts.flat_map(|group| &group.blocks).for_each(|block| d.caches.add(block));
         d
     }
 
@@ -199,6 +253,34 @@ fn tensor_ranks_divide_heads(c: &Candidate) -> Result<(), Reason> {
             && !tp.is_multiple_of(*kv)
         {
             return Err(not_divisible("key-value heads", *kv, c.parallelism.tp, "tp"));
+        }
+    }
+    Ok(())
+}
+
+/// Ranks divide the tokens of a sequence where they hold the same key-value heads, of latent attention all of
+/// them (vLLM `config/model.py`, `verify_with_parallel_config`: up to `tp / kv_heads`).
+fn context_ranks_hold_the_same_heads(c: &Candidate) -> Result<(), Reason> {
+    let dcp = c.parallelism.dcp;
+    if dcp == 1 {
+        return Ok(());
+    }
+    let (has, caches) = (&c.engine.parallel.decode_context, &c.divisors.caches);
+    let lacks = |mode| Err(Reason::ModeUnsupported { mode });
+    if !has.exists() {
+        return lacks("decode context parallel");
+    }
+    if caches.others || (caches.grouped.is_empty() && !caches.latent) {
+        return lacks("decode context parallel of such attention");
+    }
+    let grouped = caches.grouped.is_empty() || has.grouped.contains(&c.kv);
+    if !grouped || (caches.latent && !has.latent.contains(&c.kv)) {
+        return lacks("decode context parallel of such a cache");
+    }
+    for heads in caches.heads() {
+        let copies = copies(c.parallelism.tp, heads);
+        if !copies.is_multiple_of(dcp) {
+            return Err(not_divisible("copies of the key-value heads", copies.into(), dcp, "dcp"));
         }
     }
     Ok(())

@@ -41,10 +41,25 @@ pub struct Axes {
     pub attention_dp: Vec<u32>,
     /// Expert parallel.
     pub ep: Vec<u32>,
+    /// Decode context parallel.
+    pub dcp: Vec<u32>,
+    /// Further splits, with decode context parallel, beside all combinations of the degrees above.
+    pub context_splits: Vec<ContextSplit>,
     /// Replicas; 0 stands for as many as the cluster holds.
     pub replicas: Vec<u32>,
     /// Sequences in flight on one replica.
     pub batch: Vec<BatchPoint>,
+}
+
+/// A split whose ranks divide the tokens of each sequence, as far as it is not all combinations of its degrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContextSplit {
+    /// Tensor parallel.
+    pub tp: u32,
+    /// Pipeline stages.
+    pub pp: u32,
+    /// Decode context parallel.
+    pub dcp: u32,
 }
 
 /// Stands for as many replicas as the cluster holds.
@@ -146,10 +161,19 @@ impl PlanSpace {
     /// Layouts in the space.
     pub fn layouts(&self) -> u64 {
         let a = &self.axes;
-        [a.engines, a.precisions.len(), a.launches, a.tp.len(), a.pp.len(), a.attention_dp.len(), a.ep.len()]
-            .iter()
-            .map(|n| *n as u64)
-            .product()
+        let each = [a.engines, a.precisions.len(), a.launches, self.splits(), a.ep.len()];
+        each.iter().map(|n| *n as u64).product()
+    }
+
+    /// Splits of a replica, whatever its expert parallel.
+    fn splits(&self) -> usize {
+        self.combinations() + self.axes.context_splits.len()
+    }
+
+    /// Those of them that are combinations of degrees.
+    fn combinations(&self) -> usize {
+        let a = &self.axes;
+        a.tp.len() * a.pp.len() * a.attention_dp.len() * a.dcp.len()
     }
 
     /// Plans of one layout.
@@ -166,15 +190,9 @@ impl PlanSpace {
     pub fn layout(&self, index: u64) -> Layout {
         let a = &self.axes;
         let mut rest = index as usize;
-        let mut digit = |base: usize| {
-            let d = rest % base;
-            rest /= base;
-            d
-        };
+        let mut digit = digits(&mut rest);
         let ep = a.ep[digit(a.ep.len())];
-        let attention_dp = a.attention_dp[digit(a.attention_dp.len())];
-        let pp = a.pp[digit(a.pp.len())];
-        let tp = a.tp[digit(a.tp.len())];
+        let split = digit(self.splits());
         let launch = digit(a.launches);
         let precision = digit(a.precisions.len());
         let engine = digit(a.engines);
@@ -183,8 +201,23 @@ impl PlanSpace {
             engine,
             precision,
             launch,
-            parallelism: Parallelism { tp, pp, ep, attention_dp },
+            parallelism: Parallelism { ep, ..self.split(split) },
         }
+    }
+
+    /// The split with this number, without its expert parallel.
+    fn split(&self, number: usize) -> Parallelism {
+        let a = &self.axes;
+        if let Some(s) = number.checked_sub(self.combinations()).and_then(|i| a.context_splits.get(i)) {
+            return Parallelism { tp: s.tp, pp: s.pp, dcp: s.dcp, ..Parallelism::SINGLE };
+        }
+        let mut rest = number;
+        let mut digit = digits(&mut rest);
+        let dcp = a.dcp[digit(a.dcp.len())];
+        let attention_dp = a.attention_dp[digit(a.attention_dp.len())];
+        let pp = a.pp[digit(a.pp.len())];
+        let tp = a.tp[digit(a.tp.len())];
+        Parallelism { tp, pp, attention_dp, dcp, ..Parallelism::SINGLE }
     }
 
     /// The plan with this number, one of [`PlanSpace::size`] from the space's first.
@@ -206,6 +239,15 @@ impl PlanSpace {
     }
 }
 
+/// Takes a number apart, the fastest digit first.
+fn digits(rest: &mut usize) -> impl FnMut(usize) -> usize {
+    |base| {
+        let digit = *rest % base;
+        *rest /= base;
+        digit
+    }
+}
+
 /// Every degree worth asking about on `gpus` GPUs: all up to 16, then powers of two and their halves
 /// again (24, 48, …), and always the divisors of what is split.
 fn degrees(gpus: u32, split: &[u64]) -> Vec<u32> {
@@ -219,13 +261,15 @@ fn powers_of_two(gpus: u32) -> Vec<u32> {
     (0..32).map(|e| 1u32 << e).take_while(|p| *p <= gpus).chain([gpus]).dedup().collect()
 }
 
-/// The axes of a question: everything that could be legal, cut down to what the user pins.
+/// The axes of a question: everything that could be legal, cut down to what the user pins. `shares_context`
+/// says whether some engine has decode context parallel.
 pub fn axes(
     model: &Model,
     cluster: &Cluster,
     workload: &Workload,
     precisions: Vec<Precision>,
     pins: &Pins,
+    shares_context: bool,
 ) -> Axes {
     let divisors = Divisors::of(model);
     let heads: Vec<u64> = divisors.heads.iter().map(|(h, _)| *h).collect();
@@ -242,17 +286,50 @@ pub fn axes(
         Load::Saturate => pins.batch.iter().map(|b| BatchPoint::Sequences(*b)).collect(),
         _ => vec![BatchPoint::FromLoad],
     };
+    let (tp, pp) = (or(&pins.split.tp, tp), or(&pins.split.pp, pp));
+    let whole = pins.split.attention_dp.is_empty() || pins.split.attention_dp.contains(&1);
+    let context_splits = if shares_context && pins.split.dcp.is_empty() && whole {
+        context_splits((&tp, &pp), &divisors, cluster)
+    } else {
+        Vec::new()
+    };
     Axes {
         engines: 1,
         precisions,
         launches: 1,
-        tp: or(&pins.split.tp, tp),
-        pp: or(&pins.split.pp, pp),
+        tp,
+        pp,
+        dcp: or(&pins.split.dcp, vec![1]),
+        context_splits,
         attention_dp: or(&pins.split.attention_dp, moe_only(powers_of_two(cluster.gpus))),
         ep: or(&pins.split.ep, moe_only(powers_of_two(cluster.gpus))),
         replicas: or(&pins.replicas, replicas),
         batch,
     }
+}
+
+/// Most GPUs of a replica with pipeline stages whose ranks divide contexts unasked.
+const CONTEXT_SPLIT_GPUS: u32 = 16;
+
+/// The splits with decode context parallel that are looked at unasked: each power of two that ranks with the
+/// same key-value heads allow, without attention data parallelism, which leaves fewer copies of the cache too,
+/// and in replicas with several stages only inside a node, or on the whole of a small cluster.
+fn context_splits((tp, pp): (&[u32], &[u32]), divisors: &Divisors, cluster: &Cluster) -> Vec<ContextSplit> {
+    let near = if cluster.gpus <= CONTEXT_SPLIT_GPUS { cluster.gpus } else { cluster.gpus_per_node };
+    let near = near.min(CONTEXT_SPLIT_GPUS);
+    let divides = |tp: u32| divisors.heads.iter().all(|(heads, _)| heads.is_multiple_of(tp.into()));
+    let stands = |tp: u32, pp: u32| match tp.checked_mul(pp) {
+        Some(gpus) => gpus <= cluster.gpus && (pp == 1 || gpus <= near),
+        None => false,
+    };
+    let mut all = Vec::new();
+    for (tp, pp) in tp.iter().filter(|tp| divides(**tp)).cartesian_product(pp) {
+        let most = divisors.caches.context_ranks(*tp);
+        let powers = (1..32).map(|e| 1u32 << e).take_while(|d| *d <= most);
+        let powers = powers.filter(|d| stands(*tp, *pp) && most.is_multiple_of(*d));
+        all.extend(powers.map(|dcp| ContextSplit { tp: *tp, pp: *pp, dcp }));
+    }
+    all
 }
 
 /// A geometric ladder with four steps to a doubling, then the largest that fits: throughput is not
@@ -277,11 +354,13 @@ mod tests {
             pp: vec![1, 2],
             attention_dp: vec![1],
             ep: vec![1, 2],
+            dcp: vec![1],
+            context_splits: vec![ContextSplit { tp: 4, pp: 1, dcp: 2 }],
             replicas: vec![1, 2],
             batch: vec![BatchPoint::Sequences(1), BatchPoint::Largest],
         });
         let all: Vec<Plan> = (0..space.size()).map(|id| space.get(id)).collect();
-        assert_eq!(all.len(), 2 * 3 * 2 * 2 * 2 * 2);
+        assert_eq!(all.len(), 2 * (3 * 2 + 1) * 2 * 2 * 2);
         assert!(all.iter().enumerate().all(|(i, p)| p.id == i as u64));
         let distinct =
             all.iter().map(|p| format!("{:?}{}{:?}", p.layout, p.replicas, p.batch)).unique().count();
@@ -298,6 +377,8 @@ mod tests {
             pp,
             attention_dp: vec![1],
             ep: vec![1],
+            dcp: vec![1],
+            context_splits: Vec::new(),
             replicas: vec![ALL_REPLICAS],
             batch: vec![BatchPoint::Largest],
         };

@@ -139,6 +139,7 @@ pub const PLAN_COLUMNS: &[Column] = &[
     shown("pp", "pp", "pipeline stages", |r| r.estimate.parallelism.pp.into()),
     shown("ep", "ep", "expert parallel", |r| r.estimate.parallelism.ep.into()),
     shown("attention_dp", "adp", "attention data parallel", |r| r.estimate.parallelism.attention_dp.into()),
+    shown("dcp", "dcp", "decode context parallel", |r| r.estimate.parallelism.dcp.into()),
     shown("expert_tp", "etp", "tensor parallel inside each expert", |r| r.estimate.expert_tp.into()),
     shown(
         "gpu_layers",

@@ -70,8 +70,8 @@ pub fn examined_json(subject: &Subject, asked: Asked, examined: &[Examined]) -> 
     };
     let mut map = subject_json(subject);
     let layout = |split: Parallelism| {
-        let Parallelism { tp, pp, ep, attention_dp } = split;
-        json!({ "tp": tp, "pp": pp, "ep": ep, "attention_dp": attention_dp })
+        let Parallelism { tp, pp, ep, attention_dp, dcp } = split;
+        json!({ "tp": tp, "pp": pp, "ep": ep, "attention_dp": attention_dp, "dcp": dcp })
     };
     map.insert("layout".into(), layout(asked.split));
     if let Some(prefill) = asked.prefill {

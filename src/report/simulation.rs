@@ -196,6 +196,7 @@ fn object(s: &SimulationSubject, o: &Outcome) -> Json {
     map.insert("pp".into(), json!(s.parallelism.pp));
     map.insert("ep".into(), json!(s.parallelism.ep));
     map.insert("attention_dp".into(), json!(s.parallelism.attention_dp));
+    map.insert("dcp".into(), json!(s.parallelism.dcp));
     map.insert("replicas".into(), json!(s.replicas));
     map.insert("gpus".into(), json!(s.gpus() as u64));
     map.insert("drive".into(), json!(s.drive));

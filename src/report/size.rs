@@ -76,8 +76,8 @@ const FLEET_COLUMNS: &[FleetColumn] = &[
 ];
 
 /// Columns of a replica that a terminal shows.
-const REPLICA_SHOWN: [&str; 9] =
-    ["gpu", "engine", "tp", "pp", "ep", "attention_dp", "ttft_ms", "tpot_ms", "verdict"];
+const REPLICA_SHOWN: [&str; 10] =
+    ["gpu", "engine", "tp", "pp", "ep", "attention_dp", "dcp", "ttft_ms", "tpot_ms", "verdict"];
 
 /// Columns of a plan that are of one replica and would mislead beside those of the fleet.
 const OF_ONE: [&str; 6] =
@@ -180,7 +180,7 @@ fn headline(sizing: &Sizing, best: &Fleet) -> String {
 fn fleets(answer: &SizeAnswer) -> Sheet {
     let all: Vec<(&Sizing, &Fleet)> = answer.fleets().collect();
     let one = |c: &super::Column| {
-        let degree = ["pp", "ep", "attention_dp"].contains(&c.name);
+        let degree = ["pp", "ep", "attention_dp", "dcp"].contains(&c.name);
         degree && all.iter().all(|(_, f)| (c.of)(&Row::from(&f.replica)) == Value::Integer(1))
     };
     let replica: Vec<_> =

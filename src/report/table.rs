@@ -182,7 +182,7 @@ fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
             return common(c, plans).is_some();
         }
         let unused = match c.name {
-            "ep" | "attention_dp" | "expert_tp" => Value::Integer(1),
+            "ep" | "attention_dp" | "dcp" | "expert_tp" => Value::Integer(1),
             "idle_gpus" => Value::Integer(0),
             "cost_usd_per_mtok_output"
             | "gpu_layers"

@@ -103,6 +103,9 @@ pub struct SearchEntry {
     /// Attention data parallel.
     #[serde(default)]
     pub attention_dp: Values,
+    /// Decode context parallel.
+    #[serde(default)]
+    pub dcp: Values,
     /// Replicas.
     #[serde(default)]
     pub replicas: Values,
@@ -143,12 +146,14 @@ impl SearchEntry {
                 pp: list(&self.pp),
                 ep: list(&self.ep),
                 attention_dp: list(&self.attention_dp),
+                dcp: list(&self.dcp),
             },
             prefill: Degrees {
                 tp: list(&self.prefill_tp),
                 pp: list(&self.prefill_pp),
                 ep: list(&self.prefill_ep),
                 attention_dp: list(&self.prefill_attention_dp),
+                dcp: Vec::new(),
             },
             replicas: list(&self.replicas),
             batch: list(&self.batch).into_iter().map(u64::from).collect(),

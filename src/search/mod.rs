@@ -194,7 +194,8 @@ impl Question<'_> {
         let mut spaces: Vec<PlanSpace> = Vec::with_capacity(self.pools.len());
         for pool in self.pools {
             let precisions = self.precisions.clone();
-            let free = axes(self.model, pool, &self.workload, precisions, &self.pins);
+            let shares = self.engines.iter().any(|engine| engine.parallel.decode_context.exists());
+            let free = axes(self.model, pool, &self.workload, precisions, &self.pins, shares);
             let axes = Axes { engines: self.engines.len(), launches: self.launches.len(), ..free };
             spaces.push(match spaces.last() {
                 None => PlanSpace::new(axes),

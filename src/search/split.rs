@@ -11,7 +11,7 @@ use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::figures::Figures;
 use crate::estimate::pairing::{Pair, Worker};
 use crate::plan::space::Pins;
-use crate::plan::{BatchPoint, Layout, Plan, PlanSpace, PrefillPool, Reason};
+use crate::plan::{BatchPoint, Degrees, Layout, Plan, PlanSpace, PrefillPool, Reason};
 use crate::workload::Load;
 
 use super::dominance::dominates;
@@ -24,6 +24,9 @@ use super::{Question, Variant};
 pub(super) struct Workers<'c> {
     context: &'c Context<'c>,
     layouts: Vec<Layout>,
+    /// How many of the layouts, the first ones, compute prompts too: those whose ranks do not divide contexts,
+    /// of which nothing but a cache that other workers read is left over.
+    prompting: usize,
     /// `None` where the search was stopped before.
     workers: Vec<Option<Result<Box<Worker<'c>>, Reason>>>,
 }
@@ -37,6 +40,11 @@ impl<'c> Workers<'c> {
     /// The numbers of those that fit.
     fn fit(&self) -> impl Iterator<Item = usize> {
         (0..self.workers.len()).filter(|i| self.at(*i).is_some())
+    }
+
+    /// The numbers of those that fit and compute prompts.
+    fn fit_for_prompts(&self) -> impl Iterator<Item = usize> {
+        self.fit().take_while(|i| *i < self.prompting)
     }
 }
 
@@ -68,7 +76,7 @@ impl Question<'_> {
             spaces.iter().zip(contexts).map(|(space, contexts)| self.workers(space, contexts)).collect()
         };
         let workers = on_pools(spaces);
-        let pinned = (self.pins.prefill != self.pins.split).then(|| on_pools(&self.prefill_spaces()));
+        let pinned = self.pins_prefill_workers().then(|| on_pools(&self.prefill_spaces()));
         for (prefill_pool, prefills) in pinned.as_ref().unwrap_or(&workers).iter().enumerate() {
             for (pool, decodes) in workers.iter().enumerate() {
                 for (prefill, decode) in prefills.iter().zip(decodes) {
@@ -90,9 +98,17 @@ impl Question<'_> {
         sums
     }
 
+    /// Whether prefill workers are others than those that decode and do not divide contexts.
+    fn pins_prefill_workers(&self) -> bool {
+        let dcp = &self.pins.split.dcp;
+        let alike = Degrees { dcp: dcp.clone(), ..self.pins.prefill.clone() } == self.pins.split;
+        !alike || dcp.iter().any(|d| *d > 1)
+    }
+
     /// The spaces of prefill workers.
     fn prefill_spaces(&self) -> Vec<PlanSpace> {
-        let pins = Pins { split: self.pins.prefill.clone(), ..self.pins.clone() };
+        let split = Degrees { dcp: vec![1], ..self.pins.prefill.clone() };
+        let pins = Pins { split, ..self.pins.clone() };
         Question { pins, ..self.clone() }.spaces()
     }
 
@@ -108,7 +124,8 @@ impl Question<'_> {
                 false => Some(Err(Reason::ModeUnsupported { mode: "split pools" })),
             };
             let workers = layouts.par_iter().with_min_len(16).map(worker).collect();
-            Workers { context, layouts, workers }
+            let prompting = layouts.iter().take_while(|layout| layout.parallelism.dcp == 1).count();
+            Workers { context, layouts, prompting, workers }
         };
         contexts.iter().enumerate().map(one).collect()
     }
@@ -117,7 +134,7 @@ impl Question<'_> {
     fn active(&self, prefill: &Workers, variants: &[Variant]) -> Vec<usize> {
         let timed =
             self.front.looks_at_first_token() || variants.iter().any(|v| v.objective.looks_at_first_token());
-        let all: Vec<usize> = prefill.fit().collect();
+        let all: Vec<usize> = prefill.fit_for_prompts().collect();
         if self.exhaustive || timed || matches!(self.workload.load, Load::Concurrency(_)) {
             return all;
         }
@@ -134,8 +151,8 @@ impl Question<'_> {
 impl Region<'_, '_> {
     /// Plans of the region.
     fn size(&self) -> u64 {
-        let layouts = |w: &Workers| w.layouts.len() as u64;
-        layouts(self.prefill).saturating_mul(layouts(self.decode)).saturating_mul(self.per_pair())
+        let (prefill, decode) = (self.prefill.prompting as u64, self.decode.layouts.len() as u64);
+        prefill.saturating_mul(decode).saturating_mul(self.per_pair())
     }
 
     /// Plans of one pair.
@@ -171,7 +188,7 @@ impl Region<'_, '_> {
         let mut decodes = self.decode.fit().filter(|_| same_cache);
         let Some(first) = decodes.next() else { return };
         let plans = self.per_pair().saturating_mul(1 + decodes.count() as u64);
-        for (p, worker) in self.prefill.workers.iter().enumerate() {
+        for (p, worker) in self.prefill.workers.iter().take(self.prefill.prompting).enumerate() {
             match worker {
                 Some(Ok(_)) => {}
                 None => sum.counts.unseen += plans,
@@ -189,7 +206,7 @@ impl Region<'_, '_> {
         sums: &mut [Summary],
         variants: &[Variant],
     ) {
-        let all = (self.prefill.layouts.len() as u64).saturating_mul(self.per_pair());
+        let all = (self.prefill.prompting as u64).saturating_mul(self.per_pair());
         let plan = self.plan(pools, (0, d), (0, 0), 1);
         let worker = match &self.decode.workers[d] {
             None => return sums.iter_mut().for_each(|sum| sum.counts.unseen += all),
@@ -200,7 +217,7 @@ impl Region<'_, '_> {
             }
             Some(Ok(worker)) => worker,
         };
-        let fit = self.prefill.fit().count() as u64;
+        let fit = self.prefill.fit_for_prompts().count() as u64;
         if self.question.stop.now() {
             let plans = fit.saturating_mul(self.per_pair());
             return sums.iter_mut().for_each(|sum| sum.counts.unseen += plans);
@@ -222,7 +239,7 @@ impl Region<'_, '_> {
         workers: u32,
     ) -> Plan {
         let number = (d as u64)
-            .saturating_mul(self.prefill.layouts.len() as u64)
+            .saturating_mul(self.prefill.prompting as u64)
             .saturating_add(p as u64)
             .saturating_mul(self.counts.len() as u64)
             .saturating_add(c as u64)
@@ -241,7 +258,7 @@ impl Region<'_, '_> {
     /// The estimate of a plan that was kept.
     fn whole(&self, d: usize, worker: &Worker, figures: &Figures) -> Option<Estimate> {
         let pool = figures.plan.prefill?;
-        let mut fit = self.prefill.fit().filter_map(|p| self.prefill.at(p));
+        let mut fit = self.prefill.fit_for_prompts().filter_map(|p| self.prefill.at(p));
         let prefill = fit.find(|w| w.parallelism == pool.parallelism)?;
         let deployment = Deployment::new(worker.context, self.decode.layouts[d].parallelism).ok()?;
         let (decode_workers, transfer) = (figures.plan.replicas, prefill.transfer_to(worker));

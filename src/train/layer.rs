@@ -199,9 +199,9 @@ impl<'a> Taking<'a> {
         let s = self.shape.split;
         RankGroups {
             tensor: s.tp.into(),
-            attention_data: 1,
             expert: s.ep.into(),
             expert_tensor: s.expert_tp.into(),
+            ..RankGroups::SINGLE
         }
     }
 

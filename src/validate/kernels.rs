@@ -287,13 +287,14 @@ pub(super) fn attention(row: &Row, kv: DType) -> Result<AttentionShape, String> 
         head_dim: need(row, "head_dim")?,
         window: row.whole("window_size"),
         kv,
+        context_ranks: 1,
     })
 }
 
 /// The tables hold DeepSeek-V3's latent attention.
 pub(super) fn latent_shape(row: &Row, kv: DType) -> Result<LatentShape, String> {
     let heads = need(row, "num_heads")?;
-    Ok(LatentShape { heads, kv_rank: 512, rope_dim: 64, nope_dim: 128, v_dim: 128, kv })
+    Ok(LatentShape { heads, kv_rank: 512, rope_dim: 64, nope_dim: 128, v_dim: 128, kv, context_ranks: 1 })
 }
 
 fn latent(row: &Row, kv: DType, k: &Kernels) -> Result<Measured, String> {

@@ -11,6 +11,7 @@ mod time;
 
 use std::sync::OnceLock;
 
+use itertools::Itertools;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngSeed};
@@ -160,15 +161,15 @@ impl Owned {
 /// Splits of up to 64 GPUs that the rules pass.
 fn legal(context: &Context) -> Vec<(Parallelism, Placement)> {
     let powers = || (0..7u32).map(|e| 1 << e);
+    let contexts = |tp: u32| [1, 2, tp].into_iter().filter(move |d| *d <= tp).dedup();
     let mut found = Vec::new();
-    for tp in powers() {
-        for attention_dp in powers() {
-            for pp in [1, 2, 3, 4, 8] {
-                for ep in [1, tp * attention_dp] {
-                    let split = Parallelism { tp, pp, ep, attention_dp };
-                    if let Ok(placement) = context.check(split) {
-                        found.push((split, placement));
-                    }
+    let degrees = powers().flat_map(|tp| contexts(tp).map(move |dcp| (tp, dcp)));
+    for ((tp, dcp), attention_dp) in degrees.cartesian_product(powers().collect::<Vec<_>>()) {
+        for pp in [1, 2, 3, 4, 8] {
+            for ep in [1, tp * attention_dp] {
+                let split = Parallelism { tp, pp, ep, attention_dp, dcp };
+                if let Ok(placement) = context.check(split) {
+                    found.push((split, placement));
                 }
             }
         }

@@ -11,7 +11,7 @@ proptest! {
     #[test]
     fn weights_per_gpu_never_grow_with_tensor_parallel(d in draw(), tp in 0u32..6, pp in 1u32..9) {
         let model = d.model();
-        let at = |tp: u32, ep: u32| heaviest(&model, Parallelism { tp, pp, ep, attention_dp: 1 });
+        let at = |tp: u32, ep: u32| heaviest(&model, Parallelism { tp, pp, ep, ..Parallelism::SINGLE });
         let tp = 1 << tp;
         prop_assert!(at(2 * tp, 1) <= at(tp, 1), "{} tp={tp} pp={pp}", model.id);
         prop_assert!(at(2 * tp, 2 * tp) <= at(tp, tp), "{} tp={tp} ep={tp} pp={pp}", model.id);
@@ -107,6 +107,23 @@ proptest! {
                 let (a, b) = (most(*narrow, |m| m.per_request), most(*wide, |m| m.per_request));
                 prop_assert!(b <= a, "{} {narrow} {a} and {wide} {b}", owned.model.id);
             }
+        }
+    }
+
+    #[test]
+    fn what_a_rank_holds_of_a_sequence_never_grows_with_those_that_divide_it(d in draw(), more in 1u32..6) {
+        let owned = Owned::of(&d);
+        let context = owned.context();
+        for (split, _) in legal(&context) {
+            let wider = Parallelism { dcp: split.dcp << more, ..split };
+            if context.check(wider).is_err() {
+                continue;
+            }
+            let (a, b) = (context.memory(split), context.memory(wider));
+            prop_assert_eq!((a.weights, a.kv_cache), (b.weights, b.kv_cache));
+            prop_assert!(b.per_request <= a.per_request, "{} {split}", owned.model.id);
+            prop_assert!(b.largest_batch() >= a.largest_batch(), "{} {split}", owned.model.id);
+            prop_assert!(b.kv_cache_tokens >= a.kv_cache_tokens, "{} {split}", owned.model.id);
         }
     }
 

@@ -12,7 +12,7 @@ proptest! {
         let model = d.model();
         let (tp, attention_dp) = (1 << tp, 1 << dp);
         let ep = (1u32 << ep).min(tp * attention_dp);
-        let split = Parallelism { tp, pp, ep, attention_dp };
+        let split = Parallelism { tp, pp, ep, attention_dp, dcp: 1 };
         let ranks = split.stage_ranks();
         let stages = stage_layers(&model, pp);
         let last = stages.len() - 1;
@@ -32,7 +32,7 @@ proptest! {
         let (tensor, attention_data) = (1u64 << tp, 1u64 << dp);
         let ranks = tensor * attention_data;
         let expert = (1u64 << ep).min(ranks);
-        let groups = RankGroups { tensor, attention_data, expert, expert_tensor: ranks / expert };
+        let groups = RankGroups { tensor, attention_data, expert, expert_tensor: ranks / expert, context: 1 };
         for (t, format, _) in tensors(&model) {
             let (whole, all) = (t.stored(format).get(), t.stored_on_rank(format, groups).get() * ranks);
             // What a rank holds is rounded up to a byte, in each copy.
@@ -62,7 +62,7 @@ fn splits() -> Vec<Parallelism> {
     let mut splits = Vec::new();
     for (tp, attention_dp) in [(1, 1), (2, 1), (4, 1), (8, 1), (1, 2), (2, 2), (1, 8), (2, 4)] {
         for ep in [1, 2, 4, 8].into_iter().filter(|ep| (tp * attention_dp) % ep == 0) {
-            splits.extend([1, 2, 3].map(|pp| Parallelism { tp, pp, ep, attention_dp }));
+            splits.extend([1, 2, 3].map(|pp| Parallelism { tp, pp, ep, attention_dp, dcp: 1 }));
         }
     }
     splits

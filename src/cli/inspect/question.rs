@@ -92,6 +92,7 @@ impl Question {
                 pp: target.pp,
                 ep: target.ep,
                 attention_dp: target.attention_dp,
+                dcp: 1,
             },
             ram: target.ram.as_ref().map(size).transpose()?,
         })

@@ -113,7 +113,7 @@ impl AttentionKernel<DecodeAttention> {
         let per_sequence = (heads / 64.0).ceil();
         let flops = 2.0 * (2 * l.kv_rank + l.rope_dim) as f64 * heads.max(TILE_ROWS) / per_sequence;
         let tiles = Tiles { count: step.decode_sequences * per_sequence, heads, flops };
-        self.decode(step.context, tiles, traffic)
+        self.decode(l.seen(step.context), tiles, traffic)
     }
 
     /// `t = launch + split·log2(1 + L/128)

@@ -30,8 +30,15 @@ impl Setting {
 }
 
 /// DeepSeek-V3's sizes: the only ones that latent attention was measured with.
-const LATENT: LatentShape =
-    LatentShape { heads: 1, kv_rank: 512, rope_dim: 64, nope_dim: 128, v_dim: 128, kv: DType::Bf16 };
+const LATENT: LatentShape = LatentShape {
+    heads: 1,
+    kv_rank: 512,
+    rope_dim: 64,
+    nope_dim: 128,
+    v_dim: 128,
+    kv: DType::Bf16,
+    context_ranks: 1,
+};
 
 /// The tables that may time an operator, and its shape in each, the first the best.
 pub fn candidates(kind: &OperatorKind, setting: &Setting) -> Vec<(Operation, Key)> {
@@ -111,7 +118,7 @@ fn key(types: Types, sizes: &[u64]) -> Option<Key> {
 }
 
 /// The operator itself, with what a step varies stated as the tables do: rows as decoding sequences, tokens
-/// of all ranks, bytes.
+/// of all ranks, the context that a rank holds, bytes.
 pub fn template(kind: &OperatorKind) -> OperatorKind {
     let rows = Rows::DecodeSequences;
     match *kind {
@@ -121,6 +128,13 @@ pub fn template(kind: &OperatorKind) -> OperatorKind {
         OperatorKind::Collective { kind, group, .. } => {
             OperatorKind::Collective { kind, group, rows, bytes_per_row: 1 }
         }
+        OperatorKind::PrefillAttention(a) => {
+            OperatorKind::PrefillAttention(AttentionShape { context_ranks: 1, ..a })
+        }
+        OperatorKind::DecodeAttention(a) => {
+            OperatorKind::DecodeAttention(AttentionShape { context_ranks: 1, ..a })
+        }
+        OperatorKind::LatentDecode(l) => OperatorKind::LatentDecode(LatentShape { context_ranks: 1, ..l }),
         other => other,
     }
 }
@@ -128,8 +142,9 @@ pub fn template(kind: &OperatorKind) -> OperatorKind {
 /// The operator of another shape: `of`, in the sizes of `key`.
 pub fn with_sizes(of: &OperatorKind, key: &Key) -> OperatorKind {
     let [a, b, c, d, e, _] = key.sizes.map(u64::from);
+    let window = (d > 0).then_some(d);
     let shape =
-        AttentionShape { heads: a, kv_heads: b, head_dim: c, window: (d > 0).then_some(d), kv: DType::Bf16 };
+        AttentionShape { heads: a, kv_heads: b, head_dim: c, window, kv: DType::Bf16, context_ranks: 1 };
     match template(of) {
         OperatorKind::Gemm { rows, format, .. } => OperatorKind::Gemm { rows, n: a, k: b, format },
         OperatorKind::BatchedGemm { rows, n, k, .. } => OperatorKind::BatchedGemm { rows, batch: a, n, k },
@@ -169,9 +184,11 @@ pub fn coordinates(kind: &OperatorKind, step: &Step) -> ([f64; 2], bool) {
             let new = step.prefill_tokens / step.prefill_sequences;
             ([step.prefill_sequences, new + step.prefill_prior], step.prefill_prior <= 0.0)
         }
-        OperatorKind::DecodeAttention(_) | OperatorKind::LatentDecode(_) => {
-            ([step.decode_sequences, step.context], true)
+        // Tables are of the context that a rank holds.
+        OperatorKind::DecodeAttention(a) => {
+            ([step.decode_sequences, step.context / a.context_ranks as f64], true)
         }
+        OperatorKind::LatentDecode(l) => ([step.decode_sequences, l.seen(step.context)], true),
         OperatorKind::Collective { rows, bytes_per_row, .. } => {
             ([rows.count(step) * *bytes_per_row as f64, 1.0], true)
         }

@@ -42,6 +42,8 @@ impl Keeps {
 pub(super) struct RankCache {
     kinds: Vec<Kind>,
     layout: CacheLayout,
+    /// Ranks that divide the tokens of each sequence.
+    ranks: u64,
     /// Tokens per block.
     block: u64,
     /// Tokens of the largest step: a prompt's chunk lies in a windowed layer whole while it is computed.
@@ -69,6 +71,7 @@ impl RankCache {
         RankCache {
             kinds,
             layout: q.engine.memory.cache_layout,
+            ranks: q.parallelism.groups().context.max(1),
             block: u64::from(q.engine.kv_block),
             chunk: q.limits.max_batched_tokens,
             window_share: q.engine.memory.window_share,
@@ -112,16 +115,19 @@ impl RankCache {
                 let (all, window, state) = self.pools();
                 let share = if state > Bytes::ZERO { 1.0 - STATE_SHARE } else { 1.0 };
                 let each = all.as_f64() + window.as_f64() * self.window_share;
-                if each > 0.0 { (cache.as_f64() * share / each) as u64 } else { 0 }
+                let held = if each > 0.0 { (cache.as_f64() * share / each) as u64 } else { 0 };
+                held.saturating_mul(self.ranks)
             }
             (CacheLayout::Exact, _) => self.tokens_held(cache, length),
             _ if all == Bytes::ZERO => 0,
-            _ => cache.get() / all.get() / self.block * self.block,
+            _ => (cache.get() / all.get() / self.block * self.block).saturating_mul(self.ranks),
         }
     }
 
+    /// The tokens that a rank holds of so many, in whole blocks: ranks take them in turn (vLLM: the token at
+    /// `i` lies on rank `i mod ranks`).
     fn in_blocks(&self, tokens: u64) -> u64 {
-        tokens.div_ceil(self.block).saturating_mul(self.block)
+        tokens.div_ceil(self.ranks).div_ceil(self.block).saturating_mul(self.block)
     }
 
     fn sum(&self, of: impl Fn(Keeps) -> Bytes) -> Bytes {

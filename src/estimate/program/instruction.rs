@@ -90,7 +90,7 @@ impl Instruction {
     /// launched kernel by kernel.
     fn in_engine(&self, mut kernel: KernelTime, step: &Step) -> KernelTime {
         if let OperatorKind::DecodeAttention(a) = &self.operator.kind {
-            let keys = step.context.min(a.window.map_or(f64::INFINITY, |w| w as f64));
+            let keys = a.seen(step.context);
             kernel.time = kernel.time.max(self.unshared * (step.decode_sequences * keys));
         }
         if step.prefill_tokens > 0.0 && kernel.time > Seconds::ZERO {

@@ -1,7 +1,7 @@
 //! Softmax attention with per-head keys and values: MHA, GQA, MQA.
 
-use super::{Cache, RankView, all_reduce, elementwise, gemm, per_rank};
-use crate::model::operator::{AttentionShape, Operator, OperatorKind};
+use super::{Cache, RankView, SharedContext, all_reduce, elementwise, gemm, per_rank};
+use crate::model::operator::{AttentionShape, Operator, OperatorKind, Rows};
 use crate::model::tensor::{Component, Tensor};
 
 /// Which projections carry a bias.
@@ -252,9 +252,16 @@ impl Attention {
             head_dim: (self.head_dim + self.v_dim) / 2,
             window: self.window,
             kv: view.kv,
+            context_ranks: view.groups.context,
         };
+        // Prompts too: their cached part is as divided (vLLM `flash_attn.py`, `_forward_with_dcp`).
+        let ranks = view.groups.context;
+        let shared = SharedContext { ranks, rows: Rows::Tokens, heads, widths: (self.head_dim, self.v_dim) };
+        shared.gather(out);
+        let decode = AttentionShape { heads: ranks * heads, ..shape };
         out.push(Operator::new("prefill_attention", part, OperatorKind::PrefillAttention(shape)));
-        out.push(Operator::new("decode_attention", part, OperatorKind::DecodeAttention(shape)));
+        out.push(Operator::new("decode_attention", part, OperatorKind::DecodeAttention(decode)));
+        shared.merge(out);
         if self.gate != Gate::None {
             out.push(elementwise("output_gate", part, rank.output_width() * 6, 1));
         }

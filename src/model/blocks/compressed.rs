@@ -113,6 +113,7 @@ impl CompressedAttention {
             nope_dim: self.head_dim,
             v_dim: self.head_dim,
             kv: view.kv,
+            context_ranks: 1,
         };
         out.push(Operator::new("prefill_attention", part, OperatorKind::LatentPrefill(shape)));
         out.push(Operator::new("decode_attention", part, OperatorKind::LatentDecode(shape)));

@@ -1,8 +1,8 @@
 //! Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434 §2.1): keys and values are expanded from
 //! one low-rank latent per token, which is all that the cache holds.
 
-use super::{Cache, Gate, RankView, all_reduce, elementwise, gemm, per_rank};
-use crate::model::operator::{LatentShape, Operator, OperatorKind, Rows};
+use super::{Cache, Gate, RankView, SharedContext, all_reduce, elementwise, gemm, per_rank};
+use crate::model::operator::{CollectiveKind, LatentShape, Operator, OperatorKind, RankGroup, Rows};
 use crate::model::tensor::{Component, Tensor};
 
 /// The indexer of sparse attention (DeepSeek-V3.2, "lightning indexer"): small queries from the query
@@ -178,11 +178,26 @@ impl LatentAttention {
             nope_dim: self.nope_dim,
             v_dim: self.v_dim,
             kv: view.kv,
+            context_ranks: view.groups.context,
         };
+        let ranks = view.groups.context;
+        let latent = self.kv_rank + self.rope_dim;
+        if ranks > 1 {
+            // Prompts attend with their own heads to all that is cached of them, in 16 bits (vLLM
+            // `_context_parallel_compute_prefill_context`).
+            let (kind, group, rows) = (CollectiveKind::AllGather, RankGroup::Context, Rows::PriorTokens);
+            let gather = OperatorKind::Collective { kind, group, rows, bytes_per_row: 2 * latent };
+            out.push(Operator::new("gather_prior_latents", part, gather));
+        }
         out.push(Operator::new("kv_b_proj", part, expand));
         out.push(Operator::new("prefill_attention", part, OperatorKind::LatentPrefill(shape)));
         out.push(Operator::new("absorb_query", part, absorb(self.kv_rank, self.nope_dim)));
-        out.push(Operator::new("decode_attention", part, OperatorKind::LatentDecode(shape)));
+        let rows = Rows::DecodeSequences;
+        let shared = SharedContext { ranks, rows, heads, widths: (latent, self.kv_rank) };
+        shared.gather(out);
+        let decode = LatentShape { heads: ranks * heads, ..shape };
+        out.push(Operator::new("decode_attention", part, OperatorKind::LatentDecode(decode)));
+        shared.merge(out);
         out.push(Operator::new("absorb_value", part, absorb(self.v_dim, self.kv_rank)));
     }
 

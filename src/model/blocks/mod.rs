@@ -179,6 +179,55 @@ fn collective(
     )
 }
 
+/// Ranks that divide the cached tokens of each sequence: every one attends with the query heads of all of
+/// them to its own tokens, and gets the sum for its own heads back (vLLM `v1/attention/ops/common.py`,
+/// `cp_lse_ag_out_rs`: partial outputs are scaled by their log-sum-exp, which all exchange, and added).
+struct SharedContext {
+    ranks: u64,
+    rows: Rows,
+    /// Query heads of one rank.
+    heads: u64,
+    /// Elements of a query, and of an output, of one head.
+    widths: (u64, u64),
+}
+
+impl SharedContext {
+    /// What comes before attention: all ranks' queries. Nothing where a rank has the whole context.
+    fn gather(&self, out: &mut Vec<Operator>) {
+        if self.ranks > 1 {
+            let bytes = 2 * self.all_heads() * self.widths.0;
+            out.push(self.exchange("gather_queries", CollectiveKind::AllGather, bytes));
+        }
+    }
+
+    /// What comes after it.
+    fn merge(&self, out: &mut Vec<Operator>) {
+        if self.ranks > 1 {
+            let (part, rows, outputs) = (Component::Attention, self.rows, self.all_heads() * self.widths.1);
+            // FP32, of all heads from every rank.
+            let sums = 4 * self.ranks * self.all_heads();
+            out.push(self.exchange("gather_log_sums", CollectiveKind::AllGather, sums));
+            let bytes_per_row = 4 * outputs + sums;
+            let scale = OperatorKind::Elementwise { rows, bytes_per_row, kernels: 1 };
+            out.push(Operator::new("scale_outputs", part, scale));
+            out.push(self.exchange("scatter_outputs", CollectiveKind::ReduceScatter, 2 * outputs));
+        }
+    }
+
+    fn all_heads(&self) -> u64 {
+        self.ranks * self.heads
+    }
+
+    fn exchange(&self, name: &'static str, kind: CollectiveKind, bytes_per_row: u64) -> Operator {
+        let (rows, group) = (self.rows, RankGroup::Context);
+        Operator::new(
+            name,
+            Component::Attention,
+            OperatorKind::Collective { kind, group, rows, bytes_per_row },
+        )
+    }
+}
+
 /// The part of `n` columns or heads on the fullest rank.
 fn per_rank(n: u64, ranks: u64) -> u64 {
     n.div_ceil(ranks).max(1)

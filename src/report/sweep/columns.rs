@@ -151,7 +151,7 @@ const PLAN_TEXT: [&str; 10] = [
     "verdict",
     "provenance",
 ];
-const PLAN_INTEGER: [&str; 18] = [
+const PLAN_INTEGER: [&str; 19] = [
     "max_sequences",
     "max_batched_tokens",
     "draft_tokens",
@@ -164,6 +164,7 @@ const PLAN_INTEGER: [&str; 18] = [
     "pp",
     "ep",
     "attention_dp",
+    "dcp",
     "expert_tp",
     "replicas",
     "gpus",

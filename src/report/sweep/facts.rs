@@ -147,7 +147,7 @@ impl Facts {
         }
         let mut words = self.cell(cells, "engine").as_str().unwrap_or_default().to_owned();
         for (column, short, usual) in
-            [("tp", "tp", 0), ("pp", "pp", 1), ("attention_dp", "adp", 1), ("ep", "ep", 1)]
+            [("tp", "tp", 0), ("pp", "pp", 1), ("attention_dp", "adp", 1), ("ep", "ep", 1), ("dcp", "dcp", 1)]
         {
             match self.cell(cells, column).as_u64() {
                 Some(degree) if degree != usual => words += &format!(" {short}={degree}"),

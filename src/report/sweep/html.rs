@@ -46,6 +46,7 @@ const COLUMNS: &[&str] = &[
     "pp",
     "ep",
     "attention_dp",
+    "dcp",
     "replicas",
     "gpus",
     "batch",

@@ -106,6 +106,7 @@ pub fn compare(
         pp: degree(told.pp, log.pp),
         ep: degree(told.ep, log.ep),
         attention_dp: degree(told.attention_dp, log.attention_dp),
+        dcp: 1,
     };
     let gpus = u32::try_from(parallelism.gpus()).unwrap_or(u32::MAX);
     let cluster = Cluster::of_gpus(gpu, gpus)?;

@@ -87,6 +87,7 @@ pub fn account(row: &Row, catalog: &Catalog) -> Result<MemoryUse, String> {
         pp: row.degree("pp"),
         ep: row.degree("ep"),
         attention_dp: row.degree("dp"),
+        dcp: row.degree("dcp"),
     };
     let gpus = u32::try_from(split.gpus()).map_err(|_| "too many GPUs")?;
     let cluster = Cluster::of_gpus(gpu, gpus).map_err(say)?;

@@ -168,6 +168,7 @@ pub fn of(row: &Row, catalog: &Catalog, gpu: &Gpu, protocol: &str) -> Result<Lau
         pp: row.degree("pp"),
         ep: row.degree("ep"),
         attention_dp: row.degree("attention_dp"),
+        dcp: row.degree("dcp"),
     };
     let mut launched = Launched { engine, limits, kv: None, split, scripted };
     of_row.into_iter().try_for_each(|launch| launch.set.apply(row, &mut launched))?;

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn pools_are_read_as_inferencex_writes_them() {
-        let split = Parallelism { tp: 1, pp: 1, ep: 4, attention_dp: 4 };
+        let split = Parallelism { ep: 4, attention_dp: 4, ..Parallelism::SINGLE };
         assert_eq!(pool("1x(TP1 PP1 DP4 EP4 = 4 GPU)"), Some((1, split)));
         assert_eq!(pool("0x(TP1 = 1 GPU)"), None);
         assert_eq!(pool("TP8"), None);
