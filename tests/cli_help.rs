@@ -78,7 +78,13 @@ fn every_command_has_examples_and_all_of_them_run() {
     }
     put("valid/kernels.csv", "kernels.csv");
     put("results/vllm-closed.json", "bench.json");
+    let server =
+        |c: usize| format!("vllm,0.21.0,llama-3.1-8b,h100-sxm,1,1,bf16,512,64,{c},closed-loop,50,10\n");
+    let servers: String = (1..=45).map(server).collect();
+    let columns = "engine,engine_version,model,gpu,num_gpus,tp,weight_dtype,isl,osl,concurrency,protocol,ttft_ms,tpot_ms";
+    fs::write(folder.path().join("servers.csv"), format!("{columns}\n{servers}")).unwrap();
     fs::create_dir_all(folder.path().join("mine/kernels")).unwrap();
+    fs::create_dir_all(folder.path().join("mine/scheduling")).unwrap();
     put("logs/vllm-0.19.log", "server.log");
     fs::create_dir(folder.path().join("configs")).unwrap();
     fs::create_dir(folder.path().join("models")).unwrap();
