@@ -281,3 +281,12 @@ fn an_explanation_lists_what_ranks_exchange() {
         assert!(run.stdout.contains(name), "no {name} in {}", run.stdout);
     }
 }
+
+#[test]
+fn contexts_that_end_in_drafts_are_not_divided() {
+    let line = "estimate deepseek-v3 --gpu h200-sxm --tp 8 --kv bf16 --speculate mtp --acceptance 0.8";
+    shardfit(line).exits(0);
+    let run = shardfit(&format!("{line} --dcp 2"));
+    assert_ne!(run.code, 0, "{}", run.stdout);
+    assert!(run.stderr.contains("decode context parallel with speculative decoding"), "{}", run.stderr);
+}

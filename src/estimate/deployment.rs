@@ -479,6 +479,7 @@ impl Context<'_> {
             engine: self.engine,
             parallelism,
             kv: self.kv,
+            drafts: self.workload.speculation.is_some(),
         })
     }
 }

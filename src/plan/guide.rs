@@ -93,6 +93,9 @@ impl Reason {
             Reason::ModeUnsupported { mode: "decode context parallel of such a cache" } => {
                 ("the engine does not divide caches of this type over ranks", "`--kv bf16`; DCP 1")
             }
+            Reason::ModeUnsupported { mode: "decode context parallel with speculative decoding" } => {
+                ("the engine does not divide contexts that end in drafted tokens (vLLM)", "no drafts; DCP 1")
+            }
             Reason::ModeUnsupported { .. } => ("the engine has no such mode", "another engine"),
             Reason::DenseModel { .. } => ("the mode needs routed experts", "1"),
             Reason::TooManyReplicas { .. } => {

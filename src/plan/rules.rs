@@ -24,6 +24,8 @@ pub struct Candidate<'a> {
     pub parallelism: Parallelism,
     /// Type of the KV cache.
     pub kv: DType,
+    /// Whether tokens are drafted.
+    pub drafts: bool,
 }
 
 /// One rule.
@@ -259,7 +261,8 @@ fn tensor_ranks_divide_heads(c: &Candidate) -> Result<(), Reason> {
 }
 
 /// Ranks divide the tokens of a sequence where they hold the same key-value heads, of latent attention all of
-/// them (vLLM `config/model.py`, `verify_with_parallel_config`: up to `tp / kv_heads`).
+/// them (vLLM `config/model.py`, `verify_with_parallel_config`: up to `tp / kv_heads`). Not with drafted tokens, each of
+/// which ends another context (vllm-project/vllm#50391).
 fn context_ranks_hold_the_same_heads(c: &Candidate) -> Result<(), Reason> {
     let dcp = c.parallelism.dcp;
     if dcp == 1 {
@@ -269,6 +272,9 @@ fn context_ranks_hold_the_same_heads(c: &Candidate) -> Result<(), Reason> {
     let lacks = |mode| Err(Reason::ModeUnsupported { mode });
     if !has.exists() {
         return lacks("decode context parallel");
+    }
+    if c.drafts {
+        return lacks("decode context parallel with speculative decoding");
     }
     if caches.others || (caches.grouped.is_empty() && !caches.latent) {
         return lacks("decode context parallel of such attention");
