@@ -12,7 +12,7 @@ use crate::load;
 use crate::report::{self, Format};
 use crate::validate::Estimator;
 
-use super::output::{self, print};
+use super::output;
 use super::values::names;
 use super::{Outcome, progress, talk};
 
@@ -36,8 +36,6 @@ pub struct CalibrateArgs {
     /// Engines whose scheduling constants to fit to servers
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     engine: Vec<String>,
-    #[command(flatten)]
-    servers: ServersArgs,
     /// Who measured, on what and when, to be kept with the coefficients
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
@@ -49,6 +47,8 @@ pub struct CalibrateArgs {
     /// --catalog
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    servers: ServersArgs,
 }
 
 /// How servers are read and fitted.
@@ -118,14 +118,12 @@ fn run_engines(args: &CalibrateArgs, format: Format, catalog: &Catalog) -> Resul
     let bar = progress::bar(servers.passes() as u64, "passes")?;
     let calibration = servers.answer(|| bar.inc(1))?;
     bar.finish_and_clear();
-    let width = output::width();
-    let text = format.write(
-        width,
-        || Ok(report::engine_calibration_text(&calibration, width)),
-        || Ok(report::engine_calibration_json(&calibration)),
-        || Ok(report::engine_errors_sheet(&calibration)),
+    output::show(
+        format,
+        |width| report::engine_calibration_text(&calibration, width),
+        || report::engine_calibration_json(&calibration),
+        || report::engine_errors_sheet(&calibration),
     )?;
-    print(&(text.trim_end().to_owned() + "\n"))?;
     let engine = calibration.constants.first().map_or("", |c| c.engine.as_str());
     write_new(args, overlay_yaml(&calibration, engine, &args.source()))?;
     Ok(if calibration.is_new() { Outcome::Found } else { Outcome::NothingFeasible })
@@ -154,14 +152,12 @@ pub fn run(args: &CalibrateArgs, catalog: &Catalog) -> Result<Outcome, Diagnosti
     let bar = progress::bar(questions.len() as u64, "fits")?;
     let calibration = questions.answer(|| bar.inc(1))?;
     bar.finish_and_clear();
-    let width = output::width();
-    let text = format.write(
-        width,
-        || Ok(report::calibration_text(&calibration, width)),
-        || Ok(report::calibration_json(&calibration)),
-        || Ok(report::calibration_sheet(&calibration)),
+    output::show(
+        format,
+        |width| report::calibration_text(&calibration, width),
+        || report::calibration_json(&calibration),
+        || report::calibration_sheet(&calibration),
     )?;
-    print(&(text.trim_end().to_owned() + "\n"))?;
     write_new(args, overlay(&calibration, &args.source()))?;
     let any = calibration.groups.iter().any(|g| g.outcome != Fate::TooFew);
     Ok(if any { Outcome::Found } else { Outcome::NothingFeasible })

@@ -84,7 +84,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Compare estimates with measured rows
     Validate(Box<validate::ValidateArgs>),
-    /// Fit kernel coefficients to measured rows
+    /// Fit kernel coefficients, or the constants of engines, to measured rows
     Calibrate(calibrate::CalibrateArgs),
     /// Keep a model's description from the Hugging Face hub
     Fetch(fetch::FetchArgs),

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
-use crate::report::Format;
+use crate::report::{Format, Sheet};
 
 use super::values::names;
 
@@ -61,6 +61,18 @@ pub fn width() -> Option<u16> {
     let stated = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|n| *n > 0);
     let own = || if terminal { comfy_table::Table::new().width() } else { Some(u16::MAX) };
     stated.or_else(own)
+}
+
+/// Prints a result: text for people as wide as the terminal, JSON also for YAML, a sheet for CSV and Markdown.
+pub fn show(
+    format: Format,
+    text: impl FnOnce(Option<u16>) -> String,
+    json: impl FnOnce() -> serde_json::Value,
+    sheet: impl FnOnce() -> Sheet,
+) -> Result<(), Diagnostic> {
+    let width = width();
+    let text = format.write(width, || Ok(text(width)), || Ok(json()), || Ok(sheet()))?;
+    print(&(text.trim_end().to_owned() + "\n"))
 }
 
 /// Writes to stdout; a reader that goes away early (`| head`) is no error.

@@ -204,13 +204,11 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     if let Some(path) = &args.output {
         load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;
     }
-    let width = output::width();
-    let text = format.write(
-        width,
-        || Ok(report::validation_text(&result, width)),
-        || Ok(report::validation_json(&result)),
-        || Ok(report::metrics_sheet(&result)),
+    output::show(
+        format,
+        |width| report::validation_text(&result, width),
+        || report::validation_json(&result),
+        || report::metrics_sheet(&result),
     )?;
-    print(&(text.trim_end().to_owned() + "\n"))?;
     Ok(if result.predicted() > 0 { Outcome::Found } else { Outcome::NothingFeasible })
 }

@@ -13,9 +13,12 @@ use super::memory::{Limits, MemoryQuestion, MemoryUse};
 /// [`Code::Usage`] where the engine, the model or the GPU cannot, or nothing is known of the host.
 pub(super) fn check(parts: &ContextParts) -> Result<(), Diagnostic> {
     let (offload, engine) = (parts.limits.offload, parts.engine);
-    let wrong = |cause: String, help: &str| {
-        Err(Diagnostic::new(Code::Usage, cause).at("--gpu-layers, --n-cpu-moe, --tensor-split").help(help))
+    let flag = match offload {
+        Offload { gpu_layers: Some(_), .. } => "--gpu-layers",
+        Offload { host_experts: Some(_), .. } => "--n-cpu-moe",
+        _ => "--tensor-split",
     };
+    let wrong = |cause: String, help: &str| Err(Diagnostic::new(Code::Usage, cause).at(flag).help(help));
     let gpu = &parts.cluster.gpu;
     if let Some(host) = parts.cluster.host.filter(|_| engine.host.is_some() && parts.cluster.has_own_memory())
         && host.link_to(gpu).is_none()
@@ -36,7 +39,7 @@ pub(super) fn check(parts: &ContextParts) -> Result<(), Diagnostic> {
         );
     }
     if offload.is_placed() && !parts.cluster.has_own_memory() {
-        return wrong(format!("{} shares its host's memory", parts.cluster.gpu.id), "leave these away");
+        return wrong(format!("{} shares its host's memory", parts.cluster.gpu.id), "leave it out");
     }
     let layers = parts.model.layers();
     let leaves = offload.units_on_gpus(layers) <= layers || offload.host_experts.is_some_and(|n| n > 0);

@@ -10,10 +10,10 @@ use crate::validate::Metric;
 use super::columns::Value;
 use super::format::Sheet;
 
-/// One line per constant.
-pub fn constants_sheet(c: &EngineCalibration) -> Sheet {
+/// One line per constant that at least so many rows move with.
+fn constants_sheet(c: &EngineCalibration, least: usize) -> Sheet {
     let mut sheet = Sheet::new(["engine", "version", "constant", "unit", "catalogue", "fitted", "rows"]);
-    for fitted in &c.constants {
+    for fitted in c.constants.iter().filter(|fitted| fitted.rows >= least) {
         let field = fitted.constant.field;
         sheet.rows.push(vec![
             fitted.engine.as_str().into(),
@@ -86,9 +86,13 @@ fn choices_sheet(c: &EngineCalibration) -> Sheet {
 
 /// The tables, and what was left out.
 pub fn engine_calibration_text(c: &EngineCalibration, width: Option<u16>) -> String {
-    let mut out = format!("{}\n", constants_sheet(c).table(width));
-    if c.constants.iter().any(|fitted| fitted.after.is_none()) {
+    let mut out = format!("{}\n", constants_sheet(c, 1).table(width));
+    if c.constants.iter().any(|fitted| fitted.rows > 0 && fitted.after.is_none()) {
         let _ = writeln!(out, "left alone: fewer than {FEWEST} rows move with it");
+    }
+    let unmoved = c.constants.iter().filter(|fitted| fitted.rows == 0).count();
+    if unmoved > 0 {
+        let _ = writeln!(out, "not shown: {unmoved} constants that no row moves with");
     }
     let tables = [
         ("Errors", engine_errors_sheet(c)),
@@ -109,7 +113,7 @@ pub fn engine_calibration_json(c: &EngineCalibration) -> Json {
     let left_out: Vec<Json> =
         c.left_out.iter().map(|(why, rows)| json!({ "rows": rows, "reason": why })).collect();
     json!({
-        "constants": constants_sheet(c).json(),
+        "constants": constants_sheet(c, 0).json(),
         "errors": engine_errors_sheet(c).json(),
         "by_value": left_out_sheet(c).json(),
         "choices": choices_sheet(c).json(),

@@ -169,13 +169,17 @@ impl<'a> Servers<'a> {
         }
         let linear = fitted.unwrap_or_else(|| Linear::new(&self.subjects, &at, Vec::new()));
         let mut errors = self.errors("catalogue", &before, None);
-        errors.extend(self.errors("fitted", &here, None));
-        for column in &self.asked.leave_out {
+        let constants = self.fitted(&at, &linear);
+        let is_new = constants.iter().any(|c| c.after.is_some());
+        if is_new {
+            errors.extend(self.errors("fitted", &here, None));
+        }
+        for column in self.asked.leave_out.iter().filter(|_| is_new) {
             let left = self.left_out(column, &observations, &linear)?;
             done();
             errors.extend(self.errors(&format!("leaving out {column}"), &left, Some(column)));
         }
-        Ok(EngineCalibration { constants: self.fitted(&at, &linear), errors, left_out: reasons(&before) })
+        Ok(EngineCalibration { constants, errors, left_out: reasons(&before) })
     }
 
     /// Predictions under constants, of the rows that pass.
