@@ -81,7 +81,8 @@ pub(super) fn names(index: usize, tensor: &Tensor, sparse: bool) -> Vec<String> 
     let aliases = table.iter().find(|(name, _)| *name == own).map_or(&[][..], |(_, aliases)| aliases);
     let mut names: Vec<String> =
         [own].iter().chain(aliases).map(|name| format!("layers.{index}.{name}")).collect();
-    if sparse && let Some(projection) = own.strip_prefix("mlp.").filter(|rest| rest.ends_with("_proj")) {
+    let dense = own.strip_prefix("mlp.").filter(|rest| rest.ends_with("_proj") && !rest.contains('.'));
+    if sparse && let Some(projection) = dense {
         names.extend(SHARED.iter().map(|shared| format!("layers.{index}.{shared}{projection}")));
     }
     names
@@ -198,6 +199,17 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_shared_experts_leaves_the_routed_ones_alone() {
+        let matrix = |name| Tensor::matrix(name, 8, 8, crate::model::Component::Mlp);
+        let routed = matrix("mlp.experts.down_proj.weight").class(TensorClass::Expert);
+        for list in ["re:.*shared_experts.*", "*shared_experts*", "model.layers.3.mlp.shared_experts"] {
+            let modules = Modules::new(vec![list.to_owned()]).unwrap();
+            let covers = |tensor: &Tensor| names(3, tensor, true).iter().any(|name| modules.cover(name));
+            assert!(covers(&matrix("mlp.down_proj.weight")) && !covers(&routed), "{list}");
+        }
+    }
 
     fn covers(pattern: &str, name: &str) -> bool {
         Modules::new(vec![pattern.to_owned()]).unwrap().cover(name)
