@@ -7,9 +7,10 @@ use super::band::Bands;
 use super::gpu::Gpu;
 use super::host::HostRule;
 pub use super::memory_rule::{
-    Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedPadding, ReservedMemory, Residuals,
+    Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedPadding, Residuals,
 };
 use super::patch::with_patch;
+pub use super::reserved::ReservedMemory;
 use super::version::{EngineVersion, Version};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
@@ -286,7 +287,7 @@ pub struct LaunchDefaults {
 }
 
 /// What a worked-out memory fraction depends on beside the GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Launch {
     /// Tensor-parallel degree.
     pub tp: u32,
@@ -296,6 +297,12 @@ pub struct Launch {
     pub attention_dp: u32,
     /// Tokens of a step, if the user sets them.
     pub batched_tokens: Option<u64>,
+    /// Whether attention is latent.
+    pub latent: bool,
+    /// Whether a model drafts tokens.
+    pub drafts: bool,
+    /// Size of the image encoder, of ViT-L's, if the model sees.
+    pub encoder_size: Option<f64>,
 }
 
 impl Scheduling {
@@ -368,20 +375,10 @@ impl Engine {
         };
         let by_default = defaults.reserved_tokens.unwrap_or(defaults.max_batched_tokens);
         let tokens = launch.batched_tokens.unwrap_or(u64::from(by_default));
-        let graph = u64::from(defaults.graph_batch.unwrap_or(0));
-        let mut reserved = defaults.reserved.unwrap_or(r.fixed)
-            + r.per_token * tokens
-            + r.per_graph_sequence * graph
-            + defaults.reserved_per_rank.unwrap_or(r.per_rank) * launch.ranks;
-        if launch.attention_dp > 1 {
-            reserved += r.per_graph_sequence_and_data_rank * graph * u64::from(launch.attention_dp);
-        }
-        if gpu.memory > r.large {
-            reserved = reserved.max(r.at_least);
-        }
+        let reserved = r.total(gpu.memory, tokens, &defaults, &launch);
         let left = gpu.memory.saturating_sub(reserved).as_f64() / gpu.memory.as_f64();
         // Engines round to three digits; a GPU that the reserve swallows keeps a sliver.
-        ((left * 1000.0).round() / 1000.0).max(0.001)
+        ((left * 1000.0).round() / 1000.0).max(0.001) * r.of_fraction(&launch)
     }
 
     /// Checks that the figures make sense together.

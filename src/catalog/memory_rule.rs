@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::patch::with_patch;
+use super::reserved::ReservedMemory;
 use crate::units::Bytes;
 
 /// How weights lie in memory.
@@ -73,26 +74,6 @@ pub enum FractionOf {
     /// Of the memory free after load, for the KV cache alone (TensorRT-LLM's
     /// `free_gpu_memory_fraction`).
     FreeAfterLoad,
-}
-
-/// A memory fraction that is worked out instead of fixed: what these leave of the GPU's memory.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReservedMemory {
-    /// Whatever else.
-    pub fixed: Bytes,
-    /// For each prompt token of a step.
-    pub per_token: Bytes,
-    /// For each sequence of the largest batch with a CUDA graph.
-    pub per_graph_sequence: Bytes,
-    /// For each of these again, per attention-data-parallel rank, if there are several.
-    pub per_graph_sequence_and_data_rank: Bytes,
-    /// For each rank of the replica.
-    pub per_rank: Bytes,
-    /// At least this much on GPUs with more memory than `large`.
-    pub at_least: Bytes,
-    /// Where `at_least` begins.
-    pub large: Bytes,
 }
 
 with_patch! {

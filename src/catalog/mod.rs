@@ -15,6 +15,7 @@ pub mod measured;
 mod memory_rule;
 mod patch;
 mod pools;
+mod reserved;
 mod scheduling;
 mod training;
 mod usual;

@@ -11,7 +11,7 @@ use crate::hub::{Hub, Id, Text};
 use crate::load;
 
 use super::config::{self, Config};
-use super::{Model, Quantisation, Scope, draft, families, from_gguf, rotary};
+use super::{EncoderSize, Model, Quantisation, Scope, draft, families, from_gguf, rotary};
 
 /// Finds a model among the built-in ones, with `folders` of `<org>--<name>.json` before them: [`find_in`].
 ///
@@ -194,5 +194,6 @@ pub(super) fn from_parts(
         None => (false, families::read_unknown(root, scope)?),
     };
     let model = Model::build(id, model_type, recognised, scope, architecture, quantisation)?;
-    draft::eagle(root, Model { rotary: rotary::tables(root), ..model })
+    let (encoder, rotary) = (EncoderSize::read(root), rotary::tables(root));
+    draft::eagle(root, Model { encoder, rotary, ..model })
 }

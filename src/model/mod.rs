@@ -88,6 +88,36 @@ pub struct Images {
     pub features: u64,
 }
 
+/// Size of an image encoder, as far as its configuration says it in the usual fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncoderSize {
+    /// Layers.
+    pub layers: u64,
+    /// Width.
+    pub width: u64,
+}
+
+impl EncoderSize {
+    /// ViT-L, which stands in for what a configuration leaves out.
+    pub const VIT_LARGE: EncoderSize = EncoderSize { layers: 24, width: 1024 };
+
+    /// Layers times squared width, of ViT-L's.
+    pub fn of_vit_large(self) -> f64 {
+        let size = |e: EncoderSize| e.layers as f64 * (e.width as f64).powi(2);
+        size(self) / size(Self::VIT_LARGE)
+    }
+
+    fn read(root: &config::Config) -> Option<EncoderSize> {
+        let vision = root.opt_sub("vision_config").ok().flatten()?;
+        let size = |key, default| vision.opt_size(key).ok().flatten().unwrap_or(default);
+        let usual = Self::VIT_LARGE;
+        Some(EncoderSize {
+            layers: size("num_hidden_layers", usual.layers),
+            width: size("hidden_size", usual.width),
+        })
+    }
+}
+
 /// What a family's function reads from a configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Architecture {
@@ -148,6 +178,8 @@ pub struct Model {
     pub quantisation: Quantisation,
     /// The image that a request may bring, where the decoder looks across at it.
     pub images: Option<Images>,
+    /// How large its image encoder is, if it has one.
+    pub encoder: Option<EncoderSize>,
     /// Tables of rotary positions: buffers that engines hold beside the weights.
     pub rotary: Vec<RotaryTable>,
     /// What drafts tokens for it, if a model of its own does.
@@ -268,6 +300,7 @@ impl Model {
             towers: a.towers,
             quantisation,
             images: a.images,
+            encoder: None,
             rotary: Vec::new(),
             draft: None,
             notes: a.notes,

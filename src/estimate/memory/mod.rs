@@ -14,7 +14,7 @@ use crate::catalog::engine::{FractionOf, Launch};
 use crate::catalog::link::LinkKind;
 use crate::catalog::{Engine, Gpu, Host};
 use crate::dtype::DType;
-use crate::model::Model;
+use crate::model::{EncoderSize, Model};
 use crate::plan::{Offload, Parallelism, Reason};
 use crate::units::Bytes;
 use crate::workload::Workload;
@@ -306,6 +306,9 @@ impl MemoryQuestion<'_> {
                 ranks: u64::from(p.tp) * u64::from(p.pp),
                 attention_dp: p.attention_dp,
                 batched_tokens: (tokens != default).then_some(tokens),
+                latent: self.model.is_latent(),
+                drafts: self.model.draft.is_some() || self.model.predicts,
+                encoder_size: self.model.encoder.filter(|_| self.model.sees()).map(EncoderSize::of_vit_large),
             };
             self.engine.default_fraction(self.gpu, launch)
         })

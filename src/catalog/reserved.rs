@@ -1,0 +1,120 @@
+//! A memory fraction that an engine works out of what it keeps free.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::engine::{Launch, LaunchDefaults};
+use crate::units::Bytes;
+
+/// A memory fraction that is worked out instead of fixed: what these leave of the GPU's memory.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReservedMemory {
+    /// Whatever else.
+    pub fixed: Bytes,
+    /// For each prompt token of a step.
+    pub per_token: Bytes,
+    /// For each sequence of the largest batch with a CUDA graph.
+    pub per_graph_sequence: Bytes,
+    /// For each of these again, per attention-data-parallel rank, if there are several.
+    pub per_graph_sequence_and_data_rank: Bytes,
+    /// For each number of prompt tokens with a CUDA graph: SGLang's piecewise graphs, up to the tokens of a
+    /// step, with latent attention up to 2,048.
+    pub per_prompt_graph: Bytes,
+    /// For each rank of the replica.
+    pub per_rank: Bytes,
+    /// With attention data parallelism.
+    pub data_parallel: Bytes,
+    /// With a draft model.
+    pub draft: Bytes,
+    /// What a model that sees is left of the fraction, before the size of its encoder counts; all of it where
+    /// this is nothing.
+    pub vision_share: f64,
+    /// At least this much on GPUs with more memory than `large`, a draft model's part apart.
+    pub at_least: Bytes,
+    /// Where `at_least` begins.
+    pub large: Bytes,
+}
+
+/// Most prompt tokens for which graphs are captured with latent attention (SGLang
+/// `ServerArgs._handle_gpu_memory_settings`).
+const LATENT_GRAPH_TOKENS: u64 = 2048;
+
+impl ReservedMemory {
+    /// What stays free of `memory`, for prompts of `tokens` in a step.
+    pub(super) fn total(
+        &self,
+        memory: Bytes,
+        tokens: u64,
+        defaults: &LaunchDefaults,
+        launch: &Launch,
+    ) -> Bytes {
+        let graph = u64::from(defaults.graph_batch.unwrap_or(0));
+        let captured = if launch.latent { tokens.min(LATENT_GRAPH_TOKENS) } else { tokens };
+        let mut reserved = defaults.reserved.unwrap_or(self.fixed)
+            + self.per_token * tokens
+            + self.per_graph_sequence * graph
+            + self.per_prompt_graph * prompt_graphs(captured)
+            + defaults.reserved_per_rank.unwrap_or(self.per_rank) * launch.ranks;
+        if launch.attention_dp > 1 {
+            reserved += self.data_parallel;
+            reserved += self.per_graph_sequence_and_data_rank * graph * u64::from(launch.attention_dp);
+        }
+        if memory > self.large {
+            reserved = reserved.max(self.at_least);
+        }
+        reserved + if launch.drafts { self.draft } else { Bytes::ZERO }
+    }
+
+    /// What a model that sees is left of the fraction: less the larger its encoder is beside ViT-L, by a tenth
+    /// for each time, within a fifth and a twentieth (SGLang `adjust_mem_fraction_for_vlm`).
+    pub(super) fn of_fraction(&self, launch: &Launch) -> f64 {
+        match launch.encoder_size {
+            Some(size) if self.vision_share > 0.0 => {
+                self.vision_share * (1.0 - 0.1 * (size - 1.0)).clamp(0.8, 1.05)
+            }
+            _ => 1.0,
+        }
+    }
+}
+
+/// Numbers of prompt tokens for which SGLang captures a graph, up to `largest`
+/// (`ServerArgs._generate_piecewise_cuda_graph_tokens`).
+fn prompt_graphs(largest: u64) -> u64 {
+    const STEPS: [(u64, u64, u64); 6] = [
+        (4, 32, 4),
+        (48, 256, 16),
+        (288, 512, 32),
+        (576, 1024, 64),
+        (1280, 4096, 256),
+        (4608, u64::MAX, 512),
+    ];
+    let up_to = |(first, last, step): &(u64, u64, u64)| match largest.min(*last).checked_sub(*first) {
+        Some(beyond) => beyond / step + 1,
+        None => 0,
+    };
+    STEPS.iter().map(up_to).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_have_as_many_graphs_as_the_server_says() {
+        // `Capturing num tokens`: 58 with chunks of 8,192 tokens, 74 with chunks of 16,384.
+        assert_eq!([3, 4, 2048, 8192, 16_384].map(prompt_graphs), [0, 1, 42, 58, 74]);
+    }
+
+    #[test]
+    fn a_larger_encoder_leaves_less_of_the_fraction() {
+        let rule = ReservedMemory { vision_share: 0.95, ..ReservedMemory::default() };
+        let launch = |encoder_size| Launch { encoder_size, ..Launch::default() };
+        let left = |size| rule.of_fraction(&launch(size));
+        assert_eq!(left(None), 1.0);
+        assert_eq!(left(Some(1.0)), 0.95);
+        assert!(
+            (left(Some(0.1)) - 0.95 * 1.05).abs() < 1e-12 && (left(Some(9.0)) - 0.95 * 0.8).abs() < 1e-12
+        );
+    }
+}
