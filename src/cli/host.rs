@@ -8,6 +8,7 @@ use crate::load;
 use crate::plan::{Offload, Shares};
 use crate::search::{Answer, Question};
 
+use super::overrides::layers_with_host_experts;
 use super::values::count;
 
 /// Most layers that a flag may name.
@@ -34,6 +35,13 @@ pub struct HostArgs {
     /// Proportions in which layers are dealt out over the GPUs, e.g. 3,1 [default: even]
     #[arg(long, value_name = "N,…", value_delimiter = ',', help_heading = "Host memory")]
     tensor_split: Vec<String>,
+    /// How a model is divided over GPUs: by layers, as llama.cpp does unasked
+    #[arg(long, value_name = "layer", help_heading = "Host memory")]
+    split_mode: Option<String>,
+    /// Routed experts of the first layers stay with the host, as llama.cpp's patterns say it, e.g. exps=CPU
+    #[arg(long, value_name = "PATTERN=CPU,…", value_delimiter = ',', help_heading = "Host memory")]
+    #[arg(conflicts_with_all = ["n_cpu_moe", "cpu_moe"])]
+    override_tensor: Vec<String>,
 }
 
 impl HostArgs {
@@ -52,8 +60,25 @@ impl HostArgs {
                 Some(Shares::new(&parts).map_err(|d| d.at("--tensor-split"))?)
             }
         };
-        let host_experts = if self.cpu_moe { Some(MAX_LAYERS) } else { self.n_cpu_moe };
+        self.check_mode()?;
+        let host_experts = match self.override_tensor.as_slice() {
+            [] if self.cpu_moe => Some(MAX_LAYERS),
+            [] => self.n_cpu_moe,
+            patterns => Some(layers_with_host_experts(patterns, MAX_LAYERS)?),
+        };
         Ok(Offload { gpu_layers: self.gpu_layers, host_experts, shares })
+    }
+
+    /// Matrices that are divided by rows over GPUs are not described.
+    fn check_mode(&self) -> Result<(), Diagnostic> {
+        let help = match self.split_mode.as_deref() {
+            None | Some("layer") => return Ok(()),
+            Some("none") => "one GPU is what a plan without --pp has, or a cluster of one",
+            _ => "only `layer` is described, llama.cpp's default: whole layers on each GPU",
+        };
+        let mode = self.split_mode.as_deref().unwrap_or_default();
+        let cause = format!("the split mode `{mode}` is not described");
+        Err(Diagnostic::new(Code::Usage, cause).at("--split-mode").help(help))
     }
 
     /// The same of a plan of `pp` stages: proportions must name each.

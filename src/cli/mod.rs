@@ -16,6 +16,7 @@ mod limits;
 mod man;
 mod merge;
 mod output;
+mod overrides;
 mod place;
 mod plan;
 mod progress;
