@@ -164,6 +164,17 @@ mod tests {
     }
 
     #[test]
+    fn the_encoders_budget_tells_the_tokens_of_a_step_where_nothing_else_does() {
+        let budget = "Encoder cache will be initialized with a budget of 16384 tokens, and profiled with 5 image items";
+        let read = |first: &str| {
+            StartLog::read(&format!("Initializing a V1 LLM engine (v0.10.2)\n{first}\n{budget}"))
+                .max_batched_tokens
+        };
+        assert_eq!(read(""), Some(16_384));
+        assert_eq!(read("Chunked prefill is enabled with max_num_batched_tokens=8192."), Some(8192));
+    }
+
+    #[test]
     fn anything_may_stand_in_a_log() {
         for text in ["", "size:", "GPU KV cache size: tokens\n\u{1F600} GiB", "model='", "€ GiB for weight"]
         {

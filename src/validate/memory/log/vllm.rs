@@ -52,6 +52,9 @@ fn launch(log: &mut StartLog, line: &str) {
 }
 
 fn sizes(log: &mut StartLog, line: &str) {
+    // The budget is the tokens of a step, or of the largest image where that has more: told once the engine is up, after
+    // what it was started with.
+    first(&mut log.max_batched_tokens, whole_after(line, "initialized with a budget of"));
     let after = |mark| number_after(line, mark);
     let weights = after("Model loading took")
         .or_else(|| after("model weights take"))
