@@ -101,18 +101,22 @@ fn servers_that_ran_out_of_memory_are_never_said_to_fit() {
 fn caches_are_as_large_as_public_logs_say() {
     let table = table(Path::new("tests/data/start_ups.csv"));
     let catalog = Catalog::built_in();
+    let mut offs = Vec::new();
     for i in 0..table.len() {
         let row = table.row(i);
         let memory = account(&row, &catalog).unwrap_or_else(|why| panic!("{}: {why}", row.id()));
         let logged = |column: &str| row.text(column).and_then(|text| text.parse::<f64>().ok());
         let off = memory.kv_cache.as_gib() - logged("kv_cache_gib_per_gpu").unwrap();
-        assert!(off.abs() < 0.3, "{}: {off:+.2} GiB", row.id());
+        assert!(off.abs() < memory.band.as_gib(), "{}: {off:+.2} GiB", row.id());
+        offs.push(off.abs());
         let tokens = memory.logged_tokens as f64 / logged("kv_cache_tokens").unwrap() - 1.0;
         assert!(tokens.abs() < 0.05, "{}: {:+.1} %", row.id(), tokens * 100.0);
         if let Some(weights) = logged("weights_gib_per_gpu") {
             assert!((memory.weights.as_gib() - weights).abs() < 0.1, "{}", row.id());
         }
     }
+    offs.sort_by(f64::total_cmp);
+    assert!(offs.len() >= 12 && offs[offs.len() / 2] < 0.3, "{offs:?}");
 }
 
 /// Rows of the shared logs whose configuration is not what their columns say: their notes tell.
