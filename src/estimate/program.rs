@@ -200,8 +200,9 @@ impl Program {
             }
             let time = kernel.time * d.count;
             sum.total += time;
-            for (stage, counts) in stages.iter_mut().zip(at_once) {
-                *stage += kernel.time * counts[class];
+            if !at_once.is_empty() {
+                let stages = stages.iter_mut().zip(at_once);
+                stages.for_each(|(stage, counts)| *stage += kernel.time * counts[class]);
             }
             sum.drawn += kernel.drawn(power) * d.count;
             if basis != Basis::Default {

@@ -39,6 +39,7 @@ impl ExpertsKernel {
     /// `t = launch + (q1·N_hot·(H + 1.5·I) + q2·T·k·H)·2/bw
     ///      + pn(pn(2·M·H·I·(N_hot + pad·A)/(peak·ec), A·M·H·I·wb/(bw·em)), depth·(H + I)/1000)`
     /// with `N_hot = min(N·ep^(γ·skew), T·k)` rows on the fullest rank and `A` experts touched.
+    #[inline]
     pub fn time(&self, e: &ExpertsShape, step: &Step) -> KernelTime {
         let tokens = e.all_tokens(step);
         if tokens <= 0.0 {
@@ -75,6 +76,7 @@ impl ExpertsKernel {
 
     /// Experts of the rank that are read: expected under random choice, as many as possible when copies are
     /// dealt out evenly (a skew of zero, which only benchmarks have).
+    #[inline]
     fn touched(&self, e: &ExpertsShape, step: &Step) -> f64 {
         if self.skew > 0.0 { e.touched(step) } else { e.local_rows(step).max(1.0).min(e.local_experts()) }
     }
