@@ -71,6 +71,15 @@ fn a_log_of_sglang_gives_its_arguments_and_its_pool() {
 }
 
 #[test]
+fn a_fraction_that_sglang_works_out_is_met() {
+    // Graphs of prompts are part of what it reserves: https://github.com/sgl-project/sglang, start-up of May 2026.
+    let json = compared("sglang-graphs.log --gpu gb300 --engine sglang@0.5.10");
+    assert_eq!(part(&json, "kv_cache_gib", "logged"), 234.56);
+    assert!(part(&json, "kv_cache_gib", "difference").abs() < 0.1);
+    assert!(part(&json, "kv_cache_tokens", "difference %").abs() < 0.1);
+}
+
+#[test]
 fn a_log_of_tensorrt_llm_gives_the_pool_and_the_limits() {
     let json = compared("trtllm.log --model llama-3.1-8b --weights fp8 --gpu rtx-5090");
     assert_eq!(
