@@ -147,8 +147,8 @@ impl Program {
         let view = RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
         let mut operators = Vec::with_capacity(24);
         blocks.iter().for_each(|b| b.operators(&view, &mut operators));
-        if t.kernels.engine.parallel.wide_experts {
-            exchange(&mut operators);
+        if t.kernels.engine.parallel.expert_exchange.is_some() {
+            exchange(&mut operators, t.placement.stage.nodes);
         }
         self.instructions.reserve(operators.len());
         for operator in operators.into_iter().filter(|o| wanted(&o.kind)) {

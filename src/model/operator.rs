@@ -197,6 +197,8 @@ pub struct ExpertsShape {
     pub expert_ranks: u64,
     /// Attention-data-parallel ranks whose tokens the experts serve together.
     pub attention_data: u64,
+    /// Whether only the tokens of the rank's own experts come to it.
+    pub exchanged: bool,
     /// Storage of the expert weights.
     pub format: WeightFormat,
 }
