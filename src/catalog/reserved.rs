@@ -117,4 +117,15 @@ mod tests {
             (left(Some(0.1)) - 0.95 * 1.05).abs() < 1e-12 && (left(Some(9.0)) - 0.95 * 0.8).abs() < 1e-12
         );
     }
+
+    #[test]
+    fn a_server_of_images_takes_the_fraction_that_it_logs() {
+        // Kimi-K2.5 (27 layers of 1152) on eight MI355X under 0.5.8, February 2026: mem_fraction_static=0.8260405859375.
+        let (engine, gpu) = (super::super::engine("sglang@0.5.8"), super::super::gpu("mi355x"));
+        let encoder_size = Some(27.0 * 1152.0 * 1152.0 / (24.0 * 1024.0 * 1024.0));
+        let launch =
+            Launch { tp: 8, ranks: 8, attention_dp: 1, latent: true, encoder_size, ..Launch::default() };
+        let fraction = engine.unwrap().default_fraction(&gpu.unwrap(), launch);
+        assert!((fraction - 0.826_040_585_937_5).abs() < 1e-9, "{fraction}");
+    }
 }

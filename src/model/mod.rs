@@ -109,11 +109,12 @@ impl EncoderSize {
 
     fn read(root: &config::Config) -> Option<EncoderSize> {
         let vision = root.opt_sub("vision_config").ok().flatten()?;
-        let size = |key, default| vision.opt_size(key).ok().flatten().unwrap_or(default);
+        // Kimi-K2.5 puts `vt_` before the usual names.
+        let size = |keys: &[&str], usual| vision.opt_size_of(keys).ok().flatten().unwrap_or(usual);
         let usual = Self::VIT_LARGE;
         Some(EncoderSize {
-            layers: size("num_hidden_layers", usual.layers),
-            width: size("hidden_size", usual.width),
+            layers: size(&["num_hidden_layers", "vt_num_hidden_layers"], usual.layers),
+            width: size(&["hidden_size", "vt_hidden_size"], usual.width),
         })
     }
 }
