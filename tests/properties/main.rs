@@ -132,10 +132,14 @@ impl Owned {
     }
 
     fn context(&self) -> Context<'_> {
+        self.context_under(self.engine)
+    }
+
+    fn context_under<'a>(&'a self, engine: &'a Engine) -> Context<'a> {
         Context::new(ContextParts {
             model: &self.model,
             cluster: &self.cluster,
-            engine: self.engine,
+            engine,
             limits: self.limits,
             kv: None,
             workload: self.workload,
