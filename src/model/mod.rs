@@ -12,6 +12,7 @@ pub mod operator;
 pub mod quantisation;
 mod rotary;
 mod shape;
+mod step;
 pub mod tensor;
 pub mod verify;
 
