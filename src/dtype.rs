@@ -53,6 +53,7 @@ impl DType {
     ];
 
     /// Width of an element in bits, without scales.
+    #[inline]
     pub const fn bits(self) -> u64 {
         match self {
             DType::Fp32 => 32,
@@ -63,6 +64,7 @@ impl DType {
     }
 
     /// Bytes of an element, as a real number (0.5 for four-bit types), scales included.
+    #[inline]
     pub const fn bytes(self) -> f64 {
         match self {
             DType::Q8_0 => 34.0 / 32.0,

@@ -1,11 +1,14 @@
 //! A serving engine as its file describes it: what it supports, what it reserves, how it schedules.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::band::Bands;
 use super::gpu::Gpu;
 use super::host::HostRule;
+use super::launch::{ExpertExchange, LaunchMode};
 pub use super::memory_rule::{
     Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedPadding, ReservedMemory, Residuals,
 };
@@ -38,6 +41,15 @@ pub struct Engine {
     /// [`Engine::at`].
     #[serde(skip)]
     pub beyond: Option<Version>,
+    /// Ways to launch it that are asked for by name, `--engine sglang@deepep`.
+    #[serde(default)]
+    pub launches: BTreeMap<String, LaunchMode>,
+    /// Those that were asked for. Filled in by [`Engine::at`].
+    #[serde(skip)]
+    pub launched: Vec<String>,
+    /// Its version, where its label says it; see [`Engine::tell_apart`].
+    #[serde(skip)]
+    pub spelled: Option<Version>,
     /// Platforms it runs on: GPU vendors, and what classes of other devices are called (`cpu`, `gaudi`).
     pub vendors: Vec<String>,
     /// Platforms on which it is meant when no engine is named.
@@ -119,10 +131,12 @@ pub struct ParallelModes {
     pub decode_context: DecodeContext,
     /// Which expert-parallel degrees it takes.
     pub expert: ExpertParallel,
-    /// Whether wide expert parallelism is launched beside attention data parallelism: tokens go to their
-    /// experts alone (all-to-all), and a load balancer with redundant experts spreads the hot ones.
+    /// How tokens go to their experts alone, where it is launched so; else all tokens go to all ranks.
     #[serde(default)]
-    pub wide_experts: bool,
+    pub expert_exchange: Option<ExpertExchange>,
+    /// Whether a load balancer with redundant experts spreads the hot ones.
+    #[serde(default)]
+    pub expert_balancer: bool,
 }
 
 fn yes() -> bool {
@@ -168,6 +182,10 @@ with_patch! {
         /// Whether a prompt is never cut: a step takes at least the longest request.
         #[serde(default)]
         whole_prompts: bool,
+        /// Whether the ranks of an attention-data-parallel group divide the tokens of a step among them; else
+        /// each takes as many.
+        #[serde(default)]
+        tokens_of_all_ranks: bool,
         /// What differs by GPU, the most general first; each entry that applies overwrites.
         #[serde(default)]
         by_gpu: Vec<DefaultsByGpu>,

@@ -42,6 +42,7 @@ pub struct FitRange {
 
 impl FitRange {
     /// Whether a size lies within, or less than a factor of two beyond.
+    #[inline]
     pub fn holds(&self, size: f64) -> bool {
         (self.from / 2.0..=self.to * 2.0).contains(&size)
     }

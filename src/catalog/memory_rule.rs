@@ -95,6 +95,10 @@ pub struct ReservedMemory {
     pub large: Bytes,
 }
 
+fn unlimited() -> u64 {
+    u64::MAX
+}
+
 with_patch! {
     /// What an engine sets aside. Start values from measured server logs.
     MemoryRule, MemoryRulePatch {
@@ -142,6 +146,10 @@ with_patch! {
         /// the layers and stand beside the sampler's peak.
         #[serde(default)]
         expert_workspace: bool,
+        /// Most tokens that the experts' kernels take at a time, of all attention-data-parallel ranks together: the
+        /// workspaces hold no more.
+        #[serde(default = "unlimited")]
+        expert_tokens: u64,
         /// Logits of every token of a step, not of the last of each sequence: 4-byte values per token
         /// and vocabulary entry.
         #[serde(default)]

@@ -10,6 +10,7 @@ pub mod framework;
 pub mod gpu;
 pub mod host;
 pub mod kernels;
+mod launch;
 pub mod link;
 pub mod measured;
 mod memory_rule;

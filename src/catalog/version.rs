@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use itertools::Itertools;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
@@ -202,16 +203,19 @@ impl Engine {
     pub fn at(&self, asked: &Asked) -> Result<Engine, Diagnostic> {
         let backend = self.named_backend(asked);
         let suffix = |word: &&String| ["rc", "post", "dev"].iter().any(|s| word.starts_with(s));
-        let known = |word: &&String| suffix(word) || self.backends().any(|b| b == word.as_str());
+        let names = || self.backends().chain(self.launches.keys().map(String::as_str));
+        let known = |word: &&String| suffix(word) || names().any(|name| name == word.as_str());
         let strange = asked.words.iter().find(|w| !known(w));
         if strange.is_some() || *asked == Asked::default() {
             let text = strange.map_or("", String::as_str);
             let list = format!("known: {}", self.known());
-            return Err(Diagnostic::unknown("version", text, self.backends(), &list)
-                .at(format!("engine {}", self.id)));
+            return Err(
+                Diagnostic::unknown("version", text, names(), &list).at(format!("engine {}", self.id))
+            );
         }
         let version = asked.version.unwrap_or(Version([u32::MAX; 3]));
         let mut engine = Engine { versions: Vec::new(), ..self.clone() };
+        engine.launch(&asked.words);
         if let Some(version) = asked.version {
             engine.version = version;
         }
@@ -270,7 +274,8 @@ impl Engine {
             Some(backend) if v.on_request => format!("{} on ({backend})", v.from),
             _ => format!("{} on", v.from),
         };
-        std::iter::once(newest).chain(self.versions.iter().map(name)).collect::<Vec<_>>().join(", ")
+        let launches = self.launches.keys().map(|name| format!("launched with {name}"));
+        std::iter::once(newest).chain(self.versions.iter().map(name)).chain(launches).join(", ")
     }
 
     /// What makes no sense about the versions: their order, and the profile that each makes.
@@ -292,6 +297,10 @@ impl Engine {
             if entry.on_request && entry.backend.is_none() {
                 fail(format!("{} is on request and needs a backend to ask for", entry.from));
             }
+        }
+        let spelled = |name: &str| Asked::read(name).words == [name];
+        for name in self.launches.keys().filter(|name| !spelled(name)) {
+            fail(format!("launch `{name}` cannot be asked for: a name is one word in small letters"));
         }
         for entry in &self.versions {
             let mut engine = Engine { versions: Vec::new(), ..self.clone() };

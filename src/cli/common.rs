@@ -255,6 +255,7 @@ impl EngineArgs {
     /// usual ones.
     pub fn engines(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
         let mut engines = self.named_or_usual(catalog, pools)?;
+        Engine::tell_apart(&mut engines);
         if let Some(text) = &self.scheduling {
             let patch = load::assignments::<SchedulingPatch>(text, "--scheduling")?;
             for engine in &mut engines {

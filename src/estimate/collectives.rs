@@ -38,6 +38,28 @@ fn tables_of(group: GroupLink, cluster: &Cluster) -> (Link, Option<&KernelTables
     }
 }
 
+/// One way to move a buffer: the smooth maximum of a latency and of the time on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Way {
+    latency: f64,
+    seconds_per_byte: f64,
+    sharpness: f64,
+}
+
+impl Way {
+    fn time(&self, bytes: f64) -> f64 {
+        smooth_max(self.latency, bytes * self.seconds_per_byte, self.sharpness)
+    }
+
+    /// Its time, or another where that is no longer. A smooth maximum is no shorter than either of its parts,
+    /// nor, up to a sharpness of 1, than their sum.
+    fn or_shorter(&self, best: f64, bytes: f64) -> f64 {
+        let (latency, wire) = (self.latency, bytes * self.seconds_per_byte);
+        let least = if self.sharpness <= 1.0 { latency + wire } else { latency.max(wire) };
+        if least >= best { best } else { best.min(self.time(bytes)) }
+    }
+}
+
 /// A collective of one kind over one group of ranks, ready to be timed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CollectiveTimer {
@@ -45,20 +67,18 @@ pub struct CollectiveTimer {
     group: GroupLink,
     library: Collective,
     custom: Option<CustomAllReduce>,
+    /// Bytes a second of the link inside a node, and of each GPU's share of the fabric.
     link: f64,
-    /// What the library reaches of the link, `link·eff·(n/8)^g`.
-    library_rate: f64,
-    /// The link as the engine's own kernels see it, `link·(n/8)^g`.
-    custom_link: f64,
-    across: f64,
-    across_latency: f64,
+    fabric: f64,
+    fabric_latency: f64,
+    /// What the library does inside a node.
+    by_library: Way,
+    /// What the engine's own kernels do instead: one-shot and two-shot.
+    by_engine: Option<[Way; 2]>,
+    /// What the library does between nodes, one after the other.
+    between: Way,
     /// Whether the coefficients were measured on this GPU.
     pub fitted: bool,
-}
-
-/// The shorter of a time and the smooth maximum of two, which is no shorter than either.
-fn shorter(best: f64, (latency, wire): (f64, f64), sharpness: f64) -> f64 {
-    if latency.max(wire) >= best { best } else { best.min(smooth_max(latency, wire, sharpness)) }
 }
 
 impl CollectiveTimer {
@@ -89,24 +109,82 @@ impl CollectiveTimer {
             library: own.or_else(|| find(stand_ins)).unwrap_or(PLAIN),
             custom: custom.flatten(),
             link: link.bandwidth.get(),
-            library_rate: 0.0,
-            custom_link: 0.0,
-            across: cluster.scale_out.under_load().get() * SCALE_OUT_EFFICIENCY,
-            across_latency: cluster.scale_out.latency.get(),
+            fabric: cluster.scale_out.under_load().get() * SCALE_OUT_EFFICIENCY,
+            fabric_latency: cluster.scale_out.latency.get(),
+            by_library: Way::default(),
+            by_engine: None,
+            between: Way::default(),
             fitted: own.is_some() && group.nodes == 1,
         }
-        .with_rates()
+        .with_ways()
     }
 
     /// Works out what does not depend on the buffer.
-    fn with_rates(self) -> CollectiveTimer {
-        let eighths = f64::from(self.group.ranks_per_node()) / 8.0;
-        let scaled = |exponent: f64| self.link * power(eighths, exponent);
+    fn with_ways(self) -> CollectiveTimer {
+        // The engines' own kernels stay inside one node.
+        let custom = self.custom.filter(|_| self.group.nodes == 1);
         CollectiveTimer {
-            library_rate: scaled(self.library.rank_exponent) * self.library.link_efficiency,
-            custom_link: scaled(self.custom.map_or(0.0, |c| c.rank_exponent)),
+            by_library: self.library_way(),
+            by_engine: custom.map(|custom| self.engine_ways(&custom)),
+            between: self.way_between(),
             ..self
         }
+    }
+
+    /// The link's rate among so many ranks, `link·(n/8)^g`.
+    fn rate(&self, rank_exponent: f64) -> f64 {
+        self.link * power(f64::from(self.group.ranks_per_node()) / 8.0, rank_exponent)
+    }
+
+    /// `pn(latency + per_rank·(n − 2), wire/(link·eff·(n/8)^g))`, with `2(n−1)/n·S` on the wire for
+    /// all-reduce and `(n−1)/n·S` otherwise.
+    fn library_way(&self) -> Way {
+        let (c, ranks) = (&self.library, f64::from(self.group.ranks_per_node()));
+        Way {
+            latency: c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0),
+            seconds_per_byte: self.on_wire(ranks) / (self.rate(c.rank_exponent) * c.link_efficiency),
+            sharpness: c.sharpness,
+        }
+    }
+
+    /// One-shot: every rank reads all others. Two-shot: reduce-scatter, then all-gather.
+    fn engine_ways(&self, c: &CustomAllReduce) -> [Way; 2] {
+        let (rate, ranks) = (self.rate(c.rank_exponent), f64::from(self.group.ranks_per_node()));
+        let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
+        let one_shot = Way {
+            latency,
+            seconds_per_byte: (ranks - 1.0) / (rate * c.one_shot_efficiency),
+            sharpness: c.sharpness,
+        };
+        let two_shot = Way {
+            latency: latency * c.two_shot_latency_factor,
+            seconds_per_byte: 2.0 * (ranks - 1.0) / ranks / (rate * c.two_shot_efficiency),
+            sharpness: c.sharpness,
+        };
+        [one_shot, two_shot]
+    }
+
+    /// Between nodes each GPU carries its share of the buffer; a ring over the nodes, and the latency of each
+    /// of its rounds comes on top.
+    fn way_between(&self) -> Way {
+        let nodes = f64::from(self.group.nodes);
+        let steps = if self.kind == CollectiveKind::AllReduce { 2.0 } else { 1.0 };
+        // What is exchanged is each GPU's own; what is gathered or summed is shared by those of a node.
+        let sharing = match self.kind {
+            CollectiveKind::AllToAll => 1.0,
+            _ => f64::from(self.group.ranks_per_node()),
+        };
+        Way {
+            latency: steps * nodes.log2().ceil() * self.fabric_latency,
+            seconds_per_byte: self.on_wire(nodes) / sharing / self.fabric,
+            sharpness: 1.0,
+        }
+    }
+
+    /// What crosses the wire of a ring of ranks or nodes for each byte of the buffer.
+    fn on_wire(&self, ranks: f64) -> f64 {
+        let passes = if self.kind == CollectiveKind::AllReduce { 2.0 } else { 1.0 };
+        passes * (ranks - 1.0) / ranks
     }
 
     /// The library's coefficients.
@@ -122,13 +200,13 @@ impl CollectiveTimer {
     /// The same under other coefficients of the library.
     #[must_use]
     pub fn with_library(self, library: Collective) -> CollectiveTimer {
-        CollectiveTimer { library, ..self }.with_rates()
+        CollectiveTimer { library, ..self }.with_ways()
     }
 
     /// The same under other coefficients of the engine's own kernels.
     #[must_use]
     pub fn with_custom(self, custom: CustomAllReduce) -> CollectiveTimer {
-        CollectiveTimer { custom: Some(custom), ..self }.with_rates()
+        CollectiveTimer { custom: Some(custom), ..self }.with_ways()
     }
 
     /// The same without the engine's own kernels.
@@ -145,50 +223,20 @@ impl CollectiveTimer {
 
     /// Time for a full buffer of this size.
     pub fn time(&self, buffer: Traffic) -> Seconds {
-        if buffer.get() <= 0.0 || self.group.ranks <= 1 {
+        let bytes = buffer.get();
+        if bytes <= 0.0 || self.group.ranks <= 1 {
             return Seconds::ZERO;
         }
-        let local = f64::from(self.group.ranks_per_node());
-        let inside = if local > 1.0 { self.inside(local, buffer.get()) } else { 0.0 };
-        let across = if self.group.nodes > 1 { self.across(local, buffer.get()) } else { 0.0 };
-        Seconds::new(inside + across)
+        let inside = if self.group.ranks_per_node() > 1 { self.inside(bytes) } else { 0.0 };
+        let between = self.between.latency + bytes * self.between.seconds_per_byte;
+        Seconds::new(if self.group.nodes > 1 { inside + between } else { inside })
     }
 
-    fn inside(&self, ranks: f64, bytes: f64) -> f64 {
-        // The engines' own kernels stay inside one node.
-        let custom = self.custom.filter(|_| self.group.nodes == 1);
-        let best = custom.map_or(f64::INFINITY, |custom| self.custom_time(&custom, ranks, bytes));
-        self.library_time(ranks, bytes, best)
-    }
-
-    /// `pn(latency + per_rank·(n − 2), wire/(link·eff·(n/8)^g))`, with `2(n−1)/n·S` on the wire for
-    /// all-reduce and `(n−1)/n·S` otherwise; `best` if that is no longer.
-    fn library_time(&self, ranks: f64, bytes: f64, best: f64) -> f64 {
-        let c = &self.library;
-        let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
-        shorter(best, (latency, self.wire(ranks, bytes) / self.library_rate), c.sharpness)
-    }
-
-    /// One-shot: every rank reads all others. Two-shot: reduce-scatter, then all-gather.
-    fn custom_time(&self, c: &CustomAllReduce, ranks: f64, bytes: f64) -> f64 {
-        let latency = c.latency.get() + c.latency_per_rank.get() * (ranks - 2.0);
-        let one_wire = (ranks - 1.0) * bytes / (self.custom_link * c.one_shot_efficiency);
-        let two_wire = 2.0 * (ranks - 1.0) / ranks * bytes / (self.custom_link * c.two_shot_efficiency);
-        let one = smooth_max(latency, one_wire, c.sharpness);
-        shorter(one, (latency * c.two_shot_latency_factor, two_wire), c.sharpness)
-    }
-
-    /// Between nodes each GPU carries its share of the buffer; a ring over the nodes.
-    fn across(&self, local: f64, bytes: f64) -> f64 {
-        let nodes = f64::from(self.group.nodes);
-        let steps = if self.kind == CollectiveKind::AllReduce { 2.0 } else { 1.0 };
-        // What is exchanged is each GPU's own; what is gathered or summed is shared by those of a node.
-        let own = if self.kind == CollectiveKind::AllToAll { bytes } else { bytes / local };
-        steps * nodes.log2().ceil() * self.across_latency + self.wire(nodes, own) / self.across
-    }
-
-    fn wire(&self, ranks: f64, bytes: f64) -> f64 {
-        let passes = if self.kind == CollectiveKind::AllReduce { 2.0 } else { 1.0 };
-        passes * (ranks - 1.0) / ranks * bytes
+    fn inside(&self, bytes: f64) -> f64 {
+        let best = match &self.by_engine {
+            Some([one_shot, two_shot]) => two_shot.or_shorter(one_shot.time(bytes), bytes),
+            None => f64::INFINITY,
+        };
+        self.by_library.or_shorter(best, bytes)
     }
 }

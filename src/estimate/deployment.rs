@@ -250,12 +250,18 @@ impl<'a> Deployment<'a> {
         per_rank.saturating_mul(u64::from(self.parallelism.attention_dp))
     }
 
+    /// Most tokens in one step, per attention-data-parallel rank.
+    fn step_tokens(&self) -> u64 {
+        let launched = self.context.limits.max_batched_tokens;
+        self.context.engine.tokens_per_rank(launched, self.parallelism.attention_dp)
+    }
+
     /// The replica whose service is asked for.
     pub fn replica(&self) -> Replica<'_> {
         Replica {
             pipeline: &self.pipeline,
             engine: self.context.engine,
-            limits: self.context.limits,
+            limits: Limits { max_batched_tokens: self.step_tokens(), ..self.context.limits },
             attention_dp: u64::from(self.parallelism.attention_dp),
             layers: self.context.model.layers(),
             mixer_layers: self.context.model.mixer_layers(),
@@ -402,7 +408,7 @@ impl<'a> Deployment<'a> {
         Estimate {
             plan,
             gpu: c.cluster.gpu.id.clone(),
-            engine: c.engine.id.clone(),
+            engine: c.engine.label(),
             engine_version: c.engine.version,
             parallelism: self.parallelism,
             expert_tp: if c.model.is_moe() { self.parallelism.expert_tp().unwrap_or(1) } else { 1 },
@@ -446,7 +452,7 @@ impl<'a> Deployment<'a> {
         let scheduling = &self.context.engine.scheduling;
         let micro_batches = if scheduling.stages_overlap { stages } else { 1.0 };
         let sequences = (estimate.service.decoding / ranks / micro_batches).max(1.0);
-        let chunk = (w.computed_prompt() as f64).min(self.context.limits.max_batched_tokens as f64);
+        let chunk = (w.computed_prompt() as f64).min(self.step_tokens() as f64);
         let decode_step = Step { drafted: w.drafted(), ..Step::decode(sequences, w.mean_context()) };
         let prefill_step = Step { prefill_prior: w.reused_prompt() as f64, ..Step::prefill(1.0, chunk) };
         Explanation {

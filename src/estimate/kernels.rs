@@ -45,12 +45,14 @@ impl KernelTime {
     pub const NONE: KernelTime = KernelTime::idle(Seconds::ZERO, Bound::Latency);
 
     /// A time in which neither arithmetic nor memory is busy.
+    #[inline]
     pub const fn idle(time: Seconds, bound: Bound) -> KernelTime {
         KernelTime { time, bound, compute: Seconds::ZERO, memory: Seconds::ZERO, extrapolated: false }
     }
 
     /// The same, checked against the sizes that the form was fitted to: beyond them no time is shorter
     /// than what the datasheet allows.
+    #[inline]
     fn within(self, range: Option<FitRange>, size: f64) -> KernelTime {
         match range {
             Some(range) if !range.holds(size) => {
@@ -100,11 +102,13 @@ impl Repeated {
     const FILLED: f64 = 0.6;
 
     /// Whether nothing is found in the cache.
+    #[inline]
     fn is_cold(self) -> bool {
         self.cache <= 0.0
     }
 
     /// What is left of a memory time: `1 − share/(1 + (bytes/(0.6·cache))^4)`.
+    #[inline]
     fn remains(self, share: f64, bytes: f64) -> f64 {
         if self.is_cold() || share <= 0.0 {
             return 1.0;
@@ -149,7 +153,7 @@ impl<'a> Kernels<'a> {
             peak_16bit,
             small,
             power,
-            expert_skew: if engine.parallel.wide_experts { BALANCED_SKEW } else { EXPERT_SKEW },
+            expert_skew: if engine.parallel.expert_balancer { BALANCED_SKEW } else { EXPERT_SKEW },
             repeated: Repeated::default(),
             measured,
         })
@@ -381,6 +385,7 @@ impl<'a> Kernels<'a> {
 
 impl SmallKernelTimer {
     /// `t = kernels·launch + max(bytes/(bw·em), flops/(peak·ec))`.
+    #[inline]
     pub fn time(&self, kernels: f64, flops: Flops, traffic: Traffic) -> KernelTime {
         if traffic.get() <= 0.0 {
             return KernelTime::NONE;

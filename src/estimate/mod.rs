@@ -114,6 +114,7 @@ impl Bound {
     }
 
     /// The largest of the parts of a time.
+    #[inline]
     fn of(compute: Seconds, memory: Seconds, latency: Seconds) -> Bound {
         if latency > compute && latency > memory {
             Bound::Latency

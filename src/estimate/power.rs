@@ -17,6 +17,7 @@ pub(super) const PLAIN: PowerShares = PowerShares { active: 0.3, memory: 0.6, co
 impl KernelTime {
     /// The time at the board's power limit that draws as much above idle as this kernel:
     /// `min(active·time + memory·(bytes/bw) + compute·(FLOPs/peak), time)`.
+    #[inline]
     pub fn drawn(&self, shares: &PowerShares) -> Seconds {
         let sum = self.time * shares.active + self.memory * shares.memory + self.compute * shares.compute;
         sum.min(self.time)

@@ -147,8 +147,8 @@ impl Program {
         let view = RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
         let mut operators = Vec::with_capacity(24);
         blocks.iter().for_each(|b| b.operators(&view, &mut operators));
-        if t.kernels.engine.parallel.wide_experts {
-            exchange(&mut operators);
+        if t.kernels.engine.parallel.expert_exchange.is_some() {
+            exchange(&mut operators, t.placement.stage.nodes);
         }
         self.instructions.reserve(operators.len());
         for operator in operators.into_iter().filter(|o| wanted(&o.kind)) {
@@ -200,8 +200,9 @@ impl Program {
             }
             let time = kernel.time * d.count;
             sum.total += time;
-            for (stage, counts) in stages.iter_mut().zip(at_once) {
-                *stage += kernel.time * counts[class];
+            if !at_once.is_empty() {
+                let stages = stages.iter_mut().zip(at_once);
+                stages.for_each(|(stage, counts)| *stage += kernel.time * counts[class]);
             }
             sum.drawn += kernel.drawn(power) * d.count;
             if basis != Basis::Default {

@@ -1,6 +1,7 @@
 //! Stages of a pipeline as parts of the whole model, and what launches change in its operators.
 
-use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup};
+use crate::model::operator::{CollectiveKind, ExpertsShape, Operator, OperatorKind, RankGroup, Rows};
+use crate::powers::power;
 
 /// A part of the model that a stage holds or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,22 +40,44 @@ impl Pace {
     }
 }
 
-/// With wide expert parallelism each token goes to its experts alone: FP8 on the way there (one byte an
-/// element), 16 bits on the way back (DeepEP's low-latency kernels), in place of all tokens to all ranks.
-pub(super) fn exchange(operators: &mut [Operator]) {
+/// Tokens go to their experts alone, in place of all tokens to all ranks: FP8 on the way there (one byte an
+/// element), 16 bits on the way back. Decoding sequences' go straight to each rank; prompts' cross between nodes
+/// once per node and are forwarded inside it (low-latency and normal kernels of DeepEP's README).
+pub(super) fn exchange(operators: &mut Vec<Operator>, nodes: u32) {
     let shape = operators.iter().find_map(|o| match o.kind {
         OperatorKind::GroupedGemm(e) => Some(e),
         _ => None,
     });
-    let Some(experts) = shape.filter(|e| e.expert_ranks > 1) else { return };
-    let copies = experts.top_k.min(experts.expert_ranks) * experts.hidden;
-    for operator in operators {
-        if let OperatorKind::Collective { kind, group: RankGroup::Experts, bytes_per_row, .. } =
-            &mut operator.kind
-        {
-            let gathers = *kind == CollectiveKind::AllGather;
-            *bytes_per_row = if gathers { copies } else { 2 * copies };
-            *kind = CollectiveKind::AllToAll;
+    let Some(experts) = shape.filter(|e| e.expert_ranks > 1 && e.attention_data > 1) else { return };
+    let ranks = distinct(experts.top_k, experts.expert_ranks);
+    let by_node = if nodes > 1 { distinct(experts.top_k, nodes.into()) } else { ranks };
+    let routes = [(Rows::PrefillTokens, by_node), (Rows::DecodeSequences, ranks)];
+    let all = std::mem::take(operators);
+    for operator in all {
+        match operator.kind {
+            OperatorKind::Collective { kind, group: RankGroup::Experts, .. } => {
+                let width = if kind == CollectiveKind::AllGather { 1.0 } else { 2.0 };
+                operators.extend(routes.map(|(rows, copies)| Operator {
+                    kind: OperatorKind::Collective {
+                        kind: CollectiveKind::AllToAll,
+                        group: RankGroup::Experts,
+                        rows,
+                        bytes_per_row: (width * experts.hidden as f64 * copies).round() as u64,
+                    },
+                    ..operator
+                }));
+            }
+            OperatorKind::GroupedGemm(e) => {
+                let kind = OperatorKind::GroupedGemm(ExpertsShape { exchanged: true, ..e });
+                operators.push(Operator { kind, ..operator });
+            }
+            _ => operators.push(operator),
         }
     }
+}
+
+/// How many of `places` the experts of one token are expected at, if each is as likely anywhere.
+fn distinct(experts: u64, places: u64) -> f64 {
+    let places = places as f64;
+    places * (1.0 - power(1.0 - 1.0 / places, experts as f64))
 }

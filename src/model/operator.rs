@@ -30,6 +30,7 @@ pub struct Step {
 
 impl Step {
     /// A step that only decodes.
+    #[inline]
     pub fn decode(sequences: f64, context: f64) -> Step {
         Step { decode_sequences: sequences, context, ..Step::default() }
     }
@@ -40,21 +41,25 @@ impl Step {
     }
 
     /// Tokens that decoding sequences compute: their next one and those that are verified.
+    #[inline]
     pub fn decode_tokens(&self) -> f64 {
         self.decode_sequences * self.queries()
     }
 
     /// Tokens that each decoding sequence computes.
+    #[inline]
     pub fn queries(&self) -> f64 {
         1.0 + self.drafted
     }
 
     /// Tokens in all.
+    #[inline]
     pub fn tokens(&self) -> f64 {
         self.prefill_tokens + self.decode_tokens()
     }
 
     /// Positions whose next token is sampled.
+    #[inline]
     pub fn emitting(&self) -> f64 {
         self.prefill_sequences + self.decode_tokens()
     }
@@ -91,6 +96,7 @@ pub enum Rows {
 
 impl Rows {
     /// How many rows a step has.
+    #[inline]
     pub fn count(self, step: &Step) -> f64 {
         match self {
             Rows::Tokens => step.tokens(),
@@ -191,6 +197,8 @@ pub struct ExpertsShape {
     pub expert_ranks: u64,
     /// Attention-data-parallel ranks whose tokens the experts serve together.
     pub attention_data: u64,
+    /// Whether only the tokens of the rank's own experts come to it.
+    pub exchanged: bool,
     /// Storage of the expert weights.
     pub format: WeightFormat,
 }
@@ -295,6 +303,7 @@ impl Operator {
     }
 
     /// FLOPs of one execution on one rank.
+    #[inline]
     pub fn flops(&self, step: &Step) -> Flops {
         Flops::new(match &self.kind {
             OperatorKind::Gemm { rows, n, k, .. } => 2.0 * rows.count(step) * (*n * *k) as f64,
@@ -328,11 +337,13 @@ impl Operator {
 
     /// Bytes that one execution moves through the memory of one rank (collectives: the buffer), with
     /// 16-bit activations.
+    #[inline]
     pub fn traffic(&self, step: &Step) -> Traffic {
         self.traffic_parts(step, DType::Bf16).total()
     }
 
     /// The same by what is moved, with activations of a given type.
+    #[inline]
     pub fn traffic_parts(&self, step: &Step, activations: DType) -> TrafficParts {
         let element = activations.bytes();
         let parts = |weights: f64, elements: f64, cache: f64| TrafficParts {
@@ -405,6 +416,7 @@ pub struct TrafficParts {
 
 impl TrafficParts {
     /// All of it.
+    #[inline]
     pub fn total(&self) -> Traffic {
         self.weights + self.activations + self.cache
     }
@@ -431,6 +443,7 @@ impl std::ops::AddAssign for TrafficParts {
 
 /// Traffic of a product: weights, activations in and out; nothing when there are no rows. Formats that
 /// quantise activations read narrower ones.
+#[inline]
 fn gemm_traffic(m: f64, n: f64, k: f64, format: WeightFormat, element: f64) -> TrafficParts {
     if m == 0.0 {
         return TrafficParts::default();
@@ -446,6 +459,7 @@ fn gemm_traffic(m: f64, n: f64, k: f64, format: WeightFormat, element: f64) -> T
 
 impl AttentionShape {
     /// Keys that one query sees on a rank, in a context.
+    #[inline]
     pub fn seen(&self, context: f64) -> f64 {
         self.window.map_or(context, |w| context.min(w as f64)) / self.context_ranks as f64
     }
@@ -453,6 +467,7 @@ impl AttentionShape {
 
 impl LatentShape {
     /// The same.
+    #[inline]
     pub fn seen(&self, context: f64) -> f64 {
         context / self.context_ranks as f64
     }
@@ -460,34 +475,40 @@ impl LatentShape {
 
 impl ExpertsShape {
     /// Routed token copies that this rank computes when load is balanced.
+    #[inline]
     pub fn local_rows(&self, step: &Step) -> f64 {
         self.all_tokens(step) * self.top_k as f64 / self.expert_ranks as f64
     }
 
     /// Tokens of all attention-data-parallel ranks.
+    #[inline]
     pub fn all_tokens(&self, step: &Step) -> f64 {
         step.tokens() * self.attention_data as f64 * (1.0 - step.idle_share)
     }
 
     /// Experts of this rank.
+    #[inline]
     pub fn local_experts(&self) -> f64 {
         self.experts as f64 / self.expert_ranks as f64
     }
 
     /// Expected experts of this rank that at least one token chooses, if the choice is uniform:
     /// `E_local · (1 − (1 − k/E)^T)`.
+    #[inline]
     pub fn touched(&self, step: &Step) -> f64 {
         let miss = 1.0 - self.top_k as f64 / self.experts as f64;
         self.local_experts() * (1.0 - power(miss, self.all_tokens(step)))
     }
 
     /// Stored bytes of one expert.
+    #[inline]
     pub fn expert_bytes(&self) -> f64 {
         (self.matrices * self.hidden * self.inner) as f64 * self.format.bytes_per_element()
     }
 
     /// Elements that one routed token reads and writes: in and out at the model's width, three times the
     /// inner one.
+    #[inline]
     pub fn elements_per_row(&self) -> f64 {
         (2 * self.hidden + 3 * self.inner) as f64
     }

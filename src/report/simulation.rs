@@ -109,7 +109,10 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
     let (prefill, replicas) = (split.unwrap_or_default(), plural(s.replicas, "replica"));
     let mut out = format!(
         "{} on {}: {prefill}{} × {replicas}, {}\n",
-        s.model.id, s.cluster.id, s.parallelism, s.engine.id
+        s.model.id,
+        s.cluster.id,
+        s.parallelism,
+        s.engine.label()
     );
     let _ = writeln!(
         out,
@@ -191,7 +194,7 @@ fn object(s: &SimulationSubject, o: &Outcome) -> Json {
     let mut map = serde_json::Map::new();
     map.insert("model".into(), json!(s.model.id));
     map.insert("cluster".into(), json!(s.cluster.id));
-    map.insert("engine".into(), json!(s.engine.id));
+    map.insert("engine".into(), json!(s.engine.label()));
     map.insert("tp".into(), json!(s.parallelism.tp));
     map.insert("pp".into(), json!(s.parallelism.pp));
     map.insert("ep".into(), json!(s.parallelism.ep));

@@ -243,7 +243,11 @@ fn spread(best: &Estimate) -> String {
     };
     format!(
         "Likely range of the best plan (8 of 10 measured {} servers of such models): TTFT {} to {}, TPOT {} to {}{throughput}.\n",
-        best.engine, r.ttft.0, r.ttft.1, r.tpot.0, r.tpot.1,
+        best.engine.split('@').next().unwrap_or_default(),
+        r.ttft.0,
+        r.ttft.1,
+        r.tpot.0,
+        r.tpot.1,
     )
 }
 

@@ -155,7 +155,7 @@ impl Question<'_> {
                 _ => Vec::new(),
             };
             let memory = context.memory(asked.split);
-            let (limits, engine) = (context.limits, context.engine.id.clone());
+            let (limits, engine) = (context.limits, context.engine.label());
             examined.push(Examined { gpu, engine, weights, limits, memory, remedies, outcome });
         }
         Ok(examined)

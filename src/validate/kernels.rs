@@ -321,6 +321,7 @@ pub(super) fn experts_shape(row: &Row) -> Result<(ExpertsShape, Step), String> {
         matrices: if row.text("kernel").is_some_and(|name| name.contains("nongated")) { 2 } else { 3 },
         expert_ranks: need(row, "moe_ep_size")?,
         attention_data: 1,
+        exchanged: false,
         format: format(row)?,
     };
     Ok((shape, Step::decode(need(row, "num_tokens")? as f64, 1.0)))

@@ -33,11 +33,13 @@ impl<T: Copy> AttentionKernel<T> {
 
 impl AttentionKernel<PrefillAttention> {
     /// Attention of the step's prompt tokens; see `AttentionKernel::prompt`.
+    #[inline]
     pub fn time(&self, a: &AttentionShape, flops: Flops, traffic: Traffic, step: &Step) -> KernelTime {
         self.prompt(a.heads as f64, a.head_dim as f64, a.window, (flops, traffic, step))
     }
 
     /// Latent attention of the step's prompt tokens; the head dimension does not vary.
+    #[inline]
     pub fn latent_time(&self, l: &LatentShape, flops: Flops, traffic: Traffic, step: &Step) -> KernelTime {
         self.prompt(l.heads as f64, 128.0, None, (flops, traffic, step))
     }
@@ -92,6 +94,7 @@ const TILE_ROWS: f64 = 16.0;
 
 impl AttentionKernel<DecodeAttention> {
     /// Attention of the decoding sequences.
+    #[inline]
     pub fn time(&self, a: &AttentionShape, traffic: Traffic, step: &Step) -> KernelTime {
         let (kv, queries) = (a.kv_heads as f64, a.heads as f64);
         let group = queries / kv;
@@ -108,6 +111,7 @@ impl AttentionKernel<DecodeAttention> {
     }
 
     /// Latent attention of the decoding sequences: one tile of 64 query rows per sequence.
+    #[inline]
     pub fn latent_time(&self, l: &LatentShape, traffic: Traffic, step: &Step) -> KernelTime {
         let heads = l.heads as f64 * step.queries();
         let per_sequence = (heads / 64.0).ceil();
@@ -118,6 +122,7 @@ impl AttentionKernel<DecodeAttention> {
 
     /// `t = launch + split·log2(1 + L/128)
     ///      + pn4(pn(pn(bytes/(bw·em), block·tiles/SMs), tiles·flops·tile⌈L/tile⌉/(peak·ec)), depth·L/1000)`.
+    #[inline]
     fn decode(&self, context: f64, tiles: Tiles, traffic: Traffic) -> KernelTime {
         if tiles.count <= 0.0 || context <= 0.0 {
             return KernelTime::NONE;

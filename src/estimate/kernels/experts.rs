@@ -38,7 +38,9 @@ impl ExpertsKernel {
 
     /// `t = launch + (q1·N_hot·(H + 1.5·I) + q2·T·k·H)·2/bw
     ///      + pn(pn(2·M·H·I·(N_hot + pad·A)/(peak·ec), A·M·H·I·wb/(bw·em)), depth·(H + I)/1000)`
-    /// with `N_hot = min(N·ep^(γ·skew), T·k)` rows on the fullest rank and `A` experts touched.
+    /// with `N_hot = min(N·ep^(γ·skew), T·k)` rows on the fullest rank and `A` experts touched; `N_hot` in
+    /// place of `T·k` where only those rows come to the rank.
+    #[inline]
     pub fn time(&self, e: &ExpertsShape, step: &Step) -> KernelTime {
         let tokens = e.all_tokens(step);
         if tokens <= 0.0 {
@@ -50,8 +52,9 @@ impl ExpertsKernel {
         let skew = power(e.expert_ranks as f64, f.imbalance_exponent * self.skew);
         let hot = (e.local_rows(step) * skew).min(copies);
         let touched = self.touched(e, step);
+        let sorted = if e.exchanged { hot } else { copies };
         let passes =
-            (f.local_passes * hot * (hidden + 1.5 * inner) + f.global_passes * copies * hidden) * 2.0;
+            (f.local_passes * hot * (hidden + 1.5 * inner) + f.global_passes * sorted * hidden) * 2.0;
         let weights = e.matrices as f64 * hidden * inner;
         let compute = 2.0 * weights * (hot + f.pad_rows * touched) / (self.peak * f.compute_efficiency);
         let bytes = touched * weights * self.weight_bytes;
@@ -75,6 +78,7 @@ impl ExpertsKernel {
 
     /// Experts of the rank that are read: expected under random choice, as many as possible when copies are
     /// dealt out evenly (a skew of zero, which only benchmarks have).
+    #[inline]
     fn touched(&self, e: &ExpertsShape, step: &Step) -> f64 {
         if self.skew > 0.0 { e.touched(step) } else { e.local_rows(step).max(1.0).min(e.local_experts()) }
     }

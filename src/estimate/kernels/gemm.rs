@@ -37,6 +37,7 @@ impl GemmKernel {
     }
 
     /// `t = launch + max(q·m·k/bw, row·m/SMs) + pn(pn(2mnk/(peak·ec), bytes/(bw·em)), depth·k/1000)`.
+    #[inline]
     pub fn time(&self, m: f64, n: f64, k: f64) -> KernelTime {
         if m <= 0.0 {
             return KernelTime::NONE;

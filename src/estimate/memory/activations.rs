@@ -20,7 +20,7 @@ pub(super) fn peak(
     let (first, last) = (stage.first, stage.last);
     let host = host.filter(|_| first && copies(q));
     let rule = &q.engine.memory;
-    let tokens = q.limits.max_batched_tokens as f64;
+    let tokens = q.step_tokens() as f64;
     let vocabulary = q.model.vocabulary as f64;
     let sampler = match last {
         true => rule.sampler_values_per_logit * q.limits.max_sequences as f64 * vocabulary * 4.0,
@@ -29,7 +29,7 @@ pub(super) fn peak(
     let hidden = q.model.hidden as f64;
     let widest = widest(q, groups, rule);
     let mask = tokens * q.workload.longest_context() as f64 * rule.mask_bytes;
-    let layer = tokens * (widest + rule.forward_hidden_copies * hidden) * 2.0 + mask;
+    let layer = (widest + tokens * rule.forward_hidden_copies * hidden) * 2.0 + mask;
     let layer = layer + host.map_or(0.0, |host| copied(q, host).as_f64());
     let forward = layer.max(logits(q, last, host));
     let kept = match rule.encoder_cache && first && q.model.sees() {
@@ -49,13 +49,13 @@ fn logits(q: &MemoryQuestion, last: bool, host: Option<&StageLayers>) -> f64 {
     if values <= 0.0 || !(last || head.is_some()) {
         return 0.0;
     }
-    let tokens = q.limits.max_batched_tokens as f64;
+    let tokens = q.step_tokens() as f64;
     tokens * 4.0 * (q.model.vocabulary as f64 * values + q.model.hidden as f64) + head.unwrap_or(0.0)
 }
 
 /// Whether steps are long enough that what lies with the host is copied to a GPU.
 fn copies(q: &MemoryQuestion) -> bool {
-    q.engine.host.as_ref().is_some_and(|rule| q.limits.max_batched_tokens >= rule.gpu_tokens)
+    q.engine.host.as_ref().is_some_and(|rule| q.step_tokens() >= rule.gpu_tokens)
 }
 
 /// What is copied from the host at a time: a matrix of a layer, or the cache of a layer that is with it.
@@ -85,7 +85,6 @@ fn indexer(q: &MemoryQuestion) -> Bytes {
 /// model's width and the activation, and of the model's width and gate with up-projection. Packed 4-bit
 /// experts run in kernels that have their own.
 fn workspace(q: &MemoryQuestion, groups: RankGroups) -> f64 {
-    let tokens = q.limits.max_batched_tokens as f64 * groups.attention_data as f64;
     let of = |group: &LayerGroup| {
         let wide = group.formats.experts.element().bits() >= 8;
         let moe = group.blocks.iter().find_map(|block| match block {
@@ -94,18 +93,53 @@ fn workspace(q: &MemoryQuestion, groups: RankGroups) -> f64 {
         })?;
         let inner = moe.inner as f64 / groups.expert_tensor as f64;
         let hidden = q.model.hidden as f64;
-        Some(moe.top_k as f64 * (hidden.max(inner) + hidden.max(2.0 * inner)))
+        Some(expert_copies(q, groups, moe.top_k) * (hidden.max(inner) + hidden.max(2.0 * inner)))
     };
-    tokens * 2.0 * q.model.groups.iter().filter_map(of).fold(0.0, f64::max)
+    2.0 * q.model.groups.iter().filter_map(of).fold(0.0, f64::max)
 }
 
-/// Live elements per token of the widest feed-forward layer.
-fn widest(q: &MemoryQuestion, groups: RankGroups, rule: &MemoryRule) -> f64 {
+/// Rows of the experts' kernel in a full step: tokens of all attention-data-parallel ranks as far as the kernel
+/// takes them at a time, once per expert chosen; where each goes to its experts alone, those that come to the rank.
+fn expert_copies(q: &MemoryQuestion, groups: RankGroups, top_k: u64) -> f64 {
+    let tokens = q.step_tokens() as f64 * groups.attention_data as f64;
+    let here = if exchanges(q, groups) { tokens / groups.expert as f64 } else { tokens };
+    here.min(q.engine.memory.expert_tokens as f64) * top_k as f64
+}
+
+/// Tokens of other ranks that are gathered before the experts.
+fn gathered(q: &MemoryQuestion, groups: RankGroups) -> f64 {
+    if exchanges(q, groups) { 0.0 } else { q.step_tokens() as f64 * (groups.attention_data - 1) as f64 }
+}
+
+/// Whether tokens go to their experts alone.
+fn exchanges(q: &MemoryQuestion, groups: RankGroups) -> bool {
+    q.engine.parallel.expert_exchange.is_some() && groups.attention_data > 1 && groups.expert > 1
+}
+
+/// Buffers in which tokens wait for their experts and come back: two of each, sending and receiving, with 16-bit
+/// room at every expert for a rank's tokens (`LowLatencyLayout` of DeepEP's `csrc/config.hpp`).
+pub(super) fn exchange_buffers(q: &MemoryQuestion) -> Bytes {
+    let groups = q.parallelism.groups();
+    let Some(exchange) = q.engine.parallel.expert_exchange.filter(|_| exchanges(q, groups)) else {
+        return Bytes::ZERO;
+    };
     let of = |block: &Block| match block {
-        Block::Mlp(m) => m.inner as f64 / groups.tensor as f64 * rule.forward_inner_copies,
+        Block::Moe(m) => m.experts.saturating_mul(m.latent.unwrap_or(q.model.hidden)),
+        _ => 0,
+    };
+    let widest = q.model.layer_blocks().map(of).max().unwrap_or(0);
+    Bytes::new(8u64.saturating_mul(exchange.buffer_tokens).saturating_mul(widest))
+}
+
+/// Live elements of the widest feed-forward layer.
+fn widest(q: &MemoryQuestion, groups: RankGroups, rule: &MemoryRule) -> f64 {
+    let tokens = q.step_tokens() as f64;
+    let of = |block: &Block| match block {
+        Block::Mlp(m) => tokens * (m.inner as f64 / groups.tensor as f64 * rule.forward_inner_copies),
         Block::Moe(m) => {
             let inner = m.inner as f64 / groups.expert_tensor as f64 * rule.forward_inner_copies;
-            (m.top_k * groups.attention_data) as f64 * (inner + q.model.hidden as f64)
+            let gathered = gathered(q, groups) * q.model.hidden as f64;
+            gathered + expert_copies(q, groups, m.top_k) * (inner + q.model.hidden as f64)
         }
         _ => 0.0,
     };

@@ -73,7 +73,7 @@ impl RankCache {
             layout: q.engine.memory.cache_layout,
             ranks: q.parallelism.groups().context.max(1),
             block: u64::from(q.engine.kv_block),
-            chunk: q.limits.max_batched_tokens,
+            chunk: q.step_tokens(),
             window_share: q.engine.memory.window_share,
         }
     }

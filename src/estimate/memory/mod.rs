@@ -29,7 +29,8 @@ pub use weights::weights_on_rank;
 pub struct Limits {
     /// Sequences in one batch, per attention-data-parallel rank.
     pub max_sequences: u64,
-    /// Tokens in one step, per attention-data-parallel rank.
+    /// Tokens in one step, as launched: per attention-data-parallel rank, or of all of them where the engine counts
+    /// so ([`Engine::tokens_per_rank`]).
     pub max_batched_tokens: u64,
     /// The memory fraction, if not the engine's own.
     pub memory_fraction: Option<f64>,
@@ -230,7 +231,7 @@ impl MemoryQuestion<'_> {
         let moe = if self.model.is_moe() { rule.graphs_moe } else { Bytes::ZERO };
         let weights = weights::on_rank(self, stage);
         let activations = activations::peak(self, groups, stage, spread.host.as_ref());
-        let non_torch = self.non_torch(stage.last);
+        let non_torch = self.non_torch(stage.last) + activations::exchange_buffers(self);
         let batch = self.engine.launch_defaults(self.gpu, self.parallelism.tp).graph_batch;
         let each = rule.graphs_per_layer + rule.graph_of_layer * graph_sizes(batch.unwrap_or(0));
         let cuda_graphs = rule.graphs + each * stage.count() + moe;
@@ -253,6 +254,11 @@ impl MemoryQuestion<'_> {
             host: spread.host.as_ref().map(|host| self.on_host(host)),
             band: rule.band,
         }
+    }
+
+    /// Most tokens in one step, per attention-data-parallel rank.
+    fn step_tokens(&self) -> u64 {
+        self.engine.tokens_per_rank(self.limits.max_batched_tokens, self.parallelism.attention_dp)
     }
 
     /// Mean length of a running request, as the engine reserves it.

@@ -69,6 +69,7 @@ impl Instruction {
     }
 
     /// One execution, and what its time rests on.
+    #[inline]
     pub(super) fn time(&self, step: &Step) -> (KernelTime, Basis) {
         let kernel = self.timer.time(&self.operator, step);
         match &self.measured {
@@ -88,6 +89,7 @@ impl Instruction {
 
     /// What the engine makes of a kernel. Steps that only decode replay a CUDA graph; those with prompts are
     /// launched kernel by kernel.
+    #[inline]
     fn in_engine(&self, mut kernel: KernelTime, step: &Step) -> KernelTime {
         if let OperatorKind::DecodeAttention(a) = &self.operator.kind {
             let keys = a.seen(step.context);
@@ -107,6 +109,7 @@ impl Timer {
     }
 
     /// The analytical form.
+    #[inline]
     pub(super) fn time(&self, op: &Operator, step: &Step) -> KernelTime {
         match (&op.kind, self) {
             (OperatorKind::PrefillAttention(_) | OperatorKind::LatentPrefill(_), _)

@@ -160,6 +160,7 @@ impl Moe {
             matrices: self.matrices(),
             expert_ranks: groups.expert,
             attention_data: groups.attention_data,
+            exchanged: false,
             format: view.formats.experts,
         };
         out.push(Operator::new("experts", Component::Experts, OperatorKind::GroupedGemm(shape)));

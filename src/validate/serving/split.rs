@@ -67,7 +67,7 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let mut engine = engine(row, catalog)?;
     let racks = row.text("gpu").is_some_and(|gpu| gpu.starts_with("gb"));
     let decode = if engine.id == "sglang" && racks && decode.attention_dp > 1 {
-        engine.parallel.wide_experts = true;
+        engine.launch(&["deepep", "eplb"]);
         widened(decode)
     } else {
         decode
@@ -88,6 +88,10 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let workload = Workload::new(length("isl")?, length("osl")?);
     let concurrency = row.whole("concurrency").ok_or("no concurrency")?;
     let mut limits = Limits::of(&engine, &cluster.gpu);
+    // And their prefill workers' steps, per rank.
+    if engine.defaults.tokens_of_all_ranks {
+        limits.max_batched_tokens *= u64::from(prefill.attention_dp.max(1));
+    }
     // Launches of split pools size their decode workers for the concurrency.
     limits.max_sequences = limits.max_sequences.max(concurrency.div_ceil(y.into()));
     let parts = ContextParts {
