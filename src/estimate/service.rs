@@ -125,11 +125,11 @@ impl Replica<'_> {
         let (stages, queries) = (self.micro_batches(), 1.0 + self.workload.drafted());
         let limit = self.limits.max_batched_tokens as f64;
         let (isl, steps) = (self.workload.computed_prompt() as f64, self.decode_steps().max(1.0));
+        if !self.engine.scheduling.mixes_prefill {
+            return (running, limit.max(1.0), 0.0);
+        }
         let most = running.min(stages * limit / (queries + isl / steps));
         let budget = (limit - (most - 1.0).max(0.0) / stages * queries).max(1.0);
-        if !self.engine.scheduling.mixes_prefill {
-            return (most.max(1.0), budget, 0.0);
-        }
         let service = isl / (budget * stages);
         let load = closed_load(running, steps + service.ceil(), service);
         ((load / service * steps).min(running).max(1.0), budget, load)

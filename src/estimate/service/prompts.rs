@@ -87,13 +87,13 @@ impl Replica<'_> {
         let isl = self.workload.computed_prompt() as f64;
         let room = of.budget / isl;
         let rounds = self.rounds(of, room);
-        // The chunks of a prompt follow each other through the stages.
-        let chunks = if self.micro_batches() > 1.0 { isl / rounds.tokens } else { (1.0 / room).ceil() };
-        let chunks = chunks.max(1.0);
+        // The parts of a prompt follow each other through the stages, in one round.
+        let parallel = if room < 1.0 { self.micro_batches() } else { 1.0 };
+        let turns = (1.0 / (room * parallel)).ceil().max(1.0);
         let lane = (of.each / self.micro_batches()).max(1.0);
         let mixes = self.engine.scheduling.mixes_prefill;
         let beside = if mixes { lane } else { 0.0 };
-        let timed = self.timed(&rounds, chunks, beside);
+        let timed = self.timed(&rounds, beside);
         // A mixed step gives the decoding sequences their token too: only what it adds counts.
         let (inside, drawn_inside) = if mixes { (of.step, of.drawn * lane) } else { Default::default() };
         let adds = |round: Seconds| (round - inside).max(Seconds::ZERO);
@@ -103,17 +103,17 @@ impl Replica<'_> {
         let each = rounds.tokens / isl;
         let aligned = if self.lanes() > 1.0 {
             let all = Rounds { in_all: rounds.tokens * self.attention_dp as f64, ..rounds };
-            self.timed(&all, chunks, beside).round
+            self.timed(&all, beside).round
         } else {
             timed.round
         };
         let share = if mixes { rounds.often } else { rounds.often / (1.0 + rounds.often) };
         Prompt {
-            cost: if coming > 0.0 { stall / coming } else { adds(timed.round) * chunks },
+            cost: if coming > 0.0 { stall / coming } else { adds(timed.round) * turns },
             stall,
             least: adds(aligned) / (each * self.micro_batches()),
             queue: timed.round * rounds.queue,
-            latency: timed.latency + self.engine.scheduling.step_overhead,
+            latency: timed.latency * turns + self.engine.scheduling.step_overhead,
             joins: self.joins(of.step, timed.round, share.min(1.0), others.min(1.0)),
             drawn: (timed.drawn - drawn_inside).max(Seconds::ZERO) / each,
         }
@@ -230,11 +230,11 @@ impl Replica<'_> {
         })
     }
 
-    /// A step of `rounds`, with `beside` sequences that decode in each lane: until the whole ring has passed, and from
-    /// its start in the first stage to its end in the last and until the next.
+    /// A step of `rounds`, with `beside` sequences that decode in each lane: until the whole ring has passed, and
+    /// without the host from its start in the first stage to its end in the last.
     ///
     /// However a prompt of `n` tokens is cut, each of them attends to `n/2` on average.
-    fn timed(&self, rounds: &Rounds, chunks: f64, beside: f64) -> Timed {
+    fn timed(&self, rounds: &Rounds, beside: f64) -> Timed {
         let isl = self.workload.computed_prompt() as f64;
         let prompts = (rounds.tokens / isl).max(1.0);
         let prior = self.workload.reused_prompt() as f64 + (isl - rounds.tokens / prompts).max(0.0) / 2.0;
@@ -244,7 +244,7 @@ impl Replica<'_> {
         let overhead = self.prompt_overhead();
         Timed {
             round: time.latency + self.host(beside) + overhead,
-            latency: time.latency + time.interval * (chunks - 1.0) + overhead * chunks,
+            latency: time.latency + overhead,
             drawn: time.drawn,
         }
     }
