@@ -137,6 +137,9 @@ pub struct ParallelModes {
     /// Whether a load balancer with redundant experts spreads the hot ones.
     #[serde(default)]
     pub expert_balancer: bool,
+    /// Whether a step runs as two half batches, of which one computes while the other's tokens are exchanged.
+    #[serde(default)]
+    pub batch_overlap: bool,
 }
 
 fn yes() -> bool {

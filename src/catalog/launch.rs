@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::engine::Engine;
+use crate::units::Seconds;
 
 /// What a way to launch an engine changes.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -15,15 +16,24 @@ pub struct LaunchMode {
     /// Whether a load balancer with redundant experts spreads the hot ones.
     #[serde(default)]
     pub expert_balancer: bool,
+    /// Whether a step runs as two half batches, of which one computes while the other's tokens are exchanged.
+    #[serde(default)]
+    pub batch_overlap: bool,
 }
 
 /// Tokens that go to the ranks of their experts alone (all-to-all) in place of all tokens to all ranks, where
 /// attention is data-parallel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExpertExchange {
     /// Tokens of a rank for which each expert has room in the buffers.
     pub buffer_tokens: u64,
+    /// What an exchange takes beside its bytes.
+    pub latency: Seconds,
+    /// Share of the bandwidth inside a node that it reaches.
+    pub link_efficiency: f64,
+    /// Share of a GPU's bandwidth between nodes that it reaches.
+    pub fabric_efficiency: f64,
 }
 
 impl Engine {
@@ -33,6 +43,7 @@ impl Engine {
             if names.iter().any(|asked| asked.as_ref() == name) {
                 self.parallel.expert_exchange = mode.expert_exchange.or(self.parallel.expert_exchange);
                 self.parallel.expert_balancer |= mode.expert_balancer;
+                self.parallel.batch_overlap |= mode.batch_overlap;
                 self.launched.push(name.clone());
             }
         }

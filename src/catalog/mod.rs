@@ -10,7 +10,7 @@ pub mod framework;
 pub mod gpu;
 pub mod host;
 pub mod kernels;
-mod launch;
+pub mod launch;
 pub mod link;
 pub mod measured;
 mod memory_rule;

@@ -302,6 +302,12 @@ impl Engine {
         for name in self.launches.keys().filter(|name| !spelled(name)) {
             fail(format!("launch `{name}` cannot be asked for: a name is one word in small letters"));
         }
+        for exchange in self.launches.values().filter_map(|mode| mode.expert_exchange) {
+            let shares = [exchange.link_efficiency, exchange.fabric_efficiency];
+            if !shares.iter().all(|share| (0.01..=1.0).contains(share)) {
+                fail("efficiencies of an exchange lie between 0.01 and 1".into());
+            }
+        }
         for entry in &self.versions {
             let mut engine = Engine { versions: Vec::new(), ..self.clone() };
             entry.apply(&mut engine);

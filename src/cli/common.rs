@@ -217,7 +217,8 @@ fn quantity<T: FromStr<Err = String>>(flag: &str, text: &str) -> Result<T, Diagn
 /// Engine, precision and launch limits.
 #[derive(Clone, Debug, Args)]
 pub struct EngineArgs {
-    /// vllm, sglang, trtllm, llama.cpp, a version (vllm@0.19), a list, any, or a YAML file
+    /// vllm, sglang, trtllm, llama.cpp, a version (vllm@0.19), a launch (sglang@deepep-eplb), a list, any, or a
+    /// YAML file
     /// [default: what runs on the GPU, vllm where it does]
     #[arg(long, value_name = "NAME", help_heading = "Engine")]
     #[arg(value_parser = names(engine_names()), hide_possible_values = true)]

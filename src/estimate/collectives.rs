@@ -6,6 +6,7 @@
 //! over the bridge; a larger one of the same node is as fast as the slowest link of its ring, the node's.
 
 use crate::catalog::kernels::{Collective, CustomAllReduce};
+use crate::catalog::launch::ExpertExchange;
 use crate::catalog::link::Link;
 use crate::catalog::{Cluster, Engine, KernelTables};
 use crate::model::operator::CollectiveKind;
@@ -60,6 +61,14 @@ impl Way {
     }
 }
 
+/// Tokens on the way to their experts: what stays in the node and what leaves it goes at the same time.
+fn exchange_way(e: &ExpertExchange, group: GroupLink, cluster: &Cluster, link: &Link) -> Way {
+    let (ranks, local) = (f64::from(group.ranks), f64::from(group.ranks_per_node()));
+    let inside = (local - 1.0) / (link.bandwidth.get() * e.link_efficiency);
+    let outside = (ranks - local) / (cluster.scale_out.under_load().get() * e.fabric_efficiency);
+    Way { latency: e.latency.get(), seconds_per_byte: inside.max(outside) / ranks, sharpness: 1.0 }
+}
+
 /// A collective of one kind over one group of ranks, ready to be timed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CollectiveTimer {
@@ -77,6 +86,8 @@ pub struct CollectiveTimer {
     by_engine: Option<[Way; 2]>,
     /// What the library does between nodes, one after the other.
     between: Way,
+    /// How tokens are exchanged with their experts, in place of the library.
+    by_exchange: Option<Way>,
     /// Whether the coefficients were measured on this GPU.
     pub fitted: bool,
 }
@@ -103,6 +114,7 @@ impl CollectiveTimer {
             };
             measured.and_then(pick).or_else(|| pick(stand_ins))
         });
+        let exchange = engine.parallel.expert_exchange.filter(|_| kind == CollectiveKind::AllToAll);
         CollectiveTimer {
             kind,
             group,
@@ -114,6 +126,7 @@ impl CollectiveTimer {
             by_library: Way::default(),
             by_engine: None,
             between: Way::default(),
+            by_exchange: exchange.map(|exchange| exchange_way(&exchange, group, cluster, &link)),
             fitted: own.is_some() && group.nodes == 1,
         }
         .with_ways()
@@ -226,6 +239,9 @@ impl CollectiveTimer {
         let bytes = buffer.get();
         if bytes <= 0.0 || self.group.ranks <= 1 {
             return Seconds::ZERO;
+        }
+        if let Some(way) = &self.by_exchange {
+            return Seconds::new(way.latency + bytes * way.seconds_per_byte);
         }
         let inside = if self.group.ranks_per_node() > 1 { self.inside(bytes) } else { 0.0 };
         let between = self.between.latency + bytes * self.between.seconds_per_byte;

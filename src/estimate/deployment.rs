@@ -458,6 +458,7 @@ impl<'a> Deployment<'a> {
         Explanation {
             decode: self.pipeline.explain(&decode_step),
             prefill: self.pipeline.explain(&prefill_step),
+            hidden: self.pipeline.hidden(&decode_step),
             decode_step,
             prefill_step,
             hop: self.pipeline.hop(&decode_step) * (stages - 1.0),

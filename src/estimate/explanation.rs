@@ -15,6 +15,8 @@ pub struct Explanation {
     pub prefill_step: Step,
     /// Its operators.
     pub prefill: Vec<Line>,
+    /// What half batches hide of the time of its operators.
+    pub hidden: Seconds,
     /// Hand-offs between stages in the decode step.
     pub hop: Seconds,
     /// Host time of a step.

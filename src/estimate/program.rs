@@ -147,7 +147,7 @@ impl Program {
         let view = RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
         let mut operators = Vec::with_capacity(24);
         blocks.iter().for_each(|b| b.operators(&view, &mut operators));
-        if t.kernels.engine.parallel.expert_exchange.is_some() {
+        if exchanges(t) {
             exchange(&mut operators, t.placement.stage.nodes);
         }
         self.instructions.reserve(operators.len());
@@ -205,6 +205,9 @@ impl Program {
                 stages.for_each(|(stage, counts)| *stage += kernel.time * counts[class]);
             }
             sum.drawn += kernel.drawn(power) * d.count;
+            if self.instructions[d.instruction].exchanges() {
+                sum.exchanged += time;
+            }
             if basis != Basis::Default {
                 sum.fitted += time;
             }
@@ -245,6 +248,8 @@ pub struct Pipeline {
     /// What is with the host.
     host: Option<Box<HostPart>>,
     power: PowerShares,
+    /// Whether half batches overlap.
+    overlaps: bool,
     hop_latency: Seconds,
     hop_seconds_per_byte: f64,
     hop_bytes_per_token: f64,
@@ -291,6 +296,7 @@ impl Pipeline {
             draft: Draft::compile(t),
             host: spread.host.and_then(|host| HostPart::compile(t, &host)).map(Box::new),
             power: t.kernels.power,
+            overlaps: t.kernels.engine.parallel.batch_overlap && exchanges(t),
             hop_latency,
             hop_seconds_per_byte,
             // Each tensor-parallel rank sends its share of the activations (16 bits).
@@ -300,7 +306,7 @@ impl Pipeline {
 
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
-        let (mut whole, slowest) = self.whole.staged(step, &self.power, &self.paces);
+        let (mut whole, slowest) = self.staged(step);
         let draft = self.draft.as_ref().map(|d| d.time(step, &self.power)).unwrap_or_default();
         let mut interval = slowest.unwrap_or(whole.total) + draft.total;
         whole += draft;
@@ -320,6 +326,26 @@ impl Pipeline {
         }
     }
 
+    /// All stages one after the other, and the slowest of them.
+    fn staged(&self, step: &Step) -> (StepTime, Option<Seconds>) {
+        if !self.overlaps {
+            return self.whole.staged(step, &self.power, &self.paces);
+        }
+        let (half, slowest) = self.whole.staged(&step.halved(), &self.power, &self.paces);
+        let whole = half.overlapped();
+        // Every stage hides as much of its time as all of them do.
+        let share = if half.total > Seconds::ZERO { whole.total / half.total } else { 0.0 };
+        (whole, slowest.map(|slowest| slowest * share))
+    }
+
+    /// What half batches hide of the time of their operators.
+    pub fn hidden(&self, step: &Step) -> Seconds {
+        match self.overlaps {
+            true => self.whole.time(&step.halved(), &self.power).hidden(),
+            false => Seconds::ZERO,
+        }
+    }
+
     /// One hand-off between stages.
     pub fn hop(&self, step: &Step) -> Seconds {
         let bytes = Traffic::new(step.tokens() * self.hop_bytes_per_token);
@@ -328,11 +354,29 @@ impl Pipeline {
 
     /// The step operator by operator, over all stages.
     pub fn explain(&self, step: &Step) -> Vec<Line> {
-        let mut lines = self.whole.explain(step);
+        let mut lines = match self.overlaps {
+            true => twice(self.whole.explain(&step.halved())),
+            false => self.whole.explain(step),
+        };
         lines.extend(self.draft.iter().flat_map(|d| d.explain(step)));
         lines.extend(self.host.iter().flat_map(|h| h.explain(step)));
         lines
     }
+}
+
+/// Whether tokens go to their experts alone.
+fn exchanges(t: &Target) -> bool {
+    let groups = t.parallelism.groups();
+    t.kernels.engine.parallel.expert_exchange.is_some() && groups.attention_data > 1 && groups.expert > 1
+}
+
+/// The same operators executed twice.
+fn twice(mut lines: Vec<Line>) -> Vec<Line> {
+    for line in &mut lines {
+        line.operator.count *= 2;
+        line.time = line.time * 2.0;
+    }
+    lines
 }
 
 /// Latency of one hand-off between stages and its time per byte, averaged over those inside a bridge,

@@ -41,17 +41,19 @@ impl Pace {
 }
 
 /// Tokens go to their experts alone, in place of all tokens to all ranks: FP8 on the way there (one byte an
-/// element), 16 bits on the way back. Decoding sequences' go straight to each rank; prompts' cross between nodes
-/// once per node and are forwarded inside it (low-latency and normal kernels of DeepEP's README).
+/// element), 16 bits on the way back. Decoding sequences' go straight to each expert; prompts' go once to each node
+/// and are forwarded inside it (low-latency and normal kernels of DeepEP's README).
 pub(super) fn exchange(operators: &mut Vec<Operator>, nodes: u32) {
     let shape = operators.iter().find_map(|o| match o.kind {
         OperatorKind::GroupedGemm(e) => Some(e),
         _ => None,
     });
-    let Some(experts) = shape.filter(|e| e.expert_ranks > 1 && e.attention_data > 1) else { return };
-    let ranks = distinct(experts.top_k, experts.expert_ranks);
-    let by_node = if nodes > 1 { distinct(experts.top_k, nodes.into()) } else { ranks };
-    let routes = [(Rows::PrefillTokens, by_node), (Rows::DecodeSequences, ranks)];
+    let Some(experts) = shape else { return };
+    let places = if nodes > 1 { nodes.into() } else { experts.expert_ranks };
+    let routes = [
+        (Rows::PrefillTokens, distinct(experts.top_k, places)),
+        (Rows::DecodeSequences, experts.top_k as f64),
+    ];
     let all = std::mem::take(operators);
     for operator in all {
         match operator.kind {

@@ -40,6 +40,17 @@ impl Step {
         Step { prefill_tokens: sequences * tokens, prefill_sequences: sequences, ..Step::default() }
     }
 
+    /// Half of its sequences and prompts.
+    #[must_use]
+    pub fn halved(&self) -> Step {
+        Step {
+            prefill_tokens: self.prefill_tokens / 2.0,
+            prefill_sequences: self.prefill_sequences / 2.0,
+            decode_sequences: self.decode_sequences / 2.0,
+            ..*self
+        }
+    }
+
     /// Tokens that decoding sequences compute: their next one and those that are verified.
     #[inline]
     pub fn decode_tokens(&self) -> f64 {

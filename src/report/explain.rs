@@ -64,6 +64,9 @@ pub fn explanation(estimate: &Estimate, e: &Explanation, width: Option<u16>) -> 
     );
     let _ = write!(out, "\n{}", step(&what, &e.decode, &e.decode_step, width));
     let _ = writeln!(out, "between stages {}, host {}", e.hop, e.host);
+    if e.hidden > Seconds::ZERO {
+        let _ = writeln!(out, "hidden, as half batches overlap: {}", e.hidden);
+    }
     let what = format!("Prompt step: {:.0} tokens", e.prefill_step.prefill_tokens);
     let _ = write!(out, "\n{}", step(&what, &e.prefill, &e.prefill_step, width));
     if !e.tables.is_empty() {

@@ -8,7 +8,7 @@ use crate::estimate::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, Kerne
 use crate::estimate::measured::Surface;
 use crate::estimate::stages::Part;
 use crate::estimate::{Basis, Bound};
-use crate::model::operator::{Operator, OperatorKind, Step};
+use crate::model::operator::{CollectiveKind, Operator, OperatorKind, Step};
 use crate::model::tensor::Component;
 use crate::units::Seconds;
 
@@ -66,6 +66,11 @@ impl Instruction {
             && self.operator.kind == other.operator.kind
             && self.timer == other.timer
             && (self.fitted, self.eager, self.unshared) == (other.fitted, other.eager, other.unshared)
+    }
+
+    /// Whether it exchanges tokens with their experts.
+    pub(super) fn exchanges(&self) -> bool {
+        matches!(self.operator.kind, OperatorKind::Collective { kind: CollectiveKind::AllToAll, .. })
     }
 
     /// One execution, and what its time rests on.

@@ -65,6 +65,8 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let ((x, prefill), (y, decode)) = (of("prefill_cfg")?, of("decode_cfg")?);
     let model = row.model(catalog)?;
     let mut engine = engine(row, catalog)?;
+    // Launches of split pools say the tokens of all ranks together: as many on each as on one alone.
+    engine.defaults.tokens_of_all_ranks = false;
     let racks = row.text("gpu").is_some_and(|gpu| gpu.starts_with("gb"));
     let decode = if engine.id == "sglang" && racks && decode.attention_dp > 1 {
         engine.launch(&["deepep", "eplb"]);
@@ -88,10 +90,6 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let workload = Workload::new(length("isl")?, length("osl")?);
     let concurrency = row.whole("concurrency").ok_or("no concurrency")?;
     let mut limits = Limits::of(&engine, &cluster.gpu);
-    // And their prefill workers' steps, per rank.
-    if engine.defaults.tokens_of_all_ranks {
-        limits.max_batched_tokens *= u64::from(prefill.attention_dp.max(1));
-    }
     // Launches of split pools size their decode workers for the concurrency.
     limits.max_sequences = limits.max_sequences.max(concurrency.div_ceil(y.into()));
     let parts = ContextParts {
