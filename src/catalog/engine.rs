@@ -269,6 +269,9 @@ with_patch! {
         /// one too.
         #[serde(default)]
         rank_wait_steps: f64,
+        /// Whether requests go to attention-data-parallel ranks in turn; otherwise to the rank with the fewest.
+        #[serde(default)]
+        ranks_in_turn: bool,
         /// Decode steps that pass before a first token leaves.
         first_token_steps: f64,
         /// Share of a kernel's launch floor that remains inside a CUDA graph.

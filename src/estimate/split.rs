@@ -11,7 +11,7 @@ use crate::powers::power;
 use crate::units::{Bytes, RequestsPerSecond, Seconds};
 
 use super::Provenance;
-use super::service::{MAX_CHUNKS, Replica};
+use super::service::Replica;
 
 /// Most of a prefill pool's capacity that a plan relies on: at nine tenths the mean wait of an M/D/1 queue
 /// is 4.5 prompts, and beyond it grows without bound.
@@ -264,6 +264,9 @@ impl DecodeWorker {
         Some(high)
     }
 }
+
+/// Chunks of a prompt that are timed.
+const MAX_CHUNKS: f64 = 64.0;
 
 /// Halvings of a bisection.
 const HALVINGS: u32 = 40;

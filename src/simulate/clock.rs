@@ -1,7 +1,6 @@
 //! How long the steps of a simulated replica take.
 
 use crate::estimate::service::Replica;
-use crate::model::operator::Step;
 use crate::units::Seconds;
 
 /// Contexts between which decode steps are interpolated lie this factor apart. Attention's time is close
@@ -29,15 +28,17 @@ impl Batch {
     }
 }
 
-/// Prompts that a step computes, over all ranks.
+/// Prompts that a step computes in its fullest rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Prompts {
     /// How many.
     pub sequences: u64,
     /// Tokens of theirs that the step computes.
     pub tokens: f64,
-    /// Tokens of theirs computed by earlier steps.
-    pub prior: f64,
+    /// Pairs of a token of theirs and one before it.
+    pub pairs: f64,
+    /// Prompt tokens that the step computes in all ranks.
+    pub in_all: f64,
 }
 
 /// Step times of a replica; decode steps are remembered.
@@ -87,23 +88,25 @@ impl<'a> Clock<'a> {
     }
 
     /// A step that computes prompts, together with a decode step of `batch` where the engine mixes them.
-    pub fn prompts(&self, prompts: Prompts, batch: Batch) -> Seconds {
-        let fullest = (prompts.sequences as f64 / self.ranks).ceil().max(1.0);
-        let share = fullest / prompts.sequences.max(1) as f64;
+    pub fn prompts(&mut self, prompts: Prompts, batch: Batch) -> Seconds {
         let mixed = self.replica.engine.scheduling.mixes_prefill;
-        let decoding = if mixed && batch.sequences > 0 { self.per_rank(batch.sequences) } else { 0.0 };
-        let tokens = prompts.tokens * share;
-        let beyond = tokens - prompts.tokens / self.ranks;
-        let all = tokens + decoding * (1.0 + self.replica.workload.drafted());
-        self.replica.prompt_step_at(&Step {
-            prefill_tokens: tokens,
-            idle_share: (beyond / all).max(0.0),
-            prefill_sequences: fullest,
-            prefill_prior: prompts.prior / prompts.sequences.max(1) as f64,
-            decode_sequences: decoding,
-            context: batch.context(),
-            drafted: self.replica.workload.drafted(),
-        })
+        let decoding = if mixed && batch.sequences > 0 { self.per_lane(batch.sequences) } else { 0.0 };
+        let sequences = prompts.sequences.max(1) as f64;
+        // Prompts of equal lengths stand for all: `n` tokens after `prior` make `n·(prior + n/2)` pairs each.
+        let prior = prompts.pairs / prompts.tokens.max(1.0) - prompts.tokens / sequences / 2.0;
+        let step = self.replica.prompt_step(
+            (sequences, prompts.tokens, prompts.in_all),
+            prior.max(0.0),
+            (decoding, batch.context()),
+        );
+        let time = self.replica.prompt_round(&step);
+        // The other micro-batches of the ring decode meanwhile.
+        if decoding > 0.0 { time.max(self.decode(batch)) } else { time }
+    }
+
+    /// Sequences of each lane that has any.
+    fn per_lane(&self, sequences: u64) -> f64 {
+        (sequences as f64 / self.replica.lanes()).max(1.0)
     }
 
     fn per_rank(&self, sequences: u64) -> f64 {

@@ -8,6 +8,7 @@
 mod arrivals;
 mod cache;
 mod clock;
+mod lanes;
 mod lengths;
 mod prefixes;
 mod protocol;

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use super::arrivals::{Arrival, Arrivals};
 use super::cache::Cache;
-use super::clock::{Batch, Clock, Prompts};
+use super::clock::{Batch, Clock};
+use super::lanes::Lanes;
 use super::slots::Slots;
 use super::statistics::Outcome;
 use super::tally::{Answered, Tally};
@@ -51,6 +52,8 @@ struct Decoding {
 #[derive(Clone, Copy, Debug)]
 struct Live {
     request: Arrival,
+    /// Where it runs.
+    lane: usize,
     /// In the order of admission.
     number: u64,
     /// Tokens that came out before it last lost its cache: they are computed again with the prompt.
@@ -83,6 +86,15 @@ impl Live {
     }
 }
 
+/// A request that may be let in.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// One that was preempted.
+    Returning(usize),
+    /// The head of a lane.
+    Waiting(usize, Arrival),
+}
+
 /// A replica and what is in it.
 #[derive(Debug)]
 pub struct Simulation<'a, A> {
@@ -100,10 +112,13 @@ pub struct Simulation<'a, A> {
     /// Time that prompts have held up the decoding sequences since their last token, and how many.
     stalled: (Seconds, u64),
     coming: Option<Arrival>,
-    waiting: VecDeque<Arrival>,
+    /// Where requests wait and run.
+    lanes: Lanes,
     /// Requests that were preempted; they go before those that wait.
     returning: VecDeque<usize>,
     prompts: VecDeque<usize>,
+    /// Prompts that the step at hand finishes; kept so that steps allocate nothing.
+    complete: Vec<usize>,
     decoding: BinaryHeap<Reverse<Decoding>>,
     /// Sequences that decode.
     sequences: u64,
@@ -129,9 +144,10 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             prompts_due: None,
             stalled: (Seconds::ZERO, 0),
             coming: None,
-            waiting: VecDeque::new(),
+            lanes: Lanes::new(replica),
             returning: VecDeque::new(),
             prompts: VecDeque::new(),
+            complete: Vec::new(),
             decoding: BinaryHeap::new(),
             sequences: 0,
             cache: Cache::new(replica),
@@ -171,21 +187,21 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let ranks = self.replica.attention_dp;
         if ranks > 1 && s.rank_wait_steps >= 1.0 && self.sequences > 0 {
             let due = *self.prompts_due.get_or_insert(self.steps + s.rank_wait_steps as u64);
-            return self.steps < due && (self.prompts.len() as u64) < ranks;
+            return self.steps < due && !self.lanes.every_rank_has_a_prompt();
         }
         if s.prompt_wait_steps < 1.0 || self.sequences == 0 {
             return false;
         }
         let due = *self.prompts_due.get_or_insert(self.steps + s.prompt_wait_steps as u64);
         let tokens: u64 = self.prompts.iter().map(|slot| self.live[*slot].left()).sum();
-        self.steps < due && (tokens as f64) < s.prompt_wait_share * self.budget()
+        self.steps < due && (tokens as f64) < s.prompt_wait_share * self.budget() * self.replica.lanes()
     }
 
     fn state(&self) -> State {
         State {
             now: self.now,
             running: self.running(),
-            waiting: (self.waiting.len() + self.returning.len()) as u64,
+            waiting: self.lanes.waiting() + self.returning.len() as u64,
             cache: self.cache.share(),
             answered: self.answered,
         }
@@ -223,7 +239,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         while let Some(next) = self.peek()?
             && self.reaches_engine(next) <= self.now
         {
-            self.waiting.push_back(next);
+            self.lanes.arrive(next);
             self.coming = None;
         }
         self.look_again_later();
@@ -234,30 +250,51 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         self.poll = self.steps + self.replica.engine.scheduling.arrival_poll_steps as u64;
     }
 
-    /// Lets requests in, as far as slots, cache and the step's budget go: first those that were preempted.
+    /// Lets requests in, as far as slots, cache and the budgets of their lanes go: first those that were preempted.
     fn admit(&mut self) {
+        if self.lanes.waiting() == 0 && self.returning.is_empty() {
+            return;
+        }
         let slots = self.replica.limits.max_sequences.saturating_mul(self.replica.attention_dp);
-        let started: u64 = self.prompts.iter().map(|slot| self.live[*slot].left()).sum();
-        let mut budget = self.budget() - started as f64;
-        while self.running() < slots && budget > 0.0 {
-            let (prompt, output, reused) = match (self.returning.front(), self.waiting.front()) {
-                (Some(slot), _) => (self.live[*slot].prompt(), self.live[*slot].lacks(), 0),
-                (None, Some(next)) => (next.prompt, next.output, next.reused),
-                (None, None) => break,
+        self.lanes.open(self.budget());
+        for slot in &self.prompts {
+            self.lanes.take(self.live[*slot].lane, self.live[*slot].left());
+        }
+        while self.running() < slots
+            && let Some(next) = self.next_in()
+        {
+            let (lane, prompt, output, reused) = match next {
+                Next::Returning(slot) => {
+                    let live = &self.live[slot];
+                    (live.lane, live.prompt(), live.lacks(), 0)
+                }
+                Next::Waiting(lane, request) => (lane, request.prompt, request.output, request.reused),
             };
             if !self.cache.admits(prompt, output) && self.running() > 0 {
                 break;
             }
-            budget -= (prompt - reused) as f64;
+            self.lanes.take(lane, prompt - reused);
             self.cache.admit(prompt, output);
-            let slot = match self.returning.pop_front() {
-                Some(slot) => slot,
-                None => match self.waiting.pop_front() {
-                    Some(next) => self.occupy(next),
-                    None => break,
-                },
+            let slot = match next {
+                Next::Returning(slot) => {
+                    self.returning.pop_front();
+                    slot
+                }
+                Next::Waiting(lane, request) => {
+                    self.lanes.pop(lane);
+                    self.occupy(request, lane)
+                }
             };
+            self.lanes.enter(lane);
             self.prompts.push_back(slot);
+        }
+    }
+
+    /// Who is let in next, if its lane has budget left.
+    fn next_in(&self) -> Option<Next> {
+        match self.returning.front() {
+            Some(slot) => self.lanes.is_open(self.live[*slot].lane).then_some(Next::Returning(*slot)),
+            None => self.lanes.next().map(|(lane, request)| Next::Waiting(lane, request)),
         }
     }
 
@@ -282,6 +319,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         live.computed = 0;
         live.preempted = self.now;
         self.sequences -= 1;
+        self.lanes.leave(live.lane);
         self.tally.outcome.preemptions += 1;
         self.returning.push_front(slot);
     }
@@ -291,12 +329,13 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         self.sequences as f64 * self.yielded
     }
 
-    fn occupy(&mut self, request: Arrival) -> usize {
+    fn occupy(&mut self, request: Arrival, lane: usize) -> usize {
         let (number, counts) = self.tally.admit(request, self.now);
         let (first_token, preempted, ttft) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
         let (emitted, computed, steps) = (0, request.reused, 0);
         self.live.insert(Live {
             request,
+            lane,
             number,
             emitted,
             computed,
@@ -308,32 +347,28 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         })
     }
 
-    /// Prompt tokens that a step may compute, over all ranks.
+    /// Prompt tokens that a step may compute in each lane.
     fn budget(&self) -> f64 {
-        let limit = self.replica.prompt_budget() * self.replica.attention_dp as f64;
+        let limit = self.replica.limits.max_batched_tokens as f64;
         let queries = 1.0 + self.replica.workload.drafted();
         let decoding = if self.mixes() { self.sequences as f64 * queries } else { 0.0 };
-        (limit - decoding).max(1.0)
+        (limit - decoding / self.replica.lanes()).max(1.0)
     }
 
     /// One step that computes as many prompt tokens as it may.
     fn prompt_step(&mut self) {
-        let mut budget = self.budget() as u64;
-        let mut step = Prompts::default();
-        let mut complete = 0;
-        for i in 0..self.prompts.len() {
-            let slot = self.prompts[i];
-            let tokens = self.live[slot].left().min(budget);
-            if tokens == 0 {
-                break;
+        self.lanes.open(self.budget());
+        let mut complete = std::mem::take(&mut self.complete);
+        let (lanes, live) = (&mut self.lanes, &mut self.live);
+        self.prompts.retain(|slot| {
+            let live = &mut live[*slot];
+            live.computed += lanes.compute(live.lane, live.left(), live.computed);
+            if live.left() == 0 {
+                complete.push(*slot);
             }
-            budget -= tokens;
-            step.sequences += 1;
-            step.tokens += tokens as f64;
-            step.prior += self.live[slot].computed as f64;
-            self.live[slot].computed += tokens;
-            complete += usize::from(self.live[slot].left() == 0);
-        }
+            live.left() > 0
+        });
+        let step = self.lanes.close();
         let time = self.clock.prompts(step, self.batch());
         self.now += time;
         if self.sequences > 0 && self.mixes() {
@@ -343,16 +378,16 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             let before = if self.stalled.1 > 0 { self.stalled.1 } else { self.sequences };
             self.stalled = (self.stalled.0 + time, before);
         }
-        for _ in 0..complete {
-            if let Some(slot) = self.prompts.pop_front() {
-                self.first_token(slot);
-            }
+        for slot in complete.drain(..) {
+            self.first_token(slot);
         }
+        self.complete = complete;
         self.look_again_later();
     }
 
     fn first_token(&mut self, slot: usize) {
         self.sequences += 1;
+        self.lanes.prefilled(self.live[slot].lane);
         self.cache.prefilled(self.live[slot].prompt());
         let late = self.clock.decode(self.batch()) * self.replica.engine.scheduling.first_token_steps;
         let live = &mut self.live[slot];
@@ -376,6 +411,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let grown = live.steps as f64 * self.yielded;
         self.sequences -= 1;
         self.cache.release(live.prompt() as f64 + grown, (live.lacks() - 1) as f64 - grown);
+        self.lanes.leave(live.lane);
         self.live.remove(slot);
         self.answered += 1;
         self.tally.answered(Answered { request, counts, ttft, first_token }, self.now);

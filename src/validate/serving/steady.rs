@@ -4,8 +4,16 @@ use crate::units::Seconds;
 
 use super::{Prediction, Run};
 
-/// Closed-loop runs send ten requests per slot and take the mean over all, the first burst included.
-const BURST_SHARE: f64 = 0.1;
+/// Closed-loop runs send ten requests per client and take the mean over all, the first burst included.
+const WAVES: f64 = 10.0;
+
+/// Standard deviation of lengths as a share of their mean: uniform from 0.8 to 1.0 of the nominal ones, and the tenth
+/// up and down that unstated ones are taken to vary by.
+const INFERENCEX_SPREAD: f64 = 0.2 / 0.9 * UNIFORM;
+const UNSTATED_SPREAD: f64 = 0.2 * UNIFORM;
+
+/// Standard deviation of a uniform distribution of width 1.
+const UNIFORM: f64 = 0.288_675_134_6;
 
 /// Continuous batching at a concurrency, at a rate, or with everything queued at once.
 pub fn predict(run: &Run) -> Prediction {
@@ -18,18 +26,17 @@ pub fn predict(run: &Run) -> Prediction {
     };
     let service = replica.at(concurrency);
     let steps = workload.osl as f64 - 1.0;
-    let burst: Seconds = replica.burst(concurrency);
     let (ttft, tpot) = match protocol {
         "closed-loop-unstated" if !replica.engine.scheduling.mixes_prefill => {
             // Lengths are fixed and prompts go first: requests start and end together, wave after wave.
             // The first tokens of a wave wait for the prompts of the rest of it.
+            let (burst, _) = replica.burst(concurrency);
             let (_, last) = replica.static_batch(concurrency);
             let last = last + replica.engine.scheduling.request_overhead;
             (burst, (last - burst).max(Seconds::ZERO) / steps.max(1.0))
         }
-        "inferencex" | "closed-loop-unstated" => {
-            (service.ttft * (1.0 - BURST_SHARE) + burst * BURST_SHARE, service.tpot)
-        }
+        "inferencex" => replica.waves(concurrency, WAVES, INFERENCEX_SPREAD),
+        "closed-loop-unstated" => replica.waves(concurrency, WAVES, UNSTATED_SPREAD),
         _ => (service.ttft, service.tpot),
     };
     let requests = service.requests.get() * replicas;

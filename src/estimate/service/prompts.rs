@@ -1,0 +1,346 @@
+//! What the prompts of others cost: how many a step holds, and how long it takes.
+
+use crate::powers::power;
+use crate::units::Seconds;
+
+use super::Replica;
+use super::coincidence::{Lanes, one_for_each};
+
+/// Sequences that decode, and the pace at which they do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decoding {
+    /// Ranks that have sequences.
+    pub ranks: f64,
+    /// Sequences of each.
+    pub each: f64,
+    /// A step without prompts.
+    pub step: Seconds,
+    /// What a sequence of it draws.
+    pub drawn: Seconds,
+    /// Prompt tokens that a step has room for in each lane.
+    pub budget: f64,
+    /// Share of that room that prompts take, where they share steps with decodes.
+    pub load: f64,
+    /// How much more closely than evenly the ends of requests follow each other.
+    pub bunched: f64,
+}
+
+/// What a prompt costs.
+pub(super) struct Prompt {
+    /// What it adds to the steps of the others.
+    pub cost: Seconds,
+    /// What all that come in one decode step add to it.
+    pub stall: Seconds,
+    /// What a rank's own prompts take each when every rank computes some.
+    pub least: Seconds,
+    /// How long it waits for those before it, once it is in the engine.
+    pub queue: Seconds,
+    /// How long it takes itself.
+    pub latency: Seconds,
+    /// From the end of the request before it until the engine starts a step that it could be part of.
+    pub joins: Seconds,
+    /// Above what the decoding sequences draw in the same steps; see [`PipelineTime`].
+    ///
+    /// [`PipelineTime`]: crate::estimate::program::PipelineTime
+    pub drawn: Seconds,
+}
+
+/// Steps that hold prompts.
+#[derive(Clone, Copy, Debug)]
+struct Rounds {
+    /// How many there are for each decode step.
+    often: f64,
+    /// How many of them a prompt waits for.
+    queue: f64,
+    /// Prompt tokens in the fullest rank.
+    tokens: f64,
+    /// Prompt tokens in all ranks of the fullest micro-batch.
+    in_all: f64,
+}
+
+/// What comes between two looks at arrivals.
+#[derive(Clone, Copy, Debug)]
+struct Coming {
+    /// Prompts, over all lanes.
+    prompts: f64,
+    lanes: f64,
+    /// Micro-batches that have sequences.
+    stages: f64,
+    /// The lanes as those that a prompt comes to at random.
+    lane: Lanes,
+    /// Prompts that a lane's step has room for.
+    room: f64,
+    /// Decode steps between two looks.
+    looks: f64,
+}
+
+/// Times of a step with prompts.
+struct Timed {
+    round: Seconds,
+    latency: Seconds,
+    drawn: Seconds,
+}
+
+impl Replica<'_> {
+    /// What prompts cost when so many sequences decode.
+    pub(super) fn prompts(&self, of: &Decoding) -> Prompt {
+        let isl = self.workload.computed_prompt() as f64;
+        let room = of.budget / isl;
+        let rounds = self.rounds(of, room);
+        // The parts of a prompt follow each other through the stages, in one round.
+        let parallel = if room < 1.0 { self.micro_batches() } else { 1.0 };
+        let turns = (1.0 / (room * parallel)).ceil().max(1.0);
+        let lane = (of.each / self.micro_batches()).max(1.0);
+        let mixes = self.engine.scheduling.mixes_prefill;
+        let beside = if mixes { lane } else { 0.0 };
+        let timed = self.timed(&rounds, beside);
+        // A mixed step gives the decoding sequences their token too: only what it adds counts.
+        let (inside, drawn_inside) = if mixes { (of.step, of.drawn * lane) } else { Default::default() };
+        let adds = |round: Seconds| (round - inside).max(Seconds::ZERO);
+        let others = (of.each * of.ranks - 1.0).max(0.0);
+        let stall = adds(timed.round) * rounds.often;
+        let coming = others / self.decode_steps().max(1.0);
+        let each = rounds.tokens / isl;
+        let aligned = if self.lanes() > 1.0 {
+            let all = Rounds { in_all: rounds.tokens * self.attention_dp as f64, ..rounds };
+            self.timed(&all, beside).round
+        } else {
+            timed.round
+        };
+        let share = if mixes { rounds.often } else { rounds.often / (1.0 + rounds.often) };
+        Prompt {
+            cost: if coming > 0.0 { stall / coming } else { adds(timed.round) * turns },
+            stall,
+            least: adds(aligned) / (each * self.micro_batches()),
+            queue: timed.round * rounds.queue,
+            latency: timed.latency * turns + self.engine.scheduling.step_overhead,
+            joins: self.joins(of.step, timed.round, share.min(1.0), others.min(1.0)),
+            drawn: (timed.drawn - drawn_inside).max(Seconds::ZERO) / each,
+        }
+    }
+
+    /// The time until a step ends in which a request could not take part: it reaches the engine `request_overhead`
+    /// after the end of a step, and waits for the first end of one after that. At that moment half a decode step is
+    /// left, or what is left of a prompt's if one began meanwhile; at least one whole step passes. Nothing is waited
+    /// for where no others run.
+    fn joins(&self, decode: Seconds, round: Seconds, share: f64, others: f64) -> Seconds {
+        let overhead = self.engine.scheduling.request_overhead;
+        if overhead <= Seconds::ZERO {
+            return overhead;
+        }
+        let (t, p, d) = (decode.get(), round.get(), overhead.get());
+        let mean = t + (p - t) * share;
+        // Of prompt steps that begin in the last `d`, each leaves its time less what has passed of it.
+        let begun = d.min(p);
+        let left =
+            ((1.0 - share) * t * t / 2.0 + share * (begun * p - begun * begun / 2.0)) / mean.max(1e-12);
+        let joins = Seconds::new(mean.max(d + left));
+        overhead + (joins - overhead) * others
+    }
+
+    /// How often steps hold prompts and how many, with room for so many prompts in a lane's step.
+    ///
+    /// Each sequence ends, and its lane has a prompt, with the same chance in each step. Where prompts and decodes
+    /// share steps, what finds no room goes on in the next, and lanes are busy independently of each other. Where
+    /// they do not, all prompts that are there are computed before the next decode step.
+    fn rounds(&self, of: &Decoding, room: f64) -> Rounds {
+        let isl = self.workload.computed_prompt() as f64;
+        let Coming { prompts: coming, lanes, stages, lane, room: room_of_lane, looks } =
+            self.coming(of, room);
+        let due = lane.due(room_of_lane);
+        if due.any <= 0.0 {
+            let tokens = isl * self.fullest_part(room).unwrap_or(Chunks::of(room).mean);
+            return Rounds { often: 0.0, queue: 0.0, tokens, in_all: tokens };
+        }
+        if let Some(gathered) = self.gathered(coming, due.any, (of.ranks, lanes), room_of_lane) {
+            return Rounds { often: gathered.often / of.bunched, ..gathered };
+        }
+        let mixes = self.engine.scheduling.mixes_prefill;
+        let busy = match (mixes, room_of_lane < 1.0) {
+            (false, _) => 0.0,
+            (true, true) => Chunks::of(room_of_lane).busy(coming / lanes),
+            (true, false) => Lanes { count: 1.0, ..lane }.due(room_of_lane).rounds.min(1.0),
+        };
+        let (often, queue) = if mixes {
+            (any_of(lane.count, busy), of.waits() / room_of_lane)
+        } else {
+            (due.rounds, (due.rounds / due.any - 1.0) / 2.0)
+        };
+        let in_all = if stages > 1.0 {
+            let sequences = lane.sequences * lane.count / stages;
+            Lanes { count: stages, sequences, row: 1.0, ..lane }.due(room).fullest / often
+        } else {
+            coming / often
+        };
+        let prompts = if room >= 1.0 {
+            (due.fullest / often).clamp(1.0, room)
+        } else if let Some(part) = self.fullest_part(room) {
+            part
+        } else if mixes {
+            Chunks::of(room).fullest(lanes, coming / lanes, busy)
+        } else {
+            due.fullest / often
+        };
+        let in_all = in_all.clamp(prompts, prompts * of.ranks);
+        Rounds { often: often / (looks * of.bunched), queue, tokens: prompts * isl, in_all: in_all * isl }
+    }
+
+    /// What comes between two looks at arrivals, and the lanes that it comes to.
+    fn coming(&self, of: &Decoding, room: f64) -> Coming {
+        let s = &self.engine.scheduling;
+        let all = of.each * of.ranks;
+        let others = (all - 1.0).max(0.0);
+        let stages = self.micro_batches().min(all).max(1.0);
+        // A prompt that is cut goes on in the next micro-batch of its rank.
+        let (parts, room) = if room < 1.0 { (1.0, room * self.micro_batches()) } else { (stages, room) };
+        let lanes = (of.ranks * parts).min(all);
+        let looks = s.arrival_poll_steps.max(1.0);
+        let ends = (looks * of.bunched / self.decode_steps().max(1.0)).min(1.0);
+        let (count, row) = if s.ranks_in_turn { (parts, of.ranks) } else { (lanes, 1.0) };
+        let lane = Lanes { count, sequences: others / count, ends, row };
+        Coming { prompts: others * ends, lanes, stages, lane, room, looks }
+    }
+
+    /// The largest part of a prompt in a pipeline, whose micro-batches compute its parts side by side.
+    fn fullest_part(&self, room: f64) -> Option<f64> {
+        (self.micro_batches() > 1.0).then_some(room.min(1.0))
+    }
+
+    /// The rounds where prompts wait for others: for some steps, until they fill a share of the budget, or until
+    /// every rank has one.
+    fn gathered(&self, coming: f64, any: f64, (ranks, lanes): (f64, f64), room: f64) -> Option<Rounds> {
+        let s = &self.engine.scheduling;
+        let isl = self.workload.computed_prompt() as f64;
+        let prompts = if ranks > 1.0 && s.rank_wait_steps >= 1.0 {
+            (1.0 + coming * s.rank_wait_steps).min(one_for_each(ranks))
+        } else {
+            (1.0 + coming * s.prompt_wait_steps).min(room * s.prompt_wait_share * lanes)
+        };
+        if prompts <= coming / any {
+            return None;
+        }
+        let lane = Lanes { count: lanes, sequences: prompts, ends: 1.0 / lanes, row: 1.0 };
+        let fullest = if lanes > 1.0 { lane.due(room).fullest.max(1.0) } else { prompts };
+        let rounds = (fullest / room).ceil().max(1.0);
+        Some(Rounds {
+            often: coming / prompts * rounds,
+            queue: (rounds - 1.0) / 2.0,
+            tokens: fullest * isl / rounds,
+            in_all: prompts * isl / rounds,
+        })
+    }
+
+    /// A step of `rounds`, with `beside` sequences that decode in each lane: until the whole ring has passed, and
+    /// without the host from its start in the first stage to its end in the last.
+    ///
+    /// However a prompt of `n` tokens is cut, each of them attends to `n/2` on average.
+    fn timed(&self, rounds: &Rounds, beside: f64) -> Timed {
+        let isl = self.workload.computed_prompt() as f64;
+        let prompts = (rounds.tokens / isl).max(1.0);
+        let prior = self.workload.reused_prompt() as f64 + (isl - rounds.tokens / prompts).max(0.0) / 2.0;
+        let tokens = (prompts, rounds.tokens, rounds.in_all);
+        let step = self.prompt_step(tokens, prior, (beside, self.workload.mean_context()));
+        let time = self.pipeline.time(&step);
+        let overhead = self.prompt_overhead();
+        Timed {
+            round: time.latency + self.host(beside) + overhead,
+            latency: time.latency + overhead,
+            drawn: time.drawn,
+        }
+    }
+}
+
+/// A prompt that is cut: full steps, and one with the rest. In prompts.
+#[derive(Clone, Copy, Debug)]
+struct Chunks {
+    full: f64,
+    rest: f64,
+    mean: f64,
+}
+
+impl Chunks {
+    fn of(room: f64) -> Chunks {
+        let (full, steps) = (room.min(1.0), (1.0 / room).ceil().max(1.0));
+        let rest = (1.0 - full * (steps - 1.0)).max(0.0);
+        Chunks { full, rest, mean: 1.0 / steps }
+    }
+
+    /// Share of its steps in which a lane computes a prompt, with so many coming in each. The rest of a prompt is
+    /// filled up where another waits: `b·(mean + (full − mean)·b) = coming`.
+    fn busy(&self, coming: f64) -> f64 {
+        let more = (self.full - self.mean) / self.mean;
+        let due = coming / self.mean;
+        let busy = if more > 1e-9 { ((1.0 + 4.0 * more * due).sqrt() - 1.0) / (2.0 * more) } else { due };
+        busy.min(1.0)
+    }
+
+    /// The most that one of `lanes` computes in a step in which any does, each being busy for a share of its steps.
+    /// Full are so many of them that what comes is computed.
+    fn fullest(&self, lanes: f64, coming: f64, busy: f64) -> f64 {
+        let full = ((coming - self.rest * busy) / (self.full - self.rest).max(1e-9)).clamp(0.0, busy);
+        let full = any_of(lanes, full) / any_of(lanes, busy).max(1e-9);
+        self.rest + (self.full - self.rest) * full
+    }
+}
+
+impl Decoding {
+    /// Mean wait of a prompt for others of its lane, in services: as in M/D/1. In a bunch no more than half of what
+    /// comes too fast for the lane, and what a queue of just the load that it can take grows to meanwhile: with `n`
+    /// arrivals the mean of a reflected random walk, `2/3·√(2n/π)`.
+    fn waits(&self) -> f64 {
+        let load = self.load * self.bunched;
+        let even = load / (2.0 * (1.0 - load).max(1e-9));
+        if self.bunched <= 1.0 {
+            return even;
+        }
+        let walk = 2.0 / 3.0 * (2.0 * self.each / std::f64::consts::PI).sqrt();
+        even.min(walk) + self.each / 2.0 * (1.0 - 1.0 / load.max(1.0))
+    }
+}
+
+/// The load of a lane of `n` requests that each decode for `away` steps, wait, and take `service` steps of it.
+///
+/// With `ρ` for the load, `ρ/service` requests come in each step, each once in `away + service·ρ/(2(1 − ρ))` steps: a
+/// quadratic equation in `ρ`.
+pub(super) fn closed_load(n: f64, away: f64, service: f64) -> f64 {
+    let (a, b) = (2.0 * away - service, 2.0 * (away + n * service));
+    let c = 2.0 * n * service;
+    let root = (b * b - 4.0 * a * c).max(0.0).sqrt();
+    // The smaller solution, in the form that loses no digits and holds for `a = 0`.
+    (2.0 * c / (b + root)).clamp(0.0, 1.0)
+}
+
+/// Chance that one of `count` is busy that each are so for this share of the time.
+fn any_of(count: f64, busy: f64) -> f64 {
+    1.0 - power((1.0 - busy).max(1e-9), count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_take_turns_load_a_lane_as_they_are_many() {
+        // Few: each comes once in `away`. Many: the lane never rests.
+        let few = closed_load(1.0, 10_000.0, 1.0);
+        assert!((few * 10_000.0 - 1.0).abs() < 1e-3, "{few}");
+        assert!(closed_load(10_000.0, 100.0, 1.0) > 0.98);
+        // It solves its equation: ρ/s·(away + s·ρ/(2(1 − ρ))) = n.
+        let (n, away, s) = (54.0, 128.0, 1.3);
+        let load = closed_load(n, away, s);
+        let back = load / s * (away + s * load / (2.0 * (1.0 - load)));
+        assert!((back / n - 1.0).abs() < 1e-9, "{load} {back}");
+    }
+
+    #[test]
+    fn chunks_compute_what_comes() {
+        // Two and a half steps of room for two fifths: two full ones and a half.
+        let chunks = Chunks::of(0.4);
+        assert!((chunks.rest - 0.2).abs() < 1e-12 && (chunks.mean - 1.0 / 3.0).abs() < 1e-12);
+        for coming in [0.01, 0.1, 0.3] {
+            let busy = chunks.busy(coming);
+            let each = chunks.fullest(1.0, coming, busy);
+            assert!((busy * each / coming - 1.0).abs() < 1e-6, "{coming}: {busy} of {each}");
+        }
+    }
+}
