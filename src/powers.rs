@@ -1,5 +1,5 @@
 //! Real powers and logarithms that are the same to the last bit on every machine, and several times as fast as
-//! a library's: accurate to some 1e-14, which is a billion times finer than any coefficient they act on.
+//! a library's: accurate to some 1e-13, which is a hundred million times finer than any coefficient they act on.
 
 use std::f64::consts::{LN_2, LOG2_E};
 

@@ -143,10 +143,16 @@ fn a_launch_that_an_engine_does_not_have_names_those_it_has() {
 }
 
 #[test]
-fn a_launch_nobody_could_ask_for_is_found_by_the_checks() {
+fn launches_that_make_no_sense_are_found_by_the_checks() {
     let mut engine: Engine = catalog::engine("sglang").unwrap();
-    let mode = engine.launches["eplb"].clone();
+    let mode = engine.launches["eplb"];
     engine.launches.insert("Deep-EP".into(), mode);
     let error = engine.validate().unwrap_err();
     assert!(error.to_string().contains("`Deep-EP` cannot be asked for"), "{error}");
+    engine.launches.clear();
+    let mut mode = catalog::engine("sglang").unwrap().launches["deepep"];
+    mode.expert_exchange.as_mut().unwrap().link_efficiency = 0.0;
+    engine.launches.insert("deepep".into(), mode);
+    let error = engine.validate().unwrap_err();
+    assert!(error.to_string().contains("`deepep`: efficiencies lie between 0.01 and 1"), "{error}");
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::band::Bands;
 use super::gpu::Gpu;
 use super::host::HostRule;
-use super::launch::{ExpertExchange, LaunchMode};
+use super::launch::LaunchMode;
 pub use super::memory_rule::{
     Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedPadding, Residuals,
 };
@@ -45,9 +45,12 @@ pub struct Engine {
     /// Ways to launch it that are asked for by name, `--engine sglang@deepep`.
     #[serde(default)]
     pub launches: BTreeMap<String, LaunchMode>,
-    /// Those that were asked for. Filled in by [`Engine::at`].
+    /// The names of those that were asked for, and all that they change. Filled in by [`Engine::at`].
     #[serde(skip)]
     pub launched: Vec<String>,
+    /// See [`Engine::launched`].
+    #[serde(skip)]
+    pub launch: LaunchMode,
     /// Its version, where its label says it; see [`Engine::tell_apart`].
     #[serde(skip)]
     pub spelled: Option<Version>,
@@ -132,15 +135,6 @@ pub struct ParallelModes {
     pub decode_context: DecodeContext,
     /// Which expert-parallel degrees it takes.
     pub expert: ExpertParallel,
-    /// How tokens go to their experts alone, where it is launched so; else all tokens go to all ranks.
-    #[serde(default)]
-    pub expert_exchange: Option<ExpertExchange>,
-    /// Whether a load balancer with redundant experts spreads the hot ones.
-    #[serde(default)]
-    pub expert_balancer: bool,
-    /// Whether a step runs as two half batches, of which one computes while the other's tokens are exchanged.
-    #[serde(default)]
-    pub batch_overlap: bool,
 }
 
 fn yes() -> bool {
@@ -419,6 +413,7 @@ impl Engine {
         // What is wrong with the profile is wrong with the versions too, and said once.
         if problems.is_empty() {
             problems = self.version_problems();
+            problems.extend(self.launch_problems());
         }
         problems
     }

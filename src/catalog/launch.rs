@@ -4,10 +4,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::engine::Engine;
+use super::version::Asked;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::units::Seconds;
 
 /// What a way to launch an engine changes.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LaunchMode {
     /// How tokens get to their experts.
@@ -36,17 +38,45 @@ pub struct ExpertExchange {
     pub fabric_efficiency: f64,
 }
 
+impl LaunchMode {
+    /// Both together.
+    fn with(self, more: &LaunchMode) -> LaunchMode {
+        LaunchMode {
+            expert_exchange: more.expert_exchange.or(self.expert_exchange),
+            expert_balancer: self.expert_balancer || more.expert_balancer,
+            batch_overlap: self.batch_overlap || more.batch_overlap,
+        }
+    }
+}
+
 impl Engine {
     /// Applies those of its launches that are named; other names change nothing.
-    pub fn launch<S: AsRef<str>>(&mut self, names: &[S]) {
+    pub fn launch_with<S: AsRef<str>>(&mut self, names: &[S]) {
         for (name, mode) in &self.launches {
             if names.iter().any(|asked| asked.as_ref() == name) {
-                self.parallel.expert_exchange = mode.expert_exchange.or(self.parallel.expert_exchange);
-                self.parallel.expert_balancer |= mode.expert_balancer;
-                self.parallel.batch_overlap |= mode.batch_overlap;
+                self.launch = self.launch.with(mode);
                 self.launched.push(name.clone());
             }
         }
+    }
+
+    /// What makes no sense about its launches.
+    pub(super) fn launch_problems(&self) -> Vec<Diagnostic> {
+        let fail = |why: String| {
+            let problem = Diagnostic::new(Code::Catalog, format!("launches: {why}"));
+            problem.at(format!("engine {}", self.id)).field("launches")
+        };
+        let spelled = |name: &str| Asked::read(name).words == [name];
+        let unspelled =
+            self.launches.keys().filter(|name| !spelled(name)).map(|name| {
+                fail(format!("`{name}` cannot be asked for: a name is one word in small letters"))
+            });
+        let fits = |e: &ExpertExchange| {
+            [e.link_efficiency, e.fabric_efficiency].iter().all(|share| (0.01..=1.0).contains(share))
+        };
+        let odd = self.launches.iter().filter(|(_, mode)| mode.expert_exchange.is_some_and(|e| !fits(&e)));
+        let odd = odd.map(|(name, _)| fail(format!("`{name}`: efficiencies lie between 0.01 and 1")));
+        unspelled.chain(odd).collect()
     }
 
     /// Tokens of a step on one of `attention_dp` attention-data-parallel ranks, where it is launched with so many.
@@ -72,5 +102,33 @@ impl Engine {
                 engine.spelled = Some(engine.version);
             }
         }
+    }
+}
+
+/// The engine's id in a label.
+pub fn engine_of(label: &str) -> &str {
+    label.split_once('@').map_or(label, |(id, _)| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog;
+
+    #[test]
+    fn a_label_asks_for_what_it_names() {
+        for label in ["sglang", "sglang@deepep-eplb-tbo", "vllm@dbo"] {
+            let engine = catalog::engine(label).unwrap();
+            assert_eq!((engine.label().as_str(), super::engine_of(label)), (label, engine.id.as_str()));
+        }
+    }
+
+    #[test]
+    fn launches_add_up() {
+        let launch = |name: &str| catalog::engine(name).unwrap().launch;
+        let (exchange, balancer) = (launch("sglang@deepep"), launch("sglang@eplb"));
+        assert!(!exchange.expert_balancer && balancer.expert_exchange.is_none());
+        let both = launch("sglang@eplb-deepep");
+        assert_eq!(both.expert_exchange, exchange.expert_exchange);
+        assert!(both.expert_balancer && !both.batch_overlap);
     }
 }

@@ -215,7 +215,7 @@ impl Engine {
         }
         let version = asked.version.unwrap_or(Version([u32::MAX; 3]));
         let mut engine = Engine { versions: Vec::new(), ..self.clone() };
-        engine.launch(&asked.words);
+        engine.launch_with(&asked.words);
         if let Some(version) = asked.version {
             engine.version = version;
         }
@@ -296,16 +296,6 @@ impl Engine {
             }
             if entry.on_request && entry.backend.is_none() {
                 fail(format!("{} is on request and needs a backend to ask for", entry.from));
-            }
-        }
-        let spelled = |name: &str| Asked::read(name).words == [name];
-        for name in self.launches.keys().filter(|name| !spelled(name)) {
-            fail(format!("launch `{name}` cannot be asked for: a name is one word in small letters"));
-        }
-        for exchange in self.launches.values().filter_map(|mode| mode.expert_exchange) {
-            let shares = [exchange.link_efficiency, exchange.fabric_efficiency];
-            if !shares.iter().all(|share| (0.01..=1.0).contains(share)) {
-                fail("efficiencies of an exchange lie between 0.01 and 1".into());
             }
         }
         for entry in &self.versions {

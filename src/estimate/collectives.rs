@@ -114,7 +114,7 @@ impl CollectiveTimer {
             };
             measured.and_then(pick).or_else(|| pick(stand_ins))
         });
-        let exchange = engine.parallel.expert_exchange.filter(|_| kind == CollectiveKind::AllToAll);
+        let exchange = engine.launch.expert_exchange.filter(|_| kind == CollectiveKind::AllToAll);
         CollectiveTimer {
             kind,
             group,
@@ -225,7 +225,7 @@ impl CollectiveTimer {
     /// The same without the engine's own kernels.
     #[must_use]
     pub fn library_only(self) -> CollectiveTimer {
-        CollectiveTimer { custom: None, ..self }
+        CollectiveTimer { custom: None, ..self }.with_ways()
     }
 
     /// Whether a full buffer of this size lies outside of what the coefficients were fitted to.

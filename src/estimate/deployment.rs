@@ -146,7 +146,7 @@ pub struct Estimate {
     pub plan: Plan,
     /// The GPU of the pool that it runs on.
     pub gpu: String,
-    /// Engine.
+    /// Engine, with how it is launched ([`Engine::label`]).
     pub engine: String,
     /// Its version.
     pub engine_version: Version,

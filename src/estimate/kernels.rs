@@ -153,7 +153,7 @@ impl<'a> Kernels<'a> {
             peak_16bit,
             small,
             power,
-            expert_skew: if engine.parallel.expert_balancer { BALANCED_SKEW } else { EXPERT_SKEW },
+            expert_skew: if engine.launch.expert_balancer { BALANCED_SKEW } else { EXPERT_SKEW },
             repeated: Repeated::default(),
             measured,
         })

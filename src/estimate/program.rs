@@ -147,7 +147,7 @@ impl Program {
         let view = RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
         let mut operators = Vec::with_capacity(24);
         blocks.iter().for_each(|b| b.operators(&view, &mut operators));
-        if exchanges(t) {
+        if t.parallelism.exchange(t.kernels.engine).is_some() {
             exchange(&mut operators, t.placement.stage.nodes);
         }
         self.instructions.reserve(operators.len());
@@ -289,6 +289,7 @@ impl Pipeline {
         }
         let paces = paces.iter().map(|pace| whole.counts(pace)).collect();
         let (hop_latency, hop_seconds_per_byte) = hops(t);
+        let exchanges = t.parallelism.exchange(t.kernels.engine).is_some();
         Pipeline {
             stages: t.parallelism.pp,
             whole,
@@ -296,7 +297,7 @@ impl Pipeline {
             draft: Draft::compile(t),
             host: spread.host.and_then(|host| HostPart::compile(t, &host)).map(Box::new),
             power: t.kernels.power,
-            overlaps: t.kernels.engine.parallel.batch_overlap && exchanges(t),
+            overlaps: t.kernels.engine.launch.batch_overlap && exchanges,
             hop_latency,
             hop_seconds_per_byte,
             // Each tensor-parallel rank sends its share of the activations (16 bits).
@@ -362,12 +363,6 @@ impl Pipeline {
         lines.extend(self.host.iter().flat_map(|h| h.explain(step)));
         lines
     }
-}
-
-/// Whether tokens go to their experts alone.
-fn exchanges(t: &Target) -> bool {
-    let groups = t.parallelism.groups();
-    t.kernels.engine.parallel.expert_exchange.is_some() && groups.attention_data > 1 && groups.expert > 1
 }
 
 /// The same operators executed twice.

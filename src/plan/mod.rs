@@ -11,6 +11,8 @@ pub mod space;
 
 use std::fmt;
 
+use crate::catalog::Engine;
+use crate::catalog::launch::ExpertExchange;
 use crate::dtype::{DType, WeightFormat};
 use crate::model::RankGroups;
 
@@ -58,6 +60,13 @@ impl Parallelism {
         let ranks = self.stage_ranks();
         let ep = u64::from(self.ep);
         (ep > 0 && ranks.is_multiple_of(ep)).then(|| (ranks / ep) as u32)
+    }
+
+    /// How tokens go to their experts alone, where the engine is launched so and ranks have tokens and experts of
+    /// their own.
+    pub fn exchange(self, engine: &Engine) -> Option<ExpertExchange> {
+        let groups = self.groups();
+        engine.launch.expert_exchange.filter(|_| groups.attention_data > 1 && groups.expert > 1)
     }
 
     /// The rank groups of a stage. Where `ep` does not divide the ranks, experts count as unsplit

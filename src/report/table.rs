@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use itertools::Itertools as _;
 
 use crate::catalog::Cluster;
+use crate::catalog::launch::engine_of;
 use crate::estimate::Provenance;
 use crate::estimate::deployment::Estimate;
 use crate::plan::Reason;
@@ -225,7 +226,7 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
             out,
             "Kernel times are {}: where {} has not been measured on {}, other engines' kernels or {} stand in.",
             first.service.provenance.name(),
-            first.engine,
+            engine_of(&first.engine),
             gpu.name,
             gpu.kernels_from.as_ref().map_or("class defaults".into(), |twin| format!("those of {twin}"))
         );
@@ -243,7 +244,7 @@ fn spread(best: &Estimate) -> String {
     };
     format!(
         "Likely range of the best plan (8 of 10 measured {} servers of such models): TTFT {} to {}, TPOT {} to {}{throughput}.\n",
-        best.engine.split('@').next().unwrap_or_default(),
+        engine_of(&best.engine),
         r.ttft.0,
         r.ttft.1,
         r.tpot.0,

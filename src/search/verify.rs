@@ -49,7 +49,11 @@ impl Question<'_> {
             None => self.share(estimate.batch, f64::from(estimate.replicas)),
             Some(_) => self.share(estimate.in_flight, 1.0),
         };
-        let chunks = self.workload.computed_prompt().div_ceil(estimate.limits.max_batched_tokens.max(1));
+        let (engine, launched) = (estimate.plan.layout.engine, estimate.limits.max_batched_tokens);
+        let ranks = estimate.parallelism.attention_dp;
+        let each =
+            self.engines.get(engine).map_or(launched, |engine| engine.tokens_per_rank(launched, ranks));
+        let chunks = self.workload.computed_prompt().div_ceil(each.max(1));
         Protocol::Steady.requests(load).total().saturating_mul(chunks + 1)
     }
 

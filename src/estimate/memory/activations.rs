@@ -102,27 +102,24 @@ fn workspace(q: &MemoryQuestion, groups: RankGroups) -> f64 {
 /// takes them at a time, once per expert chosen; where each goes to its experts alone, those that come to the rank.
 fn expert_copies(q: &MemoryQuestion, groups: RankGroups, top_k: u64) -> f64 {
     let tokens = q.step_tokens() as f64 * groups.attention_data as f64;
-    let here = if exchanges(q, groups) { tokens / groups.expert as f64 } else { tokens };
+    let here =
+        if q.parallelism.exchange(q.engine).is_some() { tokens / groups.expert as f64 } else { tokens };
     here.min(q.engine.memory.expert_tokens as f64) * top_k as f64
 }
 
 /// Tokens of other ranks that are gathered before the experts.
 fn gathered(q: &MemoryQuestion, groups: RankGroups) -> f64 {
-    if exchanges(q, groups) { 0.0 } else { q.step_tokens() as f64 * (groups.attention_data - 1) as f64 }
-}
-
-/// Whether tokens go to their experts alone.
-fn exchanges(q: &MemoryQuestion, groups: RankGroups) -> bool {
-    q.engine.parallel.expert_exchange.is_some() && groups.attention_data > 1 && groups.expert > 1
+    if q.parallelism.exchange(q.engine).is_some() {
+        0.0
+    } else {
+        q.step_tokens() as f64 * (groups.attention_data - 1) as f64
+    }
 }
 
 /// Buffers in which tokens wait for their experts and come back: two of each, sending and receiving, with 16-bit
 /// room at every expert for a rank's tokens (`LowLatencyLayout` of DeepEP's `csrc/config.hpp`).
 pub(super) fn exchange_buffers(q: &MemoryQuestion) -> Bytes {
-    let groups = q.parallelism.groups();
-    let Some(exchange) = q.engine.parallel.expert_exchange.filter(|_| exchanges(q, groups)) else {
-        return Bytes::ZERO;
-    };
+    let Some(exchange) = q.parallelism.exchange(q.engine) else { return Bytes::ZERO };
     let of = |block: &Block| match block {
         Block::Moe(m) => m.experts.saturating_mul(m.latent.unwrap_or(q.model.hidden)),
         _ => 0,

@@ -55,7 +55,7 @@ impl Lanes {
         loop {
             let tail = self.exceeds(below);
             // `i` is the most prompts of `rows` rows.
-            if i == rows * row {
+            if i == (rows * row).floor() {
                 due.fullest += tail;
                 due.rounds += tail * (((rows + 1.0) / room).ceil() - (rows / room).ceil());
                 rows += 1.0;
@@ -117,6 +117,9 @@ mod tests {
     fn prompts_that_are_dealt_out_in_turn_fill_rows() {
         // Of four coins: one row of two for 1 or 2 heads (10/16), two rows for 3 or 4 (5/16).
         let due = Lanes { count: 1.0, sequences: 4.0, ends: 0.5, row: 2.0 }.due(1.0);
+        assert!(near(due.fullest, 20.0 / 16.0), "{due:?}");
+        // Two and a half ranks, on average: a row of two at least.
+        let due = Lanes { count: 1.0, sequences: 4.0, ends: 0.5, row: 2.5 }.due(1.0);
         assert!(near(due.fullest, 20.0 / 16.0), "{due:?}");
     }
 

@@ -19,7 +19,7 @@ pub fn about(scenario: &Scenario) -> Json {
         }
         for engine in &cluster.engines {
             engines
-                .entry(format!("{} {}", engine.id, engine.version))
+                .entry(format!("{} {}", engine.label(), engine.version))
                 .or_insert_with(|| self::engine(engine));
         }
     }
@@ -81,6 +81,6 @@ fn gpu(gpu: &Gpu) -> Json {
 
 fn engine(engine: &Engine) -> Json {
     json!({
-        "id": engine.id, "name": engine.name, "version": engine.version.to_string(), "sources": engine.sources,
+        "id": engine.label(), "name": engine.name, "version": engine.version.to_string(), "sources": engine.sources,
     })
 }

@@ -69,7 +69,7 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     engine.defaults.tokens_of_all_ranks = false;
     let racks = row.text("gpu").is_some_and(|gpu| gpu.starts_with("gb"));
     let decode = if engine.id == "sglang" && racks && decode.attention_dp > 1 {
-        engine.launch(&["deepep", "eplb"]);
+        engine.launch_with(&["deepep", "eplb"]);
         widened(decode)
     } else {
         decode
