@@ -52,7 +52,7 @@ impl KernelTime {
 
     /// The same, checked against the sizes that the form was fitted to: beyond them no time is shorter
     /// than what the datasheet allows.
-    #[inline]
+    #[inline(always)]
     fn within(self, range: Option<FitRange>, size: f64) -> KernelTime {
         match range {
             Some(range) if !range.holds(size) => {

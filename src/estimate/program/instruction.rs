@@ -73,8 +73,9 @@ impl Instruction {
         matches!(self.operator.kind, OperatorKind::Collective { kind: CollectiveKind::AllToAll, .. })
     }
 
-    /// One execution, and what its time rests on.
-    #[inline]
+    /// One execution, and what its time rests on. Inlined with what it calls so that the figures stay in registers:
+    /// reading them back from a structure that was just written costs as much as a power.
+    #[inline(always)]
     pub(super) fn time(&self, step: &Step) -> (KernelTime, Basis) {
         let kernel = self.timer.time(&self.operator, step);
         match &self.measured {
@@ -94,7 +95,7 @@ impl Instruction {
 
     /// What the engine makes of a kernel. Steps that only decode replay a CUDA graph; those with prompts are
     /// launched kernel by kernel.
-    #[inline]
+    #[inline(always)]
     fn in_engine(&self, mut kernel: KernelTime, step: &Step) -> KernelTime {
         if let OperatorKind::DecodeAttention(a) = &self.operator.kind {
             let keys = a.seen(step.context);
