@@ -109,7 +109,7 @@ trait Form {
 }
 
 form!(Gemm: compute_efficiency log 0.02 1.3, memory_efficiency log 0.05 1.3, launch log 0.3 60.0,
-    sharpness log 0.6 20.0, depth_latency log 0.001 20.0, quantise_bytes log 0.01 60.0,
+    sharpness log 0.6 20.0, depth_latency log 0.001 20.0, single_row_depth fixed 0.0 20.0, quantise_bytes log 0.01 60.0,
     quantise_row log 0.001 30.0, cached_share log 0.001 0.95);
 form!(PrefillAttention: compute_efficiency log 0.02 1.5, memory_efficiency log 0.05 2.0, launch log 1.0 60.0,
     sharpness log 0.5 20.0, block log 0.001 60.0, head_dim_exponent linear -2.0 2.0,

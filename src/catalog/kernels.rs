@@ -62,6 +62,9 @@ pub struct Gemm {
     pub sharpness: f64,
     /// Latency per 1,000 of the inner dimension: the depth of one tile's loop.
     pub depth_latency: Seconds,
+    /// The same where there is one row, if products of a matrix by a vector have a kernel of their own.
+    #[serde(default)]
+    pub single_row_depth: Option<Seconds>,
     /// Bytes moved per activation element to quantise it on the fly; zero for 16-bit products.
     pub quantise_bytes: f64,
     /// Time of the thread block that quantises one row, where that is longer.

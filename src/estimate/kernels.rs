@@ -204,6 +204,7 @@ impl<'a> Kernels<'a> {
     pub fn gemm_stored(&self, (format, weight_only): (WeightFormat, bool)) -> (GemmKernel, bool) {
         let narrow_peak = narrow_peak(self.gpu, format).filter(|_| !weight_only);
         let narrow = narrow_peak.is_some();
+        let wide_peak = self.gpu.peak(DType::Fp32).filter(|_| format == WeightFormat::Fp32);
         let base = self.lookup(|t| &t.gemm, WeightFormat::Bf16.name());
         let found = if narrow {
             self.lookup(|t| &t.gemm, format.name())
@@ -224,11 +225,15 @@ impl<'a> Kernels<'a> {
         form.launch = form.launch * self.engine.scheduling.launch_share;
         let kernel = GemmKernel {
             form,
-            peak: narrow_peak.unwrap_or(self.peak_16bit).get(),
+            peak: narrow_peak.or(wide_peak).unwrap_or(self.peak_16bit).get(),
             bandwidth: self.gpu.bandwidth.get(),
             multiprocessors: f64::from(self.gpu.multiprocessors),
             weight_bytes: format.bytes_per_element(),
-            activation_bytes: if narrow { format.activation_bytes() } else { 2.0 },
+            activation_bytes: match (narrow, wide_peak) {
+                (true, _) => format.activation_bytes(),
+                (false, Some(_)) => 4.0,
+                (false, None) => 2.0,
+            },
             repeated: self.repeated,
         };
         (kernel, fitted)
@@ -239,6 +244,10 @@ impl<'a> Kernels<'a> {
     fn gemm_of_weights(&self, format: WeightFormat, weight_only: bool) -> Option<Found<Gemm>> {
         if format.is_ggml() {
             return self.lookup(|t| &t.gemm, gguf::KERNEL_KEY);
+        }
+        // Without tensor cores: a kernel of its own.
+        if format == WeightFormat::Fp32 {
+            return self.lookup(|t| &t.gemm, format.name());
         }
         let key = if weight_only { gemm_key(format, true) } else { format.kernel().name().to_owned() };
         self.lookup(|t| &t.gemm, &key).filter(|found| found.fitted)

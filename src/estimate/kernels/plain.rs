@@ -9,6 +9,7 @@ pub(super) const PLAIN_GEMM: Gemm = Gemm {
     launch: Seconds::micros(3.0),
     sharpness: 2.0,
     depth_latency: Seconds::micros(0.5),
+    single_row_depth: None,
     quantise_bytes: 0.0,
     quantise_row: Seconds::ZERO,
     cached_share: 0.0,

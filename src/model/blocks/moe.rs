@@ -1,6 +1,7 @@
 //! Mixture of experts: router, routed experts, shared experts.
 
 use super::{Mlp, RankView, all_reduce, collective, elementwise, gemm, per_rank};
+use crate::dtype::WeightFormat;
 use crate::model::operator::{CollectiveKind, ExpertsShape, Operator, OperatorKind, RankGroup};
 use crate::model::tensor::{Component, Tensor, TensorClass};
 
@@ -43,6 +44,9 @@ pub struct Moe {
     pub zero_experts: u64,
     /// Whether the router's matrix is here; Zaya's router is a network of its own.
     pub router: bool,
+    /// Whether it is computed in 32 bits, outside of the tensor cores: by the model's own code, and by engines
+    /// (`minimax_m2.py` and `glm4_moe.py` of vLLM and SGLang).
+    pub router_fp32: bool,
     /// Experts that every token uses.
     pub shared: Option<SharedExpert>,
 }
@@ -63,6 +67,7 @@ impl Moe {
             latent_bias: false,
             zero_experts: 0,
             router: true,
+            router_fp32: false,
             shared: None,
         }
     }
@@ -140,7 +145,8 @@ impl Moe {
         let scored = self.experts + self.zero_experts;
         if self.router {
             let gate = u64::from(self.shared.as_ref().is_some_and(|shared| shared.gate));
-            out.push(gemm("router", Component::Router, scored + gate, self.hidden, view.formats.base));
+            let format = if self.router_fp32 { WeightFormat::Fp32 } else { view.formats.base };
+            out.push(gemm("router", Component::Router, scored + gate, self.hidden, format));
         }
         out.push(elementwise("router_top_k", Component::Router, scored * 4 + self.top_k * 8, 1));
         let width = self.latent.unwrap_or(self.hidden);

@@ -116,10 +116,11 @@ pub(super) fn head_norms(config: &Config, _: Scope) -> Result<Architecture, Diag
 }
 
 /// No bias on the output projection, whatever `attention_bias` says; query-key norms where asked for:
-/// GLM-4.5, Solar Open.
+/// GLM-4.5, Solar Open. The router computes in 32 bits.
 pub(super) fn glm4_moe(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
     decoder.attention.biases.o = false;
+    wide_router(&mut decoder);
     let mut architecture = decoder.build();
     let predictions = super::predictions(config, decoder.common.layers)?;
     let last = decoder.common.layers as usize - 1;
@@ -145,11 +146,26 @@ pub(super) fn gate_shared_expert(decoder: &mut Decoder) {
     }
 }
 
-/// OLMoE, FlexOlmo and MiniMax-M2: norms over the full width of queries and keys.
+/// OLMoE: norms over the full width of queries and keys.
 pub(super) fn full_norms(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
     decoder.attention.qk_norm = QkNorm::Full;
     Ok(decoder.build())
+}
+
+/// MiniMax-M2: norms over the full width of queries and keys, a router in 32 bits.
+pub(super) fn minimax_m2(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.qk_norm = QkNorm::Full;
+    wide_router(&mut decoder);
+    Ok(decoder.build())
+}
+
+/// The router computes in 32 bits.
+fn wide_router(decoder: &mut Decoder) {
+    if let Some(moe) = &mut decoder.moe {
+        moe.router_fp32 = true;
+    }
 }
 
 /// FlexOlmo: OLMo-2's norms after attention and experts.
