@@ -103,6 +103,24 @@ pub struct PrefillAttention {
     pub range: Option<FitRange>,
 }
 
+/// State updates of a recurrent mixer over a whole prompt, by chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScanPrefill {
+    /// Share of the 16-bit peak.
+    pub compute_efficiency: f64,
+    /// Floor of one call.
+    pub launch: Seconds,
+    /// Exponent of the smooth maximum.
+    pub sharpness: f64,
+    /// Latency per 1,000 tokens of one prompt: each chunk's state waits for that of the chunk before.
+    pub depth_latency: Seconds,
+    /// Error on held-out shapes.
+    pub error: Option<FitError>,
+    /// Tokens of all prompts that it was fitted to.
+    pub range: Option<FitRange>,
+}
+
 /// Attention of one new token per sequence over its cache.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -283,6 +301,9 @@ pub struct KernelTables {
     pub latent_prefill: ByEngine<PrefillAttention>,
     /// Decode attention of latent (MLA) models.
     pub latent_decode: ByEngine<DecodeAttention>,
+    /// Prompts through recurrent mixers, by the kind of mixer. Without them a prompt is as fast as its arithmetic
+    /// under `small.scan`.
+    pub scan_prefill: ByEngine<ScanPrefill>,
     /// Routed experts; `FORMAT/KERNEL` where an engine has several kernels for a format.
     pub grouped_gemm: ByEngine<GroupedGemm>,
     /// Collectives by library (`nccl`) and operation (`all_reduce`, `all_gather`, …).
@@ -311,6 +332,7 @@ impl KernelTables {
         fill(&mut self.decode_attention, other.decode_attention);
         fill(&mut self.latent_prefill, other.latent_prefill);
         fill(&mut self.latent_decode, other.latent_decode);
+        fill(&mut self.scan_prefill, other.scan_prefill);
         fill(&mut self.grouped_gemm, other.grouped_gemm);
         fill(&mut self.collective, other.collective);
         fill(&mut self.custom_all_reduce, other.custom_all_reduce);
@@ -358,6 +380,7 @@ impl KernelTables {
         positive!(decode_attention: compute_efficiency, memory_efficiency, sharpness);
         positive!(latent_prefill: compute_efficiency, memory_efficiency, sharpness);
         positive!(latent_decode: compute_efficiency, memory_efficiency, sharpness);
+        positive!(scan_prefill: compute_efficiency, sharpness);
         positive!(grouped_gemm: compute_efficiency, memory_efficiency, sharpness);
         positive!(collective: link_efficiency, sharpness);
         shares("gemm", &self.gemm, |f| f.cached_share)?;

@@ -8,6 +8,7 @@ mod attention;
 mod experts;
 mod gemm;
 mod plain;
+mod scan;
 
 use crate::catalog::kernels::{
     ByEngine, DecodeAttention, FitRange, Gemm, KernelTables, PowerShares, PrefillAttention, SmallKernel,
@@ -24,6 +25,7 @@ pub use attention::AttentionKernel;
 pub use experts::ExpertsKernel;
 pub use gemm::GemmKernel;
 use plain::{PLAIN_DECODE, PLAIN_EXPERTS, PLAIN_GEMM, PLAIN_PREFILL};
+pub use scan::ScanKernel;
 
 /// A time and what bounds it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -378,9 +380,14 @@ impl<'a> Kernels<'a> {
     pub fn batched_gemm(&self) -> SmallKernelTimer {
         self.small(self.small.batched_gemm)
     }
-    /// State update of a recurrent mixer.
-    pub fn scan(&self) -> SmallKernelTimer {
-        self.small(self.small.scan)
+    /// State updates of a recurrent mixer.
+    pub fn scan(&self, kind: &str) -> (ScanKernel, bool) {
+        let found = self.lookup(|t| &t.scan_prefill, kind);
+        // Kimi's rule differs from the gated one in how its gates are shaped.
+        let akin = || self.lookup(|t| &t.scan_prefill, "gated_delta").filter(|_| kind == "kimi_delta");
+        let fitted = found.is_some_and(|found| found.fitted);
+        let prompts = found.or_else(akin).map(|found| found.form);
+        (ScanKernel { update: self.small(self.small.scan), prompts }, fitted)
     }
     /// Softmax and sampling.
     pub fn sampling(&self) -> SmallKernelTimer {

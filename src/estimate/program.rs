@@ -432,7 +432,7 @@ fn resolve_kernel(k: &Kernels, kind: &OperatorKind) -> (Timer, bool) {
         OperatorKind::LatentPrefill(l) => wrap(k.latent_prefill(l.kv), Timer::Prefill),
         OperatorKind::LatentDecode(l) => wrap(k.latent_decode(l.kv), Timer::Decode),
         OperatorKind::BatchedGemm { .. } => (Timer::Small(k.batched_gemm()), measured),
-        OperatorKind::Scan(_) => (Timer::Small(k.scan()), false),
+        OperatorKind::Scan(s) => wrap(k.scan(s.kind), Timer::Scan),
         OperatorKind::Sampling { .. } => (Timer::Small(k.sampling()), measured),
         // Collectives have their own.
         OperatorKind::Elementwise { .. }

@@ -136,6 +136,8 @@ pub struct ExpertsShape {
 /// Shapes of a recurrent mixer's state update on one rank.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScanShape {
+    /// What mixes, e.g. `gated_delta`.
+    pub kind: &'static str,
     /// State elements per sequence.
     pub state: u64,
     /// Bytes of one state element.

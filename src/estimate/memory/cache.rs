@@ -255,9 +255,9 @@ fn keeps(block: &Block, tensor: u64, kv: DType) -> Option<Keeps> {
             Block::Latent(latent) => sparse(latent, kv).unwrap_or_else(|| bytes(elements)),
             _ => bytes(elements),
         }),
-        Cache::State { bytes, heads } => {
-            Keeps::State(Bytes::new(bytes / heads.max(1)) * heads.div_ceil(tensor).max(1))
-        }
+        Cache::State { bytes, wider, heads } => Keeps::State(
+            Bytes::new(bytes.saturating_add(wider) / heads.max(1)) * heads.div_ceil(tensor).max(1),
+        ),
     })
 }
 

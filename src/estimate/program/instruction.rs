@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::catalog::kernels::{DecodeAttention, PrefillAttention};
 use crate::estimate::collectives::CollectiveTimer;
-use crate::estimate::kernels::{AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, SmallKernelTimer};
+use crate::estimate::kernels::{
+    AttentionKernel, ExpertsKernel, GemmKernel, KernelTime, ScanKernel, SmallKernelTimer,
+};
 use crate::estimate::measured::Surface;
 use crate::estimate::stages::Part;
 use crate::estimate::{Basis, Bound};
@@ -20,6 +22,7 @@ pub(super) enum Timer {
     Experts(ExpertsKernel),
     Prefill(AttentionKernel<PrefillAttention>),
     Decode(AttentionKernel<DecodeAttention>),
+    Scan(ScanKernel),
     Collective(CollectiveTimer),
 }
 
@@ -31,7 +34,7 @@ impl Timer {
             Timer::Experts(kernel) => kernel.launch(),
             Timer::Prefill(kernel) => kernel.form().launch,
             Timer::Decode(kernel) => kernel.form().launch,
-            Timer::Small(_) | Timer::Collective(_) => Seconds::ZERO,
+            Timer::Small(_) | Timer::Scan(_) | Timer::Collective(_) => Seconds::ZERO,
         }
     }
 }
@@ -142,6 +145,7 @@ impl Timer {
             (OperatorKind::Elementwise { kernels, .. }, Timer::Small(kernel)) => {
                 kernel.time(*kernels as f64, op.flops(step), op.traffic(step))
             }
+            (OperatorKind::Scan(s), Timer::Scan(kernel)) => kernel.time(s, step),
             (_, Timer::Small(kernel)) => kernel.time(1.0, op.flops(step), op.traffic(step)),
             (_, Timer::Collective(timer)) => KernelTime {
                 extrapolated: timer.extrapolates(op.traffic(step)),

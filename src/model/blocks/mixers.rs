@@ -1,6 +1,6 @@
 //! The kinds of recurrent mixers, each with its sizes and the paper it comes from.
 
-use super::{Convolution, Recurrent};
+use super::{Convolution, Recurrent, STATE_BYTES};
 use crate::model::tensor::{Component, Tensor};
 
 const SSM: Component = Component::Ssm;
@@ -81,6 +81,7 @@ impl From<Mamba> for Recurrent {
             heads: m.inner,
             convolution,
             state: m.inner * m.state,
+            state_bytes: STATE_BYTES,
             // As the reference implementation counts the selective scan.
             flops_per_token: product(9, m.inner, m.state),
         }
@@ -147,6 +148,7 @@ impl From<Mamba2> for Recurrent {
             heads: m.heads,
             convolution,
             state: channels.saturating_mul(m.state),
+            state_bytes: STATE_BYTES,
             // Decay, add the outer product of B and x, multiply by C.
             flops_per_token: product(5, channels, m.state),
         }
@@ -168,6 +170,8 @@ pub struct GatedDelta {
     pub value_dim: u64,
     /// Taps of the convolution over queries, keys and values.
     pub kernel: u64,
+    /// Bytes of one element of the state as engines keep it.
+    pub state_bytes: u64,
 }
 
 impl From<GatedDelta> for Recurrent {
@@ -195,6 +199,7 @@ impl From<GatedDelta> for Recurrent {
             heads,
             convolution,
             state: product(heads, d.key_dim, d.value_dim),
+            state_bytes: d.state_bytes,
             flops_per_token: product(7 * heads, d.key_dim, d.value_dim),
         }
     }
@@ -251,6 +256,7 @@ impl From<KimiDelta> for Recurrent {
             heads: d.heads,
             convolution,
             state: product(d.heads, d.head_dim, d.head_dim),
+            state_bytes: STATE_BYTES,
             flops_per_token: product(7 * d.heads, d.head_dim, d.head_dim),
         }
     }
@@ -289,6 +295,7 @@ impl From<Lightning> for Recurrent {
             heads: l.heads,
             convolution: Convolution::default(),
             state: product(l.heads, l.head_dim, l.head_dim),
+            state_bytes: STATE_BYTES,
             flops_per_token: product(5 * l.heads, l.head_dim, l.head_dim),
         }
     }
@@ -337,6 +344,7 @@ impl From<RgLru> for Recurrent {
             heads,
             convolution,
             state: width,
+            state_bytes: STATE_BYTES,
             flops_per_token: 10 * width,
         }
     }
@@ -373,6 +381,7 @@ impl From<TimeMix> for Recurrent {
             convolution: Convolution::default(),
             // Numerator, denominator, running maximum; and the previous token for both mixings.
             state: 3 * width + 2 * hidden,
+            state_bytes: STATE_BYTES,
             flops_per_token: 20 * width,
         }
     }
@@ -405,6 +414,7 @@ impl From<ChannelMix> for Recurrent {
             heads: c.inner,
             convolution: Convolution::default(),
             state: 0,
+            state_bytes: STATE_BYTES,
             flops_per_token: 0,
         }
     }
@@ -457,6 +467,7 @@ impl From<MatrixLstm> for Recurrent {
             heads,
             convolution: Convolution::default(),
             state: memory.saturating_add(l.key_width + heads),
+            state_bytes: STATE_BYTES,
             flops_per_token: memory.saturating_mul(5),
         }
     }
@@ -493,6 +504,7 @@ impl From<ShortConvolution> for Recurrent {
             heads: h,
             convolution,
             state: 0,
+            state_bytes: STATE_BYTES,
             flops_per_token: 0,
         }
     }

@@ -19,6 +19,7 @@ pub use latent::{Indexer, LatentAttention};
 pub use mlp::Mlp;
 pub use moe::{Moe, SharedExpert};
 pub use outer::{Embedding, Extra, Head, Norm};
+pub(in crate::model) use recurrent::STATE_BYTES;
 pub use recurrent::{Convolution, Recurrent};
 
 use crate::dtype::DType;
@@ -57,8 +58,10 @@ pub enum Cache {
     },
     /// A state of fixed size per sequence, divided over ranks by heads.
     State {
-        /// Bytes per sequence.
+        /// Bytes per sequence, in 16 bits.
         bytes: u64,
+        /// Bytes that engines add to those where they keep the state in 32 bits.
+        wider: u64,
         /// Heads to divide over.
         heads: u64,
     },

@@ -6,7 +6,7 @@ use crate::model::operator::{Operator, OperatorKind, ScanShape};
 use crate::model::tensor::{Component, Tensor, TensorClass};
 
 /// Bytes of one element of the state, 16 bits like the rest of the cache.
-const STATE_BYTES: u64 = 2;
+pub(in crate::model) const STATE_BYTES: u64 = 2;
 
 /// A causal convolution of one filter per channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Recurrent {
     pub convolution: Convolution,
     /// State elements per sequence, without the convolution's.
     pub state: u64,
+    /// Bytes of one of them as engines keep it: 4 where the configuration's `mamba_ssm_dtype` says so (Qwen3.5).
+    pub state_bytes: u64,
     /// FLOPs of the state update per token.
     pub flops_per_token: u64,
 }
@@ -68,8 +70,9 @@ impl Recurrent {
         out.extend(products.map(|t| gemm("inner_proj", part, per_rank(t.rows, tp), t.columns, format)));
         if self.state > 0 {
             let scan = ScanShape {
+                kind: self.kind,
                 state: self.state.div_ceil(tp.min(self.heads)),
-                state_bytes: STATE_BYTES,
+                state_bytes: self.state_bytes,
                 flops_per_token: self.flops_per_token.div_ceil(tp.min(self.heads)),
             };
             out.push(Operator::new("state_update", part, OperatorKind::Scan(scan)));
@@ -85,6 +88,32 @@ impl Recurrent {
 
     pub(super) fn cache(&self) -> Option<Cache> {
         let bytes = self.kept().saturating_mul(STATE_BYTES);
-        (bytes > 0).then_some(Cache::State { bytes, heads: self.heads })
+        let wider = self.state.saturating_mul(self.state_bytes.saturating_sub(STATE_BYTES));
+        (bytes > 0).then_some(Cache::State { bytes, wider, heads: self.heads })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::blocks::mixers::GatedDelta;
+
+    /// Qwen3.5-397B: `mamba_ssm_dtype: float32`.
+    #[test]
+    fn a_state_in_32_bits_takes_twice_as_much_and_its_convolution_does_not() {
+        let sizes = GatedDelta {
+            hidden: 4096,
+            key_heads: 16,
+            value_heads: 64,
+            key_dim: 128,
+            value_dim: 128,
+            kernel: 4,
+            state_bytes: 4,
+        };
+        let (state, inputs) = (64 * 128 * 128, (2 * 16 + 64) * 128 * 3);
+        let cache = Recurrent::from(sizes).cache().unwrap();
+        assert_eq!(cache, Cache::State { bytes: (state + inputs) * 2, wider: state * 2, heads: 64 });
+        let narrow = Recurrent::from(GatedDelta { state_bytes: 2, ..sizes }).cache().unwrap();
+        assert_eq!(narrow, Cache::State { bytes: (state + inputs) * 2, wider: 0, heads: 64 });
     }
 }

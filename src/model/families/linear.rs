@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{
     ChannelMix, GatedDelta, KimiDelta, Lightning, MatrixLstm, RgLru, ShortConvolution, TimeMix,
 };
-use crate::model::blocks::{Biases, Block, Embedding, Gate, Mlp, Norm, QkNorm};
+use crate::model::blocks::{Biases, Block, Embedding, Gate, Mlp, Norm, QkNorm, STATE_BYTES};
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor};
 
@@ -44,6 +44,7 @@ pub(super) fn gated_delta(config: &Config, hidden: u64) -> Result<GatedDelta, Di
         key_dim: config.size_or("linear_key_head_dim", 128)?,
         value_dim: config.size_or("linear_value_head_dim", 128)?,
         kernel: config.size_or("linear_conv_kernel_dim", 4)?,
+        state_bytes: if config.opt_str("mamba_ssm_dtype")? == Some("float32") { 4 } else { STATE_BYTES },
     })
 }
 
@@ -86,6 +87,7 @@ pub(super) fn olmo_hybrid(config: &Config, _: Scope) -> Result<Architecture, Dia
         key_dim,
         value_dim: config.opt_size_of(&["linear_value_head_dim"])?.unwrap_or(2 * key_dim),
         kernel: config.size_or("linear_conv_kernel_dim", 4)?,
+        state_bytes: STATE_BYTES,
     };
     let blocks = (0..layers).map(|i| {
         let (order, block) = if attends[i] {
