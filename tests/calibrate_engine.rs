@@ -81,7 +81,7 @@ fn constants_of_made_up_servers_come_out_again_and_the_catalogue_uses_them() {
     // 63 rows do not outweigh all of what is held on to, nor tell the front end from first tokens kept back.
     assert!((fitted("request_overhead") - 40.0).abs() < 8.0, "{}", constant("request_overhead"));
     assert!((fitted("step_overhead") - 0.8).abs() < 0.3, "{}", constant("step_overhead"));
-    assert!(constant("prefill_mixer_overhead")["fitted"].is_null(), "no model has such a mixer");
+    assert!(constant("prefill_latent_overhead")["fitted"].is_null(), "no model has such a mixer");
 
     let error = |under: &str, metric: &str| -> f64 {
         let all = json["errors"].as_array().unwrap();

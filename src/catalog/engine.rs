@@ -246,9 +246,12 @@ with_patch! {
         prefill_graphs: bool,
         /// Time added to a step that holds prompt tokens and is launched kernel by kernel, per layer.
         prefill_layer_overhead: Seconds,
-        /// More for each of these layers whose mixer is latent or recurrent: long chains of small kernels.
+        /// More for each of these layers whose attention is latent: a long chain of small kernels.
         #[serde(default)]
-        prefill_mixer_overhead: Seconds,
+        prefill_latent_overhead: Seconds,
+        /// More for each of these layers whose mixer is recurrent: another such chain.
+        #[serde(default)]
+        prefill_recurrent_overhead: Seconds,
         /// Front-end time of one request (tokenisation, HTTP, first detokenisation).
         request_overhead: Seconds,
         /// Decode steps that pass before a new request is looked at.
@@ -323,14 +326,26 @@ pub struct Launch {
     pub encoder_size: Option<f64>,
 }
 
+/// Layers of a model, and those whose mixers the host launches in long chains of kernels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LayerCounts {
+    /// All.
+    pub all: u64,
+    /// With latent attention.
+    pub latent: u64,
+    /// With a recurrent mixer.
+    pub recurrent: u64,
+}
+
 impl Scheduling {
-    /// Time of a step beyond its kernels when it holds prompt tokens, for a model of `layers` layers of
-    /// which `mixers` have a latent or recurrent mixer.
-    pub fn prompt_overhead(&self, layers: u64, mixers: u64) -> Seconds {
+    /// Time of a step beyond its kernels when it holds prompt tokens.
+    pub fn prompt_overhead(&self, layers: LayerCounts) -> Seconds {
         if self.prefill_graphs {
             return Seconds::ZERO;
         }
-        self.prefill_layer_overhead * layers as f64 + self.prefill_mixer_overhead * mixers as f64
+        self.prefill_layer_overhead * layers.all as f64
+            + self.prefill_latent_overhead * layers.latent as f64
+            + self.prefill_recurrent_overhead * layers.recurrent as f64
     }
 }
 

@@ -13,6 +13,7 @@ use super::link::Link;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::Seconds;
 
+pub use super::power::PowerShares;
 pub use super::training::TrainingShares;
 
 /// How well a fitted form did on shapes it was not fitted to, in per cent.
@@ -257,21 +258,6 @@ pub struct SmallKernels {
     pub sampling: SmallKernel,
 }
 
-/// What running kernels draw of the power between idle and the board's limit: shares that add up, and
-/// together never exceed 1. The form is in `estimate::kernels`.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PowerShares {
-    /// While any kernel runs, whatever it does: clocks, instruction issue, links.
-    pub active: f64,
-    /// At the datasheet bandwidth; in proportion below it.
-    pub memory: f64,
-    /// At the datasheet peak; in proportion below it.
-    pub compute: f64,
-    /// Error on measured servers.
-    pub error: Option<FitError>,
-}
-
 /// `engine → number format → coefficients`. Attention is keyed `compute/cache`, for example `bf16/fp8`.
 pub type ByEngine<T> = BTreeMap<String, BTreeMap<String, T>>;
 
@@ -412,16 +398,6 @@ impl Collectives {
             let shots = [f.one_shot_efficiency, f.two_shot_efficiency];
             [("one_shot_efficiency", shots[0]), ("two_shot_efficiency", shots[1]), ("sharpness", f.sharpness)]
         })
-    }
-}
-
-impl PowerShares {
-    fn validate(self) -> Result<(), String> {
-        let shares = [("active", self.active), ("memory", self.memory), ("compute", self.compute)];
-        match shares.iter().find(|(_, share)| !(*share >= 0.0 && share.is_finite())) {
-            Some((name, _)) => Err(format!("kernels.power.{name}: must not be negative")),
-            None => Ok(()),
-        }
     }
 }
 

@@ -263,8 +263,7 @@ impl<'a> Deployment<'a> {
             engine: self.context.engine,
             limits: Limits { max_batched_tokens: self.step_tokens(), ..self.context.limits },
             attention_dp: u64::from(self.parallelism.attention_dp),
-            layers: self.context.model.layers(),
-            mixer_layers: self.context.model.mixer_layers(),
+            layers: self.context.model.layer_counts(),
             cache_batch: self.memory.largest_batch(),
             workload: self.context.workload,
         }

@@ -8,7 +8,7 @@ mod coincidence;
 mod prompts;
 mod waves;
 
-use crate::catalog::Engine;
+use crate::catalog::{Engine, LayerCounts};
 use crate::model::operator::Step;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 use crate::workload::Workload;
@@ -56,10 +56,8 @@ pub struct Replica<'a> {
     pub limits: Limits,
     /// Attention-data-parallel ranks.
     pub attention_dp: u64,
-    /// Layers of the model, for the engine's per-layer overhead of prompts.
-    pub layers: u64,
-    /// Those of them whose mixer is latent or recurrent.
-    pub mixer_layers: u64,
+    /// Layers of the model, for the engine's overheads of prompts.
+    pub layers: LayerCounts,
     /// Sequences that the KV cache holds per attention-data-parallel rank.
     pub cache_batch: u64,
     /// Lengths.
@@ -252,7 +250,7 @@ impl Replica<'_> {
 
     /// Time of a step with prompts beyond its kernels.
     pub(super) fn prompt_overhead(&self) -> Seconds {
-        self.engine.scheduling.prompt_overhead(self.layers, self.mixer_layers)
+        self.engine.scheduling.prompt_overhead(self.layers)
     }
 }
 

@@ -18,6 +18,7 @@ pub mod verify;
 
 use std::sync::Arc;
 
+use crate::catalog::LayerCounts;
 use crate::diagnostic::{Code, Diagnostic};
 use blocks::{Block, Head};
 pub use count::Parameters;
@@ -191,11 +192,17 @@ pub struct Model {
 }
 
 impl Model {
-    /// Number of layers whose mixer is latent or recurrent.
-    pub fn mixer_layers(&self) -> u64 {
-        let other = |b: &Block| matches!(b, Block::Latent(_) | Block::Compressed(_) | Block::Recurrent(_));
-        let has = |g: &&LayerGroup| g.blocks.iter().any(other);
-        self.groups.iter().filter(has).map(|g| g.layers.len() as u64).sum()
+    /// Numbers of layers, by what mixes in them.
+    pub fn layer_counts(&self) -> LayerCounts {
+        let with = |is: fn(&Block) -> bool| {
+            let has = |g: &&LayerGroup| g.blocks.iter().any(is);
+            self.groups.iter().filter(has).map(|g| g.layers.len() as u64).sum()
+        };
+        LayerCounts {
+            all: self.layers(),
+            latent: with(|b| matches!(b, Block::Latent(_) | Block::Compressed(_))),
+            recurrent: with(|b| matches!(b, Block::Recurrent(_))),
+        }
     }
 
     /// Number of layers.

@@ -14,8 +14,10 @@ pub enum Field {
     SequenceOverhead,
     /// Time of a step that holds a prompt, per layer.
     PrefillLayerOverhead,
-    /// More of it for each latent or recurrent mixer.
-    PrefillMixerOverhead,
+    /// More of it for each layer with latent attention.
+    PrefillLatentOverhead,
+    /// More of it for each layer with a recurrent mixer.
+    PrefillRecurrentOverhead,
     /// Front-end time of a request.
     RequestOverhead,
     /// Decode steps before a first token leaves.
@@ -28,11 +30,12 @@ pub enum Field {
 
 impl Field {
     /// Every one.
-    pub const ALL: [Field; 8] = [
+    pub const ALL: [Field; 9] = [
         Field::StepOverhead,
         Field::SequenceOverhead,
         Field::PrefillLayerOverhead,
-        Field::PrefillMixerOverhead,
+        Field::PrefillLatentOverhead,
+        Field::PrefillRecurrentOverhead,
         Field::RequestOverhead,
         Field::FirstTokenSteps,
         Field::LaunchShare,
@@ -45,7 +48,8 @@ impl Field {
             Field::StepOverhead => "step_overhead",
             Field::SequenceOverhead => "sequence_overhead",
             Field::PrefillLayerOverhead => "prefill_layer_overhead",
-            Field::PrefillMixerOverhead => "prefill_mixer_overhead",
+            Field::PrefillLatentOverhead => "prefill_latent_overhead",
+            Field::PrefillRecurrentOverhead => "prefill_recurrent_overhead",
             Field::RequestOverhead => "request_overhead",
             Field::FirstTokenSteps => "first_token_steps",
             Field::LaunchShare => "launch_share",
@@ -57,7 +61,10 @@ impl Field {
     pub fn unit(self) -> &'static str {
         match self {
             Field::StepOverhead | Field::RequestOverhead => "ms",
-            Field::SequenceOverhead | Field::PrefillLayerOverhead | Field::PrefillMixerOverhead => "us",
+            Field::SequenceOverhead
+            | Field::PrefillLayerOverhead
+            | Field::PrefillLatentOverhead
+            | Field::PrefillRecurrentOverhead => "us",
             Field::FirstTokenSteps | Field::LaunchShare | Field::QuantiseShare => "",
         }
     }
@@ -69,7 +76,7 @@ impl Field {
             Field::StepOverhead => 0.3,
             Field::SequenceOverhead => 5.0,
             Field::PrefillLayerOverhead => 100.0,
-            Field::PrefillMixerOverhead => 500.0,
+            Field::PrefillLatentOverhead | Field::PrefillRecurrentOverhead => 500.0,
             Field::RequestOverhead => 8.0,
             Field::FirstTokenSteps => 0.8,
             Field::LaunchShare | Field::QuantiseShare => 0.15,
@@ -93,7 +100,8 @@ impl Field {
             Field::StepOverhead => s.step_overhead.as_millis(),
             Field::SequenceOverhead => s.sequence_overhead.as_micros(),
             Field::PrefillLayerOverhead => s.prefill_layer_overhead.as_micros(),
-            Field::PrefillMixerOverhead => s.prefill_mixer_overhead.as_micros(),
+            Field::PrefillLatentOverhead => s.prefill_latent_overhead.as_micros(),
+            Field::PrefillRecurrentOverhead => s.prefill_recurrent_overhead.as_micros(),
             Field::RequestOverhead => s.request_overhead.as_millis(),
             Field::FirstTokenSteps => s.first_token_steps,
             Field::LaunchShare => s.launch_share,
@@ -106,7 +114,8 @@ impl Field {
             Field::StepOverhead => patch.step_overhead.is_some(),
             Field::SequenceOverhead => patch.sequence_overhead.is_some(),
             Field::PrefillLayerOverhead => patch.prefill_layer_overhead.is_some(),
-            Field::PrefillMixerOverhead => patch.prefill_mixer_overhead.is_some(),
+            Field::PrefillLatentOverhead => patch.prefill_latent_overhead.is_some(),
+            Field::PrefillRecurrentOverhead => patch.prefill_recurrent_overhead.is_some(),
             Field::RequestOverhead => patch.request_overhead.is_some(),
             Field::FirstTokenSteps => patch.first_token_steps.is_some(),
             Field::LaunchShare => patch.launch_share.is_some(),
@@ -120,7 +129,8 @@ impl Field {
             Field::StepOverhead => patch.step_overhead = time,
             Field::SequenceOverhead => patch.sequence_overhead = time,
             Field::PrefillLayerOverhead => patch.prefill_layer_overhead = time,
-            Field::PrefillMixerOverhead => patch.prefill_mixer_overhead = time,
+            Field::PrefillLatentOverhead => patch.prefill_latent_overhead = time,
+            Field::PrefillRecurrentOverhead => patch.prefill_recurrent_overhead = time,
             Field::RequestOverhead => patch.request_overhead = time,
             Field::FirstTokenSteps => patch.first_token_steps = Some(value),
             Field::LaunchShare => patch.launch_share = Some(value),

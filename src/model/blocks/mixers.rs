@@ -1,7 +1,10 @@
 //! The kinds of recurrent mixers, each with its sizes and the paper it comes from.
 
+mod rwkv;
+
 use super::{Convolution, Recurrent, STATE_BYTES};
 use crate::model::tensor::{Component, Tensor};
+pub use rwkv::{ChannelMix, TimeMix};
 
 const SSM: Component = Component::Ssm;
 
@@ -346,76 +349,6 @@ impl From<RgLru> for Recurrent {
             state: width,
             state_bytes: STATE_BYTES,
             flops_per_token: 10 * width,
-        }
-    }
-}
-
-/// Time mixing of RWKV-4 (Peng et al. 2023, arXiv:2305.13048 §3.1).
-#[derive(Clone, Copy, Debug)]
-pub struct TimeMix {
-    /// Model width.
-    pub hidden: u64,
-    /// Channels of the recurrence.
-    pub width: u64,
-}
-
-impl From<TimeMix> for Recurrent {
-    fn from(t: TimeMix) -> Recurrent {
-        let (hidden, width) = (t.hidden, t.width);
-        Recurrent {
-            kind: "rwkv4_time_mix",
-            hidden,
-            component: SSM,
-            inputs: vec![
-                matrix("attention.key.weight", width, hidden).split_over(width),
-                matrix("attention.value.weight", width, hidden).split_over(width),
-                matrix("attention.receptance.weight", width, hidden).split_over(width),
-            ],
-            inner: vec![
-                vector("attention.time_decay", width).split_over(width),
-                vector("attention.time_first", width).split_over(width),
-                vector("attention.time_mix", 3 * hidden),
-            ],
-            outputs: vec![matrix("attention.output.weight", hidden, width).split_over(width)],
-            heads: width,
-            convolution: Convolution::default(),
-            // Numerator, denominator, running maximum; and the previous token for both mixings.
-            state: 3 * width + 2 * hidden,
-            state_bytes: STATE_BYTES,
-            flops_per_token: 20 * width,
-        }
-    }
-}
-
-/// Channel mixing of RWKV-4 (Peng et al. 2023, arXiv:2305.13048 §3.1): the feed-forward layer.
-#[derive(Clone, Copy, Debug)]
-pub struct ChannelMix {
-    /// Model width.
-    pub hidden: u64,
-    /// Inner width.
-    pub inner: u64,
-}
-
-impl From<ChannelMix> for Recurrent {
-    fn from(c: ChannelMix) -> Recurrent {
-        let part = Component::Mlp;
-        Recurrent {
-            kind: "rwkv4_channel_mix",
-            hidden: c.hidden,
-            component: part,
-            inputs: vec![
-                Tensor::matrix("feed_forward.key.weight", c.inner, c.hidden, part).split_over(c.inner),
-                Tensor::matrix("feed_forward.receptance.weight", c.hidden, c.hidden, part),
-            ],
-            inner: vec![Tensor::vector("feed_forward.time_mix", 2 * c.hidden, part)],
-            outputs: vec![
-                Tensor::matrix("feed_forward.value.weight", c.hidden, c.inner, part).split_over(c.inner),
-            ],
-            heads: c.inner,
-            convolution: Convolution::default(),
-            state: 0,
-            state_bytes: STATE_BYTES,
-            flops_per_token: 0,
         }
     }
 }
