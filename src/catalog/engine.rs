@@ -273,6 +273,10 @@ with_patch! {
         first_token_steps: f64,
         /// Share of a kernel's launch floor that remains inside a CUDA graph.
         launch_share: f64,
+        /// Most tokens of a step without prompts whose shared experts run beside the routed ones, on a stream of
+        /// their own or in the same kernel; zero where they never do.
+        #[serde(default)]
+        shared_experts_beside: u64,
         /// Share of on-the-fly activation quantisation that is neither static nor fused.
         quantise_share: f64,
         /// Share of the output length reserved in the KV cache on admission.
@@ -324,29 +328,6 @@ pub struct Launch {
     pub drafts: bool,
     /// Size of the image encoder, of ViT-L's, if the model sees.
     pub encoder_size: Option<f64>,
-}
-
-/// Layers of a model, and those whose mixers the host launches in long chains of kernels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LayerCounts {
-    /// All.
-    pub all: u64,
-    /// With latent attention.
-    pub latent: u64,
-    /// With a recurrent mixer.
-    pub recurrent: u64,
-}
-
-impl Scheduling {
-    /// Time of a step beyond its kernels when it holds prompt tokens.
-    pub fn prompt_overhead(&self, layers: LayerCounts) -> Seconds {
-        if self.prefill_graphs {
-            return Seconds::ZERO;
-        }
-        self.prefill_layer_overhead * layers.all as f64
-            + self.prefill_latent_overhead * layers.latent as f64
-            + self.prefill_recurrent_overhead * layers.recurrent as f64
-    }
 }
 
 impl Engine {

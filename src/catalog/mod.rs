@@ -32,7 +32,7 @@ use crate::diagnostic::Diagnostic;
 use crate::load;
 pub use builtin::BuiltIn;
 pub use cluster::{Cluster, ClusterFile};
-pub use engine::{Engine, LayerCounts};
+pub use engine::Engine;
 pub use entry::Entry;
 pub use folder::UserFile;
 pub use framework::Framework;
@@ -40,7 +40,7 @@ pub use gpu::Gpu;
 pub use host::Host;
 pub use kernels::{GpuClass, KernelOverlay, KernelTables};
 pub use pools::Pools;
-pub use scheduling::{SchedulingOverlay, SchedulingVersion};
+pub use scheduling::{LayerCounts, SchedulingOverlay, SchedulingVersion};
 use version::Asked;
 
 /// A kind of catalogue entry.

@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::engine::{Engine, SchedulingPatch};
+use super::engine::{Engine, Scheduling, SchedulingPatch};
 use super::version::Version;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::units::Seconds;
 
 /// Constants of an engine that is described elsewhere, over its own: what `shardfit calibrate --engine` writes.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -54,6 +55,29 @@ impl SchedulingOverlay {
             entry.scheduling.overlay(&version.scheduling);
         }
         Ok(())
+    }
+}
+
+/// Layers of a model, and those whose mixers the host launches in long chains of kernels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LayerCounts {
+    /// All.
+    pub all: u64,
+    /// With latent attention.
+    pub latent: u64,
+    /// With a recurrent mixer.
+    pub recurrent: u64,
+}
+
+impl Scheduling {
+    /// Time of a step beyond its kernels when it holds prompt tokens.
+    pub fn prompt_overhead(&self, layers: LayerCounts) -> Seconds {
+        if self.prefill_graphs {
+            return Seconds::ZERO;
+        }
+        self.prefill_layer_overhead * layers.all as f64
+            + self.prefill_latent_overhead * layers.latent as f64
+            + self.prefill_recurrent_overhead * layers.recurrent as f64
     }
 }
 

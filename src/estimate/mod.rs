@@ -99,6 +99,8 @@ pub enum Bound {
     Latency,
     /// The host's memory, or the link to it.
     Host,
+    /// Nothing of its own: it runs beside the routed experts, from whose bandwidth it takes.
+    Beside,
 }
 
 impl Bound {
@@ -110,6 +112,7 @@ impl Bound {
             Bound::Network => "network",
             Bound::Latency => "latency",
             Bound::Host => "host",
+            Bound::Beside => "beside",
         }
     }
 

@@ -81,9 +81,9 @@ impl Lone {
         let tables = kernels.measured.as_ref();
         let measured = tables.and_then(|tables| tables.surface(&kind, &kernels.setting(ranks), form));
         let operator = Operator::new("", Component::Other, kind);
-        let (eager, unshared) = (Seconds::ZERO, Seconds::ZERO);
+        let (eager, unshared, beside) = (Seconds::ZERO, Seconds::ZERO, 0.0);
         let (part, class) = (Part::Before, 0);
-        Lone(Instruction { operator, timer, fitted, eager, unshared, measured, part, class })
+        Lone(Instruction { operator, timer, fitted, eager, unshared, beside, measured, part, class })
     }
 
     /// Its time in a step, and what that rests on.
@@ -158,7 +158,9 @@ impl Program {
             let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
             let measured = measured(t, &operator.kind, &timer);
             let class = self.distinct.len();
-            self.add(Instruction { operator, timer, fitted, eager, unshared, measured, part, class });
+            let most = t.kernels.engine.scheduling.shared_experts_beside as f64;
+            let beside = if operator.beside_experts { most } else { 0.0 };
+            self.add(Instruction { operator, timer, fitted, eager, unshared, beside, measured, part, class });
         }
     }
 

@@ -226,12 +226,14 @@ pub struct Operator {
     pub kind: OperatorKind,
     /// Executions per step: layers of the same shape.
     pub count: u64,
+    /// Whether it may run beside the routed experts: it reads what they read, and both results are added.
+    pub beside_experts: bool,
 }
 
 impl Operator {
     /// An operator executed once.
     pub fn new(name: &'static str, component: Component, kind: OperatorKind) -> Operator {
-        Operator { name, component, kind, count: 1 }
+        Operator { name, component, kind, count: 1, beside_experts: false }
     }
 
     /// FLOPs of one execution on one rank.

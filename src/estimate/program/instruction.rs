@@ -49,6 +49,8 @@ pub(super) struct Instruction {
     pub(super) eager: Seconds,
     /// Floor per cached token of a decoding sequence, where query heads do not share their KV head.
     pub(super) unshared: Seconds,
+    /// Most tokens of a step in which it runs beside others.
+    pub(super) beside: f64,
     /// What was measured of it, if anything.
     pub(super) measured: Option<Arc<Surface>>,
     /// Where it stands in the model.
@@ -68,7 +70,8 @@ impl Instruction {
         measured
             && self.operator.kind == other.operator.kind
             && self.timer == other.timer
-            && (self.fitted, self.eager, self.unshared) == (other.fitted, other.eager, other.unshared)
+            && (self.fitted, self.eager, self.unshared, self.beside)
+                == (other.fitted, other.eager, other.unshared, other.beside)
     }
 
     /// Whether it exchanges tokens with their experts.
@@ -104,8 +107,13 @@ impl Instruction {
             let keys = a.seen(step.context);
             kernel.time = kernel.time.max(self.unshared * (step.decode_sequences * keys));
         }
-        if step.prefill_tokens > 0.0 && kernel.time > Seconds::ZERO {
-            kernel.time += self.eager;
+        if step.prefill_tokens > 0.0 {
+            if kernel.time > Seconds::ZERO {
+                kernel.time += self.eager;
+            }
+        } else if step.tokens() <= self.beside {
+            // Its latency hides behind the experts; what it reads and computes is taken from them.
+            (kernel.time, kernel.bound) = (kernel.compute.max(kernel.memory), Bound::Beside);
         }
         kernel
     }

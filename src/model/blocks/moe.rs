@@ -140,7 +140,9 @@ impl Moe {
     pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
         let groups = view.groups;
         if let Some(shared) = &self.shared {
+            let first = out.len();
             shared.mlp.products(view, out);
+            out[first..].iter_mut().for_each(|o| o.beside_experts = true);
         }
         let scored = self.experts + self.zero_experts;
         if self.router {
@@ -170,6 +172,9 @@ impl Moe {
             format: view.formats.experts,
         };
         out.push(Operator::new("experts", Component::Experts, OperatorKind::GroupedGemm(shape)));
+        if self.shared.is_some() {
+            out.push(elementwise("shared_sum", Component::Experts, self.hidden * 6, 1));
+        }
         if groups.attention_data > 1 {
             let kind = CollectiveKind::ReduceScatter;
             out.push(collective("combine", Component::Experts, kind, RankGroup::Experts, gather));
