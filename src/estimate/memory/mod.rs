@@ -99,6 +99,8 @@ pub struct MemoryUse {
     /// Tokens that the engine's log says it holds: engines count windows and groups of layers each in
     /// their own way.
     pub logged_tokens: u64,
+    /// Memory that the engine says is its KV cache: SGLang counts recurrent state apart.
+    pub logged_cache: Bytes,
     /// What the host's memory holds, of which it has so much.
     pub host: Option<HostUse>,
     /// Uncertainty of the total.
@@ -251,6 +253,7 @@ impl MemoryQuestion<'_> {
             per_running_request: cache.sequence(self.running_length()),
             kv_cache_tokens: cache.tokens_held(kv_cache, length),
             logged_tokens: cache.logged_tokens(kv_cache, length),
+            logged_cache: cache.logged(kv_cache),
             host: spread.host.as_ref().map(|host| self.on_host(host)),
             band: rule.band,
         }
