@@ -105,6 +105,13 @@ with_patch! {
         /// Multiples to which MXFP4 experts are padded.
         #[serde(default)]
         mxfp4_padding: Option<PackedPadding>,
+        /// Bytes left beside every scale of FP4 experts among FP8 layers (DeepSeek-V4), where the GPU has no FP4 and
+        /// their kernels read scales of their own.
+        #[serde(default)]
+        fp4_scales_left: Bytes,
+        /// Whether the two halves of the matrix that expands latents are copied in BF16, for attention over latents.
+        #[serde(default)]
+        absorbed_copies: bool,
         /// How the KV cache is laid out over layers of different kinds.
         #[serde(default)]
         cache_layout: CacheLayout,
@@ -150,6 +157,9 @@ with_patch! {
         /// the link.
         #[serde(default)]
         non_torch_pcie: Option<Bytes>,
+        /// Instead of both on several AMD GPUs, whose communication library keeps buffers of its own.
+        #[serde(default)]
+        non_torch_rocm: Option<Bytes>,
         /// More on the stage that samples.
         #[serde(default)]
         sampler_workspace: Bytes,

@@ -275,9 +275,12 @@ impl MemoryQuestion<'_> {
     fn non_torch(&self, last: bool) -> Bytes {
         let rule = &self.engine.memory;
         let sampler = if last { rule.sampler_workspace } else { Bytes::ZERO };
+        if self.parallelism.stage_ranks() == 1 {
+            return sampler + rule.non_torch;
+        }
         let unlinked = rule.non_torch_pcie.filter(|_| self.gpu.scale_up.kind == LinkKind::Pcie);
-        let several = self.parallelism.stage_ranks() > 1;
-        sampler + if several { unlinked.unwrap_or(rule.non_torch_multi_gpu) } else { rule.non_torch }
+        let rocm = rule.non_torch_rocm.filter(|_| self.gpu.platform() == "amd");
+        sampler + rocm.or(unlinked).unwrap_or(rule.non_torch_multi_gpu)
     }
 
     /// What weights and KV cache may take together, by the engine's rule.
