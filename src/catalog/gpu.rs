@@ -95,9 +95,10 @@ pub struct Price {
 }
 
 impl Gpu {
-    /// The memory of the board, of which the driver keeps some for itself.
+    /// The memory of the board, of which the driver keeps some for itself: at least what the driver reports, which
+    /// logs and scenarios may state otherwise.
     pub fn board(&self) -> Bytes {
-        self.board_memory.unwrap_or(self.memory)
+        self.board_memory.map_or(self.memory, |board| board.max(self.memory))
     }
 
     /// Dense peak for a number type, if the GPU has it. BF16 and FP16 stand in for each other only
