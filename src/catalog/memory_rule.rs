@@ -125,6 +125,9 @@ with_patch! {
         /// across at images): live values per feature of an encoded position, at 2 bytes each.
         #[serde(default)]
         image_copies: f64,
+        /// Live values of a video's position in the encoder per feature, where the start-up profile encodes the longest.
+        #[serde(default)]
+        video_values: f64,
         /// Sampler peak: this many 4-byte values per sequence and vocabulary entry.
         sampler_values_per_logit: f64,
         /// Workspace for the index keys of sparse attention: so many times the longest context.
@@ -160,6 +163,9 @@ with_patch! {
         /// Instead of both on several AMD GPUs, whose communication library keeps buffers of its own.
         #[serde(default)]
         non_torch_rocm: Option<Bytes>,
+        /// More on several GPUs if the model routes experts: workspaces of their kernels and of the exchange.
+        #[serde(default)]
+        non_torch_experts: Bytes,
         /// More on the stage that samples.
         #[serde(default)]
         sampler_workspace: Bytes,
@@ -172,6 +178,10 @@ with_patch! {
         graph_of_layer: Bytes,
         /// CUDA graphs: more if the model routes experts.
         graphs_moe: Bytes,
+        /// Graphs that all these were measured with, where as many are captured as the most sequences ask for; what
+        /// they take is in proportion.
+        #[serde(default)]
+        graphs_measured: Option<u64>,
         /// Whether graphs count inside the fraction.
         graphs_inside_fraction: bool,
         /// Uncertainty of the total: plans within it are `marginal`.

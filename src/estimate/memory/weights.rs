@@ -301,4 +301,21 @@ mod tests {
         assert!((blocks - 14.240).abs() < 0.003, "{blocks}");
         assert!(of(Allocator::Segments) >= blocks);
     }
+
+    #[test]
+    fn loading_leaves_copies_and_scales_beside_the_tensors() {
+        let of = |name, absorbed_copies, scales_left| {
+            let model = find(name, &[], Scope::Full).unwrap();
+            let w = Weights { absorbed_copies, scales_left, ..Weights::exact(&model, RankGroups::SINGLE) };
+            let layers: Vec<u64> = model.groups.iter().map(|g| g.layers.len() as u64).collect();
+            w.of_stage(&StageLayers { experts: layers.clone(), layers, first: true, last: true }).as_gib()
+        };
+        // 61 layers of 128 heads, 128 features of keys and of values each, over latents of 512.
+        let copies = of("deepseek-v3", true, Bytes::ZERO) - of("deepseek-v3", false, Bytes::ZERO);
+        assert!((copies - 61.0 * 128.0 * 256.0 * 512.0 * 2.0 / f64::from(1 << 30)).abs() < 1e-6, "{copies}");
+        // A scale for every 32 of 1.55e12 elements; eight H200 logged 22 GiB each.
+        let scales = of("deepseek-v4-pro", false, Bytes::new(4)) - of("deepseek-v4-pro", false, Bytes::ZERO);
+        assert!((scales / 8.0 - 22.5).abs() < 0.1, "{scales}");
+        assert_eq!(of("gpt-oss-20b", false, Bytes::new(4)), of("gpt-oss-20b", false, Bytes::ZERO));
+    }
 }
