@@ -125,7 +125,7 @@ with_patch! {
         /// across at images): live values per feature of an encoded position, at 2 bytes each.
         #[serde(default)]
         image_copies: f64,
-        /// Live values of a video's position in the encoder per feature, where the start-up profile encodes the longest.
+        /// Live values per position and feature of the encoder, where the start-up profile encodes the longest video.
         #[serde(default)]
         video_values: f64,
         /// Sampler peak: this many 4-byte values per sequence and vocabulary entry.

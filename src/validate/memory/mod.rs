@@ -126,8 +126,8 @@ fn stated(row: &Row) -> Option<Bytes> {
     row.number("gpu_mem_gib").filter(|gib| *gib > 0.0).map(Bytes::gib)
 }
 
-/// What was free before the weights were loaded, where the row states that: engines whose fraction is of this log
-/// nothing else of the GPU's memory (SGLang: `Load weight begin. avail mem=…`), and it is less than any driver leaves.
+/// What was free before the weights were loaded, where the row states that: engines whose fraction is of what is free
+/// log no other memory of the GPU (SGLang: `Load weight begin. avail mem=…`), and it is less than any driver leaves.
 fn free_at_start(row: &Row, engine: &Engine, gpu: &Gpu) -> Option<Bytes> {
     let of_free = engine.memory.fraction_of == FractionOf::Static && row.text("gpu").is_some();
     stated(row).filter(|memory| of_free && memory.scaled(DRIVERS_DIFFER) < gpu.memory)
