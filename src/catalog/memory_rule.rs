@@ -179,7 +179,7 @@ with_patch! {
         /// CUDA graphs: more if the model routes experts.
         graphs_moe: Bytes,
         /// Graphs that all these were measured with, where as many are captured as the most sequences ask for; what
-        /// they take is in proportion.
+        /// they take is in proportion. 0: as many always.
         #[serde(default)]
         graphs_measured: Option<u64>,
         /// Whether graphs count inside the fraction.

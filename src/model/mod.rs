@@ -116,9 +116,8 @@ impl EncoderSize {
         // Kimi-K2.5 puts `vt_` before the usual names.
         let size = |keys: &[&str], usual| vision.opt_size_of(keys).ok().flatten().unwrap_or(usual);
         let usual = Self::VIT_LARGE;
-        // Newer ones of the family bound a video's pixels.
         let family = root.opt_str("model_type").ok().flatten();
-        let videos = matches!(family, Some("qwen2_vl" | "qwen2_5_vl"));
+        let videos = matches!(family, Some("qwen2_vl" | "qwen2_5_vl" | "qwen3_vl" | "qwen3_vl_moe"));
         let merged = size(&["spatial_merge_size"], 2).saturating_pow(2);
         Some(EncoderSize {
             layers: size(&["num_hidden_layers", "vt_num_hidden_layers"], usual.layers),

@@ -288,10 +288,12 @@ impl MemoryQuestion<'_> {
     /// sequences, 512 at most, and whole decode steps up to the most sequences (`vllm/config/vllm.py`,
     /// `_set_cudagraph_sizes`).
     fn captured(&self) -> f64 {
-        let Some(measured) = self.engine.memory.graphs_measured else { return 1.0 };
+        let Some(measured) = self.engine.memory.graphs_measured.filter(|graphs| *graphs > 0) else {
+            return 1.0;
+        };
         let most = u32::try_from(self.limits.max_sequences).unwrap_or(u32::MAX);
         let sizes = |n: u32| graph_sizes(n.min(512));
-        (sizes(most.saturating_mul(2)) + sizes(most)) as f64 / measured.max(1) as f64
+        (sizes(most.saturating_mul(2)) + sizes(most)) as f64 / measured as f64
     }
 
     /// What weights and KV cache may take together, by the engine's rule.
