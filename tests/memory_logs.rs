@@ -128,6 +128,17 @@ fn caches_are_as_large_as_public_logs_say() {
     assert!(offs.len() >= 12 && offs[offs.len() / 2] < 0.3, "{offs:?}");
 }
 
+#[test]
+fn a_video_as_long_as_the_context_makes_a_close_fit_uncertain() {
+    // https://github.com/vllm-project/vllm/issues/18124: the start-up profile runs out of memory.
+    let of = |isl: u32| {
+        let plan = "estimate tests/data/qwen2.5-vl-3b.json --gpu rtx-4090 --engine vllm@0.10";
+        shardfit(&format!("{plan} --isl {isl} --osl 1")).stdout
+    };
+    assert!(of(127_999).contains("Memory: marginal"), "{}", of(127_999));
+    assert!(of(4096).contains("Memory: fits"), "{}", of(4096));
+}
+
 /// Rows of the shared logs whose configuration is not what their columns say: their notes tell.
 const NOT_AS_STATED: [&str; 5] = [
     "m-0100", // a smaller model than the configuration that is named

@@ -389,8 +389,9 @@ impl Engine {
         };
         let by_default = defaults.reserved_tokens.unwrap_or(defaults.max_batched_tokens);
         let tokens = launch.batched_tokens.unwrap_or(u64::from(by_default));
-        let reserved = r.total(gpu.memory, tokens, &defaults, &launch);
-        let left = gpu.memory.saturating_sub(reserved).as_f64() / gpu.memory.as_f64();
+        let board = gpu.board();
+        let reserved = r.total(board, tokens, &defaults, &launch);
+        let left = board.saturating_sub(reserved).as_f64() / board.as_f64();
         // Engines round to three digits; a GPU that the reserve swallows keeps a sliver.
         ((left * 1000.0).round() / 1000.0).max(0.001) * r.of_fraction(&launch)
     }

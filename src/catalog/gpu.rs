@@ -32,6 +32,10 @@ pub struct Gpu {
     pub class: String,
     /// Device memory as the driver reports it (`cudaMemGetInfo` total), not the marketing figure.
     pub memory: Bytes,
+    /// What nvidia-smi counts: the driver's own part with it. Engines that work a memory fraction out of what they
+    /// keep free start from here; without it, from `memory`.
+    #[serde(default)]
+    pub board_memory: Option<Bytes>,
     /// Datasheet memory bandwidth.
     pub bandwidth: BytesPerSecond,
     /// Datasheet dense peak by number type. An absent type is unsupported, never derived.
@@ -91,6 +95,12 @@ pub struct Price {
 }
 
 impl Gpu {
+    /// The memory of the board, of which the driver keeps some for itself: at least what the driver reports, which
+    /// logs and scenarios may state otherwise.
+    pub fn board(&self) -> Bytes {
+        self.board_memory.map_or(self.memory, |board| board.max(self.memory))
+    }
+
     /// Dense peak for a number type, if the GPU has it. BF16 and FP16 stand in for each other only
     /// where the file lists both.
     pub fn peak(&self, dtype: DType) -> Option<FlopsPerSecond> {
@@ -130,6 +140,9 @@ impl Gpu {
         };
         if self.memory == Bytes::ZERO {
             fail("memory", "must be positive");
+        }
+        if self.board_memory.is_some_and(|board| board < self.memory) {
+            fail("board_memory", "must be at least `memory`, which is what the driver leaves of it");
         }
         if self.bandwidth.get() <= 0.0 {
             fail("bandwidth", "must be positive");

@@ -105,6 +105,13 @@ with_patch! {
         /// Multiples to which MXFP4 experts are padded.
         #[serde(default)]
         mxfp4_padding: Option<PackedPadding>,
+        /// Bytes left beside every scale of FP4 experts among FP8 layers (DeepSeek-V4), where the GPU has no FP4 and
+        /// their kernels read scales of their own.
+        #[serde(default)]
+        fp4_scales_left: Bytes,
+        /// Whether the two halves of the matrix that expands latents are copied in BF16, for attention over latents.
+        #[serde(default)]
+        absorbed_copies: bool,
         /// How the KV cache is laid out over layers of different kinds.
         #[serde(default)]
         cache_layout: CacheLayout,
@@ -118,6 +125,9 @@ with_patch! {
         /// across at images): live values per feature of an encoded position, at 2 bytes each.
         #[serde(default)]
         image_copies: f64,
+        /// Live values per position and feature of the encoder, where the start-up profile encodes the longest video.
+        #[serde(default)]
+        video_values: f64,
         /// Sampler peak: this many 4-byte values per sequence and vocabulary entry.
         sampler_values_per_logit: f64,
         /// Workspace for the index keys of sparse attention: so many times the longest context.
@@ -150,6 +160,12 @@ with_patch! {
         /// the link.
         #[serde(default)]
         non_torch_pcie: Option<Bytes>,
+        /// Instead of both on several AMD GPUs, whose communication library keeps buffers of its own.
+        #[serde(default)]
+        non_torch_rocm: Option<Bytes>,
+        /// More on several GPUs if the model routes experts: workspaces of their kernels and of the exchange.
+        #[serde(default)]
+        non_torch_experts: Bytes,
         /// More on the stage that samples.
         #[serde(default)]
         sampler_workspace: Bytes,
@@ -162,6 +178,10 @@ with_patch! {
         graph_of_layer: Bytes,
         /// CUDA graphs: more if the model routes experts.
         graphs_moe: Bytes,
+        /// Graphs that all these were measured with, where as many are captured as the most sequences ask for; what
+        /// they take is in proportion. 0: as many always.
+        #[serde(default)]
+        graphs_measured: Option<u64>,
         /// Whether graphs count inside the fraction.
         graphs_inside_fraction: bool,
         /// Uncertainty of the total: plans within it are `marginal`.

@@ -21,6 +21,8 @@ pub struct ReservedMemory {
     /// For each number of prompt tokens with a CUDA graph: SGLang's piecewise graphs, up to the tokens of a
     /// step, with latent attention up to 2,048.
     pub per_prompt_graph: Bytes,
+    /// Instead of the graphs of prompts, with latent attention.
+    pub latent_prompt_graphs: Option<Bytes>,
     /// For each rank of the replica.
     pub per_rank: Bytes,
     /// With attention data parallelism.
@@ -51,10 +53,11 @@ impl ReservedMemory {
     ) -> Bytes {
         let graph = u64::from(defaults.graph_batch.unwrap_or(0));
         let captured = if launch.latent { tokens.min(LATENT_GRAPH_TOKENS) } else { tokens };
+        let prompts = self.latent_prompt_graphs.filter(|_| launch.latent);
         let mut reserved = defaults.reserved.unwrap_or(self.fixed)
             + self.per_token * tokens
             + self.per_graph_sequence * graph
-            + self.per_prompt_graph * prompt_graphs(captured)
+            + prompts.unwrap_or(self.per_prompt_graph * prompt_graphs(captured))
             + defaults.reserved_per_rank.unwrap_or(self.per_rank) * launch.ranks;
         if launch.attention_dp > 1 {
             reserved += self.data_parallel;

@@ -97,11 +97,14 @@ pub struct EncoderSize {
     pub layers: u64,
     /// Width.
     pub width: u64,
+    /// Positions times width that it computes for each token of a video, whose frames are as large as images; none
+    /// without videos.
+    pub per_video_token: u64,
 }
 
 impl EncoderSize {
     /// ViT-L, which stands in for what a configuration leaves out.
-    pub const VIT_LARGE: EncoderSize = EncoderSize { layers: 24, width: 1024 };
+    pub const VIT_LARGE: EncoderSize = EncoderSize { layers: 24, width: 1024, per_video_token: 0 };
 
     /// Layers times squared width, of ViT-L's.
     pub fn of_vit_large(self) -> f64 {
@@ -114,9 +117,17 @@ impl EncoderSize {
         // Kimi-K2.5 puts `vt_` before the usual names.
         let size = |keys: &[&str], usual| vision.opt_size_of(keys).ok().flatten().unwrap_or(usual);
         let usual = Self::VIT_LARGE;
+        let family = root.opt_str("model_type").ok().flatten();
+        let videos = matches!(family, Some("qwen2_vl" | "qwen2_5_vl" | "qwen3_vl" | "qwen3_vl_moe"));
+        let merged = size(&["spatial_merge_size"], 2).saturating_pow(2);
         Some(EncoderSize {
             layers: size(&["num_hidden_layers", "vt_num_hidden_layers"], usual.layers),
             width: size(&["hidden_size", "vt_hidden_size"], usual.width),
+            per_video_token: if videos {
+                merged.saturating_mul(size(&["embed_dim", "hidden_size"], 1280))
+            } else {
+                0
+            },
         })
     }
 }

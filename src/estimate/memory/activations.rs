@@ -148,3 +148,21 @@ fn images(q: &MemoryQuestion) -> f64 {
     let per_image = q.model.images.map_or(0.0, |i| i.positions as f64 * i.features as f64);
     q.limits.max_sequences as f64 * per_image * q.engine.memory.image_copies * 2.0
 }
+
+/// Tokens of the largest image of Qwen2-VL and its successors.
+const LARGEST_IMAGE: u64 = 16_384;
+
+/// What encoding the longest video takes beyond the rest of the start-up profile: vLLM tries one that fills what an
+/// image leaves of the context, or is as large as an image (`models/qwen2_vl.py`, `get_num_frames_with_most_features`;
+/// 114,688 of 128,000 tokens in vllm-project/vllm#12604), with live values of gate, up-projection and two residuals at
+/// each position, about `video_values` times the encoder's width. No log of it is known, so that it counts as
+/// uncertainty.
+pub(super) fn longest_video(q: &MemoryQuestion, stage: &StageLayers, peak: Bytes) -> Bytes {
+    let Some(encoder) = q.model.encoder.filter(|_| stage.first && q.model.sees()) else {
+        return Bytes::ZERO;
+    };
+    let tokens = q.workload.longest_context().saturating_sub(LARGEST_IMAGE).max(LARGEST_IMAGE);
+    let features = encoder.per_video_token.saturating_mul(tokens);
+    let values = features as f64 * q.engine.memory.video_values;
+    Bytes::ceil(values * 2.0).saturating_sub(peak)
+}

@@ -112,15 +112,22 @@ impl RankCache {
                 ratio(cache, groups.bytes_while(&self.kinds, length, self.block, chunk), length)
             }
             (CacheLayout::Pools, _) => {
-                let (all, window, state) = self.pools();
-                let share = if state > Bytes::ZERO { 1.0 - STATE_SHARE } else { 1.0 };
+                let (all, window, _) = self.pools();
                 let each = all.as_f64() + window.as_f64() * self.window_share;
-                let held = if each > 0.0 { (cache.as_f64() * share / each) as u64 } else { 0 };
+                let held = if each > 0.0 { (self.logged(cache).as_f64() / each) as u64 } else { 0 };
                 held.saturating_mul(self.ranks)
             }
             (CacheLayout::Exact, _) => self.tokens_held(cache, length),
             _ if all == Bytes::ZERO => 0,
             _ => (cache.get() / all.get() / self.block * self.block).saturating_mul(self.ranks),
+        }
+    }
+
+    /// The part of so many bytes that the engine calls its KV cache: not the pool of recurrent state.
+    pub(super) fn logged(&self, cache: Bytes) -> Bytes {
+        match self.layout {
+            CacheLayout::Pools if self.pools().2 > Bytes::ZERO => cache.scaled(1.0 - STATE_SHARE),
+            _ => cache,
         }
     }
 

@@ -99,6 +99,8 @@ pub struct MemoryUse {
     /// Tokens that the engine's log says it holds: engines count windows and groups of layers each in
     /// their own way.
     pub logged_tokens: u64,
+    /// Memory that the engine says is its KV cache: SGLang counts recurrent state apart.
+    pub logged_cache: Bytes,
     /// What the host's memory holds, of which it has so much.
     pub host: Option<HostUse>,
     /// Uncertainty of the total.
@@ -234,7 +236,7 @@ impl MemoryQuestion<'_> {
         let non_torch = self.non_torch(stage.last) + activations::exchange_buffers(self);
         let batch = self.engine.launch_defaults(self.gpu, self.parallelism.tp).graph_batch;
         let each = rule.graphs_per_layer + rule.graph_of_layer * graph_sizes(batch.unwrap_or(0));
-        let cuda_graphs = rule.graphs + each * stage.count() + moe;
+        let cuda_graphs = (rule.graphs + each * stage.count() + moe).scaled(self.captured());
         let usable = self.usable(activations, non_torch, cuda_graphs, weights);
         let kv_cache = usable.saturating_sub(weights);
         let length = self.workload.longest_context();
@@ -251,8 +253,9 @@ impl MemoryQuestion<'_> {
             per_running_request: cache.sequence(self.running_length()),
             kv_cache_tokens: cache.tokens_held(kv_cache, length),
             logged_tokens: cache.logged_tokens(kv_cache, length),
+            logged_cache: cache.logged(kv_cache),
             host: spread.host.as_ref().map(|host| self.on_host(host)),
-            band: rule.band,
+            band: rule.band + activations::longest_video(self, stage, activations),
         }
     }
 
@@ -272,9 +275,25 @@ impl MemoryQuestion<'_> {
     fn non_torch(&self, last: bool) -> Bytes {
         let rule = &self.engine.memory;
         let sampler = if last { rule.sampler_workspace } else { Bytes::ZERO };
+        if self.parallelism.stage_ranks() == 1 {
+            return sampler + rule.non_torch;
+        }
         let unlinked = rule.non_torch_pcie.filter(|_| self.gpu.scale_up.kind == LinkKind::Pcie);
-        let several = self.parallelism.stage_ranks() > 1;
-        sampler + if several { unlinked.unwrap_or(rule.non_torch_multi_gpu) } else { rule.non_torch }
+        let rocm = rule.non_torch_rocm.filter(|_| self.gpu.platform() == "amd");
+        let experts = if self.model.is_moe() { rule.non_torch_experts } else { Bytes::ZERO };
+        sampler + rocm.or(unlinked).unwrap_or(rule.non_torch_multi_gpu) + experts
+    }
+
+    /// Graphs that vLLM captures, of those that its figures were measured with: pieces of steps up to twice the most
+    /// sequences, 512 at most, and whole decode steps up to the most sequences (`vllm/config/vllm.py`,
+    /// `_set_cudagraph_sizes`).
+    fn captured(&self) -> f64 {
+        let Some(measured) = self.engine.memory.graphs_measured.filter(|graphs| *graphs > 0) else {
+            return 1.0;
+        };
+        let most = u32::try_from(self.limits.max_sequences).unwrap_or(u32::MAX);
+        let sizes = |n: u32| graph_sizes(n.min(512));
+        (sizes(most.saturating_mul(2)) + sizes(most)) as f64 / measured as f64
     }
 
     /// What weights and KV cache may take together, by the engine's rule.
@@ -321,7 +340,7 @@ impl MemoryQuestion<'_> {
     }
 }
 
-/// Batch sizes up to `largest` that SGLang captures: 1, 2, 4, then steps of 8, from 256 on of 16
+/// Batch sizes up to `largest` that SGLang and vLLM capture: 1, 2, 4, then steps of 8, from 256 on of 16
 /// (`cuda_graph_runner.py`, `get_batch_sizes_to_capture`).
 fn graph_sizes(largest: u32) -> u64 {
     let fine = largest.min(256);

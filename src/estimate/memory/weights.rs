@@ -15,7 +15,7 @@ pub fn weights_on_rank(
     counts: &[u64],
     (first, last): (bool, bool),
 ) -> Bytes {
-    let exact = Weights { model, groups, allocator: Allocator::Exact, padding: None, host_embedding: false };
+    let exact = Weights::exact(model, groups);
     exact.of_stage(&StageLayers { layers: counts.to_vec(), experts: counts.to_vec(), first, last })
 }
 
@@ -31,7 +31,15 @@ pub(super) fn on_rank(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
     let groups = q.parallelism.groups();
     // Where host and GPU share a memory, the embedding is in it either way.
     let host_embedding = rule.host_embedding && !matches!(q.gpu.platform(), "apple" | "cpu");
-    let of = |model| Weights { model, groups, allocator: rule.allocator, padding, host_embedding };
+    let scales_left = if native { Bytes::ZERO } else { rule.fp4_scales_left };
+    let of = |model| Weights {
+        allocator: rule.allocator,
+        padding,
+        host_embedding,
+        scales_left,
+        absorbed_copies: rule.absorbed_copies,
+        ..Weights::exact(model, groups)
+    };
     // A draft model stands whole on the last stage.
     let draft = q.model.draft.as_deref().filter(|_| stage.last).map_or(Bytes::ZERO, |draft| {
         let layers: Vec<u64> = draft.groups.iter().map(|g| g.layers.len() as u64).collect();
@@ -45,13 +53,7 @@ pub(super) fn on_rank(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
 /// head is the embedding itself.
 pub(super) fn on_host(q: &MemoryQuestion, host: &StageLayers) -> Bytes {
     let model = q.model;
-    let exact = Weights {
-        model,
-        groups: q.parallelism.groups(),
-        allocator: Allocator::Exact,
-        padding: None,
-        host_embedding: false,
-    };
+    let exact = Weights::exact(model, q.parallelism.groups());
     let mut ends: Vec<Tensor> = Vec::new();
     model.before.iter().for_each(|b| b.tensors(&mut ends));
     if host.last {
@@ -96,9 +98,24 @@ struct Weights<'a> {
     allocator: Allocator,
     padding: Option<PackedPadding>,
     host_embedding: bool,
+    scales_left: Bytes,
+    absorbed_copies: bool,
 }
 
-impl Weights<'_> {
+impl<'a> Weights<'a> {
+    /// The tensors alone.
+    fn exact(model: &'a Model, groups: RankGroups) -> Weights<'a> {
+        Weights {
+            model,
+            groups,
+            allocator: Allocator::Exact,
+            padding: None,
+            host_embedding: false,
+            scales_left: Bytes::ZERO,
+            absorbed_copies: false,
+        }
+    }
+
     fn of_stage(&self, stage: &StageLayers) -> Bytes {
         let model = self.model;
         let mut tensors: Vec<Tensor> = Vec::new();
@@ -141,12 +158,13 @@ impl Weights<'_> {
     }
 
     /// Bytes of tensors as they are allocated: engines fuse the projections of one input into one tensor,
-    /// and stack a layer's experts.
+    /// and stack a layer's experts. Scales are small tensors of their own.
     fn allocated(&self, tensors: impl Iterator<Item = (Tensor, Storage)>) -> Bytes {
         let mut total = Bytes::ZERO;
         let (mut open, mut held) = (Fused::Alone, Bytes::ZERO);
         for (tensor, storage) in tensors {
-            let bytes = self.on_rank(&tensor, storage);
+            let bytes = self.on_rank(&tensor, storage.elements());
+            total += self.on_rank(&tensor, storage).saturating_sub(bytes) + self.beside(&tensor, storage);
             match (Fused::of(&tensor), tensor.split) {
                 (Fused::Alone, Split::Experts { .. }) => total += self.block(bytes),
                 (Fused::Alone, _) => {
@@ -162,6 +180,21 @@ impl Weights<'_> {
             }
         }
         total + self.block(held)
+    }
+
+    /// What loading leaves beside a tensor: DeepSeek-V4's FP4 scales in the type they were loaded in, and the
+    /// halves of the matrix that expands latents, which attention over latents multiplies by.
+    fn beside(&self, tensor: &Tensor, storage: Storage) -> Bytes {
+        let around = self.model.quantisation.storage.is_some_and(|s| s.format != WeightFormat::Mxfp4);
+        if around && is_expert(tensor) && storage.format == WeightFormat::Mxfp4 {
+            let scales =
+                self.on_rank(tensor, storage).saturating_sub(self.on_rank(tensor, storage.elements()));
+            return self.scales_left * scales.get();
+        }
+        if self.absorbed_copies && tensor.module() == "kv_b_proj" {
+            return tensor.stored_on_rank(WeightFormat::Bf16, self.groups);
+        }
+        Bytes::ZERO
     }
 
     /// What a rank holds of a tensor, padded as its kernels want it.
@@ -260,18 +293,29 @@ mod tests {
         // Qwen2.5-7B: 2 MiB a layer beside its parameters, 14.25 GiB in vLLM's logs.
         let model = find("qwen2.5-7b", &[], Scope::Full).unwrap();
         let of = |allocator| {
-            let w = Weights {
-                model: &model,
-                groups: RankGroups::SINGLE,
-                allocator,
-                padding: None,
-                host_embedding: false,
-            };
+            let w = Weights { allocator, ..Weights::exact(&model, RankGroups::SINGLE) };
             w.of_stage(&StageLayers { layers: vec![28], experts: vec![28], first: true, last: true }).as_gib()
         };
         let (exact, blocks) = (of(Allocator::Exact), of(Allocator::Blocks));
         assert!((exact - 14.185).abs() < 0.001, "{exact}");
         assert!((blocks - 14.240).abs() < 0.003, "{blocks}");
         assert!(of(Allocator::Segments) >= blocks);
+    }
+
+    #[test]
+    fn loading_leaves_copies_and_scales_beside_the_tensors() {
+        let of = |name, absorbed_copies, scales_left| {
+            let model = find(name, &[], Scope::Full).unwrap();
+            let w = Weights { absorbed_copies, scales_left, ..Weights::exact(&model, RankGroups::SINGLE) };
+            let layers: Vec<u64> = model.groups.iter().map(|g| g.layers.len() as u64).collect();
+            w.of_stage(&StageLayers { experts: layers.clone(), layers, first: true, last: true }).as_gib()
+        };
+        // 61 layers of 128 heads, 128 features of keys and of values each, over latents of 512.
+        let copies = of("deepseek-v3", true, Bytes::ZERO) - of("deepseek-v3", false, Bytes::ZERO);
+        assert!((copies - 61.0 * 128.0 * 256.0 * 512.0 * 2.0 / f64::from(1 << 30)).abs() < 1e-6, "{copies}");
+        // A scale for every 32 of 1.55e12 elements; eight H200 logged 22 GiB each.
+        let scales = of("deepseek-v4-pro", false, Bytes::new(4)) - of("deepseek-v4-pro", false, Bytes::ZERO);
+        assert!((scales / 8.0 - 22.5).abs() < 0.1, "{scales}");
+        assert_eq!(of("gpt-oss-20b", false, Bytes::new(4)), of("gpt-oss-20b", false, Bytes::ZERO));
     }
 }

@@ -126,4 +126,19 @@ impl Storage {
             Held::Own => self.format.stored_bytes(rows, columns),
         }
     }
+
+    /// The elements alone: scales and what else lies beside them are tensors of their own in an engine's memory.
+    pub fn elements(self) -> Storage {
+        let bits = self.format.element().bits();
+        let layout = match self.layout {
+            Held::Packed(layout) => {
+                Held::Packed(Layout { words: layout.words, ..Layout::new(layout.bits, Scales::Tensor, 0) })
+            }
+            Held::Own if bits < 16 && !self.format.is_ggml() => {
+                Held::Packed(Layout::new(bits, Scales::Tensor, 0))
+            }
+            other => other,
+        };
+        Storage { format: self.format, layout }
+    }
 }

@@ -71,7 +71,7 @@ impl Comparison {
             part("activations_gib", log.activations, m.activations.as_gib()),
             part("non_torch_gib", log.non_torch, m.non_torch.as_gib()),
             part("cuda_graphs_gib", log.cuda_graphs, m.cuda_graphs.as_gib()),
-            part("kv_cache_gib", log.kv_cache, m.kv_cache.as_gib()),
+            part("kv_cache_gib", log.kv_cache, m.logged_cache.as_gib()),
             part("kv_cache_tokens", log.tokens.map(|n| n as f64), m.logged_tokens as f64),
         ]
     }

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 use itertools::Itertools as _;
 
-use crate::catalog::{Catalog, Cluster, Gpu, Kind};
+use crate::catalog::engine::FractionOf;
+use crate::catalog::{Catalog, Cluster, Engine, Gpu, Kind};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::{Context, ContextParts};
 use crate::estimate::memory::{Limits, MemoryUse};
@@ -67,7 +68,7 @@ pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
         ("activation_peak_gib", memory.activations.as_gib()),
         ("non_torch_gib", memory.non_torch.as_gib()),
         ("cuda_graph_gib", memory.cuda_graphs.as_gib()),
-        ("kv_cache_gib_per_gpu", memory.kv_cache.as_gib()),
+        ("kv_cache_gib_per_gpu", memory.logged_cache.as_gib()),
         ("kv_cache_tokens", memory.logged_tokens as f64),
         ("headroom_gib", memory.spare_gib()),
     ])
@@ -78,10 +79,22 @@ pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
 /// # Errors
 /// Why there is no prediction.
 pub fn account(row: &Row, catalog: &Catalog) -> Result<MemoryUse, String> {
+    let engine = row.engine(catalog)?;
+    let mut gpu = gpu_of(row, catalog, &engine)?;
+    let memory = account_on(row, catalog, &engine, gpu.clone())?;
+    match free_at_start(row, &engine, &gpu) {
+        Some(free) => {
+            gpu.memory = free + memory.non_torch;
+            account_on(row, catalog, &engine, gpu)
+        }
+        None => Ok(memory),
+    }
+}
+
+/// Accounts for the row's server on a GPU.
+fn account_on(row: &Row, catalog: &Catalog, engine: &Engine, gpu: Gpu) -> Result<MemoryUse, String> {
     let say = |d: Diagnostic| d.cause;
     let model = row.model(catalog)?;
-    let engine = row.engine(catalog)?;
-    let gpu = gpu_of(row, catalog)?;
     let split = Parallelism {
         tp: row.degree("tp"),
         pp: row.degree("pp"),
@@ -91,7 +104,7 @@ pub fn account(row: &Row, catalog: &Catalog) -> Result<MemoryUse, String> {
     };
     let gpus = u32::try_from(split.gpus()).map_err(|_| "too many GPUs")?;
     let cluster = Cluster::of_gpus(gpu, gpus).map_err(say)?;
-    let mut limits = Limits::of(&engine, &cluster.gpu);
+    let mut limits = Limits::of(engine, &cluster.gpu);
     limits.max_sequences = row.whole("max_num_seqs").unwrap_or(limits.max_sequences);
     limits.max_batched_tokens = row.whole("max_num_batched_tokens").unwrap_or(limits.max_batched_tokens);
     limits.memory_fraction = row.number("gpu_memory_utilization");
@@ -99,7 +112,7 @@ pub fn account(row: &Row, catalog: &Catalog) -> Result<MemoryUse, String> {
     let context = Context::new(ContextParts {
         model: &model,
         cluster: &cluster,
-        engine: &engine,
+        engine,
         limits,
         kv: row.kv(),
         workload: Workload::new(length - 1, 1),
@@ -108,17 +121,32 @@ pub fn account(row: &Row, catalog: &Catalog) -> Result<MemoryUse, String> {
     Ok(context.map_err(say)?.memory_question(split).first_rank())
 }
 
+/// The memory that a row states, if any.
+fn stated(row: &Row) -> Option<Bytes> {
+    row.number("gpu_mem_gib").filter(|gib| *gib > 0.0).map(Bytes::gib)
+}
+
+/// What was free before the weights were loaded, where the row states that: engines whose fraction is of what is free
+/// log no other memory of the GPU (SGLang: `Load weight begin. avail mem=…`), and it is less than any driver leaves.
+fn free_at_start(row: &Row, engine: &Engine, gpu: &Gpu) -> Option<Bytes> {
+    let of_free = engine.memory.fraction_of == FractionOf::Static && row.text("gpu").is_some();
+    stated(row).filter(|memory| of_free && memory.scaled(DRIVERS_DIFFER) < gpu.memory)
+}
+
 /// The GPU that the row names, with the memory that it logged; where only a memory is known, the one of
 /// the catalogue that has nearest as much.
-fn gpu_of(row: &Row, catalog: &Catalog) -> Result<Gpu, String> {
+fn gpu_of(row: &Row, catalog: &Catalog, engine: &Engine) -> Result<Gpu, String> {
     let say = |d: Diagnostic| d.cause;
-    let logged = row.number("gpu_mem_gib").filter(|gib| *gib > 0.0).map(Bytes::gib);
+    let logged = stated(row);
     let mut gpu = match (row.text("gpu"), logged) {
         (Some(name), _) => catalog.gpu(name).map_err(say)?,
         (None, Some(memory)) => nearest(catalog, memory).ok_or("no GPU")?,
         (None, None) => return Err("no GPU".into()),
     };
     let most = gpu.memory.scaled(DRIVERS_DIFFER);
+    if free_at_start(row, engine, &gpu).is_some() {
+        return Ok(gpu);
+    }
     gpu.memory = logged.filter(|m| row.text("gpu").is_none() || *m <= most).unwrap_or(gpu.memory);
     Ok(gpu)
 }
