@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn constants_go_over_the_profile_and_over_the_version_that_is_named() {
-        let catalog = catalog::Catalog::built_in().with_scheduling(overlay("0.11.0"));
+        let catalog = catalog::Catalog::built_in().with_scheduling(overlay("0.11.1"));
         let step = |name: &str| catalog.engine(name).unwrap().scheduling.step_overhead.as_millis();
         assert_eq!((step("vllm"), step("vllm@0.12"), step("vllm@0.16")), (3.0, 7.0, 3.0));
         let others = |c: &catalog::Catalog| c.engine("vllm@0.12").unwrap().scheduling.sequence_overhead;

@@ -171,8 +171,8 @@ pub(crate) fn elementwise_share(name: &str, gated: bool) -> Option<f64> {
         "output_gate" | "gate" => 2.0 / 3.0,
         // 32-bit logits of every expert; the choice itself is small.
         "router_top_k" => 1.0,
-        // Rotation is linear; what a convolution reads is kept with the input projection.
-        "rope_and_cache_write" | "convolution" => 0.0,
+        // Rotations and sums are linear; what a convolution reads is kept with the input projection.
+        "rope_and_cache_write" | "shared_sum" | "convolution" => 0.0,
         _ => return None,
     })
 }
