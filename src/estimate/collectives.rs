@@ -256,3 +256,21 @@ impl CollectiveTimer {
         self.by_library.or_shorter(best, bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog;
+
+    #[test]
+    fn the_library_alone_takes_what_nccl_was_measured_with() {
+        let engine = catalog::engine("vllm").unwrap();
+        let cluster = Cluster::of_gpus(catalog::gpu("h100-sxm").unwrap(), 8).unwrap();
+        let group = GroupLink { ranks: 8, nodes: 1, bridged: false };
+        let timer = CollectiveTimer::new(CollectiveKind::AllReduce, group, &cluster, &engine);
+        let small = Traffic::new(16_384.0);
+        // The library's latency among eight ranks, 6.1 us and 1.6 for each beyond two: the engine's own is a third.
+        let (alone, either) = (timer.library_only().time(small), timer.time(small));
+        assert!(alone.as_micros() > 15.0 && either.as_micros() < 10.0, "{alone} {either}");
+    }
+}
