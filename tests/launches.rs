@@ -84,6 +84,18 @@ fn shared_experts_on_a_stream_of_their_own_save_what_vllm_measured() {
 }
 
 #[test]
+fn shared_experts_have_no_stream_of_their_own_on_amd() {
+    let tp = Parallelism { tp: 8, ..Parallelism::SINGLE };
+    let bounds = |gpu: &str| -> Vec<&str> {
+        divided(tp, gpu, "vllm", |d| {
+            let lines = d.pipeline.explain(&Step::decode(32.0, 1500.0));
+            lines.iter().map(|l| l.bound.name()).collect()
+        })
+    };
+    assert!(bounds("h200-sxm").contains(&"beside") && !bounds("mi300x").contains(&"beside"));
+}
+
+#[test]
 fn half_batches_of_a_wide_decode_pool_reach_what_was_reported_of_nine_nodes() {
     // 22,282 output tokens/s and node of 8 H100 at 256 sequences a rank of 2,000-token prompts, 100 tokens out
     // (LMSYS, Large-scale EP, 2025-05-05); there over 72 GPUs with 32 redundant experts.

@@ -170,6 +170,7 @@ fn fit_errors() -> String {
     row!("decode attention", decode_attention, gpus);
     row!("latent prompt attention", latent_prefill, gpus);
     row!("latent decode attention", latent_decode, gpus);
+    row!("prompts of recurrent mixers", scan_prefill, gpus);
     row!("routed experts", grouped_gemm, gpus);
     let (pcie, linked): (Vec<_>, Vec<_>) =
         gpus.iter().partition(|g| g.scale_up.kind == catalog::link::LinkKind::Pcie);

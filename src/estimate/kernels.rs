@@ -366,6 +366,13 @@ impl<'a> Kernels<'a> {
         (kernel, found.is_some_and(|f| f.fitted))
     }
 
+    /// Most tokens of a step without prompts whose shared experts run beside the routed ones. Engines have that
+    /// stream on NVIDIA's GPUs alone (vllm-project/vllm#30085; `_is_cuda` in SGLang's `models/deepseek_v2.py`).
+    pub fn shared_experts_beside(&self) -> f64 {
+        let has_stream = self.gpu.platform() == "nvidia";
+        if has_stream { self.engine.scheduling.shared_experts_beside as f64 } else { 0.0 }
+    }
+
     /// What a launch that takes `in_graph` inside a CUDA graph costs more outside.
     pub fn eager_launch(&self, in_graph: Seconds) -> Seconds {
         let share = self.engine.scheduling.launch_share;

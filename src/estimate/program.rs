@@ -158,8 +158,7 @@ impl Program {
             let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
             let measured = measured(t, &operator.kind, &timer);
             let class = self.distinct.len();
-            let most = t.kernels.engine.scheduling.shared_experts_beside as f64;
-            let beside = if operator.beside_experts { most } else { 0.0 };
+            let beside = if operator.beside_experts { t.kernels.shared_experts_beside() } else { 0.0 };
             self.add(Instruction { operator, timer, fitted, eager, unshared, beside, measured, part, class });
         }
     }
