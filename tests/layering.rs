@@ -22,9 +22,6 @@ const ORDER: &[&[&str]] = &[
     &["cli"],
 ];
 
-/// Longest source file, its unit tests apart.
-const MAX_LINES: usize = 500;
-
 /// Which files may name a third-party crate.
 const EDGES: &[(&str, &[&str])] = &[
     ("rayon", &["search/"]),
@@ -163,16 +160,6 @@ fn third_party_names_stay_at_the_edge() {
         }
     }
     assert!(strays.is_empty(), "{}", strays.join("\n"));
-}
-
-#[test]
-fn no_source_file_is_longer_than_500_lines() {
-    let long: Vec<_> = files()
-        .iter()
-        .map(|(file, text)| (code(text).lines().count(), file.clone()))
-        .filter(|(lines, _)| *lines > MAX_LINES)
-        .collect();
-    assert!(long.is_empty(), "{long:?}");
 }
 
 #[test]
