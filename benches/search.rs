@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use shardfit::catalog::{self, Engine};
 use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
-use shardfit::estimate::memory::Limits;
+use shardfit::estimate::memory::LimitOverrides;
 use shardfit::model::operator::Step;
 use shardfit::model::{self, Scope};
 use shardfit::plan::{BatchPoint, Layout, Parallelism, Plan};
@@ -46,7 +46,7 @@ fn layout(c: &mut Criterion, kind: &str, (model, gpu): (&str, &str), parallelism
         model: &model,
         cluster: &cluster,
         engine: &engine,
-        limits: Limits::of(&engine, &cluster.gpu),
+        limits: LimitOverrides::default(),
         kv: None,
         workload: Workload::new(2048, 512),
         electricity: None,

@@ -2,7 +2,7 @@
 
 use shardfit::catalog::{Catalog, Cluster};
 use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
-use shardfit::estimate::memory::Limits;
+use shardfit::estimate::memory::LimitOverrides;
 use shardfit::model::operator::Step;
 use shardfit::model::{self, Scope};
 use shardfit::plan::Parallelism;
@@ -19,7 +19,7 @@ fn allocations(name: &str, gpu: &str, parallelism: Parallelism) -> u64 {
         model: &model,
         cluster: &cluster,
         engine: &engine,
-        limits: Limits::of(&engine, &cluster.gpu),
+        limits: LimitOverrides::default(),
         kv: None,
         workload: Workload::new(2048, 512),
         electricity: None,

@@ -201,3 +201,37 @@ fn a_rank_of_each_stage_is_shown() {
     let fullest = number(&json, "memory.weights_gib");
     assert!(weights.contains(&fullest), "{weights:?} {fullest}");
 }
+
+/// vLLM 0.6.6 computes prompts whole unless tokens per step are stated (`SchedulerConfig`: 2,048 by default, raised
+/// to the longest request where chunked prefill is off).
+#[test]
+fn a_limit_that_equals_the_default_is_kept_like_its_neighbours() {
+    let asked = |more: &str| {
+        let rest =
+            "llama-3.1-8b --gpu a100-sxm-80gb --engine vllm@0.6.6 --isl 8000 --osl 500 --concurrency 8";
+        estimate(&format!("{rest} {more}"))
+    };
+    for tokens in [2047.0, 2048.0, 2049.0] {
+        let json = asked(&format!("--max-batched-tokens {tokens}"));
+        assert_eq!(number(&json, "max_batched_tokens"), tokens);
+    }
+    assert_eq!(number(&asked(""), "max_batched_tokens"), 8500.0, "unstated, a prompt is computed whole");
+    let (default, stated) = (asked(""), asked("--max-sequences 256"));
+    assert_eq!(number(&default, "max_sequences"), 256.0);
+    assert_eq!(default, stated, "nothing else follows from the number of sequences");
+}
+
+/// SGLang sets aside 1.5 MB for each token of `--chunked-prefill-size` (`server_args.py`): 8,192 by default on 80 GB,
+/// beside a limit of 16,384 on the tokens of a step.
+#[test]
+fn memory_is_set_aside_for_the_tokens_that_are_stated_whatever_their_number() {
+    let cache = |tokens: &str| {
+        number(
+            &estimate(&format!("llama-3.1-8b --gpu h100-sxm --engine sglang {tokens}")),
+            "memory.kv_cache_gib",
+        )
+    };
+    let (below, at) = (cache("--max-batched-tokens 16383"), cache("--max-batched-tokens 16384"));
+    assert!((below - at).abs() < 0.1, "{below} and {at} GiB");
+    assert!(cache("") > at + 10.0);
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shardfit::catalog::{self, Cluster};
 use shardfit::dtype::DType;
 use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
-use shardfit::estimate::memory::{Limits, MemoryUse};
+use shardfit::estimate::memory::{LimitOverrides, MemoryUse};
 use shardfit::model::blocks::RankView;
 use shardfit::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Rows, Step};
 use shardfit::model::{self, Model, RankGroups, Scope};
@@ -33,7 +33,7 @@ fn with_context<T>(
 ) -> T {
     let cluster = Cluster::of_gpus(catalog::gpu(gpu).unwrap(), gpus).unwrap();
     let engine = catalog::engine(engine).unwrap();
-    let limits = Limits::of(&engine, &cluster.gpu);
+    let limits = LimitOverrides::default();
     let parts =
         ContextParts { model, cluster: &cluster, engine: &engine, limits, kv, workload, electricity: None };
     look(&Context::new(parts).unwrap())

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use shardfit::catalog::{self, Cluster, Engine, Gpu};
 use shardfit::dtype::WeightFormat;
 use shardfit::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
-use shardfit::estimate::memory::Limits;
+use shardfit::estimate::memory::LimitOverrides;
 use shardfit::estimate::power::Electricity;
 use shardfit::model::{self, Model, Scope};
 use shardfit::plan::{BatchPoint, Layout, Parallelism, Plan};
@@ -40,7 +40,7 @@ impl Server {
         let gpus = u32::try_from(self.split.gpus()).unwrap();
         let mut cluster = Cluster::of_gpus(self.gpu.clone(), gpus).unwrap();
         cluster.price = Some(UsdPerHour::new(2.0));
-        let limits = Limits { max_sequences: 8192, ..Limits::of(&VLLM, &cluster.gpu) };
+        let limits = LimitOverrides { max_sequences: Some(8192), ..LimitOverrides::default() };
         let context = Context::new(ContextParts {
             model: &self.model,
             cluster: &cluster,

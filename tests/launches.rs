@@ -7,7 +7,7 @@ use common::shardfit;
 use serde_json::Value;
 use shardfit::catalog::{self, Cluster, Engine};
 use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
-use shardfit::estimate::memory::Limits;
+use shardfit::estimate::memory::LimitOverrides;
 use shardfit::model::operator::Step;
 use shardfit::model::{self, Scope};
 use shardfit::plan::Parallelism;
@@ -34,7 +34,7 @@ fn divided<T>(by: Parallelism, gpu: &str, engine: &str, look: impl FnOnce(&Deplo
         model: &model,
         cluster: &cluster,
         engine: &engine,
-        limits: Limits::of(&engine, &cluster.gpu),
+        limits: LimitOverrides::default(),
         kv: None,
         workload: Workload::new(2000, 100),
         electricity: None,

@@ -2,7 +2,7 @@
 
 use shardfit::catalog;
 use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
-use shardfit::estimate::memory::Limits;
+use shardfit::estimate::memory::LimitOverrides;
 use shardfit::model::{self, Scope};
 use shardfit::plan::Parallelism;
 use shardfit::simulate::{ClosedLoop, Drive, Lengths, OpenLoop, Outcome, Protocol, Requests, Simulation};
@@ -19,7 +19,7 @@ fn with_deployment<T>(
     let model = model::find(model, &[], Scope::Full).expect("in the catalogue");
     let cluster = catalog::cluster(&format!("{}x{gpu}", split.gpus())).expect("in the catalogue");
     let engine = catalog::engine(engine).expect("in the catalogue");
-    let limits = Limits::of(&engine, &cluster.gpu);
+    let limits = LimitOverrides::default();
     let parts = ContextParts {
         model: &model,
         cluster: &cluster,

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use shardfit::catalog::{self, Catalog};
 use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
-use shardfit::estimate::memory::Limits;
+use shardfit::estimate::memory::LimitOverrides;
 use shardfit::estimate::pairing::{Pair, Worker};
 use shardfit::model::{self, Model, Scope};
 use shardfit::plan::space::Pins;
@@ -158,7 +158,7 @@ fn with_pair<T>(
         model: &model,
         cluster: &cluster,
         engine: &engine,
-        limits: Limits::of(&engine, &cluster.gpu),
+        limits: LimitOverrides::default(),
         kv: None,
         workload,
         electricity: None,

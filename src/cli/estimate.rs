@@ -5,7 +5,7 @@ use clap::Args;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
-use crate::estimate::memory::{Limits, Verdict};
+use crate::estimate::memory::Verdict;
 use crate::plan::{BatchPoint, Layout, Plan, Reason};
 use crate::report::{self, Fit, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::workload::Load;
@@ -78,7 +78,7 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         model: &model,
         cluster: &cluster,
         engine,
-        limits: args.engine.limits(split.pp)?.on(Limits::of(engine, &cluster.gpu)),
+        limits: args.engine.limits(split.pp)?,
         kv: precision.kv,
         workload,
         electricity: args.electricity.electricity()?,

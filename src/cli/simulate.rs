@@ -8,7 +8,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
-use crate::estimate::memory::Limits;
 use crate::estimate::pairing::Worker;
 use crate::estimate::service::Replica;
 use crate::load;
@@ -240,7 +239,7 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         Some(format) => model.with_weights(format),
         None => model,
     };
-    let limits = args.engine.limits(split.pp)?.on(Limits::of(&engine, &cluster.gpu));
+    let limits = args.engine.limits(split.pp)?;
     let (cluster_ref, engine_ref) = (&cluster, &engine);
     let parts = ContextParts {
         model: &model,

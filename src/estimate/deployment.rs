@@ -20,7 +20,7 @@ pub use super::explanation::{Explanation, TableName};
 pub use super::figures::Verified;
 use super::figures::{Bill, Figures, late};
 use super::kernels::Kernels;
-use super::memory::{Limits, MemoryUse, Verdict};
+use super::memory::{LimitOverrides, Limits, MemoryUse, Verdict};
 use super::offload;
 use super::pairing::PrefillFacts;
 use super::power::{Electricity, Energy};
@@ -61,8 +61,8 @@ pub struct ContextParts<'a> {
     pub cluster: &'a Cluster,
     /// The engine.
     pub engine: &'a Engine,
-    /// Launch limits.
-    pub limits: Limits,
+    /// Launch limits that are stated.
+    pub limits: LimitOverrides,
     /// Type of the KV cache, if not the default.
     pub kv: Option<DType>,
     /// The workload.
@@ -70,10 +70,6 @@ pub struct ContextParts<'a> {
     /// What electricity costs, if the rental price does not include it.
     pub electricity: Option<Electricity>,
 }
-
-/// Beyond this even engines that compute prompts whole cut them, into their default steps (vLLM V0,
-/// `arg_utils.py`: chunked prefill is on by itself for longer contexts).
-const LONGEST_WHOLE_PROMPT: u64 = 32_768;
 
 impl<'a> Context<'a> {
     /// Gathers what the layouts share.
@@ -87,16 +83,10 @@ impl<'a> Context<'a> {
         let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
         let own = parts.model.quantisation.kv.filter(takes);
         let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
-        let mut limits = parts.limits;
+        let mut limits = parts.limits.on(parts.engine, &parts.cluster.gpu, parts.workload.context());
         let model = as_run(&parts);
         let experts = &mut limits.offload.host_experts;
         *experts = experts.map(|n| n.min(model.layers()));
-        let default = Limits::of(parts.engine, &parts.cluster.gpu).max_batched_tokens;
-        let longest = parts.workload.context();
-        let unset = limits.max_batched_tokens == default;
-        if parts.engine.defaults.whole_prompts && unset && longest <= LONGEST_WHOLE_PROMPT {
-            limits.max_batched_tokens = default.max(longest);
-        }
         Ok(Context {
             divisors: Divisors::of(&model),
             model,

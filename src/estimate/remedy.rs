@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::catalog;
     use crate::estimate::deployment::ContextParts;
-    use crate::estimate::memory::Limits;
+    use crate::estimate::memory::LimitOverrides;
     use crate::model::{Scope, find};
     use crate::workload::Workload;
 
@@ -143,7 +143,7 @@ mod tests {
             model: &model,
             cluster: &cluster,
             engine: &engine,
-            limits: Limits::of(&engine, &cluster.gpu),
+            limits: LimitOverrides::default(),
             kv: None,
             workload: Workload::new(2048, 512),
             electricity: None,

@@ -26,14 +26,14 @@ use rayon::prelude::*;
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, ContextParts, Estimate};
-use crate::estimate::memory::Limits;
 use crate::estimate::power::Electricity;
 use crate::model::Model;
 use crate::plan::space::{Pins, axes};
-use crate::plan::{Axes, Layout, Offload, PlanSpace, Precision, Rejection};
+use crate::plan::{Axes, Layout, PlanSpace, Precision, Rejection};
 use crate::rank::{Front, Objective};
 use crate::workload::{Targets, Workload};
 
+pub use crate::estimate::memory::LimitOverrides;
 pub use advice::Advice;
 pub use combined::Combined;
 pub use current::{Current, CurrentAnswer};
@@ -103,31 +103,6 @@ impl Default for Launch {
     /// With the engine's defaults.
     fn default() -> Launch {
         Launch { limits: LimitOverrides::default(), speculates: true }
-    }
-}
-
-/// Launch limits that the user sets; the engine's defaults elsewhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LimitOverrides {
-    /// Sequences in one batch.
-    pub max_sequences: Option<u64>,
-    /// Tokens in one step.
-    pub max_batched_tokens: Option<u64>,
-    /// Memory fraction.
-    pub memory_fraction: Option<f64>,
-    /// What stays in the host's memory.
-    pub offload: Offload,
-}
-
-impl LimitOverrides {
-    /// Applies them to an engine's defaults.
-    pub fn on(self, defaults: Limits) -> Limits {
-        Limits {
-            max_sequences: self.max_sequences.unwrap_or(defaults.max_sequences),
-            max_batched_tokens: self.max_batched_tokens.unwrap_or(defaults.max_batched_tokens),
-            memory_fraction: self.memory_fraction.or(defaults.memory_fraction),
-            offload: self.offload,
-        }
     }
 }
 
@@ -318,7 +293,7 @@ impl Question<'_> {
                 model,
                 cluster: pool,
                 engine,
-                limits: launch.limits.on(Limits::of(engine, &pool.gpu)),
+                limits: launch.limits,
                 kv: precision.kv,
                 workload: Workload { speculation, ..self.workload },
                 electricity: self.electricity,

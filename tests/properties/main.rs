@@ -18,7 +18,7 @@ use proptest::test_runner::{Config, RngSeed};
 use shardfit::catalog::{self, Cluster, Engine, Gpu, Kind, entries};
 use shardfit::dtype::{DType, WeightFormat};
 use shardfit::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
-use shardfit::estimate::memory::{Limits, Verdict, stage_layers, weights_on_rank};
+use shardfit::estimate::memory::{LimitOverrides, Verdict, stage_layers, weights_on_rank};
 use shardfit::model::operator::{Operator, OperatorKind, Step};
 use shardfit::model::{self, Model, RankGroups, Scope, Split, Storage, Tensor};
 use shardfit::plan::space::ALL_REPLICAS;
@@ -114,7 +114,7 @@ struct Owned {
     model: Model,
     cluster: Cluster,
     engine: &'static Engine,
-    limits: Limits,
+    limits: LimitOverrides,
     workload: Workload,
 }
 
@@ -124,7 +124,7 @@ impl Owned {
         let engine = draw.engine(&gpu);
         Owned {
             model: draw.model(),
-            limits: Limits::of(engine, &gpu),
+            limits: LimitOverrides::default(),
             cluster: Cluster::of_gpus(gpu, 1 << draw.gpus).unwrap(),
             engine,
             workload: draw.workload(),

@@ -8,7 +8,7 @@ use crate::estimate::breakdown::{
     large_tensors, memory_parts, precisions, recommended_memory, widest_that_fits,
 };
 use crate::estimate::deployment::{Context, ContextParts};
-use crate::estimate::memory::{Limits, MemoryQuestion};
+use crate::estimate::memory::{LimitOverrides, MemoryQuestion};
 use crate::model::Model;
 use crate::plan::Parallelism;
 use crate::report::{self, Section};
@@ -163,12 +163,11 @@ impl Question {
         let gpus = u32::try_from(self.split.gpus()).unwrap_or(u32::MAX);
         let cluster = Cluster::of_gpus(gpu.clone(), gpus)?;
         let workload = Workload::new(Workload::DEFAULT_ISL, Workload::DEFAULT_OSL);
-        let limits = Limits::of(engine, gpu);
         let parts = ContextParts {
             model,
             cluster: &cluster,
             engine,
-            limits,
+            limits: LimitOverrides::default(),
             kv: self.kv,
             workload,
             electricity: None,
@@ -182,7 +181,7 @@ impl Question {
             model,
             gpu,
             engine,
-            limits,
+            limits: context.limits,
             parallelism: self.split,
             kv: context.kv,
             workload: &workload,

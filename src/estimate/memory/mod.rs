@@ -24,7 +24,44 @@ pub use room::Room;
 pub use stages::{Spread, StageLayers, spread, stage_layers};
 pub use weights::weights_on_rank;
 
-/// Launch limits of an engine: its defaults for the GPU, or what the user sets.
+/// Launch limits as they are stated. The engine answers for those that are not, and whether one is stated is
+/// never guessed from its value: a limit that is stated as high as the default is kept all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LimitOverrides {
+    /// Sequences in one batch.
+    pub max_sequences: Option<u64>,
+    /// Tokens in one step.
+    pub max_batched_tokens: Option<u64>,
+    /// Memory fraction.
+    pub memory_fraction: Option<f64>,
+    /// What stays in the host's memory.
+    pub offload: Offload,
+}
+
+impl LimitOverrides {
+    /// The limits of an engine on a GPU whose longest request has `longest` tokens.
+    pub fn on(self, engine: &Engine, gpu: &Gpu, longest: u64) -> Limits {
+        let defaults = Limits::of(engine, gpu);
+        let whole = engine.defaults.whole_prompts && longest <= LONGEST_WHOLE_PROMPT;
+        let unstated = match whole {
+            true => defaults.max_batched_tokens.max(longest),
+            false => defaults.max_batched_tokens,
+        };
+        Limits {
+            max_sequences: self.max_sequences.unwrap_or(defaults.max_sequences),
+            max_batched_tokens: self.max_batched_tokens.unwrap_or(unstated),
+            stated_tokens: self.max_batched_tokens,
+            memory_fraction: self.memory_fraction,
+            offload: self.offload,
+        }
+    }
+}
+
+/// Beyond this even engines that compute prompts whole cut them, into their default steps (vLLM V0,
+/// `arg_utils.py`: chunked prefill is on by itself for longer contexts).
+const LONGEST_WHOLE_PROMPT: u64 = 32_768;
+
+/// Launch limits of an engine: its defaults for the GPU, or what is stated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Sequences in one batch, per attention-data-parallel rank.
@@ -32,6 +69,9 @@ pub struct Limits {
     /// Tokens in one step, as launched: per attention-data-parallel rank, or of all of them where the engine counts
     /// so ([`Engine::tokens_per_rank`]).
     pub max_batched_tokens: u64,
+    /// The tokens of a step where they are stated: engines that work their memory fraction out set aside room for
+    /// these, and else for what they take by themselves.
+    pub stated_tokens: Option<u64>,
     /// The memory fraction, if not the engine's own.
     pub memory_fraction: Option<f64>,
     /// What stays in the host's memory.
@@ -45,6 +85,7 @@ impl Limits {
         Limits {
             max_sequences: u64::from(defaults.max_sequences),
             max_batched_tokens: u64::from(defaults.max_batched_tokens),
+            stated_tokens: None,
             memory_fraction: None,
             offload: Offload::NONE,
         }
@@ -324,13 +365,11 @@ impl MemoryQuestion<'_> {
     fn fraction(&self) -> f64 {
         self.limits.memory_fraction.unwrap_or_else(|| {
             let p = self.parallelism;
-            let default = Limits::of(self.engine, self.gpu).max_batched_tokens;
-            let tokens = self.limits.max_batched_tokens;
             let launch = Launch {
                 tp: p.tp,
                 ranks: u64::from(p.tp) * u64::from(p.pp),
                 attention_dp: p.attention_dp,
-                batched_tokens: (tokens != default).then_some(tokens),
+                batched_tokens: self.limits.stated_tokens,
                 latent: self.model.is_latent(),
                 drafts: self.model.draft.is_some() || self.model.predicts,
                 encoder_size: self.model.encoder.filter(|_| self.model.sees()).map(EncoderSize::of_vit_large),

@@ -4,7 +4,7 @@ use crate::catalog::{Catalog, Cluster, Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::DType;
 use crate::estimate::deployment::{Context, ContextParts};
-use crate::estimate::memory::{Limits, MemoryUse};
+use crate::estimate::memory::{LimitOverrides, Limits, MemoryUse};
 use crate::model::Model;
 use crate::plan::Parallelism;
 use crate::workload::Workload;
@@ -110,10 +110,12 @@ pub fn compare(
     };
     let gpus = u32::try_from(parallelism.gpus()).unwrap_or(u32::MAX);
     let cluster = Cluster::of_gpus(gpu, gpus)?;
-    let mut limits = Limits::of(&engine, &cluster.gpu);
-    limits.max_sequences = log.max_sequences.unwrap_or(limits.max_sequences);
-    limits.max_batched_tokens = log.max_batched_tokens.unwrap_or(limits.max_batched_tokens);
-    limits.memory_fraction = log.fraction.filter(|f| *f > 0.0 && *f <= 1.0);
+    let limits = LimitOverrides {
+        max_sequences: log.max_sequences,
+        max_batched_tokens: log.max_batched_tokens,
+        memory_fraction: log.fraction.filter(|f| *f > 0.0 && *f <= 1.0),
+        ..LimitOverrides::default()
+    };
     let kv = log.kv.as_deref().map(|kv| if kv.starts_with("fp8") { Ok(DType::Fp8) } else { kv.parse() });
     let length = log.max_model_len.unwrap_or(LENGTH).clamp(2, crate::workload::MAX_LENGTH);
     let context = Context::new(ContextParts {

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::catalog::version::{Asked, Version};
-use crate::catalog::{Catalog, Engine, Gpu};
+use crate::catalog::{Catalog, Engine};
 use crate::dtype::DType;
-use crate::estimate::memory::Limits;
+use crate::estimate::memory::LimitOverrides;
 use crate::load;
 use crate::plan::Parallelism;
 
@@ -135,8 +135,8 @@ impl Launch {
 pub struct Launched {
     /// The engine with the flags that change how it schedules.
     pub engine: Engine,
-    /// Its limits.
-    pub limits: Limits,
+    /// The limits that it states.
+    pub limits: LimitOverrides,
     /// Type of the KV cache, if it was named.
     pub kv: Option<DType>,
     /// The split that ran.
@@ -149,7 +149,7 @@ pub struct Launched {
 ///
 /// # Errors
 /// Why the run cannot be compared.
-pub fn of(row: &Row, catalog: &Catalog, gpu: &Gpu, protocol: &str) -> Result<Launched, String> {
+pub fn of(row: &Row, catalog: &Catalog, protocol: &str) -> Result<Launched, String> {
     let engine = row.engine(catalog)?;
     let of_row: Vec<&Launch> = match protocol {
         "inferencex" | "closed-loop-unstated" => {
@@ -162,7 +162,7 @@ pub fn of(row: &Row, catalog: &Catalog, gpu: &Gpu, protocol: &str) -> Result<Lau
         Some(version) => catalog.every_version(&engine.id).map_err(|d| d.cause)?.logged(version),
         None => engine,
     };
-    let limits = Limits::of(&engine, gpu);
+    let limits = LimitOverrides::default();
     let split = Parallelism {
         tp: row.degree("tp"),
         pp: row.degree("pp"),
@@ -173,8 +173,8 @@ pub fn of(row: &Row, catalog: &Catalog, gpu: &Gpu, protocol: &str) -> Result<Lau
     let mut launched = Launched { engine, limits, kv: None, split, scripted };
     of_row.into_iter().try_for_each(|launch| launch.set.apply(row, &mut launched))?;
     let l = &mut launched.limits;
-    l.max_sequences = row.whole("max_num_seqs").unwrap_or(l.max_sequences);
-    l.max_batched_tokens = row.whole("max_num_batched_tokens").unwrap_or(l.max_batched_tokens);
+    l.max_sequences = row.whole("max_num_seqs").or(l.max_sequences);
+    l.max_batched_tokens = row.whole("max_num_batched_tokens").or(l.max_batched_tokens);
     l.memory_fraction = row.number("gpu_memory_utilization").or(l.memory_fraction);
     launched.kv = row.kv().or(launched.kv);
     Ok(launched)
@@ -189,8 +189,8 @@ impl Flags {
             Figure::Number(n) => Some(n),
             Figure::Concurrency(_) => row.whole("concurrency"),
         });
-        to.limits.max_sequences = sequences.unwrap_or(to.limits.max_sequences);
-        to.limits.max_batched_tokens = self.max_batched_tokens.unwrap_or(to.limits.max_batched_tokens);
+        to.limits.max_sequences = sequences.or(to.limits.max_sequences);
+        to.limits.max_batched_tokens = self.max_batched_tokens.or(to.limits.max_batched_tokens);
         to.limits.memory_fraction = self.memory_fraction.or(to.limits.memory_fraction);
         to.kv = self.kv.or(to.kv);
         let s = &mut to.engine.scheduling;

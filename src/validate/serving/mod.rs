@@ -75,7 +75,7 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let model = row.model(catalog)?;
     let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
     let protocol = row.text("protocol").unwrap_or("steady");
-    let launch::Launched { engine, limits, kv, split, scripted } = launch::of(row, catalog, &gpu, protocol)?;
+    let launch::Launched { engine, limits, kv, split, scripted } = launch::of(row, catalog, protocol)?;
     // Runs that do not state their protocol but were launched by InferenceX's scripts follow its protocol.
     let protocol = if scripted { "inferencex" } else { protocol };
     let gpus = row.whole("num_gpus").unwrap_or_else(|| split.gpus());

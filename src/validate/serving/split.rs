@@ -2,7 +2,7 @@
 
 use crate::catalog::{Catalog, Cluster, Engine};
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
-use crate::estimate::memory::Limits;
+use crate::estimate::memory::{LimitOverrides, Limits};
 use crate::estimate::pairing::{Pair, Worker};
 use crate::plan::Parallelism;
 use crate::simulate::{Drive, Protocol, SplitSimulation, Workers};
@@ -89,9 +89,9 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     };
     let workload = Workload::new(length("isl")?, length("osl")?);
     let concurrency = row.whole("concurrency").ok_or("no concurrency")?;
-    let mut limits = Limits::of(&engine, &cluster.gpu);
     // Launches of split pools size their decode workers for the concurrency.
-    limits.max_sequences = limits.max_sequences.max(concurrency.div_ceil(y.into()));
+    let sequences = Limits::of(&engine, &cluster.gpu).max_sequences.max(concurrency.div_ceil(y.into()));
+    let limits = LimitOverrides { max_sequences: Some(sequences), ..LimitOverrides::default() };
     let parts = ContextParts {
         model: &model,
         cluster: &cluster,
