@@ -3,7 +3,7 @@
 //! `SHARDFIT_MUTATIONS=10000000 SHARDFIT_SEED=7 cargo test --release --test mutations -- --nocapture`
 //! runs more of them than the usual number, and says how many were models and what the worst took.
 
-#[path = "common/odd.rs"]
+#[path = "it/common/odd.rs"]
 mod odd;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,0 +1,95 @@
+//! `shardfit size` through the binary.
+
+use std::fs;
+
+use crate::common::{number, shardfit};
+
+const CHAT: &str = "size llama-3.1-8b --gpu l40s --isl 1024 --osl 256 --ttft 1s --tpot 40ms --format json";
+
+/// The best fleet.
+fn best(line: &str) -> serde_json::Value {
+    shardfit(line).exits(0).json()["fleets"][0].clone()
+}
+
+#[test]
+fn a_fleet_is_the_fewest_replicas_whose_capacity_covers_the_rate() {
+    for rate in [0.5, 3.0, 20.0, 77.0] {
+        let fleet = best(&format!("{CHAT} --rate {rate}"));
+        let (replicas, each) =
+            (number(&fleet, "fleet_replicas"), number(&fleet, "capacity_requests_per_s_per_replica"));
+        assert!(replicas * each >= rate * 0.9999 && (replicas - 1.0) * each < rate, "{fleet:#}");
+        let used = number(&fleet, "utilisation_percent");
+        assert!((used - 100.0 * rate / (replicas * each)).abs() < 0.1);
+        assert!(number(&fleet, "replica.ttft_ms") <= 1000.0 && number(&fleet, "replica.tpot_ms") <= 40.0);
+    }
+}
+
+#[test]
+fn what_is_sized_serves_the_rate_in_a_plan() {
+    let fleet = best(&format!("{CHAT} --rate 20"));
+    let gpus = number(&fleet, "fleet_gpus");
+    let line = format!(
+        "plan llama-3.1-8b --cluster {gpus}xl40s --isl 1024 --osl 256 --ttft 1s --tpot 40ms --rate 20 --format json"
+    );
+    shardfit(&line).exits(0);
+}
+
+#[test]
+fn headroom_and_spares_add_replicas_and_units_round_up() {
+    let plain = number(&best(&format!("{CHAT} --rate 20")), "fleet_replicas");
+    let roomy = number(&best(&format!("{CHAT} --rate 20 --headroom 100%")), "fleet_replicas");
+    assert!(roomy > plain * 1.5 && roomy <= plain * 2.0, "{plain} {roomy}");
+    let spare = best(&format!("{CHAT} --rate 20 --spare 2"));
+    assert_eq!(number(&spare, "fleet_replicas"), plain + 2.0);
+    // Bought by the box, another layout may be as cheap.
+    let boxed = best(&format!("{CHAT} --rate 20 --spare 2 --unit 8"));
+    let (used, bought) = (number(&boxed, "fleet_gpus"), number(&boxed, "bought_gpus"));
+    assert_eq!(bought, (used / 8.0).ceil() * 8.0);
+}
+
+#[test]
+fn the_cheapest_kind_of_gpu_comes_first_and_the_smallest_on_request() {
+    let line =
+        "size llama-3.1-8b --gpu l40s,h100-sxm --rate 40 --isl 1024 --osl 256 --tpot 40ms --format json";
+    let json = shardfit(line).exits(0).json();
+    let costs: Vec<f64> =
+        json["fleets"].as_array().unwrap().iter().map(|f| number(f, "cost_usd_per_hour")).collect();
+    assert!(costs.len() == 2 && costs[0] <= costs[1], "{costs:?}");
+    let small = shardfit(&format!("{line} --objective gpus")).exits(0).json();
+    let gpus: Vec<f64> =
+        small["fleets"].as_array().unwrap().iter().map(|f| number(f, "bought_gpus")).collect();
+    assert!(gpus[0] <= gpus[1], "{gpus:?}");
+}
+
+#[test]
+fn whole_clusters_are_bought_whole() {
+    let line = "size llama-3.1-8b --clusters 4xl40s --rate 40 --isl 1024 --osl 256 --tpot 40ms --format json";
+    let fleet = best(line);
+    assert_eq!(number(&fleet, "bought_gpus") % 4.0, 0.0);
+    assert!(number(&fleet, "bought_gpus") >= number(&fleet, "fleet_gpus"));
+}
+
+#[test]
+fn a_fleet_grows_along_a_forecast_and_never_shrinks() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("traffic.csv");
+    fs::write(&file, "month,rate_per_s\n2027-01,5\n2027-02,30\n2027-03,12\n2027-04,60\n").unwrap();
+    let json = shardfit(&format!("{CHAT} --forecast {} --unit 4 --spare 1", file.display())).exits(0).json();
+    let steps = json["growth"].as_array().unwrap();
+    let owned: Vec<f64> = steps.iter().map(|s| number(s, "owned_gpus")).collect();
+    assert_eq!(steps.len(), 4);
+    assert!(owned.is_sorted() && owned[3] > owned[0], "{owned:?}");
+    assert_eq!(owned.iter().filter(|n| *n % 4.0 != 0.0).count(), 0);
+    assert_eq!(number(&steps[2], "bought_gpus"), 0.0);
+    let bought: f64 = steps.iter().map(|s| number(s, "bought_gpus")).sum();
+    assert_eq!(bought, owned[3]);
+    assert!(steps.iter().all(|s| number(s, "utilisation_percent") <= 100.0));
+    // The last month is the busiest: the fleet is the one that the rate alone would have.
+    assert_eq!(number(&json["fleets"][0], "bought_gpus"), owned[3]);
+}
+
+#[test]
+fn a_gpu_that_cannot_serve_it_is_named_with_the_nearest_miss() {
+    let run = shardfit("size llama-3.1-8b --gpu l4 --rate 5 --tpot 2ms").exits(1);
+    assert!(run.stdout.contains("none; nearest"), "{}", run.stdout);
+}

@@ -1,0 +1,114 @@
+//! `shardfit sweep` through the binary.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::{self, parse_csv, shardfit};
+
+const SCENARIO: &str = "tests/data/valid/scenario.yaml";
+
+/// Models × clusters × workloads × targets of that file.
+const CASES: usize = 3 * 3 * 3 * 2;
+
+fn sweep(scenario: &str, folder: &Path) -> common::Run {
+    shardfit(&format!("sweep {scenario} -o {}", folder.display()))
+}
+
+/// The rows of a sweep, each as a function from column to cell.
+fn results(folder: &Path) -> (Vec<String>, Vec<Vec<String>>) {
+    parse_csv(&fs::read_to_string(folder.join("results.csv")).expect("results.csv"))
+}
+
+#[test]
+fn a_sweep_answers_every_case_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = sweep(SCENARIO, folder.path()).exits(0);
+    assert_eq!(run.stdout, "");
+    assert!(run.stderr.contains(&format!("{CASES} cases")), "{}", run.stderr);
+    let (header, rows) = results(folder.path());
+    let cell = |row: &[String], name: &str| row[header.iter().position(|c| c == name).unwrap()].clone();
+    assert_eq!(rows.len(), CASES);
+    for (row, number) in rows.iter().zip(1..) {
+        assert_eq!(cell(row, "case"), number.to_string());
+        let found = cell(row, "status") == "found";
+        assert_eq!(found, cell(row, "feasible") != "0", "{row:?}");
+        assert_eq!(found, !cell(row, "tpot_ms").is_empty(), "{row:?}");
+        assert_eq!(found, cell(row, "reason").is_empty(), "{row:?}");
+    }
+    let statuses: std::collections::BTreeSet<_> = rows.iter().map(|r| cell(r, "status")).collect();
+    let expected = ["context_exceeded", "found", "nothing_feasible"].map(str::to_owned);
+    assert_eq!(statuses.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_scenario_says_where_plans_are_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("review.yaml");
+    let text = "name: x\nmodels: [llama-3.1-70b]\nclusters: [8xh100-sxm]\n\
+                workloads: [{name: w, isl: 2000, osl: 500}]\ntargets: [{name: t, tpot: 50 ms}]\n\
+                search: {mode: split, tp: [4], prefill_tp: 1..2, max_batched_tokens: 4096}\n";
+    fs::write(&scenario, text).unwrap();
+    let out = folder.path().join("out");
+    sweep(&scenario.display().to_string(), &out).exits(0);
+    let (header, rows) = results(&out);
+    let cell = |name: &str| rows[0][header.iter().position(|c| c == name).unwrap()].as_str();
+    assert_eq!((cell("mode"), cell("tp"), cell("max_batched_tokens")), ("split", "4", "4096"));
+    assert!(["1", "2"].contains(&cell("prefill_tp")));
+}
+
+#[test]
+fn a_case_of_a_sweep_has_the_best_plan_of_the_same_question() {
+    let folder = tempfile::tempdir().unwrap();
+    sweep(SCENARIO, folder.path()).exits(0);
+    let (header, rows) = results(folder.path());
+    let column = |name: &str| header.iter().position(|c| c == name).unwrap();
+    let wanted = |row: &&Vec<String>| {
+        row[column("model")].ends_with("Llama-3.1-8B")
+            && row[column("cluster")] == "2xl40s"
+            && row[column("workload")] == "chat"
+            && row[column("targets")] == "interactive"
+    };
+    let row = rows.iter().find(wanted).expect("the case");
+    let (plan_header, plans) = shardfit(
+        "plan llama-3.1-8b --cluster 2xl40s --isl 1024 --osl 256 --ttft 2s --tpot 60ms --engine vllm,sglang \
+         --top 1 --verify 0 --format csv",
+    )
+    .exits(0)
+    .csv();
+    for (name, cell) in plan_header.iter().zip(&plans[0]).filter(|(name, _)| *name != "rank") {
+        assert_eq!(&row[column(name)], cell, "{name}");
+    }
+}
+
+#[test]
+fn the_columns_of_a_plan_are_those_of_a_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    sweep(SCENARIO, folder.path()).exits(0);
+    let (header, _) = results(folder.path());
+    let (plan, _) = shardfit("plan llama-3.1-8b --cluster 1xl40s --format csv").exits(0).csv();
+    assert!(plan.iter().filter(|c| *c != "rank").all(|c| header.contains(c)), "{header:?}");
+}
+
+#[test]
+fn a_sweep_makes_its_folder_and_leaves_nothing_else_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("a/b");
+    sweep(SCENARIO, &inner).exits(0);
+    let files: Vec<_> = fs::read_dir(&inner).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(files.contains(&"results.csv".into()), "{files:?}");
+    assert!(files.iter().all(|f| !f.to_string_lossy().starts_with('.')), "{files:?}");
+}
+
+#[test]
+fn quiet_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = shardfit(&format!("sweep {SCENARIO} -q -o {}", folder.path().display())).exits(0);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn a_sweep_in_which_nothing_is_feasible_exits_1_with_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    sweep("tests/data/valid/hopeless.yaml", folder.path()).exits(1);
+    assert_eq!(results(folder.path()).1.len(), 1);
+}

@@ -1,0 +1,181 @@
+//! Clusters of several kinds of GPU, bridged servers and oversubscribed fabrics, through the binary.
+
+use crate::common::shardfit;
+use serde_json::Value;
+
+const MIXED: &str = "8xh100-sxm+8xa100-sxm-80gb";
+
+fn plan(arguments: &str) -> Value {
+    shardfit(&format!("plan llama-3.1-70b {arguments} --format json")).exits(0).json()
+}
+
+fn number(json: &Value, path: &str) -> f64 {
+    json.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {path} in {json:#}"))
+}
+
+#[test]
+fn the_plans_of_all_pools_are_ranked_together_and_their_counts_add_up() {
+    let (both, h100, a100) = (
+        plan(&format!("--cluster {MIXED} --top 100000")),
+        plan("--cluster 8xh100-sxm --top 100000"),
+        plan("--cluster 8xa100-sxm-80gb --top 100000"),
+    );
+    for part in ["plans", "illegal", "out_of_memory", "target_missed", "feasible"] {
+        let path = format!("/space/{part}");
+        assert_eq!(number(&both, &path), number(&h100, &path) + number(&a100, &path), "{part}");
+    }
+    let plans = |json: &Value| json["plans"].as_array().unwrap().clone();
+    assert_eq!(plans(&both).len(), plans(&h100).len() + plans(&a100).len());
+    let ranked: Vec<(String, f64)> = plans(&both)
+        .iter()
+        .filter(|p| p["verdict"] == "fits")
+        .map(|p| (p["gpu"].as_str().unwrap().to_owned(), number(p, "/output_tokens_per_s")))
+        .collect();
+    assert!(ranked.is_sorted_by(|a, b| a.1 >= b.1));
+    assert!(["h100-sxm", "a100-sxm-80gb"].iter().all(|gpu| ranked.iter().any(|(g, _)| g == gpu)));
+}
+
+#[test]
+fn a_plan_is_the_same_as_on_its_pool_alone_save_for_the_gpus_it_leaves_idle() {
+    let (both, alone) = (plan(&format!("--cluster {MIXED} --top 1")), plan("--cluster 8xh100-sxm --top 1"));
+    let (mut best, mut same) = (both["plans"][0].clone(), alone["plans"][0].clone());
+    assert_eq!((number(&best, "/gpus"), number(&best, "/idle_gpus")), (8.0, 8.0));
+    assert_eq!(number(&same, "/idle_gpus"), 0.0);
+    for plan in [&mut best, &mut same] {
+        plan.as_object_mut().unwrap().remove("idle_gpus");
+    }
+    assert_eq!(best, same);
+}
+
+#[test]
+fn together_the_pools_deliver_the_sum_of_their_best_plans() {
+    let best = |cluster: &str| {
+        number(&plan(&format!("--cluster {cluster} --top 1")), "/plans/0/output_tokens_per_s")
+    };
+    let combined = plan(&format!("--cluster {MIXED}"))["combined"].clone();
+    let sum = best("8xh100-sxm") + best("8xa100-sxm-80gb");
+    assert!((number(&combined, "/output_tokens_per_s") / sum - 1.0).abs() < 1e-4);
+    assert_eq!((number(&combined, "/gpus"), number(&combined, "/idle_gpus")), (16.0, 0.0));
+    assert_eq!(combined["plans"].as_array().unwrap().len(), 2);
+    assert_eq!(combined["serves_rate"], Value::Null);
+    shardfit(&format!("plan llama-3.1-70b --cluster {MIXED}")).exits(0).says(&["All pools together: "]);
+}
+
+#[test]
+fn under_a_rate_the_pools_together_are_held_against_it() {
+    for (rate, enough) in [(1, true), (1000, false)] {
+        let line = format!("plan llama-3.1-70b --cluster {MIXED} --rate {rate} --format json");
+        let json = shardfit(&line).exits(if enough { 0 } else { 1 }).json();
+        assert_eq!(json["combined"]["serves_rate"], enough, "{rate}");
+    }
+    assert_eq!(plan(&format!("--cluster {MIXED} --concurrency 64"))["combined"], Value::Null);
+}
+
+#[test]
+fn a_cluster_of_one_kind_says_nothing_of_pools() {
+    let run = shardfit("plan llama-3.1-70b --cluster 8xh100-sxm").exits(0);
+    assert!(!run.stdout.contains("together") && !run.stdout.contains(" gpu "), "{}", run.stdout);
+    let json = plan("--cluster 8xh100-sxm");
+    assert_eq!((&json["combined"], &json["plans"][0]["gpu"]), (&Value::Null, &Value::from("h100-sxm")));
+}
+
+#[test]
+fn a_mixed_cluster_is_a_name_a_file_or_a_sum_with_its_plans_explained_and_refused_by_pool() {
+    let by_name = plan("--cluster h100-a100-mixed");
+    assert_eq!(by_name["plans"], plan(&format!("--cluster {MIXED}"))["plans"]);
+    let run = shardfit(&format!("plan llama-3.1-70b --cluster {MIXED} --why-not tp=1")).exits(1);
+    assert_eq!(
+        run.stdout
+            .lines()
+            .filter_map(|l| l.split(' ').next().filter(|gpu| !gpu.is_empty()))
+            .collect::<Vec<_>>(),
+        ["h100-sxm", "a100-sxm-80gb"]
+    );
+    // The last ranks are those of the slower pool.
+    let ranks = by_name["plans"].as_array().unwrap();
+    let slow = ranks.iter().position(|p| p["gpu"] == "a100-sxm-80gb").map_or(ranks.len(), |i| i + 1);
+    shardfit(&format!("plan llama-3.1-70b --cluster {MIXED} --explain {slow}"))
+        .exits(0)
+        .says(&["Decode step"]);
+    shardfit(&format!("estimate llama-3.1-70b --cluster {MIXED} --tp 8")).exits(2);
+}
+
+#[test]
+fn prices_and_advice_reach_every_pool() {
+    let priced = plan(&format!("--cluster {MIXED} --price h100-sxm=1 --price a100-sxm-80gb=1"));
+    let c = &priced["combined"];
+    let cost = 16.0 / 3600.0 / number(c, "/output_tokens_per_s") * 1e6;
+    assert!((number(c, "/cost_usd_per_mtok_output") / cost - 1.0).abs() < 1e-4);
+    let run = shardfit("plan llama-3.1-405b --cluster 1xh100-sxm+1xa100-sxm-80gb").exits(1);
+    assert!(run.stdout.contains("No plan is feasible"), "{}", run.stdout);
+}
+
+#[test]
+fn a_sweep_takes_a_mixed_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("mixed.yaml");
+    let text = format!(
+        "name: mixed\nmodels: [llama-3.1-70b]\nclusters: [8xh100-sxm, \"{MIXED}\"]\nworkloads:\n  - {{name: chat, isl: 2048, osl: 512}}\n"
+    );
+    std::fs::write(&scenario, text).unwrap();
+    let out = folder.path().join("out");
+    shardfit(&format!("sweep {} -o {} --quiet", scenario.display(), out.display())).exits(0);
+    let mut rows = csv::Reader::from_path(out.join("results.csv")).unwrap();
+    let header = rows.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|h| h == name).unwrap();
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    assert_eq!(&rows[1][column("cluster")], MIXED);
+    assert_eq!((&rows[1][column("gpu")], &rows[1][column("idle_gpus")]), ("h100-sxm", "8"));
+    assert_eq!(rows[0][column("tpot_ms")], rows[1][column("tpot_ms")]);
+}
+
+/// TPOT of 64 requests on a cluster given by the text of its file.
+fn tpot(cluster: &str, arguments: &str) -> f64 {
+    estimate(cluster, &format!("{arguments} --concurrency 64"), "/tpot_ms")
+}
+
+fn estimate(cluster: &str, arguments: &str, figure: &str) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cluster.yaml");
+    std::fs::write(&path, cluster).unwrap();
+    let line = format!(
+        "estimate llama-3.1-70b --weights fp8 --cluster {} {arguments} --format json",
+        path.display()
+    );
+    let run = shardfit(&line);
+    assert!(run.code <= 1, "{}", run.stderr);
+    number(&run.json(), figure)
+}
+
+#[test]
+fn tensor_parallel_over_four_of_bridged_pairs_crosses_pcie() {
+    let server = |bridge: &str| format!("id: s\nname: s\ngpu: h100-nvl\ngpus_per_node: 8\n{bridge}");
+    let link = "link: {kind: nvlink, bandwidth: 300 GB/s, latency: 1.5 us}";
+    let (none, pairs, fours) = (
+        server(""),
+        server(&format!("bridge: {{gpus: 2, {link}}}\n")),
+        server(&format!("bridge: {{gpus: 4, {link}}}\n")),
+    );
+    // Two ranks share a bridge, four do not unless the bridge joins four.
+    assert!(tpot(&pairs, "--tp 2") < tpot(&none, "--tp 2") * 0.95);
+    assert_eq!(tpot(&pairs, "--tp 4"), tpot(&none, "--tp 4"));
+    assert!(tpot(&fours, "--tp 4") < tpot(&pairs, "--tp 4") * 0.95);
+}
+
+#[test]
+fn oversubscription_slows_what_crosses_nodes_as_a_narrower_port_would_and_nothing_else() {
+    let cluster = |scale_out: &str| {
+        format!(
+            "id: c\nname: c\ngpu: h100-sxm\ngpus_per_node: 8\nnodes: 2\nscale_out: {{kind: ethernet, {scale_out}, latency: 8 us}}\n"
+        )
+    };
+    let full = cluster("bandwidth: 400 Gbit/s");
+    let halved = cluster("bandwidth: 400 Gbit/s, oversubscription: 2");
+    let narrow = cluster("bandwidth: 200 Gbit/s");
+    assert_eq!(tpot(&halved, "--tp 16"), tpot(&narrow, "--tp 16"));
+    assert!(tpot(&halved, "--tp 16") > tpot(&full, "--tp 16"));
+    // A lone prompt waits for its hand-offs between stages.
+    let ttft = |cluster: &str| estimate(cluster, "--tp 4 --pp 4 --concurrency 1", "/ttft_ms");
+    assert!(ttft(&halved) > ttft(&full));
+    assert_eq!(tpot(&halved, "--tp 8"), tpot(&full, "--tp 8"));
+}

@@ -1,0 +1,289 @@
+//! The documents run: every command in a `console` block is executed and its output compared.
+//!
+//! A block holds lines that begin with `$ `, each followed by exactly what it prints to stdout; `2>&1`
+//! at the end adds stderr, ` | head -N` keeps the first N lines. `cargo run --release --` stands for `shardfit`; other commands are left
+//! alone, and so is what follows them. Commands run in the repository's root, except in documents that
+//! show files of their own: a block marked with a language and a NAME is written to NAME in an empty
+//! folder, and the document's commands run there.
+//!
+//! `UPDATE_README=1 cargo test --test it readme::` rewrites the outputs.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use shardfit::catalog::kernels::{ByEngine, FitError};
+use shardfit::catalog::{self, Kind};
+use shardfit::diagnostic::{Code, Guide};
+use shardfit::model::SHAPE_KEYS;
+use shardfit::plan::Reason;
+use shardfit::plan::reason::Stage;
+
+use crate::common::{self, document, filled, settle};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[test]
+fn readme_shows_what_the_commands_print() {
+    check("README.md", Path::new(ROOT));
+}
+
+#[test]
+fn the_error_guide_shows_what_the_commands_print() {
+    check("docs/errors.md", Path::new(ROOT));
+}
+
+#[test]
+fn the_files_of_the_guide_to_adding_work() {
+    check_with_files("docs/adding.md");
+}
+
+#[test]
+fn the_files_of_the_guide_to_validating_work() {
+    check_with_files("docs/validating.md");
+}
+
+/// Writes the files that a document shows to an empty folder and runs its commands there.
+fn check_with_files(document: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files_in(&fs::read_to_string(Path::new(ROOT).join(document)).unwrap());
+    assert!(!files.is_empty(), "{document} shows no file");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    check(document, folder.path());
+}
+
+#[test]
+fn the_files_of_the_guide_to_planning_work() {
+    check_with_files("docs/planning.md");
+}
+
+#[test]
+fn the_columns_of_a_sweep_are_those_of_the_code() {
+    use shardfit::report::sweep::{Kind, columns};
+    let of_plan: Vec<&str> = shardfit::report::PLAN_COLUMNS.iter().map(|c| c.name).collect();
+    let mut table = String::from("| column | type | meaning |\n| --- | --- | --- |\n");
+    for (name, kind, about) in columns().into_iter().filter(|c| !of_plan.contains(&c.0)) {
+        let kind = match kind {
+            Kind::Text => "text",
+            Kind::Integer => "integer",
+            Kind::Real => "real",
+        };
+        table.push_str(&format!("| `{name}` | {kind} | {about} |\n"));
+    }
+    settle("docs/planning.md", &filled(&document("docs/planning.md"), "sweep columns", &table));
+}
+
+#[test]
+fn the_tables_of_the_error_guide_are_those_of_the_code() {
+    let mut guide = document("docs/errors.md");
+    let mut codes = String::from("| code | meaning | remedy |\n| --- | --- | --- |\n");
+    for code in Code::ALL {
+        codes.push_str(&row(code.name(), code.guide()));
+    }
+    guide = filled(&guide, "codes", &codes);
+    for (name, stage) in [
+        ("illegal", Stage::Illegal),
+        ("out of memory", Stage::OutOfMemory),
+        ("target missed", Stage::TargetMissed),
+    ] {
+        let mut table = String::from("| reason | meaning | remedy |\n| --- | --- | --- |\n");
+        for reason in Reason::examples().iter().filter(|r| r.stage() == stage) {
+            table.push_str(&row(&reason.name(), reason.guide()));
+        }
+        guide = filled(&guide, name, &table);
+    }
+    settle("docs/errors.md", &guide);
+}
+
+fn row(name: &str, guide: Guide) -> String {
+    format!("| `{name}` | {} | {} |\n", guide.meaning, guide.remedy)
+}
+
+#[test]
+fn the_guide_leaves_out_no_reason_and_no_code() {
+    let examples: Vec<String> = Reason::examples().iter().map(|r| format!("{r:?}")).collect();
+    for variant in variants("src/plan/reason.rs", "pub enum Reason {") {
+        assert!(examples.iter().any(|e| e.starts_with(&variant)), "no example of Reason::{variant}");
+    }
+    let codes = Code::ALL.map(|code| format!("{code:?}"));
+    assert_eq!(variants("src/diagnostic.rs", "pub enum Code {"), codes);
+    let mut names: Vec<String> = Reason::examples().iter().map(Reason::name).collect();
+    names.sort();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all, "two examples of one name");
+}
+
+/// The variants of an enum, read from its source.
+fn variants(file: &str, head: &str) -> Vec<String> {
+    let source = document(file);
+    let (_, rest) = source.split_once(head).unwrap();
+    let (body, _) = rest.split_once("\n}").unwrap();
+    let name = |line: &str| -> Option<String> {
+        let inner = line.strip_prefix("    ").filter(|l| l.starts_with(|c: char| c.is_ascii_uppercase()))?;
+        Some(inner.chars().take_while(|c| c.is_alphanumeric()).collect())
+    };
+    body.lines().filter_map(name).collect()
+}
+
+#[test]
+fn the_keys_of_a_shape_are_those_of_the_code() {
+    let mut table = String::from("| key | `config.json` | |\n| --- | --- | --- |\n");
+    for key in SHAPE_KEYS {
+        table.push_str(&format!("| `{}` | `{}` | {} |\n", key.name, key.field, key.about));
+    }
+    settle("docs/cli.md", &filled(&document("docs/cli.md"), "shape keys", &table));
+}
+
+#[test]
+fn the_command_line_guide_shows_what_the_commands_print() {
+    check("docs/cli.md", Path::new(ROOT));
+}
+
+#[test]
+fn the_table_of_fit_errors_is_that_of_the_files() {
+    settle("docs/model.md", &filled(&document("docs/model.md"), "fit errors", &fit_errors()));
+}
+
+/// The spread of the fits' errors, form by form, over every GPU that has any.
+fn fit_errors() -> String {
+    let gpus: Vec<_> = catalog::entries(Kind::Gpu).iter().map(|e| catalog::gpu(e.id).unwrap()).collect();
+    let mut out = String::from(
+        "| form | fits | median error: best, middle, worst | 90th percentile: middle, worst |\n\
+         | --- | --- | --- | --- |\n",
+    );
+    macro_rules! row {
+        ($name:literal, $($form:ident).+, $gpus:expr) => {
+            let errors: Vec<FitError> =
+                $gpus.iter().flat_map(|g| all(&g.kernels.$($form).+).filter_map(|f| f.error)).collect();
+            out.push_str(&spread($name, &errors));
+        };
+    }
+    row!("dense products", gemm, gpus);
+    row!("prompt attention", prefill_attention, gpus);
+    row!("decode attention", decode_attention, gpus);
+    row!("latent prompt attention", latent_prefill, gpus);
+    row!("latent decode attention", latent_decode, gpus);
+    row!("prompts of recurrent mixers", scan_prefill, gpus);
+    row!("routed experts", grouped_gemm, gpus);
+    let (pcie, linked): (Vec<_>, Vec<_>) =
+        gpus.iter().partition(|g| g.scale_up.kind == catalog::link::LinkKind::Pcie);
+    row!("NCCL collectives, NVLink", collective, linked);
+    row!("NCCL collectives, PCIe", collective, pcie);
+    row!("engines' all-reduce, NVLink", custom_all_reduce, linked);
+    row!("engines' all-reduce, PCIe", custom_all_reduce, pcie);
+    row!("NCCL collectives, through the host", through_host.collective, pcie);
+    row!("engines' all-reduce, through the host", through_host.custom_all_reduce, pcie);
+    out
+}
+
+fn all<T>(table: &ByEngine<T>) -> impl Iterator<Item = &T> {
+    table.values().flat_map(|formats| formats.values())
+}
+
+fn spread(name: &str, errors: &[FitError]) -> String {
+    let sorted = |of: fn(&FitError) -> f64| {
+        let mut values: Vec<f64> = errors.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let (medians, p90s) = (sorted(|e| e.median), sorted(|e| e.p90));
+    let n = errors.len();
+    let (middle, last) = (n / 2, n - 1);
+    format!(
+        "| {name} | {n} | {:.1}, {:.1}, {:.1} | {:.1}, {:.1} |\n",
+        medians[0], medians[middle], medians[last], p90s[middle], p90s[last]
+    )
+}
+
+/// Runs the commands of a document in `folder` and compares or rewrites what they print.
+fn check(document: &str, folder: &Path) {
+    let (actual, commands) = executed(&common::document(document), folder);
+    assert!(commands > 0, "{document} shows no command");
+    settle(document, &actual);
+}
+
+/// The document with every output as it is now, and how many commands ran.
+fn executed(document: &str, folder: &Path) -> (String, usize) {
+    let (mut out, mut commands) = (String::new(), 0);
+    let mut in_console = false;
+    // Whether the lines that follow are the old output of a command that ran.
+    let mut replaced = false;
+    for line in document.lines() {
+        if line.starts_with("```") {
+            in_console = line == "```console";
+            replaced = false;
+        } else if in_console && line.starts_with("$ ") {
+            let output = run(&line[2..], folder);
+            replaced = output.is_some();
+            commands += usize::from(replaced);
+            out.push_str(line);
+            out.push('\n');
+            out.push_str(&output.unwrap_or_default());
+            continue;
+        }
+        if !replaced {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    (out, commands)
+}
+
+/// What a command prints, if it is one of shardfit's.
+fn run(command: &str, folder: &Path) -> Option<String> {
+    let arguments =
+        command.strip_prefix("shardfit ").or_else(|| command.strip_prefix("cargo run --release -- "))?;
+    let (arguments, lines) = match arguments.split_once(" | head -") {
+        Some((rest, n)) => (rest, n.parse().unwrap()),
+        None => (arguments, usize::MAX),
+    };
+    let (arguments, with_stderr) = match arguments.strip_suffix(" 2>&1") {
+        Some(rest) => (rest, true),
+        None => (arguments, false),
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shardfit"));
+    common::on_a_bare_machine(&mut command);
+    let output = command.args(words(arguments)).current_dir(folder).output().unwrap();
+    let mut text = String::from_utf8(output.stdout).unwrap();
+    if with_stderr {
+        text.push_str(&String::from_utf8(output.stderr).unwrap());
+    }
+    Some(text.split_inclusive('\n').take(lines).collect())
+}
+
+/// Splits at spaces outside double quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words.retain(|w| !w.is_empty());
+    words
+}
+
+/// The blocks marked with a language and a name.
+fn files_in(document: &str) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut open = false;
+    for line in document.lines() {
+        if let Some(fence) = line.strip_prefix("```") {
+            let name = fence.split_once(' ').map(|(_, name)| name.to_owned());
+            open = name.is_some();
+            files.extend(name.map(|name| (name, String::new())));
+        } else if open && let Some((_, text)) = files.last_mut() {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    files
+}

@@ -1,0 +1,477 @@
+//! Training: memory against Korthikanti et al., the search against its own estimates, published runs, and the
+//! measured rows where they are at hand.
+
+use std::path::Path;
+
+use crate::common::{number, shardfit};
+use serde_json::{Value, json};
+use shardfit::catalog::{Catalog, Cluster, Engine, Framework};
+use shardfit::model::{self, Model, Scope};
+use shardfit::train::{
+    Convention, Job, Keeping, Machine, Optimizer, Precision, Recompute, Schedule, Sharding, Split,
+    TensorTransfers, TrainingAxes, TrainingEstimate, TrainingPlan, TrainingQuestion, Tuning,
+};
+
+/// What a job needs, owned.
+struct Place {
+    model: Model,
+    cluster: Cluster,
+    framework: Framework,
+    engine: Engine,
+}
+
+impl Place {
+    fn new(model: Model, cluster: &str, framework: &str) -> Place {
+        let catalog = Catalog::built_in();
+        let framework = catalog.framework(framework).unwrap();
+        let engine = catalog.engine(&framework.kernels).unwrap();
+        let cluster = shardfit::catalog::cluster(cluster).unwrap();
+        Place { model: Job::in_precision(&model, Precision::Bf16), cluster, framework, engine }
+    }
+
+    fn named(model: &str, cluster: &str, framework: &str) -> Place {
+        Place::new(model::find(model, &[], Scope::Full).unwrap(), cluster, framework)
+    }
+
+    fn machine(&self) -> Machine<'_> {
+        Machine::new(&self.cluster, &self.framework, &self.engine).unwrap()
+    }
+}
+
+fn job<'a>(place: &'a Place, machine: &'a Machine<'a>, sequence: u64, global_batch: u64) -> Job<'a> {
+    Job {
+        model: &place.model,
+        machine,
+        sequence,
+        global_batch,
+        optimizer: Optimizer::Adam,
+        tuning: Tuning::Full,
+        with_prediction: false,
+    }
+}
+
+/// GPT of these sizes, with 4h GELU.
+fn gpt(layers: u64, hidden: u64, heads: u64) -> Model {
+    let config = json!({
+        "model_type": "gpt2", "n_layer": layers, "n_embd": hidden, "n_head": heads, "n_inner": 4 * hidden,
+        "n_positions": 2048, "vocab_size": 51200,
+    });
+    model::from_config(config.as_object().unwrap(), "gpt", Scope::Full).unwrap()
+}
+
+fn near(x: f64, y: f64, share: f64) {
+    assert!((x / y - 1.0).abs() <= share, "{x} is not {y}");
+}
+
+#[test]
+fn activations_of_every_kind_are_those_of_korthikanti_et_al() {
+    // arXiv:2205.05198 table 2, bytes of a layer: s·b·h·(…), first stage of a single one.
+    let (s, b, h, a, t, layers) = (2048.0, 4.0, 6144.0, 64.0, 8.0, 48.0);
+    let place = Place::new(gpt(48, 6144, 64), "8xa100-sxm-80gb", "megatron-2022");
+    let machine = place.machine();
+    let job = job(&place, &machine, 2048, 4);
+    let scores = 5.0 * a * s / (h * t);
+    for (transfers, recompute, factor) in [
+        (TensorTransfers::AllReduce, Recompute::None, 10.0 + 24.0 / t + scores),
+        (TensorTransfers::Gathered, Recompute::None, 34.0 / t + scores),
+        (TensorTransfers::AllReduce, Recompute::Selective, 10.0 + 24.0 / t),
+        (TensorTransfers::Gathered, Recompute::Selective, 34.0 / t),
+        (TensorTransfers::AllReduce, Recompute::Full, 2.0),
+    ] {
+        let plan = TrainingPlan {
+            micro_batch: 4,
+            transfers,
+            recompute,
+            sharding: Sharding::None,
+            ..TrainingPlan::new(Split { tp: 8, ..Split::SINGLE })
+        };
+        let found = job.estimate(&plan).unwrap().stages[0].2.activations;
+        near(found, s * b * h * factor * layers, 1e-9);
+    }
+}
+
+#[test]
+fn interleaved_stages_hold_the_layers_that_korthikanti_et_al_say() {
+    // §4.2.3: L·(1 + (p − 1)/(p·m)) layers on the first stage; 530B: p = 35, m = 3.
+    let place = Place::new(gpt(105, 20_480, 128), "280xa100-sxm-80gb", "megatron-2022");
+    let machine = place.machine();
+    let job = job(&place, &machine, 2048, 280);
+    let split = Split { tp: 8, pp: 35, ..Split::SINGLE };
+    let plan = TrainingPlan {
+        chunks: 3,
+        transfers: TensorTransfers::AllReduce,
+        sharding: Sharding::None,
+        ..TrainingPlan::new(split)
+    };
+    let layer = 2048.0 * 20_480.0 * (10.0 + 24.0 / 8.0 + 5.0 * 128.0 * 2048.0 / (20_480.0 * 8.0));
+    let found = job.estimate(&plan).unwrap().stages[0].2.activations;
+    near(found, 105.0 * (1.0 + 34.0 / (35.0 * 3.0)) * layer, 1e-9);
+}
+
+#[test]
+fn states_shrink_with_each_stage_of_zero_as_rajbhandari_et_al_say() {
+    // arXiv:1910.02054 §1 and figure 1: 7.5 B parameters on 64 ranks, K = 12: 120, 31.4, 16.6 and 1.88 GB, in
+    // units of 2·Ψ weights, 2·Ψ gradients and 12·Ψ states.
+    let place = Place::new(gpt(36, 4096, 32), "64xa100-sxm-80gb", "deepspeed");
+    let machine = place.machine();
+    let job = job(&place, &machine, 2048, 64);
+    let parameters = place.model.parameters().unwrap().total as f64;
+    for (sharding, bytes) in [
+        (Sharding::None, 16.0),
+        (Sharding::Optimizer, 4.0 + 12.0 / 64.0),
+        (Sharding::Gradients, 2.0 + 14.0 / 64.0),
+    ] {
+        let plan = TrainingPlan { sharding, ..TrainingPlan::new(Split { dp: 64, ..Split::SINGLE }) };
+        let m = job.estimate(&plan).unwrap().stages[0].2;
+        near(m.weights + m.gradients + m.optimizer, parameters * bytes, 1e-3);
+    }
+}
+
+#[test]
+fn more_ranks_recomputation_and_sharding_never_take_more_memory() {
+    let place = Place::named("llama-3.1-8b", "16xh100-sxm", "megatron");
+    let machine = place.machine();
+    let job = job(&place, &machine, 4096, 64);
+    let total = |plan: &TrainingPlan| job.estimate(plan).unwrap().fullest().total();
+    let base = TrainingPlan::new(Split { tp: 2, dp: 8, ..Split::SINGLE });
+    let kept = |recompute| {
+        let plan = TrainingPlan { recompute, ..base };
+        job.estimate(&plan).unwrap().fullest().activations
+    };
+    assert!(kept(Recompute::Full) < kept(Recompute::Operators));
+    assert!(kept(Recompute::Operators) < kept(Recompute::None));
+    let zero3 = TrainingPlan { sharding: Sharding::Parameters, ..base };
+    assert!(total(&zero3) < total(&base));
+    let ddp = TrainingPlan { sharding: Sharding::None, ..base };
+    assert!(total(&base) < total(&ddp));
+    let wider = TrainingPlan { split: Split { tp: 4, dp: 4, ..Split::SINGLE }, ..base };
+    assert!(total(&wider) < total(&base));
+}
+
+#[test]
+fn zero_bubble_schedules_shorten_the_bubble_and_chunks_divide_it() {
+    let place = Place::named("llama-3.1-8b", "32xh100-sxm", "megatron");
+    let machine = place.machine();
+    let job = job(&place, &machine, 4096, 32);
+    let plan = TrainingPlan::new(Split { pp: 4, dp: 8, ..Split::SINGLE });
+    let bubble = |plan: &TrainingPlan| job.estimate(plan).unwrap().time.bubble;
+    let plain = bubble(&plan);
+    assert!(bubble(&TrainingPlan { schedule: Schedule::ZeroBubble, ..plan }) < plain);
+    near(bubble(&TrainingPlan { chunks: 2, ..plan }), plain / 2.0, 0.05);
+}
+
+#[test]
+fn adapters_leave_frozen_weights_without_gradients() {
+    let lora = "rank=16,targets=q,k,v,o".parse().unwrap();
+    let model = model::find("llama-3.1-8b", &[], Scope::Full).unwrap().with_lora(&lora).unwrap();
+    let place = Place::new(model, "1xh100-sxm", "torchtune");
+    let machine = place.machine();
+    // Two microbatches: gradients of the first are there when the second comes.
+    let full = job(&place, &machine, 2048, 2);
+    let plan = TrainingPlan { sharding: Sharding::None, ..TrainingPlan::new(Split::SINGLE) };
+    let of = |tuning| Job { tuning, ..full }.estimate(&plan).unwrap();
+    let (lora, qlora) = (of(Tuning::Lora), of(Tuning::Qlora));
+    let count = place.model.lora_parameters() as f64;
+    near(lora.stages[0].2.gradients, 2.0 * count, 1e-9);
+    // NF4 with double quantisation takes 4.127 bits (arXiv:2305.14314 §3); embedding, head and norms stay in 16, and
+    // so does the product that is computed, of 14,336 × 4,096.
+    let (linear, wide) = (6_979_321_856.0, 2.0 * 525_336_576.0 + 65.0 * 4096.0);
+    let own = linear * 4.127 / 8.0 + 2.0 * (wide + count + 14_336.0 * 4096.0);
+    near(qlora.stages[0].2.weights, own, 1e-4);
+    assert!(lora.time.compute < 0.75 * of(Tuning::Full).time.compute);
+}
+
+#[test]
+fn gradients_come_as_activations_go() {
+    let place = Place::named("llama-3.2-3b", "1xa100-sxm-80gb", "torchtune");
+    let machine = place.machine();
+    let plan = TrainingPlan { sharding: Sharding::None, ..TrainingPlan::new(Split::SINGLE) };
+    let memory = |batch, recompute| {
+        let job = Job { optimizer: Optimizer::AdamBf16, ..job(&place, &machine, 8192, batch) };
+        job.estimate(&TrainingPlan { recompute, ..plan }).unwrap().stages[0].2
+    };
+    // The table of torchtune's README, 2 sequences of 4,096 tokens: 42.9 GiB, and with checkpointing 24.9.
+    near(memory(1, Recompute::None).allocated() / 1_073_741_824.0, 42.9, 0.05);
+    near(memory(1, Recompute::Full).allocated() / 1_073_741_824.0, 24.9, 0.05);
+    assert_eq!(memory(1, Recompute::None).gradients, 0.0);
+    assert!(memory(2, Recompute::None).gradients > 6e9);
+}
+
+#[test]
+fn the_second_zero_bubble_schedule_trades_memory_for_its_bubble() {
+    let place = Place::named("llama-3.1-8b", "16xh100-sxm", "megatron");
+    let machine = place.machine();
+    let job = job(&place, &machine, 4096, 64);
+    let of = |schedule| {
+        job.estimate(&TrainingPlan { schedule, ..TrainingPlan::new(Split { pp: 4, dp: 4, ..Split::SINGLE }) })
+            .unwrap()
+    };
+    let all = Schedule::ALL[..3].iter().map(|s| of(*s)).collect::<Vec<_>>();
+    // arXiv:2401.10241 table 1: (p − 1)·(T_F + T_B − 2·T_W) and 2p − 1 microbatches.
+    assert!(all[0].time.bubble > all[1].time.bubble && all[1].time.bubble > all[2].time.bubble);
+    near(all[2].stages[0].2.activations / all[1].stages[0].2.activations, 7.0 / 4.0, 1e-9);
+}
+
+#[test]
+fn the_parts_of_a_step_add_up_to_it() {
+    let place = Place::named("mixtral-8x7b", "64xh100-sxm", "megatron-bridge");
+    let machine = place.machine();
+    let job = job(&place, &machine, 4096, 256);
+    let plan = TrainingPlan {
+        recompute: Recompute::Full,
+        ..TrainingPlan::new(Split { tp: 2, pp: 4, cp: 1, dp: 8, ep: 8, expert_tp: 1 })
+    };
+    let t = job.estimate(&plan).unwrap().time;
+    let parts = t.compute + t.again + t.bubble + t.exposed() + t.host + t.optimizer + t.other;
+    near(parts, t.total, 1e-9);
+}
+
+fn search(place: &Place, sequence: u64, batch: u64, axes: &TrainingAxes) -> shardfit::train::TrainingAnswer {
+    let machine = place.machine();
+    let jobs = [(Precision::Bf16, job(place, &machine, sequence, batch))];
+    TrainingQuestion { jobs: &jobs, axes, top: 50 }.answer().unwrap()
+}
+
+#[test]
+fn every_plan_is_counted_once_and_the_best_are_in_order() {
+    let place = Place::named("llama-3.1-8b", "16xh100-sxm", "megatron");
+    let answer = search(&place, 4096, 64, &TrainingAxes::usual(8));
+    let c = answer.counts;
+    assert_eq!(c.plans, c.illegal + c.out_of_memory + c.feasible);
+    assert_eq!(c.illegal + c.out_of_memory, answer.rejected.iter().map(|r| r.count).sum::<u64>());
+    let times: Vec<f64> = answer.best.iter().map(|e| e.time.total).collect();
+    assert!(times.len() > 3 && times.is_sorted(), "{times:?}");
+    let room = place.cluster.gpu.memory;
+    assert!(answer.best.iter().all(|e| e.fullest().total() <= room));
+}
+
+#[test]
+fn the_search_finds_what_trying_every_plan_finds() {
+    let place = Place::named("llama-3.1-8b", "8xh100-sxm", "megatron");
+    let machine = place.machine();
+    let job = job(&place, &machine, 4096, 32);
+    let axes = TrainingAxes::usual(8);
+    let mut best: Option<TrainingEstimate> = None;
+    for outer in axes.outer(&place.model, 8, 32) {
+        // The rules that the space leaves to the search.
+        let layers = u64::from(outer.split.pp * outer.chunks);
+        let whole = outer.split.dp == 1 && outer.split.cp == 1;
+        for inner in axes.inner(&outer.split) {
+            let plan = outer.plan(&inner);
+            let Some(m) = plan.microbatches(32) else { continue };
+            let interleaves = outer.chunks == 1 || m.is_multiple_of(outer.split.pp.into());
+            if !interleaves || 32 % layers != 0 || (whole && plan.sharding != Sharding::None) {
+                continue;
+            }
+            let Some(e) = job.estimate(&plan) else { continue };
+            let fits = e.fullest().total() <= job.capacity();
+            if fits && best.as_ref().is_none_or(|b| e.time.total < b.time.total) {
+                best = Some(e);
+            }
+        }
+    }
+    let found = search(&place, 4096, 32, &axes).best.remove(0);
+    assert_eq!(found.time.total, best.unwrap().time.total, "{}", found.plan);
+}
+
+#[test]
+fn the_axes_of_calculon_are_its_7126368_plans() {
+    // `llm-optimal-execution` for GPT-3 175B on 4,096 A100 with offload memory: 7,126,368 executions.
+    let place = Place::new(gpt(96, 12_288, 96), "4096xa100-sxm-80gb", "megatron-2022");
+    let answer = search(&place, 2048, 4096, &TrainingAxes::calculon());
+    assert_eq!(answer.counts.plans, 7_126_368);
+    assert!(answer.counts.feasible > 100_000);
+}
+
+#[test]
+fn the_published_configuration_of_llama_3_1_405b_is_near_the_best() {
+    // arXiv:2407.21783 table 4: 16,384 H100, TP 8, CP 1, PP 16, DP 128, 16 M tokens a step: 41 % MFU.
+    let place = Place::named("llama-3.1-405b", "16384xh100-sxm", "megatron-bridge");
+    let all = search(&place, 8192, 2048, &TrainingAxes::usual(8));
+    let published = TrainingAxes { tp: vec![8], pp: vec![16], cp: vec![1], ..TrainingAxes::usual(8) };
+    let own = search(&place, 8192, 2048, &published).best.remove(0);
+    let (own, best) = (own, &all.best[0]);
+    assert!(own.time.total <= 1.05 * best.time.total, "{} against {}", own.time.total, best.time.total);
+    near(own.mfu(Convention::Model), 0.41, 0.12);
+}
+
+#[test]
+fn the_published_configuration_of_deepseek_v3_is_near_the_best() {
+    // arXiv:2412.19437 §3.2: 2,048 H800, 16 stages, experts over 64 ranks, ZeRO-1, DualPipe, FP8. 14.8 T tokens in
+    // 2.664 million GPU-hours are 1,543 tokens per second and GPU.
+    let model = model::find("deepseek-ai/DeepSeek-V3", &[], Scope::Full).unwrap();
+    let place = Place::new(model, "2048xh800-sxm", "hai-llm");
+    let machine = place.machine();
+    let model = Job::in_precision(&place.model, Precision::Fp8);
+    let jobs = [(
+        Precision::Fp8,
+        Job {
+            model: &model,
+            optimizer: Optimizer::AdamBf16,
+            with_prediction: true,
+            ..job(&place, &machine, 4096, 15_360)
+        },
+    )];
+    let schedules = vec![Schedule::OneForwardOneBackward, Schedule::ZeroBubble, Schedule::DualPipe];
+    let axes = TrainingAxes { precision: vec![Precision::Fp8], schedules, ..TrainingAxes::usual(8) };
+    let all = TrainingQuestion { jobs: &jobs, axes: &axes, top: 1 }.answer().unwrap().best.remove(0);
+    let published = TrainingPlan {
+        schedule: Schedule::DualPipe,
+        recompute: Recompute::Light,
+        precision: Precision::Fp8,
+        ..TrainingPlan::new(Split { pp: 16, dp: 128, ep: 64, ..Split::SINGLE })
+    };
+    let own = jobs[0].1.estimate(&published).unwrap();
+    assert!(own.fullest().total() <= place.cluster.gpu.memory);
+    assert!(own.time.total <= 1.05 * all.time.total, "{} against {}", own.time.total, all.time.total);
+    near(own.tokens_per_gpu().get(), 14.8e12 / (2.664e6 * 3600.0), 0.12);
+}
+
+#[test]
+fn results_do_not_depend_on_the_order_of_work() {
+    let line = "train llama-3.1-8b --cluster 16xh100-sxm --global-batch 64 --seq 4096 --format json";
+    assert_eq!(shardfit(line).exits(0).json(), shardfit(line).exits(0).json());
+}
+
+#[test]
+fn every_framework_that_ships_makes_sense() {
+    let catalog = Catalog::built_in();
+    for entry in catalog.entries(shardfit::catalog::Kind::Framework) {
+        assert!(catalog.framework(entry.id()).unwrap().problems().is_empty(), "{}", entry.id());
+    }
+}
+
+#[test]
+fn keeping_divides_by_what_the_sharding_divides() {
+    let place = Place::named("llama-3.1-8b", "16xh100-sxm", "megatron");
+    let machine = place.machine();
+    let keeping: Keeping = job(&place, &machine, 4096, 64).keeping();
+    let plan = TrainingPlan::new(Split { dp: 16, ..Split::SINGLE });
+    assert_eq!(keeping.shards(&plan).0, 16.0);
+    assert_eq!(keeping.shards(&TrainingPlan { sharding: Sharding::Hybrid, ..plan }).0, 8.0);
+    assert_eq!(keeping.shards(&TrainingPlan { sharding: Sharding::None, ..plan }).0, 1.0);
+}
+
+const SMALL: &str = "train llama-3.1-8b --cluster 8xh100-sxm --global-batch 32 --seq 4096";
+
+#[test]
+fn the_ranking_says_what_each_plan_takes() {
+    let json = shardfit(&format!("{SMALL} --tokens 1T --format json")).exits(0).json();
+    let best = &json["plans"][0];
+    for key in ["step_s", "tokens_per_s_per_gpu", "mfu_percent", "peak_memory_gib", "days", "cost_usd"] {
+        assert!(number(best, key) > 0.0, "{key}");
+    }
+    // 10¹² tokens at the rate of eight GPUs, failures included.
+    let days = 1e12 / (8.0 * number(best, "tokens_per_s_per_gpu")) / 86_400.0;
+    near(number(best, "days"), days / (number(best, "goodput_percent") / 100.0), 1e-3);
+}
+
+#[test]
+fn csv_and_markdown_have_the_columns_of_the_json() {
+    let csv = shardfit(&format!("{SMALL} --format csv")).exits(0).stdout;
+    let header = csv.lines().next().unwrap();
+    let json = shardfit(&format!("{SMALL} --format json")).exits(0).json();
+    let plan = json["plans"][0].as_object().unwrap();
+    assert!(header.split(',').all(|name| plan.contains_key(name)), "{header}");
+    assert!(shardfit(&format!("{SMALL} --format md")).exits(0).stdout.contains("| rank |"));
+}
+
+#[test]
+fn why_not_says_how_much_slower_or_why() {
+    let slower = shardfit(&format!("{SMALL} --why-not tp=8")).exits(0).stdout;
+    assert!(slower.contains("more than the best of all"), "{slower}");
+    let none = shardfit(&format!("{SMALL} --why-not tp=1,pp=1,cp=1,mbs=4 --recompute none")).stdout;
+    assert!(none.contains("too much"), "{none}");
+}
+
+#[test]
+fn an_explanation_lists_every_part_of_the_step_and_every_stage() {
+    let json = shardfit(&format!("{SMALL} --explain 1 --format json")).exits(0).json();
+    let sum: f64 = json["time_s"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(name, _)| *name != "exposed")
+        .map(|(_, s)| s.as_f64().unwrap())
+        .sum();
+    near(sum, number(&json, "step_s"), 1e-3);
+    assert!(!json["stages"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn plans_are_written_in_the_words_of_each_framework() {
+    let megatron = shardfit(&format!("{SMALL} --emit megatron")).exits(0).stdout;
+    assert!(megatron.contains("--micro-batch-size ") && megatron.contains("--global-batch-size 32"));
+    let titan = shardfit(&format!("{SMALL} --sharding zero3 --emit torchtitan")).exits(0).stdout;
+    assert!(titan.contains("data_parallel_shard_degree = ") && titan.contains("seq_len = 4096"));
+    let line = format!("{SMALL} --cp 1 --pp 1 --sharding zero3 --emit deepspeed");
+    let deepspeed: Value = serde_json::from_str(&shardfit(&line).exits(0).stdout).unwrap();
+    assert_eq!(deepspeed["zero_optimization"]["stage"], 3);
+    assert_eq!(deepspeed["train_batch_size"], 32);
+}
+
+#[test]
+fn nothing_feasible_exits_with_1_and_says_why() {
+    let line = "train llama-3.1-70b --cluster 1xh100-sxm --global-batch 1 --seq 4096 --sharding ddp";
+    let run = shardfit(line).exits(1);
+    assert!(run.stdout.contains("Nothing is feasible") && run.stdout.contains("memory"), "{}", run.stdout);
+}
+
+#[test]
+fn a_budget_in_dollars_is_one_in_gpu_hours_at_the_price() {
+    let of = |budget: &str| {
+        shardfit(&format!("budget {budget} --gpu h100-sxm --price h100-sxm=2 --mfu 0.4 --format json"))
+            .exits(0)
+            .json()
+    };
+    let (dollars, hours) = (of("--dollars 2e6"), of("--gpu-hours 1e6"));
+    assert_eq!(dollars["flops"], hours["flops"]);
+    near(number(&hours, "flops"), 1e6 * 3600.0 * 0.4 * 989e12, 1e-6);
+}
+
+#[test]
+fn a_budget_names_each_approach_and_its_size() {
+    let json = shardfit("budget --flops 5.76e23 --format json").exits(0).json();
+    let size = |i: usize| {
+        let a = &json["approaches"][i];
+        (number(a, "parameters") / 1e9, number(a, "tokens") / 1e12)
+    };
+    near(size(0).0, 67.0, 1e-3);
+    near(size(0).1, 1.5, 1e-3);
+    near(size(2).0, 32.2, 0.01);
+    near(size(3).0, 72.2, 0.01);
+    assert!(json["approaches"][3]["about"].as_str().unwrap().contains("Besiroglu"));
+}
+
+/// The measured rows, where they are at hand.
+fn truth(file: &str) -> Option<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/truth/training").join(file);
+    root.is_file().then(|| root.display().to_string())
+}
+
+#[test]
+fn published_training_runs_are_predicted_within_their_bounds() {
+    let Some(file) = truth("throughput.csv") else { return };
+    let json = shardfit(&format!("validate training {file} --by quality,gpu --format json")).exits(0).json();
+    let all = |metric: &str, figure: &str| number(&json["metrics"][metric], figure);
+    assert!(all("iteration_s", "mape") <= 25.0);
+    assert!(all("activation_gib", "mape") <= 0.1);
+    assert!(all("activation_pct_of_tp_baseline", "mape") <= 1.0);
+    assert!(all("param_opt_gib", "mape") <= 2.0);
+    let first = &json["groups"]["quality=A"];
+    for metric in ["tok_s_gpu", "tflops_per_gpu"] {
+        assert!(number(&first[metric], "mape") <= 15.0, "{metric} {}", first[metric]);
+        assert!(number(&first[metric], "median_ape") <= 10.0, "{metric} {}", first[metric]);
+    }
+}
+
+#[test]
+fn published_memory_of_training_is_predicted_within_a_tenth() {
+    let Some(file) = truth("memory.csv") else { return };
+    let json =
+        shardfit(&format!("validate training {file} --by framework,quality --format json")).exits(0).json();
+    for group in ["framework=torchtitan", "framework=torchtune", "framework=LitGPT", "quality=ci-golden"] {
+        let metric = &json["groups"][group]["peak_mem_gib"];
+        assert!(number(metric, "mape") <= 10.0, "{group} {metric}");
+    }
+}
