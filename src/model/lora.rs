@@ -98,9 +98,12 @@ impl Model {
         }
         let mut layers = ungroup(std::mem::take(&mut self.groups));
         for layer in &mut layers {
-            let mut tensors = Vec::new();
-            layer.iter().for_each(|block| block.tensors(&mut tensors));
-            let modules: Vec<Adapted> = tensors.iter().filter(|t| lora.adapts(t)).map(Adapted::of).collect();
+            let mut modules: Vec<Adapted> = Vec::new();
+            for (number, block) in layer.iter().enumerate() {
+                let mut tensors = Vec::new();
+                block.tensors(&mut tensors);
+                modules.extend(tensors.iter().filter(|t| lora.adapts(t)).map(|t| Adapted::of(number, t)));
+            }
             if !modules.is_empty() {
                 layer.push(Block::Adapters(Adapters { rank: lora.rank, slots: lora.count, modules }));
             }

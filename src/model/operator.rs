@@ -228,12 +228,35 @@ pub struct Operator {
     pub count: u64,
     /// Whether it may run beside the routed experts: it reads what they read, and both results are added.
     pub beside_experts: bool,
+    /// What a product of an adapter reads.
+    pub adapter_input: Option<AdapterInput>,
+}
+
+/// What a product of a low-rank adapter reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdapterInput {
+    /// The input of its linear layer, whole on every rank.
+    Whole,
+    /// The same, divided over ranks.
+    Divided,
+    /// One that another adapter reads as well: queries, keys and values start from one tensor.
+    Shared,
+    /// The few rows that the adapter's first product makes.
+    Low,
 }
 
 impl Operator {
     /// An operator executed once.
     pub fn new(name: &'static str, component: Component, kind: OperatorKind) -> Operator {
-        Operator { name, component, kind, count: 1, beside_experts: false }
+        Operator { name, component, kind, count: 1, beside_experts: false, adapter_input: None }
+    }
+
+    /// Whether it multiplies activations by weights.
+    pub fn has_weights(&self) -> bool {
+        matches!(
+            self.kind,
+            OperatorKind::Gemm { .. } | OperatorKind::BatchedGemm { .. } | OperatorKind::GroupedGemm(_)
+        )
     }
 
     /// FLOPs of one execution on one rank.

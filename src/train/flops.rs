@@ -1,6 +1,6 @@
 //! FLOPs of a token in training, and what MFU and HFU count.
 
-use crate::estimate::breakdown::{AttentionKernels, Breakdown, Mode, Setting};
+use crate::estimate::breakdown::{AttentionKernels, Breakdown, Mode, Setting, Trained};
 use crate::model::Model;
 use crate::units::Flops;
 
@@ -14,7 +14,8 @@ pub enum Convention {
     WholeSquare,
     /// The whole square, and forward a second time (Narayanan et al. 2021, arXiv:2104.04473 equation 3).
     Recomputed,
-    /// 6 FLOPs for each active parameter, attention left out (Kaplan et al. 2020, arXiv:2001.08361 §2.1).
+    /// 6 FLOPs for each active parameter, 4 for each that is frozen, attention left out (Kaplan et al. 2020,
+    /// arXiv:2001.08361 §2.1).
     SixN,
 }
 
@@ -44,33 +45,44 @@ impl std::str::FromStr for Convention {
 /// FLOPs of one token, forward and backward.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenFlops {
-    /// Products with weights.
+    /// Products with weights. Backward differentiates each by its input and by its weights, unless those are
+    /// frozen.
     pub products: Flops,
-    /// Attention between tokens, causal.
+    /// Attention between tokens, causal: forward, and twice as much backward.
     pub attention: Flops,
+    /// Of the products, the forward pass: a third, or more where weights are frozen.
+    pub products_forward: Flops,
 }
 
 impl TokenFlops {
-    /// Of a model on sequences of `sequence` tokens; `with_prediction` adds multi-token prediction.
-    pub fn of(model: &Model, sequence: u64, with_prediction: bool) -> TokenFlops {
+    /// Of a model on sequences of `sequence` tokens, of which `trained` weights change; `with_prediction` adds
+    /// multi-token prediction.
+    pub fn of(model: &Model, sequence: u64, trained: Trained, with_prediction: bool) -> TokenFlops {
         let setting = Setting {
             tokens: sequence,
             attention: AttentionKernels { flash: true, ..AttentionKernels::DEFAULT },
+            trained,
             ..Setting::new(Mode::Pretrain)
         };
-        let breakdown = Breakdown::of(model, &setting, None);
-        let (all, between) = (breakdown.flops(), breakdown.flops_between_tokens());
         let tokens = sequence as f64;
-        let mut flops = TokenFlops { products: (all - between) / tokens, attention: between / tokens };
+        let of = |setting: &Setting| {
+            let breakdown = Breakdown::of(model, setting, None);
+            let between = breakdown.flops_between_tokens();
+            ((breakdown.flops() - between) / tokens, between / tokens)
+        };
+        let (products, attention) = of(&setting);
+        let (all_trained, _) = of(&Setting { trained: Trained::All, ..setting });
+        let mut flops = TokenFlops { products, attention, products_forward: all_trained / 3.0 };
         if with_prediction && !model.mtp.is_empty() {
             let mut alone = model.clone();
             alone.before.clear();
             alone.groups.truncate(1);
             alone.groups[0].layers.truncate(1);
             alone.groups[0].blocks.clone_from(&model.mtp);
-            let more = TokenFlops::of(&alone, sequence, false);
+            let more = TokenFlops::of(&alone, sequence, trained, false);
             flops.products += more.products;
             flops.attention += more.attention;
+            flops.products_forward += more.products_forward;
         }
         flops
     }
@@ -80,13 +92,15 @@ impl TokenFlops {
         match convention {
             Convention::Model => self.products + self.attention,
             Convention::WholeSquare => self.products + self.attention * 2.0,
-            Convention::Recomputed => (self.products + self.attention * 2.0) * (4.0 / 3.0),
+            Convention::Recomputed => {
+                self.products + self.products_forward + self.attention * 2.0 * (4.0 / 3.0)
+            }
             Convention::SixN => self.products,
         }
     }
 
-    /// What the hardware computes where the whole forward pass is repeated or not (HFU).
-    pub fn hardware(&self, forward_again: f64) -> Flops {
-        (self.products + self.attention) * (1.0 + forward_again / 3.0)
+    /// Share of the forward pass in forward and backward.
+    pub fn forward_share(&self) -> f64 {
+        (self.products_forward + self.attention / 3.0) / (self.products + self.attention)
     }
 }

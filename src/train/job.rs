@@ -81,11 +81,11 @@ impl TrainingEstimate {
     /// FLOPs that the hardware computes, repeated ones included, over the peak of the number format.
     pub fn hfu(&self, convention: Convention) -> f64 {
         let again = match self.plan.recompute {
-            Recompute::Full => 1.0,
-            _ if self.time.compute > 0.0 => 3.0 * self.time.again / self.time.compute,
+            Recompute::Full => self.flops.forward_share(),
+            _ if self.time.compute > 0.0 => self.time.again / self.time.compute,
             _ => 0.0,
         };
-        self.mfu(convention) * (1.0 + again / 3.0)
+        self.mfu(convention) * (1.0 + again)
     }
 
     /// Share of the pipeline's time that is its filling and draining.
@@ -162,7 +162,7 @@ impl<'a> Job<'a> {
 
     /// FLOPs of a token.
     pub fn flops(&self) -> TokenFlops {
-        TokenFlops::of(self.model, self.sequence, self.with_prediction)
+        TokenFlops::of(self.model, self.sequence, self.tuning.trained(), self.with_prediction)
     }
 
     /// Everything about one plan; `None` where it cannot be run at all: a global batch that does not divide,

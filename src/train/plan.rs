@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
+use crate::estimate::breakdown::Trained;
 use crate::model::Model;
 
 /// Over how many ranks each kind of parallelism divides.
@@ -51,6 +52,14 @@ impl fmt::Display for Split {
 }
 
 impl Tuning {
+    /// The weights that change.
+    pub fn trained(self) -> Trained {
+        match self {
+            Tuning::Full => Trained::All,
+            Tuning::Lora | Tuning::Qlora => Trained::Adapters,
+        }
+    }
+
     /// Whether a model has the adapters that are trained, and none that are not.
     ///
     /// # Errors

@@ -6,10 +6,11 @@ use std::path::Path;
 use crate::common::{number, shardfit};
 use serde_json::{Value, json};
 use shardfit::catalog::{Catalog, Cluster, Engine, Framework};
+use shardfit::estimate::breakdown::Trained;
 use shardfit::model::{self, Model, Scope};
 use shardfit::train::{
     Convention, Job, Keeping, Machine, Optimizer, Precision, Recompute, Schedule, Sharding, Split,
-    TensorTransfers, TrainingAxes, TrainingEstimate, TrainingPlan, TrainingQuestion, Tuning,
+    TensorTransfers, TokenFlops, TrainingAxes, TrainingEstimate, TrainingPlan, TrainingQuestion, Tuning,
 };
 
 /// What a job needs, owned.
@@ -179,6 +180,43 @@ fn adapters_leave_frozen_weights_without_gradients() {
     let own = linear * 4.127 / 8.0 + 2.0 * (wide + count + 14_336.0 * 4096.0);
     near(qlora.stages[0].2.weights, own, 1e-4);
     assert!(lora.time.compute < 0.75 * of(Tuning::Full).time.compute);
+}
+
+#[test]
+fn adapters_that_read_one_tensor_keep_it_once() {
+    let lora = "rank=16,targets=q,k,v,o,gate,up,down".parse().unwrap();
+    let model = model::find("llama-3.1-8b", &[], Scope::Full).unwrap().with_lora(&lora).unwrap();
+    let plain = Place::named("llama-3.1-8b", "8xh100-sxm", "megatron");
+    let adapted = Place::new(model, "8xh100-sxm", "megatron");
+    let kept = |place: &Place, tuning, split| {
+        let machine = place.machine();
+        let plan = TrainingPlan { recompute: Recompute::None, ..TrainingPlan::new(split) };
+        let estimate = Job { tuning, ..job(place, &machine, 8192, 8) }.estimate(&plan).unwrap();
+        estimate.stages[0].2.activations
+    };
+    // Seven adapters keep 16 values of 16 bits a token in each of 32 layers. Without dropout between, queries, keys and
+    // values read one tensor, gate and up-projection another.
+    let rows = 32.0 * 7.0 * 16.0 * 2.0 * 8192.0;
+    for split in [Split { dp: 8, ..Split::SINGLE }, Split { tp: 2, dp: 4, ..Split::SINGLE }] {
+        let full = kept(&plain, Tuning::Full, split);
+        near(kept(&adapted, Tuning::Lora, split), full + rows, 1e-6);
+    }
+}
+
+#[test]
+fn frozen_weights_count_no_flops_for_gradients_of_their_own() {
+    let lora = "rank=16,targets=all-linear".parse().unwrap();
+    let model = model::find("llama-3.1-8b", &[], Scope::Full).unwrap().with_lora(&lora).unwrap();
+    let of = |trained| TokenFlops::of(&model, 4096, trained, false);
+    let (all, adapters) = (of(Trained::All), of(Trained::Adapters));
+    // 2 FLOPs forward and 2 for the gradient of the input by each of the 7,504,658,432 weights that multiply
+    // (Meta's 8,030,261,248 without embedding and norms); 6 by each of the 41,943,040 of the adapters; and 5 for each
+    // logit of the loss, thrice.
+    let loss = 3.0 * 5.0 * 128_256.0;
+    near(adapters.products.get(), 4.0 * 7_504_658_432.0 + 6.0 * 41_943_040.0 + loss, 1e-9);
+    near(all.products.get(), 6.0 * (7_504_658_432.0 + 41_943_040.0) + loss, 1e-9);
+    assert_eq!(adapters.attention, all.attention);
+    near(adapters.products_forward.get(), all.products.get() / 3.0, 1e-9);
 }
 
 #[test]

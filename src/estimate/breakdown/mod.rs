@@ -28,7 +28,8 @@ pub use size::{LargeTensor, large_tensors};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::DType;
-use crate::model::Step;
+use crate::model::blocks::Block;
+use crate::model::{Operator, Step};
 
 /// What the model does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,15 @@ pub enum Routing {
     Capacity(f64),
 }
 
+/// Which weights a training step changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trained {
+    /// All of them.
+    All,
+    /// Low-rank adapters alone; the model's own weights are frozen.
+    Adapters,
+}
+
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Setting {
@@ -113,6 +123,8 @@ pub struct Setting {
     pub routing: Routing,
     /// Whether training keeps dropout masks.
     pub dropout: bool,
+    /// Which weights training changes.
+    pub trained: Trained,
 }
 
 /// Largest batch and length accepted: their product still fits in 64 bits.
@@ -130,6 +142,7 @@ impl Setting {
             attention: AttentionKernels::DEFAULT,
             routing: Routing::Dropless,
             dropout: false,
+            trained: Trained::All,
         }
     }
 
@@ -177,9 +190,14 @@ impl Setting {
         }
     }
 
-    /// Forward and backward work per forward work: the backward pass differentiates each product by both
-    /// factors (Kaplan et al. 2020, §2.1).
-    fn passes(&self) -> f64 {
-        if self.mode == Mode::Pretrain { 3.0 } else { 1.0 }
+    /// Forward and backward work per forward work of an operator of a block: the backward pass differentiates
+    /// each product by both factors (Kaplan et al. 2020, §2.1), those with frozen weights by their input alone.
+    fn passes(&self, op: &Operator, block: &Block) -> f64 {
+        let frozen = self.trained == Trained::Adapters && !matches!(block, Block::Adapters(_));
+        match (self.mode, op.has_weights()) {
+            (Mode::Prefill | Mode::Decode, _) => 1.0,
+            (Mode::Pretrain, true) if frozen => 2.0,
+            (Mode::Pretrain, _) => 3.0,
+        }
     }
 }

@@ -162,8 +162,9 @@ impl Taking<'_> {
         let mut kept = Kept::default();
         for op in &operators {
             let saved = if training { self.saved(op, block, &mut kept) } else { 0.0 };
+            let times = self.setting.passes(op, block) * layers as f64;
             for work in self.works(op, block, &tensors, saved) {
-                self.add(work, layers);
+                self.add(work, layers, times);
             }
         }
     }
@@ -232,12 +233,11 @@ impl Taking<'_> {
         }
     }
 
-    fn add(&mut self, work: Work, layers: u64) {
+    fn add(&mut self, work: Work, layers: u64, times: f64) {
         if work.flops.get() == 0.0 && work.traffic.total().get() == 0.0 && work.saved == 0.0 {
             return;
         }
         let live = work.traffic.activations;
-        let times = self.setting.passes() * layers as f64;
         let (flops, traffic) = (work.flops * times, work.traffic * times);
         let (compute, memory) = self.device.map_or((Seconds::ZERO, Seconds::ZERO), |d| {
             let memory = traffic.total() / d.bandwidth() / work.occupancy;

@@ -10,7 +10,7 @@ use super::attention::Shape;
 use super::experts;
 use crate::model::Step;
 use crate::model::blocks::Block;
-use crate::model::operator::{Operator, OperatorKind};
+use crate::model::operator::{AdapterInput, Operator, OperatorKind};
 
 /// Inputs of a block that an earlier product has kept already.
 #[derive(Default)]
@@ -94,8 +94,12 @@ pub(crate) fn bytes(op: &Operator, block: &Block, step: &Step, setting: &Setting
     match &op.kind {
         OperatorKind::Gemm { rows, n, k, .. } => {
             let rows = rows.count(step);
-            let input = if kept.first(op.name) { rows * *k as f64 * element } else { 0.0 };
-            let (gathered, own) = if whole(op.name) { (input, 0.0) } else { (0.0, input) };
+            let (first, whole) = match op.adapter_input {
+                None => (kept.first(op.name), whole(op.name)),
+                Some(input) => (input != AdapterInput::Shared, input == AdapterInput::Whole),
+            };
+            let input = if first { rows * *k as f64 * element } else { 0.0 };
+            let (gathered, own) = if whole { (input, 0.0) } else { (0.0, input) };
             Saved {
                 gathered,
                 shared: dropped(op.name, *n, rows, setting),

@@ -2,7 +2,7 @@
 //! serving: slots of a fixed rank that are reserved whether an adapter is loaded or not.
 
 use super::{RankView, gemm, per_rank};
-use crate::model::operator::Operator;
+use crate::model::operator::{AdapterInput, Operator};
 use crate::model::tensor::{Component, Split, Tensor, TensorClass};
 
 /// What an adapter of one linear layer of `rows × columns` adds: `A: rank × columns`, `B: rows × rank`.
@@ -14,6 +14,8 @@ pub struct Adapted {
     pub columns: u64,
     /// Whether the linear layer's input is divided over ranks, and not its output.
     pub by_input: bool,
+    /// Number of its block in the layer.
+    pub block: usize,
     /// What the linear layer belongs to.
     pub component: Component,
     /// How the linear layer is divided.
@@ -21,17 +23,23 @@ pub struct Adapted {
 }
 
 impl Adapted {
-    /// The adapter of a linear layer.
-    pub fn of(tensor: &Tensor) -> Adapted {
+    /// The adapter of a linear layer of a block of the layer.
+    pub fn of(block: usize, tensor: &Tensor) -> Adapted {
         let module = tensor.module();
         let by_input = ["o_proj", "down_proj", "out_proj", "o_b_proj"].contains(&module);
         Adapted {
             rows: tensor.rows,
             columns: tensor.columns,
             by_input,
+            block,
             component: tensor.component,
             split: tensor.split,
         }
+    }
+
+    /// Whether both linear layers read the same tensor: those of a block whose input is whole and as wide.
+    fn shares_input(&self, other: &Adapted) -> bool {
+        !self.by_input && !other.by_input && (self.block, self.columns) == (other.block, other.columns)
     }
 
     /// Parameters of one adapter.
@@ -78,7 +86,7 @@ impl Adapters {
 
     /// Two narrow products per linear layer and token.
     pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
-        for m in &self.modules {
+        for (i, m) in self.modules.iter().enumerate() {
             let ranks = match m.split {
                 Split::Tensor { units } => view.groups.tensor.min(units),
                 _ => 1,
@@ -87,8 +95,19 @@ impl Adapters {
                 true => (m.rows, per_rank(m.columns, ranks)),
                 false => (per_rank(m.rows, ranks), m.columns),
             };
-            out.push(gemm("lora_a", m.component, self.rank, columns, view.formats.base));
-            out.push(gemm("lora_b", m.component, rows, self.rank, view.formats.base));
+            let input = match m.by_input {
+                true => AdapterInput::Divided,
+                false if self.modules[..i].iter().any(|earlier| m.shares_input(earlier)) => {
+                    AdapterInput::Shared
+                }
+                false => AdapterInput::Whole,
+            };
+            let product = |name, n, k, input| Operator {
+                adapter_input: Some(input),
+                ..gemm(name, m.component, n, k, view.formats.base)
+            };
+            out.push(product("lora_a", self.rank, columns, input));
+            out.push(product("lora_b", rows, self.rank, AdapterInput::Low));
         }
     }
 }
