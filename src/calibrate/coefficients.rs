@@ -3,6 +3,7 @@
 use crate::catalog::kernels::{
     Collective, CustomAllReduce, DecodeAttention, FitError, FitRange, Gemm, GroupedGemm, PrefillAttention,
 };
+use crate::estimate::kernels::Reached;
 use crate::units::Seconds;
 use crate::validate::Measured;
 
@@ -232,6 +233,18 @@ impl Coefficients {
         measured.time().as_micros()
     }
 
+    /// What a product under these reaches of the peak and of the bandwidth of the GPU that a row was measured on;
+    /// `None` of other kernels, which do more than stream.
+    pub fn reached(&self, measured: &Measured) -> Option<Reached> {
+        match (*self, *measured) {
+            (Coefficients::Gemm(form), Measured::Gemm(kernel, _)) => Some(kernel.with_form(form).reached()),
+            (Coefficients::Experts(form), Measured::Experts(kernel, ..)) => {
+                Some(kernel.with_form(form).reached())
+            }
+            _ => None,
+        }
+    }
+
     /// What a fit starts from: these, and these with the discrete choices that a form has.
     pub fn starts(mut self, quantised: bool) -> Vec<Coefficients> {
         any!(&mut self, form => form.note(None, None));
@@ -248,7 +261,12 @@ impl Coefficients {
             Coefficients::Experts(form) => {
                 let depth_latency = form.depth_latency.max(Seconds::micros(1.0));
                 let cached_share = form.cached_share.max(0.05);
-                vec![Coefficients::Experts(GroupedGemm { depth_latency, cached_share, ..form })]
+                vec![Coefficients::Experts(GroupedGemm {
+                    depth_latency,
+                    cached_share,
+                    stand_in: false,
+                    ..form
+                })]
             }
             other => vec![other],
         }

@@ -150,6 +150,11 @@ impl Trial {
                 group.left_out.insert(gpu.clone(), errors(&residuals));
             }
         }
+        group.reached = points.first().and_then(|p| self.fitted.reached(&p.measured));
+        if let Some(reached) = group.reached.filter(|reached| !reached.is_plausible()) {
+            group.outcome = Outcome::Refused(reached);
+            return group;
+        }
         let before: f64 = points.iter().map(|p| solver::loss(p.residual_now())).sum();
         let own = !pooled && group.key.kernel.is_none() && points.iter().all(|p| p.own);
         let better = self.loss() < before && after.median_ape <= WORSE_MEDIAN * group.before.median_ape;
@@ -186,6 +191,7 @@ fn group(key: Key, points: &[&Point]) -> Group {
         left_out: BTreeMap::new(),
         outcome: Outcome::TooFew,
         at_edge: Vec::new(),
+        reached: None,
     }
 }
 

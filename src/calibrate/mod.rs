@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog::kernels::FitRange;
 use crate::catalog::{Catalog, Gpu, KernelTables};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::kernels::Reached;
 use crate::load;
 use crate::search::in_parallel;
 use crate::validate::{Key, Measured, Metric, Row, Table};
@@ -52,6 +53,9 @@ pub enum Outcome {
     Kept,
     /// Fewer than [`FEWEST`] rows.
     TooFew,
+    /// A fit reaches too little of the bandwidth for a kernel that a server runs ([`Reached::is_plausible`]): rows
+    /// of launches, or of a kernel that was not tuned.
+    Refused(Reached),
 }
 
 impl Outcome {
@@ -61,6 +65,7 @@ impl Outcome {
             Outcome::Fitted(_) => "fitted",
             Outcome::Kept => "kept",
             Outcome::TooFew => "too few rows",
+            Outcome::Refused(_) => "refused",
         }
     }
 }
@@ -84,6 +89,9 @@ pub struct Group {
     pub outcome: Outcome,
     /// Coefficients that ended at the edge of what makes sense.
     pub at_edge: Vec<&'static str>,
+    /// What a fit reaches of the peak and of the bandwidth; `None` where there was none, and of other kernels
+    /// than products.
+    pub reached: Option<Reached>,
 }
 
 /// A calibration.

@@ -181,6 +181,10 @@ pub struct GroupedGemm {
     /// Share of the memory time that repeating the same few experts saves: they stay in the cache.
     #[serde(default)]
     pub cached_share: f64,
+    /// Whether these are the coefficients of another kernel, because what was measured of this one does not
+    /// describe a server; times that rest on them are not called fitted.
+    #[serde(default)]
+    pub stand_in: bool,
     /// Error on held-out shapes.
     pub error: Option<FitError>,
     /// Sizes that it was fitted to.

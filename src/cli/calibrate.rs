@@ -159,6 +159,6 @@ pub fn run(args: &CalibrateArgs, catalog: &Catalog) -> Result<Outcome, Diagnosti
         || report::calibration_sheet(&calibration),
     )?;
     write_new(args, overlay(&calibration, &args.source()))?;
-    let any = calibration.groups.iter().any(|g| g.outcome != Fate::TooFew);
+    let any = calibration.groups.iter().any(|g| matches!(g.outcome, Fate::Fitted(_) | Fate::Kept));
     Ok(if any { Outcome::Found } else { Outcome::NothingFeasible })
 }

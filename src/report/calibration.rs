@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use crate::calibrate::{Calibration, FEWEST, Group, Outcome, name};
+use crate::estimate::kernels::Reached;
 use crate::validate::Metric;
 
 use super::columns::Value;
@@ -25,6 +26,8 @@ pub fn calibration_sheet(c: &Calibration) -> Sheet {
         "median % after",
         "mean % after",
         "p90 % after",
+        "peak %",
+        "bandwidth %",
         "outcome",
     ]);
     for group in &c.groups {
@@ -32,10 +35,11 @@ pub fn calibration_sheet(c: &Calibration) -> Sheet {
         cells.extend([group.range.from.into(), group.range.to.into()]);
         cells.extend(errors(Some(&group.before)));
         cells.extend(errors(group.after.as_ref()));
+        cells.extend(reached(group));
         cells.push(group.outcome.name().into());
         sheet.rows.push(cells);
     }
-    sheet.spare = vec!["p90 % before", "p90 % after", "mean % before", "from", "to"];
+    sheet.spare = vec!["peak %", "p90 % before", "p90 % after", "mean % before", "from", "to"];
     sheet
 }
 
@@ -49,6 +53,14 @@ fn errors(metric: Option<&Metric>) -> [Value; 3] {
     match metric {
         Some(m) => [m.median_ape.into(), m.mape.into(), m.p90_ape.into()],
         None => [Value::Missing, Value::Missing, Value::Missing],
+    }
+}
+
+/// What a fit reaches of the datasheet's peak and bandwidth, in per cent.
+fn reached(group: &Group) -> [Value; 2] {
+    match group.reached {
+        Some(reached) => [(100.0 * reached.peak).into(), (100.0 * reached.bandwidth).into()],
+        None => [Value::Missing, Value::Missing],
     }
 }
 
@@ -79,6 +91,20 @@ pub fn calibration_text(c: &Calibration, width: Option<u16>) -> String {
     }
     if c.groups.iter().any(|g| g.outcome == Outcome::TooFew) {
         let _ = writeln!(out, "\nleft alone: fewer than {FEWEST} rows");
+    }
+    for group in &c.groups {
+        if let Outcome::Refused(reached) = group.outcome {
+            let (key, share) = (&group.key, 100.0 * reached.bandwidth);
+            let _ = writeln!(
+                out,
+                "refused: {} {} {} reaches {share:.0} % of the bandwidth; below {:.0} % rows are of launches, or \
+                 of a kernel that was not tuned",
+                key.table,
+                key.engine,
+                name(group),
+                100.0 * Reached::LEAST_BANDWIDTH,
+            );
+        }
     }
     for group in c.groups.iter().filter(|g| !g.at_edge.is_empty()) {
         let (key, edge) = (&group.key, group.at_edge.join(", "));

@@ -136,7 +136,11 @@ impl Key {
             "decode_attention" => has(&tables.decode_attention, self),
             "latent_prefill" => has(&tables.latent_prefill, self),
             "latent_decode" => has(&tables.latent_decode, self),
-            "grouped_gemm" => has(&tables.grouped_gemm, self),
+            "grouped_gemm" => {
+                let form =
+                    tables.grouped_gemm.get(&self.engine).and_then(|formats| formats.get(&self.format));
+                form.is_some_and(|form| !form.stand_in)
+            }
             "collective" => has(tables.collectives(&gpu.scale_up).0, self),
             _ => has(tables.collectives(&gpu.scale_up).1, self),
         }

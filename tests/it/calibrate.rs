@@ -135,3 +135,21 @@ fn errors_of_kernels_are_grouped_by_decade_of_size() {
     // Six products of one row and six of four.
     assert_eq!(json["groups"]["decade=1e0"]["latency_us"]["n"], 12);
 }
+
+/// Products that wait for their launches: none reaches a quarter of the bandwidth or of the peak.
+#[test]
+fn rows_of_launches_are_refused_instead_of_fitted() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow: String = rows(60)
+        .lines()
+        .map(|line| match line.rsplit_once(',').map(|(row, latency)| (row, latency.parse::<f64>())) {
+            Some((row, Ok(latency))) => format!("{row},{:.4}\n", 4.0 * latency),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let file = written(folder.path(), &slow);
+    let target = folder.path().join("slow.yaml");
+    let run = shardfit(&format!("calibrate {file} --gpu h100-sxm -o {}", target.display())).exits(1);
+    assert!(run.stdout.contains("refused: gemm vllm bf16 reaches 15 % of the bandwidth"), "{}", run.stdout);
+    assert!(!target.exists());
+}

@@ -5,7 +5,7 @@ use crate::model::operator::{ExpertsShape, Step};
 use crate::units::Seconds;
 
 use super::super::Bound;
-use super::{KernelTime, Repeated};
+use super::{KernelTime, Reached, Repeated};
 use crate::powers::{power, smooth_max_of_three};
 
 /// Routed experts ready to be timed.
@@ -34,6 +34,15 @@ impl ExpertsKernel {
     #[must_use]
     pub fn with_form(self, form: GroupedGemm) -> ExpertsKernel {
         ExpertsKernel { form, ..self }
+    }
+
+    /// What they reach of the peak and of the bandwidth when they are large, their padding included.
+    pub fn reached(&self) -> Reached {
+        let f = &self.form;
+        let compute = 2.0 * (1.0 + f.pad_rows) / (self.peak * f.compute_efficiency);
+        let memory = self.weight_bytes / (self.bandwidth * f.memory_efficiency);
+        let body = smooth_max_of_three(compute, memory, 0.0, f.sharpness);
+        Reached::of(f.compute_efficiency, body, (self.peak, self.bandwidth), self.weight_bytes)
     }
 
     /// `t = launch + (q1·N_hot·(H + 1.5·I) + q2·T·k·H)·2/bw

@@ -4,7 +4,7 @@ use crate::catalog::kernels::Gemm;
 use crate::units::Seconds;
 
 use super::super::Bound;
-use super::{KernelTime, Repeated};
+use super::{KernelTime, Reached, Repeated};
 use crate::powers::smooth_max_of_three;
 
 /// A dense product ready to be timed.
@@ -34,6 +34,15 @@ impl GemmKernel {
     #[must_use]
     pub fn with_form(self, form: Gemm) -> GemmKernel {
         GemmKernel { form, ..self }
+    }
+
+    /// What it reaches of the peak and of the bandwidth when it is large.
+    pub fn reached(&self) -> Reached {
+        let f = &self.form;
+        let compute = 2.0 / (self.peak * f.compute_efficiency);
+        let memory = self.weight_bytes / (self.bandwidth * f.memory_efficiency);
+        let body = smooth_max_of_three(compute, memory, 0.0, f.sharpness);
+        Reached::of(f.compute_efficiency, body, (self.peak, self.bandwidth), self.weight_bytes)
     }
 
     /// `t = launch + max(q·m·k/bw, row·m/SMs) + pn(pn(2mnk/(peak·ec), bytes/(bw·em)), depth·k/1000)`.

@@ -56,6 +56,7 @@ pub(super) const PLAIN_EXPERTS: GroupedGemm = GroupedGemm {
     imbalance_exponent: 0.3,
     depth_latency: Seconds::ZERO,
     cached_share: 0.0,
+    stand_in: false,
     error: None,
     range: None,
 };

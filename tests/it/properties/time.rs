@@ -89,3 +89,43 @@ proptest! {
         })?;
     }
 }
+
+/// Times of loaded steps under vLLM in a format of weights: 64 and 256 sequences that decode, and the prompts of those
+/// that come after them, four tokens for each of an answer.
+fn loaded_steps(model: &Model, (gpu, tp): (&str, u32), format: WeightFormat) -> [f64; 2] {
+    let cluster = Cluster::of_gpus(catalog::gpu(gpu).unwrap(), 8).unwrap();
+    let engine = engines().iter().find(|engine| engine.id == "vllm").unwrap();
+    let model = model.clone().with_weights(format);
+    let limits = LimitOverrides::default();
+    let owned = Owned { model, cluster, engine, limits, workload: Workload::new(2048, 512) };
+    let context = owned.context();
+    let splits = [tp, 4, 2].map(|tp| Parallelism { tp, ..Parallelism::SINGLE });
+    let legal =
+        splits.into_iter().find_map(|split| context.check(split).ok().map(|placement| (split, placement)));
+    let (split, placement) = legal.unwrap();
+    let deployment = Deployment::compile(&context, split, placement, context.memory(split));
+    let loaded = |sequences: f64| Step {
+        prefill_tokens: 4.0 * sequences,
+        prefill_sequences: 1.0,
+        decode_sequences: sequences,
+        context: 2304.0,
+        ..Step::default()
+    };
+    [loaded(64.0), loaded(256.0)].map(|step| deployment.pipeline.time(&step).latency.get())
+}
+
+#[test]
+fn fp8_weights_never_slow_a_loaded_mixture_on_hopper() {
+    let mixtures: Vec<&Model> = models().iter().filter(|model| model.is_moe()).collect();
+    assert!(mixtures.len() > 30, "{}", mixtures.len());
+    for (model, gpu) in mixtures.into_iter().cartesian_product(["h100-sxm", "h200-sxm"]) {
+        // As many ranks as 16-bit weights need: more leave each so little that launches decide.
+        let bytes = heaviest(&model.clone().with_weights(WeightFormat::Bf16), Parallelism::SINGLE).as_f64();
+        let tp = if bytes < 60e9 { 1 } else { 8 };
+        let wide = loaded_steps(model, (gpu, tp), WeightFormat::Bf16);
+        let narrow = loaded_steps(model, (gpu, tp), WeightFormat::Fp8);
+        for (narrow, wide) in narrow.into_iter().zip(wide) {
+            assert!(narrow <= 1.1 * wide, "{} on {tp} {gpu}: {narrow} s, {wide} s in 16 bits", model.id);
+        }
+    }
+}
