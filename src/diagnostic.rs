@@ -177,6 +177,28 @@ impl Diagnostic {
     }
 }
 
+/// The letters and digits of a name, in lower case, and every sign but spaces, dots, dashes and underscores:
+/// what tells names apart. People write `RTX 4090`, `rtx4090` and `rtx-4090`, and mean one thing.
+pub fn folded(name: &str) -> impl Iterator<Item = char> + '_ {
+    let counts = |c: &char| !c.is_whitespace() && !matches!(c, '.' | '-' | '_');
+    name.chars().filter(counts).flat_map(char::to_lowercase)
+}
+
+/// Whether two names have the same words, in whatever case and whatever stands between them: `Qwen2 57B` is
+/// `qwen2-57b` and not `qwen2.5-7b`, which has the same letters.
+pub fn same_words(one: &str, other: &str) -> bool {
+    let words = |name: &str| {
+        let parts = name.split(|c: char| c.is_whitespace() || matches!(c, '.' | '-' | '_'));
+        parts.filter(|word| !word.is_empty()).map(str::to_lowercase).collect::<Vec<_>>()
+    };
+    same_letters(one, other) && words(one) == words(other)
+}
+
+/// Whether two names differ in case, spaces, dots, dashes and underscores alone.
+pub fn same_letters(one: &str, other: &str) -> bool {
+    folded(one).eq(folded(other))
+}
+
 /// The known name closest to `name`, if one is close enough to be what was meant.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let wanted = name.to_lowercase();
@@ -247,6 +269,14 @@ mod tests {
         let said = d.to_string();
         assert!(said.contains("\\u{1b}[31m") && said.contains('…'), "{said}");
         assert!(said.len() < 300 && !said.contains('\u{1b}'), "{said}");
+    }
+
+    #[test]
+    fn names_are_compared_by_letters_and_digits() {
+        assert!(same_letters("RTX 4090", "rtx-4090") && same_letters("p5.48xlarge", "P5_48xlarge"));
+        assert!(!same_letters("org/name", "orgname") && !same_letters("a10", "a10g"));
+        assert!(same_letters("qwen2-57b", "qwen2.5-7b") && !same_words("qwen2-57b", "qwen2.5-7b"));
+        assert!(same_words("Qwen2.5 7B", "qwen2-5_7b"));
     }
 
     #[test]

@@ -37,13 +37,16 @@ impl<'a> Entry<'a> {
 
     /// Other names; none where the file cannot be read.
     pub fn aliases(self) -> Vec<&'a str> {
-        match self {
-            Entry::BuiltIn(entry) => entry.aliases.to_vec(),
-            Entry::File(file) => match file.about() {
-                Ok(about) => about.aliases.iter().map(String::as_str).collect(),
-                Err(_) => Vec::new(),
-            },
-        }
+        self.other_names().collect()
+    }
+
+    /// Other names, one by one.
+    pub(super) fn other_names(self) -> impl Iterator<Item = &'a str> {
+        let (built_in, own): (&[&str], &[String]) = match self {
+            Entry::BuiltIn(entry) => (entry.aliases, &[]),
+            Entry::File(file) => (&[], file.about().map_or(&[], |about| &about.aliases)),
+        };
+        built_in.iter().copied().chain(own.iter().map(String::as_str))
     }
 
     /// What was found wrong with the file's names, if they were read.

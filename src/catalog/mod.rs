@@ -23,12 +23,13 @@ mod training;
 mod usual;
 pub mod version;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic, same_letters, same_words};
 use crate::load;
 pub use builtin::BuiltIn;
 pub use cluster::{Cluster, ClusterFile};
@@ -157,7 +158,7 @@ impl Catalog {
     /// first, over what is built in.
     ///
     /// # Errors
-    /// [`Code::File`](crate::diagnostic::Code::File) for a folder that is missing or cannot be listed.
+    /// [`Code::File`] for a folder that is missing or cannot be listed.
     pub fn open(folders: &[PathBuf]) -> Result<Catalog, Diagnostic> {
         let mut catalog = Catalog::built_in();
         for folder in folders {
@@ -179,7 +180,7 @@ impl Catalog {
     /// The same with folders of `<org>--<name>.json` in front.
     ///
     /// # Errors
-    /// [`Code::File`](crate::diagnostic::Code::File) for a folder that is missing.
+    /// [`Code::File`] for a folder that is missing.
     pub fn with_models(mut self, folders: &[PathBuf]) -> Result<Catalog, Diagnostic> {
         let mut files = Vec::new();
         for folder in folders {
@@ -196,41 +197,73 @@ impl Catalog {
 
     /// Every entry of a kind, sorted by identifier: the strongest of each.
     pub fn entries(&self, kind: Kind) -> Vec<Entry<'_>> {
-        let built_in = builtin::entries(kind).iter().map(Entry::BuiltIn);
-        let mut all: Vec<Entry> = self.files(kind).map(Entry::File).chain(built_in).collect();
+        let mut all: Vec<Entry> = self.all(kind).collect();
         all.sort_by(|a, b| a.id().cmp(b.id()));
         all.dedup_by(|later, earlier| later.id() == earlier.id());
         all
     }
 
-    /// The entry that a name or alias means, case ignored. Identifiers go before aliases.
+    /// The entry that a name or alias means; case, spaces, dots, dashes and underscores are ignored where no name
+    /// is written just so. Identifiers go before aliases.
     ///
     /// # Errors
-    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName) with the nearest known name.
+    /// [`Code::UnknownName`] with the nearest known name, or with all that the
+    /// name may mean.
     pub fn find(&self, kind: Kind, name: &str) -> Result<Entry<'_>, Diagnostic> {
-        self.lookup(kind, name).ok_or_else(|| {
-            let all = self.entries(kind);
-            Diagnostic::unknown(kind.noun(), name, all.iter().flat_map(names), kind.list_hint())
-        })
+        match self.meant(kind, name).as_slice() {
+            [one] => Ok(*one),
+            [] => {
+                let all = self.entries(kind);
+                Err(Diagnostic::unknown(kind.noun(), name, all.iter().flat_map(names), kind.list_hint()))
+            }
+            several => {
+                let noun = kind.noun();
+                let cause = format!("{noun} `{}` may mean several", crate::diagnostic::brief(name));
+                let known = several.iter().map(|entry| format!("`{}`", entry.id())).collect::<Vec<_>>();
+                Err(Diagnostic::new(Code::UnknownName, cause).help(format!("write {}", known.join(" or "))))
+            }
+        }
     }
 
-    fn lookup(&self, kind: Kind, name: &str) -> Option<Entry<'_>> {
-        self.by_id(kind, name).or_else(|| self.by_alias(kind, name))
+    /// Whether a name means an entry of a kind.
+    fn knows(&self, kind: Kind, name: &str) -> bool {
+        !self.meant(kind, name).is_empty()
+    }
+
+    /// The entries that a name may mean: one where an identifier or an alias is so written, case apart, else
+    /// each that has its words, else each that has its letters. Identifiers go before aliases.
+    fn meant(&self, kind: Kind, name: &str) -> Vec<Entry<'_>> {
+        let name = name.trim();
+        if let Some(one) = self.by_id(kind, name).or_else(|| self.by_alias(kind, name)) {
+            return vec![one];
+        }
+        for alike in [same_words, same_letters] {
+            let by_id = self.all(kind).filter(|entry| alike(entry.id(), name)).map(Entry::id);
+            let mut ids: BTreeSet<&str> = by_id.collect();
+            if ids.is_empty() {
+                let goes_by = |entry: &Entry| entry.other_names().any(|alias| alike(alias, name));
+                ids = self.all(kind).filter(goes_by).map(Entry::id).collect();
+            }
+            if !ids.is_empty() {
+                return ids.into_iter().filter_map(|id| self.by_id(kind, id)).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// Every entry of a kind, the strongest first, those that are overridden among them.
+    fn all(&self, kind: Kind) -> impl Iterator<Item = Entry<'_>> {
+        let built_in = builtin::entries(kind).iter().map(Entry::BuiltIn);
+        self.files(kind).map(Entry::File).chain(built_in)
     }
 
     fn by_id(&self, kind: Kind, id: &str) -> Option<Entry<'_>> {
-        let file = self.files(kind).find(|f| f.id.eq_ignore_ascii_case(id)).map(Entry::File);
-        let built_in = || builtin::entries(kind).iter().find(|e| e.id.eq_ignore_ascii_case(id));
-        file.or_else(|| built_in().map(Entry::BuiltIn))
+        self.all(kind).find(|entry| entry.id().eq_ignore_ascii_case(id))
     }
 
     fn by_alias(&self, kind: Kind, alias: &str) -> Option<Entry<'_>> {
-        let goes_by = |entry: &Entry| match entry {
-            Entry::BuiltIn(e) => e.aliases.iter().any(|a| a.eq_ignore_ascii_case(alias)),
-            Entry::File(_) => entry.aliases().iter().any(|a| a.eq_ignore_ascii_case(alias)),
-        };
-        let built_in = builtin::entries(kind).iter().map(Entry::BuiltIn);
-        let found = self.files(kind).map(Entry::File).chain(built_in).find(goes_by)?;
+        let goes_by = |entry: &Entry| entry.other_names().any(|a| a.eq_ignore_ascii_case(alias));
+        let found = self.all(kind).find(goes_by)?;
         self.by_id(kind, found.id())
     }
 
@@ -251,7 +284,7 @@ impl Catalog {
     /// A GPU by name, alias or YAML file, with what fills the gaps in its kernel coefficients.
     ///
     /// # Errors
-    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName), or what is wrong with the file.
+    /// [`Code::UnknownName`], or what is wrong with the file.
     pub fn gpu(&self, name: &str) -> Result<Gpu, Diagnostic> {
         let (mut gpu, file) = self.described(name)?;
         gpu.stand_ins = self.stand_ins(&gpu).map_err(|d| in_file(d, &file))?;
@@ -296,8 +329,8 @@ impl Catalog {
     /// An engine by name, alias or YAML file; `vllm@0.19` or `trtllm@engine` is it in another version.
     ///
     /// # Errors
-    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName), what is wrong with the file, or
-    /// [`Code::Range`](crate::diagnostic::Code::Range) for a version that is not described.
+    /// [`Code::UnknownName`], what is wrong with the file, or
+    /// [`Code::Range`] for a version that is not described.
     pub fn engine(&self, name: &str) -> Result<Engine, Diagnostic> {
         match name.rsplit_once('@') {
             Some((engine, version)) if !load::is_yaml(name) => {
@@ -340,7 +373,7 @@ impl Catalog {
     /// A training framework by name, alias or YAML file.
     ///
     /// # Errors
-    /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName), or what is wrong with the file.
+    /// [`Code::UnknownName`], or what is wrong with the file.
     pub fn framework(&self, name: &str) -> Result<Framework, Diagnostic> {
         let (framework, file): (Framework, _) = self.read(Kind::Framework, name)?;
         framework.validate().map_err(|d| in_file(d, &file))?;

@@ -6,9 +6,7 @@ use itertools::Itertools as _;
 
 use super::cluster::{self, MAX_GPUS, PoolFile};
 use super::link::LinkKind;
-use super::{
-    Catalog, Cluster, ClusterFile, Gpu, KernelTables, Kind, NVLINK_CLASS, PCIE_CLASS, in_file, names,
-};
+use super::{Catalog, Cluster, ClusterFile, KernelTables, Kind, NVLINK_CLASS, PCIE_CLASS, in_file, names};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
@@ -74,6 +72,13 @@ impl Pools {
     }
 }
 
+impl Cluster {
+    /// The cluster as pools that go by the name that was asked for.
+    fn called(self, name: &str) -> Pools {
+        Pools::from(Cluster { id: one_line(name), ..self })
+    }
+}
+
 impl From<Cluster> for Pools {
     fn from(cluster: Cluster) -> Pools {
         Pools { id: cluster.id.clone(), pools: vec![cluster] }
@@ -89,40 +94,52 @@ impl Catalog {
         self.pools(name)?.single()
     }
 
-    /// A cluster by name, alias, YAML file, or shorthand: `8xh100-sxm`, `4x8xh200-sxm`, `h100-sxm`, and
-    /// several of these joined by `+`: `8xh100-sxm+8xa100-sxm-80gb`.
+    /// A cluster by name, alias, YAML file, or shorthand: `8xh100-sxm`, `8 x H100`, `h100x8`, `4x8xh200-sxm`,
+    /// `h100-sxm`, `2xp5.48xlarge`, and several of these joined by `+`: `8xh100-sxm+8xa100-sxm-80gb`. It is called what
+    /// it was asked for by.
     ///
     /// # Errors
     /// [`Code::UnknownName`] with the nearest known name, [`Code::Range`] for absurd sizes,
     /// [`Code::Catalog`] for two pools of one kind.
     pub fn pools(&self, name: &str) -> Result<Pools, Diagnostic> {
         let name = name.trim();
-        if load::is_yaml(name) || self.lookup(Kind::Cluster, name).is_some() {
+        if load::is_yaml(name) {
             let (file, path): (ClusterFile, _) = self.read(Kind::Cluster, name)?;
-            return self.described_pools(&file, &path).map_err(|d| in_file(d, &path));
+            let id = file.id.clone();
+            return self.described_pools(&id, &file, &path, 1).map_err(|d| in_file(d, &path));
         }
         if !name.contains('+') {
-            return self.shorthand(name).map(Pools::from);
+            return self.shorthand(name);
         }
         let parts = name.split('+').map(|part| self.pools(part)).collect::<Result<Vec<_>, _>>();
         let parts = parts.map_err(|d| d.within(format!("cluster `{name}`")))?;
         Pools::new(name, parts.into_iter().flat_map(|p| p.pools).collect())
     }
 
-    fn described_pools(&self, file: &ClusterFile, path: &Option<String>) -> Result<Pools, Diagnostic> {
-        let all = file.pools()?;
+    /// The pools of a description, `times` over.
+    fn described_pools(
+        &self,
+        id: &str,
+        file: &ClusterFile,
+        path: &Option<String>,
+        times: u32,
+    ) -> Result<Pools, Diagnostic> {
+        let mut all = file.pools()?;
+        for pool in &mut all {
+            pool.nodes = Some(pool.nodes.unwrap_or(1).saturating_mul(times));
+        }
         let several = all.len() > 1;
         let mut pools = Vec::with_capacity(all.len());
         for pool in &all {
-            let found = self.described_pool(file, pool, path, several);
+            let found = self.described_pool(id, pool, path, several);
             pools.push(found.map_err(|d| if several { d.field("pools") } else { d })?);
         }
-        Pools::new(&file.id, pools).map_err(|d| d.field("pools"))
+        Pools::new(id, pools).map_err(|d| d.field("pools"))
     }
 
     fn described_pool(
         &self,
-        file: &ClusterFile,
+        id: &str,
         pool: &PoolFile,
         path: &Option<String>,
         several: bool,
@@ -139,7 +156,7 @@ impl Catalog {
             Some(bridge) => self.collectives_over(bridge.link.kind)?,
             None => KernelTables::default(),
         };
-        let id = if several { format!("{} ({})", file.id, gpu.id) } else { file.id.clone() };
+        let id = if several { format!("{id} ({})", gpu.id) } else { id.to_owned() };
         Cluster::from_file(&id, pool, gpu, bridged)
     }
 
@@ -149,47 +166,137 @@ impl Catalog {
         Ok(KernelTables::default().with_collectives_of(self.class_tables(class)?))
     }
 
-    /// `8xh100-sxm`, `4x8xh200-sxm` or `h100-sxm`.
-    fn shorthand(&self, name: &str) -> Result<Cluster, Diagnostic> {
-        let mut counts = Vec::new();
-        let mut rest = name;
-        while let Some((count, tail)) = leading_count(rest) {
-            counts.push(count.map_err(|d| d.within(format!("cluster `{name}`")))?);
-            rest = tail;
+    /// A cluster or GPU by name, alone or so many times: the reading that takes the fewest counts from the name
+    /// and whose rest is known. Identifiers go before other names, so that files are not read for theirs in vain.
+    fn shorthand(&self, name: &str) -> Result<Pools, Diagnostic> {
+        let within = |d: Diagnostic| d.within(format!("cluster `{name}`"));
+        if self.by_id(Kind::Cluster, name).or_else(|| self.by_alias(Kind::Cluster, name)).is_some() {
+            return self.of_clusters(name, &[], name);
         }
-        let of = |counts: &[u32], gpu: Gpu| match counts {
+        let readings = readings(name);
+        for (any_name, Reading { counts, of }) in [false, true].into_iter().cartesian_product(&readings) {
+            let is = |kind| if any_name { self.knows(kind, of) } else { self.by_id(kind, of).is_some() };
+            let gpu = (!counts.is_empty() || !is(Kind::Cluster)) && is(Kind::Gpu);
+            if gpu || is(Kind::Cluster) {
+                let found = numbers(counts).and_then(|counts| match gpu {
+                    true => self.of_gpus(&counts, of).map(|cluster| cluster.called(name)),
+                    false => self.of_clusters(name, &counts, of),
+                });
+                return found.map_err(|d| if counts.is_empty() { d } else { within(d) });
+            }
+        }
+        match readings.iter().rfind(|reading| name.ends_with(reading.of)) {
+            Some(Reading { counts, of }) if !counts.is_empty() => {
+                numbers(counts).map_err(within)?;
+                Err(within(self.unknown("GPU or cluster", of, Kind::Cluster.list_hint())))
+            }
+            _ => Err(self.unknown_cluster(name)),
+        }
+    }
+
+    fn of_gpus(&self, counts: &[u32], gpu: &str) -> Result<Cluster, Diagnostic> {
+        let gpu = self.gpu(gpu)?;
+        match counts {
             [] => Cluster::of_gpus(gpu, 1),
             [n] => Cluster::of_gpus(gpu, *n),
             [nodes, per_node] => Cluster::of_nodes(gpu, *nodes, *per_node),
             _ => Err(Diagnostic::new(Code::Usage, "too many counts")
                 .help("write GPUS x GPU or NODES x GPUS x GPU, for example 4x8xh200-sxm")),
-        };
-        match self.find(Kind::Gpu, rest) {
-            Ok(entry) => {
-                of(&counts, self.gpu(entry.id())?).map_err(|d| d.within(format!("cluster `{name}`")))
-            }
-            Err(unknown_gpu) if !counts.is_empty() => Err(unknown_gpu.within(format!("cluster `{name}`"))),
-            Err(_) => Err(self.unknown_cluster(name)),
         }
     }
 
+    /// A described cluster, alone or so many times.
+    fn of_clusters(&self, name: &str, counts: &[u32], cluster: &str) -> Result<Pools, Diagnostic> {
+        let times = match counts {
+            [] => 1,
+            [0] => return Err(Diagnostic::new(Code::Range, "a cluster needs at least one GPU")),
+            [times] => *times,
+            _ => {
+                return Err(Diagnostic::new(Code::Usage, "too many counts")
+                    .help("write TIMES x CLUSTER, for example 2xp5.48xlarge"));
+            }
+        };
+        let (file, path): (ClusterFile, _) = self.read(Kind::Cluster, cluster)?;
+        self.described_pools(&one_line(name), &file, &path, times).map_err(|d| in_file(d, &path))
+    }
+
     fn unknown_cluster(&self, name: &str) -> Diagnostic {
-        let mut known = self.entries(Kind::Cluster);
-        known.extend(self.entries(Kind::Gpu));
         let list = "write GPUS x GPU, for example 8xh100-sxm, or a name: `shardfit catalog clusters` and \
                     `shardfit catalog gpus` list all";
-        Diagnostic::unknown("cluster", name, known.iter().flat_map(names), list)
+        self.unknown("cluster", name, list)
+    }
+
+    /// A name that is neither a cluster's nor a GPU's.
+    fn unknown(&self, what: &str, name: &str, list: &str) -> Diagnostic {
+        let mut known = self.entries(Kind::Cluster);
+        known.extend(self.entries(Kind::Gpu));
+        Diagnostic::unknown(what, name, known.iter().flat_map(names), list)
     }
 }
 
-/// Splits `8xh100-sxm` into 8 and `h100-sxm`; `None` where no `<digits>x` stands in front.
-fn leading_count(text: &str) -> Option<(Result<u32, Diagnostic>, &str)> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit()).len();
-    let tail = text[digits..].strip_prefix(['x', 'X', '×'])?;
-    let count = text.get(..digits).filter(|d| !d.is_empty())?;
-    let parsed = count.parse().map_err(|_| {
-        Diagnostic::new(Code::Range, format!("`{count}` is not a number of GPUs"))
-            .help(format!("a whole number from 1 to {}", cluster::MAX_GPUS))
+/// A name taken as so many of something.
+struct Reading<'a> {
+    /// Counts before the name, then those after it: nodes, then GPUs of each, or GPUs alone.
+    counts: Vec<&'a str>,
+    /// Of what.
+    of: &'a str,
+}
+
+/// Every way to take counts from a name, those that take fewest first: `8 x H100` is eight of `H100`, and so is
+/// `H100x8`, but `rtx4090` is `rtx4090` before it is 4090 of `rt`.
+fn readings(name: &str) -> Vec<Reading<'_>> {
+    let mut all = vec![Reading { counts: Vec::new(), of: name }];
+    let (mut counts, mut rest) = (Vec::new(), name);
+    while let Some((count, tail)) = leading_count(rest) {
+        counts.push(count);
+        rest = tail;
+        all.push(Reading { counts: counts.clone(), of: rest });
+    }
+    let trailing = all.iter().filter_map(|Reading { counts, of }| {
+        let (of, count) = trailing_count(of)?;
+        Some(Reading { counts: counts.iter().copied().chain([count]).collect(), of })
     });
-    Some((parsed, tail))
+    let trailing: Vec<_> = trailing.collect();
+    all.extend(trailing);
+    all.sort_by_key(|reading| reading.counts.len());
+    all
+}
+
+/// Splits `8xh100-sxm`, `8 x H100` or `8 H100` into 8 and the rest; `None` where no count stands in front.
+fn leading_count(text: &str) -> Option<(&str, &str)> {
+    let (count, tail) = text.split_at(text.find(|c: char| c != '-' && !c.is_ascii_digit())?);
+    let rest = tail.trim_start();
+    let tail = match rest.strip_prefix(TIMES) {
+        Some(tail) => tail.trim_start(),
+        // A space will do before a word.
+        None if rest.len() < tail.len() && rest.starts_with(char::is_alphabetic) => rest,
+        None => return None,
+    };
+    (!count.is_empty() && !tail.is_empty()).then_some((count, tail))
+}
+
+/// Splits `h100x8`, `H100 x 8` or `H100:8` into the rest and 8.
+fn trailing_count(text: &str) -> Option<(&str, &str)> {
+    let rest = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    let (rest, count) = text.split_at(rest.len());
+    let of = rest.trim_end().strip_suffix(|c| c == ':' || TIMES.contains(&c))?.trim_end();
+    (!count.is_empty() && !of.is_empty()).then_some((of, count))
+}
+
+/// Signs between a count and what is counted.
+const TIMES: [char; 4] = ['x', 'X', '×', '*'];
+
+fn numbers(counts: &[&str]) -> Result<Vec<u32>, Diagnostic> {
+    let number = |text: &&str| {
+        text.parse().map_err(|_| {
+            Diagnostic::new(Code::Range, format!("`{text}` is not a number of GPUs"))
+                .help(format!("a whole number from 1 to {}", cluster::MAX_GPUS))
+        })
+    };
+    counts.iter().map(number).collect()
+}
+
+/// A name without line ends and runs of spaces.
+fn one_line(name: &str) -> String {
+    name.split_whitespace().join(" ")
 }

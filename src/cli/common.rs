@@ -440,7 +440,11 @@ pub fn cluster(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Clust
 
 /// `gpus` of a GPU in its usual servers, with prices overridden.
 pub fn cluster_of(catalog: &Catalog, gpu: &str, gpus: u32, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    priced(catalog, Cluster::of_gpus(catalog.gpu(gpu)?, gpus)?, prices)
+    let mut cluster = Cluster::of_gpus(catalog.gpu(gpu)?, gpus)?;
+    if !load::is_yaml(gpu) {
+        cluster.id = format!("{gpus}x{}", gpu.trim());
+    }
+    priced(catalog, cluster, prices)
 }
 
 /// Prices name GPUs of the catalogue or the cluster's own.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 
+use crate::diagnostic::same_letters;
 use crate::plan::degrees::MAX_DEGREE;
 use crate::units::whole_number;
 
@@ -37,8 +38,9 @@ pub fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Any text; the names are what shells offer. Commands look the name up themselves and answer a wrong
-/// one with the nearest.
+/// Any text; the names are what shells offer, and what differs from one of them in case, spaces, dots, dashes
+/// and underscores alone is taken for it. Commands look the name up themselves and answer a wrong one with the
+/// nearest.
 pub fn names<I: IntoIterator<Item: Into<String>>>(names: I) -> Names {
     Names(names.into_iter().map(Into::into).collect())
 }
@@ -56,7 +58,12 @@ impl TypedValueParser for Names {
         arg: Option<&clap::Arg>,
         value: &OsStr,
     ) -> Result<String, clap::Error> {
-        StringValueParser::new().parse_ref(command, arg, value)
+        let text = StringValueParser::new().parse_ref(command, arg, value)?;
+        let mut alike = self.0.iter().filter(|name| same_letters(name, &text));
+        match (alike.next(), alike.next()) {
+            (Some(name), None) => Ok(name.clone()),
+            _ => Ok(text),
+        }
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {

@@ -325,6 +325,93 @@ fn no_two_entries_share_a_name() {
     }
 }
 
+/// Ways to write a name that leave its letters and digits.
+fn spellings(name: &str) -> [String; 5] {
+    let bare: String = name.chars().filter(|c| !matches!(c, '-' | '_' | '.' | ' ')).collect();
+    [name.to_uppercase(), name.replace('-', " "), name.replace(['-', '.'], "_"), format!(" {name} "), bare]
+}
+
+#[test]
+fn a_name_is_known_by_its_letters_and_digits() {
+    let mut ambiguous = 0;
+    for kind in [Kind::Gpu, Kind::Cluster, Kind::GpuClass, Kind::Engine, Kind::Framework, Kind::Model] {
+        for entry in entries(kind) {
+            for name in entry.aliases.iter().chain([&entry.id]) {
+                for written in spellings(name) {
+                    match catalog::find(kind, &written) {
+                        Ok(found) => assert_eq!(found.id(), entry.id, "{written}"),
+                        // `qwen257b` is Qwen2-57B or Qwen2.5-7B: both are said, neither is guessed.
+                        Err(error) => {
+                            let said = error.to_string();
+                            assert!(said.contains("may mean several") && said.contains(entry.id), "{said}");
+                            assert!(!written.contains(['-', ' ', '_', '.']), "{said}");
+                            ambiguous += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(ambiguous <= 10, "{ambiguous} names have the letters of others");
+}
+
+#[test]
+fn gpus_and_clusters_are_read_as_people_write_them() {
+    // Name, GPU, nodes, GPUs in all.
+    let written = [
+        ("RTX 4090", "rtx-4090", 1, 1),
+        ("rtx4090", "rtx-4090", 1, 1),
+        ("NVIDIA GeForce RTX 4090", "rtx-4090", 1, 1),
+        ("M3 Max", "m3-max", 1, 1),
+        ("7900xtx", "rx-7900-xtx", 1, 1),
+        ("7900 XTX", "rx-7900-xtx", 1, 1),
+        ("h100x8", "h100-sxm", 1, 8),
+        ("H100:8", "h100-sxm", 1, 8),
+        ("8xH100", "h100-sxm", 1, 8),
+        ("8 x H100", "h100-sxm", 1, 8),
+        ("8×H100", "h100-sxm", 1, 8),
+        ("8 H100", "h100-sxm", 1, 8),
+        ("8x H100 SXM5 80GB", "h100-sxm", 1, 8),
+        ("2x3090", "rtx-3090", 1, 2),
+        ("3090x2", "rtx-3090", 1, 2),
+        ("2 x 8 x H200", "h200-sxm", 2, 16),
+        ("4x h100x8", "h100-sxm", 4, 32),
+        ("mi300x8", "mi300x", 1, 8),
+        ("mi300xx4", "mi300x", 1, 4),
+        ("p5.48xlarge", "h100-sxm", 1, 8),
+        ("2xp5.48xlarge", "h100-sxm", 2, 16),
+        ("p5.48xlarge x 2", "h100-sxm", 2, 16),
+        ("ND96isr_H100_v5", "h100-sxm", 1, 8),
+        ("Standard_ND96isr_H100_v5", "h100-sxm", 1, 8),
+        ("2xDGX H100", "h100-sxm", 2, 16),
+    ];
+    for (name, gpu, nodes, gpus) in written {
+        let cluster = catalog::cluster(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!((cluster.gpu.id.as_str(), cluster.nodes, cluster.gpus), (gpu, nodes, gpus), "{name}");
+        // It goes by the name that was asked for.
+        assert_eq!(cluster.id, name);
+        assert_eq!(catalog::pools(name).unwrap().id, name);
+    }
+    // Twice the instance is the instance with its own network and price.
+    let (one, two) = (catalog::cluster("p5.48xlarge").unwrap(), catalog::cluster("2xp5.48xlarge").unwrap());
+    assert_eq!((one.scale_out, one.price), (two.scale_out, two.price));
+    for wrong in
+        ["0xp5.48xlarge", "2x2x2xh100", "2x2xp5.48xlarge", "99999999xh100", "8x", "xh100", "8xrtx6090"]
+    {
+        assert!(catalog::pools(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_suggestion_has_other_letters_than_what_was_typed() {
+    for name in ["RTX 4O90", "h100 smx", "8 x H10O", "nd96isr-h100-v6"] {
+        let error = catalog::pools(name).unwrap_err().to_string();
+        let suggested = error.split("did you mean `").nth(1).and_then(|rest| rest.split('`').next());
+        let suggested = suggested.unwrap_or_else(|| panic!("{error}"));
+        assert!(!shardfit::diagnostic::same_letters(suggested, name), "{error}");
+    }
+}
+
 #[test]
 fn an_oversubscribed_fabric_leaves_each_gpu_its_share() {
     let link = catalog::cluster("hgx-h100-16-oversubscribed").unwrap().scale_out;
