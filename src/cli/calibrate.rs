@@ -12,7 +12,7 @@ use crate::load;
 use crate::report::{self, Format};
 use crate::validate::Estimator;
 
-use super::output;
+use super::output::{self, FormatArgs};
 use super::values::names;
 use super::{Outcome, progress, talk};
 
@@ -39,10 +39,8 @@ pub struct CalibrateArgs {
     /// Who measured, on what and when, to be kept with the coefficients
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// table, csv, json, yaml or md
-    #[arg(long, default_value = "table", value_name = "FORMAT")]
-    #[arg(value_parser = names(Format::NAMES), hide_possible_values = true)]
-    format: String,
+    #[command(flatten)]
+    format: FormatArgs,
     /// Write what is new to FILE: kernels/NAME.yaml, of an engine scheduling/NAME.yaml, in a folder for
     /// --catalog
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -141,8 +139,14 @@ fn write_new(args: &CalibrateArgs, yaml: Option<String>) -> Result<(), Diagnosti
 
 /// Runs the command.
 pub fn run(args: &CalibrateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let format: Format = args.format.parse()?;
+    let format = args.format.printed()?;
     if let Some(path) = &args.output {
+        if !load::is_yaml(&path.to_string_lossy()) {
+            let cause = format!("`{}` is not read from a catalogue", path.display());
+            return Err(Diagnostic::new(Code::Usage, cause)
+                .at("--output")
+                .help("coefficients are kept in a .yaml file"));
+        }
         load::check_writable(path)?;
     }
     if !args.engine.is_empty() {

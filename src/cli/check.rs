@@ -35,11 +35,12 @@ pub struct CheckArgs {
 
 /// Runs the command.
 pub fn run(args: &CheckArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let format = args.output.prepare()?;
     if let Some(name) = &args.schema {
+        args.output.prepare_text()?;
         args.output.emit(&schema(name)?)?;
         return Ok(Outcome::Found);
     }
+    let format = args.output.prepare()?;
     let kind = args.kind.as_deref().map(str::parse::<Kind>).transpose().map_err(|d| d.within("--kind"))?;
     let report = check::check(&args.files, kind, catalog)?;
     let text = match format {

@@ -494,6 +494,6 @@ pub fn explained(
         width,
         || Ok(report::explanation(estimate, explanation, width)),
         || Ok(report::explanation_json(subject, estimate, explanation)),
-        || Ok(report::explanation_sheet(explanation)),
+        || Ok(report::explanation_sheet(explanation).about(subject.asked())),
     )
 }

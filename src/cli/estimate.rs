@@ -154,7 +154,7 @@ fn render(
         || {
             let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
             sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());
-            Ok(sheet)
+            Ok(sheet.about(subject.asked()))
         },
     )
 }

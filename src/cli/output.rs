@@ -1,7 +1,7 @@
 //! Where results go: stdout, or a file that is written whole or not at all.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
@@ -11,26 +11,77 @@ use crate::report::{Format, Sheet};
 
 use super::values::names;
 
+/// Format of a result.
+#[derive(Clone, Debug, Args)]
+pub struct FormatArgs {
+    /// table, csv, json, yaml or md [default: by the extension of --output, else table]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    #[arg(value_parser = names(Format::NAMES), hide_possible_values = true)]
+    format: Option<String>,
+    /// Short for --format json
+    #[arg(long, help_heading = "Output", conflicts_with = "format")]
+    json: bool,
+    /// Short for --format csv
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["format", "json"])]
+    csv: bool,
+}
+
+impl FormatArgs {
+    /// The format that was asked for.
+    ///
+    /// # Errors
+    /// A name that is no format's.
+    pub fn asked(&self) -> Result<Option<Format>, Diagnostic> {
+        match (&self.format, self.json, self.csv) {
+            (Some(name), ..) => name.parse().map(Some),
+            (None, true, _) => Ok(Some(Format::Json)),
+            (None, _, true) => Ok(Some(Format::Csv)),
+            (None, false, false) => Ok(None),
+        }
+    }
+
+    /// The format of what goes to stdout.
+    ///
+    /// # Errors
+    /// As [`FormatArgs::asked`].
+    pub fn printed(&self) -> Result<Format, Diagnostic> {
+        Ok(self.asked()?.unwrap_or(Format::Table))
+    }
+}
+
 /// Format and destination of a result.
 #[derive(Clone, Debug, Args)]
 pub struct OutputArgs {
-    /// table, csv, json, yaml or md
-    #[arg(long, default_value = "table", value_name = "FORMAT", help_heading = "Output")]
-    #[arg(value_parser = names(Format::NAMES), hide_possible_values = true)]
-    pub format: String,
-    /// Write the result to FILE, whole or not at all
+    #[command(flatten)]
+    format: FormatArgs,
+    /// Write the result to FILE, whole or not at all, in the format of its extension: csv, json, yaml, md or txt
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub output: Option<PathBuf>,
 }
 
 impl OutputArgs {
     /// The format, and a check that the destination can be written before any work is done.
+    ///
+    /// # Errors
+    /// A format or an extension that nobody knows, a file that cannot be written.
     pub fn prepare(&self) -> Result<Format, Diagnostic> {
-        let format = self.format.parse()?;
-        if let Some(path) = &self.output {
-            load::check_writable(path)?;
-        }
+        let asked = self.format.asked()?;
+        let Some(path) = &self.output else { return Ok(asked.unwrap_or(Format::Table)) };
+        let format = match asked {
+            Some(format) => format,
+            None => of_file(path)?.unwrap_or(Format::Table),
+        };
+        load::check_writable(path)?;
         Ok(format)
+    }
+
+    /// A check that the destination of a text can be written, which is in the format of no extension.
+    ///
+    /// # Errors
+    /// A format that nobody knows, a file that cannot be written.
+    pub fn prepare_text(&self) -> Result<Format, Diagnostic> {
+        self.output.as_deref().map_or(Ok(()), load::check_writable)?;
+        self.format.printed()
     }
 
     /// Writes the result.
@@ -47,6 +98,11 @@ impl OutputArgs {
     pub fn width(&self) -> Option<u16> {
         if self.output.is_some() { None } else { width() }
     }
+}
+
+/// The format that a file's extension stands for, said of `--output` where it stands for none.
+pub fn of_file(path: &Path) -> Result<Option<Format>, Diagnostic> {
+    Format::of_file(path).map_err(|d| d.at(format!("--output {}", path.display())))
 }
 
 /// Width of the terminal that stdout is: `COLUMNS` where it is set, else what it says of itself; unlimited

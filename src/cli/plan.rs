@@ -338,7 +338,7 @@ fn render(
                 + &args.engine.remarks(question.engines, question.pools))
         },
         || Ok(report::answer_json(subject, answer, &advice, moved)),
-        || Ok(sheet(plans, answer)),
+        || Ok(sheet(plans, answer).about(subject.asked())),
     )
 }
 
@@ -367,7 +367,7 @@ fn why_not(
         args.output.width(),
         || Ok(report::examined_text(subject, asked, &examined)),
         || Ok(report::examined_json(subject, asked, &examined)),
-        || Ok(report::examined_sheet(asked, &examined)),
+        || Ok(report::examined_sheet(asked, &examined).about(subject.asked())),
     )?;
     args.output.emit(&text)?;
     let feasible = examined.iter().any(|e| e.outcome.is_ok());

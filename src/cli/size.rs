@@ -204,7 +204,13 @@ pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         args.output.width(),
         || Ok(report::size_text(&subject, &answer, args.output.width())),
         || Ok(report::size_json(&subject, &answer)),
-        || Ok(if growth.is_empty() { report::size_sheet(&answer) } else { report::growth_sheet(&growth) }),
+        || match best {
+            Some((sizing, _)) if !growth.is_empty() => {
+                let subject = Subject { cluster: &sizing.cluster.id, ..subject };
+                Ok(report::growth_sheet(&growth).about(subject.asked()))
+            }
+            _ => Ok(report::size_sheet(&subject, &answer)),
+        },
     )?;
     args.output.emit(&text)?;
     talk::note(|| format!("{} kinds of GPU", sizings.len()));

@@ -338,7 +338,8 @@ impl TrainArgs {
 
 /// Runs the command.
 pub fn run(args: &TrainArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let format = args.output.prepare()?;
+    // What other programs read is in their own formats.
+    let format = if args.emit.is_some() { args.output.prepare_text() } else { args.output.prepare() }?;
     let convention: Convention = args.flops.parse()?;
     let operations = args.operations.operations()?;
     let setting = args.setting(catalog)?;

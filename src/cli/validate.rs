@@ -13,9 +13,8 @@ use crate::report::{self, Format};
 use crate::validate::memory::{StartLog, Told, compare};
 use crate::validate::{Estimator, Kind, Server, is_results, validate, validate_results};
 
-use super::Outcome;
 use super::kernels::KernelsArgs;
-use super::output::{self, print};
+use super::output::{self, FormatArgs, print};
 use super::values::{degree, names};
 
 /// Arguments of `validate`.
@@ -47,11 +46,9 @@ pub struct ValidateArgs {
     /// Errors by these columns too; `decade` is the power of ten of a kernel's size
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     by: Vec<String>,
-    /// table, csv, json, yaml or md
-    #[arg(long, default_value = "table", value_name = "FORMAT")]
-    #[arg(value_parser = names(Format::NAMES), hide_possible_values = true)]
-    format: String,
-    /// Write every row with its prediction to FILE
+    #[command(flatten)]
+    format: FormatArgs,
+    /// Write every row with its prediction to FILE, in the format of its extension: csv, json, yaml, md or txt
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
@@ -174,8 +171,9 @@ fn compare_log(
 
 /// Runs the command.
 pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let format: Format = args.format.parse()?;
+    let format = args.format.printed()?;
     let kind: Kind = args.kind.parse()?;
+    let of_file = args.output.as_deref().map_or(Ok(None), output::of_file)?;
     if let Some(path) = &args.output {
         load::check_writable(path)?;
     }
@@ -185,7 +183,7 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
             return Err(Diagnostic::new(Code::Usage, "--log is of memory")
                 .help("shardfit validate memory --log FILE"));
         }
-        return compare_log(args, log, format, &catalog);
+        return compare_log(args, log, args.format.asked()?.or(of_file).unwrap_or(Format::Table), &catalog);
     }
     let file = args.file.as_deref().unwrap_or(Path::new(""));
     let estimator = args.estimator.parse()?;
@@ -202,7 +200,10 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         validate(kind, file, &catalog, estimator, &args.by)?
     };
     if let Some(path) = &args.output {
-        load::write_whole(path, report::predictions_sheet(&result).csv()?.as_bytes())?;
+        let rows = report::predictions_sheet(&result);
+        let of_rows = of_file.unwrap_or(Format::Csv);
+        let text = of_rows.write(None, || Ok(rows.table(None)), || Ok(rows.json()), || Ok(rows.clone()))?;
+        load::write_whole(path, text.as_bytes())?;
     }
     output::show(
         format,

@@ -1,10 +1,11 @@
 //! Sheets of rows and columns, and the formats they are written in.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use serde_json::{Map, Value as Json};
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::load;
 
 use super::columns::Value;
@@ -29,6 +30,35 @@ pub enum Format {
 impl Format {
     /// Names as on the command line.
     pub const NAMES: [&'static str; 5] = ["table", "csv", "json", "yaml", "md"];
+
+    /// Extensions of files, in lower case, and the format that each stands for; `txt` is the terminal's.
+    pub const EXTENSIONS: [(&'static str, Format); 8] = [
+        ("csv", Format::Csv),
+        ("json", Format::Json),
+        ("yaml", Format::Yaml),
+        ("yml", Format::Yaml),
+        ("md", Format::Markdown),
+        ("markdown", Format::Markdown),
+        ("txt", Format::Table),
+        ("text", Format::Table),
+    ];
+
+    /// The format that a file's extension stands for; `None` where it has no extension.
+    ///
+    /// # Errors
+    /// [`Code::UnknownName`] naming every extension that is known.
+    pub fn of_file(path: &Path) -> Result<Option<Format>, Diagnostic> {
+        let Some(extension) = path.extension().map(|e| e.to_string_lossy().to_lowercase()) else {
+            return Ok(None);
+        };
+        let found = Format::EXTENSIONS.iter().find(|(known, _)| *known == extension);
+        found.map(|(_, format)| Some(*format)).ok_or_else(|| {
+            let known = Format::EXTENSIONS.map(|(known, _)| format!(".{known}")).join(", ");
+            let cause = format!("`.{}` is no extension of a format", brief(&extension));
+            let help = format!("known: {known}; --format names the format of any other file");
+            Diagnostic::new(Code::UnknownName, cause).help(help)
+        })
+    }
 
     /// Writes a result: `text` for people, at most `width` wide; `json` also for YAML; `sheet` for CSV
     /// and Markdown.
@@ -80,12 +110,22 @@ pub struct Sheet {
     pub rows: Vec<Vec<Value>>,
     /// Columns that a terminal too narrow for all can do without, the first to go first.
     pub spare: Vec<&'static str>,
+    /// What all rows are about, by name: CSV has it in each, so that rows can be kept and joined.
+    pub about: Vec<(&'static str, Value)>,
 }
 
 impl Sheet {
     /// An empty sheet.
     pub fn new(columns: impl IntoIterator<Item = impl Into<String>>) -> Sheet {
-        Sheet { columns: columns.into_iter().map(Into::into).collect(), rows: Vec::new(), spare: Vec::new() }
+        Sheet { columns: columns.into_iter().map(Into::into).collect(), ..Sheet::default() }
+    }
+
+    /// The sheet with what all its rows are about; a name that is a column already is left out.
+    #[must_use]
+    pub fn about(mut self, about: Vec<(&'static str, Value)>) -> Sheet {
+        self.about = about;
+        self.about.retain(|(name, _)| self.columns.iter().all(|column| column != name));
+        self
     }
 
     /// As comma-separated values (RFC 4180).
@@ -95,10 +135,12 @@ impl Sheet {
     pub fn csv(&self) -> Result<String, Diagnostic> {
         let fail = |e: String| Diagnostic::new(Code::File, format!("cannot write CSV: {e}"));
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(&self.columns).map_err(|e| fail(e.to_string()))?;
+        let about = self.about.iter();
+        let names = about.clone().map(|(name, _)| *name).chain(self.columns.iter().map(String::as_str));
+        writer.write_record(names).map_err(|e| fail(e.to_string()))?;
         for row in &self.rows {
-            let cells: Vec<String> = row.iter().map(plain).collect();
-            writer.write_record(&cells).map_err(|e| fail(e.to_string()))?;
+            let cells = about.clone().map(|(_, value)| value).chain(row).map(plain);
+            writer.write_record(cells).map_err(|e| fail(e.to_string()))?;
         }
         let bytes = writer.into_inner().map_err(|e| fail(e.to_string()))?;
         String::from_utf8(bytes).map_err(|e| fail(e.to_string()))
@@ -181,5 +223,29 @@ pub(super) fn short(value: &Value) -> String {
         Value::Real(x) if x.abs() >= 100.0 => format!("{x:.0}"),
         Value::Real(x) if x.abs() >= 10.0 => format!("{x:.1}"),
         Value::Real(x) => format!("{x:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extension_names_the_format() {
+        let of = |path| Format::of_file(Path::new(path));
+        assert_eq!(of("plans.csv").unwrap(), Some(Format::Csv));
+        assert_eq!(of("a.b/PLANS.YML").unwrap(), Some(Format::Yaml));
+        assert_eq!(of("/dev/stdout").unwrap(), None);
+        let wrong = of("plans.xlsx").unwrap_err().to_string();
+        assert!(wrong.contains("`.xlsx`") && wrong.contains(".csv, .json, .yaml"), "{wrong}");
+    }
+
+    #[test]
+    fn rows_of_csv_say_what_they_are_about_and_markdown_does_not() {
+        let mut sheet = Sheet::new(["gpu", "isl"]);
+        sheet.rows.push(vec!["l4".into(), 1_u64.into()]);
+        let sheet = sheet.about(vec![("model", "m, n".into()), ("isl", 2_u64.into())]);
+        assert_eq!(sheet.csv().unwrap(), "model,gpu,isl\n\"m, n\",l4,1\n");
+        assert!(!sheet.markdown().contains("model"));
     }
 }

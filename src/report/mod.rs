@@ -61,7 +61,8 @@ pub use verify::{verification_json, verification_sheet, verification_text};
 use crate::catalog::{Cluster, Gpu};
 use crate::model::Model;
 use crate::plan::Plan;
-use crate::workload::Workload;
+use crate::units::Seconds;
+use crate::workload::{Load, Workload};
 
 /// What every report of a question names.
 #[derive(Clone, Copy, Debug)]
@@ -96,4 +97,26 @@ impl<'a> Subject<'a> {
     fn gpu(&self, plan: &Plan) -> Option<&'a Gpu> {
         self.pools.get(plan.layout.pool).map(|p| &p.gpu)
     }
+}
+
+/// Model, cluster, lengths, load and targets of a question.
+fn asked(model: &str, cluster: &str, w: &Workload) -> Vec<(&'static str, Value)> {
+    let millis = |t: Option<Seconds>| t.map_or(Value::Missing, |t| t.as_millis().into());
+    let (concurrency, rate) = match w.load {
+        Load::Saturate => (Value::Missing, Value::Missing),
+        Load::Concurrency(n) => (n.into(), Value::Missing),
+        Load::Rate(rate) => (Value::Missing, rate.get().into()),
+    };
+    vec![
+        ("model", model.into()),
+        ("cluster", cluster.into()),
+        ("isl", w.isl.into()),
+        ("osl", w.osl.into()),
+        ("cached_prefix", w.reused_prompt().into()),
+        ("concurrency", concurrency),
+        ("rate_per_s", rate),
+        ("target_ttft_ms", millis(w.targets.ttft)),
+        ("target_tpot_ms", millis(w.targets.tpot)),
+        ("target_e2e_ms", millis(w.targets.e2e)),
+    ]
 }

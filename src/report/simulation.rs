@@ -12,6 +12,7 @@ use crate::simulate::{Interval, Outcome, Spread, Timeline};
 use crate::units::{group_thousands, plural};
 use crate::workload::{Targets, Workload};
 
+use super::asked;
 use super::columns::Value;
 use super::draw::wrap;
 use super::format::{Format, Sheet};
@@ -89,7 +90,7 @@ pub fn simulation(
         width,
         || Ok(text(subject, outcome, timeline, width)),
         || Ok(object(subject, outcome)),
-        || Ok(percentiles(outcome)),
+        || Ok(percentiles(outcome).about(asked(&subject.model.id, &subject.cluster.id, subject.workload))),
     )
 }
 

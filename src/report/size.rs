@@ -84,7 +84,7 @@ const OF_ONE: [&str; 6] =
     ["rank", "replicas", "gpus", "idle_gpus", "cost_usd_per_mtok_output", "cost_usd_per_mtok_total"];
 
 /// Every column of every fleet.
-pub fn size_sheet(answer: &SizeAnswer) -> Sheet {
+pub fn size_sheet(subject: &Subject, answer: &SizeAnswer) -> Sheet {
     let plan = || PLAN_COLUMNS.iter().filter(|c| !OF_ONE.contains(&c.name));
     let mut sheet = Sheet::new(FLEET_COLUMNS.iter().map(|c| c.name).chain(plan().map(|c| c.name)));
     for (sizing, fleet) in answer.fleets() {
@@ -92,7 +92,7 @@ pub fn size_sheet(answer: &SizeAnswer) -> Sheet {
         let own = FLEET_COLUMNS.iter().map(|c| (c.of)(sizing, fleet, answer.demand));
         sheet.rows.push(own.chain(plan().map(|c| (c.of)(&row))).collect());
     }
-    sheet
+    sheet.about(subject.asked())
 }
 
 /// The months of a forecast.

@@ -107,7 +107,16 @@ impl Trained<'_> {
     pub fn sheet(&self) -> Sheet {
         let mut sheet = Sheet::new(COLUMNS.iter().map(|c| c.name));
         sheet.rows = self.rows().map(|row| COLUMNS.iter().map(|c| (c.of)(&row)).collect()).collect();
-        sheet
+        let job = self.job;
+        sheet.about(vec![
+            ("model", job.model.id.as_str().into()),
+            ("cluster", job.machine.cluster.id.as_str().into()),
+            ("framework", job.machine.framework.id.as_str().into()),
+            ("global_batch", job.global_batch.into()),
+            ("sequence", job.sequence.into()),
+            ("optimizer", job.optimizer.name().into()),
+            ("tuning", job.tuning.name().into()),
+        ])
     }
 
     /// The columns that a terminal shows, those without a value left out.

@@ -169,3 +169,87 @@ fn a_scenario_names_a_model_by_its_shape() {
     assert_eq!(rows[0][column], rows[1][column]);
     assert_eq!(rows[1][1], SHAPE);
 }
+
+const QUESTION: &str =
+    "llama-3.1-8b --cluster 2xh100-sxm --isl 1000 --osl 200 --tpot 50ms --top 2 --verify 0";
+
+#[test]
+fn a_file_is_written_in_the_format_of_its_extension() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = |name: &str, rest: &str| {
+        let path = folder.path().join(name);
+        let run = shardfit(&format!("plan {QUESTION} {rest} -o {}", path.display())).exits(0);
+        assert_eq!(run.stdout, "");
+        std::fs::read_to_string(path).unwrap()
+    };
+    let said = |rest: &str| shardfit(&format!("plan {QUESTION} {rest}")).exits(0).stdout;
+    for (name, format) in [
+        ("plans.csv", "csv"),
+        ("plans.CSV", "csv"),
+        ("plans.json", "json"),
+        ("plans.yaml", "yaml"),
+        ("plans.yml", "yaml"),
+        ("plans.md", "md"),
+        ("plans.txt", "table"),
+        ("plans", "table"),
+    ] {
+        assert_eq!(written(name, ""), said(&format!("--format {format}")), "{name}");
+    }
+    assert_eq!(written("plans.csv", "--format json"), said("--format json"), "--format overrides");
+    assert_eq!(written("plans.xlsx", "--csv"), said("--format csv"), "--csv does too");
+    assert_eq!((said("--json"), said("--csv")), (said("--format json"), said("--format csv")));
+}
+
+#[test]
+fn an_extension_that_is_not_known_is_an_error_before_any_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plans.xlsx");
+    for line in [
+        format!("plan {QUESTION}"),
+        "estimate llama-3.1-8b --gpu h100-sxm".into(),
+        "size llama-3.1-8b --gpu h100-sxm --rate 5".into(),
+        "inspect llama-3.1-8b".into(),
+        "catalog gpus".into(),
+        "budget --flops 1e24".into(),
+        "validate params tests/data/valid/counts.csv".into(),
+    ] {
+        let run = shardfit(&format!("{line} -o {}", path.display())).exits(2);
+        for text in ["`.xlsx`", ".csv, .json, .yaml, .yml, .md", "--format"] {
+            assert!(run.stderr.contains(text), "{line}\n{}", run.stderr);
+        }
+        assert!(!path.exists());
+    }
+    shardfit(&format!("plan {QUESTION} --json --csv")).exits(2);
+    shardfit(&format!("plan {QUESTION} --json --format csv")).exits(2);
+}
+
+#[test]
+fn json_and_csv_are_short_for_their_formats_on_every_command_that_has_formats() {
+    for command in shardfit::cli::command().get_subcommands() {
+        let has = |name: &str| command.get_arguments().any(|arg| arg.get_long() == Some(name));
+        assert_eq!(has("format"), has("json") && has("csv"), "{}", command.get_name());
+    }
+}
+
+#[test]
+fn a_row_of_csv_says_the_whole_question() {
+    let lines = [
+        "plan llama-3.1-8b --cluster 2xh100-sxm --top 2",
+        "plan llama-3.1-8b --cluster 2xh100-sxm --explain 1",
+        "plan llama-3.1-8b --cluster 2xh100-sxm --why-not tp=2",
+        "estimate llama-3.1-8b --cluster 2xh100-sxm --tp 2 --concurrency 4",
+        "simulate llama-3.1-8b --cluster 2xh100-sxm --tp 2 --concurrency 4 --requests 20",
+        "size llama-3.1-8b --clusters 2xh100-sxm --rate 5",
+    ];
+    for line in lines {
+        let run = shardfit(&format!("{line} --isl 1000 --osl 200 --ttft 2s --tpot 50ms --csv")).exits(0);
+        let (header, rows) = run.csv();
+        let cell = |name: &str| rows[0][header.iter().position(|h| h == name).expect(name)].as_str();
+        assert!(cell("model").ends_with("Llama-3.1-8B"), "{line}");
+        assert_eq!(cell("cluster"), "2xh100-sxm", "{line}");
+        let question = ["isl", "osl", "target_ttft_ms", "target_tpot_ms", "target_e2e_ms"].map(cell);
+        assert_eq!(question, ["1000", "200", "2000.0", "50.0", ""], "{line}");
+        let names: std::collections::BTreeSet<&String> = header.iter().collect();
+        assert_eq!(names.len(), header.len(), "{line}: a column stands twice");
+    }
+}
