@@ -219,9 +219,9 @@ impl Engine {
         if let Some(version) = asked.version {
             engine.version = version;
         }
+        engine.beyond = (engine.version > self.version).then_some(self.version);
         let newest = version >= self.version && backend.is_none_or(|b| self.backend.as_deref() == Some(b));
         if newest {
-            engine.beyond = (engine.version > self.version).then_some(self.version);
             return Ok(engine);
         }
         let fits = |v: &&EngineVersion| match backend {
@@ -234,6 +234,7 @@ impl Engine {
                 if asked.version.is_none() {
                     engine.version = entry.from;
                 }
+                engine.beyond = engine.beyond.map(|_| entry.from);
                 entry.apply(&mut engine);
                 Ok(engine)
             }
@@ -241,6 +242,17 @@ impl Engine {
                 .at(format!("engine {}", self.id))
                 .help(format!("known: {}", self.known()))),
         }
+    }
+
+    /// What to know of a version that is newer than all that are described: which the newest of them is, and that
+    /// its rules stand in. Releases of one family, `0.21.0` and `0.21.3`, are taken to be alike.
+    pub fn caveat(&self) -> Option<String> {
+        let newest = self.beyond.filter(|newest| newest.family() != self.version.family())?;
+        let (id, asked) = (&self.id, self.version);
+        Some(format!(
+            "{id} {asked} is newer than {newest}, the newest that is described: the rules of {id} {newest} stand in, \
+             for memory, limits and scheduling"
+        ))
     }
 
     /// The same for a version as a log writes it: what cannot be made out has the newest profile.
@@ -357,12 +369,26 @@ mod tests {
     }
 
     #[test]
+    fn a_version_newer_than_all_says_whose_rules_stand_in() {
+        let newest = catalog::engine("vllm").unwrap().version;
+        for name in ["vllm@0.99", "vllm@1", "vllm@2026.1"] {
+            let said = catalog::engine(name).unwrap().caveat().unwrap();
+            assert!(said.contains(&format!("the rules of vllm {newest} stand in")), "{name}: {said}");
+        }
+        // The newest profile of the backend that was asked for.
+        let said = catalog::engine("trtllm@9.9-engine").unwrap().caveat().unwrap();
+        assert!(said.contains("trtllm 9.9.0 is newer than 0.12.0"), "{said}");
+        for name in ["vllm", "vllm@0.19", &format!("vllm@{}.9", newest.family())] {
+            assert_eq!(catalog::engine(name).unwrap().caveat(), None, "{name}");
+        }
+    }
+
+    #[test]
     fn a_version_older_than_all_is_refused_with_the_known_ones() {
         let error = catalog::engine("vllm@0.2").unwrap_err();
         assert!(error.to_string().contains("0.17.0"), "{error}");
         for name in ["vllm@v9", "vllm@0.8.5-v9", "vllm@", "vllm@latest"] {
             assert!(catalog::engine(name).is_err(), "{name}");
         }
-        assert!(catalog::engine("vllm@1").unwrap().beyond.is_some());
     }
 }

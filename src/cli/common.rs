@@ -264,6 +264,7 @@ impl EngineArgs {
                 engine.validate().map_err(|d| d.within("--scheduling"))?;
             }
         }
+        talk::caveats(&engines);
         for e in &engines {
             talk::note(|| {
                 format!(
@@ -287,7 +288,7 @@ impl EngineArgs {
         }
     }
 
-    /// What to say about the choice: an engine that was not asked for, a version beyond those described.
+    /// What to say about the choice: an engine that was not asked for, a version newer than those described.
     pub fn remarks(&self, engines: &[Engine], pools: &[Cluster]) -> String {
         let mut text = String::new();
         for engine in engines {
@@ -299,9 +300,8 @@ impl EngineArgs {
                     "No --engine was named: {id} is the usual one on {gpu}, where {DEFAULT_ENGINE} does not run.\n",
                 );
             }
-            if let Some(known) = engine.beyond {
-                let (id, asked) = (&engine.id, engine.version);
-                text += &format!("{id} {asked} is taken to be as {known}, the newest that is described.\n");
+            if let Some(caveat) = engine.caveat() {
+                text += &format!("{caveat}.\n");
             }
         }
         text

@@ -94,7 +94,7 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         }
         None => evaluate(&context, &args.place, plan)?,
     };
-    let subject = Subject::new(&model, &cluster, &workload);
+    let subject = Subject::new(&model, &cluster, &engines, &workload);
     let fit = fit(&context, &estimate);
     let mut text = render(args, format, &subject, (&deployment, &estimate, &reasons, &fit))?;
     if format == Format::Table {

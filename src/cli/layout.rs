@@ -5,6 +5,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::{Parallelism, Precision};
 use crate::search::{Asked, Current};
 
+use super::talk;
 use super::values::degree as whole_degree;
 
 /// Keys of a layout that is asked about: a split, and that of the prefill workers.
@@ -73,7 +74,11 @@ pub fn deployment(catalog: &Catalog, flag: &str, text: &str) -> Result<Current, 
             "replicas" => current.replicas = number(flag, key, value)?,
             "batch" => current.batch = Some(u64::from(number(flag, key, value)?)),
             "gpu" => current.gpu = Some(catalog.gpu(value).map_err(within)?.id),
-            "engine" => current.engine = Some(catalog.engine(value).map_err(within)?),
+            "engine" => {
+                let engine = catalog.engine(value).map_err(within)?;
+                talk::caveats([&engine]);
+                current.engine = Some(engine);
+            }
             "weights" => current.precision.weights = Some(value.parse().map_err(within)?),
             "kv" => current.precision.kv = Some(value.parse().map_err(within)?),
             _ => {

@@ -209,10 +209,15 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         exhaustive: args.exhaustive,
         stop,
     };
+    let subject = Subject {
+        model: &model,
+        cluster: &cluster.id,
+        pools: &cluster.pools,
+        engines: &engines,
+        workload: &workload,
+    };
     let loaded = started.elapsed();
     if let Some(layout) = &args.why_not {
-        let subject =
-            Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
         return why_not(args, format, &subject, &question, layout);
     }
     let what_if: Vec<WhatIf> = args
@@ -235,7 +240,6 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         .collect::<Result<Vec<_>, Diagnostic>>()?;
     refuse_impossible_pins(&question, &answer)?;
     let searched = started.elapsed();
-    let subject = Subject { model: &model, cluster: &cluster.id, pools: &cluster.pools, workload: &workload };
     args.output.emit(&render(args, format, &subject, &question, &answer, &moved)?)?;
     talk::note(|| format!("walked {} plans", group_thousands(answer.counts.plans)));
     if answer.stopped != Stopped::Complete {

@@ -199,7 +199,8 @@ pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let growth = best.map(|(s, fleet)| growth(fleet, &s.cluster, &demand, &months)).unwrap_or_default();
     let top = usize::try_from(args.top).unwrap_or(usize::MAX);
     let answer = SizeAnswer { demand: &demand, sizings: &sizings, top, growth: &growth };
-    let subject = Subject { model: &model, cluster: "", pools: &places, workload: &workload };
+    let subject =
+        Subject { model: &model, cluster: "", pools: &places, engines: &engines, workload: &workload };
     let text = format.write(
         args.output.width(),
         || Ok(report::size_text(&subject, &answer, args.output.width())),

@@ -60,6 +60,7 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     if !scenario.training.is_empty() {
         return train(args, &scenario);
     }
+    talk::caveats(scenario.clusters.iter().flat_map(|cluster| &cluster.engines));
     for (engine, gpu) in scenario.measure(catalog)? {
         kernels::unknown(&engine, &gpu);
     }

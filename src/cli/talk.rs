@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use clap::builder::styling::{AnsiColor, Style};
 use clap::{ArgMatches, Args, Command, parser::ValueSource};
+use itertools::Itertools as _;
 
+use crate::catalog::Engine;
 use crate::diagnostic::Diagnostic;
 use crate::load;
 
@@ -58,6 +60,14 @@ pub fn say(text: &str) {
 pub fn note(text: impl FnOnce() -> String) {
     if let Some(level) = LEVEL.get().filter(|level| level.verbose) {
         line(&format!("[{:9.2} ms] {}", level.started.elapsed().as_secs_f64() * 1e3, text()));
+    }
+}
+
+/// Warns of engines in a version that is newer than those described, each once, unless quiet.
+pub fn caveats<'a>(engines: impl IntoIterator<Item = &'a Engine>) {
+    let yellow: Style = AnsiColor::Yellow.on_default().bold();
+    for caveat in engines.into_iter().filter_map(Engine::caveat).unique() {
+        say(&format!("{yellow}warning:{yellow:#} {caveat}"));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
+use itertools::Itertools as _;
 
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
@@ -16,6 +17,7 @@ use crate::validate::{Estimator, Kind, Server, is_results, validate, validate_re
 use super::kernels::KernelsArgs;
 use super::output::{self, FormatArgs, print};
 use super::values::{degree, names};
+use super::{Outcome, talk};
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
@@ -90,7 +92,7 @@ impl LogArgs {
     /// What is told of the server of result files; unknown names are errors.
     fn server(&self, catalog: &Catalog) -> Result<Server, Diagnostic> {
         self.gpu.as_deref().map(|name| catalog.gpu(name)).transpose()?;
-        self.engine.as_deref().map(|name| catalog.engine(name)).transpose()?;
+        talk::caveats(&self.engine.as_deref().map(|name| catalog.engine(name)).transpose()?);
         self.model.as_deref().map(|name| model::find_in(catalog, name, Scope::Full)).transpose()?;
         Ok(Server {
             model: self.model.clone(),
@@ -118,9 +120,11 @@ impl LogArgs {
     }
 
     fn told(&self, catalog: &Catalog) -> Result<Told, Diagnostic> {
+        let engine = self.engine.as_deref().map(|name| catalog.engine(name)).transpose()?;
+        talk::caveats(&engine);
         Ok(Told {
             gpu: self.gpu.as_deref().map(|name| catalog.gpu(name)).transpose()?,
-            engine: self.engine.as_deref().map(|name| catalog.engine(name)).transpose()?,
+            engine,
             tp: self.tp,
             pp: self.pp,
             ep: self.ep,
@@ -199,6 +203,11 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     } else {
         validate(kind, file, &catalog, estimator, &args.by)?
     };
+    if matches!(kind, Kind::Memory | Kind::Serving) {
+        let rows = (0..result.table.len()).map(|n| result.table.row(n));
+        let named = rows.unique_by(|row| (row.text("engine"), row.text("engine_version")));
+        talk::caveats(&named.filter_map(|row| row.engine(&catalog).ok()).collect::<Vec<_>>());
+    }
     if let Some(path) = &args.output {
         let rows = report::predictions_sheet(&result);
         let of_rows = of_file.unwrap_or(Format::Csv);

@@ -113,7 +113,7 @@ pub fn answer_json(
         json!({ "change": change.knob.name(), "percent": round(change.percent), "plan": plan })
     });
     map.insert("what_if".into(), moved.collect());
-    map.insert("notes".into(), json!(subject.model.notes));
+    map.insert("notes".into(), json!(subject.notes()));
     Json::Object(map)
 }
 
@@ -178,6 +178,6 @@ pub fn estimate_json(subject: &Subject, estimate: &Estimate, reasons: &[Reason],
     map.insert("reasons".into(), reasons.iter().map(reason_json).collect());
     map.insert("room".into(), room_json(estimate, fit));
     map.insert("remedies".into(), fit.remedies.iter().map(remedy_json).collect());
-    map.insert("notes".into(), json!(subject.model.notes));
+    map.insert("notes".into(), json!(subject.notes()));
     Json::Object(map)
 }

@@ -58,7 +58,9 @@ pub use validation::{
 };
 pub use verify::{verification_json, verification_sheet, verification_text};
 
-use crate::catalog::{Cluster, Gpu};
+use itertools::Itertools as _;
+
+use crate::catalog::{Cluster, Engine, Gpu};
 use crate::model::Model;
 use crate::plan::Plan;
 use crate::units::Seconds;
@@ -73,14 +75,32 @@ pub struct Subject<'a> {
     pub cluster: &'a str,
     /// Its pools.
     pub pools: &'a [Cluster],
+    /// The engines.
+    pub engines: &'a [Engine],
     /// The workload.
     pub workload: &'a Workload,
 }
 
 impl<'a> Subject<'a> {
     /// A question about GPUs of one kind.
-    pub fn new(model: &'a Model, cluster: &'a Cluster, workload: &'a Workload) -> Subject<'a> {
-        Subject { model, cluster: &cluster.id, pools: std::slice::from_ref(cluster), workload }
+    pub fn new(
+        model: &'a Model,
+        cluster: &'a Cluster,
+        engines: &'a [Engine],
+        workload: &'a Workload,
+    ) -> Subject<'a> {
+        Subject { model, cluster: &cluster.id, pools: std::slice::from_ref(cluster), engines, workload }
+    }
+
+    /// What to know of the model and the engines.
+    fn notes(&self) -> Vec<String> {
+        let caveats = self.engines.iter().filter_map(Engine::caveat).unique();
+        self.model.notes.iter().cloned().chain(caveats).collect()
+    }
+
+    /// What was asked, by the names that JSON has: see [`Sheet::about`].
+    pub fn asked(&self) -> Vec<(&'static str, Value)> {
+        asked(&self.model.id, self.cluster, self.workload)
     }
 
     /// Whether there are GPUs of several kinds.

@@ -147,6 +147,9 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
     if s.prefill.is_none() {
         let _ = write!(out, "\n{}", chart(&timeline.intervals()));
     }
+    if let Some(caveat) = s.engine.caveat() {
+        let _ = writeln!(out, "\n{caveat}.");
+    }
     out
 }
 
@@ -223,5 +226,6 @@ fn object(s: &SimulationSubject, o: &Outcome) -> Json {
     map.insert("prompt_tokens".into(), json!(o.prompt_tokens));
     map.insert("output_tokens".into(), json!(o.output_tokens));
     map.insert("duration_s".into(), round(o.duration.get()));
+    map.insert("notes".into(), s.model.notes.iter().cloned().chain(s.engine.caveat()).collect());
     Json::Object(map)
 }

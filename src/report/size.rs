@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
+use itertools::Itertools as _;
 use serde_json::{Map, Value as Json, json};
 
+use crate::catalog::Engine;
+use crate::estimate::Provenance;
 use crate::search::size::{Demand, Fleet, HOURS_PER_MONTH, Sizing, Step, Unit};
 use crate::units::{group_thousands, plural};
 
@@ -158,6 +161,12 @@ pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> 
         sheet.columns = heads.map(str::to_owned).to_vec();
         let _ = writeln!(out, "{}", sheet.table(width));
     }
+    subject
+        .engines
+        .iter()
+        .filter_map(Engine::caveat)
+        .unique()
+        .for_each(|caveat| out.extend([&caveat, ".\n"]));
     out
 }
 
@@ -232,3 +241,4 @@ pub fn size_json(subject: &Subject, answer: &SizeAnswer) -> Json {
         "growth": growth_sheet(answer.growth).json(),
     })
 }
+        "notes": subject.notes(),

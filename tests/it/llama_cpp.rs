@@ -302,7 +302,7 @@ fn a_version_is_shown_and_a_newer_one_is_remarked_upon() {
     let newest: Version = catalog::engine("vllm").unwrap().version;
     assert_eq!(version(""), newest.to_string());
     let run = shardfit("plan llama-3.1-8b --cluster 1xh100-sxm --engine vllm@0.99").exits(0);
-    assert!(run.stdout.contains("vllm 0.99.0 is taken to be as"), "{}", run.stdout);
+    assert!(run.stdout.contains("vllm 0.99.0 is newer than"), "{}", run.stdout);
     // Versions of one engine compete like engines.
     let both = "plan llama-3.1-8b --cluster 1xh100-sxm --engine vllm@0.19,vllm@0.21 --format json";
     assert!(shardfit(both).exits(0).json()["plans"].as_array().unwrap().len() >= 2);

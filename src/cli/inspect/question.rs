@@ -1,6 +1,7 @@
 //! What is asked of each model, and its answer as sections and warnings.
 
 use crate::catalog::{Catalog, Cluster, Engine, Gpu};
+use crate::cli::talk;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::breakdown::{
@@ -76,6 +77,8 @@ impl Question {
             return Err(Diagnostic::new(Code::Usage, "which contexts fit depends on the GPU")
                 .help("name one with --gpu, for example --gpu h100-sxm --tp 8"));
         }
+        let engine = gpu.as_ref().map(|_| catalog.engine(&target.engine)).transpose()?;
+        talk::caveats(&engine);
         Ok(Question {
             table,
             training: training(args, table, mode, &setting, catalog)?,
@@ -85,7 +88,7 @@ impl Question {
             dtype,
             kv,
             hosts: hosts.iter().map(|name| catalog.gpu(name)).collect::<Result<_, _>>()?,
-            engine: gpu.as_ref().map(|_| catalog.engine(&target.engine)).transpose()?,
+            engine,
             gpu,
             split: Parallelism {
                 tp: target.tp,

@@ -82,5 +82,6 @@ fn gpu(gpu: &Gpu) -> Json {
 fn engine(engine: &Engine) -> Json {
     json!({
         "id": engine.label(), "name": engine.name, "version": engine.version.to_string(), "sources": engine.sources,
+        "note": engine.caveat(),
     })
 }

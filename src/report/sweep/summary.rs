@@ -106,3 +106,6 @@ fn assumptions(out: &mut String, about: &Json) {
     let engines: Vec<String> = list("engines").iter().map(version).collect();
     let _ = writeln!(out, "\nEngines: {}. shardfit {}.", engines.join(", "), text(&about["version"]));
 }
+    for note in list("engines").iter().filter_map(|engine| engine["note"].as_str()) {
+        let _ = writeln!(out, "\n{note}.");
+    }

@@ -100,7 +100,7 @@ fn version(text: &str, engine: &Engine) -> Option<String> {
     if !profiles.all(|e| same(&e)) {
         return Some(format!("`{text}` covers versions that differ"));
     }
-    let newer = first.beyond.filter(|newest| first.version.family() != newest.family());
+    let newer = first.beyond.filter(|_| first.caveat().is_some());
     newer.map(|newest| format!("newer than {newest}, the newest version that is described"))
 }
 
