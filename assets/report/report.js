@@ -21,6 +21,13 @@ const confidence = (name) => name && element("span", {
   class: "badge " + ({ fitted: "good", measured: "good", uncalibrated: "warn" }[name] || ""),
 }, name);
 
+// What stands beside an answer on a GPU without measurements: the best on one that was measured.
+const runnerUp = (a) => (a.best && a.best.provenance === "uncalibrated"
+  ? element("div", { class: "sub nowrap" }, a.calibrated
+    ? `best with measured kernels: ${[a.calibrated.cluster, a.calibrated.plan, known(a.calibrated.cost) && `${dollars(a.calibrated.cost)}/Mtok`].filter(Boolean).join(", ")}`
+    : "no cluster with measured kernels has a plan")
+  : "");
+
 const tiles = () => {
   const wins = new Map();
   data.answers.filter((a) => a.best).forEach((a) => wins.set(a.best.cluster, (wins.get(a.best.cluster) || 0) + 1));
@@ -30,7 +37,9 @@ const tiles = () => {
     [`${data.answered} of ${data.questions}`, "questions have an answer within their targets"],
     [data.found.toLocaleString("en-US"), `of ${data.cases.toLocaleString("en-US")} cases have a feasible plan`],
   ];
-  if (most && about.clusters.length > 1) all.push([most[0], `is best most often: ${most[1]} of ${data.answered} answers`]);
+  const unsure = most && data.answers.filter((a) => a.best && a.best.cluster === most[0] && a.best.provenance === "uncalibrated").length;
+  const mark = unsure ? `, uncalibrated in ${unsure}` : "";
+  if (most && about.clusters.length > 1) all.push([most[0], `is best most often: ${most[1]} of ${data.answered} answers${mark}`]);
   if (data.answered) all.push([`${Math.round((100 * sure) / Math.min(data.answered, data.answers.length))} %`, "of the answers rest on kernel times measured on their GPU, in part at least"]);
   byId("tiles").replaceChildren(...all.map(([big, small]) => element("div", { class: "tile" }, element("b", {}, big), element("span", {}, small))));
 };
@@ -65,7 +74,8 @@ const answers = () => {
     {
       name: "Best on", of: of("cluster"), text: (a) => (a.best ? `${a.best.cluster} ${a.best.plan}` : "none"),
       show: (name, a) => (name
-        ? [element("b", { style: "white-space:nowrap" }, dot(name), name), element("div", { class: "sub nowrap" }, a.best.plan)]
+        ? [element("b", { style: "white-space:nowrap" }, dot(name), name), " ", a.best.provenance === "uncalibrated" ? confidence("uncalibrated") : "",
+          element("div", { class: "sub nowrap" }, a.best.plan), runnerUp(a)]
         : element("span", { class: "badge bad" }, "none")),
     },
     { name: "GPUs", of: of("gpus"), kind: "n" },
@@ -126,7 +136,7 @@ const verdict = (rows) => {
   const lead = known(selected.lead) ? `${figure(Math.round(selected.lead))} % ahead of the next cluster in ${selected.measure}` : `the only cluster with a plan`;
   const left = known(best.headroom) ? `; ${figure(Math.round(best.headroom))} % more load before a target or memory gives way` : "";
   holder.replaceChildren(
-    element("b", {}, dot(best.cluster), best.cluster, ": ", parts.join(", ")),
+    element("b", {}, dot(best.cluster), best.cluster, ": ", parts.join(", ")), " ", confidence(best.provenance) || "", runnerUp(selected),
     element("div", {}, `${lead}${left}. What would change it: ${selected.change}.`), words || "");
 };
 

@@ -145,6 +145,9 @@ pub fn write(
         written.found,
         folder.join("results.csv").display(),
     ));
+    if let Some(text) = &written.uncalibrated {
+        talk::say(&format!("note: {text}"));
+    }
     talk::say(&format!("for people: {}", folder.join("report.html").display()));
     Ok(if written.found > 0 { Outcome::Found } else { Outcome::NothingFeasible })
 }

@@ -45,6 +45,11 @@ impl Provenance {
         }
     }
 
+    /// Whether all times rest on measurements of this very GPU.
+    pub fn is_calibrated(self) -> bool {
+        matches!(self, Provenance::Measured | Provenance::Fitted)
+    }
+
     /// From the share of the time that rests on this GPU's measurements, and the part of it that was
     /// measured itself: at least 95 % is fitted, or measured if that is most of it; at most 5 % is
     /// uncalibrated.

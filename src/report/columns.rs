@@ -259,10 +259,15 @@ pub const PLAN_COLUMNS: &[Column] = &[
         range(r, |ranges| ranges.output.0.get())
     }),
     quiet("output_tokens_per_s_high", "to here", |r| range(r, |ranges| ranges.output.1.get())),
-    quiet("provenance", "measured, fitted, mixed or uncalibrated kernel times", |r| {
+    shown("provenance", "kernels", "measured, fitted, mixed or uncalibrated kernel times", |r| {
         r.estimate.service.provenance.name().into()
     }),
 ];
+
+/// Whether every row rests on measurements of its very GPU, so that nothing needs to be marked.
+pub(super) fn all_calibrated<'a>(mut estimates: impl Iterator<Item = &'a Estimate>) -> bool {
+    estimates.all(|e| e.service.provenance.is_calibrated())
+}
 
 /// An end of a range, where servers of the class were measured.
 fn range(row: &Row, end: fn(&Ranges) -> f64) -> Value {

@@ -99,6 +99,9 @@ pub fn answer_json(
         map.insert("current".into(), current_json(current));
     }
     map.insert("plans".into(), ranked(&answer.best));
+    if let Some(next) = answer.calibrated_runner_up() {
+        map.insert("calibrated_runner_up".into(), row(None, next));
+    }
     map.insert("pareto".into(), unranked(&answer.pareto));
     map.insert("rejected".into(), answer.rejected.iter().map(|r| rejection_json(subject, r)).collect());
     map.insert("combined".into(), answer.combined.as_ref().map_or(Json::Null, combined_json));

@@ -10,7 +10,7 @@ use crate::estimate::Provenance;
 use crate::search::size::{Demand, Fleet, HOURS_PER_MONTH, Sizing, Step, Unit};
 use crate::units::{group_thousands, plural};
 
-use super::columns::{Row, Value};
+use super::columns::{Row, Value, all_calibrated};
 use super::format::{Sheet, to_json};
 use super::json::{plan_object, round, workload_json};
 use super::table::describe_workload;
@@ -29,7 +29,12 @@ pub struct SizeAnswer<'a> {
     pub growth: &'a [Step],
 }
 
-impl SizeAnswer<'_> {
+impl<'a> SizeAnswer<'a> {
+    /// See [`Sizing::calibrated_runner_up`].
+    fn runner_up(&self) -> Option<(&'a Sizing, &'a Fleet)> {
+        Sizing::calibrated_runner_up(self.sizings, self.demand.least)
+    }
+
     fn fleets(&self) -> impl Iterator<Item = (&Sizing, &Fleet)> {
         self.sizings.iter().flat_map(|s| s.fleets.iter().take(self.top).map(move |fleet| (s, fleet)))
     }
@@ -79,8 +84,8 @@ const FLEET_COLUMNS: &[FleetColumn] = &[
 ];
 
 /// Columns of a replica that a terminal shows.
-const REPLICA_SHOWN: [&str; 10] =
-    ["gpu", "engine", "tp", "pp", "ep", "attention_dp", "dcp", "ttft_ms", "tpot_ms", "verdict"];
+const REPLICA_SHOWN: [&str; 11] =
+    ["gpu", "engine", "tp", "pp", "ep", "attention_dp", "dcp", "ttft_ms", "tpot_ms", "verdict", "provenance"];
 
 /// Columns of a plan that are of one replica and would mislead beside those of the fleet.
 const OF_ONE: [&str; 6] =
@@ -144,7 +149,16 @@ pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> 
     match answer.sizings.first().and_then(|s| s.fleets.first().map(|f| (s, f))) {
         None => out.push_str("\nNo kind of GPU serves this.\n"),
         Some((sizing, best)) => {
-            let _ = writeln!(out, "\n{}", headline(sizing, best));
+            let _ = writeln!(out, "\n{}", headline(d.unit, sizing, best));
+            if best.replica.service.provenance == Provenance::Uncalibrated {
+                let gpu = &sizing.cluster.gpu.name;
+                let _ = writeln!(out, "Uncalibrated: no kernels were measured on {gpu}, others stand in.");
+                let next = match answer.runner_up() {
+                    Some((sizing, fleet)) => headline(d.unit, sizing, fleet),
+                    None => "none of these GPUs; name one that was measured to compare".to_owned(),
+                };
+                let _ = writeln!(out, "Best with measured kernels: {next}");
+            }
             let _ = writeln!(out, "\n{}", fleets(answer).table(width));
         }
     }
@@ -170,15 +184,22 @@ pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> 
     out
 }
 
-fn headline(sizing: &Sizing, best: &Fleet) -> String {
+/// GPUs or clusters, replicas and cost of a fleet in a line.
+fn headline(unit: Unit, sizing: &Sizing, best: &Fleet) -> String {
     let cost = best.price.map_or(String::new(), |p| {
         let monthly = group_thousands((p.get() * HOURS_PER_MONTH).round() as u64);
         format!(", ${:.2} an hour, ${monthly} a month", p.get())
     });
+    let (times, of) = match unit {
+        Unit::Gpus(_) => (best.bought, &sizing.cluster.gpu.id),
+        Unit::Clusters => (best.bought / u64::from(sizing.cluster.gpus.max(1)), &sizing.cluster.id),
+    };
+    let mark = match best.replica.service.provenance {
+        Provenance::Uncalibrated => " (uncalibrated)",
+        _ => "",
+    };
     format!(
-        "{} × {}: {} of {} with {}{cost}",
-        best.bought,
-        sizing.cluster.gpu.id,
+        "{times} × {of}{mark}: {} of {} with {}{cost}",
         plural(best.replicas.into(), "replica"),
         best.replica.engine,
         best.replica.parallelism
@@ -192,17 +213,26 @@ fn fleets(answer: &SizeAnswer) -> Sheet {
         let degree = ["pp", "ep", "attention_dp", "dcp"].contains(&c.name);
         degree && all.iter().all(|(_, f)| (c.of)(&Row::from(&f.replica)) == Value::Integer(1))
     };
-    let replica: Vec<_> =
-        PLAN_COLUMNS.iter().filter(|c| REPLICA_SHOWN.contains(&c.name) && !one(c)).collect();
+    let measured = all_calibrated(all.iter().map(|(_, fleet)| &fleet.replica));
+    // A cluster says its GPU, and two may hold the same.
+    let whole = answer.demand.unit == Unit::Clusters;
+    let left_out = |name: &str| (name == "gpu" && whole) || (name == "provenance" && measured);
+    let shown = |c: &&super::Column| REPLICA_SHOWN.contains(&c.name) && !one(c) && !left_out(c.name);
+    let replica: Vec<_> = PLAN_COLUMNS.iter().filter(shown).collect();
     let same = all.iter().all(|(_, f)| f.bought == f.gpus);
-    let own: Vec<_> =
-        FLEET_COLUMNS.iter().filter(|c| c.name != "cluster" && !(same && c.name == "bought_gpus")).collect();
-    let heads = replica.iter().map(|c| c.heading.unwrap_or(c.name)).chain(own.iter().map(|c| c.heading));
+    let (cluster, rest): (Vec<_>, Vec<_>) = FLEET_COLUMNS.iter().partition(|c| c.name == "cluster");
+    let cluster: Vec<_> = cluster.into_iter().filter(|_| whole).collect();
+    let own: Vec<_> = rest.into_iter().filter(|c| !(same && c.name == "bought_gpus")).collect();
+    let heads = (cluster.iter().map(|c| c.heading))
+        .chain(replica.iter().map(|c| c.heading.unwrap_or(c.name)))
+        .chain(own.iter().map(|c| c.heading));
     let mut sheet = Sheet::new(heads);
     for (sizing, fleet) in &all {
         let row = Row::from(&fleet.replica);
-        let cells = replica.iter().map(|c| (c.of)(&row));
-        sheet.rows.push(cells.chain(own.iter().map(|c| (c.of)(sizing, fleet, answer.demand))).collect());
+        let of_fleet = |c: &&FleetColumn| (c.of)(sizing, fleet, answer.demand);
+        let of_replica = replica.iter().map(|c| (c.of)(&row));
+        let cells = cluster.iter().map(of_fleet).chain(of_replica).chain(own.iter().map(of_fleet));
+        sheet.rows.push(cells.collect());
     }
     sheet
 }
@@ -214,14 +244,14 @@ pub fn size_json(subject: &Subject, answer: &SizeAnswer) -> Json {
         Unit::Gpus(n) => json!(n),
         Unit::Clusters => json!("cluster"),
     };
-    let fleets = answer.fleets().map(|(sizing, fleet)| {
+    let object = |(sizing, fleet): (&Sizing, &Fleet)| {
         let own = FLEET_COLUMNS.iter().map(|c| (c.name.to_owned(), to_json(&(c.of)(sizing, fleet, d))));
         let mut map: Map<String, Json> = own.collect();
         let mut replica = plan_object(&Row::from(&fleet.replica), false);
         replica.remove("rank");
         map.insert("replica".into(), Json::Object(replica));
         Json::Object(map)
-    });
+    };
     let none = answer.sizings.iter().filter(|s| s.fleets.is_empty()).map(|s| {
         json!({
             "cluster": s.cluster.id,
@@ -236,9 +266,10 @@ pub fn size_json(subject: &Subject, answer: &SizeAnswer) -> Json {
         "headroom_percent": round(100.0 * d.headroom),
         "spare_replicas": d.spare,
         "unit": unit,
-        "fleets": fleets.collect::<Vec<_>>(),
+        "fleets": answer.fleets().map(object).collect::<Vec<_>>(),
+        "calibrated_runner_up": answer.runner_up().map(object),
         "none": none.collect::<Vec<_>>(),
         "growth": growth_sheet(answer.growth).json(),
+        "notes": subject.notes(),
     })
 }
-        "notes": subject.notes(),

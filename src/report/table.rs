@@ -16,14 +16,14 @@ use crate::units::{TokensPerSecond, group_thousands, plural};
 use crate::workload::{Load, Workload};
 
 use super::Subject;
-use super::columns::{Column, PLAN_COLUMNS, Row, Value, columns};
+use super::columns::{Column, PLAN_COLUMNS, Row, Value, all_calibrated, columns};
 use super::fit::{Fit, fit_text};
 use super::format::Sheet;
 use super::json::describe;
 
 /// The ranking and the ledger.
 pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
-    let mut out = headline(subject);
+    let mut out = headline(subject, answer.best.first());
     if answer.best.is_empty() {
         let _ = write!(out, "{}\nNo plan is feasible.\n", current_text(answer));
     } else {
@@ -34,6 +34,7 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> St
         let _ = write!(out, "{}", current_text(answer));
         let _ = writeln!(out, "\n{}", ranking(subject, answer).table(width));
         let _ = write!(out, "{}", remarks(subject, &answer.best));
+        let _ = write!(out, "{}", runner_up(answer));
     }
     if let Some(combined) = &answer.combined {
         let _ = write!(out, "All pools together: {}", together(subject, combined));
@@ -81,8 +82,25 @@ fn current_text(answer: &Answer) -> String {
     out
 }
 
-/// What was asked.
-fn headline(s: &Subject) -> String {
+/// The best plan on a GPU whose kernels were measured, where the first is on one whose were not.
+fn runner_up(answer: &Answer) -> String {
+    let Some(next) = answer.calibrated_runner_up() else { return String::new() };
+    let cost = next.cost_output.map_or(String::new(), |c| format!(", ${:.2}/Mtok out", c.get()));
+    format!(
+        "Best with measured kernels: {} × {}, {} {} × {}: {:.0} tok/s, TTFT {}, TPOT {}{cost}.\n",
+        next.gpus,
+        next.gpu,
+        next.engine,
+        next.parallelism,
+        plural(next.replicas.into(), "replica"),
+        next.output.get(),
+        next.service.ttft,
+        next.service.tpot,
+    )
+}
+
+/// What was asked, and whether what stands first is on a GPU without measurements.
+fn headline(s: &Subject, first: Option<&Estimate>) -> String {
     let nodes = |c: &Cluster| match c.nodes {
         0 | 1 => String::new(),
         n => format!(", {} of {}", plural(n.into(), "node"), c.gpus_per_node),
@@ -91,7 +109,12 @@ fn headline(s: &Subject) -> String {
         [one] => format!("{}{}", plural(one.gpus.into(), "GPU"), nodes(one)),
         several => several.iter().map(|c| format!("{} × {}{}", c.gpus, c.gpu.name, nodes(c))).join("; "),
     };
-    let mut out = format!("{} on {} ({pools})\n", s.model.id, s.cluster);
+    let mark = match first.filter(|e| e.service.provenance == Provenance::Uncalibrated) {
+        Some(e) if s.is_mixed() => format!("; {} uncalibrated", e.gpu),
+        Some(_) => ", uncalibrated".to_owned(),
+        None => String::new(),
+    };
+    let mut out = format!("{} on {} ({pools}{mark})\n", s.model.id, s.cluster);
     let _ = writeln!(out, "{}", describe_workload(s.workload));
     if !s.model.recognised {
         let _ = writeln!(out, "unknown model_type `{}`: read by the general rules", s.model.family);
@@ -175,6 +198,9 @@ fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
     let trivial = |c: &Column| {
         if c.name == "gpu" {
             return !subject.is_mixed();
+        }
+        if c.name == "provenance" {
+            return all_calibrated(plans.iter());
         }
         if LAUNCH.contains(&c.name) {
             return rows.iter().map(|r| (c.of)(r)).all_equal_value().is_ok();
@@ -313,7 +339,7 @@ pub fn estimate_text(
     fit: &Fit,
     width: Option<u16>,
 ) -> String {
-    let mut out = headline(subject);
+    let mut out = headline(subject, Some(estimate));
     let verdict = if reasons.is_empty() { "feasible" } else { "not feasible" };
     let _ = writeln!(out, "{}: {verdict}", describe(&estimate.plan));
     for reason in reasons {

@@ -25,6 +25,7 @@ use rayon::prelude::*;
 
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::Provenance;
 use crate::estimate::deployment::{Context, ContextParts, Estimate};
 use crate::estimate::power::Electricity;
 use crate::model::Model;
@@ -132,6 +133,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The best plan that rests on measurements of its very GPU, where the first rests on none: among those
+    /// that are ranked, else among what the pools deliver together.
+    pub fn calibrated_runner_up(&self) -> Option<&Estimate> {
+        self.best.first().filter(|first| first.service.provenance == Provenance::Uncalibrated)?;
+        let together = self.combined.iter().flat_map(|combined| &combined.plans);
+        self.best.iter().chain(together).find(|e| e.service.provenance.is_calibrated())
+    }
+
     /// What plans are compared with: the figures of what runs today.
     pub fn reference(&self) -> Option<&Estimate> {
         self.current.as_ref()?.estimate.as_ref()

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use super::{Question, furthest};
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::Provenance;
 use crate::estimate::deployment::{Deployment, Estimate, missed_target};
 use crate::plan::{BatchPoint, Plan, Rejection};
 use crate::rank::Objective;
@@ -82,6 +83,18 @@ pub struct Sizing {
     pub fleets: Vec<Fleet>,
     /// Where there are none, what came nearest.
     pub nearest: Option<Rejection>,
+}
+
+impl Sizing {
+    /// The best fleet on measured kernels with the GPUs that it is of, where the best of all rests on none.
+    pub fn calibrated_runner_up(all: &[Sizing], least: Least) -> Option<(&Sizing, &Fleet)> {
+        let fleets = || all.iter().flat_map(|sizing| sizing.fleets.iter().map(move |fleet| (sizing, fleet)));
+        let (_, best) = fleets().next()?;
+        let provenance = |fleet: &Fleet| fleet.replica.service.provenance;
+        let measured = fleets().filter(|(_, fleet)| provenance(fleet).is_calibrated());
+        let next = measured.min_by(|(_, a), (_, b)| least.compare(a, b));
+        next.filter(|_| provenance(best) == Provenance::Uncalibrated)
+    }
 }
 
 /// A month of a growing fleet.
@@ -226,7 +239,7 @@ fn capacity(
 impl Least {
     /// The better fleet first: those that fit before marginal ones, then what there should be least of,
     /// then fewer GPUs, then more capacity, then the plan's number. A total order.
-    fn compare(self, a: &Fleet, b: &Fleet) -> Ordering {
+    pub fn compare(self, a: &Fleet, b: &Fleet) -> Ordering {
         let cost = |f: &Fleet| f.price.map_or(f64::INFINITY, UsdPerHour::get);
         let by_cost = match self {
             Least::Cost => cost(a).total_cmp(&cost(b)),

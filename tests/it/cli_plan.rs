@@ -484,3 +484,62 @@ fn uncalibrated_times_say_so() {
     assert!(plans(&json).iter().all(|p| p["provenance"] != "fitted"));
     shardfit("plan llama-3.1-8b --cluster 1xmi300x").exits(0).says(&["Kernel times are uncalibrated"]);
 }
+
+#[test]
+fn an_answer_is_headed_by_the_name_that_was_asked_for() {
+    for cluster in ["8 x H100", "h100x8", "2xp5.48xlarge", "ND96isr_H100_v5"] {
+        let line = format!("plan llama-3.1-8b --cluster '{cluster}' --top 1 --verify 0");
+        let head = shardfit(&line).exits(0).stdout;
+        assert!(head.lines().next().unwrap().contains(&format!(" on {cluster} (")), "{head}");
+        assert_eq!(plan_json(&format!("llama-3.1-8b --cluster '{cluster}' --top 1"))["cluster"], cluster);
+    }
+    shardfit("estimate llama-3.1-8b --gpu 'RTX 4090'").says(&[" on 1xRTX 4090 (1 GPU, uncalibrated)"]);
+}
+
+#[test]
+fn a_version_that_nobody_described_is_warned_of_wherever_an_engine_is_named() {
+    let newest = shardfit::catalog::engine("vllm").unwrap().version;
+    let said = format!(
+        "vllm 0.99.0 is newer than {newest}, the newest that is described: the rules of vllm {newest} stand in"
+    );
+    let lines = [
+        "plan llama-3.1-8b --cluster 2xh100-sxm --top 1 --engine vllm@0.99",
+        "estimate llama-3.1-8b --gpu h100-sxm --engine vllm@0.99",
+        "size llama-3.1-8b --gpu h100-sxm --rate 5 --engine vllm@0.99",
+        "simulate llama-3.1-8b --gpu h100-sxm --concurrency 4 --requests 20 --engine vllm@0.99",
+    ];
+    for line in lines {
+        let table = shardfit(line).exits(0).says(&[&said]);
+        assert!(table.stderr.contains(&format!("warning: {said}")), "{line}\n{}", table.stderr);
+        let json = shardfit(&format!("{line} --json")).exits(0);
+        assert!(json.stderr.contains(&format!("warning: {said}")), "{line}\n{}", json.stderr);
+        let notes = json.json()["notes"].as_array().unwrap().clone();
+        assert!(notes.iter().any(|note| note.as_str().unwrap().starts_with(&said)), "{line}\n{notes:?}");
+        // One that cannot be: which there are is said instead.
+        let impossible = shardfit(&line.replace("@0.99", "@0.0.1")).exits(2);
+        assert!(impossible.stderr.contains(&format!("{newest} and later")), "{line}\n{}", impossible.stderr);
+    }
+    let today = "plan llama-3.1-8b --cluster 2xh100-sxm --top 1 --current tp=1,engine=vllm@0.99";
+    assert!(shardfit(today).exits(0).stderr.contains(&said));
+    let folder = tempfile::tempdir().unwrap();
+    let rows = folder.path().join("rows.csv");
+    fs::write(&rows, "id,engine,engine_version,model,gpu,tp,kv_cache_gib_per_gpu\n1,vllm,0.99.0,llama-3.1-8b,h100-sxm,1,40\n").unwrap();
+    let run = shardfit(&format!("validate memory {}", rows.display()));
+    assert!(run.stderr.contains(&said), "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn plans_on_a_gpu_without_measurements_are_marked_in_head_and_table() {
+    let run = shardfit("plan llama-3.1-8b --cluster 8xmi300x --top 2 --verify 0").exits(0);
+    run.clone().says(&["8xmi300x (8 GPUs, uncalibrated)", "kernels", "Kernel times are uncalibrated"]);
+    let marked = run.stdout.lines().filter(|line| line.contains("uncalibrated")).count();
+    assert_eq!(marked, 4, "head, two rows and a remark\n{}", run.stdout);
+    let plain = shardfit("plan llama-3.1-8b --cluster 8xh100-sxm --top 2 --verify 0").exits(0);
+    assert!(!plain.stdout.contains("uncalibrated") && !plain.stdout.contains("kernels"), "{}", plain.stdout);
+    // Where GPUs compete, the best that was measured stands beside.
+    let mixed = "plan llama-3.1-8b --cluster 8xh100-sxm+8xmi300x --top 1 --verify 0";
+    shardfit(mixed).exits(0).says(&["mi300x uncalibrated)", "Best with measured kernels: 8 × h100-sxm"]);
+    let json = shardfit(&format!("{mixed} --json")).exits(0).json();
+    assert_eq!(json["calibrated_runner_up"]["gpu"], "h100-sxm");
+    assert_eq!(json["calibrated_runner_up"]["provenance"], "fitted");
+}

@@ -93,3 +93,38 @@ fn a_gpu_that_cannot_serve_it_is_named_with_the_nearest_miss() {
     let run = shardfit("size llama-3.1-8b --gpu l4 --rate 5 --tpot 2ms").exits(1);
     assert!(run.stdout.contains("none; nearest"), "{}", run.stdout);
 }
+
+#[test]
+fn the_best_measured_gpu_stands_beside_one_that_was_not() {
+    let line = "size llama-3.1-8b --gpu mi300x,l40s,h100-sxm --rate 50 --isl 1024 --osl 256 --tpot 40ms";
+    let run = shardfit(line).exits(0);
+    let json = shardfit(&format!("{line} --json")).exits(0).json();
+    let (first, next) = (&json["fleets"][0], &json["calibrated_runner_up"]);
+    assert_eq!(first["replica"]["provenance"], "uncalibrated", "{first:#}");
+    assert_eq!(next["replica"]["provenance"], "fitted");
+    // The cheaper of the two that were measured.
+    let fleets = json["fleets"].as_array().unwrap();
+    let measured = fleets.iter().filter(|f| f["replica"]["provenance"] == "fitted");
+    let least = measured.map(|f| number(f, "cost_usd_per_hour")).fold(f64::INFINITY, f64::min);
+    assert_eq!(number(next, "cost_usd_per_hour"), least);
+    let gpu = next["replica"]["gpu"].as_str().unwrap();
+    run.says(&[
+        "(uncalibrated): ",
+        "no kernels were measured on",
+        "Best with measured kernels: ",
+        &format!("× {gpu}: "),
+    ]);
+    let alone = "size llama-3.1-8b --gpu mi300x --rate 50 --isl 1024 --osl 256 --tpot 40ms";
+    shardfit(alone).exits(0).says(&["Best with measured kernels: none of these GPUs"]);
+}
+
+#[test]
+fn each_row_names_its_cluster_where_clusters_are_bought() {
+    let line =
+        "size llama-3.1-8b --clusters 8xh100-sxm,p5.48xlarge --rate 50 --isl 1024 --osl 256 --tpot 40ms";
+    let run = shardfit(line).exits(0);
+    for cluster in ["8xh100-sxm", "p5.48xlarge"] {
+        let row = |line: &str| line.trim_start().starts_with(cluster);
+        assert_eq!(run.stdout.lines().filter(|line| row(line)).count(), 1, "{}", run.stdout);
+    }
+}

@@ -112,3 +112,26 @@ fn a_sweep_in_which_nothing_is_feasible_exits_1_with_its_rows() {
     sweep("tests/data/valid/hopeless.yaml", folder.path()).exits(1);
     assert_eq!(results(folder.path()).1.len(), 1);
 }
+
+#[test]
+fn answers_on_gpus_without_measurements_are_marked_beside_the_best_that_was_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("review.yaml");
+    let text = "name: x\nmodels: [llama-3.1-8b]\nclusters: [8xmi300x, 8xh100-sxm]\n\
+                workloads: [{name: w, isl: 2000, osl: 500}]\ntargets: [{name: t, tpot: 50 ms}]\n\
+                engines: [vllm@0.99]\n";
+    fs::write(&scenario, text).unwrap();
+    let out = folder.path().join("out");
+    let run = sweep(&scenario.display().to_string(), &out).exits(0);
+    assert!(run.stderr.contains("note: 1 of 1 answers are on GPUs that are uncalibrated"), "{}", run.stderr);
+    assert!(run.stderr.contains("warning: vllm 0.99.0 is newer than"), "{}", run.stderr);
+    let summary = fs::read_to_string(out.join("summary.md")).unwrap();
+    let row = summary.lines().find(|line| line.contains("| w | t |")).expect("the answer");
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    assert_eq!(cells[4], "8xmi300x (uncalibrated)", "{row}");
+    assert!(cells[12].starts_with("8xh100-sxm: vllm tp=") && cells[12].ends_with("/Mtok out"), "{row}");
+    assert!(summary.contains("vllm 0.99.0 is newer than"), "{summary}");
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    let data = page.split("\"calibrated\":{\"cluster\":\"").nth(1).expect("a runner-up in the page");
+    assert!(data.starts_with("8xh100-sxm\""));
+}

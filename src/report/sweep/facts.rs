@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 
 use super::tables::Column;
+use crate::estimate::Provenance;
 
 /// Number of a text among those that were seen.
 pub type Name = u32;
@@ -44,6 +45,11 @@ impl Fact {
     /// Whether there is a plan.
     pub fn found(&self) -> bool {
         self.tpot.is_finite()
+    }
+
+    /// Whether its kernel times rest on no measurement of its GPU.
+    pub fn is_uncalibrated(&self, facts: &Facts) -> bool {
+        self.provenance.is_some_and(|name| facts.text(name) == Provenance::Uncalibrated.name())
     }
 }
 

@@ -190,6 +190,8 @@ fn answer(facts: &Facts, answered: &Answered) -> Json {
         map.extend(names.map(|(key, name)| (key.to_owned(), Json::from(facts.text(name)))));
         map.insert("best".into(), if answered.found { best(facts, fact) } else { Json::Null });
     }
+    let calibrated = answered.calibrated.map(|case| best(facts, &facts.cases[case]));
+    map.insert("calibrated".into(), calibrated.unwrap_or(Json::Null));
     map.insert("measure".into(), Json::from(answered.measure.name()));
     map.insert("lead".into(), answered.lead.map_or(Json::Null, round));
     map.insert("change".into(), Json::from(answered.change.as_str()));

@@ -26,12 +26,14 @@ use facts::Facts;
 use html::Rows;
 
 /// What was written, for the last line on stderr.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Cases in the results.
     pub cases: usize,
     /// Those with a feasible plan.
     pub found: usize,
+    /// How many answers are on GPUs without measurements, in words, if any are.
+    pub uncalibrated: Option<String>,
 }
 
 /// Reads a journal from its beginning to its end and writes every result to a folder: tables as they are
@@ -67,8 +69,9 @@ pub fn write_results(
     if let Some(comparison) = &mut comparison {
         comparison.finish();
     }
-    let written = Written { cases: facts.cases.len(), found: facts.found() };
     let answers = questions::answers(&facts);
+    let uncalibrated = summary::uncalibrated(&facts, &answers);
+    let written = Written { cases: facts.cases.len(), found: facts.found(), uncalibrated };
     let review =
         Review { header: &journal.header, facts: &facts, answers: &answers, comparison: comparison.as_ref() };
     crate::load::write_whole(&folder.join("summary.md"), summary::markdown(&review).as_bytes())?;

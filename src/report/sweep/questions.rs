@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::facts::{Fact, Facts, Name};
+use crate::estimate::Provenance;
+use crate::report::format::short;
 
 /// A question with what the clusters answer.
 pub struct Answered {
@@ -11,6 +13,8 @@ pub struct Answered {
     pub cases: Vec<usize>,
     /// Whether one has a plan.
     pub found: bool,
+    /// Where kernel times of the best rest on no measurement of its GPU, the best case whose do.
+    pub calibrated: Option<usize>,
     /// What is compared: `$/Mtok`, for example.
     pub measure: Measure,
     /// By how much the second is behind the best, in per cent.
@@ -29,6 +33,14 @@ pub enum Measure {
     Energy,
 }
 
+impl Answered {
+    /// Whether kernel times of the best plan rest on no measurement of its GPU.
+    pub fn is_uncalibrated(&self, facts: &Facts) -> bool {
+        let best = self.cases.first().map(|case| &facts.cases[*case]).filter(|fact| fact.found());
+        best.is_some_and(|fact| fact.is_uncalibrated(facts))
+    }
+}
+
 impl Measure {
     /// In words.
     pub fn name(self) -> &'static str {
@@ -38,6 +50,18 @@ impl Measure {
             Measure::PerGpu => "output tokens per second and GPU",
             Measure::Latency => "end-to-end time",
             Measure::Energy => "joules per output token",
+        }
+    }
+
+    /// The figure of a plan with its unit.
+    pub fn figure(self, fact: &Fact) -> String {
+        let shown = |x: f64| short(&x.into());
+        match self {
+            Measure::Monthly => format!("${} a month", shown(fact.monthly)),
+            Measure::Cost => format!("${}/Mtok out", shown(fact.cost)),
+            Measure::PerGpu => format!("{} tok/s/gpu", shown(fact.output_per_gpu)),
+            Measure::Latency => format!("{} ms end to end", shown(fact.e2e)),
+            Measure::Energy => format!("{} J/tok out", shown(fact.energy)),
         }
     }
 
@@ -115,7 +139,12 @@ fn answered(facts: &Facts, kept: &Kept, mut cases: Vec<usize>) -> Answered {
         Some(best) => turning_point(facts, best, second, measure),
         None => way_out(facts, kept, &cases),
     };
-    Answered { cases, found, measure, lead, change }
+    let kernels = |fact: &Fact| fact.provenance.map(|name| facts.text(name));
+    let marked = best.is_some_and(|best| best.is_uncalibrated(facts));
+    let measured = [Provenance::Measured, Provenance::Fitted].map(|p| Some(p.name()));
+    let rests = |c: &&usize| facts.cases[**c].found() && measured.contains(&kernels(&facts.cases[**c]));
+    let calibrated = cases.iter().filter(|_| marked).find(rests).copied();
+    Answered { cases, found, calibrated, measure, lead, change }
 }
 
 /// What would put the second cluster first.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value as Json;
 
 use super::Review;
-use super::facts::Fact;
+use super::facts::{Fact, Facts};
 use super::questions::Answered;
 use crate::report::format::short;
 use crate::units::group_thousands;
@@ -42,6 +42,9 @@ pub fn markdown(review: &Review) -> String {
         group_thousands(review.answers.len() as u64),
         group_thousands(answered as u64)
     );
+    if let Some(text) = uncalibrated(facts, review.answers) {
+        let _ = writeln!(out, "{text}\n");
+    }
     if review.header.shard.of > 1 {
         let _ = writeln!(out, "This is shard {} of the run.\n", review.header.shard);
     }
@@ -53,11 +56,25 @@ pub fn markdown(review: &Review) -> String {
     out
 }
 
+/// How many answers are on GPUs without measurements, if any are.
+pub fn uncalibrated(facts: &Facts, answers: &[Answered]) -> Option<String> {
+    let marked: Vec<&Answered> = answers.iter().filter(|a| a.is_uncalibrated(facts)).collect();
+    let beside = marked.iter().filter(|a| a.calibrated.is_some()).count();
+    (!marked.is_empty()).then(|| {
+        format!(
+            "{} of {} answers are on GPUs that are uncalibrated: kernels of a relative or of their class stand in. \
+             Beside {beside} of them the best with measured kernels is named.",
+            group_thousands(marked.len() as u64),
+            group_thousands(answers.iter().filter(|a| a.found).count() as u64)
+        )
+    })
+}
+
 fn questions(out: &mut String, review: &Review) {
     let _ = writeln!(out, "## Answers\n");
     out.push_str(
-        "| model | workload | targets | best on | plan | GPUs | $/Mtok out | $/month | TTFT ms | TPOT ms | tok/s | what would change it |\n\
-         | --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n",
+        "| model | workload | targets | best on | plan | GPUs | $/Mtok out | $/month | TTFT ms | TPOT ms | tok/s | best with measured kernels, where the best has none | what would change it |\n\
+         | --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |\n",
     );
     for answer in review.answers.iter().take(LISTED) {
         let Some(fact) = answer.cases.first().map(|c| &review.facts.cases[*c]) else { continue };
@@ -73,12 +90,21 @@ fn row(out: &mut String, review: &Review, answer: &Answered, fact: &Fact) {
     let text = |name| cell(review.facts.text(name));
     let _ = write!(out, "| {} | {} | {} |", text(fact.model), text(fact.workload), text(fact.targets));
     if answer.found {
-        let _ = write!(out, " {} | {} |", text(fact.cluster), text(fact.words));
+        let mark = if fact.is_uncalibrated(review.facts) { " (uncalibrated)" } else { "" };
+        let _ = write!(out, " {}{mark} | {} |", text(fact.cluster), text(fact.words));
         for figure in [fact.gpus, fact.cost, fact.monthly, fact.ttft, fact.tpot, fact.output] {
             let _ = write!(out, " {} |", real(figure));
         }
     } else {
         out.push_str(" none | | | | | | | |");
+    }
+    match answer.calibrated.map(|case| &review.facts.cases[case]) {
+        Some(next) => {
+            let figure = answer.measure.figure(next);
+            let _ = write!(out, " {}: {}, {figure} |", text(next.cluster), text(next.words));
+        }
+        None if answer.is_uncalibrated(review.facts) => out.push_str(" none |"),
+        None => out.push_str(" |"),
     }
     let _ = writeln!(out, " {} |", cell(&answer.change));
 }
@@ -105,7 +131,7 @@ fn assumptions(out: &mut String, about: &Json) {
     let version = |e: &Json| format!("{} {}", text(&e["id"]), text(&e["version"]));
     let engines: Vec<String> = list("engines").iter().map(version).collect();
     let _ = writeln!(out, "\nEngines: {}. shardfit {}.", engines.join(", "), text(&about["version"]));
-}
     for note in list("engines").iter().filter_map(|engine| engine["note"].as_str()) {
         let _ = writeln!(out, "\n{note}.");
     }
+}
