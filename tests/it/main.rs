@@ -41,6 +41,7 @@ mod own_catalog;
 mod pools;
 mod product;
 mod properties;
+mod reading_models;
 mod readme;
 mod scenarios;
 mod simulation;

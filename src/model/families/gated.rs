@@ -31,7 +31,8 @@ pub(super) fn enumerated(config: &Config, decoder: &Decoder, first: u64) -> Resu
 /// The experts by Step's field names.
 pub(super) fn step_experts(config: &Config, decoder: &Decoder) -> Result<Moe, Diagnostic> {
     let hidden = decoder.common.hidden;
-    let experts = config.size_of(&["n_routed_experts", "moe_num_experts", "num_local_experts"])?;
+    let experts =
+        config.size_of(&["n_routed_experts", "moe_num_experts", "num_local_experts", "num_experts"])?;
     let top_k = super::mixture::top_k(config, experts)?;
     let bias = decoder.mlp.up_bias;
     let width = config.size_of(&["share_expert_dim", "share_expert_dims"])?;

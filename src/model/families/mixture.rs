@@ -18,6 +18,7 @@ const TOP_K: &[&str] = &[
     "moe_k",
     "moe_top_k",
     "num_selected_experts",
+    "top_k_experts",
 ];
 /// Names of an expert's inner width.
 const EXPERT_INNER: &[&str] =
@@ -29,19 +30,43 @@ const SHARED_INNER: &[&str] =
 const SHARED: &[&str] =
     &["n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"];
 
-/// Reads the experts one token uses, which cannot be more than there are. A file that does not say is
-/// counted as if every token used them all.
+/// Reads the experts one token uses, which cannot be more than there are. A file that does not say is refused: any
+/// guess would be wrong by the ratio of all experts to those in use. One that says null has no choice to make: all.
 pub(super) fn top_k(config: &Config, experts: u64) -> Result<u64, Diagnostic> {
-    let stated = config.opt_size_of(TOP_K)?;
-    if let (None, Some(key)) = (stated, TOP_K.iter().find(|key| config.has(key))) {
-        return Err(config.error(key, "a token uses at least 1 expert, found 0"));
-    }
-    let k = stated.unwrap_or(experts);
+    let Some(k) = config.opt_size_of(TOP_K)? else {
+        return match TOP_K.iter().find(|key| config.mentions(key)) {
+            Some(key) if config.has(key) => Err(config.error(key, "a token uses at least 1 expert, found 0")),
+            Some(_) => Ok(experts),
+            None => Err(unread_top_k(config, experts)),
+        };
+    };
     if k > experts {
         let cause = format!("{k} experts per token, but there are only {experts}");
         return Err(config.error("num_experts_per_tok", cause));
     }
     Ok(k)
+}
+
+/// A mixture that does not say, in a field that is known, how many experts a token uses. Names fields that may.
+fn unread_top_k(config: &Config, experts: u64) -> Diagnostic {
+    let cause = format!("{experts} experts, and how many of them a token uses is not said");
+    let close = |key: &&str| key.contains("expert") || key.contains("top") || key.contains("moe");
+    let near: Vec<String> = config.keys().filter(close).map(|key| format!("`{key}`")).collect();
+    let found = match near.as_slice() {
+        [] => String::new(),
+        near => format!("; of the file's own fields, {} may be meant", near.join(", ")),
+    };
+    config.error(TOP_K[0], cause).help(format!("write it as `{}`{found}", TOP_K[0]))
+}
+
+/// Refuses a mixture whose experts differ from layer to layer, of a type whose family is not known.
+pub(super) fn refuse_lists(config: &Config) -> Result<(), Diagnostic> {
+    match EXPERTS.iter().chain(TOP_K).find(|key| config.is_list(key)) {
+        Some(key) => {
+            Err(config.error(key, "experts that differ by layer or kind of token, which are not read"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The experts of a sparse layer, or `None` when the model has none.
@@ -78,13 +103,14 @@ pub(super) fn sparse_layers(config: &Config, layers: u64) -> Result<Vec<bool>, D
         let flags = config.numbers("moe_layer_freq")?.unwrap_or_default();
         return Ok((0..layers).map(|i| flags.get(i as usize).is_none_or(|flag| *flag > 0)).collect());
     }
-    let first = config.opt_size_of(&[
-        "first_k_dense_replace",
-        "num_dense_layers",
-        "moe_layer_start_index",
-        "dense_mlp_idx",
-    ])?;
-    let last = config.opt_index("moe_layer_end_index")?.unwrap_or(layers);
+    // ERNIE-4.5-VL has one for its text experts and one for those of images.
+    let bound = |key: &str| -> Result<Option<u64>, Diagnostic> {
+        if config.is_list(key) { Ok(config.size_list(key)?.first().copied()) } else { config.opt_index(key) }
+    };
+    let start = bound("moe_layer_start_index")?.filter(|n| *n > 0);
+    let first =
+        config.opt_size_of(&["first_k_dense_replace", "num_dense_layers", "dense_mlp_idx"])?.or(start);
+    let last = bound("moe_layer_end_index")?.unwrap_or(layers);
     let every = config.size_or("moe_layer_freq", 1)?;
     let step =
         config.opt_size_of(&["decoder_sparse_step", "moe_layer_interval", "interleave_moe_layer_step"])?;
@@ -298,6 +324,7 @@ pub(super) fn dbrx(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
     }
     decoder.attention.kv_heads = c.kv_heads;
     let experts = ffn.size_or("moe_num_experts", 4)?;
+    // `DbrxFFNConfig`: one of four experts where nothing is said.
     let k = ffn.size_or("moe_top_k", 1)?.min(experts);
     decoder.moe = Some(Moe::new(c.hidden, experts, k, ffn.size_or("ffn_hidden_size", 3584)?));
     decoder.sparse = vec![true; c.layers as usize];
@@ -331,10 +358,17 @@ pub(super) fn hunyuan_moe(config: &Config, _: Scope) -> Result<Architecture, Dia
     decoder.attention.qk_norm = QkNorm::PerHead;
     let hidden = decoder.common.hidden;
     let experts = config.size_list("num_experts")?;
-    let top_k = config.size_list("moe_topk")?;
+    let top_k = match config.size_list("moe_topk")? {
+        list if list.is_empty() => config.size_list("num_experts_per_tok")?,
+        list => list,
+    };
     let shared = config.size_list("num_shared_expert")?;
     let widths = config.size_list("moe_intermediate_size")?;
     let dense = decoder.mlp.inner;
+    let most = experts.iter().copied().max().unwrap_or(1);
+    if top_k.is_empty() && most > 1 {
+        return Err(unread_top_k(config, most));
+    }
     let at = |list: &[u64], i: usize, default: u64| {
         list.get(i).or_else(|| list.last()).copied().unwrap_or(default)
     };
