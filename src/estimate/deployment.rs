@@ -103,7 +103,7 @@ impl<'a> Context<'a> {
 
 /// The model as the engine runs it: without windows that it does not know, with the layers that draft.
 fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
-    let mut model = Cow::Borrowed(parts.model);
+    let mut model = parts.model.loaded().map_or(Cow::Borrowed(parts.model), Cow::Owned);
     if !parts.engine.windows {
         model = Cow::Owned(model.into_owned().without_windows());
     }

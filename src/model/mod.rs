@@ -268,6 +268,23 @@ impl Model {
         self
     }
 
+    /// The same model as engines load it unless they are told otherwise: a checkpoint in 32 bits in 16
+    /// ([`Quantisation::loaded`]). `None` where it is loaded as it is stored.
+    pub fn loaded(&self) -> Option<Model> {
+        let own = self.quantisation.loaded();
+        let draft = self.draft.as_ref().and_then(|draft| draft.loaded());
+        if own.is_none() && draft.is_none() {
+            return None;
+        }
+        let mut model = self.clone();
+        if let Some(quantisation) = own {
+            model.groups = group(ungroup(model.groups), &quantisation);
+            model.quantisation = quantisation;
+        }
+        model.draft = draft.map(Arc::new).or(model.draft);
+        Some(model)
+    }
+
     /// The same model with its multi-token-prediction layers loaded, as one more layer; as it is where it
     /// has none.
     #[must_use]

@@ -59,3 +59,19 @@ fn a_mixture_that_does_not_say_how_many_experts_are_in_use_is_refused_in_every_f
         assert!(read(config).is_ok(), "{model_type}");
     }
 }
+
+#[test]
+fn a_checkpoint_in_32_bits_is_served_in_16_unless_32_are_asked_for() {
+    let question =
+        "plan allenai/OLMo-2-1124-7B --cluster 1xa10g --isl 1024 --osl 256 --verify 0 --format json";
+    let plain = json_of(&shardfit(question));
+    let best = &plain["plans"][0];
+    assert_eq!(best["weights"], "bf16", "{best}");
+    // 7,298,617,344 parameters at two bytes, and what PyTorch's allocator rounds up.
+    let weights = best["memory"]["weights_gib"].as_f64().unwrap();
+    assert!((13.59..13.8).contains(&weights), "{weights}");
+    let asked = shardfit(&format!("{question} --weights fp32"));
+    assert_eq!(asked.code, 1, "29 GB do not fit in 24: {}", asked.stdout);
+    let stored = json_of(&shardfit("inspect olmo-2-7b --format json"));
+    assert_eq!(stored["weights"], "fp32");
+}

@@ -181,7 +181,7 @@ impl Question {
         })?;
         let question = MemoryQuestion {
             host: None,
-            model,
+            model: &context.model,
             gpu,
             engine,
             limits: context.limits,
@@ -196,7 +196,7 @@ impl Question {
             gpus,
             gpu.id,
             engine.id,
-            model.quantisation.main_format(),
+            context.model.quantisation.main_format(),
             context.kv
         );
         Ok(Some(report::context_section(&place, &context_ladder(&question))))

@@ -79,6 +79,8 @@ impl Formats {
 pub struct Quantisation {
     /// Type of everything that is not quantised.
     pub base: WeightFormat,
+    /// Whether it is what a configuration says, and not asked for or found in a file of weights.
+    by_config: bool,
     /// Storage of the quantised linear layers, if any are.
     pub storage: Option<Storage>,
     /// Type of the KV cache that the checkpoint asks for.
@@ -128,6 +130,7 @@ impl Quantisation {
             Some(q) => Quantisation::of(base, &q)?,
             None => Quantisation::none(base),
         };
+        read.by_config = true;
         // DeepSeek-V4: FP8 layers around FP4 experts with one 8-bit scale per 32.
         if own("expert_dtype")? == Some("fp4") {
             read.experts = Some(WeightFormat::Mxfp4.into());
@@ -137,11 +140,12 @@ impl Quantisation {
 
     fn none(base: WeightFormat) -> Quantisation {
         let (mixed, excluded) = (Vec::new(), Modules::default());
-        let (tied, experts_only, head_too) = (false, false, false);
+        let (by_config, tied, experts_only, head_too) = (false, false, false, false);
         let (storage, kv, exact, experts) = (None, None, None, None);
         let attention_kept = false;
         Quantisation {
             base,
+            by_config,
             storage,
             kv,
             tied,
@@ -200,8 +204,18 @@ impl Quantisation {
             storage: quantised.then(|| format.into()),
             kv: self.kv.or((format == WeightFormat::Nvfp4).then_some(DType::Fp8)),
             tied,
+            by_config: quantised && self.by_config,
             ..Quantisation::none(if quantised { self.base } else { format })
         }
+    }
+
+    /// What engines make of it when they load it: a configuration's 32 bits become 16, as `--dtype auto` has it
+    /// (vLLM `config/model.py` `_resolve_auto_dtype` and SGLang `model_config.py` `_get_and_verify_dtype`: "downcast
+    /// for float32 models"; llama.cpp `convert_hf_to_gguf.py --outtype auto`: a 16-bit type). `None` where it is
+    /// loaded as it is: 16 bits, 32 bits that were asked for, a GGUF file's own types.
+    pub(super) fn loaded(&self) -> Option<Quantisation> {
+        let narrowed = self.by_config && self.base == WeightFormat::Fp32;
+        narrowed.then(|| Quantisation { base: WeightFormat::Bf16, ..self.clone() })
     }
 
     /// The format that most weights have.
