@@ -80,6 +80,9 @@ pub struct Engine {
     /// Whether sliding windows bound attention and its cache without being asked for at launch.
     #[serde(default = "yes")]
     pub windows: bool,
+    /// Whether layers that attend in chunks drop what lies before a chunk from their cache (Llama 4).
+    #[serde(default = "yes")]
+    pub chunk_cache: bool,
     /// Decode attention in which query heads do not share their KV head, if there is such.
     #[serde(default)]
     pub unshared_heads: Option<UnsharedHeads>,

@@ -143,6 +143,9 @@ pub struct EngineVersion {
     /// Whether sliding windows apply without being asked for.
     #[serde(default)]
     pub windows: Option<bool>,
+    /// Whether layers that attend in chunks drop what lies before a chunk from their cache.
+    #[serde(default)]
+    pub chunk_cache: Option<bool>,
     /// Decode attention in which query heads do not share their KV head.
     #[serde(default)]
     pub unshared_heads: Option<UnsharedHeads>,
@@ -180,6 +183,7 @@ impl EngineVersion {
         }
         to.kv_follows_weights = self.kv_follows_weights.unwrap_or(to.kv_follows_weights);
         to.windows = self.windows.unwrap_or(to.windows);
+        to.chunk_cache = self.chunk_cache.unwrap_or(to.chunk_cache);
         if self.unshared_heads.is_some() {
             to.unshared_heads.clone_from(&self.unshared_heads);
         }

@@ -101,11 +101,15 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The model as the engine runs it: without windows that it does not know, with the layers that draft.
+/// The model as the engine runs it: loaded in 16 bits where it is stored in 32, without windows that it does not
+/// know, with caches that keep what its chunks have left where it cannot drop that, with the layers that draft.
 fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
     let mut model = parts.model.loaded().map_or(Cow::Borrowed(parts.model), Cow::Owned);
     if !parts.engine.windows {
         model = Cow::Owned(model.into_owned().without_windows());
+    }
+    if !parts.engine.chunk_cache && model.is_chunked() {
+        model = Cow::Owned(model.into_owned().keeping_chunks());
     }
     if parts.workload.speculation.is_some_and(|s| s.draft == Draft::Layers) {
         model = Cow::Owned(model.into_owned().with_prediction());

@@ -309,6 +309,22 @@ impl Model {
         self
     }
 
+    /// The same model with caches that keep the tokens beyond every chunk, which attention still does not see.
+    #[must_use]
+    pub fn keeping_chunks(mut self) -> Model {
+        for block in self.groups.iter_mut().flat_map(|g| &mut g.blocks) {
+            if let Block::Attention(attention) = block {
+                attention.keeps_all |= attention.chunked;
+            }
+        }
+        self
+    }
+
+    /// Whether any layer attends in chunks.
+    pub fn is_chunked(&self) -> bool {
+        self.layer_blocks().any(|b| matches!(b, Block::Attention(a) if a.chunked && a.window.is_some()))
+    }
+
     fn build(
         id: &str,
         family: &str,

@@ -75,3 +75,51 @@ fn a_checkpoint_in_32_bits_is_served_in_16_unless_32_are_asked_for() {
     let stored = json_of(&shardfit("inspect olmo-2-7b --format json"));
     assert_eq!(stored["weights"], "fp32");
 }
+
+#[test]
+fn every_fourth_layer_of_llama_4_sees_everything_and_the_others_their_chunk() {
+    for name in ["llama-4-scout", "llama-4-maverick"] {
+        let model = find(name);
+        let windows: Vec<(Option<u64>, u64)> = model
+            .caches()
+            .filter_map(|(cache, layers)| match cache {
+                model::blocks::Cache::KeyValue { window, .. } => Some((window, layers)),
+                _ => None,
+            })
+            .collect();
+        let of = |kind| windows.iter().filter(|(w, _)| *w == kind).map(|(_, n)| n).sum::<u64>();
+        assert_eq!((of(None), of(Some(8_192))), (12, 36), "{name}");
+    }
+    let listed = |rotary: Value| {
+        let mut config = llama(json!({"attention_chunk_size": 32, "intermediate_size_mlp": 128,
+            "num_local_experts": 4, "num_experts_per_tok": 1, "no_rope_layers": rotary}));
+        config["model_type"] = "llama4_text".into();
+        config["num_hidden_layers"] = 4.into();
+        let model = read(config).unwrap();
+        model.kv_bytes_per_token(shardfit::dtype::DType::Bf16);
+        let full = |(cache, layers)| match cache {
+            model::blocks::Cache::KeyValue { window: None, .. } => layers,
+            _ => 0,
+        };
+        model.caches().map(full).sum::<u64>()
+    };
+    assert_eq!((listed(json!([])), listed(Value::Null), listed(json!([1, 0, 1, 0]))), (1, 1, 2));
+}
+
+#[test]
+fn a_million_tokens_of_llama_4_take_what_vllm_said() {
+    let cache = |engine: &str| {
+        let run = shardfit(&format!(
+            "estimate llama-4-maverick --gpu h100-sxm --tp 8 --engine {engine} --weights fp8 --isl 1048064 --osl 512 \
+             --concurrency 1 --explain"
+        ));
+        let said = run.stdout.split_once("One request at full length needs ").map(|(_, rest)| rest);
+        let gib = said.and_then(|rest| rest.split_once(" GiB")?.0.parse::<f64>().ok());
+        gib.unwrap_or_else(|| panic!("{}{}", run.stdout, run.stderr))
+    };
+    // vllm-project/vllm#16118, vLLM 0.8.3 on 8 H100: "24.00 GiB KV cache is needed", every layer keeping all.
+    assert!((cache("vllm@0.8.3") - 24.0).abs() < 0.01, "{}", cache("vllm@0.8.3"));
+    // Since pull request 29627 the 36 layers with chunks drop what lies before: 12 layers keep 6 GiB.
+    let now = cache("vllm");
+    assert!((6.0..6.3).contains(&now), "{now}");
+}

@@ -104,6 +104,10 @@ pub struct Attention {
     pub qk_norm: QkNorm,
     /// Most keys a query sees.
     pub window: Option<u64>,
+    /// Whether its window is a chunk: it does not slide, a query sees those before it in its own chunk (Llama 4).
+    pub chunked: bool,
+    /// Whether the engine keeps the keys and values that have left the window all the same.
+    pub keeps_all: bool,
     /// Where keys and values come from.
     pub keys: Keys,
     /// Where queries and outputs are projected.
@@ -128,6 +132,8 @@ impl Attention {
             biases: Biases::NONE,
             qk_norm: QkNorm::None,
             window: None,
+            chunked: false,
+            keeps_all: false,
             keys: Keys::Own,
             queries: Queries::Own,
             gate: Gate::None,
@@ -289,7 +295,7 @@ impl Attention {
         (self.keys != Keys::Shared).then_some(Cache::KeyValue {
             heads: self.kv_heads,
             per_head: self.head_dim + self.v_dim,
-            window: self.window,
+            window: self.window.filter(|_| !self.keeps_all),
         })
     }
 }

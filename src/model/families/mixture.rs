@@ -304,12 +304,36 @@ pub(super) fn llama4(config: &Config, _: Scope) -> Result<Architecture, Diagnost
     let mut decoder = Decoder::read(config)?;
     // Its query-key norm holds no weights.
     decoder.attention.qk_norm = QkNorm::None;
+    decoder.windows = llama4_chunks(config, &decoder)?;
+    decoder.attention.chunked = true;
     decoder.mlp.inner = config.size("intermediate_size_mlp")?;
     if let Some(moe) = &mut decoder.moe {
         let mlp = Mlp::gated(moe.hidden, moe.inner);
         moe.shared = Some(SharedExpert { mlp, gate: false });
     }
     Ok(decoder.build())
+}
+
+/// Llama 4's attention: chunks of `attention_chunk_size` tokens in layers with rotary positions, everything in
+/// those without. `no_rope_layers` says so for each layer (1: rotary), or `layer_types`; absent or empty, every
+/// `no_rope_layer_interval`-th layer, the fourth by default, has none (`configuration_llama4.py`; vLLM
+/// `models/llama4.py` `Llama4Attention`: `nope = config.no_rope_layers[layer_idx] == 0`).
+fn llama4_chunks(config: &Config, decoder: &Decoder) -> Result<Vec<Option<u64>>, Diagnostic> {
+    let (chunk, layers) = (config.opt_size("attention_chunk_size")?, decoder.common.layers);
+    let listed = config.numbers("no_rope_layers")?.filter(|flags| !flags.is_empty());
+    if let Some(flags) = listed {
+        if (flags.len() as u64) < layers {
+            return Err(
+                config.error("no_rope_layers", format!("{} entries for {layers} layers", flags.len()))
+            );
+        }
+        return Ok(flags.iter().take(layers as usize).map(|rotary| chunk.filter(|_| *rotary != 0)).collect());
+    }
+    if config.has("layer_types") {
+        return Ok(decoder.windows.clone());
+    }
+    let interval = config.size_or("no_rope_layer_interval", 4)?;
+    Ok((1..=layers).map(|layer| chunk.filter(|_| !layer.is_multiple_of(interval))).collect())
 }
 
 /// DBRX: sizes in `attn_config` and `ffn_config`, layer norms without biases.
