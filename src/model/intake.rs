@@ -11,7 +11,7 @@ use crate::hub::{Hub, Id, Text};
 use crate::load;
 
 use super::config::{self, Config};
-use super::{EncoderSize, Model, Quantisation, Scope, draft, families, from_gguf, rotary};
+use super::{EncoderSize, Model, Quantisation, Scope, draft, families, from_gguf, names, rotary};
 
 /// Finds a model among the built-in ones, with `folders` of `<org>--<name>.json` before them: [`find_in`].
 ///
@@ -94,12 +94,13 @@ fn beside_weights(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagno
 
 /// A model by a name of the catalogue.
 fn find_named(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
-    let entry = catalog.find(Kind::Model, name).map_err(|d| {
+    let found = catalog.find(Kind::Model, name).or_else(|unknown| names::find(catalog, name)?.ok_or(unknown));
+    let entry = found.map_err(|d| {
         let help = d.help.clone().unwrap_or_default();
         d.help(format!("{help}; a path to a config.json and org/name on the hub work too"))
     })?;
     let place = if matches!(entry, Entry::File(_)) { entry.place() } else { entry.id().to_owned() };
-    let model = from_config(&config::parse(&entry.text()?, &place)?, entry.id(), scope);
+    let model = from_config(&config::parse(&entry.text()?, &place)?, &names::heading(&entry, name), scope);
     model.map_err(|d| match entry {
         Entry::File(_) => load::tree::blame(d, &place),
         Entry::BuiltIn(_) => d,

@@ -8,6 +8,7 @@ mod families;
 mod gguf;
 mod intake;
 mod lora;
+mod names;
 pub mod operator;
 pub mod quantisation;
 mod rotary;

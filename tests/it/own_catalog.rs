@@ -55,11 +55,12 @@ fn every_kind_of_entry_is_found_by_name_and_alias() {
         "plan me/my-model --cluster my-cluster --engine my-engine",
         "plan mine --cluster 2xmine --engine my-engine",
         "estimate my-model --gpu my-gpu",
+        "estimate me/my-modle --gpu my-gpu",
         "inspect me/my-model",
         "catalog gpus MINE",
         "catalog engines my-engine",
     ] {
-        if line.contains("estimate my-model") {
+        if line.contains("my-modle") {
             let run = with(own.path(), line).exits(2);
             assert!(run.stderr.contains("did you mean `me/my-model`"), "{}", run.stderr);
         } else {

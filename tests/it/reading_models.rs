@@ -123,3 +123,56 @@ fn a_million_tokens_of_llama_4_take_what_vllm_said() {
     let now = cache("vllm");
     assert!((6.0..6.3).contains(&now), "{now}");
 }
+
+/// What people type, and the model that they mean.
+const TYPED: &[(&str, &str)] = &[
+    ("llama3.3-70b", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("Llama 3.3 70B", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("llama3.3:70b", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("llama_3_1_8b", "meta-llama/Meta-Llama-3.1-8B"),
+    ("llama-3.1-8b-instruct", "meta-llama/Llama-3.1-8B-Instruct"),
+    ("gemma-3-27b-it", "google/gemma-3-27b-it"),
+    ("gemma3:27b", "google/gemma-3-27b-it"),
+    ("GEMMA-3-27B", "google/gemma-3-27b-it"),
+    ("llama-2-13b-chat", "meta-llama/Llama-2-13b-chat-hf"),
+    ("qwen3:8b", "Qwen/Qwen3-8B"),
+    ("qwen2.5-14b-instruct", "Qwen/Qwen2.5-14B-Instruct"),
+    ("qwen2.5-14b", "Qwen/Qwen2.5-14B"),
+    ("mixtral-8x7b-instruct", "mistralai/Mixtral-8x7B-Instruct-v0.1"),
+    ("gpt-oss:120b", "openai/gpt-oss-120b"),
+    ("deepseek-v3", "deepseek-ai/DeepSeek-V3"),
+    ("minimax-m2", "MiniMaxAI/MiniMax-M2"),
+];
+
+#[test]
+fn names_are_found_as_people_type_them_and_head_the_answer() {
+    for (typed, meant) in TYPED {
+        assert_eq!(find(typed).id, *meant, "{typed}");
+    }
+    let headed = shardfit("inspect llama-3.3-70b");
+    assert!(headed.stdout.starts_with("meta-llama/Llama-3.3-70B-Instruct ("), "{}", headed.stdout);
+}
+
+#[test]
+fn a_name_that_may_mean_several_models_is_not_guessed() {
+    for name in ["llama-99b", "qwen2.5-7b-coder-it", "gemma3:99b"] {
+        let refused = model::find(name, &[], Scope::Full).unwrap_err();
+        assert!(refused.to_string().contains("unknown model"), "{refused}");
+    }
+}
+
+#[test]
+fn no_alias_is_another_models_context() {
+    // Names of the hub that differ in their published context from the entry of the same sizes.
+    for (name, context) in [
+        ("Qwen/Qwen2.5-1.5B", 131_072),
+        ("Qwen/Qwen2.5-1.5B-Instruct", 32_768),
+        ("Qwen/Qwen2.5-14B-Instruct", 32_768),
+        ("Qwen/Qwen2-7B", 131_072),
+        ("Qwen/Qwen2-7B-Instruct", 32_768),
+        ("Qwen/Qwen3-235B-A22B", 40_960),
+    ] {
+        let model = find(name);
+        assert_eq!((model.id.as_str(), model.max_context), (name, Some(context)));
+    }
+}
