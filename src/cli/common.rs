@@ -110,14 +110,12 @@ impl ModelArgs {
 /// Lengths, load and targets.
 #[derive(Clone, Debug, Args)]
 pub struct WorkloadArgs {
-    /// Prompt tokens
-    #[arg(long, default_value_t = Workload::DEFAULT_ISL, value_name = "TOKENS", help_heading = "Workload")]
-    #[arg(value_parser = count(1..=MAX_LENGTH))]
-    pub isl: u64,
-    /// Output tokens
-    #[arg(long, default_value_t = Workload::DEFAULT_OSL, value_name = "TOKENS", help_heading = "Workload")]
-    #[arg(value_parser = count(1..=MAX_LENGTH))]
-    pub osl: u64,
+    /// Prompt tokens [default: 2048, less in a shorter context]
+    #[arg(long, value_name = "TOKENS", help_heading = "Workload", value_parser = count(1..=MAX_LENGTH))]
+    pub isl: Option<u64>,
+    /// Output tokens [default: 512, less in a shorter context]
+    #[arg(long, value_name = "TOKENS", help_heading = "Workload", value_parser = count(1..=MAX_LENGTH))]
+    pub osl: Option<u64>,
     /// Requests in flight over the whole deployment
     #[arg(long, value_name = "N", help_heading = "Workload", conflicts_with = "rate")]
     #[arg(value_parser = count(1..=MAX_CONCURRENCY))]
@@ -184,8 +182,14 @@ impl WorkloadArgs {
             (None, Some(text)) => Load::Rate(rate(text)?),
             (None, None) => Load::Saturate,
         };
-        let cached_prefix = prefix(self.prefix_hit, self.isl);
-        let lengths = Workload::new(self.isl, self.osl);
+        let context = model.max_context.filter(|_| !self.allow_long_context);
+        let lengths = Workload::of_lengths(self.isl, self.osl, context);
+        for (flag, asked, assumed) in [("--isl", self.isl, lengths.isl), ("--osl", self.osl, lengths.osl)] {
+            if asked.is_none() {
+                talk::note(|| format!("assumed: {flag} {assumed}"));
+            }
+        }
+        let cached_prefix = prefix(self.prefix_hit, lengths.isl);
         let (targets, speculation) = (self.targets.targets()?, self.speculation.speculation()?);
         let workload = Workload { cached_prefix, load, targets, speculation, ..lengths };
         workload.validate()?;

@@ -11,6 +11,7 @@ use crate::estimate::deployment::{Context, ContextParts, Deployment};
 use crate::estimate::pairing::Worker;
 use crate::estimate::service::Replica;
 use crate::load;
+use crate::model::Model;
 use crate::plan::reason::Stage;
 use crate::report::{self, SimulationSubject};
 use crate::simulate::{
@@ -63,24 +64,12 @@ pub struct SimulateArgs {
 /// What drives it.
 #[derive(Debug, Args)]
 struct DriveArgs {
-    /// Prompt tokens: 2048, uniform:LOW..HIGH or lognormal:MEAN,SIGMA
-    #[arg(
-        long,
-        default_value = "2048",
-        value_name = "LENGTHS",
-        allow_hyphen_values = true,
-        help_heading = "Load"
-    )]
-    isl: String,
-    /// Output tokens, in the same forms
-    #[arg(
-        long,
-        default_value = "512",
-        value_name = "LENGTHS",
-        allow_hyphen_values = true,
-        help_heading = "Load"
-    )]
-    osl: String,
+    /// Prompt tokens: 2048, uniform:LOW..HIGH or lognormal:MEAN,SIGMA [default: 2048, less in a shorter context]
+    #[arg(long, value_name = "LENGTHS", allow_hyphen_values = true, help_heading = "Load")]
+    isl: Option<String>,
+    /// Output tokens, in the same forms [default: 512, less in a shorter context]
+    #[arg(long, value_name = "LENGTHS", allow_hyphen_values = true, help_heading = "Load")]
+    osl: Option<String>,
     /// Accept mean lengths beyond the model's context
     #[arg(long, help_heading = "Load")]
     allow_long_context: bool,
@@ -140,20 +129,23 @@ enum Source<'a> {
 
 impl DriveArgs {
     /// What drives it, in words.
-    fn words(&self, load: Load) -> String {
+    fn words(&self, workload: &Workload) -> String {
         if let Some(path) = &self.trace {
             let speed =
                 if self.speed == 1.0 { String::new() } else { format!(" at {} times its speed", self.speed) };
             return format!("trace {}{speed}", path.display());
         }
-        let load = match load {
+        let load = match workload.load {
             Load::Saturate => "all requests at once".to_owned(),
             Load::Concurrency(n) => format!("{n} in flight"),
             Load::Rate(rate) => format!("{} req/s", rate.get()),
         };
         let hit =
             self.prefix_hit.map_or(String::new(), |hit| format!(" ({:.0} % of it cached)", 100.0 * hit));
-        format!("isl {}{hit}, osl {}, {load}, protocol {}", self.isl, self.osl, self.protocol)
+        let said = |text: &Option<String>, tokens: u64| text.clone().unwrap_or_else(|| tokens.to_string());
+        let (isl, osl) = (said(&self.isl, workload.isl), said(&self.osl, workload.osl));
+        let cut = if workload.cut { report::CUT_LENGTHS } else { "" };
+        format!("isl {isl}{hit}, osl {osl}{cut}, {load}, protocol {}", self.protocol)
     }
 
     fn load(&self) -> Result<Load, Diagnostic> {
@@ -165,13 +157,15 @@ impl DriveArgs {
     }
 
     /// Lengths as the estimates take them: the means.
-    fn workload(&self) -> Result<Workload, Diagnostic> {
-        let mean = |flag: &str, text: &str| {
-            text.parse::<Lengths>().map(|l| l.mean().round().max(1.0) as u64).map_err(|d| d.at(flag))
+    fn workload(&self, model: &Model) -> Result<Workload, Diagnostic> {
+        let mean = |flag: &str, text: &Option<String>| {
+            let mean = |l: Lengths| l.mean().round().max(1.0) as u64;
+            text.as_ref().map(|t| t.parse().map(mean)).transpose().map_err(|d: Diagnostic| d.at(flag))
         };
-        let (isl, osl) = (mean("--isl", &self.isl)?, mean("--osl", &self.osl)?);
-        let cached_prefix = prefix(self.prefix_hit, isl);
-        Ok(Workload { cached_prefix, load: self.load()?, ..Workload::new(isl, osl) })
+        let context = model.max_context.filter(|_| !self.allow_long_context);
+        let lengths = Workload::of_lengths(mean("--isl", &self.isl)?, mean("--osl", &self.osl)?, context);
+        let cached_prefix = prefix(self.prefix_hit, lengths.isl);
+        Ok(Workload { cached_prefix, load: self.load()?, ..lengths })
     }
 
     /// Requests to take from a trace at most, warm-up included.
@@ -197,7 +191,7 @@ impl DriveArgs {
         let mut drive = Drive::new(protocol, workload, self.seed);
         // A distribution that is spelled out is taken as it is.
         for (text, lengths) in [(&self.isl, &mut drive.lengths.0), (&self.osl, &mut drive.lengths.1)] {
-            if text.parse::<u64>().is_err() {
+            if let Some(text) = text.as_ref().filter(|text| text.parse::<u64>().is_err()) {
                 *lengths = text.parse()?;
             }
         }
@@ -217,7 +211,7 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
     let model = args.model.find(catalog)?;
     let (workload, in_trace) = match &args.drive.trace {
         Some(path) => mean_of_trace(path, args.drive.trace_requests())?,
-        None => (args.drive.workload()?, 0),
+        None => (args.drive.workload(&model)?, 0),
     };
     let (targets, speculation) = (args.targets.targets()?, args.speculation.single()?);
     let workload = Workload { targets, speculation, ..workload };
@@ -276,7 +270,7 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         parallelism: split,
         replicas: args.place.replicas.into(),
         workload: &workload,
-        drive: &args.drive.words(workload.load),
+        drive: &args.drive.words(&workload),
         prefill: None,
     };
     args.output.emit(&report::simulation(&subject, &outcome, &timeline, format, args.output.width())?)?;
@@ -327,7 +321,7 @@ fn run_split(
         parallelism: pools.decode.0,
         replicas: pools.decode.1.into(),
         workload: &context.workload,
-        drive: &args.drive.words(context.workload.load),
+        drive: &args.drive.words(&context.workload),
         prefill: Some(pools.prefill),
     };
     let (format, width) = (args.output.prepare()?, args.output.width());

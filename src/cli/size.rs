@@ -87,14 +87,12 @@ struct DemandArgs {
     /// Replicas beyond those needed
     #[arg(long, default_value = "0", value_name = "N", value_parser = count(0..=1000), help_heading = "Demand")]
     spare: u64,
-    /// Prompt tokens
-    #[arg(long, default_value_t = Workload::DEFAULT_ISL, value_name = "TOKENS", help_heading = "Demand")]
-    #[arg(value_parser = count(1..=MAX_LENGTH))]
-    isl: u64,
-    /// Output tokens
-    #[arg(long, default_value_t = Workload::DEFAULT_OSL, value_name = "TOKENS", help_heading = "Demand")]
-    #[arg(value_parser = count(1..=MAX_LENGTH))]
-    osl: u64,
+    /// Prompt tokens [default: 2048, less in a shorter context]
+    #[arg(long, value_name = "TOKENS", help_heading = "Demand", value_parser = count(1..=MAX_LENGTH))]
+    isl: Option<u64>,
+    /// Output tokens [default: 512, less in a shorter context]
+    #[arg(long, value_name = "TOKENS", help_heading = "Demand", value_parser = count(1..=MAX_LENGTH))]
+    osl: Option<u64>,
     /// Share of each prompt that is in the prefix cache and not computed, in (0, 1]
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Demand")]
     prefix_hit: Option<f64>,
@@ -165,12 +163,13 @@ pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let demand = args.demand(&months)?;
     demand.validate()?;
     let d = &args.demand;
+    let lengths = Workload::of_lengths(d.isl, d.osl, model.max_context);
     let workload = Workload {
-        cached_prefix: prefix(d.prefix_hit, d.isl),
+        cached_prefix: prefix(d.prefix_hit, lengths.isl),
         load: Load::Rate(demand.rate),
         targets: args.targets.targets()?,
         speculation: args.speculation.speculation()?,
-        ..Workload::new(d.isl, d.osl)
+        ..lengths
     };
     workload.validate()?;
     workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;

@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod config;
+mod context;
 mod count;
 mod draft;
 mod families;

@@ -50,7 +50,7 @@ pub(super) fn workload_json(w: &Workload) -> Json {
         Load::Concurrency(n) => (json!(n), Json::Null),
         Load::Rate(r) => (Json::Null, round(r.get())),
     };
-    json!({
+    let mut json = json!({
         "isl": w.isl, "osl": w.osl, "cached_prefix": w.reused_prompt(), "concurrency": concurrency, "rate_per_s": rate,
         "target_ttft_ms": ms(w.targets.ttft), "target_tpot_ms": ms(w.targets.tpot),
         "target_e2e_ms": ms(w.targets.e2e),
@@ -58,7 +58,13 @@ pub(super) fn workload_json(w: &Workload) -> Json {
             "draft": s.draft.name(), "draft_tokens": s.tokens, "acceptance": round(s.acceptance),
             "tokens_per_step": round(s.yielded()),
         })),
-    })
+    });
+    if let Json::Object(map) = &mut json
+        && w.cut
+    {
+        map.insert("lengths_cut".into(), true.into());
+    }
+    json
 }
 
 pub(super) fn subject_json(s: &Subject) -> Map<String, Json> {

@@ -132,8 +132,12 @@ pub(super) fn describe_workload(w: &Workload) -> String {
         0 => String::new(),
         n => format!(" ({} of it in the prefix cache)", group_thousands(n)),
     };
-    format!("isl {}{reused}, osl {}, {load}{}{}", w.isl, w.osl, targets(w), speculation(w))
+    let cut = if w.cut { CUT_LENGTHS } else { "" };
+    format!("isl {}{reused}, osl {}{cut}, {load}{}{}", w.isl, w.osl, targets(w), speculation(w))
 }
+
+/// What is said of lengths that nobody asked for and that the context is too short for.
+pub const CUT_LENGTHS: &str = " (the default lengths, cut to the model's context)";
 
 /// Speculative decoding, after a comma, if it is on.
 pub(super) fn speculation(w: &Workload) -> String {

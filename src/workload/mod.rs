@@ -88,6 +88,8 @@ pub struct Workload {
     /// Prompt tokens whose keys and values are in the cache already (a shared prefix), below `isl`: they
     /// are read and not computed.
     pub cached_prefix: u64,
+    /// Whether lengths that nobody asked for were cut to the model's context.
+    pub cut: bool,
     /// Tokens of the longest request that must fit, where lengths vary; prompt and output where `None`.
     pub longest: Option<u64>,
     /// Speculative decoding, if it is on.
@@ -108,7 +110,27 @@ impl Workload {
     pub fn new(isl: u64, osl: u64) -> Workload {
         let targets = Targets::default();
         let load = Load::Saturate;
-        Workload { isl, osl, cached_prefix: 0, longest: None, speculation: None, load, targets }
+        Workload { isl, osl, cached_prefix: 0, cut: false, longest: None, speculation: None, load, targets }
+    }
+
+    /// A saturating workload of the lengths that were asked for, in a model's context. Those that were not are
+    /// [`Workload::DEFAULT_ISL`] and [`Workload::DEFAULT_OSL`], or where the context is too short for them what it
+    /// leaves: in the same proportion where neither was asked for, all that is left beside one that was.
+    pub fn of_lengths(isl: Option<u64>, osl: Option<u64>, max_context: Option<u64>) -> Workload {
+        let usual = Workload::new(isl.unwrap_or(Self::DEFAULT_ISL), osl.unwrap_or(Self::DEFAULT_OSL));
+        let Some(context) = max_context.filter(|context| usual.context() > *context) else { return usual };
+        let (isl, osl) = match (isl, osl) {
+            (None, None) => {
+                let output = context * Self::DEFAULT_OSL / (Self::DEFAULT_ISL + Self::DEFAULT_OSL);
+                (context.saturating_sub(output), output)
+            }
+            (Some(isl), None) => (isl, context.saturating_sub(isl)),
+            (None, Some(osl)) => (context.saturating_sub(osl), osl),
+            // What was asked for is refused where it does not fit, never changed.
+            (Some(_), Some(_)) => return usual,
+        };
+        // Beside a length that fills the context there is nothing to cut to.
+        if isl == 0 || osl == 0 { usual } else { Workload { cut: true, ..Workload::new(isl, osl) } }
     }
 
     /// Prompt tokens that are computed: at least the last, whose output is the first token.

@@ -30,6 +30,113 @@ fn llama(more: Value) -> Value {
     config
 }
 
+/// Contexts as published: `max_position_embeddings` of each model's `config.json` on the Hugging Face hub, unless
+/// another field is named.
+const CONTEXTS: &[(&str, u64)] = &[
+    ("meta-llama/Meta-Llama-3-8B", 8_192),
+    ("meta-llama/Meta-Llama-3-70B", 8_192),
+    ("meta-llama/Llama-2-7b-hf", 4_096),
+    ("meta-llama/Llama-2-13b-hf", 4_096),
+    ("meta-llama/Llama-2-70b-hf", 4_096),
+    ("meta-llama/Meta-Llama-3.1-8B", 131_072),
+    ("microsoft/phi-4", 16_384),
+    ("bigcode/starcoder2-3b", 16_384),
+    ("bigcode/starcoder2-7b", 16_384),
+    ("bigcode/starcoder2-15b", 16_384),
+    ("ibm-granite/granite-3.1-2b-instruct", 131_072),
+    ("ibm-granite/granite-3.1-3b-a800m-instruct", 131_072),
+    ("ibm-granite/granite-3.1-8b-instruct", 131_072),
+    ("ibm-granite/granite-3.3-8b-instruct", 131_072),
+    ("ibm-granite/granite-4.0-h-tiny", 131_072),
+    // Gemma 3's files leave it out: `Gemma3TextConfig` says 131,072, its linear scaling by 8 included.
+    ("google/gemma-3-4b-it", 131_072),
+    ("google/gemma-3-12b-it", 131_072),
+    ("google/gemma-3-27b-it", 131_072),
+    ("google/gemma-3-1b-it", 32_768),
+    ("google/gemma-4-26B-A4B", 262_144),
+    // 4,096 positions under YaRN with factor 40.
+    ("deepseek-ai/DeepSeek-V2", 163_840),
+    ("deepseek-ai/DeepSeek-V3", 163_840),
+    ("openai/gpt-oss-120b", 131_072),
+    ("tencent/Hunyuan-A13B-Instruct", 32_768),
+    ("zai-org/GLM-4-9B-0414", 32_768),
+    ("zai-org/GLM-4-32B-0414", 32_768),
+    ("nvidia/Nemotron-H-8B-Base-8K", 8_192),
+    ("Qwen/Qwen3-30B-A3B", 40_960),
+    ("Qwen/Qwen3-4B-Instruct-2507", 262_144),
+    ("Qwen/Qwen3-30B-A3B-Instruct-2507", 262_144),
+    ("Qwen/Qwen3-30B-A3B-Thinking-2507", 262_144),
+    ("Qwen/Qwen3-235B-A22B-Instruct-2507", 262_144),
+    ("Qwen/Qwen2.5-7B", 131_072),
+    ("Qwen/Qwen2.5-7B-Instruct", 32_768),
+    ("Qwen/Qwen2.5-32B-Instruct", 32_768),
+    ("Qwen/Qwen2.5-72B-Instruct", 32_768),
+    // `seq_length`, of 32,768 positions.
+    ("Qwen/Qwen-7B", 8_192),
+    // `model_max_length`, of 8,192 positions.
+    ("CohereForAI/c4ai-command-r-plus", 131_072),
+    // 32,768 positions, stretched by dynamic NTK scaling with factor 2.
+    ("internlm/internlm2_5-7b-chat", 65_536),
+    ("bigscience/bloom-7b1", 2_048),
+    ("openai-community/gpt2", 1_024),
+];
+
+#[test]
+fn contexts_are_those_that_are_published() {
+    let wrong: Vec<String> = CONTEXTS
+        .iter()
+        .map(|(name, context)| (find(name), context))
+        .filter(|(model, context)| model.max_context != Some(**context))
+        .map(|(model, context)| format!("{}: {:?}, not {context}", model.id, model.max_context))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn default_lengths_are_cut_to_a_short_context_in_proportion() {
+    let of = |isl, osl, context| {
+        let w = Workload::of_lengths(isl, osl, context);
+        (w.isl, w.osl, w.cut)
+    };
+    assert_eq!(of(None, None, Some(8_192)), (2_048, 512, false));
+    assert_eq!(of(None, None, Some(2_048)), (1_639, 409, true));
+    assert_eq!(of(Some(1_000), None, Some(1_024)), (1_000, 24, true));
+    assert_eq!(of(None, Some(100), Some(1_024)), (924, 100, true));
+    // What was asked for is kept, and refused.
+    assert_eq!(of(Some(2_048), Some(512), Some(2_048)), (2_048, 512, false));
+    assert_eq!(of(Some(2_048), None, Some(2_048)), (2_048, 512, false));
+}
+
+#[test]
+fn a_cut_is_said_and_lengths_that_were_asked_for_are_refused() {
+    let cut = shardfit("plan gpt2 --cluster 1xl4 --verify 0");
+    assert_eq!(cut.code, 0, "{}", cut.stderr);
+    let said = "isl 820, osl 204 (the default lengths, cut to the model's context)";
+    assert!(cut.stdout.contains(said), "{}", cut.stdout);
+    let json = json_of(&shardfit("plan gpt2 --cluster 1xl4 --verify 0 --format json"));
+    assert_eq!(json["workload"]["lengths_cut"], true);
+    let asked = shardfit("plan gpt2 --cluster 1xl4 --isl 2048 --osl 512");
+    assert_eq!(asked.code, 2);
+    assert!(asked.stderr.contains("exceed the model's context of 1024"), "{}", asked.stderr);
+    let kept = shardfit("plan llama-3.1-8b --cluster 1xl4 --verify 0");
+    assert!(kept.stdout.contains("isl 2048, osl 512, batch searched"), "{}", kept.stdout);
+}
+
+#[test]
+fn every_catalogue_model_answers_the_default_question() {
+    let clusters = ["1xh200-sxm", "8xh200-sxm", "32xh200-sxm", "64xh200-sxm"];
+    let unanswered: Vec<String> = catalog::entries(Kind::Model)
+        .iter()
+        .filter_map(|entry| {
+            let stored = find(entry.id).checkpoint_bytes().as_gib();
+            let held = [80.0, 800.0, 3_600.0, f64::INFINITY].iter().position(|most| stored < *most)?;
+            let run = shardfit(&format!("plan {} --cluster {} --verify 0 --top 1", entry.id, clusters[held]));
+            (run.code != 0).then(|| format!("{}: {}{}", run.line, run.stdout, run.stderr))
+        })
+        .collect();
+    assert!(unanswered.is_empty(), "{unanswered:#?}");
+}
+
 #[test]
 fn top_k_experts_is_the_number_of_experts_that_a_token_uses() {
     let gemma = find("gemma-4-26b-a4b").parameters().unwrap();
@@ -141,6 +248,7 @@ const TYPED: &[(&str, &str)] = &[
     ("mixtral-8x7b-instruct", "mistralai/Mixtral-8x7B-Instruct-v0.1"),
     ("gpt-oss:120b", "openai/gpt-oss-120b"),
     ("deepseek-v3", "deepseek-ai/DeepSeek-V3"),
+    ("qwen2-57b-instruct", "Qwen/Qwen2-57B-A14B-Instruct"),
     ("minimax-m2", "MiniMaxAI/MiniMax-M2"),
 ];
 

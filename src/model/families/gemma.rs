@@ -4,6 +4,7 @@ use super::general::{Decoder, Order, layer_kinds};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Attention, Block, Keys, QkNorm};
 use crate::model::config::Config;
+use crate::model::context;
 use crate::model::{Architecture, Component, Scope, Tensor, TensorClass};
 
 /// Gemma 2: four norms a layer, every other layer windowed.
@@ -13,9 +14,11 @@ pub(super) fn gemma2(config: &Config, _: Scope) -> Result<Architecture, Diagnost
     Ok(decoder.build())
 }
 
-/// Gemma 3: Gemma 2 with query-key norms, five windowed layers to one full.
+/// Gemma 3: Gemma 2 with query-key norms, five windowed layers to one full. The context that it states is the
+/// stretched one already (vLLM `config/model.py` `_get_and_verify_max_len`).
 pub(super) fn gemma3(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
+    decoder.common.max_context = context::stated(config)?;
     decoder.order = Order::Sandwich;
     decoder.attention.qk_norm = QkNorm::PerHead;
     Ok(decoder.build())

@@ -6,6 +6,7 @@ use super::mixture;
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Attention, Biases, Block, Embedding, Head, Mlp, Moe, Norm, QkNorm};
 use crate::model::config::Config;
+use crate::model::context;
 use crate::model::{Architecture, Component, Scope, Tensor};
 
 /// Names of the model's width.
@@ -116,8 +117,8 @@ impl Common {
             kv_heads: 0,
             head_dim: 0,
             vocabulary: config.size_of(&["vocab_size", "padded_vocab_size"])?,
-            max_context: config.opt_size_of(CONTEXT)?,
-            tied: config.bool_or("tie_word_embeddings", false)?,
+            max_context: context::derived(config)?,
+            tied: config.bool_of(TIED, false)?,
             norms: NormKind::Weight,
         })
     }
@@ -391,6 +392,7 @@ pub(super) fn read(config: &Config, scope: Scope) -> Result<Architecture, Diagno
     let (mut architecture, assumed_inner) = match shaped(config, scope)? {
         Some(architecture) => (architecture, false),
         None => {
+            mixture::refuse_lists(config)?;
             let decoder = guessed(config)?;
             (decoder.build(), config.opt_size_of(INNER)?.is_none() && decoder.moe.is_none())
         }
