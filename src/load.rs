@@ -74,7 +74,8 @@ fn text_within(path: &Path, most: u64) -> Result<String, Diagnostic> {
     if out.len() as u64 > most {
         return Err(fail(format!("file is larger than {} MiB", most / 1_048_576)));
     }
-    Ok(out)
+    // Editors on Windows put a byte order mark first, which is no part of the text.
+    Ok(out.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(out))
 }
 
 /// Opens a file that is read piece by piece, however large.

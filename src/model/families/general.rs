@@ -27,19 +27,18 @@ const KV_HEADS: &[&str] = &[
 /// Names of the dimension of a head.
 const HEAD_DIM: &[&str] = &["head_dim", "attention_head_dim", "kv_channels", "dim_head"];
 /// Names of the feed-forward layer's inner width.
-const INNER: &[&str] =
-    &["intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "inner_hidden_size", "dff", "dim_ff"];
-/// Names of the longest context.
-const CONTEXT: &[&str] = &[
-    "max_position_embeddings",
-    "n_positions",
-    "max_sequence_length",
-    "max_seq_len",
-    "seq_length",
-    "model_max_length",
-    "context_length",
-    "n_ctx",
+const INNER: &[&str] = &[
+    "intermediate_size",
+    "ffn_hidden_size",
+    "n_inner",
+    "ffn_dim",
+    "inner_hidden_size",
+    "dff",
+    "dim_ff",
+    "mlp_hidden_size",
 ];
+/// Names of whether the output projection shares the embedding's weights.
+const TIED: &[&str] = &["tie_word_embeddings", "weight_tying"];
 
 /// Which weights a family's norms hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -397,7 +396,7 @@ pub(super) fn read(config: &Config, scope: Scope) -> Result<Architecture, Diagno
             (decoder.build(), config.opt_size_of(INNER)?.is_none() && decoder.moe.is_none())
         }
     };
-    let mut tied = config.has("tie_word_embeddings");
+    let mut tied = TIED.iter().any(|key| config.has(key));
     for block in &mut architecture.after {
         if let Block::Head(head) = block
             && !tied

@@ -126,6 +126,8 @@ impl Quantisation {
             Some(text) => text.opt_sub("quantization_config")?,
             None => None,
         };
+        // compressed-tensors wrote `compression_config` before it had a place in Transformers.
+        let nested = nested.or(config.opt_sub("compression_config")?);
         let mut read = match config.opt_sub("quantization_config")?.or(nested) {
             Some(q) => Quantisation::of(base, &q)?,
             None => Quantisation::none(base),
