@@ -2,6 +2,7 @@
 
 mod ggml;
 pub mod gguf;
+mod storage;
 
 use std::fmt;
 use std::str::FromStr;
@@ -283,42 +284,26 @@ impl WeightFormat {
 
     /// Whether it is one of ggml's, which only engines built on it read.
     pub const fn is_ggml(self) -> bool {
-        gguf::is_ggml(self)
+        matches!(
+            self,
+            WeightFormat::Q8_0
+                | WeightFormat::Q6K
+                | WeightFormat::Q5KM
+                | WeightFormat::Q5KS
+                | WeightFormat::Q5_0
+                | WeightFormat::Q4KM
+                | WeightFormat::Q4KS
+                | WeightFormat::Q4_0
+                | WeightFormat::Iq4Xs
+                | WeightFormat::Q3KM
+                | WeightFormat::Q2K
+                | WeightFormat::Ggml(_)
+        )
     }
 
     /// Whether weights are narrower than 16 bits.
     pub const fn is_quantised(self) -> bool {
         self.element().bits() < 16
-    }
-
-    /// Bytes stored for a matrix of `rows × columns` (output × input features), scales included.
-    ///
-    /// Returns `None` on overflow.
-    pub fn stored_bytes(self, rows: u64, columns: u64) -> Option<u64> {
-        let elements = rows.checked_mul(columns)?;
-        if let WeightFormat::Ggml(kind) = self {
-            return kind.mean_bytes(elements);
-        }
-        if self.is_ggml() {
-            return Some((elements as f64 * gguf::bytes_per_weight(self)).ceil() as u64);
-        }
-        let payload = elements.checked_mul(self.element().bits())?.div_ceil(8);
-        let scales = match self {
-            WeightFormat::Fp32 | WeightFormat::Bf16 | WeightFormat::Fp16 => 0,
-            WeightFormat::Fp8 | WeightFormat::Int8 => rows.checked_mul(4)?,
-            WeightFormat::Fp8Block => {
-                rows.div_ceil(128).checked_mul(columns.div_ceil(128))?.checked_mul(4)?
-            }
-            WeightFormat::Int4 => {
-                let groups = rows.checked_mul(columns.div_ceil(128))?;
-                groups.checked_mul(2)?.checked_add(groups.div_ceil(2))?
-            }
-            WeightFormat::Int4Group32 => rows.checked_mul(columns.div_ceil(32))?.checked_mul(2)?,
-            WeightFormat::Mxfp4 => rows.checked_mul(columns.div_ceil(32))?,
-            WeightFormat::Nvfp4 => rows.checked_mul(columns.div_ceil(16))?.checked_add(4)?,
-            _ => 0,
-        };
-        payload.checked_add(scales)
     }
 
     /// Bytes of one activation element entering a product with such weights: FP8 and NVFP4 products
@@ -330,25 +315,6 @@ impl WeightFormat {
             WeightFormat::Nvfp4 => 0.5625,
             _ => 2.0,
         }
-    }
-
-    /// Mean stored bytes per element of a large matrix, for traffic of matrix products.
-    pub const fn bytes_per_element(self) -> f64 {
-        if let WeightFormat::Ggml(kind) = self {
-            return kind.bits() / 8.0;
-        }
-        if self.is_ggml() {
-            return gguf::bytes_per_weight(self);
-        }
-        let scales = match self {
-            WeightFormat::Fp8Block => 4.0 / (128.0 * 128.0),
-            WeightFormat::Int4 => 2.5 / 128.0,
-            WeightFormat::Int4Group32 => 2.0 / 32.0,
-            WeightFormat::Mxfp4 => 1.0 / 32.0,
-            WeightFormat::Nvfp4 => 1.0 / 16.0,
-            _ => 0.0,
-        };
-        self.element().bytes() + scales
     }
 }
 

@@ -1,7 +1,7 @@
 //! The entries that ship, embedded by `build.rs`: adding a file to `hardware/`, `engines/`,
 //! `frameworks/` or `models/` adds an entry.
 
-use super::Kind;
+use super::kind::Kind;
 
 /// One built-in description.
 #[derive(Clone, Copy, Debug)]

@@ -244,3 +244,18 @@ fn checked_size(nodes: u32, per_node: u32) -> Result<u32, Diagnostic> {
             .help(format!("at most {MAX_GPUS} GPUs"))),
     }
 }
+
+impl Cluster {
+    /// The part of a node's host that a replica of `gpus` GPUs has: replicas share it by their GPUs.
+    pub fn host_of(&self, gpus: u64) -> Option<Host> {
+        let host = self.host?;
+        let node = u64::from(self.gpus_per_node.min(self.gpus)).max(1);
+        let share = (gpus as f64 / node as f64).min(1.0);
+        Some(Host { memory: host.memory.scaled(share), bandwidth: host.bandwidth * share, ..host })
+    }
+
+    /// Whether its GPUs have a memory of their own beside the host's.
+    pub fn has_own_memory(&self) -> bool {
+        !matches!(self.gpu.platform(), "apple" | "cpu")
+    }
+}

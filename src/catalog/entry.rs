@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::builtin::BuiltIn;
 use super::folder::UserFile;
+use super::kind::Kind;
 use crate::diagnostic::Diagnostic;
 use crate::load;
 
@@ -94,7 +95,7 @@ impl<'a> Entry<'a> {
     pub fn parse<T: DeserializeOwned>(self) -> Result<T, Diagnostic> {
         let text = self.text()?;
         match self {
-            Entry::File(file) if file.kind != super::Kind::Model => load::yaml(&text, &self.place()),
+            Entry::File(file) if file.kind != Kind::Model => load::yaml(&text, &self.place()),
             _ => load::json(&text, &self.place()),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use super::Kind;
+use super::kind::Kind;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::{self, Located};
 

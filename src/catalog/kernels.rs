@@ -9,26 +9,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use super::fit::FitError;
 use super::link::Link;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::Seconds;
 
 pub use super::power::PowerShares;
 pub use super::training::TrainingShares;
-
-/// How well a fitted form did on shapes it was not fitted to, in per cent.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FitError {
-    /// Median absolute error.
-    pub median: f64,
-    /// Mean absolute error.
-    pub mean: f64,
-    /// 90th percentile of the absolute error.
-    pub p90: f64,
-    /// Measured points behind these figures.
-    pub points: u32,
-}
 
 /// Sizes between which a form was fitted: rows of a product, keys of attention, tokens of routed experts,
 /// bytes of a collective's whole buffer. Beyond them a time is an extrapolation.

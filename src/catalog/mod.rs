@@ -3,34 +3,37 @@
 pub mod band;
 mod builtin;
 pub mod cluster;
+mod defaults;
 pub mod engine;
 mod entry;
+mod fit;
 mod folder;
 pub mod framework;
 pub mod gpu;
 pub mod host;
 pub mod kernels;
+mod kind;
+mod label;
 pub mod launch;
 pub mod link;
+mod lookup;
 pub mod measured;
+mod measuring;
 mod memory_rule;
+mod modes;
 mod patch;
 mod pools;
 mod power;
+mod profile;
 mod reserved;
+mod schedule;
 mod scheduling;
 mod training;
 mod usual;
 pub mod version;
+mod versions;
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use serde::de::DeserializeOwned;
-
-use crate::diagnostic::{Code, Diagnostic, same_letters, same_words};
-use crate::load;
+use crate::diagnostic::Diagnostic;
 pub use builtin::BuiltIn;
 pub use cluster::{Cluster, ClusterFile};
 pub use engine::Engine;
@@ -40,409 +43,14 @@ pub use framework::Framework;
 pub use gpu::Gpu;
 pub use host::Host;
 pub use kernels::{GpuClass, KernelOverlay, KernelTables};
+pub use kind::Kind;
+pub use label::engine_of;
+pub use lookup::{Catalog, DEFAULT_ENGINE};
 pub use pools::Pools;
 pub use scheduling::{LayerCounts, SchedulingOverlay, SchedulingVersion};
-use version::Asked;
-
-/// A kind of catalogue entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `hardware/gpus`.
-    Gpu,
-    /// `hardware/clusters`.
-    Cluster,
-    /// `hardware/classes`.
-    GpuClass,
-    /// `engines`.
-    Engine,
-    /// `models`.
-    Model,
-    /// `frameworks`: what trains models.
-    Framework,
-    /// `kernels`: kernel coefficients over those of a GPU; only users have them.
-    Kernels,
-    /// `scheduling`: constants over those of an engine; only users have them.
-    Scheduling,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Kind; 8] = [
-        Kind::Gpu,
-        Kind::Cluster,
-        Kind::GpuClass,
-        Kind::Engine,
-        Kind::Model,
-        Kind::Framework,
-        Kind::Kernels,
-        Kind::Scheduling,
-    ];
-
-    /// The folder of a catalogue that holds it.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Kind::Gpu => "gpus",
-            Kind::Cluster => "clusters",
-            Kind::GpuClass => "classes",
-            Kind::Engine => "engines",
-            Kind::Model => "models",
-            Kind::Framework => "frameworks",
-            Kind::Kernels => "kernels",
-            Kind::Scheduling => "scheduling",
-        }
-    }
-
-    /// What it is called in a message.
-    pub fn noun(self) -> &'static str {
-        match self {
-            Kind::Gpu => "GPU",
-            Kind::Cluster => "cluster",
-            Kind::GpuClass => "GPU class",
-            Kind::Engine => "engine",
-            Kind::Model => "model",
-            Kind::Framework => "framework",
-            Kind::Kernels => "kernel coefficients",
-            Kind::Scheduling => "scheduling constants",
-        }
-    }
-
-    /// The command that lists all of a kind.
-    fn list_hint(self) -> &'static str {
-        match self {
-            Kind::Gpu => "`shardfit catalog gpus` lists all",
-            Kind::Cluster => "`shardfit catalog clusters` and `catalog gpus` list all",
-            Kind::GpuClass => "`shardfit catalog classes` lists all",
-            Kind::Engine => "`shardfit catalog engines` lists all",
-            Kind::Model => "`shardfit catalog models` lists all",
-            Kind::Framework => "`shardfit catalog frameworks` lists all",
-            Kind::Kernels => "`shardfit catalog kernels` lists all",
-            Kind::Scheduling => "`shardfit catalog scheduling` lists all",
-        }
-    }
-}
-
-/// The class whose collectives were measured over PCIe.
-const PCIE_CLASS: &str = "gddr-pcie";
-
-/// The class whose collectives were measured over NVLink.
-const NVLINK_CLASS: &str = "datacenter-hbm";
-
-/// Descriptions by name: the user's folders, the earlier the stronger, over what is built in.
-///
-/// A description overrides those of the same identifier behind it. Files are read when they are asked
-/// for; one that is broken is an error only where it is needed.
-#[derive(Clone, Debug, Default)]
-pub struct Catalog {
-    files: Vec<UserFile>,
-    /// Measured kernel latencies, if the user has any.
-    measured: Option<Arc<measured::Database>>,
-    /// Constants of engines that are tried, over those of files.
-    tried: Vec<SchedulingOverlay>,
-}
 
 /// What is built in, for the functions of this module.
 static BUILT_IN: Catalog = Catalog::built_in();
-
-impl Catalog {
-    /// What is built in, without any of the user's folders.
-    pub const fn built_in() -> Catalog {
-        Catalog { files: Vec::new(), measured: None, tried: Vec::new() }
-    }
-
-    /// Whether it has a database of measured kernels.
-    pub fn is_measured(&self) -> bool {
-        self.measured.is_some()
-    }
-
-    /// Folders with `gpus/`, `clusters/`, `classes/`, `engines/`, `models/`, `kernels/` and `scheduling/`, the strongest
-    /// first, over what is built in.
-    ///
-    /// # Errors
-    /// [`Code::File`] for a folder that is missing or cannot be listed.
-    pub fn open(folders: &[PathBuf]) -> Result<Catalog, Diagnostic> {
-        let mut catalog = Catalog::built_in();
-        for folder in folders {
-            catalog.files.extend(folder::open(folder)?);
-        }
-        Ok(catalog)
-    }
-
-    /// The same with a folder in front.
-    ///
-    /// # Errors
-    /// As [`Catalog::open`].
-    pub fn with_folder(mut self, folder: &Path) -> Result<Catalog, Diagnostic> {
-        let mut files = folder::open(folder)?;
-        files.append(&mut self.files);
-        Ok(Catalog { files, ..self })
-    }
-
-    /// The same with folders of `<org>--<name>.json` in front.
-    ///
-    /// # Errors
-    /// [`Code::File`] for a folder that is missing.
-    pub fn with_models(mut self, folders: &[PathBuf]) -> Result<Catalog, Diagnostic> {
-        let mut files = Vec::new();
-        for folder in folders {
-            files.extend(folder::of_kind(Kind::Model, folder)?);
-        }
-        files.append(&mut self.files);
-        Ok(Catalog { files, ..self })
-    }
-
-    /// The user's files of a kind, the strongest first.
-    fn files(&self, kind: Kind) -> impl Iterator<Item = &UserFile> {
-        self.files.iter().filter(move |file| file.kind == kind)
-    }
-
-    /// Every entry of a kind, sorted by identifier: the strongest of each.
-    pub fn entries(&self, kind: Kind) -> Vec<Entry<'_>> {
-        let mut all: Vec<Entry> = self.all(kind).collect();
-        all.sort_by(|a, b| a.id().cmp(b.id()));
-        all.dedup_by(|later, earlier| later.id() == earlier.id());
-        all
-    }
-
-    /// The entry that a name or alias means; case, spaces, dots, dashes and underscores are ignored where no name
-    /// is written just so. Identifiers go before aliases.
-    ///
-    /// # Errors
-    /// [`Code::UnknownName`] with the nearest known name, or with all that the
-    /// name may mean.
-    pub fn find(&self, kind: Kind, name: &str) -> Result<Entry<'_>, Diagnostic> {
-        match self.meant(kind, name).as_slice() {
-            [one] => Ok(*one),
-            [] => {
-                let all = self.entries(kind);
-                Err(Diagnostic::unknown(kind.noun(), name, all.iter().flat_map(names), kind.list_hint()))
-            }
-            several => {
-                let noun = kind.noun();
-                let cause = format!("{noun} `{}` may mean several", crate::diagnostic::brief(name));
-                let known = several.iter().map(|entry| format!("`{}`", entry.id())).collect::<Vec<_>>();
-                Err(Diagnostic::new(Code::UnknownName, cause).help(format!("write {}", known.join(" or "))))
-            }
-        }
-    }
-
-    /// Whether a name means an entry of a kind.
-    fn knows(&self, kind: Kind, name: &str) -> bool {
-        !self.meant(kind, name).is_empty()
-    }
-
-    /// The entries that a name may mean: one where an identifier or an alias is so written, case apart, else
-    /// each that has its words, else each that has its letters. Identifiers go before aliases.
-    fn meant(&self, kind: Kind, name: &str) -> Vec<Entry<'_>> {
-        let name = name.trim();
-        if let Some(one) = self.by_id(kind, name).or_else(|| self.by_alias(kind, name)) {
-            return vec![one];
-        }
-        for alike in [same_words, same_letters] {
-            let by_id = self.all(kind).filter(|entry| alike(entry.id(), name)).map(Entry::id);
-            let mut ids: BTreeSet<&str> = by_id.collect();
-            if ids.is_empty() {
-                let goes_by = |entry: &Entry| entry.other_names().any(|alias| alike(alias, name));
-                ids = self.all(kind).filter(goes_by).map(Entry::id).collect();
-            }
-            if !ids.is_empty() {
-                return ids.into_iter().filter_map(|id| self.by_id(kind, id)).collect();
-            }
-        }
-        Vec::new()
-    }
-
-    /// Every entry of a kind, the strongest first, those that are overridden among them.
-    fn all(&self, kind: Kind) -> impl Iterator<Item = Entry<'_>> {
-        let built_in = builtin::entries(kind).iter().map(Entry::BuiltIn);
-        self.files(kind).map(Entry::File).chain(built_in)
-    }
-
-    fn by_id(&self, kind: Kind, id: &str) -> Option<Entry<'_>> {
-        self.all(kind).find(|entry| entry.id().eq_ignore_ascii_case(id))
-    }
-
-    fn by_alias(&self, kind: Kind, alias: &str) -> Option<Entry<'_>> {
-        let goes_by = |entry: &Entry| entry.other_names().any(|a| a.eq_ignore_ascii_case(alias));
-        let found = self.all(kind).find(goes_by)?;
-        self.by_id(kind, found.id())
-    }
-
-    /// What is wrong with the user's files that were looked at and not needed.
-    pub fn faults(&self) -> impl Iterator<Item = &Diagnostic> {
-        self.files.iter().filter_map(UserFile::fault)
-    }
-
-    /// A description by name, alias or YAML file, and the file if it is the user's.
-    fn read<T: DeserializeOwned>(&self, kind: Kind, name: &str) -> Result<(T, Option<String>), Diagnostic> {
-        if load::is_yaml(name) {
-            return Ok((load::yaml(&load::text(Path::new(name))?, name)?, Some(name.to_owned())));
-        }
-        let entry = self.find(kind, name)?;
-        Ok((entry.parse()?, matches!(entry, Entry::File(_)).then(|| entry.place())))
-    }
-
-    /// A GPU by name, alias or YAML file, with what fills the gaps in its kernel coefficients.
-    ///
-    /// # Errors
-    /// [`Code::UnknownName`], or what is wrong with the file.
-    pub fn gpu(&self, name: &str) -> Result<Gpu, Diagnostic> {
-        let (mut gpu, file) = self.described(name)?;
-        gpu.stand_ins = self.stand_ins(&gpu).map_err(|d| in_file(d, &file))?;
-        gpu.platform = self.find(Kind::GpuClass, &gpu.class)?.parse::<GpuClass>()?.platform;
-        Ok(gpu)
-    }
-
-    /// A GPU as its file describes it, and the file if it is the user's.
-    fn described(&self, name: &str) -> Result<(Gpu, Option<String>), Diagnostic> {
-        let (mut gpu, file): (Gpu, _) = self.read(Kind::Gpu, name)?;
-        gpu.kernels = self.overlaid(&gpu.id, gpu.kernels)?;
-        gpu.validate().and_then(|()| self.stand_ins_exist(&gpu)).map_err(|d| in_file(d, &file))?;
-        Ok((gpu, file))
-    }
-
-    /// A GPU's coefficients below those of the user's `kernels/` for it.
-    fn overlaid(&self, id: &str, own: KernelTables) -> Result<KernelTables, Diagnostic> {
-        let files = self.files(Kind::Kernels).filter(|f| f.id.eq_ignore_ascii_case(id));
-        let mut strongest = KernelTables::default();
-        for file in files {
-            let overlay: KernelOverlay = Entry::File(file).parse()?;
-            if let Some(problem) = overlay.problems().into_iter().next() {
-                return Err(in_file(problem, &Some(file.place())));
-            }
-            strongest = strongest.filled_from(overlay.kernels);
-        }
-        Ok(strongest.filled_from(own))
-    }
-
-    fn stand_ins_exist(&self, of: &Gpu) -> Result<(), Diagnostic> {
-        let wrong =
-            |d: Diagnostic, name: &str| d.within(format!("GPU {}, field `{name}`", of.id)).field(name);
-        self.find(Kind::GpuClass, &of.class).map_err(|d| wrong(d, "class"))?;
-        match &of.kernels_from {
-            Some(name) if !load::is_yaml(name) => {
-                self.find(Kind::Gpu, name).map(|_| ()).map_err(|d| wrong(d, "kernels_from"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// An engine by name, alias or YAML file; `vllm@0.19` or `trtllm@engine` is it in another version.
-    ///
-    /// # Errors
-    /// [`Code::UnknownName`], what is wrong with the file, or
-    /// [`Code::Range`] for a version that is not described.
-    pub fn engine(&self, name: &str) -> Result<Engine, Diagnostic> {
-        match name.rsplit_once('@') {
-            Some((engine, version)) if !load::is_yaml(name) => {
-                self.every_version(engine)?.at(&Asked::read(version))
-            }
-            _ => self.every_version(name).map(|e| Engine { versions: Vec::new(), ..e }),
-        }
-    }
-
-    /// An engine with all its versions.
-    ///
-    /// # Errors
-    /// As [`Catalog::engine`].
-    pub fn every_version(&self, name: &str) -> Result<Engine, Diagnostic> {
-        let (mut engine, file): (Engine, _) = self.read(Kind::Engine, name)?;
-        engine.validate().map_err(|d| in_file(d, &file))?;
-        self.schedule(&mut engine)?;
-        Ok(engine)
-    }
-
-    /// Writes the user's `scheduling/` for an engine over its own constants.
-    fn schedule(&self, engine: &mut Engine) -> Result<(), Diagnostic> {
-        let id = engine.id.clone();
-        let files: Vec<&UserFile> =
-            self.files(Kind::Scheduling).filter(|f| f.id.eq_ignore_ascii_case(&id)).collect();
-        for file in files.into_iter().rev() {
-            let overlay: SchedulingOverlay = Entry::File(file).parse()?;
-            let place = Some(file.place());
-            overlay.apply(engine).and_then(|()| engine.validate()).map_err(|d| in_file(d, &place))?;
-        }
-        self.tried.iter().filter(|tried| tried.id == id).try_for_each(|tried| tried.apply(engine))
-    }
-
-    /// The same with constants of an engine that are tried, over those of files.
-    pub fn with_scheduling(mut self, overlay: SchedulingOverlay) -> Catalog {
-        self.tried.push(overlay);
-        self
-    }
-
-    /// A training framework by name, alias or YAML file.
-    ///
-    /// # Errors
-    /// [`Code::UnknownName`], or what is wrong with the file.
-    pub fn framework(&self, name: &str) -> Result<Framework, Diagnostic> {
-        let (framework, file): (Framework, _) = self.read(Kind::Framework, name)?;
-        framework.validate().map_err(|d| in_file(d, &file))?;
-        self.find(Kind::Engine, &framework.kernels)
-            .map_err(|d| in_file(d.within(format!("framework {}, field `kernels`", framework.id)), &file))?;
-        Ok(framework)
-    }
-
-    /// Every engine.
-    ///
-    /// # Errors
-    /// One of the user's files that is broken; never an entry that ships.
-    pub fn engines(&self) -> Result<Vec<Engine>, Diagnostic> {
-        self.entries(Kind::Engine).iter().map(|e| self.engine(e.id())).collect()
-    }
-
-    /// The engine that is meant on a GPU when none is named: the one whose file says so, else
-    /// [`DEFAULT_ENGINE`].
-    ///
-    /// # Errors
-    /// As [`Catalog::engines`].
-    pub fn usual_engine(&self, gpu: &Gpu) -> Result<Engine, Diagnostic> {
-        let claims = |e: &Engine| e.default_for.iter().any(|p| p == gpu.platform());
-        match self.engines()?.into_iter().find(claims) {
-            Some(found) => Ok(found),
-            None => self.engine(DEFAULT_ENGINE),
-        }
-    }
-
-    /// The engines that are meant on a cluster when none is named: the usual one of each pool's GPU.
-    ///
-    /// # Errors
-    /// As [`Catalog::engines`].
-    pub fn usual_engines(&self, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
-        let mut all: Vec<Engine> = Vec::new();
-        for pool in pools {
-            let engine = self.usual_engine(&pool.gpu)?;
-            if all.iter().all(|known| known.id != engine.id) {
-                all.push(engine);
-            }
-        }
-        Ok(all)
-    }
-
-    /// What fills the gaps in a GPU's kernel coefficients: those of a GPU of the same architecture if it
-    /// names one, then the pooled ones of its class.
-    fn stand_ins(&self, of: &Gpu) -> Result<KernelTables, Diagnostic> {
-        let class: GpuClass = self.find(Kind::GpuClass, &of.class)?.parse()?;
-        let mut tables = class.kernels;
-        if let Some(base) = &class.base {
-            tables = tables.filled_from(self.class_tables(base)?);
-        }
-        if of.scale_up.kind == link::LinkKind::Pcie && of.class != PCIE_CLASS {
-            tables = tables.with_collectives_of(self.class_tables(PCIE_CLASS)?);
-        }
-        if let Some(name) = &of.kernels_from {
-            let (twin, _) = self.described(name)?;
-            let alike = twin.scale_up.kind == of.scale_up.kind;
-            let own =
-                if alike { twin.kernels } else { twin.kernels.with_collectives_of(KernelTables::default()) };
-            tables = own.filled_from(tables);
-        }
-        Ok(tables)
-    }
-
-    fn class_tables(&self, name: &str) -> Result<KernelTables, Diagnostic> {
-        self.find(Kind::GpuClass, name)?.parse::<GpuClass>().map(|class| class.kernels)
-    }
-}
 
 /// Every built-in entry of a kind, sorted by identifier.
 pub fn entries(kind: Kind) -> &'static [BuiltIn] {
@@ -481,9 +89,6 @@ pub fn usual_engine(gpu: &Gpu) -> Result<Engine, Diagnostic> {
     BUILT_IN.usual_engine(gpu)
 }
 
-/// What is meant where no engine claims a GPU's platform.
-pub const DEFAULT_ENGINE: &str = "vllm";
-
 /// All built-in engines.
 ///
 /// # Errors
@@ -506,17 +111,4 @@ pub fn cluster(name: &str) -> Result<Cluster, Diagnostic> {
 /// As [`Catalog::pools`].
 pub fn pools(name: &str) -> Result<Pools, Diagnostic> {
     BUILT_IN.pools(name)
-}
-
-/// The identifier of an entry, then its other names.
-fn names<'a>(entry: &Entry<'a>) -> Vec<&'a str> {
-    std::iter::once(entry.id()).chain(entry.aliases()).collect()
-}
-
-/// Adds the file, if there is one, and the line of the field at fault.
-fn in_file(diagnostic: Diagnostic, file: &Option<String>) -> Diagnostic {
-    match file {
-        Some(file) => load::tree::blame(diagnostic, file),
-        None => diagnostic,
-    }
 }

@@ -40,3 +40,8 @@ macro_rules! with_patch {
 }
 
 pub(super) use with_patch;
+
+/// The default of what is usual.
+pub(super) fn yes() -> bool {
+    true
+}

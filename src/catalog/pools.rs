@@ -6,7 +6,8 @@ use itertools::Itertools as _;
 
 use super::cluster::{self, MAX_GPUS, PoolFile};
 use super::link::LinkKind;
-use super::{Catalog, Cluster, ClusterFile, KernelTables, Kind, NVLINK_CLASS, PCIE_CLASS, in_file, names};
+use super::lookup::{NVLINK_CLASS, PCIE_CLASS, in_file, names};
+use super::{Catalog, Cluster, ClusterFile, KernelTables, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 

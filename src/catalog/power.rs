@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::kernels::FitError;
+use super::fit::FitError;
 
 /// What running kernels draw of the power between idle and the board's limit: shares that add up, and
 /// together never exceed 1. The form is in `estimate::kernels`.

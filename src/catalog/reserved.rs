@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::engine::{Launch, LaunchDefaults};
+use super::defaults::{Launch, LaunchDefaults};
 use crate::units::Bytes;
 
 /// A memory fraction that is worked out instead of fixed: what these leave of the GPU's memory.

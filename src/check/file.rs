@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use super::kind::Kind;
+use super::problem::{Checked, Problem};
+use super::schema::schema;
 use super::walk::Walk;
-use super::{Checked, Kind, Problem, schema};
 use crate::catalog::{
     Catalog, ClusterFile, Engine, Framework, Gpu, GpuClass, KernelOverlay, SchedulingOverlay,
 };
@@ -24,7 +26,7 @@ pub fn check(path: &Path, text: &str, kind: Option<Kind>, catalog: &Catalog) -> 
     };
     let nothing = Node::Null;
     let node = root.as_ref().map_or(&nothing, |root| &root.value);
-    let Some(kind) = named.or_else(|| Kind::of_keys(node, is_json)) else {
+    let Some(kind) = named.or_else(|| kind_of_keys(node, is_json)) else {
         return checked(None, vec![untold()]);
     };
     let mut problems = match (schema(kind), &root) {
@@ -37,6 +39,24 @@ pub fn check(path: &Path, text: &str, kind: Option<Kind>, catalog: &Catalog) -> 
     }
     problems.sort_by_key(|p| p.line);
     checked(Some(kind), problems)
+}
+
+/// The kind whose fields a file's keys are: most of them known, fewest required ones missing.
+fn kind_of_keys(root: &Node, is_json: bool) -> Option<Kind> {
+    if is_json {
+        return root.get("model_type").map(|_| Kind::Model);
+    }
+    let score = |kind: Kind| -> Option<i64> {
+        let schema = schema(kind)?;
+        let fields = schema.get("properties")?.as_object()?;
+        let known = root.entries().iter().filter(|(key, _)| fields.contains_key(&key.value)).count();
+        let required = schema.get("required")?.as_array()?;
+        let missing = required.iter().filter_map(|r| r.as_str()).filter(|r| root.get(r).is_none());
+        (known > 1).then(|| 2 * known as i64 - missing.count() as i64)
+    };
+    let scores = Kind::ALL.into_iter().filter_map(|kind| score(kind).map(|s| (s, kind)));
+    // The first of equals: `max_by_key` would take the last.
+    scores.rev().max_by_key(|(score, _)| *score).map(|(_, kind)| kind)
 }
 
 /// What is wrong with a file that is none of ours.

@@ -1,12 +1,10 @@
-//! What a file describes: by the folder that holds it, else by its keys.
+//! What a file can describe, and what its folder says that it does.
 
 use std::path::Path;
 use std::str::FromStr;
 
-use super::schema;
 use crate::catalog;
 use crate::diagnostic::Diagnostic;
-use crate::load::tree::Node;
 
 /// What a file describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,24 +74,6 @@ impl Kind {
         let is_json = path.extension().is_some_and(|e| e == "json");
         let kind = catalog::Kind::ALL.into_iter().find(|kind| kind.folder() == folder).map(of)?;
         (is_json == (kind == Kind::Model)).then_some(kind)
-    }
-
-    /// The kind whose fields a file's keys are: most of them known, fewest required ones missing.
-    pub(super) fn of_keys(root: &Node, is_json: bool) -> Option<Kind> {
-        if is_json {
-            return root.get("model_type").map(|_| Kind::Model);
-        }
-        let score = |kind: Kind| -> Option<i64> {
-            let schema = schema(kind)?;
-            let fields = schema.get("properties")?.as_object()?;
-            let known = root.entries().iter().filter(|(key, _)| fields.contains_key(&key.value)).count();
-            let required = schema.get("required")?.as_array()?;
-            let missing = required.iter().filter_map(|r| r.as_str()).filter(|r| root.get(r).is_none());
-            (known > 1).then(|| 2 * known as i64 - missing.count() as i64)
-        };
-        let scores = Kind::ALL.into_iter().filter_map(|kind| score(kind).map(|s| (s, kind)));
-        // The first of equals: `max_by_key` would take the last.
-        scores.rev().max_by_key(|(score, _)| *score).map(|(_, kind)| kind)
     }
 }
 

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
-use super::Kind;
+use super::kind::Kind;
 use crate::catalog::{ClusterFile, Engine, Framework, Gpu, GpuClass, KernelOverlay, SchedulingOverlay};
 use crate::scenario::ScenarioFile;
 

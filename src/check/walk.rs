@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Problem;
+use super::problem::Problem;
 use crate::catalog::{self, Catalog};
 use crate::diagnostic::Diagnostic;
 use crate::load::{self, Located, tree::Node};

@@ -11,8 +11,8 @@ use crate::report::{self, Budgeted};
 use crate::train::{Convention, Job, Machine, Optimizer, Precision, TrainingAxes, TrainingQuestion, Tuning};
 use crate::units::{Flops, FlopsPerSecond, UsdPerHour};
 
-use super::Outcome;
 use super::common::cluster_of;
+use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::train::large;
 use super::values::{count, names, share};

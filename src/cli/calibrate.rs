@@ -12,9 +12,10 @@ use crate::load;
 use crate::report::{self, Format};
 use crate::validate::Estimator;
 
+use super::outcome::Outcome;
 use super::output::{self, FormatArgs};
 use super::values::names;
-use super::{Outcome, progress, talk};
+use super::{progress, talk};
 
 /// Arguments of `calibrate`.
 #[derive(Debug, Args)]

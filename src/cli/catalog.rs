@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::load;
 use crate::report::{Format, Sheet, Value};
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::output::OutputArgs;
 
 /// Kinds of entries that can be listed.
@@ -155,7 +155,7 @@ fn sheet(
                 cells.push(Value::Text(entry.origin()));
                 sheet.rows.push(cells);
             }
-            (Err(fault), None) if matches!(entry, Entry::File(_)) => super::left_out(&fault),
+            (Err(fault), None) if matches!(entry, Entry::File(_)) => super::talk::left_out(&fault),
             (Err(fault), None) => return Err(fault),
         }
     }

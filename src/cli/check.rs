@@ -10,7 +10,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report::{self, Format};
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::output::OutputArgs;
 
 /// Arguments of `check`.

@@ -1,11 +1,12 @@
 //! `shardfit completions`: a script that completes commands, options and names in a shell.
 
-use clap::{Args, CommandFactory as _, ValueEnum as _};
+use clap::{Args, Command, ValueEnum as _};
 use clap_complete::Shell;
 
 use crate::diagnostic::Diagnostic;
 
-use super::{Cli, Outcome, output, values};
+use super::outcome::Outcome;
+use super::{output, values};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -22,14 +23,13 @@ fn shells() -> Vec<String> {
     Shell::value_variants().iter().map(ToString::to_string).collect()
 }
 
-/// Runs the command.
-pub fn run(args: &CompletionsArgs) -> Result<Outcome, Diagnostic> {
+/// Writes the script for the whole program, `command`.
+pub fn run(args: &CompletionsArgs, mut command: Command) -> Result<Outcome, Diagnostic> {
     let shell = Shell::from_str(&args.shell, true).map_err(|_| {
         let all = shells();
         let list = format!("allowed: {}", all.join(", "));
         Diagnostic::unknown("shell", &args.shell, all.iter().map(String::as_str), &list)
     })?;
-    let mut command = Cli::command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);

@@ -10,9 +10,9 @@ use crate::plan::{BatchPoint, Layout, Plan, Reason};
 use crate::report::{self, Fit, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::workload::Load;
 
-use super::Outcome;
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, explained};
 use super::kernels::{self, KernelsArgs};
+use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::place::PlaceArgs;
 use super::split::SplitArgs;

@@ -10,7 +10,7 @@ use crate::load;
 use crate::model::{self, Downloaded, Scope};
 use crate::units::group_thousands;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::output::print;
 use super::talk;
 

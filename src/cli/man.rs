@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command, CommandFactory as _, ValueHint};
+use clap::{Args, Command, ValueHint};
 use clap_mangen::Man;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
-use super::{Cli, Outcome, output, talk};
+use super::outcome::Outcome;
+use super::{output, talk};
 
 /// Arguments of `man`.
 #[derive(Debug, Args)]
@@ -19,9 +20,9 @@ pub struct ManArgs {
     folder: Option<PathBuf>,
 }
 
-/// Runs the command.
-pub fn run(args: &ManArgs) -> Result<Outcome, Diagnostic> {
-    let mut root = Cli::command().disable_help_subcommand(true);
+/// Writes the pages of the whole program.
+pub fn run(args: &ManArgs, program: Command) -> Result<Outcome, Diagnostic> {
+    let mut root = program.disable_help_subcommand(true);
     root.build();
     match &args.folder {
         None => output::print(&page(&root)?)?,

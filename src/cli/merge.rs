@@ -9,7 +9,7 @@ use crate::load;
 use crate::report::sweep::Earlier;
 use crate::scenario::{self, Reader};
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::sweep::{self, JOURNAL};
 
 /// Arguments of `merge`.

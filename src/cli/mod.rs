@@ -15,6 +15,7 @@ mod layout;
 mod limits;
 mod man;
 mod merge;
+mod outcome;
 mod output;
 mod overrides;
 mod place;
@@ -42,6 +43,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
+use outcome::Outcome;
 
 /// Which configuration should I deploy?
 #[derive(Debug, Parser)]
@@ -95,17 +97,6 @@ enum Command {
     Man(man::ManArgs),
 }
 
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Found,
-    NothingFeasible,
-    /// Weights are not those that the model describes.
-    Differs,
-    /// Files have problems, and the answer lists them.
-    Faulty,
-}
-
 /// Parses the arguments and runs the command: 0 found, 1 nothing feasible or weights that differ, 2 bad input.
 pub fn run() -> ExitCode {
     let mut command = Cli::command();
@@ -138,7 +129,7 @@ fn answer(cli: &Cli) -> ExitCode {
     };
     // One that the question needed is the error.
     let needed = outcome.as_ref().err().map(|d| &d.cause);
-    catalog.faults().filter(|fault| Some(&fault.cause) != needed).for_each(left_out);
+    catalog.faults().filter(|fault| Some(&fault.cause) != needed).for_each(talk::left_out);
     code
 }
 
@@ -160,11 +151,6 @@ fn refused(diagnostic: &Diagnostic) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Names a file of the user's that is left out.
-fn left_out(fault: &Diagnostic) {
-    talk::say(&format!("note: left out of the catalogue: {fault}"));
-}
-
 /// Help and version go to stdout with success; the rest is bad input.
 fn refuse(error: &clap::Error, command: &clap::Command, words: &[OsString]) -> ExitCode {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -181,8 +167,8 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    match command {
+fn dispatch(asked: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
+    match asked {
         Command::Plan(args) => plan::run(args, catalog),
         Command::Estimate(args) => estimate::run(args, catalog),
         Command::Size(args) => size::run(args, catalog),
@@ -197,7 +183,7 @@ fn dispatch(command: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         Command::Validate(args) => validate::run(args, catalog),
         Command::Calibrate(args) => calibrate::run(args, catalog),
         Command::Fetch(args) => fetch::run(args),
-        Command::Completions(args) => completions::run(args),
-        Command::Man(args) => man::run(args),
+        Command::Completions(args) => completions::run(args, command()),
+        Command::Man(args) => man::run(args, command()),
     }
 }

@@ -14,11 +14,11 @@ use crate::report::{self, Format, Row, Sheet, Subject};
 use crate::search::{Answer, Check, Mode, Question, Stopped, UNASKED_PLANS, WhatIf};
 use crate::units::group_thousands;
 
-use super::Outcome;
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, pools};
 use super::kernels::{self, KernelsArgs};
 use super::layout;
 use super::limits::LimitArgs;
+use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::stop::stop;
 use super::talk;

@@ -20,9 +20,9 @@ use crate::simulate::{
 };
 use crate::workload::{Load, MAX_CONCURRENCY, Workload};
 
-use super::Outcome as Exit;
 use super::common::{EngineArgs, ModelArgs, TargetArgs, prefix, rate};
 use super::kernels::{self, KernelsArgs};
+use super::outcome::Outcome as Exit;
 use super::output::OutputArgs;
 use super::place::PlaceArgs;
 use super::speculation::SpeculationArgs;

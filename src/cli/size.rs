@@ -16,10 +16,11 @@ use crate::workload::forecast::{self, Month};
 use crate::workload::{Load, MAX_LENGTH, Workload};
 
 use super::common::{EngineArgs, ModelArgs, TargetArgs, cluster, cluster_of, prefix, rate};
+use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::speculation::SpeculationArgs;
+use super::talk;
 use super::values::{count, names, share};
-use super::{Outcome, talk};
 
 /// Arguments of `size`.
 #[derive(Debug, Args)]

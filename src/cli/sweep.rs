@@ -12,7 +12,8 @@ use crate::report::{Sheet, Value};
 use crate::scenario::{self, Header, Journal, Reader, Scenario, Shard};
 
 use super::kernels::{self, KernelsArgs};
-use super::{Outcome, output, progress, talk};
+use super::outcome::Outcome;
+use super::{output, progress, talk};
 
 /// The journal's name in the folder of the results.
 pub const JOURNAL: &str = "journal";

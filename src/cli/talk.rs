@@ -93,3 +93,8 @@ pub fn assumed(command: &Command, matches: &ArgMatches) -> String {
     };
     command.get_arguments().filter_map(default).collect::<Vec<_>>().join(" ")
 }
+
+/// Names a file of the user's that is left out.
+pub fn left_out(fault: &Diagnostic) {
+    say(&format!("note: left out of the catalogue: {fault}"));
+}

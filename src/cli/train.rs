@@ -14,8 +14,8 @@ use crate::train::{
 };
 use crate::units::{BytesPerSecond, Seconds};
 
-use super::Outcome;
 use super::common::{ModelArgs, cluster, degrees};
+use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::values::{count, names};
 

@@ -15,9 +15,10 @@ use crate::validate::memory::{StartLog, Told, compare};
 use crate::validate::{Estimator, Kind, Server, is_results, validate, validate_results};
 
 use super::kernels::KernelsArgs;
+use super::outcome::Outcome;
 use super::output::{self, FormatArgs, print};
+use super::talk;
 use super::values::{degree, names};
-use super::{Outcome, talk};
 
 /// Arguments of `validate`.
 #[derive(Debug, Args)]

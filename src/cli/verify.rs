@@ -11,7 +11,7 @@ use crate::load;
 use crate::model::{Model, verify};
 use crate::report::{self, Format};
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::output::OutputArgs;
 
 /// Which weight files to compare with.

@@ -162,25 +162,6 @@ pub enum Place<'a> {
     Head,
 }
 
-/// Whether a format is one of ggml's.
-pub const fn is_ggml(format: WeightFormat) -> bool {
-    matches!(
-        format,
-        WeightFormat::Q8_0
-            | WeightFormat::Q6K
-            | WeightFormat::Q5KM
-            | WeightFormat::Q5KS
-            | WeightFormat::Q5_0
-            | WeightFormat::Q4KM
-            | WeightFormat::Q4KS
-            | WeightFormat::Q4_0
-            | WeightFormat::Iq4Xs
-            | WeightFormat::Q3KM
-            | WeightFormat::Q2K
-            | WeightFormat::Ggml(_)
-    )
-}
-
 /// The type that most tensors of a mix have.
 const fn base(format: WeightFormat) -> Option<BlockType> {
     Some(match format {

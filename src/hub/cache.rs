@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::load;
 
-use super::{Hub, Id};
+use super::id::Id;
+use super::source::Hub;
 
 impl Hub {
     /// The folder of a model's files in the local cache, if it has the revision.

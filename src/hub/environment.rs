@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
-use super::{ENDPOINT, Hub, Token};
+use super::source::{ENDPOINT, Hub, Token};
 
 impl Hub {
     /// The hub, its cache and the token that the environment names: `HF_ENDPOINT`, `HF_HUB_CACHE`,

@@ -8,8 +8,9 @@ use ureq::{Agent, Body};
 
 use crate::diagnostic::{Code, Diagnostic};
 
+use super::id::Id;
 use super::refusal::Refusal;
-use super::{Download, Hub, Id, Part};
+use super::source::{Download, Hub, Part};
 
 /// Most redirects followed.
 const REDIRECTS: usize = 5;

@@ -7,105 +7,15 @@ mod cache;
 mod environment;
 #[cfg(feature = "fetch")]
 mod http;
+mod id;
 #[cfg(feature = "fetch")]
 mod refusal;
-
-use std::path::PathBuf;
-use std::time::Duration;
+mod source;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
-
-/// A model on the hub: `org/name` or `org/name@revision`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Id {
-    /// `org/name`.
-    pub repository: String,
-    /// Branch, tag or commit; `main` when none is named.
-    pub revision: Option<String>,
-}
-
-impl Id {
-    /// Reads `org/name` or `org/name@revision`; `None` when the text cannot be one.
-    pub fn parse(text: &str) -> Option<Id> {
-        let (repository, revision) = match text.split_once('@') {
-            Some((repository, revision)) => (repository, Some(revision)),
-            None => (text, None),
-        };
-        let (organisation, name) = repository.split_once('/')?;
-        let fits = is_part(organisation) && is_part(name) && revision.is_none_or(is_revision);
-        fits.then(|| Id { repository: repository.to_owned(), revision: revision.map(str::to_owned) })
-    }
-
-    /// The branch, tag or commit.
-    pub fn revision(&self) -> &str {
-        self.revision.as_deref().unwrap_or("main")
-    }
-
-    /// The name of its file in a folder of models: `org--name.json`.
-    pub fn file_name(&self) -> String {
-        format!("{}.json", self.repository.replacen('/', "--", 1))
-    }
-}
-
-impl std::fmt::Display for Id {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.revision {
-            Some(revision) => write!(f, "{}@{revision}", self.repository),
-            None => f.write_str(&self.repository),
-        }
-    }
-}
-
-/// One half of `org/name` (`validate_repo_id` of `huggingface_hub`): letters, digits, `-`, `_`, `.`, at
-/// most 96, no `--` or `..`, neither `-` nor `.` at an end.
-fn is_part(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (1..=96).contains(&text.len())
-        && text.chars().all(allowed)
-        && !text.contains("--")
-        && !text.contains("..")
-        && !text.starts_with(['-', '.'])
-        && !text.ends_with(['-', '.'])
-}
-
-/// A branch, tag or commit that is safe in an address and in a path.
-fn is_revision(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
-    (1..=255).contains(&text.len())
-        && text.chars().all(allowed)
-        && text.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
-}
-
-/// A secret that is not printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
-/// Where models that are not at hand come from.
-#[derive(Clone, Debug)]
-pub struct Hub {
-    /// Address of the hub, without a slash at its end.
-    pub endpoint: String,
-    /// Sent to the endpoint and to nobody else.
-    pub token: Option<Token>,
-    /// The local cache: `models--org--name/snapshots/<commit>/…`.
-    pub cache: Option<PathBuf>,
-    /// Whether the network may not be used.
-    pub offline: bool,
-    /// Longest wait for a connection and for each part of an answer.
-    pub timeout: Duration,
-    /// Told before the network is used.
-    pub announce: fn(&str),
-}
-
-/// The hub's address unless `HF_ENDPOINT` names another.
-pub const ENDPOINT: &str = "https://huggingface.co";
+pub use id::Id;
+pub use source::{Download, ENDPOINT, Hub, Part, Token};
 
 /// A file of a repository as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,47 +26,7 @@ pub struct Text {
     pub commit: Option<String>,
 }
 
-/// A file of a repository, or a part of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Download {
-    /// The bytes asked for.
-    pub bytes: Vec<u8>,
-    /// The commit that they are from, if the hub says.
-    pub commit: Option<String>,
-    /// Bytes of the whole file, if it was asked for in part.
-    pub whole: Option<u64>,
-}
-
-/// Which part of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All of it, up to a limit.
-    Whole {
-        /// Largest size accepted.
-        limit: u64,
-    },
-    /// Some bytes.
-    Range {
-        /// First byte.
-        offset: u64,
-        /// How many; fewer come where the file ends before.
-        count: u64,
-    },
-}
-
 impl Hub {
-    /// No cache and no network: only what is at hand.
-    pub fn none() -> Hub {
-        Hub {
-            endpoint: ENDPOINT.to_owned(),
-            token: None,
-            cache: None,
-            offline: true,
-            timeout: Duration::from_secs(10),
-            announce: |_| {},
-        }
-    }
-
     /// A file of a repository as text: from the local cache, else from the hub. `None` where the
     /// repository is known not to have it.
     ///
@@ -205,11 +75,6 @@ impl Hub {
             )
             .help("build with the feature `fetch`, or name a path to its config.json"))
         }
-    }
-
-    /// Where a file of a repository is.
-    pub fn address(&self, id: &Id, file: &str) -> String {
-        format!("{}/{}/resolve/{}/{file}", self.endpoint, id.repository, id.revision())
     }
 }
 

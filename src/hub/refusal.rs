@@ -2,7 +2,8 @@
 
 use crate::diagnostic::{Code, Diagnostic};
 
-use super::{Hub, Id};
+use super::id::Id;
+use super::source::Hub;
 
 /// An answer that is not the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

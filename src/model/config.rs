@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
+/// More layers than any model has; guards against typing errors.
+pub const MAX_LAYERS: u64 = 1024;
+
 /// Largest value of any size field: far beyond any model, and a product of two such sizes with small
 /// factors stays far below overflow.
 pub const MAX_SIZE: u64 = 1 << 28;
@@ -182,11 +185,11 @@ impl<'a> Config<'a> {
     /// The number of layers, under the first of several names that is present.
     ///
     /// # Errors
-    /// [`Code::Model`] when none is, or there are more than [`super::MAX_LAYERS`].
+    /// [`Code::Model`] when none is, or there are more than [`MAX_LAYERS`].
     pub fn layer_count(&self, keys: &[&str]) -> Result<u64, Diagnostic> {
         match self.size_of(keys)? {
-            n if n <= super::MAX_LAYERS => Ok(n),
-            n => Err(self.wrong(keys[0], &format!("at most {} layers, found {n}", super::MAX_LAYERS))),
+            n if n <= MAX_LAYERS => Ok(n),
+            n => Err(self.wrong(keys[0], &format!("at most {} layers, found {n}", MAX_LAYERS))),
         }
     }
 

@@ -10,8 +10,9 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::{Hub, Id, Text};
 use crate::load;
 
+use super::assembly::from_parts;
 use super::config::{self, Config};
-use super::{EncoderSize, Model, Quantisation, Scope, draft, families, from_gguf, names, rotary};
+use super::{Model, Quantisation, Scope, from_gguf, names};
 
 /// Finds a model among the built-in ones, with `folders` of `<org>--<name>.json` before them: [`find_in`].
 ///
@@ -173,28 +174,4 @@ pub fn from_config(map: &Map<String, Value>, id: &str, scope: Scope) -> Result<M
     let root = Config::new(map, id);
     let quantisation = Quantisation::read(&root)?;
     from_parts(&root, id, scope, quantisation)
-}
-
-/// A model from a configuration and the storage of its weights.
-pub(super) fn from_parts(
-    root: &Config,
-    id: &str,
-    scope: Scope,
-    quantisation: Quantisation,
-) -> Result<Model, Diagnostic> {
-    let Some(model_type) = root.opt_str("model_type")? else {
-        return Err(Diagnostic::new(Code::Model, "missing field `model_type`")
-            .at(id)
-            .help("is this a config.json of a language model?"));
-    };
-    let (recognised, architecture) = match families::of(model_type) {
-        Some(family) => {
-            let root = root.clone().with_defaults(families::defaults(model_type));
-            (true, (family.read)(&root, scope)?)
-        }
-        None => (false, families::read_unknown(root, scope)?),
-    };
-    let model = Model::build(id, model_type, recognised, scope, architecture, quantisation)?;
-    let (encoder, rotary) = (EncoderSize::read(root), rotary::tables(root));
-    draft::eagle(root, Model { encoder, rotary, ..model })
 }

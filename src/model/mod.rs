@@ -1,5 +1,6 @@
 //! Models: from a `config.json` to blocks of tensors and operators, and the counts that follow.
 
+mod assembly;
 pub mod blocks;
 pub mod config;
 mod context;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use crate::catalog::LayerCounts;
 use crate::diagnostic::{Code, Diagnostic};
 use blocks::{Block, Head};
+pub use config::MAX_LAYERS;
 pub use count::Parameters;
 pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use gguf::from_gguf;
@@ -33,9 +35,6 @@ pub use quantisation::{Formats, Quantisation, Storage};
 pub use rotary::RotaryTable;
 pub use shape::{SHAPE_KEYS, from_shape};
 pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
-
-/// More layers than any model has; guards against typing errors.
-pub const MAX_LAYERS: u64 = 1024;
 
 /// Which part of a multimodal model is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

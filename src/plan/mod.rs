@@ -2,6 +2,7 @@
 //! links their rank groups cross.
 
 pub mod degrees;
+pub mod divisors;
 mod guide;
 pub mod offload;
 pub mod placement;

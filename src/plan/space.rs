@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::workload::{Load, Workload};
 
 use super::degrees::Degrees;
-use super::rules::Divisors;
+use super::divisors::Divisors;
 use super::{Parallelism, Precision};
 
 /// Sequences in flight on one replica.

@@ -7,9 +7,9 @@ use serde_json::{Value as Json, json};
 use crate::budget::{Approach, Longer, best, law};
 use crate::units::{Flops, group_thousands};
 
+use super::cell::round;
 use super::columns::Value;
-use super::format::Sheet;
-use super::json::round;
+use super::sheet::Sheet;
 
 /// An answer.
 pub struct Budgeted<'a> {

@@ -9,7 +9,7 @@ use crate::estimate::kernels::Reached;
 use crate::validate::Metric;
 
 use super::columns::Value;
-use super::format::Sheet;
+use super::sheet::Sheet;
 
 /// One line per group. Errors after are those of fits to other rows, in per cent as before.
 pub fn calibration_sheet(c: &Calibration) -> Sheet {

@@ -8,7 +8,7 @@ use crate::calibrate::engine::{EngineCalibration, FEWEST};
 use crate::validate::Metric;
 
 use super::columns::Value;
-use super::format::Sheet;
+use super::sheet::Sheet;
 
 /// One line per constant that at least so many rows move with.
 fn constants_sheet(c: &EngineCalibration, least: usize) -> Sheet {

@@ -7,11 +7,11 @@ use serde_json::{Value as Json, json};
 use crate::plan::{Parallelism, Reason};
 use crate::search::{Asked, Examined};
 
-use super::Subject;
 use super::columns::{Row, Value};
 use super::fit::{memory_json, remedy_json, remedy_text};
-use super::format::Sheet;
 use super::json::{plan_object, subject_json};
+use super::sheet::Sheet;
+use super::subject::Subject;
 
 /// One line per engine and precision.
 pub fn examined_text(subject: &Subject, asked: Asked, examined: &[Examined]) -> String {

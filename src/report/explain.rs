@@ -12,10 +12,11 @@ use crate::estimate::program::Line;
 use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::units::{Seconds, si};
 
-use super::Subject;
+use super::cell::round;
 use super::columns::{Row, Value};
-use super::format::Sheet;
-use super::json::{plan_object, round, subject_json};
+use super::json::{plan_object, subject_json};
+use super::sheet::Sheet;
+use super::subject::Subject;
 
 /// The decode step and the prompt step of a plan.
 pub fn explanation(estimate: &Estimate, e: &Explanation, width: Option<u16>) -> String {

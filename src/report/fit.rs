@@ -10,9 +10,9 @@ use crate::estimate::memory::{MemoryUse, Room};
 use crate::estimate::remedy::Remedy;
 use crate::units::group_thousands;
 
+use super::cell::round;
 use super::columns::Value;
-use super::format::Sheet;
-use super::json::round;
+use super::sheet::Sheet;
 
 /// Room and remedies of one plan.
 #[derive(Clone, Debug)]

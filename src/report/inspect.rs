@@ -11,8 +11,8 @@ use crate::model::{Component, Model, RankGroups};
 use crate::units::{Bytes, group_thousands, si};
 
 use super::columns::Value;
-use super::format::Sheet;
 use super::section::Section;
+use super::sheet::Sheet;
 
 const GIB: f64 = 1_073_741_824.0;
 

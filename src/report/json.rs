@@ -7,21 +7,10 @@ use crate::plan::{Plan, Reason, Rejection};
 use crate::search::{Advice, Answer, Combined, CurrentAnswer, WhatIf};
 use crate::workload::{Load, Workload};
 
-use super::Subject;
+use super::cell::{round, to_json};
 use super::columns::{Row, columns};
 use super::fit::{Fit, remedy_json, room_json};
-use super::format::to_json;
-
-/// A real number to six significant digits: beyond what any estimate knows, and the same text on every
-/// machine.
-pub fn round(x: f64) -> Json {
-    if x == 0.0 || !x.is_finite() {
-        return if x == 0.0 { json!(0.0) } else { Json::Null };
-    }
-    let digits = 5 - x.abs().log10().floor() as i32;
-    let rounded: f64 = format!("{x:.*}", digits.clamp(0, 12) as usize).parse().unwrap_or(x);
-    json!(rounded)
-}
+use super::subject::Subject;
 
 /// One plan with every column, memory in an object of its own.
 pub(super) fn plan_object(row: &Row, compared: bool) -> Map<String, Json> {

@@ -7,8 +7,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::diagnostic::Diagnostic;
 
+use super::cell::to_json;
 use super::columns::Value;
-use super::format::{Sheet, to_json};
+use super::sheet::Sheet;
 
 /// One column.
 #[derive(Clone, Debug, PartialEq)]

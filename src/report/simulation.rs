@@ -12,11 +12,13 @@ use crate::simulate::{Interval, Outcome, Spread, Timeline};
 use crate::units::{group_thousands, plural};
 use crate::workload::{Targets, Workload};
 
-use super::asked;
+use super::cell::round;
 use super::columns::Value;
 use super::draw::wrap;
-use super::format::{Format, Sheet};
-use super::json::{round, workload_json};
+use super::format::Format;
+use super::json::workload_json;
+use super::sheet::Sheet;
+use super::subject::asked;
 use super::table::{speculation, targets};
 
 /// What was simulated.

@@ -10,11 +10,13 @@ use crate::estimate::Provenance;
 use crate::search::size::{Demand, Fleet, HOURS_PER_MONTH, Sizing, Step, Unit};
 use crate::units::{group_thousands, plural};
 
+use super::cell::{round, to_json};
+use super::columns::PLAN_COLUMNS;
 use super::columns::{Row, Value, all_calibrated};
-use super::format::{Sheet, to_json};
-use super::json::{plan_object, round, workload_json};
+use super::json::{plan_object, workload_json};
+use super::sheet::Sheet;
+use super::subject::Subject;
 use super::table::describe_workload;
-use super::{Subject, columns::PLAN_COLUMNS};
 
 /// What was asked and found.
 #[derive(Clone, Copy, Debug)]

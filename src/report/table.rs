@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use itertools::Itertools as _;
 
 use crate::catalog::Cluster;
-use crate::catalog::launch::engine_of;
+use crate::catalog::engine_of;
 use crate::estimate::Provenance;
 use crate::estimate::deployment::Estimate;
 use crate::plan::Reason;
@@ -15,11 +15,11 @@ use crate::search::{Advice, Answer, Combined, CurrentAnswer};
 use crate::units::{TokensPerSecond, group_thousands, plural};
 use crate::workload::{Load, Workload};
 
-use super::Subject;
 use super::columns::{Column, PLAN_COLUMNS, Row, Value, all_calibrated, columns};
 use super::fit::{Fit, fit_text};
-use super::format::Sheet;
 use super::json::describe;
+use super::sheet::Sheet;
+use super::subject::Subject;
 
 /// The ranking and the ledger.
 pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {

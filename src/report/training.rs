@@ -7,9 +7,9 @@ use serde_json::{Map, Value as Json, json};
 use crate::train::{Convention, Job, Memory, Operations, Run, TrainingAnswer, TrainingEstimate};
 use crate::units::{UsdPerHour, group_thousands, plural};
 
+use super::cell::{round, to_json};
 use super::columns::Value;
-use super::format::{Sheet, to_json};
-use super::json::round;
+use super::sheet::Sheet;
 
 /// What an answer is about.
 #[derive(Clone, Copy, Debug)]

@@ -8,9 +8,9 @@ use serde_json::{Map, Value as Json, json};
 use crate::validate::memory::{Comparison, Spread, Worst};
 use crate::validate::{Choice, Metric, Validation};
 
+use super::cell::round;
 use super::columns::Value;
-use super::format::Sheet;
-use super::json::round;
+use super::sheet::Sheet;
 
 /// Metrics, skipped rows and groups; names are fixed.
 pub fn validation_json(v: &Validation) -> Json {

@@ -8,7 +8,7 @@ use crate::model::verify::{Finding, Verification};
 use crate::units::{Bytes, group_thousands};
 
 use super::columns::Value;
-use super::format::Sheet;
+use super::sheet::Sheet;
 
 /// Most findings in the terminal's table; files have all.
 const SHOWN: usize = 40;

@@ -11,7 +11,8 @@ use crate::model::Model;
 use crate::report::{self, Format, Section, Sheet};
 use crate::validate::known_sizes;
 
-use super::{Outcome, verify};
+use super::outcome::Outcome;
+use super::verify;
 pub use args::InspectArgs;
 use args::Table;
 use question::{Question, Report};

@@ -1,6 +1,6 @@
 //! Decoders before Llama: layer norms with biases, plain feed-forward layers, often learned positions.
 
-use super::general::{Decoder, NormKind, Order, positions};
+use super::decoder::{Decoder, NormKind, Order, extra, positions};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Biases, Block, Embedding, Head, QkNorm};
 use crate::model::config::Config;
@@ -78,7 +78,7 @@ pub(super) fn gpt_neox_japanese(config: &Config, _: Scope) -> Result<Architectur
     let mut architecture = decoder.build();
     if let Some(last) = architecture.layers.last_mut() {
         let bias = Tensor::vector("attention.dense_bias", hidden, Component::Attention);
-        last.push(super::extra(vec![bias]));
+        last.push(extra(vec![bias]));
     }
     Ok(architecture)
 }
@@ -150,7 +150,7 @@ pub(super) fn opt(config: &Config, _: Scope) -> Result<Architecture, Diagnostic>
         architecture.after.insert(0, c.norm("final_layer_norm.weight"));
     }
     if width != c.hidden {
-        architecture.before.push(super::extra(vec![
+        architecture.before.push(extra(vec![
             Tensor::matrix("project_in.weight", c.hidden, width, Component::Other),
             Tensor::matrix("project_out.weight", width, c.hidden, Component::Other),
         ]));
@@ -216,7 +216,7 @@ pub(super) fn cpmant(config: &Config, _: Scope) -> Result<Architecture, Diagnost
     let buckets =
         segments.saturating_mul(segments).saturating_add(config.size_or("position_bias_num_buckets", 512)?);
     let mut architecture = decoder.build();
-    architecture.before.push(super::extra(vec![
+    architecture.before.push(extra(vec![
         Tensor::matrix("prompt_embedding.weight", prompts, c.hidden, Component::Embedding),
         Tensor::matrix("segment_embedding.weight", segments, c.hidden, Component::Other),
         Tensor::matrix("position_bias.relative_attention_bias", buckets, c.heads, Component::Attention),

@@ -1,8 +1,8 @@
 //! Latent attention: DeepSeek-V2 to V3.2, Kimi-K2, GLM-4.7-Flash and 5, MiniCPM3, Youtu, LongCat-Flash
 //! and others.
 
-use super::general::{Decoder, Order, layer_kinds};
-use super::{prediction_layer, predictions};
+use super::decoder::{Decoder, Order, extra, layer_kinds};
+use super::prediction::{prediction_layer, predictions};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Block, Gate, Indexer, LatentAttention, Moe, Norm};
 use crate::model::config::Config;
@@ -148,7 +148,7 @@ pub(super) fn hy4(config: &Config, _: Scope) -> Result<Architecture, Diagnostic>
     let width = streams * decoder.common.hidden;
     let mix = |name, part| Tensor::matrix(name, 2 * streams, width, part);
     for layer in &mut architecture.layers {
-        layer.push(super::extra(vec![
+        layer.push(extra(vec![
             mix("attn_hc.fn", Component::Attention),
             mix("ffn_hc.fn", Component::Other),
             Tensor::vector("hc.base", 4 * streams, Component::Other),
@@ -185,9 +185,9 @@ pub(super) fn axk2(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
     let norm_gate = |name| Tensor::matrix(name, 2 * rank, hidden, Component::Norm);
     let mut architecture = build(config, &decoder, |_| attention.clone())?;
     for (layer, sparse) in architecture.layers.iter_mut().zip(&decoder.sparse) {
-        layer.push(super::extra(vec![norm_gate("input_layernorm.mlp")]));
+        layer.push(extra(vec![norm_gate("input_layernorm.mlp")]));
         if *sparse {
-            layer.push(super::extra(vec![norm_gate("post_attention_layernorm.mlp")]));
+            layer.push(extra(vec![norm_gate("post_attention_layernorm.mlp")]));
         }
     }
     Ok(architecture)
@@ -244,7 +244,7 @@ pub(super) fn mistral_large4(config: &Config, _: Scope) -> Result<Architecture, 
             scales.push(Tensor::vector("self_attn.indexer.q_input_norm", 2 * c.hidden, Component::Norm));
             scales.push(Tensor::vector("self_attn.indexer.softmax_scaling", 2 * index.heads, part));
         }
-        decoder.layer_with(i, vec![Block::Latent(attention), super::extra(scales)])
+        decoder.layer_with(i, vec![Block::Latent(attention), extra(scales)])
     });
     Ok(decoder.finish(layers.collect()))
 }

@@ -1,6 +1,6 @@
 //! Dense decoders with RMS norms and gated feed-forward layers, and what sets each apart from Llama.
 
-use super::general::{Decoder, NormKind, Order};
+use super::decoder::{Decoder, NormKind, Order, extra};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Biases, Block, Embedding, Mlp, Norm, QkNorm};
 use crate::model::config::Config;
@@ -243,7 +243,7 @@ pub(super) fn modernbert(config: &Config, _: Scope) -> Result<Architecture, Diag
     if dense_bias {
         dense.push(Tensor::vector("lm_head.dense.bias", hidden, Component::LmHead));
     }
-    architecture.after.insert(1, super::extra(dense));
+    architecture.after.insert(1, extra(dense));
     architecture.after.insert(2, c.norm("lm_head.norm.weight"));
     Ok(architecture)
 }
@@ -260,7 +260,7 @@ pub(super) fn mllama(config: &Config, _: Scope) -> Result<Architecture, Diagnost
     };
     let part = Component::Attention;
     let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-    let attention = super::extra(vec![
+    let attention = extra(vec![
         Tensor::matrix("cross_attn.q_proj.weight", q, c.hidden, part).split_over(c.heads),
         Tensor::matrix("cross_attn.kv_proj.weight", 2 * kv, c.hidden, part).split_over(c.kv_heads),
         Tensor::matrix("cross_attn.o_proj.weight", c.hidden, q, part).split_over(c.heads),
@@ -288,7 +288,7 @@ pub(super) fn decilm(config: &Config, _: Scope) -> Result<Architecture, Diagnost
         let cause = format!("{} entries for {} layers", blocks.len(), c.layers);
         return Err(config.error("block_configs", cause));
     }
-    let linear = |name| super::extra(vec![Tensor::matrix(name, c.hidden, c.hidden, Component::Attention)]);
+    let linear = |name| extra(vec![Tensor::matrix(name, c.hidden, c.hidden, Component::Attention)]);
     let mut layers = Vec::with_capacity(blocks.len());
     for block in &blocks {
         let (attention, ffn) = (block.sub("attention")?, block.sub("ffn")?);

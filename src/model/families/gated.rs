@@ -1,6 +1,6 @@
 //! Attention whose output passes a gate, in decoders of 2025 and 2026: Step-3.5 and 3.7, Muse.
 
-use super::general::{Decoder, Order, layer_kinds};
+use super::decoder::{Decoder, Order, extra, layer_kinds};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Block, Gate, Mlp, Moe, Norm, QkNorm, SharedExpert};
 use crate::model::config::Config;
@@ -33,7 +33,7 @@ pub(super) fn step_experts(config: &Config, decoder: &Decoder) -> Result<Moe, Di
     let hidden = decoder.common.hidden;
     let experts =
         config.size_of(&["n_routed_experts", "moe_num_experts", "num_local_experts", "num_experts"])?;
-    let top_k = super::mixture::top_k(config, experts)?;
+    let top_k = super::experts::top_k(config, experts)?;
     let bias = decoder.mlp.up_bias;
     let width = config.size_of(&["share_expert_dim", "share_expert_dims"])?;
     let mlp = Mlp { up_bias: bias, down_bias: bias, ..Mlp::gated(hidden, width) };
@@ -98,7 +98,7 @@ pub(super) fn muse_spark(config: &Config, _: Scope) -> Result<Architecture, Diag
             layer.push(norm("mlp.experts.post_expert_norm.weight", latent));
         }
         let gates = Tensor::vector("residual_gates", 2 * c.hidden, Component::Other);
-        layer.push(super::extra(vec![gates]));
+        layer.push(extra(vec![gates]));
         layer
     });
     Ok(decoder.finish(layers.collect()))

@@ -1,6 +1,6 @@
 //! Gemma 1 to 4, 3n and VaultGemma.
 
-use super::general::{Decoder, Order, layer_kinds};
+use super::decoder::{Decoder, Order, extra, layer_kinds};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Attention, Block, Keys, QkNorm};
 use crate::model::config::Config;
@@ -56,7 +56,7 @@ impl LayerEmbeddings {
 
     fn outer(&self) -> Block {
         let all = self.layers * self.width;
-        super::extra(vec![
+        extra(vec![
             Tensor::matrix("embed_tokens_per_layer.weight", self.vocabulary, all, Component::Other)
                 .class(TensorClass::Embedding),
             Tensor::matrix("per_layer_model_projection.weight", all, self.hidden, Component::Other),
@@ -65,7 +65,7 @@ impl LayerEmbeddings {
     }
 
     fn of_layer(&self) -> Block {
-        super::extra(vec![
+        extra(vec![
             Tensor::matrix("per_layer_input_gate.weight", self.width, self.hidden, Component::Other),
             Tensor::matrix("per_layer_projection.weight", self.hidden, self.width, Component::Other),
             Tensor::vector("post_per_layer_input_norm.weight", self.hidden, Component::Norm),
@@ -90,7 +90,7 @@ pub(super) fn gemma3n(config: &Config, _: Scope) -> Result<Architecture, Diagnos
         own.mlp.inner = inner.get(i).or(inner.last()).copied().unwrap_or(4 * hidden);
         own.attention.keys = if shares(i) { Keys::Shared } else { Keys::Own };
         let mut layer = own.layer_with(i, vec![own.attention_of(i)]);
-        layer.push(super::extra(stream_tensors.clone()));
+        layer.push(extra(stream_tensors.clone()));
         layer.push(embeddings.of_layer());
         layer
     });
@@ -98,7 +98,7 @@ pub(super) fn gemma3n(config: &Config, _: Scope) -> Result<Architecture, Diagnos
     architecture.before.push(embeddings.outer());
     let projections = streams.saturating_sub(1);
     let matrix = |name, part| Tensor::matrix(name, projections * hidden, hidden, part);
-    architecture.before.push(super::extra(vec![
+    architecture.before.push(extra(vec![
         matrix("altup_projections.weight", Component::Mlp),
         matrix("altup_unembed_projections.weight", Component::Other),
     ]));
@@ -163,7 +163,7 @@ pub(super) fn gemma4(config: &Config, _: Scope) -> Result<Architecture, Diagnost
 
 /// Norms and scales of the expert branch.
 fn expert_extras(hidden: u64, experts: u64) -> Block {
-    super::extra(vec![
+    extra(vec![
         Tensor::vector("post_feedforward_layernorm_1.weight", hidden, Component::Norm),
         Tensor::vector("post_feedforward_layernorm_2.weight", hidden, Component::Norm),
         Tensor::vector("pre_feedforward_layernorm_2.weight", hidden, Component::Norm),

@@ -1,6 +1,6 @@
 //! Mamba and Mamba-2, alone and beside attention: Jamba, Bamba, Falcon-H1, Granite-4, Nemotron-H.
 
-use super::general::{Common, Decoder, layer_kinds};
+use super::decoder::{Common, Decoder, layer_kinds};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{Mamba, Mamba2};
 use crate::model::blocks::{Biases, Block, Mlp, Moe};

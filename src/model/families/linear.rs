@@ -1,9 +1,10 @@
 //! Linear attention and other recurrences, alone and beside attention: Qwen3-Next and 3.5, Kimi-Linear,
 //! MiniMax-01, OLMo-Hybrid, LFM2, RecurrentGemma, RWKV-4, xLSTM.
 
+use super::decoder::{Common, Decoder, NormKind, Order, layer_kinds};
 use super::deepseek;
-use super::general::{Common, Decoder, NormKind, Order, layer_kinds};
 use super::mixture::gate_shared_expert;
+use super::prediction::{prediction_layer, predictions_or};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{
     ChannelMix, GatedDelta, KimiDelta, Lightning, MatrixLstm, RgLru, ShortConvolution, TimeMix,
@@ -60,9 +61,9 @@ pub(super) fn qwen3_next(config: &Config, _: Scope) -> Result<Architecture, Diag
     let mixer = gated_delta(config, decoder.common.hidden)?;
     let mut architecture = interleave(&decoder, &attends, &Block::Recurrent(mixer.into()));
     let last = decoder.common.layers as usize - 1;
-    for _ in 0..super::predictions_or(config, decoder.common.layers, 1)? {
+    for _ in 0..predictions_or(config, decoder.common.layers, 1)? {
         let layer = decoder.layer_with(last, vec![decoder.attention_of(last)]);
-        architecture.mtp.extend(super::prediction_layer(decoder.common.hidden, layer));
+        architecture.mtp.extend(prediction_layer(decoder.common.hidden, layer));
     }
     Ok(architecture)
 }
@@ -341,7 +342,7 @@ pub(super) fn doge(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
     }
     if config.bool_or("is_moe", false)? {
         let experts = config.size_or("num_experts", 16_384)?;
-        let k = super::mixture::top_k(config, experts)?;
+        let k = super::experts::top_k(config, experts)?;
         let neuron = |name| Tensor::matrix(name, 1, c.hidden, Component::Experts).experts(experts, k, 1);
         extra.push(neuron("mlp.down_embed.weight"));
         extra.push(neuron("mlp.up_embed.weight"));

@@ -1,133 +1,12 @@
-//! Mixtures of experts: how their sizes and their placement are written, and families with ordinary
-//! attention.
+//! Mixtures of experts with ordinary attention.
 
-use super::general::{Decoder, Order};
+use super::decoder::{Decoder, Order, extra};
+use super::experts::{sparse_layers, unread_top_k};
+use super::prediction::{prediction_layer, predictions};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Block, Gate, Mlp, Moe, QkNorm, SharedExpert};
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor, TensorClass};
-
-/// Names of the number of routed experts.
-const EXPERTS: &[&str] = &["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"];
-/// Names of the number of experts one token uses.
-const TOP_K: &[&str] = &[
-    "num_experts_per_tok",
-    "num_experts_per_token",
-    "experts_per_token",
-    "moe_topk",
-    "moe_k",
-    "moe_top_k",
-    "num_selected_experts",
-    "top_k_experts",
-];
-/// Names of an expert's inner width.
-const EXPERT_INNER: &[&str] =
-    &["moe_intermediate_size", "expert_ffn_hidden_size", "moe_ffn_hidden_size", "intermediate_size"];
-/// Names of the inner width of all shared experts together.
-const SHARED_INNER: &[&str] =
-    &["shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "shared_intermediate_size"];
-/// Names of the number of shared experts.
-const SHARED: &[&str] =
-    &["n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"];
-
-/// Reads the experts one token uses, which cannot be more than there are. A file that does not say is refused: any
-/// guess would be wrong by the ratio of all experts to those in use. One that says null has no choice to make: all.
-pub(super) fn top_k(config: &Config, experts: u64) -> Result<u64, Diagnostic> {
-    let Some(k) = config.opt_size_of(TOP_K)? else {
-        return match TOP_K.iter().find(|key| config.mentions(key)) {
-            Some(key) if config.has(key) => Err(config.error(key, "a token uses at least 1 expert, found 0")),
-            Some(_) => Ok(experts),
-            None => Err(unread_top_k(config, experts)),
-        };
-    };
-    if k > experts {
-        let cause = format!("{k} experts per token, but there are only {experts}");
-        return Err(config.error("num_experts_per_tok", cause));
-    }
-    Ok(k)
-}
-
-/// A mixture that does not say, in a field that is known, how many experts a token uses. Names fields that may.
-fn unread_top_k(config: &Config, experts: u64) -> Diagnostic {
-    let cause = format!("{experts} experts, and how many of them a token uses is not said");
-    let close = |key: &&str| key.contains("expert") || key.contains("top") || key.contains("moe");
-    let near: Vec<String> = config.keys().filter(close).map(|key| format!("`{key}`")).collect();
-    let found = match near.as_slice() {
-        [] => String::new(),
-        near => format!("; of the file's own fields, {} may be meant", near.join(", ")),
-    };
-    config.error(TOP_K[0], cause).help(format!("write it as `{}`{found}", TOP_K[0]))
-}
-
-/// Refuses a mixture whose experts differ from layer to layer, of a type whose family is not known.
-pub(super) fn refuse_lists(config: &Config) -> Result<(), Diagnostic> {
-    match EXPERTS.iter().chain(TOP_K).find(|key| config.is_list(key)) {
-        Some(key) => {
-            Err(config.error(key, "experts that differ by layer or kind of token, which are not read"))
-        }
-        None => Ok(()),
-    }
-}
-
-/// The experts of a sparse layer, or `None` when the model has none.
-pub(super) fn experts(config: &Config, hidden: u64) -> Result<Option<Moe>, Diagnostic> {
-    let by_layer = EXPERTS.iter().chain(TOP_K).chain(&["moe_intermediate_size"]);
-    if by_layer.into_iter().any(|key| config.is_list(key)) {
-        // A number per layer: the family reads it (Hunyuan).
-        return Ok(None);
-    }
-    let Some(experts) = config.opt_size_of(EXPERTS)?.filter(|n| *n > 1) else { return Ok(None) };
-    let inner = config.size_of(EXPERT_INNER)?;
-    let shared = match config.opt_size_of(SHARED_INNER)? {
-        Some(width) => Some(width),
-        None => config.opt_size_of(SHARED)?.map(|n| n * inner),
-    };
-    let bias = config.bool_or("mlp_bias", false)?;
-    let mlp = |width| Mlp { up_bias: bias, down_bias: bias, ..Mlp::gated(hidden, width) };
-    let shared = shared.map(|width| SharedExpert { mlp: mlp(width), gate: false });
-    Ok(Some(Moe { shared, ..Moe::new(hidden, experts, top_k(config, experts)?, inner) }))
-}
-
-/// Which layers hold experts: as `mlp_layer_types`, `moe_layers` or `moe_layer_freq` list them, else by
-/// first layer, last layer, step and exceptions.
-pub(super) fn sparse_layers(config: &Config, layers: u64) -> Result<Vec<bool>, Diagnostic> {
-    let kinds = config.strings("mlp_layer_types")?;
-    if !kinds.is_empty() {
-        let sparse = |i: u64| kinds.get(i as usize).is_none_or(|kind| kind != "dense");
-        return Ok((0..layers).map(sparse).collect());
-    }
-    if let Some(listed) = config.numbers("moe_layers")? {
-        return Ok((0..layers).map(|i| listed.contains(&i)).collect());
-    }
-    if config.is_list("moe_layer_freq") {
-        let flags = config.numbers("moe_layer_freq")?.unwrap_or_default();
-        return Ok((0..layers).map(|i| flags.get(i as usize).is_none_or(|flag| *flag > 0)).collect());
-    }
-    // ERNIE-4.5-VL has one for its text experts and one for those of images.
-    let bound = |key: &str| -> Result<Option<u64>, Diagnostic> {
-        if config.is_list(key) { Ok(config.size_list(key)?.first().copied()) } else { config.opt_index(key) }
-    };
-    let start = bound("moe_layer_start_index")?.filter(|n| *n > 0);
-    let first =
-        config.opt_size_of(&["first_k_dense_replace", "num_dense_layers", "dense_mlp_idx"])?.or(start);
-    let last = bound("moe_layer_end_index")?.unwrap_or(layers);
-    let every = config.size_or("moe_layer_freq", 1)?;
-    let step =
-        config.opt_size_of(&["decoder_sparse_step", "moe_layer_interval", "interleave_moe_layer_step"])?;
-    let (period, offset) =
-        (config.size_or("expert_layer_period", 1)?, config.opt_u64("expert_layer_offset")?.unwrap_or(0));
-    let dense = config.numbers("mlp_only_layers")?.unwrap_or_default();
-    Ok((0..layers)
-        .map(|i| {
-            i >= first.unwrap_or(0)
-                && i <= last
-                && i.is_multiple_of(every)
-                && (i + 1).is_multiple_of(step.unwrap_or(1))
-                && i % period == offset % period
-                && !dense.contains(&i)
-        })
-        .collect())
-}
 
 /// Mixtral, Aria, Granite-MoE: what the general rules read needs no change.
 pub(super) fn plain(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
@@ -148,11 +27,11 @@ pub(super) fn glm4_moe(config: &Config, _: Scope) -> Result<Architecture, Diagno
     decoder.attention.biases.o = false;
     wide_router(&mut decoder);
     let mut architecture = decoder.build();
-    let predictions = super::predictions(config, decoder.common.layers)?;
+    let predictions = predictions(config, decoder.common.layers)?;
     let last = decoder.common.layers as usize - 1;
     for _ in 0..predictions {
         let layer = decoder.layer_with(last, vec![decoder.attention_of(last)]);
-        architecture.mtp.extend(super::prediction_layer(decoder.common.hidden, layer));
+        architecture.mtp.extend(prediction_layer(decoder.common.hidden, layer));
     }
     Ok(architecture)
 }
@@ -261,7 +140,7 @@ pub(super) fn kolibri(config: &Config, _: Scope) -> Result<Architecture, Diagnos
 /// Phi-3.5-MoE: layer norms with biases, maybe a bias on the output projection to the vocabulary.
 pub(super) fn phimoe(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
-    decoder.common.norms = super::general::NormKind::WeightAndBias;
+    decoder.common.norms = super::decoder::NormKind::WeightAndBias;
     decoder.head_bias = config.bool_or("lm_head_bias", false)?;
     Ok(decoder.build())
 }
@@ -444,7 +323,7 @@ fn image_experts(hidden: u64, experts: u64, inner: u64) -> Block {
         Tensor::matrix(name, rows, columns, part).experts(experts, 0, inner).class(TensorClass::Expert)
     };
     let router = Tensor::matrix("mlp.vision_moe.gate.weight", experts, hidden, Component::Router);
-    super::extra(vec![
+    extra(vec![
         router.class(TensorClass::Router),
         Tensor::vector("mlp.vision_moe.gate.e_score_correction_bias", experts, Component::Router),
         matrix("mlp.vision_moe.experts.gate_proj.weight", inner, hidden),

@@ -1,9 +1,12 @@
 //! Families: from `model_type` to the function that reads such a configuration. One row each.
 
 mod classic;
+mod decoder;
 mod deepseek;
 mod defaults;
 mod dense;
+mod experts;
+mod family;
 mod gated;
 mod gemma;
 mod general;
@@ -11,6 +14,7 @@ mod hybrid;
 mod linear;
 mod mixture;
 mod multimodal;
+mod prediction;
 mod remote;
 mod streams;
 mod towers;
@@ -19,24 +23,22 @@ mod zamba;
 
 use crate::diagnostic::Diagnostic;
 
-use super::blocks::{Block, Extra, Norm};
 use super::config::Config;
-use super::{Architecture, Component, Scope, Tensor};
+use super::{Architecture, Scope};
 pub use defaults::defaults;
-
-/// A family of models: which `model_type`s it reads, and how.
-#[derive(Clone, Copy, Debug)]
-pub struct Family {
-    /// Values of `model_type`.
-    pub model_types: &'static [&'static str],
-    /// Reads a configuration.
-    pub read: fn(&Config, Scope) -> Result<Architecture, Diagnostic>,
-}
+pub use family::{Family, Reader};
 
 /// One row of the table.
 macro_rules! family {
     ($($model_type:literal),+ => $read:path) => {
-        Family { model_types: &[$($model_type),+], read: $read }
+        Family { model_types: &[$($model_type),+], reader: Reader::LanguageModel($read) }
+    };
+}
+
+/// One row of a wrapper with towers.
+macro_rules! wrapper {
+    ($($model_type:literal),+ => $read:path) => {
+        Family { model_types: &[$($model_type),+], reader: Reader::Wrapper($read) }
     };
 }
 
@@ -172,76 +174,31 @@ pub const FAMILIES: &[Family] = &[
     family!("doge" => linear::doge),
     family!("hrm_text" => unusual::hrm),
     // With vision or audio towers.
-    family!("gemma3", "shieldgemma2" => multimodal::gemma3),
-    family!("gemma4" => multimodal::gemma4),
-    family!("qwen3_vl", "qwen3_vl_moe", "cosmos3_omni" => multimodal::qwen3_vl),
-    family!("qwen3_5", "qwen3_5_moe" => multimodal::qwen3_5),
-    family!("kimi_k25", "kimi_vl" => multimodal::kimi_k25),
-    family!("mistral3" => multimodal::mistral3),
-    family!("ministral3" => multimodal::ministral3),
+    wrapper!("gemma3", "shieldgemma2" => multimodal::gemma3),
+    wrapper!("gemma4" => multimodal::gemma4),
+    wrapper!("qwen3_vl", "qwen3_vl_moe", "cosmos3_omni" => multimodal::qwen3_vl),
+    wrapper!("qwen3_5", "qwen3_5_moe" => multimodal::qwen3_5),
+    wrapper!("kimi_k25", "kimi_vl" => multimodal::kimi_k25),
+    wrapper!("mistral3" => multimodal::mistral3),
+    wrapper!("ministral3" => multimodal::ministral3),
     family!("phi4_multimodal" => multimodal::phi4),
-    family!("llama4" => multimodal::llama4),
+    wrapper!("llama4" => multimodal::llama4),
     family!("mllama_text_model" => dense::mllama),
-    family!("mllama" => multimodal::mllama),
-    family!("fuyu" => multimodal::fuyu),
-    family!("qwen2_vl", "qwen2_5_vl", "paligemma", "deepseek_vl", "idefics3", "smolvlm" => multimodal::with_tower),
-    family!("llava", "llava_next", "llava_next_video", "vipllava", "llava_onevision" => multimodal::with_tower),
-    family!("internvl", "internvl_chat", "glm4v", "glm46v", "glmga", "glm4v_moe", "lighton_ocr" => multimodal::with_tower),
-    family!("aya_vision", "cohere2_vision", "lfm2_vl", "minimax_m3_vl" => multimodal::with_tower),
+    wrapper!("mllama" => multimodal::mllama),
+    wrapper!("fuyu" => multimodal::fuyu),
+    wrapper!("qwen2_vl", "qwen2_5_vl", "paligemma", "deepseek_vl", "idefics3", "smolvlm" => multimodal::with_tower),
+    wrapper!("llava", "llava_next", "llava_next_video", "vipllava", "llava_onevision" => multimodal::with_tower),
+    wrapper!("internvl", "internvl_chat", "glm4v", "glm46v", "glmga", "glm4v_moe", "lighton_ocr" => multimodal::with_tower),
+    wrapper!("aya_vision", "cohere2_vision", "lfm2_vl", "minimax_m3_vl" => multimodal::with_tower),
     // With towers that are not known: the language model alone.
-    family!("video_llava", "idefics2", "aria", "ovis2", "got_ocr2", "video_llama_3", "janus" => multimodal::text_alone),
-    family!("gemma3n", "gemma4_unified", "inkling2", "inkling_mm_model" => multimodal::text_alone),
-    family!("lfm3_vl", "exaone4_5", "hyperclovax_vision_v2", "qianfan_ocr" => multimodal::text_alone),
-    family!("nemotron_h_omni", "minicpmv4_6", "minicpmv4_7", "glm_ocr", "dots3_note" => multimodal::text_alone),
-    family!("cohere_compass", "cosmos3_edge", "emu3", "ernie4_5_vl_moe", "ernie4_5_moe_vl", "glm5_next" => multimodal::text_alone),
-    family!("hunyuan_vl", "mistral_large4", "molmo2", "muse_glimmer", "muse_spark" => multimodal::text_alone),
-    family!("qwen4_exp", "step3_vl", "step3p7" => multimodal::text_alone),
-    family!("qwen2_5_omni", "qwen2_5_omni_thinker", "qwen3_omni_moe", "qwen3_omni_moe_thinker" => multimodal::text_alone),
-];
-
-/// The type of a wrapper's language model, where its file does not say.
-const TEXT_TYPES: &[(&[&str], &str)] = &[
-    (&["llava", "llava_next", "llava_next_video", "video_llava", "vipllava"], "llama"),
-    (&["idefics3", "smolvlm", "deepseek_vl", "janus"], "llama"),
-    (&["idefics2"], "mistral"),
-    (&["paligemma"], "gemma"),
-    (&["aya_vision", "cohere2_vision"], "cohere2"),
-    (&["aria"], "aria_text"),
-    (&["llava_onevision", "internvl", "internvl_chat", "ovis2", "got_ocr2", "video_llama_3"], "qwen2"),
-    (&["qwen2_vl"], "qwen2_vl_text"),
-    (&["qwen2_5_vl"], "qwen2_5_vl_text"),
-    (&["gemma3n"], "gemma3n_text"),
-    (&["gemma4_unified"], "gemma4_unified_text"),
-    (&["minimax_m3_vl"], "minimax_m3_vl_text"),
-    (&["inkling2"], "inkling2_text"),
-    (&["inkling_mm_model"], "inkling_text"),
-    (&["lfm2_vl"], "lfm2"),
-    (&["lfm3_vl"], "lfm3"),
-    (&["exaone4_5"], "exaone4"),
-    (&["hyperclovax_vision_v2"], "hyperclovax"),
-    (&["fuyu"], "persimmon"),
-    (&["lighton_ocr", "qianfan_ocr"], "qwen3"),
-    (&["nemotron_h_omni"], "nemotron_h"),
-    (&["minicpmv4_6", "minicpmv4_7"], "qwen3_5_text"),
-    (&["glm4v", "glm46v", "glmga"], "glm4v_text"),
-    (&["glm4v_moe"], "glm4v_moe_text"),
-    (&["glm_ocr"], "glm_ocr_text"),
-    (&["qwen2_5_omni", "qwen2_5_omni_thinker"], "qwen2_5_omni_text"),
-    (&["qwen3_omni_moe", "qwen3_omni_moe_thinker"], "qwen3_omni_moe_text"),
-    (&["dots3_note"], "dots3_note_text"),
-    (&["cohere_compass"], "cohere_compass_text"),
-    (&["cosmos3_edge"], "cosmos3_edge_text"),
-    (&["emu3"], "emu3_text_model"),
-    (&["ernie4_5_vl_moe", "ernie4_5_moe_vl"], "ernie4_5_vl_moe_text"),
-    (&["glm5_next"], "glm5_next_text"),
-    (&["hunyuan_vl"], "hunyuan_vl_text"),
-    (&["mistral_large4"], "mistral_large4_text"),
-    (&["molmo2"], "molmo2_text"),
-    (&["muse_glimmer"], "muse_glimmer_text"),
-    (&["muse_spark"], "muse_spark_text"),
-    (&["qwen4_exp"], "qwen4_exp_text"),
-    (&["step3_vl"], "step3_text"),
-    (&["step3p7"], "step3p5"),
+    wrapper!("video_llava", "idefics2", "aria", "ovis2", "got_ocr2", "video_llama_3", "janus" => multimodal::text_alone),
+    wrapper!("gemma3n", "gemma4_unified", "inkling2", "inkling_mm_model" => multimodal::text_alone),
+    wrapper!("lfm3_vl", "exaone4_5", "hyperclovax_vision_v2", "qianfan_ocr" => multimodal::text_alone),
+    wrapper!("nemotron_h_omni", "minicpmv4_6", "minicpmv4_7", "glm_ocr", "dots3_note" => multimodal::text_alone),
+    wrapper!("cohere_compass", "cosmos3_edge", "emu3", "ernie4_5_vl_moe", "ernie4_5_moe_vl", "glm5_next" => multimodal::text_alone),
+    wrapper!("hunyuan_vl", "mistral_large4", "molmo2", "muse_glimmer", "muse_spark" => multimodal::text_alone),
+    wrapper!("qwen4_exp", "step3_vl", "step3p7" => multimodal::text_alone),
+    wrapper!("qwen2_5_omni", "qwen2_5_omni_thinker", "qwen3_omni_moe", "qwen3_omni_moe_thinker" => multimodal::text_alone),
 ];
 
 /// The family that reads a `model_type`, if one does.
@@ -255,41 +212,5 @@ pub fn of(model_type: &str) -> Option<&'static Family> {
 /// # Errors
 /// A missing or impossible field.
 pub fn read_unknown(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    multimodal::unknown(config, scope)
-}
-
-/// Weights without an operator of their own.
-fn extra(tensors: Vec<Tensor>) -> Block {
-    Block::Extra(Extra { tensors })
-}
-
-/// How many multi-token-prediction layers a configuration asks for.
-fn predictions(config: &Config, layers: u64) -> Result<u64, Diagnostic> {
-    predictions_or(config, layers, 0)
-}
-
-/// The same, or `default` where no field says.
-fn predictions_or(config: &Config, layers: u64, default: u64) -> Result<u64, Diagnostic> {
-    for key in ["num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers"] {
-        match config.opt_u64(key)? {
-            Some(n) if n > layers => return Err(config.error(key, "more prediction layers than layers")),
-            Some(n) => return Ok(n),
-            None => {}
-        }
-    }
-    Ok(default)
-}
-
-/// One multi-token-prediction module (DeepSeek-V3, arXiv:2412.19437 §2.2): one more layer, a projection
-/// of `2 · hidden` to `hidden`, and norms of the embedding, the hidden state and the output.
-fn prediction_layer(hidden: u64, layer: Vec<Block>) -> Vec<Block> {
-    let projection = Tensor::matrix("eh_proj.weight", hidden, 2 * hidden, Component::Other);
-    let mut blocks = vec![
-        Block::Norm(Norm::rms("enorm.weight", hidden)),
-        Block::Norm(Norm::rms("hnorm.weight", hidden)),
-        Block::Norm(Norm::rms("shared_head.norm.weight", hidden)),
-        extra(vec![projection]),
-    ];
-    blocks.extend(layer);
-    blocks
+    multimodal::unknown(config, scope, of)
 }

@@ -6,6 +6,8 @@ use crate::model::blocks::Block;
 use crate::model::config::Config;
 use crate::model::{Architecture, Scope, Tensor};
 
+use super::defaults::defaults;
+use super::family::Lookup;
 use super::towers::images;
 use super::{dense, general, towers};
 
@@ -18,20 +20,20 @@ const TOWERS: &[&str] = &["vision_config", "audio_config", "vision_tower_config"
 const NEVER_TIED: &[&str] = &["mllama", "molmo2", "cosmos3_edge"];
 
 /// Reads the language model. `default_type` is its type where the file does not say.
-fn text(config: &Config, default_type: &str) -> Result<Architecture, Diagnostic> {
+fn text(config: &Config, default_type: &str, families: Lookup) -> Result<Architecture, Diagnostic> {
     let mut inner = None;
     for key in TEXT {
         inner = inner.or(config.opt_sub(key)?);
     }
     // Older files keep the language model's fields at the root.
-    let Some(inner) = inner else { return read(config, default_type) };
+    let Some(inner) = inner else { return read(config, default_type, families) };
     if inner.has("text_config") {
-        return text(&inner, default_type);
+        return text(&inner, default_type, families);
     }
-    let written = inner.opt_str("model_type")?.filter(|name| super::of(name).is_some());
+    let written = inner.opt_str("model_type")?.filter(|name| families(name).is_some());
     let model_type = written.unwrap_or(default_type);
-    let inner = inner.with_defaults(super::defaults(model_type));
-    let mut architecture = read(&inner, model_type)?;
+    let inner = inner.with_defaults(defaults(model_type));
+    let mut architecture = read(&inner, model_type, families)?;
     // Llama 4's head belongs to its language model, which alone decides.
     let wrapped = !names_text_class(config) && model_type != "llama4_text";
     if NEVER_TIED.contains(&config.opt_str("model_type")?.unwrap_or_default()) {
@@ -42,9 +44,9 @@ fn text(config: &Config, default_type: &str) -> Result<Architecture, Diagnostic>
     Ok(architecture)
 }
 
-fn read(config: &Config, model_type: &str) -> Result<Architecture, Diagnostic> {
-    match super::of(model_type) {
-        Some(family) => (family.read)(config, Scope::Text),
+fn read(config: &Config, model_type: &str, families: Lookup) -> Result<Architecture, Diagnostic> {
+    match families(model_type) {
+        Some(family) => family.read(config, Scope::Text, families),
         None => general::read(config, Scope::Text),
     }
 }
@@ -77,16 +79,16 @@ fn add_tower(
     read: impl Fn(&Config, u64) -> Result<Vec<Tensor>, Diagnostic>,
 ) -> Result<(), Diagnostic> {
     let written = config.opt_sub(key)?.map(|tower| tower.opt_str("model_type")).transpose()?.flatten();
-    let defaults = written.and_then(super::defaults).or_else(|| super::defaults(tower_type));
+    let known = written.and_then(defaults).or_else(|| defaults(tower_type));
     // Without a word on it the class builds a tower of its defaults; Gemma 4's then builds none.
-    let assumed = !config.mentions(key) && defaults.is_some() && !tower_type.starts_with("gemma4");
+    let assumed = !config.mentions(key) && known.is_some() && !tower_type.starts_with("gemma4");
     let tower = match config.opt_sub(key)? {
         None if assumed => {
             // Some wrappers build another default than their tower's class.
-            let own = super::defaults(&format!("{tower_type}/omitted"));
-            Some(config.empty(key).with_defaults(own.or(defaults)))
+            let own = defaults(&format!("{tower_type}/omitted"));
+            Some(config.empty(key).with_defaults(own.or(known)))
         }
-        tower => tower.map(|tower| tower.with_defaults(defaults)),
+        tower => tower.map(|tower| tower.with_defaults(known)),
     };
     if let Some(tower) = tower {
         architecture.towers.extend(read(&tower, architecture.hidden)?);
@@ -98,8 +100,8 @@ fn add_tower(
 }
 
 /// Gemma 3 with SigLIP.
-pub(super) fn gemma3(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    let mut architecture = text(config, "gemma3_text")?;
+pub(super) fn gemma3(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "gemma3_text", families)?;
     if wants_towers(config, scope) {
         add_tower(config, &mut architecture, ("vision_config", "gemma3_vision"), towers::gemma3)?;
     }
@@ -107,8 +109,8 @@ pub(super) fn gemma3(config: &Config, scope: Scope) -> Result<Architecture, Diag
 }
 
 /// Gemma 4 with vision and audio towers.
-pub(super) fn gemma4(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    let mut architecture = text(config, "gemma4_text")?;
+pub(super) fn gemma4(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "gemma4_text", families)?;
     if wants_towers(config, scope) {
         add_tower(config, &mut architecture, ("vision_config", "gemma4_vision"), towers::gemma4_vision)?;
         add_tower(config, &mut architecture, ("audio_config", "gemma4_audio"), towers::gemma4_audio)?;
@@ -117,9 +119,10 @@ pub(super) fn gemma4(config: &Config, scope: Scope) -> Result<Architecture, Diag
 }
 
 /// Qwen3-VL, dense and with experts.
-pub(super) fn qwen3_vl(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+pub(super) fn qwen3_vl(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
     let experts = config.opt_str("model_type")? == Some("qwen3_vl_moe");
-    let mut architecture = text(config, if experts { "qwen3_vl_moe_text" } else { "qwen3_vl_text" })?;
+    let mut architecture =
+        text(config, if experts { "qwen3_vl_moe_text" } else { "qwen3_vl_text" }, families)?;
     if wants_towers(config, scope) {
         add_tower(config, &mut architecture, ("vision_config", "qwen3_vl_vision"), towers::qwen3_vl)?;
     }
@@ -127,9 +130,9 @@ pub(super) fn qwen3_vl(config: &Config, scope: Scope) -> Result<Architecture, Di
 }
 
 /// Qwen3.5 and 3.6, dense and with experts.
-pub(super) fn qwen3_5(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+pub(super) fn qwen3_5(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
     let experts = config.opt_str("model_type")? == Some("qwen3_5_moe");
-    let mut architecture = text(config, if experts { "qwen3_5_moe_text" } else { "qwen3_5_text" })?;
+    let mut architecture = text(config, if experts { "qwen3_5_moe_text" } else { "qwen3_5_text" }, families)?;
     if wants_towers(config, scope) {
         add_tower(config, &mut architecture, ("vision_config", "qwen3_5_vision"), towers::qwen3_vl)?;
     }
@@ -137,8 +140,8 @@ pub(super) fn qwen3_5(config: &Config, scope: Scope) -> Result<Architecture, Dia
 }
 
 /// Kimi-K2.5: Kimi-K2 with MoonViT.
-pub(super) fn kimi_k25(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    let mut architecture = text(config, "deepseek_v3")?;
+pub(super) fn kimi_k25(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "deepseek_v3", families)?;
     if wants_towers(config, scope) {
         add_tower(config, &mut architecture, ("vision_config", "kimi_k25_vision"), towers::kimi_k25)?;
     }
@@ -146,8 +149,8 @@ pub(super) fn kimi_k25(config: &Config, scope: Scope) -> Result<Architecture, Di
 }
 
 /// Mistral Small 3.1 and later, Ministral 3: with Pixtral's tower.
-pub(super) fn mistral3(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    let mut architecture = text(config, "mistral")?;
+pub(super) fn mistral3(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "mistral", families)?;
     if wants_towers(config, scope) {
         let pixtral = |tower: &Config, hidden| towers::pixtral(tower, config, hidden);
         add_tower(config, &mut architecture, ("vision_config", "pixtral"), pixtral)?;
@@ -156,13 +159,21 @@ pub(super) fn mistral3(config: &Config, scope: Scope) -> Result<Architecture, Di
 }
 
 /// Ministral 3's text model, or the wrapper under the same type.
-pub(super) fn ministral3(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    if config.has("text_config") { mistral3(config, scope) } else { dense::no_biases(config, scope) }
+pub(super) fn ministral3(
+    config: &Config,
+    scope: Scope,
+    families: Lookup,
+) -> Result<Architecture, Diagnostic> {
+    if config.has("text_config") {
+        mistral3(config, scope, families)
+    } else {
+        dense::no_biases(config, scope)
+    }
 }
 
 /// Llama 4 with its vision tower.
-pub(super) fn llama4(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    let mut architecture = text(config, "llama4_text")?;
+pub(super) fn llama4(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "llama4_text", families)?;
     if wants_towers(config, scope) {
         add_tower(config, &mut architecture, ("vision_config", "llama4_vision_model"), towers::llama4)?;
     }
@@ -170,8 +181,8 @@ pub(super) fn llama4(config: &Config, scope: Scope) -> Result<Architecture, Diag
 }
 
 /// Llama 3.2 Vision.
-pub(super) fn mllama(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    let mut architecture = text(config, "mllama_text_model")?;
+pub(super) fn mllama(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "mllama_text_model", families)?;
     if wants_towers(config, scope) {
         add_tower(config, &mut architecture, ("vision_config", "mllama_vision_model"), towers::mllama)?;
         architecture.images =
@@ -193,8 +204,8 @@ pub(super) fn phi4(config: &Config, scope: Scope) -> Result<Architecture, Diagno
 }
 
 /// Fuyu: patches go into the decoder through one linear layer.
-pub(super) fn fuyu(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    let mut architecture = text(config, "persimmon")?;
+pub(super) fn fuyu(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "persimmon", families)?;
     if scope == Scope::Full {
         architecture.towers.extend(towers::fuyu(config, architecture.hidden)?);
     }
@@ -202,9 +213,13 @@ pub(super) fn fuyu(config: &Config, scope: Scope) -> Result<Architecture, Diagno
 }
 
 /// A wrapper with one of the towers in [`images::TOWERS`].
-pub(super) fn with_tower(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+pub(super) fn with_tower(
+    config: &Config,
+    scope: Scope,
+    families: Lookup,
+) -> Result<Architecture, Diagnostic> {
     let wrapper = config.opt_str("model_type")?.unwrap_or_default();
-    let mut architecture = text(config, language_model(wrapper))?;
+    let mut architecture = text(config, language_model(wrapper), families)?;
     if wants_towers(config, scope) {
         for tower in images::TOWERS.iter().filter(|tower| tower.wrappers.contains(&wrapper)) {
             let read = |own: &Config, hidden| (tower.read)(own, config, hidden);
@@ -215,22 +230,71 @@ pub(super) fn with_tower(config: &Config, scope: Scope) -> Result<Architecture, 
 }
 
 /// The type of a wrapper's language model, where its file does not say.
+const TEXT_TYPES: &[(&[&str], &str)] = &[
+    (&["llava", "llava_next", "llava_next_video", "video_llava", "vipllava"], "llama"),
+    (&["idefics3", "smolvlm", "deepseek_vl", "janus"], "llama"),
+    (&["idefics2"], "mistral"),
+    (&["paligemma"], "gemma"),
+    (&["aya_vision", "cohere2_vision"], "cohere2"),
+    (&["aria"], "aria_text"),
+    (&["llava_onevision", "internvl", "internvl_chat", "ovis2", "got_ocr2", "video_llama_3"], "qwen2"),
+    (&["qwen2_vl"], "qwen2_vl_text"),
+    (&["qwen2_5_vl"], "qwen2_5_vl_text"),
+    (&["gemma3n"], "gemma3n_text"),
+    (&["gemma4_unified"], "gemma4_unified_text"),
+    (&["minimax_m3_vl"], "minimax_m3_vl_text"),
+    (&["inkling2"], "inkling2_text"),
+    (&["inkling_mm_model"], "inkling_text"),
+    (&["lfm2_vl"], "lfm2"),
+    (&["lfm3_vl"], "lfm3"),
+    (&["exaone4_5"], "exaone4"),
+    (&["hyperclovax_vision_v2"], "hyperclovax"),
+    (&["fuyu"], "persimmon"),
+    (&["lighton_ocr", "qianfan_ocr"], "qwen3"),
+    (&["nemotron_h_omni"], "nemotron_h"),
+    (&["minicpmv4_6", "minicpmv4_7"], "qwen3_5_text"),
+    (&["glm4v", "glm46v", "glmga"], "glm4v_text"),
+    (&["glm4v_moe"], "glm4v_moe_text"),
+    (&["glm_ocr"], "glm_ocr_text"),
+    (&["qwen2_5_omni", "qwen2_5_omni_thinker"], "qwen2_5_omni_text"),
+    (&["qwen3_omni_moe", "qwen3_omni_moe_thinker"], "qwen3_omni_moe_text"),
+    (&["dots3_note"], "dots3_note_text"),
+    (&["cohere_compass"], "cohere_compass_text"),
+    (&["cosmos3_edge"], "cosmos3_edge_text"),
+    (&["emu3"], "emu3_text_model"),
+    (&["ernie4_5_vl_moe", "ernie4_5_moe_vl"], "ernie4_5_vl_moe_text"),
+    (&["glm5_next"], "glm5_next_text"),
+    (&["hunyuan_vl"], "hunyuan_vl_text"),
+    (&["mistral_large4"], "mistral_large4_text"),
+    (&["molmo2"], "molmo2_text"),
+    (&["muse_glimmer"], "muse_glimmer_text"),
+    (&["muse_spark"], "muse_spark_text"),
+    (&["qwen4_exp"], "qwen4_exp_text"),
+    (&["step3_vl"], "step3_text"),
+    (&["step3p7"], "step3p5"),
+];
+
+/// The type of a wrapper's language model, where its file does not say.
 fn language_model(wrapper: &str) -> &'static str {
-    let known = super::TEXT_TYPES.iter().find(|(types, _)| types.contains(&wrapper));
+    let known = TEXT_TYPES.iter().find(|(types, _)| types.contains(&wrapper));
     known.map_or("llama", |(_, text)| text)
 }
 
 /// A wrapper whose towers are not known: the language model alone.
-pub(super) fn text_alone(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
+pub(super) fn text_alone(
+    config: &Config,
+    scope: Scope,
+    families: Lookup,
+) -> Result<Architecture, Diagnostic> {
     let wrapper = config.opt_str("model_type")?.unwrap_or_default();
-    let mut architecture = text(config, language_model(wrapper))?;
+    let mut architecture = text(config, language_model(wrapper), families)?;
     note_towers(config, scope, &mut architecture);
     Ok(architecture)
 }
 
 /// An unknown type, maybe a wrapper of a known one.
-pub(super) fn unknown(config: &Config, scope: Scope) -> Result<Architecture, Diagnostic> {
-    let mut architecture = text(config, "")?;
+pub(super) fn unknown(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
+    let mut architecture = text(config, "", families)?;
     note_towers(config, scope, &mut architecture);
     if !architecture.notes.iter().any(|note| note.starts_with("unknown model_type")) {
         architecture.notes.push("unknown model_type around a known language model".into());

@@ -1,8 +1,9 @@
 //! Families whose modelling code is in their own repositories, read through vLLM's implementations:
 //! Bailing (Ling, Ring), JAIS-1, Phi-3-small, MiMo-7B, Ouro and Step-3.
 
+use super::decoder::{Decoder, NormKind, Order, extra};
 use super::gated::{enumerated, step_experts};
-use super::general::{Decoder, NormKind, Order};
+use super::prediction::{prediction_layer, predictions};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Attention, Biases, Block, Queries};
 use crate::model::config::Config;
@@ -20,9 +21,9 @@ pub(super) fn bailing_moe(config: &Config, _: Scope) -> Result<Architecture, Dia
     }
     let mut architecture = decoder.build();
     let last = decoder.common.layers as usize - 1;
-    for _ in 0..super::predictions(config, decoder.common.layers)? {
+    for _ in 0..predictions(config, decoder.common.layers)? {
         let layer = decoder.layer_with(last, vec![decoder.attention_of(last)]);
-        architecture.mtp.extend(super::prediction_layer(decoder.common.hidden, layer));
+        architecture.mtp.extend(prediction_layer(decoder.common.hidden, layer));
     }
     Ok(architecture)
 }
@@ -39,7 +40,7 @@ pub(super) fn jais(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
     let mut architecture = decoder.build();
     if config.opt_str("position_embedding_type")? != Some("alibi") {
         let count = decoder.common.max_context.unwrap_or(1024);
-        architecture.before.push(super::general::positions(count, decoder.common.hidden));
+        architecture.before.push(super::decoder::positions(count, decoder.common.hidden));
     }
     Ok(architecture)
 }
@@ -63,9 +64,9 @@ pub(super) fn mimo(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
     decoder.attention.biases = Biases::qkv_o(bias, false);
     let mut architecture = decoder.build();
     let last = decoder.common.layers as usize - 1;
-    for _ in 0..super::predictions(config, decoder.common.layers)? {
+    for _ in 0..predictions(config, decoder.common.layers)? {
         let layer = decoder.layer_with(last, vec![decoder.attention_of(last)]);
-        architecture.mtp.extend(super::prediction_layer(decoder.common.hidden, layer));
+        architecture.mtp.extend(prediction_layer(decoder.common.hidden, layer));
     }
     Ok(architecture)
 }
@@ -88,7 +89,7 @@ pub(super) fn ouro(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
     }
     let gate = Tensor::matrix("early_exit_gate.weight", 1, decoder.common.hidden, Component::Other);
     let bias = Tensor::vector("early_exit_gate.bias", 1, Component::Other);
-    architecture.after.insert(0, super::extra(vec![gate, bias]));
+    architecture.after.insert(0, extra(vec![gate, bias]));
     Ok(architecture)
 }
 

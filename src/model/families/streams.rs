@@ -1,7 +1,7 @@
 //! Linear attention inside several residual streams: GLM-5.3 and Qwen4.
 
+use super::decoder::{Decoder, extra};
 use super::deepseek;
-use super::general::Decoder;
 use super::linear::{attending, gated_delta};
 use super::mixture::gate_shared_expert;
 use crate::diagnostic::Diagnostic;
@@ -36,7 +36,7 @@ pub(super) fn glm5_next(config: &Config, _: Scope) -> Result<Architecture, Diagn
     };
     let part = Component::Attention;
     let pool = config.size_or("index_kpool", 16)?;
-    let pooling = super::extra(vec![
+    let pooling = extra(vec![
         Tensor::matrix("self_attn.indexer.index_kpool_compress_ape", pool, index.head_dim, part),
         Tensor::matrix("self_attn.indexer.index_kpool_compress_gate", index.head_dim, c.hidden, part),
     ]);
@@ -89,13 +89,13 @@ pub(super) fn qwen4(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
             if let Some(index) = grams.iter().position(|id| *id == i as u64 + 1) {
                 tensors.extend(gram_embedding(config, index as u64, streams, c.hidden)?);
             }
-            layer.push(super::extra(tensors));
+            layer.push(extra(tensors));
             Ok(layer)
         })
         .collect::<Result<_, Diagnostic>>()?;
     let mut architecture = decoder.finish(layers);
     // The streams are mixed where other models have their last norm.
-    architecture.after[0] = super::extra(connection(width, rank, Component::Other));
+    architecture.after[0] = extra(connection(width, rank, Component::Other));
     Ok(architecture)
 }
 
@@ -119,7 +119,7 @@ fn qwen4_indexer(config: &Config, hidden: u64) -> Result<Option<Block>, Diagnost
         return Ok(None);
     };
     let rows = (heads + config.size_or("indexer_kv_heads", 1)?) * dim;
-    Ok(Some(super::extra(vec![
+    Ok(Some(extra(vec![
         Tensor::matrix("self_attn.indexer.index_qk_proj.weight", rows, hidden, Component::Attention),
         Tensor::vector("self_attn.indexer.q_layernorm.weight", dim, Component::Norm),
         Tensor::vector("self_attn.indexer.k_layernorm.weight", dim, Component::Norm),

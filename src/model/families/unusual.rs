@@ -1,6 +1,6 @@
 //! Decoders with parts of their own: DeepSeek-V4, MiMo-V2, MiniMax-M3, JetMoE, Zaya, Inkling, HRM.
 
-use super::general::{Decoder, NormKind, Order, layer_kinds};
+use super::decoder::{Decoder, NormKind, Order, extra, layer_kinds};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{
     Attention, Block, CompressedAttention, Compressor, Gate, Indexer, Moe, QkNorm, Queries,
@@ -108,7 +108,7 @@ fn compressors(config: &Config) -> Result<(Compressor, Compressor), Diagnostic> 
 /// What reads from and writes to `streams` residual streams, around attention and feed-forward layer.
 pub(super) fn connections(streams: u64, hidden: u64) -> Block {
     let (width, mixes) = (streams * hidden, (2 + streams) * streams);
-    super::extra(vec![
+    extra(vec![
         Tensor::matrix("attn_hc.fn", mixes, width, Component::Attention),
         Tensor::vector("attn_hc.base", mixes, Component::Attention),
         Tensor::vector("attn_hc.scale", 3, Component::Attention),
@@ -120,7 +120,7 @@ pub(super) fn connections(streams: u64, hidden: u64) -> Block {
 
 /// What joins `streams` residual streams before the last norm.
 pub(super) fn stream_head(streams: u64, hidden: u64) -> Block {
-    super::extra(vec![
+    extra(vec![
         Tensor::matrix("hc_head.hc_fn", streams, streams * hidden, Component::Other),
         Tensor::vector("hc_head.hc_base", streams, Component::Other),
         Tensor::vector("hc_head.hc_scale", 1, Component::Other),
@@ -175,7 +175,7 @@ pub(super) fn minimax_m3(config: &Config, _: Scope) -> Result<Architecture, Diag
         head_dim: size("index_head_dim", "sparse_index_dim", 128)?,
     };
     let part = Component::Attention;
-    let indexer = super::extra(vec![
+    let indexer = extra(vec![
         Tensor::matrix("self_attn.indexer.q_proj.weight", index.heads * index.head_dim, hidden, part),
         Tensor::matrix("self_attn.indexer.k_proj.weight", index.head_dim, hidden, part),
         Tensor::vector("self_attn.indexer.norms", 2 * index.head_dim, Component::Norm),
@@ -215,7 +215,7 @@ pub(super) fn jetmoe(config: &Config, _: Scope) -> Result<Architecture, Diagnost
     let layers = (0..decoder.common.layers as usize).map(|i| {
         let mixer = vec![Block::Moe(queries.clone()), Block::Attention(attention.clone())];
         let mut layer = decoder.layer_with(i, mixer);
-        layer.push(super::extra(vec![
+        layer.push(extra(vec![
             Tensor::vector("self_attention.experts.bias", hidden, Component::Attention),
             Tensor::vector("mlp.bias", hidden, Component::Mlp),
         ]));
@@ -247,7 +247,7 @@ pub(super) fn zaya(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
     });
     let mut architecture = decoder.finish(layers.collect());
     let scales = Tensor::vector("input_hidden_states_scale_and_bias", 2 * c.hidden, Component::Other);
-    architecture.before.push(super::extra(vec![scales]));
+    architecture.before.push(extra(vec![scales]));
     Ok(architecture)
 }
 
@@ -258,7 +258,7 @@ fn zaya_convolutions(config: &Config, decoder: &Decoder) -> Result<Block, Diagno
     let channels = (a.heads + a.kv_heads) * a.head_dim;
     let (first, second) = (config.size_or("cca_time0", 2)?, config.size_or("cca_time1", 2)?);
     let grouped = a.head_dim.saturating_mul(second);
-    Ok(super::extra(vec![
+    Ok(extra(vec![
         Tensor { columns: first, ..Tensor::vector("self_attn.conv_qk_depthwise.weight", channels, part) },
         Tensor { columns: grouped, ..Tensor::vector("self_attn.conv_qk_grouped.weight", channels, part) },
         Tensor::vector("self_attn.conv_qk.biases", 2 * channels, part),
@@ -285,7 +285,7 @@ fn zaya_router(hidden: u64, width: u64, experts: u64, has_state: bool) -> Block 
     if has_state {
         tensors.push(Tensor::vector("mlp.gate.router_states_scale", width, part));
     }
-    super::extra(tensors)
+    extra(tensors)
 }
 
 /// What Inkling's windowed layers have of their own.
@@ -372,7 +372,7 @@ pub(super) fn inkling(config: &Config, _: Scope) -> Result<Architecture, Diagnos
             tensors.push(Tensor::vector("mlp.global_scale", 1, Component::Mlp));
         }
         let mut layer = decoder.layer_with(i, vec![Block::Attention(attention)]);
-        layer.push(super::extra(tensors));
+        layer.push(extra(tensors));
         layer
     });
     let mut architecture = decoder.finish(layers.collect());
@@ -412,13 +412,13 @@ pub(super) fn inkling2(config: &Config, _: Scope) -> Result<Architecture, Diagno
             tensors.push(Tensor::matrix("self_attn.kv_sconv.weight_proj.weight", filters, hidden, part));
         }
         let mut layer = decoder.layer_with(i, vec![Block::Attention(attention)]);
-        layer.push(super::extra(tensors));
+        layer.push(extra(tensors));
         layer
     });
     let mut architecture = decoder.finish(layers.collect());
     architecture.before.push(embedding_norm(&decoder));
     let query = Tensor::vector("final_input.query", hidden, Component::Other);
-    architecture.after.push(super::extra(vec![query]));
+    architecture.after.push(extra(vec![query]));
     Ok(architecture)
 }
 
@@ -446,6 +446,6 @@ pub(super) fn hrm(config: &Config, _: Scope) -> Result<Architecture, Diagnostic>
     });
     let mut architecture = decoder.finish(layers.collect());
     let start = Tensor::vector("z_L_init", decoder.common.hidden, Component::Other);
-    architecture.before.push(super::extra(vec![start]));
+    architecture.before.push(extra(vec![start]));
     Ok(architecture)
 }

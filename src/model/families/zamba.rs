@@ -1,7 +1,7 @@
 //! Zamba and Zamba2 (arXiv:2405.16712, arXiv:2411.15242): Mamba layers, and before some of them a
 //! transformer block whose weights all of those share.
 
-use super::general::{Common, layer_kinds};
+use super::decoder::{Common, extra, layer_kinds};
 use super::hybrid::reuse;
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{Mamba, Mamba2};
@@ -50,7 +50,7 @@ impl Shared {
     /// The projection of the shared block's output into its layer.
     fn linear(&self) -> Block {
         let hidden = self.common.hidden;
-        super::extra(vec![Tensor::matrix("linear.weight", hidden, hidden, Component::Other)])
+        extra(vec![Tensor::matrix("linear.weight", hidden, hidden, Component::Other)])
     }
 
     /// Layers of `mixer`, some behind one of `copies` shared blocks in turn. Each shared block holds the
@@ -67,7 +67,7 @@ impl Shared {
                     let own = users.saturating_sub(used).div_ceil(copies);
                     let adapters = adapters.iter().cloned();
                     let repeat = |t| Tensor { copies: own, active_copies: own, ..t };
-                    layer.push(super::extra(adapters.map(repeat).collect()));
+                    layer.push(extra(adapters.map(repeat).collect()));
                 }
                 used += 1;
             }

@@ -6,8 +6,8 @@ mod storage;
 use crate::checkpoint::gguf::Gguf;
 use crate::diagnostic::{Code, Diagnostic};
 
+use super::assembly::from_parts;
 use super::config::Config;
-use super::intake::from_parts;
 use super::{Model, Quantisation, Scope};
 
 /// Parts of tensor names that belong to layers without attention: their sizes are not in fields that the

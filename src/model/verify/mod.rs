@@ -2,6 +2,7 @@
 
 mod pairing;
 mod stored;
+mod want;
 
 use std::collections::BTreeMap;
 
@@ -11,63 +12,9 @@ use crate::diagnostic::Diagnostic;
 use super::blocks::Block;
 use super::tensor::{Tensor, TensorClass};
 use super::{Model, Scope, Storage};
+pub use pairing::Kind;
 use stored::{Have, Place};
-
-/// A tensor that the model has by our table.
-#[derive(Clone, Debug, PartialEq)]
-struct Want {
-    name: String,
-    rows: u64,
-    columns: u64,
-    copies: u64,
-    storage: Storage,
-}
-
-impl Want {
-    fn new(tensor: &Tensor, storage: Storage) -> Want {
-        let (rows, columns, copies) = (tensor.rows, tensor.columns, tensor.copies);
-        Want { name: tensor.name.to_string(), rows, columns, copies, storage }
-    }
-
-    /// Parameters in all copies. The model was counted when it was built, so they fit.
-    fn total(&self) -> u64 {
-        self.rows.saturating_mul(self.columns).saturating_mul(self.copies)
-    }
-
-    fn shape(&self) -> String {
-        let one = if self.columns == 1 {
-            format!("{}", self.rows)
-        } else {
-            format!("{} × {}", self.rows, self.columns)
-        };
-        if self.copies == 1 { one } else { format!("{} of {one}", self.copies) }
-    }
-}
-
-/// What is wrong with a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Another shape than ours.
-    Shape,
-    /// Another type than ours.
-    Type,
-    /// Ours, and not in the checkpoint.
-    Missing,
-    /// In the checkpoint, and not ours.
-    Unexpected,
-}
-
-impl Kind {
-    /// Name, as printed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Shape => "shape differs",
-            Kind::Type => "type differs",
-            Kind::Missing => "missing",
-            Kind::Unexpected => "unexpected",
-        }
-    }
-}
+use want::Want;
 
 /// Tensors that do not agree, the same in all of `layers`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,32 @@
 use crate::dtype::{DType, WeightFormat};
 
 use super::stored::Have;
-use super::{Kind, Want};
+use super::want::Want;
+
+/// What is wrong with a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Another shape than ours.
+    Shape,
+    /// Another type than ours.
+    Type,
+    /// Ours, and not in the checkpoint.
+    Missing,
+    /// In the checkpoint, and not ours.
+    Unexpected,
+}
+
+impl Kind {
+    /// Name, as printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Shape => "shape differs",
+            Kind::Type => "type differs",
+            Kind::Missing => "missing",
+            Kind::Unexpected => "unexpected",
+        }
+    }
+}
 
 /// What came of one place.
 #[derive(Debug, Default)]

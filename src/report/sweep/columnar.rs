@@ -11,8 +11,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 use serde_json::Value as Json;
 
-use super::columns::Kind;
-use super::tables::Column;
+use super::columns::{Column, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Stream;
 

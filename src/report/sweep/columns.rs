@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use crate::estimate::deployment::Estimate;
+use crate::report::cell::to_json;
 use crate::report::columns::{PLAN_COLUMNS, Row, Value};
-use crate::report::format::to_json;
 use crate::scenario::{Case, CaseAnswer, CaseOutcome, GroupAnswer, Scenario};
 use crate::units::{RequestsPerSecond, Seconds};
 use crate::workload::Load;
@@ -29,6 +29,9 @@ struct Cell<'a> {
     answer: &'a CaseAnswer,
     best: Option<(&'a Estimate, RequestsPerSecond)>,
 }
+
+/// A column: name, kind, meaning.
+pub type Column = (&'static str, Kind, &'static str);
 
 /// A column of the case or of what follows from it.
 struct OwnColumn {

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::facts::{Fact, Facts};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
-use crate::report::json::round;
+use crate::report::cell::round;
 
 /// Figures that differ by less than this are the same: results have six digits, estimates fewer.
 const SAME: f64 = 0.005;
@@ -195,7 +195,7 @@ fn alike(then: Option<f64>, now: Option<f64>) -> bool {
 
 /// `2.31 → 2.05 (-11 %)`, or the figure alone where it is the same.
 fn step(then: Option<f64>, now: Option<f64>) -> String {
-    let shown = |x: f64| crate::report::format::short(&x.into());
+    let shown = |x: f64| crate::report::cell::short(&x.into());
     match (then, now) {
         (Some(a), Some(b)) if alike(then, now) || a == 0.0 => shown(b),
         (Some(a), Some(b)) => format!("{} → {} ({:+.0} %)", shown(a), shown(b), 100.0 * (b / a - 1.0)),

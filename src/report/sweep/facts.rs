@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value as Json;
 
-use super::tables::Column;
+use super::columns::Column;
 use crate::estimate::Provenance;
 
 /// Number of a text among those that were seen.

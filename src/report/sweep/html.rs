@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::Review;
+use super::columns::Column;
 use super::facts::{Fact, Facts};
 use super::questions::Answered;
-use super::tables::Column;
-use crate::report::json::round;
+use super::review::Review;
+use crate::report::cell::round;
 
 const PAGE: &str = include_str!("../../../assets/report/report.html");
 const STYLE: &str = include_str!("../../../assets/report/report.css");

@@ -7,6 +7,7 @@ mod compare;
 mod facts;
 mod html;
 mod questions;
+mod review;
 mod setting;
 mod summary;
 mod tables;
@@ -24,6 +25,7 @@ pub use training::training_row;
 
 use facts::Facts;
 use html::Rows;
+use review::Review;
 
 /// What was written, for the last line on stderr.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,12 +79,4 @@ pub fn write_results(
     crate::load::write_whole(&folder.join("summary.md"), summary::markdown(&review).as_bytes())?;
     crate::load::write_whole(&folder.join("report.html"), html::page(&review, &rows).as_bytes())?;
     Ok((written, comparison))
-}
-
-/// What the summary and the report are made of.
-struct Review<'a> {
-    header: &'a crate::scenario::Header,
-    facts: &'a Facts,
-    answers: &'a [questions::Answered],
-    comparison: Option<&'a Comparison>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::facts::{Fact, Facts, Name};
 use crate::estimate::Provenance;
-use crate::report::format::short;
+use crate::report::cell::short;
 
 /// A question with what the clusters answer.
 pub struct Answered {

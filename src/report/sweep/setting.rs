@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use crate::catalog::{Engine, Gpu};
-use crate::report::json::round;
+use crate::report::cell::round;
 use crate::scenario::Scenario;
 use crate::units::{Seconds, UsdPerHour};
 

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::Review;
 use super::facts::{Fact, Facts};
 use super::questions::Answered;
-use crate::report::format::short;
+use super::review::Review;
+use crate::report::cell::short;
 use crate::units::group_thousands;
 
 /// Questions that are listed; the report and the tables have all.

@@ -5,15 +5,12 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::columns::Kind;
+use super::columns::Column;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Stream;
 
 #[cfg(feature = "parquet")]
 use super::columnar::Parquet;
-
-/// A column: name, kind, meaning.
-pub type Column = (&'static str, Kind, &'static str);
 
 /// The tables under way.
 pub struct Tables {

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::report::columns::Value;
-use crate::report::format::Sheet;
+use crate::report::sheet::Sheet;
 use crate::report::training::Trained;
 use crate::scenario::{TrainingCase, TrainingFound};
 use crate::train::Convention;

@@ -1,0 +1,71 @@
+//! How an engine schedules, as its file says it.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::patch::{with_patch, yes};
+use crate::units::Seconds;
+
+with_patch! {
+    /// How an engine schedules, and what a step costs beyond its kernels.
+    Scheduling, SchedulingPatch {
+        /// Whether prompts and decodes share a step (chunked prefill); otherwise prompts go first, alone.
+        mixes_prefill: bool,
+        /// Whether the stages of a pipeline decode different sequences at a time; otherwise one batch
+        /// passes them all before the next step.
+        #[serde(default = "yes")]
+        stages_overlap: bool,
+        /// Host time added to each step.
+        step_overhead: Seconds,
+        /// Host time added to each step per running sequence.
+        sequence_overhead: Seconds,
+        /// Whether steps that hold prompt tokens replay (piecewise) CUDA graphs too.
+        #[serde(default)]
+        prefill_graphs: bool,
+        /// Time added to a step that holds prompt tokens and is launched kernel by kernel, per layer.
+        prefill_layer_overhead: Seconds,
+        /// More for each of these layers whose attention is latent: a long chain of small kernels.
+        #[serde(default)]
+        prefill_latent_overhead: Seconds,
+        /// More for each of these layers whose mixer is recurrent: another such chain.
+        #[serde(default)]
+        prefill_recurrent_overhead: Seconds,
+        /// Front-end time of one request (tokenisation, HTTP, first detokenisation).
+        request_overhead: Seconds,
+        /// Decode steps that pass before a new request is looked at.
+        arrival_poll_steps: f64,
+        /// Decode steps for which prompts wait for others to be computed with them.
+        #[serde(default)]
+        prompt_wait_steps: f64,
+        /// Share of the token budget that ends this wait.
+        #[serde(default)]
+        prompt_wait_share: f64,
+        /// Decode steps for which an attention-data-parallel rank with a prompt waits for the others to have
+        /// one too.
+        #[serde(default)]
+        rank_wait_steps: f64,
+        /// Whether requests go to attention-data-parallel ranks in turn; otherwise to the rank with the fewest.
+        #[serde(default)]
+        ranks_in_turn: bool,
+        /// Decode steps that pass before a first token leaves.
+        first_token_steps: f64,
+        /// Share of a kernel's launch floor that remains inside a CUDA graph.
+        launch_share: f64,
+        /// Most tokens of a step without prompts whose shared experts run beside the routed ones, on a stream of
+        /// their own or in the same kernel; zero where they never do.
+        #[serde(default)]
+        shared_experts_beside: u64,
+        /// Share of on-the-fly activation quantisation that is neither static nor fused.
+        quantise_share: f64,
+        /// Share of the output length reserved in the KV cache on admission.
+        output_reserve: f64,
+        /// Whether, with split pools, the cache of a prompt is sent chunk by chunk while the next is computed;
+        /// otherwise all of it when the prompt is done.
+        #[serde(default)]
+        sends_by_chunk: bool,
+        /// The same where it differs in what a request must find on admission: with less than all of the
+        /// output, sequences may be thrown out later.
+        #[serde(default)]
+        admission_reserve: Option<f64>,
+    }
+}

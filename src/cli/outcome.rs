@@ -1,0 +1,14 @@
+//! How a command ended.
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is an answer.
+    Found,
+    /// No plan answers the question.
+    NothingFeasible,
+    /// Weights are not those that the model describes.
+    Differs,
+    /// Files have problems, and the answer lists them.
+    Faulty,
+}

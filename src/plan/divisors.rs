@@ -1,0 +1,120 @@
+//! What parallel degrees must divide.
+
+use crate::dtype::WeightFormat;
+use crate::model::blocks::{Block, Cache};
+use crate::model::{Component, Formats, Model, Split, TensorClass};
+
+fn push<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
+/// The sizes of a model that parallel degrees must divide, gathered once per model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Divisors {
+    /// Query heads, key-value heads and mixer heads, by block.
+    pub heads: Vec<(u64, Option<u64>)>,
+    /// Widths of dense feed-forward layers, with the block they must divide into.
+    pub inner: Vec<(u64, u64)>,
+    /// Routed experts.
+    pub experts: Vec<u64>,
+    /// Widths of routed experts, with the block they must divide into.
+    pub expert_inner: Vec<(u64, u64)>,
+    /// Formats of the weights.
+    pub formats: Vec<WeightFormat>,
+    /// Caches.
+    pub caches: Caches,
+}
+
+/// The caches of a model, as far as ranks may divide their tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Caches {
+    /// Key-value heads of grouped-query attention, by block.
+    pub grouped: Vec<u64>,
+    /// Whether there is latent attention: one latent for all heads.
+    pub latent: bool,
+    /// Whether something else is kept: windows, recurrent state, what sparse attention reads from.
+    pub others: bool,
+}
+
+impl Caches {
+    fn add(&mut self, block: &Block) {
+        match block.cache() {
+            None => {}
+            Some(Cache::KeyValue { heads, window: None, .. }) => push(&mut self.grouped, heads),
+            Some(Cache::Latent { .. }) if matches!(block, Block::Latent(l) if l.indexer.is_none()) => {
+                self.latent = true;
+            }
+            Some(_) => self.others = true,
+        }
+    }
+
+    /// Key-value heads, by kind of attention.
+    pub(super) fn heads(&self) -> impl Iterator<Item = u64> {
+        self.grouped.iter().copied().chain(self.latent.then_some(1))
+    }
+
+    /// The most decode-context-parallel ranks that `tp` tensor-parallel ones allow, of which every other
+    /// allowed number is a divisor: as many as hold the same key-value heads.
+    pub fn context_ranks(&self, tp: u32) -> u32 {
+        let all = |ranks: u32, heads| greatest_common_divisor(ranks, copies(tp, heads));
+        if self.others { 1 } else { self.heads().fold(tp, all) }
+    }
+}
+
+/// Tensor-parallel ranks that hold the same key-value head.
+pub(super) fn copies(tp: u32, heads: u64) -> u32 {
+    match u32::try_from(heads) {
+        Ok(heads) if heads > 0 && tp.is_multiple_of(heads) => tp / heads,
+        _ => 1,
+    }
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+impl Divisors {
+    /// Gathers the sizes.
+    pub fn of(model: &Model) -> Divisors {
+        let mut d = Divisors::default();
+        for group in &model.groups {
+            let f = group.formats;
+            group.blocks.iter().for_each(|block| d.add(block, f));
+            group.blocks.iter().for_each(|block| d.caches.add(block));
+            for (tensor, storage) in group.tensors().filter(|(t, _)| t.class != TensorClass::Adapter) {
+                push(&mut d.formats, storage.format);
+                if let (Component::Ssm, Split::Tensor { units }) = (tensor.component, tensor.split) {
+                    push(&mut d.heads, (units, None));
+                }
+            }
+        }
+        let drafts = model.draft.iter().flat_map(|draft| &draft.groups);
+        drafts.flat_map(|group| &group.blocks).for_each(|block| d.caches.add(block));
+        d
+    }
+
+    fn add(&mut self, block: &Block, f: Formats) {
+        // Quantisation blocks of 128 stay whole.
+        let whole = |format| if format == WeightFormat::Fp8Block { 128 } else { 1 };
+        match block {
+            Block::Attention(a) => push(&mut self.heads, (a.heads, Some(a.kv_heads))),
+            Block::Latent(a) => push(&mut self.heads, (a.heads, None)),
+            Block::Compressed(a) => push(&mut self.heads, (a.heads, None)),
+            Block::Mlp(m) => push(&mut self.inner, (m.inner, whole(f.mlp))),
+            Block::Moe(m) => {
+                push(&mut self.experts, m.experts);
+                push(&mut self.expert_inner, (m.inner, whole(f.experts)));
+                if let Some(shared) = &m.shared {
+                    push(&mut self.inner, (shared.mlp.inner, whole(f.mlp)));
+                }
+            }
+            Block::Reused(inner) => self.add(inner, f),
+            // The heads of recurrent mixers are the units of their tensors.
+            Block::Adapters(_) => {}
+            Block::Recurrent(_) | Block::Embedding(_) | Block::Head(_) | Block::Norm(_) | Block::Extra(_) => {
+            }
+        }
+    }
+}

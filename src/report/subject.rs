@@ -1,0 +1,86 @@
+//! What a report is about.
+
+use itertools::Itertools as _;
+
+use crate::catalog::{Cluster, Engine, Gpu};
+use crate::model::Model;
+use crate::plan::Plan;
+use crate::units::Seconds;
+use crate::workload::{Load, Workload};
+
+use super::columns::Value;
+
+/// What every report of a question names.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The cluster's name.
+    pub cluster: &'a str,
+    /// Its pools.
+    pub pools: &'a [Cluster],
+    /// The engines.
+    pub engines: &'a [Engine],
+    /// The workload.
+    pub workload: &'a Workload,
+}
+
+impl<'a> Subject<'a> {
+    /// A question about GPUs of one kind.
+    pub fn new(
+        model: &'a Model,
+        cluster: &'a Cluster,
+        engines: &'a [Engine],
+        workload: &'a Workload,
+    ) -> Subject<'a> {
+        Subject { model, cluster: &cluster.id, pools: std::slice::from_ref(cluster), engines, workload }
+    }
+
+    /// What to know of the model and the engines.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let caveats = self.engines.iter().filter_map(Engine::caveat).unique();
+        self.model.notes.iter().cloned().chain(caveats).collect()
+    }
+
+    /// What was asked, by the names that JSON has: see [`Sheet::about`].
+    pub fn asked(&self) -> Vec<(&'static str, Value)> {
+        asked(&self.model.id, self.cluster, self.workload)
+    }
+
+    /// Whether there are GPUs of several kinds.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.pools.len() > 1
+    }
+
+    /// GPUs of all pools.
+    pub(super) fn gpus(&self) -> u64 {
+        self.pools.iter().map(|p| u64::from(p.gpus)).sum()
+    }
+
+    /// The GPU of a plan's pool.
+    pub(super) fn gpu(&self, plan: &Plan) -> Option<&'a Gpu> {
+        self.pools.get(plan.layout.pool).map(|p| &p.gpu)
+    }
+}
+
+/// Model, cluster, lengths, load and targets of a question.
+pub(super) fn asked(model: &str, cluster: &str, w: &Workload) -> Vec<(&'static str, Value)> {
+    let millis = |t: Option<Seconds>| t.map_or(Value::Missing, |t| t.as_millis().into());
+    let (concurrency, rate) = match w.load {
+        Load::Saturate => (Value::Missing, Value::Missing),
+        Load::Concurrency(n) => (n.into(), Value::Missing),
+        Load::Rate(rate) => (Value::Missing, rate.get().into()),
+    };
+    vec![
+        ("model", model.into()),
+        ("cluster", cluster.into()),
+        ("isl", w.isl.into()),
+        ("osl", w.osl.into()),
+        ("cached_prefix", w.reused_prompt().into()),
+        ("concurrency", concurrency),
+        ("rate_per_s", rate),
+        ("target_ttft_ms", millis(w.targets.ttft)),
+        ("target_tpot_ms", millis(w.targets.tpot)),
+        ("target_e2e_ms", millis(w.targets.e2e)),
+    ]
+}
