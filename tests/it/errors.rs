@@ -456,9 +456,6 @@ const LINES: &[&str] = &[
     "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}/huge.json",
     "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}",
     "estimate llama-3.1-8b --gpu h100-sxm --kernels {tmp}/core.whl",
-    "estimate llama-3.1-8b --gpu h100-sxm --kernels tests/data/broken-kernels",
-    "plan llama-3.1-8b --cluster 8xh100-sxm --kernels tests/data/broken-kernels",
-    "simulate llama-3.1-8b --gpu h100-sxm --kernels tests/data/broken-kernels",
     "sweep tests/data/valid/scenario.yaml -o {tmp}/out --kernels {tmp}/none",
     "validate serving tests/data/valid/runs.csv --kernels {tmp}/none",
     // The user's own catalogue.
@@ -551,6 +548,27 @@ fn every_bad_input_is_refused_with_a_message_and_nothing_written() {
         messages.push_str(&format!("$ shardfit {line}\n{}\n", run.stderr.replace(&here, "{tmp}")));
     }
     insta::assert_snapshot!("messages", messages);
+}
+
+#[test]
+fn tables_that_cannot_be_read_are_refused_and_a_build_without_their_reader_names_the_feature() {
+    let (cause, help) = if cfg!(feature = "parquet") {
+        let cause = "not a readable Parquet file: Parquet error: Invalid Parquet file. Corrupt footer";
+        (cause, "get the kernel tables again: `pip download aiconfigurator-core`")
+    } else {
+        let help = "build shardfit with the feature `parquet`: cargo install --path . --features parquet";
+        ("this build reads no Parquet files", help)
+    };
+    let file = "tests/data/broken-kernels/h100_sxm/gemm/vllm/0.21.0/gemm_perf.parquet";
+    for question in [
+        "estimate llama-3.1-8b --gpu h100-sxm",
+        "plan llama-3.1-8b --cluster 8xh100-sxm",
+        "simulate llama-3.1-8b --gpu h100-sxm",
+    ] {
+        let run = shardfit(&format!("{question} --kernels tests/data/broken-kernels"));
+        is_refused(&run);
+        assert_eq!(run.stderr, format!("error: {cause}\n  at: {file}\n  help: {help}\n"), "{question}");
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ mod launches;
 mod layering;
 mod llama_cpp;
 mod malformed_configs;
-#[cfg(feature = "measured")]
+#[cfg(feature = "parquet")]
 mod measured;
 mod memory_logs;
 mod microbenchmark;

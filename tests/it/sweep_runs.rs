@@ -11,7 +11,11 @@ use crate::common::{self, document, parse_csv, shardfit};
 const SCENARIO: &str = "tests/data/valid/scenario.yaml";
 
 /// Files that a run writes beside its journal.
-const RESULTS: [&str; 5] = ["results.csv", "results.jsonl", "results.parquet", "summary.md", "report.html"];
+const RESULTS: &[&str] = if cfg!(feature = "parquet") {
+    &["results.csv", "results.jsonl", "results.parquet", "summary.md", "report.html"]
+} else {
+    &["results.csv", "results.jsonl", "summary.md", "report.html"]
+};
 
 fn sweep(folder: &Path, rest: &str) -> common::Run {
     shardfit(&format!("sweep {SCENARIO} -o {} {rest}", folder.display()))
