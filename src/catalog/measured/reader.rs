@@ -32,5 +32,5 @@ pub fn read(path: &Path, texts: &[&'static str], numbers: &[&'static str]) -> Re
 pub fn read(path: &Path, _: &[&'static str], _: &[&'static str]) -> Result<Columns, Diagnostic> {
     Err(Diagnostic::new(Code::File, "this build reads no Parquet files")
         .at(path.display().to_string())
-        .help("build shardfit with the feature `measured`"))
+        .help("build shardfit with the feature `parquet`: cargo install --path . --features parquet"))
 }
