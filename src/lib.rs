@@ -56,6 +56,7 @@
 //! | [`rank`] | objectives and the Pareto front |
 //! | [`search`] | every plan through the funnel, in parallel |
 //! | [`train`] | training plans: memory, time of a step, search |
+//! | [`request`] | what a person asks, all of it optional, and the only place that knows defaults |
 //! | [`budget`] | how large a model a budget buys |
 //! | [`scenario`] | many questions from one file |
 //! | [`validate`] | predictions for measured rows, and their errors |
@@ -90,6 +91,7 @@ pub mod plan;
 mod powers;
 pub mod rank;
 pub mod report;
+pub mod request;
 pub mod scenario;
 pub mod search;
 pub mod simulate;

@@ -4,31 +4,27 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueHint};
-use itertools::Itertools as _;
 
-use crate::catalog::engine::SchedulingPatch;
-use crate::catalog::{self, Catalog, Cluster, DEFAULT_ENGINE, Engine, Gpu, Kind, Pools};
-use crate::diagnostic::{Code, Diagnostic, brief};
-use crate::dtype::{DType, WeightFormat};
+use crate::catalog::{self, Catalog, Cluster, DEFAULT_ENGINE, Engine, Gpu, Kind};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::WeightFormat;
 use crate::estimate::deployment::{Estimate, Explanation};
-use crate::estimate::power::Electricity;
 use crate::hub::Hub;
-use crate::load;
-use crate::model::{self, Model, Scope};
-use crate::plan::{Offload, Precision};
+use crate::model::Model;
 use crate::report::{self, Format, Subject};
-use crate::search::{Launch, LimitOverrides};
-use crate::units::{RequestsPerSecond, Seconds, UsdPerHour, UsdPerKilowattHour, Watts};
-use crate::workload::{Budget, Load, MAX_CONCURRENCY, MAX_LENGTH, Targets, Workload};
+use crate::request::{
+    self, Counts, LengthEntry, MAX_LIMIT, Prices, RateEntry, Request, Resolved, ShareEntry, Task, Texts,
+};
+use crate::simulate::Lengths;
+use crate::units::Seconds;
+use crate::workload::{MAX_CONCURRENCY, MAX_LENGTH};
 
 use super::fetch;
 use super::host::HostArgs;
+use super::kernels;
 use super::speculation::SpeculationArgs;
 use super::talk;
 use super::values::{count, names, real, share};
-
-/// Largest launch limit accepted.
-const MAX_LIMIT: u64 = 1 << 30;
 
 /// Which model.
 #[derive(Clone, Debug, Args)]
@@ -61,50 +57,78 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
+    /// Puts what is given into a request.
+    pub fn fill(&self, request: &mut Request) {
+        let folders = self.models.iter().map(|folder| folder.to_string_lossy().into_owned());
+        request.model.clone_from(&self.model);
+        request.shape.clone_from(&self.shape);
+        request.models = Texts::given(&folders.collect::<Vec<_>>());
+        request.scope = Some(self.scope.clone());
+        request.lora.clone_from(&self.lora);
+        request.draft_model.clone_from(&self.draft_model);
+        request.offline = self.offline.then_some(true);
+    }
+
     /// Finds the model.
     pub fn find(&self, catalog: &Catalog) -> Result<Model, Diagnostic> {
-        let scope = match self.scope.as_str() {
-            "full" => Scope::Full,
-            "text" => Scope::Text,
-            other => {
-                return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
-            }
-        };
-        let model = match (&self.shape, &self.model) {
-            (Some(shape), _) => model::from_shape(shape).map_err(|d| d.within("--shape"))?,
-            (None, Some(name)) => {
-                model::find_with(&catalog.clone().with_models(&self.models)?, name, scope, &self.hub()?)?
-            }
-            (None, None) => return Err(Diagnostic::new(Code::Usage, "name a MODEL or a --shape")),
-        };
-        talk::note(|| {
-            format!(
-                "model {}: family {}{}, weights {}, context {}",
-                model.id,
-                model.family,
-                if model.recognised { "" } else { " (unknown: general rules)" },
-                model.quantisation.main_format(),
-                model.max_context.map_or("unlimited".to_owned(), |n| n.to_string())
-            )
-        });
-        let model = match &self.lora {
-            Some(text) => model.with_lora(&text.parse()?)?,
-            None => model,
-        };
-        match &self.draft_model {
-            Some(name) => {
-                let catalog = catalog.clone().with_models(&self.models)?;
-                let draft = model::find_with(&catalog, name, Scope::Full, &self.hub()?);
-                Ok(model.with_draft(draft.map_err(|d| d.within("--draft-model"))?))
-            }
-            None => Ok(model),
-        }
+        let mut request = Request::default();
+        self.fill(&mut request);
+        let model = request.find_model(catalog, &self.hub()?)?;
+        note_model(&model);
+        Ok(model)
     }
 
     /// The hub that may be asked.
     pub fn hub(&self) -> Result<Hub, Diagnostic> {
         fetch::hub(self.offline)
     }
+}
+
+/// Says what a model is.
+fn note_model(model: &Model) {
+    talk::note(|| {
+        format!(
+            "model {}: family {}{}, weights {}, context {}",
+            model.id,
+            model.family,
+            if model.recognised { "" } else { " (unknown: general rules)" },
+            model.quantisation.main_format(),
+            model.max_context.map_or("unlimited".to_owned(), |n| n.to_string())
+        )
+    });
+}
+
+/// Says what a cluster costs.
+fn note_cluster(cluster: &Cluster) {
+    talk::note(|| {
+        let price =
+            cluster.price.map_or("no price".to_owned(), |p| format!("{} USD per GPU and hour", p.get()));
+        format!("cluster {}: {} × {}, {price}", cluster.id, cluster.gpus, cluster.gpu.name)
+    });
+}
+
+/// Resolves a request, and says on stderr what was found.
+pub fn resolve(request: &Request, task: Task, catalog: &Catalog) -> Result<Resolved, Diagnostic> {
+    let resolved = request.resolve_as_flags(task, catalog, fetch::hub(false)?)?;
+    note_model(&resolved.model);
+    let workload = &resolved.workload;
+    for (flag, asked, assumed) in
+        [("--isl", &request.isl, workload.isl), ("--osl", &request.osl, workload.osl)]
+    {
+        if asked.is_none() && request.trace.is_none() {
+            talk::note(|| format!("assumed: {flag} {assumed}"));
+        }
+    }
+    resolved.pools.iter().for_each(note_cluster);
+    let today = resolved.current.iter().filter_map(|current| current.engine.as_ref());
+    talk::caveats(resolved.engines.iter().chain(today));
+    for e in &resolved.engines {
+        talk::note(|| {
+            format!("engine {} {}: KV cache {} unless --kv says otherwise", e.id, e.version, e.kv_types[0])
+        });
+    }
+    resolved.unmeasured.iter().for_each(|(engine, gpu)| kernels::unknown(engine, gpu));
+    Ok(resolved)
 }
 
 /// Lengths, load and targets.
@@ -150,67 +174,35 @@ pub struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// The targets, not yet checked.
-    pub fn targets(&self) -> Result<Targets, Diagnostic> {
+    /// Puts what is given into a request.
+    pub fn fill(&self, request: &mut Request) -> Result<(), Diagnostic> {
         let time = |flag: &str, text: &Option<String>| {
             text.as_deref().map(|t| quantity::<Seconds>(flag, t)).transpose()
         };
-        Ok(Targets {
-            ttft: time("--ttft", &self.ttft)?,
-            tpot: time("--tpot", &self.tpot)?,
-            e2e: time("--e2e", &self.e2e)?,
-            budget: Budget::default(),
-        })
+        request.ttft = time("--ttft", &self.ttft)?;
+        request.tpot = time("--tpot", &self.tpot)?;
+        request.e2e = time("--e2e", &self.e2e)?;
+        Ok(())
     }
 }
 
 impl WorkloadArgs {
-    /// Refuses what only a comparison of plans takes.
-    pub fn of_one_plan(&self) -> Result<(), Diagnostic> {
-        self.speculation.single().map(|_| ())
+    /// Puts what is given into a request.
+    pub fn fill(&self, request: &mut Request) -> Result<(), Diagnostic> {
+        request.isl = self.isl.map(|n| LengthEntry(Lengths::Fixed(n)));
+        request.osl = self.osl.map(|n| LengthEntry(Lengths::Fixed(n)));
+        request.concurrency = self.concurrency;
+        request.rate = self.rate.as_deref().map(rate).transpose()?;
+        request.prefix_hit = self.prefix_hit.map(ShareEntry);
+        request.allow_long_context = self.allow_long_context.then_some(true);
+        self.speculation.fill(request);
+        self.targets.fill(request)
     }
-
-    /// Whether plans are looked at with and without speculative decoding.
-    pub fn speculates_or_not(&self) -> bool {
-        self.speculation.both()
-    }
-
-    /// The workload, checked against the model's context.
-    pub fn workload(&self, model: &Model) -> Result<Workload, Diagnostic> {
-        let load = match (self.concurrency, &self.rate) {
-            (Some(n), _) => Load::Concurrency(n),
-            (None, Some(text)) => Load::Rate(rate(text)?),
-            (None, None) => Load::Saturate,
-        };
-        let context = model.max_context.filter(|_| !self.allow_long_context);
-        let lengths = Workload::of_lengths(self.isl, self.osl, context);
-        for (flag, asked, assumed) in [("--isl", self.isl, lengths.isl), ("--osl", self.osl, lengths.osl)] {
-            if asked.is_none() {
-                talk::note(|| format!("assumed: {flag} {assumed}"));
-            }
-        }
-        let cached_prefix = prefix(self.prefix_hit, lengths.isl);
-        let (targets, speculation) = (self.targets.targets()?, self.speculation.speculation()?);
-        let workload = Workload { cached_prefix, load, targets, speculation, ..lengths };
-        workload.validate()?;
-        if !self.allow_long_context {
-            workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
-        }
-        Ok(workload)
-    }
-}
-
-/// Cached tokens of a prompt at a hit rate; the last token is always computed.
-pub fn prefix(hit: Option<f64>, isl: u64) -> u64 {
-    hit.map_or(0, |share| ((isl as f64 * share).round() as u64).min(isl.saturating_sub(1)))
 }
 
 /// A request rate: a bare number is per second.
-pub fn rate(text: &str) -> Result<RequestsPerSecond, Diagnostic> {
-    match text.trim().parse::<f64>() {
-        Ok(per_second) => Ok(RequestsPerSecond::new(per_second)),
-        Err(_) => quantity("--rate", text),
-    }
+pub fn rate(text: &str) -> Result<RateEntry, Diagnostic> {
+    quantity("--rate", text)
 }
 
 /// A quantity with its unit.
@@ -256,40 +248,18 @@ pub struct EngineArgs {
 }
 
 impl EngineArgs {
-    /// The engines to consider on these pools: those named, every one that runs on one of them, or the
-    /// usual ones.
-    pub fn engines(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
-        let mut engines = self.named_or_usual(catalog, pools)?;
-        Engine::tell_apart(&mut engines);
-        if let Some(text) = &self.scheduling {
-            let patch = load::assignments::<SchedulingPatch>(text, "--scheduling")?;
-            for engine in &mut engines {
-                patch.apply(&mut engine.scheduling);
-                engine.validate().map_err(|d| d.within("--scheduling"))?;
-            }
-        }
-        talk::caveats(&engines);
-        for e in &engines {
-            talk::note(|| {
-                format!(
-                    "engine {} {}: KV cache {} unless --kv says otherwise",
-                    e.id, e.version, e.kv_types[0]
-                )
-            });
-        }
-        Ok(engines)
-    }
-
-    fn named_or_usual(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
-        match self.engine.as_deref() {
-            None => catalog.usual_engines(pools),
-            Some("any") => {
-                let runs = |e: &Engine| pools.iter().any(|pool| e.runs_on(&pool.gpu));
-                let (fit, rest): (Vec<_>, Vec<_>) = catalog.engines()?.into_iter().partition(runs);
-                Ok(if fit.is_empty() { rest } else { fit })
-            }
-            Some(list) => list.split(',').map(str::trim).unique().map(|name| catalog.engine(name)).collect(),
-        }
+    /// Puts what is given into a request.
+    pub fn fill(&self, request: &mut Request) {
+        let counts = |set: &[u64]| (!set.is_empty()).then(|| Counts(set.to_vec()));
+        let names = |list: &String| Texts(list.split(',').map(|name| name.trim().to_owned()).collect());
+        request.engine = self.engine.as_ref().map(names);
+        request.weights = Texts::given(&self.weights);
+        request.kv = Texts::given(&self.kv);
+        request.max_sequences = counts(&self.max_sequences);
+        request.max_batched_tokens = counts(&self.max_batched_tokens);
+        request.memory_fraction = self.memory_fraction;
+        request.scheduling.clone_from(&self.scheduling);
+        self.host.fill(request);
     }
 
     /// What to say about the choice: an engine that was not asked for, a version newer than those described.
@@ -309,78 +279,6 @@ impl EngineArgs {
             }
         }
         text
-    }
-
-    /// The precisions to consider.
-    pub fn precisions(&self) -> Result<Vec<Precision>, Diagnostic> {
-        fn parsed<T: FromStr<Err = Diagnostic>>(list: &[String]) -> Result<Vec<Option<T>>, Diagnostic> {
-            let mut all: Vec<Option<T>> =
-                list.iter().unique().map(|t| t.parse().map(Some)).collect::<Result<_, _>>()?;
-            if all.is_empty() {
-                all.push(None);
-            }
-            Ok(all)
-        }
-        let weights = parsed::<WeightFormat>(&self.weights)?;
-        let caches = parsed::<DType>(&self.kv)?;
-        let pairs = weights.into_iter().cartesian_product(caches);
-        Ok(pairs.map(|(weights, kv)| Precision { weights, kv }).collect())
-    }
-
-    /// The one engine and precision that a single plan has.
-    pub fn single(&self, catalog: &Catalog, cluster: &Cluster) -> Result<(Engine, Precision), Diagnostic> {
-        let (engines, precisions) =
-            (self.engines(catalog, std::slice::from_ref(cluster))?, self.precisions()?);
-        match (<[Engine; 1]>::try_from(engines), precisions.as_slice()) {
-            (Ok([engine]), [precision]) => Ok((engine, *precision)),
-            _ => Err(Diagnostic::new(Code::Usage, "one plan has one engine and one precision")
-                .help("`shardfit plan` compares several")),
-        }
-    }
-
-    /// The launches to consider: every pair of limits, with speculation or both ways.
-    ///
-    /// # Errors
-    /// Proportions of one plan's GPUs: plans that are compared differ in theirs.
-    pub fn launches(&self, both: bool) -> Result<Vec<Launch>, Diagnostic> {
-        let offload = self.host.offload()?;
-        match offload.shares {
-            Some(_) => Err(Diagnostic::new(Code::Usage, "plans differ in their GPUs")
-                .at("--tensor-split")
-                .help("`shardfit estimate --pp N` takes the proportions of one plan")),
-            None => Ok(self.launches_with(offload, both)),
-        }
-    }
-
-    fn launches_with(&self, offload: Offload, both: bool) -> Vec<Launch> {
-        let or_default = |set: &[u64]| match set {
-            [] => vec![None],
-            set => set.iter().unique().map(|n| Some(*n)).collect(),
-        };
-        let pairs = or_default(&self.max_sequences)
-            .into_iter()
-            .cartesian_product(or_default(&self.max_batched_tokens))
-            .cartesian_product(if both { vec![true, false] } else { vec![true] });
-        let launch = |((max_sequences, max_batched_tokens), speculates)| Launch {
-            limits: LimitOverrides {
-                max_sequences,
-                max_batched_tokens,
-                memory_fraction: self.memory_fraction,
-                offload,
-            },
-            speculates,
-        };
-        pairs.map(launch).collect()
-    }
-
-    /// The launch limits of a single plan of `pp` stages.
-    pub fn limits(&self, pp: u32) -> Result<LimitOverrides, Diagnostic> {
-        match self.launches_with(self.host.offload_over(pp)?, false).as_slice() {
-            [one] => Ok(one.limits),
-            _ => Err(Diagnostic::new(Code::Usage, "one plan has one limit of each kind")
-                .at("--max-sequences, --max-batched-tokens")
-                .help("`shardfit plan` compares several")),
-        }
     }
 }
 
@@ -418,63 +316,33 @@ pub struct ElectricityArgs {
 }
 
 impl ElectricityArgs {
-    /// What was said, checked.
-    pub fn electricity(&self) -> Result<Option<Electricity>, Diagnostic> {
-        let Some(price) = self.electricity else { return Ok(None) };
-        let electricity = Electricity {
-            price: UsdPerKilowattHour::new(price),
-            pue: self.pue.unwrap_or(Electricity::MEAN_PUE),
-            host: Watts::new(self.host_watts.unwrap_or(0.0)),
-        };
-        electricity.validate().map(|()| Some(electricity))
+    /// Puts what is given into a request.
+    pub fn fill(&self, request: &mut Request) {
+        request.electricity = self.electricity;
+        request.pue = self.pue;
+        request.host_watts = self.host_watts;
     }
 }
 
-/// The pools of a cluster with prices overridden.
-pub fn pools(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Pools, Diagnostic> {
-    let all = catalog.pools(name)?;
-    let pools = all.pools.into_iter().map(|pool| priced(catalog, pool, prices));
-    Ok(Pools { id: all.id, pools: pools.collect::<Result<_, _>>()? })
+/// Prices in a request.
+pub fn prices(list: &[String]) -> Option<Prices> {
+    (!list.is_empty()).then(|| Prices(list.to_vec()))
 }
 
 /// A cluster of one kind of GPU, with prices overridden.
 pub fn cluster(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    pools(catalog, name, prices)?.single()
+    priced(catalog, catalog.pools(name)?.single()?, prices)
 }
 
 /// `gpus` of a GPU in its usual servers, with prices overridden.
 pub fn cluster_of(catalog: &Catalog, gpu: &str, gpus: u32, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    let mut cluster = Cluster::of_gpus(catalog.gpu(gpu)?, gpus)?;
-    if !load::is_yaml(gpu) {
-        cluster.id = format!("{gpus}x{}", gpu.trim());
-    }
-    priced(catalog, cluster, prices)
+    priced(catalog, request::of_gpus(catalog, gpu, gpus)?, prices)
 }
 
 /// Prices name GPUs of the catalogue or the cluster's own.
-fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    for entry in prices {
-        let wrong = |why: &str| {
-            Diagnostic::new(Code::Usage, format!("`{}`: {why}", brief(entry)))
-                .at("--price")
-                .help("write GPU=DOLLARS per GPU and hour, for example h100-sxm=2.10")
-        };
-        let (gpu, dollars) = entry.split_once('=').ok_or_else(|| wrong("expected GPU=DOLLARS"))?;
-        let dollars: f64 = dollars.trim().parse().map_err(|_| wrong("not a number"))?;
-        if !(dollars >= 0.0 && dollars.is_finite()) {
-            return Err(wrong("must not be negative"));
-        }
-        let own = gpu.trim() == cluster.gpu.id;
-        if own || catalog.find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id() == cluster.gpu.id
-        {
-            cluster.price = Some(UsdPerHour::new(dollars));
-        }
-    }
-    talk::note(|| {
-        let price =
-            cluster.price.map_or("no price".to_owned(), |p| format!("{} USD per GPU and hour", p.get()));
-        format!("cluster {}: {} × {}, {price}", cluster.id, cluster.gpus, cluster.gpu.name)
-    });
+fn priced(catalog: &Catalog, cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
+    let cluster = request::priced(catalog, cluster, prices)?;
+    note_cluster(&cluster);
     Ok(cluster)
 }
 

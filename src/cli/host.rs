@@ -2,17 +2,10 @@
 
 use clap::Args;
 
-use crate::catalog::{Cluster, Host};
-use crate::diagnostic::{Code, Diagnostic};
-use crate::load;
-use crate::plan::{Offload, Shares};
+use crate::request::{MAX_LAYERS, Request, Texts};
 use crate::search::{Answer, Question};
 
-use super::overrides::layers_with_host_experts;
 use super::values::count;
-
-/// Most layers that a flag may name.
-const MAX_LAYERS: u64 = 100_000;
 
 /// Host memory, and what lies there.
 #[derive(Clone, Debug, Default, Args)]
@@ -45,54 +38,15 @@ pub struct HostArgs {
 }
 
 impl HostArgs {
-    /// What stays with the host.
-    pub fn offload(&self) -> Result<Offload, Diagnostic> {
-        let shares = match self.tensor_split.as_slice() {
-            [] => None,
-            parts => {
-                let wrong = |part: &String| {
-                    Diagnostic::new(Code::Syntax, format!("`{part}` is not a number"))
-                        .at("--tensor-split")
-                        .help("one number for each GPU, for example 3,1")
-                };
-                let parts = parts.iter().map(|part| part.trim().parse::<f64>().map_err(|_| wrong(part)));
-                let parts = parts.collect::<Result<Vec<_>, _>>()?;
-                Some(Shares::new(&parts).map_err(|d| d.at("--tensor-split"))?)
-            }
-        };
-        self.check_mode()?;
-        let host_experts = match self.override_tensor.as_slice() {
-            [] if self.cpu_moe => Some(MAX_LAYERS),
-            [] => self.n_cpu_moe,
-            patterns => Some(layers_with_host_experts(patterns, MAX_LAYERS)?),
-        };
-        Ok(Offload { gpu_layers: self.gpu_layers, host_experts, shares })
-    }
-
-    /// Matrices that are divided by rows over GPUs are not described.
-    fn check_mode(&self) -> Result<(), Diagnostic> {
-        let help = match self.split_mode.as_deref() {
-            None | Some("layer") => return Ok(()),
-            Some("none") => "one GPU is what a plan without --pp has, or a cluster of one",
-            _ => "only `layer` is described, llama.cpp's default: whole layers on each GPU",
-        };
-        let mode = self.split_mode.as_deref().unwrap_or_default();
-        let cause = format!("the split mode `{mode}` is not described");
-        Err(Diagnostic::new(Code::Usage, cause).at("--split-mode").help(help))
-    }
-
-    /// The same of a plan of `pp` stages: proportions must name each.
-    pub fn offload_over(&self, pp: u32) -> Result<Offload, Diagnostic> {
-        let offload = self.offload()?;
-        match offload.shares.map(|shares| shares.gpus()) {
-            Some(n) if n as u64 != u64::from(pp) => {
-                let cause = format!("{n} proportions for {pp} GPUs");
-                Err(Diagnostic::new(Code::Usage, cause)
-                    .at("--tensor-split")
-                    .help("one for each stage of --pp"))
-            }
-            _ => Ok(offload),
-        }
+    /// Puts what is given into a request.
+    pub fn fill(&self, request: &mut Request) {
+        request.host.clone_from(&self.host);
+        request.gpu_layers = self.gpu_layers;
+        request.n_cpu_moe = self.n_cpu_moe;
+        request.cpu_moe = self.cpu_moe.then_some(true);
+        request.tensor_split = Texts::given(&self.tensor_split);
+        request.split_mode.clone_from(&self.split_mode);
+        request.override_tensor = Texts::given(&self.override_tensor);
     }
 
     /// What to say where nothing is feasible and an engine could leave layers with the host.
@@ -105,14 +59,5 @@ impl HostArgs {
             }
             false => "",
         }
-    }
-
-    /// Puts the host that is named into every pool.
-    pub fn on(&self, pools: &mut [Cluster]) -> Result<(), Diagnostic> {
-        let Some(text) = &self.host else { return Ok(()) };
-        let host: Host = load::assignments(text, "--host")?;
-        host.validate().map_err(|d| d.at("--host"))?;
-        pools.iter_mut().for_each(|pool| pool.host = Some(host));
-        Ok(())
     }
 }

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::catalog::{Catalog, Cluster, Engine};
+use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
-use crate::estimate::measured;
-use crate::model::Model;
 
 use super::talk;
 
@@ -25,25 +23,6 @@ impl KernelsArgs {
     pub fn catalog(&self, catalog: Catalog) -> Result<Catalog, Diagnostic> {
         catalog.with_kernels(self.kernels.as_deref())
     }
-}
-
-/// Gives the GPUs of clusters what was measured of a model's kernels, and says where there is nothing.
-pub fn measure<'a>(
-    catalog: &Catalog,
-    clusters: impl IntoIterator<Item = &'a mut Cluster>,
-    engines: &[Engine],
-    model: &Model,
-) -> Result<(), Diagnostic> {
-    if !catalog.has_kernels() {
-        return Ok(());
-    }
-    let wanted = measured::operations(model);
-    for cluster in clusters {
-        for engine in catalog.measure(cluster, engines, &wanted)? {
-            unknown(&engine.name, &cluster.gpu.name);
-        }
-    }
-    Ok(())
 }
 
 /// Says that nothing was measured.

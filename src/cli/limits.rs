@@ -2,9 +2,8 @@
 
 use clap::Args;
 
-use crate::diagnostic::{Code, Diagnostic};
-use crate::units::{Usd, UsdPerHour, Watts};
-use crate::workload::{Budget, MAX_CONCURRENCY, MAX_LENGTH, Targets, Workload};
+use crate::request::Request;
+use crate::workload::{MAX_CONCURRENCY, MAX_LENGTH};
 
 use super::values::{count, real};
 
@@ -36,27 +35,14 @@ pub struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// The workload under these limits, checked.
-    pub fn applied(&self, workload: Workload) -> Result<Workload, Diagnostic> {
-        let mut targets = workload.targets;
-        targets.budget = Budget {
-            gpus: self.max_gpus,
-            price: self.max_price.map(UsdPerHour::new),
-            cost_output: self.max_cost.map(Usd::new),
-            power: self.max_power.map(Watts::new),
-            concurrency: self.min_concurrency,
-        };
-        if let Some(rate) = self.tokens_per_user {
-            if !(rate > 0.0 && rate.is_finite()) {
-                return Err(Diagnostic::new(Code::Range, "must be positive").at("--tokens-per-user"));
-            }
-            // The time per token of a stream is one over its rate.
-            let most = crate::units::Seconds::new(1.0 / rate);
-            targets.tpot = Some(targets.tpot.map_or(most, |tpot| tpot.min(most)));
-        }
-        let longest = self.min_context.or(workload.longest);
-        let workload = Workload { targets: Targets { ..targets }, longest, ..workload };
-        workload.validate()?;
-        Ok(workload)
+    /// Puts what is given into a request.
+    pub fn fill(&self, request: &mut Request) {
+        request.tokens_per_user = self.tokens_per_user;
+        request.min_concurrency = self.min_concurrency;
+        request.min_context = self.min_context;
+        request.max_gpus = self.max_gpus;
+        request.max_price = self.max_price;
+        request.max_cost = self.max_cost;
+        request.max_power = self.max_power;
     }
 }

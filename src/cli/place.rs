@@ -2,11 +2,8 @@
 
 use clap::Args;
 
-use crate::catalog::{Catalog, Cluster};
-use crate::diagnostic::{Code, Diagnostic};
-use crate::plan::Parallelism;
+use crate::request::{Request, Texts, Values};
 
-use super::common::{cluster, cluster_of};
 use super::values::degree;
 
 /// A GPU or a cluster, and a split.
@@ -37,37 +34,20 @@ pub struct PlaceArgs {
     dcp: u32,
     /// Replicas, between which requests go round
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
-    pub replicas: u32,
+    replicas: u32,
 }
 
 impl PlaceArgs {
-    /// How each replica is split.
-    pub fn split(&self) -> Parallelism {
-        let &PlaceArgs { tp, pp, ep, attention_dp, dcp, .. } = self;
-        Parallelism { tp, pp, ep, attention_dp, dcp }
-    }
-
-    /// The GPUs, with prices overridden: those named, or as many of one kind as all replicas take.
-    pub fn cluster(&self, catalog: &Catalog, prices: &[String]) -> Result<Cluster, Diagnostic> {
-        self.cluster_of(catalog, prices, self.split().gpus().saturating_mul(self.replicas.into()))
-    }
-
-    /// The same where the plan takes `gpus`.
-    pub fn cluster_of(&self, catalog: &Catalog, prices: &[String], gpus: u64) -> Result<Cluster, Diagnostic> {
-        match (&self.cluster, &self.gpu) {
-            (Some(name), _) => cluster(catalog, name, prices),
-            (None, Some(gpu)) => cluster_of(catalog, gpu, u32::try_from(gpus).unwrap_or(u32::MAX), prices),
-            (None, None) => Err(Diagnostic::new(Code::Usage, "name a --gpu or a --cluster")),
-        }
-    }
-
-    /// Whether all replicas have room where at most `most` have.
-    pub fn fits(&self, most: u32) -> Result<(), Diagnostic> {
-        if self.replicas <= most {
-            return Ok(());
-        }
-        let cause =
-            format!("{} replicas of {} GPUs do not fit on the cluster", self.replicas, self.split().gpus());
-        Err(Diagnostic::new(Code::Usage, cause).help(format!("at most {most}")))
+    /// Puts what is given into a request.
+    pub fn fill(&self, request: &mut Request) {
+        let degree = |n: u32| Some(Values(vec![n]));
+        request.gpu = self.gpu.clone().map(|gpu| Texts(vec![gpu]));
+        request.cluster.clone_from(&self.cluster);
+        request.tp = degree(self.tp);
+        request.pp = degree(self.pp);
+        request.ep = degree(self.ep);
+        request.attention_dp = degree(self.attention_dp);
+        request.dcp = degree(self.dcp);
+        request.replicas = degree(self.replicas);
     }
 }

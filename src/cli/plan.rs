@@ -7,16 +7,16 @@ use clap::Args;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
-use crate::plan::Degrees;
-use crate::plan::space::Pins;
-use crate::rank::{Front, Measure, Objective};
+use crate::rank::Objective;
 use crate::report::{self, Format, Row, Sheet, Subject};
-use crate::search::{Answer, Check, Mode, Question, Stopped, UNASKED_PLANS, WhatIf};
-use crate::units::group_thousands;
+use crate::request::{Planned, Request, Task, Texts, Values, layout};
+use crate::search::{Answer, Mode, Question, Stopped};
+use crate::units::{Seconds, group_thousands};
 
-use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, pools};
-use super::kernels::{self, KernelsArgs};
-use super::layout;
+use super::common::{
+    ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, prices, resolve,
+};
+use super::kernels::KernelsArgs;
 use super::limits::LimitArgs;
 use super::outcome::Outcome;
 use super::output::OutputArgs;
@@ -146,25 +146,54 @@ struct PinArgs {
 }
 
 impl PinArgs {
-    fn pins(&self) -> Result<Pins, Diagnostic> {
-        Ok(Pins {
-            split: Degrees {
-                tp: degrees("--tp", &self.tp)?,
-                pp: degrees("--pp", &self.pp)?,
-                ep: degrees("--ep", &self.ep)?,
-                attention_dp: degrees("--attention-dp", &self.attention_dp)?,
-                dcp: degrees("--dcp", &self.dcp)?,
-            },
-            prefill: Degrees {
-                tp: degrees("--prefill-tp", &self.prefill_tp)?,
-                pp: degrees("--prefill-pp", &self.prefill_pp)?,
-                ep: degrees("--prefill-ep", &self.prefill_ep)?,
-                attention_dp: degrees("--prefill-attention-dp", &self.prefill_attention_dp)?,
-                dcp: Vec::new(),
-            },
-            replicas: degrees("--replicas", &self.replicas)?,
-            batch: degrees("--batch", &self.batch)?.into_iter().map(u64::from).collect(),
-        })
+    fn fill(&self, request: &mut Request) -> Result<(), Diagnostic> {
+        let values = |flag: &str, text: &Option<String>| match text {
+            None => Ok(None),
+            text => degrees(flag, text).map(|all| Some(Values(all))),
+        };
+        request.tp = values("--tp", &self.tp)?;
+        request.pp = values("--pp", &self.pp)?;
+        request.ep = values("--ep", &self.ep)?;
+        request.attention_dp = values("--attention-dp", &self.attention_dp)?;
+        request.dcp = values("--dcp", &self.dcp)?;
+        request.prefill_tp = values("--prefill-tp", &self.prefill_tp)?;
+        request.prefill_pp = values("--prefill-pp", &self.prefill_pp)?;
+        request.prefill_ep = values("--prefill-ep", &self.prefill_ep)?;
+        request.prefill_attention_dp = values("--prefill-attention-dp", &self.prefill_attention_dp)?;
+        request.replicas = values("--replicas", &self.replicas)?;
+        request.batch = values("--batch", &self.batch)?;
+        Ok(())
+    }
+}
+
+impl PlanArgs {
+    /// What is asked.
+    fn request(&self) -> Result<Request, Diagnostic> {
+        let limit = |text: &String| {
+            text.parse::<Seconds>().map_err(|cause| Diagnostic::new(Code::Range, cause).at("--time-limit"))
+        };
+        let mut request = Request {
+            cluster: Some(self.cluster.clone()),
+            objective: Some(self.objective.clone()),
+            top: Some(self.top),
+            pareto: self.pareto.clone(),
+            verify: self.verify,
+            percentile: self.percentile.clone(),
+            what_if: Texts::given(&self.what_if),
+            current: self.current.clone(),
+            price: prices(&self.price),
+            mode: Some(self.mode.clone()),
+            exhaustive: self.exhaustive.then_some(true),
+            time_limit: self.time_limit.as_ref().map(limit).transpose()?,
+            ..Request::default()
+        };
+        self.model.fill(&mut request);
+        self.workload.fill(&mut request)?;
+        self.engine.fill(&mut request);
+        self.electricity.fill(&mut request);
+        self.pins.fill(&mut request)?;
+        self.budget.fill(&mut request);
+        Ok(request)
     }
 }
 
@@ -172,75 +201,19 @@ impl PinArgs {
 pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
     let format = args.output.prepare()?;
-    let objective: Objective = args.objective.parse()?;
-    let model = args.model.find(catalog)?;
-    let workload = args.budget.applied(args.workload.workload(&model)?)?;
-    let stop = stop(args.time_limit.as_deref())?;
-    let mut cluster = pools(catalog, &args.cluster, &args.price)?;
-    args.engine.host.on(&mut cluster.pools)?;
-    let engines = args.engine.engines(catalog, &cluster.pools)?;
-    let current =
-        args.current.as_deref().map(|text| layout::deployment(catalog, "--current", text)).transpose()?;
-    let named = current.iter().filter_map(|c| c.engine.clone());
-    let measured: Vec<_> = engines.iter().cloned().chain(named).collect();
-    kernels::measure(catalog, &mut cluster.pools, &measured, &model)?;
-    let check = args.check()?;
-    let top = usize::try_from(args.top).unwrap_or(usize::MAX);
-    let (pins, mode) = (args.pins.pins()?, args.mode()?);
-    if mode == Mode::Aggregated && pins.prefill != Degrees::default() {
-        let cause = "prefill workers are pinned, and there are none";
-        return Err(Diagnostic::new(Code::Usage, cause).at("--prefill-…").help("add --mode split or any"));
-    }
-    let question = Question {
-        model: &model,
-        pools: &cluster.pools,
-        engines: &engines,
-        workload,
-        objective,
-        precisions: args.engine.precisions()?,
-        pins,
-        launches: args.engine.launches(args.workload.speculates_or_not())?,
-        electricity: args.electricity.electricity()?,
-        current,
-        // Beside those that are shown, some to take the place of plans that a simulation drops.
-        top: top.saturating_add(check.map_or(UNASKED_PLANS, |c| c.plans)),
-        mode,
-        front: args.front()?,
-        exhaustive: args.exhaustive,
-        stop,
-    };
-    let subject = Subject {
-        model: &model,
-        cluster: &cluster.id,
-        pools: &cluster.pools,
-        engines: &engines,
-        workload: &workload,
-    };
+    let resolved = resolve(&args.request()?, Task::Plan, catalog)?;
+    let question = Question { stop: stop(resolved.time_limit), ..resolved.question() };
     let loaded = started.elapsed();
+    let subject = Subject::of(&resolved);
     if let Some(layout) = &args.why_not {
         return why_not(args, format, &subject, &question, layout);
     }
-    let what_if: Vec<WhatIf> = args
-        .what_if
-        .iter()
-        .map(|text| text.parse::<WhatIf>().map_err(|d| d.within("--what-if")))
-        .collect::<Result<_, _>>()?;
     let answer = question.answer()?;
     let found = started.elapsed();
-    let check = match check {
-        Some(check) => check,
-        None if answer.stopped == Stopped::Complete => question.worth_verifying(&answer),
-        None => Check { plans: 0, percentile: None, drops: false },
-    };
-    let mut answer = question.verify(answer, check)?;
-    answer.best.truncate(top);
-    let moved = what_if
-        .iter()
-        .map(|change| Ok((*change, question.what_if(change)?)))
-        .collect::<Result<Vec<_>, Diagnostic>>()?;
-    refuse_impossible_pins(&question, &answer)?;
+    let planned = resolved.conclude(&question, answer)?;
     let searched = started.elapsed();
-    args.output.emit(&render(args, format, &subject, &question, &answer, &moved)?)?;
+    args.output.emit(&render(args, format, &subject, &question, &planned)?)?;
+    let answer = &planned.answer;
     talk::note(|| format!("walked {} plans", group_thousands(answer.counts.plans)));
     if answer.stopped != Stopped::Complete {
         talk::say(&format!(
@@ -263,57 +236,14 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     Ok(if answer.best.is_empty() { Outcome::NothingFeasible } else { Outcome::Found })
 }
 
-impl PlanArgs {
-    fn mode(&self) -> Result<Mode, Diagnostic> {
-        self.mode.parse::<Mode>().map_err(|d| d.within("--mode"))
-    }
-
-    fn check(&self) -> Result<Option<Check>, Diagnostic> {
-        let wrong = || {
-            Diagnostic::new(Code::Range, "not a percentile")
-                .at("--percentile")
-                .help("50 to 99.9, for example p99")
-        };
-        let percentile = self.percentile.as_deref().map(|text| {
-            let number = text.trim().trim_start_matches('p').parse::<f64>().ok();
-            number.filter(|p| (50.0..=99.9).contains(p)).map(|p| p / 100.0).ok_or_else(wrong)
-        });
-        let percentile = percentile.transpose()?;
-        Ok(self.verify.map(|k| Check {
-            plans: usize::try_from(k).unwrap_or(usize::MAX),
-            percentile,
-            drops: true,
-        }))
-    }
-
-    fn front(&self) -> Result<Front, Diagnostic> {
-        let Some(text) = &self.pareto else { return Ok(Front::default()) };
-        let measures = text.split(',').map(|name| name.trim().parse::<Measure>());
-        let front = measures.collect::<Result<Vec<_>, _>>().and_then(Front::new);
-        front.map_err(|d| d.within("--pareto"))
-    }
-}
-
-/// Degrees that the user asks for and no layout can have are bad input, not an empty answer.
-fn refuse_impossible_pins(question: &Question, answer: &Answer) -> Result<(), Diagnostic> {
-    let all_illegal = answer.counts.illegal == answer.counts.plans;
-    match answer.rejected.first() {
-        Some(first) if all_illegal && question.pins != Pins::default() => {
-            let layout = first.nearest.layout.parallelism;
-            Err(Diagnostic::new(Code::Usage, first.reason.message()).at(format!("{layout}, as pinned")))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn render(
     args: &PlanArgs,
     format: Format,
     subject: &Subject,
     question: &Question,
-    answer: &Answer,
-    moved: &[(WhatIf, Option<Estimate>)],
+    planned: &Planned,
 ) -> Result<String, Diagnostic> {
+    let Planned { answer, what_if: moved, advice } = planned;
     let width = args.output.width();
     if let Some(rank) = args.explain {
         let place = usize::try_from(rank).ok().and_then(|n| n.checked_sub(1));
@@ -329,7 +259,6 @@ fn render(
         })?;
     }
     let plans = if args.pareto.is_some() { &answer.pareto } else { &answer.best };
-    let advice = if answer.best.is_empty() { question.advice()? } else { Vec::new() };
     format.write(
         width,
         || {
@@ -337,11 +266,11 @@ fn render(
             Ok(report::answer_text(subject, &shown, width)
                 + &if args.pareto.is_some() { report::front_chart(answer, width) } else { String::new() }
                 + &report::what_if_text(answer, moved)
-                + &report::advice_text(&advice)
+                + &report::advice_text(advice)
                 + args.engine.host.hint(question, answer)
                 + &args.engine.remarks(question.engines, question.pools))
         },
-        || Ok(report::answer_json(subject, answer, &advice, moved)),
+        || Ok(report::answer_json(subject, answer, advice, moved)),
         || Ok(sheet(plans, answer).about(subject.asked())),
     )
 }

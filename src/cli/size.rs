@@ -4,18 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::catalog::{Catalog, Cluster};
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic, brief};
-use crate::plan::space::Pins;
-use crate::rank::{Front, Objective};
 use crate::report::{self, SizeAnswer, Subject};
-use crate::search::size::{Demand, Least, Unit, growth};
-use crate::search::{Mode, Question, Stop};
-use crate::units::RequestsPerSecond;
-use crate::workload::forecast::{self, Month};
-use crate::workload::{Load, MAX_LENGTH, Workload};
+use crate::request::{LengthEntry, Request, ShareEntry, SizedFleets, Task, Texts};
+use crate::simulate::Lengths;
+use crate::workload::MAX_LENGTH;
 
-use super::common::{EngineArgs, ModelArgs, TargetArgs, cluster, cluster_of, prefix, rate};
+use super::common::{EngineArgs, ModelArgs, TargetArgs, prices, rate, resolve};
 use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::speculation::SpeculationArgs;
@@ -100,120 +96,72 @@ struct DemandArgs {
 }
 
 impl DemandArgs {
-    /// The months of the forecast; none without one.
-    fn months(&self) -> Result<Vec<Month>, Diagnostic> {
-        self.forecast.as_deref().map_or(Ok(Vec::new()), forecast::read)
-    }
-
-    /// The rate, or the largest of the months.
-    fn rate(&self, months: &[Month]) -> Result<RequestsPerSecond, Diagnostic> {
-        match &self.rate {
-            Some(text) => rate(text),
-            None => Ok(months.iter().map(|m| m.rate).fold(RequestsPerSecond::ZERO, RequestsPerSecond::max)),
-        }
-    }
-
     /// `20%` or `0.2`.
     fn headroom(&self) -> Result<f64, Diagnostic> {
-        let text = self.headroom.trim();
-        let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |n| (n.trim(), 0.01));
-        number.parse::<f64>().ok().map(|x| x * scale).filter(|x| (0.0..=100.0).contains(x)).ok_or_else(|| {
-            Diagnostic::new(Code::Range, format!("`{}` is not a headroom", brief(text)))
+        let wrong = || {
+            Diagnostic::new(Code::Range, format!("`{}` is not a headroom", brief(self.headroom.trim())))
                 .at("--headroom")
                 .help("a share of the rate from 0 to 10000 %, for example 20% or 0.2")
-        })
+        };
+        let share = self.headroom.parse::<ShareEntry>().map_err(|_| wrong())?.0;
+        if (0.0..=100.0).contains(&share) { Ok(share) } else { Err(wrong()) }
+    }
+
+    fn fill(&self, request: &mut Request) -> Result<(), Diagnostic> {
+        request.rate = self.rate.as_deref().map(rate).transpose()?;
+        request.forecast = self.forecast.as_ref().map(|file| file.to_string_lossy().into_owned());
+        request.headroom = Some(ShareEntry(self.headroom()?));
+        request.spare = Some(self.spare);
+        request.isl = self.isl.map(|n| LengthEntry(Lengths::Fixed(n)));
+        request.osl = self.osl.map(|n| LengthEntry(Lengths::Fixed(n)));
+        request.prefix_hit = self.prefix_hit.map(ShareEntry);
+        Ok(())
     }
 }
 
 impl SizeArgs {
-    /// A cluster for each kind of GPU: those named, or one as large as the largest replica.
-    fn places(&self, catalog: &Catalog) -> Result<Vec<Cluster>, Diagnostic> {
-        if !self.clusters.is_empty() {
-            return self.clusters.iter().map(|name| cluster(catalog, name, &self.price)).collect();
-        }
-        let of = |name: &String| {
-            let four = catalog.gpu(name)?.gpus_per_node.saturating_mul(4);
-            let most = self.max_replica.and_then(|n| u32::try_from(n).ok()).unwrap_or(four);
-            cluster_of(catalog, name, most.min(four), &self.price)
+    /// What is asked.
+    fn request(&self) -> Result<Request, Diagnostic> {
+        let mut request = Request {
+            gpu: Texts::given(&self.gpu),
+            clusters: Texts::given(&self.clusters),
+            unit: self.unit,
+            max_replica: self.max_replica,
+            price: prices(&self.price),
+            objective: Some(self.objective.clone()),
+            top: Some(self.top),
+            ..Request::default()
         };
-        self.gpu.iter().map(of).collect()
-    }
-
-    fn demand(&self, months: &[Month]) -> Result<Demand, Diagnostic> {
-        let unit = match self.clusters.is_empty() {
-            true => Unit::Gpus(self.unit.and_then(|n| u32::try_from(n).ok()).unwrap_or(1)),
-            false => Unit::Clusters,
-        };
-        let least = match self.objective.as_str() {
-            "cost" => Least::Cost,
-            "gpus" => Least::Gpus,
-            other => {
-                return Err(Diagnostic::unknown("objective", other, ["cost", "gpus"], "allowed: cost, gpus"));
-            }
-        };
-        let spare = u32::try_from(self.demand.spare).unwrap_or(u32::MAX);
-        Ok(Demand { rate: self.demand.rate(months)?, headroom: self.demand.headroom()?, spare, unit, least })
+        self.model.fill(&mut request);
+        self.demand.fill(&mut request)?;
+        self.targets.fill(&mut request)?;
+        self.speculation.fill(&mut request);
+        self.engine.fill(&mut request);
+        Ok(request)
     }
 }
 
 /// Runs the command.
 pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
-    let model = args.model.find(catalog)?;
-    let months = args.demand.months()?;
-    let demand = args.demand(&months)?;
-    demand.validate()?;
-    let d = &args.demand;
-    let lengths = Workload::of_lengths(d.isl, d.osl, model.max_context);
-    let workload = Workload {
-        cached_prefix: prefix(d.prefix_hit, lengths.isl),
-        load: Load::Rate(demand.rate),
-        targets: args.targets.targets()?,
-        speculation: args.speculation.speculation()?,
-        ..lengths
-    };
-    workload.validate()?;
-    workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
-    let mut places = args.places(catalog)?;
-    args.engine.host.on(&mut places)?;
-    let engines = args.engine.engines(catalog, &places)?;
-    let question = Question {
-        model: &model,
-        pools: &places,
-        engines: &engines,
-        workload,
-        objective: Objective::Throughput,
-        precisions: args.engine.precisions()?,
-        pins: Pins::default(),
-        launches: args.engine.launches(args.speculation.both())?,
-        electricity: None,
-        current: None,
-        top: 1,
-        mode: Mode::Aggregated,
-        front: Front::default(),
-        exhaustive: false,
-        stop: Stop::NEVER,
-    };
-    let sizings = question.size(&demand)?;
-    let best = sizings.first().and_then(|s| s.fleets.first().map(|fleet| (s, fleet)));
-    let growth = best.map(|(s, fleet)| growth(fleet, &s.cluster, &demand, &months)).unwrap_or_default();
-    let top = usize::try_from(args.top).unwrap_or(usize::MAX);
-    let answer = SizeAnswer { demand: &demand, sizings: &sizings, top, growth: &growth };
-    let subject =
-        Subject { model: &model, cluster: "", pools: &places, engines: &engines, workload: &workload };
+    let resolved = resolve(&args.request()?, Task::Size, catalog)?;
+    let SizedFleets { demand, sizings, growth } = &resolved.size()?;
+    let answer = SizeAnswer { demand, sizings, top: resolved.top, growth };
+    let subject = Subject::of(&resolved);
     let text = format.write(
         args.output.width(),
         || Ok(report::size_text(&subject, &answer, args.output.width())),
         || Ok(report::size_json(&subject, &answer)),
-        || match best {
-            Some((sizing, _)) if !growth.is_empty() => {
+        || match sizings.first() {
+            Some(sizing) if !growth.is_empty() => {
                 let subject = Subject { cluster: &sizing.cluster.id, ..subject };
-                Ok(report::growth_sheet(&growth).about(subject.asked()))
+                Ok(report::growth_sheet(growth).about(subject.asked()))
             }
             _ => Ok(report::size_sheet(&subject, &answer)),
         },
     )?;
     args.output.emit(&text)?;
     talk::note(|| format!("{} kinds of GPU", sizings.len()));
-    Ok(if best.is_some() { Outcome::Found } else { Outcome::NothingFeasible })
+    let found = sizings.first().is_some_and(|sizing| !sizing.fleets.is_empty());
+    Ok(if found { Outcome::Found } else { Outcome::NothingFeasible })
 }

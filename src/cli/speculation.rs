@@ -1,10 +1,9 @@
 //! Flags of speculative decoding.
 
 use clap::Args;
-use itertools::Itertools;
 
-use crate::diagnostic::{Code, Diagnostic};
-use crate::workload::{Draft, MAX_DRAFTED, Speculation};
+use crate::request::{NO_DRAFT, Request, Texts};
+use crate::workload::{Draft, MAX_DRAFTED};
 
 use super::values::{count, names, real};
 
@@ -14,7 +13,7 @@ pub struct SpeculationArgs {
     /// Draft tokens and verify them together: mtp (the checkpoint's own prediction layers), ngram (found in
     /// the text so far, at no cost) or model (that of --draft-model); "off,mtp" looks at plans without and with
     #[arg(long, value_name = "DRAFT", help_heading = "Speculative decoding", requires = "acceptance")]
-    #[arg(value_delimiter = ',', value_parser = names(Draft::ALL.map(Draft::name).into_iter().chain([OFF])))]
+    #[arg(value_delimiter = ',', value_parser = names(Draft::ALL.map(Draft::name).into_iter().chain([NO_DRAFT])))]
     #[arg(hide_possible_values = true)]
     speculate: Vec<String>,
     /// Tokens to draft for each step [default: 1]
@@ -38,39 +37,11 @@ pub struct SpeculationArgs {
     acceptance: Option<f64>,
 }
 
-/// No drafts.
-const OFF: &str = "off";
-
 impl SpeculationArgs {
-    /// What a single plan has.
-    pub fn single(&self) -> Result<Option<Speculation>, Diagnostic> {
-        match self.both() {
-            false => self.speculation(),
-            true => Err(Diagnostic::new(Code::Usage, "one plan drafts or does not")
-                .at("--speculate")
-                .help("`shardfit plan` compares both")),
-        }
-    }
-
-    /// Whether plans with and without are asked for.
-    pub fn both(&self) -> bool {
-        let named = |off: bool| self.speculate.iter().any(|name| (name == OFF) == off);
-        named(true) && named(false)
-    }
-
-    /// What was asked for, checked.
-    pub fn speculation(&self) -> Result<Option<Speculation>, Diagnostic> {
-        let mut drafts = self.speculate.iter().filter(|name| *name != OFF).unique();
-        let (Some(draft), Some(acceptance)) = (drafts.next(), self.acceptance) else { return Ok(None) };
-        if drafts.next().is_some() {
-            let cause = "one way to draft at a time";
-            return Err(Diagnostic::new(Code::Usage, cause)
-                .at("--speculate")
-                .help("mtp, ngram, or either with off"));
-        }
-        let tokens = self.draft_tokens.map_or(1, |n| u32::try_from(n).unwrap_or(MAX_DRAFTED));
-        let speculation = Speculation { draft: draft.parse()?, tokens, acceptance };
-        speculation.validate().map_err(|d| d.at("--acceptance"))?;
-        Ok(Some(speculation))
+    /// Puts what is given into a request.
+    pub fn fill(&self, request: &mut Request) {
+        request.speculate = Texts::given(&self.speculate);
+        request.draft_tokens = self.draft_tokens;
+        request.acceptance = self.acceptance;
     }
 }

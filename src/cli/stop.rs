@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::diagnostic::{Code, Diagnostic};
 use crate::search::Stop;
 use crate::units::Seconds;
 
@@ -12,12 +11,7 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Stops at the limit, if there is one, and on Ctrl-C: the best found by then is the answer. A second Ctrl-C
 /// ends the program.
-pub fn stop(limit: Option<&str>) -> Result<Stop<'static>, Diagnostic> {
-    let wrong = |cause: String| Diagnostic::new(Code::Range, cause).at("--time-limit");
-    let limit = limit.map(str::parse::<Seconds>).transpose().map_err(wrong)?;
-    if limit.is_some_and(|limit| !(limit.get() > 0.0 && limit.get() <= MAX_LIMIT)) {
-        return Err(wrong("must lie between 0 and 24 hours".to_owned()));
-    }
+pub fn stop(limit: Option<Seconds>) -> Stop<'static> {
     let deadline = limit.map(|limit| Instant::now() + std::time::Duration::from_secs_f64(limit.get()));
     let heard = ctrlc::set_handler(|| {
         if ASKED.swap(true, Ordering::Relaxed) {
@@ -25,8 +19,5 @@ pub fn stop(limit: Option<&str>) -> Result<Stop<'static>, Diagnostic> {
         }
     });
     // Where signals cannot be caught, Ctrl-C ends the program as ever.
-    Ok(Stop { deadline, asked: heard.is_ok().then_some(&ASKED) })
+    Stop { deadline, asked: heard.is_ok().then_some(&ASKED) }
 }
-
-/// Longest time limit, in seconds.
-const MAX_LIMIT: f64 = 86_400.0;

@@ -6,6 +6,7 @@ pub mod collectives;
 pub mod deployment;
 mod explanation;
 pub mod figures;
+pub mod fit;
 pub mod kernels;
 pub mod measured;
 pub mod memory;

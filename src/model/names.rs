@@ -65,7 +65,7 @@ fn says(name: &str, asked: &str) -> bool {
         let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
         let (before, after) = (name[..at].chars().next_back(), name[at + part.len()..].chars().next());
         let cut = digit(part.chars().next_back()) && digit(after);
-        !cut && !(digit(part.chars().next()) && digit(before))
+        !(cut || digit(part.chars().next()) && digit(before))
     })
 }
 

@@ -4,32 +4,15 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use crate::catalog::engine::Residuals;
 use crate::estimate::deployment::Estimate;
-use crate::estimate::memory::{MemoryUse, Room};
+pub use crate::estimate::fit::Fit;
+use crate::estimate::memory::MemoryUse;
 use crate::estimate::remedy::Remedy;
 use crate::units::group_thousands;
 
 use super::cell::round;
 use super::columns::Value;
 use super::sheet::Sheet;
-
-/// Room and remedies of one plan.
-#[derive(Clone, Debug)]
-pub struct Fit {
-    /// Requests in flight that the longest context is of.
-    pub batch: u64,
-    /// What there is room for.
-    pub room: Room,
-    /// What the engine calls its memory fraction.
-    pub fraction: &'static str,
-    /// What the uncertainty was read from.
-    pub residuals: Option<Residuals>,
-    /// Layers and memory of a rank of each pipeline stage.
-    pub stages: Vec<(u64, MemoryUse)>,
-    /// What would make the plan fit, where it does not.
-    pub remedies: Vec<Remedy>,
-}
 
 /// Two sentences on the room, and a line for each remedy.
 pub fn fit_text(estimate: &Estimate, fit: &Fit) -> String {

@@ -55,7 +55,7 @@ pub use simulation::{SimulationSubject, no_simulation, simulation, timeline_shee
 pub use size::{SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
 
 pub use subject::Subject;
-pub use table::{CUT_LENGTHS, advice_text, answer_text, estimate_text};
+pub use table::{advice_text, answer_text, estimate_text};
 
 pub use training::{Trained, why_not_text};
 pub use validation::{

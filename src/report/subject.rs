@@ -5,6 +5,7 @@ use itertools::Itertools as _;
 use crate::catalog::{Cluster, Engine, Gpu};
 use crate::model::Model;
 use crate::plan::Plan;
+use crate::request::Resolved;
 use crate::units::Seconds;
 use crate::workload::{Load, Workload};
 
@@ -34,6 +35,12 @@ impl<'a> Subject<'a> {
         workload: &'a Workload,
     ) -> Subject<'a> {
         Subject { model, cluster: &cluster.id, pools: std::slice::from_ref(cluster), engines, workload }
+    }
+
+    /// What a resolved request is about.
+    pub fn of(resolved: &'a Resolved) -> Subject<'a> {
+        let Resolved { model, cluster, pools, engines, workload, .. } = resolved;
+        Subject { model, cluster, pools, engines, workload }
     }
 
     /// What to know of the model and the engines.

@@ -13,7 +13,7 @@ use crate::plan::reason::Stage;
 use crate::rank::Objective;
 use crate::search::{Advice, Answer, Combined, CurrentAnswer};
 use crate::units::{TokensPerSecond, group_thousands, plural};
-use crate::workload::{Load, Workload};
+use crate::workload::{CUT_LENGTHS, Load, Workload};
 
 use super::columns::{Column, PLAN_COLUMNS, Row, Value, all_calibrated, columns};
 use super::fit::{Fit, fit_text};
@@ -135,9 +135,6 @@ pub(super) fn describe_workload(w: &Workload) -> String {
     let cut = if w.cut { CUT_LENGTHS } else { "" };
     format!("isl {}{reused}, osl {}{cut}, {load}{}{}", w.isl, w.osl, targets(w), speculation(w))
 }
-
-/// What is said of lengths that nobody asked for and that the context is too short for.
-pub const CUT_LENGTHS: &str = " (the default lengths, cut to the model's context)";
 
 /// Speculative decoding, after a comma, if it is on.
 pub(super) fn speculation(w: &Workload) -> String {

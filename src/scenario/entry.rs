@@ -8,9 +8,6 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::diagnostic::Diagnostic;
-use crate::plan::degrees;
-use crate::simulate::Lengths;
 use crate::units::UsdPerHour;
 
 /// What a short form is, and what a long one is read from.
@@ -141,119 +138,6 @@ impl JsonSchema for ClusterEntry {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let name = serde_json::json!({ "type": "string", "x-names": "cluster" });
         either_schema(name, ClusterFields::json_schema(generator))
-    }
-}
-
-/// Tokens: a number, or a distribution as `simulate --isl` takes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LengthEntry(pub Lengths);
-
-impl<'de> Deserialize<'de> for LengthEntry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entry;
-        impl Visitor<'_> for Entry {
-            type Value = LengthEntry;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of tokens, uniform:LOW..HIGH or lognormal:MEAN,SIGMA")
-            }
-            fn visit_u64<E: de::Error>(self, n: u64) -> Result<LengthEntry, E> {
-                Ok(LengthEntry(Lengths::Fixed(n)))
-            }
-            fn visit_i64<E: de::Error>(self, n: i64) -> Result<LengthEntry, E> {
-                u64::try_from(n)
-                    .map(|n| LengthEntry(Lengths::Fixed(n)))
-                    .map_err(|_| E::custom("expected a whole number that is not negative"))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<LengthEntry, E> {
-                let said = |d: Diagnostic| {
-                    E::custom(match d.help {
-                        Some(help) => format!("{}; {help}", d.cause),
-                        None => d.cause,
-                    })
-                };
-                text.parse().map(LengthEntry).map_err(said)
-            }
-        }
-        deserializer.deserialize_any(Entry)
-    }
-}
-
-impl JsonSchema for LengthEntry {
-    fn schema_name() -> Cow<'static, str> {
-        "LengthEntry".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            { "type": "integer", "minimum": 1 },
-            {
-                "type": "string",
-                "pattern": "^ *([0-9]+|uniform: *[0-9]+ *\\.\\. *[0-9]+|lognormal: *[0-9]+ *, *[0-9.]+) *$",
-                "examples": ["uniform:500..4000", "lognormal:2000,0.8"]
-            }
-        ] })
-    }
-}
-
-/// Values of an axis: a number, a list of numbers, or a text as the command line takes it; none is free.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Values(pub Vec<u32>);
-
-impl Values {
-    /// The same as limits.
-    pub fn limits(&self) -> Vec<Option<u64>> {
-        match self.0.as_slice() {
-            [] => vec![None],
-            set => set.iter().map(|n| Some(u64::from(*n))).collect(),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Values {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entry;
-        fn read<E: de::Error>(text: &str) -> Result<Values, E> {
-            let said = |d: Diagnostic| E::custom(format!("{}; {}", d.cause, d.help.unwrap_or_default()));
-            degrees::values(text).map(Values).map_err(said)
-        }
-        impl<'de> Visitor<'de> for Entry {
-            type Value = Values;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, a list [2, 4] or a range 1..4")
-            }
-            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Values, E> {
-                read(&n.to_string())
-            }
-            fn visit_i64<E: de::Error>(self, n: i64) -> Result<Values, E> {
-                read(&n.to_string())
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Values, E> {
-                read(text)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Values, A::Error> {
-                let all = Vec::<u32>::deserialize(SeqAccessDeserializer::new(list))?;
-                read(&all.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
-            }
-        }
-        deserializer.deserialize_any(Entry)
-    }
-}
-
-impl JsonSchema for Values {
-    fn schema_name() -> Cow<'static, str> {
-        "Values".into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            { "type": "integer", "minimum": 1 },
-            { "type": "string", "pattern": "^[0-9., =]+$", "examples": ["1..4", "2,4"] },
-            { "type": "array", "items": { "type": "integer", "minimum": 1 }, "minItems": 1 }
-        ] })
     }
 }
 

@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Search;
-use super::entry::{ClusterEntry, LengthEntry, ModelEntry, Names, Values};
+use super::entry::{ClusterEntry, ModelEntry, Names};
 use super::training::TrainingEntry;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Located;
 use crate::plan::Degrees;
 use crate::plan::space::Pins;
 use crate::rank::Objective;
+use crate::request::{LengthEntry, Values};
 use crate::search::{Launch, LimitOverrides, Mode};
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
 use crate::workload::{Draft, Speculation};

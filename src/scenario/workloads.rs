@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::entry::LengthEntry;
 use super::file::{SpeculationEntry, TargetsEntry, WorkloadEntry};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::request::LengthEntry;
 use crate::simulate::{Arrivals as _, Lengths, Trace};
 use crate::units::{RequestsPerSecond, group_thousands};
 use crate::workload::{Load, Targets, Workload, forecast};

@@ -1,5 +1,6 @@
 //! Lengths of prompts and outputs.
 
+use std::fmt;
 use std::str::FromStr;
 
 use rand::{Rng, RngExt as _};
@@ -87,6 +88,18 @@ impl Lengths {
             Lengths::Empirical(all) => all[random.random_range(0..all.len())],
         };
         drawn.max(1)
+    }
+}
+
+impl fmt::Display for Lengths {
+    /// As it is read; of a list of lengths, their number and mean.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lengths::Fixed(n) => write!(f, "{n}"),
+            Lengths::Uniform { low, high } => write!(f, "uniform:{low}..{high}"),
+            Lengths::LogNormal { mean, sigma, .. } => write!(f, "lognormal:{mean},{sigma}"),
+            Lengths::Empirical(all) => write!(f, "{} lengths of {:.1} in the mean", all.len(), self.mean()),
+        }
     }
 }
 

@@ -14,6 +14,9 @@ pub const MAX_LENGTH: u64 = 100_000_000;
 /// Most requests in flight accepted.
 pub const MAX_CONCURRENCY: u64 = 10_000_000;
 
+/// What is said of lengths that nobody asked for and that the context is too short for.
+pub const CUT_LENGTHS: &str = " (the default lengths, cut to the model's context)";
+
 /// How much work arrives.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Load {

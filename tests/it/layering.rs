@@ -18,7 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["estimate"],
     &["simulate", "rank"],
     &["search"],
-    &["train"],
+    &["train", "request"],
     &["scenario", "check", "validate", "calibrate"],
     &["report"],
     &["cli"],

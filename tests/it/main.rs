@@ -43,6 +43,7 @@ mod product;
 mod properties;
 mod reading_models;
 mod readme;
+mod request;
 mod scenarios;
 mod simulation;
 mod split_pools;

@@ -5,8 +5,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::{Parallelism, Precision};
 use crate::search::{Asked, Current};
 
-use super::talk;
-use super::values::degree as whole_degree;
+use crate::plan::degrees::MAX_DEGREE;
+use crate::units::whole_number;
 
 /// Keys of a layout that is asked about: a split, and that of the prefill workers.
 const ASKED: [&str; 9] = [
@@ -74,11 +74,7 @@ pub fn deployment(catalog: &Catalog, flag: &str, text: &str) -> Result<Current, 
             "replicas" => current.replicas = number(flag, key, value)?,
             "batch" => current.batch = Some(u64::from(number(flag, key, value)?)),
             "gpu" => current.gpu = Some(catalog.gpu(value).map_err(within)?.id),
-            "engine" => {
-                let engine = catalog.engine(value).map_err(within)?;
-                talk::caveats([&engine]);
-                current.engine = Some(engine);
-            }
+            "engine" => current.engine = Some(catalog.engine(value).map_err(within)?),
             "weights" => current.precision.weights = Some(value.parse().map_err(within)?),
             "kv" => current.precision.kv = Some(value.parse().map_err(within)?),
             _ => {
@@ -135,5 +131,7 @@ fn pairs<'a>(
 }
 
 fn number(flag: &str, key: &str, value: &str) -> Result<u32, Diagnostic> {
-    whole_degree(value).map_err(|cause| Diagnostic::new(Code::Range, cause).at(format!("{flag}, {key}")))
+    let wrong = |cause: String| Diagnostic::new(Code::Range, cause).at(format!("{flag}, {key}"));
+    let n = whole_number(value, 1..=MAX_DEGREE.into()).map_err(wrong)?;
+    u32::try_from(n).map_err(|_| wrong(format!("{n} is out of range")))
 }

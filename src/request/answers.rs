@@ -1,0 +1,364 @@
+//! What becomes of a resolved request: plans, an estimate, fleets or a simulation.
+
+use std::time::Instant;
+
+use super::resolve::{Deployed, Resolved, Source};
+use super::{SplitWorkers, Task};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
+use crate::estimate::fit::Fit;
+use crate::estimate::pairing::Worker;
+use crate::estimate::service::Replica;
+use crate::plan::reason::Stage;
+use crate::plan::space::Pins;
+use crate::plan::{BatchPoint, Layout, Parallelism, Plan, Reason};
+use crate::search::size::{Demand, Fleet, Sizing, Step, growth};
+use crate::search::{Advice, Answer, Check, Question, Stop, Stopped, UNASKED_PLANS, WhatIf};
+use crate::simulate::{
+    Arrivals, Drive, Observer, Outcome, Requests, Share, Simulation, SplitSimulation, State, Timeline, Trace,
+    Workers,
+};
+use crate::workload::Load;
+
+/// The plans of a search, the best of them simulated.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Ranking, front, ledger and counts.
+    pub answer: Answer,
+    /// The best plan on GPUs that differ.
+    pub what_if: Vec<(WhatIf, Option<Estimate>)>,
+    /// What would make the question answerable, where nothing is feasible.
+    pub advice: Vec<Advice>,
+}
+
+/// One plan in every detail.
+#[derive(Clone, Debug)]
+pub struct Estimated {
+    /// Its figures.
+    pub estimate: Estimate,
+    /// Why it is no answer; empty where it is one.
+    pub reasons: Vec<Reason>,
+    /// What there is room for, and what would make it fit.
+    pub fit: Fit,
+}
+
+/// The fleets that serve a rate.
+#[derive(Clone, Debug)]
+pub struct SizedFleets {
+    /// What they must do.
+    pub demand: Demand,
+    /// What each kind of GPU offers, the best first.
+    pub sizings: Vec<Sizing>,
+    /// The best fleet along the forecast; empty without one.
+    pub growth: Vec<Step>,
+}
+
+impl SizedFleets {
+    /// The best of all fleets, with the kind of GPU that it is of.
+    pub fn best(&self) -> Option<(&Sizing, &Fleet)> {
+        self.sizings.first().and_then(|sizing| Some((sizing, sizing.fleets.first()?)))
+    }
+}
+
+/// What a simulation came to.
+#[derive(Clone, Debug)]
+pub enum Simulated {
+    /// It ran.
+    Ran {
+        /// Times, throughput and counts of all replicas.
+        outcome: Box<Outcome>,
+        /// Queue, running sequences and cache of the first replica over time; empty of split pools.
+        timeline: Timeline,
+    },
+    /// It does not fit in memory: why, and what does not.
+    CannotRun(Reason, String),
+}
+
+fn usage(cause: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(Code::Usage, cause)
+}
+
+impl Resolved {
+    /// The question that a search answers, without a time at which it stops.
+    pub fn question(&self) -> Question<'_> {
+        // Beside the plans that are shown, some to take the place of plans that a simulation drops.
+        let spare = self.check.map_or(UNASKED_PLANS, |check| check.plans);
+        let top = match self.task {
+            Task::Plan => self.top.saturating_add(spare),
+            _ => 1,
+        };
+        Question {
+            model: &self.model,
+            pools: &self.pools,
+            engines: &self.engines,
+            workload: self.workload,
+            objective: self.objective,
+            precisions: self.precisions.clone(),
+            pins: self.pins.clone(),
+            launches: self.launches.clone(),
+            electricity: self.electricity,
+            current: self.current.clone(),
+            top,
+            mode: self.mode,
+            front: self.front.clone(),
+            exhaustive: self.exhaustive,
+            stop: Stop::NEVER,
+        }
+    }
+
+    /// Ranks every plan, within the time limit of the request.
+    ///
+    /// # Errors
+    /// Degrees that are pinned and no layout can have; a GPU description that lacks figures.
+    pub fn plan(&self) -> Result<Planned, Diagnostic> {
+        let limit = self.time_limit.map(|limit| std::time::Duration::from_secs_f64(limit.get()));
+        let stop = Stop { deadline: limit.map(|limit| Instant::now() + limit), asked: None };
+        let question = Question { stop, ..self.question() };
+        self.conclude(&question, question.answer()?)
+    }
+
+    /// What becomes of an answer: its best plans are simulated, and what was asked beside it is answered.
+    ///
+    /// # Errors
+    /// As [`Resolved::plan`].
+    pub fn conclude(&self, question: &Question, answer: Answer) -> Result<Planned, Diagnostic> {
+        let check = match self.check {
+            Some(check) => check,
+            None if answer.stopped == Stopped::Complete => question.worth_verifying(&answer),
+            None => Check { plans: 0, percentile: None, drops: false },
+        };
+        let mut answer = question.verify(answer, check)?;
+        answer.best.truncate(self.top);
+        let moved = self.what_if.iter().map(|change| Ok((*change, question.what_if(change)?)));
+        let what_if = moved.collect::<Result<Vec<_>, Diagnostic>>()?;
+        refuse_impossible_pins(question, &answer)?;
+        let advice = if answer.best.is_empty() { question.advice()? } else { Vec::new() };
+        Ok(Planned { answer, what_if, advice })
+    }
+
+    /// What the layouts of the one plan share.
+    fn context(&self) -> Result<Context<'_>, Diagnostic> {
+        let one = || usage(format!("`{}` is not about one plan", self.task.name()));
+        Context::new(ContextParts {
+            model: &self.model,
+            cluster: self.pools.first().ok_or_else(one)?,
+            engine: self.engines.first().ok_or_else(one)?,
+            limits: self.launches.first().ok_or_else(one)?.limits,
+            kv: self.precisions.first().ok_or_else(one)?.kv,
+            workload: self.workload,
+            electricity: self.electricity,
+        })
+    }
+
+    fn given(&self) -> Result<Deployed, Diagnostic> {
+        self.deployed.ok_or_else(|| usage(format!("`{}` is not about one plan", self.task.name())))
+    }
+
+    /// Estimates the plan that is given, be it an answer or not.
+    ///
+    /// # Errors
+    /// A plan that breaks a rule or does not stand on the cluster: it has no figures.
+    pub fn estimate(&self) -> Result<Estimated, Diagnostic> {
+        self.estimate_and(|_, _| ()).map(|(estimated, ())| estimated)
+    }
+
+    /// Estimates the plan that is given, and has `look` look at its compiled deployment; with split pools at that of
+    /// the decode workers.
+    ///
+    /// # Errors
+    /// As [`Resolved::estimate`].
+    pub fn estimate_and<T>(
+        &self,
+        look: impl FnOnce(&Deployment, &Estimate) -> T,
+    ) -> Result<(Estimated, T), Diagnostic> {
+        let context = self.context()?;
+        let (deployment, estimate, reasons) = match self.given()? {
+            Deployed::Split(workers) => {
+                let (prefill, decode) = workers.deployments(&context)?;
+                let (estimate, reasons) = workers.estimate((&prefill, &decode));
+                (decode, estimate, reasons)
+            }
+            Deployed::Replicas(split, replicas) => self.appraise(&context, split, replicas)?,
+        };
+        let looked = look(&deployment, &estimate);
+        let fit = Fit::of(&context, &estimate);
+        Ok((Estimated { estimate, reasons, fit }, looked))
+    }
+
+    /// The estimate and every reason against it. An illegal plan has no figures: that is an error here.
+    fn appraise<'a>(
+        &self,
+        context: &'a Context<'a>,
+        split: Parallelism,
+        replicas: u32,
+    ) -> Result<(Deployment<'a>, Estimate, Vec<Reason>), Diagnostic> {
+        let saturated = self.workload.load == Load::Saturate;
+        let batch = if saturated { BatchPoint::Largest } else { BatchPoint::FromLoad };
+        let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism: split };
+        let plan = Plan { id: 0, layout, replicas, batch, prefill: None };
+        let placement = context
+            .check(split)
+            .map_err(|reason| usage(reason.message()).at(format!("{} with {}", split, context.engine.id)))?;
+        have_room(split, replicas, placement.max_replicas)?;
+        let memory = context.memory(split);
+        let deployment = Deployment::compile(context, split, placement, memory);
+        let (estimate, reasons) = deployment.appraise(plan);
+        Ok((deployment, estimate, reasons))
+    }
+
+    /// The smallest or cheapest fleets for the rate.
+    ///
+    /// # Errors
+    /// As [`Question::answer`].
+    pub fn size(&self) -> Result<SizedFleets, Diagnostic> {
+        let demand = self.demand.ok_or_else(|| usage(format!("`{}` sizes no fleet", self.task.name())))?;
+        let sizings = self.question().size(&demand)?;
+        let best = sizings.first().and_then(|s| s.fleets.first().map(|fleet| (s, fleet)));
+        let growth =
+            best.map(|(s, fleet)| growth(fleet, &s.cluster, &demand, &self.months)).unwrap_or_default();
+        Ok(SizedFleets { demand, sizings, growth })
+    }
+
+    /// Runs the plan that is given in discrete events.
+    ///
+    /// # Errors
+    /// A plan that breaks a rule or does not stand on the cluster; a trace that cannot be read.
+    pub fn simulate(&self) -> Result<Simulated, Diagnostic> {
+        self.simulate_watched(|_| ())
+    }
+
+    /// Runs the plan that is given, with an observer of each replica: `begin` makes one, told how many requests the
+    /// replica is sent, where that is known beforehand. Split pools are run together and not observed.
+    ///
+    /// # Errors
+    /// As [`Resolved::simulate`].
+    pub fn simulate_watched<O: Observer>(
+        &self,
+        begin: impl FnMut(Option<u64>) -> O,
+    ) -> Result<Simulated, Diagnostic> {
+        let context = self.context()?;
+        let source =
+            self.source.as_ref().ok_or_else(|| usage(format!("`{}` simulates nothing", self.task.name())))?;
+        let (split, replicas) = match self.given()? {
+            Deployed::Split(workers) => return run_split(source, &context, &workers),
+            Deployed::Replicas(split, replicas) => (split, replicas),
+        };
+        let place = format!("{split} with {}", context.engine.id);
+        let deployment = match Deployment::new(&context, split) {
+            Ok(deployment) => deployment,
+            Err(reason) if reason.stage() == Stage::OutOfMemory => {
+                return Ok(Simulated::CannotRun(reason, place));
+            }
+            Err(reason) => return Err(usage(reason.message()).at(place)),
+        };
+        have_room(split, replicas, deployment.placement.max_replicas)?;
+        run_replicas(source, &deployment.replica(), replicas.into(), begin)
+    }
+}
+
+/// Whether all replicas have room where at most `most` have.
+fn have_room(split: Parallelism, replicas: u32, most: u32) -> Result<(), Diagnostic> {
+    if replicas <= most {
+        return Ok(());
+    }
+    let cause = format!("{replicas} replicas of {} GPUs do not fit on the cluster", split.gpus());
+    Err(usage(cause).help(format!("at most {most}")))
+}
+
+/// Degrees that are asked for and no layout can have are bad input, not an empty answer.
+fn refuse_impossible_pins(question: &Question, answer: &Answer) -> Result<(), Diagnostic> {
+    let all_illegal = answer.counts.illegal == answer.counts.plans;
+    match answer.rejected.first() {
+        Some(first) if all_illegal && question.pins != Pins::default() => {
+            let layout = first.nearest.layout.parallelism;
+            Err(usage(first.reason.message()).at(format!("{layout}, as pinned")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs split pools: all workers at once, since they share what arrives.
+fn run_split(source: &Source, context: &Context, workers: &SplitWorkers) -> Result<Simulated, Diagnostic> {
+    let (prefill, decode) = workers.deployments(context)?;
+    let short = [("prefill", &prefill), ("decode", &decode)];
+    let short = short.into_iter().find_map(|(kind, d)| Some((kind, d.memory.rejection()?)));
+    if let Some((kind, reason)) = short {
+        return Ok(Simulated::CannotRun(reason, format!("the {kind} worker")));
+    }
+    let (from, to) = (Worker::of(&prefill), Worker::of(&decode));
+    let transfer = workers.pair(&from, &to).transfer.time;
+    let (prefill, decode) = (prefill.replica(), decode.replica());
+    let (arrivals, requests): (Box<dyn Arrivals>, Requests) = match source {
+        Source::Drawn(drive) => (drive.arrivals(), drive.requests),
+        Source::Trace { path, speed, requests, .. } => {
+            (Box::new(Trace::open(path, *speed, requests.total())?), *requests)
+        }
+    };
+    let of = |replica, count| Workers { replica, count };
+    let (x, y) = (of(&prefill, workers.prefill.1), of(&decode, workers.decode.1));
+    let targets = context.workload.targets;
+    let outcome = SplitSimulation::new(x, y, transfer, arrivals, requests.window(), targets).run()?;
+    Ok(Simulated::Ran { outcome: Box::new(outcome), timeline: Timeline::new() })
+}
+
+/// Runs every replica on its share of the requests.
+fn run_replicas<O: Observer>(
+    source: &Source,
+    replica: &Replica,
+    replicas: u64,
+    mut begin: impl FnMut(Option<u64>) -> O,
+) -> Result<Simulated, Diagnostic> {
+    let (mut all, mut timeline) = (Outcome::default(), Timeline::new());
+    for index in 0..replicas {
+        let (arrivals, requests, sent): (Box<dyn Arrivals>, Requests, Option<u64>) = match source {
+            Source::Drawn(drive) => {
+                let part = part_of(drive, index, replicas);
+                let arrivals = match drive.load {
+                    Load::Rate(_) => Box::new(Share::new(drive.arrivals(), index, replicas)),
+                    Load::Concurrency(_) | Load::Saturate => part.arrivals(),
+                };
+                (arrivals, part.requests, Some(part.requests.total()))
+            }
+            Source::Trace { path, speed, requests, prefix_cache } => {
+                let mut trace = Trace::open(path, *speed, requests.total())?;
+                if *prefix_cache {
+                    trace = trace.with_prefix_cache(replica.cache_tokens());
+                }
+                (Box::new(Share::new(trace, index, replicas)), requests.part(index, replicas), None)
+            }
+        };
+        if sent == Some(0) {
+            continue;
+        }
+        // The timeline is that of the first replica.
+        let mut watch = Watch { timeline: (index == 0).then_some(&mut timeline), other: begin(sent) };
+        let simulation = Simulation::new(replica, arrivals, requests.window(), replica.workload.targets);
+        all.merge(&simulation.run(&mut watch)?);
+    }
+    Ok(Simulated::Ran { outcome: Box::new(all), timeline })
+}
+
+/// Fills the timeline beside another observer.
+struct Watch<'a, O> {
+    timeline: Option<&'a mut Timeline>,
+    other: O,
+}
+
+impl<O: Observer> Observer for Watch<'_, O> {
+    fn saw(&mut self, state: &State) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.saw(state);
+        }
+        self.other.saw(state);
+    }
+}
+
+/// The part of a drive that falls to a replica: its share of the clients and of the requests.
+fn part_of(drive: &Drive, index: u64, replicas: u64) -> Drive {
+    let load = match drive.load {
+        Load::Concurrency(n) => Load::Concurrency(n / replicas + u64::from(index < n % replicas)),
+        other => other,
+    };
+    let requests = drive.requests.part(index, replicas);
+    Drive { load, requests, seed: drive.seed.wrapping_add(index), ..drive.clone() }
+}

@@ -1,0 +1,461 @@
+//! What a person asks, all of it optional, and the only place where defaults, engines, limits and prices are resolved.
+//!
+//! The command line fills in a [`Request`], a program reads one from JSON. [`Request::resolve`] looks up every name
+//! and answers for what was left out; a [`Resolved`] then plans, estimates, sizes or simulates.
+//!
+//! ```
+//! use shardfit::catalog::Catalog;
+//! use shardfit::request::{Request, Task};
+//!
+//! # fn main() -> Result<(), shardfit::diagnostic::Diagnostic> {
+//! let text = r#"{"model": "llama-3.1-70b", "cluster": "8xh100-sxm", "isl": 2048, "ttft": "1s", "top": 3}"#;
+//! let resolved = Request::from_json(text)?.resolve(Task::Plan, &Catalog::built_in())?;
+//! let planned = resolved.plan()?;
+//! assert_eq!(planned.answer.best.len(), 3);
+//! assert!(planned.answer.best[0].service.ttft.get() <= 1.0);
+//! # Ok(())
+//! # }
+//! ```
+
+mod answers;
+pub mod layout;
+mod overrides;
+mod resolve;
+mod split;
+mod values;
+
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::load;
+use crate::units::Seconds;
+
+pub use answers::{Estimated, Planned, Simulated, SizedFleets};
+pub use resolve::{
+    Deployed, MAX_LAYERS, MAX_LIMIT, MAX_REQUESTS, NO_DRAFT, Resolved, Source, of_gpus, priced,
+};
+pub use split::SplitWorkers;
+pub use values::{Counts, LengthEntry, Prices, RateEntry, ShareEntry, Texts, Values};
+
+/// The version of the form of requests.
+pub const SCHEMA_VERSION: u64 = 1;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Every plan, ranked.
+    Plan,
+    /// One plan in every detail.
+    Estimate,
+    /// The smallest or cheapest fleet for a rate.
+    Size,
+    /// One plan in discrete events.
+    Simulate,
+}
+
+impl Task {
+    /// Every task.
+    pub const ALL: [Task; 4] = [Task::Plan, Task::Estimate, Task::Size, Task::Simulate];
+
+    /// Name as of the command.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Plan => "plan",
+            Task::Estimate => "estimate",
+            Task::Size => "size",
+            Task::Simulate => "simulate",
+        }
+    }
+
+    /// Whether it is about one plan that is given.
+    pub fn is_of_one_plan(self) -> bool {
+        matches!(self, Task::Estimate | Task::Simulate)
+    }
+}
+
+impl FromStr for Task {
+    type Err = Diagnostic;
+    fn from_str(text: &str) -> Result<Task, Diagnostic> {
+        let names = Task::ALL.map(Task::name);
+        let found = Task::ALL.into_iter().find(|task| task.name() == text);
+        found.ok_or_else(|| {
+            Diagnostic::unknown("task", text, names, &format!("allowed: {}", names.join(", ")))
+        })
+    }
+}
+
+/// What a person asks: the options of the command line with underscores in their names. What is left out is answered
+/// for when the request is resolved, by the engine where it has a default of its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    /// Version of this form of a request; 1 is the only one.
+    pub schema_version: Option<u64>,
+    /// Model: a catalogue name, an alias, a path to a config.json, its folder or a GGUF file, or
+    /// org/name[@revision] on the Hugging Face hub.
+    pub model: Option<String>,
+    /// Sizes in place of a model, such as `layers=32,hidden=4096,heads=32,kv=8,ffn=14336,vocab=128256`.
+    pub shape: Option<String>,
+    /// Folders of config.json files named `<org>--<name>.json`, looked at before the catalogue.
+    pub models: Option<Texts>,
+    /// Part of a multimodal model: `full` (when left out) or `text`.
+    pub scope: Option<String>,
+    /// Room for LoRA adapters: `rank=N[,targets=q,k,v,o|all-linear][,count=N]`.
+    pub lora: Option<String>,
+    /// Model that drafts tokens, named as `model` is.
+    pub draft_model: Option<String>,
+    /// Whether no hub may be asked.
+    pub offline: Option<bool>,
+    /// Cluster: `8xh100-sxm`, `2x8xh200-sxm`, a name, a YAML file, or several kinds,
+    /// `8xh100-sxm+8xa100-sxm-80gb`.
+    pub cluster: Option<String>,
+    /// GPU by name or YAML file: as many as the plan needs; several kinds to choose from where a fleet is
+    /// sized.
+    pub gpu: Option<Texts>,
+    /// Clusters to choose from, bought whole.
+    pub clusters: Option<Texts>,
+    /// Price per GPU and hour in dollars, over the catalogue's: `{"h100-sxm": 2.10}`.
+    pub price: Option<Prices>,
+    /// Prompt tokens: a number or a distribution, 2,048 when left out, less in a shorter context.
+    pub isl: Option<LengthEntry>,
+    /// Output tokens: a number or a distribution, 512 when left out, less in a shorter context.
+    pub osl: Option<LengthEntry>,
+    /// Requests in flight over the whole deployment; without any load, as many as are best.
+    pub concurrency: Option<u64>,
+    /// Requests per second over the whole deployment: a number, or a text such as `300 req/min`.
+    pub rate: Option<RateEntry>,
+    /// Share of each prompt that is in the prefix cache and not computed, above 0 and at most 1.
+    pub prefix_hit: Option<ShareEntry>,
+    /// Whether prompts and outputs beyond the model's context are accepted.
+    pub allow_long_context: Option<bool>,
+    /// Longest time to first token, such as `1s` or `500ms`.
+    #[serde(serialize_with = "values::seconds")]
+    pub ttft: Option<Seconds>,
+    /// Longest time per output token after the first, such as `50ms`.
+    #[serde(serialize_with = "values::seconds")]
+    pub tpot: Option<Seconds>,
+    /// Longest time from request to last token, such as `20s`.
+    #[serde(serialize_with = "values::seconds")]
+    pub e2e: Option<Seconds>,
+    /// What drafts tokens: `mtp`, `ngram` or `model`; `off,mtp` looks at plans without and with.
+    pub speculate: Option<Texts>,
+    /// Tokens to draft for each step; 1 when left out.
+    pub draft_tokens: Option<u64>,
+    /// How likely a drafted token is accepted when those before it were, from 0 to 1.
+    pub acceptance: Option<f64>,
+    /// Engines: `vllm`, a version `vllm@0.19`, a launch `sglang@deepep-eplb`, several, `any`, or a YAML file;
+    /// what runs on the GPU when left out.
+    pub engine: Option<Texts>,
+    /// Formats of linear layers and experts, such as `fp8`; the checkpoint's own when left out.
+    pub weights: Option<Texts>,
+    /// Types of the KV cache, such as `fp8`; the engine's when left out.
+    pub kv: Option<Texts>,
+    /// Sequences in one batch; the engine's when left out.
+    pub max_sequences: Option<Counts>,
+    /// Tokens in one step; the engine's when left out.
+    pub max_batched_tokens: Option<Counts>,
+    /// The engine's memory fraction, above 0 and at most 1; the engine's own when left out.
+    pub memory_fraction: Option<f64>,
+    /// How the engine schedules where it was launched otherwise: `arrival_poll_steps=10,prefill_graphs=true`.
+    pub scheduling: Option<String>,
+    /// Folder of measured kernel latencies in AIConfigurator's layout, in place of fitted forms where they have
+    /// data.
+    pub kernels: Option<String>,
+    /// Memory of each node's host: `memory=64GiB,bandwidth=83.2GB/s[,link=32GB/s]`; the cluster's when left
+    /// out.
+    pub host: Option<String>,
+    /// Layers on the GPUs, the output projection counted as one more; all that find room when left out.
+    pub gpu_layers: Option<u64>,
+    /// First layers whose routed experts stay with the host; as few as find no room when left out.
+    pub n_cpu_moe: Option<u64>,
+    /// Whether all routed experts stay with the host.
+    pub cpu_moe: Option<bool>,
+    /// Proportions in which layers are dealt out over the GPUs, such as `3,1`; even when left out.
+    pub tensor_split: Option<Texts>,
+    /// How a model is divided over GPUs: `layer`.
+    pub split_mode: Option<String>,
+    /// Routed experts of the first layers that stay with the host, in llama.cpp's patterns, such as `exps=CPU`.
+    pub override_tensor: Option<Texts>,
+    /// Tensor parallel: of one plan a degree, of a search also a list or a range; free when left out of a
+    /// search.
+    pub tp: Option<Values>,
+    /// Pipeline stages, as `tp`.
+    pub pp: Option<Values>,
+    /// Expert parallel, as `tp`.
+    pub ep: Option<Values>,
+    /// Attention data parallel, as `tp`.
+    pub attention_dp: Option<Values>,
+    /// Decode context parallel, as `tp`.
+    pub dcp: Option<Values>,
+    /// Replicas, between which requests go round, as `tp`.
+    pub replicas: Option<Values>,
+    /// Requests in flight on each replica.
+    pub batch: Option<Values>,
+    /// Tensor parallel of the prefill workers.
+    pub prefill_tp: Option<Values>,
+    /// Pipeline stages of the prefill workers.
+    pub prefill_pp: Option<Values>,
+    /// Expert parallel of the prefill workers.
+    pub prefill_ep: Option<Values>,
+    /// Attention data parallel of the prefill workers.
+    pub prefill_attention_dp: Option<Values>,
+    /// Workers that compute prompts and hand their cache on, `tp=2,replicas=3`; beside `decode`, in place of
+    /// `tp` and the like.
+    pub prefill: Option<String>,
+    /// Workers that decode, in the same form; their keys include dcp.
+    pub decode: Option<String>,
+    /// Electricity in dollars per kWh, added to the rental price, which includes it when this is left out.
+    pub electricity: Option<f64>,
+    /// Power of the site over power of its computers; 1.54 when left out.
+    pub pue: Option<f64>,
+    /// Power of the server beside its GPUs, in watts per GPU; 0 when left out.
+    pub host_watts: Option<f64>,
+    /// What the best plan is best at: throughput, per-gpu, latency, cost, energy or weights
+    /// `throughput=2,ttft=1`; of a fleet, cost or gpus.
+    pub objective: Option<String>,
+    /// Plans to keep, one per layout, 10 when left out; of a fleet, of each kind of GPU, 1.
+    pub top: Option<u64>,
+    /// Measures that the front is drawn over: `per-gpu,tpot` when left out.
+    pub pareto: Option<String>,
+    /// Plans to simulate, of which those that miss a target are dropped; when left out, up to 3 are simulated
+    /// and none is dropped.
+    pub verify: Option<u64>,
+    /// Percentile at which targets hold as simulated, such as `p90`; the mean when left out.
+    pub percentile: Option<String>,
+    /// How the best plan moves when GPUs differ: `hbm=+20%`.
+    pub what_if: Option<Texts>,
+    /// What runs today: `tp=4,replicas=2`.
+    pub current: Option<String>,
+    /// Tokens per second that each user sees at least, after the first token.
+    pub tokens_per_user: Option<f64>,
+    /// Requests in flight that the deployment holds at least.
+    pub min_concurrency: Option<u64>,
+    /// Tokens of the longest request that must fit in memory, prompt and output together.
+    pub min_context: Option<u64>,
+    /// GPUs used at most.
+    pub max_gpus: Option<u64>,
+    /// Dollars per hour for the GPUs used at most.
+    pub max_price: Option<f64>,
+    /// Dollars per million output tokens at most.
+    pub max_cost: Option<f64>,
+    /// Watts that the GPUs used draw at most, all together.
+    pub max_power: Option<f64>,
+    /// `aggregated` (every replica does everything, when left out), `split` (pools of prefill and decode
+    /// workers) or `any`.
+    pub mode: Option<String>,
+    /// Whether plans are looked at even where they are proven to be no better than others.
+    pub exhaustive: Option<bool>,
+    /// Time after which the search stops with the best found by then.
+    #[serde(serialize_with = "values::seconds")]
+    pub time_limit: Option<Seconds>,
+    /// GPUs that are bought together; 1 when left out.
+    pub unit: Option<u64>,
+    /// Most GPUs of one replica, up to four usual servers, as many when left out.
+    pub max_replica: Option<u64>,
+    /// CSV file with the columns month and rate_per_s, in place of a rate: the fleet of each month.
+    pub forecast: Option<String>,
+    /// Capacity above the rate, such as `20%`; none when left out.
+    pub headroom: Option<ShareEntry>,
+    /// Replicas beyond those needed; none when left out.
+    pub spare: Option<u64>,
+    /// Gamma shape of the gaps under a rate: 1 (when left out) is Poisson, less is burstier.
+    pub burstiness: Option<f64>,
+    /// File of requests, in place of lengths and a load.
+    pub trace: Option<String>,
+    /// Whether every prompt of a trace is computed whole, though it says what prompts have in common.
+    pub no_prefix_cache: Option<bool>,
+    /// How many times as fast the trace is played; 1 when left out.
+    pub speed: Option<f64>,
+    /// How the server is driven: steady (when left out), inferencex, trtllm-bench or mlperf-server.
+    pub protocol: Option<String>,
+    /// Requests to send; the protocol's when left out, of a trace all.
+    pub requests: Option<u64>,
+    /// Requests in the beginning that do not count; the protocol's when left out.
+    pub warmup: Option<u64>,
+    /// Seed of what is drawn; 1 when left out.
+    pub seed: Option<u64>,
+}
+
+/// The fields of a request, and the tasks that each has a meaning for.
+const FIELDS: &[(&str, &[Task])] = &[
+    ("schema_version", &Task::ALL),
+    ("model", &Task::ALL),
+    ("shape", &Task::ALL),
+    ("models", &Task::ALL),
+    ("scope", &Task::ALL),
+    ("lora", &Task::ALL),
+    ("draft_model", &Task::ALL),
+    ("offline", &Task::ALL),
+    ("cluster", &[Task::Plan, Task::Estimate, Task::Simulate]),
+    ("gpu", &[Task::Estimate, Task::Size, Task::Simulate]),
+    ("clusters", &[Task::Size]),
+    ("price", &[Task::Plan, Task::Estimate, Task::Size]),
+    ("isl", &Task::ALL),
+    ("osl", &Task::ALL),
+    ("concurrency", &[Task::Plan, Task::Estimate, Task::Simulate]),
+    ("rate", &Task::ALL),
+    ("prefix_hit", &Task::ALL),
+    ("allow_long_context", &[Task::Plan, Task::Estimate, Task::Simulate]),
+    ("ttft", &Task::ALL),
+    ("tpot", &Task::ALL),
+    ("e2e", &Task::ALL),
+    ("speculate", &Task::ALL),
+    ("draft_tokens", &Task::ALL),
+    ("acceptance", &Task::ALL),
+    ("engine", &Task::ALL),
+    ("weights", &Task::ALL),
+    ("kv", &Task::ALL),
+    ("max_sequences", &Task::ALL),
+    ("max_batched_tokens", &Task::ALL),
+    ("memory_fraction", &Task::ALL),
+    ("scheduling", &Task::ALL),
+    ("kernels", &Task::ALL),
+    ("host", &Task::ALL),
+    ("gpu_layers", &Task::ALL),
+    ("n_cpu_moe", &Task::ALL),
+    ("cpu_moe", &Task::ALL),
+    ("tensor_split", &Task::ALL),
+    ("split_mode", &Task::ALL),
+    ("override_tensor", &Task::ALL),
+    ("tp", &[Task::Plan, Task::Estimate, Task::Simulate]),
+    ("pp", &[Task::Plan, Task::Estimate, Task::Simulate]),
+    ("ep", &[Task::Plan, Task::Estimate, Task::Simulate]),
+    ("attention_dp", &[Task::Plan, Task::Estimate, Task::Simulate]),
+    ("dcp", &[Task::Plan, Task::Estimate, Task::Simulate]),
+    ("replicas", &[Task::Plan, Task::Estimate, Task::Simulate]),
+    ("batch", &[Task::Plan]),
+    ("prefill_tp", &[Task::Plan]),
+    ("prefill_pp", &[Task::Plan]),
+    ("prefill_ep", &[Task::Plan]),
+    ("prefill_attention_dp", &[Task::Plan]),
+    ("prefill", &[Task::Estimate, Task::Simulate]),
+    ("decode", &[Task::Estimate, Task::Simulate]),
+    ("electricity", &[Task::Plan, Task::Estimate]),
+    ("pue", &[Task::Plan, Task::Estimate]),
+    ("host_watts", &[Task::Plan, Task::Estimate]),
+    ("objective", &[Task::Plan, Task::Size]),
+    ("top", &[Task::Plan, Task::Size]),
+    ("pareto", &[Task::Plan]),
+    ("verify", &[Task::Plan]),
+    ("percentile", &[Task::Plan]),
+    ("what_if", &[Task::Plan]),
+    ("current", &[Task::Plan]),
+    ("tokens_per_user", &[Task::Plan]),
+    ("min_concurrency", &[Task::Plan]),
+    ("min_context", &[Task::Plan]),
+    ("max_gpus", &[Task::Plan]),
+    ("max_price", &[Task::Plan]),
+    ("max_cost", &[Task::Plan]),
+    ("max_power", &[Task::Plan]),
+    ("mode", &[Task::Plan]),
+    ("exhaustive", &[Task::Plan]),
+    ("time_limit", &[Task::Plan]),
+    ("unit", &[Task::Size]),
+    ("max_replica", &[Task::Size]),
+    ("forecast", &[Task::Size]),
+    ("headroom", &[Task::Size]),
+    ("spare", &[Task::Size]),
+    ("burstiness", &[Task::Simulate]),
+    ("trace", &[Task::Simulate]),
+    ("no_prefix_cache", &[Task::Simulate]),
+    ("speed", &[Task::Simulate]),
+    ("protocol", &[Task::Simulate]),
+    ("requests", &[Task::Simulate]),
+    ("warmup", &[Task::Simulate]),
+    ("seed", &[Task::Simulate]),
+];
+
+impl Request {
+    /// Reads a request from the text of a JSON object.
+    ///
+    /// # Errors
+    /// [`Code::Syntax`] for what is no JSON or no value of its field, naming it; [`Code::UnknownName`] for a key
+    /// that no request has, with the nearest.
+    pub fn from_json(text: &str) -> Result<Request, Diagnostic> {
+        Request::from_map(load::json(text, "the request")?)
+    }
+
+    /// Reads a request from a JSON object.
+    ///
+    /// # Errors
+    /// As [`Request::from_json`].
+    pub fn from_map(map: Map<String, Value>) -> Result<Request, Diagnostic> {
+        let names = || FIELDS.iter().map(|(name, _)| *name);
+        if let Some(strange) = map.keys().find(|key| names().all(|name| name != key.as_str())) {
+            let list = "a request has the options of the command line, with underscores";
+            return Err(Diagnostic::unknown("key", strange, names(), list).at("the request"));
+        }
+        serde_json::from_value(Value::Object(map.clone())).map_err(|whole| {
+            // The fault is that of the first field that cannot be read alone.
+            let alone = |(key, value): (String, Value)| {
+                let fault = serde_json::from_value::<Request>(Value::Object(
+                    [(key.clone(), value)].into_iter().collect(),
+                ));
+                fault.err().map(|fault| (key, fault))
+            };
+            let (place, cause) = match map.into_iter().find_map(alone) {
+                Some((key, fault)) => (format!("`{key}`"), fault),
+                None => ("the request".to_owned(), whole),
+            };
+            Diagnostic::new(Code::Syntax, cause.to_string()).at(place)
+        })
+    }
+
+    /// The JSON Schema (2020-12) of requests. `x-units` lists the units of a quantity.
+    pub fn schema() -> Value {
+        let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Request>();
+        schema.insert("title".to_owned(), "Request".into());
+        schema.into()
+    }
+
+    /// The fields that are given, as a JSON object.
+    pub fn given(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+            _ => Map::new(),
+        }
+    }
+
+    /// Checks that every field that is given has a meaning for the task.
+    fn fits(&self, task: Task) -> Result<(), Diagnostic> {
+        let given = self.given();
+        let strange = FIELDS.iter().find(|(name, tasks)| given.contains_key(*name) && !tasks.contains(&task));
+        match strange {
+            Some((name, tasks)) => {
+                let others: Vec<String> = tasks.iter().map(|task| format!("`{}`", task.name())).collect();
+                let cause = format!("`{name}` means nothing to `{}`", task.name());
+                Err(Diagnostic::new(Code::Usage, cause)
+                    .at(format!("`{name}`"))
+                    .help(format!("it belongs to {}", others.join(", "))))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A diagnostic in the words of a request: `` `max_sequences` `` where the command line says `--max-sequences`.
+fn in_fields(d: Diagnostic) -> Diagnostic {
+    static FLAG: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("`?--([a-z][a-z0-9-]*)`?").expect("an expression of our own"));
+    let said = |text: String| {
+        let field = |flag: &Captures| {
+            let name = flag[1].replace('-', "_");
+            match FIELDS.iter().any(|(known, _)| *known == name) {
+                true => format!("`{name}`"),
+                false => flag[0].to_owned(),
+            }
+        };
+        FLAG.replace_all(&text, field).into_owned()
+    };
+    Diagnostic { cause: said(d.cause), place: d.place.map(said), help: d.help.map(said), ..d }
+}
+
+#[cfg(test)]
+mod tests;

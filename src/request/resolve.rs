@@ -1,0 +1,959 @@
+//! From a request to what is asked: every name looked up, every default in place.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use itertools::Itertools as _;
+
+use super::overrides::layers_with_host_experts;
+use super::{
+    Counts, LengthEntry, Request, SCHEMA_VERSION, SplitWorkers, Task, Texts, Values, in_fields, layout,
+};
+use crate::catalog::engine::SchedulingPatch;
+use crate::catalog::{Catalog, Cluster, Engine, Host, Kind, Pools};
+use crate::diagnostic::{Code, Diagnostic, brief};
+use crate::dtype::{DType, WeightFormat};
+use crate::estimate::measured;
+use crate::estimate::power::Electricity;
+use crate::hub::Hub;
+use crate::load;
+use crate::model::{self, Model, Scope};
+use crate::plan::space::Pins;
+use crate::plan::{Degrees, Offload, Parallelism, Precision, Shares};
+use crate::rank::{Front, Measure, Objective};
+use crate::search::size::{Demand, Least, Unit};
+use crate::search::{Check, Current, Launch, LimitOverrides, Mode, WhatIf};
+use crate::simulate::{Arrivals as _, Drive, Lengths, Protocol, Requests, Trace};
+use crate::units::{RequestsPerSecond, Seconds, Usd, UsdPerHour, UsdPerKilowattHour, Watts};
+use crate::workload::forecast::{self, Month};
+use crate::workload::{Budget, CUT_LENGTHS, Draft, Load, MAX_DRAFTED, Speculation, Targets, Workload};
+
+/// Largest launch limit accepted.
+pub const MAX_LIMIT: u64 = 1 << 30;
+
+/// Most layers that an option may name.
+pub const MAX_LAYERS: u64 = 100_000;
+
+/// Requests that a run sends at most: weeks of a large fleet's traffic.
+pub const MAX_REQUESTS: u64 = 1_000_000_000;
+
+/// No drafts.
+pub const NO_DRAFT: &str = "off";
+
+/// Plans that a search keeps unless told otherwise.
+const TOP: u64 = 10;
+
+/// Longest time limit of a search, in seconds.
+const MAX_TIME_LIMIT: f64 = 86_400.0;
+
+/// How the GPUs of one plan are used.
+#[derive(Clone, Copy, Debug)]
+pub enum Deployed {
+    /// Equal replicas that do everything.
+    Replicas(Parallelism, u32),
+    /// Prefill and decode workers.
+    Split(SplitWorkers),
+}
+
+impl Deployed {
+    /// GPUs of all workers.
+    pub fn gpus(&self) -> u64 {
+        match self {
+            Deployed::Replicas(split, n) => split.gpus().saturating_mul((*n).into()),
+            Deployed::Split(workers) => workers.gpus(),
+        }
+    }
+}
+
+/// Where the requests of a simulation come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Drawn.
+    Drawn(Drive),
+    /// Read from a file.
+    Trace {
+        /// The file.
+        path: PathBuf,
+        /// How many times as fast it is played.
+        speed: f64,
+        /// Those that are sent and count.
+        requests: Requests,
+        /// Whether prompts that it says have something in common share their cache.
+        prefix_cache: bool,
+    },
+}
+
+/// A request with every name looked up and every default in place: what is asked.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// What is asked for.
+    pub task: Task,
+    /// The model; of one plan with its weights in the format of the plan, else as its checkpoint stores them.
+    pub model: Model,
+    /// What the cluster is called.
+    pub cluster: String,
+    /// Its pools at the prices of the request; where a fleet is sized, one cluster of each kind to choose from.
+    pub pools: Vec<Cluster>,
+    /// Engines that compete; one of one plan.
+    pub engines: Vec<Engine>,
+    /// Whether the request names them.
+    pub engine_is_named: bool,
+    /// Lengths, load and targets.
+    pub workload: Workload,
+    /// Storage of weights and cache that competes; one of one plan.
+    pub precisions: Vec<Precision>,
+    /// Launches that compete; one of one plan.
+    pub launches: Vec<Launch>,
+    /// What electricity costs, if the rental price does not include it.
+    pub electricity: Option<Electricity>,
+    /// What the best plan is best at.
+    pub objective: Objective,
+    /// Axes that are pinned.
+    pub pins: Pins,
+    /// Whether replicas do everything or pools are split.
+    pub mode: Mode,
+    /// What the front is drawn over.
+    pub front: Front,
+    /// Plans to keep; of a fleet, of each kind of GPU.
+    pub top: usize,
+    /// How many plans to simulate; as many as are worth it where `None`.
+    pub check: Option<Check>,
+    /// Changes of the GPUs to ask about.
+    pub what_if: Vec<WhatIf>,
+    /// What runs today.
+    pub current: Option<Current>,
+    /// Whether plans are looked at that are proven to be no better than others.
+    pub exhaustive: bool,
+    /// How long a search may take.
+    pub time_limit: Option<Seconds>,
+    /// The plan that is given, where the task is about one.
+    pub deployed: Option<Deployed>,
+    /// What a fleet must do, where one is sized.
+    pub demand: Option<Demand>,
+    /// The months of a forecast.
+    pub months: Vec<Month>,
+    /// Where the requests come from, where they are simulated.
+    pub source: Option<Source>,
+    /// What drives a simulation, in words.
+    pub drive: String,
+    /// Engine and GPU of which the kernel database has nothing.
+    pub unmeasured: Vec<(String, String)>,
+}
+
+fn usage(cause: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(Code::Usage, cause)
+}
+
+fn range(flag: &str, cause: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(Code::Range, cause).at(flag)
+}
+
+/// Checks that a count that is given lies within its limits.
+fn within(
+    flag: &str,
+    count: Option<u64>,
+    allowed: std::ops::RangeInclusive<u64>,
+) -> Result<Option<u64>, Diagnostic> {
+    match count {
+        Some(n) if !allowed.contains(&n) => {
+            let (from, to) = (allowed.start(), allowed.end());
+            Err(range(flag, format!("`{n}` is out of range; expected a whole number from {from} to {to}")))
+        }
+        count => Ok(count),
+    }
+}
+
+/// Checks that a share that is given lies above 0 and is at most 1.
+fn share(flag: &str, share: Option<f64>) -> Result<Option<f64>, Diagnostic> {
+    match share {
+        Some(x) if !(x > 0.0 && x <= 1.0) => {
+            Err(range(flag, format!("`{x}` is out of range; expected a number above 0 and at most 1")))
+        }
+        share => Ok(share),
+    }
+}
+
+fn list(values: &Option<Values>) -> Vec<u32> {
+    values.as_ref().map_or(Vec::new(), |values| values.0.clone())
+}
+
+fn texts(list: &Option<Texts>) -> &[String] {
+    list.as_ref().map_or(&[], |list| &list.0)
+}
+
+/// Cached tokens of a prompt at a hit rate; the last token is always computed.
+fn cached(hit: Option<f64>, isl: u64) -> u64 {
+    hit.map_or(0, |share| ((isl as f64 * share).round() as u64).min(isl.saturating_sub(1)))
+}
+
+impl Request {
+    /// Looks up every name and puts every default in place. A model that is not at hand is asked of the hub that the
+    /// environment names, unless the request is `offline`.
+    ///
+    /// # Errors
+    /// What is wrong, in the names of the request's fields: a field without a meaning for the task, an unknown name,
+    /// a number out of range, options that exclude or require each other, a model that is not found.
+    pub fn resolve(&self, task: Task, catalog: &Catalog) -> Result<Resolved, Diagnostic> {
+        let resolved = Hub::from_environment().and_then(|hub| self.resolve_as_flags(task, catalog, hub));
+        resolved.map_err(in_fields)
+    }
+
+    /// Resolves a request that was made on a command line, with the hub that it uses.
+    ///
+    /// # Errors
+    /// As [`Request::resolve`], in the names of the command line's options.
+    pub fn resolve_as_flags(&self, task: Task, catalog: &Catalog, hub: Hub) -> Result<Resolved, Diagnostic> {
+        self.fits(task)?;
+        self.consistent(task)?;
+        let measured =
+            self.kernels.as_ref().map(|folder| catalog.clone().with_kernels(Some(Path::new(folder))));
+        let measured = measured.transpose()?;
+        let catalog = measured.as_ref().unwrap_or(catalog);
+        let hub = Hub { offline: hub.offline || self.offline == Some(true), ..hub };
+        let objective = self.objective(task)?;
+        let least = self.least(task)?;
+        let mut model = self.find_model(catalog, &hub)?;
+        let months = self.forecast.as_ref().map_or(Ok(Vec::new()), |file| forecast::read(Path::new(file)))?;
+        let demand = match least {
+            Some(least) => Some(self.demand(least, &months)?),
+            None => None,
+        };
+        let (workload, in_trace) = self.workload(task, &model, demand.as_ref())?;
+        let time_limit = self.time_limit()?;
+        let (source, drive) = match task {
+            Task::Simulate => (Some(self.source(&workload, in_trace)?), self.drive_in_words(&workload)),
+            _ => (None, String::new()),
+        };
+        let deployed = if task.is_of_one_plan() { Some(self.deployed()?) } else { None };
+        let mut place = self.place(task, catalog, deployed.as_ref())?;
+        self.put_host(&mut place.pools)?;
+        let mut engines = self.engines(catalog, &place.pools)?;
+        let current =
+            self.current.as_deref().map(|text| layout::deployment(catalog, "--current", text)).transpose()?;
+        let unmeasured = match task {
+            Task::Size => Vec::new(),
+            _ => measure(catalog, &mut place.pools, &engines, current.as_ref(), &model)?,
+        };
+        let precisions = self.precisions()?;
+        if task.is_of_one_plan() {
+            let ([_], [precision]) = (engines.as_slice(), precisions.as_slice()) else {
+                let cause = match task {
+                    Task::Estimate => "an estimate is of one engine and one precision",
+                    _ => "one plan has one engine and one precision",
+                };
+                return Err(usage(cause).help("`shardfit plan` compares several"));
+            };
+            if let Some(format) = precision.weights {
+                model = model.with_weights(format);
+            }
+        }
+        let (pins, mode) = (self.pins(task), self.mode()?);
+        if mode == Mode::Aggregated && pins.prefill != Degrees::default() {
+            let cause = "prefill workers are pinned, and there are none";
+            return Err(usage(cause).at("--prefill-…").help("add --mode split or any"));
+        }
+        let launches = match &deployed {
+            Some(Deployed::Replicas(split, _)) => vec![self.launch_of_one_plan(split.pp)?],
+            Some(Deployed::Split(_)) => vec![self.launch_of_one_plan(1)?],
+            None => self.launches()?,
+        };
+        let default_top = if task == Task::Size { 1 } else { TOP };
+        let top = within("--top", self.top, 1..=100_000)?.unwrap_or(default_top);
+        engines.shrink_to_fit();
+        Ok(Resolved {
+            task,
+            model,
+            cluster: place.id,
+            pools: place.pools,
+            engines,
+            engine_is_named: self.engine.is_some(),
+            workload,
+            precisions,
+            launches,
+            electricity: self.electricity()?,
+            objective,
+            pins,
+            mode,
+            front: self.front()?,
+            top: usize::try_from(top).unwrap_or(usize::MAX),
+            check: self.check()?,
+            what_if: self.what_if()?,
+            current,
+            exhaustive: self.exhaustive == Some(true),
+            time_limit,
+            deployed,
+            demand,
+            months,
+            source,
+            drive,
+            unmeasured,
+        })
+    }
+
+    /// Options that exclude or require each other.
+    fn consistent(&self, task: Task) -> Result<(), Diagnostic> {
+        if let Some(version) = self.schema_version.filter(|version| *version != SCHEMA_VERSION) {
+            let cause = format!("requests of version {version} are not known");
+            return Err(Diagnostic::new(Code::Range, cause)
+                .at("`schema_version`")
+                .help(format!("this program knows version {SCHEMA_VERSION}")));
+        }
+        let split = self.prefill.is_some() || self.decode.is_some();
+        let exclude = [
+            ("--model", self.model.is_some(), "--shape", self.shape.is_some()),
+            ("--cluster", self.cluster.is_some(), "--gpu", self.gpu.is_some()),
+            ("--clusters", self.clusters.is_some(), "--gpu", self.gpu.is_some()),
+            ("--clusters", self.clusters.is_some(), "--unit", self.unit.is_some()),
+            ("--clusters", self.clusters.is_some(), "--max-replica", self.max_replica.is_some()),
+            ("--concurrency", self.concurrency.is_some(), "--rate", self.rate.is_some()),
+            ("--trace", self.trace.is_some(), "--concurrency", self.concurrency.is_some()),
+            ("--trace", self.trace.is_some(), "--rate", self.rate.is_some()),
+            ("--trace", self.trace.is_some(), "--prefix-hit", self.prefix_hit.is_some()),
+            ("--trace", self.trace.is_some(), "--isl", self.isl.is_some()),
+            ("--trace", self.trace.is_some(), "--osl", self.osl.is_some()),
+            ("--trace", self.trace.is_some(), "--protocol", self.protocol.is_some()),
+            ("--forecast", self.forecast.is_some(), "--rate", self.rate.is_some()),
+            ("--cpu-moe", self.cpu_moe == Some(true), "--n-cpu-moe", self.n_cpu_moe.is_some()),
+            ("--override-tensor", self.override_tensor.is_some(), "--n-cpu-moe", self.n_cpu_moe.is_some()),
+            ("--override-tensor", self.override_tensor.is_some(), "--cpu-moe", self.cpu_moe == Some(true)),
+            (
+                "--prefill",
+                split,
+                "--tp",
+                self.tp.as_ref().is_some_and(|tp| task.is_of_one_plan() && tp.0 != [1]),
+            ),
+        ];
+        if let Some((one, _, other, _)) = exclude.iter().find(|(_, a, _, b)| *a && *b) {
+            return Err(usage(format!("{one} and {other} exclude each other")).help("give one of them"));
+        }
+        let drafts = texts(&self.speculate).iter().any(|name| name != NO_DRAFT);
+        let require = [
+            ("--speculate", drafts, "--acceptance", self.acceptance.is_some()),
+            ("--acceptance", self.acceptance.is_some(), "--speculate", self.speculate.is_some()),
+            ("--draft-tokens", self.draft_tokens.is_some(), "--speculate", self.speculate.is_some()),
+            ("--pue", self.pue.is_some(), "--electricity", self.electricity.is_some()),
+            ("--host-watts", self.host_watts.is_some(), "--electricity", self.electricity.is_some()),
+            ("--percentile", self.percentile.is_some(), "--verify", self.verify.is_some()),
+            ("--prefill", split, "--decode", self.decode.is_some()),
+            ("--decode", split, "--prefill", self.prefill.is_some()),
+            ("--no-prefix-cache", self.no_prefix_cache == Some(true), "--trace", self.trace.is_some()),
+        ];
+        match require.iter().find(|(_, given, _, beside)| *given && !*beside) {
+            Some((one, _, other, _)) => {
+                Err(usage(format!("{one} needs {other}")).help("give both or neither"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Finds the model, with its adapters and the model that drafts for it.
+    ///
+    /// # Errors
+    /// What is wrong with the model or not found, in the names of the command line's options.
+    pub fn find_model(&self, catalog: &Catalog, hub: &Hub) -> Result<Model, Diagnostic> {
+        let scope = match self.scope.as_deref() {
+            None | Some("full") => Scope::Full,
+            Some("text") => Scope::Text,
+            Some(other) => {
+                return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
+            }
+        };
+        let folders: Vec<PathBuf> = texts(&self.models).iter().map(PathBuf::from).collect();
+        let with_folders = || catalog.clone().with_models(&folders);
+        let model = match (&self.shape, &self.model) {
+            (Some(shape), _) => model::from_shape(shape).map_err(|d| d.within("--shape"))?,
+            (None, Some(name)) => model::find_with(&with_folders()?, name, scope, hub)?,
+            (None, None) => return Err(usage("name a MODEL or a --shape")),
+        };
+        let model = match &self.lora {
+            Some(text) => model.with_lora(&text.parse()?)?,
+            None => model,
+        };
+        match &self.draft_model {
+            Some(name) => {
+                let draft = model::find_with(&with_folders()?, name, Scope::Full, hub);
+                Ok(model.with_draft(draft.map_err(|d| d.within("--draft-model"))?))
+            }
+            None => Ok(model),
+        }
+    }
+
+    /// Mean lengths, load and targets, checked against the model's context; and how many requests a trace has.
+    fn workload(
+        &self,
+        task: Task,
+        model: &Model,
+        demand: Option<&Demand>,
+    ) -> Result<(Workload, u64), Diagnostic> {
+        let hit = share("--prefix-hit", self.prefix_hit.map(|hit| hit.0))?;
+        let (lengths, in_trace) = match &self.trace {
+            Some(file) => mean_of_trace(Path::new(file), self.trace_requests())?,
+            None => (self.lengths(task, model), 0),
+        };
+        let load = match (demand, self.concurrency, self.rate) {
+            (Some(demand), ..) => Load::Rate(demand.rate),
+            (None, Some(n), _) => Load::Concurrency(n),
+            (None, None, Some(rate)) => Load::Rate(rate.0),
+            (None, None, None) => Load::Saturate,
+        };
+        let cached_prefix = cached(hit, lengths.isl);
+        let targets = Targets { ttft: self.ttft, tpot: self.tpot, e2e: self.e2e, budget: Budget::default() };
+        let speculation = if task.is_of_one_plan() { self.one_speculation()? } else { self.speculation()? };
+        let workload = Workload { cached_prefix, load, targets, speculation, ..lengths };
+        workload.validate()?;
+        if self.allow_long_context != Some(true) {
+            workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
+        }
+        Ok((self.limited(workload)?, in_trace))
+    }
+
+    /// Mean lengths, those that are left out cut to the model's context where it is shorter; where they vary, with the
+    /// context that one request in a hundred exceeds. A simulation draws lengths itself.
+    fn lengths(&self, task: Task, model: &Model) -> Workload {
+        let mean = |entry: &Option<LengthEntry>| match entry.as_ref().map(|entry| &entry.0) {
+            Some(Lengths::Fixed(n)) => Some(*n),
+            varying => varying.map(|lengths| lengths.mean().round().max(1.0) as u64),
+        };
+        let context = model.max_context.filter(|_| self.allow_long_context != Some(true));
+        let means = Workload::of_lengths(mean(&self.isl), mean(&self.osl), context);
+        let most = |entry: &Option<LengthEntry>, mean| entry.as_ref().map_or(mean, |entry| entry.0.p99());
+        let varies = |entry: &Option<LengthEntry>| {
+            entry.as_ref().is_some_and(|entry| !matches!(entry.0, Lengths::Fixed(_)))
+        };
+        let longest = (task != Task::Simulate && (varies(&self.isl) || varies(&self.osl)))
+            .then(|| most(&self.isl, means.isl).saturating_add(most(&self.osl, means.osl)));
+        Workload { longest, ..means }
+    }
+
+    /// The workload under the limits of a deployment, checked.
+    fn limited(&self, workload: Workload) -> Result<Workload, Diagnostic> {
+        let mut targets = workload.targets;
+        targets.budget = Budget {
+            gpus: within("--max-gpus", self.max_gpus, 1..=1 << 20)?,
+            price: self.max_price.map(UsdPerHour::new),
+            cost_output: self.max_cost.map(Usd::new),
+            power: self.max_power.map(Watts::new),
+            concurrency: within(
+                "--min-concurrency",
+                self.min_concurrency,
+                1..=crate::workload::MAX_CONCURRENCY,
+            )?,
+        };
+        if let Some(rate) = self.tokens_per_user {
+            if !(rate > 0.0 && rate.is_finite()) {
+                return Err(range("--tokens-per-user", "must be positive"));
+            }
+            // The time per token of a stream is one over its rate.
+            let most = Seconds::new(1.0 / rate);
+            targets.tpot = Some(targets.tpot.map_or(most, |tpot| tpot.min(most)));
+        }
+        let least = within("--min-context", self.min_context, 1..=crate::workload::MAX_LENGTH)?;
+        let workload = Workload { targets, longest: least.or(workload.longest), ..workload };
+        workload.validate()?;
+        Ok(workload)
+    }
+
+    /// Whether plans are looked at with and without speculative decoding.
+    fn speculates_or_not(&self) -> bool {
+        let named = |off: bool| texts(&self.speculate).iter().any(|name| (name == NO_DRAFT) == off);
+        named(true) && named(false)
+    }
+
+    fn one_speculation(&self) -> Result<Option<Speculation>, Diagnostic> {
+        match self.speculates_or_not() {
+            false => self.speculation(),
+            true => Err(usage("one plan drafts or does not")
+                .at("--speculate")
+                .help("`shardfit plan` compares both")),
+        }
+    }
+
+    fn speculation(&self) -> Result<Option<Speculation>, Diagnostic> {
+        let mut drafts = texts(&self.speculate).iter().filter(|name| *name != NO_DRAFT).unique();
+        let (Some(draft), Some(acceptance)) = (drafts.next(), self.acceptance) else { return Ok(None) };
+        if drafts.next().is_some() {
+            return Err(usage("one way to draft at a time")
+                .at("--speculate")
+                .help("mtp, ngram, or either with off"));
+        }
+        let tokens = self.draft_tokens.map_or(1, |n| u32::try_from(n).unwrap_or(MAX_DRAFTED + 1));
+        let speculation = Speculation { draft: draft.parse::<Draft>()?, tokens, acceptance };
+        speculation.validate().map_err(|d| d.at("--acceptance"))?;
+        Ok(Some(speculation))
+    }
+
+    /// The engines to consider on these pools: those named, every one that runs on one of them, or the usual ones.
+    ///
+    /// # Errors
+    /// An unknown engine or version; scheduling that no engine has.
+    pub fn engines(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
+        let mut engines = match texts(&self.engine) {
+            [] => catalog.usual_engines(pools)?,
+            [any] if any == "any" => {
+                let runs = |e: &Engine| pools.iter().any(|pool| e.runs_on(&pool.gpu));
+                let (fit, rest): (Vec<_>, Vec<_>) = catalog.engines()?.into_iter().partition(runs);
+                if fit.is_empty() { rest } else { fit }
+            }
+            list => list
+                .iter()
+                .map(|name| name.trim())
+                .unique()
+                .map(|name| catalog.engine(name))
+                .collect::<Result<_, _>>()?,
+        };
+        Engine::tell_apart(&mut engines);
+        if let Some(text) = &self.scheduling {
+            let patch = load::assignments::<SchedulingPatch>(text, "--scheduling")?;
+            for engine in &mut engines {
+                patch.apply(&mut engine.scheduling);
+                engine.validate().map_err(|d| d.within("--scheduling"))?;
+            }
+        }
+        Ok(engines)
+    }
+
+    /// The precisions to consider.
+    fn precisions(&self) -> Result<Vec<Precision>, Diagnostic> {
+        fn parsed<T: FromStr<Err = Diagnostic>>(list: &[String]) -> Result<Vec<Option<T>>, Diagnostic> {
+            let mut all: Vec<Option<T>> =
+                list.iter().unique().map(|t| t.parse().map(Some)).collect::<Result<_, _>>()?;
+            if all.is_empty() {
+                all.push(None);
+            }
+            Ok(all)
+        }
+        let weights = parsed::<WeightFormat>(texts(&self.weights))?;
+        let caches = parsed::<DType>(texts(&self.kv))?;
+        let pairs = weights.into_iter().cartesian_product(caches);
+        Ok(pairs.map(|(weights, kv)| Precision { weights, kv }).collect())
+    }
+
+    /// The launches that compete: every pair of limits, with speculation or both ways.
+    fn launches(&self) -> Result<Vec<Launch>, Diagnostic> {
+        let offload = self.offload()?;
+        match offload.shares {
+            Some(_) => Err(usage("plans differ in their GPUs")
+                .at("--tensor-split")
+                .help("`shardfit estimate --pp N` takes the proportions of one plan")),
+            None => self.launches_with(offload, self.speculates_or_not()),
+        }
+    }
+
+    fn launches_with(&self, offload: Offload, both: bool) -> Result<Vec<Launch>, Diagnostic> {
+        let or_default = |flag: &str, set: &Option<Counts>| match set {
+            None => Ok(vec![None]),
+            Some(set) => {
+                let each = set.0.iter().unique().map(|n| within(flag, Some(*n), 1..=MAX_LIMIT));
+                each.collect::<Result<Vec<_>, _>>()
+            }
+        };
+        let memory_fraction = share("--memory-fraction", self.memory_fraction)?;
+        let pairs = or_default("--max-sequences", &self.max_sequences)?
+            .into_iter()
+            .cartesian_product(or_default("--max-batched-tokens", &self.max_batched_tokens)?)
+            .cartesian_product(if both { vec![true, false] } else { vec![true] });
+        let launch = |((max_sequences, max_batched_tokens), speculates)| Launch {
+            limits: LimitOverrides { max_sequences, max_batched_tokens, memory_fraction, offload },
+            speculates,
+        };
+        Ok(pairs.map(launch).collect())
+    }
+
+    /// The launch of one plan of `pp` stages: proportions of the GPUs must name each.
+    fn launch_of_one_plan(&self, pp: u32) -> Result<Launch, Diagnostic> {
+        let offload = self.offload()?;
+        if let Some(n) = offload.shares.map(|shares| shares.gpus()).filter(|n| *n as u64 != u64::from(pp)) {
+            return Err(usage(format!("{n} proportions for {pp} GPUs"))
+                .at("--tensor-split")
+                .help("one for each stage of --pp"));
+        }
+        match self.launches_with(offload, false)?.as_slice() {
+            [one] => Ok(*one),
+            _ => Err(usage("one plan has one limit of each kind")
+                .at("--max-sequences, --max-batched-tokens")
+                .help("`shardfit plan` compares several")),
+        }
+    }
+
+    /// What stays with the host.
+    fn offload(&self) -> Result<Offload, Diagnostic> {
+        let shares = match texts(&self.tensor_split) {
+            [] => None,
+            parts => {
+                let wrong = |part: &String| {
+                    Diagnostic::new(Code::Syntax, format!("`{part}` is not a number"))
+                        .at("--tensor-split")
+                        .help("one number for each GPU, for example 3,1")
+                };
+                let parts = parts.iter().map(|part| part.trim().parse::<f64>().map_err(|_| wrong(part)));
+                let parts = parts.collect::<Result<Vec<_>, _>>()?;
+                Some(Shares::new(&parts).map_err(|d| d.at("--tensor-split"))?)
+            }
+        };
+        self.check_split_mode()?;
+        let host_experts = match texts(&self.override_tensor) {
+            [] if self.cpu_moe == Some(true) => Some(MAX_LAYERS),
+            [] => within("--n-cpu-moe", self.n_cpu_moe, 0..=MAX_LAYERS)?,
+            patterns => Some(layers_with_host_experts(patterns, MAX_LAYERS)?),
+        };
+        Ok(Offload {
+            gpu_layers: within("--gpu-layers", self.gpu_layers, 0..=MAX_LAYERS)?,
+            host_experts,
+            shares,
+        })
+    }
+
+    /// Matrices that are divided by rows over GPUs are not described.
+    fn check_split_mode(&self) -> Result<(), Diagnostic> {
+        let help = match self.split_mode.as_deref() {
+            None | Some("layer") => return Ok(()),
+            Some("none") => "one GPU is what a plan without --pp has, or a cluster of one",
+            _ => "only `layer` is described, llama.cpp's default: whole layers on each GPU",
+        };
+        let mode = self.split_mode.as_deref().unwrap_or_default();
+        Err(usage(format!("the split mode `{mode}` is not described")).at("--split-mode").help(help))
+    }
+
+    /// Puts the host that is named into every pool.
+    fn put_host(&self, pools: &mut [Cluster]) -> Result<(), Diagnostic> {
+        let Some(text) = &self.host else { return Ok(()) };
+        let host: Host = load::assignments(text, "--host")?;
+        host.validate().map_err(|d| d.at("--host"))?;
+        pools.iter_mut().for_each(|pool| pool.host = Some(host));
+        Ok(())
+    }
+
+    fn electricity(&self) -> Result<Option<Electricity>, Diagnostic> {
+        let Some(price) = self.electricity else { return Ok(None) };
+        let electricity = Electricity {
+            price: UsdPerKilowattHour::new(price),
+            pue: self.pue.unwrap_or(Electricity::MEAN_PUE),
+            host: Watts::new(self.host_watts.unwrap_or(0.0)),
+        };
+        electricity.validate().map(|()| Some(electricity))
+    }
+
+    /// The GPUs at the prices of the request: the pools of the cluster that is named; of one plan also as many of a
+    /// kind as it takes; where a fleet is sized, one cluster of each kind.
+    fn place(&self, task: Task, catalog: &Catalog, deployed: Option<&Deployed>) -> Result<Pools, Diagnostic> {
+        let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
+        let pools = match (task, &self.cluster, texts(&self.gpu)) {
+            (Task::Size, ..) => Pools { id: String::new(), pools: self.kinds(catalog)? },
+            (_, Some(name), _) => catalog.pools(name)?,
+            (Task::Plan, None, _) => {
+                return Err(
+                    usage("missing: --cluster").help("8xh100-sxm, 2x8xh200-sxm, a name or a YAML file")
+                );
+            }
+            (_, None, [gpu]) => {
+                let gpus = deployed.map_or(1, Deployed::gpus);
+                let gpus = u32::try_from(gpus).unwrap_or(u32::MAX);
+                let cluster = of_gpus(catalog, gpu, gpus)?;
+                Pools { id: cluster.id.clone(), pools: vec![cluster] }
+            }
+            (_, None, []) => return Err(usage("name a --gpu or a --cluster")),
+            (_, None, _) => {
+                return Err(usage("one plan has one kind of GPU")
+                    .at("--gpu")
+                    .help("`shardfit size` compares several"));
+            }
+        };
+        let priced = pools.pools.into_iter().map(|pool| priced(catalog, pool, prices));
+        let pools = Pools { pools: priced.collect::<Result<_, _>>()?, id: pools.id };
+        match task.is_of_one_plan() {
+            true => pools.single().map(|one| Pools { id: one.id.clone(), pools: vec![one] }),
+            false => Ok(pools),
+        }
+    }
+
+    /// A cluster for each kind of GPU to choose from: those named, or one as large as the largest replica.
+    fn kinds(&self, catalog: &Catalog) -> Result<Vec<Cluster>, Diagnostic> {
+        let (clusters, gpus) = (texts(&self.clusters), texts(&self.gpu));
+        if clusters.is_empty() && gpus.is_empty() {
+            return Err(usage("name a --gpu or --clusters"));
+        }
+        if !clusters.is_empty() {
+            return clusters.iter().map(|name| catalog.pools(name)?.single()).collect();
+        }
+        let most = within("--max-replica", self.max_replica, 1..=1024)?;
+        let of = |name: &String| {
+            let four = catalog.gpu(name)?.gpus_per_node.saturating_mul(4);
+            let most = most.and_then(|n| u32::try_from(n).ok()).unwrap_or(four);
+            of_gpus(catalog, name, most.min(four))
+        };
+        gpus.iter().map(of).collect()
+    }
+
+    /// What a ranking puts first.
+    fn objective(&self, task: Task) -> Result<Objective, Diagnostic> {
+        match (task, &self.objective) {
+            (Task::Plan, Some(name)) => name.parse(),
+            _ => Ok(Objective::Throughput),
+        }
+    }
+
+    /// What a fleet should have least of; `None` where none is sized.
+    fn least(&self, task: Task) -> Result<Option<Least>, Diagnostic> {
+        match (task, self.objective.as_deref()) {
+            (Task::Size, None | Some("cost")) => Ok(Some(Least::Cost)),
+            (Task::Size, Some("gpus")) => Ok(Some(Least::Gpus)),
+            (Task::Size, Some(other)) => {
+                Err(Diagnostic::unknown("objective", other, ["cost", "gpus"], "allowed: cost, gpus"))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn demand(&self, least: Least, months: &[Month]) -> Result<Demand, Diagnostic> {
+        let unit = match self.clusters {
+            None => {
+                let unit = within("--unit", self.unit, 1..=1024)?;
+                Unit::Gpus(unit.and_then(|n| u32::try_from(n).ok()).unwrap_or(1))
+            }
+            Some(_) => Unit::Clusters,
+        };
+        let rate = match (self.rate, self.forecast.is_some()) {
+            (Some(rate), _) => rate.0,
+            (None, true) => {
+                months.iter().map(|m| m.rate).fold(RequestsPerSecond::ZERO, RequestsPerSecond::max)
+            }
+            (None, false) => return Err(usage("name a --rate or a --forecast")),
+        };
+        let headroom = self.headroom.map_or(0.0, |headroom| headroom.0);
+        if !(0.0..=100.0).contains(&headroom) {
+            return Err(range("--headroom", format!("`{headroom}` is not a headroom"))
+                .help("a share of the rate from 0 to 10000 %, for example 20% or 0.2"));
+        }
+        let spare = within("--spare", self.spare, 0..=1000)?.unwrap_or(0);
+        let spare = u32::try_from(spare).unwrap_or(u32::MAX);
+        let demand = Demand { rate, headroom, spare, unit, least };
+        demand.validate().map(|()| demand)
+    }
+
+    /// The axes that are pinned; of one plan none, it is given whole.
+    fn pins(&self, task: Task) -> Pins {
+        if task != Task::Plan {
+            return Pins::default();
+        }
+        Pins {
+            split: Degrees {
+                tp: list(&self.tp),
+                pp: list(&self.pp),
+                ep: list(&self.ep),
+                attention_dp: list(&self.attention_dp),
+                dcp: list(&self.dcp),
+            },
+            prefill: Degrees {
+                tp: list(&self.prefill_tp),
+                pp: list(&self.prefill_pp),
+                ep: list(&self.prefill_ep),
+                attention_dp: list(&self.prefill_attention_dp),
+                dcp: Vec::new(),
+            },
+            replicas: list(&self.replicas),
+            batch: list(&self.batch).into_iter().map(u64::from).collect(),
+        }
+    }
+
+    /// The plan that is given; degrees that are left out are 1.
+    fn deployed(&self) -> Result<Deployed, Diagnostic> {
+        if let (Some(prefill), Some(decode)) = (&self.prefill, &self.decode) {
+            return Ok(Deployed::Split(SplitWorkers {
+                prefill: layout::workers("--prefill", prefill, layout::PREFILL)?,
+                decode: layout::workers("--decode", decode, layout::DECODE)?,
+            }));
+        }
+        let degree = |flag: &str, values: &Option<Values>| match list(values).as_slice() {
+            [] => Ok(1),
+            [one] => Ok(*one),
+            _ => Err(usage("one plan has one degree of each kind")
+                .at(flag)
+                .help("`shardfit plan` compares several")),
+        };
+        let split = Parallelism {
+            tp: degree("--tp", &self.tp)?,
+            pp: degree("--pp", &self.pp)?,
+            ep: degree("--ep", &self.ep)?,
+            attention_dp: degree("--attention-dp", &self.attention_dp)?,
+            dcp: degree("--dcp", &self.dcp)?,
+        };
+        Ok(Deployed::Replicas(split, degree("--replicas", &self.replicas)?))
+    }
+
+    fn mode(&self) -> Result<Mode, Diagnostic> {
+        self.mode
+            .as_deref()
+            .map_or(Ok(Mode::default()), |name| name.parse().map_err(|d: Diagnostic| d.within("--mode")))
+    }
+
+    fn front(&self) -> Result<Front, Diagnostic> {
+        let Some(text) = &self.pareto else { return Ok(Front::default()) };
+        let measures = text.split(',').map(|name| name.trim().parse::<Measure>());
+        let front = measures.collect::<Result<Vec<_>, _>>().and_then(Front::new);
+        front.map_err(|d| d.within("--pareto"))
+    }
+
+    fn check(&self) -> Result<Option<Check>, Diagnostic> {
+        let wrong = || range("--percentile", "not a percentile").help("50 to 99.9, for example p99");
+        let percentile = self.percentile.as_deref().map(|text| {
+            let number = text.trim().trim_start_matches('p').parse::<f64>().ok();
+            number.filter(|p| (50.0..=99.9).contains(p)).map(|p| p / 100.0).ok_or_else(wrong)
+        });
+        let percentile = percentile.transpose()?;
+        Ok(within("--verify", self.verify, 0..=1000)?.map(|k| Check {
+            plans: usize::try_from(k).unwrap_or(usize::MAX),
+            percentile,
+            drops: true,
+        }))
+    }
+
+    fn what_if(&self) -> Result<Vec<WhatIf>, Diagnostic> {
+        let read = |text: &String| text.parse::<WhatIf>().map_err(|d| d.within("--what-if"));
+        texts(&self.what_if).iter().map(read).collect()
+    }
+
+    fn time_limit(&self) -> Result<Option<Seconds>, Diagnostic> {
+        match self.time_limit {
+            Some(limit) if !(limit.get() > 0.0 && limit.get() <= MAX_TIME_LIMIT) => {
+                Err(range("--time-limit", "must lie between 0 and 24 hours"))
+            }
+            limit => Ok(limit),
+        }
+    }
+
+    /// Requests to take from a trace at most, warm-up included.
+    fn trace_requests(&self) -> u64 {
+        self.requests.unwrap_or(MAX_REQUESTS).saturating_add(self.warmup.unwrap_or(0))
+    }
+
+    fn source(&self, workload: &Workload, in_trace: u64) -> Result<Source, Diagnostic> {
+        let (burstiness, speed) = (self.burstiness.unwrap_or(1.0), self.speed.unwrap_or(1.0));
+        if burstiness.is_nan() || burstiness <= 0.0 {
+            return Err(range("--burstiness", "must be positive"));
+        }
+        if !(speed > 0.0 && speed.is_finite()) {
+            return Err(range("--speed", "must be positive"));
+        }
+        within("--requests", self.requests, 1..=MAX_REQUESTS)?;
+        within("--warmup", self.warmup, 0..=MAX_REQUESTS)?;
+        if let Some(path) = &self.trace {
+            let before = self.warmup.unwrap_or(0);
+            let requests = Requests { before, count: in_trace.saturating_sub(before), after: 0 };
+            let prefix_cache = self.no_prefix_cache != Some(true);
+            return Ok(Source::Trace { path: path.into(), speed, requests, prefix_cache });
+        }
+        let protocol = self.protocol.as_deref().map_or(Ok(Protocol::Steady), str::parse::<Protocol>)?;
+        protocol.takes(workload.load)?;
+        let mut drive = Drive::new(protocol, workload, self.seed.unwrap_or(1));
+        // A distribution that is spelled out is taken as it is.
+        for (entry, lengths) in [(&self.isl, &mut drive.lengths.0), (&self.osl, &mut drive.lengths.1)] {
+            if let Some(LengthEntry(spelled)) = entry
+                && !matches!(spelled, Lengths::Fixed(_))
+            {
+                *lengths = spelled.clone();
+            }
+        }
+        drive.burstiness = burstiness;
+        drive.requests.count = self.requests.unwrap_or(drive.requests.count);
+        drive.requests.before = self.warmup.unwrap_or(drive.requests.before);
+        Ok(Source::Drawn(drive))
+    }
+
+    /// What drives a simulation, in words.
+    fn drive_in_words(&self, workload: &Workload) -> String {
+        if let Some(path) = &self.trace {
+            let speed = self.speed.unwrap_or(1.0);
+            let speed = if speed == 1.0 { String::new() } else { format!(" at {speed} times its speed") };
+            return format!("trace {path}{speed}");
+        }
+        let load = match workload.load {
+            Load::Saturate => "all requests at once".to_owned(),
+            Load::Concurrency(n) => format!("{n} in flight"),
+            Load::Rate(rate) => format!("{} req/s", rate.get()),
+        };
+        let hit =
+            self.prefix_hit.map_or(String::new(), |hit| format!(" ({:.0} % of it cached)", 100.0 * hit.0));
+        let words = |entry: &Option<LengthEntry>, mean: u64| {
+            entry.as_ref().map_or(mean.to_string(), |entry| entry.0.to_string())
+        };
+        let (isl, osl) = (words(&self.isl, workload.isl), words(&self.osl, workload.osl));
+        let cut = if workload.cut { CUT_LENGTHS } else { "" };
+        let protocol = self.protocol.as_deref().unwrap_or(Protocol::Steady.name());
+        format!("isl {isl}{hit}, osl {osl}{cut}, {load}, protocol {protocol}")
+    }
+}
+
+/// Gives the GPUs what was measured of the model's kernels; returns engine and GPU of which nothing is known.
+fn measure(
+    catalog: &Catalog,
+    pools: &mut [Cluster],
+    engines: &[Engine],
+    current: Option<&Current>,
+    model: &Model,
+) -> Result<Vec<(String, String)>, Diagnostic> {
+    let mut unknown = Vec::new();
+    if catalog.has_kernels() {
+        let named = current.iter().filter_map(|current| current.engine.clone());
+        let engines: Vec<Engine> = engines.iter().cloned().chain(named).collect();
+        let wanted = measured::operations(model);
+        for pool in pools {
+            for engine in catalog.measure(pool, &engines, &wanted)? {
+                unknown.push((engine.name.clone(), pool.gpu.name.clone()));
+            }
+        }
+    }
+    Ok(unknown)
+}
+
+/// `gpus` of a GPU in its usual servers, called as they were asked for.
+///
+/// # Errors
+/// An unknown GPU; more GPUs than a cluster has.
+pub fn of_gpus(catalog: &Catalog, gpu: &str, gpus: u32) -> Result<Cluster, Diagnostic> {
+    let mut cluster = Cluster::of_gpus(catalog.gpu(gpu)?, gpus)?;
+    if !load::is_yaml(gpu) {
+        cluster.id = format!("{gpus}x{}", gpu.trim());
+    }
+    Ok(cluster)
+}
+
+/// A cluster at the prices that name its GPU, by a name of the catalogue or its own.
+///
+/// # Errors
+/// [`Code::Usage`] for what is no price, [`Code::UnknownName`] for an unknown GPU.
+pub fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
+    for entry in prices {
+        let wrong = |why: &str| {
+            usage(format!("`{}`: {why}", brief(entry)))
+                .at("--price")
+                .help("write GPU=DOLLARS per GPU and hour, for example h100-sxm=2.10")
+        };
+        let (gpu, dollars) = entry.split_once('=').ok_or_else(|| wrong("expected GPU=DOLLARS"))?;
+        let dollars: f64 = dollars.trim().parse().map_err(|_| wrong("not a number"))?;
+        if !(dollars >= 0.0 && dollars.is_finite()) {
+            return Err(wrong("must not be negative"));
+        }
+        let own = gpu.trim() == cluster.gpu.id;
+        if own || catalog.find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id() == cluster.gpu.id
+        {
+            cluster.price = Some(UsdPerHour::new(dollars));
+        }
+    }
+    Ok(cluster)
+}
+
+/// Mean lengths of a trace, which the memory estimate needs before the run, and how many requests it has.
+fn mean_of_trace(path: &Path, requests: u64) -> Result<(Workload, u64), Diagnostic> {
+    let mut trace = Trace::open(path, 1.0, requests)?;
+    let (mut n, mut prompt, mut output) = (0u64, 0.0, 0.0);
+    while let Some(next) = trace.next()? {
+        n += 1;
+        prompt += next.prompt as f64;
+        output += next.output as f64;
+    }
+    if n == 0 {
+        return Err(Diagnostic::new(Code::Range, "the trace holds no request").at(path.display().to_string()));
+    }
+    let mean = |sum: f64| (sum / n as f64).round().max(1.0) as u64;
+    Ok((Workload::new(mean(prompt), mean(output)), n))
+}

@@ -1,0 +1,90 @@
+//! Requests as programs write them.
+
+use super::*;
+use crate::catalog::Catalog;
+
+fn request(text: &str) -> Request {
+    Request::from_json(text).unwrap()
+}
+
+fn fault(task: Task, text: &str) -> String {
+    match Request::from_json(text).and_then(|request| request.resolve(task, &Catalog::built_in())) {
+        Err(diagnostic) => diagnostic.to_string(),
+        Ok(_) => panic!("{text} is resolved"),
+    }
+}
+
+#[test]
+fn a_request_is_what_was_given_after_writing_and_reading() {
+    let text = r#"{"model": "llama-3.1-70b", "cluster": "8xh100-sxm", "isl": 2048, "ttft": "1s", "top": 3,
+        "tp": [2, 4], "rate": "300 req/min", "weights": "bf16,fp8", "price": {"h100-sxm": 2.1}, "prefix_hit": "20%"}"#;
+    let request = request(text);
+    assert_eq!(request.rate.unwrap().0.get(), 5.0);
+    assert_eq!(request.ttft, Some(Seconds::new(1.0)));
+    assert_eq!(request.weights, Some(Texts(vec!["bf16".into(), "fp8".into()])));
+    assert_eq!(request.prefix_hit, Some(ShareEntry(0.2)));
+    let written = serde_json::to_string(&request).unwrap();
+    assert_eq!(Request::from_json(&written).unwrap(), request);
+    assert_eq!(Request::from_map(request.given()).unwrap(), request);
+}
+
+#[test]
+fn every_field_is_in_the_table_of_fields_in_the_same_order() {
+    let Value::Object(all) = serde_json::to_value(Request::default()).unwrap() else { panic!("an object") };
+    let named: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(all.keys().map(String::as_str).collect::<Vec<_>>(), named);
+}
+
+#[test]
+fn faults_are_said_in_the_names_of_the_fields() {
+    let of = |more: &str| {
+        fault(Task::Plan, &format!(r#"{{"model": "llama-3.1-8b", "cluster": "8xh100-sxm", {more}}}"#))
+    };
+    for (more, said) in [
+        (r#""max_sequence": 3"#, "did you mean `max_sequences`?"),
+        (r#""ttft": 5"#, "at: `ttft`"),
+        (r#""ttft": "5""#, "has no unit"),
+        (r#""seed": 5"#, "it belongs to `simulate`"),
+        (r#""concurrency": 5, "rate": 1"#, "`concurrency` and `rate` exclude each other"),
+        (r#""tokens_per_user": 0"#, "at: `tokens_per_user`"),
+        (r#""memory_fraction": 1.5"#, "at: `memory_fraction`"),
+        (r#""isl": 200000"#, "`allow_long_context`"),
+        (r#""schema_version": 9"#, "version 1"),
+        (r#""speculate": "ngram""#, "`speculate` needs `acceptance`"),
+        (r#""tensor_split": "3,1""#, "at: `tensor_split`"),
+    ] {
+        let text = of(more);
+        assert!(text.contains(said), "{more}: {text}");
+    }
+    assert!(fault(Task::Plan, r#"{"model": "llama-3.1-8b"}"#).contains("`cluster`"));
+    assert!(
+        fault(Task::Estimate, r#"{"model": "llama-3.1-8b", "gpu": "h100-sxm", "tp": [1, 2]}"#)
+            .contains("at: `tp`")
+    );
+    assert!(fault(Task::Plan, "[1]").contains("not valid JSON"));
+}
+
+#[test]
+fn lengths_that_vary_are_planned_at_their_mean_with_room_for_the_longest() {
+    let text = r#"{"model": "llama-3.1-8b", "cluster": "h100-sxm", "isl": "uniform:1000..3000", "osl": 200}"#;
+    let workload = request(text).resolve(Task::Plan, &Catalog::built_in()).unwrap().workload;
+    assert_eq!((workload.isl, workload.osl, workload.longest), (2000, 200, Some(3180)));
+}
+
+#[test]
+fn each_task_answers_its_request() {
+    let catalog = Catalog::built_in();
+    let resolve = |task, text: &str| request(text).resolve(task, &catalog).unwrap();
+    let one = r#"{"model": "llama-3.1-8b", "gpu": "h100-sxm", "concurrency": 16, "tp": 1}"#;
+    let estimated = resolve(Task::Estimate, one).estimate().unwrap();
+    assert!(estimated.reasons.is_empty() && estimated.estimate.batch == 16.0);
+    let Simulated::Ran { outcome, .. } = resolve(Task::Simulate, one).simulate().unwrap() else {
+        panic!("it fits")
+    };
+    assert_eq!(outcome.requests, 160, "ten requests of each client count");
+    let fleet = r#"{"model": "llama-3.1-8b", "gpu": ["l40s", "h100-sxm"], "rate": 20, "ttft": "1s"}"#;
+    let sized = resolve(Task::Size, fleet).size().unwrap();
+    assert_eq!((sized.sizings.len(), sized.demand.rate.get()), (2, 20.0));
+    assert!(sized.best().is_some());
+    assert!(resolve(Task::Size, fleet).estimate().is_err());
+}

@@ -1,0 +1,45 @@
+//! Requests: the form that programs send, and that the command line comes to.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::shardfit;
+use serde_json::Value;
+use shardfit::catalog::Catalog;
+use shardfit::report::{self, Subject};
+use shardfit::request::{Request, Task};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[test]
+fn the_committed_schema_of_requests_is_that_of_the_type() {
+    let now = format!("{:#}\n", Request::schema());
+    let path = Path::new(ROOT).join("schemas/request.json");
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        fs::write(&path, &now).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == now, "UPDATE_SCHEMAS=1 cargo test --test it request rewrites schemas/request.json");
+}
+
+#[test]
+fn a_request_from_json_is_answered_like_the_command_line_to_the_byte() {
+    for (line, text) in [
+        (
+            "plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --ttft 1s --top 3",
+            r#"{"model": "llama-3.1-70b", "cluster": "8xh100-sxm", "isl": 2048, "ttft": "1s", "top": 3}"#,
+        ),
+        (
+            "plan llama-3.1-70b --cluster 8xh100-sxm --engine any --weights bf16,fp8 --tp 2..8 --rate 3 --what-if hbm=+20%",
+            r#"{"model": "llama-3.1-70b", "cluster": "8xh100-sxm", "engine": "any", "weights": ["bf16", "fp8"],
+                "tp": "2..8", "rate": 3, "what_if": "hbm=+20%"}"#,
+        ),
+    ] {
+        let resolved = Request::from_json(text).unwrap().resolve(Task::Plan, &Catalog::built_in()).unwrap();
+        let planned = resolved.plan().unwrap();
+        let ours =
+            report::answer_json(&Subject::of(&resolved), &planned.answer, &planned.advice, &planned.what_if);
+        let theirs: Value = shardfit(&format!("{line} --format json")).exits(0).json();
+        assert_eq!(ours, theirs, "{line}");
+    }
+}
