@@ -36,11 +36,14 @@ pub struct Framework {
     /// Whether it keeps FP32 master weights beside 16-bit ones.
     #[serde(default = "yes")]
     pub master_weights: bool,
+    /// What its counter of TFLOP/s and MFU counts.
+    #[serde(default)]
+    pub counts: Convention,
     /// What its kernels and transfers cost.
     pub time: TrainingTime,
     /// What it takes beside the tensors.
     pub memory: TrainingMemory,
-    /// Where the figures come from.
+    /// Where the figures come from: its repository, reports of runs with it.
     pub sources: Vec<String>,
 }
 
@@ -50,6 +53,23 @@ fn yes() -> bool {
 
 fn two() -> f64 {
     2.0
+}
+
+/// What a source counts when it states TFLOP/s or MFU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Convention {
+    /// Products forward and backward, causal attention at what it really computes (PaLM, arXiv:2204.02311
+    /// appendix B, with half of the square; Megatron Bridge).
+    #[default]
+    Model,
+    /// The same with the whole square of attention (NeMo 24.07, llm-foundry, arXiv:2204.02311 as published).
+    WholeSquare,
+    /// The whole square, and forward a second time (Narayanan et al. 2021, arXiv:2104.04473 equation 3).
+    Recomputed,
+    /// 6 FLOPs for each active parameter, 4 for each that is frozen, attention left out (Kaplan et al. 2020,
+    /// arXiv:2001.08361 §2.1).
+    SixN,
 }
 
 /// How a framework computes attention.

@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report::{self, Format};
-use crate::validate::Estimator;
+use crate::validate::{Estimator, Reader};
 
 use super::outcome::Outcome;
 use super::output::{self, FormatArgs};
@@ -100,7 +100,12 @@ impl CalibrateArgs {
 }
 
 /// Fits constants of engines.
-fn run_engines(args: &CalibrateArgs, format: Format, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
+fn run_engines(
+    args: &CalibrateArgs,
+    format: Format,
+    catalog: &Catalog,
+    reader: &dyn Reader,
+) -> Result<Outcome, Diagnostic> {
     if args.output.is_some() && args.engine.len() > 1 {
         return Err(Diagnostic::new(Code::Usage, "a file holds the constants of one engine")
             .at("--output")
@@ -113,7 +118,7 @@ fn run_engines(args: &CalibrateArgs, format: Format, catalog: &Catalog) -> Resul
         only: args.servers.only()?,
         leave_out: args.servers.leave_out.clone(),
     };
-    let servers = Servers::read(&args.files, asked, &catalog)?;
+    let servers = Servers::read(&args.files, asked, &catalog, reader)?;
     let bar = progress::bar(servers.passes() as u64, "passes")?;
     let calibration = servers.answer(|| bar.inc(1))?;
     bar.finish_and_clear();
@@ -138,8 +143,8 @@ fn write_new(args: &CalibrateArgs, yaml: Option<String>) -> Result<(), Diagnosti
     Ok(())
 }
 
-/// Runs the command.
-pub fn run(args: &CalibrateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
+/// Runs the command on rows as `reader` understands them.
+pub fn run(args: &CalibrateArgs, catalog: &Catalog, reader: &dyn Reader) -> Result<Outcome, Diagnostic> {
     let format = args.format.printed()?;
     if let Some(path) = &args.output {
         if !load::is_yaml(&path.to_string_lossy()) {
@@ -151,7 +156,7 @@ pub fn run(args: &CalibrateArgs, catalog: &Catalog) -> Result<Outcome, Diagnosti
         load::check_writable(path)?;
     }
     if !args.engine.is_empty() {
-        return run_engines(args, format, catalog);
+        return run_engines(args, format, catalog, reader);
     }
     let questions = Questions::read(&args.files, args.subject(), catalog)?;
     let bar = progress::bar(questions.len() as u64, "fits")?;

@@ -13,6 +13,7 @@ mod inspect;
 mod kernels;
 mod limits;
 mod man;
+mod measured;
 mod merge;
 mod outcome;
 mod output;
@@ -41,6 +42,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
+use crate::validate::{Columns, Reader};
+use measured::Measured;
 use outcome::Outcome;
 
 /// Which configuration should I deploy?
@@ -111,14 +114,45 @@ pub fn run() -> ExitCode {
     code
 }
 
-/// Runs the command and names the user's files that it did without.
+/// Parses the arguments of a program of this name and runs its command, `validate` or `calibrate`, on rows as `reader`
+/// understands them. The exit codes are those of [`run`].
+pub fn run_on_measurements(name: &'static str, reader: &dyn Reader) -> ExitCode {
+    let mut command = Measured::command().name(name);
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let parsed = command.try_get_matches_from_mut(&words);
+    let asked = match parsed.and_then(|matches| Measured::from_arg_matches(&matches)) {
+        Ok(asked) => asked,
+        Err(e) => return refuse(&e, &command, &words),
+    };
+    asked.talk.settle();
+    let usual = Catalog::usual(&asked.catalog);
+    match &asked.command {
+        measured::Command::Validate(args) => {
+            let catalog = usual.and_then(|catalog| args.kernels.catalog(catalog));
+            answer_with(catalog, |catalog| validate::run(args, catalog, reader))
+        }
+        measured::Command::Calibrate(args) => {
+            answer_with(usual, |catalog| calibrate::run(args, catalog, reader))
+        }
+    }
+}
+
 fn answer(cli: &Cli) -> ExitCode {
     let usual = Catalog::usual(&cli.catalog);
-    let catalog = match usual.and_then(|catalog| with_kernels(&cli.command, catalog)) {
+    let catalog = usual.and_then(|catalog| with_kernels(&cli.command, catalog));
+    answer_with(catalog, |catalog| dispatch(&cli.command, catalog))
+}
+
+/// Runs a command and names the user's files that it did without.
+fn answer_with(
+    catalog: Result<Catalog, Diagnostic>,
+    command: impl FnOnce(&Catalog) -> Result<Outcome, Diagnostic>,
+) -> ExitCode {
+    let catalog = match catalog {
         Ok(catalog) => catalog,
         Err(diagnostic) => return refused(&diagnostic),
     };
-    let outcome = dispatch(&cli.command, &catalog);
+    let outcome = command(&catalog);
     let code = match &outcome {
         Ok(Outcome::Found) => ExitCode::SUCCESS,
         Ok(Outcome::NothingFeasible | Outcome::Differs) => ExitCode::from(1),
@@ -178,8 +212,8 @@ fn dispatch(asked: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         Command::Sweep(args) => sweep::run(args, catalog),
         Command::Merge(args) => merge::run(args),
         Command::Check(args) => check::run(args, catalog),
-        Command::Validate(args) => validate::run(args, catalog),
-        Command::Calibrate(args) => calibrate::run(args, catalog),
+        Command::Validate(args) => validate::run(args, catalog, &Columns),
+        Command::Calibrate(args) => calibrate::run(args, catalog, &Columns),
         Command::Fetch(args) => fetch::run(args),
         Command::Completions(args) => completions::run(args, command()),
         Command::Man(args) => man::run(args, command()),

@@ -12,7 +12,7 @@ use crate::load;
 use crate::model::{self, Model, Scope};
 use crate::report::{self, Format};
 use crate::validate::memory::{StartLog, Told, compare};
-use crate::validate::{Estimator, Kind, Server, is_results, validate, validate_results};
+use crate::validate::{Estimator, Kind, Predictor, Reader, Server, is_results, validate, validate_results};
 
 use super::kernels::KernelsArgs;
 use super::outcome::Outcome;
@@ -174,8 +174,8 @@ fn compare_log(
     Ok(Outcome::Found)
 }
 
-/// Runs the command.
-pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
+/// Runs the command on rows as `reader` understands them.
+pub fn run(args: &ValidateArgs, catalog: &Catalog, reader: &dyn Reader) -> Result<Outcome, Diagnostic> {
     let format = args.format.printed()?;
     let kind: Kind = args.kind.parse()?;
     let of_file = args.output.as_deref().map_or(Ok(None), output::of_file)?;
@@ -191,9 +191,9 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
         return compare_log(args, log, args.format.asked()?.or(of_file).unwrap_or(Format::Table), &catalog);
     }
     let file = args.file.as_deref().unwrap_or(Path::new(""));
-    let estimator = args.estimator.parse()?;
+    let predictor = Predictor { kind, catalog: &catalog, estimator: args.estimator.parse()?, reader };
     let result = if kind == Kind::Serving && is_results(file) {
-        validate_results(file, &args.log.server(&catalog)?, &catalog, estimator, &args.by)?
+        validate_results(file, &args.log.server(&catalog)?, &predictor, &args.by)?
     } else if is_results(file) {
         let cause = format!("result files of benchmarks are of serving, not of {}", args.kind);
         return Err(Diagnostic::new(Code::Usage, cause).at(file.display().to_string()));
@@ -202,7 +202,7 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
             .at(flag)
             .help("the flag is for --log and for result files of benchmarks"));
     } else {
-        validate(kind, file, &catalog, estimator, &args.by)?
+        validate(file, &predictor, &args.by)?
     };
     if matches!(kind, Kind::Memory | Kind::Serving) {
         let rows = (0..result.table.len()).map(|n| result.table.row(n));

@@ -6,7 +6,6 @@
 
 mod coincidence;
 mod prompts;
-mod waves;
 
 use crate::catalog::{Engine, LayerCounts};
 use crate::model::operator::Step;
@@ -16,7 +15,8 @@ use crate::workload::Workload;
 use super::Provenance;
 use super::memory::Limits;
 use super::program::Pipeline;
-use prompts::{Decoding, closed_load};
+use prompts::closed_load;
+pub use prompts::{Decoding, Prompt};
 
 /// What a replica delivers at a concurrency.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,29 +67,26 @@ pub struct Replica<'a> {
 impl Replica<'_> {
     /// Service with `concurrency` requests in flight on the replica.
     pub fn at(&self, concurrency: f64) -> Service {
-        self.bunched(concurrency, 1.0).0
-    }
-
-    /// The same where requests end in bunches, each so many times as densely as if they ended evenly; and the time to
-    /// first token of a request that finds a place at once.
-    fn bunched(&self, concurrency: f64, bunched: f64) -> (Service, Seconds) {
-        // Fewer requests than ranks leave some of them idle.
-        let ranks = (self.attention_dp as f64).min(concurrency.max(1.0));
-        let most = self.cache_batch.min(self.limits.max_sequences).max(1) as f64;
+        let ranks = self.ranks_at(concurrency);
         let osl = self.workload.osl as f64;
         let steps = self.decode_steps();
-        let running = (concurrency / ranks).max(1.0).min(most);
-        let (decoding, budget, load) = self.supplied(running);
+        let running = self.running_at(concurrency);
+        let supply = self.supplied(running);
+        let decoding = supply.decoding;
         let step = self.decode_step(decoding);
         let decode = step.time;
-        let (each, drawn) = (decoding, step.drawn);
-        let prompt = self.prompts(&Decoding { ranks, each, step: decode, drawn, budget, load, bunched });
+        let prompt = self.prompts(&Decoding {
+            ranks,
+            each: decoding,
+            step: decode,
+            drawn: step.drawn,
+            budget: supply.budget,
+            steps: steps.max(1.0),
+            wait: supply.wait(),
+        });
         let generation = (decode + prompt.stall) * steps;
-        let s = &self.engine.scheduling;
-        let poll = decode * ((s.arrival_poll_steps - 1.0).max(0.0) / 2.0).min(steps / 2.0);
-        let wait = decode * (s.prompt_wait_steps / 2.0).min(steps / 2.0);
         let inside = prompt.queue + prompt.latency;
-        let first = prompt.joins + poll + wait + inside + decode * s.first_token_steps;
+        let first = self.first_token(decode, &prompt, decoding * ranks - 1.0);
         // Little's law, twice: of all requests, and of those that run, whose slots are filled again at once where
         // others wait. The prompts' own capacity bounds the second.
         let supply = (generation * (running / decoding)).max(prompt.least * running);
@@ -99,7 +96,7 @@ impl Replica<'_> {
         let ttft = (Seconds::new(per_rank / rate) - generation).max(first);
         let served = rate * ranks * concurrency.min(1.0);
         let each = served / self.attention_dp as f64;
-        let service = Service {
+        Service {
             ttft,
             tpot: if steps > 0.0 { generation / (osl - 1.0) } else { Seconds::ZERO },
             e2e: ttft + generation,
@@ -111,26 +108,46 @@ impl Replica<'_> {
             prefill_cost: prompt.cost,
             power_share: self.power_share(each, prompt.drawn + step.drawn * steps),
             provenance: Provenance::of_share(step.fitted, step.measured),
-        };
-        (service, first)
+        }
     }
 
-    /// Sequences of a rank that decode when `running` are in it, the prompt tokens that a step of one of its
-    /// micro-batches has room for, and the share of that room that prompts take.
+    /// Time to the first token of a request that finds a place at once, where a decode step takes so long and `others`
+    /// run beside it.
+    pub fn first_token(&self, decode: Seconds, prompt: &Prompt, others: f64) -> Seconds {
+        let (s, half) = (&self.engine.scheduling, self.decode_steps() / 2.0);
+        let poll = decode * ((s.arrival_poll_steps - 1.0).max(0.0) / 2.0).min(half);
+        let wait = decode * (s.prompt_wait_steps / 2.0).min(half);
+        let joins = self.joins(decode, prompt, others);
+        joins + poll + wait + (prompt.queue + prompt.latency) + decode * s.first_token_steps
+    }
+
+    /// Attention-data-parallel ranks that have requests when so many are in flight: fewer requests than ranks leave
+    /// some of them idle.
+    pub fn ranks_at(&self, concurrency: f64) -> f64 {
+        (self.attention_dp as f64).min(concurrency.max(1.0))
+    }
+
+    /// Sequences that run on each rank when so many requests are in flight on the replica.
+    pub fn running_at(&self, concurrency: f64) -> f64 {
+        let most = self.cache_batch.min(self.limits.max_sequences).max(1) as f64;
+        (concurrency / self.ranks_at(concurrency)).max(1.0).min(most)
+    }
+
+    /// What of the `running` sequences of a rank decodes, and the room that its steps leave for prompts.
     ///
     /// Where prompts and decodes share steps, the others wait for their prompts: they take turns at the room.
-    fn supplied(&self, running: f64) -> (f64, f64, f64) {
+    pub fn supplied(&self, running: f64) -> Supply {
         let (stages, queries) = (self.micro_batches(), 1.0 + self.workload.drafted());
         let limit = self.limits.max_batched_tokens as f64;
         let (isl, steps) = (self.workload.computed_prompt() as f64, self.decode_steps().max(1.0));
         if !self.engine.scheduling.mixes_prefill {
-            return (running, limit.max(1.0), 0.0);
+            return Supply { decoding: running, budget: limit.max(1.0), load: 0.0 };
         }
         let most = running.min(stages * limit / (queries + isl / steps));
         let budget = (limit - (most - 1.0).max(0.0) / stages * queries).max(1.0);
         let service = isl / (budget * stages);
         let load = closed_load(running, steps + service.ceil(), service);
-        ((load / service * steps).min(running).max(1.0), budget, load)
+        Supply { decoding: (load / service * steps).min(running).max(1.0), budget, load }
     }
 
     /// One static batch: all prompts first, then `OSL − 1` decode steps of the whole batch. Returns the
@@ -185,7 +202,7 @@ impl Replica<'_> {
     ///
     /// With stages, as many micro-batches as stages are in flight: a token comes out after all stages,
     /// or after the slowest one has served every micro-batch.
-    fn decode_step(&self, sequences: f64) -> DecodeStep {
+    pub fn decode_step(&self, sequences: f64) -> DecodeStep {
         self.decode_step_in(sequences, self.workload.mean_context())
     }
 
@@ -254,11 +271,33 @@ impl Replica<'_> {
     }
 }
 
+/// How the sequences that run on a rank divide into those that decode and those that wait for their prompts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Supply {
+    /// Sequences that decode.
+    pub decoding: f64,
+    /// Prompt tokens that a step of one of the rank's micro-batches has room for.
+    pub budget: f64,
+    /// Share of that room that prompts take; none where they have steps of their own.
+    pub load: f64,
+}
+
+impl Supply {
+    /// Mean wait of a prompt for others of its lane, in services: as in M/D/1.
+    pub fn wait(&self) -> f64 {
+        self.load / (2.0 * (1.0 - self.load).max(1e-9))
+    }
+}
+
 /// A decode step as one sequence sees it.
-pub(super) struct DecodeStep {
-    pub(super) time: Seconds,
-    pub(super) fitted: f64,
-    pub(super) measured: f64,
-    /// Per sequence; see [`super::program::PipelineTime`].
-    pub(super) drawn: Seconds,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DecodeStep {
+    /// Time of the step, host time included.
+    pub time: Seconds,
+    /// Share of the time that comes from fitted forms.
+    pub fitted: f64,
+    /// Share of the time that comes from measured tables.
+    pub measured: f64,
+    /// What a sequence of it draws; see [`super::program::PipelineTime`].
+    pub drawn: Seconds,
 }

@@ -4,20 +4,7 @@ use crate::estimate::breakdown::{AttentionKernels, Breakdown, Mode, Setting, Tra
 use crate::model::Model;
 use crate::units::Flops;
 
-/// What a source counts when it states TFLOP/s or MFU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Convention {
-    /// Products forward and backward, causal attention at what it really computes (PaLM, arXiv:2204.02311
-    /// appendix B, with half of the square; Megatron Bridge).
-    Model,
-    /// The same with the whole square of attention (NeMo 24.07, llm-foundry, arXiv:2204.02311 as published).
-    WholeSquare,
-    /// The whole square, and forward a second time (Narayanan et al. 2021, arXiv:2104.04473 equation 3).
-    Recomputed,
-    /// 6 FLOPs for each active parameter, 4 for each that is frozen, attention left out (Kaplan et al. 2020,
-    /// arXiv:2001.08361 §2.1).
-    SixN,
-}
+pub use crate::catalog::framework::Convention;
 
 impl Convention {
     /// Every convention.

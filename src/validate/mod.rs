@@ -1,5 +1,8 @@
 //! Validation: predictions for measured rows, and how far off they are. Predictions never read a
 //! measured column.
+//!
+//! Rows are read by a [`Reader`]. [`Columns`] knows what columns say; one that also knows what its sources leave
+//! unsaid puts that into columns, or predicts such rows itself.
 
 mod base;
 mod choice;
@@ -10,9 +13,9 @@ mod metrics;
 mod params;
 mod results;
 mod rows;
-mod serving;
+pub mod serving;
 mod tables;
-mod training;
+pub mod training;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,8 +32,8 @@ pub use kernels::{Heads, Key, Measured, Work};
 pub use known::{KnownSize, known_sizes};
 pub use metrics::{Metric, collect};
 pub use results::{Server, is_results};
-pub use rows::{Row, Table};
-pub use serving::{Estimator, predict as predict_server};
+pub use rows::{Row, Table, figure};
+pub use serving::Estimator;
 
 /// What kind of measurements a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,52 @@ impl std::str::FromStr for Kind {
 
 /// What is predicted for a row: a value per measured column, or why there is none.
 pub type Prediction = Result<Vec<(&'static str, f64)>, String>;
+
+/// What rows are predicted with.
+#[derive(Clone, Copy)]
+pub struct Predictor<'a> {
+    /// What kind of measurements they are.
+    pub kind: Kind,
+    /// Models, GPUs, engines and frameworks.
+    pub catalog: &'a Catalog,
+    /// How servers are estimated.
+    pub estimator: Estimator,
+    /// Who reads them.
+    pub reader: &'a dyn Reader,
+}
+
+impl Predictor<'_> {
+    /// Predicts a row.
+    pub fn predict(&self, row: &Row) -> Prediction {
+        self.reader.predict(row, self)
+    }
+}
+
+/// Who understands measured rows.
+pub trait Reader: Sync {
+    /// A file's rows with all that the reader knows of them in their columns.
+    fn told(&self, _kind: Kind, table: Table) -> Table {
+        table
+    }
+
+    /// Predicts a row.
+    fn predict(&self, row: &Row, predictor: &Predictor) -> Prediction {
+        let catalog = predictor.catalog;
+        match predictor.kind {
+            Kind::Params => params::predict(row, row.folder(), catalog),
+            Kind::Memory => memory::predict(row, catalog),
+            Kind::Kernels => kernels::predict(row, catalog),
+            Kind::Serving => serving::predict(row, catalog, predictor.estimator),
+            Kind::Training => training::predict(row, catalog),
+        }
+    }
+}
+
+/// Reads what the columns say and nothing else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Columns;
+
+impl Reader for Columns {}
 
 /// A validated file.
 #[derive(Clone, Debug)]
@@ -119,15 +168,9 @@ impl Validation {
 /// # Errors
 /// A file that cannot be read, is no CSV, or lacks a column named in `by`. Kernels have a column `decade`
 /// without stating it: the power of ten of their size.
-pub fn validate(
-    kind: Kind,
-    file: &Path,
-    catalog: &Catalog,
-    estimator: Estimator,
-    by: &[String],
-) -> Result<Validation, Diagnostic> {
+pub fn validate(file: &Path, predictor: &Predictor, by: &[String]) -> Result<Validation, Diagnostic> {
     let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
-    validate_table(kind, table, file, catalog, (estimator, by))
+    validate_table(predictor.reader.told(predictor.kind, table), predictor, by)
 }
 
 /// The same of a benchmark's result file, or of a folder of them, with what is told of the server.
@@ -137,34 +180,19 @@ pub fn validate(
 pub fn validate_results(
     path: &Path,
     server: &Server,
-    catalog: &Catalog,
-    estimator: Estimator,
+    predictor: &Predictor,
     by: &[String],
 ) -> Result<Validation, Diagnostic> {
-    let table = results::read(path, server)?;
-    let found = validate_table(Kind::Serving, table, path, catalog, (estimator, by))?;
+    let found = validate_table(results::read(path, server)?, predictor, by)?;
     Ok(Validation { one_by_one: true, ..found })
 }
 
-fn validate_table(
-    kind: Kind,
-    table: Table,
-    file: &Path,
-    catalog: &Catalog,
-    (estimator, by): (Estimator, &[String]),
-) -> Result<Validation, Diagnostic> {
+fn validate_table(table: Table, predictor: &Predictor, by: &[String]) -> Result<Validation, Diagnostic> {
+    let (kind, catalog) = (predictor.kind, predictor.catalog);
     let derived = |column: &String| kind == Kind::Kernels && column == kernels::DECADE;
     let stated: Vec<String> = by.iter().filter(|column| !derived(column)).cloned().collect();
     table.require(&stated)?;
-    let folder = file.parent().unwrap_or(Path::new("."));
-    let predict = |row: &Row| match kind {
-        Kind::Params => params::predict(row, folder, catalog),
-        Kind::Memory => memory::predict(row, catalog),
-        Kind::Kernels => kernels::predict(row, catalog),
-        Kind::Serving => serving::predict(row, catalog, estimator),
-        Kind::Training => training::predict(row, catalog),
-    };
-    let predictions = in_parallel(table.len(), |i| Ok(predict(&table.row(i))))?;
+    let predictions = in_parallel(table.len(), |i| Ok(predictor.predict(&table.row(i))))?;
     let metrics = metrics::collect(&table, &predictions, |_| true);
     let mut groups = BTreeMap::new();
     for column in by {

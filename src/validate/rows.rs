@@ -1,6 +1,7 @@
 //! Measured rows as CSV holds them.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use itertools::Itertools as _;
 
@@ -64,6 +65,33 @@ impl Table {
         Ok(())
     }
 
+    /// The table with more said: `cells` gives a row's text in each of these columns, or `None` where what stands
+    /// there stays. Columns that there were not are added.
+    #[must_use]
+    pub fn with_columns(self, columns: &[&str], cells: impl Fn(&Row) -> Vec<Option<String>>) -> Table {
+        let mut names = self.columns.clone();
+        for column in columns {
+            if !self.index.contains_key(*column) {
+                names.push((*column).to_owned());
+            }
+        }
+        let at: Vec<usize> = columns.iter().filter_map(|c| names.iter().position(|name| name == c)).collect();
+        let record = |number: usize| {
+            let row = self.row(number);
+            let mut all: Vec<String> = row.cells().map(str::to_owned).collect();
+            all.resize(names.len(), String::new());
+            for (at, value) in at.iter().zip(cells(&row)) {
+                if let Some(value) = value {
+                    all[*at] = value;
+                }
+            }
+            all
+        };
+        let rows: Vec<Vec<String>> = (0..self.len()).map(record).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Table::of_rows(&names, &rows, &self.place)
+    }
+
     /// The file, as messages name it.
     pub fn place(&self) -> &str {
         &self.place
@@ -101,6 +129,11 @@ impl Table {
 }
 
 impl<'a> Row<'a> {
+    /// The folder of the row's file.
+    pub fn folder(&self) -> &'a Path {
+        Path::new(&self.table.place).parent().unwrap_or(Path::new("."))
+    }
+
     /// Its number, from zero.
     pub fn index(&self) -> usize {
         self.number
@@ -132,15 +165,9 @@ impl<'a> Row<'a> {
         self.number(column).filter(|x| *x >= 1.0).map(|x| x.round() as u64)
     }
 
-    /// A figure in a column of its own, or written `name=figure` in what is said about the load or beside.
+    /// A figure in a column of its own, or written `name=figure` in what is said about the load.
     pub fn stated(&self, name: &str) -> Option<f64> {
-        let figure = |text: &str| {
-            let (_, rest) = text.split_once(&format!("{name}="))?;
-            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-            rest[..end].parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0)
-        };
-        let words = || ["load_value", "notes"].iter().find_map(|c| figure(self.text(c)?));
-        self.number(name).or_else(words)
+        self.number(name).or_else(|| figure(self.text("load_value")?, name))
     }
 
     /// A cell as a parallel degree, 1 when empty.
@@ -148,11 +175,18 @@ impl<'a> Row<'a> {
         self.whole(column).and_then(|n| u32::try_from(n).ok()).unwrap_or(1)
     }
 
-    /// The engine that the row names, in the row's version as far as it can be made out.
+    /// The engine that the row names, in the row's version as far as it can be made out, launched as `launches` says.
     pub fn engine(&self, catalog: &Catalog) -> Result<Engine, String> {
         let name = self.text("engine").ok_or("no engine")?;
         let engine = catalog.every_version(name).map_err(|d| d.cause)?;
-        Ok(engine.logged(self.text("engine_version").unwrap_or("")))
+        Ok(self.launched(engine.logged(self.text("engine_version").unwrap_or(""))))
+    }
+
+    /// An engine, launched as `launches` says: names as its file has them.
+    pub fn launched(&self, mut engine: Engine) -> Engine {
+        let launches: Vec<&str> = self.text("launches").unwrap_or("").split_whitespace().collect();
+        engine.launch_with(&launches);
+        engine
     }
 
     /// The model that the row names: by `config` in one of the folders, else by `model`; at the row's
@@ -194,6 +228,13 @@ impl<'a> Row<'a> {
     }
 }
 
+/// The figure that a text states as `name=figure`.
+pub fn figure(text: &str, name: &str) -> Option<f64> {
+    let (_, rest) = text.split_once(&format!("{name}="))?;
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    rest[..end].parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0)
+}
+
 /// The storage that a log's words mean.
 fn format_of(text: &str) -> Option<WeightFormat> {
     let lower = text.to_lowercase();
@@ -232,4 +273,31 @@ fn same_storage(named: WeightFormat, own: WeightFormat) -> bool {
     named == own
         || (named == WeightFormat::Fp8 && own == WeightFormat::Fp8Block)
         || (wide(named) && wide(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_rows_goes_into_columns_old_and_new() {
+        let table = Table::parse("id,qps\na,\nb,3\n", "rows").unwrap();
+        let told = table.with_columns(&["qps", "doubt"], |row| {
+            vec![
+                row.text("qps").is_none().then(|| "7".to_owned()),
+                (row.id() == "b").then(|| "odd".to_owned()),
+            ]
+        });
+        assert_eq!(told.columns, ["id", "qps", "doubt"]);
+        let cells = |i: usize| told.row(i).cells().collect::<Vec<_>>();
+        assert_eq!((cells(0), cells(1)), (vec!["a", "7", ""], vec!["b", "3", "odd"]));
+    }
+
+    #[test]
+    fn launches_are_those_of_the_engines_file() {
+        let table =
+            Table::parse("engine,engine_version,launches\nsglang,0.5.8,deepep eplb\n", "rows").unwrap();
+        let engine = table.row(0).engine(&Catalog::built_in()).unwrap();
+        assert_eq!(engine.launched, ["deepep", "eplb"]);
+    }
 }

@@ -171,7 +171,7 @@ fn servers_that_ran_are_never_said_not_to_fit() {
 
 #[test]
 fn rows_of_known_configuration_are_told_from_others() {
-    let header = "id,engine,engine_version,model,gpu,gpu_mem_gib,gpu_memory_utilization,quality,notes,\
+    let header = "id,engine,engine_version,model,gpu,gpu_mem_gib,gpu_memory_utilization,quality,doubt,\
                   weights_gib_per_gpu,activation_peak_gib,non_torch_gib,kv_cache_gib_per_gpu";
     let why = |row: &str| {
         let table = Table::parse(&format!("{header}\n{row}\n"), "rows").unwrap();
@@ -187,7 +187,10 @@ fn rows_of_known_configuration_are_told_from_others() {
         ("g,vllm,0.19.0,Qwen/Qwen3-8B,h100-sxm,,,full-log,,,,,", "the memory fraction is not stated"),
         ("h,vllm,0.19.0,Qwen3-8B class,h100-sxm,,0.9,full-log,,,,,", "described, not named"),
         ("i,vllm,0.19.0,Qwen/Qwen3-8B,h100-sxm,,0.9,suspect,,,,,", "the source is suspect"),
-        ("j,vllm,0.19.0,Qwen/Qwen3-8B,h100-sxm,,0.9,full-log,LMCache on,,,,", "a cache connector"),
+        (
+            "j,vllm,0.19.0,Qwen/Qwen3-8B,h100-sxm,,0.9,full-log,behind a cache connector,,,,",
+            "a cache connector",
+        ),
         ("k,trtllm,0.8.0,Qwen/Qwen3-8B,h100-sxm,,0.9,full-log,,,,,", "was compiled for"),
         // The parts of gpt-oss-120b in llm-d's table of vLLM 0.11.
         ("l,vllm,0.11.x,o,h100-sxm,79.18,0.9,table,,64.38,7.38,0.13,3.33", "add up to 0.95"),

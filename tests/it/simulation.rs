@@ -150,23 +150,6 @@ fn where_prompts_take_nearly_all_the_time_both_still_agree() {
 }
 
 #[test]
-fn what_starts_in_a_burst_goes_in_waves_in_both() {
-    // Lengths that differ by a tenth up and down, and an engine whose steps with prompts have fixed costs: bunched
-    // prompts share them.
-    let workload = Workload { load: Load::Concurrency(32), ..Workload::new(1024, 256) };
-    with_deployment(("llama-3.1-70b", "h100-sxm", "trtllm"), tensor(4), workload, |d| {
-        let around = |n: u64| Lengths::Uniform { low: n - n / 10, high: n + n / 10 };
-        let mut drive = Drive::new(Protocol::InferenceX, &workload, 1);
-        drive.lengths = (around(1024), around(256));
-        let simulated = run(d, &drive).tpot.mean();
-        let replica = d.replica();
-        let (even, (_, waves)) = (replica.at(32.0).tpot, replica.waves(32.0, 10.0, 0.2 / 12.0_f64.sqrt()));
-        assert!(off(waves.get(), simulated.get()) < 0.06, "{waves} and {simulated}");
-        assert!(simulated < even && waves < even, "{simulated}, {waves} and {even}");
-    });
-}
-
-#[test]
 fn the_same_seed_gives_the_same_result() {
     let workload = Workload { load: Load::Rate(RequestsPerSecond::new(3.0)), ..Workload::new(1024, 256) };
     with_deployment(("llama-3.1-8b", "l40s", "sglang"), tensor(1), workload, |d| {

@@ -14,7 +14,9 @@ use crate::catalog::{Catalog, SchedulingOverlay};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::search::in_parallel;
-use crate::validate::{Choice, Estimator, Metric, Prediction, Row, Table, choices, collect, predict_server};
+use crate::validate::{
+    Choice, Estimator, Kind, Metric, Prediction, Predictor, Reader, Row, Table, choices, collect,
+};
 
 pub use constants::{Constant, Field};
 use linear::{Linear, Observation};
@@ -48,6 +50,7 @@ struct Subject {
 /// Measured servers, ready to be fitted.
 pub struct Servers<'a> {
     catalog: &'a Catalog,
+    reader: &'a dyn Reader,
     asked: Asked,
     subjects: Vec<Subject>,
     tables: Vec<Table>,
@@ -109,7 +112,12 @@ impl<'a> Servers<'a> {
     ///
     /// # Errors
     /// A file that cannot be read or is no CSV; a column that it lacks; an unknown engine; no row of any.
-    pub fn read(files: &[PathBuf], asked: Asked, catalog: &'a Catalog) -> Result<Servers<'a>, Diagnostic> {
+    pub fn read(
+        files: &[PathBuf],
+        asked: Asked,
+        catalog: &'a Catalog,
+        reader: &'a dyn Reader,
+    ) -> Result<Servers<'a>, Diagnostic> {
         let engine = |name: &String| -> Result<Subject, Diagnostic> {
             let engine = catalog.every_version(name)?;
             Ok(Subject { constants: constants::constants(&engine), id: engine.id })
@@ -117,7 +125,8 @@ impl<'a> Servers<'a> {
         let subjects = asked.engines.iter().map(engine).collect::<Result<Vec<_>, _>>()?;
         let mut tables = Vec::new();
         for file in files {
-            let mut table = Table::parse(&load::text(file)?, &file.display().to_string())?;
+            let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
+            let mut table = reader.told(Kind::Serving, table);
             table.require(&["engine".to_owned(), "model".to_owned(), "gpu".to_owned()])?;
             table.require(&asked.leave_out)?;
             asked.only.iter().try_for_each(|(column, value)| table.keep(column, value))?;
@@ -133,7 +142,7 @@ impl<'a> Servers<'a> {
             let cause = format!("no row is of {}", asked.engines.join(", "));
             return Err(Diagnostic::new(Code::Range, cause));
         }
-        Ok(Servers { catalog, asked, subjects, tables, engines })
+        Ok(Servers { catalog, reader, asked, subjects, tables, engines })
     }
 
     /// Times that all rows are predicted: what progress counts.
@@ -192,12 +201,14 @@ impl<'a> Servers<'a> {
             catalog.with_scheduling(subject.overlay(values))
         };
         let catalog = self.subjects.iter().zip(at).fold(self.catalog.clone(), tried);
+        let (estimator, reader) = (self.asked.estimator, self.reader);
+        let predictor = Predictor { kind: Kind::Serving, catalog: &catalog, estimator, reader };
         let of_table = |(t, table): (usize, &Table)| {
             in_parallel(table.len(), |i| {
                 Ok(match self.engines[t][i] {
                     None => Err("of another engine".to_owned()),
                     Some(_) if !keep(t, i) => Err("not asked for".to_owned()),
-                    Some(_) => predict_server(&table.row(i), &catalog, self.asked.estimator),
+                    Some(_) => predictor.predict(&table.row(i)),
                 })
             })
         };

@@ -8,7 +8,7 @@ use super::coincidence::{Lanes, one_for_each};
 
 /// Sequences that decode, and the pace at which they do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Decoding {
+pub struct Decoding {
     /// Ranks that have sequences.
     pub ranks: f64,
     /// Sequences of each.
@@ -19,14 +19,15 @@ pub(super) struct Decoding {
     pub drawn: Seconds,
     /// Prompt tokens that a step has room for in each lane.
     pub budget: f64,
-    /// Share of that room that prompts take, where they share steps with decodes.
-    pub load: f64,
-    /// How much more closely than evenly the ends of requests follow each other.
-    pub bunched: f64,
+    /// Decode steps from one end of a request to the next in the same place, at least 1.
+    pub steps: f64,
+    /// Mean wait of a prompt for others of its lane where they share steps with decodes, in services.
+    pub wait: f64,
 }
 
 /// What a prompt costs.
-pub(super) struct Prompt {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prompt {
     /// What it adds to the steps of the others.
     pub cost: Seconds,
     /// What all that come in one decode step add to it.
@@ -37,8 +38,10 @@ pub(super) struct Prompt {
     pub queue: Seconds,
     /// How long it takes itself.
     pub latency: Seconds,
-    /// From the end of the request before it until the engine starts a step that it could be part of.
-    pub joins: Seconds,
+    /// Steps that hold prompts for each decode step.
+    pub often: f64,
+    /// How long a step that holds prompts takes.
+    pub round: Seconds,
     /// Above what the decoding sequences draw in the same steps; see [`PipelineTime`].
     ///
     /// [`PipelineTime`]: crate::estimate::program::PipelineTime
@@ -83,7 +86,7 @@ struct Timed {
 
 impl Replica<'_> {
     /// What prompts cost when so many sequences decode.
-    pub(super) fn prompts(&self, of: &Decoding) -> Prompt {
+    pub fn prompts(&self, of: &Decoding) -> Prompt {
         let isl = self.workload.computed_prompt() as f64;
         let room = of.budget / isl;
         let rounds = self.rounds(of, room);
@@ -99,7 +102,7 @@ impl Replica<'_> {
         let adds = |round: Seconds| (round - inside).max(Seconds::ZERO);
         let others = (of.each * of.ranks - 1.0).max(0.0);
         let stall = adds(timed.round) * rounds.often;
-        let coming = others / self.decode_steps().max(1.0);
+        let coming = others / of.steps;
         let each = rounds.tokens / isl;
         let aligned = if self.lanes() > 1.0 {
             let all = Rounds { in_all: rounds.tokens * self.attention_dp as f64, ..rounds };
@@ -107,35 +110,39 @@ impl Replica<'_> {
         } else {
             timed.round
         };
-        let share = if mixes { rounds.often } else { rounds.often / (1.0 + rounds.often) };
         Prompt {
             cost: if coming > 0.0 { stall / coming } else { adds(timed.round) * turns },
             stall,
             least: adds(aligned) / (each * self.micro_batches()),
             queue: timed.round * rounds.queue,
             latency: timed.latency * turns + self.engine.scheduling.step_overhead,
-            joins: self.joins(of.step, timed.round, share.min(1.0), others.min(1.0)),
+            often: rounds.often,
+            round: timed.round,
             drawn: (timed.drawn - drawn_inside).max(Seconds::ZERO) / each,
         }
     }
 
-    /// The time until a step ends in which a request could not take part: it reaches the engine `request_overhead`
-    /// after the end of a step, and waits for the first end of one after that. At that moment half a decode step is
-    /// left, or what is left of a prompt's if one began meanwhile; at least one whole step passes. Nothing is waited
-    /// for where no others run.
-    fn joins(&self, decode: Seconds, round: Seconds, share: f64, others: f64) -> Seconds {
+    /// From the end of a request until the engine starts a step that the next in its place could be part of, where
+    /// `others` decode beside it.
+    ///
+    /// The next request reaches the engine `request_overhead` after the end of a step, and waits for the first end of
+    /// one after that. At that moment half a decode step is left, or what is left of a prompt's if one began
+    /// meanwhile; at least one whole step passes. Nothing is waited for where no others run.
+    pub(super) fn joins(&self, decode: Seconds, prompt: &Prompt, others: f64) -> Seconds {
         let overhead = self.engine.scheduling.request_overhead;
         if overhead <= Seconds::ZERO {
             return overhead;
         }
-        let (t, p, d) = (decode.get(), round.get(), overhead.get());
+        let (often, mixes) = (prompt.often, self.engine.scheduling.mixes_prefill);
+        let share = if mixes { often } else { often / (1.0 + often) }.min(1.0);
+        let (t, p, d) = (decode.get(), prompt.round.get(), overhead.get());
         let mean = t + (p - t) * share;
         // Of prompt steps that begin in the last `d`, each leaves its time less what has passed of it.
         let begun = d.min(p);
         let left =
             ((1.0 - share) * t * t / 2.0 + share * (begun * p - begun * begun / 2.0)) / mean.max(1e-12);
         let joins = Seconds::new(mean.max(d + left));
-        overhead + (joins - overhead) * others
+        overhead + (joins - overhead) * others.clamp(0.0, 1.0)
     }
 
     /// How often steps hold prompts and how many, with room for so many prompts in a lane's step.
@@ -153,7 +160,7 @@ impl Replica<'_> {
             return Rounds { often: 0.0, queue: 0.0, tokens, in_all: tokens };
         }
         if let Some(gathered) = self.gathered(coming, due.any, (of.ranks, lanes), room_of_lane) {
-            return Rounds { often: gathered.often / of.bunched, ..gathered };
+            return gathered;
         }
         let mixes = self.engine.scheduling.mixes_prefill;
         let busy = match (mixes, room_of_lane < 1.0) {
@@ -162,7 +169,7 @@ impl Replica<'_> {
             (true, false) => Lanes { count: 1.0, ..lane }.due(room_of_lane).rounds.min(1.0),
         };
         let (often, queue) = if mixes {
-            (any_of(lane.count, busy), of.waits() / room_of_lane)
+            (any_of(lane.count, busy), of.wait / room_of_lane)
         } else {
             (due.rounds, (due.rounds / due.any - 1.0) / 2.0)
         };
@@ -182,7 +189,7 @@ impl Replica<'_> {
             due.fullest / often
         };
         let in_all = in_all.clamp(prompts, prompts * of.ranks);
-        Rounds { often: often / (looks * of.bunched), queue, tokens: prompts * isl, in_all: in_all * isl }
+        Rounds { often: often / looks, queue, tokens: prompts * isl, in_all: in_all * isl }
     }
 
     /// What comes between two looks at arrivals, and the lanes that it comes to.
@@ -195,7 +202,7 @@ impl Replica<'_> {
         let (parts, room) = if room < 1.0 { (1.0, room * self.micro_batches()) } else { (stages, room) };
         let lanes = (of.ranks * parts).min(all);
         let looks = s.arrival_poll_steps.max(1.0);
-        let ends = (looks * of.bunched / self.decode_steps().max(1.0)).min(1.0);
+        let ends = (looks / of.steps).min(1.0);
         let (count, row) = if s.ranks_in_turn { (parts, of.ranks) } else { (lanes, 1.0) };
         let lane = Lanes { count, sequences: others / count, ends, row };
         Coming { prompts: others * ends, lanes, stages, lane, room, looks }
@@ -280,21 +287,6 @@ impl Chunks {
         let full = ((coming - self.rest * busy) / (self.full - self.rest).max(1e-9)).clamp(0.0, busy);
         let full = any_of(lanes, full) / any_of(lanes, busy).max(1e-9);
         self.rest + (self.full - self.rest) * full
-    }
-}
-
-impl Decoding {
-    /// Mean wait of a prompt for others of its lane, in services: as in M/D/1. In a bunch no more than half of what
-    /// comes too fast for the lane, and what a queue of just the load that it can take grows to meanwhile: with `n`
-    /// arrivals the mean of a reflected random walk, `2/3·√(2n/π)`.
-    fn waits(&self) -> f64 {
-        let load = self.load * self.bunched;
-        let even = load / (2.0 * (1.0 - load).max(1e-9));
-        if self.bunched <= 1.0 {
-            return even;
-        }
-        let walk = 2.0 / 3.0 * (2.0 * self.each / std::f64::consts::PI).sqrt();
-        even.min(walk) + self.each / 2.0 * (1.0 - 1.0 / load.max(1.0))
     }
 }
 

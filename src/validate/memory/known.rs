@@ -10,18 +10,6 @@ const SETTINGS: [&str; 3] = ["gpu_memory_utilization", "max_num_seqs", "max_num_
 /// Words of versions that are no release of the engine.
 const BUILDS: [&str; 5] = ["fork", "image", "git", "nightly", "kt"];
 
-/// What is said beside a model or in notes of what the estimate does not know of.
-const FEATURES: [(&str, &str); 8] = [
-    ("cp2", "context parallelism"),
-    ("context parallel", "context parallelism"),
-    ("lmcache", "a cache connector"),
-    ("offload", "weights in host memory"),
-    ("experts on cpu", "weights in host memory"),
-    ("draft", "a draft model"),
-    ("eagle", "a draft model"),
-    ("abnormal", "a remark that the figures are abnormal"),
-];
-
 /// Sources that hold whole logs or exact figures.
 const SOURCES: [&str; 5] = ["full-log", "log-lines", "table", "report", "json-only"];
 
@@ -59,13 +47,7 @@ pub fn unknowns(row: &Row, catalog: &Catalog) -> Vec<String> {
     if row.text("model").is_none_or(|name| name.contains([' ', '('])) {
         why.push("the model is described, not named".into());
     }
-    let said = ["model", "engine_version", "notes"].map(|c| row.text(c).unwrap_or("").to_lowercase());
-    for (word, feature) in FEATURES {
-        let not_modelled = format!("not modelled: {feature}");
-        if said.iter().any(|text| text.contains(word)) && !why.contains(&not_modelled) {
-            why.push(not_modelled);
-        }
-    }
+    why.extend(row.text("doubt").map(str::to_owned));
     why
 }
 

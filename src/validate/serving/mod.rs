@@ -49,18 +49,35 @@ impl FromStr for Estimator {
 pub(super) const INFERENCEX_MEAN_LENGTH: f64 = 0.9;
 
 /// A row's server as it was driven.
-struct Run<'a> {
-    row: &'a Row<'a>,
-    deployment: &'a Deployment<'a>,
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// The row.
+    pub row: &'a Row<'a>,
+    /// One replica of its server.
+    pub deployment: &'a Deployment<'a>,
     /// Mean lengths.
-    workload: Workload,
-    protocol: &'a str,
-    replicas: f64,
+    pub workload: Workload,
+    /// How it was driven; `inferencex` where one of that benchmark's scripts launched it.
+    pub protocol: &'a str,
+    /// Replicas between which the load is divided.
+    pub replicas: f64,
 }
 
 impl Run<'_> {
+    /// What is predicted of it.
+    ///
+    /// # Errors
+    /// What the row lacks.
+    pub fn predict(&self, estimator: Estimator) -> Prediction {
+        match (self.protocol, estimator) {
+            ("static", _) => static_batch(self.row, self.deployment, &self.workload),
+            (_, Estimator::Steady) => steady::predict(self),
+            (_, Estimator::Simulate) => simulated::predict(self),
+        }
+    }
+
     /// Requests per second that one replica was sent, in an open loop.
-    fn rate(&self) -> Option<RequestsPerSecond> {
+    pub fn rate(&self) -> Option<RequestsPerSecond> {
         let rate = self.row.stated("qps").or_else(|| self.row.stated("rate"))?;
         Some(RequestsPerSecond::new(rate / self.replicas))
     }
@@ -68,10 +85,18 @@ impl Run<'_> {
 
 /// Estimates the row's server.
 pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction {
-    let say = |d: crate::diagnostic::Diagnostic| d.cause;
     if row.text("prefill_cfg").is_some() {
         return split::predict(row, catalog, estimator);
     }
+    predict_by(row, catalog, |run| run.predict(estimator))
+}
+
+/// Sets up the row's server, of one pool, and has it estimated.
+///
+/// # Errors
+/// Why there is no prediction.
+pub fn predict_by(row: &Row, catalog: &Catalog, estimate: impl FnOnce(&Run) -> Prediction) -> Prediction {
+    let say = |d: crate::diagnostic::Diagnostic| d.cause;
     let model = row.model(catalog)?;
     let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
     let protocol = row.text("protocol").unwrap_or("steady");
@@ -105,11 +130,7 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let memory = context.memory(split);
     let deployment = Deployment::compile(&context, split, placement, memory);
     let run = Run { row, deployment: &deployment, workload, protocol, replicas };
-    let mut predicted = match (protocol, estimator) {
-        ("static", _) => static_batch(row, &deployment, &workload),
-        (_, Estimator::Steady) => steady::predict(&run),
-        (_, Estimator::Simulate) => simulated::predict(&run),
-    }?;
+    let mut predicted = estimate(&run)?;
     predicted.push(("headroom_gib", memory.spare_gib()));
     Ok(predicted)
 }

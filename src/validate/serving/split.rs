@@ -1,6 +1,6 @@
 //! Rows of split pools: prefill and decode workers with a split of their own.
 
-use crate::catalog::{Catalog, Cluster, Engine};
+use crate::catalog::{Catalog, Cluster, Engine, Gpu};
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
 use crate::estimate::memory::{LimitOverrides, Limits};
 use crate::estimate::pairing::{Pair, Worker};
@@ -13,7 +13,7 @@ use super::{Estimator, INFERENCEX_MEAN_LENGTH, Prediction, Row};
 /// Seed of everything drawn.
 const SEED: u64 = 1;
 
-/// Workers of one kind, as a row states them: `5x(TP8 PP1 DP1 EP8 = 8 GPU)`.
+/// Workers of one kind and the split of each, as a row states them: `5x(TP8 PP1 DP1 EP8 = 8 GPU)`.
 fn pool(text: &str) -> Option<(u32, Parallelism)> {
     let (count, rest) = text.split_once("x(")?;
     let mut split = Parallelism::SINGLE;
@@ -32,28 +32,27 @@ fn pool(text: &str) -> Option<(u32, Parallelism)> {
     Some((count.trim().parse().ok().filter(|n| *n > 0)?, split))
 }
 
-/// SGLang on racks of one NVLink domain is launched with DeepEP and a balancer (`--moe-a2a-backend deepep`,
-/// `--eplb-algorithm`, `--ep-num-redundant-experts`), which spreads the experts over all ranks whatever the run
-/// is labelled (`server_args.py`).
-fn widened(split: Parallelism) -> Parallelism {
-    Parallelism { ep: split.tp.saturating_mul(split.attention_dp), ..split }
+/// The engine of a row. Split pools run on its newest backend: a version from before that is the version of what
+/// launched the workers, and the newest profile stands for it.
+fn engine(row: &Row, catalog: &Catalog) -> Result<Engine, String> {
+    let engine = row.engine(catalog)?;
+    let newest = catalog.engine(&engine.id).map_err(|d| d.cause)?;
+    Ok(if engine.backend == newest.backend { engine } else { row.launched(newest) })
 }
 
-/// The engine of a row. Images of NVIDIA Dynamo carry Dynamo's version, not the engine's: the newest stands
-/// for it.
-fn engine(row: &Row, catalog: &Catalog) -> Result<Engine, String> {
-    let version = row.text("engine_version").unwrap_or("");
-    let image = format!(
-        "ai-dynamo/{}-runtime:{version}",
-        match row.text("engine") {
-            Some("trtllm") => "tensorrtllm",
-            other => other.unwrap_or(""),
-        }
-    );
-    if row.text("notes").is_some_and(|notes| notes.contains(&image)) {
-        return catalog.engine(row.text("engine").unwrap_or("")).map_err(|d| d.cause);
+/// GPUs of one server from which on it is a rack.
+const RACK: u32 = 32;
+
+/// SGLang on racks of one NVLink domain is launched with DeepEP and a balancer (`--moe-a2a-backend deepep`,
+/// `--eplb-algorithm`, `--ep-num-redundant-experts`), which spreads the experts over all ranks whatever the run
+/// is labelled (`server_args.py`). Where `launches` says how it was launched, nothing is taken to be so.
+fn on_racks(row: &Row, engine: &mut Engine, gpu: &Gpu, split: Parallelism) -> Parallelism {
+    let racks = gpu.gpus_per_node >= RACK && engine.id == "sglang";
+    if !racks || split.attention_dp == 1 || row.text("launches").is_some() {
+        return split;
     }
-    row.engine(catalog)
+    engine.launch_with(&["deepep", "eplb"]);
+    Parallelism { ep: split.tp.saturating_mul(split.attention_dp), ..split }
 }
 
 /// Estimates the pools of a row.
@@ -67,14 +66,8 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let mut engine = engine(row, catalog)?;
     // Launches of split pools say the tokens of all ranks together: as many on each as on one alone.
     engine.defaults.tokens_of_all_ranks = false;
-    let racks = row.text("gpu").is_some_and(|gpu| gpu.starts_with("gb"));
-    let decode = if engine.id == "sglang" && racks && decode.attention_dp > 1 {
-        engine.launch_with(&["deepep", "eplb"]);
-        widened(decode)
-    } else {
-        decode
-    };
     let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(|d| d.cause)?;
+    let decode = on_racks(row, &mut engine, &gpu, decode);
     let gpus = prefill.gpus().saturating_mul(x.into()).saturating_add(decode.gpus().saturating_mul(y.into()));
     // Pools that were measured stood somewhere: whole servers hold them.
     let servers = gpus.next_multiple_of(gpu.gpus_per_node.into());
@@ -151,5 +144,19 @@ mod tests {
         assert_eq!(pool("1x(TP1 PP1 DP4 EP4 = 4 GPU)"), Some((1, split)));
         assert_eq!(pool("0x(TP1 = 1 GPU)"), None);
         assert_eq!(pool("TP8"), None);
+    }
+
+    #[test]
+    fn a_version_from_before_split_pools_is_that_of_what_launched_them() {
+        let found = |version: &str| {
+            let rows = [vec!["trtllm".to_owned(), version.to_owned()]];
+            let table = super::super::super::Table::of_rows(&["engine", "engine_version"], &rows, "rows");
+            let engine = engine(&table.row(0), &Catalog::built_in()).unwrap();
+            (engine.version.to_string(), engine.backend)
+        };
+        let newest = found("");
+        assert_eq!(found("0.8.1.post1"), newest);
+        assert_eq!(found("1.0.0").1, newest.1);
+        assert_ne!(found("1.0.0").0, newest.0);
     }
 }

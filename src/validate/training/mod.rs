@@ -1,17 +1,16 @@
 //! Speed and memory of training runs. A row states its model by name or by sizes, its split, and what was
 //! measured in `metric` and `value`, or in `peak_mem_gib`.
 
-mod model;
-mod recipes;
+pub mod model;
 mod run;
 
-use crate::catalog::{Catalog, Cluster, Framework};
+use crate::catalog::{Catalog, Cluster};
 use crate::train::{
     Convention, Job, Machine, Memory, Recompute, TensorTransfers, TrainingEstimate, TrainingPlan,
 };
 
 use super::{Prediction, Row};
-use run::Run;
+pub use run::{Run, Source};
 
 /// What dense models count as.
 pub const DENSE: &str = "dense";
@@ -43,13 +42,21 @@ const USUAL: [Recompute; 4] = [Recompute::None, Recompute::Selective, Recompute:
 
 /// Predicts a row.
 pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
+    predict_run(row, catalog, || Run::read(row, catalog))
+}
+
+/// Predicts what a row measured of a run.
+///
+/// # Errors
+/// Why there is no prediction.
+pub fn predict_run(row: &Row, catalog: &Catalog, read: impl FnOnce() -> Result<Run, String>) -> Prediction {
     let metric = row.text("metric");
     if let Some(metric) = metric
         && !MEASURED.contains(&metric)
     {
         return Err(format!("{metric} is not predicted"));
     }
-    let run = Run::read(row, catalog)?;
+    let run = read()?;
     let engine = catalog.engine(&run.framework.kernels).map_err(|d| d.cause)?;
     let machine = Machine::new(&run.cluster, &run.framework, &engine).map_err(|d| d.cause)?;
     let job = run.job(&machine);
@@ -134,9 +141,4 @@ fn mean_states(e: &TrainingEstimate) -> f64 {
 fn cluster(gpu: &str, gpus: u32, catalog: &Catalog) -> Result<Cluster, String> {
     let gpu = catalog.gpu(gpu).map_err(|d| d.cause)?;
     Cluster::of_gpus(gpu, gpus).map_err(|d| d.cause)
-}
-
-/// A framework by name.
-fn framework(name: &str, catalog: &Catalog) -> Result<Framework, String> {
-    catalog.framework(name).map_err(|d| d.cause)
 }

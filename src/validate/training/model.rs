@@ -9,6 +9,9 @@ use super::super::Row;
 use super::super::known::config_of;
 
 /// The row's model.
+///
+/// # Errors
+/// A name that is not known, of a row whose sizes do not describe it.
 pub fn of(row: &Row, catalog: &Catalog) -> Result<Model, String> {
     if let Some(config) = row.text("config") {
         let name = config.replacen("--", "/", 1);

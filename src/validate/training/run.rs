@@ -1,15 +1,14 @@
-//! A training run as a row states it, and what its source leaves unsaid.
+//! A training run as a row states it.
 
-use crate::catalog::{Catalog, Cluster, Framework};
-use crate::model::Model;
+use crate::catalog::{Catalog, Cluster, Framework, Kind};
+use crate::model::{Lora, Model};
 use crate::train::{
     Convention, Job, Machine, Optimizer, Precision, Recompute, Schedule, Sharding, Split, TensorTransfers,
     TrainingPlan, Tuning,
 };
 
 use super::super::Row;
-use super::recipes::{MegatronTest, adapters};
-use super::{cluster, framework, model};
+use super::{cluster, model};
 
 /// A run.
 pub struct Run {
@@ -33,149 +32,114 @@ pub struct Run {
     pub last_stage: bool,
     /// Whether memory is what the allocator reserved, and not what was allocated.
     pub reserved: bool,
-    optimizer: Optimizer,
-    sequence: u64,
-    global_batch: u64,
+    /// Optimizer.
+    pub optimizer: Optimizer,
+    /// Tokens of a sequence.
+    pub sequence: u64,
+    /// Sequences of a step.
+    pub global_batch: u64,
 }
 
-/// GPUs of a run that states none: its parameters and experts divide over that many.
-const USUAL_GPUS: u64 = 64;
+/// What is known of a run beside its sizes: of a row that says it, or of its source.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Framework.
+    pub framework: Framework,
+    /// What its reports count as FLOPs.
+    pub convention: Convention,
+    /// The model, in the checkpoint's format.
+    pub model: Model,
+    /// Which weights are trained.
+    pub tuning: Tuning,
+    /// Adapters, where those are trained.
+    pub adapters: Lora,
+    /// GPUs of a run that states none, where its split needs no more; a server's where nothing is known.
+    pub gpus: Option<u64>,
+    /// Whether experts are split as the rest is where the run does not say otherwise.
+    pub experts_as_the_rest: bool,
+    /// Chunks of layers on a rank, where it is not for the row to say.
+    pub chunks: Option<u32>,
+}
 
-/// What a source leaves to be known about it: a part of its `source` or `framework`, the framework, and what
-/// it counts.
-const SOURCES: &[(&str, &str, Convention)] = &[
-    ("2205.05198", "megatron-2022", Convention::WholeSquare),
-    ("2104.04473", "megatron-2022", Convention::Recomputed),
-    // Appendix of arXiv:2104.04473, cited by arXiv:2201.11990 §2.4.
-    ("2201.11990", "megatron-2022", Convention::Recomputed),
-    ("Megatron-Bridge", "megatron-bridge", Convention::Model),
-    ("NVIDIA/NeMo", "nemo", Convention::WholeSquare),
-    ("mlcommons", "nemo", Convention::Model),
-    ("2412.19437", "hai-llm", Convention::Model),
-    ("202412_torchtitan", "torchtitan-2024", Convention::WholeSquare),
-    ("2025-06_torchtitan", "torchtitan-2024", Convention::WholeSquare),
-    ("torchtitan", "torchtitan", Convention::WholeSquare),
-    ("llm-foundry", "llm-foundry", Convention::WholeSquare),
-    ("1910.02054", "deepspeed", Convention::Model),
-    ("torchtune", "torchtune", Convention::Model),
-    ("litgpt", "litgpt", Convention::Model),
-    ("Megatron-LM", "megatron", Convention::Model),
-];
+impl Source {
+    /// As far as the row says.
+    ///
+    /// # Errors
+    /// What the row lacks, or what is not known.
+    pub fn read(row: &Row, catalog: &Catalog) -> Result<Source, String> {
+        Source::of(row, framework(row, catalog)?, model::of(row, catalog)?)
+    }
+
+    /// Of a run of this framework and model.
+    ///
+    /// # Errors
+    /// What is not modelled.
+    pub fn of(row: &Row, framework: Framework, model: Model) -> Result<Source, String> {
+        let targets = ["q", "k", "v", "o"].map(str::to_owned).to_vec();
+        Ok(Source {
+            convention: framework.counts,
+            tuning: tuning(row)?,
+            adapters: Lora { rank: 16, count: 1, targets },
+            gpus: None,
+            // --expert-tensor-parallel-size is --tensor-model-parallel-size unless set.
+            experts_as_the_rest: framework.id == "megatron",
+            chunks: None,
+            framework,
+            model,
+        })
+    }
+}
 
 impl Run {
     /// Reads a row.
+    ///
+    /// # Errors
+    /// What the row lacks, or what is not known.
     pub fn read(row: &Row, catalog: &Catalog) -> Result<Run, String> {
-        let source = format!("{} {}", row.text("framework").unwrap_or(""), row.text("source").unwrap_or(""));
-        let (name, convention) = origin(row, &source)?;
-        let mut framework = framework(name, catalog)?;
+        Run::of(row, Source::read(row, catalog)?, catalog)
+    }
+
+    /// A row's run where this is known of it.
+    ///
+    /// # Errors
+    /// As [`Run::read`].
+    pub fn of(row: &Row, source: Source, catalog: &Catalog) -> Result<Run, String> {
         let gpu = gpu(row, catalog)?;
-        let named = row.text("model").unwrap_or("").to_lowercase();
+        let server = catalog.gpu(&gpu).map_err(|d| d.cause)?.gpus_per_node;
         let technique = row.text("technique").unwrap_or("").to_lowercase();
-        let test = MegatronTest::of(row);
-        let (split, gpus) = split(row, test.as_ref())?;
-        let tuning = tuning(row, &named, &technique)?;
+        let (split, gpus) = split(row, &source, server)?;
         let precision = precision(row)?;
-        let model = match &test {
-            Some(test) => test.model(row)?,
-            None => model::of(row, catalog)?,
-        };
-        let mut model = Job::in_precision(&model, precision);
-        if tuning != Tuning::Full {
-            model = model.with_lora(&adapters(name, &named)).map_err(|d| d.cause)?;
+        let mut model = Job::in_precision(&source.model, precision);
+        if source.tuning != Tuning::Full {
+            model = model.with_lora(&source.adapters).map_err(|d| d.cause)?;
         }
-        if let Some(test) = &test {
-            framework.dropout = test.dropout;
-        }
-        if named.contains("tokendrop") {
-            // Experts take as many tokens as they have room for, so that the host need not wait for counts.
-            let captured = catalog.framework("megatron-bridge").map_err(|d| d.cause)?;
-            framework.time.host_routed_layer = captured.time.host_routed_layer;
-        }
+        let name = source.framework.id.as_str();
         let sequence = row.whole("seq").ok_or("no seq")?;
         let micro_batch = first(row, &["micro_batch", "mbs"]).unwrap_or(1);
         let local = u64::from(split.dp) * micro_batch;
         let global_batch = first(row, &["global_batch", "gbs"]).unwrap_or(local);
         let plan = TrainingPlan {
             micro_batch: u32::try_from(micro_batch).map_err(|_| "micro_batch is out of range")?,
-            chunks: if test.is_some() { MegatronTest::chunks(row) } else { chunks(row, &technique) },
+            chunks: source.chunks.unwrap_or_else(|| chunks(row, &technique)),
             precision,
-            ..plan(row, split, (name, &source))
+            ..plan(row, split, name)
         };
-        let with_prediction = !named.contains("w/o mtp") && !model.mtp.is_empty();
-        let mut run = Run {
-            model,
+        Ok(Run {
             cluster: cluster(&gpu, gpus, catalog)?,
-            framework,
             plan: settle(plan, name, global_batch),
-            recompute: recompute(row).or(name.starts_with("torchtitan").then_some(Recompute::Operators)),
-            convention,
-            tuning,
-            with_prediction,
+            recompute: recompute(row, name).or_else(|| usual_recompute(name)),
+            convention: source.convention,
+            tuning: source.tuning,
+            with_prediction: !model.mtp.is_empty(),
             last_stage: row.text("unit_note").is_some_and(|n| n.contains("LAST rank")),
             reserved: row.text("unit_note").is_none_or(|n| n.contains("reserved")),
-            optimizer: Optimizer::Adam,
+            // PyTorch's optimizers keep their states in the type of the weights.
+            optimizer: if source.framework.master_weights { Optimizer::Adam } else { Optimizer::AdamBf16 },
+            framework: source.framework,
+            model,
             sequence,
             global_batch,
-        };
-        if name == "torchtune" {
-            run.as_torchtune(&technique, row.text("notes").unwrap_or(""))?;
-        }
-        if name == "litgpt" {
-            run.as_litgpt(row, &technique);
-        }
-        Ok(run)
-    }
-
-    /// LitGPT's finetune scripts.
-    fn as_litgpt(&mut self, row: &Row, technique: &str) {
-        self.optimizer = Optimizer::AdamBf16;
-        self.framework.memory.nf4.double = row.text("precision").is_some_and(|p| p.contains("nf4-dq"));
-        if technique.contains("fsdp") {
-            // finetune/lora.py: activation_checkpointing_policy={Block}.
-            self.recompute = Some(Recompute::Full);
-        }
-    }
-
-    /// Steps of torchtune's table of optimisations, each on top of those before it; its other recipes compute
-    /// whole layers again (`enable_activation_checkpointing`).
-    fn as_torchtune(&mut self, technique: &str, notes: &str) -> Result<(), String> {
-        const STEPS: [&str; 9] = [
-            "packed",
-            "compile",
-            "chunked",
-            "checkpointing",
-            "in backward",
-            "offloading",
-            "8-bit",
-            "lora",
-            "qlora",
-        ];
-        self.optimizer = Optimizer::AdamBf16;
-        self.recompute = Some(Recompute::Full);
-        self.plan.offload.optimizer = notes.contains("CPU offload");
-        self.plan.offload.weights = self.plan.offload.optimizer;
-        if !technique.contains("cumulative") {
-            return Ok(());
-        }
-        let done = STEPS.iter().rposition(|step| technique.contains(step));
-        let done = done.ok_or("sequences of unstated length")?;
-        self.framework.memory.eager = done < 1;
-        if done < 2 {
-            // FP32 logits, their logarithms and their gradient.
-            self.framework.memory.loss_copies = 3.0;
-        }
-        if done < 3 {
-            self.recompute = Some(Recompute::None);
-        }
-        if done >= 4 {
-            // The optimizer runs as soon as a gradient is there, and frees it.
-            self.framework.gradient_bytes = 0;
-        }
-        self.plan.offload.activations = done >= 5;
-        if done >= 6 {
-            self.optimizer = Optimizer::Adam8bit;
-        }
-        Ok(())
+        })
     }
 
     /// The job on a machine.
@@ -192,19 +156,75 @@ impl Run {
     }
 }
 
-/// The framework of a row and what its source counts as FLOPs.
-fn origin<'a>(row: &Row<'a>, source: &str) -> Result<(&'a str, Convention), String> {
-    let known = SOURCES.iter().find(|(part, ..)| source.contains(part));
-    match (known, row.text("framework")) {
-        (Some((_, "megatron-bridge", convention)), _) if older_bridge(row) => Ok(("nemo", *convention)),
-        (Some((_, name, convention)), _) => Ok((*name, *convention)),
-        (None, Some(name)) => Ok((name, Convention::Model)),
+/// The framework of a row: one whose description cites the file or paper that the row comes from, else the column's,
+/// else one that column or source name, or whose repository they do.
+fn framework(row: &Row, catalog: &Catalog) -> Result<Framework, String> {
+    let stated = row.text("framework");
+    let column = stated.and_then(|name| catalog.framework(name).ok());
+    let text = [stated, row.text("source")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let entries = catalog.entries(Kind::Framework);
+    let known: Vec<Framework> = entries.iter().filter_map(|e| catalog.framework(e.id()).ok()).collect();
+    let cited = |f: &&Framework| f.sources.iter().filter_map(|s| Cited::of(s)).any(|c| c.is_in(&text));
+    let named = known.iter().filter_map(|f| Some((longest_name(f, &text)?, f))).max_by_key(|(n, _)| *n);
+    let hosted = |f: &&Framework| f.sources.iter().filter_map(|s| repository(s)).any(|r| text.contains(r));
+    let cited = known.iter().find(cited).or(column.as_ref());
+    let found = cited.or(named.map(|(_, f)| f)).or_else(|| known.iter().find(hosted));
+    match (found, stated) {
+        (Some(found), _) => Ok(found.clone()),
+        (None, Some(name)) => catalog.framework(name).map_err(|d| d.cause),
         (None, None) => Err("no framework: neither the source's nor a column `framework`".into()),
     }
 }
 
+/// A paper or a file that a description cites.
+enum Cited<'a> {
+    /// By its arXiv number.
+    Paper(&'a str),
+    /// In a repository.
+    File(&'a str, &'a str),
+}
+
+impl<'a> Cited<'a> {
+    fn of(address: &'a str) -> Option<Cited<'a>> {
+        if let Some(number) = address.strip_prefix("https://arxiv.org/abs/") {
+            return Some(Cited::Paper(number));
+        }
+        let file = address.rsplit('/').next().filter(|last| last.ends_with(".md"))?;
+        Some(Cited::File(repository(address)?, file))
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        match self {
+            Cited::Paper(number) => text.contains(number),
+            Cited::File(repository, file) => text.contains(repository) && text.contains(file),
+        }
+    }
+}
+
+/// `owner/name` of an address of GitHub.
+fn repository(address: &str) -> Option<&str> {
+    let rest = address.strip_prefix("https://github.com/")?;
+    let mut slashes = rest.match_indices('/').map(|(at, _)| at);
+    slashes.next()?;
+    Some(&rest[..slashes.next().unwrap_or(rest.len())])
+}
+
+/// Length of the longest of a framework's names that stands in a text as words of its own.
+fn longest_name(framework: &Framework, text: &str) -> Option<usize> {
+    let text = text.to_lowercase();
+    let names = framework.aliases.iter().chain([&framework.id, &framework.name]).map(|n| n.to_lowercase());
+    let stands = |name: &String| {
+        text.match_indices(name.as_str()).any(|(at, found)| {
+            let whole = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+            whole(text[..at].chars().next_back()) && whole(text[at + found.len()..].chars().next())
+        })
+    };
+    names.filter(stands).map(|name| name.len()).max()
+}
+
 /// Which weights a row trains.
-fn tuning(row: &Row, named: &str, technique: &str) -> Result<Tuning, String> {
+fn tuning(row: &Row) -> Result<Tuning, String> {
+    let [named, technique] = ["model", "technique"].map(|c| row.text(c).unwrap_or("").to_lowercase());
     if technique.contains("adapter v2") {
         return Err("scales and biases of every product are trained: not modelled".into());
     }
@@ -216,23 +236,15 @@ fn tuning(row: &Row, named: &str, technique: &str) -> Result<Tuning, String> {
     })
 }
 
-/// The plan of a row as far as its split, framework and source decide it.
-fn plan(row: &Row, split: Split, (name, source): (&str, &str)) -> TrainingPlan {
-    let report = source.contains("2412.19437");
+/// The plan of a row as far as its split and framework decide it.
+fn plan(row: &Row, split: Split, framework: &str) -> TrainingPlan {
     TrainingPlan {
-        schedule: if report { Schedule::DualPipe } else { Schedule::OneForwardOneBackward },
-        sharding: sharding(row, &split, name),
-        transfers: transfers(row, &split, name),
+        // arXiv:2412.19437 §3.2.1.
+        schedule: if framework == "hai-llm" { Schedule::DualPipe } else { Schedule::OneForwardOneBackward },
+        sharding: sharding(row, &split, framework),
+        transfers: transfers(row, &split, framework),
         ..TrainingPlan::new(split)
     }
-}
-
-/// Whether a run of Megatron Bridge is from before layers of experts were captured in CUDA graphs: containers up
-/// to 26.04.
-fn older_bridge(row: &Row) -> bool {
-    let notes = row.text("notes").unwrap_or("");
-    let version = notes.split("Megatron-Bridge ").nth(1).and_then(|rest| rest.get(..5));
-    version.is_some_and(|v| v < "26.05")
 }
 
 /// A pipeline of torchtitan takes its local batch apart into as many microbatches as it has stages.
@@ -268,13 +280,13 @@ fn gpu(row: &Row, catalog: &Catalog) -> Result<String, String> {
     .to_owned())
 }
 
-fn split(row: &Row, test: Option<&MegatronTest>) -> Result<(Split, u32), String> {
+fn split(row: &Row, source: &Source, server: u32) -> Result<(Split, u32), String> {
     let (tp, pp, cp) = (row.degree("tp"), row.degree("pp"), row.degree("cp"));
     let leading = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
     let stated = ["dp", "dp_fsdp"].into_iter().find_map(|c| row.text(c).and_then(leading));
     let each = u64::from(tp) * u64::from(pp) * u64::from(cp);
     let of_experts = u64::from(tp) * u64::from(pp) * u64::from(row.degree("ep"));
-    let unstated = each.max(of_experts).max(test.map_or(USUAL_GPUS, |t| t.gpus.into()));
+    let unstated = each.max(of_experts).max(source.gpus.unwrap_or(server.into()));
     let gpus = row.whole("num_gpus").or(stated.map(|dp: u64| dp * each)).unwrap_or(unstated);
     if gpus < each || !gpus.is_multiple_of(each) {
         return Err(format!("{gpus} GPUs do not divide by tp · pp · cp = {each}"));
@@ -285,8 +297,7 @@ fn split(row: &Row, test: Option<&MegatronTest>) -> Result<(Split, u32), String>
     if !ranks.is_multiple_of(u64::from(ep)) {
         return Err(format!("ep = {ep} does not divide the {ranks} ranks of a stage"));
     }
-    // Megatron's experts are divided as the rest is unless they say otherwise.
-    let usual = if test.is_some() { tp } else { 1 };
+    let usual = if source.experts_as_the_rest { tp } else { 1 };
     let expert_tp = row.whole("etp").and_then(|n| u32::try_from(n).ok()).unwrap_or(usual);
     let gpus = u32::try_from(gpus).map_err(|_| "num_gpus is out of range")?;
     Ok((Split { tp, pp, cp, dp, ep, expert_tp }, gpus))
@@ -348,10 +359,20 @@ fn transfers(row: &Row, split: &Split, framework: &str) -> TensorTransfers {
     }
 }
 
+/// What a framework's recipes compute again, where they agree.
+fn usual_recompute(framework: &str) -> Option<Recompute> {
+    match framework {
+        "torchtitan" | "torchtitan-2024" => Some(Recompute::Operators),
+        // enable_activation_checkpointing: True
+        "torchtune" => Some(Recompute::Full),
+        _ => None,
+    }
+}
+
 /// What is computed again, where the row says so in words that are understood.
-fn recompute(row: &Row) -> Option<Recompute> {
+fn recompute(row: &Row, framework: &str) -> Option<Recompute> {
     let text = row.text("recompute")?;
-    let titan = row.text("source").is_some_and(|s| s.contains("torchtitan"));
+    let titan = framework.starts_with("torchtitan");
     match text {
         "full" => Some(Recompute::Full),
         "none" | "none//" | "none//1" => Some(Recompute::None),
@@ -362,5 +383,38 @@ fn recompute(row: &Row) -> Option<Recompute> {
         _ if text.contains("selective") && titan => Some(Recompute::Operators),
         _ if text.contains("selective") => Some(Recompute::Selective),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Table;
+    use super::*;
+
+    #[test]
+    fn frameworks_are_those_of_the_column_or_of_what_the_source_names() {
+        for (column, source, id) in [
+            ("torchtitan", "", "torchtitan"),
+            ("mcore", "our own runs", "megatron"),
+            ("Megatron-LM CI golden", "NVIDIA/Megatron-LM@d98e8a64dd:tests/functional_tests", "megatron"),
+            (
+                "torchtitan",
+                "pytorch/torchtitan:benchmarks/llama3_h100_202412_torchtitan.md",
+                "torchtitan-2024",
+            ),
+            ("", "arXiv 2205.05198 via calculon-ai/calculon", "megatron-2022"),
+            ("", "arXiv:2412.19437, Table 1", "hai-llm"),
+            ("", "NVIDIA-NeMo/Megatron-Bridge:docs/performance-summary.md", "megatron-bridge"),
+            ("", "NVIDIA/NeMo:docs/source/performance/performance_summary.md", "nemo"),
+            ("", "mlcommons/training_results_v5.1:NVIDIA/results", "nemo"),
+            ("", "mosaicml/llm-foundry:scripts/train/benchmarking/README.md", "llm-foundry"),
+        ] {
+            let table =
+                Table::of_rows(&["framework", "source"], &[vec![column.into(), source.into()]], "rows");
+            let found = framework(&table.row(0), &Catalog::built_in()).map(|f| f.id);
+            assert_eq!(found.as_deref(), Ok(id), "{column}, {source}");
+        }
+        let table = Table::of_rows(&["source"], &[vec!["somebody's page on zeros".into()]], "rows");
+        assert!(framework(&table.row(0), &Catalog::built_in()).is_err());
     }
 }

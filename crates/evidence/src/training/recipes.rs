@@ -3,10 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::load;
-use crate::model::{self, Lora, Model, Scope};
-
-use super::super::Row;
+use shardfit::load;
+use shardfit::model::{self, Lora, Model, Scope};
+use shardfit::validate::Row;
 
 /// What a test of Megatron-LM sets, or several alike.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -40,7 +39,7 @@ impl MegatronTest {
             return None;
         }
         let name = row.text("model")?;
-        let text = include_str!("../../../protocols/megatron-tests.yaml");
+        let text = include_str!("../../protocols/megatron-tests.yaml");
         // Read by a test of this file.
         let all: Vec<Settings> = load::yaml(text, "megatron-tests.yaml").unwrap_or_default();
         let mut test = MegatronTest { gpus: 8, dropout: true, vocabulary: 51_200, config: Map::new() };
@@ -155,7 +154,7 @@ mod tests {
 
     #[test]
     fn settings_of_tests_are_read() {
-        let text = include_str!("../../../protocols/megatron-tests.yaml");
+        let text = include_str!("../../protocols/megatron-tests.yaml");
         let all: Vec<Settings> = load::yaml(text, "megatron-tests.yaml").unwrap();
         assert!(all.iter().any(|s| s.vocabulary == Some(256_000)));
         assert_eq!(all[0].tests, "");
