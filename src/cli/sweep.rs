@@ -24,9 +24,9 @@ const CHANGES: usize = 20;
 /// Arguments of `sweep`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The folder then holds results.csv, results.jsonl, results.parquet, summary.md, report.html \
-    and the journal, from which a run that was stopped goes on. Of a scenario with `training` it holds \
-    results.csv and results.json.\n\n\
+    after_help = "The folder then holds results.csv, results.jsonl, summary.md, report.html and the journal, from \
+    which a run that was stopped goes on; results.parquet too where shardfit is built with the feature `parquet`. \
+    Of a scenario with `training` it holds results.csv and results.json.\n\n\
     Examples:\n  shardfit sweep scenarios/review.yaml -o out/\n  \
     shardfit sweep scenarios/review.yaml -o out/ --resume\n  \
     shardfit sweep scenarios/review.yaml -o part/ --shard 3/16"
