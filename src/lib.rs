@@ -55,6 +55,7 @@
 //! | [`estimate`] | memory, kernel times, steps, service: pure functions |
 //! | [`rank`] | objectives and the Pareto front |
 //! | [`search`] | every plan through the funnel, in parallel |
+//! | [`launch`] | a plan as the commands and manifests that start it, and launches read back |
 //! | [`train`] | training plans: memory, time of a step, search |
 //! | [`request`] | what a person asks, all of it optional, and the only place that knows defaults |
 //! | [`budget`] | how large a model a budget buys |
@@ -85,6 +86,7 @@ pub mod diagnostic;
 pub mod dtype;
 pub mod estimate;
 pub mod hub;
+pub mod launch;
 pub mod load;
 pub mod model;
 pub mod plan;

@@ -1,6 +1,6 @@
 //! Arguments that several commands share, and what they mean.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueHint};
@@ -76,6 +76,13 @@ impl ModelArgs {
         let model = request.find_model(catalog, &self.hub()?)?;
         note_model(&model);
         Ok(model)
+    }
+
+    /// How an engine is told of the model: the folder that was named, else its id.
+    pub fn loaded_as<'a>(&'a self, model: &'a Model) -> &'a str {
+        let named = self.model.as_deref().filter(|name| Path::new(name).exists());
+        let folder = named.map(|name| name.strip_suffix("/config.json").unwrap_or(name));
+        folder.unwrap_or(&model.id)
     }
 
     /// The hub that may be asked.

@@ -5,13 +5,16 @@ use clap::Args;
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Explanation;
+use crate::estimate::memory::Verdict;
+use crate::launch;
 use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
 use crate::request::{Estimated, Request, Task};
 
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, explained, prices, resolve};
+use super::emit::{self, EmitArgs};
 use super::kernels::KernelsArgs;
 use super::outcome::Outcome;
-use super::output::OutputArgs;
+use super::output::{OutputArgs, print};
 use super::place::PlaceArgs;
 use super::split::SplitArgs;
 
@@ -45,6 +48,8 @@ pub struct EstimateArgs {
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
+    emit: EmitArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -64,16 +69,37 @@ impl EstimateArgs {
 
 /// Runs the command.
 pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let format = args.output.prepare()?;
+    let targets = args.emit.targets()?;
+    let format = if targets.is_empty() { args.output.prepare()? } else { emit::prepare(&args.output)? };
     let resolved = resolve(&args.request()?, Task::Estimate, catalog)?;
-    let (estimated, explanation) =
-        resolved.estimate_and(|deployment, estimate| args.explain.then(|| deployment.explain(estimate)))?;
+    let precision = resolved.precisions.first();
+    let asked = launch::plan::Asked {
+        model: args.model.loaded_as(&resolved.model),
+        cluster: &resolved.cluster,
+        weights: precision.and_then(|p| p.weights),
+        kv: precision.is_some_and(|p| p.kv.is_some()),
+    };
+    let (estimated, (explanation, release)) = resolved.estimate_and(|deployment, estimate| {
+        let starts = !targets.is_empty() && estimate.verdict != Verdict::DoesNotFit;
+        (
+            args.explain.then(|| deployment.explain(estimate)),
+            starts.then(|| launch::plan::release(estimate, deployment, &asked)),
+        )
+    })?;
+    if let Some(release) = &release {
+        emit::write(&targets, release, &args.output)?;
+        return Ok(Outcome::Found);
+    }
     let subject = Subject::of(&resolved);
     let mut text = render(args, format, &subject, &estimated, explanation.as_ref())?;
     if format == Format::Table {
         text += &args.engine.remarks(&resolved.engines, &resolved.pools);
     }
-    args.output.emit(&text)?;
+    match targets.is_empty() {
+        true => args.output.emit(&text)?,
+        // It does not fit: why is printed, and no file is written.
+        false => print(&text)?,
+    }
     Ok(if estimated.reasons.is_empty() { Outcome::Found } else { Outcome::NothingFeasible })
 }
 

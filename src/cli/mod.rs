@@ -6,6 +6,7 @@ mod catalog;
 mod check;
 mod common;
 mod completions;
+mod emit;
 mod estimate;
 mod fetch;
 mod host;

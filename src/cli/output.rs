@@ -60,6 +60,14 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// The format of what goes to stdout, whatever goes to the file.
+    ///
+    /// # Errors
+    /// As [`FormatArgs::asked`].
+    pub fn printed(&self) -> Result<Format, Diagnostic> {
+        self.format.printed()
+    }
+
     /// The format, and a check that the destination can be written before any work is done.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use clap::Args;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
+use crate::launch;
 use crate::rank::Objective;
 use crate::report::{self, Format, Row, Sheet, Subject};
 use crate::request::{Planned, Request, Task, Texts, Values, layout};
@@ -16,10 +17,11 @@ use crate::units::{Seconds, group_thousands};
 use super::common::{
     ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, prices, resolve,
 };
+use super::emit::{self, EmitArgs};
 use super::kernels::KernelsArgs;
 use super::limits::LimitArgs;
 use super::outcome::Outcome;
-use super::output::OutputArgs;
+use super::output::{OutputArgs, print};
 use super::stop::stop;
 use super::talk;
 use super::values::{count, names};
@@ -98,6 +100,12 @@ pub struct PlanArgs {
     /// Stop after this time with the best found by then, e.g. 500ms; Ctrl-C does the same
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Search")]
     time_limit: Option<String>,
+    #[command(flatten)]
+    emit: EmitArgs,
+    /// The plan that --emit writes, by its rank
+    #[arg(long, value_name = "RANK", default_value_t = 1, value_parser = count(1..=100_000), requires = "emit")]
+    #[arg(help_heading = "Launch")]
+    rank: u64,
     #[command(flatten)]
     output: OutputArgs,
     /// Print times to stderr
@@ -200,7 +208,8 @@ impl PlanArgs {
 /// Runs the command.
 pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
-    let format = args.output.prepare()?;
+    let targets = args.emit.targets()?;
+    let format = if targets.is_empty() { args.output.prepare()? } else { emit::prepare(&args.output)? };
     let resolved = resolve(&args.request()?, Task::Plan, catalog)?;
     let question = Question { stop: stop(resolved.time_limit), ..resolved.question() };
     let loaded = started.elapsed();
@@ -212,8 +221,27 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let found = started.elapsed();
     let planned = resolved.conclude(&question, answer)?;
     let searched = started.elapsed();
-    args.output.emit(&render(args, format, &subject, &question, &planned)?)?;
     let answer = &planned.answer;
+    if !targets.is_empty() && !answer.best.is_empty() {
+        let chosen = ranked(answer, args.rank, "--rank")?;
+        let precision = question.precisions.get(chosen.plan.layout.precision);
+        let asked = launch::plan::Asked {
+            model: args.model.loaded_as(&resolved.model),
+            cluster: &resolved.cluster,
+            weights: precision.and_then(|p| p.weights),
+            kv: precision.is_some_and(|p| p.kv.is_some()),
+        };
+        let release = question
+            .with_deployment(chosen, |deployment| launch::plan::release(chosen, deployment, &asked))?;
+        emit::write(&targets, &release, &args.output)?;
+        return Ok(Outcome::Found);
+    }
+    let text = render(args, format, &subject, &question, &planned)?;
+    match targets.is_empty() {
+        true => args.output.emit(&text)?,
+        // Nothing is feasible: why is printed, and no file is written.
+        false => print(&text)?,
+    }
     talk::note(|| format!("walked {} plans", group_thousands(answer.counts.plans)));
     if answer.stopped != Stopped::Complete {
         talk::say(&format!(
@@ -236,6 +264,18 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     Ok(if answer.best.is_empty() { Outcome::NothingFeasible } else { Outcome::Found })
 }
 
+/// The plan of a rank.
+fn ranked<'a>(answer: &'a Answer, rank: u64, flag: &str) -> Result<&'a Estimate, Diagnostic> {
+    let place = usize::try_from(rank).ok().and_then(|n| n.checked_sub(1));
+    place.and_then(|i| answer.best.get(i)).ok_or_else(|| {
+        let help = match answer.best.len() {
+            0 => "no plan is feasible".to_owned(),
+            n => format!("there are {n} ranks; --top shows more"),
+        };
+        Diagnostic::new(Code::Range, format!("there is no rank {rank}")).at(flag).help(help)
+    })
+}
+
 fn render(
     args: &PlanArgs,
     format: Format,
@@ -246,14 +286,7 @@ fn render(
     let Planned { answer, what_if: moved, advice } = planned;
     let width = args.output.width();
     if let Some(rank) = args.explain {
-        let place = usize::try_from(rank).ok().and_then(|n| n.checked_sub(1));
-        let chosen = place.and_then(|i| answer.best.get(i)).ok_or_else(|| {
-            let help = match answer.best.len() {
-                0 => "no plan is feasible".to_owned(),
-                n => format!("there are {n} ranks; --top shows more"),
-            };
-            Diagnostic::new(Code::Range, format!("there is no rank {rank}")).at("--explain").help(help)
-        })?;
+        let chosen = ranked(answer, rank, "--explain")?;
         return question.with_deployment(chosen, |deployment| {
             explained(format, width, subject, chosen, &deployment.explain(chosen))
         })?;

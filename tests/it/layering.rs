@@ -18,6 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["estimate"],
     &["simulate", "rank"],
     &["search"],
+    &["launch"],
     &["train", "request"],
     &["scenario", "check", "validate", "calibrate"],
     &["report"],

@@ -29,6 +29,7 @@ mod family_counts;
 mod gguf;
 #[cfg(feature = "fetch")]
 mod hub;
+mod launch_commands;
 mod launches;
 mod layering;
 mod llama_cpp;

@@ -362,7 +362,7 @@ impl MemoryQuestion<'_> {
     }
 
     /// The memory fraction: the user's, else the engine's own for this GPU and split.
-    fn fraction(&self) -> f64 {
+    pub fn fraction(&self) -> f64 {
         self.limits.memory_fraction.unwrap_or_else(|| {
             let p = self.parallelism;
             let launch = Launch {

@@ -1,0 +1,61 @@
+//! Files that start a release: one file of code a kind of file.
+
+mod compose;
+mod kubernetes;
+mod parts;
+mod platforms;
+mod script;
+
+use super::release::Release;
+use crate::diagnostic::Diagnostic;
+
+pub use parts::File;
+
+/// What a release is written for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it makes.
+    pub makes: &'static str,
+    write: fn(&Release) -> Result<Vec<File>, Diagnostic>,
+}
+
+/// Every target, in the order of help.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "command",
+        makes: "the engine's own command, one a server and node",
+        write: script::command,
+    },
+    Target { name: "docker", makes: "a Compose file", write: compose::compose },
+    Target {
+        name: "k8s",
+        makes: "Deployment and Service; LeaderWorkerSet over nodes",
+        write: kubernetes::kubernetes,
+    },
+    Target { name: "llm-d", makes: "values of the llm-d-modelservice chart", write: platforms::llm_d },
+    Target { name: "dynamo", makes: "a DynamoGraphDeployment", write: platforms::dynamo },
+    Target { name: "kserve", makes: "an LLMInferenceService", write: platforms::kserve },
+    Target { name: "slurm", makes: "a batch script for sbatch", write: script::slurm },
+    Target { name: "skypilot", makes: "a SkyPilot task", write: platforms::skypilot },
+    Target { name: "ray", makes: "a Ray Serve LLM application", write: platforms::ray },
+];
+
+/// Names of all targets.
+pub fn names() -> Vec<&'static str> {
+    TARGETS.iter().map(|t| t.name).collect()
+}
+
+/// Writes a release for a target.
+///
+/// # Errors
+/// The known targets for another one; what is missing where the target or the engine's version cannot say what
+/// the plan needs.
+pub fn write(target: &str, release: &Release) -> Result<Vec<File>, Diagnostic> {
+    let found = TARGETS.iter().find(|t| t.name == target).ok_or_else(|| {
+        let list = format!("known: {}", names().join(", "));
+        Diagnostic::unknown("target to write for", target, names(), &list).at("--emit")
+    })?;
+    (found.write)(release)
+}

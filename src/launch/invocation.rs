@@ -1,0 +1,502 @@
+//! Commands that start a server, found in shell text: behind `docker run`, `mpirun`, `sh -c`, environment and modules.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::dialect;
+use super::server::{Note, Pool};
+use super::shell::{self, Command, Script, Word};
+
+/// One server as it is started.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Invocation {
+    /// Engine id of the catalogue; one of those with a [`dialect`].
+    pub engine: &'static str,
+    /// Its version, from the image's tag or a pinned package.
+    pub version: Option<String>,
+    /// What stands after the program.
+    pub argv: Vec<Word>,
+    /// Whether the first word that belongs to no flag is the model.
+    pub takes_model: bool,
+    /// The model, where a manifest names it beside the command.
+    pub model: Option<String>,
+    /// Its environment.
+    pub variables: BTreeMap<String, Word>,
+    /// Keys of the YAML that the command names.
+    pub options: Map<String, Value>,
+    /// Files that the command names and that were not found.
+    pub missing_files: Vec<String>,
+    /// The text of the file that states both pools, where the command names one (`trtllm-serve disaggregated -c`).
+    pub pools: Option<String>,
+    /// Copies that a manifest asks for.
+    pub copies: Option<u32>,
+    /// Whether an array of further flags stands in a variable: no default can be taken for what it may set.
+    pub open_ended: bool,
+    /// The pool that a manifest names.
+    pub pool: Option<Pool>,
+    /// What was not read on the way.
+    pub unread: Vec<Note>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+}
+
+/// Gives the text of a file that a launch names, if there is one.
+pub type Find<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// How deep commands in commands (`sh -c "…"`) are looked into.
+const MAX_DEPTH: usize = 4;
+
+/// The servers that a script starts, in order; second nodes of the same server left out.
+pub fn in_script(text: &str, find: Find) -> Vec<Invocation> {
+    within(&shell::read(text), find, Image::None, 0)
+}
+
+/// The servers of a container: its image and its words; `words` may be those of `sh -c`.
+pub fn in_container(
+    image: Option<&str>,
+    words: Vec<Word>,
+    variables: &BTreeMap<String, Word>,
+    find: Find,
+) -> Vec<Invocation> {
+    let script =
+        Script { commands: vec![Command { variables: variables.clone(), words }], ..Script::default() };
+    within(&script, find, image.map_or(Image::None, Image::Runs), 0)
+}
+
+/// The image around a command.
+#[derive(Clone, Copy)]
+enum Image<'a> {
+    None,
+    /// Its own program takes the words.
+    Runs(&'a str),
+    /// A shell inside it runs them: the image tells the version alone.
+    Holds(&'a str),
+}
+
+impl<'a> Image<'a> {
+    fn name(self) -> Option<&'a str> {
+        match self {
+            Image::None => None,
+            Image::Runs(name) | Image::Holds(name) => Some(name),
+        }
+    }
+}
+
+fn within(script: &Script, find: Find, image: Image, depth: usize) -> Vec<Invocation> {
+    let mut out: Vec<Invocation> = Vec::new();
+    let mut pinned: BTreeMap<&'static str, String> = BTreeMap::new();
+    for command in &script.commands {
+        pin(&command.words, &mut pinned);
+        let look = |name: &str| {
+            let same = |path: &&String| *path == name || path.rsplit('/').next() == name.rsplit('/').next();
+            script.files.keys().find(same).map(|path| script.files[path].clone()).or_else(|| find(name))
+        };
+        for mut found in one(command, &look, image, depth) {
+            found.version = found.version.or_else(|| pinned.get(found.engine).cloned());
+            if !is_second_node(&found) {
+                out.push(found);
+            }
+        }
+    }
+    out
+}
+
+/// `pip install vllm==0.8.5` before it.
+fn pin(words: &[Word], pinned: &mut BTreeMap<&'static str, String>) {
+    for word in words {
+        let Some((package, version)) = word.text.split_once("==") else { continue };
+        let package = package.split('[').next().unwrap_or(package);
+        let engine = match package {
+            "vllm" => "vllm",
+            "sglang" => "sglang",
+            "tensorrt-llm" | "tensorrt_llm" => "trtllm",
+            _ => continue,
+        };
+        if let Some(version) = tag_version(version) {
+            pinned.insert(engine, version);
+        }
+    }
+}
+
+/// Whether it joins a server that another command starts.
+fn is_second_node(found: &Invocation) -> bool {
+    let after = |flag: &str| {
+        let at = found.argv.iter().position(|w| w.text == flag)?;
+        found.argv.get(at + 1).map(|w| w.text.clone())
+    };
+    let inline = |flag: &str| {
+        let prefix = format!("{flag}=");
+        found.argv.iter().find_map(|w| w.text.strip_prefix(&prefix).map(str::to_owned))
+    };
+    let rank = after("--node-rank").or_else(|| inline("--node-rank"));
+    rank.is_some_and(|r| r.parse::<u64>().is_ok_and(|r| r > 0))
+        || found.argv.iter().any(|w| w.text == "--headless")
+        || after("--data-parallel-start-rank").is_some_and(|r| r.parse::<u64>().is_ok_and(|r| r > 0))
+}
+
+/// The servers of one command.
+fn one(command: &Command, find: Find, image: Image, depth: usize) -> Vec<Invocation> {
+    let words = &command.words;
+    let first = words.first().map_or("", |w| base(&w.text));
+    // A script behind `-c`, or a whole command line in one word.
+    if depth < MAX_DEPTH {
+        let shell_at = words.iter().position(|w| matches!(base(&w.text), "sh" | "bash" | "zsh" | "ash"));
+        let flag = |w: &Word| w.text.starts_with('-') && !w.text.starts_with("--") && w.text.ends_with('c');
+        if let Some(at) = shell_at
+            && let Some(c) = words[at + 1..].iter().position(flag)
+            && let Some(script) = words.get(at + 2 + c)
+        {
+            let mut inner = shell::read(&script.text);
+            for command_inside in &mut inner.commands {
+                let mut variables = command.variables.clone();
+                variables.extend(std::mem::take(&mut command_inside.variables));
+                command_inside.variables = variables;
+            }
+            let named =
+                words[..at].iter().find(|w| engine_of_image(&w.text).is_some()).map(|w| w.text.as_str());
+            let outer = named.or(image.name()).map_or(Image::None, Image::Holds);
+            return within(&inner, find, outer, depth + 1);
+        }
+    }
+    let mut variables = command.variables.clone();
+    let mut image = image;
+    let contained =
+        matches!(first, "docker" | "podman" | "nerdctl" | "apptainer" | "singularity") || first == "sudo";
+    let image_at = words.iter().position(|w| contained && engine_of_image(&w.text).is_some());
+    if let Some(at) = image_at {
+        image = Image::Runs(&words[at].text);
+        for (i, word) in words[..at].iter().enumerate() {
+            let stated = match word.text.as_str() {
+                "-e" | "--env" => words.get(i + 1).map(|w| w.text.as_str()),
+                other => other.strip_prefix("--env=").or(other.strip_prefix("-e=")),
+            };
+            if let Some((name, value)) = stated.and_then(shell::assignment) {
+                variables
+                    .insert(name.to_owned(), Word { text: value.to_owned(), unknown: value.contains('$') });
+            }
+        }
+    }
+    let (engine, argv, takes_model) = match entry(words) {
+        Some((engine, after, takes_model)) => (engine, words[after..].to_vec(), takes_model),
+        None => {
+            let after = image_at.map(|at| at + 1);
+            let runs = match image {
+                Image::Runs(name) => engine_of_image(name),
+                _ => None,
+            };
+            match runs {
+                // The image's own program takes the words: those after the image, or all of a container's.
+                Some(engine) if after.is_some() || !contained => {
+                    (engine, words[after.unwrap_or(0)..].to_vec(), engine != "llama.cpp")
+                }
+                _ => return Vec::new(),
+            }
+        }
+    };
+    if engine == "trtllm" && argv.first().is_some_and(|w| w.text == "disaggregated") {
+        let file = argv.iter().skip_while(|w| !matches!(w.text.as_str(), "-c" | "--config_file")).nth(1);
+        let text = file.and_then(|f| find(&f.text));
+        return vec![Invocation {
+            engine,
+            missing_files: file.filter(|_| text.is_none()).map(|f| f.text.clone()).into_iter().collect(),
+            pools: text,
+            open_ended: true,
+            ..Invocation::default()
+        }];
+    }
+    let mut found = Invocation {
+        engine,
+        version: image.name().and_then(image_version),
+        argv,
+        takes_model,
+        variables,
+        ..Invocation::default()
+    };
+    found.take_workers_own();
+    found.take_arrays();
+    found.take_variables();
+    found.take_files(find);
+    vec![found]
+}
+
+impl Invocation {
+    /// Flags of Dynamo's workers (`components/src/dynamo/*/args.py`) that are not the engine's.
+    fn take_workers_own(&mut self) {
+        let own = |w: &Word| {
+            w.text == "--is-prefill-worker" || w.text == "--is-decode-worker" || w.text.starts_with("--dyn-")
+        };
+        for word in self.argv.extract_if(.., |w| own(w)) {
+            match word.text.as_str() {
+                "--is-prefill-worker" => self.pool = Some(Pool::Prefill),
+                "--is-decode-worker" => self.pool = Some(Pool::Decode),
+                _ => {}
+            }
+        }
+        // Its worker of TensorRT-LLM names the model by a flag.
+        if self.engine == "trtllm"
+            && let Some(at) =
+                self.argv.iter().position(|w| matches!(w.text.as_str(), "--model-path" | "--model"))
+        {
+            let mut words = self.argv.drain(at..(at + 2).min(self.argv.len()));
+            self.model = words.nth(1).map(|w| w.text);
+        }
+    }
+
+    /// The pool that its manifest or its own words name.
+    pub fn pool_said(&self) -> Option<Pool> {
+        self.pool.or_else(|| {
+            let said = |word: &str| {
+                self.argv.iter().any(|w| w.text == word || w.text.contains(&format!("\"{word}\"")))
+            };
+            match (said("prefill") || said("kv_producer"), said("decode") || said("kv_consumer")) {
+                (true, false) => Some(Pool::Prefill),
+                (false, true) => Some(Pool::Decode),
+                _ => None,
+            }
+        })
+    }
+
+    /// Arrays of flags that stand in variables (`"${ARGS[@]}"`) are noted; they may set anything.
+    fn take_arrays(&mut self) {
+        let arrays: Vec<Word> = self
+            .argv
+            .extract_if(.., |w| w.unknown && (w.text.contains("[@]") || w.text.contains("[*]")))
+            .collect();
+        for array in arrays {
+            self.open_ended = true;
+            self.unread.push(Note {
+                text: array.text,
+                why: "an array that this text does not set; it may hold any flag, so no default is taken"
+                    .into(),
+                refused: false,
+            });
+        }
+    }
+
+    /// Variables that stand for flags: llama.cpp's `LLAMA_ARG_…`, `VLLM_ADDITIONAL_ARGS` of KServe.
+    fn take_variables(&mut self) {
+        if let Some(more) = self.variables.get("VLLM_ADDITIONAL_ARGS").filter(|_| self.engine == "vllm") {
+            let more = shell::read(&more.text);
+            self.argv.extend(more.commands.into_iter().flat_map(|c| c.words));
+        }
+        if self.engine != "llama.cpp" {
+            return;
+        }
+        let table = dialect::dialect("llama.cpp").expect("it has flags");
+        let version = table.version_for(self.version.as_deref());
+        let mut front = Vec::new();
+        for (name, value) in self.variables.iter().filter(|(name, _)| name.starts_with("LLAMA_ARG_")) {
+            match table.at(version).find(|f| f.variable.as_deref() == Some(name)) {
+                Some(flag) => {
+                    front.push(Word::plain(&flag.name));
+                    if !matches!(flag.takes, dialect::Takes::Switch | dialect::Takes::Toggle) {
+                        front.push(value.clone());
+                    }
+                }
+                None => self.unread.push(Note {
+                    text: format!("{name}={}", value.text),
+                    why: format!("no flag of llama.cpp {version} is set by this variable"),
+                    refused: false,
+                }),
+            }
+        }
+        // The command line wins over variables.
+        front.append(&mut self.argv);
+        self.argv = front;
+    }
+
+    /// Files that flags name: TensorRT-LLM's options, `--config` of vLLM and SGLang with flags as keys.
+    fn take_files(&mut self, find: Find) {
+        let flags: &[&str] = match self.engine {
+            "trtllm" => &["--extra_llm_api_options", "--config"],
+            "vllm" | "sglang" => &["--config"],
+            _ => return,
+        };
+        for i in 0..self.argv.len() {
+            let (flag, inline) = match self.argv[i].text.split_once('=') {
+                Some((flag, value)) => (flag, Some(value.to_owned())),
+                None => (self.argv[i].text.as_str(), None),
+            };
+            if !flags.contains(&flag) {
+                continue;
+            }
+            let Some(name) = inline.or_else(|| self.argv.get(i + 1).map(|w| w.text.clone())) else {
+                continue;
+            };
+            let read = find(&name).and_then(|text| super::keys::mapping(&text));
+            match read {
+                Some(keys) if self.engine == "trtllm" => self.options.extend(keys),
+                Some(keys) => {
+                    let mut front = super::keys::flags(&keys);
+                    // What stands on the command line wins.
+                    front.extend(self.argv.iter().cloned());
+                    self.model =
+                        self.model.take().or(keys.get("model").and_then(Value::as_str).map(str::to_owned));
+                    self.argv = front;
+                    return;
+                }
+                None => self.missing_files.push(name),
+            }
+        }
+        if self.engine != "trtllm" {
+            for name in std::mem::take(&mut self.missing_files) {
+                self.open_ended = true;
+                self.unread.push(Note {
+                    text: name,
+                    why: "this file of flags was not found; it may hold any flag, so no default is taken"
+                        .into(),
+                    refused: false,
+                });
+            }
+        }
+    }
+}
+
+/// The last part of a path, without `.exe`.
+fn base(word: &str) -> &str {
+    let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
+    name.strip_suffix(".exe").unwrap_or(name)
+}
+
+/// Where a server's program stands: its engine, the first word after it, and whether the model may follow bare.
+fn entry(words: &[Word]) -> Option<(&'static str, usize, bool)> {
+    for (i, word) in words.iter().enumerate() {
+        let next = words.get(i + 1).map(|w| w.text.as_str());
+        match (base(&word.text), next) {
+            ("vllm", Some("serve")) => return Some(("vllm", i + 2, true)),
+            ("sglang", Some("serve")) => return Some(("sglang", i + 2, true)),
+            ("trtllm-serve", Some("serve")) => return Some(("trtllm", i + 2, true)),
+            ("trtllm-serve", _) => return Some(("trtllm", i + 1, true)),
+            ("llama-server", _) => return Some(("llama.cpp", i + 1, false)),
+            ("api_server.py", _) => return Some(("vllm", i + 1, false)),
+            ("launch_server.py", _) => return Some(("sglang", i + 1, false)),
+            ("-m", Some(module)) => match module {
+                "vllm.entrypoints.openai.api_server" | "vllm.entrypoints.api_server" | "dynamo.vllm" => {
+                    return Some(("vllm", i + 2, false));
+                }
+                "vllm.entrypoints.cli.main" => {
+                    return Some((
+                        "vllm",
+                        i + 2 + usize::from(words.get(i + 2).is_some_and(|w| w.text == "serve")),
+                        true,
+                    ));
+                }
+                "sglang.launch_server" | "sglang_router.launch_server" | "dynamo.sglang" => {
+                    return Some(("sglang", i + 2, false));
+                }
+                "dynamo.trtllm" | "tensorrt_llm.commands.serve" => return Some(("trtllm", i + 2, true)),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The engine that an image starts by itself.
+pub fn engine_of_image(image: &str) -> Option<&'static str> {
+    let name = image.split('@').next().unwrap_or(image);
+    if !name.contains('/') || name.starts_with('-') || name.starts_with('/') || name.starts_with('.') {
+        return None;
+    }
+    let (path, tag) = match name.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, tag),
+        _ => (name, ""),
+    };
+    let path = path.to_ascii_lowercase();
+    let last = path.rsplit('/').next().unwrap_or(&path);
+    match last {
+        "vllm-openai" | "vllm-openai-rocm" => Some("vllm"),
+        "vllm" | "vllm-dev" | "llm-d" | "llm-d-cuda" if !path.starts_with('/') => Some("vllm"),
+        "sglang" | "sglang-rocm" => Some("sglang"),
+        "llama.cpp" if tag.contains("server") => Some("llama.cpp"),
+        "release" if path.contains("tensorrt-llm") => Some("trtllm"),
+        _ => None,
+    }
+}
+
+/// The version in an image's tag.
+pub fn image_version(image: &str) -> Option<String> {
+    let name = image.split('@').next().unwrap_or(image);
+    let (_, tag) = name.rsplit_once(':')?;
+    tag_version(tag)
+}
+
+/// `v0.6.4`, `0.5.2-cu126`, `server-cuda-b9509`, `1.3.0rc3`: the part that is a version.
+fn tag_version(tag: &str) -> Option<String> {
+    tag.split(['-', '_', '+', ',']).find_map(|part| {
+        let bare = part.strip_prefix('v').unwrap_or(part);
+        let dotted = bare.contains('.') && bare.starts_with(|c: char| c.is_ascii_digit());
+        let build =
+            part.strip_prefix('b').is_some_and(|n| n.len() >= 4 && n.bytes().all(|b| b.is_ascii_digit()));
+        match (dotted, build) {
+            (true, _) => Some(bare.to_owned()),
+            (_, true) => Some(part.to_owned()),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(text: &str) -> Invocation {
+        let mut found = in_script(text, &|_| None);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
+    #[test]
+    fn the_program_is_found_behind_what_wraps_it() {
+        for (text, engine, first) in [
+            ("mpirun -n 1 --allow-run-as-root trtllm-serve m --tp_size 8", "trtllm", "m"),
+            (
+                "CUDA_VISIBLE_DEVICES=0 nohup python3 -m sglang.launch_server --model-path m &",
+                "sglang",
+                "--model-path",
+            ),
+            ("bash -lc \"cd /x && vllm serve m -tp 2\"", "vllm", "m"),
+            ("./build/bin/llama-server -m x.gguf", "llama.cpp", "-m"),
+            ("docker run --gpus all -p 8000:8000 vllm/vllm-openai:v0.6.4 --model m", "vllm", "--model"),
+            (
+                "docker run lmsysorg/sglang:latest python3 -m sglang.launch_server --model m",
+                "sglang",
+                "--model",
+            ),
+        ] {
+            let found = only(text);
+            assert_eq!((found.engine, found.argv[0].text.as_str()), (engine, first), "{text}");
+        }
+        assert_eq!(only("docker run vllm/vllm-openai:v0.6.4 --model m").version.as_deref(), Some("0.6.4"));
+        assert_eq!(only("pip install vllm==0.8.5\nvllm serve m").version.as_deref(), Some("0.8.5"));
+    }
+
+    #[test]
+    fn the_second_node_is_not_a_second_server() {
+        let text = "python -m sglang.launch_server --model-path m --tp 16 --nnodes 2 --node-rank 0\n\
+                    python -m sglang.launch_server --model-path m --tp 16 --nnodes 2 --node-rank 1";
+        assert_eq!(in_script(text, &|_| None).len(), 1);
+    }
+
+    #[test]
+    fn an_array_that_is_not_set_leaves_every_default_open() {
+        let found = only("vllm serve m \"${ARGS[@]}\" --port 1");
+        assert!(found.open_ended && found.unread[0].text == "${ARGS[@]}");
+    }
+
+    #[test]
+    fn tags_hold_versions_or_not() {
+        for (image, version) in [
+            ("vllm/vllm-openai:v0.11.0", Some("0.11.0")),
+            ("lmsysorg/sglang:v0.5.2-cu126", Some("0.5.2")),
+            ("ghcr.io/ggml-org/llama.cpp:server-cuda-b9509", Some("b9509")),
+            ("nvcr.io/nvidia/tensorrt-llm/release:1.3.0rc3", Some("1.3.0rc3")),
+            ("vllm/vllm-openai:latest", None),
+            ("vllm/vllm-openai:glm51", None),
+        ] {
+            assert_eq!(image_version(image).as_deref(), version, "{image}");
+        }
+    }
+}

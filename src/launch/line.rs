@@ -1,0 +1,151 @@
+//! A command line to be written: flags in the spelling of one version, variables, and the file beside it.
+
+use serde_json::{Map, Value};
+
+use super::dialect::{self, Dialect, Takes};
+use crate::diagnostic::{Code, Diagnostic};
+
+/// One argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Argument {
+    /// The flag, as this version spells it.
+    pub flag: String,
+    /// What follows it.
+    pub value: Option<String>,
+}
+
+/// A server's command line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The program, with the model where it stands bare.
+    pub program: Vec<String>,
+    /// Its flags, in the order in which a reader wants them.
+    pub arguments: Vec<Argument>,
+    /// Environment that it needs.
+    pub variables: Vec<(String, String)>,
+    /// Options that stand in a YAML file beside it: its name and keys (TensorRT-LLM).
+    pub options: Option<(String, Map<String, Value>)>,
+    /// What has to be there beside the command: a checkpoint in another format, a router.
+    pub needs: Vec<String>,
+    dialect: &'static Dialect,
+    version: String,
+}
+
+impl Line {
+    /// Begins a command of an engine with flags.
+    pub fn new(engine: &str, version: Option<&str>, program: Vec<String>) -> Line {
+        let dialect = dialect::dialect(engine).expect("written for engines with flags");
+        let version = dialect.version_for(version).to_owned();
+        Line {
+            program,
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            options: None,
+            needs: Vec::new(),
+            dialect,
+            version,
+        }
+    }
+
+    /// The described version whose flags are used.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Whether the version takes a flag.
+    pub fn takes(&self, flag: &str) -> bool {
+        self.dialect.flag(&self.version, flag).is_some_and(|f| !f.removed)
+    }
+
+    /// Adds a flag with a value, spelled as asked.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] where the version has no such flag or does not take the value: the plan cannot be said.
+    pub fn set(&mut self, flag: &str, value: impl ToString) -> Result<(), Diagnostic> {
+        let value = value.to_string();
+        let form = self.form(flag)?;
+        if !form.choices.is_empty() && !form.choices.contains(&value) {
+            return Err(Diagnostic::new(
+                Code::Usage,
+                format!("{} {} does not take {value} for {flag}", self.dialect.engine, self.version),
+            )
+            .at("--emit")
+            .help(format!("it takes {}", form.choices.join(", "))));
+        }
+        debug_assert!(!matches!(form.takes, Takes::Switch | Takes::Toggle), "{flag} takes no value");
+        self.arguments.push(Argument { flag: flag.to_owned(), value: Some(value) });
+        Ok(())
+    }
+
+    /// Adds a switch.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] where the version has no such flag.
+    pub fn switch(&mut self, flag: &str) -> Result<(), Diagnostic> {
+        self.form(flag)?;
+        self.arguments.push(Argument { flag: flag.to_owned(), value: None });
+        Ok(())
+    }
+
+    fn form(&self, flag: &str) -> Result<&'static dialect::Flag, Diagnostic> {
+        let form = self.dialect.flag(&self.version, flag).filter(|f| !f.removed);
+        form.ok_or_else(|| {
+            let spans: Vec<String> = self
+                .dialect
+                .flags
+                .iter()
+                .filter(|f| !f.removed && f.is(flag))
+                .map(|f| format!("{} to {}", f.from, f.until))
+                .collect();
+            let help = match spans.is_empty() {
+                true => format!("no described version of {} has it", self.dialect.engine),
+                false => format!("versions that have it: {}", spans.join(", ")),
+            };
+            Diagnostic::new(
+                Code::Usage,
+                format!("{} {} has no {flag}, which the plan needs", self.dialect.engine, self.version),
+            )
+            .at("--emit")
+            .help(help)
+        })
+    }
+
+    /// Program and flags as words.
+    pub fn words(&self) -> Vec<String> {
+        let mut out = self.program.clone();
+        out.extend(self.flags());
+        out
+    }
+
+    /// The flags as words.
+    pub fn flags(&self) -> Vec<String> {
+        self.arguments.iter().flat_map(|a| std::iter::once(a.flag.clone()).chain(a.value.clone())).collect()
+    }
+
+    /// As shell text, one flag a line.
+    pub fn shell(&self) -> String {
+        let mut out = String::new();
+        for (name, value) in &self.variables {
+            out += &format!("{name}={} \\\n", quoted(value));
+        }
+        out += &self.program.iter().map(|w| quoted(w)).collect::<Vec<_>>().join(" ");
+        for argument in &self.arguments {
+            out += &format!(" \\\n  {}", argument.flag);
+            if let Some(value) = &argument.value {
+                out += &format!(" {}", quoted(value));
+            }
+        }
+        out.push('\n');
+        out
+    }
+}
+
+/// A word as a POSIX shell takes it whole. `$(NAME)` of Kubernetes and `$NAME` are left open on purpose only by
+/// callers that write them themselves.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}

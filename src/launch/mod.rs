@@ -1,0 +1,105 @@
+//! A deployment in its engine's own words: launch commands and manifests read as values that a plan is made of.
+//!
+//! ```text
+//! text ─ document (YAML) ┐
+//!      └ shell (words) ──┴→ invocation ─ dialect (flags of a version) → speech (one file an engine) → Server
+//! Server → speech → Line (a command) → release (servers on nodes) → artefact (scripts, manifests)
+//! ```
+
+pub mod artefact;
+pub mod dialect;
+pub mod document;
+pub mod invocation;
+pub mod keys;
+pub mod line;
+pub mod plan;
+pub mod release;
+pub mod server;
+pub mod shell;
+pub mod speech;
+
+use crate::diagnostic::{Code, Diagnostic};
+
+pub use invocation::Invocation;
+pub use server::{Drafts, Note, Pool, Server};
+
+/// The servers that a text starts: shell lines, a script, Compose, Kubernetes and other manifests.
+///
+/// `find` gives the files that the text names (`--config`, `--extra_llm_api_options`).
+///
+/// # Errors
+/// [`Code::Syntax`] where the text starts no server that is known.
+pub fn invocations(text: &str, find: invocation::Find) -> Result<Vec<Invocation>, Diagnostic> {
+    let found = match document::read(text, find) {
+        Some(found) if !found.is_empty() => found,
+        _ => {
+            let mut found = merged(in_script(text, find));
+            found.iter_mut().for_each(|f| {
+                f.copies =
+                    stated_copies(text, None).or_else(|| stated_copies(text, f.pool_said())).or(f.copies);
+            });
+            found
+        }
+    };
+    let found = merged(found);
+    if found.is_empty() {
+        return Err(Diagnostic::new(Code::Syntax, "no launch of a server stands in this text").help(
+            "known: `vllm serve`, `python -m vllm.entrypoints.openai.api_server`, `python -m sglang.launch_server`, \
+             `sglang serve`, `trtllm-serve`, `llama-server`, `docker run` of their images, and manifests that hold one",
+        ));
+    }
+    Ok(found)
+}
+
+/// The servers of a script; files that state both pools are read as the manifests that they are.
+fn in_script(text: &str, find: invocation::Find) -> Vec<Invocation> {
+    let expand = |found: Invocation| match &found.pools {
+        Some(pools) => document::read(pools, find).unwrap_or_default(),
+        None => vec![found],
+    };
+    invocation::in_script(text, find).into_iter().flat_map(expand).collect()
+}
+
+/// How a head that was written here begins.
+const HEAD: &str = "# shardfit ";
+
+/// The number of servers that the head of a script written here states.
+fn stated_copies(text: &str, pool: Option<Pool>) -> Option<u32> {
+    let ours = text.lines().any(|line| line.starts_with(HEAD));
+    let stated = text.lines().find_map(|line| line.strip_prefix(release::copies_line(pool)));
+    stated.filter(|_| ours)?.split_whitespace().next()?.parse().ok()
+}
+
+/// Copies of one server, told apart by port, host and GPUs alone, as one.
+fn merged(found: Vec<Invocation>) -> Vec<Invocation> {
+    let mut out: Vec<(Invocation, Vec<String>)> = Vec::new();
+    for invocation in found {
+        let mut words = Vec::new();
+        let mut skip = false;
+        for word in &invocation.argv {
+            if std::mem::take(&mut skip) {
+                continue;
+            }
+            match word.text.as_str() {
+                "--port" | "--host" => skip = true,
+                text if text.starts_with("--port=") || text.starts_with("--host=") => {}
+                text => words.push(text.to_owned()),
+            }
+        }
+        let same = |(other, said): &&mut (Invocation, Vec<String>)| {
+            other.engine == invocation.engine
+                && *said == words
+                && other.pool == invocation.pool
+                && other.model == invocation.model
+                && other.options == invocation.options
+        };
+        match out.iter_mut().find(same) {
+            Some((first, _)) => {
+                let sum = first.copies.unwrap_or(1).saturating_add(invocation.copies.unwrap_or(1));
+                first.copies = Some(sum);
+            }
+            None => out.push((invocation, words)),
+        }
+    }
+    out.into_iter().map(|(invocation, _)| invocation).collect()
+}

@@ -1,0 +1,236 @@
+//! A plan that was scored, as servers to be started.
+
+use super::release::{Member, Release, drafts};
+use super::server::{Pool, Server};
+use crate::dtype::{DType, WeightFormat};
+use crate::estimate::deployment::{Deployment, Estimate};
+use crate::plan::Parallelism;
+use crate::units::{Bytes, Seconds};
+use crate::workload::Load;
+
+/// What an estimate does not tell by itself.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// The model as it was asked for and as engines load it: a hub id or a path.
+    pub model: &'a str,
+    /// The cluster as it was asked for.
+    pub cluster: &'a str,
+    /// The format that weights were asked to be held in, if not the checkpoint's.
+    pub weights: Option<WeightFormat>,
+    /// Whether the type of the cache was asked for.
+    pub kv: bool,
+}
+
+/// The batch sizes that vLLM and SGLang capture graphs of: 1, 2, 4, then steps of 8, from 256 on of 16
+/// (`vllm/config/compilation.py`, `sglang/srt/server_args.py`). The next one is the limit that costs nothing more.
+fn captured(batch: u64) -> u64 {
+    match batch {
+        0..=2 => batch.max(1),
+        3..=4 => 4,
+        5..=256 => batch.div_ceil(8) * 8,
+        _ => batch.div_ceil(16) * 16,
+    }
+}
+
+/// The servers of a plan, with the head that its files carry.
+pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Release {
+    let context = deployment.context();
+    let cluster = context.cluster;
+    let decode = member(estimate, deployment, asked);
+    let mut members = vec![decode];
+    if let Some(prefill) = &estimate.prefill {
+        members[0].server.pool = Some(Pool::Decode);
+        let mut server = members[0].server.clone();
+        server.pool = Some(Pool::Prefill);
+        server.max_sequences = None;
+        server.speculation = None;
+        split(&mut server, prefill.parallelism, context.model.is_moe());
+        members.insert(0, Member { server, copies: prefill.workers, gpus: prefill.parallelism.gpus() });
+    }
+    Release {
+        members,
+        vendor: cluster.gpu.platform().to_owned(),
+        gpu: estimate.gpu.clone(),
+        gpus_per_node: u64::from(cluster.gpus_per_node.min(cluster.gpus)),
+        head: head(estimate, deployment, asked),
+        isl: context.workload.isl,
+        osl: context.workload.osl,
+        concurrency: (estimate.in_flight.ceil() as u64).max(1),
+    }
+}
+
+fn split(server: &mut Server, p: Parallelism, experts: bool) {
+    server.tp = Some(p.tp);
+    server.pp = Some(p.pp);
+    server.attention_dp = Some(p.attention_dp);
+    server.ep = experts.then_some(p.ep);
+    server.dcp = (p.dcp > 1).then_some(p.dcp);
+}
+
+fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member {
+    let context = deployment.context();
+    let engine = context.engine;
+    let p = estimate.parallelism;
+    let mut server = Server {
+        engine: engine.id.split('-').next().unwrap_or(&engine.id).to_owned(),
+        version: Some(estimate.engine_version.to_string()),
+        model: Some(asked.model.to_owned()),
+        replicas: Some(1),
+        ..Server::default()
+    };
+    split(&mut server, p, context.model.is_moe());
+    let longest = context.workload.longest.unwrap_or(0).max(context.workload.context());
+    server.max_model_len = Some(longest);
+    let planned = match context.workload.load {
+        // A limit at the mean of a given rate would make bursts wait.
+        Load::Rate(_) => estimate.max_batch,
+        _ => estimate.batch.ceil() as u64,
+    }
+    .max(1);
+    let ranks = u64::from(p.attention_dp);
+    let most = estimate.limits.max_sequences.max(1);
+    let room = (estimate.max_batch / ranks).max(1);
+    let each = planned.div_ceil(ranks);
+    let rounded = if engine.id == "llama.cpp" { each } else { captured(each) };
+    let each = if rounded <= room.min(most) { rounded } else { each.min(most) };
+    // SGLang counts over all ranks of attention data parallel, the others on each.
+    server.max_sequences = Some(if engine.defaults.tokens_of_all_ranks { each * ranks } else { each });
+    server.max_batched_tokens = Some(estimate.limits.max_batched_tokens);
+    if engine.id != "llama.cpp" {
+        server.memory_fraction = Some(context.memory_question(p).fraction());
+        // Where nothing is known to be shared the engine's default stands: it costs attention nothing. Recurrent
+        // layers hold another state for each kept prefix, which the plan has no room for.
+        let recurrent = context.model.state_bytes_per_sequence() > Bytes::ZERO;
+        server.prefix_caching = match (context.workload.cached_prefix > 0, engine.id.as_str()) {
+            // SGLang has no word for what is its default.
+            (true, "sglang") => None,
+            (true, _) => Some(true),
+            (false, _) => recurrent.then_some(false),
+        };
+    }
+    let sixteen = matches!(estimate.kv, DType::Bf16 | DType::Fp16);
+    if !sixteen || asked.kv {
+        server.kv = Some(estimate.kv.name().to_owned()).filter(|_| !(sixteen && server.engine == "trtllm"));
+    }
+    server.launches = engine.launched.clone();
+    if let Some(s) = estimate.speculation {
+        server.speculation = Some(drafts(&server.engine, s.draft, s.tokens));
+    }
+    weights(&mut server, estimate, asked);
+    if server.engine == "llama.cpp" {
+        let offload = estimate.limits.offload;
+        server.gpu_layers = offload.gpu_layers;
+        server.cpu_moe_layers = offload.host_experts;
+        (server.attention_dp, server.ep) = (None, None);
+    }
+    Member { server, copies: estimate.replicas, gpus: p.gpus() }
+}
+
+/// Weights in another format than the checkpoint's: engines make FP8 of 16 bits while they load; other formats are
+/// checkpoints of their own.
+fn weights(server: &mut Server, estimate: &Estimate, asked: &Asked) {
+    let model = asked.model.trim_end_matches('/');
+    let last = model.rsplit('/').next().unwrap_or(model);
+    if server.engine == "llama.cpp" {
+        let is_file = last.to_ascii_lowercase().ends_with(".gguf");
+        if !is_file {
+            server.model = Some(format!("/models/{last}-{}.gguf", estimate.weights.name()));
+        }
+        return;
+    }
+    match asked.weights {
+        Some(WeightFormat::Fp8) if matches!(server.engine.as_str(), "vllm" | "sglang") => {
+            server.weights = Some("fp8".to_owned());
+        }
+        Some(format) => server.model = Some(format!("/models/{last}-{}", format.name())),
+        None => {}
+    }
+}
+
+/// The question, the plan, what it should deliver, and what it rests on.
+fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<String> {
+    let context = deployment.context();
+    let workload = &context.workload;
+    let short = |t: Seconds| {
+        let value = t.get() * 1e3;
+        if value >= 100.0 { format!("{value:.0} ms") } else { format!("{value:.1} ms") }
+    };
+    let mut lines =
+        vec![format!("shardfit {}: {} on {}", env!("CARGO_PKG_VERSION"), asked.model, asked.cluster)];
+    let load = match workload.load {
+        Load::Saturate => "as much as it takes".to_owned(),
+        Load::Concurrency(n) => format!("{n} requests in flight"),
+        Load::Rate(rate) => format!("{} requests/s", rate.get()),
+    };
+    let targets: Vec<String> = [
+        ("TTFT", workload.targets.ttft),
+        ("TPOT", workload.targets.tpot),
+        ("end to end", workload.targets.e2e),
+    ]
+    .into_iter()
+    .filter_map(|(name, limit)| limit.map(|limit| format!(", {name} at most {}", short(limit))))
+    .collect();
+    lines.push(format!(
+        "question: {} prompt tokens, {} output tokens, {load}{}",
+        workload.isl,
+        workload.osl,
+        targets.concat()
+    ));
+    lines.push(format!(
+        "plan: {} × {} on {}, {} {}, weights {}, KV cache {}, batch {:.0} a replica",
+        estimate.parallelism,
+        estimate.replicas,
+        estimate.gpu,
+        estimate.engine,
+        estimate.engine_version,
+        estimate.weights.name(),
+        estimate.kv.name(),
+        estimate.batch.ceil(),
+    ));
+    let service = &estimate.service;
+    let (ttft, tpot, output) = match &estimate.verified {
+        Some(v) => (v.ttft, v.tpot, v.output),
+        None => (service.ttft, service.tpot, estimate.output),
+    };
+    let range = |low: Seconds, high: Seconds| format!(" ({} to {})", short(low), short(high));
+    let (ttft_range, tpot_range, output_range) = match &estimate.ranges {
+        Some(r) => (
+            range(r.ttft.0, r.ttft.1),
+            range(r.tpot.0, r.tpot.1),
+            format!(" ({:.0} to {:.0})", r.output.0.get(), r.output.1.get()),
+        ),
+        None => Default::default(),
+    };
+    lines.push(format!(
+        "predicted: TTFT {}{ttft_range}, TPOT {}{tpot_range}, {:.0} output tokens/s{output_range}",
+        short(ttft),
+        short(tpot),
+        output.get(),
+    ));
+    lines.push(format!(
+        "memory of a GPU: {:.1} GiB weights, {:.1} GiB KV cache, {:.1} GiB of {:.1} in all; {}",
+        estimate.memory.weights.as_gib(),
+        estimate.memory.kv_cache.as_gib(),
+        estimate.memory.total().as_gib(),
+        estimate.memory.capacity.as_gib(),
+        estimate.verdict.name(),
+    ));
+    if let Some(missing) = needs(estimate, asked) {
+        lines.push(missing);
+    }
+    lines
+}
+
+/// What has to be there first.
+fn needs(estimate: &Estimate, asked: &Asked) -> Option<String> {
+    let engine = estimate.engine.split(['@', '-']).next().unwrap_or_default();
+    match (engine, asked.weights) {
+        ("llama.cpp", _) => {
+            Some(format!("needs: a GGUF file of {} in {}", asked.model, estimate.weights.name()))
+        }
+        ("vllm" | "sglang", Some(WeightFormat::Fp8)) | (_, None) => None,
+        (_, Some(format)) => {
+            Some(format!("needs: a checkpoint of {} in {} at the path below", asked.model, format.name()))
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! A plan as servers to be started: what each engine's command must say so that it is the plan that was scored.
+
+use super::line::{Line, quoted};
+use super::server::{Drafts, Pool, Server};
+use super::speech;
+use crate::diagnostic::{Code, Diagnostic};
+
+/// Servers of one kind.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// What its launch says.
+    pub server: Server,
+    /// How many of them.
+    pub copies: u32,
+    /// GPUs of one.
+    pub gpus: u64,
+}
+
+/// Everything that artefacts are written from.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// One kind of server; prefill, then decode, where pools are split.
+    pub members: Vec<Member>,
+    /// Who makes the GPUs: `nvidia`, `amd`, `intel` …
+    pub vendor: String,
+    /// The GPU's id in the catalogue.
+    pub gpu: String,
+    /// GPUs of a node.
+    pub gpus_per_node: u64,
+    /// What the head of each file says: question, plan, figures with their ranges.
+    pub head: Vec<String>,
+    /// Prompt tokens of the benchmark that checks it.
+    pub isl: u64,
+    /// Output tokens.
+    pub osl: u64,
+    /// Requests in flight over all servers.
+    pub concurrency: u64,
+}
+
+/// Where the other nodes of a server find its first one.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    /// This node's number.
+    pub rank: Rank<'a>,
+    /// Nodes of the server.
+    pub nodes: u64,
+    /// Address of the first.
+    pub address: &'a str,
+}
+
+/// A node's number: known, or what a launcher puts in.
+#[derive(Clone, Copy, Debug)]
+pub enum Rank<'a> {
+    /// Of a command that is written out.
+    Is(u64),
+    /// A variable of the launcher, for example `$(LWS_WORKER_INDEX)`.
+    Set(&'a str),
+}
+
+impl Member {
+    /// Its name in files and manifests.
+    pub fn role(&self) -> &'static str {
+        match self.server.pool {
+            Some(Pool::Prefill) => "prefill",
+            Some(Pool::Decode) => "decode",
+            None => "server",
+        }
+    }
+
+    /// Nodes of one server.
+    pub fn nodes(&self, gpus_per_node: u64) -> u64 {
+        self.gpus.div_ceil(gpus_per_node.max(1)).max(1)
+    }
+
+    /// The command of one server on one node.
+    ///
+    /// # Errors
+    /// As [`speech::write`].
+    pub fn line(&self) -> Result<Line, Diagnostic> {
+        speech::write(&self.server)
+    }
+
+    /// The command of one node of a server that stands on several.
+    ///
+    /// # Errors
+    /// As [`speech::write`]; [`Code::Usage`] for an engine or version that does not span nodes by itself.
+    pub fn line_of_node(&self, node: Node, gpus_per_node: u64) -> Result<Line, Diagnostic> {
+        let mut line = self.line()?;
+        if node.nodes <= 1 {
+            return Ok(line);
+        }
+        let text = |rank: u64| match node.rank {
+            Rank::Is(n) => (n * rank).to_string(),
+            Rank::Set(variable) => variable.to_owned(),
+        };
+        match self.server.engine.as_str() {
+            "vllm" => {
+                let ranks = u64::from(self.server.attention_dp.unwrap_or(1));
+                let follower = !matches!(node.rank, Rank::Is(0));
+                if ranks > 1 && gpus_per_node.is_multiple_of(u64::from(self.server.tp.unwrap_or(1))) {
+                    // Data parallel ranks are dealt out over nodes (vLLM docs, data parallel deployment).
+                    let local = (gpus_per_node / u64::from(self.server.tp.unwrap_or(1))).max(1);
+                    line.set("--data-parallel-size-local", local.min(ranks))?;
+                    line.set("--data-parallel-address", node.address)?;
+                    line.set("--data-parallel-rpc-port", 13345)?;
+                    if follower {
+                        if let Rank::Is(_) = node.rank {
+                            line.set("--data-parallel-start-rank", text(local))?;
+                        }
+                        line.switch("--headless")?;
+                    }
+                } else {
+                    line.set("--nnodes", node.nodes)?;
+                    line.set("--node-rank", text(1))?;
+                    line.set("--master-addr", node.address)?;
+                    if follower {
+                        line.switch("--headless")?;
+                    }
+                }
+            }
+            "sglang" => {
+                line.set("--nnodes", node.nodes)?;
+                line.set("--node-rank", text(1))?;
+                line.set("--dist-init-addr", format!("{}:20000", node.address))?;
+            }
+            "trtllm" => {
+                // Every rank runs the same command under MPI (`trtllm-llmapi-launch`).
+                line.program.insert(0, "trtllm-llmapi-launch".into());
+                line.set("--gpus_per_node", gpus_per_node)?;
+            }
+            other => {
+                return Err(Diagnostic::new(
+                    Code::Usage,
+                    format!("{other} does not span {} nodes", node.nodes),
+                )
+                .at("--emit")
+                .help("restrict the plan to one node, for example --cluster 8xh100-sxm"));
+            }
+        }
+        Ok(line)
+    }
+
+    /// The image that holds the engine's version, or why none can be named.
+    ///
+    /// Sources: the engines' own registries (`docs.vllm.ai` deployment/docker, `docs.sglang.io` install,
+    /// NGC `tensorrt-llm/release`, `ggml-org/llama.cpp` docs/docker.md).
+    ///
+    /// # Errors
+    /// [`Code::Usage`] where the launch pins no version.
+    pub fn image(&self, vendor: &str) -> Result<String, Diagnostic> {
+        let version =
+            self.server.version.as_deref().ok_or_else(|| {
+                Diagnostic::new(Code::Usage, "no version of the engine is pinned").at("--emit")
+            })?;
+        Ok(match (self.server.engine.as_str(), vendor) {
+            ("sglang", "amd") => format!("lmsysorg/sglang:v{version}-rocm700-mi30x"),
+            ("sglang", _) => format!("lmsysorg/sglang:v{version}"),
+            ("trtllm", _) => format!("nvcr.io/nvidia/tensorrt-llm/release:{version}"),
+            ("llama.cpp", "amd") => format!("ghcr.io/ggml-org/llama.cpp:server-rocm-{version}"),
+            ("llama.cpp", "intel") => format!("ghcr.io/ggml-org/llama.cpp:server-intel-{version}"),
+            ("llama.cpp", _) => format!("ghcr.io/ggml-org/llama.cpp:server-cuda-{version}"),
+            (_, "amd") => format!("vllm/vllm-openai-rocm:v{version}"),
+            _ => format!("vllm/vllm-openai:v{version}"),
+        })
+    }
+
+    /// The words that the image's own program takes.
+    pub fn container_words(&self, line: &Line) -> Vec<String> {
+        match self.server.engine.as_str() {
+            // The entry point is the server itself: `vllm serve`, `llama-server`. The model is stated by its flag,
+            // which entry points of all described versions take.
+            "vllm" => {
+                let model = self.server.model.clone().unwrap_or_default();
+                ["--model".to_owned(), model].into_iter().chain(line.flags()).collect()
+            }
+            "llama.cpp" => line.flags(),
+            _ => line.words(),
+        }
+    }
+
+    /// The port that it listens on where nothing is said.
+    pub fn port(&self) -> u16 {
+        match self.server.engine.as_str() {
+            "sglang" => 30000,
+            "llama.cpp" => 8080,
+            _ => 8000,
+        }
+    }
+
+    /// The flag and value by which it listens on all addresses at a port.
+    pub fn listen(&self, port: u16) -> Vec<String> {
+        ["--host", "0.0.0.0", "--port", &port.to_string()].map(str::to_owned).to_vec()
+    }
+}
+
+impl Release {
+    /// The benchmark of the same engine that loads one server as planned.
+    pub fn benchmark(&self) -> String {
+        let Some(member) = self.members.last() else { return String::new() };
+        let model = quoted(member.server.model.as_deref().unwrap_or_default());
+        let (isl, osl) = (self.isl, self.osl);
+        let each = self.concurrency.div_ceil(u64::from(member.copies.max(1))).max(1);
+        let prompts = each.saturating_mul(10).max(32);
+        match member.server.engine.as_str() {
+            "sglang" => format!(
+                "python3 -m sglang.bench_serving --backend sglang --model {model} --dataset-name random \
+                 --random-input-len {isl} --random-output-len {osl} --random-range-ratio 1.0 \
+                 --max-concurrency {each} --num-prompts {prompts}"
+            ),
+            "trtllm" => format!(
+                "python3 -m tensorrt_llm.serve.scripts.benchmark_serving --model {model} --backend openai \
+                 --dataset-name random --random-ids --random-input-len {isl} --random-output-len {osl} \
+                 --max-concurrency {each} --num-prompts {prompts} --ignore-eos"
+            ),
+            "llama.cpp" => format!(
+                "llama-batched-bench --model {model} -npp {isl} -ntg {osl} -npl {each} -c {}",
+                (isl + osl).saturating_mul(each)
+            ),
+            _ => format!(
+                "vllm bench serve --model {model} --dataset-name random --random-input-len {isl} \
+                 --random-output-len {osl} --max-concurrency {each} --num-prompts {prompts} --ignore-eos"
+            ),
+        }
+    }
+
+    /// The head of a file of all servers as comments.
+    pub fn comments(&self) -> String {
+        self.comments_of(&self.members)
+    }
+
+    /// The head of a file of some servers as comments.
+    pub fn comments_of(&self, members: &[Member]) -> String {
+        let mut lines = self.head.clone();
+        for member in members {
+            if let Ok(line) = member.line() {
+                lines.extend(line.needs.iter().map(|need| format!("needs: {need}")));
+            }
+        }
+        for member in members {
+            let pool = if members.len() > 1 { member.server.pool } else { None };
+            let counted = copies_line(pool).trim_start_matches("# ");
+            lines.push(format!("{counted}{} of {} GPUs", member.copies, member.gpus));
+        }
+        lines.push(format!("check one server with: {}", self.benchmark()));
+        lines.push("and hold its TTFT, TPOT and output tokens/s against the figures above".to_owned());
+        lines.iter().map(|line| format!("# {line}\n")).collect()
+    }
+
+    /// A name that Kubernetes, Compose and Slurm take: small letters, digits and dashes.
+    pub fn name(&self) -> String {
+        let model = self.members.first().and_then(|m| m.server.model.as_deref()).unwrap_or("model");
+        let last = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+        let mut out = String::new();
+        for c in last.chars() {
+            match c.is_ascii_alphanumeric() {
+                true => out.push(c),
+                false if !out.ends_with('-') => out.push('-'),
+                false => {}
+            }
+        }
+        let out = out.trim_matches('-');
+        let cut: String = out.chars().take(40).collect();
+        match cut.trim_end_matches('-') {
+            "" => "model".to_owned(),
+            name if name.starts_with(|c: char| c.is_ascii_digit()) => format!("m-{name}"),
+            name => name.to_owned(),
+        }
+    }
+
+    /// GPUs of all servers.
+    pub fn gpus(&self) -> u64 {
+        self.members.iter().map(|m| m.gpus.saturating_mul(m.copies.into())).sum()
+    }
+}
+
+/// The engine's name of what drafts, where it has one.
+pub fn drafts(engine: &str, draft: crate::workload::Draft, tokens: u32) -> Drafts {
+    use crate::workload::Draft;
+    let method = match (engine, draft) {
+        ("sglang", Draft::Layers) => "EAGLE",
+        ("sglang", Draft::Lookup) => "NGRAM",
+        ("sglang", Draft::Model) => "EAGLE3",
+        ("trtllm", Draft::Layers) => "MTP",
+        ("trtllm", Draft::Lookup) => "NGram",
+        ("trtllm", Draft::Model) => "Eagle3",
+        (_, Draft::Layers) => "mtp",
+        (_, Draft::Lookup) => "ngram",
+        (_, Draft::Model) => "eagle3",
+    };
+    Drafts { method: Some(method.to_owned()), tokens: Some(tokens), model: None }
+}
+
+/// The line of a head that counts servers of a pool; a script shows those of one node, or one of many jobs.
+pub fn copies_line(pool: Option<Pool>) -> &'static str {
+    match pool {
+        Some(Pool::Prefill) => "# prefill servers: ",
+        Some(Pool::Decode) => "# decode servers: ",
+        None => "# servers: ",
+    }
+}

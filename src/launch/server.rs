@@ -1,0 +1,243 @@
+//! What the launch of a server says, in the planner's terms.
+
+use serde::Serialize;
+
+use super::dialect::{Said, Unread};
+use super::shell::Word;
+
+/// What a server of split pools computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pool {
+    /// Prompts alone.
+    Prefill,
+    /// Tokens after the first alone.
+    Decode,
+}
+
+/// Speculative decoding as launched.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Drafts {
+    /// The engine's own name of the method: `mtp`, `eagle3`, `ngram`, `EAGLE`, `MTP` …
+    pub method: Option<String>,
+    /// Tokens drafted for each step.
+    pub tokens: Option<u32>,
+    /// A model that drafts.
+    pub model: Option<String>,
+}
+
+/// What the launch of one kind of server says. What it leaves out is `None`: the engine's default of its version holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Server {
+    /// Engine id of the catalogue.
+    pub engine: String,
+    /// Its version, where the launch tells (a tag of the image, a pinned package).
+    pub version: Option<String>,
+    /// The model as launched: a hub id, a path, or a variable's name.
+    pub model: Option<String>,
+    /// The pool that it serves, where pools are split.
+    pub pool: Option<Pool>,
+    /// Ranks that share one attention (tensor parallel).
+    pub tp: Option<u32>,
+    /// Pipeline stages.
+    pub pp: Option<u32>,
+    /// Groups of ranks with sequences of their own that share the experts (attention data parallel).
+    pub attention_dp: Option<u32>,
+    /// Ranks that experts are spread over (expert parallel); `None` for dense models.
+    pub ep: Option<u32>,
+    /// Decode context parallel.
+    pub dcp: Option<u32>,
+    /// Data parallel ranks as launched, where it is not known whether the model has experts that they share.
+    pub data_parallel: Option<u32>,
+    /// Copies of the whole.
+    pub replicas: Option<u32>,
+    /// GPUs of all copies.
+    pub gpus: Option<u64>,
+    /// Type that a 16-bit checkpoint is computed in.
+    pub dtype: Option<String>,
+    /// Format that weights are quantised to or read as, in the engine's word.
+    pub weights: Option<String>,
+    /// Type of the KV cache in the planner's words (`bf16`, `fp8`, `nvfp4`, `q8_0` …).
+    pub kv: Option<String>,
+    /// Tokens of a block of the KV cache.
+    pub block_size: Option<u64>,
+    /// Longest request, prompt and output together.
+    pub max_model_len: Option<u64>,
+    /// Most sequences at once, as the engine counts: of each attention data parallel rank, or of all of them
+    /// under SGLang.
+    pub max_sequences: Option<u64>,
+    /// Most tokens of a step, as the engine counts.
+    pub max_batched_tokens: Option<u64>,
+    /// The engine's memory fraction (`gpu_memory_utilization`, `mem_fraction_static`, `free_gpu_memory_fraction`).
+    pub memory_fraction: Option<f64>,
+    /// Bytes of KV cache on each GPU, where they are given instead.
+    pub kv_cache_memory_bytes: Option<u64>,
+    /// Whether prefixes are kept.
+    pub prefix_caching: Option<bool>,
+    /// Whether prompts are cut.
+    pub chunked_prefill: Option<bool>,
+    /// Whether CUDA graphs are left out.
+    pub eager: Option<bool>,
+    /// Speculative decoding.
+    pub speculation: Option<Drafts>,
+    /// Whether adapters are served.
+    pub lora: Option<bool>,
+    /// Ways to launch that the catalogue names: `deepep`, `eplb`, `dbo`, `tbo`.
+    pub launches: Vec<String>,
+    /// Experts that are held a second time.
+    pub redundant_experts: Option<u64>,
+    /// Layers on the GPUs (llama.cpp); `None` with `all`.
+    pub gpu_layers: Option<u64>,
+    /// First layers whose experts stay with the host (llama.cpp).
+    pub cpu_moe_layers: Option<u64>,
+    /// Proportions over GPUs (llama.cpp).
+    pub tensor_split: Option<Vec<f64>>,
+    /// What was written and not read: flags that are unknown, values that stand in variables.
+    pub unread: Vec<Note>,
+    /// What the planner has no use for, by flag.
+    pub without_bearing: Vec<String>,
+    /// What a reader should know: flags of other versions, variables that this version ignores, meanings.
+    pub notes: Vec<String>,
+}
+
+/// A part of a launch that was not read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// As written.
+    pub text: String,
+    /// Why.
+    pub why: String,
+    /// Whether the engine itself would refuse it.
+    pub refused: bool,
+}
+
+impl From<Unread> for Note {
+    fn from(unread: Unread) -> Note {
+        Note { text: unread.text, why: unread.why, refused: unread.refused }
+    }
+}
+
+/// Reads figures out of a command line and keeps count of the flags that were used.
+pub(super) struct Reading<'a> {
+    said: &'a Said,
+    /// Flags that say something to the planner.
+    used: Vec<&'a str>,
+    /// What could not be read.
+    pub unread: Vec<Note>,
+}
+
+impl<'a> Reading<'a> {
+    /// Begins with what the parser did not understand.
+    pub fn new(said: &'a Said) -> Reading<'a> {
+        Reading { said, used: Vec::new(), unread: said.unread.iter().cloned().map(Note::from).collect() }
+    }
+
+    /// The word after a flag, if it is known; one that stands in a variable is noted.
+    pub fn word(&mut self, flag: &'a str) -> Option<&'a Word> {
+        let setting = self.said.get(flag)?;
+        self.used.push(flag);
+        let word = setting.values.first()?;
+        if word.unknown {
+            let inline = setting.written.contains('=');
+            self.open(if inline {
+                setting.written.clone()
+            } else {
+                format!("{} {}", setting.written, word.text)
+            });
+            return None;
+        }
+        Some(word)
+    }
+
+    /// Notes what stands in a variable, once.
+    pub fn open(&mut self, text: String) {
+        if !self.unread.iter().any(|n| n.text == text) {
+            let why = "its value stands in a variable that this text does not set".into();
+            self.unread.push(Note { text, why, refused: false });
+        }
+    }
+
+    /// Text after a flag.
+    pub fn text(&mut self, flag: &'a str) -> Option<String> {
+        self.word(flag).map(|w| w.text.trim().to_owned())
+    }
+
+    /// What `read` makes of the word after a flag; one that it cannot read is noted.
+    pub fn read<T>(&mut self, flag: &'a str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let word = self.word(flag)?;
+        let value = read(word.text.trim());
+        let told = self.unread.iter().any(|n| n.text.starts_with(flag) || n.why.contains(flag));
+        if value.is_none() && !told {
+            self.unread.push(Note {
+                text: format!("{flag} {}", word.text),
+                why: "the value was not understood".into(),
+                refused: true,
+            });
+        }
+        value
+    }
+
+    /// A count of at least one.
+    pub fn count(&mut self, flag: &'a str) -> Option<u32> {
+        self.read(flag, |t| t.parse().ok().filter(|n| *n > 0))
+    }
+
+    /// A count of tokens or sequences.
+    pub fn number(&mut self, flag: &'a str) -> Option<u64> {
+        self.read(flag, super::dialect::size)
+    }
+
+    /// A share.
+    pub fn share(&mut self, flag: &'a str) -> Option<f64> {
+        self.read(flag, |t| t.parse().ok().filter(|f| (0.0..=1.0).contains(f)))
+    }
+
+    /// Whether a switch is on or off, if it stands there.
+    pub fn switch(&mut self, flag: &'a str) -> Option<bool> {
+        let on = self.said.get(flag)?.on;
+        self.used.push(flag);
+        Some(on)
+    }
+
+    /// A JSON object behind a flag, dotted forms (`--flag.key value`) merged in.
+    pub fn object(&mut self, flag: &'a str) -> Option<serde_json::Map<String, serde_json::Value>> {
+        let whole = self.word(flag).and_then(|w| serde_json::from_str::<serde_json::Value>(&w.text).ok());
+        let mut object = match whole {
+            Some(serde_json::Value::Object(map)) => map,
+            _ => serde_json::Map::new(),
+        };
+        let mut unknown = Vec::new();
+        for setting in &self.said.settings {
+            let (Some(path), true) = (&setting.path, setting.is(flag)) else { continue };
+            self.used.push(flag);
+            match setting.value() {
+                Some(value) => {
+                    let read = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+                    object.insert(path.replace('-', "_"), read);
+                }
+                None if setting.is_unknown() => unknown.push(setting.written.clone()),
+                None => {}
+            }
+        }
+        unknown.into_iter().for_each(|text| self.open(text));
+        (!object.is_empty()).then_some(object)
+    }
+
+    /// Ends: unread notes, flags without a bearing, and what is to be known of versions.
+    pub fn finish(self, server: &mut Server, version: &str) {
+        for setting in &self.said.settings {
+            if let Some((from, until)) = &setting.elsewhere {
+                let span = if from == until { from.clone() } else { format!("{from} to {until}") };
+                server
+                    .notes
+                    .push(format!("{} is a flag of {span}: {version} does not take it", setting.written));
+            } else if setting.form.deprecated {
+                server.notes.push(format!("{} is deprecated in {version}", setting.written));
+            }
+            if !self.used.iter().any(|flag| setting.is(flag)) {
+                server.without_bearing.push(setting.form.name.clone());
+            }
+        }
+        server.unread.extend(self.unread);
+    }
+}

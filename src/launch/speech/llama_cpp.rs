@@ -1,0 +1,168 @@
+//! llama.cpp: `llama-server` (`common/arg.cpp`, August 2025 to b11434).
+//!
+//! Its context is that of all slots together: one request may take `ctx-size / parallel` of it, or all with
+//! `--kv-unified`.
+
+use super::words::dtype;
+use crate::diagnostic::Diagnostic;
+use crate::launch::dialect::{self, Said};
+use crate::launch::invocation::Invocation;
+use crate::launch::line::Line;
+use crate::launch::server::{Note, Reading, Server};
+
+/// Reads a command line and the variables that stand for flags.
+pub fn read(invocation: &Invocation, said: &Said, server: &mut Server) {
+    let mut r = Reading::new(said);
+    let version = dialect::dialect("llama.cpp").map_or("", |d| d.version_for(invocation.version.as_deref()));
+    let mut model = None;
+    for flag in ["--hf-repo", "--model", "--model-url"] {
+        let written = said.get(flag).and_then(|s| s.values.first()).map(|w| w.text.clone());
+        r.switch(flag);
+        model = model.or(written);
+    }
+    server.model = model.or(invocation.model.clone());
+    if let Some(name) = server.model.as_ref().filter(|m| m.contains("${") || m.starts_with('$')) {
+        r.open(name.clone());
+    }
+    for flag in ["--host", "--port", "--alias", "--flash-attn"] {
+        r.switch(flag);
+    }
+    // What was written of the file's format stands in its name.
+    if let Some(model) = &server.model {
+        server.weights = model
+            .rsplit_once(':')
+            .map(|(_, tag)| tag.to_ascii_lowercase())
+            .filter(|tag| !tag.contains(['/', '\\']))
+            .or_else(|| quantisation(model));
+    }
+    let slots = r.read("--parallel", |t| t.parse::<i64>().ok()).filter(|n| *n > 0);
+    server.max_sequences = slots.map(|n| n as u64);
+    let unified = r.switch("--kv-unified");
+    let context = r.number("--ctx-size").filter(|n| *n > 0);
+    server.max_model_len = match (context, slots, unified) {
+        (Some(context), Some(slots), Some(false) | None) if slots > 1 => {
+            server.notes.push(format!(
+                "--ctx-size {context} is that of all {slots} slots: {} for each request",
+                context / slots as u64
+            ));
+            Some(context / slots as u64)
+        }
+        (context, _, _) => context,
+    };
+    server.max_batched_tokens = r.number("--ubatch-size");
+    r.switch("--batch-size");
+    let keys = r.text("--cache-type-k");
+    let values = r.text("--cache-type-v");
+    server.kv = match (keys, values) {
+        (Some(k), Some(v)) if k != v => {
+            server
+                .notes
+                .push(format!("keys are held as {k} and values as {v}: the planner has one type for both"));
+            dtype(&k)
+        }
+        (k, v) => k.or(v).as_deref().and_then(dtype),
+    };
+    let split = r.text("--split-mode");
+    let shares = r.read("--tensor-split", |t| {
+        let parts: Option<Vec<f64>> = t.split([',', '/']).map(|p| p.trim().parse().ok()).collect();
+        parts.filter(|p| !p.is_empty())
+    });
+    let cards = shares.as_ref().map(|s| s.iter().filter(|p| **p > 0.0).count().max(1) as u32);
+    server.tensor_split = shares;
+    match split.as_deref() {
+        Some("tensor" | "row") => (server.tp, server.pp) = (cards, cards.map(|_| 1)),
+        Some("none") => (server.tp, server.pp) = (Some(1), Some(1)),
+        _ if cards.is_some() => (server.tp, server.pp) = (Some(1), cards),
+        None => (server.tp, server.pp) = (Some(1), Some(1)),
+        _ => (server.tp, server.pp) = (Some(1), None),
+    }
+    let copies = invocation.copies.unwrap_or(1);
+    server.gpus = cards.map(|n| u64::from(n).saturating_mul(copies.into()));
+    server.replicas = invocation.copies.or(cards.map(|_| 1));
+    server.gpu_layers = r
+        .read("--n-gpu-layers", |t| match t {
+            "auto" | "all" => Some(None),
+            _ => t.parse::<i64>().ok().map(|n| u64::try_from(n).ok()),
+        })
+        .flatten();
+    server.cpu_moe_layers = r.number("--n-cpu-moe");
+    if r.switch("--cpu-moe") == Some(true) {
+        server.cpu_moe_layers = Some(u64::MAX);
+    }
+    server.prefix_caching = r.switch("--cache-prompt");
+    for stray in &said.positional {
+        r.unread.push(Note {
+            text: stray.text.clone(),
+            why: "a word that belongs to no flag".into(),
+            refused: !stray.unknown,
+        });
+    }
+    r.finish(server, version);
+}
+
+/// The format in the name of a GGUF file: `model-Q4_K_M.gguf`.
+fn quantisation(file: &str) -> Option<String> {
+    let stem = file.rsplit(['/', '\\']).next()?.strip_suffix(".gguf")?;
+    let is_format = |word: &&str| {
+        let upper = word.to_ascii_uppercase();
+        let letter = upper
+            .strip_prefix("IQ")
+            .or(upper.strip_prefix('Q'))
+            .is_some_and(|r| r.starts_with(|c: char| c.is_ascii_digit()));
+        letter || matches!(upper.as_str(), "F16" | "BF16" | "F32" | "MXFP4")
+    };
+    stem.split(['-', '.']).rev().find(is_format).map(str::to_ascii_lowercase)
+}
+
+/// Writes the command of one server.
+///
+/// # Errors
+/// As [`Line::set`].
+pub fn write(server: &Server) -> Result<Line, Diagnostic> {
+    let mut line = Line::new("llama.cpp", server.version.as_deref(), vec!["llama-server".to_owned()]);
+    let model = server.model.clone().unwrap_or_default();
+    let file = model.ends_with(".gguf");
+    line.set(if file { "--model" } else { "--hf-repo" }, model)?;
+    let slots = server.max_sequences.unwrap_or(1).max(1);
+    line.set("--parallel", slots)?;
+    if let Some(length) = server.max_model_len {
+        line.set("--ctx-size", length.saturating_mul(slots))?;
+    }
+    if let Some(tokens) = server.max_batched_tokens {
+        line.set("--batch-size", tokens.max(2048))?;
+        line.set("--ubatch-size", tokens)?;
+    }
+    if line.takes("--no-kv-unified") && slots > 1 {
+        line.switch("--no-kv-unified")?;
+    }
+    match server.gpu_layers {
+        Some(layers) => line.set("--n-gpu-layers", layers)?,
+        // More than any model has: all of them, in every version.
+        None => line.set("--n-gpu-layers", 999)?,
+    }
+    match server.cpu_moe_layers {
+        Some(u64::MAX) => line.switch("--cpu-moe")?,
+        Some(layers) if layers > 0 => line.set("--n-cpu-moe", layers)?,
+        _ => {}
+    }
+    let (ranks, stages) = (server.tp.unwrap_or(1), server.pp.unwrap_or(1));
+    if ranks > 1 || stages > 1 {
+        line.set("--split-mode", if ranks > 1 { "tensor" } else { "layer" })?;
+        let cards = ranks.max(stages) as usize;
+        let shares = server.tensor_split.clone().unwrap_or_else(|| vec![1.0; cards]);
+        line.set("--tensor-split", shares.iter().map(f64::to_string).collect::<Vec<_>>().join(","))?;
+    } else {
+        line.set("--split-mode", "none")?;
+    }
+    let valued = line.takes("--flash-attn") && line.version() != "b6100";
+    match valued {
+        true => line.set("--flash-attn", "on")?,
+        false => line.switch("--flash-attn")?,
+    }
+    if let Some(kv) = &server.kv {
+        let word = if kv == "fp16" { "f16" } else { kv };
+        line.set("--cache-type-k", word)?;
+        line.set("--cache-type-v", word)?;
+    }
+    Ok(line)
+}

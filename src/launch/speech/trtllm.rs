@@ -1,0 +1,247 @@
+//! TensorRT-LLM: `trtllm-serve` and the YAML beside it, whose keys win over the command line
+//! (`tensorrt_llm/commands/serve.py`, `tensorrt_llm/llmapi/llm_args.py`, 1.0 to 1.3).
+//!
+//! `tp_size` counts all ranks of a stage; with `enable_attention_dp` each of them has sequences of its own.
+
+use serde_json::{Map, Value, json};
+
+use super::words::dtype;
+use crate::diagnostic::Diagnostic;
+use crate::launch::dialect::{self, Said};
+use crate::launch::invocation::Invocation;
+use crate::launch::line::Line;
+use crate::launch::server::{Drafts, Note, Pool, Reading, Server};
+
+/// Reads a command line with its YAML.
+pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server: &mut Server) {
+    let mut r = Reading::new(said);
+    let version = dialect::dialect("trtllm").map_or("", |d| d.version_for(invocation.version.as_deref()));
+    let mut positional = said.positional.iter();
+    server.model = positional.next().map(|w| w.text.clone()).or(invocation.model.clone());
+    for stray in positional {
+        r.unread.push(Note {
+            text: stray.text.clone(),
+            why: "a word that belongs to no option".into(),
+            refused: !stray.unknown,
+        });
+    }
+    for flag in ["--host", "--port", "--backend", "--config", "--extra_llm_api_options"] {
+        r.switch(flag);
+    }
+    let yaml = options(invocation, &mut r);
+    let y = Yaml { keys: &yaml };
+    let open = |flag: &str| said.get(flag).is_some_and(|s| s.is_unknown());
+    let stated_ranks = r.count("--tp_size");
+    let known = !invocation.open_ended && !open("--tp_size") && !open("--pp_size");
+    let ranks = y.count("tensor_parallel_size").or(stated_ranks).or(known.then_some(1));
+    let stated_stages = r.count("--pp_size");
+    server.pp = y.count("pipeline_parallel_size").or(stated_stages).or(known.then_some(1));
+    let switched = r.switch("--enable_attention_dp");
+    let groups = y.flag("enable_attention_dp").or(switched);
+    let spread = r.count("--ep_size");
+    let spread = y.count("moe_expert_parallel_size").or(spread);
+    let within = y.count("moe_tensor_parallel_size");
+    match groups {
+        Some(true) => (server.tp, server.attention_dp) = (ranks.map(|_| 1), ranks),
+        _ => (server.tp, server.attention_dp) = (ranks, known.then_some(1)),
+    }
+    let divided = || Some(ranks? / within.filter(|n| *n > 0)?);
+    server.ep = match experts {
+        Some(false) => None,
+        // Without a word all experts are split inside (`mapping.py`: moe_tp_size = tp_size).
+        Some(true) => spread.or_else(divided).or(known.then_some(1)),
+        None => spread.or_else(divided),
+    };
+    let copies = invocation.copies.unwrap_or(1);
+    server.replicas = known.then_some(copies);
+    server.gpus = known.then(|| {
+        u64::from(ranks.unwrap_or(1))
+            .saturating_mul(server.pp.unwrap_or(1).into())
+            .saturating_mul(copies.into())
+    });
+    let cache = y.object("kv_cache_config");
+    let cache = Yaml { keys: &cache };
+    server.max_sequences = y.number("max_batch_size").or_else(|| r.number("--max_batch_size"));
+    server.max_batched_tokens = y.number("max_num_tokens").or_else(|| r.number("--max_num_tokens"));
+    server.max_model_len = y.number("max_seq_len").or_else(|| r.number("--max_seq_len"));
+    let fraction = r.share("--kv_cache_free_gpu_memory_fraction");
+    server.memory_fraction = cache.share("free_gpu_memory_fraction").or(fraction);
+    let kv = r.text("--kv_cache_dtype");
+    server.kv = cache.text("dtype").or(kv).as_deref().and_then(dtype);
+    server.prefix_caching = cache.flag("enable_block_reuse");
+    server.block_size = cache.number("tokens_per_block");
+    server.chunked_prefill =
+        y.flag("enable_chunked_prefill").or_else(|| r.switch("--enable_chunked_prefill"));
+    server.dtype = y.text("dtype").as_deref().and_then(dtype);
+    server.lora = y.flag("enable_lora");
+    let drafts = y.object("speculative_config");
+    if !drafts.is_empty() {
+        let d = Yaml { keys: &drafts };
+        let tokens = d.count("num_nextn_predict_layers").or(d.count("max_draft_len"));
+        server.speculation = Some(Drafts {
+            method: d.text("decoding_type"),
+            tokens,
+            model: d.text("speculative_model_dir").or(d.text("speculative_model")),
+        });
+    }
+    let experts = y.object("moe_config");
+    let experts = Yaml { keys: &experts };
+    if experts.text("backend").is_some_and(|b| b.eq_ignore_ascii_case("WIDEEP")) {
+        server.launches.push("wideep".into());
+    }
+    if !experts.object("load_balancer").is_empty() || experts.text("load_balancer").is_some() {
+        server.launches.push("eplb".into());
+    }
+    server.eager = match yaml.get("cuda_graph_config") {
+        Some(Value::Null) => Some(true),
+        _ => None,
+    };
+    server.pool = invocation.pool;
+    r.finish(server, version);
+}
+
+/// The keys of the YAML that the command names: from a here-document, or from a file that was found.
+fn options(invocation: &Invocation, r: &mut Reading) -> Map<String, Value> {
+    let mut keys = invocation.options.clone();
+    for file in &invocation.missing_files {
+        r.unread.push(Note {
+            text: file.clone(),
+            why: "this file was not found, and its keys win over the command line".into(),
+            refused: false,
+        });
+    }
+    // `llm_args` nests the same keys in some recipes.
+    if let Some(Value::Object(inner)) = keys.remove("llm_args") {
+        keys.extend(inner);
+    }
+    keys
+}
+
+/// Keys of a YAML object.
+struct Yaml<'a> {
+    keys: &'a Map<String, Value>,
+}
+
+impl Yaml<'_> {
+    fn number(&self, key: &str) -> Option<u64> {
+        let value = self.keys.get(key)?;
+        value.as_u64().or_else(|| value.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0).map(|f| f as u64))
+    }
+
+    fn count(&self, key: &str) -> Option<u32> {
+        self.number(key).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0)
+    }
+
+    fn share(&self, key: &str) -> Option<f64> {
+        self.keys.get(key)?.as_f64().filter(|f| (0.0..=1.0).contains(f))
+    }
+
+    fn flag(&self, key: &str) -> Option<bool> {
+        self.keys.get(key)?.as_bool()
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        self.keys.get(key)?.as_str().map(str::to_owned)
+    }
+
+    fn object(&self, key: &str) -> Map<String, Value> {
+        self.keys.get(key).and_then(Value::as_object).cloned().unwrap_or_default()
+    }
+}
+
+/// The file that the command names: one for each pool, since they stand side by side.
+fn options_file(server: &Server) -> &'static str {
+    match server.pool {
+        Some(Pool::Prefill) => "trtllm-options-prefill.yaml",
+        Some(Pool::Decode) => "trtllm-options-decode.yaml",
+        None => "trtllm-options.yaml",
+    }
+}
+
+/// Writes the command of one server and the YAML beside it.
+///
+/// # Errors
+/// As [`Line::set`].
+pub fn write(server: &Server) -> Result<Line, Diagnostic> {
+    let program = vec!["trtllm-serve".to_owned(), server.model.clone().unwrap_or_default()];
+    let mut line = Line::new("trtllm", server.version.as_deref(), program);
+    line.set("--backend", "pytorch")?;
+    let groups = server.attention_dp.unwrap_or(1).max(1);
+    line.set("--tp_size", u64::from(server.tp.unwrap_or(1)) * u64::from(groups))?;
+    if let Some(stages) = server.pp.filter(|n| *n > 1) {
+        line.set("--pp_size", stages)?;
+    }
+    if let Some(ranks) = server.ep.filter(|n| *n > 1) {
+        line.set("--ep_size", ranks)?;
+    }
+    if let Some(sequences) = server.max_sequences {
+        line.set("--max_batch_size", sequences)?;
+    }
+    if let Some(tokens) = server.max_batched_tokens {
+        line.set("--max_num_tokens", tokens)?;
+    }
+    if let Some(length) = server.max_model_len {
+        line.set("--max_seq_len", length)?;
+    }
+    let mut options = Map::new();
+    if groups > 1 {
+        options.insert("enable_attention_dp".into(), true.into());
+        // Ranks that share out the prompts evenly, as public launches of this layout do.
+        options.insert("attention_dp_config".into(), json!({ "enable_balance": true, "timeout_iters": 60 }));
+    }
+    let mut cache = Map::new();
+    if let Some(fraction) = server.memory_fraction {
+        cache.insert("free_gpu_memory_fraction".into(), fraction.into());
+    }
+    if let Some(kv) = server.kv.as_deref().filter(|kv| matches!(*kv, "fp8" | "nvfp4")) {
+        cache.insert("dtype".into(), kv.into());
+    }
+    if let Some(kept) = server.prefix_caching {
+        cache.insert("enable_block_reuse".into(), kept.into());
+    }
+    if let Some(block) = server.block_size {
+        cache.insert("tokens_per_block".into(), block.into());
+    }
+    if !cache.is_empty() {
+        options.insert("kv_cache_config".into(), cache.into());
+    }
+    if let Some(cut) = server.chunked_prefill {
+        options.insert("enable_chunked_prefill".into(), cut.into());
+    }
+    match (server.eager, server.max_sequences) {
+        (Some(true), _) => {
+            options.insert("cuda_graph_config".into(), Value::Null);
+        }
+        (_, Some(batch)) => {
+            options.insert(
+                "cuda_graph_config".into(),
+                json!({ "max_batch_size": batch, "enable_padding": true }),
+            );
+        }
+        _ => {}
+    }
+    if let Some(drafts) = &server.speculation {
+        let method = drafts.method.as_deref().unwrap_or("MTP");
+        let tokens = if method == "MTP" { "num_nextn_predict_layers" } else { "max_draft_len" };
+        let mut config = Map::from_iter([("decoding_type".to_owned(), Value::from(method))]);
+        config.extend(drafts.tokens.map(|n| (tokens.to_owned(), n.into())));
+        config.extend(drafts.model.clone().map(|m| ("speculative_model_dir".to_owned(), m.into())));
+        options.insert("speculative_config".into(), config.into());
+    }
+    if server.launches.iter().any(|l| l == "wideep") {
+        options.insert("moe_config".into(), json!({ "backend": "WIDEEP" }));
+    }
+    if server.pool.is_some() {
+        options.insert("cache_transceiver_config".into(), json!({ "backend": "UCX" }));
+        // Prompt workers cannot overlap steps with the hand-over (`llm_args.py`).
+        if server.pool == Some(Pool::Prefill) {
+            options.insert("disable_overlap_scheduler".into(), true.into());
+        }
+    }
+    if !options.is_empty() {
+        let file = options_file(server);
+        line.set("--extra_llm_api_options", file)?;
+        line.options = Some((file.to_owned(), options));
+    }
+    Ok(line)
+}

@@ -1,0 +1,274 @@
+//! vLLM: `vllm serve`, the older `python -m vllm.entrypoints.openai.api_server`, and YAML keys of the same names
+//! (`vllm/engine/arg_utils.py`, `vllm/entrypoints/openai/cli_args.py`, 0.8.5 to 0.33.0).
+
+use super::words::dtype;
+use crate::diagnostic::Diagnostic;
+use crate::launch::dialect::{self, Said};
+use crate::launch::invocation::Invocation;
+use crate::launch::line::Line;
+use crate::launch::server::{Drafts, Note, Pool, Reading, Server};
+
+/// Variables that newer versions no longer read, with the first that ignores them (`vllm/envs.py`).
+const IGNORED: &[(&str, &str)] = &[
+    ("VLLM_ALL2ALL_BACKEND", "0.16.0"),
+    ("VLLM_ATTENTION_BACKEND", "0.16.0"),
+    ("VLLM_MOE_DP_CHUNK_SIZE", "0.21.0"),
+];
+
+/// Reads a command line.
+pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server: &mut Server) {
+    let mut r = Reading::new(said);
+    let version = dialect::dialect("vllm").map_or("", |d| d.version_for(invocation.version.as_deref()));
+    server.model = model(invocation, said, &mut r);
+    for flag in ["--served-model-name", "--host", "--port"] {
+        r.switch(flag);
+    }
+    let tp = r.count("--tensor-parallel-size");
+    let pp = r.count("--pipeline-parallel-size");
+    let dp = r.count("--data-parallel-size");
+    let spread = r.switch("--enable-expert-parallel");
+    let experts = experts.or(spread.filter(|on| *on));
+    let open = |flag: &str| said.get(flag).is_some_and(|s| s.is_unknown());
+    let sizes = ["--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"];
+    let known = !invocation.open_ended && !sizes.iter().any(|flag| open(flag));
+    server.tp = tp.or((!open(sizes[0]) && !invocation.open_ended).then_some(1));
+    server.pp = pp.or((!open(sizes[1]) && !invocation.open_ended).then_some(1));
+    server.dcp = r.count("--decode-context-parallel-size");
+    let (ranks, copies) = (dp.unwrap_or(1), invocation.copies.unwrap_or(1));
+    let stage = server.tp.unwrap_or(1);
+    match experts {
+        Some(true) => {
+            server.attention_dp = dp;
+            server.replicas = known.then_some(copies);
+            let all = u64::from(stage) * u64::from(ranks);
+            server.ep =
+                known.then(|| if spread == Some(true) { all.min(u64::from(u32::MAX)) as u32 } else { 1 });
+        }
+        Some(false) => server.replicas = known.then(|| copies.saturating_mul(ranks)),
+        None => {
+            server.data_parallel = dp;
+            server.replicas = known.then_some(copies);
+            if dp.is_some_and(|n| n > 1) {
+                server.notes.push(
+                    "data parallel ranks share the experts of a mixture and are copies of a dense model; \
+                     which one this model is is not known here"
+                        .into(),
+                );
+            }
+        }
+    }
+    server.gpus = known.then(|| {
+        u64::from(stage)
+            .saturating_mul(server.pp.unwrap_or(1).into())
+            .saturating_mul(ranks.into())
+            .saturating_mul(copies.into())
+    });
+    server.dtype = r.text("--dtype").as_deref().and_then(dtype);
+    server.weights = r.text("--quantization").filter(|q| !q.eq_ignore_ascii_case("none"));
+    server.kv = r.text("--kv-cache-dtype").as_deref().and_then(dtype);
+    server.block_size = r.number("--block-size");
+    server.max_model_len = r
+        .read("--max-model-len", |t| match t {
+            "auto" | "-1" => Some(None),
+            _ => dialect::size(t).map(Some),
+        })
+        .flatten();
+    server.max_sequences = r.number("--max-num-seqs");
+    server.max_batched_tokens = r.number("--max-num-batched-tokens");
+    server.memory_fraction =
+        r.share("--gpu-memory-utilization").or_else(|| r.share("--device-memory-utilization"));
+    server.kv_cache_memory_bytes = r.number("--kv-cache-memory-bytes");
+    server.prefix_caching = r.switch("--enable-prefix-caching");
+    server.chunked_prefill = r.switch("--enable-chunked-prefill");
+    server.eager = r.switch("--enforce-eager");
+    server.lora = r.switch("--enable-lora");
+    speculation(&mut r, server);
+    launches(invocation, version, &mut r, server);
+    if let Some(config) = r.object("--kv-transfer-config") {
+        server.pool = match config.get("kv_role").and_then(|v| v.as_str()) {
+            Some("kv_producer") => Some(Pool::Prefill),
+            Some("kv_consumer") => Some(Pool::Decode),
+            _ => None,
+        };
+    }
+    server.pool = invocation.pool.or(server.pool);
+    r.finish(server, version);
+}
+
+/// The model: after `serve`, or behind `--model`.
+fn model<'a>(invocation: &Invocation, said: &'a Said, r: &mut Reading<'a>) -> Option<String> {
+    let named = r.text("--model");
+    // A name in a variable is still what the launch asks for.
+    let written = said.get("--model").and_then(|s| s.values.first()).map(|w| w.text.clone());
+    let mut positional = said.positional.iter();
+    let first = invocation.takes_model.then(|| positional.next()).flatten();
+    for stray in positional {
+        r.unread.push(Note {
+            text: stray.text.clone(),
+            why: if stray.unknown {
+                "what it holds is not in this text".into()
+            } else {
+                "a word that belongs to no flag".into()
+            },
+            refused: !stray.unknown,
+        });
+    }
+    if let Some(word) = first.filter(|w| w.unknown) {
+        r.open(word.text.clone());
+    }
+    named.or(written).or(first.map(|w| w.text.clone())).or(invocation.model.clone())
+}
+
+fn speculation<'a>(r: &mut Reading<'a>, server: &mut Server) {
+    if let Some(config) = r.object("--speculative-config") {
+        let text = |key: &str| config.get(key).and_then(|v| v.as_str()).map(str::to_owned);
+        let tokens = config.get("num_speculative_tokens");
+        let tokens = tokens.and_then(|v| v.as_u64().or_else(|| v.as_str()?.parse().ok()));
+        server.speculation = Some(Drafts {
+            method: text("method"),
+            tokens: tokens.and_then(|n| u32::try_from(n).ok()),
+            model: text("model"),
+        });
+    }
+    let (method, tokens, model) = (r.text("--spec-method"), r.count("--spec-tokens"), r.text("--spec-model"));
+    if method.is_some() || tokens.is_some() || model.is_some() {
+        let drafts = server.speculation.get_or_insert_default();
+        drafts.method = method.or(drafts.method.take());
+        drafts.tokens = tokens.or(drafts.tokens);
+        drafts.model = model.or(drafts.model.take());
+    }
+}
+
+fn launches<'a>(invocation: &Invocation, version: &str, r: &mut Reading<'a>, server: &mut Server) {
+    let mut exchange = r.text("--all2all-backend");
+    for (name, gone) in IGNORED {
+        let Some(value) = invocation.variables.get(*name) else { continue };
+        if invocation.version.is_some() && dialect::is_at_least(version, gone) {
+            server.notes.push(format!("{name}={} is ignored by vLLM {version}", value.text));
+        } else if *name == "VLLM_ALL2ALL_BACKEND" && !value.unknown {
+            exchange = exchange.or(Some(value.text.clone()));
+            server.notes.push(format!(
+                "{name} is ignored from vLLM {gone} on, without a word: use --all2all-backend"
+            ));
+        } else {
+            server.notes.push(format!("{name} is ignored from vLLM {gone} on, without a word"));
+        }
+    }
+    if exchange.is_some_and(|e| e.starts_with("deepep")) {
+        server.launches.push("deepep".into());
+    }
+    let balancer = r.object("--eplb-config");
+    let count = |v: &serde_json::Value| v.as_u64().or_else(|| v.as_str()?.parse().ok());
+    server.redundant_experts = balancer
+        .and_then(|c| c.get("num_redundant_experts").and_then(count))
+        .or_else(|| r.number("--num-redundant-experts"));
+    if r.switch("--enable-eplb") == Some(true) {
+        server.launches.push("eplb".into());
+    }
+    if r.switch("--enable-dbo") == Some(true) {
+        server.launches.push("dbo".into());
+    }
+}
+
+/// Writes the command of one server: flags in the spelling that its version takes.
+///
+/// # Errors
+/// As [`Line::set`].
+pub fn write(server: &Server) -> Result<Line, Diagnostic> {
+    let model = server.model.clone().unwrap_or_default();
+    let program = vec!["vllm".to_owned(), "serve".to_owned(), model];
+    let mut line = Line::new("vllm", server.version.as_deref(), program);
+    line.set("--tensor-parallel-size", server.tp.unwrap_or(1))?;
+    if let Some(stages) = server.pp.filter(|n| *n > 1) {
+        line.set("--pipeline-parallel-size", stages)?;
+    }
+    if let Some(ranks) = server.attention_dp.filter(|n| *n > 1) {
+        line.set("--data-parallel-size", ranks)?;
+    }
+    if server.ep.is_some_and(|n| n > 1) {
+        line.switch("--enable-expert-parallel")?;
+    }
+    if let Some(ranks) = server.dcp.filter(|n| *n > 1) {
+        line.set("--decode-context-parallel-size", ranks)?;
+    }
+    if let Some(length) = server.max_model_len {
+        line.set("--max-model-len", length)?;
+    }
+    if let Some(sequences) = server.max_sequences {
+        line.set("--max-num-seqs", sequences)?;
+    }
+    if let Some(tokens) = server.max_batched_tokens {
+        line.set("--max-num-batched-tokens", tokens)?;
+    }
+    if let Some(fraction) = server.memory_fraction {
+        line.set("--gpu-memory-utilization", fraction)?;
+    }
+    if let Some(format) = &server.weights {
+        line.set("--quantization", format)?;
+    }
+    if let Some(dtype) = &server.dtype {
+        line.set("--dtype", spelled(dtype))?;
+    }
+    if let Some(kv) = &server.kv {
+        line.set("--kv-cache-dtype", spelled(kv))?;
+    }
+    if let Some(block) = server.block_size {
+        line.set("--block-size", block)?;
+    }
+    match server.prefix_caching {
+        Some(true) => line.switch("--enable-prefix-caching")?,
+        Some(false) => line.switch("--no-enable-prefix-caching")?,
+        None => {}
+    }
+    if server.chunked_prefill == Some(false) {
+        line.switch("--no-enable-chunked-prefill")?;
+    }
+    if server.eager == Some(true) {
+        line.switch("--enforce-eager")?;
+    }
+    if let Some(drafts) = &server.speculation {
+        let mut config = serde_json::Map::new();
+        config.extend(drafts.method.clone().map(|m| ("method".to_owned(), m.into())));
+        config.extend(drafts.model.clone().map(|m| ("model".to_owned(), m.into())));
+        config.extend(drafts.tokens.map(|n| ("num_speculative_tokens".to_owned(), n.into())));
+        line.set("--speculative-config", serde_json::Value::Object(config))?;
+    }
+    for launch in &server.launches {
+        match launch.as_str() {
+            "deepep" => {
+                let prefill = server.pool == Some(Pool::Prefill);
+                let backend = if prefill { "deepep_high_throughput" } else { "deepep_low_latency" };
+                match line.takes("--all2all-backend") {
+                    true => line.set("--all2all-backend", backend)?,
+                    // Before 0.13 a variable (`vllm/envs.py`).
+                    false => line.variables.push(("VLLM_ALL2ALL_BACKEND".into(), backend.into())),
+                }
+            }
+            "eplb" => line.switch("--enable-eplb")?,
+            "dbo" => line.switch("--enable-dbo")?,
+            _ => {}
+        }
+    }
+    if let Some(experts) = server.redundant_experts.filter(|n| *n > 0) {
+        line.set("--eplb-config", format!("{{\"num_redundant_experts\":{experts}}}"))?;
+    }
+    if let Some(pool) = server.pool {
+        let role = match pool {
+            Pool::Prefill => "kv_producer",
+            Pool::Decode => "kv_consumer",
+        };
+        let config = format!("{{\"kv_connector\":\"NixlConnector\",\"kv_role\":\"{role}\"}}");
+        line.set("--kv-transfer-config", config)?;
+    }
+    Ok(line)
+}
+
+/// vLLM's word for a type: it knows no `bf16` and no `fp16` (`vllm/config/cache.py`).
+fn spelled(dtype: &str) -> &str {
+    match dtype {
+        "bf16" => "bfloat16",
+        "fp16" => "float16",
+        "fp32" => "float32",
+        other => other,
+    }
+}

@@ -1,0 +1,14 @@
+//! Words of engines that mean the same.
+
+/// The planner's word for a type of cache or numbers in an engine's words.
+pub(super) fn dtype(word: &str) -> Option<String> {
+    let known = match word.to_ascii_lowercase().as_str() {
+        "auto" => return None,
+        "bfloat16" | "bf16" => "bf16",
+        "float16" | "half" | "fp16" | "f16" => "fp16",
+        "float" | "float32" | "fp32" | "f32" => "fp32",
+        "fp8" | "fp8_e4m3" | "fp8_e5m2" | "fp8_inc" | "fp8_ds_mla" => "fp8",
+        other => return Some(other.to_owned()),
+    };
+    Some(known.to_owned())
+}

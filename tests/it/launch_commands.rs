@@ -1,0 +1,383 @@
+//! Servers written in their engines' words and read back: the same server, for every engine and described version.
+
+use shardfit::launch::dialect;
+use shardfit::launch::release::{Member, Release};
+use shardfit::launch::{self, Drafts, Pool, Server, artefact};
+
+/// A small generator, so that every run asks the same.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: u64) -> u64 {
+        // Knuth's constants of a linear congruential generator (MMIX).
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize].clone()
+    }
+
+    fn maybe<T>(&mut self, value: T) -> Option<T> {
+        (self.below(2) == 0).then_some(value)
+    }
+}
+
+/// What `llama-server` can be told.
+fn llama(version: &str, d: &mut Draw) -> Server {
+    let file = d.below(2) == 0;
+    let (tp, pp) =
+        if d.below(2) == 0 || version == "b6100" { (1, d.pick(&[1, 2])) } else { (d.pick(&[1, 2, 4]), 1) };
+    let cards = u32::max(tp, pp);
+    let first_layers = 1 + d.below(40);
+    Server {
+        engine: "llama.cpp".into(),
+        version: Some(version.into()),
+        model: Some(if file { "/models/m-q8_0.gguf" } else { "org/m-GGUF:q4_k_m" }.into()),
+        weights: Some(if file { "q8_0" } else { "q4_k_m" }.into()),
+        tp: Some(tp),
+        pp: Some(pp),
+        replicas: (cards > 1).then_some(1),
+        gpus: (cards > 1).then_some(cards.into()),
+        kv: Some(d.pick(&["q8_0", "fp16"]).into()),
+        max_model_len: Some(1 + d.below(200_000)),
+        max_sequences: Some(1 + d.below(64)),
+        max_batched_tokens: Some(256 << d.below(4)),
+        gpu_layers: Some(d.below(90)),
+        cpu_moe_layers: d.maybe(first_layers),
+        tensor_split: (cards > 1).then(|| vec![1.0; cards as usize]),
+        ..Server::default()
+    }
+}
+
+/// What a server of an engine can be told in a version.
+fn server(engine: &str, version: &str, d: &mut Draw) -> Server {
+    if engine == "llama.cpp" {
+        return llama(version, d);
+    }
+    let (sglang, trtllm, vllm) = (engine == "sglang", engine == "trtllm", engine == "vllm");
+    let mut s = Server {
+        engine: engine.into(),
+        version: Some(version.into()),
+        model: Some(d.pick(&["org/some-model", "/models/a b's"]).into()),
+        tp: Some(d.pick(&[1, 2, 4, 8])),
+        // SGLang took no pipeline stages before 0.4.10.
+        pp: Some(if version == "0.4.6" { 1 } else { d.pick(&[1, 1, 2]) }),
+        replicas: Some(1),
+        max_model_len: Some(1 + d.below(200_000)),
+        max_sequences: Some(1 + d.below(1024)),
+        max_batched_tokens: Some(256 << d.below(6)),
+        memory_fraction: Some(d.pick(&[0.9, 0.92, 0.85])),
+        prefix_caching: Some(d.below(2) == 0),
+        ..Server::default()
+    };
+    if sglang {
+        // What is its default has no flag.
+        s.prefix_caching = s.prefix_caching.filter(|kept| !kept);
+    }
+    let groups = d.pick(&[1u32, 1, 2, 8]);
+    s.attention_dp = (groups > 1 || !vllm).then_some(groups);
+    if trtllm && groups > 1 {
+        s.tp = Some(1);
+    }
+    let kv = if vllm && version == "0.8.5" || version.starts_with("0.4.") || trtllm {
+        "fp8"
+    } else {
+        d.pick(&["fp8", "bf16"])
+    };
+    s.kv = d.maybe(kv.into());
+    let method = match engine {
+        "sglang" => "EAGLE",
+        "trtllm" => "MTP",
+        _ => "mtp",
+    };
+    let drafts = Drafts { method: Some(method.into()), tokens: Some(3), model: None };
+    s.speculation = d.maybe(drafts);
+    let all = s.tp.unwrap() * groups;
+    s.ep = Some(if d.below(2) == 0 { 1 } else { all });
+    let spread = s.ep == Some(all) && all > 1;
+    // Before 0.13 vLLM's exchange stood in a variable, which 0.8.5 and 0.11.0 read.
+    if spread
+        && (sglang || vllm && groups > 1)
+        && d.below(2) == 0
+        && version != "0.11.0"
+        && version != "0.8.5"
+    {
+        s.launches.push("deepep".into());
+    }
+    if !trtllm {
+        s.pool = d.pick(&[None, None, Some(Pool::Prefill), Some(Pool::Decode)]);
+    }
+    s.gpus = Some(u64::from(all) * u64::from(s.pp.unwrap()));
+    s
+}
+
+#[test]
+fn what_is_written_is_read_as_the_same_server() {
+    let mut d = Draw(7);
+    let mut asked_of = 0;
+    for table in dialect::dialects() {
+        for version in &table.versions {
+            for _ in 0..60 {
+                let asked = server(&table.engine, version, &mut d);
+                let line = launch::speech::write(&asked).unwrap_or_else(|e| panic!("{asked:?}: {e:?}"));
+                let text = line.shell();
+                let files = |name: &str| {
+                    let (file, keys) = line.options.as_ref()?;
+                    (name == file).then(|| serde_json::to_string(keys).unwrap())
+                };
+                let found = launch::invocations(&text, &files).unwrap();
+                assert_eq!(found.len(), 1, "{text}");
+                let mut invocation = found[0].clone();
+                invocation.version = asked.version.clone();
+                let mut got = launch::speech::read(&invocation, Some(asked.ep.is_some()));
+                assert!(got.unread.is_empty(), "{text}\n{:?}", got.unread);
+                got.without_bearing.clear();
+                got.notes.clear();
+                assert_eq!(got, asked, "{version}\n{text}");
+                asked_of += 1;
+            }
+        }
+    }
+    assert_eq!(asked_of, 60 * 28, "10 versions of vLLM, 12 of SGLang, 3 of TensorRT-LLM, 3 of llama.cpp");
+}
+
+/// A server of 2 GPUs that every target can start.
+fn plain(engine: &str, version: &str) -> Server {
+    let experts = engine != "llama.cpp";
+    Server {
+        engine: engine.into(),
+        version: Some(version.into()),
+        model: Some(if experts { "org/Some-Model" } else { "/models/m-q4_k_m.gguf" }.into()),
+        tp: Some(2),
+        pp: Some(1),
+        attention_dp: experts.then_some(1),
+        ep: experts.then_some(1),
+        replicas: Some(1),
+        max_model_len: Some(2560),
+        max_sequences: Some(96),
+        max_batched_tokens: Some(8192),
+        memory_fraction: experts.then_some(0.9),
+        ..Server::default()
+    }
+}
+
+fn release(members: Vec<Member>) -> Release {
+    Release {
+        members,
+        vendor: "nvidia".into(),
+        gpu: "h100-sxm".into(),
+        gpus_per_node: 8,
+        head: vec!["shardfit 0.1.0: a plan".into()],
+        isl: 2048,
+        osl: 512,
+        concurrency: 192,
+    }
+}
+
+/// Plans of each shape: alone, copies on a node, copies over nodes, over nodes with experts, with stages, split.
+fn shapes(engine: &str, version: &str) -> Vec<Release> {
+    let one = plain(engine, version);
+    let of = |server: &Server, copies, gpus| Member { server: server.clone(), copies, gpus };
+    let mut out =
+        vec![release(vec![of(&one, 1, 2)]), release(vec![of(&one, 4, 2)]), release(vec![of(&one, 20, 2)])];
+    if engine == "llama.cpp" {
+        return out;
+    }
+    let wide =
+        Server { tp: Some(1), attention_dp: Some(16), ep: Some(16), kv: Some("fp8".into()), ..one.clone() };
+    out.push(release(vec![of(&wide, 2, 16)]));
+    let tall = Server { tp: Some(8), pp: Some(2), ..one.clone() };
+    out.push(release(vec![of(&tall, 1, 16)]));
+    let pool = |pool| Server { pool: Some(pool), ..one.clone() };
+    out.push(release(vec![of(&pool(Pool::Prefill), 2, 2), of(&pool(Pool::Decode), 2, 2)]));
+    out
+}
+
+#[test]
+fn every_artefact_asks_for_the_gpus_of_the_plan() {
+    let mut written = 0;
+    for (engine, version) in [
+        ("vllm", "0.21.0"),
+        ("vllm", "0.33.0"),
+        ("sglang", "0.5.14"),
+        ("sglang", "0.5.23"),
+        ("trtllm", "1.3.0"),
+        ("llama.cpp", "b11434"),
+    ] {
+        for release in shapes(engine, version) {
+            for target in artefact::names() {
+                // A target that cannot say a plan refuses it and writes nothing.
+                let Ok(files) = artefact::write(target, &release) else { continue };
+                let find = |name: &str| {
+                    let base = name.rsplit('/').next().unwrap();
+                    files.iter().find(|f| f.name == base).map(|f| f.text.clone())
+                };
+                let experts = release.members[0].server.ep.is_some();
+                let read: Vec<Server> = files
+                    .iter()
+                    .filter(|f| !f.name.starts_with("trtllm-options"))
+                    .flat_map(|f| {
+                        launch::invocations(&f.text, &find).unwrap_or_else(|e| panic!("{}: {e:?}", f.text))
+                    })
+                    .map(|i| launch::speech::read(&i, Some(experts)))
+                    .collect();
+                let at = format!("{engine} {version} {target}: {read:#?}");
+                assert!(read.iter().all(|s| s.unread.is_empty()), "{at}");
+                assert_eq!(read.iter().filter_map(|s| s.gpus).sum::<u64>(), release.gpus(), "{at}");
+                assert_eq!(read.len(), release.members.len(), "{at}");
+                for (server, member) in read.iter().zip(&release.members) {
+                    let wanted = &member.server;
+                    assert_eq!((server.tp, server.pp, server.ep), (wanted.tp, wanted.pp, wanted.ep), "{at}");
+                    assert_eq!(server.max_model_len, wanted.max_model_len, "{at}");
+                    assert_eq!(server.max_sequences, wanted.max_sequences, "{at}");
+                    assert_eq!(server.memory_fraction, wanted.memory_fraction, "{at}");
+                }
+                written += 1;
+            }
+        }
+    }
+    assert!(written > 170, "{written}");
+}
+
+/// Limits of the published form of a launch: SGLang's `tp-size` counts all ranks of a stage, its `dp` without attention
+/// data parallelism copies (server_args.py); TensorRT-LLM's YAML wins over its command line (serve.py).
+#[test]
+fn degrees_are_read_as_the_engine_means_them() {
+    let read = |text: &str, experts| {
+        let found = launch::invocations(text, &|_| None).unwrap();
+        launch::speech::read(&found[0], experts)
+    };
+    let s = read(
+        "python3 -m sglang.launch_server --model-path m --tp-size 16 --dp-size 8 --enable-dp-attention",
+        Some(true),
+    );
+    assert_eq!((s.tp, s.attention_dp, s.replicas, s.gpus), (Some(2), Some(8), Some(1), Some(16)));
+    let s = read("python3 -m sglang.launch_server --model-path m --tp 4 --dp 2", Some(false));
+    assert_eq!((s.tp, s.attention_dp, s.replicas, s.gpus), (Some(4), Some(1), Some(2), Some(8)));
+    let s = read("vllm serve m -tp 2 -dp 4 --enable-expert-parallel", None);
+    assert_eq!((s.tp, s.attention_dp, s.ep, s.gpus), (Some(2), Some(4), Some(8), Some(8)));
+    let s = read("vllm serve m -tp 2 -dp 4", Some(false));
+    assert_eq!((s.tp, s.attention_dp, s.replicas, s.gpus), (Some(2), None, Some(4), Some(8)));
+    let s = read(
+        "cat > o.yml <<EOF\nenable_attention_dp: true\nkv_cache_config:\n  free_gpu_memory_fraction: 0.7\nEOF\n\
+         trtllm-serve m --tp_size 8 --ep_size 8 --kv_cache_free_gpu_memory_fraction 0.9 --extra_llm_api_options o.yml",
+        Some(true),
+    );
+    assert_eq!((s.tp, s.attention_dp, s.ep, s.memory_fraction), (Some(1), Some(8), Some(8), Some(0.7)));
+    let s = read("llama-server -m m-q4_k_m.gguf -c 65536 -np 4", None);
+    assert_eq!((s.max_model_len, s.max_sequences), (Some(16_384), Some(4)));
+}
+
+#[test]
+fn what_stands_in_a_variable_is_said_and_never_defaulted() {
+    let found =
+        launch::invocations("vllm serve $MODEL -tp $TP --max-num-seqs 8 \"${MORE[@]}\"", &|_| None).unwrap();
+    let s = launch::speech::read(&found[0], None);
+    assert_eq!((s.tp, s.pp, s.replicas, s.gpus, s.max_sequences), (None, None, None, None, Some(8)));
+    let unread: Vec<&str> = s.unread.iter().map(|n| n.text.as_str()).collect();
+    assert_eq!(unread, ["${MORE[@]}", "$MODEL", "-tp $TP"]);
+}
+
+/// The published commands that are handed to the project, where they are there.
+#[test]
+fn public_commands_mean_what_their_engines_take_them_for() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/launch/commands.jsonl");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!("skipped: {} is not there", path.display());
+        return;
+    };
+    let mut wrong = Vec::new();
+    let mut asked = 0;
+    for line in text.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let find = |name: &str| {
+            let base = name.rsplit('/').next()?;
+            let files = row["files"].as_object()?;
+            files.iter().find(|(k, _)| k.as_str() == base).and_then(|(_, v)| v.as_str()).map(str::to_owned)
+        };
+        let meaning = &row["meaning"];
+        if meaning["pool"] == "prefill and decode" {
+            continue;
+        }
+        let experts = if meaning["ep"].is_null() { None } else { Some(true) };
+        let found = launch::invocations(row["text"].as_str().unwrap(), &find).unwrap();
+        let got = serde_json::to_value(launch::speech::read(&found[0], experts)).unwrap();
+        for (key, field) in [
+            ("tp", "tp"),
+            ("pp", "pp"),
+            ("attention_dp", "attention_dp"),
+            ("ep", "ep"),
+            ("replicas", "replicas"),
+            ("gpus", "gpus"),
+            ("dtype", "dtype"),
+            ("kv", "kv"),
+            ("max_len", "max_model_len"),
+            ("max_seqs", "max_sequences"),
+            ("max_batched_tokens", "max_batched_tokens"),
+            ("memory_fraction", "memory_fraction"),
+            ("prefix_caching", "prefix_caching"),
+            ("chunked_prefill", "chunked_prefill"),
+            ("eager", "eager"),
+            ("pool", "pool"),
+        ] {
+            asked += 1;
+            // Attention data parallelism of one group is none.
+            let same = meaning[key] == got[field]
+                || key == "attention_dp" && meaning[key].is_null() && got[field] == 1;
+            if !same {
+                wrong.push(format!("{} {key}: {} for {}", row["id"], got[field], meaning[key]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {asked}: {wrong:#?}", wrong.len());
+}
+
+/// What `--emit` writes, read back: the plan of the same question's JSON.
+#[test]
+fn emitted_plans_are_those_that_were_ranked() {
+    use crate::common::{number, shardfit};
+    for question in [
+        "plan llama-3.1-70b --cluster 8xh100-sxm --ttft 1s --tpot 50ms --top 1",
+        "plan llama-3.1-8b --cluster 8xl40s --rate 10 --top 1",
+        "plan qwen3-30b-a3b --cluster 4xh100-sxm --engine sglang --concurrency 64 --top 1",
+        "plan deepseek-v3 --cluster 2x8xh200-sxm --top 1",
+        "plan deepseek-v3 --cluster 8xb200-sxm --engine trtllm --weights nvfp4 --top 1",
+        "plan llama-3.1-8b --cluster 2xrtx-4090 --engine llama.cpp --concurrency 2 --top 1",
+    ] {
+        let answered = shardfit(&format!("{question} --json"));
+        let plan: serde_json::Value = serde_json::from_str(&answered.stdout).unwrap();
+        let plan = &plan["plans"][0];
+        for target in ["command", "k8s"] {
+            let folder = tempfile::tempdir().unwrap();
+            let out = folder.path().to_str().unwrap();
+            let written = shardfit(&format!("{question} --emit {target} -o '{out}'"));
+            assert_eq!((written.code, written.stdout.as_str()), (0, ""), "{}", written.stderr);
+            let mut texts: Vec<(String, String)> = std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(|e| e.unwrap())
+                .map(|e| (e.file_name().into_string().unwrap(), std::fs::read_to_string(e.path()).unwrap()))
+                .collect();
+            texts.sort();
+            let (_, text) = texts.iter().find(|(name, _)| !name.contains("options")).unwrap();
+            let found = launch::invocations(text, &|_| None).unwrap();
+            assert_eq!(found.len(), 1, "{text}");
+            let experts = plan["ep"].as_u64() > Some(1)
+                || plan["expert_tp"].as_u64() > Some(1)
+                || !question.contains("llama");
+            let server = launch::speech::read(&found[0], Some(experts));
+            assert!(server.unread.is_empty(), "{:?}\n{text}", server.unread);
+            let same = |key: &str| plan[key].as_u64().map(|n| n as u32);
+            assert_eq!(server.tp, same("tp"), "{text}");
+            assert_eq!(server.pp.unwrap_or(1), same("pp").unwrap(), "{text}");
+            assert_eq!(server.attention_dp.unwrap_or(1), same("attention_dp").unwrap(), "{text}");
+            assert_eq!(server.replicas.unwrap_or(1), same("replicas").unwrap(), "{text}");
+            if experts {
+                assert_eq!(server.ep, same("ep"), "{text}");
+            }
+            if let Some(gpus) = server.gpus {
+                assert_eq!(gpus as f64, number(plan, "gpus"), "{text}");
+            }
+        }
+    }
+}
