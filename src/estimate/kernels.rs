@@ -17,6 +17,7 @@ use crate::catalog::kernels::{
 use crate::catalog::{Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat, gguf};
+use crate::model::operator::ScanKind;
 use crate::units::{Flops, FlopsPerSecond, Seconds, Traffic};
 
 use super::measured::{MeasuredKernels, Setting};
@@ -417,10 +418,10 @@ impl<'a> Kernels<'a> {
         self.small(self.small.batched_gemm)
     }
     /// State updates of a recurrent mixer.
-    pub fn scan(&self, kind: &str) -> (ScanKernel, bool) {
-        let found = self.lookup(|t| &t.scan_prefill, kind);
-        // Kimi's rule differs from the gated one in how its gates are shaped.
-        let akin = || self.lookup(|t| &t.scan_prefill, "gated_delta").filter(|_| kind == "kimi_delta");
+    pub fn scan(&self, kind: ScanKind) -> (ScanKernel, bool) {
+        let of = |kind: ScanKind| self.lookup(|t| &t.scan_prefill, kind.name());
+        let found = of(kind);
+        let akin = || kind.akin().and_then(of);
         let fitted = found.is_some_and(|found| found.fitted);
         let prompts = found.or_else(akin).map(|found| found.form);
         (ScanKernel { update: self.small(self.small.scan), prompts }, fitted)

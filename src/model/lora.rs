@@ -6,8 +6,9 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::units::Bytes;
 
 use super::blocks::{Adapted, Adapters, Block};
+use super::node::{Cut, Node, Part, Stream};
 use super::quantisation::Storage;
-use super::tensor::{Component, RankGroups, Tensor, TensorClass};
+use super::tensor::{Component, RankGroups, Role, Split, Tensor, TensorClass};
 use super::{Model, group, ungroup};
 
 /// Largest rank and number of adapters that make sense.
@@ -61,23 +62,63 @@ impl FromStr for Lora {
     }
 }
 
-impl Lora {
-    /// Whether a tensor is a linear layer that gets an adapter. Routed experts get none.
-    fn adapts(&self, tensor: &Tensor) -> bool {
-        linear(tensor) && (self.targets.is_empty() || self.targets.iter().any(|target| names(target, tensor)))
+/// A linear layer that an adapter attaches to, and its label.
+struct Attachment {
+    label: String,
+    adapted: Adapted,
+}
+
+impl Attachment {
+    /// Whether `target` names it: `q_proj`, or `q` for it.
+    fn is_named(&self, target: &str) -> bool {
+        self.label == target || self.label.strip_suffix("_proj") == Some(target)
     }
 }
 
-/// Whether a tensor is a linear layer of attention, feed-forward layer or mixer.
-fn linear(tensor: &Tensor) -> bool {
-    let part = matches!(tensor.component, Component::Attention | Component::Mlp | Component::Ssm);
-    part && tensor.class == TensorClass::Linear && tensor.name.ends_with("_proj.weight")
+/// The linear layers of attention, feed-forward layers and mixers in a layer. Routed experts get no adapters.
+fn attachments(layer: &[Block]) -> Vec<Attachment> {
+    let mut found = Vec::new();
+    for (block, nodes) in layer.iter().enumerate().filter(|(_, b)| !matches!(b, Block::Reused(_))) {
+        nodes.nodes(&mut |node| match node {
+            Node::Linear(l)
+                if l.class == TensorClass::Linear && l.role != Role::Diagonal && adapts(l.weights) =>
+            {
+                let of = |part: &Part| {
+                    let (component, columns) = (l.weights, l.k);
+                    let cut = part.cut;
+                    Some((
+                        part.weight?,
+                        Adapted { rows: part.n, columns, block, reads: l.reads, component, cut },
+                    ))
+                };
+                let named = l.parts.iter().filter_map(of);
+                found.extend(named.map(|(name, adapted)| Attachment { label: label(name).into(), adapted }));
+            }
+            // A linear layer whose work is not timed.
+            Node::Weight(t) if t.class == TensorClass::Linear && adapts(t.component) => {
+                let cut = match t.split {
+                    Split::Tensor { units } => Cut::Columns(units),
+                    _ => Cut::Whole,
+                };
+                let (rows, columns, component, reads) = (t.rows, t.columns, t.component, Stream::Hidden);
+                let adapted = Adapted { rows, columns, block, reads, component, cut };
+                found.push(Attachment { label: label(&t.name).into(), adapted });
+            }
+            _ => {}
+        });
+    }
+    found
 }
 
-/// Whether `target` names a linear layer: `q_proj`, or `q` for it.
-fn names(target: &str, tensor: &Tensor) -> bool {
-    let module = tensor.module();
-    module == target || module.strip_suffix("_proj") == Some(target)
+/// Whether linear layers of a component get adapters.
+fn adapts(component: Component) -> bool {
+    matches!(component, Component::Attention | Component::Mlp | Component::Ssm)
+}
+
+/// Last part of the name of a weight's module, e.g. `q_proj`.
+fn label(name: &str) -> &str {
+    let name = name.strip_suffix(".weight").unwrap_or(name);
+    name.rsplit('.').next().unwrap_or(name)
 }
 
 impl Model {
@@ -86,24 +127,21 @@ impl Model {
     /// # Errors
     /// [`Code::UnknownName`] when a target is no linear layer of this model.
     pub fn with_lora(mut self, lora: &Lora) -> Result<Model, Diagnostic> {
-        let known: Vec<Tensor> =
-            self.groups.iter().flat_map(|g| g.tensors()).map(|(t, _)| t).filter(linear).collect();
+        let known: Vec<Attachment> = self.groups.iter().flat_map(|g| attachments(&g.blocks)).collect();
         for target in &lora.targets {
-            if !known.iter().any(|tensor| names(target, tensor)) {
-                let modules: Vec<&str> =
-                    itertools::Itertools::unique(known.iter().map(Tensor::module)).collect();
-                let help = format!("linear layers of this model: {}", modules.join(", "));
-                return Err(Diagnostic::unknown("LoRA target", target, modules, &help).at("--lora"));
+            if !known.iter().any(|attachment| attachment.is_named(target)) {
+                let labels: Vec<&str> =
+                    itertools::Itertools::unique(known.iter().map(|a| a.label.as_str())).collect();
+                let help = format!("linear layers of this model: {}", labels.join(", "));
+                return Err(Diagnostic::unknown("LoRA target", target, labels, &help).at("--lora"));
             }
         }
         let mut layers = ungroup(std::mem::take(&mut self.groups));
         for layer in &mut layers {
-            let mut modules: Vec<Adapted> = Vec::new();
-            for (number, block) in layer.iter().enumerate() {
-                let mut tensors = Vec::new();
-                block.tensors(&mut tensors);
-                modules.extend(tensors.iter().filter(|t| lora.adapts(t)).map(|t| Adapted::of(number, t)));
-            }
+            let wanted =
+                |a: &Attachment| lora.targets.is_empty() || lora.targets.iter().any(|t| a.is_named(t));
+            let found = attachments(layer).into_iter().filter(wanted);
+            let modules: Vec<Adapted> = found.map(|a| a.adapted).collect();
             if !modules.is_empty() {
                 layer.push(Block::Adapters(Adapters { rank: lora.rank, slots: lora.count, modules }));
             }

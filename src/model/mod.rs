@@ -11,6 +11,7 @@ mod gguf;
 mod intake;
 mod lora;
 mod names;
+pub mod node;
 pub mod operator;
 pub mod quantisation;
 mod rotary;
@@ -34,7 +35,7 @@ pub use operator::{Operator, OperatorKind, Rows, Step, TrafficParts};
 pub use quantisation::{Formats, Quantisation, Storage};
 pub use rotary::RotaryTable;
 pub use shape::{SHAPE_KEYS, from_shape};
-pub use tensor::{Component, RankGroups, Split, Tensor, TensorClass};
+pub use tensor::{Component, RankGroups, Role, Split, Tensor, TensorClass};
 
 /// Which part of a multimodal model is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -133,11 +133,57 @@ pub struct ExpertsShape {
     pub format: WeightFormat,
 }
 
+/// What updates the state of a recurrent mixer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanKind {
+    /// Selective diagonal state space.
+    Mamba,
+    /// State space with one decay per head.
+    Mamba2,
+    /// Gated delta rule.
+    GatedDelta,
+    /// Delta rule with a decay per channel.
+    KimiDelta,
+    /// Linear attention with a fixed decay.
+    Lightning,
+    /// Real-gated linear recurrent unit.
+    RgLru,
+    /// Matrix memory with exponential gates.
+    MatrixLstm,
+    /// Time mixing of RWKV-4.
+    TimeMix,
+}
+
+impl ScanKind {
+    /// Key of the kernel tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ScanKind::Mamba => "mamba",
+            ScanKind::Mamba2 => "mamba2",
+            ScanKind::GatedDelta => "gated_delta",
+            ScanKind::KimiDelta => "kimi_delta",
+            ScanKind::Lightning => "lightning",
+            ScanKind::RgLru => "rg_lru",
+            ScanKind::MatrixLstm => "mlstm",
+            ScanKind::TimeMix => "rwkv4_time_mix",
+        }
+    }
+
+    /// One whose kernels it takes where its own were not measured: Kimi's rule differs from the gated one in how its
+    /// gates are shaped.
+    pub const fn akin(self) -> Option<ScanKind> {
+        match self {
+            ScanKind::KimiDelta => Some(ScanKind::GatedDelta),
+            _ => None,
+        }
+    }
+}
+
 /// Shapes of a recurrent mixer's state update on one rank.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScanShape {
-    /// What mixes, e.g. `gated_delta`.
-    pub kind: &'static str,
+    /// What mixes.
+    pub kind: ScanKind,
     /// State elements per sequence.
     pub state: u64,
     /// Bytes of one state element.
@@ -228,27 +274,12 @@ pub struct Operator {
     pub count: u64,
     /// Whether it may run beside the routed experts: it reads what they read, and both results are added.
     pub beside_experts: bool,
-    /// What a product of an adapter reads.
-    pub adapter_input: Option<AdapterInput>,
-}
-
-/// What a product of a low-rank adapter reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdapterInput {
-    /// The input of its linear layer, whole on every rank.
-    Whole,
-    /// The same, divided over ranks.
-    Divided,
-    /// One that another adapter reads as well: queries, keys and values start from one tensor.
-    Shared,
-    /// The few rows that the adapter's first product makes.
-    Low,
 }
 
 impl Operator {
     /// An operator executed once.
     pub fn new(name: &'static str, component: Component, kind: OperatorKind) -> Operator {
-        Operator { name, component, kind, count: 1, beside_experts: false, adapter_input: None }
+        Operator { name, component, kind, count: 1, beside_experts: false }
     }
 
     /// Whether it multiplies activations by weights.

@@ -78,6 +78,24 @@ pub enum TensorClass {
     Adapter,
 }
 
+/// What a linear layer is for, as far as something besides its shape depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Projects what it reads.
+    Project,
+    /// Projects the input of a recurrent mixer, whose convolution, gate and state update keep what it makes.
+    Mix,
+    /// Expands the queries of all heads from their latent.
+    ExpandQueries,
+    /// Expands the keys and values of all heads from their latent. Attention over latents multiplies by halves of the
+    /// matrix instead.
+    ExpandKeys,
+    /// Back to the model's width, at the end of a tensor-parallel region: ranks divide its input.
+    Return,
+    /// Block-diagonal over heads: a parameter of its own, no linear layer.
+    Diagonal,
+}
+
 /// How a tensor is divided over the ranks of one pipeline stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
@@ -117,6 +135,10 @@ pub struct Tensor {
     pub class: TensorClass,
     /// How it is divided.
     pub split: Split,
+    /// What a matrix is for.
+    pub role: Role,
+    /// Whether engines keep it in one tensor with the matrix before it: queries, keys and values; gate and up.
+    pub joins: bool,
 }
 
 /// Sizes of the rank groups that tensors and operators of one pipeline stage are divided over.
@@ -164,19 +186,14 @@ impl Tensor {
             component,
             class: TensorClass::Linear,
             split: Split::Replicated,
+            role: Role::Project,
+            joins: false,
         }
     }
 
     /// A vector: norm weight, bias.
     pub fn vector(name: &'static str, length: u64, component: Component) -> Tensor {
         Tensor { class: TensorClass::Vector, ..Tensor::matrix(name, length, 1, component) }
-    }
-
-    /// Last part of the name of its module, e.g. `q_proj`.
-    pub fn module(&self) -> &str {
-        let name = self.name.as_ref();
-        let name = name.strip_suffix(".weight").unwrap_or(name);
-        name.rsplit('.').next().unwrap_or(name)
     }
 
     /// With another quantisation class.
@@ -244,7 +261,7 @@ impl Tensor {
 }
 
 /// The part of `total` that the fullest of `ranks` holds when it is divided in `units`.
-fn share(total: u64, units: u64, ranks: u64) -> u64 {
+pub(super) fn share(total: u64, units: u64, ranks: u64) -> u64 {
     let held = u128::from(units.div_ceil(ranks).max(1));
     u64::try_from((u128::from(total) * held).div_ceil(u128::from(units.max(1)))).unwrap_or(u64::MAX)
 }

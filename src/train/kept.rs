@@ -2,8 +2,9 @@
 
 use crate::dtype::WeightFormat;
 use crate::estimate::breakdown::attention_shape;
-use crate::estimate::breakdown::saved::{self, Kept, Saved, gated};
-use crate::model::blocks::Block;
+use crate::estimate::breakdown::saved::{self, Kept, Saved};
+use crate::model::Role;
+use crate::model::node::{Linear, Node, Small};
 use crate::model::operator::{Operator, OperatorKind};
 
 use super::layer::{Taking, Work};
@@ -15,12 +16,12 @@ impl Taking<'_> {
     pub(super) fn keep(
         &self,
         work: &mut Work,
-        (op, block, frozen): (&Operator, &Block, bool),
+        (op, node, frozen): (&Operator, &Node, bool),
         kept: &mut Kept,
         times: Times,
     ) {
         let n = op.count as f64 / f64::from(self.shape.split.cp);
-        let saved = self.saved((op, block, frozen), kept);
+        let saved = self.saved((op, node, frozen), kept);
         let narrow = match &op.kind {
             OperatorKind::Gemm { format, .. } => self.machine.narrow(*format).is_some(),
             OperatorKind::GroupedGemm(e) => self.machine.narrow(e.format).is_some(),
@@ -35,14 +36,14 @@ impl Taking<'_> {
         let lasting = (gathered + saved.divided) * width + saved.shared / self.spread();
         work.kept[Recompute::None as usize] += (lasting + saved.scores) * n;
         work.kept[Recompute::Selective as usize] += (lasting + self.outside_scores(saved.scores)) * n;
-        self.keep_little(work, op, lasting * n, saved.scores * n, times);
-        self.keep_by_operator(work, (op, block), times);
+        self.keep_little(work, (op, node), lasting * n, saved.scores * n, times);
+        self.keep_by_operator(work, (op, node), times);
     }
 
     /// What an operator keeps in 16 bits, of the whole sequence.
-    fn saved(&self, (op, block, frozen): (&Operator, &Block, bool), kept: &mut Kept) -> Saved {
+    fn saved(&self, (op, node, frozen): (&Operator, &Node, bool), kept: &mut Kept) -> Saved {
         let cp = f64::from(self.shape.split.cp);
-        let mut saved = match (attention_shape(op, block), &op.kind) {
+        let mut saved = match (attention_shape(op, node), &op.kind) {
             (Some(shape), _) => saved::attention(&shape, &self.setting),
             (None, OperatorKind::GroupedGemm(e)) => {
                 let per_row = (e.hidden + e.matrices * e.inner) as f64 * 2.0;
@@ -52,16 +53,19 @@ impl Taking<'_> {
                 let logits = 4.0 * self.step.prefill_tokens * *vocabulary as f64;
                 Saved { divided: logits / f64::from(self.shape.split.tp), ..Saved::default() }
             }
-            (None, _) => saved::bytes(op, block, &self.training_step(op), &self.setting, kept),
+            (None, _) => saved::bytes(op, node, &self.training_step(op), &self.setting, kept),
         };
         let nf4 = self.machine.framework.memory.nf4;
         let needed = self.shape.tuning == Tuning::Qlora && nf4.keeps_inputs;
-        if frozen && !needed && matches!(op.kind, OperatorKind::Gemm { .. }) {
+        if let (true, Node::Linear(product), OperatorKind::Gemm { rows, n, .. }) =
+            (frozen && !needed, node, &op.kind)
+        {
             // Only the gradient of a weight needs the product's input; adapters keep theirs.
-            (saved.gathered, saved.divided) = (0.0, 0.0);
+            let rows = rows.count(&self.training_step(op));
+            (saved.gathered, saved.divided) = (0.0, saved::handed_on(product, *n, rows, &self.setting));
         }
-        if self.machine.framework.memory.eager {
-            let more = eager_share(op.name, gated(block), frozen);
+        if let (true, Node::Pointwise(small)) = (self.machine.framework.memory.eager, node) {
+            let more = eager_share(small.small, frozen);
             saved.shared *= 1.0 + more;
             saved.divided *= 1.0 + more;
         }
@@ -69,18 +73,18 @@ impl Taking<'_> {
     }
 
     /// What checkpointing by operator keeps, and computes again.
-    fn keep_by_operator(&self, work: &mut Work, (op, block): (&Operator, &Block), times: Times) {
+    fn keep_by_operator(&self, work: &mut Work, (op, node): (&Operator, &Node), times: Times) {
         let tokens = self.shape.tokens();
         match &op.kind {
             OperatorKind::Gemm { n: features, format, .. } => {
                 // Of those on the list every second product is kept, in 16 bits.
                 let (n, listed) = (op.count as f64, listed(*format));
                 work.kept[Recompute::Operators as usize] +=
-                    tokens * *features as f64 * n * listed / self.product_spread(op);
+                    tokens * *features as f64 * n * listed / self.product_spread(node);
                 work.again[Recompute::Operators as usize] += times.forward.get() * n * (1.0 - 0.5 * listed);
             }
             OperatorKind::PrefillAttention(_) | OperatorKind::LatentPrefill(_) => {
-                if let Some(s) = attention_shape(op, block) {
+                if let Some(s) = attention_shape(op, node) {
                     work.kept[Recompute::Operators as usize] +=
                         tokens * (s.heads * (s.value_dim * 2 + 4)) as f64 * op.count as f64;
                 }
@@ -95,12 +99,22 @@ impl Taking<'_> {
 
     /// What light recomputation keeps: not what norms and activation functions hand to products, nor the
     /// queries, keys and values that latents expand to.
-    fn keep_little(&self, work: &mut Work, op: &Operator, lasting: f64, scores: f64, times: Times) {
+    fn keep_little(
+        &self,
+        work: &mut Work,
+        (op, node): (&Operator, &Node),
+        lasting: f64,
+        scores: f64,
+        times: Times,
+    ) {
         let (kept, again) = match &op.kind {
-            OperatorKind::Gemm { .. } if saved::from_small_kernel(op.name) => (0.0, 0.0),
-            OperatorKind::Gemm { .. } if matches!(op.name, "q_b_proj" | "kv_b_proj") => {
-                (lasting, times.forward.get())
-            }
+            OperatorKind::Gemm { .. } => match node {
+                Node::Linear(l) if l.reads.is_from_small_kernel() => (0.0, 0.0),
+                Node::Linear(Linear { role: Role::ExpandQueries | Role::ExpandKeys, .. }) => {
+                    (lasting, times.forward.get())
+                }
+                _ => (lasting, 0.0),
+            },
             OperatorKind::GroupedGemm(e) => {
                 let whole = (e.hidden + e.matrices * e.inner) as f64;
                 (lasting * (whole - e.inner as f64) / whole, 0.0)
@@ -119,8 +133,9 @@ impl Taking<'_> {
     }
 
     /// Products whose output is summed over tensor-parallel ranks leave a part of the sequence on each.
-    fn product_spread(&self, op: &Operator) -> f64 {
-        if matches!(op.name, "o_proj" | "down_proj") { self.spread() } else { 1.0 }
+    fn product_spread(&self, node: &Node) -> f64 {
+        let added = matches!(node, Node::Linear(Linear { role: Role::Return, .. }));
+        if added { self.spread() } else { 1.0 }
     }
 }
 
@@ -132,11 +147,11 @@ fn listed(format: WeightFormat) -> f64 {
 
 /// What kernels that run one by one keep more than fused ones, as a share. A norm keeps its input in FP32, and its
 /// normalised input too where its weight is trained; a gated activation function keeps what it makes of the gate.
-fn eager_share(name: &str, gated: bool, frozen: bool) -> f64 {
-    match name {
-        "add_norm" | "qk_norm" | "latent_norm" | "latent_norms" if frozen => 1.0,
-        "add_norm" | "qk_norm" | "latent_norm" | "latent_norms" => 2.0,
-        "activation" if gated => 0.5,
-        _ => 0.0,
+fn eager_share(small: Small, frozen: bool) -> f64 {
+    match small {
+        Small::AddNorm | Small::Norm if frozen => 1.0,
+        Small::AddNorm | Small::Norm => 2.0,
+        Small::GatedActivation => 0.5,
+        Small::Activation | Small::Gate | Small::Choice | Small::Linear => 0.0,
     }
 }

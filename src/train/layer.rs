@@ -3,11 +3,12 @@
 use std::ops::{AddAssign, Mul};
 
 use crate::dtype::{DType, WeightFormat};
-use crate::estimate::breakdown::saved::{Kept, OF_WHOLE};
+use crate::estimate::breakdown::saved::Kept;
 use crate::estimate::breakdown::{
     AttentionKernels, Mode, Routing, Setting, attention_shape, is_of_decoding, stored,
 };
 use crate::model::blocks::{Block, RankView};
+use crate::model::node::{Node, Region, Transfer};
 use crate::model::operator::{CollectiveKind, Operator, OperatorKind, Rows, Step};
 use crate::model::{Formats, RankGroups, Tensor, TensorClass};
 use crate::plan::GroupLink;
@@ -207,23 +208,26 @@ impl<'a> Taking<'a> {
 
     fn block(&self, block: &Block, formats: Formats) -> Work {
         let view = RankView { groups: self.groups(), formats, kv: DType::Bf16 };
-        let mut operators = Vec::with_capacity(16);
-        stored(block).operators(&view, &mut operators);
         let mut work = self.parameters(block);
         let frozen = self.shape.tuning != Tuning::Full && !matches!(block, Block::Adapters(_));
-        let shared_expert = operators.iter().any(|op| op.name == "down_proj");
+        let shared_expert = matches!(stored(block), Block::Moe(m) if m.shared.is_some());
         let mut kept = Kept::default();
-        for op in operators.iter().filter(|op| !is_of_decoding(op)) {
-            let times = self.times(op, block);
-            let n = op.count as f64;
-            work.forward += times.forward.get() * n;
-            work.input += times.input.get() * n;
-            if !frozen {
-                work.weight += times.weight.get() * n;
+        let mut operators = Vec::with_capacity(4);
+        stored(block).nodes(&mut |node| {
+            operators.clear();
+            node.operators(&view, &mut operators);
+            for op in operators.iter().filter(|op| !is_of_decoding(op)) {
+                let times = self.times(op, &node);
+                let n = op.count as f64;
+                work.forward += times.forward.get() * n;
+                work.input += times.input.get() * n;
+                if !frozen {
+                    work.weight += times.weight.get() * n;
+                }
+                self.keep(&mut work, (op, &node, frozen), &mut kept, times);
+                self.transfer(&mut work, (op, &node), shared_expert);
             }
-            self.keep(&mut work, (op, block, frozen), &mut kept, times);
-            self.transfer(&mut work, op, shared_expert);
-        }
+        });
         work
     }
 
@@ -262,14 +266,13 @@ impl<'a> Taking<'a> {
         work
     }
 
-    fn times(&self, op: &Operator, block: &Block) -> Times {
+    fn times(&self, op: &Operator, node: &Node) -> Times {
         let (m, tokens) = (self.machine, self.shape.tokens());
         let cp = f64::from(self.shape.split.cp);
         match &op.kind {
             OperatorKind::Gemm { rows: Rows::DecodeSequences, .. } => Times::default(),
             OperatorKind::Gemm { n, k, format, .. } => {
-                let rows = if op.name.starts_with("latent_") { tokens / self.spread() } else { tokens };
-                m.product(rows, *n as f64, *k as f64, *format)
+                m.product(tokens / self.spread_of(node), *n as f64, *k as f64, *format)
             }
             OperatorKind::GroupedGemm(e) => {
                 let rows = self.expert_rows(e.top_k as f64);
@@ -280,7 +283,7 @@ impl<'a> Taking<'a> {
                 let times = if self.setting.attention.flash {
                     m.attention(op, &self.step)
                 } else {
-                    attention_shape(op, block).map_or_else(Times::default, |s| {
+                    attention_shape(op, node).map_or_else(Times::default, |s| {
                         let matrices = s.heads as f64 * self.step.prefill_sequences;
                         let dim = (s.score_dim + s.value_dim) as f64 / 2.0;
                         m.stored_attention(matrices, self.shape.sequence as f64, dim, self.setting.dropout)
@@ -295,8 +298,7 @@ impl<'a> Taking<'a> {
                 Times { input: times.forward * 2.0, ..times }
             }
             OperatorKind::Elementwise { bytes_per_row, .. } => {
-                let rows = if OF_WHOLE.contains(&op.name) { tokens / self.spread() } else { tokens };
-                m.elementwise(rows * *bytes_per_row as f64)
+                m.elementwise(tokens / self.spread_of(node) * *bytes_per_row as f64)
             }
             OperatorKind::Embedding { row_bytes } => {
                 m.elementwise(tokens * 2.0 * *row_bytes as f64 / self.spread())
@@ -316,6 +318,16 @@ impl<'a> Taking<'a> {
         self.shape.sequence_ranks()
     }
 
+    /// Ranks over which the tokens of a node are divided.
+    fn spread_of(&self, node: &Node) -> f64 {
+        let region = match node {
+            Node::Linear(product) => product.region,
+            Node::Pointwise(small) => small.region,
+            _ => Region::Inside,
+        };
+        if region == Region::Between { self.spread() } else { 1.0 }
+    }
+
     /// Token copies that a rank's experts compute: those of all ranks that share them, divided.
     pub(super) fn expert_rows(&self, top_k: f64) -> f64 {
         let s = &self.shape.split;
@@ -332,12 +344,13 @@ impl<'a> Taking<'a> {
         }
     }
 
-    fn transfer(&self, work: &mut Work, op: &Operator, shared_expert: bool) {
+    fn transfer(&self, work: &mut Work, (op, node): (&Operator, &Node), shared_expert: bool) {
         let (m, tokens, n) = (self.machine, self.shape.tokens(), op.count as f64);
         match &op.kind {
             OperatorKind::Collective { kind: CollectiveKind::AllReduce, bytes_per_row, .. } => {
                 // Experts that are divided over other ranks than the rest exchange their tokens instead.
-                if op.name == "experts_all_reduce" && self.shape.split.expert_tp == 1 && !shared_expert {
+                let of_experts = matches!(node, Node::Exchange(e) if e.transfer == Transfer::SumOfExperts);
+                if of_experts && self.shape.split.expert_tp == 1 && !shared_expert {
                     return;
                 }
                 let bytes = tokens * *bytes_per_row as f64;

@@ -29,6 +29,7 @@ mod family_counts;
 mod gguf;
 #[cfg(feature = "fetch")]
 mod hub;
+mod labels;
 mod launch_commands;
 mod launches;
 mod layering;

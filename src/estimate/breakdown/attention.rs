@@ -37,9 +37,8 @@ const LATENT_TILE_HEADS: u64 = 64;
 const MOST_SPLITS: u64 = 128;
 
 impl Shape {
-    /// Grouped-query attention. `dims` are those of keys and values; the operator knows only their mean.
-    pub fn of_heads(a: &AttentionShape, dims: Option<(u64, u64)>) -> Shape {
-        let (score_dim, value_dim) = dims.unwrap_or((a.head_dim, a.head_dim));
+    /// Grouped-query attention. The dimensions are those of keys and values; the operator knows only their mean.
+    pub fn of_heads(a: &AttentionShape, (score_dim, value_dim): (u64, u64)) -> Shape {
         Shape { heads: a.heads, kv_heads: a.kv_heads, score_dim, value_dim, window: a.window }
     }
 

@@ -5,8 +5,9 @@ use super::saved::{self, Kept};
 use super::{Device, Mode, Setting, experts};
 use crate::dtype::WeightFormat;
 use crate::model::blocks::{Block, RankView};
+use crate::model::node::{self, Linear, Node};
 use crate::model::operator::{Operator, OperatorKind, Rows, TrafficParts};
-use crate::model::{Component, Formats, Model, RankGroups, Step, Tensor};
+use crate::model::{Component, Formats, Model, RankGroups, Step};
 use crate::units::{Flops, Seconds, Traffic};
 
 /// One part of the model, over all its layers.
@@ -30,6 +31,8 @@ pub struct Part {
     pub memory: Seconds,
     /// Sum over executions of the longer of both.
     pub time: Seconds,
+    /// Whether it works between tokens: attention's scores and values, state updates.
+    pub between_tokens: bool,
 }
 
 impl Part {
@@ -119,8 +122,7 @@ impl Breakdown {
 
     /// FLOPs of the attention between tokens (scores and values) and of state updates: what 2ND leaves out.
     pub fn flops_between_tokens(&self) -> Flops {
-        let between = |p: &&Part| p.name.starts_with("attention") || p.name == "state_update";
-        self.parts.iter().filter(between).map(|p| p.flops).sum()
+        self.parts.iter().filter(|p| p.between_tokens).map(|p| p.flops).sum()
     }
 
     fn add(&mut self, part: Part) {
@@ -141,6 +143,7 @@ struct Work {
     saved: f64,
     format: Option<WeightFormat>,
     occupancy: f64,
+    between_tokens: bool,
 }
 
 struct Taking<'a> {
@@ -156,17 +159,19 @@ impl Taking<'_> {
         let training = self.setting.mode == Mode::Pretrain;
         let kv = if training { self.setting.activations } else { self.setting.kv };
         let view = RankView { groups: RankGroups::SINGLE, formats, kv };
-        let (mut operators, mut tensors) = (Vec::new(), Vec::new());
-        block.operators(&view, &mut operators);
-        block.tensors(&mut tensors);
         let mut kept = Kept::default();
-        for op in &operators {
-            let saved = if training { self.saved(op, block, &mut kept) } else { 0.0 };
-            let times = self.setting.passes(op, block) * layers as f64;
-            for work in self.works(op, block, &tensors, saved) {
-                self.add(work, layers, times);
+        let mut operators = Vec::new();
+        block.nodes(&mut |node| {
+            operators.clear();
+            node.operators(&view, &mut operators);
+            for op in &operators {
+                let saved = if training { self.saved(op, &node, &mut kept) } else { 0.0 };
+                let times = self.setting.passes(op, block) * layers as f64;
+                for work in self.works(op, &node, saved) {
+                    self.add(work, layers, times);
+                }
             }
-        }
+        });
     }
 
     /// The step as an operator sees it: training computes the loss of every token.
@@ -183,15 +188,15 @@ impl Taking<'_> {
         step
     }
 
-    fn saved(&self, op: &Operator, block: &Block, kept: &mut Kept) -> f64 {
-        match attention_shape(op, block) {
+    fn saved(&self, op: &Operator, node: &Node, kept: &mut Kept) -> f64 {
+        match attention_shape(op, node) {
             Some(_) if is_of_decoding(op) => 0.0,
             Some(shape) => saved::attention(&shape, self.setting).total(),
-            None => saved::bytes(op, block, &self.step(op), self.setting, kept).total(),
+            None => saved::bytes(op, node, &self.step(op), self.setting, kept).total(),
         }
     }
 
-    fn works(&self, op: &Operator, block: &Block, tensors: &[Tensor], saved: f64) -> Vec<Work> {
+    fn works(&self, op: &Operator, node: &Node, saved: f64) -> Vec<Work> {
         let step = self.step(op);
         let whole = |name, format| Work {
             component: op.component,
@@ -201,8 +206,9 @@ impl Taking<'_> {
             saved,
             format,
             occupancy: 1.0,
+            between_tokens: matches!(op.kind, OperatorKind::Scan(_)),
         };
-        if let Some(shape) = attention_shape(op, block) {
+        if let Some(shape) = attention_shape(op, node) {
             let kernels = attention::kernels(op, &shape, &step, self.setting, self.device);
             let first = |i: usize| if i == 0 { saved } else { 0.0 };
             let work = |(i, k): (usize, attention::Kernel)| Work {
@@ -210,26 +216,29 @@ impl Taking<'_> {
                 traffic: k.traffic,
                 saved: first(i),
                 occupancy: k.occupancy,
+                between_tokens: true,
                 ..whole(k.name, None)
             };
             return kernels.into_iter().enumerate().map(work).collect();
         }
-        match &op.kind {
-            OperatorKind::Gemm { format, n, k, .. } => {
-                let parts = fused(op.name, (*n, *k), tensors);
+        match (&op.kind, node) {
+            (OperatorKind::Gemm { format, .. }, Node::Linear(product)) => {
                 let share = |(name, share): (&'static str, f64)| {
-                    let all = whole(shown(name, block), Some(*format));
+                    let all = whole(name, Some(*format));
                     let traffic = all.traffic * share;
                     Work { flops: all.flops * share, traffic, saved: saved * share, ..all }
                 };
-                parts.into_iter().map(share).collect()
+                labelled(product).into_iter().map(share).collect()
             }
-            OperatorKind::GroupedGemm(e) => {
+            (OperatorKind::GroupedGemm(e), _) => {
                 let (flops, traffic) = experts::work(op, e, &step, self.setting);
                 vec![Work { flops, traffic, ..whole(op.name, Some(e.format)) }]
             }
-            OperatorKind::Sampling { .. } if self.setting.mode == Mode::Pretrain => vec![whole("loss", None)],
-            _ => vec![whole(shown(op.name, block), None)],
+            (OperatorKind::Sampling { .. }, _) if self.setting.mode == Mode::Pretrain => {
+                vec![whole("loss", None)]
+            }
+            (_, Node::Pointwise(small)) => vec![whole(small.shown, None)],
+            _ => vec![whole(op.name, None)],
         }
     }
 
@@ -253,6 +262,7 @@ impl Taking<'_> {
             compute,
             memory,
             time: compute.max(memory),
+            between_tokens: work.between_tokens,
         });
     }
 }
@@ -270,72 +280,24 @@ pub(crate) fn is_of_decoding(op: &Operator) -> bool {
 }
 
 /// The shape of an attention operator.
-pub(crate) fn attention_shape(op: &Operator, block: &Block) -> Option<Shape> {
-    let shared_head = matches!(block, Block::Compressed(_));
-    match &op.kind {
-        OperatorKind::PrefillAttention(a) | OperatorKind::DecodeAttention(a) => {
-            let dims = match block {
-                Block::Attention(b) => Some((b.head_dim, b.v_dim)),
-                _ => None,
-            };
-            Some(Shape::of_heads(a, dims))
+pub(crate) fn attention_shape(op: &Operator, node: &Node) -> Option<Shape> {
+    match (&op.kind, node) {
+        (OperatorKind::PrefillAttention(a) | OperatorKind::DecodeAttention(a), Node::Attention(n)) => {
+            Some(Shape::of_heads(a, (n.head_dim, n.v_dim)))
         }
-        OperatorKind::LatentPrefill(l) if shared_head => Some(Shape { kv_heads: 1, ..Shape::of_expanded(l) }),
-        OperatorKind::LatentPrefill(l) => Some(Shape::of_expanded(l)),
-        OperatorKind::LatentDecode(l) => Some(Shape::of_latent(l)),
+        (OperatorKind::LatentPrefill(l), Node::Latent(n)) if n.one_head => {
+            Some(Shape { kv_heads: 1, ..Shape::of_expanded(l) })
+        }
+        (OperatorKind::LatentPrefill(l), _) => Some(Shape::of_expanded(l)),
+        (OperatorKind::LatentDecode(l), _) => Some(Shape::of_latent(l)),
         _ => None,
     }
 }
 
-/// The projections that a fused product consists of, and the checkpoint names of their weights.
-const FUSED: &[(&str, &[(&str, &str)])] = &[
-    (
-        "qkv_proj",
-        &[
-            ("q_proj", "self_attn.q_proj.weight"),
-            ("k_proj", "self_attn.k_proj.weight"),
-            ("v_proj", "self_attn.v_proj.weight"),
-            ("gate_proj", "self_attn.gate_proj.weight"),
-        ],
-    ),
-    (
-        "qkv_a_proj",
-        &[("q_a_proj", "self_attn.q_a_proj.weight"), ("kv_a_proj", "self_attn.kv_a_proj_with_mqa.weight")],
-    ),
-    (
-        "q_and_kv_a_proj",
-        &[("q_proj", "self_attn.q_proj.weight"), ("kv_a_proj", "self_attn.kv_a_proj_with_mqa.weight")],
-    ),
-    (
-        "q_a_and_kv_proj",
-        &[("q_a_proj", "self_attn.q_a_proj.weight"), ("kv_proj", "self_attn.kv_proj.weight")],
-    ),
-    ("up_proj", &[("gate_proj", "mlp.gate_proj.weight"), ("up_proj", "mlp.up_proj.weight")]),
-];
-
-/// The parts of a product by their share of its output features; the product itself where the tensors do
-/// not add up to it.
-fn fused(name: &'static str, (n, k): (u64, u64), tensors: &[Tensor]) -> Vec<(&'static str, f64)> {
-    let whole = vec![(name, 1.0)];
-    let Some((_, weights)) = FUSED.iter().find(|(fused, _)| *fused == name) else { return whole };
-    let rows = |weight: &str| {
-        tensors.iter().find(|t| t.name == weight && t.columns == k).map(|t| t.rows).filter(|rows| *rows > 0)
-    };
-    let found: Vec<(&'static str, u64)> =
-        weights.iter().filter_map(|(part, weight)| Some((*part, rows(weight)?))).collect();
-    if found.iter().map(|(_, rows)| *rows).sum::<u64>() != n {
-        return whole;
-    }
-    found.into_iter().map(|(part, rows)| (part, rows as f64 / n as f64)).collect()
-}
-
-/// Shared experts apart from dense layers.
-fn shown(name: &'static str, block: &Block) -> &'static str {
-    match (block, name) {
-        (Block::Moe(_), "gate_proj") => "shared_gate_proj",
-        (Block::Moe(_), "up_proj") => "shared_up_proj",
-        (Block::Moe(_), "activation") => "shared_activation",
-        (Block::Moe(_), "down_proj") => "shared_down_proj",
-        (_, other) => other,
-    }
+/// The parts of a product by their share of its output features; the product itself where they have no labels.
+fn labelled(product: &Linear) -> Vec<(&'static str, f64)> {
+    let all = product.features();
+    let share = |part: &node::Part| Some((part.label?, part.n as f64 / all as f64));
+    let parts: Option<Vec<(&'static str, f64)>> = product.parts.iter().map(share).collect();
+    parts.filter(|parts| all > 0 && !parts.is_empty()).unwrap_or_else(|| vec![(product.name, 1.0)])
 }

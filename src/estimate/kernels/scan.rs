@@ -60,14 +60,16 @@ mod tests {
     use super::*;
     use crate::catalog;
     use crate::estimate::kernels::Kernels;
+    use crate::model::operator::ScanKind;
 
     /// Microseconds of the gated delta rule with value heads of 128 × 128 over `prompts` of 8,192 tokens.
     fn prompts_take(gpu: &str, engine: &str, heads: u64, prompts: f64) -> f64 {
         let (gpu, engine) = (catalog::gpu(gpu).unwrap(), catalog::engine(engine).unwrap());
-        let (kernel, fitted) = Kernels::new(&gpu, &engine).unwrap().scan("gated_delta");
+        let (kernel, fitted) = Kernels::new(&gpu, &engine).unwrap().scan(ScanKind::GatedDelta);
         assert!(fitted);
         let state = heads * 128 * 128;
-        let shape = ScanShape { kind: "gated_delta", state, state_bytes: 4, flops_per_token: 7 * state };
+        let shape =
+            ScanShape { kind: ScanKind::GatedDelta, state, state_bytes: 4, flops_per_token: 7 * state };
         kernel.time(&shape, &Step::prefill(prompts, 8192.0)).time.as_micros()
     }
 
@@ -93,8 +95,8 @@ mod tests {
     fn other_mixers_do_not_borrow_the_delta_rules_kernel() {
         let (gpu, engine) = (catalog::gpu("h200-sxm").unwrap(), catalog::engine("vllm").unwrap());
         let kernels = Kernels::new(&gpu, &engine).unwrap();
-        assert!(kernels.scan("mamba2").0.prompts.is_none());
-        let (akin, fitted) = kernels.scan("kimi_delta");
+        assert!(kernels.scan(ScanKind::Mamba2).0.prompts.is_none());
+        let (akin, fitted) = kernels.scan(ScanKind::KimiDelta);
         assert!(akin.prompts.is_some() && !fitted);
     }
 }

@@ -4,7 +4,7 @@ use super::MemoryQuestion;
 use super::stages::StageLayers;
 use crate::catalog::engine::{Allocator, PackedPadding};
 use crate::dtype::{DType, WeightFormat};
-use crate::model::{Model, RankGroups, Scope, Split, Storage, Tensor};
+use crate::model::{Model, RankGroups, Role, Scope, Split, Storage, Tensor, TensorClass};
 use crate::units::Bytes;
 
 /// Weights on the fullest rank of a stage, byte by byte: embedding on the first stage, head on the last,
@@ -161,22 +161,20 @@ impl<'a> Weights<'a> {
     /// and stack a layer's experts. Scales are small tensors of their own.
     fn allocated(&self, tensors: impl Iterator<Item = (Tensor, Storage)>) -> Bytes {
         let mut total = Bytes::ZERO;
-        let (mut open, mut held) = (Fused::Alone, Bytes::ZERO);
+        let mut held = Bytes::ZERO;
         for (tensor, storage) in tensors {
             let bytes = self.on_rank(&tensor, storage.elements());
             total += self.on_rank(&tensor, storage).saturating_sub(bytes) + self.beside(&tensor, storage);
-            match (Fused::of(&tensor), tensor.split) {
-                (Fused::Alone, Split::Experts { .. }) => total += self.block(bytes),
-                (Fused::Alone, _) => {
-                    let copies = tensor.copies.max(1);
-                    total += self.block(Bytes::new(bytes.get() / copies)) * copies;
-                }
-                // Biases may stand between the parts.
-                (fused, _) if fused == open => held += bytes,
-                (fused, _) => {
-                    total += self.block(held);
-                    (open, held) = (fused, bytes);
-                }
+            let copies = if is_expert(&tensor) { 1 } else { tensor.copies.max(1) };
+            let small = matches!(tensor.class, TensorClass::Vector | TensorClass::Adapter);
+            if small || copies > 1 {
+                // Biases may stand between matrices that join.
+                total += self.block(Bytes::new(bytes.get() / copies)) * copies;
+            } else if tensor.joins {
+                held += bytes;
+            } else {
+                total += self.block(held);
+                held = bytes;
             }
         }
         total + self.block(held)
@@ -191,7 +189,7 @@ impl<'a> Weights<'a> {
                 self.on_rank(tensor, storage).saturating_sub(self.on_rank(tensor, storage.elements()));
             return self.scales_left * scales.get();
         }
-        if self.absorbed_copies && tensor.module() == "kv_b_proj" {
+        if self.absorbed_copies && tensor.role == Role::ExpandKeys {
             return tensor.stored_on_rank(WeightFormat::Bf16, self.groups);
         }
         Bytes::ZERO
@@ -201,7 +199,7 @@ impl<'a> Weights<'a> {
     fn on_rank(&self, tensor: &Tensor, storage: Storage) -> Bytes {
         match (self.padding, tensor.split) {
             (Some(pad), Split::Experts { inner }) if storage.format == WeightFormat::Mxfp4 => {
-                let down = tensor.module() == "down_proj";
+                let down = tensor.role == Role::Return;
                 let (width, own) =
                     if down { (tensor.rows, tensor.columns) } else { (tensor.columns, tensor.rows) };
                 let share =
@@ -227,39 +225,6 @@ impl<'a> Weights<'a> {
         let segment = bytes.div_ceil(2 * MIB).saturating_mul(2 * MIB);
         let whole = self.allocator == Allocator::Segments || segment - bytes <= MIB;
         Bytes::new(if whole { segment } else { bytes })
-    }
-}
-
-/// What a projection is fused with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fused {
-    /// Nothing.
-    Alone,
-    /// Queries, keys and values.
-    Attention,
-    /// Compressed queries and latents (DeepSeek).
-    Compressed,
-    /// Gate and up-projection of a dense layer.
-    Dense,
-    /// The same of a shared expert.
-    Shared,
-    /// The same of the routed experts.
-    Experts,
-}
-
-impl Fused {
-    fn of(tensor: &Tensor) -> Fused {
-        if !tensor.name.ends_with(".weight") {
-            return Fused::Alone;
-        }
-        match tensor.module() {
-            "q_proj" | "k_proj" | "v_proj" => Fused::Attention,
-            "q_a_proj" | "kv_a_proj_with_mqa" => Fused::Compressed,
-            "gate_proj" | "up_proj" if matches!(tensor.split, Split::Experts { .. }) => Fused::Experts,
-            "gate_proj" | "up_proj" if tensor.name.contains("shared") => Fused::Shared,
-            "gate_proj" | "up_proj" => Fused::Dense,
-            _ => Fused::Alone,
-        }
     }
 }
 

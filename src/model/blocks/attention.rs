@@ -1,8 +1,8 @@
 //! Softmax attention with per-head keys and values: MHA, GQA, MQA.
 
-use super::{Cache, RankView, SharedContext, all_reduce, elementwise, gemm, per_rank};
-use crate::model::operator::{AttentionShape, Operator, OperatorKind, Rows};
-use crate::model::tensor::{Component, Tensor};
+use super::Each;
+use crate::model::node::{Cut, Heads, Held, Linear, Node, Part, Pointwise, Small, Stream, Width};
+use crate::model::tensor::{Component, Role, Tensor};
 
 /// Which projections carry a bias.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,134 +168,99 @@ impl Attention {
         }
     }
 
-    pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
+    /// Input projections, norms, rotation, attention itself, its gate, the output projection and its sum.
+    pub(super) fn nodes(&self, each: Each) {
         let part = Component::Attention;
-        let h = self.heads;
-        if self.queries != Queries::Routed {
-            let q = if self.gate == Gate::WithQuery { 2 * self.q_width() } else { self.q_width() };
-            if let Queries::LowRank(rank) = self.queries {
-                out.push(Tensor::matrix("self_attn.q_proj.weight", rank, self.input, part));
-                out.push(Tensor::vector("self_attn.inter_norm.weight", rank, Component::Norm));
-                out.push(Tensor::matrix("self_attn.wq.weight", q, rank, part).split_over(h));
-            } else {
-                out.push(Tensor::matrix("self_attn.q_proj.weight", q, self.input, part).split_over(h));
-            }
-            if self.biases.q {
-                out.push(Tensor::vector("self_attn.q_proj.bias", q, part).split_over(h));
-            }
-            let o = Tensor::matrix("self_attn.o_proj.weight", self.hidden, self.output_width(), part);
-            out.push(o.split_over(h));
-            if self.biases.o {
-                out.push(Tensor::vector("self_attn.o_proj.bias", self.hidden, part));
-            }
+        let (h, kv, d) = (self.heads, self.kv_heads, self.head_dim);
+        each(Linear::new("qkv_proj", part, self.input).held(Held::Attention).of(self.inputs()).into());
+        if let Queries::LowRank(rank) = self.queries {
+            each(Tensor::vector("self_attn.inter_norm.weight", rank, Component::Norm).into());
+            let expand = Linear::new("q_b_proj", part, rank)
+                .held(Held::Attention)
+                .of([self.query_part("self_attn.wq.weight")]);
+            each(expand.reading(Role::ExpandQueries, Stream::QueryLatent).into());
         }
-        let (k, v) = self.kv_widths();
-        let projections = [
-            ("self_attn.k_proj.weight", "self_attn.k_proj.bias", k, self.biases.k),
-            ("self_attn.v_proj.weight", "self_attn.v_proj.bias", v, self.biases.v),
-        ];
-        for (weight, bias, width, has_bias) in projections {
-            let Some(width) = width else { continue };
-            out.push(Tensor::matrix(weight, width, self.input, part).split_over(self.kv_heads));
-            if has_bias {
-                out.push(Tensor::vector(bias, width, part).split_over(self.kv_heads));
-            }
-        }
-        if self.gate_width() > 0 {
-            let gate = Tensor::matrix("self_attn.gate_proj.weight", self.gate_width(), self.input, part);
-            out.push(gate.split_over(h));
-            if self.biases.gate {
-                let bias = Tensor::vector("self_attn.gate_proj.bias", self.gate_width(), part);
-                out.push(bias.split_over(h));
-            }
-        }
+        self.norms(each);
+        let rotated = Pointwise::new("rope_and_cache_write", part, Small::Linear, Width::over(h, d * 4));
+        each(rotated.and(Width::over(kv, 2 * d * 4)).into());
+        each(Node::Attention(Heads {
+            heads: h,
+            kv_heads: kv,
+            head_dim: d,
+            v_dim: self.v_dim,
+            window: self.window,
+            kept_window: self.window.filter(|_| !self.keeps_all),
+            keeps: self.keys != Keys::Shared,
+        }));
         if self.sinks {
-            out.push(Tensor::vector("self_attn.sinks", self.heads, part).split_over(h));
+            each(Tensor::vector("self_attn.sinks", h, part).split_over(h).into());
         }
-        self.norm_tensors(out);
+        if self.gate != Gate::None {
+            let width = Width::divided(self.output_width().saturating_mul(6), h);
+            each(Pointwise::new("output_gate", part, Small::Gate, width).into());
+        }
+        if self.queries != Queries::Routed {
+            let output = Part::new("self_attn.o_proj.weight", self.hidden).cut(Cut::Rows(h));
+            let output = output.biased("self_attn.o_proj.bias", self.biases.o);
+            let product = Linear::new("o_proj", part, self.output_width()).held(Held::Attention).of([output]);
+            each(product.reading(Role::Return, Stream::Attended).into());
+        }
+        each(Node::sum("attention_all_reduce", part, self.hidden));
     }
 
-    fn norm_tensors(&self, out: &mut Vec<Tensor>) {
+    /// What is projected from the input: queries (or their latent), keys, values, a gate.
+    fn inputs(&self) -> impl Iterator<Item = Part> {
+        let queries = match self.queries {
+            Queries::Routed => None,
+            Queries::LowRank(rank) => Some(Part::new("self_attn.q_proj.weight", rank)),
+            Queries::Own => Some(self.query_part("self_attn.q_proj.weight")),
+        };
+        let (k, v) = self.kv_widths();
+        let of_kv_heads =
+            |weight, n: Option<u64>| n.map(|n| Part::new(weight, n).over(self.kv_heads).joined());
+        let keys = of_kv_heads("self_attn.k_proj.weight", k);
+        let values = of_kv_heads("self_attn.v_proj.weight", v);
+        let gate = Part::new("self_attn.gate_proj.weight", self.gate_width()).over(self.heads);
+        let gate = gate.biased("self_attn.gate_proj.bias", self.biases.gate).shown("gate_proj");
+        [
+            queries.map(|p| p.shown("q_proj")),
+            keys.map(|p| p.biased("self_attn.k_proj.bias", self.biases.k).shown("k_proj")),
+            values.map(|p| p.biased("self_attn.v_proj.bias", self.biases.v).shown("v_proj")),
+            (self.gate_width() > 0).then_some(gate),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Queries of all heads, and the gate that is projected with them.
+    fn query_part(&self, weight: &'static str) -> Part {
+        let n = if self.gate == Gate::WithQuery { 2 * self.q_width() } else { self.q_width() };
+        Part::new(weight, n).over(self.heads).biased("self_attn.q_proj.bias", self.biases.q)
+    }
+
+    fn norms(&self, each: Each) {
+        let (h, kv, d) = (self.heads, self.kv_heads, self.head_dim);
         let (q, k) = match self.qk_norm {
             QkNorm::None => return,
-            QkNorm::PerHead | QkNorm::PerHeadBiased => (self.head_dim, self.head_dim),
-            QkNorm::EveryHead | QkNorm::Full => (self.q_width(), self.kv_heads * self.head_dim),
+            QkNorm::PerHead | QkNorm::PerHeadBiased => (d, d),
+            QkNorm::EveryHead | QkNorm::Full => (self.q_width(), kv * d),
         };
         let mut norm = |weight, bias, width| {
-            out.push(Tensor::vector(weight, width, Component::Norm));
+            each(Tensor::vector(weight, width, Component::Norm).into());
             if self.qk_norm == QkNorm::PerHeadBiased {
-                out.push(Tensor::vector(bias, width, Component::Norm));
+                each(Tensor::vector(bias, width, Component::Norm).into());
             }
         };
         norm("self_attn.q_norm.weight", "self_attn.q_norm.bias", q);
         if self.keys != Keys::Shared {
             norm("self_attn.k_norm.weight", "self_attn.k_norm.bias", k);
         }
-    }
-
-    pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
         let part = Component::Attention;
-        let tp = view.groups.tensor;
-        let (heads, kv_heads) = (per_rank(self.heads, tp), per_rank(self.kv_heads, tp));
-        let rank = Attention { heads, kv_heads, ..self.clone() };
-        let format = view.formats.attention;
-        out.push(gemm("qkv_proj", part, rank.projected(), self.input, format));
-        if let Queries::LowRank(latent) = self.queries {
-            out.push(gemm("q_b_proj", part, rank.q_width(), latent, format));
-        }
-        if self.qk_norm != QkNorm::None {
-            out.push(elementwise("qk_norm", part, (heads + kv_heads) * self.head_dim * 4, 2));
-        }
-        if self.qk_norm == QkNorm::Full && tp > 1 {
+        let both = Pointwise::new("qk_norm", part, Small::Norm, Width::over(h, d * 4));
+        each(both.and(Width::over(kv, d * 4)).in_kernels(2).into());
+        if self.qk_norm == QkNorm::Full {
             // The mean square runs over the full width: one FP32 sum each for queries and keys.
-            out.push(all_reduce("qk_norm_all_reduce", part, 4));
+            each(Node::sum("qk_norm_all_reduce", part, 4));
         }
-        out.push(elementwise("rope_and_cache_write", part, (heads + 2 * kv_heads) * self.head_dim * 4, 1));
-        let shape = AttentionShape {
-            heads,
-            kv_heads,
-            // Scores run over key heads and sums over value heads: their mean gives both costs.
-            head_dim: (self.head_dim + self.v_dim) / 2,
-            window: self.window,
-            kv: view.kv,
-            context_ranks: view.groups.context,
-        };
-        // Prompts too: their cached part is as divided (vLLM `flash_attn.py`, `_forward_with_dcp`).
-        let ranks = view.groups.context;
-        let shared = SharedContext { ranks, rows: Rows::Tokens, heads, widths: (self.head_dim, self.v_dim) };
-        shared.gather(out);
-        let decode = AttentionShape { heads: ranks * heads, ..shape };
-        out.push(Operator::new("prefill_attention", part, OperatorKind::PrefillAttention(shape)));
-        out.push(Operator::new("decode_attention", part, OperatorKind::DecodeAttention(decode)));
-        shared.merge(out);
-        if self.gate != Gate::None {
-            out.push(elementwise("output_gate", part, rank.output_width() * 6, 1));
-        }
-        if self.queries != Queries::Routed {
-            out.push(gemm("o_proj", part, self.hidden, rank.output_width(), format));
-        }
-        if tp > 1 {
-            out.push(all_reduce("attention_all_reduce", part, self.hidden));
-        }
-    }
-
-    /// Output features of all input projections together.
-    fn projected(&self) -> u64 {
-        let (k, v) = self.kv_widths();
-        let q = match (self.queries, self.gate) {
-            (Queries::Routed, _) => 0,
-            (Queries::LowRank(rank), _) => rank,
-            (Queries::Own, Gate::WithQuery) => 2 * self.q_width(),
-            (Queries::Own, _) => self.q_width(),
-        };
-        q + k.unwrap_or(0) + v.unwrap_or(0) + self.gate_width()
-    }
-
-    pub(super) fn cache(&self) -> Option<Cache> {
-        (self.keys != Keys::Shared).then_some(Cache::KeyValue {
-            heads: self.kv_heads,
-            per_head: self.head_dim + self.v_dim,
-            window: self.window.filter(|_| !self.keeps_all),
-        })
     }
 }

@@ -1,9 +1,9 @@
 //! Attention of DeepSeek-V4 (`modeling_deepseek_v4.py`): one head that serves as key and value, low-rank
 //! queries and outputs, and beside a sliding window a compressed history of the whole context.
 
-use super::{Cache, Indexer, RankView, all_reduce, elementwise, gemm, per_rank};
-use crate::model::operator::{LatentShape, Operator, OperatorKind};
-use crate::model::tensor::{Component, Tensor};
+use super::{Each, Indexer};
+use crate::model::node::{Cut, Held, Latents, Linear, Node, Part, Phase, Pointwise, Small, Stream, Width};
+use crate::model::tensor::{Component, Role, Tensor};
 
 /// What makes one entry of the compressed history from `rate` tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,92 +40,87 @@ pub struct CompressedAttention {
 }
 
 impl CompressedAttention {
-    fn q_width(&self) -> u64 {
-        self.heads * self.head_dim
+    /// Queries through their latent, the one key-value head, what compresses the history, attention, both output
+    /// projections and the sum.
+    pub(super) fn nodes(&self, each: Each) {
+        let part = Component::Attention;
+        let (heads, d, groups) = (self.heads, self.head_dim, self.o_groups);
+        let product = |name, k| Linear::new(name, part, k).held(Held::Attention);
+        each(
+            product("q_a_and_kv_proj", self.hidden)
+                .of([
+                    Part::new("self_attn.q_a_proj.weight", self.q_rank).shown("q_a_proj"),
+                    Part::new("self_attn.kv_proj.weight", d).shown("kv_proj"),
+                ])
+                .into(),
+        );
+        each(Tensor::vector("self_attn.q_a_norm.weight", self.q_rank, Component::Norm).into());
+        each(Tensor::vector("self_attn.kv_norm.weight", d, Component::Norm).into());
+        let norms = Width::whole((self.q_rank + d) * 4);
+        each(Pointwise::new("latent_norms", part, Small::Norm, norms).in_kernels(2).between().into());
+        let queries = Part::new("self_attn.q_b_proj.weight", heads * d).over(heads);
+        let expand = product("q_b_proj", self.q_rank).of([queries]);
+        each(expand.reading(Role::ExpandQueries, Stream::QueryLatent).into());
+        if let Some(compressor) = self.compressor {
+            self.compressor_nodes(compressor, each);
+        }
+        let rotated = Pointwise::new("rope_and_cache_write", part, Small::Linear, Width::over(heads, d * 4));
+        each(rotated.and(Width::whole(d * 4)).into());
+        // One head read as key and value is the absorbed form of latent attention without rotary part. One head per
+        // token is an upper bound of the cache, since what lies before the window is kept compressed.
+        each(Node::Latent(Latents {
+            phase: Phase::Both,
+            heads,
+            kv_rank: d,
+            rope_dim: 0,
+            nope_dim: d,
+            v_dim: d,
+            one_head: true,
+            keeps: true,
+        }));
+        each(Tensor::vector("self_attn.sinks", heads, part).split_over(heads).into());
+        let outputs = groups * self.o_rank;
+        let first = Part::new("self_attn.o_a_proj.weight", outputs).over(groups);
+        let first = product("o_a_proj", heads * d / groups).of([first]);
+        each(first.reading(Role::Project, Stream::Attended).into());
+        let second = Part::new("self_attn.o_b_proj.weight", self.hidden).cut(Cut::Rows(groups));
+        let second = product("o_b_proj", outputs).of([second]);
+        each(second.reading(Role::Return, Stream::OutputLatent).into());
+        each(Node::sum("attention_all_reduce", part, self.hidden));
     }
 
-    pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
+    fn compressor_nodes(&self, compressor: Compressor, each: Each) {
         let part = Component::Attention;
-        let matrix = |name, rows, columns| Tensor::matrix(name, rows, columns, part);
-        let (h, d) = (self.hidden, self.head_dim);
-        let outputs = self.o_groups * self.o_rank;
-        out.extend([
-            matrix("self_attn.q_a_proj.weight", self.q_rank, h),
-            Tensor::vector("self_attn.q_a_norm.weight", self.q_rank, Component::Norm),
-            matrix("self_attn.q_b_proj.weight", self.q_width(), self.q_rank).split_over(self.heads),
-            matrix("self_attn.kv_proj.weight", d, h),
-            Tensor::vector("self_attn.kv_norm.weight", d, Component::Norm),
-            matrix("self_attn.o_a_proj.weight", outputs, self.q_width() / self.o_groups)
-                .split_over(self.o_groups),
-            matrix("self_attn.o_b_proj.weight", h, outputs).split_over(self.o_groups),
-            Tensor::vector("self_attn.sinks", self.heads, part).split_over(self.heads),
-        ]);
-        let Some(compressor) = self.compressor else { return };
-        let width = compressor.series * d;
-        out.extend([
-            matrix("self_attn.compressor.kv_proj.weight", width, h),
-            matrix("self_attn.compressor.gate_proj.weight", width, h),
-            Tensor {
-                columns: width,
-                ..Tensor::vector("self_attn.compressor.position_bias", compressor.rate, part)
-            },
-            Tensor::vector("self_attn.compressor.kv_norm.weight", d, Component::Norm),
-        ]);
+        let product = |name, k| Linear::new(name, part, k).held(Held::Attention);
+        let rate = compressor.rate;
+        let bias = |name, columns| Tensor { columns, ..Tensor::vector(name, rate, part) };
+        let width = compressor.series * self.head_dim;
+        let own = [
+            Part::new("self_attn.compressor.kv_proj.weight", width),
+            Part::new("self_attn.compressor.gate_proj.weight", width),
+        ];
+        let indexed = compressor.indexer.map(|index| {
+            let width = compressor.series * index.head_dim;
+            [
+                Part::new("self_attn.compressor.indexer.kv_proj.weight", width),
+                Part::new("self_attn.compressor.indexer.gate_proj.weight", width),
+            ]
+        });
+        let all = own.into_iter().chain(indexed.into_iter().flatten());
+        each(product("compressor", self.hidden).of(all).into());
+        each(bias("self_attn.compressor.position_bias", width).into());
+        each(Tensor::vector("self_attn.compressor.kv_norm.weight", self.head_dim, Component::Norm).into());
         let Some(index) = compressor.indexer else { return };
         let width = compressor.series * index.head_dim;
-        out.extend([
-            matrix("self_attn.compressor.indexer.kv_proj.weight", width, h),
-            matrix("self_attn.compressor.indexer.gate_proj.weight", width, h),
-            Tensor {
-                columns: width,
-                ..Tensor::vector("self_attn.compressor.indexer.position_bias", compressor.rate, part)
-            },
-            Tensor::vector("self_attn.compressor.indexer.kv_norm.weight", index.head_dim, Component::Norm),
-            matrix("self_attn.compressor.indexer.q_b_proj.weight", index.heads * index.head_dim, self.q_rank),
-            matrix("self_attn.compressor.indexer.weights_proj.weight", index.heads, h),
-        ]);
-    }
-
-    pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
-        let part = Component::Attention;
-        let tp = view.groups.tensor;
-        let heads = per_rank(self.heads, tp);
-        let groups = per_rank(self.o_groups, tp);
-        let format = view.formats.attention;
-        out.push(gemm("q_a_and_kv_proj", part, self.q_rank + self.head_dim, self.hidden, format));
-        out.push(elementwise("latent_norms", part, (self.q_rank + self.head_dim) * 4, 2));
-        out.push(gemm("q_b_proj", part, heads * self.head_dim, self.q_rank, format));
-        if let Some(compressor) = self.compressor {
-            let index = compressor.indexer.map_or(0, |i| i.head_dim);
-            let width = 2 * compressor.series * (self.head_dim + index);
-            out.push(gemm("compressor", part, width, self.hidden, format));
-            if let Some(index) = compressor.indexer {
-                out.push(gemm("index_query", part, index.heads * index.head_dim, self.q_rank, format));
-                out.push(gemm("index_weights", part, index.heads, self.hidden, format));
-            }
-        }
-        out.push(elementwise("rope_and_cache_write", part, (heads + 1) * self.head_dim * 4, 1));
-        // One head read as key and value is the absorbed form of latent attention without rotary part.
-        let shape = LatentShape {
-            heads,
-            kv_rank: self.head_dim,
-            rope_dim: 0,
-            nope_dim: self.head_dim,
-            v_dim: self.head_dim,
-            kv: view.kv,
-            context_ranks: 1,
-        };
-        out.push(Operator::new("prefill_attention", part, OperatorKind::LatentPrefill(shape)));
-        out.push(Operator::new("decode_attention", part, OperatorKind::LatentDecode(shape)));
-        out.push(gemm("o_a_proj", part, groups * self.o_rank, self.q_width() / self.o_groups, format));
-        out.push(gemm("o_b_proj", part, self.hidden, groups * self.o_rank, format));
-        if tp > 1 {
-            out.push(all_reduce("attention_all_reduce", part, self.hidden));
-        }
-    }
-
-    /// One head per token: an upper bound, since what lies before the window is kept compressed.
-    pub(super) fn cache(&self) -> Cache {
-        Cache::Latent { elements: self.head_dim }
+        each(bias("self_attn.compressor.indexer.position_bias", width).into());
+        let norm =
+            Tensor::vector("self_attn.compressor.indexer.kv_norm.weight", index.head_dim, Component::Norm);
+        each(norm.into());
+        let queries = index.heads * index.head_dim;
+        let queries = Part::new("self_attn.compressor.indexer.q_b_proj.weight", queries);
+        let queries = product("index_query", self.q_rank).of([queries]);
+        each(queries.reading(Role::Project, Stream::QueryLatent).into());
+        let weights = Part::new("self_attn.compressor.indexer.weights_proj.weight", index.heads);
+        each(product("index_weights", self.hidden).of([weights]).into());
     }
 }

@@ -1,9 +1,13 @@
 //! Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434 §2.1): keys and values are expanded from
 //! one low-rank latent per token, which is all that the cache holds.
 
-use super::{Cache, Gate, RankView, SharedContext, all_reduce, elementwise, gemm, per_rank};
-use crate::model::operator::{CollectiveKind, LatentShape, Operator, OperatorKind, RankGroup, Rows};
-use crate::model::tensor::{Component, Tensor};
+use super::{Each, Gate};
+use crate::model::node::{
+    Cut, Exchange, Held, Latents, Linear, Node, Part, PerHead, Phase, Pointwise, Small, Stream, Transfer,
+    Width,
+};
+use crate::model::operator::Rows;
+use crate::model::tensor::{Component, Role, Tensor};
 
 /// The indexer of sparse attention (DeepSeek-V3.2, "lightning indexer"): small queries from the query
 /// latent, one key head, and one weight per index head choose which tokens attention reads.
@@ -46,162 +50,136 @@ pub struct LatentAttention {
 }
 
 impl LatentAttention {
-    /// Output features of the query projection, for so many heads.
-    fn q_width(&self, heads: u64) -> u64 {
+    /// Output features of the query projection: with a gate from the same latent, those too.
+    fn q_width(&self) -> u64 {
         let gate = if self.gate == Gate::WithQuery { self.v_dim } else { 0 };
-        heads * (self.nope_dim + self.rope_dim + gate)
+        self.heads * (self.nope_dim + self.rope_dim + gate)
     }
 
-    /// Input features of the second query projection.
-    fn q_input(&self, rank: u64) -> u64 {
-        if self.gate == Gate::WithQuery { 2 * rank } else { rank }
-    }
-
-    pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
-        let part = Component::Attention;
-        let matrix = |name, rows, columns| Tensor::matrix(name, rows, columns, part);
-        match self.q_rank {
-            Some(rank) => {
-                out.push(matrix("self_attn.q_a_proj.weight", rank, self.hidden));
-                out.push(Tensor::vector("self_attn.q_a_layernorm.weight", rank, Component::Norm));
-                let (rows, columns) = (self.q_width(self.heads), self.q_input(rank));
-                out.push(matrix("self_attn.q_b_proj.weight", rows, columns).split_over(self.heads));
-            }
-            None => {
-                out.push(
-                    matrix("self_attn.q_proj.weight", self.q_width(self.heads), self.hidden)
-                        .split_over(self.heads),
-                );
-            }
-        }
-        let latent = self.kv_rank + self.rope_dim;
-        if self.owns_latent {
-            out.push(matrix("self_attn.kv_a_proj_with_mqa.weight", latent, self.hidden));
-            out.push(Tensor::vector("self_attn.kv_a_layernorm.weight", self.kv_rank, Component::Norm));
-        }
-        let expanded = self.heads * (self.nope_dim + self.v_dim);
-        out.push(matrix("self_attn.kv_b_proj.weight", expanded, self.kv_rank).split_over(self.heads));
-        out.push(
-            matrix("self_attn.o_proj.weight", self.hidden, self.heads * self.v_dim).split_over(self.heads),
-        );
-        self.gate_and_index_tensors(out);
-        if self.bias {
-            if let Some(rank) = self.q_rank {
-                out.push(Tensor::vector("self_attn.q_a_proj.bias", rank, part));
-            }
-            if self.owns_latent {
-                out.push(Tensor::vector("self_attn.kv_a_proj_with_mqa.bias", latent, part));
-            }
-            out.push(Tensor::vector("self_attn.o_proj.bias", self.hidden, part));
-        }
-    }
-
-    fn gate_and_index_tensors(&self, out: &mut Vec<Tensor>) {
-        let part = Component::Attention;
-        if let Some(width) = self.gate_width(self.heads) {
-            let gate = Tensor::matrix("self_attn.gate_proj.weight", width, self.hidden, part);
-            out.push(gate.split_over(self.heads));
-        }
-        if self.sinks {
-            out.push(Tensor::vector("self_attn.sinks", self.heads, part).split_over(self.heads));
-        }
-        let Some(index) = self.indexer else { return };
-        let matrix = |name, rows, columns| Tensor::matrix(name, rows, columns, part);
-        let width = index.heads * index.head_dim;
-        out.extend([
-            matrix("self_attn.indexer.wq_b.weight", width, self.q_rank.unwrap_or(self.hidden)),
-            matrix("self_attn.indexer.wk.weight", index.head_dim, self.hidden),
-            matrix("self_attn.indexer.weights_proj.weight", index.heads, self.hidden),
-            Tensor::vector("self_attn.indexer.k_norm.weight", index.head_dim, Component::Norm),
-            Tensor::vector("self_attn.indexer.k_norm.bias", index.head_dim, Component::Norm),
-        ]);
-    }
-
-    /// Output features of the gate's own projection, for so many heads.
-    fn gate_width(&self, heads: u64) -> Option<u64> {
+    /// Output features of the gate's own projection.
+    fn gate_width(&self) -> Option<u64> {
         match self.gate {
             Gate::None | Gate::WithQuery => None,
-            Gate::PerHead => Some(heads),
-            Gate::Full => Some(heads * self.v_dim),
+            Gate::PerHead => Some(self.heads),
+            Gate::Full => Some(self.heads * self.v_dim),
         }
     }
 
-    pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
+    fn product(name: &'static str, k: u64) -> Linear {
+        Linear::new(name, Component::Attention, k).held(Held::Attention)
+    }
+
+    /// Latents of queries, keys and values; what expands them; indexer and gate; attention; the output projection
+    /// and its sum.
+    pub(super) fn nodes(&self, each: Each) {
         let part = Component::Attention;
-        let heads = per_rank(self.heads, view.groups.tensor);
-        let format = view.formats.attention;
+        let heads = self.heads;
         let latent = if self.owns_latent { self.kv_rank + self.rope_dim } else { 0 };
-        let q_out = self.q_width(heads);
-        match self.q_rank {
+        self.inputs(latent, each);
+        if let Some(index) = self.indexer {
+            self.index_nodes(index, each);
+        }
+        if let Some(width) = self.gate_width() {
+            let gate = Part::new("self_attn.gate_proj.weight", width).over(heads);
+            each(Self::product("gate_proj", self.hidden).of([gate]).into());
+        }
+        let rotated = Width::over(heads, self.rope_dim * 4);
+        let rotated = Pointwise::new("rope_and_cache_write", part, Small::Linear, rotated);
+        each(rotated.and(Width::whole(latent * 4)).into());
+        self.attention_nodes(each);
+        if self.sinks {
+            each(Tensor::vector("self_attn.sinks", heads, part).split_over(heads).into());
+        }
+        let output = Part::new("self_attn.o_proj.weight", self.hidden).cut(Cut::Rows(heads));
+        let output = output.biased("self_attn.o_proj.bias", self.bias);
+        let output = Self::product("o_proj", heads * self.v_dim).of([output]);
+        each(output.reading(Role::Return, Stream::Attended).into());
+        each(Node::sum("attention_all_reduce", part, self.hidden));
+    }
+
+    /// From the model's width to latents and queries. `latent` elements per token are cached.
+    fn inputs(&self, latent: u64, each: Each) {
+        let part = Component::Attention;
+        let norm = |name, width| Node::Weight(Tensor::vector(name, width, Component::Norm));
+        let keys = Part::new("self_attn.kv_a_proj_with_mqa.weight", latent).shown("kv_a_proj");
+        let keys = self.owns_latent.then_some(keys.biased("self_attn.kv_a_proj_with_mqa.bias", self.bias));
+        let kernels = match self.q_rank {
             Some(rank) => {
-                out.push(gemm("qkv_a_proj", part, rank + latent, self.hidden, format));
-                out.push(elementwise("latent_norms", part, (rank + self.kv_rank) * 4, 2));
-                out.push(gemm("q_b_proj", part, q_out, self.q_input(rank), format));
+                let queries = Part::new("self_attn.q_a_proj.weight", rank).shown("q_a_proj");
+                let queries = queries.biased("self_attn.q_a_proj.bias", self.bias);
+                let both = [Some(queries), keys.map(Part::joined)].into_iter().flatten();
+                each(Self::product("qkv_a_proj", self.hidden).of(both).into());
+                each(norm("self_attn.q_a_layernorm.weight", rank));
+                let bytes = Width::whole((rank + self.kv_rank) * 4);
+                Pointwise::new("latent_norms", part, Small::Norm, bytes).in_kernels(2)
             }
             None => {
-                out.push(gemm("q_and_kv_a_proj", part, q_out + latent, self.hidden, format));
-                out.push(elementwise("latent_norm", part, self.kv_rank * 4, 1));
+                let queries = Part::new("self_attn.q_proj.weight", self.q_width()).over(self.heads);
+                let both = [Some(queries.shown("q_proj")), keys].into_iter().flatten();
+                each(Self::product("q_and_kv_a_proj", self.hidden).of(both).into());
+                Pointwise::new("latent_norm", part, Small::Norm, Width::whole(self.kv_rank * 4))
             }
+        };
+        if self.owns_latent {
+            each(norm("self_attn.kv_a_layernorm.weight", self.kv_rank));
         }
-        if let Some(index) = self.indexer {
-            // The indexer is replicated: it must choose the same tokens on every rank.
-            let width = index.heads * index.head_dim;
-            out.push(gemm("index_query", part, width, self.q_rank.unwrap_or(self.hidden), format));
-            out.push(gemm("index_key", part, index.head_dim + index.heads, self.hidden, format));
+        each(kernels.between().into());
+        if let Some(rank) = self.q_rank {
+            // A gate with the queries has a latent of its own beside theirs.
+            let input = if self.gate == Gate::WithQuery { 2 * rank } else { rank };
+            let queries = Part::new("self_attn.q_b_proj.weight", self.q_width()).over(self.heads);
+            let expand = Self::product("q_b_proj", input).of([queries]);
+            each(expand.reading(Role::ExpandQueries, Stream::QueryLatent).into());
         }
-        if let Some(width) = self.gate_width(heads) {
-            out.push(gemm("gate_proj", part, width, self.hidden, format));
-        }
-        out.push(elementwise("rope_and_cache_write", part, (heads * self.rope_dim + latent) * 4, 1));
-        self.attention_operators(view, heads, out);
-        out.push(gemm("o_proj", part, self.hidden, heads * self.v_dim, format));
-        if view.groups.tensor > 1 {
-            out.push(all_reduce("attention_all_reduce", part, self.hidden));
-        }
+    }
+
+    /// The indexer is replicated: it must choose the same tokens on every rank.
+    fn index_nodes(&self, index: Indexer, each: Each) {
+        let (input, reads) = match self.q_rank {
+            Some(rank) => (rank, Stream::QueryLatent),
+            None => (self.hidden, Stream::Hidden),
+        };
+        let queries = Part::new("self_attn.indexer.wq_b.weight", index.heads * index.head_dim);
+        each(Self::product("index_query", input).of([queries]).reading(Role::Project, reads).into());
+        let keys = [
+            Part::new("self_attn.indexer.wk.weight", index.head_dim),
+            Part::new("self_attn.indexer.weights_proj.weight", index.heads),
+        ];
+        each(Self::product("index_key", self.hidden).of(keys).into());
+        each(Tensor::vector("self_attn.indexer.k_norm.weight", index.head_dim, Component::Norm).into());
+        each(Tensor::vector("self_attn.indexer.k_norm.bias", index.head_dim, Component::Norm).into());
     }
 
     /// Prompts expand the latent to full keys and values; decoding absorbs the expansion into the query
     /// and the output instead (DeepSeek-V2, §2.1.2).
-    fn attention_operators(&self, view: &RankView, heads: u64, out: &mut Vec<Operator>) {
-        let part = Component::Attention;
-        let expand = OperatorKind::Gemm {
-            rows: Rows::PrefillTokens,
-            n: heads * (self.nope_dim + self.v_dim),
-            k: self.kv_rank,
-            format: view.formats.attention,
+    fn attention_nodes(&self, each: Each) {
+        let latents = |phase| {
+            Node::Latent(Latents {
+                phase,
+                heads: self.heads,
+                kv_rank: self.kv_rank,
+                rope_dim: self.rope_dim,
+                nope_dim: self.nope_dim,
+                v_dim: self.v_dim,
+                one_head: false,
+                keeps: self.owns_latent,
+            })
         };
-        let absorb = |n, k| OperatorKind::BatchedGemm { rows: Rows::DecodeSequences, batch: heads, n, k };
-        let shape = LatentShape {
-            heads,
-            kv_rank: self.kv_rank,
-            rope_dim: self.rope_dim,
-            nope_dim: self.nope_dim,
-            v_dim: self.v_dim,
-            kv: view.kv,
-            context_ranks: view.groups.context,
-        };
-        let ranks = view.groups.context;
-        let latent = self.kv_rank + self.rope_dim;
-        if ranks > 1 {
-            // Prompts attend with their own heads to all that is cached of them, in 16 bits (vLLM
-            // `_context_parallel_compute_prefill_context`).
-            let (kind, group, rows) = (CollectiveKind::AllGather, RankGroup::Context, Rows::PriorTokens);
-            let gather = OperatorKind::Collective { kind, group, rows, bytes_per_row: 2 * latent };
-            out.push(Operator::new("gather_prior_latents", part, gather));
-        }
-        out.push(Operator::new("kv_b_proj", part, expand));
-        out.push(Operator::new("prefill_attention", part, OperatorKind::LatentPrefill(shape)));
-        out.push(Operator::new("absorb_query", part, absorb(self.kv_rank, self.nope_dim)));
-        let rows = Rows::DecodeSequences;
-        let shared = SharedContext { ranks, rows, heads, widths: (latent, self.kv_rank) };
-        shared.gather(out);
-        let decode = LatentShape { heads: ranks * heads, ..shape };
-        out.push(Operator::new("decode_attention", part, OperatorKind::LatentDecode(decode)));
-        shared.merge(out);
-        out.push(Operator::new("absorb_value", part, absorb(self.v_dim, self.kv_rank)));
-    }
-
-    pub(super) fn cache(&self) -> Option<Cache> {
-        self.owns_latent.then_some(Cache::Latent { elements: self.kv_rank + self.rope_dim })
+        let absorb = |name, n, k| Node::PerHead(PerHead { name, heads: self.heads, n, k });
+        each(Node::Exchange(Exchange {
+            name: "gather_prior_latents",
+            component: Component::Attention,
+            transfer: Transfer::PriorLatents,
+            bytes: 2 * (self.kv_rank + self.rope_dim),
+        }));
+        let expanded = self.heads * (self.nope_dim + self.v_dim);
+        let expanded = Part::new("self_attn.kv_b_proj.weight", expanded).over(self.heads);
+        let expand = Self::product("kv_b_proj", self.kv_rank).of([expanded]);
+        let expand = expand.reading(Role::ExpandKeys, Stream::KeyLatent);
+        each(Linear { rows: Rows::PrefillTokens, ..expand }.into());
+        each(latents(Phase::Prompts));
+        each(absorb("absorb_query", self.kv_rank, self.nope_dim));
+        each(latents(Phase::Decoding));
+        each(absorb("absorb_value", self.v_dim, self.kv_rank));
     }
 }

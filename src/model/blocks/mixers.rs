@@ -2,15 +2,13 @@
 
 mod rwkv;
 
-use super::{Convolution, Recurrent, STATE_BYTES};
-use crate::model::tensor::{Component, Tensor};
+use super::{Convolution, Recurrent};
+use crate::model::node::{Linear, Part, STATE_BYTES};
+use crate::model::operator::ScanKind;
+use crate::model::tensor::{Component, Role, Tensor};
 pub use rwkv::{ChannelMix, TimeMix};
 
 const SSM: Component = Component::Ssm;
-
-fn matrix(name: &'static str, rows: u64, columns: u64) -> Tensor {
-    Tensor::matrix(name, rows, columns, SSM)
-}
 
 fn vector(name: &'static str, length: u64) -> Tensor {
     Tensor::vector(name, length, SSM)
@@ -56,11 +54,13 @@ impl From<Mamba> for Recurrent {
         let convolution = Convolution { channels: m.inner, kernel: m.kernel };
         let mut inner = vec![
             filters("mixer.conv1d.weight", convolution).split_over(m.inner),
-            matrix("mixer.x_proj.weight", m.step_rank + 2 * m.state, m.inner).split_over(m.inner),
-            matrix("mixer.dt_proj.weight", m.inner, m.step_rank).split_over(m.inner),
             vector("mixer.dt_proj.bias", m.inner).split_over(m.inner),
             Tensor { columns: m.state, ..vector("mixer.A_log", m.inner) }.split_over(m.inner),
             vector("mixer.D", m.inner).split_over(m.inner),
+        ];
+        let products = vec![
+            Recurrent::product(SSM, "mixer.x_proj.weight", (m.step_rank + 2 * m.state, m.inner), m.inner),
+            Recurrent::product(SSM, "mixer.dt_proj.weight", (m.inner, m.step_rank), m.inner),
         ];
         if m.convolution_bias {
             inner.push(vector("mixer.conv1d.bias", m.inner).split_over(m.inner));
@@ -75,12 +75,13 @@ impl From<Mamba> for Recurrent {
             inner.push(norm("mixer.c_layernorm.weight", m.state));
         }
         Recurrent {
-            kind: "mamba",
+            kind: Some(ScanKind::Mamba),
             hidden: m.hidden,
             component: SSM,
-            inputs: vec![matrix("mixer.in_proj.weight", 2 * m.inner, m.hidden).split_over(m.inner)],
+            inputs: vec![Part::new("mixer.in_proj.weight", 2 * m.inner).over(m.inner)],
             inner,
-            outputs: vec![matrix("mixer.out_proj.weight", m.hidden, m.inner).split_over(m.inner)],
+            products,
+            outputs: vec![Recurrent::output(SSM, "mixer.out_proj.weight", (m.hidden, m.inner), m.inner)],
             heads: m.inner,
             convolution,
             state: m.inner * m.state,
@@ -142,12 +143,13 @@ impl From<Mamba2> for Recurrent {
             inner.push(norm("mixer.norm.weight", channels).split_over(m.heads));
         }
         Recurrent {
-            kind: "mamba2",
+            kind: Some(ScanKind::Mamba2),
             hidden: m.hidden,
             component: SSM,
-            inputs: vec![matrix("mixer.in_proj.weight", projected, m.hidden).split_over(m.heads)],
+            inputs: vec![Part::new("mixer.in_proj.weight", projected).over(m.heads)],
             inner,
-            outputs: vec![matrix("mixer.out_proj.weight", m.hidden, channels).split_over(m.heads)],
+            products: Vec::new(),
+            outputs: vec![Recurrent::output(SSM, "mixer.out_proj.weight", (m.hidden, channels), m.heads)],
             heads: m.heads,
             convolution,
             state: channels.saturating_mul(m.state),
@@ -184,13 +186,12 @@ impl From<GatedDelta> for Recurrent {
         let convolution = Convolution { channels: 2 * keys + values, kernel: d.kernel };
         let heads = d.value_heads;
         Recurrent {
-            kind: "gated_delta",
+            kind: Some(ScanKind::GatedDelta),
             hidden: d.hidden,
             component: SSM,
             inputs: vec![
-                matrix("linear_attn.in_proj_qkvz.weight", convolution.channels + values, d.hidden)
-                    .split_over(d.key_heads),
-                matrix("linear_attn.in_proj_ba.weight", 2 * heads, d.hidden).split_over(heads),
+                Part::new("linear_attn.in_proj_qkvz.weight", convolution.channels + values).over(d.key_heads),
+                Part::new("linear_attn.in_proj_ba.weight", 2 * heads).over(heads),
             ],
             inner: vec![
                 filters("linear_attn.conv1d.weight", convolution).split_over(d.key_heads),
@@ -198,7 +199,8 @@ impl From<GatedDelta> for Recurrent {
                 vector("linear_attn.dt_bias", heads).split_over(heads),
                 norm("linear_attn.norm.weight", d.value_dim),
             ],
-            outputs: vec![matrix("linear_attn.out_proj.weight", d.hidden, values).split_over(heads)],
+            products: Vec::new(),
+            outputs: vec![Recurrent::output(SSM, "linear_attn.out_proj.weight", (d.hidden, values), heads)],
             heads,
             convolution,
             state: product(heads, d.key_dim, d.value_dim),
@@ -227,11 +229,12 @@ impl From<KimiDelta> for Recurrent {
     fn from(d: KimiDelta) -> Recurrent {
         let width = d.heads * d.head_dim;
         let convolution = Convolution { channels: 3 * width, kernel: d.kernel };
+        let mut products = Vec::new();
         let mut inputs = vec![
-            matrix("self_attn.qkv_proj.weight", 3 * width, d.hidden).split_over(d.heads),
-            matrix("self_attn.b_proj.weight", d.heads, d.hidden).split_over(d.heads),
+            Part::new("self_attn.qkv_proj.weight", 3 * width).over(d.heads),
+            Part::new("self_attn.b_proj.weight", d.heads).over(d.heads),
         ];
-        let mut inner = vec![
+        let inner = vec![
             filters("self_attn.conv1d.weight", convolution).split_over(d.heads),
             vector("self_attn.A_log", d.heads).split_over(d.heads),
             vector("self_attn.dt_bias", width).split_over(d.heads),
@@ -239,23 +242,24 @@ impl From<KimiDelta> for Recurrent {
         ];
         match d.gate_rank {
             Some(rank) => {
-                inputs.push(matrix("self_attn.f_a_proj.weight", rank, d.hidden));
-                inputs.push(matrix("self_attn.g_a_proj.weight", rank, d.hidden));
-                inner.push(matrix("self_attn.f_b_proj.weight", width, rank).split_over(d.heads));
-                inner.push(matrix("self_attn.g_b_proj.weight", width, rank).split_over(d.heads));
+                inputs.push(Part::new("self_attn.f_a_proj.weight", rank));
+                inputs.push(Part::new("self_attn.g_a_proj.weight", rank));
+                let expand = |weight| Recurrent::product(SSM, weight, (width, rank), d.heads);
+                products.extend([expand("self_attn.f_b_proj.weight"), expand("self_attn.g_b_proj.weight")]);
             }
             None => {
-                inputs.push(matrix("self_attn.f_proj.weight", width, d.hidden).split_over(d.heads));
-                inputs.push(matrix("self_attn.g_proj.weight", width, d.hidden).split_over(d.heads));
+                inputs.push(Part::new("self_attn.f_proj.weight", width).over(d.heads));
+                inputs.push(Part::new("self_attn.g_proj.weight", width).over(d.heads));
             }
         }
         Recurrent {
-            kind: "kimi_delta",
+            kind: Some(ScanKind::KimiDelta),
             hidden: d.hidden,
             component: SSM,
             inputs,
             inner,
-            outputs: vec![matrix("self_attn.o_proj.weight", d.hidden, width).split_over(d.heads)],
+            products,
+            outputs: vec![Recurrent::output(SSM, "self_attn.o_proj.weight", (d.hidden, width), d.heads)],
             heads: d.heads,
             convolution,
             state: product(d.heads, d.head_dim, d.head_dim),
@@ -281,20 +285,21 @@ impl From<Lightning> for Recurrent {
     fn from(l: Lightning) -> Recurrent {
         let width = l.heads * l.head_dim;
         Recurrent {
-            kind: "lightning",
+            kind: Some(ScanKind::Lightning),
             hidden: l.hidden,
             component: Component::Attention,
             inputs: vec![
-                Tensor::matrix("self_attn.qkv_proj.weight", 3 * width, l.hidden, Component::Attention)
-                    .split_over(l.heads),
-                Tensor::matrix("self_attn.output_gate.weight", width, l.hidden, Component::Attention)
-                    .split_over(l.heads),
+                Part::new("self_attn.qkv_proj.weight", 3 * width).over(l.heads),
+                Part::new("self_attn.output_gate.weight", width).over(l.heads),
             ],
             inner: vec![norm("self_attn.norm.weight", width).split_over(l.heads)],
-            outputs: vec![
-                Tensor::matrix("self_attn.out_proj.weight", l.hidden, width, Component::Attention)
-                    .split_over(l.heads),
-            ],
+            products: Vec::new(),
+            outputs: vec![Recurrent::output(
+                Component::Attention,
+                "self_attn.out_proj.weight",
+                (l.hidden, width),
+                l.heads,
+            )],
             heads: l.heads,
             convolution: Convolution::default(),
             state: product(l.heads, l.head_dim, l.head_dim),
@@ -322,14 +327,18 @@ impl From<RgLru> for Recurrent {
     fn from(r: RgLru) -> Recurrent {
         let (width, heads) = (r.width, r.heads);
         let block = width / heads.max(1);
+        let gate = |weight| {
+            let product = Recurrent::product(SSM, weight, (heads * block, block), heads);
+            Linear { role: Role::Diagonal, ..product }
+        };
         let convolution = Convolution { channels: width, kernel: r.kernel };
         Recurrent {
-            kind: "rg_lru",
+            kind: Some(ScanKind::RgLru),
             hidden: r.hidden,
             component: SSM,
             inputs: vec![
-                matrix("temporal_block.linear_x.weight", width, r.hidden).split_over(heads),
-                matrix("temporal_block.linear_y.weight", width, r.hidden).split_over(heads),
+                Part::new("temporal_block.linear_x.weight", width).over(heads),
+                Part::new("temporal_block.linear_y.weight", width).over(heads),
             ],
             inner: vec![
                 vector("temporal_block.linear_x.bias", width).split_over(heads),
@@ -338,12 +347,19 @@ impl From<RgLru> for Recurrent {
                 filters("temporal_block.conv_1d.weight", convolution).split_over(heads),
                 vector("temporal_block.conv_1d.bias", width).split_over(heads),
                 vector("temporal_block.rg_lru.recurrent_param", width).split_over(heads),
-                matrix("temporal_block.rg_lru.input_gate_weight", heads * block, block).split_over(heads),
-                matrix("temporal_block.rg_lru.recurrent_gate_weight", heads * block, block).split_over(heads),
                 vector("temporal_block.rg_lru.input_gate_bias", heads * block).split_over(heads),
                 vector("temporal_block.rg_lru.recurrent_gate_bias", heads * block).split_over(heads),
             ],
-            outputs: vec![matrix("temporal_block.linear_out.weight", r.hidden, width).split_over(heads)],
+            products: vec![
+                gate("temporal_block.rg_lru.input_gate_weight"),
+                gate("temporal_block.rg_lru.recurrent_gate_weight"),
+            ],
+            outputs: vec![Recurrent::output(
+                SSM,
+                "temporal_block.linear_out.weight",
+                (r.hidden, width),
+                heads,
+            )],
             heads,
             convolution,
             state: width,
@@ -373,11 +389,11 @@ impl From<MatrixLstm> for Recurrent {
     fn from(l: MatrixLstm) -> Recurrent {
         let heads = l.heads.max(1);
         let inputs = vec![
-            matrix("mlstm_layer.q.weight", l.key_width, l.hidden).split_over(heads),
-            matrix("mlstm_layer.k.weight", l.key_width, l.hidden).split_over(heads),
-            matrix("mlstm_layer.v.weight", l.value_width, l.hidden).split_over(heads),
-            matrix("mlstm_layer.ogate_preact.weight", l.value_width, l.hidden).split_over(heads),
-            matrix("mlstm_layer.if_gate_preact.weight", 2 * heads, l.hidden).split_over(heads),
+            Part::new("mlstm_layer.q.weight", l.key_width).over(heads),
+            Part::new("mlstm_layer.k.weight", l.key_width).over(heads),
+            Part::new("mlstm_layer.v.weight", l.value_width).over(heads),
+            Part::new("mlstm_layer.ogate_preact.weight", l.value_width).over(heads),
+            Part::new("mlstm_layer.if_gate_preact.weight", 2 * heads).over(heads),
         ];
         let mut inner = vec![
             vector("mlstm_layer.if_gate_preact.bias", 2 * heads).split_over(heads),
@@ -391,12 +407,18 @@ impl From<MatrixLstm> for Recurrent {
         }
         let memory = product(1, l.key_width, l.value_width) / heads;
         Recurrent {
-            kind: "mlstm",
+            kind: Some(ScanKind::MatrixLstm),
             hidden: l.hidden,
             component: SSM,
             inputs,
             inner,
-            outputs: vec![matrix("mlstm_layer.out_proj.weight", l.hidden, l.value_width).split_over(heads)],
+            products: Vec::new(),
+            outputs: vec![Recurrent::output(
+                SSM,
+                "mlstm_layer.out_proj.weight",
+                (l.hidden, l.value_width),
+                heads,
+            )],
             heads,
             convolution: Convolution::default(),
             state: memory.saturating_add(l.key_width + heads),
@@ -428,12 +450,13 @@ impl From<ShortConvolution> for Recurrent {
             inner.push(vector("conv.out_proj.bias", h));
         }
         Recurrent {
-            kind: "short_convolution",
+            kind: None,
             hidden: h,
             component: SSM,
-            inputs: vec![matrix("conv.in_proj.weight", 3 * h, h).split_over(h)],
+            inputs: vec![Part::new("conv.in_proj.weight", 3 * h).over(h)],
             inner,
-            outputs: vec![matrix("conv.out_proj.weight", h, h).split_over(h)],
+            products: Vec::new(),
+            outputs: vec![Recurrent::output(SSM, "conv.out_proj.weight", (h, h), h)],
             heads: h,
             convolution,
             state: 0,

@@ -1,9 +1,10 @@
 //! Mixture of experts: router, routed experts, shared experts.
 
-use super::{Mlp, RankView, all_reduce, collective, elementwise, gemm, per_rank};
-use crate::dtype::WeightFormat;
-use crate::model::operator::{CollectiveKind, ExpertsShape, Operator, OperatorKind, RankGroup};
-use crate::model::tensor::{Component, Tensor, TensorClass};
+use super::{Each, Mlp};
+use crate::model::node::{
+    Exchange, Experts, Held, Linear, Node, Part, Pointwise, Region, Small, Stream, Transfer, Width,
+};
+use crate::model::tensor::{Component, Role, Tensor, TensorClass};
 
 /// An expert that every token uses.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,117 +73,70 @@ impl Moe {
         }
     }
 
-    /// Matrices per expert.
-    fn matrices(&self) -> u64 {
-        if self.gated { 3 } else { 2 }
+    /// Shared experts, the router and its choice, the way to the experts' width, the experts, their sums, the way back.
+    pub(super) fn nodes(&self, each: Each) {
+        if let Some(shared) = &self.shared {
+            shared.mlp.shared_nodes(each);
+        }
+        self.router_nodes(each);
+        let width = self.latent.unwrap_or(self.hidden);
+        let narrow = |name, k, reads, part: Part| Linear {
+            region: Region::Between,
+            ..Linear::new(name, Component::Mlp, k).held(Held::Mlp).of([part]).reading(Role::Project, reads)
+        };
+        if let Some(latent) = self.latent {
+            let down = Part::new("mlp.fc1_latent_proj.weight", latent);
+            let down = down.biased("mlp.fc1_latent_proj.bias", self.latent_bias);
+            each(narrow("latent_down", self.hidden, Stream::Hidden, down).into());
+        }
+        let exchange = |name, transfer, elements| {
+            let component = Component::Experts;
+            Node::Exchange(Exchange { name, component, transfer, bytes: 2 * elements })
+        };
+        each(exchange("dispatch", Transfer::Dispatch, width));
+        each(Node::Experts(Experts {
+            experts: self.experts,
+            zero_experts: self.zero_experts,
+            top_k: self.top_k,
+            width,
+            inner: self.inner,
+            gated: self.gated,
+            bias: self.expert_bias,
+        }));
+        if self.shared.is_some() {
+            let bytes = Width::whole(self.hidden * 6);
+            each(Pointwise::new("shared_sum", Component::Experts, Small::Linear, bytes).into());
+        }
+        each(exchange("combine", Transfer::Combine, width));
+        each(exchange("experts_all_reduce", Transfer::SumOfExperts, self.hidden));
+        if let Some(latent) = self.latent {
+            let up = Part::new("mlp.fc2_latent_proj.weight", self.hidden);
+            let up = up.biased("mlp.fc2_latent_proj.bias", self.latent_bias);
+            each(narrow("latent_up", latent, Stream::ExpertSum, up).into());
+        }
     }
 
-    pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
-        let router = |t: Tensor| t.class(TensorClass::Router);
+    fn router_nodes(&self, each: Each) {
+        let part = Component::Router;
         let scored = self.experts + self.zero_experts;
+        let gates = self.shared.as_ref().is_some_and(|shared| shared.gate);
         if self.router {
-            out.push(router(Tensor::matrix("mlp.gate.weight", scored, self.hidden, Component::Router)));
+            let gate = gates.then_some(Part::new("mlp.shared_expert_gate.weight", 1));
+            let held = if self.router_fp32 { Held::Fp32 } else { Held::Base };
+            let scores = Some(Part::new("mlp.gate.weight", scored)).into_iter().chain(gate);
+            let product = Linear::new("router", part, self.hidden).held(held).of(scores);
+            each(Linear { class: TensorClass::Router, ..product }.into());
+        } else if gates {
+            let gate = Tensor::matrix("mlp.shared_expert_gate.weight", 1, self.hidden, part);
+            each(gate.class(TensorClass::Router).into());
         }
         if self.router_bias {
-            out.push(Tensor::vector("mlp.gate.bias", scored, Component::Router));
+            each(Tensor::vector("mlp.gate.bias", scored, part).into());
         }
         if self.choice_bias {
-            let bias = Tensor::vector("mlp.gate.e_score_correction_bias", scored, Component::Router);
-            out.push(bias);
+            each(Tensor::vector("mlp.gate.e_score_correction_bias", scored, part).into());
         }
-        if let Some(latent) = self.latent {
-            let part = Component::Mlp;
-            out.push(Tensor::matrix("mlp.fc1_latent_proj.weight", latent, self.hidden, part));
-            out.push(Tensor::matrix("mlp.fc2_latent_proj.weight", self.hidden, latent, part));
-            if self.latent_bias {
-                out.push(Tensor::vector("mlp.fc1_latent_proj.bias", latent, part));
-                out.push(Tensor::vector("mlp.fc2_latent_proj.bias", self.hidden, part));
-            }
-        }
-        self.expert_tensors(out);
-        if let Some(shared) = &self.shared {
-            shared.mlp.tensors(out);
-            if shared.gate {
-                let gate = Tensor::matrix("mlp.shared_expert_gate.weight", 1, self.hidden, Component::Router);
-                out.push(router(gate));
-            }
-        }
-    }
-
-    fn expert_tensors(&self, out: &mut Vec<Tensor>) {
-        let routed = |t: Tensor, n, class| t.experts(n, self.top_k, self.inner).class(class);
-        let matrix = |name, rows, columns, n| {
-            routed(Tensor::matrix(name, rows, columns, Component::Experts), n, TensorClass::Expert)
-        };
-        let bias = |name, width| {
-            routed(Tensor::vector(name, width, Component::Experts), self.experts, TensorClass::Vector)
-        };
-        let ups = if self.gated { 2 } else { 1 };
-        let width = self.latent.unwrap_or(self.hidden);
-        for (weight, b) in [
-            ("mlp.experts.up_proj.weight", "mlp.experts.up_proj.bias"),
-            ("mlp.experts.gate_proj.weight", "mlp.experts.gate_proj.bias"),
-        ]
-        .into_iter()
-        .take(ups)
-        {
-            out.push(matrix(weight, self.inner, width, self.experts + self.zero_experts));
-            if self.expert_bias {
-                out.push(bias(b, self.inner));
-            }
-        }
-        out.push(matrix("mlp.experts.down_proj.weight", width, self.inner, self.experts));
-        if self.expert_bias {
-            out.push(bias("mlp.experts.down_proj.bias", width));
-        }
-    }
-
-    pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
-        let groups = view.groups;
-        if let Some(shared) = &self.shared {
-            let first = out.len();
-            shared.mlp.products(view, out);
-            out[first..].iter_mut().for_each(|o| o.beside_experts = true);
-        }
-        let scored = self.experts + self.zero_experts;
-        if self.router {
-            let gate = u64::from(self.shared.as_ref().is_some_and(|shared| shared.gate));
-            let format = if self.router_fp32 { WeightFormat::Fp32 } else { view.formats.base };
-            out.push(gemm("router", Component::Router, scored + gate, self.hidden, format));
-        }
-        out.push(elementwise("router_top_k", Component::Router, scored * 4 + self.top_k * 8, 1));
-        let width = self.latent.unwrap_or(self.hidden);
-        if let Some(latent) = self.latent {
-            out.push(gemm("latent_down", Component::Mlp, latent, self.hidden, view.formats.mlp));
-        }
-        let gather = 2 * width * groups.attention_data;
-        if groups.attention_data > 1 {
-            let kind = CollectiveKind::AllGather;
-            out.push(collective("dispatch", Component::Experts, kind, RankGroup::Experts, gather));
-        }
-        let shape = ExpertsShape {
-            experts: self.experts,
-            top_k: self.top_k,
-            hidden: width,
-            inner: per_rank(self.inner, groups.expert_tensor),
-            matrices: self.matrices(),
-            expert_ranks: groups.expert,
-            attention_data: groups.attention_data,
-            exchanged: false,
-            format: view.formats.experts,
-        };
-        out.push(Operator::new("experts", Component::Experts, OperatorKind::GroupedGemm(shape)));
-        if self.shared.is_some() {
-            out.push(elementwise("shared_sum", Component::Experts, self.hidden * 6, 1));
-        }
-        if groups.attention_data > 1 {
-            let kind = CollectiveKind::ReduceScatter;
-            out.push(collective("combine", Component::Experts, kind, RankGroup::Experts, gather));
-        } else if groups.tensor > 1 {
-            out.push(all_reduce("experts_all_reduce", Component::Experts, self.hidden));
-        }
-        if let Some(latent) = self.latent {
-            out.push(gemm("latent_up", Component::Mlp, self.hidden, latent, view.formats.mlp));
-        }
+        let bytes = Width::whole(scored * 4 + self.top_k * 8);
+        each(Pointwise::new("router_top_k", part, Small::Choice, bytes).between().into());
     }
 }

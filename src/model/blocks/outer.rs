@@ -1,8 +1,9 @@
 //! What stands outside attention and feed-forward: embedding, norms, output projection, towers.
 
-use super::{RankView, all_reduce, elementwise};
-use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Rows};
-use crate::model::tensor::{Component, Split, Tensor, TensorClass, VOCABULARY_PADDING};
+use super::Each;
+use crate::model::node::{Cut, Exchange, Held, Linear, Node, Part, Pointwise, Small, Transfer, Width};
+use crate::model::operator::Rows;
+use crate::model::tensor::{Component, Tensor, TensorClass};
 
 /// Token embedding: `vocabulary × width`.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,20 +15,11 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
-        out.push(
-            Tensor::matrix("embed_tokens.weight", self.vocabulary, self.width, Component::Embedding)
-                .class(TensorClass::Embedding)
-                .split(Split::Vocabulary),
-        );
-    }
-
-    pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
-        let row_bytes = 2 * self.width;
-        out.push(Operator::new("embedding", Component::Embedding, OperatorKind::Embedding { row_bytes }));
-        if view.groups.tensor > 1 {
-            out.push(all_reduce("embedding_all_reduce", Component::Embedding, self.width));
-        }
+    /// The table, and the sum of what each rank found in its part.
+    pub(super) fn nodes(&self, each: Each) {
+        let (vocabulary, width) = (self.vocabulary, self.width);
+        each(Node::Lookup { weight: "embed_tokens.weight", vocabulary, width });
+        each(Node::sum("embedding_all_reduce", Component::Embedding, width));
     }
 }
 
@@ -47,39 +39,30 @@ pub struct Head {
 impl Head {
     /// The weight matrix, whether it is shared or not.
     pub fn weight(&self) -> Tensor {
-        Tensor::matrix("lm_head.weight", self.vocabulary, self.width, Component::LmHead)
-            .class(TensorClass::Head)
-            .split(Split::Vocabulary)
+        let own = Head { tied: false, bias: false, ..*self };
+        let mut tensors = Vec::new();
+        own.product().tensors(&mut tensors);
+        tensors.swap_remove(0)
     }
 
-    pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
-        if !self.tied {
-            out.push(self.weight());
-        }
-        if self.bias {
-            let bias = Tensor::vector("lm_head.bias", self.vocabulary, Component::LmHead);
-            out.push(bias.split(Split::Vocabulary));
-        }
+    fn product(&self) -> Linear {
+        let part = Part::new("lm_head.weight", self.vocabulary).cut(Cut::Vocabulary);
+        let part = part.biased("lm_head.bias", self.bias);
+        let part = if self.tied { Part { weight: None, ..part } } else { part };
+        let product = Linear::new("lm_head", Component::LmHead, self.width).held(Held::Head).of([part]);
+        Linear { rows: Rows::Emitting, class: TensorClass::Head, ..product }
     }
 
-    pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
-        let part = Component::LmHead;
-        let tp = view.groups.tensor;
-        let n = self.vocabulary.next_multiple_of(VOCABULARY_PADDING).div_ceil(tp);
-        let format = view.formats.head;
-        let product = OperatorKind::Gemm { rows: Rows::Emitting, n, k: self.width, format };
-        out.push(Operator::new("lm_head", part, product));
-        if tp > 1 {
-            let gather = OperatorKind::Collective {
-                kind: CollectiveKind::AllGather,
-                group: RankGroup::Tensor,
-                rows: Rows::Emitting,
-                bytes_per_row: 2 * self.vocabulary,
-            };
-            out.push(Operator::new("logits_all_gather", part, gather));
-        }
-        let sampling = OperatorKind::Sampling { vocabulary: self.vocabulary };
-        out.push(Operator::new("sampling", part, sampling));
+    /// The product for tokens that are sampled, the gathering of its parts, sampling.
+    pub(super) fn nodes(&self, each: Each) {
+        each(self.product().into());
+        each(Node::Exchange(Exchange {
+            name: "logits_all_gather",
+            component: Component::LmHead,
+            transfer: Transfer::Logits,
+            bytes: 2 * self.vocabulary,
+        }));
+        each(Node::Sampling { vocabulary: self.vocabulary });
     }
 }
 
@@ -102,18 +85,13 @@ impl Norm {
         Norm { name, width, weight: true, bias: false }
     }
 
-    pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
-        if self.weight {
-            out.push(Tensor::vector(self.name, self.width, Component::Norm));
-        }
-        if self.bias {
-            out.push(Tensor::vector(self.name, self.width, Component::Norm));
-        }
-    }
-
-    pub(super) fn operators(&self, out: &mut Vec<Operator>) {
+    /// Its weights, and the kernel that adds the residual and normalises.
+    pub(super) fn nodes(&self, each: Each) {
+        let vectors = [self.weight, self.bias].into_iter().filter(|has| *has);
+        vectors.for_each(|_| each(Tensor::vector(self.name, self.width, Component::Norm).into()));
         // Read the residual and the branch, write both: four passes of 16 bits.
-        out.push(elementwise("add_norm", Component::Norm, 8 * self.width, 1));
+        let bytes = Width::whole(8 * self.width);
+        each(Pointwise::new("add_norm", Component::Norm, Small::AddNorm, bytes).between().into());
     }
 }
 

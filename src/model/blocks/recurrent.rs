@@ -1,12 +1,10 @@
 //! Recurrent mixers: projections, a short convolution, and a state of fixed size that every token
 //! updates. What sets one kind apart is which tensors it has and how large its state is.
 
-use super::{Cache, RankView, all_reduce, elementwise, gemm, per_rank};
-use crate::model::operator::{Operator, OperatorKind, ScanShape};
-use crate::model::tensor::{Component, Tensor, TensorClass};
-
-/// Bytes of one element of the state, 16 bits like the rest of the cache.
-pub(in crate::model) const STATE_BYTES: u64 = 2;
+use super::Each;
+use crate::model::node::{Cut, Filter, Held, Linear, Node, Part, Pointwise, Scan, Small, Stream, Width};
+use crate::model::operator::ScanKind;
+use crate::model::tensor::{Component, Role, Tensor};
 
 /// A causal convolution of one filter per channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,18 +18,20 @@ pub struct Convolution {
 /// A recurrent mixer. See [`super::mixers`] for the kinds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recurrent {
-    /// What it is, e.g. `mamba2`.
-    pub kind: &'static str,
+    /// What updates its state, if it has one besides the convolution's.
+    pub kind: Option<ScanKind>,
     /// Model width.
     pub hidden: u64,
     /// What its weights count as.
     pub component: Component,
-    /// Projections whose rows are divided over ranks.
-    pub inputs: Vec<Tensor>,
-    /// Everything between: convolution, decay, small projections, norms.
+    /// Projections of the model's width, computed together.
+    pub inputs: Vec<Part>,
+    /// Weights between that are no products: of the convolution, decays, norms, biases.
     pub inner: Vec<Tensor>,
-    /// Projections back to the model's width, whose columns are divided over ranks.
-    pub outputs: Vec<Tensor>,
+    /// Small products between.
+    pub products: Vec<Linear>,
+    /// Projections back to the model's width.
+    pub outputs: Vec<Linear>,
     /// Heads (or channels) that the mixer divides over.
     pub heads: u64,
     /// Short convolution before the state update.
@@ -45,58 +45,62 @@ pub struct Recurrent {
 }
 
 impl Recurrent {
-    /// Elements that a sequence keeps: state and convolution inputs.
-    pub fn kept(&self) -> u64 {
-        let inputs = self.convolution.channels * self.convolution.kernel.saturating_sub(1);
-        self.state.saturating_add(inputs)
+    /// A small product inside a mixer of this component: `n × k`, divided by its output over `units`.
+    pub(super) fn product(
+        component: Component,
+        weight: &'static str,
+        (n, k): (u64, u64),
+        units: u64,
+    ) -> Linear {
+        let product = Linear::new("inner_proj", component, k).held(held(component));
+        product.of([Part::new(weight, n).over(units)]).reading(Role::Project, Stream::Mixed)
     }
 
-    pub(super) fn tensors(&self, out: &mut Vec<Tensor>) {
-        out.extend(self.inputs.iter().chain(&self.inner).chain(&self.outputs).cloned());
+    /// A projection back to the model's width: `n × k`, divided by its input over `units`.
+    pub(super) fn output(
+        component: Component,
+        weight: &'static str,
+        (n, k): (u64, u64),
+        units: u64,
+    ) -> Linear {
+        let product = Linear::new("out_proj", component, k).held(held(component));
+        product.of([Part::new(weight, n).cut(Cut::Rows(units))]).reading(Role::Return, Stream::Mixed)
     }
 
-    pub(super) fn operators(&self, view: &RankView, out: &mut Vec<Operator>) {
-        let part = self.component;
-        let tp = view.groups.tensor;
-        let format = if part == Component::Ssm { view.formats.ssm } else { view.formats.mlp };
-        let input = self.inputs.iter().map(|t| per_rank(t.rows, tp)).sum();
-        out.push(gemm("in_proj", part, input, self.hidden, format));
-        if self.convolution.kernel > 0 {
-            let channels = per_rank(self.convolution.channels, tp);
-            // Reads the new input and the kept ones, writes one output and shifts the kept ones.
-            out.push(elementwise("convolution", part, channels * 4 * self.convolution.kernel, 1));
+    /// Input projections, convolution, small products, the state's update, gates and output projections, their sum.
+    pub(super) fn nodes(&self, each: Each) {
+        let (component, heads) = (self.component, self.heads);
+        let inputs = Linear::new("in_proj", component, self.hidden).held(held(component));
+        each(inputs.of(self.inputs.iter().copied()).reading(Role::Mix, Stream::Hidden).into());
+        self.inner.iter().for_each(|t| each(t.clone().into()));
+        let Convolution { channels, kernel } = self.convolution;
+        if kernel > 0 {
+            each(Node::Filter(Filter { component, channels, kernel, heads }));
         }
-        let products = self.inner.iter().filter(|t| t.class == TensorClass::Linear);
-        out.extend(products.map(|t| gemm("inner_proj", part, per_rank(t.rows, tp), t.columns, format)));
-        if self.state > 0 {
-            let scan = ScanShape {
-                kind: self.kind,
-                state: self.state.div_ceil(tp.min(self.heads)),
-                state_bytes: self.state_bytes,
-                flops_per_token: self.flops_per_token.div_ceil(tp.min(self.heads)),
-            };
-            out.push(Operator::new("state_update", part, OperatorKind::Scan(scan)));
+        self.products.iter().for_each(|product| each((*product).into()));
+        if let Some(kind) = self.kind {
+            let (state, state_bytes, flops_per_token) = (self.state, self.state_bytes, self.flops_per_token);
+            each(Node::Scan(Scan { kind, component, state, state_bytes, flops_per_token, heads }));
         }
-        for t in &self.outputs {
-            out.push(elementwise("gate", part, per_rank(t.columns, tp) * 6, 1));
-            out.push(gemm("out_proj", part, t.rows, per_rank(t.columns, tp), format));
+        for output in &self.outputs {
+            let width = Width::divided(output.k.saturating_mul(6), heads);
+            each(Pointwise::new("gate", component, Small::Gate, width).into());
+            each((*output).into());
         }
-        if tp > 1 {
-            out.push(all_reduce("mixer_all_reduce", part, self.hidden));
-        }
+        each(Node::sum("mixer_all_reduce", component, self.hidden));
     }
+}
 
-    pub(super) fn cache(&self) -> Option<Cache> {
-        let bytes = self.kept().saturating_mul(STATE_BYTES);
-        let wider = self.state.saturating_mul(self.state_bytes.saturating_sub(STATE_BYTES));
-        (bytes > 0).then_some(Cache::State { bytes, wider, heads: self.heads })
-    }
+/// Whose storage a mixer's products compute with: RWKV's channel mixing is a feed-forward layer, Lightning's attention
+/// is stored like one.
+fn held(component: Component) -> Held {
+    if component == Component::Ssm { Held::Ssm } else { Held::Mlp }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::model::blocks::mixers::GatedDelta;
+    use crate::model::blocks::{Block, Cache};
 
     /// Qwen3.5-397B: `mamba_ssm_dtype: float32`.
     #[test]
@@ -111,9 +115,9 @@ mod tests {
             state_bytes: 4,
         };
         let (state, inputs) = (64 * 128 * 128, (2 * 16 + 64) * 128 * 3);
-        let cache = Recurrent::from(sizes).cache().unwrap();
+        let cache = Block::Recurrent(sizes.into()).cache().unwrap();
         assert_eq!(cache, Cache::State { bytes: (state + inputs) * 2, wider: state * 2, heads: 64 });
-        let narrow = Recurrent::from(GatedDelta { state_bytes: 2, ..sizes }).cache().unwrap();
+        let narrow = Block::Recurrent(GatedDelta { state_bytes: 2, ..sizes }.into()).cache().unwrap();
         assert_eq!(narrow, Cache::State { bytes: (state + inputs) * 2, wider: 0, heads: 64 });
     }
 }

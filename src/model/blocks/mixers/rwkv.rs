@@ -1,6 +1,8 @@
 //! RWKV-4: what mixes over time, and what mixes channels.
 
-use super::{Convolution, Recurrent, SSM, STATE_BYTES, matrix, vector};
+use super::{Convolution, Recurrent, SSM, STATE_BYTES, vector};
+use crate::model::node::Part;
+use crate::model::operator::ScanKind;
 use crate::model::tensor::{Component, Tensor};
 
 /// Time mixing of RWKV-4 (Peng et al. 2023, arXiv:2305.13048 §3.1).
@@ -16,20 +18,21 @@ impl From<TimeMix> for Recurrent {
     fn from(t: TimeMix) -> Recurrent {
         let (hidden, width) = (t.hidden, t.width);
         Recurrent {
-            kind: "rwkv4_time_mix",
+            kind: Some(ScanKind::TimeMix),
             hidden,
             component: SSM,
             inputs: vec![
-                matrix("attention.key.weight", width, hidden).split_over(width),
-                matrix("attention.value.weight", width, hidden).split_over(width),
-                matrix("attention.receptance.weight", width, hidden).split_over(width),
+                Part::new("attention.key.weight", width).over(width),
+                Part::new("attention.value.weight", width).over(width),
+                Part::new("attention.receptance.weight", width).over(width),
             ],
             inner: vec![
                 vector("attention.time_decay", width).split_over(width),
                 vector("attention.time_first", width).split_over(width),
                 vector("attention.time_mix", 3 * hidden),
             ],
-            outputs: vec![matrix("attention.output.weight", hidden, width).split_over(width)],
+            products: Vec::new(),
+            outputs: vec![Recurrent::output(SSM, "attention.output.weight", (hidden, width), width)],
             heads: width,
             convolution: Convolution::default(),
             // Numerator, denominator, running maximum; and the previous token for both mixings.
@@ -53,17 +56,16 @@ impl From<ChannelMix> for Recurrent {
     fn from(c: ChannelMix) -> Recurrent {
         let part = Component::Mlp;
         Recurrent {
-            kind: "rwkv4_channel_mix",
+            kind: None,
             hidden: c.hidden,
             component: part,
             inputs: vec![
-                Tensor::matrix("feed_forward.key.weight", c.inner, c.hidden, part).split_over(c.inner),
-                Tensor::matrix("feed_forward.receptance.weight", c.hidden, c.hidden, part),
+                Part::new("feed_forward.key.weight", c.inner).over(c.inner),
+                Part::new("feed_forward.receptance.weight", c.hidden),
             ],
             inner: vec![Tensor::vector("feed_forward.time_mix", 2 * c.hidden, part)],
-            outputs: vec![
-                Tensor::matrix("feed_forward.value.weight", c.hidden, c.inner, part).split_over(c.inner),
-            ],
+            products: Vec::new(),
+            outputs: vec![Recurrent::output(part, "feed_forward.value.weight", (c.hidden, c.inner), c.inner)],
             heads: c.inner,
             convolution: Convolution::default(),
             state: 0,
