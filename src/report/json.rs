@@ -5,8 +5,8 @@ use serde_json::{Map, Value as Json, json};
 use crate::estimate::deployment::Estimate;
 use crate::plan::{Plan, Reason, Rejection};
 use crate::search::{Advice, Answer, Combined, CurrentAnswer, WhatIf};
-use crate::workload::{Load, Workload};
 
+use super::answer::{self, ANSWER_VERSION, WorkloadAnswer};
 use super::cell::{round, to_json};
 use super::columns::{Row, columns};
 use super::fit::{Fit, remedy_json, room_json};
@@ -32,36 +32,13 @@ pub(super) fn plan_object(row: &Row, compared: bool) -> Map<String, Json> {
     object
 }
 
-pub(super) fn workload_json(w: &Workload) -> Json {
-    let ms = |t: Option<crate::units::Seconds>| t.map_or(Json::Null, |t| round(t.as_millis()));
-    let (concurrency, rate) = match w.load {
-        Load::Saturate => (Json::Null, Json::Null),
-        Load::Concurrency(n) => (json!(n), Json::Null),
-        Load::Rate(r) => (Json::Null, round(r.get())),
-    };
-    let mut json = json!({
-        "isl": w.isl, "osl": w.osl, "cached_prefix": w.reused_prompt(), "concurrency": concurrency, "rate_per_s": rate,
-        "target_ttft_ms": ms(w.targets.ttft), "target_tpot_ms": ms(w.targets.tpot),
-        "target_e2e_ms": ms(w.targets.e2e),
-        "speculation": w.speculation.map(|s| json!({
-            "draft": s.draft.name(), "draft_tokens": s.tokens, "acceptance": round(s.acceptance),
-            "tokens_per_step": round(s.yielded()),
-        })),
-    });
-    if let Json::Object(map) = &mut json
-        && w.cut
-    {
-        map.insert("lengths_cut".into(), true.into());
-    }
-    json
-}
-
 pub(super) fn subject_json(s: &Subject) -> Map<String, Json> {
     let mut map = Map::new();
+    map.insert("schema_version".into(), json!(ANSWER_VERSION));
     map.insert("model".into(), json!(s.model.id));
     map.insert("recognised".into(), json!(s.model.recognised));
     map.insert("cluster".into(), json!(s.cluster));
-    map.insert("workload".into(), workload_json(s.workload));
+    map.insert("workload".into(), answer::json(&WorkloadAnswer::from(s.workload)));
     map
 }
 

@@ -1,5 +1,6 @@
 //! Reports: one list of columns, and each output format a view of it. Nothing here computes.
 
+mod answer;
 mod breakdown;
 mod budget;
 mod calibration;
@@ -28,6 +29,7 @@ mod training;
 mod validation;
 mod verify;
 
+pub use answer::ANSWER_VERSION;
 pub use breakdown::{
     context_section, flops_section, intensity_section, known_section, memory_section, precision_section,
 };
@@ -51,7 +53,7 @@ pub use section::{
     Section, SectionColumn, sections_csv, sections_json, sections_markdown, sections_text, side_by_side,
 };
 pub use sheet::Sheet;
-pub use simulation::{SimulationSubject, no_simulation, simulation, timeline_sheet};
+pub use simulation::{SimulationSubject, no_simulation, simulation, simulation_schema, timeline_sheet};
 pub use size::{SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
 
 pub use subject::Subject;

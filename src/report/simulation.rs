@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
@@ -12,11 +14,10 @@ use crate::simulate::{Interval, Outcome, Spread, Timeline};
 use crate::units::{group_thousands, plural};
 use crate::workload::{Targets, Workload};
 
-use super::cell::round;
+use super::answer::{ANSWER_VERSION, Digits, WorkloadAnswer, json, schema};
 use super::columns::Value;
 use super::draw::wrap;
 use super::format::Format;
-use super::json::workload_json;
 use super::sheet::Sheet;
 use super::subject::asked;
 use super::table::{speculation, targets};
@@ -72,7 +73,11 @@ pub fn no_simulation(
     format.write(
         width,
         || Ok(wrap(&format!("{place} cannot run, {}: {}", reason.name(), reason.message()), width)),
-        || Ok(json!({ "feasible": false, "reason": reason.name(), "message": reason.message() })),
+        || {
+            let (reason, message) = (reason.name(), reason.message());
+            let answer = NoSimulation { schema_version: ANSWER_VERSION, feasible: false, reason, message };
+            Ok(json(&EitherSimulation::CannotRun(answer)))
+        },
         || Ok(sheet),
     )
 }
@@ -196,38 +201,151 @@ pub fn timeline_sheet(timeline: &Timeline) -> Sheet {
     sheet
 }
 
-fn object(s: &SimulationSubject, o: &Outcome) -> Json {
-    let mut map = serde_json::Map::new();
-    map.insert("model".into(), json!(s.model.id));
-    map.insert("cluster".into(), json!(s.cluster.id));
-    map.insert("engine".into(), json!(s.engine.label()));
-    map.insert("tp".into(), json!(s.parallelism.tp));
-    map.insert("pp".into(), json!(s.parallelism.pp));
-    map.insert("ep".into(), json!(s.parallelism.ep));
-    map.insert("attention_dp".into(), json!(s.parallelism.attention_dp));
-    map.insert("dcp".into(), json!(s.parallelism.dcp));
-    map.insert("replicas".into(), json!(s.replicas));
-    map.insert("gpus".into(), json!(s.gpus() as u64));
-    map.insert("drive".into(), json!(s.drive));
-    map.insert("workload".into(), workload_json(s.workload));
-    for (name, spread) in times(o) {
-        let mut inner = serde_json::Map::new();
-        inner.insert("mean".into(), round(spread.mean().as_millis()));
-        for (quantile, share) in QUANTILES {
-            inner.insert(quantile.into(), round(spread.quantile(share).as_millis()));
+/// What a simulation came to, as JSON holds it.
+#[derive(Serialize, JsonSchema)]
+struct SimulationAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// Model.
+    model: &'a str,
+    /// Cluster.
+    cluster: &'a str,
+    /// Engine, with how it is launched.
+    engine: String,
+    /// Tensor parallel; with split pools, as those below, of the decode workers.
+    tp: u32,
+    /// Pipeline stages.
+    pp: u32,
+    /// Expert parallel.
+    ep: u32,
+    /// Attention data parallel.
+    attention_dp: u32,
+    /// Decode context parallel.
+    dcp: u32,
+    /// Replicas.
+    replicas: u64,
+    /// GPUs used.
+    gpus: u64,
+    /// What drove it, in words.
+    drive: &'a str,
+    /// Lengths, load and targets.
+    workload: WorkloadAnswer,
+    /// Time to first token.
+    ttft_ms: Percentiles,
+    /// Mean gap between the tokens of a request.
+    tpot_ms: Percentiles,
+    /// Gap between two tokens, every one of them.
+    itl_ms: Percentiles,
+    /// Request to last token.
+    e2e_ms: Percentiles,
+    /// Requests that count.
+    requests: u64,
+    /// Those that met every target.
+    good_requests: u64,
+    /// Times that a sequence lost its cache to others and had to be computed again.
+    preemptions: u64,
+    /// Requests per second.
+    requests_per_s: Digits,
+    /// Requests per second that met every target.
+    goodput_requests_per_s: Digits,
+    /// Output tokens per second.
+    output_tokens_per_s: Digits,
+    /// Output tokens per second of one GPU used.
+    output_tokens_per_s_per_gpu: Digits,
+    /// Prompt tokens of the requests that count.
+    prompt_tokens: u64,
+    /// Output tokens of the requests that count.
+    output_tokens: u64,
+    /// The time that rates are taken over, in seconds.
+    duration_s: Digits,
+    /// What to know of the model and the engine.
+    notes: Vec<String>,
+}
+
+/// A time over the requests that count, in milliseconds.
+#[derive(Serialize, JsonSchema)]
+struct Percentiles {
+    /// Mean.
+    mean: Digits,
+    /// What half of the requests do not exceed.
+    p50: Digits,
+    /// What 90 of 100 do not exceed.
+    p90: Digits,
+    /// What 95 of 100 do not exceed.
+    p95: Digits,
+    /// What 99 of 100 do not exceed.
+    p99: Digits,
+}
+
+impl From<&Spread> for Percentiles {
+    fn from(spread: &Spread) -> Percentiles {
+        let at = |share| Digits(spread.quantile(share).as_millis());
+        Percentiles {
+            mean: Digits(spread.mean().as_millis()),
+            p50: at(0.5),
+            p90: at(0.9),
+            p95: at(0.95),
+            p99: at(0.99),
         }
-        map.insert(name.into(), Json::Object(inner));
     }
-    map.insert("requests".into(), json!(o.requests));
-    map.insert("good_requests".into(), json!(o.good_requests));
-    map.insert("preemptions".into(), json!(o.preemptions));
-    map.insert("requests_per_s".into(), round(o.rate().get()));
-    map.insert("goodput_requests_per_s".into(), round(o.goodput().get()));
-    map.insert("output_tokens_per_s".into(), round(o.output().get()));
-    map.insert("output_tokens_per_s_per_gpu".into(), round(o.output().get() / s.gpus()));
-    map.insert("prompt_tokens".into(), json!(o.prompt_tokens));
-    map.insert("output_tokens".into(), json!(o.output_tokens));
-    map.insert("duration_s".into(), round(o.duration.get()));
-    map.insert("notes".into(), s.model.notes.iter().cloned().chain(s.engine.caveat()).collect());
-    Json::Object(map)
+}
+
+/// A deployment that cannot run, as JSON holds it.
+#[derive(Serialize, JsonSchema)]
+struct NoSimulation {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// Never.
+    feasible: bool,
+    /// Key of the reason.
+    reason: String,
+    /// The reason in a sentence.
+    message: String,
+}
+
+/// Either answer to a simulation, for the schema.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum EitherSimulation<'a> {
+    Ran(Box<SimulationAnswer<'a>>),
+    CannotRun(NoSimulation),
+}
+
+/// The JSON Schema of what `simulate` answers.
+pub fn simulation_schema() -> Json {
+    schema::<EitherSimulation>("Simulation")
+}
+
+fn object(s: &SimulationSubject, o: &Outcome) -> Json {
+    let Parallelism { tp, pp, ep, attention_dp, dcp } = s.parallelism;
+    json(&EitherSimulation::Ran(Box::new(SimulationAnswer {
+        schema_version: ANSWER_VERSION,
+        model: &s.model.id,
+        cluster: &s.cluster.id,
+        engine: s.engine.label(),
+        tp,
+        pp,
+        ep,
+        attention_dp,
+        dcp,
+        replicas: s.replicas,
+        gpus: s.gpus() as u64,
+        drive: s.drive,
+        workload: s.workload.into(),
+        ttft_ms: (&o.ttft).into(),
+        tpot_ms: (&o.tpot).into(),
+        itl_ms: (&o.itl).into(),
+        e2e_ms: (&o.e2e).into(),
+        requests: o.requests,
+        good_requests: o.good_requests,
+        preemptions: o.preemptions,
+        requests_per_s: Digits(o.rate().get()),
+        goodput_requests_per_s: Digits(o.goodput().get()),
+        output_tokens_per_s: Digits(o.output().get()),
+        output_tokens_per_s_per_gpu: Digits(o.output().get() / s.gpus()),
+        prompt_tokens: o.prompt_tokens,
+        output_tokens: o.output_tokens,
+        duration_s: Digits(o.duration.get()),
+        notes: s.model.notes.iter().cloned().chain(s.engine.caveat()).collect(),
+    })))
 }

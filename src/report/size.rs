@@ -10,10 +10,11 @@ use crate::estimate::Provenance;
 use crate::search::size::{Demand, Fleet, HOURS_PER_MONTH, Sizing, Step, Unit};
 use crate::units::{group_thousands, plural};
 
+use super::answer::{ANSWER_VERSION, WorkloadAnswer};
 use super::cell::{round, to_json};
 use super::columns::PLAN_COLUMNS;
 use super::columns::{Row, Value, all_calibrated};
-use super::json::{plan_object, workload_json};
+use super::json::plan_object;
 use super::sheet::Sheet;
 use super::subject::Subject;
 use super::table::describe_workload;
@@ -262,8 +263,9 @@ pub fn size_json(subject: &Subject, answer: &SizeAnswer) -> Json {
         })
     });
     json!({
+        "schema_version": ANSWER_VERSION,
         "model": subject.model.id,
-        "workload": workload_json(subject.workload),
+        "workload": WorkloadAnswer::from(subject.workload),
         "rate_per_s": round(d.rate.get()),
         "headroom_percent": round(100.0 * d.headroom),
         "spare_replicas": d.spare,

@@ -12,14 +12,29 @@ use shardfit::request::{Request, Task};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 #[test]
-fn the_committed_schema_of_requests_is_that_of_the_type() {
-    let now = format!("{:#}\n", Request::schema());
-    let path = Path::new(ROOT).join("schemas/request.json");
-    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-        fs::write(&path, &now).unwrap();
+fn the_committed_schemas_of_requests_and_answers_are_those_of_the_types() {
+    for (file, now) in
+        [("request.json", Request::schema()), ("answers/simulate.json", report::simulation_schema())]
+    {
+        let now = format!("{now:#}\n");
+        let path = Path::new(ROOT).join("schemas").join(file);
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &now).unwrap();
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        assert!(committed == now, "UPDATE_SCHEMAS=1 cargo test --test it request rewrites schemas/{file}");
     }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == now, "UPDATE_SCHEMAS=1 cargo test --test it request rewrites schemas/request.json");
+}
+
+#[test]
+fn a_simulation_holds_what_its_schema_describes_and_nothing_else() {
+    let json: Value =
+        shardfit("simulate llama-3.1-8b --gpu h100-sxm --concurrency 4 --format json").exits(0).json();
+    let schema = report::simulation_schema();
+    let described = schema["$defs"]["SimulationAnswer"]["properties"].as_object().unwrap();
+    assert!(json.as_object().unwrap().keys().eq(described.keys()), "{schema:#}");
+    assert_eq!(json["schema_version"], 1);
 }
 
 #[test]

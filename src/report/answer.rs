@@ -1,0 +1,120 @@
+//! Answers as types: what JSON holds derives from them, and so does its schema.
+
+use std::borrow::Cow;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+use serde_json::Value as Json;
+
+use crate::workload::{Load, Speculation, Workload};
+
+use super::cell::round;
+
+/// The version of the form of answers. Fields may be added to an answer of the same version; none is renamed or
+/// removed, and none changes its meaning.
+pub const ANSWER_VERSION: u64 = 1;
+
+/// A real number to six significant digits; nothing where it is not finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Digits(pub f64);
+
+impl Serialize for Digits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        round(self.0).serialize(serializer)
+    }
+}
+
+impl JsonSchema for Digits {
+    fn schema_name() -> Cow<'static, str> {
+        "Digits".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["number", "null"] })
+    }
+}
+
+/// Lengths, load and targets that were asked for.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(super) struct WorkloadAnswer {
+    /// Prompt tokens, mean.
+    isl: u64,
+    /// Output tokens, mean.
+    osl: u64,
+    /// Prompt tokens that are read from the prefix cache.
+    cached_prefix: u64,
+    /// Requests in flight over the whole deployment, where they were given.
+    concurrency: Option<u64>,
+    /// Requests per second over the whole deployment, where they were given.
+    rate_per_s: Option<Digits>,
+    /// Longest time to first token, in milliseconds.
+    target_ttft_ms: Option<Digits>,
+    /// Longest time per output token after the first, in milliseconds.
+    target_tpot_ms: Option<Digits>,
+    /// Longest time from request to last token, in milliseconds.
+    target_e2e_ms: Option<Digits>,
+    /// Speculative decoding, where it is on.
+    speculation: Option<SpeculationAnswer>,
+    /// Whether lengths that nobody asked for were cut to the model's context; left out where they were not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lengths_cut: Option<bool>,
+}
+
+/// Tokens that are drafted and verified together.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+struct SpeculationAnswer {
+    /// What drafts: mtp, ngram or model.
+    draft: &'static str,
+    /// Tokens drafted for each step.
+    draft_tokens: u32,
+    /// How likely a drafted token is accepted when those before it were.
+    acceptance: Digits,
+    /// Tokens that a step yields in the mean.
+    tokens_per_step: Digits,
+}
+
+impl From<&Workload> for WorkloadAnswer {
+    fn from(w: &Workload) -> WorkloadAnswer {
+        let ms = |t: Option<crate::units::Seconds>| t.map(|t| Digits(t.as_millis()));
+        let (concurrency, rate_per_s) = match w.load {
+            Load::Saturate => (None, None),
+            Load::Concurrency(n) => (Some(n), None),
+            Load::Rate(r) => (None, Some(Digits(r.get()))),
+        };
+        let speculation = |s: Speculation| SpeculationAnswer {
+            draft: s.draft.name(),
+            draft_tokens: s.tokens,
+            acceptance: Digits(s.acceptance),
+            tokens_per_step: Digits(s.yielded()),
+        };
+        WorkloadAnswer {
+            isl: w.isl,
+            osl: w.osl,
+            cached_prefix: w.reused_prompt(),
+            concurrency,
+            rate_per_s,
+            target_ttft_ms: ms(w.targets.ttft),
+            target_tpot_ms: ms(w.targets.tpot),
+            target_e2e_ms: ms(w.targets.e2e),
+            speculation: w.speculation.map(speculation),
+            lengths_cut: w.cut.then_some(true),
+        }
+    }
+}
+
+/// An answer as JSON.
+pub(super) fn json(answer: &impl Serialize) -> Json {
+    // Text keys, and numbers that are finite: nothing of it can fail.
+    serde_json::to_value(answer).unwrap_or(Json::Null)
+}
+
+/// The schema of an answer (JSON Schema 2020-12).
+pub(super) fn schema<T: JsonSchema>(title: &str) -> Json {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), title.into());
+    schema.into()
+}
