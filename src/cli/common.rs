@@ -31,7 +31,7 @@ use super::values::{count, names, real, share};
 pub struct ModelArgs {
     /// Catalogue name, alias, path to a config.json, its folder or a GGUF file, or org/name[@revision] on
     /// the Hugging Face hub
-    #[arg(required_unless_present = "shape", conflicts_with = "shape", value_hint = ValueHint::AnyPath)]
+    #[arg(conflicts_with = "shape", value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
     /// Sizes in place of MODEL: layers, hidden, heads, ffn, vocab [, kv, head_dim, experts, top_k,
     /// expert_ffn, shared, dense_layers, tied, context, dtype]

@@ -12,6 +12,7 @@ mod fetch;
 mod host;
 mod inspect;
 mod kernels;
+mod launch;
 mod limits;
 mod man;
 mod measured;

@@ -18,6 +18,7 @@
 //! ```
 
 mod answers;
+pub mod launched;
 pub mod layout;
 mod overrides;
 mod resolve;

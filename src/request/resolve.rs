@@ -363,7 +363,10 @@ impl Request {
         let model = match (&self.shape, &self.model) {
             (Some(shape), _) => model::from_shape(shape).map_err(|d| d.within("--shape"))?,
             (None, Some(name)) => model::find_with(&with_folders()?, name, scope, hub)?,
-            (None, None) => return Err(usage("name a MODEL or a --shape")),
+            (None, None) => {
+                return Err(usage("name a MODEL or a --shape")
+                    .help("for example llama-3.1-70b; `shardfit catalog models` lists all"));
+            }
         };
         let model = match &self.lora {
             Some(text) => model.with_lora(&text.parse()?)?,
@@ -651,7 +654,10 @@ impl Request {
                 let cluster = of_gpus(catalog, gpu, gpus)?;
                 Pools { id: cluster.id.clone(), pools: vec![cluster] }
             }
-            (_, None, []) => return Err(usage("name a --gpu or a --cluster")),
+            (_, None, []) => {
+                return Err(usage("name a --gpu or a --cluster")
+                    .help("for example --gpu h100-sxm or --cluster 8xh100-sxm"));
+            }
             (_, None, _) => {
                 return Err(usage("one plan has one kind of GPU")
                     .at("--gpu")

@@ -381,3 +381,53 @@ fn emitted_plans_are_those_that_were_ranked() {
         }
     }
 }
+
+#[test]
+fn a_written_plan_that_is_read_is_estimated_as_the_same_plan() {
+    use crate::common::{at, number, shardfit};
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().display().to_string();
+    let question = "plan llama-3.1-70b --cluster 8xh100-sxm --ttft 1s --tpot 50ms --top 1";
+    let plan: serde_json::Value =
+        serde_json::from_str(&shardfit(&format!("{question} --json")).stdout).unwrap();
+    shardfit(&format!("{question} --emit command -o '{out}'"));
+    let read = shardfit(&format!(
+        "estimate --cluster 8xh100-sxm --launch '{out}/serve.sh' --concurrency 192 --json"
+    ));
+    assert_eq!(read.code, 0, "{}", read.stderr);
+    let read: serde_json::Value = serde_json::from_str(&read.stdout).unwrap();
+    let plan = &plan["plans"][0];
+    for key in ["tp", "pp", "replicas", "gpus", "batch"] {
+        assert_eq!(number(&read, key), number(plan, key), "{key}");
+    }
+    assert_eq!(at(&read, "launch.unread"), &serde_json::json!([]));
+    assert_eq!(at(&read, "verdict"), at(plan, "verdict"));
+    assert_eq!((number(&read, "max_model_len"), number(&read, "max_sequences")), (2560.0, 96.0));
+    // Fewer sequences take no longer and leave no less.
+    assert!((number(&read, "tpot_ms") / number(plan, "tpot_ms") - 1.0).abs() < 0.02);
+    assert!(number(&read, "memory.kv_cache_gib") >= number(plan, "memory.kv_cache_gib"));
+}
+
+#[test]
+fn a_launch_that_cannot_be_judged_is_read_all_the_same() {
+    use crate::common::{at, shardfit};
+    let run = shardfit("estimate --launch 'vllm serve $MODEL -tp 2 --max-num-seqs 7' --json");
+    let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, at(&read, "feasible")), (0, &serde_json::Value::Null));
+    assert_eq!((at(&read, "tp"), at(&read, "max_sequences")), (&2.into(), &7.into()));
+    assert_eq!(at(&read, "launch.unread")[0]["text"], "$MODEL");
+    let run = shardfit("estimate --launch 'echo hello' --gpu h100-sxm");
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(run.stderr.contains("no launch of a server"), "{}", run.stderr);
+}
+
+#[test]
+fn a_request_longer_than_the_cache_is_refused_as_engines_do() {
+    use crate::common::{at, shardfit};
+    let run = shardfit(
+        "estimate --launch 'vllm serve Qwen/Qwen3-32B -tp 1 --max-model-len 131072' --gpu h100-sxm --json",
+    );
+    let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, at(&read, "feasible")), (1, &false.into()));
+    assert_eq!(at(&read, "reasons")[0]["reason"], "longest_request_does_not_fit", "{read:#}");
+}
