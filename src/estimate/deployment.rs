@@ -385,7 +385,7 @@ impl<'a> Deployment<'a> {
     fn bill(&self, replicas: u32, service: &Service) -> Bill {
         let c = self.context;
         let gpus = self.parallelism.gpus() * u64::from(replicas);
-        let output = service.output * f64::from(replicas);
+        let output = c.workload.exact_output(service.output * f64::from(replicas));
         let tokens_per_output = c.workload.context() as f64 / c.workload.osl as f64;
         let energy = Energy::of(&c.cluster.gpu, service.power_share, gpus, output, tokens_per_output);
         let electricity = c.electricity.map(|e| e.per_gpu(energy.power) * gpus as f64);

@@ -3,7 +3,7 @@
 use crate::plan::reason::Metric;
 use crate::plan::{Plan, Reason};
 use crate::units::{Joules, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
-use crate::workload::Targets;
+use crate::workload::{Load, Targets};
 
 use super::deployment::Estimate;
 use super::memory::Verdict;
@@ -45,6 +45,42 @@ impl Figures {
     /// Dollars per million output tokens.
     pub fn cost_output(&self) -> Option<Usd> {
         self.price.map(|price| price.per_million_tokens(self.output))
+    }
+
+    /// What an estimate is ranked by: what was simulated of it, if it was.
+    pub fn ranked(estimate: &Estimate, load: Load) -> Figures {
+        let own = Figures::from(estimate);
+        estimate.verified.as_ref().map_or(own, |v| own.as_simulated(v, load))
+    }
+
+    /// The same where it delivers more by a share, each request as much sooner, of the same power.
+    #[must_use]
+    pub fn improved(self, share: f64) -> Figures {
+        let shorter = 1.0 / (1.0 + share);
+        Figures {
+            output: self.output * (1.0 + share),
+            ttft: self.ttft * shorter,
+            tpot: self.tpot * shorter,
+            e2e: self.e2e * shorter,
+            per_output: self.per_output * shorter,
+            ..self
+        }
+    }
+
+    /// The same with what was simulated in place of the closed form. Under a rate the output is the rate's, as all
+    /// that keep up deliver it: how much a run of some length counts is chance.
+    #[must_use]
+    pub fn as_simulated(self, v: &Verified, load: Load) -> Figures {
+        let output = if matches!(load, Load::Rate(_)) { self.output } else { v.output };
+        let faster = if output.get() > 0.0 { self.output / output } else { f64::INFINITY };
+        Figures {
+            ttft: v.ttft,
+            tpot: if v.tpot > Seconds::ZERO { v.tpot } else { self.tpot },
+            e2e: v.e2e,
+            output,
+            per_output: self.per_output * faster,
+            ..self
+        }
     }
 
     /// The first limit that they break.

@@ -153,7 +153,8 @@ impl<'w> Pair<'w, '_> {
     }
 
     fn output(&self, s: &SplitService) -> TokensPerSecond {
-        TokensPerSecond::new(s.rate.get() * self.decode.decode.osl)
+        let workload = &self.decode.context.workload;
+        workload.exact_output(TokensPerSecond::new(s.rate.get() * self.decode.decode.osl))
     }
 
     /// What a plan is compared by; allocates nothing.

@@ -45,10 +45,41 @@ pub struct Axes {
     pub dcp: Vec<u32>,
     /// Further splits, with decode context parallel, beside all combinations of the degrees above.
     pub context_splits: Vec<ContextSplit>,
-    /// Replicas; 0 stands for as many as the cluster holds.
-    pub replicas: Vec<u32>,
+    /// Replicas.
+    pub replicas: Counts,
     /// Sequences in flight on one replica.
     pub batch: Vec<BatchPoint>,
+}
+
+/// Numbers of replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// As many as the cluster holds.
+    All,
+    /// Each from one to this.
+    UpTo(u32),
+    /// Those that the user pins.
+    Only(Vec<u32>),
+}
+
+impl Counts {
+    /// How many there are.
+    pub fn number(&self) -> usize {
+        match self {
+            Counts::All => 1,
+            Counts::UpTo(most) => *most as usize,
+            Counts::Only(pinned) => pinned.len(),
+        }
+    }
+
+    /// The one in a place below their number; [`ALL_REPLICAS`] where it depends on the layout.
+    pub fn at(&self, place: usize) -> u32 {
+        match self {
+            Counts::All => ALL_REPLICAS,
+            Counts::UpTo(_) => place as u32 + 1,
+            Counts::Only(pinned) => pinned[place],
+        }
+    }
 }
 
 /// A split whose ranks divide the tokens of each sequence, as far as it is not all combinations of its degrees.
@@ -178,7 +209,7 @@ impl PlanSpace {
 
     /// Plans of one layout.
     pub fn plans_per_layout(&self) -> u64 {
-        self.axes.replicas.len() as u64 * self.axes.batch.len() as u64
+        self.axes.replicas.number() as u64 * self.axes.batch.len() as u64
     }
 
     /// Plans in the space.
@@ -232,7 +263,7 @@ impl PlanSpace {
         Plan {
             id: self.first + layout * self.plans_per_layout() + point,
             layout: self.layout(layout),
-            replicas: self.axes.replicas[(point / batches) as usize],
+            replicas: self.axes.replicas.at((point / batches) as usize),
             batch: self.axes.batch[(point % batches) as usize],
             prefill: None,
         }
@@ -279,8 +310,11 @@ pub fn axes(
     let pp = degrees(cluster.gpus.min(model.layers().min(4096) as u32), &[]);
     let moe_only = |free: Vec<u32>| if is_moe { free } else { vec![1] };
     let saturated = matches!(workload.load, Load::Saturate);
-    let replicas =
-        if saturated { vec![ALL_REPLICAS] } else { degrees(cluster.gpus, &[u64::from(cluster.gpus)]) };
+    let replicas = match (pins.replicas.as_slice(), saturated) {
+        ([], true) => Counts::All,
+        ([], false) => Counts::UpTo(cluster.gpus),
+        (pinned, _) => Counts::Only(pinned.to_vec()),
+    };
     let batch = match workload.load {
         Load::Saturate if pins.batch.is_empty() => batch_points(),
         Load::Saturate => pins.batch.iter().map(|b| BatchPoint::Sequences(*b)).collect(),
@@ -303,7 +337,7 @@ pub fn axes(
         context_splits,
         attention_dp: or(&pins.split.attention_dp, moe_only(powers_of_two(cluster.gpus))),
         ep: or(&pins.split.ep, moe_only(powers_of_two(cluster.gpus))),
-        replicas: or(&pins.replicas, replicas),
+        replicas,
         batch,
     }
 }
@@ -356,7 +390,7 @@ mod tests {
             ep: vec![1, 2],
             dcp: vec![1],
             context_splits: vec![ContextSplit { tp: 4, pp: 1, dcp: 2 }],
-            replicas: vec![1, 2],
+            replicas: Counts::Only(vec![1, 2]),
             batch: vec![BatchPoint::Sequences(1), BatchPoint::Largest],
         });
         let all: Vec<Plan> = (0..space.size()).map(|id| space.get(id)).collect();
@@ -379,7 +413,7 @@ mod tests {
             ep: vec![1],
             dcp: vec![1],
             context_splits: Vec::new(),
-            replicas: vec![ALL_REPLICAS],
+            replicas: Counts::All,
             batch: vec![BatchPoint::Largest],
         };
         let first = PlanSpace::new(axes(vec![1, 2, 3]));

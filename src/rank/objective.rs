@@ -135,12 +135,17 @@ pub const KNEE: f64 = 0.01;
 impl Objective {
     /// The plan that stands for its layout.
     pub fn choose(self, plans: &[Figures]) -> Option<&Figures> {
+        self.choose_within(KNEE, plans)
+    }
+
+    /// The fastest of the plans whose throughput is within a share of that of the best.
+    pub fn choose_within(self, share: f64, plans: &[Figures]) -> Option<&Figures> {
         let best = plans.iter().min_by(|a, b| self.order(a, b))?;
         if self == Objective::Latency {
             return Some(best);
         }
         let as_good = |p: &&Figures| {
-            p.verdict == best.verdict && p.gpus <= best.gpus && p.output >= best.output * (1.0 - KNEE)
+            p.verdict == best.verdict && p.gpus <= best.gpus && p.output >= best.output * (1.0 - share)
         };
         let sooner = |a: &&Figures, b: &&Figures| a.e2e.total_cmp(&b.e2e).then(self.order(a, b));
         plans.iter().filter(as_good).min_by(sooner)

@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::plan::{Parallelism, Reason};
 use crate::simulate::{Interval, Outcome, Spread, Timeline};
 use crate::units::{group_thousands, plural};
-use crate::workload::{Targets, Workload};
+use crate::workload::{Load, Targets, Workload};
 
 use super::answer::{ANSWER_VERSION, Digits, WorkloadAnswer, json, schema};
 use super::columns::Value;
@@ -101,6 +101,19 @@ pub fn simulation(
     )
 }
 
+/// That requests come faster than they are answered, if they do.
+fn overloaded(s: &SimulationSubject, o: &Outcome) -> Option<String> {
+    let Load::Rate(asked) = s.workload.load else { return None };
+    let share = 100.0 * o.rate().get() / o.offered()?.get();
+    o.overloaded().then(|| {
+        format!(
+            "overloaded: {share:.1} % of {} req/s are answered as they come; the queue grows for as long as the \
+             load lasts, and so do the times below",
+            asked.get()
+        )
+    })
+}
+
 fn percentiles(outcome: &Outcome) -> Sheet {
     let mut sheet = Sheet::new(["metric", "mean"].into_iter().chain(QUANTILES.map(|(name, _)| name)));
     for (name, spread) in times(outcome) {
@@ -115,8 +128,10 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
     let split =
         s.prefill.map(|(split, n)| format!("prefill {split} × {}; decode ", plural(n.into(), "replica")));
     let (prefill, replicas) = (split.unwrap_or_default(), plural(s.replicas, "replica"));
-    let mut out = format!(
-        "{} on {}: {prefill}{} × {replicas}, {}\n",
+    let mut out = overloaded(s, o).map_or(String::new(), |said| wrap(&said, width) + "\n");
+    let _ = writeln!(
+        out,
+        "{} on {}: {prefill}{} × {replicas}, {}",
         s.model.id,
         s.cluster.id,
         s.parallelism,
@@ -230,6 +245,8 @@ struct SimulationAnswer<'a> {
     drive: &'a str,
     /// Lengths, load and targets.
     workload: WorkloadAnswer,
+    /// Whether requests came faster than they were answered: times then grow for as long as the load lasts.
+    overloaded: bool,
     /// Time to first token.
     ttft_ms: Percentiles,
     /// Mean gap between the tokens of a request.
@@ -332,6 +349,7 @@ fn object(s: &SimulationSubject, o: &Outcome) -> Json {
         gpus: s.gpus() as u64,
         drive: s.drive,
         workload: s.workload.into(),
+        overloaded: o.overloaded(),
         ttft_ms: (&o.ttft).into(),
         tpot_ms: (&o.tpot).into(),
         itl_ms: (&o.itl).into(),

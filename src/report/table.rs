@@ -242,8 +242,15 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
     if first.idle_gpus > 0 {
         let _ = writeln!(out, "The best plan leaves {} of {} GPUs idle.", first.idle_gpus, s.gpus());
     }
-    if let Some(missed) = first.verified.and_then(|v| v.missed(&s.workload.targets)) {
-        let _ = writeln!(out, "As simulated, the best plan misses a target: {}.", missed.message());
+    if let Some(v) = first.verified.filter(|_| s.workload.targets.limit_times()) {
+        let tokens = group_thousands(v.output.get().round() as u64);
+        let times = format!("TTFT {}, TPOT {}, {tokens} output tokens/s", v.ttft, v.tpot);
+        let _ = match v.missed(&s.workload.targets) {
+            None => writeln!(out, "As simulated the best plan holds: {times}."),
+            Some(missed) => {
+                writeln!(out, "As simulated the best plan misses a target: {}.", missed.message())
+            }
+        };
     }
     out += &spread(first);
     if let Some(gpu) = s.gpu(&first.plan)

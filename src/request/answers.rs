@@ -13,7 +13,7 @@ use crate::plan::reason::Stage;
 use crate::plan::space::Pins;
 use crate::plan::{BatchPoint, Layout, Parallelism, Plan, Reason};
 use crate::search::size::{Demand, Fleet, Sizing, Step, growth};
-use crate::search::{Advice, Answer, Check, Question, Stop, Stopped, UNASKED_PLANS, WhatIf};
+use crate::search::{Advice, Answer, Question, Stop, Verification, WhatIf};
 use crate::simulate::{
     Arrivals, Drive, Observer, Outcome, Requests, Share, Simulation, SplitSimulation, State, Timeline, Trace,
     Workers,
@@ -81,11 +81,10 @@ fn usage(cause: impl Into<String>) -> Diagnostic {
 impl Resolved {
     /// The question that a search answers, without a time at which it stops.
     pub fn question(&self) -> Question<'_> {
-        // Beside the plans that are shown, some to take the place of plans that a simulation drops.
-        let spare = self.check.map_or(UNASKED_PLANS, |check| check.plans);
-        let top = match self.task {
-            Task::Plan => self.top.saturating_add(spare),
-            _ => 1,
+        let (top, verification) = match self.task {
+            Task::Plan => (self.top, self.verification),
+            Task::Size => (self.top, Verification::UNASKED),
+            _ => (1, Verification::NONE),
         };
         Question {
             model: &self.model,
@@ -102,6 +101,7 @@ impl Resolved {
             mode: self.mode,
             front: self.front.clone(),
             exhaustive: self.exhaustive,
+            verification,
             stop: Stop::NEVER,
         }
     }
@@ -117,18 +117,11 @@ impl Resolved {
         self.conclude(&question, question.answer()?)
     }
 
-    /// What becomes of an answer: its best plans are simulated, and what was asked beside it is answered.
+    /// What becomes of an answer: what was asked beside it is answered.
     ///
     /// # Errors
     /// As [`Resolved::plan`].
     pub fn conclude(&self, question: &Question, answer: Answer) -> Result<Planned, Diagnostic> {
-        let check = match self.check {
-            Some(check) => check,
-            None if answer.stopped == Stopped::Complete => question.worth_verifying(&answer),
-            None => Check { plans: 0, percentile: None, drops: false },
-        };
-        let mut answer = question.verify(answer, check)?;
-        answer.best.truncate(self.top);
         let moved = self.what_if.iter().map(|change| Ok((*change, question.what_if(change)?)));
         let what_if = moved.collect::<Result<Vec<_>, Diagnostic>>()?;
         refuse_impossible_pins(question, &answer)?;
@@ -252,7 +245,12 @@ impl Resolved {
             Err(reason) => return Err(usage(reason.message()).at(place)),
         };
         have_room(split, replicas, deployment.placement.max_replicas)?;
-        run_replicas(source, &deployment.replica(), replicas.into(), begin)
+        let source = source.clone().lasting(|rate| {
+            // A replica that cannot keep up is as full as it may be.
+            let most = deployment.max_batch().max(1) as f64;
+            deployment.concurrency_at(rate / f64::from(replicas)).unwrap_or(most) * f64::from(replicas)
+        });
+        run_replicas(&source, &deployment.replica(), replicas.into(), begin)
     }
 }
 
@@ -287,9 +285,16 @@ fn run_split(source: &Source, context: &Context, workers: &SplitWorkers) -> Resu
     }
     let (from, to) = (Worker::of(&prefill), Worker::of(&decode));
     let transfer = workers.pair(&from, &to).transfer.time;
+    let source = source.clone().lasting(|rate| {
+        let n = f64::from(workers.decode.1);
+        let decoding = to.decode.sequences_at(rate / n).unwrap_or(to.decode.most) * n;
+        let waiting = rate.get() * from.prefill.first(workers.prefill.1, rate).get();
+        // A prefill pool that cannot keep up is waited for without end; the run need not be.
+        decoding + waiting.min(decoding)
+    });
     let (prefill, decode) = (prefill.replica(), decode.replica());
-    let (arrivals, requests): (Box<dyn Arrivals>, Requests) = match source {
-        Source::Drawn(drive) => (drive.arrivals(), drive.requests),
+    let (arrivals, requests): (Box<dyn Arrivals>, Requests) = match &source {
+        Source::Drawn { drive, .. } => (drive.arrivals(), drive.requests),
         Source::Trace { path, speed, requests, .. } => {
             (Box::new(Trace::open(path, *speed, requests.total())?), *requests)
         }
@@ -311,7 +316,7 @@ fn run_replicas<O: Observer>(
     let (mut all, mut timeline) = (Outcome::default(), Timeline::new());
     for index in 0..replicas {
         let (arrivals, requests, sent): (Box<dyn Arrivals>, Requests, Option<u64>) = match source {
-            Source::Drawn(drive) => {
+            Source::Drawn { drive, .. } => {
                 let part = part_of(drive, index, replicas);
                 let arrivals = match drive.load {
                     Load::Rate(_) => Box::new(Share::new(drive.arrivals(), index, replicas)),

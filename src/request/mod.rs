@@ -225,8 +225,8 @@ pub struct Request {
     pub top: Option<u64>,
     /// Measures that the front is drawn over: `per-gpu,tpot` when left out.
     pub pareto: Option<String>,
-    /// Plans to simulate, of which those that miss a target are dropped; when left out, up to 3 are simulated
-    /// and none is dropped.
+    /// Plans from the first that are made sure to hold the targets as simulated, 0 for the closed form alone; when
+    /// left out, the first, and more where that takes little.
     pub verify: Option<u64>,
     /// Percentile at which targets hold as simulated, such as `p90`; the mean when left out.
     pub percentile: Option<String>,

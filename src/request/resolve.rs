@@ -22,8 +22,8 @@ use crate::plan::space::Pins;
 use crate::plan::{Degrees, Offload, Parallelism, Precision, Shares};
 use crate::rank::{Front, Measure, Objective};
 use crate::search::size::{Demand, Least, Unit};
-use crate::search::{Check, Current, Launch, LimitOverrides, Mode, WhatIf};
-use crate::simulate::{Arrivals as _, Drive, Lengths, Protocol, Requests, Trace};
+use crate::search::{Current, Depth, Launch, LimitOverrides, Mode, Verification, WhatIf};
+use crate::simulate::{Arrivals as _, DEFAULT_REQUESTS, Drive, Lengths, Protocol, Requests, Trace};
 use crate::units::{RequestsPerSecond, Seconds, Usd, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::forecast::{self, Month};
 use crate::workload::{Budget, CUT_LENGTHS, Draft, Load, MAX_DRAFTED, Speculation, Targets, Workload};
@@ -69,7 +69,16 @@ impl Deployed {
 #[derive(Clone, Debug)]
 pub enum Source {
     /// Drawn.
-    Drawn(Drive),
+    Drawn {
+        /// Their lengths and load.
+        drive: Drive,
+        /// The protocol that says how many there are, where the request does not.
+        protocol: Protocol,
+        /// How many count, where the request says so.
+        count: Option<u64>,
+        /// How many come before, where the request says so.
+        before: Option<u64>,
+    },
     /// Read from a file.
     Trace {
         /// The file.
@@ -81,6 +90,20 @@ pub enum Source {
         /// Whether prompts that it says have something in common share their cache.
         prefix_cache: bool,
     },
+}
+
+impl Source {
+    /// The source with as many requests as its protocol takes where `in_flight` of them are in the server at a rate,
+    /// unless the user says how many.
+    pub(super) fn lasting(self, in_flight: impl FnOnce(RequestsPerSecond) -> f64) -> Source {
+        let Source::Drawn { mut drive, protocol, count, before } = self else { return self };
+        if let (Load::Rate(rate), Protocol::Steady) = (drive.load, protocol) {
+            let long = Protocol::requests_under_rate(in_flight(rate), DEFAULT_REQUESTS);
+            let (count, before) = (count.unwrap_or(long.count), before.unwrap_or(long.before));
+            drive.requests = Requests { before, count, ..long };
+        }
+        Source::Drawn { drive, protocol, count, before }
+    }
 }
 
 /// A request with every name looked up and every default in place: what is asked.
@@ -116,8 +139,8 @@ pub struct Resolved {
     pub front: Front,
     /// Plans to keep; of a fleet, of each kind of GPU.
     pub top: usize,
-    /// How many plans to simulate; as many as are worth it where `None`.
-    pub check: Option<Check>,
+    /// How much of an answer is simulated.
+    pub verification: Verification,
     /// Changes of the GPUs to ask about.
     pub what_if: Vec<WhatIf>,
     /// What runs today.
@@ -276,7 +299,7 @@ impl Request {
             mode,
             front: self.front()?,
             top: usize::try_from(top).unwrap_or(usize::MAX),
-            check: self.check()?,
+            verification: self.verification()?,
             what_if: self.what_if()?,
             current,
             exhaustive: self.exhaustive == Some(true),
@@ -799,18 +822,19 @@ impl Request {
         front.map_err(|d| d.within("--pareto"))
     }
 
-    fn check(&self) -> Result<Option<Check>, Diagnostic> {
+    fn verification(&self) -> Result<Verification, Diagnostic> {
         let wrong = || range("--percentile", "not a percentile").help("50 to 99.9, for example p99");
         let percentile = self.percentile.as_deref().map(|text| {
             let number = text.trim().trim_start_matches('p').parse::<f64>().ok();
             number.filter(|p| (50.0..=99.9).contains(p)).map(|p| p / 100.0).ok_or_else(wrong)
         });
         let percentile = percentile.transpose()?;
-        Ok(within("--verify", self.verify, 0..=1000)?.map(|k| Check {
-            plans: usize::try_from(k).unwrap_or(usize::MAX),
-            percentile,
-            drops: true,
-        }))
+        let depth = match within("--verify", self.verify, 0..=1000)? {
+            None => Depth::First,
+            Some(0) => Depth::Nothing,
+            Some(plans) => Depth::Plans(usize::try_from(plans).unwrap_or(usize::MAX)),
+        };
+        Ok(Verification { depth, percentile })
     }
 
     fn what_if(&self) -> Result<Vec<WhatIf>, Diagnostic> {
@@ -862,7 +886,7 @@ impl Request {
         drive.burstiness = burstiness;
         drive.requests.count = self.requests.unwrap_or(drive.requests.count);
         drive.requests.before = self.warmup.unwrap_or(drive.requests.before);
-        Ok(Source::Drawn(drive))
+        Ok(Source::Drawn { drive, protocol, count: self.requests, before: self.warmup })
     }
 
     /// What drives a simulation, in words.

@@ -9,7 +9,7 @@ use crate::plan::Degrees;
 use crate::plan::Rejection;
 use crate::plan::space::Pins;
 use crate::rank::{Front, Objective};
-use crate::search::{Answer, Mode, Question, Stop, Variant, each_in_parallel};
+use crate::search::{Answer, Mode, Question, Stop, Variant, Verification, each_in_parallel};
 use crate::units::RequestsPerSecond;
 use crate::workload::{Load, Targets, Workload};
 
@@ -120,6 +120,7 @@ fn question<'a>(scenario: &Scenario, case: &Case<'a>) -> Question<'a> {
         mode: scenario.search.mode,
         front: Front::default(),
         exhaustive: false,
+        verification: Verification::NONE,
         stop: Stop::NEVER,
     }
 }

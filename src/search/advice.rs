@@ -10,7 +10,7 @@ use crate::estimate::deployment::Estimate;
 use crate::plan::Precision;
 use crate::workload::{Targets, Workload};
 
-use super::Question;
+use super::{Question, Verification};
 
 /// A change, and the best plan it leads to.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +92,8 @@ impl Question<'_> {
     }
 
     fn ask(&self, change: &str, question: &Question, advice: &mut Vec<Advice>) -> Result<(), Diagnostic> {
-        let question = Question { top: 1, current: None, ..question.clone() };
+        let question =
+            Question { top: 1, current: None, verification: Verification::NONE, ..question.clone() };
         if let Some(best) = question.answer()?.best.into_iter().next() {
             advice.push(Advice { change: change.to_owned(), best });
         }

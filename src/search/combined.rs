@@ -5,7 +5,7 @@ use crate::estimate::deployment::Estimate;
 use crate::units::{RequestsPerSecond, TokensPerSecond, Usd};
 use crate::workload::{Load, Workload};
 
-use super::Question;
+use super::{Question, Verification};
 
 /// What all pools deliver side by side, each with its best plan at the load that suits it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +42,15 @@ impl Question<'_> {
             Load::Saturate => Ok(self.sum(best_of_each)),
             Load::Rate(rate) => {
                 let workload = Workload { load: Load::Saturate, ..self.workload };
-                let all = Question { workload, top: 1, current: None, ..self.clone() }.answer()?.combined;
+                let all = Question {
+                    workload,
+                    top: 1,
+                    current: None,
+                    verification: Verification::NONE,
+                    ..self.clone()
+                }
+                .answer()?
+                .combined;
                 Ok(all.map(|c| Combined { serves_rate: Some(c.requests >= rate), ..c }))
             }
         }

@@ -11,7 +11,7 @@ use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Plan, Precision, Reason};
 use crate::workload::Load;
 
-use super::{Mode, Question, furthest};
+use super::{Mode, Question, Verification, furthest};
 
 /// A deployment that runs today.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +83,7 @@ impl Question<'_> {
             pools,
             top: 1,
             current: None,
+            verification: Verification::NONE,
             mode: Mode::Aggregated,
             ..self.clone()
         };

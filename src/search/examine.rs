@@ -12,7 +12,7 @@ use crate::plan::Degrees;
 use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Reason};
 
-use super::{Mode, Question};
+use super::{Mode, Question, Verification};
 
 /// A layout that is asked about.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,6 +137,7 @@ impl Question<'_> {
                 mode,
                 top: 1,
                 current: None,
+                verification: Verification::NONE,
                 ..self.clone()
             };
             let answer = alone.answer()?;

@@ -5,7 +5,7 @@ use crate::estimate::deployment::Estimate;
 use crate::rank::Objective;
 use crate::workload::Load;
 
-use super::{Combined, Mode, Question};
+use super::{Combined, Mode, Question, Verification};
 
 /// The best replicas of some GPUs: how many of which candidate, and what they deliver.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,13 @@ impl Question<'_> {
         if !free || best.idle_gpus == 0 || self.objective != Objective::Throughput || best.prefill.is_some() {
             return Ok(None);
         }
-        let mut alone = Question { mode: Mode::Aggregated, top: usize::MAX, current: None, ..self.clone() };
+        let mut alone = Question {
+            mode: Mode::Aggregated,
+            top: usize::MAX,
+            current: None,
+            verification: Verification::NONE,
+            ..self.clone()
+        };
         alone.pins.replicas = vec![1];
         let candidates = alone.best_of_each_size(u64::from(pool.gpus_per_node))?;
         let per_node = pool.gpus_per_node as usize;

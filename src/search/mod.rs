@@ -5,7 +5,9 @@
 //! orders, so the answer is the same for any number of threads.
 
 mod advice;
+mod candidate;
 mod combined;
+mod counts;
 mod current;
 mod dominance;
 mod examine;
@@ -16,6 +18,7 @@ mod pairs;
 pub mod size;
 mod split;
 mod stop;
+mod verification;
 mod verify;
 mod visit;
 mod what_if;
@@ -27,6 +30,7 @@ use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::Provenance;
 use crate::estimate::deployment::{Context, ContextParts, Estimate};
+use crate::estimate::figures::Figures;
 use crate::estimate::power::Electricity;
 use crate::model::Model;
 use crate::plan::space::{Pins, axes};
@@ -43,7 +47,7 @@ use ledger::furthest;
 pub use ledger::{Counts, Ledger};
 pub use mode::Mode;
 pub use stop::{Stop, Stopped};
-pub use verify::{Check, UNASKED_PLANS};
+pub use verification::{Depth, Verification};
 use visit::Summary;
 pub use what_if::{Knob, WhatIf};
 
@@ -78,6 +82,8 @@ pub struct Question<'a> {
     pub front: Front,
     /// Whether plans are looked at even where they are proven to be no better than others.
     pub exhaustive: bool,
+    /// How much of the answer is simulated.
+    pub verification: Verification,
     /// When to stop before all has been looked at.
     pub stop: Stop<'a>,
 }
@@ -149,8 +155,8 @@ impl Answer {
 
 impl<'a> Question<'a> {
     /// A question with every default: lengths of 2,048 and 512 tokens, the batch searched, no targets,
-    /// most throughput first, the checkpoint's precision, nothing pinned, ten plans. Every field can be
-    /// set afterwards.
+    /// most throughput first, the checkpoint's precision, nothing pinned, ten plans, in closed form. Every
+    /// field can be set afterwards.
     pub fn new(model: &'a Model, cluster: &'a Cluster, engines: &'a [Engine]) -> Question<'a> {
         Question {
             model,
@@ -167,6 +173,7 @@ impl<'a> Question<'a> {
             mode: Mode::Aggregated,
             front: Front::default(),
             exhaustive: false,
+            verification: Verification::NONE,
             stop: Stop::NEVER,
         }
     }
@@ -256,6 +263,7 @@ impl Question<'_> {
         }
         let conclude = |(question, (summary, best_of_each)): (&Question, _)| {
             let combined = question.combined(best_of_each)?;
+            let summary = question.verified(summary, &contexts)?;
             let current = question.current.as_ref().map(|current| question.current(current)).transpose()?;
             Ok(question.conclude(summary, combined, current))
         };
@@ -318,7 +326,8 @@ impl Question<'_> {
         current: Option<CurrentAnswer>,
     ) -> Answer {
         let mut best = summary.best;
-        best.sort_by(|a, b| self.objective.compare(a, b));
+        let figures = |e: &Estimate| Figures::ranked(e, self.workload.load);
+        best.sort_by(|a, b| self.objective.order(&figures(a), &figures(b)));
         best.truncate(self.top);
         Answer {
             best,

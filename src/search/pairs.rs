@@ -361,6 +361,7 @@ impl Summary {
         whole: impl Fn(&Figures) -> Option<Estimate>,
     ) {
         self.counts.feasible += kept.feasible;
+        self.reach(kept.best.iter(), variant, question);
         self.best.extend(kept.best.iter().filter_map(&whole));
         self.join(kept.fronts.into_iter().flatten().collect(), variant, question, whole);
     }

@@ -3,11 +3,12 @@
 
 use std::cmp::Ordering;
 
-use super::{Question, furthest};
+use super::verify;
+use super::{Depth, Question, Verification, furthest};
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::Provenance;
-use crate::estimate::deployment::{Deployment, Estimate, missed_target};
+use crate::estimate::deployment::{Deployment, Estimate, Verified, missed_target};
 use crate::plan::{BatchPoint, Plan, Rejection};
 use crate::rank::Objective;
 use crate::units::{RequestsPerSecond, UsdPerHour};
@@ -157,14 +158,21 @@ impl Question<'_> {
             let workload = Workload { load: Load::Saturate, ..self.workload };
             let pools = std::slice::from_ref(pool);
             let objective = Objective::Throughput;
-            let alone =
-                Question { pools, workload, objective, top: usize::MAX, current: None, ..self.clone() };
+            let alone = Question {
+                pools,
+                workload,
+                objective,
+                top: usize::MAX,
+                current: None,
+                verification: Verification::NONE,
+                ..self.clone()
+            };
             let answer = alone.answer()?;
             let mut fleets = Vec::with_capacity(answer.best.len());
             for best in &answer.best {
                 fleets.extend(alone.fleet(best, demand)?);
             }
-            fleets.sort_by(|a, b| demand.least.compare(a, b));
+            alone.hold(&mut fleets, (self.top, self.verification), demand)?;
             all.push(Sizing { cluster: pool.clone(), fleets, nearest: furthest(answer.rejected) });
         }
         all.sort_by(|a, b| match (a.fleets.first(), b.fleets.first()) {
@@ -174,16 +182,90 @@ impl Question<'_> {
         Ok(all)
     }
 
+    /// Sorts fleets, and sees to it that the first `top` hold the targets as simulated.
+    fn hold(
+        &self,
+        fleets: &mut Vec<Fleet>,
+        (top, verification): (usize, Verification),
+        demand: &Demand,
+    ) -> Result<(), Diagnostic> {
+        loop {
+            fleets.sort_by(|a, b| demand.least.compare(a, b));
+            let unsure = fleets.iter().take(top).position(|fleet| fleet.replica.verified.is_none());
+            let Some(place) = unsure.filter(|_| verification.depth != Depth::Nothing) else { return Ok(()) };
+            let fleet = fleets.remove(place);
+            fleets.extend(self.holding(&fleet, demand)?);
+        }
+    }
+
+    /// The fleet of a layout with the fewest replicas, from those of the closed form on, that hold the targets as
+    /// simulated at the rate and the headroom; `None` where not even twice as many do.
+    fn holding(&self, fleet: &Fleet, demand: &Demand) -> Result<Option<Fleet>, Diagnostic> {
+        let full = demand.rate * (1.0 + demand.headroom);
+        let simulated = |n: u32| -> Result<Option<Verified>, Diagnostic> {
+            self.at_share(&fleet.replica, full / f64::from(n), |deployment, plan| {
+                match deployment.figures(plan) {
+                    Ok(replica) => verify::at_rate(deployment, full, n, replica.batch),
+                    Err(_) => Ok(None),
+                }
+            })?
+        };
+        let fewest = fleet.replicas.saturating_sub(demand.spare).max(1);
+        // More and more at a time until some hold, then by bisection the fewest.
+        let (mut misses, mut n) = (fewest.saturating_sub(1), fewest);
+        let mut held = loop {
+            match simulated(n)? {
+                Some(verified) => break (n, verified),
+                None if n >= fewest.saturating_mul(2) => return Ok(None),
+                None => (misses, n) = (n, n.saturating_add((n - misses).saturating_mul(2).min(n))),
+            }
+        };
+        while held.0 > fewest && held.0 - misses > 1 {
+            let middle = misses.midpoint(held.0);
+            match simulated(middle)? {
+                Some(verified) => held = (middle, verified),
+                None => misses = middle,
+            }
+        }
+        let (needed, verified) = held;
+        // What was simulated is what one serves, where that is less than the closed form says.
+        let capacity = if needed > fewest { full / f64::from(needed) } else { fleet.capacity };
+        let fleet = self.of(&fleet.replica, capacity, needed.saturating_add(demand.spare), demand)?;
+        Ok(fleet
+            .map(|fleet| Fleet { replica: Estimate { verified: Some(verified), ..fleet.replica }, ..fleet }))
+    }
+
     /// The fleet of a layout whose best batch is known; `None` when it would have absurdly many replicas.
     fn fleet(&self, best: &Estimate, demand: &Demand) -> Result<Option<Fleet>, Diagnostic> {
         let targets = self.workload.targets;
         let capacity = self.with_deployment(best, |deployment| capacity(deployment, best, &targets))?;
         let Some(replicas) = demand.replicas(demand.rate, capacity) else { return Ok(None) };
-        let share = Workload { load: Load::Rate(demand.rate / f64::from(replicas)), ..self.workload };
-        let loaded = Question { workload: share, ..self.clone() };
-        let plan = Plan { replicas: 1, batch: BatchPoint::FromLoad, ..best.plan };
-        let (figures, per_cluster) =
-            loaded.with_deployment(best, |d| (d.figures(plan), d.placement.max_replicas))?;
+        self.of(best, capacity, replicas, demand)
+    }
+
+    /// Looks at one replica of a layout at its share of a rate.
+    fn at_share<T>(
+        &self,
+        of: &Estimate,
+        share: RequestsPerSecond,
+        look: impl FnOnce(&Deployment, Plan) -> T,
+    ) -> Result<T, Diagnostic> {
+        let workload = Workload { load: Load::Rate(share), ..self.workload };
+        let plan = Plan { replicas: 1, batch: BatchPoint::FromLoad, ..of.plan };
+        Question { workload, ..self.clone() }.with_deployment(of, |deployment| look(deployment, plan))
+    }
+
+    /// So many replicas of a layout.
+    fn of(
+        &self,
+        best: &Estimate,
+        capacity: RequestsPerSecond,
+        replicas: u32,
+        demand: &Demand,
+    ) -> Result<Option<Fleet>, Diagnostic> {
+        let share = demand.rate / f64::from(replicas);
+        let look = |d: &Deployment, plan| (d.figures(plan), d.placement.max_replicas);
+        let (figures, per_cluster) = self.at_share(best, share, look)?;
         let Ok(replica) = figures else { return Ok(None) };
         let per_cluster = (demand.unit == Unit::Clusters).then_some(per_cluster);
         let pool = &self.pools[0];

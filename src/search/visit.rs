@@ -2,10 +2,15 @@
 
 use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::figures::Figures;
+use crate::plan::space::Counts;
 use crate::plan::{Plan, PlanSpace, Reason, Rejection};
 use crate::rank::Objective;
+use crate::workload::{Targets, Workload};
 
-use super::{Counts, Ledger, Question, Variant};
+use super::candidate::Candidate;
+use super::counts::Numbers;
+use super::verification::Depth;
+use super::{Counts as Tally, Ledger, Question, Variant};
 
 /// What a part of the space came to.
 #[derive(Debug, Default)]
@@ -13,7 +18,9 @@ pub(super) struct Summary {
     pub(super) best: Vec<Estimate>,
     pub(super) front: Vec<Estimate>,
     pub(super) ledger: Ledger,
-    pub(super) counts: Counts,
+    pub(super) counts: Tally,
+    /// What to simulate: of each layout that can reach the list, the best that may hold.
+    pub(super) candidates: Vec<Candidate>,
 }
 
 impl Question<'_> {
@@ -42,17 +49,31 @@ impl Question<'_> {
             }
         };
         let mut feasible: Vec<Vec<Figures>> = variants.iter().map(|_| Vec::new()).collect();
-        for point in 0..plans {
-            let plan = space.plan(index, point);
-            match deployment.score(plan) {
-                Err(reason) => sums.iter_mut().for_each(|sum| sum.reject(reason, 1, plan)),
-                Ok(figures) => {
-                    let each = sums.iter_mut().zip(variants).zip(&mut feasible);
-                    each.for_each(|((sum, variant), kept)| match figures.missed(&variant.targets) {
-                        Some(reason) => sum.reject(reason, 1, plan),
-                        None => kept.push(figures),
-                    });
+        let each = sums.iter_mut().zip(variants).zip(&mut feasible);
+        if let Counts::UpTo(most) = space.axes().replicas {
+            let batches = space.axes().batch.len() as u64;
+            let plan = |n: u32| space.plan(index, u64::from(n - 1) * batches);
+            let targets: Vec<Targets> = variants.iter().map(|variant| variant.targets).collect();
+            let numbers = Numbers::of(&deployment, most, &targets, plan);
+            for ((sum, variant), kept) in each {
+                let sorted = numbers.sorted(&variant.targets);
+                sum.counts.feasible += sorted.between;
+                sorted.fell.into_iter().for_each(|(n, plans, reason)| sum.reject(reason, plans, plan(n)));
+                *kept = sorted.holding;
+                sum.reach(numbers.figures(), variant, self);
+            }
+        } else {
+            let scored: Vec<_> = (0..plans).map(|point| deployment.score(space.plan(index, point))).collect();
+            for ((sum, variant), kept) in each {
+                for (outcome, point) in scored.iter().zip(0..) {
+                    match outcome
+                        .and_then(|figures| figures.missed(&variant.targets).map_or(Ok(figures), Err))
+                    {
+                        Ok(figures) => kept.push(figures),
+                        Err(reason) => sum.reject(reason, 1, space.plan(index, point)),
+                    }
                 }
+                sum.reach(scored.iter().filter_map(|outcome| outcome.as_ref().ok()), variant, self);
             }
         }
         let elsewhere = self.gpus() - u64::from(context.cluster.gpus);
@@ -90,6 +111,19 @@ impl Summary {
         self.join(feasible, variant, question, whole);
     }
 
+    /// Notes the best plan of a layout that may hold the targets as simulated, if any is to be simulated.
+    pub(super) fn reach<'f>(
+        &mut self,
+        plans: impl Iterator<Item = &'f Figures>,
+        variant: &Variant,
+        question: &Question,
+    ) {
+        if question.verification.depth != Depth::Nothing {
+            let workload = Workload { targets: variant.targets, ..question.workload };
+            self.candidates.extend(Candidate::of(plans, &workload, variant.objective));
+        }
+    }
+
     /// Adds to the front what belongs there, and keeps no more than is asked for.
     pub(super) fn join(
         &mut self,
@@ -105,11 +139,17 @@ impl Summary {
             self.front.extend(news.iter().filter_map(whole));
             self.front = question.front.keep(std::mem::take(&mut self.front), |e| Figures::from(e));
         }
-        self.trim(variant.objective, question.top);
+        self.trim(variant.objective, question);
     }
 
-    /// Keeps the best `top`.
-    fn trim(&mut self, objective: Objective, top: usize) {
+    /// Keeps the best as many as are asked for, and of what may be simulated some more: those that fall are replaced.
+    fn trim(&mut self, objective: Objective, question: &Question) {
+        let reserve = question.verification.candidates(question.top);
+        if self.candidates.len() > reserve.saturating_mul(2) {
+            self.candidates.sort_by(|a, b| objective.order(&a.hoped, &b.hoped));
+            self.candidates.truncate(reserve);
+        }
+        let top = question.top;
         if self.best.len() > top.max(16).saturating_mul(2) {
             self.best.sort_by(|a, b| objective.compare(a, b));
             self.best.truncate(top);
@@ -118,7 +158,8 @@ impl Summary {
 
     pub(super) fn merge(mut self, other: Summary, variant: &Variant, question: &Question) -> Summary {
         self.best.extend(other.best);
-        self.trim(variant.objective, question.top);
+        self.candidates.extend(other.candidates);
+        self.trim(variant.objective, question);
         self.front.extend(other.front);
         self.front = question.front.keep(std::mem::take(&mut self.front), |e| Figures::from(e));
         self.ledger.merge(other.ledger);

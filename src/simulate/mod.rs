@@ -22,9 +22,9 @@ mod trace;
 
 pub use arrivals::{Arrival, Arrivals, ClosedLoop, OpenLoop, Share};
 pub use lengths::Lengths;
-pub use protocol::{Drive, Protocol, Requests};
+pub use protocol::{DEFAULT_REQUESTS, Drive, Protocol, Requests};
 pub use scheduler::{Observer, Simulation, State};
 pub use split::{SplitSimulation, Workers};
-pub use statistics::{Outcome, Spread};
+pub use statistics::{Outcome, SUSTAINED, Spread};
 pub use timeline::{Interval, Timeline};
 pub use trace::Trace;

@@ -23,10 +23,17 @@ pub enum Protocol {
 }
 
 /// Requests that a run sends unless told otherwise.
-const DEFAULT_REQUESTS: u64 = 2000;
+pub const DEFAULT_REQUESTS: u64 = 2000;
 
 /// Requests per client of a closed loop (InferenceX).
 const PER_CLIENT: u64 = 10;
+
+/// Fewest requests that count in a steady closed loop: lengths vary by a fifth, and the mean of ten of them by 4 %.
+const FEWEST: u64 = 200;
+
+/// How many times the latency of a request a steady run under a rate lasts: before what counts, while it counts,
+/// and after. A queue forgets how it began after a few, and a mean over thirty of them settles to about 2 %.
+const LATENCIES: (f64, f64, f64) = (4.0, 30.0, 2.0);
 
 /// Requests per client before and after those that count in a steady run.
 const WARMUP_PER_CLIENT: u64 = 2;
@@ -66,12 +73,23 @@ impl Protocol {
             Load::Rate(_) | Load::Saturate => DEFAULT_REQUESTS,
         };
         match (self, load) {
-            (Protocol::Steady, Load::Concurrency(n)) => {
-                Requests { before: WARMUP_PER_CLIENT * n, count, after: COOLDOWN_PER_CLIENT * n }
-            }
+            (Protocol::Steady, Load::Concurrency(n)) => Requests {
+                before: WARMUP_PER_CLIENT * n,
+                count: count.max(FEWEST),
+                after: COOLDOWN_PER_CLIENT * n,
+            },
             (Protocol::Steady, Load::Rate(_)) => Requests { before: count / 10, count, after: 0 },
             _ => Requests { before: 0, count, after: 0 },
         }
+    }
+
+    /// Requests of a steady run under a rate that keeps `in_flight` of them in the server: by Little's law as many
+    /// come during one latency. At least `fewest` count.
+    pub fn requests_under_rate(in_flight: f64, fewest: u64) -> Requests {
+        let during = |latencies: f64| (latencies * in_flight).ceil().max(1.0) as u64;
+        let (before, count, after) = LATENCIES;
+        let count = during(count).max(fewest);
+        Requests { before: during(before).max(count / 10), count, after: during(after) }
     }
 
     /// Checks that a load suits the protocol.

@@ -52,11 +52,20 @@ impl Spread {
         }
     }
 
+    /// Standard deviation; zero without values.
+    pub fn deviation(&self) -> Seconds {
+        Seconds::new(self.histogram.stdev() * 1e-9)
+    }
+
     /// The value that a share of all do not exceed; zero without values.
     pub fn quantile(&self, share: f64) -> Seconds {
         Seconds::new(self.histogram.value_at_quantile(share) as f64 * 1e-9)
     }
 }
+
+/// Share of the requests that come that a server answers as fast as they come: below it, it is overloaded, its
+/// queue grows for as long as the run lasts, and so do its times.
+pub const SUSTAINED: f64 = 0.97;
 
 /// What a simulation measures, over the requests that count.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +89,8 @@ pub struct Outcome {
     /// The time that rates are taken over: after a warm-up, from when the first of them was let in to
     /// when the last was; else from when the first was sent to the last token of any.
     pub duration: Seconds,
+    /// After a warm-up, from when the first of them was sent to when the last was; else zero.
+    pub sending: Seconds,
     /// Times that a sequence lost its cache to others and had to be computed again, of all requests.
     pub preemptions: u64,
     /// Requests answered in that time, be they counted or not.
@@ -97,6 +108,17 @@ impl Outcome {
     /// Requests per second.
     pub fn rate(&self) -> RequestsPerSecond {
         RequestsPerSecond::new(self.per_second(self.answered))
+    }
+
+    /// Requests per second that were sent meanwhile; `None` without a warm-up.
+    pub fn offered(&self) -> Option<RequestsPerSecond> {
+        let sent = self.requests as f64 / self.sending.get();
+        (self.sending > Seconds::ZERO).then(|| RequestsPerSecond::new(sent))
+    }
+
+    /// Whether requests came faster than they were answered; see [`SUSTAINED`].
+    pub fn overloaded(&self) -> bool {
+        self.offered().is_some_and(|offered| self.rate() < offered * SUSTAINED)
     }
 
     /// Requests per second that met every target.
@@ -119,6 +141,7 @@ impl Outcome {
         self.prompt_tokens += other.prompt_tokens;
         self.output_tokens += other.output_tokens;
         self.duration = self.duration.max(other.duration);
+        self.sending = self.sending.max(other.sending);
         self.preemptions += other.preemptions;
         self.answered += other.answered;
         self.answered_tokens += other.answered_tokens;

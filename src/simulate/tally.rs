@@ -17,6 +17,8 @@ pub struct Tally {
     /// The time that rates are taken over.
     began: Option<Seconds>,
     ended: Seconds,
+    /// When the first request that counts was sent, and the last.
+    sent: Option<(Seconds, Seconds)>,
     /// What was measured so far.
     pub outcome: Outcome,
 }
@@ -38,7 +40,7 @@ impl Tally {
     /// Nothing has happened yet.
     pub fn new(window: Range<u64>, targets: Targets) -> Tally {
         let outcome = Outcome::default();
-        Tally { window, targets, admitted: 0, began: None, ended: Seconds::ZERO, outcome }
+        Tally { window, targets, admitted: 0, began: None, ended: Seconds::ZERO, sent: None, outcome }
     }
 
     /// Takes up a request: its number in the order of admission, and whether it counts.
@@ -51,6 +53,8 @@ impl Tally {
             self.began.get_or_insert(if warmed { now } else { request.at });
             if warmed {
                 self.ended = now;
+                let (first, last) = self.sent.unwrap_or((request.at, request.at));
+                self.sent = Some((first.min(request.at), last.max(request.at)));
             }
         }
         (number, counts)
@@ -94,6 +98,7 @@ impl Tally {
     /// What was measured.
     pub fn close(mut self) -> Outcome {
         self.outcome.duration = (self.ended - self.began.unwrap_or(self.ended)).max(Seconds::ZERO);
+        self.outcome.sending = self.sent.map_or(Seconds::ZERO, |(first, last)| last - first);
         self.outcome
     }
 }

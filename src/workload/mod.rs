@@ -4,7 +4,7 @@ pub mod forecast;
 mod speculation;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::units::{RequestsPerSecond, Seconds, Usd, UsdPerHour, Watts};
+use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
 
 pub use speculation::{Draft, MAX_DRAFTED, Speculation};
 
@@ -57,6 +57,18 @@ pub struct Budget {
 }
 
 impl Targets {
+    /// The same with each limit on a time so many times as long.
+    #[must_use]
+    pub fn loosened(self, times: f64) -> Targets {
+        let longer = |limit: Option<Seconds>| limit.map(|limit| limit * times);
+        Targets { ttft: longer(self.ttft), tpot: longer(self.tpot), e2e: longer(self.e2e), ..self }
+    }
+
+    /// Whether some time is limited.
+    pub fn limit_times(&self) -> bool {
+        self.ttft.is_some() || self.tpot.is_some() || self.e2e.is_some()
+    }
+
     /// Checks that the limits are positive.
     ///
     /// # Errors
@@ -80,6 +92,9 @@ impl Targets {
         Ok(())
     }
 }
+
+/// Share by which a bisection for a rate may miss it.
+const ROUNDING: f64 = 1e-6;
 
 /// What a deployment serves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -169,6 +184,24 @@ impl Workload {
     /// Tokens that a decode step yields for each sequence.
     pub fn yielded(&self) -> f64 {
         self.speculation.map_or(1.0, |s| s.yielded())
+    }
+
+    /// Whether requests come at a rate, however long the answers take.
+    pub fn has_rate(&self) -> bool {
+        matches!(self.load, Load::Rate(_))
+    }
+
+    /// The output of a deployment that serves the workload: under a rate all that do deliver the same, which the
+    /// search for their concurrency finds to within rounding. Plans that deliver the same are then ranked by what
+    /// they take, and not by the rounding.
+    pub fn exact_output(&self, found: TokensPerSecond) -> TokensPerSecond {
+        match self.load {
+            Load::Rate(rate) => {
+                let asked = TokensPerSecond::new(rate.get() * self.osl as f64);
+                if (found / asked - 1.0).abs() < ROUNDING { asked } else { found }
+            }
+            Load::Saturate | Load::Concurrency(_) => found,
+        }
     }
 
     /// Checks every figure.

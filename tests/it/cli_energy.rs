@@ -62,7 +62,8 @@ fn every_plan_shows_its_difference_to_what_runs_today() {
         }
     }
     let same = json["plans"].as_array().unwrap().iter().find(|p| p["tp"] == 8).unwrap();
-    assert_eq!(number(same, "delta_output_tokens_per_s_percent"), 0.0);
+    // The same layout, at the largest batch that holds instead of the largest on the ladder that does.
+    assert!((0.0..3.0).contains(&number(same, "delta_output_tokens_per_s_percent")), "{same:#}");
     let (header, _) = shardfit(&format!("{QUESTION} {rest} --format csv")).exits(0).csv();
     assert_eq!(header.iter().filter(|name| name.starts_with("delta_")).count(), 6);
     let table = shardfit(&format!("{QUESTION} {rest} --objective energy")).exits(0);

@@ -90,8 +90,9 @@ fn the_first_plans_are_simulated_unasked_where_that_is_cheap() {
     // 64 in flight: 13 requests for each client, one chunk and one decode phase each.
     let small = format!("{line} --concurrency 64");
     assert_eq!((simulated(&small), simulated(&format!("{small} --verify 0"))), (3, 0));
-    assert_eq!(simulated(&format!("{line} --concurrency 2000")), 0);
-    assert_eq!(simulated(&format!("{line} --concurrency 2000 --verify 1")), 1);
+    // The first is always, however long that takes.
+    assert!(simulated(&format!("{line} --concurrency 2000")) >= 1);
+    assert!(simulated(&format!("{line} --concurrency 2000 --verify 1")) >= 1);
 }
 
 #[test]
@@ -146,7 +147,8 @@ fn budgets_are_kept() {
         assert!(plan["price_usd_per_hour"].as_f64().unwrap() <= 12.0);
     }
     for plan in plans(&ask(&format!("{line} --tokens-per-user 100"))) {
-        assert!(plan["tpot_ms"].as_f64().unwrap() <= 10.0);
+        let decides = plan["simulated_tpot_ms"].as_f64().or(plan["tpot_ms"].as_f64());
+        assert!(decides.unwrap() <= 10.0, "{plan:#}");
     }
     let json = shardfit(&format!("{line} --max-power 1 --format json")).exits(1).json();
     assert!(json["rejected"].to_string().contains("power_budget_exceeded"));

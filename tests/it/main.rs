@@ -51,6 +51,7 @@ mod simulation;
 mod split_pools;
 mod sweep_runs;
 mod training;
+mod verification;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,40 @@
+//! How much of an answer is simulated.
+
+/// How much of an answer is simulated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verification {
+    /// How far down the list.
+    pub depth: Depth,
+    /// Share of requests that keep the targets, as simulated; the mean where `None`.
+    pub percentile: Option<f64>,
+}
+
+/// How far down the list plans are simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Not at all: the closed form alone.
+    Nothing,
+    /// The first plan, and those after it as long as that is worth little time.
+    First,
+    /// So many plans.
+    Plans(usize),
+}
+
+/// Layouts beyond those asked for that may take the place of some that fall.
+const RESERVE: usize = 32;
+
+impl Verification {
+    /// The closed form alone.
+    pub const NONE: Verification = Verification { depth: Depth::Nothing, percentile: None };
+    /// The first plan, and more where that takes little.
+    pub const UNASKED: Verification = Verification { depth: Depth::First, percentile: None };
+
+    /// Layouts to keep for it beside those of the list.
+    pub(super) fn candidates(self, top: usize) -> usize {
+        match self.depth {
+            Depth::Nothing => 0,
+            Depth::First => top.saturating_add(RESERVE),
+            Depth::Plans(n) => top.max(n).saturating_add(RESERVE),
+        }
+    }
+}

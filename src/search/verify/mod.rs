@@ -1,0 +1,155 @@
+//! Verification: what is printed holds. For each layout that can reach the list the best plan that keeps the targets
+//! as simulated is found: the closed form proposes, a few simulations around its answer decide.
+//!
+//! Layouts are taken up by what they may come to, best first. Once the best plan of one is certain, and no other layout
+//! may come to more, it is the first of the answer, however many more are verified: deeper verification never worsens
+//! an answer. Simulated steps are counted, and never the time, so that an answer does not depend on the machine.
+
+mod line;
+mod pools;
+mod probe;
+mod trial;
+
+use rayon::prelude::*;
+
+use crate::diagnostic::Diagnostic;
+use crate::estimate::deployment::{Context, Deployment, Estimate, Verified};
+use crate::estimate::figures::Figures;
+use crate::plan::reason::Stage;
+use crate::plan::{Plan, Reason, Rejection};
+use crate::units::RequestsPerSecond;
+use crate::workload::{Load, Workload};
+
+use super::Question;
+use super::candidate::Candidate;
+use super::verification::Depth;
+use super::visit::Summary;
+use probe::Probe;
+use trial::Sent;
+
+/// Steps that are simulated beyond what the first plan takes, without being asked for: worth some 10 ms of one core.
+const UNASKED_STEPS: u64 = 12_000;
+
+/// Layouts that are looked at side by side. A number of its own, so that answers do not depend on that of threads.
+const AT_ONCE: usize = 4;
+
+/// Share by which a layout may lie behind the best and still be looked at beside it, unasked.
+const CLOSE: f64 = 0.1;
+
+impl Question<'_> {
+    /// Puts plans that hold as simulated in the place of those of the closed form.
+    ///
+    /// # Errors
+    /// None in practice: lengths are drawn and not read.
+    pub(super) fn verified<'c>(
+        &self,
+        mut summary: Summary,
+        contexts: &'c [Vec<Context<'c>>],
+    ) -> Result<Summary, Diagnostic> {
+        let depth = self.verification.depth;
+        let stopped = depth == Depth::First && summary.counts.unseen > 0;
+        if depth == Depth::Nothing || stopped {
+            return Ok(summary);
+        }
+        let candidates: Vec<Candidate> = std::mem::take(&mut summary.candidates);
+        let probes = candidates.into_iter().map(|candidate| Probe::new(self, candidate)).collect();
+        let probes = self.settle(probes, contexts)?;
+        let known = std::mem::take(&mut summary.best);
+        for probe in &probes {
+            match probe.fallen() {
+                Some((reason, plan)) => summary.fall(reason, plan, self.holds(&probe.candidate().plain)),
+                None if probe.was_tried() => summary.best.extend(probe.best()),
+                // What was not simulated cannot be promised at a percentile.
+                None if self.verification.percentile.is_none() => {
+                    summary
+                        .best
+                        .extend(known.iter().find(|e| is_of(e, &probe.candidate().plain.plan)).cloned());
+                }
+                None => {}
+            }
+        }
+        // Plans that hold though the closed form has none.
+        let more = (summary.best.len() as u64).saturating_sub(summary.counts.feasible);
+        let more = more.min(summary.counts.target_missed);
+        summary.counts.feasible += more;
+        summary.counts.target_missed -= more;
+        Ok(summary)
+    }
+
+    /// Whether a plan keeps the targets in closed form.
+    fn holds(&self, figures: &Figures) -> bool {
+        figures.missed(&self.workload.targets).is_none()
+    }
+
+    /// Simulates until as many of the first plans are certain as are asked for, and what was begun is done.
+    fn settle<'q, 'c>(
+        &'q self,
+        mut probes: Vec<Probe<'q, 'c>>,
+        contexts: &'c [Vec<Context<'c>>],
+    ) -> Result<Vec<Probe<'q, 'c>>, Diagnostic> {
+        let mut spent = 0u64;
+        loop {
+            probes.sort_by(|a, b| {
+                (a.fallen().is_some().cmp(&b.fallen().is_some()))
+                    .then_with(|| self.objective.order(a.hoped(), b.hoped()))
+            });
+            let certain = probes.iter().take_while(|probe| probe.is_settled()).count();
+            let enough = match self.verification.depth {
+                Depth::Nothing => true,
+                Depth::First => {
+                    certain >= self.top.max(1) || certain > 0 && spent >= UNASKED_STEPS || self.stop.now()
+                }
+                Depth::Plans(n) => certain >= n,
+            };
+            // Unasked, those that may come close to the best of what is open go first: the others may not be needed.
+            let leader = probes.iter().find(|probe| probe.is_open()).map(|probe| *probe.hoped());
+            let close = |probe: &Probe| {
+                let wanted = self.verification.depth != Depth::First;
+                let may = probe.hoped().improved(CLOSE);
+                wanted || leader.is_none_or(|leader| self.objective.order(&may, &leader).is_le())
+            };
+            let due =
+                |probe: &&mut Probe| probe.is_open() && if enough { probe.was_tried() } else { close(probe) };
+            let next: Vec<&mut Probe> = probes.iter_mut().filter(due).take(AT_ONCE).collect();
+            if next.is_empty() {
+                return Ok(probes);
+            }
+            spent = next.iter().fold(spent, |sum, probe| sum.saturating_add(probe.steps()));
+            next.into_par_iter().map(|probe| probe.step(contexts)).collect::<Result<(), _>>()?;
+        }
+    }
+}
+
+/// Whether an estimate is of the layout of a plan.
+fn is_of(estimate: &Estimate, plan: &Plan) -> bool {
+    let pool = |p: &Plan| p.prefill.map(|p| (p.pool, p.parallelism));
+    estimate.plan.layout == plan.layout && pool(&estimate.plan) == pool(plan)
+}
+
+impl Summary {
+    /// Counts a layout of which no plan holds as simulated: the plan that stood for it, if it was counted as feasible.
+    fn fall(&mut self, reason: Reason, nearest: Plan, counted: bool) {
+        if counted && reason.stage() == Stage::TargetMissed {
+            self.counts.feasible = self.counts.feasible.saturating_sub(1);
+            self.counts.target_missed += 1;
+            self.ledger.add(Rejection { reason, count: 1, nearest });
+        }
+    }
+}
+
+/// Simulates one of `replicas` that take turns at a rate, all together at `rate`.
+///
+/// # Errors
+/// None in practice: lengths are drawn and not read.
+pub(super) fn at_rate(
+    deployment: &Deployment,
+    rate: RequestsPerSecond,
+    replicas: u32,
+    in_flight: f64,
+) -> Result<Option<Verified>, Diagnostic> {
+    let in_turn = f64::from(replicas);
+    let workload = Workload { load: Load::Rate(rate / in_turn), ..deployment.context().workload };
+    let sample = Sent { workload, in_turn, in_flight }.to_replica(deployment, 1.0, None)?;
+    let late = sample.doubted.missed(&workload.targets).is_some();
+    Ok((!late && !sample.overloaded).then_some(sample.verified))
+}

@@ -1,0 +1,125 @@
+//! One plan in discrete events, and what is known after it.
+
+use crate::diagnostic::Diagnostic;
+use crate::estimate::deployment::{Deployment, Verified};
+use crate::simulate::{Drive, Outcome, Protocol, Requests, Simulation, SplitSimulation, Spread, Workers};
+use crate::units::Seconds;
+use crate::workload::{Load, Targets, Workload};
+
+use super::pools::Pools;
+
+/// Seed of the lengths and arrivals that are drawn: the same question has the same answer.
+const SEED: u64 = 1;
+
+/// Fewest requests that count under a rate.
+const FEWEST: u64 = 1000;
+
+/// Standard errors of a mean that a run of another seed may lie above it.
+const DOUBT: f64 = 2.0;
+
+/// Share of a mean that runs differ by however many requests count: what is in flight together is not independent.
+const LEAST_DOUBT: f64 = 0.004;
+
+/// What the simulation of a plan came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    /// Its figures.
+    pub(super) verified: Verified,
+    /// The same with the times that another run of the same plan may have.
+    pub(super) doubted: Verified,
+    /// Whether the cache ran out and sequences were computed again. Times then grow faster than any closed form's.
+    pub(super) strained: bool,
+    /// Whether requests came faster than they were answered.
+    pub(super) overloaded: bool,
+}
+
+/// What is sent to the server of a trial.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    /// Lengths, and the load on it.
+    pub(super) workload: Workload,
+    /// Replicas that take turns: the gaps of a Poisson process of which each has every n-th request are Gamma
+    /// distributed with shape n.
+    pub(super) in_turn: f64,
+    /// Requests in it on average, as the closed form has it.
+    pub(super) in_flight: f64,
+}
+
+impl Sent {
+    fn drive(&self) -> Drive {
+        let drive = Drive::new(Protocol::Steady, &self.workload, SEED);
+        Drive { burstiness: self.in_turn, requests: self.requests(), ..drive }
+    }
+
+    fn requests(&self) -> Requests {
+        match self.workload.load {
+            Load::Rate(_) => Protocol::requests_under_rate(self.in_flight, FEWEST),
+            load => Protocol::Steady.requests(load),
+        }
+    }
+
+    /// About how many steps its simulation takes: each chunk of a prompt is one, and the decode steps between two
+    /// events are taken at once.
+    pub(super) fn steps(&self, step_tokens: u64) -> u64 {
+        let chunks = self.workload.computed_prompt().div_ceil(step_tokens.max(1));
+        self.requests().total().saturating_mul(chunks + 1)
+    }
+
+    /// One of `replicas` equal ones.
+    ///
+    /// # Errors
+    /// None in practice: lengths are drawn and not read.
+    pub(super) fn to_replica(
+        &self,
+        deployment: &Deployment,
+        replicas: f64,
+        percentile: Option<f64>,
+    ) -> Result<Sample, Diagnostic> {
+        let (drive, replica) = (self.drive(), deployment.replica());
+        let window = drive.requests.window();
+        let outcome = Simulation::new(&replica, drive.arrivals(), window, Targets::default()).run(&mut ())?;
+        Ok(Sample::of(&outcome, replicas, percentile))
+    }
+
+    /// Split pools, all workers at once.
+    ///
+    /// # Errors
+    /// None in practice: lengths are drawn and not read.
+    pub(super) fn to_pools(&self, pools: &Pools, percentile: Option<f64>) -> Result<Sample, Diagnostic> {
+        let drive = self.drive();
+        let pair = pools.pair();
+        let (p, d) = (pools.prefill.replica(), pools.decode.replica());
+        let outcome = SplitSimulation::new(
+            Workers { replica: &p, count: pair.prefill_workers },
+            Workers { replica: &d, count: pair.decode_workers },
+            pair.transfer.time,
+            drive.arrivals(),
+            drive.requests.window(),
+            Targets::default(),
+        )
+        .run()?;
+        Ok(Sample::of(&outcome, 1.0, percentile))
+    }
+}
+
+impl Sample {
+    fn of(outcome: &Outcome, replicas: f64, percentile: Option<f64>) -> Sample {
+        let at = |spread: &Spread| percentile.map_or(spread.mean(), |share| spread.quantile(share));
+        let doubted = |spread: &Spread| {
+            let error = spread.deviation() / (spread.count().max(1) as f64).sqrt();
+            at(spread) + (error * DOUBT).max(at(spread) * LEAST_DOUBT)
+        };
+        let times = |of: &dyn Fn(&Spread) -> Seconds| Verified {
+            ttft: of(&outcome.ttft),
+            tpot: of(&outcome.tpot),
+            e2e: of(&outcome.e2e),
+            output: outcome.output() * replicas,
+        };
+        Sample {
+            verified: times(&at),
+            doubted: times(&doubted),
+            strained: outcome.preemptions > 0,
+            overloaded: outcome.overloaded(),
+        }
+    }
+}
