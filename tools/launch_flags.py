@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes engines/flags/<engine>.json from extracted flag lists of several versions of an engine.
+"""Makes flags/<engine>.json from extracted flag lists of several versions of an engine.
 
     launch_flags.py FOLDER OUT
 

@@ -1,6 +1,6 @@
 //! What each version of an engine takes on its command line, as its own parser tells it, and a command line read by it.
 //!
-//! The tables are `engines/flags/<engine>.json`, made by `tools/launch_flags.py` from the engines' releases: one line
+//! The tables are `flags/<engine>.json`, made by `tools/launch_flags.py` from the engines' releases: one line
 //! for each form of a flag, with the span of versions that take it so.
 
 use std::sync::OnceLock;
@@ -192,10 +192,10 @@ pub fn dialects() -> &'static [Dialect] {
     TABLES.get_or_init(|| {
         let read = |text: &str| serde_json::from_str(text).expect("a test reads every table");
         vec![
-            read(include_str!("../../engines/flags/vllm.json")),
-            read(include_str!("../../engines/flags/sglang.json")),
-            read(include_str!("../../engines/flags/trtllm.json")),
-            read(include_str!("../../engines/flags/llama.cpp.json")),
+            read(include_str!("../../flags/vllm.json")),
+            read(include_str!("../../flags/sglang.json")),
+            read(include_str!("../../flags/trtllm.json")),
+            read(include_str!("../../flags/llama.cpp.json")),
         ]
     })
 }

@@ -81,7 +81,7 @@ fn each_task_answers_its_request() {
     let Simulated::Ran { outcome, .. } = resolve(Task::Simulate, one).simulate().unwrap() else {
         panic!("it fits")
     };
-    assert_eq!(outcome.requests, 160, "ten requests of each client count");
+    assert_eq!(outcome.requests, 200, "ten requests of each client count, and no fewer than 200");
     let fleet = r#"{"model": "llama-3.1-8b", "gpu": ["l40s", "h100-sxm"], "rate": 20, "ttft": "1s"}"#;
     let sized = resolve(Task::Size, fleet).size().unwrap();
     assert_eq!((sized.sizings.len(), sized.demand.rate.get()), (2, 20.0));
