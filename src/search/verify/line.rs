@@ -251,8 +251,8 @@ impl<'q, 'c> Line<'q, 'c> {
     pub(super) fn simulate(&self, closed: &Figures) -> Result<Sample, Diagnostic> {
         let ((sent, replicas), percentile) = (self.sent(closed), self.question.verification.percentile);
         match &self.subject {
-            Subject::Replicas(deployment) => sent.to_replica(deployment, replicas, percentile),
-            Subject::Pools(pools) => sent.to_pools(pools, percentile),
+            Subject::Replicas(deployment) => sent.through_replica(deployment, replicas, percentile),
+            Subject::Pools(pools) => sent.through_pools(pools, percentile),
         }
     }
 }

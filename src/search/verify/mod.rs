@@ -149,7 +149,7 @@ pub(super) fn at_rate(
 ) -> Result<Option<Verified>, Diagnostic> {
     let in_turn = f64::from(replicas);
     let workload = Workload { load: Load::Rate(rate / in_turn), ..deployment.context().workload };
-    let sample = Sent { workload, in_turn, in_flight }.to_replica(deployment, 1.0, None)?;
+    let sample = Sent { workload, in_turn, in_flight }.through_replica(deployment, 1.0, None)?;
     let late = sample.doubted.missed(&workload.targets).is_some();
     Ok((!late && !sample.overloaded).then_some(sample.verified))
 }

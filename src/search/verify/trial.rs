@@ -69,7 +69,7 @@ impl Sent {
     ///
     /// # Errors
     /// None in practice: lengths are drawn and not read.
-    pub(super) fn to_replica(
+    pub(super) fn through_replica(
         &self,
         deployment: &Deployment,
         replicas: f64,
@@ -85,7 +85,7 @@ impl Sent {
     ///
     /// # Errors
     /// None in practice: lengths are drawn and not read.
-    pub(super) fn to_pools(&self, pools: &Pools, percentile: Option<f64>) -> Result<Sample, Diagnostic> {
+    pub(super) fn through_pools(&self, pools: &Pools, percentile: Option<f64>) -> Result<Sample, Diagnostic> {
         let drive = self.drive();
         let pair = pools.pair();
         let (p, d) = (pools.prefill.replica(), pools.decode.replica());
