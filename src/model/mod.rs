@@ -271,7 +271,7 @@ impl Model {
     }
 
     /// The same model as engines load it unless they are told otherwise: a checkpoint in 32 bits in 16
-    /// ([`Quantisation::loaded`]). `None` where it is loaded as it is stored.
+    /// (`Quantisation::loaded`). `None` where it is loaded as it is stored.
     pub fn loaded(&self) -> Option<Model> {
         let own = self.quantisation.loaded();
         let draft = self.draft.as_ref().and_then(|draft| draft.loaded());

@@ -49,7 +49,7 @@ impl<'a> Subject<'a> {
         self.model.notes.iter().cloned().chain(caveats).collect()
     }
 
-    /// What was asked, by the names that JSON has: see [`Sheet::about`].
+    /// What was asked, by the names that JSON has: see `Sheet::about`.
     pub fn asked(&self) -> Vec<(&'static str, Value)> {
         asked(&self.model.id, self.cluster, self.workload)
     }

@@ -100,7 +100,7 @@ pub struct Request {
     /// Version of this form of a request; 1 is the only one.
     pub schema_version: Option<u64>,
     /// Model: a catalogue name, an alias, a path to a config.json, its folder or a GGUF file, or
-    /// org/name[@revision] on the Hugging Face hub.
+    /// `org/name[@revision]` on the Hugging Face hub.
     pub model: Option<String>,
     /// Sizes in place of a model, such as `layers=32,hidden=4096,heads=32,kv=8,ffn=14336,vocab=128256`.
     pub shape: Option<String>,
