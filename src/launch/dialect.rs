@@ -180,6 +180,13 @@ pub struct Said {
 }
 
 impl Said {
+    /// Whether a flag stands there whose count was not read, since it is in a variable or is none: its default does not
+    /// hold either.
+    pub fn leaves_open(&self, flag: &str) -> bool {
+        let count = |s: &Setting| s.value().and_then(|v| v.trim().parse::<u32>().ok()).filter(|n| *n > 0);
+        self.get(flag).is_some_and(|s| count(s).is_none())
+    }
+
     /// The last setting of a flag by any of its spellings: a later one wins, as in every engine's parser.
     pub fn get(&self, flag: &str) -> Option<&Setting> {
         self.settings.iter().rev().find(|s| s.path.is_none() && s.is(flag))

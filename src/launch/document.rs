@@ -152,6 +152,9 @@ impl Walk<'_> {
                 self.around.copies = Some(n);
             }
         }
+        if let Some(n) = keys.get("deploy").and_then(|d| d.get("replicas")).and_then(count) {
+            self.around.copies = Some(n);
+        }
         if let Some(pool) = keys.get("subComponentType").or(keys.get("role")).and_then(Value::as_str) {
             self.around.pool = match pool {
                 "prefill" => Some(Pool::Prefill),

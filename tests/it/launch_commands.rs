@@ -277,6 +277,18 @@ fn what_stands_in_a_variable_is_said_and_never_defaulted() {
     assert_eq!((s.tp, s.pp, s.replicas, s.gpus, s.max_sequences), (None, None, None, None, Some(8)));
     let unread: Vec<&str> = s.unread.iter().map(|n| n.text.as_str()).collect();
     assert_eq!(unread, ["${MORE[@]}", "$MODEL", "-tp $TP"]);
+    // A count that is none is not taken for one either.
+    let found = launch::invocations("vllm serve m -tp 99999999999", &|_| None).unwrap();
+    let s = launch::speech::read(&found[0], None);
+    assert_eq!((s.tp, s.gpus, s.unread.len()), (None, None, 1));
+}
+
+#[test]
+fn copies_of_a_manifest_are_replicas() {
+    let compose = "services:\n  v:\n    image: vllm/vllm-openai:v0.11.0\n    command: --model m -tp 2\n    deploy:\n      replicas: 3\n";
+    let found = launch::invocations(compose, &|_| None).unwrap();
+    let s = launch::speech::read(&found[0], Some(false));
+    assert_eq!((s.version.as_deref(), s.tp, s.replicas, s.gpus), (Some("0.11.0"), Some(2), Some(3), Some(6)));
 }
 
 /// The published commands that are handed to the project, where they are there.

@@ -31,7 +31,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     for flag in ["--served-model-name", "--host", "--port"] {
         r.switch(flag);
     }
-    let open = |flag: &str| said.get(flag).is_some_and(|s| s.is_unknown());
+    let open = |flag: &str| said.leaves_open(flag);
     let known =
         !invocation.open_ended && !["--tp-size", "--pp-size", "--dp-size"].iter().any(|flag| open(flag));
     let ranks = r.count("--tp-size").or((!open("--tp-size") && !invocation.open_ended).then_some(1));

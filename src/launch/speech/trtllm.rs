@@ -30,7 +30,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     }
     let yaml = options(invocation, &mut r);
     let y = Yaml { keys: &yaml };
-    let open = |flag: &str| said.get(flag).is_some_and(|s| s.is_unknown());
+    let open = |flag: &str| said.leaves_open(flag);
     let stated_ranks = r.count("--tp_size");
     let known = !invocation.open_ended && !open("--tp_size") && !open("--pp_size");
     let ranks = y.count("tensor_parallel_size").or(stated_ranks).or(known.then_some(1));

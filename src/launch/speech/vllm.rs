@@ -28,7 +28,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     let dp = r.count("--data-parallel-size");
     let spread = r.switch("--enable-expert-parallel");
     let experts = experts.or(spread.filter(|on| *on));
-    let open = |flag: &str| said.get(flag).is_some_and(|s| s.is_unknown());
+    let open = |flag: &str| said.leaves_open(flag);
     let sizes = ["--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"];
     let known = !invocation.open_ended && !sizes.iter().any(|flag| open(flag));
     server.tp = tp.or((!open(sizes[0]) && !invocation.open_ended).then_some(1));
