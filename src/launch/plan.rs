@@ -188,10 +188,7 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<Stri
         estimate.batch.ceil(),
     ));
     let service = &estimate.service;
-    let (ttft, tpot, output) = match &estimate.verified {
-        Some(v) => (v.ttft, v.tpot, v.output),
-        None => (service.ttft, service.tpot, estimate.output),
-    };
+    let (ttft, tpot, output) = (service.ttft, service.tpot, estimate.output);
     let range = |low: Seconds, high: Seconds| format!(" ({} to {})", short(low), short(high));
     let (ttft_range, tpot_range, output_range) = match &estimate.ranges {
         Some(r) => (
@@ -207,6 +204,14 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<Stri
         short(tpot),
         output.get(),
     ));
+    if let Some(v) = &estimate.verified {
+        lines.push(format!(
+            "as simulated: TTFT {}, TPOT {}, {:.0} output tokens/s",
+            short(v.ttft),
+            short(v.tpot),
+            v.output.get()
+        ));
+    }
     lines.push(format!(
         "memory of a GPU: {:.1} GiB weights, {:.1} GiB KV cache, {:.1} GiB of {:.1} in all; {}",
         estimate.memory.weights.as_gib(),

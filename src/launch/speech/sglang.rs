@@ -4,7 +4,7 @@
 //! Its `--tp-size` counts all ranks of a stage: attention is split over `tp-size / attention_dp` of them. Limits on
 //! requests and tokens count over all of them too.
 
-use super::words::dtype;
+use super::words::{dtype, spelled};
 use crate::diagnostic::Diagnostic;
 use crate::launch::dialect::{self, Said};
 use crate::launch::invocation::Invocation;
@@ -225,14 +225,4 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
         line.set("--disaggregation-transfer-backend", "nixl")?;
     }
     Ok(line)
-}
-
-/// SGLang's word for a type of numbers (`server_args.py`, choices of `--dtype`).
-fn spelled(dtype: &str) -> &str {
-    match dtype {
-        "bf16" => "bfloat16",
-        "fp16" => "float16",
-        "fp32" => "float32",
-        other => other,
-    }
 }

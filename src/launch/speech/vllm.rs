@@ -1,7 +1,7 @@
 //! vLLM: `vllm serve`, the older `python -m vllm.entrypoints.openai.api_server`, and YAML keys of the same names
 //! (`vllm/engine/arg_utils.py`, `vllm/entrypoints/openai/cli_args.py`, 0.8.5 to 0.33.0).
 
-use super::words::dtype;
+use super::words::{dtype, spelled};
 use crate::diagnostic::Diagnostic;
 use crate::launch::dialect::{self, Said};
 use crate::launch::invocation::Invocation;
@@ -261,14 +261,4 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
         line.set("--kv-transfer-config", config)?;
     }
     Ok(line)
-}
-
-/// vLLM's word for a type: it knows no `bf16` and no `fp16` (`vllm/config/cache.py`).
-fn spelled(dtype: &str) -> &str {
-    match dtype {
-        "bf16" => "bfloat16",
-        "fp16" => "float16",
-        "fp32" => "float32",
-        other => other,
-    }
 }

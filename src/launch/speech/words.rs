@@ -12,3 +12,14 @@ pub(super) fn dtype(word: &str) -> Option<String> {
     };
     Some(known.to_owned())
 }
+
+/// The word of vLLM and SGLang for a type: neither knows `bf16` of numbers, nor `fp16` (`vllm/config/cache.py`,
+/// choices of `--dtype` in `sglang/srt/server_args.py`).
+pub(super) fn spelled(dtype: &str) -> &str {
+    match dtype {
+        "bf16" => "bfloat16",
+        "fp16" => "float16",
+        "fp32" => "float32",
+        other => other,
+    }
+}
