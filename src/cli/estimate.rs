@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Explanation;
 use crate::estimate::memory::Verdict;
 use crate::launch;
-use crate::report::{self, Format, PLAN_COLUMNS, Row, Sheet, Subject};
+use crate::report::{self, Format, Row, Sheet, Subject};
 use crate::request::{Estimated, Request, Task};
 
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, explained, prices, resolve};
@@ -157,7 +157,6 @@ fn render(
     if let Some(explanation) = explanation {
         return explained(format, width, subject, estimate, explanation);
     }
-    let row = Row::from(estimate);
     let tokens = estimate.memory.kv_cache_tokens;
     format.write(
         width,
@@ -173,11 +172,7 @@ fn render(
             }
             Ok(answer)
         },
-        || {
-            let mut sheet = Sheet::new(PLAN_COLUMNS.iter().map(|c| c.name));
-            sheet.rows.push(PLAN_COLUMNS.iter().map(|c| (c.of)(&row)).collect());
-            Ok(sheet.about(subject.asked()))
-        },
+        || Ok(report::plan_sheet(&[Row::from(estimate)], false).about(subject.asked())),
     )
 }
 

@@ -308,13 +308,9 @@ fn render(
 
 /// Every column of the plans.
 fn sheet(plans: &[Estimate], answer: &Answer) -> Sheet {
-    let columns = || report::columns(answer.current.is_some());
-    let mut sheet = Sheet::new(columns().map(|c| c.name));
-    for (estimate, n) in plans.iter().zip(1..) {
-        let row = Row { rank: Some(n), estimate, current: answer.reference() };
-        sheet.rows.push(columns().map(|c| (c.of)(&row)).collect());
-    }
-    sheet
+    let row = |(estimate, n)| Row { rank: Some(n), estimate, current: answer.reference() };
+    let rows: Vec<Row> = plans.iter().zip(1..).map(row).collect();
+    report::plan_sheet(&rows, answer.current.is_some())
 }
 
 /// Puts one layout through the funnel and says where it falls.

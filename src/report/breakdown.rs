@@ -7,7 +7,7 @@ use crate::model::{Component, Parameters};
 use crate::units::{Bytes, group_thousands, plural, si};
 use crate::validate::KnownSize;
 
-use super::columns::Value;
+use super::cell::Value;
 use super::section::{Section, SectionColumn};
 
 const GIB: f64 = 1_073_741_824.0;

@@ -7,8 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::budget::{Approach, Longer, best, law};
 use crate::units::{Flops, group_thousands};
 
-use super::cell::round;
-use super::columns::Value;
+use super::cell::{Value, round};
 use super::sheet::Sheet;
 
 /// An answer.

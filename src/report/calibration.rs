@@ -8,7 +8,7 @@ use crate::calibrate::{Calibration, FEWEST, Group, Outcome, name};
 use crate::estimate::kernels::Reached;
 use crate::validate::Metric;
 
-use super::columns::Value;
+use super::cell::Value;
 use super::sheet::Sheet;
 
 /// One line per group. Errors after are those of fits to other rows, in per cent as before.

@@ -2,7 +2,50 @@
 
 use serde_json::{Value as Json, json};
 
-use super::columns::Value;
+use crate::estimate::memory::Verdict;
+
+/// A cell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// Whole number.
+    Integer(u64),
+    /// Real number.
+    Real(f64),
+    /// Whether a plan fits.
+    Verdict(Verdict),
+    /// Difference in per cent, signed.
+    Change(f64),
+    /// Not known (no price, for example).
+    Missing,
+}
+
+impl From<f64> for Value {
+    fn from(x: f64) -> Value {
+        if x.is_finite() { Value::Real(x) } else { Value::Missing }
+    }
+}
+impl From<u64> for Value {
+    fn from(n: u64) -> Value {
+        Value::Integer(n)
+    }
+}
+impl From<u32> for Value {
+    fn from(n: u32) -> Value {
+        Value::Integer(n.into())
+    }
+}
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+}
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(known: Option<T>) -> Value {
+        known.map_or(Value::Missing, Into::into)
+    }
+}
 
 /// A real number to six significant digits: beyond what any estimate knows, and the same text on every
 /// machine.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use super::columns::Value;
+use super::cell::Value;
 use super::sheet::Sheet;
 use crate::check::{Checked, Report};
 use crate::units::plural;

@@ -1,48 +1,13 @@
-//! The columns of a plan: name, meaning, where the value comes from. Tables, CSV, JSON and sweeps read
+//! The columns of a plan: name, meaning, where the value comes from, when it is shown. Tables, CSV, JSON and sweeps read
 //! this one list.
 
 use crate::estimate::deployment::{Estimate, Verified};
-use crate::estimate::memory::Verdict;
 use crate::estimate::pairing::PrefillFacts;
 use crate::estimate::range::Ranges;
 
-/// A cell.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Text.
-    Text(String),
-    /// Whole number.
-    Integer(u64),
-    /// Real number.
-    Real(f64),
-    /// Whether a plan fits.
-    Verdict(Verdict),
-    /// Difference in per cent, signed.
-    Change(f64),
-    /// Not known (no price, for example).
-    Missing,
-}
-
-impl From<f64> for Value {
-    fn from(x: f64) -> Value {
-        if x.is_finite() { Value::Real(x) } else { Value::Missing }
-    }
-}
-impl From<u64> for Value {
-    fn from(n: u64) -> Value {
-        Value::Integer(n)
-    }
-}
-impl From<u32> for Value {
-    fn from(n: u32) -> Value {
-        Value::Integer(n.into())
-    }
-}
-impl From<&str> for Value {
-    fn from(text: &str) -> Value {
-        Value::Text(text.to_owned())
-    }
-}
+use super::cell::Value;
+use super::column::{Column, Idle, Rows, Show, Situation, sheet};
+use super::sheet::Sheet;
 
 /// A ranked plan.
 #[derive(Clone, Copy, Debug)]
@@ -62,20 +27,15 @@ impl<'a> From<&'a Estimate> for Row<'a> {
     }
 }
 
-/// One column.
-#[derive(Clone, Copy)]
-pub struct Column {
-    /// Key in CSV and JSON, with the unit.
-    pub name: &'static str,
-    /// Object that holds it in JSON.
-    pub group: Option<&'static str>,
-    /// Heading in tables; columns without one appear only in CSV and JSON.
-    pub heading: Option<&'static str>,
-    /// What it says.
-    pub about: &'static str,
-    /// The value.
-    pub of: fn(&Row) -> Value,
+/// Plans, as rows.
+#[derive(Clone, Copy, Debug)]
+pub enum Plans {}
+
+impl Rows for Plans {
+    type Row<'a> = Row<'a>;
 }
+
+type Plan = Column<Plans>;
 
 /// A column that tables show.
 const fn shown(
@@ -83,18 +43,18 @@ const fn shown(
     heading: &'static str,
     about: &'static str,
     of: fn(&Row) -> Value,
-) -> Column {
-    Column { name, group: None, heading: Some(heading), about, of }
+) -> Plan {
+    Plan::shown(name, heading, about, of)
 }
 
 /// A column of CSV and JSON alone.
-const fn quiet(name: &'static str, about: &'static str, of: fn(&Row) -> Value) -> Column {
-    Column { name, group: None, heading: None, about, of }
+const fn quiet(name: &'static str, about: &'static str, of: fn(&Row) -> Value) -> Plan {
+    Plan::quiet(name, about, of)
 }
 
 /// A part of the memory.
-const fn memory(name: &'static str, about: &'static str, of: fn(&Row) -> Value) -> Column {
-    Column { name, group: Some("memory"), heading: None, about, of }
+const fn memory(name: &'static str, about: &'static str, of: fn(&Row) -> Value) -> Plan {
+    quiet(name, about, of).within("memory")
 }
 
 /// A figure of the prefill pool, if there is one.
@@ -108,89 +68,176 @@ fn simulated(row: &Row, of: fn(&Verified) -> f64) -> Value {
 }
 
 /// Tables show it where plans are ranked by it.
-const ENERGY: Column =
+const ENERGY: Plan =
     shown("energy_j_per_output_token", "J/tok out", "joules per output token, GPUs used", |r| {
         r.estimate.energy.per_output.get().into()
-    });
+    })
+    .when(Show::In(Situation::RankedByEnergy))
+    .on_page();
 
 /// Every column of a plan, in order.
-pub const PLAN_COLUMNS: &[Column] = &[
-    shown("rank", "#", "place in the ranking", |r| r.rank.map_or(Value::Missing, Value::Integer)),
-    shown("gpu", "gpu", "GPU that it runs on", |r| r.estimate.gpu.as_str().into()),
-    shown("engine", "engine", "serving engine", |r| r.estimate.engine.as_str().into()),
+pub const PLAN_COLUMNS: &[Plan] = &[
+    shown("rank", "#", "place in the ranking", |r| r.rank.into()).integer().optional().of_deployment(),
+    shown("gpu", "gpu", "GPU that it runs on", |r| r.estimate.gpu.as_str().into())
+        .text()
+        .when(Show::In(Situation::SeveralGpus))
+        .of_fleet(Show::In(Situation::SeveralGpus))
+        .on_page(),
+    shown("engine", "engine", "serving engine", |r| r.estimate.engine.as_str().into())
+        .text()
+        .when(Show::Once)
+        .of_fleet(Show::Always)
+        .on_page(),
     quiet("engine_version", "its version, whose defaults apply", |r| {
         Value::Text(r.estimate.engine_version.to_string())
-    }),
+    })
+    .text(),
     quiet("mode", "aggregated, or split into prefill and decode pools", |r| {
         if r.estimate.prefill.is_some() { "split".into() } else { "aggregated".into() }
-    }),
-    shown("weights", "weights", "format of most weights", |r| r.estimate.weights.name().into()),
-    shown("kv", "kv", "type of the KV cache", |r| r.estimate.kv.name().into()),
+    })
+    .text(),
+    shown("weights", "weights", "format of most weights", |r| r.estimate.weights.name().into())
+        .text()
+        .when(Show::Once)
+        .spare(5)
+        .on_page(),
+    shown("kv", "kv", "type of the KV cache", |r| r.estimate.kv.name().into())
+        .text()
+        .when(Show::Once)
+        .spare(3)
+        .on_page(),
     shown("max_sequences", "max seqs", "most sequences in one batch, as launched", |r| {
         r.estimate.limits.max_sequences.into()
-    }),
+    })
+    .integer()
+    .when(Show::Differing),
     shown("max_batched_tokens", "max tokens", "most tokens in one step, as launched", |r| {
         r.estimate.limits.max_batched_tokens.into()
-    }),
+    })
+    .integer()
+    .when(Show::Differing),
     shown("draft_tokens", "drafts", "tokens drafted for each step", |r| {
         r.estimate.speculation.map_or(0, |s| s.tokens).into()
-    }),
-    shown("tp", "tp", "tensor parallel", |r| r.estimate.parallelism.tp.into()),
-    shown("pp", "pp", "pipeline stages", |r| r.estimate.parallelism.pp.into()),
-    shown("ep", "ep", "expert parallel", |r| r.estimate.parallelism.ep.into()),
-    shown("attention_dp", "adp", "attention data parallel", |r| r.estimate.parallelism.attention_dp.into()),
-    shown("dcp", "dcp", "decode context parallel", |r| r.estimate.parallelism.dcp.into()),
-    shown("expert_tp", "etp", "tensor parallel inside each expert", |r| r.estimate.expert_tp.into()),
+    })
+    .integer()
+    .when(Show::Differing),
+    shown("tp", "tp", "tensor parallel", |r| r.estimate.parallelism.tp.into())
+        .integer()
+        .of_fleet(Show::Always)
+        .on_page(),
+    shown("pp", "pp", "pipeline stages", |r| r.estimate.parallelism.pp.into())
+        .integer()
+        .of_fleet(Show::Unless(Idle::One))
+        .on_page(),
+    shown("ep", "ep", "expert parallel", |r| r.estimate.parallelism.ep.into())
+        .integer()
+        .when(Show::Unless(Idle::One))
+        .of_fleet(Show::Unless(Idle::One))
+        .on_page(),
+    shown("attention_dp", "adp", "attention data parallel", |r| r.estimate.parallelism.attention_dp.into())
+        .integer()
+        .when(Show::Unless(Idle::One))
+        .of_fleet(Show::Unless(Idle::One))
+        .on_page(),
+    shown("dcp", "dcp", "decode context parallel", |r| r.estimate.parallelism.dcp.into())
+        .integer()
+        .when(Show::Unless(Idle::One))
+        .of_fleet(Show::Unless(Idle::One))
+        .on_page(),
+    shown("expert_tp", "etp", "tensor parallel inside each expert", |r| r.estimate.expert_tp.into())
+        .integer()
+        .when(Show::Unless(Idle::One))
+        .spare(4),
     shown(
         "gpu_layers",
         "gpu layers",
         "layers on the GPUs and the output projection, where some are with the host",
         |r| r.estimate.limits.offload.gpu_layers.map_or(Value::Missing, Value::Integer),
-    ),
+    )
+    .integer()
+    .when(Show::Unless(Idle::Missing)),
     shown("n_cpu_moe", "cpu moe", "first layers whose experts are with the host", |r| {
         r.estimate.limits.offload.host_experts.map_or(Value::Missing, Value::Integer)
-    }),
+    })
+    .integer()
+    .when(Show::Unless(Idle::Missing)),
     quiet(
         "tensor_split",
         "layers and output projection of each GPU, where they are dealt out unevenly",
         |r| r.estimate.limits.offload.shares.map_or(Value::Missing, |shares| Value::Text(shares.text())),
-    ),
-    shown("replicas", "replicas", "independent copies of the engine", |r| r.estimate.replicas.into()),
+    )
+    .text(),
+    shown("replicas", "replicas", "independent copies of the engine", |r| r.estimate.replicas.into())
+        .integer()
+        .of_deployment()
+        .on_page(),
     shown(
         "prefill",
         "prefill",
         "prefill workers and the split of one; other columns are of decode workers",
         |r| prefill(r, |p| Value::Text(format!("{} × {}", p.workers, p.parallelism))),
-    ),
-    quiet("prefill_replicas", "prefill workers", |r| prefill(r, |p| p.workers.into())),
-    quiet("prefill_gpu", "GPU of a prefill worker", |r| prefill(r, |p| p.gpu.as_str().into())),
-    quiet("prefill_tp", "tensor parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.tp.into())),
-    quiet("prefill_pp", "its pipeline stages", |r| prefill(r, |p| p.parallelism.pp.into())),
-    quiet("prefill_ep", "expert parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.ep.into())),
+    )
+    .text()
+    .when(Show::Unless(Idle::Missing))
+    .optional(),
+    quiet("prefill_replicas", "prefill workers", |r| prefill(r, |p| p.workers.into())).integer().optional(),
+    quiet("prefill_gpu", "GPU of a prefill worker", |r| prefill(r, |p| p.gpu.as_str().into()))
+        .text()
+        .optional(),
+    quiet("prefill_tp", "tensor parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.tp.into()))
+        .integer()
+        .optional(),
+    quiet("prefill_pp", "its pipeline stages", |r| prefill(r, |p| p.parallelism.pp.into()))
+        .integer()
+        .optional(),
+    quiet("prefill_ep", "expert parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.ep.into()))
+        .integer()
+        .optional(),
     quiet("prefill_attention_dp", "attention data parallel of a prefill worker", |r| {
         prefill(r, |p| p.parallelism.attention_dp.into())
-    }),
+    })
+    .integer()
+    .optional(),
     quiet("prefill_load", "share of its time that a prefill worker computes", |r| {
         prefill(r, |p| p.load.into())
-    }),
+    })
+    .optional(),
     quiet("kv_transfer_ms", "what a first token waits for the transfer of the cache", |r| {
         prefill(r, |p| p.transfer.as_millis().into())
-    }),
-    shown("gpus", "gpus", "GPUs used", |r| r.estimate.gpus.into()),
-    shown("idle_gpus", "idle", "GPUs of the cluster left idle", |r| r.estimate.idle_gpus.into()),
-    shown("batch", "batch", "requests in flight on each replica", |r| r.estimate.batch.into()),
-    quiet("max_batch", "most requests in flight on a replica", |r| r.estimate.max_batch.into()),
-    shown("ttft_ms", "TTFT ms", "time to first token, mean", |r| r.estimate.service.ttft.as_millis().into()),
+    })
+    .optional(),
+    shown("gpus", "gpus", "GPUs used", |r| r.estimate.gpus.into())
+        .integer()
+        .spare(7)
+        .of_deployment()
+        .on_page(),
+    shown("idle_gpus", "idle", "GPUs of the cluster left idle", |r| r.estimate.idle_gpus.into())
+        .integer()
+        .when(Show::Unless(Idle::Zero))
+        .spare(2)
+        .of_deployment(),
+    shown("batch", "batch", "requests in flight on each replica", |r| r.estimate.batch.into())
+        .rounded_up()
+        .on_page(),
+    quiet("max_batch", "most requests in flight on a replica", |r| r.estimate.max_batch.into()).integer(),
+    shown("ttft_ms", "TTFT ms", "time to first token, mean", |r| r.estimate.service.ttft.as_millis().into())
+        .of_fleet(Show::Always)
+        .on_page(),
     shown("tpot_ms", "TPOT ms", "time per output token after the first, mean", |r| {
         r.estimate.service.tpot.as_millis().into()
-    }),
-    quiet("e2e_ms", "request to last token, mean", |r| r.estimate.service.e2e.as_millis().into()),
+    })
+    .of_fleet(Show::Always)
+    .on_page(),
+    quiet("e2e_ms", "request to last token, mean", |r| r.estimate.service.e2e.as_millis().into()).on_page(),
     shown("output_tokens_per_s", "tok/s", "output tokens per second, all replicas", |r| {
         r.estimate.output.get().into()
-    }),
+    })
+    .spare(6)
+    .on_page(),
     shown("output_tokens_per_s_per_gpu", "tok/s/gpu", "the same per GPU used", |r| {
         r.estimate.output_per_gpu.get().into()
-    }),
+    })
+    .on_page(),
     quiet("output_tokens_per_s_per_user", "tokens per second of one stream after the first", |r| {
         (1.0 / r.estimate.service.tpot.get()).into()
     }),
@@ -200,13 +247,19 @@ pub const PLAN_COLUMNS: &[Column] = &[
     }),
     quiet("requests_per_s", "requests per second, all replicas", |r| {
         (r.estimate.service.requests.get() * f64::from(r.estimate.replicas)).into()
-    }),
+    })
+    .on_page(),
     shown("cost_usd_per_mtok_output", "$/Mtok out", "dollars per million output tokens, GPUs used", |r| {
         r.estimate.cost_output.map_or(Value::Missing, |c| c.get().into())
-    }),
+    })
+    .when(Show::Unless(Idle::Missing))
+    .spare(8)
+    .of_deployment()
+    .on_page(),
     quiet("cost_usd_per_mtok_total", "dollars per million tokens, input and output", |r| {
         r.estimate.cost_total.map_or(Value::Missing, |c| c.get().into())
-    }),
+    })
+    .of_deployment(),
     quiet("power_w_per_gpu", "power of one GPU used, mean", |r| r.estimate.energy.power.get().into()),
     ENERGY,
     quiet("energy_j_per_token", "joules per token, input and output", |r| {
@@ -218,35 +271,49 @@ pub const PLAN_COLUMNS: &[Column] = &[
     quiet("electricity_usd_per_mtok_output", "part of the cost that electricity makes, if priced", |r| {
         r.estimate.electricity_output.map_or(Value::Missing, |c| c.get().into())
     }),
-    memory("weights_gib", "weights of the fullest rank", |r| r.estimate.memory.weights.as_gib().into()),
+    memory("weights_gib", "weights of the fullest rank", |r| r.estimate.memory.weights.as_gib().into())
+        .on_page(),
     memory("kv_cache_gib", "KV cache that the engine allocates", |r| {
         r.estimate.memory.kv_cache.as_gib().into()
-    }),
-    memory("kv_cache_tokens", "tokens that it holds", |r| r.estimate.memory.kv_cache_tokens.into()),
-    memory("activations_gib", "activation peak", |r| r.estimate.memory.activations.as_gib().into()),
+    })
+    .on_page(),
+    memory("kv_cache_tokens", "tokens that it holds", |r| r.estimate.memory.kv_cache_tokens.into()).integer(),
+    memory("activations_gib", "activation peak", |r| r.estimate.memory.activations.as_gib().into()).on_page(),
     memory("non_torch_gib", "context, libraries, communication buffers", |r| {
         r.estimate.memory.non_torch.as_gib().into()
-    }),
-    memory("cuda_graphs_gib", "CUDA graphs", |r| r.estimate.memory.cuda_graphs.as_gib().into()),
+    })
+    .on_page(),
+    memory("cuda_graphs_gib", "CUDA graphs", |r| r.estimate.memory.cuda_graphs.as_gib().into()).on_page(),
     memory("total_gib", "sum of the parts", |r| r.estimate.memory.total().as_gib().into()),
     memory("host_gib", "weights in the host's memory, where some are left there", |r| {
         r.estimate.memory.host.map_or(Value::Missing, |host| host.weights.as_gib().into())
     }),
-    memory("capacity_gib", "physical memory", |r| r.estimate.memory.capacity.as_gib().into()),
+    memory("capacity_gib", "physical memory", |r| r.estimate.memory.capacity.as_gib().into()).on_page(),
     quiet("simulated_ttft_ms", "time to first token as simulated, if it was", |r| {
         simulated(r, |v| v.ttft.as_millis())
-    }),
+    })
+    .optional(),
     quiet("simulated_tpot_ms", "time per output token as simulated", |r| {
         simulated(r, |v| v.tpot.as_millis())
-    }),
-    quiet("simulated_e2e_ms", "request to last token as simulated", |r| simulated(r, |v| v.e2e.as_millis())),
+    })
+    .optional(),
+    quiet("simulated_e2e_ms", "request to last token as simulated", |r| simulated(r, |v| v.e2e.as_millis()))
+        .optional(),
     shown("simulated_output_tokens_per_s", "sim tok/s", "output tokens per second as simulated", |r| {
         simulated(r, |v| v.output.get())
-    }),
+    })
+    .when(Show::Unless(Idle::Missing))
+    .optional(),
     shown("headroom_gib", "headroom GiB", "KV cache left over at this batch", |r| {
         r.estimate.headroom.as_gib().into()
-    }),
-    shown("verdict", "memory", "fits, marginal or does_not_fit", |r| Value::Verdict(r.estimate.verdict)),
+    })
+    .when(Show::In(Situation::Uncompared))
+    .spare(1)
+    .on_page(),
+    shown("verdict", "memory", "fits, marginal or does_not_fit", |r| Value::Verdict(r.estimate.verdict))
+        .text()
+        .of_fleet(Show::Always)
+        .on_page(),
     quiet("ttft_ms_low", "eight of ten measured servers of such a model and engine lie from here", |r| {
         range(r, |ranges| ranges.ttft.0.as_millis())
     }),
@@ -261,7 +328,11 @@ pub const PLAN_COLUMNS: &[Column] = &[
     quiet("output_tokens_per_s_high", "to here", |r| range(r, |ranges| ranges.output.1.get())),
     shown("provenance", "kernels", "measured, fitted, mixed or uncalibrated kernel times", |r| {
         r.estimate.service.provenance.name().into()
-    }),
+    })
+    .text()
+    .when(Show::In(Situation::Uncalibrated))
+    .of_fleet(Show::In(Situation::Uncalibrated))
+    .on_page(),
 ];
 
 /// Whether every row rests on measurements of its very GPU, so that nothing needs to be marked.
@@ -275,23 +346,28 @@ fn range(row: &Row, end: fn(&Ranges) -> f64) -> Value {
 }
 
 /// Columns that stand beside the others where plans are compared with what runs today.
-pub const DELTA_COLUMNS: &[Column] = &[
+pub const DELTA_COLUMNS: &[Plan] = &[
     shown("delta_output_tokens_per_s_percent", "Δtok/s", "output tokens per second against today", |r| {
         change(r, |e| Some(e.output.get()))
-    }),
+    })
+    .when(Show::Unless(Idle::Missing)),
     shown("delta_ttft_percent", "ΔTTFT", "time to first token against today", |r| {
         change(r, |e| Some(e.service.ttft.get()))
-    }),
+    })
+    .when(Show::Unless(Idle::Missing)),
     shown("delta_tpot_percent", "ΔTPOT", "time per output token against today", |r| {
         change(r, |e| Some(e.service.tpot.get()))
-    }),
+    })
+    .when(Show::Unless(Idle::Missing)),
     shown("delta_cost_percent", "Δ$", "dollars per output token against today", |r| {
         change(r, |e| e.cost_output.map(|c| c.get()))
-    }),
+    })
+    .when(Show::Unless(Idle::Missing)),
     quiet("delta_energy_percent", "joules per output token against today", |r| {
         change(r, |e| Some(e.energy.per_output.get()))
     }),
-    shown("delta_gpus_percent", "Δgpus", "GPUs used against today", |r| change(r, |e| Some(e.gpus as f64))),
+    shown("delta_gpus_percent", "Δgpus", "GPUs used against today", |r| change(r, |e| Some(e.gpus as f64)))
+        .when(Show::Unless(Idle::Missing)),
 ];
 
 /// The difference of a figure to what runs today.
@@ -302,7 +378,12 @@ fn change(row: &Row, of: fn(&Estimate) -> Option<f64>) -> Value {
     }
 }
 
+/// Every column of plans, by name.
+pub fn plan_sheet(rows: &[Row], compared: bool) -> Sheet {
+    sheet(columns(compared), rows)
+}
+
 /// The columns of a plan, with the differences where there is something to differ from.
-pub fn columns(compared: bool) -> impl Iterator<Item = &'static Column> {
+pub fn columns(compared: bool) -> impl Iterator<Item = &'static Column<Plans>> + Clone {
     PLAN_COLUMNS.iter().chain(if compared { DELTA_COLUMNS } else { &[] })
 }

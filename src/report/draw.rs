@@ -7,8 +7,7 @@ use comfy_table::{
 
 use crate::estimate::memory::Verdict;
 
-use super::cell::short;
-use super::columns::Value;
+use super::cell::{Value, short};
 use super::sheet::Sheet;
 
 /// A line under the header and nothing else: dense, and readable without colour.

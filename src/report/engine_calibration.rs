@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::calibrate::engine::{EngineCalibration, FEWEST};
 use crate::validate::Metric;
 
-use super::columns::Value;
+use super::cell::Value;
 use super::sheet::Sheet;
 
 /// One line per constant that at least so many rows move with.

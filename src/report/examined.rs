@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 use crate::plan::{Parallelism, Reason};
 use crate::search::{Asked, Examined};
 
-use super::columns::{Row, Value};
+use super::cell::Value;
+use super::columns::Row;
 use super::fit::{memory_json, remedy_json, remedy_text};
 use super::json::{plan_object, subject_json};
 use super::sheet::Sheet;

@@ -12,8 +12,8 @@ use crate::estimate::program::Line;
 use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::units::{Seconds, si};
 
-use super::cell::round;
-use super::columns::{Row, Value};
+use super::cell::{Value, round};
+use super::columns::Row;
 use super::json::{plan_object, subject_json};
 use super::sheet::Sheet;
 use super::subject::Subject;

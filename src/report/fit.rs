@@ -10,8 +10,7 @@ use crate::estimate::memory::MemoryUse;
 use crate::estimate::remedy::Remedy;
 use crate::units::group_thousands;
 
-use super::cell::round;
-use super::columns::Value;
+use super::cell::{Value, round};
 use super::sheet::Sheet;
 
 /// Two sentences on the room, and a line for each remedy.

@@ -10,7 +10,7 @@ use crate::estimate::breakdown::LargeTensor;
 use crate::model::{Component, Model, RankGroups};
 use crate::units::{Bytes, group_thousands, si};
 
-use super::columns::Value;
+use super::cell::Value;
 use super::section::Section;
 use super::sheet::Sheet;
 

@@ -7,29 +7,15 @@ use crate::plan::{Plan, Reason, Rejection};
 use crate::search::{Advice, Answer, Combined, CurrentAnswer, WhatIf};
 
 use super::answer::{self, ANSWER_VERSION, WorkloadAnswer};
-use super::cell::{round, to_json};
+use super::cell::round;
+use super::column::object;
 use super::columns::{Row, columns};
 use super::fit::{Fit, remedy_json, room_json};
 use super::subject::Subject;
 
 /// One plan with every column, memory in an object of its own.
 pub(super) fn plan_object(row: &Row, compared: bool) -> Map<String, Json> {
-    let mut object = Map::new();
-    for column in columns(compared) {
-        let value = to_json(&(column.of)(row));
-        match column.group {
-            None => {
-                object.insert(column.name.into(), value);
-            }
-            Some(group) => {
-                let inner = object.entry(group).or_insert_with(|| json!({}));
-                if let Some(map) = inner.as_object_mut() {
-                    map.insert(column.name.into(), value);
-                }
-            }
-        }
-    }
-    object
+    object(columns(compared), row)
 }
 
 pub(super) fn subject_json(s: &Subject) -> Map<String, Json> {

@@ -3,7 +3,7 @@
 use crate::model::Model;
 use crate::train::{Parts, Recompute, TrainingEstimate, Work};
 
-use super::columns::Value;
+use super::cell::Value;
 use super::section::{Section, SectionColumn};
 use super::training::memory_parts;
 

@@ -7,8 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::diagnostic::Diagnostic;
 
-use super::cell::to_json;
-use super::columns::Value;
+use super::cell::{Value, to_json};
 use super::sheet::Sheet;
 
 /// One column.

@@ -4,8 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::{Code, Diagnostic};
 
-use super::cell::{plain, to_json};
-use super::columns::Value;
+use super::cell::{Value, plain, to_json};
 
 /// Rows under named columns.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +30,15 @@ impl Sheet {
     pub fn about(mut self, about: Vec<(&'static str, Value)>) -> Sheet {
         self.about = about;
         self.about.retain(|(name, _)| self.columns.iter().all(|column| column != name));
+        self
+    }
+
+    /// The sheet with the columns of another that has as many rows.
+    #[must_use]
+    pub fn beside(mut self, other: Sheet) -> Sheet {
+        self.columns.extend(other.columns);
+        self.spare.extend(other.spare);
+        self.rows.iter_mut().zip(other.rows).for_each(|(row, more)| row.extend(more));
         self
     }
 

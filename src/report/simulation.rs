@@ -15,7 +15,7 @@ use crate::units::{group_thousands, plural};
 use crate::workload::{Load, Targets, Workload};
 
 use super::answer::{ANSWER_VERSION, Digits, WorkloadAnswer, json, schema};
-use super::columns::Value;
+use super::cell::Value;
 use super::draw::wrap;
 use super::format::Format;
 use super::sheet::Sheet;

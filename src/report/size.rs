@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use itertools::Itertools as _;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::catalog::Engine;
 use crate::estimate::Provenance;
@@ -11,9 +11,9 @@ use crate::search::size::{Demand, Fleet, HOURS_PER_MONTH, Sizing, Step, Unit};
 use crate::units::{group_thousands, plural};
 
 use super::answer::{ANSWER_VERSION, WorkloadAnswer};
-use super::cell::{round, to_json};
-use super::columns::PLAN_COLUMNS;
-use super::columns::{Row, Value, all_calibrated};
+use super::cell::round;
+use super::column::{self, Column, Rows, Show, Situation};
+use super::columns::{PLAN_COLUMNS, Row, all_calibrated};
 use super::json::plan_object;
 use super::sheet::Sheet;
 use super::subject::Subject;
@@ -38,72 +38,76 @@ impl<'a> SizeAnswer<'a> {
         Sizing::calibrated_runner_up(self.sizings, self.demand.least)
     }
 
-    fn fleets(&self) -> impl Iterator<Item = (&Sizing, &Fleet)> {
-        self.sizings.iter().flat_map(|s| s.fleets.iter().take(self.top).map(move |fleet| (s, fleet)))
+    fn rows(&self) -> impl Iterator<Item = FleetRow<'a>> {
+        let (top, demand) = (self.top, self.demand);
+        self.sizings.iter().flat_map(move |sizing| {
+            sizing.fleets.iter().take(top).map(move |fleet| FleetRow { sizing, fleet, demand })
+        })
     }
 }
 
-/// A column of a fleet.
-struct FleetColumn {
-    name: &'static str,
-    heading: &'static str,
-    of: fn(&Sizing, &Fleet, &Demand) -> Value,
+/// One fleet of a kind of GPU, and the demand that it serves.
+pub struct FleetRow<'a> {
+    sizing: &'a Sizing,
+    fleet: &'a Fleet,
+    demand: &'a Demand,
 }
 
-fn money(x: Option<f64>) -> Value {
-    x.map_or(Value::Missing, Value::from)
+/// Fleets, as rows.
+pub enum Fleets {}
+
+impl Rows for Fleets {
+    type Row<'a> = FleetRow<'a>;
 }
+
+type C = Column<Fleets>;
 
 /// Columns of a fleet, before those of its replica.
-const FLEET_COLUMNS: &[FleetColumn] = &[
-    FleetColumn { name: "cluster", heading: "cluster", of: |s, _, _| s.cluster.id.as_str().into() },
-    FleetColumn { name: "fleet_replicas", heading: "replicas", of: |_, f, _| f.replicas.into() },
-    FleetColumn { name: "fleet_gpus", heading: "gpus", of: |_, f, _| f.gpus.into() },
-    FleetColumn { name: "bought_gpus", heading: "bought", of: |_, f, _| f.bought.into() },
-    FleetColumn {
-        name: "capacity_requests_per_s_per_replica",
-        heading: "req/s each",
-        of: |_, f, _| f.capacity.get().into(),
-    },
-    FleetColumn {
-        name: "utilisation_percent",
-        heading: "used %",
-        of: |_, f, _| (100.0 * f.utilisation).into(),
-    },
-    FleetColumn { name: "cost_usd_per_hour", heading: "$/h", of: |_, f, _| money(f.price.map(|p| p.get())) },
-    FleetColumn {
-        name: "cost_usd_per_month",
-        heading: "$/month",
-        of: |_, f, _| money(f.price.map(|p| p.get() * HOURS_PER_MONTH)),
-    },
-    FleetColumn {
-        name: "cost_usd_per_mtok_output_fleet",
-        heading: "$/Mtok out",
-        of: |_, f, d| {
-            let tokens = d.rate.get() * f.replica.output.get() / f.replica.service.requests.get();
-            money(f.price.map(|p| p.get() / (tokens * 3600.0) * 1e6))
+pub const FLEET_COLUMNS: &[C] = &[
+    C::shown("cluster", "cluster", "cluster that it stands in", |r| r.sizing.cluster.id.as_str().into())
+        .text()
+        .when(Show::In(Situation::WholeClusters)),
+    C::shown("fleet_replicas", "replicas", "replicas of the fleet", |r| r.fleet.replicas.into()).integer(),
+    C::shown("fleet_gpus", "gpus", "GPUs that they use", |r| r.fleet.gpus.into()).integer(),
+    C::shown("bought_gpus", "bought", "GPUs that are bought for them", |r| r.fleet.bought.into())
+        .integer()
+        .when(Show::In(Situation::BoughtInLots)),
+    C::shown(
+        "capacity_requests_per_s_per_replica",
+        "req/s each",
+        "most requests per second that a replica serves within the targets",
+        |r| r.fleet.capacity.get().into(),
+    ),
+    C::shown("utilisation_percent", "used %", "share of the fleet's capacity that the demand takes", |r| {
+        (100.0 * r.fleet.utilisation).into()
+    }),
+    C::shown("cost_usd_per_hour", "$/h", "dollars per hour, GPUs bought", |r| {
+        r.fleet.price.map(|p| p.get()).into()
+    }),
+    C::shown("cost_usd_per_month", "$/month", "dollars per month of 730 hours, GPUs bought", |r| {
+        r.fleet.price.map(|p| p.get() * HOURS_PER_MONTH).into()
+    }),
+    C::shown(
+        "cost_usd_per_mtok_output_fleet",
+        "$/Mtok out",
+        "dollars per million output tokens of the demand, GPUs bought",
+        |r| {
+            let replica = &r.fleet.replica;
+            let tokens = r.demand.rate.get() * replica.output.get() / replica.service.requests.get();
+            r.fleet.price.map(|p| p.get() / (tokens * 3600.0) * 1e6).into()
         },
-    },
+    ),
 ];
-
-/// Columns of a replica that a terminal shows.
-const REPLICA_SHOWN: [&str; 11] =
-    ["gpu", "engine", "tp", "pp", "ep", "attention_dp", "dcp", "ttft_ms", "tpot_ms", "verdict", "provenance"];
-
-/// Columns of a plan that are of one replica and would mislead beside those of the fleet.
-const OF_ONE: [&str; 6] =
-    ["rank", "replicas", "gpus", "idle_gpus", "cost_usd_per_mtok_output", "cost_usd_per_mtok_total"];
 
 /// Every column of every fleet.
 pub fn size_sheet(subject: &Subject, answer: &SizeAnswer) -> Sheet {
-    let plan = || PLAN_COLUMNS.iter().filter(|c| !OF_ONE.contains(&c.name));
-    let mut sheet = Sheet::new(FLEET_COLUMNS.iter().map(|c| c.name).chain(plan().map(|c| c.name)));
-    for (sizing, fleet) in answer.fleets() {
-        let row = Row::from(&fleet.replica);
-        let own = FLEET_COLUMNS.iter().map(|c| (c.of)(sizing, fleet, answer.demand));
-        sheet.rows.push(own.chain(plan().map(|c| (c.of)(&row))).collect());
-    }
-    sheet.about(subject.asked())
+    let fleets: Vec<FleetRow> = answer.rows().collect();
+    let replicas: Vec<Row> = fleets.iter().map(|r| Row::from(&r.fleet.replica)).collect();
+    // What is of a whole deployment would mislead beside the fleet.
+    let of_one = PLAN_COLUMNS.iter().filter(|c| !c.of_deployment);
+    column::sheet(FLEET_COLUMNS.iter(), &fleets)
+        .beside(column::sheet(of_one, &replicas))
+        .about(subject.asked())
 }
 
 /// The months of a forecast.
@@ -130,7 +134,7 @@ pub fn growth_sheet(steps: &[Step]) -> Sheet {
                 s.bought.into(),
                 s.owned.into(),
                 (100.0 * s.utilisation).into(),
-                money(s.cost),
+                s.cost.into(),
             ]
         })
         .collect();
@@ -209,35 +213,24 @@ fn headline(unit: Unit, sizing: &Sizing, best: &Fleet) -> String {
     )
 }
 
-/// The fleets as a table; degrees that are 1 in all of them are left out.
+/// The fleets as a table: the cluster, a replica, the rest of the fleet.
 fn fleets(answer: &SizeAnswer) -> Sheet {
-    let all: Vec<(&Sizing, &Fleet)> = answer.fleets().collect();
-    let one = |c: &super::Column| {
-        let degree = ["pp", "ep", "attention_dp", "dcp"].contains(&c.name);
-        degree && all.iter().all(|(_, f)| (c.of)(&Row::from(&f.replica)) == Value::Integer(1))
-    };
-    let measured = all_calibrated(all.iter().map(|(_, fleet)| &fleet.replica));
-    // A cluster says its GPU, and two may hold the same.
+    let fleets: Vec<FleetRow> = answer.rows().collect();
+    let replicas: Vec<Row> = fleets.iter().map(|r| Row::from(&r.fleet.replica)).collect();
     let whole = answer.demand.unit == Unit::Clusters;
-    let left_out = |name: &str| (name == "gpu" && whole) || (name == "provenance" && measured);
-    let shown = |c: &&super::Column| REPLICA_SHOWN.contains(&c.name) && !one(c) && !left_out(c.name);
-    let replica: Vec<_> = PLAN_COLUMNS.iter().filter(shown).collect();
-    let same = all.iter().all(|(_, f)| f.bought == f.gpus);
-    let (cluster, rest): (Vec<_>, Vec<_>) = FLEET_COLUMNS.iter().partition(|c| c.name == "cluster");
-    let cluster: Vec<_> = cluster.into_iter().filter(|_| whole).collect();
-    let own: Vec<_> = rest.into_iter().filter(|c| !(same && c.name == "bought_gpus")).collect();
-    let heads = (cluster.iter().map(|c| c.heading))
-        .chain(replica.iter().map(|c| c.heading.unwrap_or(c.name)))
-        .chain(own.iter().map(|c| c.heading));
-    let mut sheet = Sheet::new(heads);
-    for (sizing, fleet) in &all {
-        let row = Row::from(&fleet.replica);
-        let of_fleet = |c: &&FleetColumn| (c.of)(sizing, fleet, answer.demand);
-        let of_replica = replica.iter().map(|c| (c.of)(&row));
-        let cells = cluster.iter().map(of_fleet).chain(of_replica).chain(own.iter().map(of_fleet));
-        sheet.rows.push(cells.collect());
-    }
-    sheet
+    let holds = |situation| match situation {
+        // A cluster says its GPU, and two may hold the same.
+        Situation::SeveralGpus => !whole,
+        Situation::WholeClusters => whole,
+        Situation::Uncalibrated => !all_calibrated(fleets.iter().map(|r| &r.fleet.replica)),
+        Situation::BoughtInLots => fleets.iter().any(|r| r.fleet.bought != r.fleet.gpus),
+        Situation::RankedByEnergy | Situation::Uncompared => false,
+    };
+    let (cluster, own) = FLEET_COLUMNS.split_at(1);
+    let replica: Vec<_> = PLAN_COLUMNS.iter().filter_map(|c| Some(c.when(c.of_fleet?))).collect();
+    column::shown(cluster.iter(), &fleets, holds)
+        .beside(column::shown(replica.iter(), &replicas, holds))
+        .beside(column::shown(own.iter(), &fleets, holds))
 }
 
 /// The answer as JSON.
@@ -247,14 +240,14 @@ pub fn size_json(subject: &Subject, answer: &SizeAnswer) -> Json {
         Unit::Gpus(n) => json!(n),
         Unit::Clusters => json!("cluster"),
     };
-    let object = |(sizing, fleet): (&Sizing, &Fleet)| {
-        let own = FLEET_COLUMNS.iter().map(|c| (c.name.to_owned(), to_json(&(c.of)(sizing, fleet, d))));
-        let mut map: Map<String, Json> = own.collect();
-        let mut replica = plan_object(&Row::from(&fleet.replica), false);
+    let object = |row: FleetRow| {
+        let mut map = column::object(FLEET_COLUMNS.iter(), &row);
+        let mut replica = plan_object(&Row::from(&row.fleet.replica), false);
         replica.remove("rank");
         map.insert("replica".into(), Json::Object(replica));
         Json::Object(map)
     };
+    let runner_up = answer.runner_up().map(|(sizing, fleet)| FleetRow { sizing, fleet, demand: d });
     let none = answer.sizings.iter().filter(|s| s.fleets.is_empty()).map(|s| {
         json!({
             "cluster": s.cluster.id,
@@ -270,8 +263,8 @@ pub fn size_json(subject: &Subject, answer: &SizeAnswer) -> Json {
         "headroom_percent": round(100.0 * d.headroom),
         "spare_replicas": d.spare,
         "unit": unit,
-        "fleets": answer.fleets().map(object).collect::<Vec<_>>(),
-        "calibrated_runner_up": answer.runner_up().map(object),
+        "fleets": answer.rows().map(object).collect::<Vec<_>>(),
+        "calibrated_runner_up": runner_up.map(object),
         "none": none.collect::<Vec<_>>(),
         "growth": growth_sheet(answer.growth).json(),
         "notes": subject.notes(),

@@ -9,7 +9,7 @@ use crate::request::Resolved;
 use crate::units::Seconds;
 use crate::workload::{Load, Workload};
 
-use super::columns::Value;
+use super::cell::Value;
 
 /// What every report of a question names.
 #[derive(Clone, Copy, Debug)]

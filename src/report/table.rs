@@ -15,7 +15,9 @@ use crate::search::{Advice, Answer, Combined, CurrentAnswer};
 use crate::units::{TokensPerSecond, group_thousands, plural};
 use crate::workload::{CUT_LENGTHS, Load, Workload};
 
-use super::columns::{Column, PLAN_COLUMNS, Row, Value, all_calibrated, columns};
+use super::cell::Value;
+use super::column::{Situation, shown};
+use super::columns::{PLAN_COLUMNS, Row, all_calibrated, columns};
 use super::fit::{Fit, fit_text};
 use super::json::describe;
 use super::sheet::Sheet;
@@ -153,87 +155,25 @@ pub(super) fn targets(w: &Workload) -> String {
     out
 }
 
-/// Columns that say the same in every plan are said once, above the table.
-const SAID_ONCE: [&str; 3] = ["engine", "weights", "kv"];
-
-/// How an engine is launched: shown where plans differ in it.
-const LAUNCH: [&str; 3] = ["max_sequences", "max_batched_tokens", "draft_tokens"];
-
-/// Columns that a narrow terminal can do without, the first to go first.
-const SPARE: [&str; 8] = [
-    "headroom_gib",
-    "idle_gpus",
-    "kv",
-    "expert_tp",
-    "weights",
-    "output_tokens_per_s",
-    "gpus",
-    "cost_usd_per_mtok_output",
-];
-
-/// The columns of [`SAID_ONCE`] that hold one value, in words.
+/// What all plans have in common, in words, of columns that are then said once.
 fn common_values(plans: &[Estimate]) -> String {
-    let mut said = Vec::new();
-    for column in PLAN_COLUMNS.iter().filter(|c| SAID_ONCE.contains(&c.name)) {
-        if let Some(value) = common(column, plans) {
-            said.push(format!("{} {value}", column.name));
-        }
-    }
-    said.join(", ")
+    let rows: Vec<Row> = plans.iter().map(Row::from).collect();
+    let said = PLAN_COLUMNS.iter().filter_map(|c| Some(format!("{} {}", c.name, c.said_once(&rows)?)));
+    said.collect::<Vec<_>>().join(", ")
 }
 
-fn common(column: &Column, plans: &[Estimate]) -> Option<String> {
-    let mut values = plans.iter().map(|estimate| (column.of)(&estimate.into()));
-    match values.next()? {
-        Value::Text(first) => values.all(|v| v == Value::Text(first.clone())).then_some(first),
-        _ => None,
-    }
-}
-
-/// The best plans; columns that hold the same trivial value in every row are left out.
+/// The best plans; columns that say nothing of them are left out.
 fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
     let (plans, current) = (&answer.best, answer.reference());
     let rows: Vec<Row> =
         plans.iter().zip(1u64..).map(|(estimate, n)| Row { rank: Some(n), estimate, current }).collect();
-    let compared = answer.reference().is_some();
-    let trivial = |c: &Column| {
-        if c.name == "gpu" {
-            return !subject.is_mixed();
-        }
-        if c.name == "provenance" {
-            return all_calibrated(plans.iter());
-        }
-        if LAUNCH.contains(&c.name) {
-            return rows.iter().map(|r| (c.of)(r)).all_equal_value().is_ok();
-        }
-        if SAID_ONCE.contains(&c.name) {
-            return common(c, plans).is_some();
-        }
-        let unused = match c.name {
-            "ep" | "attention_dp" | "dcp" | "expert_tp" => Value::Integer(1),
-            "idle_gpus" => Value::Integer(0),
-            "cost_usd_per_mtok_output"
-            | "gpu_layers"
-            | "n_cpu_moe"
-            | "prefill"
-            | "simulated_output_tokens_per_s" => Value::Missing,
-            "energy_j_per_output_token" => return answer.objective != Objective::Energy,
-            // Differences take their room.
-            "headroom_gib" if compared => return true,
-            name if name.starts_with("delta_") => Value::Missing,
-            _ => return false,
-        };
-        rows.iter().all(|r| (c.of)(r) == unused)
-    };
-    let columns: Vec<&Column> = columns(compared).filter(|c| c.heading.is_some() && !trivial(c)).collect();
-    let mut sheet = Sheet::new(columns.iter().filter_map(|c| c.heading));
-    let cell = |c: &Column, row: &Row| match (c.of)(row) {
-        Value::Real(x) if c.name == "batch" => Value::Integer(x.ceil() as u64),
-        value => value,
-    };
-    sheet.spare = SPARE.iter().filter_map(|name| columns.iter().find(|c| c.name == *name)?.heading).collect();
-    sheet.rows = rows.iter().map(|row| columns.iter().map(|c| cell(c, row)).collect()).collect();
-    sheet
+    shown(columns(current.is_some()), &rows, |situation| match situation {
+        Situation::SeveralGpus => subject.is_mixed(),
+        Situation::Uncalibrated => !all_calibrated(plans.iter()),
+        Situation::RankedByEnergy => answer.objective == Objective::Energy,
+        Situation::Uncompared => current.is_none(),
+        Situation::WholeClusters | Situation::BoughtInLots => false,
+    })
 }
 
 fn remarks(s: &Subject, best: &[Estimate]) -> String {
@@ -355,14 +295,12 @@ pub fn estimate_text(
     }
     let row = Row::from(estimate);
     let mut sheet = Sheet::new(["figure", "value", "meaning"]);
-    for c in PLAN_COLUMNS.iter().filter(|c| c.name != "rank") {
+    for c in PLAN_COLUMNS {
         // Plans without split pools have no prefill workers, and one estimate is not simulated.
-        let of_some = ["prefill", "kv_transfer", "simulated"].iter().any(|part| c.name.starts_with(part));
-        if of_some && (c.of)(&row) == Value::Missing {
-            continue;
+        let value = (c.of)(&row);
+        if !(c.optional && value == Value::Missing) {
+            sheet.rows.push(vec![Value::Text(c.path()), value, c.about.into()]);
         }
-        let name = c.group.map_or(c.name.to_owned(), |g| format!("{g}.{}", c.name));
-        sheet.rows.push(vec![Value::Text(name), (c.of)(&row), c.about.into()]);
     }
     sheet.spare = vec!["meaning"];
     let _ = writeln!(out, "\n{}", sheet.table(width));

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::train::{Convention, Job, Memory, Operations, Run, TrainingAnswer, TrainingEstimate};
 use crate::units::{UsdPerHour, group_thousands, plural};
 
-use super::cell::{round, to_json};
-use super::columns::Value;
+use super::cell::Value;
+use super::cell::round;
+use super::column::{self, Column, Idle, Rows, Show};
 use super::sheet::Sheet;
 
 /// What an answer is about.
@@ -27,67 +28,119 @@ pub struct Trained<'a> {
 }
 
 /// One row: a plan, what it means, and its run.
-struct Row<'a> {
+pub struct Row<'a> {
     rank: u64,
     estimate: &'a TrainingEstimate,
     run: Run,
     convention: Convention,
 }
 
-struct Column {
-    name: &'static str,
-    heading: &'static str,
-    /// Whether a table of a usual width shows it.
-    shown: bool,
-    of: fn(&Row) -> Value,
+/// Training plans, as rows.
+pub enum TrainingPlans {}
+
+impl Rows for TrainingPlans {
+    type Row<'a> = Row<'a>;
 }
 
-const fn column(name: &'static str, heading: &'static str, shown: bool, of: fn(&Row) -> Value) -> Column {
-    Column { name, heading, shown, of }
-}
+type C = Column<TrainingPlans>;
 
 const GIB: f64 = 1_073_741_824.0;
 
-/// Every column.
-const COLUMNS: &[Column] = &[
-    column("rank", "#", true, |r| r.rank.into()),
-    column("tp", "TP", true, |r| r.estimate.plan.split.tp.into()),
-    column("pp", "PP", true, |r| r.estimate.plan.split.pp.into()),
-    column("cp", "CP", true, |r| r.estimate.plan.split.cp.into()),
-    column("dp", "DP", true, |r| r.estimate.plan.split.dp.into()),
-    column("ep", "EP", true, |r| r.estimate.plan.split.ep.into()),
-    column("expert_tp", "ETP", false, |r| r.estimate.plan.split.expert_tp.into()),
-    column("micro_batch", "MBS", true, |r| r.estimate.plan.micro_batch.into()),
-    column("chunks", "VP", true, |r| r.estimate.plan.chunks.into()),
-    column("microbatches", "microbatches", false, |r| r.estimate.microbatches.into()),
-    column("schedule", "schedule", false, |r| r.estimate.plan.schedule.name().into()),
-    column("sharding", "sharding", true, |r| r.estimate.plan.sharding.name().into()),
-    column("recompute", "recompute", true, |r| r.estimate.plan.recompute.name().into()),
-    column("transfers", "transfers", false, |r| r.estimate.plan.transfers.name().into()),
-    column("offload_weights", "weights off", false, |r| yes(r.estimate.plan.offload.weights)),
-    column("offload_optimizer", "optimizer off", false, |r| yes(r.estimate.plan.offload.optimizer)),
-    column("offload_activations", "activations off", false, |r| yes(r.estimate.plan.offload.activations)),
-    column("precision", "precision", true, |r| r.estimate.plan.precision.name().into()),
-    column("step_s", "step s", true, |r| r.estimate.time.total.into()),
-    column("tokens_per_s_per_gpu", "tok/s/GPU", true, |r| r.estimate.tokens_per_gpu().get().into()),
-    column("tflops_per_gpu", "TFLOP/s/GPU", false, |r| (r.estimate.rate(r.convention).get() / 1e12).into()),
-    column("mfu_percent", "MFU %", true, |r| (100.0 * r.estimate.mfu(r.convention)).into()),
-    column("hfu_percent", "HFU %", false, |r| (100.0 * r.estimate.hfu(r.convention)).into()),
-    column("bubble_percent", "bubble %", true, |r| (100.0 * r.estimate.bubble()).into()),
-    column("exposed_percent", "exposed %", true, |r| {
-        (100.0 * r.estimate.time.exposed() / r.estimate.time.total).into()
+/// Every column of a training plan.
+pub const TRAINING_COLUMNS: &[C] = &[
+    C::shown("rank", "#", "place in the ranking", |r| r.rank.into()).integer(),
+    C::shown("tp", "TP", "tensor parallel", |r| r.estimate.plan.split.tp.into())
+        .integer()
+        .when(Show::Unless(Idle::One)),
+    C::shown("pp", "PP", "pipeline stages", |r| r.estimate.plan.split.pp.into())
+        .integer()
+        .when(Show::Unless(Idle::One)),
+    C::shown("cp", "CP", "context parallel", |r| r.estimate.plan.split.cp.into())
+        .integer()
+        .when(Show::Unless(Idle::One)),
+    C::shown("dp", "DP", "data parallel", |r| r.estimate.plan.split.dp.into())
+        .integer()
+        .when(Show::Unless(Idle::One)),
+    C::shown("ep", "EP", "expert parallel", |r| r.estimate.plan.split.ep.into())
+        .integer()
+        .when(Show::Unless(Idle::One)),
+    C::quiet("expert_tp", "tensor parallel inside each expert", |r| r.estimate.plan.split.expert_tp.into())
+        .integer(),
+    C::shown("micro_batch", "MBS", "sequences of a microbatch", |r| r.estimate.plan.micro_batch.into())
+        .integer()
+        .when(Show::Unless(Idle::One)),
+    C::shown("chunks", "VP", "chunks of layers that each stage interleaves", |r| {
+        r.estimate.plan.chunks.into()
+    })
+    .integer()
+    .when(Show::Unless(Idle::One)),
+    C::quiet("microbatches", "microbatches of a step", |r| r.estimate.microbatches.into()).integer(),
+    C::quiet("schedule", "order in which stages take microbatches", |r| {
+        r.estimate.plan.schedule.name().into()
+    })
+    .text(),
+    C::shown("sharding", "sharding", "what data-parallel ranks divide", |r| {
+        r.estimate.plan.sharding.name().into()
+    })
+    .text()
+    .spare(4),
+    C::shown("recompute", "recompute", "what a backward pass computes again", |r| {
+        r.estimate.plan.recompute.name().into()
+    })
+    .text(),
+    C::quiet("transfers", "how tensor-parallel ranks exchange activations", |r| {
+        r.estimate.plan.transfers.name().into()
+    })
+    .text(),
+    C::quiet("offload_weights", "whether weights lie with the host", |r| {
+        yes(r.estimate.plan.offload.weights)
+    })
+    .text(),
+    C::quiet("offload_optimizer", "whether the optimizer's states do", |r| {
+        yes(r.estimate.plan.offload.optimizer)
+    })
+    .text(),
+    C::quiet("offload_activations", "whether activations do", |r| yes(r.estimate.plan.offload.activations))
+        .text(),
+    C::shown("precision", "precision", "number formats of products and states", |r| {
+        r.estimate.plan.precision.name().into()
+    })
+    .text(),
+    C::shown("step_s", "step s", "seconds of a step", |r| r.estimate.time.total.into()),
+    C::shown("tokens_per_s_per_gpu", "tok/s/GPU", "tokens per second of a GPU", |r| {
+        r.estimate.tokens_per_gpu().get().into()
     }),
-    column("peak_memory_gib", "GiB", true, |r| (r.estimate.fullest().total().as_gib()).into()),
-    column("checkpoint_gib", "checkpoint GiB", false, |r| r.run.checkpoint.as_gib().into()),
-    column("checkpoint_write_s", "write s", false, |r| r.run.write.get().into()),
-    column("goodput_percent", "goodput %", true, |r| (100.0 * r.run.goodput).into()),
-    column("days", "days", true, |r| missing(r.run.duration.map(|t| t.get() / 86_400.0))),
-    column("cost_usd", "$", true, |r| missing(r.run.cost.map(|c| c.get()))),
+    C::quiet("tflops_per_gpu", "model TFLOP per second of a GPU", |r| {
+        (r.estimate.rate(r.convention).get() / 1e12).into()
+    }),
+    C::shown("mfu_percent", "MFU %", "share of the peak that model FLOPs make", |r| {
+        (100.0 * r.estimate.mfu(r.convention)).into()
+    }),
+    C::quiet("hfu_percent", "share of the peak that all computed FLOPs make", |r| {
+        (100.0 * r.estimate.hfu(r.convention)).into()
+    }),
+    C::shown("bubble_percent", "bubble %", "share of the step that stages wait for each other", |r| {
+        (100.0 * r.estimate.bubble()).into()
+    })
+    .spare(3),
+    C::shown("exposed_percent", "exposed %", "share of the step that transfers are waited for", |r| {
+        (100.0 * r.estimate.time.exposed() / r.estimate.time.total).into()
+    })
+    .spare(2),
+    C::shown("peak_memory_gib", "GiB", "memory of the fullest stage", |r| {
+        (r.estimate.fullest().total().as_gib()).into()
+    }),
+    C::quiet("checkpoint_gib", "size of a checkpoint", |r| r.run.checkpoint.as_gib().into()),
+    C::quiet("checkpoint_write_s", "seconds to write one", |r| r.run.write.get().into()),
+    C::shown("goodput_percent", "goodput %", "share of the run that is kept", |r| {
+        (100.0 * r.run.goodput).into()
+    })
+    .spare(1),
+    C::shown("days", "days", "days of the run", |r| r.run.duration.map(|t| t.get() / 86_400.0).into())
+        .when(Show::Unless(Idle::Missing)),
+    C::shown("cost_usd", "$", "dollars of the run", |r| r.run.cost.map(|c| c.get()).into())
+        .when(Show::Unless(Idle::Missing)),
 ];
-
-fn missing(x: Option<f64>) -> Value {
-    x.map_or(Value::Missing, Value::from)
-}
 
 fn yes(x: bool) -> Value {
     Value::Text(if x { "yes" } else { "no" }.to_owned())
@@ -105,10 +158,8 @@ impl Trained<'_> {
 
     /// Every column of every plan.
     pub fn sheet(&self) -> Sheet {
-        let mut sheet = Sheet::new(COLUMNS.iter().map(|c| c.name));
-        sheet.rows = self.rows().map(|row| COLUMNS.iter().map(|c| (c.of)(&row)).collect()).collect();
-        let job = self.job;
-        sheet.about(vec![
+        let (rows, job): (Vec<Row>, _) = (self.rows().collect(), self.job);
+        column::sheet(TRAINING_COLUMNS.iter(), &rows).about(vec![
             ("model", job.model.id.as_str().into()),
             ("cluster", job.machine.cluster.id.as_str().into()),
             ("framework", job.machine.framework.id.as_str().into()),
@@ -119,18 +170,10 @@ impl Trained<'_> {
         ])
     }
 
-    /// The columns that a terminal shows, those without a value left out.
+    /// The columns that a terminal shows.
     fn shown(&self) -> Sheet {
         let rows: Vec<Row> = self.rows().collect();
-        let says = |c: &&Column| {
-            c.shown && rows.iter().any(|r| (c.of)(r) != Value::Missing && (c.of)(r) != Value::Integer(1))
-                || c.name == "rank"
-        };
-        let columns: Vec<&Column> = COLUMNS.iter().filter(says).collect();
-        let mut sheet = Sheet::new(columns.iter().map(|c| c.heading));
-        sheet.rows = rows.iter().map(|r| columns.iter().map(|c| (c.of)(r)).collect()).collect();
-        sheet.spare = vec!["goodput %", "exposed %", "bubble %", "sharding"];
-        sheet
+        column::shown(TRAINING_COLUMNS.iter(), &rows, |_| false)
     }
 
     /// For the terminal.
@@ -202,8 +245,7 @@ impl Trained<'_> {
         let plans: Vec<Json> = self
             .rows()
             .map(|row| {
-                let pairs = COLUMNS.iter().map(|c| (c.name.to_owned(), to_json(&(c.of)(&row))));
-                let mut object: Map<String, Json> = pairs.collect();
+                let mut object = column::object(TRAINING_COLUMNS.iter(), &row);
                 object.insert("time_s".into(), time_json(row.estimate));
                 object.insert("memory_gib".into(), memory_json(&row.estimate.fullest()));
                 Json::Object(object)

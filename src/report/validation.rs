@@ -8,8 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::validate::memory::{Comparison, Spread, Worst};
 use crate::validate::{Choice, Metric, Validation};
 
-use super::cell::round;
-use super::columns::Value;
+use super::cell::{Value, round};
 use super::sheet::Sheet;
 
 /// Metrics, skipped rows and groups; names are fixed.

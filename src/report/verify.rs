@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::model::verify::{Finding, Verification};
 use crate::units::{Bytes, group_thousands};
 
-use super::columns::Value;
+use super::cell::Value;
 use super::sheet::Sheet;
 
 /// Most findings in the terminal's table; files have all.

@@ -63,10 +63,11 @@ fn the_files_of_the_guide_to_planning_work() {
 
 #[test]
 fn the_columns_of_a_sweep_are_those_of_the_code() {
-    use shardfit::report::sweep::{Kind, columns};
+    use shardfit::report::Kind;
+    use shardfit::report::sweep::{Head, columns};
     let of_plan: Vec<&str> = shardfit::report::PLAN_COLUMNS.iter().map(|c| c.name).collect();
     let mut table = String::from("| column | type | meaning |\n| --- | --- | --- |\n");
-    for (name, kind, about) in columns().into_iter().filter(|c| !of_plan.contains(&c.0)) {
+    for Head { name, kind, about, .. } in columns().into_iter().filter(|c| !of_plan.contains(&c.name)) {
         let kind = match kind {
             Kind::Text => "text",
             Kind::Integer => "integer",

@@ -58,3 +58,25 @@ fn a_request_from_json_is_answered_like_the_command_line_to_the_byte() {
         assert_eq!(ours, theirs, "{line}");
     }
 }
+
+#[test]
+fn each_column_holds_what_it_says_it_holds() {
+    use shardfit::report::{Kind, PLAN_COLUMNS, Row, Value};
+    let text = r#"{"model": "llama-3.1-8b", "gpu": "rtx-4090", "pp": 2, "engine": "llama.cpp", "weights": "q4_k_m",
+        "tensor_split": "3,2", "gpu_layers": 20,
+        "host": "memory=64GiB,bandwidth=83.2GB/s,link=32GB/s", "concurrency": 1}"#;
+    let resolved = Request::from_json(text).unwrap().resolve(Task::Estimate, &Catalog::built_in()).unwrap();
+    let estimated = resolved.estimate().unwrap();
+    let row = Row::from(&estimated.estimate);
+    for column in PLAN_COLUMNS {
+        let holds = match (column.of)(&row) {
+            Value::Text(_) | Value::Verdict(_) => Kind::Text,
+            Value::Integer(_) => Kind::Integer,
+            Value::Real(_) | Value::Change(_) => Kind::Real,
+            Value::Missing => continue,
+        };
+        assert_eq!(holds, column.kind, "{}", column.name);
+    }
+    let of = |name: &str| (PLAN_COLUMNS.iter().find(|c| c.name == name).unwrap().of)(&row);
+    assert_eq!((of("tensor_split"), of("gpu_layers")), (Value::Text("3,2".into()), Value::Integer(20)));
+}

@@ -11,9 +11,10 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
 use serde_json::Value as Json;
 
-use super::columns::{Column, Kind};
+use super::columns::Head;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Stream;
+use crate::report::column::Kind;
 
 /// Rows that are held before they are written.
 const ROW_GROUP: usize = 8192;
@@ -38,8 +39,8 @@ fn failed(e: ParquetError) -> Diagnostic {
 
 impl Parquet {
     /// Begins the file.
-    pub fn create(path: &Path, columns: &[Column]) -> Result<Parquet, Diagnostic> {
-        let field = |(name, kind, _): &Column| {
+    pub fn create(path: &Path, columns: &[Head]) -> Result<Parquet, Diagnostic> {
+        let field = |Head { name, kind, .. }: &Head| {
             let (physical, logical) = match kind {
                 Kind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
                 Kind::Integer => (Physical::INT64, None),
@@ -58,7 +59,7 @@ impl Parquet {
             .set_created_by(format!("shardfit {}", env!("CARGO_PKG_VERSION")))
             .build();
         let writer = SerializedFileWriter::new(Stream::create(path)?, Arc::new(schema), Arc::new(properties));
-        let empty = |(_, kind, _): &Column| {
+        let empty = |Head { kind, .. }: &Head| {
             let buffer = match kind {
                 Kind::Text => Buffer::Text(Vec::new()),
                 Kind::Integer => Buffer::Integer(Vec::new()),

@@ -3,8 +3,10 @@
 use serde_json::{Value as Json, json};
 
 use crate::estimate::deployment::Estimate;
+use crate::report::cell::Value;
 use crate::report::cell::to_json;
-use crate::report::columns::{PLAN_COLUMNS, Row, Value};
+use crate::report::column::{Column, Kind, Rows};
+use crate::report::columns::{PLAN_COLUMNS, Plans, Row};
 use crate::scenario::{Case, CaseAnswer, CaseOutcome, GroupAnswer, Scenario};
 use crate::units::{RequestsPerSecond, Seconds};
 use crate::workload::Load;
@@ -12,45 +14,51 @@ use crate::workload::Load;
 /// Hours of a month, for its cost: a twelfth of 8,760.
 const HOURS_PER_MONTH: f64 = 730.0;
 
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// UTF-8 text.
-    Text,
-    /// A whole number of 64 bits.
-    Integer,
-    /// A real number of 64 bits.
-    Real,
-}
-
 /// A case, its answer, its best plan and the most that it serves.
-struct Cell<'a> {
+pub struct Cell<'a> {
     case: &'a Case<'a>,
     answer: &'a CaseAnswer,
     best: Option<(&'a Estimate, RequestsPerSecond)>,
 }
 
-/// A column: name, kind, meaning.
-pub type Column = (&'static str, Kind, &'static str);
+/// Cases of a sweep, as rows.
+pub enum Cases {}
 
-/// A column of the case or of what follows from it.
-struct OwnColumn {
-    name: &'static str,
-    kind: Kind,
-    about: &'static str,
-    of: fn(&Cell) -> Value,
+impl Rows for Cases {
+    type Row<'a> = Cell<'a>;
 }
 
-const fn text(name: &'static str, about: &'static str, of: fn(&Cell) -> Value) -> OwnColumn {
-    OwnColumn { name, kind: Kind::Text, about, of }
+type C = Column<Cases>;
+
+const fn text(name: &'static str, about: &'static str, of: fn(&Cell) -> Value) -> C {
+    C::quiet(name, about, of).text()
 }
 
-const fn integer(name: &'static str, about: &'static str, of: fn(&Cell) -> Value) -> OwnColumn {
-    OwnColumn { name, kind: Kind::Integer, about, of }
+const fn integer(name: &'static str, about: &'static str, of: fn(&Cell) -> Value) -> C {
+    C::quiet(name, about, of).integer()
 }
 
-const fn real(name: &'static str, about: &'static str, of: fn(&Cell) -> Value) -> OwnColumn {
-    OwnColumn { name, kind: Kind::Real, about, of }
+const fn real(name: &'static str, about: &'static str, of: fn(&Cell) -> Value) -> C {
+    C::quiet(name, about, of)
+}
+
+/// What a table says of a column of a sweep, whatever it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Key in every table.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// What it says.
+    pub about: &'static str,
+    /// Whether the page holds it.
+    pub on_page: bool,
+}
+
+impl Head {
+    fn of<S: Rows>(c: &Column<S>) -> Head {
+        Head { name: c.name, kind: c.kind, about: c.about, on_page: c.on_page }
+    }
 }
 
 fn maybe(text: Option<&str>) -> Value {
@@ -62,17 +70,17 @@ fn millis(time: Option<Seconds>) -> Value {
 }
 
 /// Columns that name the case.
-const BEFORE: &[OwnColumn] = &[
-    integer("case", "number of the case, from 1", |c| (c.case.number as u64 + 1).into()),
-    text("model", "model, as the scenario names it", |c| c.case.model.name.as_str().into()),
-    text("cluster", "cluster", |c| c.case.cluster.name.as_str().into()),
-    text("workload", "workload", |c| c.case.named.name.as_str().into()),
-    text("targets", "latency targets", |c| c.case.targets_name.into()),
-    text("objective", "what the best plan is best at", |c| c.case.objective.name().into()),
-    text("month", "month of a forecast", |c| maybe(c.case.named.month.as_deref())),
-    text("comment", "remark of the scenario", |c| maybe(c.case.comment)),
+const BEFORE: &[C] = &[
+    integer("case", "number of the case, from 1", |c| (c.case.number as u64 + 1).into()).on_page(),
+    text("model", "model, as the scenario names it", |c| c.case.model.name.as_str().into()).on_page(),
+    text("cluster", "cluster", |c| c.case.cluster.name.as_str().into()).on_page(),
+    text("workload", "workload", |c| c.case.named.name.as_str().into()).on_page(),
+    text("targets", "latency targets", |c| c.case.targets_name.into()).on_page(),
+    text("objective", "what the best plan is best at", |c| c.case.objective.name().into()).on_page(),
+    text("month", "month of a forecast", |c| maybe(c.case.named.month.as_deref())).on_page(),
+    text("comment", "remark of the scenario", |c| maybe(c.case.comment)).on_page(),
     integer("isl", "prompt tokens, mean", |c| c.case.workload.isl.into()),
-    integer("osl", "output tokens, mean", |c| c.case.workload.osl.into()),
+    integer("osl", "output tokens, mean", |c| c.case.workload.osl.into()).on_page(),
     integer("cached_prefix", "prompt tokens that the prefix cache holds", |c| {
         c.case.workload.reused_prompt().into()
     }),
@@ -86,7 +94,8 @@ const BEFORE: &[OwnColumn] = &[
     real("rate_per_s", "requests per second to be made for, where given", |c| match c.case.workload.load {
         Load::Rate(rate) => rate.get().into(),
         _ => Value::Missing,
-    }),
+    })
+    .on_page(),
     real("mean_rate_per_s", "mean requests per second of a day, where the load has a peak", |c| {
         c.case.named.mean_rate.map_or(Value::Missing, |r| r.get().into())
     }),
@@ -100,28 +109,32 @@ const BEFORE: &[OwnColumn] = &[
     }),
     integer("plans", "plans in the space", |c| c.answer.plans.into()),
     integer("feasible", "feasible ones among them", |c| c.answer.feasible.into()),
-    text("status", "found, nothing_feasible or context_exceeded", |c| status(c.answer).into()),
+    text("status", "found, nothing_feasible or context_exceeded", |c| status(c.answer).into()).on_page(),
 ];
 
 /// Columns that follow from the plan and the case together.
-const AFTER: &[OwnColumn] = &[
+const AFTER: &[C] = &[
     real(
         "capacity_requests_per_s",
         "most requests per second that the plan serves within the targets",
         |c| c.best.map_or(Value::Missing, |(_, most)| most.get().into()),
-    ),
+    )
+    .on_page(),
     real("load_headroom_percent", "that above the rate to be made for", |c| {
         match (c.best, c.case.workload.load) {
             (Some((_, most)), Load::Rate(rate)) => (100.0 * (most.get() / rate.get() - 1.0)).into(),
             _ => Value::Missing,
         }
-    }),
+    })
+    .on_page(),
     real("cost_usd_per_hour", "dollars per hour, GPUs used", |c| {
         hourly(c).map_or(Value::Missing, Value::from)
-    }),
+    })
+    .on_page(),
     real("cost_usd_per_month", "the same for 730 hours", |c| {
         hourly(c).map_or(Value::Missing, |usd| (usd * HOURS_PER_MONTH).into())
-    }),
+    })
+    .on_page(),
     real(
         "cost_usd_per_mtok_output_mean",
         "dollars per million output tokens over a day of the mean rate",
@@ -138,61 +151,18 @@ const AFTER: &[OwnColumn] = &[
     real("tightest_target_percent", "how much of it the plan uses", |c| {
         tightest(c).map_or(Value::Missing, |(_, percent)| percent.into())
     }),
-    text("reason", "why nothing is feasible: the plan that came nearest", |c| reason(c.answer)),
+    text("reason", "why nothing is feasible: the plan that came nearest", |c| reason(c.answer)).on_page(),
 ];
 
-/// Plan columns that hold text or whole numbers; the others hold real ones.
-const PLAN_TEXT: [&str; 10] = [
-    "gpu",
-    "engine",
-    "engine_version",
-    "mode",
-    "weights",
-    "kv",
-    "prefill",
-    "prefill_gpu",
-    "verdict",
-    "provenance",
-];
-const PLAN_INTEGER: [&str; 19] = [
-    "max_sequences",
-    "max_batched_tokens",
-    "draft_tokens",
-    "prefill_replicas",
-    "prefill_tp",
-    "prefill_pp",
-    "prefill_ep",
-    "prefill_attention_dp",
-    "tp",
-    "pp",
-    "ep",
-    "attention_dp",
-    "dcp",
-    "expert_tp",
-    "replicas",
-    "gpus",
-    "idle_gpus",
-    "max_batch",
-    "kv_cache_tokens",
-];
-
-/// The columns of a plan in a sweep.
-fn plan_columns() -> impl Iterator<Item = &'static crate::report::Column> {
-    PLAN_COLUMNS.iter().filter(|c| c.name != "rank")
+/// The columns of a plan in a sweep, which is the best of its case: all but the first, its place.
+fn plan_columns() -> impl Iterator<Item = &'static Column<Plans>> {
+    PLAN_COLUMNS.iter().skip(1)
 }
 
-/// Name, kind and meaning of every column, in order.
-pub fn columns() -> Vec<(&'static str, Kind, &'static str)> {
-    let own = |c: &OwnColumn| (c.name, c.kind, c.about);
-    let plan = plan_columns().map(|c| {
-        let kind = match () {
-            () if PLAN_TEXT.contains(&c.name) => Kind::Text,
-            () if PLAN_INTEGER.contains(&c.name) => Kind::Integer,
-            () => Kind::Real,
-        };
-        (c.name, kind, c.about)
-    });
-    BEFORE.iter().map(own).chain(plan).chain(AFTER.iter().map(own)).collect()
+/// Every column, in order.
+pub fn columns() -> Vec<Head> {
+    let (before, after) = (BEFORE.iter().map(Head::of), AFTER.iter().map(Head::of));
+    before.chain(plan_columns().map(Head::of)).chain(after).collect()
 }
 
 /// The cells of a case, in the order of [`columns`].
@@ -204,7 +174,7 @@ fn cells(case: &Case, answer: &CaseAnswer) -> Vec<Value> {
     let cell = Cell { case, answer, best };
     let row = best.map(|(best, _)| Row::from(best));
     let plan = plan_columns().map(|c| row.as_ref().map_or(Value::Missing, |row| (c.of)(row)));
-    let own = |c: &OwnColumn| (c.of)(&cell);
+    let own = |c: &C| (c.of)(&cell);
     BEFORE.iter().map(own).chain(plan).chain(AFTER.iter().map(own)).collect()
 }
 

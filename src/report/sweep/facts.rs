@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value as Json;
 
-use super::columns::Column;
+use super::columns::Head;
 use crate::estimate::Provenance;
 
 /// Number of a text among those that were seen.
@@ -63,8 +63,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub fn new(columns: &[Column]) -> Facts {
-        let places = columns.iter().enumerate().map(|(place, column)| (column.0, place)).collect();
+    pub fn new(columns: &[Head]) -> Facts {
+        let places = columns.iter().enumerate().map(|(place, column)| (column.name, place)).collect();
         Facts { cases: Vec::new(), texts: Vec::new(), known: HashMap::new(), places }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::columns::Column;
+use super::columns::Head;
 use super::facts::{Fact, Facts};
 use super::questions::Answered;
 use super::review::Review;
@@ -27,72 +27,21 @@ const QUESTIONS: usize = 2000;
 const FRONT: usize = 24;
 const FRONTS: usize = 20_000;
 
-/// Columns that the page holds of each case.
-const COLUMNS: &[&str] = &[
-    "case",
-    "model",
-    "cluster",
-    "workload",
-    "targets",
-    "objective",
-    "month",
-    "comment",
-    "status",
-    "gpu",
-    "engine",
-    "weights",
-    "kv",
-    "tp",
-    "pp",
-    "ep",
-    "attention_dp",
-    "dcp",
-    "replicas",
-    "gpus",
-    "batch",
-    "ttft_ms",
-    "tpot_ms",
-    "e2e_ms",
-    "output_tokens_per_s",
-    "output_tokens_per_s_per_gpu",
-    "requests_per_s",
-    "capacity_requests_per_s",
-    "rate_per_s",
-    "load_headroom_percent",
-    "cost_usd_per_mtok_output",
-    "cost_usd_per_hour",
-    "cost_usd_per_month",
-    "energy_j_per_output_token",
-    "osl",
-    "weights_gib",
-    "kv_cache_gib",
-    "activations_gib",
-    "non_torch_gib",
-    "cuda_graphs_gib",
-    "capacity_gib",
-    "headroom_gib",
-    "verdict",
-    "provenance",
-    "reason",
-];
-
 /// What the page holds of the cases.
 pub struct Rows {
+    /// Where in a row each column stands that the page holds.
     places: Vec<usize>,
+    names: Vec<&'static str>,
     rows: Vec<Json>,
     fronts: Vec<Json>,
     points: usize,
 }
 
 impl Rows {
-    pub fn new(columns: &[Column]) -> Rows {
-        let place = |name: &&str| columns.iter().position(|c| c.0 == *name);
-        Rows {
-            places: COLUMNS.iter().filter_map(place).collect(),
-            rows: Vec::new(),
-            fronts: Vec::new(),
-            points: 0,
-        }
+    pub fn new(columns: &[Head]) -> Rows {
+        let held = columns.iter().enumerate().filter(|(_, head)| head.on_page);
+        let (places, names) = held.map(|(place, head)| (place, head.name)).unzip();
+        Rows { places, names, rows: Vec::new(), fronts: Vec::new(), points: 0 }
     }
 
     /// Takes a row in, as long as there is room.
@@ -171,7 +120,7 @@ fn data(review: &Review, rows: &Rows) -> Json {
         "questions": review.answers.len(),
         "answered": review.answers.iter().filter(|a| a.found).count(),
         "answers": answers.map(|a| answer(facts, a)).collect::<Vec<_>>(),
-        "columns": COLUMNS,
+        "columns": rows.names,
         "rows": rows.rows,
         "fronts": rows.fronts,
         "comparison": review.comparison.map(|c| c.json()),

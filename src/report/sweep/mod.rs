@@ -18,7 +18,7 @@ use std::path::Path;
 use crate::diagnostic::Diagnostic;
 use crate::scenario::Reader;
 
-pub use columns::{Kind, columns, group_record};
+pub use columns::{Head, columns, group_record};
 pub use compare::{Comparison, Earlier};
 pub use setting::about;
 pub use training::training_row;

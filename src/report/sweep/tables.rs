@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::columns::Column;
+use super::columns::Head;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Stream;
 
@@ -27,9 +27,9 @@ fn failed(e: impl std::fmt::Display) -> Diagnostic {
 
 impl Tables {
     /// Begins all of them in a folder.
-    pub fn create(folder: &Path, columns: &[Column]) -> Result<Tables, Diagnostic> {
+    pub fn create(folder: &Path, columns: &[Head]) -> Result<Tables, Diagnostic> {
         let mut csv = csv::Writer::from_writer(Stream::create(&folder.join("results.csv"))?);
-        let names: Vec<&'static str> = columns.iter().map(|c| c.0).collect();
+        let names: Vec<&'static str> = columns.iter().map(|c| c.name).collect();
         csv.write_record(&names).map_err(failed)?;
         Ok(Tables {
             csv,

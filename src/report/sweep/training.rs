@@ -1,7 +1,7 @@
 //! Training questions of a scenario as one table: a row for each, with its best plan.
 
 use crate::diagnostic::Diagnostic;
-use crate::report::columns::Value;
+use crate::report::cell::Value;
 use crate::report::sheet::Sheet;
 use crate::report::training::Trained;
 use crate::scenario::{TrainingCase, TrainingFound};
