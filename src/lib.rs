@@ -64,6 +64,7 @@
 //! | [`calibrate`] | kernel coefficients from measured rows |
 //! | [`check`] | every problem of files before they are used; their JSON Schemas |
 //! | [`report`] | one list of columns, several formats |
+//! | [`ask`] | one question in JSON, one answer in JSON |
 //! | [`cli`] | the command line |
 //!
 //! Wrong input is an error, [`diagnostic::Diagnostic`]. A plan that is not an answer is a value,
@@ -76,6 +77,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod ask;
 pub mod budget;
 pub mod calibrate;
 pub mod catalog;

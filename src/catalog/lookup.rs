@@ -41,12 +41,41 @@ pub struct Catalog {
     pub(super) measured: Option<Arc<measured::Database>>,
     /// Constants of engines that are tried, over those of files.
     tried: Vec<SchedulingOverlay>,
+    /// Whether names are those of entries alone.
+    sealed: bool,
 }
 
 impl Catalog {
     /// What is built in, without any of the user's folders.
     pub const fn built_in() -> Catalog {
-        Catalog { files: Vec::new(), measured: None, tried: Vec::new() }
+        Catalog { files: Vec::new(), measured: None, tried: Vec::new(), sealed: false }
+    }
+
+    /// The same for strangers: names are those of its entries alone, and no file or hub is looked at because a question
+    /// names it.
+    pub fn sealed(self) -> Catalog {
+        Catalog { sealed: true, ..self }
+    }
+
+    /// Whether names are those of entries alone.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// Whether a name is that of a YAML file that may be read.
+    pub(super) fn means_file(&self, name: &str) -> bool {
+        load::is_yaml(name) && !self.sealed
+    }
+
+    /// Checks that an option may name a file.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] where names are those of entries alone.
+    pub fn reads_files(&self, option: &str) -> Result<(), Diagnostic> {
+        match self.sealed {
+            false => Ok(()),
+            true => Err(Diagnostic::new(Code::Usage, "no files are read here").at(option.to_owned())),
+        }
     }
 
     /// Whether it has a database of measured kernels.
@@ -178,7 +207,7 @@ impl Catalog {
         kind: Kind,
         name: &str,
     ) -> Result<(T, Option<String>), Diagnostic> {
-        if load::is_yaml(name) {
+        if self.means_file(name) {
             return Ok((load::yaml(&load::text(Path::new(name))?, name)?, Some(name.to_owned())));
         }
         let entry = self.find(kind, name)?;
@@ -237,7 +266,7 @@ impl Catalog {
     /// [`Code::Range`] for a version that is not described.
     pub fn engine(&self, name: &str) -> Result<Engine, Diagnostic> {
         match name.rsplit_once('@') {
-            Some((engine, version)) if !load::is_yaml(name) => {
+            Some((engine, version)) if !self.means_file(name) => {
                 self.every_version(engine)?.at(&Asked::read(version))
             }
             _ => self.every_version(name).map(|e| Engine { versions: Vec::new(), ..e }),

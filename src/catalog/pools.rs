@@ -104,7 +104,7 @@ impl Catalog {
     /// [`Code::Catalog`] for two pools of one kind.
     pub fn pools(&self, name: &str) -> Result<Pools, Diagnostic> {
         let name = name.trim();
-        if load::is_yaml(name) {
+        if self.means_file(name) {
             let (file, path): (ClusterFile, _) = self.read(Kind::Cluster, name)?;
             let id = file.id.clone();
             return self.described_pools(&id, &file, &path, 1).map_err(|d| in_file(d, &path));

@@ -1,19 +1,18 @@
 //! Arguments that several commands share, and what they mean.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueHint};
 
-use crate::catalog::{self, Catalog, Cluster, DEFAULT_ENGINE, Engine, Gpu, Kind};
+use crate::catalog::{self, Catalog, Cluster, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
-use crate::estimate::deployment::{Estimate, Explanation};
 use crate::hub::Hub;
 use crate::model::Model;
-use crate::report::{self, Format, Subject};
 use crate::request::{
-    self, Counts, LengthEntry, MAX_LIMIT, Prices, RateEntry, Request, Resolved, ShareEntry, Task, Texts,
+    Counts, LengthEntry, MAX_LIMIT, ModelRequest, Prices, RateEntry, Request, Resolved, ShareEntry, Task,
+    Texts,
 };
 use crate::simulate::Lengths;
 use crate::units::Seconds;
@@ -59,30 +58,31 @@ pub struct ModelArgs {
 impl ModelArgs {
     /// Puts what is given into a request.
     pub fn fill(&self, request: &mut Request) {
+        let ModelRequest { model, shape, models, scope, lora, draft_model, offline, .. } = self.request();
+        *request =
+            Request { model, shape, models, scope, lora, draft_model, offline, ..std::mem::take(request) };
+    }
+
+    /// What is given, as a request about a model.
+    pub fn request(&self) -> ModelRequest {
         let folders = self.models.iter().map(|folder| folder.to_string_lossy().into_owned());
-        request.model.clone_from(&self.model);
-        request.shape.clone_from(&self.shape);
-        request.models = Texts::given(&folders.collect::<Vec<_>>());
-        request.scope = Some(self.scope.clone());
-        request.lora.clone_from(&self.lora);
-        request.draft_model.clone_from(&self.draft_model);
-        request.offline = self.offline.then_some(true);
+        ModelRequest {
+            model: self.model.clone(),
+            config: None,
+            shape: self.shape.clone(),
+            models: Texts::given(&folders.collect::<Vec<_>>()),
+            scope: Some(self.scope.clone()),
+            lora: self.lora.clone(),
+            draft_model: self.draft_model.clone(),
+            offline: self.offline.then_some(true),
+        }
     }
 
     /// Finds the model.
     pub fn find(&self, catalog: &Catalog) -> Result<Model, Diagnostic> {
-        let mut request = Request::default();
-        self.fill(&mut request);
-        let model = request.find_model(catalog, &self.hub()?)?;
+        let model = self.request().find(catalog, &self.hub()?)?;
         note_model(&model);
         Ok(model)
-    }
-
-    /// How an engine is told of the model: the folder that was named, else its id.
-    pub fn loaded_as<'a>(&'a self, model: &'a Model) -> &'a str {
-        let named = self.model.as_deref().filter(|name| Path::new(name).exists());
-        let folder = named.map(|name| name.strip_suffix("/config.json").unwrap_or(name));
-        folder.unwrap_or(&model.id)
     }
 
     /// The hub that may be asked.
@@ -92,7 +92,7 @@ impl ModelArgs {
 }
 
 /// Says what a model is.
-fn note_model(model: &Model) {
+pub fn note_model(model: &Model) {
     talk::note(|| {
         format!(
             "model {}: family {}{}, weights {}, context {}",
@@ -106,7 +106,7 @@ fn note_model(model: &Model) {
 }
 
 /// Says what a cluster costs.
-fn note_cluster(cluster: &Cluster) {
+pub fn note_cluster(cluster: &Cluster) {
     talk::note(|| {
         let price =
             cluster.price.map_or("no price".to_owned(), |p| format!("{} USD per GPU and hour", p.get()));
@@ -117,6 +117,12 @@ fn note_cluster(cluster: &Cluster) {
 /// Resolves a request, and says on stderr what was found.
 pub fn resolve(request: &Request, task: Task, catalog: &Catalog) -> Result<Resolved, Diagnostic> {
     let resolved = request.resolve_as_flags(task, catalog, fetch::hub(false)?)?;
+    note(request, &resolved);
+    Ok(resolved)
+}
+
+/// Says on stderr what was found.
+pub fn note(request: &Request, resolved: &Resolved) {
     note_model(&resolved.model);
     let workload = &resolved.workload;
     for (flag, asked, assumed) in
@@ -135,7 +141,6 @@ pub fn resolve(request: &Request, task: Task, catalog: &Catalog) -> Result<Resol
         });
     }
     resolved.unmeasured.iter().for_each(|(engine, gpu)| kernels::unknown(engine, gpu));
-    Ok(resolved)
 }
 
 /// Lengths, load and targets.
@@ -268,25 +273,6 @@ impl EngineArgs {
         request.scheduling.clone_from(&self.scheduling);
         self.host.fill(request);
     }
-
-    /// What to say about the choice: an engine that was not asked for, a version newer than those described.
-    pub fn remarks(&self, engines: &[Engine], pools: &[Cluster]) -> String {
-        let mut text = String::new();
-        for engine in engines {
-            let claims = |gpu: &Gpu| engine.default_for.iter().any(|p| p == gpu.platform());
-            let on = pools.iter().find(|pool| claims(&pool.gpu));
-            if let Some(pool) = on.filter(|_| self.engine.is_none() && engine.id != DEFAULT_ENGINE) {
-                let (id, gpu) = (&engine.id, &pool.gpu.name);
-                text += &format!(
-                    "No --engine was named: {id} is the usual one on {gpu}, where {DEFAULT_ENGINE} does not run.\n",
-                );
-            }
-            if let Some(caveat) = engine.caveat() {
-                text += &format!("{caveat}.\n");
-            }
-        }
-        text
-    }
 }
 
 /// What `--engine` names, files apart.
@@ -336,43 +322,10 @@ pub fn prices(list: &[String]) -> Option<Prices> {
     (!list.is_empty()).then(|| Prices(list.to_vec()))
 }
 
-/// A cluster of one kind of GPU, with prices overridden.
-pub fn cluster(catalog: &Catalog, name: &str, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    priced(catalog, catalog.pools(name)?.single()?, prices)
-}
-
-/// `gpus` of a GPU in its usual servers, with prices overridden.
-pub fn cluster_of(catalog: &Catalog, gpu: &str, gpus: u32, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    priced(catalog, request::of_gpus(catalog, gpu, gpus)?, prices)
-}
-
-/// Prices name GPUs of the catalogue or the cluster's own.
-fn priced(catalog: &Catalog, cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
-    let cluster = request::priced(catalog, cluster, prices)?;
-    note_cluster(&cluster);
-    Ok(cluster)
-}
-
 /// Parallel degrees: a value, a list (`2,4`) or a range (`1..4`, both ends included).
 pub fn degrees(flag: &str, text: &Option<String>) -> Result<Vec<u32>, Diagnostic> {
     match text {
         None => Ok(Vec::new()),
         Some(text) => crate::plan::degrees::values(text).map_err(|d| d.at(flag.to_owned())),
     }
-}
-
-/// An estimate explained operator by operator.
-pub fn explained(
-    format: Format,
-    width: Option<u16>,
-    subject: &Subject,
-    estimate: &Estimate,
-    explanation: &Explanation,
-) -> Result<String, Diagnostic> {
-    format.write(
-        width,
-        || Ok(report::explanation(estimate, explanation, width)),
-        || Ok(report::explanation_json(subject, estimate, explanation)),
-        || Ok(report::explanation_sheet(explanation).about(subject.asked())),
-    )
 }

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::output::OutputArgs;
+use super::outcome::Outcome;
+use super::output::{OutputArgs, print};
+use super::talk;
+use crate::ask::Answered;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::launch::artefact::{self, File};
-use crate::launch::release::Release;
 use crate::load;
 use crate::report::Format;
+use crate::request::Texts;
 
 /// Arguments of commands whose plans can be started.
 #[derive(Debug, Args)]
@@ -22,20 +24,8 @@ pub struct EmitArgs {
 
 impl EmitArgs {
     /// The targets that are asked for.
-    ///
-    /// # Errors
-    /// [`Code::UnknownName`] for a target that is none, before any work is done.
-    pub fn targets(&self) -> Result<Vec<&str>, Diagnostic> {
-        let names: Vec<&str> = self.emit.iter().flat_map(|text| text.split(',')).map(str::trim).collect();
-        let known = artefact::names();
-        for name in &names {
-            if !known.contains(name) {
-                let list = format!("known: {}", known.join(", "));
-                return Err(Diagnostic::unknown("target to write for", name, known.iter().copied(), &list)
-                    .at("--emit"));
-            }
-        }
-        Ok(names)
+    pub fn given(&self) -> Option<Texts> {
+        self.emit.as_ref().map(|text| Texts(text.split(',').map(|name| name.trim().to_owned()).collect()))
     }
 }
 
@@ -57,31 +47,32 @@ pub fn prepare(output: &OutputArgs) -> Result<Format, Diagnostic> {
     output.printed()
 }
 
-/// Writes the files of each target, into the folder of `-o` or one after the other to standard output.
+/// Writes the files that start a plan, into the folder of `-o` or one after the other to standard output. Where there
+/// are none, why is printed, and no file is written.
 ///
 /// # Errors
-/// Where a target cannot say what the plan needs; nothing is written then.
-pub fn write(targets: &[&str], release: &Release, output: &OutputArgs) -> Result<(), Diagnostic> {
-    let mut files: Vec<File> = Vec::new();
-    for target in targets {
-        files.extend(artefact::write(target, release)?);
-    }
-    match &output.output {
-        Some(folder) => {
-            for file in &files {
+/// A file that cannot be written.
+pub fn answer(output: &OutputArgs, answered: &Answered) -> Result<Outcome, Diagnostic> {
+    match (answered, &output.output) {
+        (Answered::Text { .. }, _) => {
+            print(&answered.text())?;
+            return Ok(Outcome::NothingFeasible);
+        }
+        (Answered::Files(files), Some(folder)) => {
+            for file in files {
                 load::write_whole(&Path::new(folder).join(&file.name), file.text.as_bytes())?;
             }
             let names: Vec<&str> = files.iter().map(|f| f.name.as_str()).collect();
-            super::talk::say(&format!("wrote {} to {}", names.join(", "), folder.display()));
-            Ok(())
+            talk::say(&format!("wrote {} to {}", names.join(", "), folder.display()));
         }
-        None => {
+        (Answered::Files(files), None) => {
             let several = files.len() > 1;
             let texts = files.iter().map(|f| match several {
                 true => format!("# file: {}\n{}", f.name, f.text),
                 false => f.text.clone(),
             });
-            super::output::print(&texts.collect::<Vec<_>>().join("\n"))
+            print(&texts.collect::<Vec<_>>().join("\n"))?;
         }
     }
+    Ok(Outcome::Found)
 }

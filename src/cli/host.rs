@@ -3,7 +3,6 @@
 use clap::Args;
 
 use crate::request::{MAX_LAYERS, Request, Texts};
-use crate::search::{Answer, Question};
 
 use super::values::count;
 
@@ -47,17 +46,5 @@ impl HostArgs {
         request.tensor_split = Texts::given(&self.tensor_split);
         request.split_mode.clone_from(&self.split_mode);
         request.override_tensor = Texts::given(&self.override_tensor);
-    }
-
-    /// What to say where nothing is feasible and an engine could leave layers with the host.
-    pub fn hint(&self, question: &Question, answer: &Answer) -> &'static str {
-        let could = question.engines.iter().any(|engine| engine.host.is_some());
-        let unknown = question.pools.iter().any(|pool| pool.host.is_none() && pool.has_own_memory());
-        match answer.best.is_empty() && could && unknown {
-            true => {
-                "llama.cpp leaves with the host what finds no room: --host memory=64GiB,bandwidth=83.2GB/s says what that has.\n"
-            }
-            false => "",
-        }
     }
 }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
+use crate::ask::Answered;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report::{Format, Sheet};
 
+use super::outcome::Outcome;
 use super::values::names;
 
 /// Format of a result.
@@ -100,6 +102,12 @@ impl OutputArgs {
             Some(path) => load::write_whole(path, text.as_bytes()),
             None => print(&text),
         }
+    }
+
+    /// Writes an answer, and says what became of the question.
+    pub fn answer(&self, answered: &Answered) -> Result<Outcome, Diagnostic> {
+        self.emit(&answered.text())?;
+        Ok(if answered.is_found() { Outcome::Found } else { Outcome::NothingFeasible })
     }
 
     /// Width that a table may fill: see [`width`]; unlimited in files.

@@ -4,24 +4,20 @@ use std::time::Instant;
 
 use clap::Args;
 
+use crate::ask::{self, Answered, View};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::Estimate;
-use crate::launch;
 use crate::rank::Objective;
-use crate::report::{self, Format, Row, Sheet, Subject};
-use crate::request::{Planned, Request, Task, Texts, Values, layout};
-use crate::search::{Answer, Mode, Question, Stopped};
+use crate::request::{Explain, Request, Task, Texts, Values};
+use crate::search::{Mode, Question, Stopped};
 use crate::units::{Seconds, group_thousands};
 
-use super::common::{
-    ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, explained, prices, resolve,
-};
+use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, prices, resolve};
 use super::emit::{self, EmitArgs};
 use super::kernels::KernelsArgs;
 use super::limits::LimitArgs;
 use super::outcome::Outcome;
-use super::output::{OutputArgs, print};
+use super::output::OutputArgs;
 use super::stop::stop;
 use super::talk;
 use super::values::{count, names};
@@ -193,6 +189,10 @@ impl PlanArgs {
             mode: Some(self.mode.clone()),
             exhaustive: self.exhaustive.then_some(true),
             time_limit: self.time_limit.as_ref().map(limit).transpose()?,
+            explain: self.explain.map(Explain::Rank),
+            why_not: self.why_not.clone(),
+            emit: self.emit.given(),
+            rank: self.emit.emit.as_ref().map(|_| self.rank),
             ..Request::default()
         };
         self.model.fill(&mut request);
@@ -208,39 +208,29 @@ impl PlanArgs {
 /// Runs the command.
 pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
-    let targets = args.emit.targets()?;
-    let format = if targets.is_empty() { args.output.prepare()? } else { emit::prepare(&args.output)? };
-    let resolved = resolve(&args.request()?, Task::Plan, catalog)?;
+    let request = args.request()?;
+    ask::plan::check(&request)?;
+    let format = if request.emit.is_none() { args.output.prepare()? } else { emit::prepare(&args.output)? };
+    let view = View { format, width: args.output.width() };
+    let resolved = resolve(&request, Task::Plan, catalog)?;
     let question = Question { stop: stop(resolved.time_limit), ..resolved.question() };
     let loaded = started.elapsed();
-    let subject = Subject::of(&resolved);
-    if let Some(layout) = &args.why_not {
-        return why_not(args, format, &subject, &question, layout);
+    if let Some(layout) = &request.why_not {
+        let examined = ask::plan::why_not(&resolved, &question, layout, view)?;
+        return args.output.answer(&examined);
     }
     let answer = question.answer()?;
     let planned = resolved.conclude(&question, answer)?;
     let searched = started.elapsed();
+    let answered = ask::plan::written(&request, &resolved, &question, &planned, (catalog, view))?;
+    let outcome = match request.emit {
+        None => args.output.answer(&answered)?,
+        Some(_) => emit::answer(&args.output, &answered)?,
+    };
+    if matches!(answered, Answered::Files(_)) {
+        return Ok(outcome);
+    }
     let answer = &planned.answer;
-    if !targets.is_empty() && !answer.best.is_empty() {
-        let chosen = ranked(answer, args.rank, "--rank")?;
-        let precision = question.precisions.get(chosen.plan.layout.precision);
-        let asked = launch::plan::Asked {
-            model: args.model.loaded_as(&resolved.model),
-            cluster: &resolved.cluster,
-            weights: precision.and_then(|p| p.weights),
-            kv: precision.is_some_and(|p| p.kv.is_some()),
-        };
-        let release = question
-            .with_deployment(chosen, |deployment| launch::plan::release(chosen, deployment, &asked))?;
-        emit::write(&targets, &release, &args.output)?;
-        return Ok(Outcome::Found);
-    }
-    let text = render(args, format, &subject, &question, &planned)?;
-    match targets.is_empty() {
-        true => args.output.emit(&text)?,
-        // Nothing is feasible: why is printed, and no file is written.
-        false => print(&text)?,
-    }
     talk::note(|| format!("walked {} plans", group_thousands(answer.counts.plans)));
     if answer.stopped != Stopped::Complete {
         talk::say(&format!(
@@ -259,77 +249,5 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
             ms(started.elapsed() - searched)
         );
     }
-    Ok(if answer.best.is_empty() { Outcome::NothingFeasible } else { Outcome::Found })
-}
-
-/// The plan of a rank.
-fn ranked<'a>(answer: &'a Answer, rank: u64, flag: &str) -> Result<&'a Estimate, Diagnostic> {
-    let place = usize::try_from(rank).ok().and_then(|n| n.checked_sub(1));
-    place.and_then(|i| answer.best.get(i)).ok_or_else(|| {
-        let help = match answer.best.len() {
-            0 => "no plan is feasible".to_owned(),
-            n => format!("there are {n} ranks; --top shows more"),
-        };
-        Diagnostic::new(Code::Range, format!("there is no rank {rank}")).at(flag).help(help)
-    })
-}
-
-fn render(
-    args: &PlanArgs,
-    format: Format,
-    subject: &Subject,
-    question: &Question,
-    planned: &Planned,
-) -> Result<String, Diagnostic> {
-    let Planned { answer, what_if: moved, advice } = planned;
-    let width = args.output.width();
-    if let Some(rank) = args.explain {
-        let chosen = ranked(answer, rank, "--explain")?;
-        return question.with_deployment(chosen, |deployment| {
-            explained(format, width, subject, chosen, &deployment.explain(chosen))
-        })?;
-    }
-    let plans = if args.pareto.is_some() { &answer.pareto } else { &answer.best };
-    format.write(
-        width,
-        || {
-            let shown = Answer { best: plans.clone(), ..answer.clone() };
-            Ok(report::answer_text(subject, &shown, width)
-                + &if args.pareto.is_some() { report::front_chart(answer, width) } else { String::new() }
-                + &report::what_if_text(answer, moved)
-                + &report::advice_text(advice)
-                + args.engine.host.hint(question, answer)
-                + &args.engine.remarks(question.engines, question.pools))
-        },
-        || Ok(report::answer_json(subject, answer, advice, moved)),
-        || Ok(sheet(plans, answer).about(subject.asked())),
-    )
-}
-
-/// Every column of the plans.
-fn sheet(plans: &[Estimate], answer: &Answer) -> Sheet {
-    let row = |(estimate, n)| Row { rank: Some(n), estimate, current: answer.reference() };
-    let rows: Vec<Row> = plans.iter().zip(1..).map(row).collect();
-    report::plan_sheet(&rows, answer.current.is_some())
-}
-
-/// Puts one layout through the funnel and says where it falls.
-fn why_not(
-    args: &PlanArgs,
-    format: Format,
-    subject: &Subject,
-    question: &Question,
-    layout: &str,
-) -> Result<Outcome, Diagnostic> {
-    let asked = layout::asked("--why-not", layout)?;
-    let examined = question.examine(asked)?;
-    let text = format.write(
-        args.output.width(),
-        || Ok(report::examined_text(subject, asked, &examined)),
-        || Ok(report::examined_json(subject, asked, &examined)),
-        || Ok(report::examined_sheet(asked, &examined).about(subject.asked())),
-    )?;
-    args.output.emit(&text)?;
-    let feasible = examined.iter().any(|e| e.outcome.is_ok());
-    Ok(if feasible { Outcome::Found } else { Outcome::NothingFeasible })
+    Ok(if answer.best.is_empty() { Outcome::NothingFeasible } else { outcome })
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::ask::{self, View};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
-use crate::report::{self, SimulationSubject};
+use crate::report;
 use crate::request::{Deployed, LengthEntry, MAX_REQUESTS, Request, ShareEntry, Simulated, Task};
 use crate::simulate::{Lengths, Observer, Protocol, State};
 use crate::workload::MAX_CONCURRENCY;
@@ -154,43 +155,20 @@ impl SimulateArgs {
 
 /// Runs the command.
 pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
-    let (format, width) = (args.output.prepare()?, args.output.width());
+    let view = View { format: args.output.prepare()?, width: args.output.width() };
     if let Some(path) = &args.timeline {
         load::check_writable(path)?;
     }
     let resolved = resolve(&args.request()?, Task::Simulate, catalog)?;
-    let (parallelism, replicas, prefill) = match resolved.deployed {
-        Some(Deployed::Split(workers)) => (workers.decode.0, workers.decode.1, Some(workers.prefill)),
-        Some(Deployed::Replicas(split, replicas)) => (split, replicas, None),
-        None => return Err(Diagnostic::new(Code::Usage, "a simulation is of one plan")),
-    };
-    if args.timeline.is_some() && prefill.is_some() {
+    if args.timeline.is_some() && matches!(resolved.deployed, Some(Deployed::Split(_))) {
         let cause = "a timeline is of one replica, not of split pools";
         return Err(Diagnostic::new(Code::Usage, cause).at("--timeline"));
     }
     let simulated = resolved.simulate_watched(Progress::new)?;
-    let (outcome, timeline) = match simulated {
-        Simulated::Ran { outcome, timeline } => (outcome, timeline),
-        Simulated::CannotRun(reason, place) => {
-            args.output.emit(&report::no_simulation(&reason, &place, format, width)?)?;
-            return Ok(Exit::NothingFeasible);
-        }
-    };
-    if let Some(path) = &args.timeline {
-        load::write_whole(path, report::timeline_sheet(&timeline).csv()?.as_bytes())?;
+    if let (Some(path), Simulated::Ran { timeline, .. }) = (&args.timeline, &simulated) {
+        load::write_whole(path, report::timeline_sheet(timeline).csv()?.as_bytes())?;
     }
-    let subject = SimulationSubject {
-        model: &resolved.model,
-        cluster: &resolved.pools[0],
-        engine: &resolved.engines[0],
-        parallelism,
-        replicas: replicas.into(),
-        workload: &resolved.workload,
-        drive: &resolved.drive,
-        prefill,
-    };
-    args.output.emit(&report::simulation(&subject, &outcome, &timeline, format, width)?)?;
-    Ok(if outcome.requests > 0 { Exit::Found } else { Exit::NothingFeasible })
+    args.output.answer(&ask::simulate::written(&resolved, &simulated, view)?)
 }
 
 /// Requests between two looks at the progress bar.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
+use crate::ask::{self, View};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic, brief};
-use crate::report::{self, SizeAnswer, Subject};
-use crate::request::{LengthEntry, Request, ShareEntry, SizedFleets, Task, Texts};
+use crate::request::{LengthEntry, Request, ShareEntry, Task, Texts};
 use crate::simulate::Lengths;
 use crate::workload::MAX_LENGTH;
 
@@ -143,25 +143,9 @@ impl SizeArgs {
 
 /// Runs the command.
 pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let format = args.output.prepare()?;
+    let view = View { format: args.output.prepare()?, width: args.output.width() };
     let resolved = resolve(&args.request()?, Task::Size, catalog)?;
-    let SizedFleets { demand, sizings, growth } = &resolved.size()?;
-    let answer = SizeAnswer { demand, sizings, top: resolved.top, growth };
-    let subject = Subject::of(&resolved);
-    let text = format.write(
-        args.output.width(),
-        || Ok(report::size_text(&subject, &answer, args.output.width())),
-        || Ok(report::size_json(&subject, &answer)),
-        || match sizings.first() {
-            Some(sizing) if !growth.is_empty() => {
-                let subject = Subject { cluster: &sizing.cluster.id, ..subject };
-                Ok(report::growth_sheet(growth).about(subject.asked()))
-            }
-            _ => Ok(report::size_sheet(&subject, &answer)),
-        },
-    )?;
-    args.output.emit(&text)?;
-    talk::note(|| format!("{} kinds of GPU", sizings.len()));
-    let found = sizings.first().is_some_and(|sizing| !sizing.fleets.is_empty());
-    Ok(if found { Outcome::Found } else { Outcome::NothingFeasible })
+    let answered = ask::size::written(&resolved, view)?;
+    talk::note(|| format!("{} kinds of GPU", resolved.pools.len()));
+    args.output.answer(&answered)
 }

@@ -1,26 +1,19 @@
 //! `shardfit train`: ranked training plans.
 
-use std::str::FromStr;
-
 use clap::Args;
 
-use crate::catalog::{self, Catalog, Engine, Framework, Kind};
-use crate::diagnostic::{Code, Diagnostic, brief};
-use crate::model::Model;
-use crate::report::{self, Format, Trained};
-use crate::train::{
-    Convention, Job, Machine, Offload, Operations, Optimizer, Precision, Recompute, Schedule, Sharding,
-    TrainingAnswer, TrainingAxes, TrainingQuestion, Tuning,
-};
-use crate::units::{BytesPerSecond, Seconds};
+use crate::ask::{self, View};
+use crate::catalog::{self, Catalog, Kind};
+use crate::diagnostic::Diagnostic;
+use crate::report;
+use crate::request::train::{FRAMEWORK, MOST, MOST_PLANS};
+use crate::request::{Amount, Texts, TrainRequest, Values};
+use crate::train::{Convention, Optimizer, Precision, Recompute, Schedule, Sharding, Tuning};
 
-use super::common::{ModelArgs, cluster, degrees};
+use super::common::{ModelArgs, degrees, note_cluster, note_model, prices};
 use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::values::{count, names};
-
-/// Longest sequence and largest batch accepted.
-const MOST: u64 = 1 << 24;
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
@@ -45,10 +38,10 @@ pub struct TrainArgs {
     #[command(flatten)]
     operations: OperationsArgs,
     /// Splits to show
-    #[arg(long, default_value = "10", value_name = "N", value_parser = count(1..=1000), help_heading = "Ranking")]
+    #[arg(long, default_value = "10", value_name = "N", value_parser = count(1..=MOST_PLANS), help_heading = "Ranking")]
     top: u64,
     /// Show where the time and the memory of this plan of the ranking go
-    #[arg(long, value_name = "RANK", value_parser = count(1..=1000), help_heading = "Ranking")]
+    #[arg(long, value_name = "RANK", value_parser = count(1..=MOST_PLANS), help_heading = "Ranking")]
     #[arg(conflicts_with_all = ["why_not", "emit"])]
     explain: Option<u64>,
     /// Why plans with these degrees are not the best, e.g. tp=2,pp=1
@@ -76,7 +69,7 @@ struct JobArgs {
     #[arg(long, value_name = "TOKENS", value_parser = count(1..=MOST), help_heading = "Training")]
     seq: u64,
     /// Training framework, by name or YAML file
-    #[arg(long, default_value = "megatron-bridge", value_name = "NAME", help_heading = "Training")]
+    #[arg(long, default_value = FRAMEWORK, value_name = "NAME", help_heading = "Training")]
     #[arg(value_parser = names(frameworks()), hide_possible_values = true)]
     framework: String,
     /// adam, adam-bf16, adam-8bit, adafactor, sgd or muon
@@ -169,170 +162,48 @@ struct OperationsArgs {
     storage: Option<String>,
 }
 
-fn parsed<T: FromStr<Err = Diagnostic>>(list: &[String], usual: Vec<T>) -> Result<Vec<T>, Diagnostic> {
-    if list.is_empty() {
-        return Ok(usual);
-    }
-    list.iter().map(|text| text.trim().parse()).collect()
-}
-
-/// A positive quantity with its unit.
-fn positive<T: FromStr<Err = String>>(
-    flag: &str,
-    text: &Option<String>,
-    usual: T,
-    value: fn(&T) -> f64,
-) -> Result<T, Diagnostic> {
-    let Some(text) = text else { return Ok(usual) };
-    let parsed: T = text.parse().map_err(|cause: String| Diagnostic::new(Code::Syntax, cause).at(flag))?;
-    if value(&parsed) > 0.0 {
-        return Ok(parsed);
-    }
-    Err(Diagnostic::new(Code::Range, format!("`{}` is not above zero", brief(text))).at(flag))
-}
-
-/// A count with a suffix: K, M, B or G, T, P, or an exponent.
-pub fn large(flag: &str, text: &str) -> Result<f64, Diagnostic> {
-    let trimmed = text.trim();
-    let scales = [("K", 1e3), ("M", 1e6), ("B", 1e9), ("G", 1e9), ("T", 1e12), ("P", 1e15)];
-    let found = scales.iter().find_map(|(s, x)| Some((trimmed.strip_suffix(s)?, *x)));
-    let (number, scale) = found.unwrap_or((trimmed, 1.0));
-    match number.trim().parse::<f64>() {
-        Ok(x) if x > 0.0 && (x * scale).is_finite() => Ok(x * scale),
-        _ => Err(Diagnostic::new(Code::Range, format!("`{}` is not a number above zero", brief(text)))
-            .at(flag.to_owned())
-            .help("for example 15T, 300B or 1.5e13")),
-    }
-}
-
-impl OperationsArgs {
-    fn operations(&self) -> Result<Operations, Diagnostic> {
-        let usual = Operations::USUAL;
-        Ok(Operations {
-            tokens: self.tokens.as_deref().map(|t| large("--tokens", t)).transpose()?,
-            failure: positive("--mtbf", &self.mtbf, usual.failure, |t: &Seconds| t.get())?,
-            restart: positive("--restart", &self.restart, usual.restart, |t: &Seconds| t.get())?,
-            storage: positive("--storage", &self.storage, usual.storage, |r: &BytesPerSecond| r.get())?,
-        })
-    }
-}
-
-impl AxesArgs {
-    fn axes(&self, per_node: u32, precision: Vec<Precision>) -> Result<TrainingAxes, Diagnostic> {
-        let mut axes = match self.axes.as_str() {
-            "usual" => TrainingAxes::usual(per_node),
-            "calculon" => TrainingAxes::calculon(),
-            other => {
-                let known = ["usual", "calculon"];
-                return Err(Diagnostic::unknown("axes", other, known, "allowed: usual, calculon"));
-            }
-        };
-        axes.precision = precision;
-        let named = [
-            ("--tp", &self.tp, &mut axes.tp),
-            ("--pp", &self.pp, &mut axes.pp),
-            ("--cp", &self.cp, &mut axes.cp),
-            ("--ep", &self.ep, &mut axes.ep),
-            ("--expert-tp", &self.expert_tp, &mut axes.expert_tp),
-            ("--micro-batch", &self.micro_batch, &mut axes.micro_batch),
-            ("--vp", &self.vp, &mut axes.chunks),
-        ];
-        for (flag, text, axis) in named {
-            if text.is_some() {
-                *axis = degrees(flag, text)?;
-            }
-        }
-        if self.tp.is_some() {
-            axes.most_tp = u32::MAX;
-        }
-        axes.schedules = parsed(&self.schedule, axes.schedules)?;
-        axes.sharding = parsed(&self.sharding, axes.sharding)?;
-        axes.recompute = parsed(&self.recompute, axes.recompute)?;
-        if !self.offload.is_empty() {
-            axes.offload = self.offloads()?;
-        }
-        Ok(axes)
-    }
-
-    /// Nothing on the host, and all of what is named.
-    fn offloads(&self) -> Result<Vec<Offload>, Diagnostic> {
-        let mut all = vec![Offload::default()];
-        for name in &self.offload {
-            let with = |o: &Offload| match name.as_str() {
-                "weights" => Ok(Offload { weights: true, ..*o }),
-                "optimizer" => Ok(Offload { optimizer: true, ..*o }),
-                "activations" => Ok(Offload { activations: true, ..*o }),
-                other => {
-                    let known = ["weights", "optimizer", "activations"];
-                    let list = "allowed: weights, optimizer, activations";
-                    Err(Diagnostic::unknown("thing to offload", other, known, list))
-                }
-            };
-            let more: Vec<Offload> = all.iter().map(with).collect::<Result<_, _>>()?;
-            all.extend(more);
-        }
-        Ok(all)
-    }
-}
-
-/// Degrees as `tp=2,pp=1` says, over the axes of the question.
-fn pinned(text: &str, axes: &TrainingAxes) -> Result<TrainingAxes, Diagnostic> {
-    let keys = ["tp", "pp", "cp", "ep", "expert_tp", "mbs", "vp"];
-    let mut axes = axes.clone();
-    for pair in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        let (key, value) = pair.split_once('=').ok_or_else(|| {
-            Diagnostic::new(Code::Syntax, format!("`{}` is no key=value", brief(pair)))
-                .at("--why-not")
-                .help("for example tp=2,pp=1")
-        })?;
-        let axis = match key.trim() {
-            "tp" => &mut axes.tp,
-            "pp" => &mut axes.pp,
-            "cp" => &mut axes.cp,
-            "ep" => &mut axes.ep,
-            "expert_tp" => &mut axes.expert_tp,
-            "mbs" => &mut axes.micro_batch,
-            "vp" => &mut axes.chunks,
-            other => {
-                let list = format!("allowed: {}", keys.join(", "));
-                return Err(Diagnostic::unknown("key", other, keys, &list).at("--why-not"));
-            }
-        };
-        *axis = degrees("--why-not", &Some(value.trim().to_owned()))?;
-        if key.trim() == "tp" {
-            axes.most_tp = u32::MAX;
-        }
-    }
-    Ok(axes)
-}
-
-/// What a search needs, owned.
-struct Setting {
-    models: Vec<(Precision, Model)>,
-    cluster: crate::catalog::Cluster,
-    framework: Framework,
-    engine: Engine,
-    optimizer: Optimizer,
-    tuning: Tuning,
-}
-
 impl TrainArgs {
-    fn setting(&self, catalog: &Catalog) -> Result<Setting, Diagnostic> {
-        if self.model.draft_model.is_some() {
-            let cause = "a draft model serves, it is not trained with".to_owned();
-            return Err(Diagnostic::new(Code::Usage, cause).at("--draft-model"));
-        }
-        let model = self.model.find(catalog)?;
-        let tuning: Tuning = self.job.tuning.parse()?;
-        tuning.check(&model)?;
-        let framework = catalog.framework(&self.job.framework)?;
-        let engine = catalog.engine(&framework.kernels)?;
-        let mut precisions: Vec<Precision> = parsed(&self.job.precision, vec![Precision::Bf16])?;
-        precisions.dedup();
-        let models = precisions.into_iter().map(|p| (p, Job::in_precision(&model, p))).collect();
-        let cluster = cluster(catalog, &self.cluster, &self.price)?;
-        let optimizer = self.job.optimizer.parse()?;
-        Ok(Setting { models, cluster, framework, engine, optimizer, tuning })
+    /// What is asked.
+    fn request(&self) -> Result<TrainRequest, Diagnostic> {
+        let (job, axes, run) = (&self.job, &self.axes, &self.operations);
+        let values = |flag: &str, text: &Option<String>| match text {
+            None => Ok(None),
+            text => degrees(flag, text).map(|all| Some(Values(all))),
+        };
+        Ok(TrainRequest {
+            schema_version: None,
+            model: self.model.request(),
+            cluster: Some(self.cluster.clone()),
+            price: prices(&self.price),
+            global_batch: Some(job.global_batch),
+            seq: Some(job.seq),
+            framework: Some(job.framework.clone()),
+            optimizer: Some(job.optimizer.clone()),
+            precision: Texts::given(&job.precision),
+            tuning: Some(job.tuning.clone()),
+            mtp: job.mtp.then_some(true),
+            axes: Some(axes.axes.clone()),
+            tp: values("--tp", &axes.tp)?,
+            pp: values("--pp", &axes.pp)?,
+            cp: values("--cp", &axes.cp)?,
+            ep: values("--ep", &axes.ep)?,
+            expert_tp: values("--expert-tp", &axes.expert_tp)?,
+            micro_batch: values("--micro-batch", &axes.micro_batch)?,
+            vp: values("--vp", &axes.vp)?,
+            schedule: Texts::given(&axes.schedule),
+            sharding: Texts::given(&axes.sharding),
+            recompute: Texts::given(&axes.recompute),
+            offload: Texts::given(&axes.offload),
+            tokens: run.tokens.clone().map(Amount),
+            mtbf: run.mtbf.clone(),
+            restart: run.restart.clone(),
+            storage: run.storage.clone(),
+            top: Some(self.top),
+            explain: self.explain,
+            why_not: self.why_not.clone(),
+            emit: self.emit.clone(),
+            flops: Some(self.flops.clone()),
+        })
     }
 }
 
@@ -340,77 +211,11 @@ impl TrainArgs {
 pub fn run(args: &TrainArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     // What other programs read is in their own formats.
     let format = if args.emit.is_some() { args.output.prepare_text() } else { args.output.prepare() }?;
-    let convention: Convention = args.flops.parse()?;
-    let operations = args.operations.operations()?;
-    let setting = args.setting(catalog)?;
-    let machine = Machine::new(&setting.cluster, &setting.framework, &setting.engine)?;
-    let job = |model| Job {
-        model,
-        machine: &machine,
-        sequence: args.job.seq,
-        global_batch: args.job.global_batch,
-        optimizer: setting.optimizer,
-        tuning: setting.tuning,
-        with_prediction: args.job.mtp,
-    };
-    let jobs: Vec<(Precision, Job)> = setting.models.iter().map(|(p, m)| (*p, job(m))).collect();
-    let precisions = jobs.iter().map(|(p, _)| *p).collect();
-    let axes = args.axes.axes(machine.per_node(), precisions)?;
-    let top = usize::try_from(args.top.max(args.explain.unwrap_or(1))).unwrap_or(usize::MAX);
-    let ask = |axes: &TrainingAxes| TrainingQuestion { jobs: &jobs, axes, top }.answer();
-    let answer = ask(&axes)?;
-    let about = |answer| Trained {
-        job: &jobs[0].1,
-        answer,
-        operations: &operations,
-        price: setting.cluster.price,
-        convention,
-    };
-    let text = match (&args.why_not, args.explain, &args.emit) {
-        (Some(degrees), ..) => why_not(&about, &answer, &ask(&pinned(degrees, &axes)?)?, format, args)?,
-        (_, Some(rank), _) => explained(&about(&answer), rank, format, args)?,
-        (_, _, Some(target)) => {
-            let best = answer.best.first().ok_or_else(|| nothing("--emit"))?;
-            report::emit(target, &jobs[0].1, &best.plan)?
-        }
-        _ => {
-            let trained = about(&answer);
-            let width = args.output.width();
-            format.write(width, || Ok(trained.text(width)), || Ok(trained.json()), || Ok(trained.sheet()))?
-        }
-    };
-    args.output.emit(&text)?;
-    Ok(if answer.best.is_empty() { Outcome::NothingFeasible } else { Outcome::Found })
-}
-
-fn nothing(flag: &str) -> Diagnostic {
-    Diagnostic::new(Code::Usage, "no plan is feasible").at(flag.to_owned()).help("run without it to see why")
-}
-
-fn why_not<'a>(
-    about: &impl Fn(&'a TrainingAnswer) -> Trained<'a>,
-    all: &'a TrainingAnswer,
-    asked: &'a TrainingAnswer,
-    format: Format,
-    args: &TrainArgs,
-) -> Result<String, Diagnostic> {
-    let trained = about(asked);
-    let text = || Ok(report::why_not_text(&trained, all.best.first()));
-    format.write(args.output.width(), text, || Ok(trained.json()), || Ok(trained.sheet()))
-}
-
-fn explained(trained: &Trained, rank: u64, format: Format, args: &TrainArgs) -> Result<String, Diagnostic> {
-    let at = usize::try_from(rank - 1).unwrap_or(usize::MAX);
-    let best = &trained.answer.best;
-    let estimate = best.get(at).ok_or_else(|| {
-        Diagnostic::new(Code::Range, format!("rank {rank} of {} plans", best.len())).at("--explain")
-    })?;
-    let width = args.output.width();
-    let json = || trained.explanation_json(estimate);
-    format.write(
-        width,
-        || Ok(trained.explanation(estimate, width)),
-        || Ok(json()),
-        || Ok(report::Sheet::of_json(&json())),
-    )
+    let training = args.request()?.resolve_as_flags(catalog, &args.model.hub()?)?;
+    if let Some((_, model)) = training.models.first() {
+        note_model(model);
+    }
+    note_cluster(&training.cluster);
+    let view = View { format, width: args.output.width() };
+    args.output.answer(&ask::train::written(&training, view)?)
 }

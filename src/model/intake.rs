@@ -37,6 +37,9 @@ pub fn find_in(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Dia
 /// # Errors
 /// As [`find_in`], and [`Code::Hub`] when neither has it.
 pub fn find_with(catalog: &Catalog, name: &str, scope: Scope, hub: &Hub) -> Result<Model, Diagnostic> {
+    if catalog.is_sealed() {
+        return find_named(catalog, name, scope);
+    }
     match find_path(name, scope)? {
         Some(model) => Ok(model),
         None => match find_named(catalog, name, scope) {

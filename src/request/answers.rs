@@ -106,13 +106,17 @@ impl Resolved {
         }
     }
 
+    /// When a search that begins now is to end, where the request limits its time.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.time_limit.map(|limit| Instant::now() + std::time::Duration::from_secs_f64(limit.get()))
+    }
+
     /// Ranks every plan, within the time limit of the request.
     ///
     /// # Errors
     /// Degrees that are pinned and no layout can have; a GPU description that lacks figures.
     pub fn plan(&self) -> Result<Planned, Diagnostic> {
-        let limit = self.time_limit.map(|limit| std::time::Duration::from_secs_f64(limit.get()));
-        let stop = Stop { deadline: limit.map(|limit| Instant::now() + limit), asked: None };
+        let stop = Stop { deadline: self.deadline(), asked: None };
         let question = Question { stop, ..self.question() };
         self.conclude(&question, question.answer()?)
     }

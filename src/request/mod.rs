@@ -18,35 +18,42 @@
 //! ```
 
 mod answers;
+pub mod budget;
+pub mod form;
+pub mod inspect;
 pub mod launched;
 pub mod layout;
+mod model;
 mod overrides;
 mod resolve;
 mod split;
+pub mod train;
 mod values;
 
 use std::str::FromStr;
-use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::hub::Hub;
 use crate::load;
+use crate::model::Model;
 use crate::units::Seconds;
 
 pub use answers::{Estimated, Planned, Simulated, SizedFleets};
+pub use budget::BudgetRequest;
+pub use form::SCHEMA_VERSION;
+pub use inspect::InspectRequest;
+pub use model::ModelRequest;
 pub use resolve::{
     Deployed, MAX_LAYERS, MAX_LIMIT, MAX_REQUESTS, NO_DRAFT, Resolved, Source, of_gpus, priced,
 };
 pub use split::SplitWorkers;
-pub use values::{Counts, LengthEntry, Prices, RateEntry, ShareEntry, Texts, Values};
-
-/// The version of the form of requests.
-pub const SCHEMA_VERSION: u64 = 1;
+pub use train::TrainRequest;
+pub use values::{Amount, Counts, Explain, LengthEntry, Prices, RateEntry, ShareEntry, Texts, Values};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +109,8 @@ pub struct Request {
     /// Model: a catalogue name, an alias, a path to a config.json, its folder or a GGUF file, or
     /// `org/name[@revision]` on the Hugging Face hub.
     pub model: Option<String>,
+    /// What a config.json holds, in place of a name.
+    pub config: Option<Map<String, Value>>,
     /// Sizes in place of a model, such as `layers=32,hidden=4096,heads=32,kv=8,ffn=14336,vocab=128256`.
     pub shape: Option<String>,
     /// Folders of config.json files named `<org>--<name>.json`, looked at before the catalogue.
@@ -282,12 +291,26 @@ pub struct Request {
     pub warmup: Option<u64>,
     /// Seed of what is drawn; 1 when left out.
     pub seed: Option<u64>,
+    /// What starts the server, as text or a file: `vllm serve …`, a script, manifests. Fields that are given win over
+    /// it.
+    pub launch: Option<String>,
+    /// Of a search the plan of this rank, of one plan whether it is explained, operator by operator, in place of the
+    /// answer.
+    pub explain: Option<Explain>,
+    /// A layout, such as `tp=2,pp=1`, and why it is not an answer, in place of the ranking.
+    pub why_not: Option<String>,
+    /// What starts the plan, in place of the answer: command, docker, k8s, llm-d, dynamo, kserve, slurm, skypilot or
+    /// ray, or several.
+    pub emit: Option<Texts>,
+    /// The plan that `emit` writes, by its rank; 1 when left out.
+    pub rank: Option<u64>,
 }
 
 /// The fields of a request, and the tasks that each has a meaning for.
 const FIELDS: &[(&str, &[Task])] = &[
     ("schema_version", &Task::ALL),
     ("model", &Task::ALL),
+    ("config", &Task::ALL),
     ("shape", &Task::ALL),
     ("models", &Task::ALL),
     ("scope", &Task::ALL),
@@ -371,6 +394,11 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("requests", &[Task::Simulate]),
     ("warmup", &[Task::Simulate]),
     ("seed", &[Task::Simulate]),
+    ("launch", &[Task::Estimate]),
+    ("explain", &[Task::Plan, Task::Estimate]),
+    ("why_not", &[Task::Plan]),
+    ("emit", &[Task::Plan, Task::Estimate]),
+    ("rank", &[Task::Plan]),
 ];
 
 impl Request {
@@ -388,40 +416,50 @@ impl Request {
     /// # Errors
     /// As [`Request::from_json`].
     pub fn from_map(map: Map<String, Value>) -> Result<Request, Diagnostic> {
-        let names = || FIELDS.iter().map(|(name, _)| *name);
-        if let Some(strange) = map.keys().find(|key| names().all(|name| name != key.as_str())) {
-            let list = "a request has the options of the command line, with underscores";
-            return Err(Diagnostic::unknown("key", strange, names(), list).at("the request"));
-        }
-        serde_json::from_value(Value::Object(map.clone())).map_err(|whole| {
-            // The fault is that of the first field that cannot be read alone.
-            let alone = |(key, value): (String, Value)| {
-                let fault = serde_json::from_value::<Request>(Value::Object(
-                    [(key.clone(), value)].into_iter().collect(),
-                ));
-                fault.err().map(|fault| (key, fault))
-            };
-            let (place, cause) = match map.into_iter().find_map(alone) {
-                Some((key, fault)) => (format!("`{key}`"), fault),
-                None => ("the request".to_owned(), whole),
-            };
-            Diagnostic::new(Code::Syntax, cause.to_string()).at(place)
-        })
+        form::read(map)
     }
 
     /// The JSON Schema (2020-12) of requests. `x-units` lists the units of a quantity.
     pub fn schema() -> Value {
-        let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Request>();
-        schema.insert("title".to_owned(), "Request".into());
-        schema.into()
+        form::schema::<Request>("Request")
     }
 
     /// The fields that are given, as a JSON object.
     pub fn given(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(map)) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
-            _ => Map::new(),
+        form::given(self)
+    }
+
+    /// The names of the fields that have a meaning for a task, in order.
+    pub fn fields(task: Task) -> impl Iterator<Item = &'static str> {
+        FIELDS.iter().filter(move |(_, tasks)| tasks.contains(&task)).map(|(name, _)| *name)
+    }
+
+    /// Whether it gives a plan, by its degrees or by the launch of a server, in place of asking for one.
+    pub fn gives_a_plan(&self) -> bool {
+        let degrees = [&self.tp, &self.pp, &self.ep, &self.attention_dp, &self.dcp, &self.replicas];
+        degrees.iter().any(|degree| degree.is_some()) || self.decode.is_some() || self.launch.is_some()
+    }
+
+    /// What it says of the model.
+    fn model_request(&self) -> ModelRequest {
+        ModelRequest {
+            model: self.model.clone(),
+            config: self.config.clone(),
+            shape: self.shape.clone(),
+            models: self.models.clone(),
+            scope: self.scope.clone(),
+            lora: self.lora.clone(),
+            draft_model: self.draft_model.clone(),
+            offline: self.offline,
         }
+    }
+
+    /// Finds the model, with its adapters and the model that drafts for it.
+    ///
+    /// # Errors
+    /// What is wrong with the model or not found, in the names of the command line's options.
+    pub fn find_model(&self, catalog: &Catalog, hub: &Hub) -> Result<Model, Diagnostic> {
+        self.model_request().find(catalog, hub)
     }
 
     /// Checks that every field that is given has a meaning for the task.
@@ -439,23 +477,6 @@ impl Request {
             None => Ok(()),
         }
     }
-}
-
-/// A diagnostic in the words of a request: `` `max_sequences` `` where the command line says `--max-sequences`.
-fn in_fields(d: Diagnostic) -> Diagnostic {
-    static FLAG: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new("`?--([a-z][a-z0-9-]*)`?").expect("an expression of our own"));
-    let said = |text: String| {
-        let field = |flag: &Captures| {
-            let name = flag[1].replace('-', "_");
-            match FIELDS.iter().any(|(known, _)| *known == name) {
-                true => format!("`{name}`"),
-                false => flag[0].to_owned(),
-            }
-        };
-        FLAG.replace_all(&text, field).into_owned()
-    };
-    Diagnostic { cause: said(d.cause), place: d.place.map(said), help: d.help.map(said), ..d }
 }
 
 #[cfg(test)]

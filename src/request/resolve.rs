@@ -5,10 +5,9 @@ use std::str::FromStr;
 
 use itertools::Itertools as _;
 
+use super::form::{self, in_fields};
 use super::overrides::layers_with_host_experts;
-use super::{
-    Counts, LengthEntry, Request, SCHEMA_VERSION, SplitWorkers, Task, Texts, Values, in_fields, layout,
-};
+use super::{Counts, LengthEntry, Request, SplitWorkers, Task, Texts, Values, layout};
 use crate::catalog::engine::SchedulingPatch;
 use crate::catalog::{Catalog, Cluster, Engine, Host, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic, brief};
@@ -17,7 +16,7 @@ use crate::estimate::measured;
 use crate::estimate::power::Electricity;
 use crate::hub::Hub;
 use crate::load;
-use crate::model::{self, Model, Scope};
+use crate::model::Model;
 use crate::plan::space::Pins;
 use crate::plan::{Degrees, Offload, Parallelism, Precision, Shares};
 use crate::rank::{Front, Measure, Objective};
@@ -163,16 +162,16 @@ pub struct Resolved {
     pub unmeasured: Vec<(String, String)>,
 }
 
-fn usage(cause: impl Into<String>) -> Diagnostic {
+pub(super) fn usage(cause: impl Into<String>) -> Diagnostic {
     Diagnostic::new(Code::Usage, cause)
 }
 
-fn range(flag: &str, cause: impl Into<String>) -> Diagnostic {
+pub(super) fn range(flag: &str, cause: impl Into<String>) -> Diagnostic {
     Diagnostic::new(Code::Range, cause).at(flag)
 }
 
 /// Checks that a count that is given lies within its limits.
-fn within(
+pub(super) fn within(
     flag: &str,
     count: Option<u64>,
     allowed: std::ops::RangeInclusive<u64>,
@@ -187,7 +186,7 @@ fn within(
 }
 
 /// Checks that a share that is given lies above 0 and is at most 1.
-fn share(flag: &str, share: Option<f64>) -> Result<Option<f64>, Diagnostic> {
+pub(super) fn share(flag: &str, share: Option<f64>) -> Result<Option<f64>, Diagnostic> {
     match share {
         Some(x) if !(x > 0.0 && x <= 1.0) => {
             Err(range(flag, format!("`{x}` is out of range; expected a number above 0 and at most 1")))
@@ -218,7 +217,7 @@ impl Request {
     /// a number out of range, options that exclude or require each other, a model that is not found.
     pub fn resolve(&self, task: Task, catalog: &Catalog) -> Result<Resolved, Diagnostic> {
         let resolved = Hub::from_environment().and_then(|hub| self.resolve_as_flags(task, catalog, hub));
-        resolved.map_err(in_fields)
+        resolved.map_err(in_fields::<Request>)
     }
 
     /// Resolves a request that was made on a command line, with the hub that it uses.
@@ -228,6 +227,10 @@ impl Request {
     pub fn resolve_as_flags(&self, task: Task, catalog: &Catalog, hub: Hub) -> Result<Resolved, Diagnostic> {
         self.fits(task)?;
         self.consistent(task)?;
+        let files = [("--kernels", &self.kernels), ("--forecast", &self.forecast), ("--trace", &self.trace)];
+        for (flag, _) in files.iter().filter(|(_, file)| file.is_some()) {
+            catalog.reads_files(flag)?;
+        }
         let measured =
             self.kernels.as_ref().map(|folder| catalog.clone().with_kernels(Some(Path::new(folder))));
         let measured = measured.transpose()?;
@@ -315,15 +318,9 @@ impl Request {
 
     /// Options that exclude or require each other.
     fn consistent(&self, task: Task) -> Result<(), Diagnostic> {
-        if let Some(version) = self.schema_version.filter(|version| *version != SCHEMA_VERSION) {
-            let cause = format!("requests of version {version} are not known");
-            return Err(Diagnostic::new(Code::Range, cause)
-                .at("`schema_version`")
-                .help(format!("this program knows version {SCHEMA_VERSION}")));
-        }
+        form::version(self.schema_version)?;
         let split = self.prefill.is_some() || self.decode.is_some();
         let exclude = [
-            ("--model", self.model.is_some(), "--shape", self.shape.is_some()),
             ("--cluster", self.cluster.is_some(), "--gpu", self.gpu.is_some()),
             ("--clusters", self.clusters.is_some(), "--gpu", self.gpu.is_some()),
             ("--clusters", self.clusters.is_some(), "--unit", self.unit.is_some()),
@@ -366,41 +363,6 @@ impl Request {
                 Err(usage(format!("{one} needs {other}")).help("give both or neither"))
             }
             None => Ok(()),
-        }
-    }
-
-    /// Finds the model, with its adapters and the model that drafts for it.
-    ///
-    /// # Errors
-    /// What is wrong with the model or not found, in the names of the command line's options.
-    pub fn find_model(&self, catalog: &Catalog, hub: &Hub) -> Result<Model, Diagnostic> {
-        let scope = match self.scope.as_deref() {
-            None | Some("full") => Scope::Full,
-            Some("text") => Scope::Text,
-            Some(other) => {
-                return Err(Diagnostic::unknown("scope", other, ["full", "text"], "allowed: full, text"));
-            }
-        };
-        let folders: Vec<PathBuf> = texts(&self.models).iter().map(PathBuf::from).collect();
-        let with_folders = || catalog.clone().with_models(&folders);
-        let model = match (&self.shape, &self.model) {
-            (Some(shape), _) => model::from_shape(shape).map_err(|d| d.within("--shape"))?,
-            (None, Some(name)) => model::find_with(&with_folders()?, name, scope, hub)?,
-            (None, None) => {
-                return Err(usage("name a MODEL or a --shape")
-                    .help("for example llama-3.1-70b; `shardfit catalog models` lists all"));
-            }
-        };
-        let model = match &self.lora {
-            Some(text) => model.with_lora(&text.parse()?)?,
-            None => model,
-        };
-        match &self.draft_model {
-            Some(name) => {
-                let draft = model::find_with(&with_folders()?, name, Scope::Full, hub);
-                Ok(model.with_draft(draft.map_err(|d| d.within("--draft-model"))?))
-            }
-            None => Ok(model),
         }
     }
 

@@ -8,7 +8,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::plan::degrees;
 use crate::simulate::Lengths;
 use crate::units::{RequestsPerSecond, Seconds};
@@ -355,3 +355,71 @@ inline_schema!(Prices, { "anyOf": [
     { "type": "string", "examples": ["h100-sxm=2.10"] },
     { "type": "array", "items": { "type": "string" }, "minItems": 1 }
 ] });
+
+/// A large amount: a number, or a text with a suffix such as `15T`, `300B` or `1e24`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Amount(pub String);
+
+impl Amount {
+    /// The amount, which is above zero.
+    ///
+    /// # Errors
+    /// [`Code::Range`] at the flag for what is no such number.
+    pub fn above_zero(&self, flag: &str) -> Result<f64, Diagnostic> {
+        let text = self.0.trim();
+        let scales = [("K", 1e3), ("M", 1e6), ("B", 1e9), ("G", 1e9), ("T", 1e12), ("P", 1e15)];
+        let found = scales.iter().find_map(|(suffix, scale)| Some((text.strip_suffix(suffix)?, *scale)));
+        let (number, scale) = found.unwrap_or((text, 1.0));
+        match number.trim().parse::<f64>() {
+            Ok(x) if x > 0.0 && (x * scale).is_finite() => Ok(x * scale),
+            _ => {
+                Err(Diagnostic::new(Code::Range, format!("`{}` is not a number above zero", brief(&self.0)))
+                    .at(flag.to_owned())
+                    .help("for example 15T, 300B or 1.5e13"))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entry;
+        impl Visitor<'_> for Entry {
+            type Value = Amount;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, or a text such as `15T`")
+            }
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Amount, E> {
+                Ok(Amount(n.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, n: i64) -> Result<Amount, E> {
+                Ok(Amount(n.to_string()))
+            }
+            fn visit_f64<E: de::Error>(self, n: f64) -> Result<Amount, E> {
+                Ok(Amount(n.to_string()))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+                Ok(Amount(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Entry)
+    }
+}
+
+inline_schema!(Amount, { "anyOf": [
+    { "type": "number", "exclusiveMinimum": 0 },
+    { "type": "string", "pattern": "^ *[0-9.]+([eE][-+]?[0-9]+)? *[KMBGTP]? *$", "examples": ["15T", "1e24"] }
+] });
+
+/// What is explained operator by operator: the plan of a rank, or the plan that is given.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Explain {
+    /// The plan of this rank.
+    Rank(u64),
+    /// The plan that is given, if so.
+    This(bool),
+}
+
+inline_schema!(Explain, { "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "boolean" }] });

@@ -22,6 +22,7 @@ const ORDER: &[&[&str]] = &[
     &["train", "request"],
     &["scenario", "check", "validate", "calibrate"],
     &["report"],
+    &["ask"],
     &["cli"],
 ];
 

@@ -7,15 +7,19 @@ use crate::common::shardfit;
 use serde_json::Value;
 use shardfit::catalog::Catalog;
 use shardfit::report::{self, Subject};
-use shardfit::request::{Request, Task};
+use shardfit::request::{BudgetRequest, InspectRequest, Request, Task, TrainRequest};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 #[test]
 fn the_committed_schemas_of_requests_and_answers_are_those_of_the_types() {
-    for (file, now) in
-        [("request.json", Request::schema()), ("answers/simulate.json", report::simulation_schema())]
-    {
+    for (file, now) in [
+        ("request.json", Request::schema()),
+        ("inspect_request.json", InspectRequest::schema()),
+        ("train_request.json", TrainRequest::schema()),
+        ("budget_request.json", BudgetRequest::schema()),
+        ("answers/simulate.json", report::simulation_schema()),
+    ] {
         let now = format!("{now:#}\n");
         let path = Path::new(ROOT).join("schemas").join(file);
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {

@@ -1,17 +1,14 @@
 //! What `inspect` can be asked.
 
-use std::str::FromStr;
-
 use clap::Args;
 
-use crate::catalog::Catalog;
 use crate::cli::common::ModelArgs;
 use crate::cli::output::OutputArgs;
 use crate::cli::values::{degree, names};
 use crate::cli::verify::VerifyArgs;
-use crate::diagnostic::Diagnostic;
 use crate::estimate::breakdown::AttentionKernels;
-use crate::model::Model;
+use crate::request::inspect::{ENGINE, Table};
+use crate::request::{InspectRequest, Texts};
 use crate::workload::Workload;
 
 use super::training::TrainingArgs;
@@ -124,68 +121,46 @@ pub(super) struct TargetArgs {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = degree)]
     pub(super) attention_dp: u32,
     /// Engine whose memory rule counts for the contexts that fit
-    #[arg(long, default_value = "vllm", value_name = "NAME")]
+    #[arg(long, default_value = ENGINE, value_name = "NAME")]
     pub(super) engine: String,
     /// Memory of a host, e.g. 32GB: warns where the model does not fit
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     pub(super) ram: Option<String>,
 }
 
-/// The tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Table {
-    Params,
-    Memory,
-    Flops,
-    Intensity,
-    Precision,
-    Context,
-    Training,
-    Known,
-    All,
-}
-
-impl Table {
-    const NAMES: [(&str, Table); 9] = [
-        ("params", Table::Params),
-        ("memory", Table::Memory),
-        ("flops", Table::Flops),
-        ("intensity", Table::Intensity),
-        ("precision", Table::Precision),
-        ("context", Table::Context),
-        ("training", Table::Training),
-        ("known", Table::Known),
-        ("all", Table::All),
-    ];
-}
-
-impl FromStr for Table {
-    type Err = Diagnostic;
-    fn from_str(text: &str) -> Result<Table, Diagnostic> {
-        Table::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, table)| table).ok_or_else(|| {
-            let names = Table::NAMES.map(|(name, _)| name);
-            Diagnostic::unknown("table", text, names, &format!("allowed: {}", names.join(", ")))
-        })
-    }
-}
-
 impl InspectArgs {
-    /// The models named.
-    pub(super) fn models(&self, catalog: &Catalog) -> Result<Vec<Model>, Diagnostic> {
-        let named = |name: &String| {
-            ModelArgs { model: Some(name.clone()), shape: None, ..self.model.clone() }.find(catalog)
+    /// What is asked.
+    pub(super) fn request(&self) -> InspectRequest {
+        let (what, kernels, target) = (&self.what, &self.kernels, &self.target);
+        let yes = |flag: bool| flag.then_some(true);
+        let degree = |n: u32| Some(u64::from(n));
+        let mut request = InspectRequest {
+            model: self.model.request(),
+            others: Texts::given(&self.others),
+            mode: what.mode.clone(),
+            table: what.table.clone(),
+            batch: Some(what.batch),
+            seq: Some(what.seq),
+            weights: what.weights.clone(),
+            kv: what.kv.clone(),
+            dtype: what.dtype.clone(),
+            flash_attention: yes(kernels.flash_attention),
+            no_flash_attention: yes(kernels.no_flash_attention),
+            no_flash_decoding: yes(kernels.no_flash_decoding),
+            query_block: Some(kernels.query_block),
+            splits: kernels.splits,
+            capacity_factor: kernels.capacity_factor,
+            dropout: yes(kernels.dropout),
+            gpu: target.gpu.clone(),
+            tp: degree(target.tp),
+            pp: degree(target.pp),
+            ep: degree(target.ep),
+            attention_dp: degree(target.attention_dp),
+            engine: Some(target.engine.clone()),
+            ram: target.ram.clone(),
+            ..InspectRequest::default()
         };
-        std::iter::once(self.model.find(catalog)).chain(self.others.iter().map(named)).collect()
-    }
-}
-
-impl KernelArgs {
-    pub(super) fn attention(&self) -> AttentionKernels {
-        AttentionKernels {
-            flash: !self.no_flash_attention,
-            flash_decoding: !self.no_flash_decoding,
-            query_block: self.query_block,
-            splits: self.splits,
-        }
+        self.training.fill(&mut request);
+        request
     }
 }

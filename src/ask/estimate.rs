@@ -1,0 +1,148 @@
+//! One plan in every detail, and launches that were read and not judged.
+
+use serde_json::{Map, Value, json};
+
+use super::emit;
+use super::launched::Read;
+use super::view::{Answered, Setting, View};
+use super::words::{explained, remarks};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::deployment::Explanation;
+use crate::estimate::memory::Verdict;
+use crate::launch;
+use crate::report::{self, Format, Row, Sheet, Subject};
+use crate::request::{Estimated, Explain, Request, Resolved, Task};
+
+/// What an estimate came to.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// What it says.
+    pub answered: Answered,
+    /// The request as it was resolved, where it was.
+    pub resolved: Option<Resolved>,
+    /// Kinds of server that a launch starts beside the one that is answered for.
+    pub left_out: usize,
+}
+
+/// What an estimate says: its figures, the plan explained, or what starts it.
+///
+/// # Errors
+/// What is wrong with the request, in the names of the command line's options. A launch that was read and cannot be
+/// judged is answered all the same, with the reason why not.
+pub fn written(request: &Request, setting: &Setting, view: View) -> Result<Judged, Diagnostic> {
+    emit::targets(request)?;
+    if let Some(Explain::Rank(_)) = request.explain {
+        return Err(
+            Diagnostic::new(Code::Usage, "an estimate is of one plan, which has no rank").at("--explain")
+        );
+    }
+    let mut filled = request.clone();
+    let launched = Read::into(&mut filled, setting.catalog, &setting.hub)?;
+    filled.launch = None;
+    let resolved = filled.resolve_as_flags(Task::Estimate, setting.catalog, setting.hub.clone());
+    let left_out = launched.as_ref().map_or(0, Read::left_out);
+    let judged = resolved.and_then(|resolved| {
+        let answered = judged(&filled, &resolved, launched.as_ref(), setting, view)?;
+        Ok(Judged { answered, resolved: Some(resolved), left_out })
+    });
+    match (judged, &launched) {
+        // What the launch says is read all the same; why it was not judged is said.
+        (Err(why), Some(launched)) => {
+            let answered = Answered::found(unjudged(view, launched, &why)?);
+            Ok(Judged { answered, resolved: None, left_out })
+        }
+        (judged, _) => judged,
+    }
+}
+
+fn judged(
+    request: &Request,
+    resolved: &Resolved,
+    launched: Option<&Read>,
+    setting: &Setting,
+    view: View,
+) -> Result<Answered, Diagnostic> {
+    let targets = emit::targets(request)?;
+    let asked = emit::asked(request, resolved, 0, setting.catalog);
+    let explain = request.explain == Some(Explain::This(true));
+    let (estimated, (explanation, release)) = resolved.estimate_and(|deployment, estimate| {
+        let starts = !targets.is_empty() && estimate.verdict != Verdict::DoesNotFit;
+        (
+            explain.then(|| deployment.explain(estimate)),
+            starts.then(|| launch::plan::release(estimate, deployment, &asked)),
+        )
+    })?;
+    if let Some(release) = &release {
+        return emit::files(&targets, release).map(Answered::Files);
+    }
+    let subject = Subject::of(resolved);
+    let mut text = render(view, &subject, &estimated, (explanation.as_ref(), launched))?;
+    if view.format == Format::Table {
+        text += &remarks(resolved);
+    }
+    let too_long = launched.and_then(|l| l.too_long(estimated.estimate.memory.kv_cache_tokens));
+    Ok(Answered::Text { text, found: estimated.reasons.is_empty() && too_long.is_none() })
+}
+
+/// A launch that was read and could not be judged: without a GPU, with a model that is not at hand, with a layout that
+/// the engine refuses. What it says is printed, and why there is no verdict.
+fn unjudged(view: View, launched: &Read, why: &Diagnostic) -> Result<String, Diagnostic> {
+    view.format.write(
+        view.width,
+        || Ok(format!("{}not judged: {why}\n", launched.text())),
+        || {
+            let mut map = launched.json();
+            map.insert("feasible".into(), Value::Null);
+            map.insert("reasons".into(), json!([]));
+            map.insert("notes".into(), json!([format!("not judged: {}", why.cause)]));
+            Ok(Value::Object(map))
+        },
+        || Ok(Sheet::new(launched.json().keys().map(String::as_str))),
+    )
+}
+
+fn render(
+    view: View,
+    subject: &Subject,
+    Estimated { estimate, reasons, fit }: &Estimated,
+    (explanation, launched): (Option<&Explanation>, Option<&Read>),
+) -> Result<String, Diagnostic> {
+    if let Some(explanation) = explanation {
+        return explained(view, subject, estimate, explanation);
+    }
+    let tokens = estimate.memory.kv_cache_tokens;
+    view.format.write(
+        view.width,
+        || {
+            let read = launched.map(|l| l.text() + "\n").unwrap_or_default();
+            let long = launched.and_then(|l| l.too_long(tokens)).map(|l| l + "\n").unwrap_or_default();
+            Ok(read + &report::estimate_text(subject, estimate, reasons, fit, view.width) + &long)
+        },
+        || {
+            let mut answer = report::estimate_json(subject, estimate, reasons, fit);
+            if let (Some(launched), Value::Object(map)) = (launched, &mut answer) {
+                with_launch(map, launched, tokens);
+            }
+            Ok(answer)
+        },
+        || Ok(report::plan_sheet(&[Row::from(estimate)], false).about(subject.asked())),
+    )
+}
+
+/// Adds what the launch says to an estimate's JSON: its degrees are those of the estimate.
+fn with_launch(map: &mut Map<String, Value>, launched: &Read, kv_cache_tokens: u64) {
+    for (key, value) in launched.json() {
+        match map.get(&key) {
+            Some(own) if value.is_null() && !own.is_null() => {}
+            _ => {
+                map.insert(key, value);
+            }
+        }
+    }
+    if let Some(long) = launched.too_long(kv_cache_tokens) {
+        map.insert("feasible".into(), json!(false));
+        if let Some(Value::Array(reasons)) = map.get_mut("reasons") {
+            reasons.push(json!({ "reason": "longest_request_does_not_fit", "message": long }));
+        }
+    }
+}

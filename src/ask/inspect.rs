@@ -1,0 +1,291 @@
+//! Models taken apart.
+
+use serde_json::json;
+
+use super::training;
+use super::view::{Answered, View};
+use crate::catalog::{Cluster, Gpu};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::{DType, WeightFormat};
+use crate::estimate::breakdown::{
+    Breakdown, Device, HOST_SHARE, Mode, PRECISIONS, Setting, context_ladder, footprint, large_tensors,
+    memory_parts, precisions, recommended_memory, widest_that_fits,
+};
+use crate::estimate::deployment::{Context, ContextParts};
+use crate::estimate::memory::{LimitOverrides, MemoryQuestion};
+use crate::load;
+use crate::model::Model;
+use crate::plan::Parallelism;
+use crate::report::{self, Format, Section, Sheet};
+use crate::request::inspect::{Inspection, Table};
+use crate::units::Bytes;
+use crate::validate::known_sizes;
+use crate::workload::Workload;
+
+/// One model's answer.
+struct Report {
+    model: Model,
+    setting: Option<Setting>,
+    sections: Vec<Section>,
+    warnings: Vec<String>,
+}
+
+/// The tables that are asked for, of each model.
+///
+/// # Errors
+/// A model too large to count, a split that the engine refuses.
+pub fn written(of: &Inspection, view: View) -> Result<Answered, Diagnostic> {
+    let text = match of.table {
+        Table::Known => {
+            let section = report::known_section(&known_sizes()?, view.format == Format::Table);
+            one_section(&section, view.format, view.width)?
+        }
+        table => {
+            let reports: Vec<Report> =
+                of.models.iter().map(|model| report(of, model.clone())).collect::<Result<_, _>>()?;
+            render(&reports, table, view.format, view.width)?
+        }
+    };
+    Ok(Answered::found(text))
+}
+
+/// Whether a table is asked for.
+fn wants(of: &Inspection, table: Table) -> bool {
+    of.table == table || of.table == Table::All
+}
+
+fn report(of: &Inspection, model: Model) -> Result<Report, Diagnostic> {
+    let model = stored(of, model);
+    let mut sections = Vec::new();
+    let breaks_down = [Table::Memory, Table::Flops, Table::Intensity].iter().any(|t| wants(of, *t));
+    if breaks_down {
+        sections.extend(breakdown(of, &model)?);
+    }
+    if of.table == Table::Precision {
+        let hosts: Vec<Gpu> = of.hosts.iter().chain(&of.gpu).cloned().collect();
+        let rows = precisions(&model, &of.setting, &hosts);
+        sections.push(report::precision_section(&of.setting, &rows));
+    }
+    if wants(of, Table::Context) || (of.table == Table::Params && of.gpu.is_some()) {
+        sections.extend(contexts(of, &model)?);
+    }
+    if let Some(training) = &of.training {
+        sections.extend(training::sections(training, &model)?);
+    }
+    let setting = (breaks_down || of.training.is_some()).then_some(of.setting);
+    let mut warnings: Vec<String> =
+        large_tensors(&model, setting.as_ref()).iter().map(report::warning).collect();
+    warnings.extend(of.ram.and_then(|ram| too_large(of, &model, ram)));
+    if let Some(longest) = model.max_context.filter(|c| breaks_down && of.setting.tokens > *c) {
+        warnings.push(format!("{} tokens exceed the model's context of {longest}", of.setting.tokens));
+    }
+    Ok(Report { model, setting, sections, warnings })
+}
+
+/// The model stored as asked; training computes with weights of the activations' type.
+fn stored(of: &Inspection, model: Model) -> Model {
+    let training = of.mode_given && of.setting.mode == Mode::Pretrain;
+    let base = if training { Some(of.setting.activations) } else { of.dtype };
+    let formats = [base.map(base_format), of.weights];
+    formats.into_iter().flatten().fold(model, Model::with_weights)
+}
+
+fn breakdown(of: &Inspection, model: &Model) -> Result<Vec<Section>, Diagnostic> {
+    let device = of.gpu.as_ref().map(|gpu| Device::new(gpu, of.setting.activations));
+    let breakdown = Breakdown::of(model, &of.setting, device.as_ref());
+    let mut sections = Vec::new();
+    if wants(of, Table::Memory) {
+        let (parts, total) = memory_parts(model, &of.setting, &breakdown);
+        sections.push(report::memory_section(&of.setting, &parts, &total));
+    }
+    if wants(of, Table::Flops) {
+        sections.push(report::flops_section(&of.setting, &breakdown, &model.parameters()?));
+    }
+    if wants(of, Table::Intensity) {
+        let name = of.gpu.as_ref().map(|g| g.name.as_str());
+        sections.push(report::intensity_section(&of.setting, &breakdown, name));
+    }
+    Ok(sections)
+}
+
+/// How many sequences fit, if a GPU is named.
+fn contexts(of: &Inspection, model: &Model) -> Result<Option<Section>, Diagnostic> {
+    let (Some(gpu), Some(engine)) = (&of.gpu, &of.engine) else { return Ok(None) };
+    let gpus = u32::try_from(of.split.gpus()).unwrap_or(u32::MAX);
+    let cluster = Cluster::of_gpus(gpu.clone(), gpus)?;
+    let workload = Workload::new(Workload::DEFAULT_ISL, Workload::DEFAULT_OSL);
+    let parts = ContextParts {
+        model,
+        cluster: &cluster,
+        engine,
+        limits: LimitOverrides::default(),
+        kv: of.kv,
+        workload,
+        electricity: None,
+    };
+    let context = Context::new(parts)?;
+    context.check(of.split).map_err(|reason| {
+        Diagnostic::new(Code::Usage, reason.message()).at(format!("{} with {}", of.split, engine.id))
+    })?;
+    let question = MemoryQuestion {
+        host: None,
+        model: &context.model,
+        gpu,
+        engine,
+        limits: context.limits,
+        parallelism: of.split,
+        kv: context.kv,
+        workload: &workload,
+    };
+    let split = if of.split == Parallelism::SINGLE { String::new() } else { format!(", {}", of.split) };
+    let place = format!(
+        "{} × {}{split}, {} with weights {} and KV {}",
+        gpus,
+        gpu.id,
+        engine.id,
+        context.model.quantisation.main_format(),
+        context.kv
+    );
+    Ok(Some(report::context_section(&place, &context_ladder(&question))))
+}
+
+/// A warning where a host's memory is too small, with the precision that would fit.
+fn too_large(of: &Inspection, model: &Model, ram: Bytes) -> Option<String> {
+    let need =
+        model.checkpoint_bytes() + model.cache_bytes(of.setting.kv, of.setting.tokens) * of.setting.batch;
+    if need <= ram.scaled(HOST_SHARE) {
+        return None;
+    }
+    let advice = match widest_that_fits(model, &of.setting, ram) {
+        Some(f) => format!("{} fits with {}", f.precision.name, f.need()),
+        None => {
+            let narrowest = PRECISIONS.map(|p| footprint(model, &of.setting, p));
+            let least = narrowest.iter().map(|f| f.need()).min().unwrap_or(need);
+            let wanted = recommended_memory(least).map_or("more".into(), |b| b.to_string());
+            format!("no precision fits; the narrowest takes {least}, for which {wanted} of RAM is usual")
+        }
+    };
+    Some(format!("weights and cache take {need}, too much for a host with {ram}: {advice}"))
+}
+
+fn base_format(dtype: DType) -> WeightFormat {
+    match dtype {
+        DType::Fp32 => WeightFormat::Fp32,
+        DType::Fp16 => WeightFormat::Fp16,
+        _ => WeightFormat::Bf16,
+    }
+}
+
+fn one_section(section: &Section, format: Format, width: Option<u16>) -> Result<String, Diagnostic> {
+    let sections = std::slice::from_ref(section);
+    let json = || {
+        let mut json = json!({});
+        report::sections_json(sections, &mut json);
+        json
+    };
+    Ok(match format {
+        Format::Table => report::sections_text(sections, width),
+        Format::Markdown => report::sections_markdown(sections),
+        Format::Csv => report::sections_csv(sections)?,
+        Format::Json => format!("{:#}", json()),
+        Format::Yaml => load::to_yaml(&json())?,
+    })
+}
+
+fn render(
+    reports: &[Report],
+    table: Table,
+    format: Format,
+    width: Option<u16>,
+) -> Result<String, Diagnostic> {
+    let json = || -> Result<serde_json::Value, Diagnostic> {
+        let mut all = reports.iter().map(Report::json).collect::<Result<Vec<_>, _>>()?;
+        Ok(if all.len() == 1 { all.remove(0) } else { serde_json::Value::Array(all) })
+    };
+    match (format, reports) {
+        (Format::Json, _) => Ok(format!("{:#}", json()?)),
+        (Format::Yaml, _) => load::to_yaml(&json()?),
+        (_, [one]) => one.render(table, format, width),
+        (_, several) => compare(several, table, format, width),
+    }
+}
+
+impl Report {
+    /// What every inspection has.
+    fn inspection(&self) -> Result<serde_json::Value, Diagnostic> {
+        let mut json = report::inspection_json(&self.model)?;
+        json["warnings"] = json!(self.warnings);
+        if let Some(s) = &self.setting {
+            json["setting"] = json!({
+                "mode": s.mode.name(), "batch": s.batch, "seq": s.tokens,
+                "dtype": s.activations.name(), "kv": s.kv.name(),
+            });
+        }
+        Ok(json)
+    }
+
+    fn json(&self) -> Result<serde_json::Value, Diagnostic> {
+        let mut json = self.inspection()?;
+        report::sections_json(&self.sections, &mut json);
+        Ok(json)
+    }
+
+    fn render(&self, table: Table, format: Format, width: Option<u16>) -> Result<String, Diagnostic> {
+        let all = || -> Result<Vec<Section>, Diagnostic> {
+            let params = report::parameters_section(&self.model)?;
+            Ok(std::iter::once(params).chain(self.sections.iter().cloned()).collect())
+        };
+        match (table, format) {
+            (Table::Params, Format::Csv) => Sheet::of_json(&self.inspection()?).csv(),
+            (Table::Params, Format::Markdown) => Ok(Sheet::of_json(&self.inspection()?).markdown()),
+            (Table::All, Format::Csv) => report::sections_csv(&all()?),
+            (Table::All, Format::Markdown) => Ok(report::sections_markdown(&all()?)),
+            (_, Format::Csv) => report::sections_csv(&self.sections),
+            (_, Format::Markdown) => Ok(report::sections_markdown(&self.sections)),
+            (Table::Params | Table::All, _) => {
+                let mut text = report::wrap(&report::inspection_text(&self.model, width)?, width);
+                if !self.sections.is_empty() {
+                    text += &format!("\n{}", report::sections_text(&self.sections, width));
+                }
+                Ok(text + &self.warning_text())
+            }
+            _ => {
+                let sections = report::sections_text(&self.sections, width);
+                Ok(format!("{}\n\n{sections}{}", self.model.id, self.warning_text()))
+            }
+        }
+    }
+
+    fn warning_text(&self) -> String {
+        self.warnings.iter().map(|w| format!("warning: {w}\n")).collect()
+    }
+}
+
+/// Several models: the comparison, and the other tables with a column that names the model.
+fn compare(
+    reports: &[Report],
+    table: Table,
+    format: Format,
+    width: Option<u16>,
+) -> Result<String, Diagnostic> {
+    let models: Vec<Model> = reports.iter().map(|r| r.model.clone()).collect();
+    let comparison = report::comparison(&models)?;
+    let sections = reports.iter().map(|r| (r.model.id.clone(), r.sections.clone())).collect();
+    let sections = report::side_by_side(sections);
+    let compares = matches!(table, Table::Params | Table::All);
+    match format {
+        Format::Csv if table == Table::Params => comparison.csv(),
+        Format::Csv => report::sections_csv(&sections),
+        Format::Markdown => {
+            let head = if compares { comparison.markdown() + "\n\n" } else { String::new() };
+            Ok(head + &report::sections_markdown(&sections))
+        }
+        _ => {
+            let head = if compares { comparison.table(width) + "\n\n" } else { String::new() };
+            let warn =
+                |r: &Report| r.warnings.iter().map(|w| format!("warning: {}: {w}\n", r.model.id)).collect();
+            let warnings: Vec<String> = reports.iter().map(warn).collect();
+            Ok(head + &report::sections_text(&sections, width) + &warnings.concat())
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Servers that are described by the command or manifest that starts them.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::catalog::Catalog;
+use crate::diagnostic::Diagnostic;
+use crate::hub::Hub;
+use crate::launch::{self, Server};
+use crate::load;
+use crate::model::Model;
+use crate::request::Request;
+use crate::request::launched::pools;
+
+/// A launch as it was read.
+pub struct Read {
+    /// Each kind of server.
+    pub servers: Vec<Server>,
+}
+
+impl Read {
+    /// Reads the launch of a request, if there is one, and fills in what the request leaves out.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a text that starts no server.
+    pub fn into(request: &mut Request, catalog: &Catalog, hub: &Hub) -> Result<Option<Read>, Diagnostic> {
+        let Some(given) = request.launch.clone() else { return Ok(None) };
+        let path = Path::new(&given);
+        let file = !catalog.is_sealed() && given.len() < 4096 && path.is_file();
+        let text = if file { load::text(path)? } else { given.clone() };
+        // Files that the launch names are looked for beside it.
+        let beside = path.parent().filter(|_| file).unwrap_or(Path::new("."));
+        let find = |name: &str| {
+            let base = Path::new(name).file_name().filter(|_| !catalog.is_sealed())?;
+            [beside.join(name), beside.join(base)]
+                .iter()
+                .find(|p| p.is_file())
+                .and_then(|p| load::text(p).ok())
+        };
+        let invocations = launch::invocations(&text, &find).map_err(|d| d.at("--launch"))?;
+        let named = invocations.iter().find_map(|i| launch::speech::read(i, None).model);
+        let asked = Request { model: request.model.clone().or(named), ..request.clone() };
+        let model: Option<Model> = asked.find_model(catalog, hub).ok();
+        let experts = model.as_ref().map(Model::is_moe);
+        let servers: Vec<Server> = invocations.iter().map(|i| launch::speech::read(i, experts)).collect();
+        match (pools(&servers), servers.first()) {
+            (Some((prefill, decode)), _) => request.take_pools(prefill, decode, model.as_ref()),
+            (None, Some(first)) => request.take_launch(first, model.as_ref()),
+            (None, None) => {}
+        }
+        Ok(Some(Read { servers }))
+    }
+
+    /// How many kinds of server are left out of an answer, which is about the first.
+    pub fn left_out(&self) -> usize {
+        if pools(&self.servers).is_some() { 0 } else { self.servers.len().saturating_sub(1) }
+    }
+
+    /// The server that an answer is about: the only one, or the one that decodes.
+    fn main(&self) -> &Server {
+        pools(&self.servers).map_or(&self.servers[0], |(_, decode)| decode)
+    }
+
+    /// What was read, for the JSON of an answer: the quantities of the launch at the top, and `launch` with what was not
+    /// read.
+    pub fn json(&self) -> serde_json::Map<String, Value> {
+        let s = self.main();
+        let mut out = serde_json::Map::new();
+        let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
+        put("model_asked", json!(s.model));
+        put("tp", json!(s.tp));
+        put("pp", json!(s.pp));
+        put("ep", json!(s.ep));
+        put("attention_dp", json!(s.attention_dp));
+        put("dcp", json!(s.dcp));
+        put("kv", json!(s.kv));
+        put("max_model_len", json!(s.max_model_len));
+        put("max_sequences", json!(s.max_sequences));
+        put("max_batched_tokens", json!(s.max_batched_tokens));
+        put("memory_fraction", json!(s.memory_fraction));
+        let unread: Vec<Value> = self
+            .servers
+            .iter()
+            .flat_map(|s| &s.unread)
+            .map(|n| serde_json::to_value(n).unwrap_or_default())
+            .collect();
+        put("launch", json!({ "servers": self.servers, "unread": unread }));
+        out
+    }
+
+    /// What was read, in lines for a table.
+    pub fn text(&self) -> String {
+        let mut out = String::from("read from the launch\n");
+        for s in &self.servers {
+            let mut said = vec![s.engine.clone()];
+            said.extend(s.version.clone());
+            let mut say =
+                |name: &str, value: Option<String>| said.extend(value.map(|v| format!("{name} {v}")));
+            say("model", s.model.clone());
+            say("tp", s.tp.map(|n| n.to_string()));
+            say("pp", s.pp.map(|n| n.to_string()));
+            say("attention_dp", s.attention_dp.map(|n| n.to_string()));
+            say("ep", s.ep.map(|n| n.to_string()));
+            say("replicas", s.replicas.map(|n| n.to_string()));
+            say("GPUs", s.gpus.map(|n| n.to_string()));
+            say("kv", s.kv.clone());
+            say("longest request", s.max_model_len.map(|n| n.to_string()));
+            say("sequences", s.max_sequences.map(|n| n.to_string()));
+            say("tokens of a step", s.max_batched_tokens.map(|n| n.to_string()));
+            say("memory fraction", s.memory_fraction.map(|n| n.to_string()));
+            out += &format!("  {}\n", said.join(", "));
+            for note in &s.unread {
+                out += &format!("  not read: {}: {}\n", crate::diagnostic::brief(&note.text), note.why);
+            }
+            for note in &s.notes {
+                out += &format!("  note: {note}\n");
+            }
+            if !s.without_bearing.is_empty() {
+                out += &format!("  no bearing on the plan: {}\n", s.without_bearing.join(" "));
+            }
+        }
+        out
+    }
+
+    /// Whether the longest request of the launch finds room, where the answer says how many tokens the cache holds:
+    /// engines refuse to start without it.
+    pub fn too_long(&self, kv_cache_tokens: u64) -> Option<String> {
+        let longest = self.main().max_model_len?;
+        (longest > kv_cache_tokens).then(|| {
+            format!(
+                "the launch asks for requests of {longest} tokens and the cache holds {kv_cache_tokens}: \
+                 the engine refuses to start"
+            )
+        })
+    }
+}

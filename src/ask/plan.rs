@@ -1,0 +1,145 @@
+//! What a search found.
+
+use super::emit;
+use super::view::{Answered, View};
+use super::words::{explained, remarks};
+use crate::catalog::Catalog;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::deployment::Estimate;
+use crate::launch;
+use crate::report::{self, Row, Sheet, Subject};
+use crate::request::{Explain, Planned, Request, Resolved, layout};
+use crate::search::{Answer, Question};
+
+/// Checks what a search is asked for beside its ranking, before any work is done.
+///
+/// # Errors
+/// Options that exclude or require each other, a target that is none, a rank of no plan.
+pub fn check(request: &Request) -> Result<(), Diagnostic> {
+    emit::targets(request)?;
+    let exclude = [
+        ("--explain", request.explain.is_some(), "--why-not", request.why_not.is_some()),
+        ("--explain", request.explain.is_some(), "--pareto", request.pareto.is_some()),
+        ("--why-not", request.why_not.is_some(), "--pareto", request.pareto.is_some()),
+        ("--what-if", request.what_if.is_some(), "--explain", request.explain.is_some()),
+        ("--what-if", request.what_if.is_some(), "--why-not", request.why_not.is_some()),
+        ("--current", request.current.is_some(), "--explain", request.explain.is_some()),
+        ("--current", request.current.is_some(), "--why-not", request.why_not.is_some()),
+        ("--emit", request.emit.is_some(), "--explain", request.explain.is_some()),
+        ("--emit", request.emit.is_some(), "--why-not", request.why_not.is_some()),
+    ];
+    if let Some((one, _, other, _)) = exclude.iter().find(|(_, a, _, b)| *a && *b) {
+        let cause = format!("{one} and {other} exclude each other");
+        return Err(Diagnostic::new(Code::Usage, cause).help("give one of them"));
+    }
+    if request.rank.is_some() && request.emit.is_none() {
+        let cause = "--rank needs --emit: the plan that is written";
+        return Err(Diagnostic::new(Code::Usage, cause).at("--rank"));
+    }
+    match request.explain {
+        Some(Explain::This(_)) => {
+            Err(Diagnostic::new(Code::Usage, "a search explains the plan of a rank").at("--explain"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the search found: the ranking, the plan of a rank explained, or what starts it.
+///
+/// # Errors
+/// A rank that there is none of, a target that cannot say what the plan needs.
+pub fn written(
+    request: &Request,
+    resolved: &Resolved,
+    question: &Question,
+    planned: &Planned,
+    (catalog, view): (&Catalog, View),
+) -> Result<Answered, Diagnostic> {
+    let Planned { answer, what_if: moved, advice } = planned;
+    let subject = &Subject::of(resolved);
+    let targets = emit::targets(request)?;
+    if !targets.is_empty() && !answer.best.is_empty() {
+        let chosen = ranked(answer, request.rank.unwrap_or(1), "--rank")?;
+        let asked = emit::asked(request, resolved, chosen.plan.layout.precision, catalog);
+        let release = question
+            .with_deployment(chosen, |deployment| launch::plan::release(chosen, deployment, &asked))?;
+        return emit::files(&targets, &release).map(Answered::Files);
+    }
+    if let Some(Explain::Rank(rank)) = request.explain {
+        let chosen = ranked(answer, rank, "--explain")?;
+        let text = question.with_deployment(chosen, |deployment| {
+            explained(view, subject, chosen, &deployment.explain(chosen))
+        })??;
+        return Ok(Answered::Text { text, found: true });
+    }
+    let front = request.pareto.is_some();
+    let plans = if front { &answer.pareto } else { &answer.best };
+    let text = view.format.write(
+        view.width,
+        || {
+            let shown = Answer { best: plans.clone(), ..answer.clone() };
+            Ok(report::answer_text(subject, &shown, view.width)
+                + &if front { report::front_chart(answer, view.width) } else { String::new() }
+                + &report::what_if_text(answer, moved)
+                + &report::advice_text(advice)
+                + hint(question, answer)
+                + &remarks(resolved))
+        },
+        || Ok(report::answer_json(subject, answer, advice, moved)),
+        || Ok(sheet(plans, answer).about(subject.asked())),
+    )?;
+    Ok(Answered::Text { text, found: !answer.best.is_empty() })
+}
+
+/// The plan of a rank.
+fn ranked<'a>(answer: &'a Answer, rank: u64, flag: &str) -> Result<&'a Estimate, Diagnostic> {
+    let place = usize::try_from(rank).ok().and_then(|n| n.checked_sub(1));
+    place.and_then(|i| answer.best.get(i)).ok_or_else(|| {
+        let help = match answer.best.len() {
+            0 => "no plan is feasible".to_owned(),
+            n => format!("there are {n} ranks; --top shows more"),
+        };
+        Diagnostic::new(Code::Range, format!("there is no rank {rank}")).at(flag).help(help)
+    })
+}
+
+/// Every column of the plans.
+fn sheet(plans: &[Estimate], answer: &Answer) -> Sheet {
+    let row = |(estimate, n)| Row { rank: Some(n), estimate, current: answer.reference() };
+    let rows: Vec<Row> = plans.iter().zip(1..).map(row).collect();
+    report::plan_sheet(&rows, answer.current.is_some())
+}
+
+/// Puts one layout through the funnel and says where it falls.
+///
+/// # Errors
+/// A text that is no layout.
+pub fn why_not(
+    resolved: &Resolved,
+    question: &Question,
+    layout: &str,
+    view: View,
+) -> Result<Answered, Diagnostic> {
+    let subject = &Subject::of(resolved);
+    let asked = layout::asked("--why-not", layout)?;
+    let examined = question.examine(asked)?;
+    let text = view.format.write(
+        view.width,
+        || Ok(report::examined_text(subject, asked, &examined)),
+        || Ok(report::examined_json(subject, asked, &examined)),
+        || Ok(report::examined_sheet(asked, &examined).about(subject.asked())),
+    )?;
+    Ok(Answered::Text { text, found: examined.iter().any(|e| e.outcome.is_ok()) })
+}
+
+/// What to say where nothing is feasible and an engine could leave layers with the host.
+fn hint(question: &Question, answer: &Answer) -> &'static str {
+    let could = question.engines.iter().any(|engine| engine.host.is_some());
+    let unknown = question.pools.iter().any(|pool| pool.host.is_none() && pool.has_own_memory());
+    match answer.best.is_empty() && could && unknown {
+        true => {
+            "llama.cpp leaves with the host what finds no room: --host memory=64GiB,bandwidth=83.2GB/s says what that has.\n"
+        }
+        false => "",
+    }
+}

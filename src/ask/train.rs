@@ -1,0 +1,66 @@
+//! Training plans.
+
+use super::view::{Answered, View};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::report::{self, Sheet, Trained};
+use crate::request::train::Training;
+use crate::train::TrainingAnswer;
+
+/// The ranking, a plan of it explained, why others are not the best, or a framework's files for the best.
+///
+/// # Errors
+/// A GPU that lacks what training needs; a rank that there is none of; a framework that lacks what the plan needs.
+pub fn written(training: &Training, view: View) -> Result<Answered, Diagnostic> {
+    training.jobs(|jobs| {
+        let about = |answer| Trained {
+            job: &jobs[0].1,
+            answer,
+            operations: &training.operations,
+            price: training.cluster.price,
+            convention: training.convention,
+        };
+        let answer = training.ask(jobs, &training.axes)?;
+        let trained = about(&answer);
+        let View { format, width } = view;
+        let text = match (&training.why_not, training.explain, &training.emit) {
+            (Some(axes), ..) => {
+                let asked = training.ask(jobs, axes)?;
+                let trained = about(&asked);
+                let text = || Ok(report::why_not_text(&trained, answer.best.first()));
+                format.write(width, text, || Ok(trained.json()), || Ok(trained.sheet()))?
+            }
+            (_, Some(rank), _) => explained(&trained, rank, view)?,
+            (_, _, Some(target)) => {
+                let nothing = || {
+                    Diagnostic::new(Code::Usage, "no plan is feasible")
+                        .at("--emit")
+                        .help("run without it to see why")
+                };
+                let best = answer.best.first().ok_or_else(nothing)?;
+                report::emit(target, &jobs[0].1, &best.plan)?
+            }
+            _ => format.write(
+                width,
+                || Ok(trained.text(width)),
+                || Ok(trained.json()),
+                || Ok(trained.sheet()),
+            )?,
+        };
+        Ok(Answered::Text { text, found: !answer.best.is_empty() })
+    })
+}
+
+fn explained(trained: &Trained, rank: u64, View { format, width }: View) -> Result<String, Diagnostic> {
+    let TrainingAnswer { best, .. } = trained.answer;
+    let at = usize::try_from(rank - 1).unwrap_or(usize::MAX);
+    let estimate = best.get(at).ok_or_else(|| {
+        Diagnostic::new(Code::Range, format!("rank {rank} of {} plans", best.len())).at("--explain")
+    })?;
+    let json = || trained.explanation_json(estimate);
+    format.write(
+        width,
+        || Ok(trained.explanation(estimate, width)),
+        || Ok(json()),
+        || Ok(Sheet::of_json(&json())),
+    )
+}

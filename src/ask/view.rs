@@ -1,0 +1,77 @@
+//! What questions are asked of, how answers are written, and what they are then.
+
+use serde_json::json;
+
+use crate::catalog::Catalog;
+use crate::hub::Hub;
+use crate::launch::artefact::File;
+use crate::report::{ANSWER_VERSION, Format};
+use crate::search::Stop;
+
+/// What a question is asked of, and by what it may be ended.
+#[derive(Clone, Debug)]
+pub struct Setting<'a> {
+    /// Descriptions by name.
+    pub catalog: &'a Catalog,
+    /// The hub that may be asked for models.
+    pub hub: Hub,
+    /// When a search ends with the best found by then.
+    pub stop: Stop<'a>,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Its format.
+    pub format: Format,
+    /// Width that a table may fill; unlimited where there is none.
+    pub width: Option<u16>,
+}
+
+impl View {
+    /// For programs.
+    pub const JSON: View = View { format: Format::Json, width: None };
+}
+
+/// An answer as it is written.
+#[derive(Clone, Debug)]
+pub enum Answered {
+    /// A text, and whether anything was found.
+    Text {
+        /// The text.
+        text: String,
+        /// Whether there is a feasible plan, fleet or run.
+        found: bool,
+    },
+    /// The files that start a plan.
+    Files(Vec<File>),
+}
+
+impl Answered {
+    /// A text about what was found.
+    pub fn found(text: String) -> Answered {
+        Answered::Text { text, found: true }
+    }
+
+    /// Whether there is a feasible plan, fleet or run.
+    pub fn is_found(&self) -> bool {
+        match self {
+            Answered::Text { found, .. } => *found,
+            Answered::Files(_) => true,
+        }
+    }
+
+    /// The text, with one line break at its end; files as JSON, each with its name.
+    pub fn text(&self) -> String {
+        let mut text = match self {
+            Answered::Text { text, .. } => text.trim_end_matches('\n').to_owned(),
+            Answered::Files(files) => {
+                let files: Vec<_> =
+                    files.iter().map(|file| json!({ "name": file.name, "text": file.text })).collect();
+                format!("{:#}", json!({ "schema_version": ANSWER_VERSION, "files": files }))
+            }
+        };
+        text.push('\n');
+        text
+    }
+}

@@ -1,0 +1,47 @@
+//! What answers of several kinds say.
+
+use super::view::View;
+use crate::catalog::{Cluster, DEFAULT_ENGINE, Engine, Gpu};
+use crate::diagnostic::Diagnostic;
+use crate::estimate::deployment::{Estimate, Explanation};
+use crate::report::{self, Subject};
+use crate::request::Resolved;
+
+/// An estimate explained operator by operator.
+pub fn explained(
+    view: View,
+    subject: &Subject,
+    estimate: &Estimate,
+    explanation: &Explanation,
+) -> Result<String, Diagnostic> {
+    view.format.write(
+        view.width,
+        || Ok(report::explanation(estimate, explanation, view.width)),
+        || Ok(report::explanation_json(subject, estimate, explanation)),
+        || Ok(report::explanation_sheet(explanation).about(subject.asked())),
+    )
+}
+
+/// What to say about the choice of engines: one that was not asked for, a version newer than those described.
+pub fn remarks(resolved: &Resolved) -> String {
+    let mut text = String::new();
+    for engine in &resolved.engines {
+        text += &usual(resolved, engine).unwrap_or_default();
+        if let Some(caveat) = engine.caveat() {
+            text += &format!("{caveat}.\n");
+        }
+    }
+    text
+}
+
+/// That an engine is the usual one on a GPU, where nobody named it and another is meant elsewhere.
+fn usual(resolved: &Resolved, engine: &Engine) -> Option<String> {
+    let claims = |gpu: &Gpu| engine.default_for.iter().any(|p| p == gpu.platform());
+    let pool: &Cluster = resolved.pools.iter().find(|pool| claims(&pool.gpu))?;
+    (!resolved.engine_is_named && engine.id != DEFAULT_ENGINE).then(|| {
+        let (id, gpu) = (&engine.id, &pool.gpu.name);
+        format!(
+            "No --engine was named: {id} is the usual one on {gpu}, where {DEFAULT_ENGINE} does not run.\n"
+        )
+    })
+}

@@ -1,0 +1,106 @@
+//! What requests of every kind have in common: read from JSON key by key, written as what was given, described by a
+//! schema.
+
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::diagnostic::{Code, Diagnostic};
+
+/// The version of the form of requests.
+pub const SCHEMA_VERSION: u64 = 1;
+
+/// The names of a request's fields, in order.
+pub fn fields<T: Default + Serialize>() -> Vec<String> {
+    match serde_json::to_value(T::default()) {
+        Ok(Value::Object(map)) => map.into_iter().map(|(name, _)| name).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Reads a request from a JSON object.
+///
+/// # Errors
+/// [`Code::UnknownName`] for a key that is no field, with the nearest; [`Code::Syntax`] for a value that a field
+/// cannot have, said of the first such field.
+pub fn read<T: Default + Serialize + DeserializeOwned>(map: Map<String, Value>) -> Result<T, Diagnostic> {
+    let names = fields::<T>();
+    if let Some(strange) = map.keys().find(|key| !names.contains(key)) {
+        let list = "a request has the options of the command line, with underscores";
+        let known = names.iter().map(String::as_str);
+        return Err(Diagnostic::unknown("key", strange, known, list).at("the request"));
+    }
+    serde_json::from_value(Value::Object(map.clone())).map_err(|whole| {
+        // The fault is that of the first field that cannot be read alone.
+        let alone = |(key, value): (String, Value)| {
+            let one = Value::Object([(key.clone(), value)].into_iter().collect());
+            serde_json::from_value::<T>(one).err().map(|fault| (key, fault))
+        };
+        let (place, cause) = match map.into_iter().find_map(alone) {
+            Some((key, fault)) => (format!("`{key}`"), fault),
+            None => ("the request".to_owned(), whole),
+        };
+        Diagnostic::new(Code::Syntax, cause.to_string()).at(place)
+    })
+}
+
+/// The fields that are given, as a JSON object.
+pub fn given<T: Serialize>(request: &T) -> Map<String, Value> {
+    match serde_json::to_value(request) {
+        Ok(Value::Object(map)) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        _ => Map::new(),
+    }
+}
+
+/// The JSON Schema (2020-12) of a kind of request. `x-units` lists the units of a quantity.
+pub fn schema<T: JsonSchema>(title: &str) -> Value {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), title.into());
+    schema.insert("additionalProperties".to_owned(), false.into());
+    schema.into()
+}
+
+/// Checks that a request is of a version that is known.
+///
+/// # Errors
+/// [`Code::Range`] for another version.
+pub fn version(asked: Option<u64>) -> Result<(), Diagnostic> {
+    match asked.filter(|version| *version != SCHEMA_VERSION) {
+        None => Ok(()),
+        Some(version) => {
+            Err(Diagnostic::new(Code::Range, format!("requests of version {version} are not known"))
+                .at("`schema_version`")
+                .help(format!("this program knows version {SCHEMA_VERSION}")))
+        }
+    }
+}
+
+/// A diagnostic in the words of a request whose fields are `T`'s: `` `max_sequences` `` where the command line says
+/// `--max-sequences`.
+pub fn in_fields<T: Default + Serialize>(d: Diagnostic) -> Diagnostic {
+    static FLAG: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("`?--([a-z][a-z0-9-]*)`?").expect("an expression of our own"));
+    let names = fields::<T>();
+    let said = |text: String| {
+        let field = |flag: &Captures| {
+            let name = flag[1].replace('-', "_");
+            match names.contains(&name) {
+                true => format!("`{name}`"),
+                false => flag[0].to_owned(),
+            }
+        };
+        FLAG.replace_all(&text, field).into_owned()
+    };
+    Diagnostic { cause: said(d.cause), place: d.place.map(said), help: d.help.map(said), ..d }
+}
+
+/// The value of a name, or what is meant where none is given.
+pub(super) fn named<T: FromStr<Err = Diagnostic>>(name: &Option<String>, usual: T) -> Result<T, Diagnostic> {
+    name.as_deref().map_or(Ok(usual), str::parse)
+}
