@@ -27,7 +27,7 @@ pub(super) fn sections(of: &TrainingInspection, model: &Model) -> Result<Vec<Sec
     };
     if let Some(misfit) = job.misfit(&of.plan) {
         let place = format!("{} with {}", of.plan, of.framework.id);
-        return Err(Diagnostic::new(Code::Usage, misfit.message(&of.plan)).at(place));
+        return Err(Diagnostic::new(Code::Usage, misfit.message()).at(place));
     }
     let estimate = job
         .estimate(&of.plan)

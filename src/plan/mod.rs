@@ -3,12 +3,13 @@
 
 pub mod degrees;
 pub mod divisors;
-mod guide;
+pub mod ledger;
 pub mod offload;
 pub mod placement;
 pub mod reason;
 pub mod rules;
 pub mod space;
+pub(crate) mod why;
 
 use std::fmt;
 
@@ -18,10 +19,12 @@ use crate::dtype::{DType, WeightFormat};
 use crate::model::RankGroups;
 
 pub use degrees::Degrees;
+pub use ledger::{Counts, Fallen, Ledger};
 pub use offload::{Offload, Shares};
 pub use placement::{GroupLink, Placement};
-pub use reason::{Reason, Rejection};
+pub use reason::{Metric, Reason, Rejection};
 pub use space::{Axes, BatchPoint, Layout, Plan, PlanSpace, PrefillPool};
+pub use why::{Stage, Why};
 
 /// How one replica of the engine is divided over GPUs.
 ///

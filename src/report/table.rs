@@ -9,7 +9,7 @@ use crate::catalog::engine_of;
 use crate::estimate::Provenance;
 use crate::estimate::deployment::Estimate;
 use crate::plan::Reason;
-use crate::plan::reason::Stage;
+use crate::plan::Stage;
 use crate::rank::Objective;
 use crate::search::{Advice, Answer, Combined, CurrentAnswer};
 use crate::units::{TokensPerSecond, group_thousands, plural};

@@ -220,8 +220,8 @@ impl Trained<'_> {
                 out,
                 "  {:>12}  {}: {} ({})",
                 group_thousands(r.count),
-                r.misfit.key(),
-                r.misfit.message(&r.nearest),
+                r.reason.name(),
+                r.reason.message(),
                 r.nearest
             );
         }
@@ -237,8 +237,8 @@ impl Trained<'_> {
             .iter()
             .map(|r| {
                 json!({
-                    "reason": r.misfit.key(), "count": r.count,
-                    "nearest": r.nearest.to_string(), "message": r.misfit.message(&r.nearest),
+                    "reason": r.reason.name(), "count": r.count,
+                    "nearest": r.nearest.to_string(), "message": r.reason.message(),
                 })
             })
             .collect();

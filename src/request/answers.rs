@@ -9,7 +9,7 @@ use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::fit::Fit;
 use crate::estimate::pairing::Worker;
 use crate::estimate::service::Replica;
-use crate::plan::reason::Stage;
+use crate::plan::Stage;
 use crate::plan::space::Pins;
 use crate::plan::{BatchPoint, Layout, Parallelism, Plan, Reason};
 use crate::search::size::{Demand, Fleet, Sizing, Step, growth};

@@ -3,21 +3,21 @@
 use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::figures::Figures;
 use crate::plan::space::Counts;
-use crate::plan::{Plan, PlanSpace, Reason, Rejection};
+use crate::plan::{Ledger, Plan, PlanSpace, Reason, Rejection};
 use crate::rank::Objective;
 use crate::workload::{Targets, Workload};
 
 use super::candidate::Candidate;
 use super::counts::Numbers;
 use super::verification::Depth;
-use super::{Counts as Tally, Ledger, Question, Variant};
+use super::{Counts as Tally, Question, Variant};
 
 /// What a part of the space came to.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     pub(super) best: Vec<Estimate>,
     pub(super) front: Vec<Estimate>,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: Ledger<Reason, Plan>,
     pub(super) counts: Tally,
     /// What to simulate: of each layout that can reach the list, the best that may hold.
     pub(super) candidates: Vec<Candidate>,

@@ -27,7 +27,7 @@ pub use plan::{
 };
 pub use reason::{Misfit, Rejected};
 pub use run::{Operations, Run};
-pub use search::{TrainingAnswer, TrainingCounts, TrainingQuestion};
+pub use search::{TrainingAnswer, TrainingQuestion};
 pub use space::{Inner, Outer, TrainingAxes};
 pub use stage::{Layers, Parts, Stage};
 pub use step::{StepTime, Transfers};

@@ -1,143 +1,181 @@
 //! Why a training plan is not an answer.
 
+use crate::plan::ledger::{Fallen, Numbered};
+use crate::plan::why::reasons;
 use crate::units::Bytes;
 
 use super::plan::TrainingPlan;
 
-/// A reason.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Misfit {
-    /// Heads or widths do not divide by the tensor-parallel degree.
-    Heads {
-        /// Attention heads.
-        heads: u64,
-    },
-    /// Layers do not divide by stages and chunks.
-    Layers {
-        /// Layers.
-        layers: u64,
-    },
-    /// Sequences do not divide by the context-parallel degree and its two halves.
-    Sequence {
-        /// Tokens of a sequence.
-        tokens: u64,
-    },
-    /// The global batch does not divide by data-parallel ranks and microbatch.
-    Batch {
-        /// Sequences of a step.
-        batch: u64,
-    },
-    /// Interleaved stages need as many microbatches as stages, or a multiple.
-    Microbatches {
-        /// Microbatches of a step.
-        microbatches: u64,
-    },
-    /// The schedule needs stages in pairs, and one chunk.
-    Schedule,
-    /// Sharded parameters need data-parallel ranks, and no pipeline of chunks.
-    Sharding,
-    /// The network inside nodes does not reach that far.
-    Network {
-        /// GPUs of a node.
-        per_node: u32,
-    },
-    /// Memory of the fullest stage.
-    Memory {
-        /// What it takes.
-        need: Bytes,
-        /// What the GPU has.
-        capacity: Bytes,
-    },
+/// A reason, how many plans fell for it, and the one that came nearest.
+pub type Rejected = Fallen<Misfit, TrainingPlan>;
+
+impl Numbered for TrainingPlan {
+    fn number(&self) -> u64 {
+        0
+    }
 }
 
-/// How many kinds there are.
-pub const KINDS: usize = 9;
-
-impl Misfit {
-    /// Number of its kind.
-    pub fn kind(&self) -> usize {
-        match self {
-            Misfit::Heads { .. } => 0,
-            Misfit::Layers { .. } => 1,
-            Misfit::Sequence { .. } => 2,
-            Misfit::Batch { .. } => 3,
-            Misfit::Microbatches { .. } => 4,
-            Misfit::Schedule => 5,
-            Misfit::Sharding => 6,
-            Misfit::Network { .. } => 7,
-            Misfit::Memory { .. } => 8,
+reasons! {
+    /// A reason.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub enum Misfit {
+        /// Heads or widths do not divide by the tensor-parallel degree.
+        Heads {
+            /// Attention heads.
+            heads: u64,
+            /// Tensor-parallel degree.
+            tp: u32,
+        } => {
+            stage: Illegal,
+            key: ["heads", "", ""],
+            distance: 1.0,
+            message: format!("tp = {tp} does not divide {heads} attention heads"),
+            guide: ("heads are not cut", "a TP that divides them"),
+            examples: [Misfit::Heads { heads: 1, tp: 2 }],
         }
-    }
 
-    /// Key to count under.
-    pub fn key(&self) -> &'static str {
-        const KEYS: [&str; KINDS] = [
-            "heads",
-            "layers",
-            "sequence",
-            "batch",
-            "microbatches",
-            "schedule",
-            "sharding",
-            "network",
-            "memory",
-        ];
-        KEYS[self.kind()]
-    }
-
-    /// How far it is from fitting; 0 where that has no measure.
-    pub fn distance(&self) -> f64 {
-        match self {
-            Misfit::Memory { need, capacity } => need.as_f64() / capacity.as_f64() - 1.0,
-            _ => 0.0,
+        /// Layers do not divide by stages and chunks.
+        Layers {
+            /// Layers.
+            layers: u64,
+            /// Stages.
+            pp: u32,
+            /// Chunks of each stage.
+            chunks: u32,
+        } => {
+            stage: Illegal,
+            key: ["layers", "", ""],
+            distance: 1.0,
+            message: format!(
+                "{layers} layers do not divide into {pp} stages of {chunks} chunks, embedding and head counted or not"
+            ),
+            guide: (
+                "a stage would be empty, or interleaved chunks would differ",
+                "stages and chunks that divide the layers",
+            ),
+            examples: [Misfit::Layers { layers: 1, pp: 2, chunks: 1 }],
         }
-    }
 
-    /// A sentence.
-    pub fn message(&self, plan: &TrainingPlan) -> String {
-        let s = &plan.split;
-        match self {
-            Misfit::Heads { heads } => format!("tp = {} does not divide {heads} attention heads", s.tp),
-            Misfit::Layers { layers } => format!(
-                "{layers} layers do not divide into {} stages of {} chunks, embedding and head counted or not",
-                s.pp, plan.chunks
+        /// Sequences do not divide by the context-parallel degree and its two halves.
+        Sequence {
+            /// Tokens of a sequence.
+            tokens: u64,
+            /// Context-parallel degree.
+            cp: u32,
+        } => {
+            stage: Illegal,
+            key: ["sequence", "", ""],
+            distance: 1.0,
+            message: format!("{tokens} tokens do not divide into two halves for each of cp = {cp} ranks"),
+            guide: (
+                "each context-parallel rank takes a part from either end, so that causal attention is even",
+                "a CP of which twice divides the sequence",
             ),
-            Misfit::Sequence { tokens } => {
-                format!("{tokens} tokens do not divide into two halves for each of cp = {} ranks", s.cp)
-            }
-            Misfit::Batch { batch } => {
-                format!("a global batch of {batch} does not divide by dp = {} × {}", s.dp, plan.micro_batch)
-            }
-            Misfit::Microbatches { microbatches } => {
-                format!("{microbatches} microbatches are no multiple of {} interleaved stages", s.pp)
-            }
-            Misfit::Schedule => format!(
-                "{} needs an even number of stages with one chunk each, found {} of {}",
-                plan.schedule.name(),
-                s.pp,
-                plan.chunks
+            examples: [Misfit::Sequence { tokens: 1, cp: 2 }],
+        }
+
+        /// The global batch does not divide by data-parallel ranks and microbatch.
+        Batch {
+            /// Sequences of a step.
+            batch: u64,
+            /// Data-parallel ranks.
+            dp: u32,
+            /// Sequences of a microbatch.
+            micro_batch: u32,
+        } => {
+            stage: Illegal,
+            key: ["batch", "", ""],
+            distance: 1.0,
+            message: format!("a global batch of {batch} does not divide by dp = {dp} × {micro_batch}"),
+            guide: (
+                "ranks would compute unequal numbers of sequences",
+                "a smaller microbatch, or a global batch that divides",
             ),
-            Misfit::Sharding => {
-                format!("{} divides nothing over one data-parallel rank", plan.sharding.name())
-            }
-            Misfit::Network { per_node } => {
-                format!("the network inside nodes reaches {per_node} GPUs, and a group is larger")
-            }
-            Misfit::Memory { need, capacity } => {
+            examples: [Misfit::Batch { batch: 1, dp: 2, micro_batch: 1 }],
+        }
+
+        /// Interleaved stages need as many microbatches as stages, or a multiple.
+        Microbatches {
+            /// Microbatches of a step.
+            microbatches: u64,
+            /// Stages.
+            pp: u32,
+        } => {
+            stage: Illegal,
+            key: ["microbatches", "", ""],
+            distance: 1.0,
+            message: format!("{microbatches} microbatches are no multiple of {pp} interleaved stages"),
+            guide: (
+                "interleaved schedules go round all stages with as many microbatches at a time",
+                "one chunk, or microbatches in multiples of the stages",
+            ),
+            examples: [Misfit::Microbatches { microbatches: 1, pp: 2 }],
+        }
+
+        /// The schedule needs stages in pairs, and one chunk.
+        Schedule {
+            /// Its name.
+            name: &'static str,
+            /// Stages.
+            pp: u32,
+            /// Chunks of each stage.
+            chunks: u32,
+        } => {
+            stage: Illegal,
+            key: ["schedule", "", ""],
+            distance: 1.0,
+            message: format!(
+                "{name} needs an even number of stages with one chunk each, found {pp} of {chunks}"
+            ),
+            guide: ("the schedule is not made for such stages", "an even number of stages, one chunk; 1f1b"),
+            examples: [Misfit::Schedule { name: "dualpipe", pp: 3, chunks: 1 }],
+        }
+
+        /// Sharded parameters need data-parallel ranks, and no pipeline of chunks.
+        Sharding {
+            /// Its name.
+            name: &'static str,
+        } => {
+            stage: Illegal,
+            key: ["sharding", "", ""],
+            distance: 1.0,
+            message: format!("{name} divides nothing over one data-parallel rank"),
+            guide: ("there is nobody to share with", "no sharding, or more data-parallel ranks"),
+            examples: [Misfit::Sharding { name: "zero1" }],
+        }
+
+        /// The network inside nodes does not reach that far.
+        Network {
+            /// GPUs of a node.
+            per_node: u32,
+        } => {
+            stage: Illegal,
+            key: ["network", "", ""],
+            distance: 1.0,
+            message: format!("the network inside nodes reaches {per_node} GPUs, and a group is larger"),
+            guide: ("a group was asked to stay inside a node that is too small for it", "a smaller group"),
+            examples: [Misfit::Network { per_node: 8 }],
+        }
+
+        /// Memory of the fullest stage.
+        Memory {
+            /// What it takes.
+            need: Bytes,
+            /// What the GPU has.
+            capacity: Bytes,
+        } => {
+            stage: OutOfMemory,
+            key: ["memory", "", ""],
+            distance: need.as_f64() / capacity.as_f64(),
+            message: {
                 let short = need.saturating_sub(*capacity);
                 format!("takes {need} of {capacity}: {short} too much")
-            }
+            },
+            guide: (
+                "the fullest stage takes more than the GPU has",
+                "more sharding, recomputation, stages or TP; a smaller microbatch; offloading",
+            ),
+            examples: [Misfit::Memory { need: Bytes::ZERO, capacity: Bytes::ZERO }],
         }
     }
-}
-
-/// A reason, how many plans fell for it, and the one that came nearest.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rejected {
-    /// The reason, of the nearest plan.
-    pub misfit: Misfit,
-    /// Plans.
-    pub count: u64,
-    /// The nearest.
-    pub nearest: TrainingPlan,
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::Model;
+use crate::plan::{Counts, Ledger};
 use crate::search::in_parallel;
 use crate::units::Bytes;
 
@@ -11,7 +12,7 @@ use super::job::{Job, TrainingEstimate};
 use super::layer::Shape;
 use super::memory::Keeping;
 use super::plan::{Network, Precision, Schedule, Sharding, TrainingPlan};
-use super::reason::{KINDS, Misfit, Rejected};
+use super::reason::{Misfit, Rejected};
 use super::space::{Inner, Outer, TrainingAxes};
 use super::stage::{Layers, Parts, Stage};
 use super::step::{self, Transfers};
@@ -30,26 +31,13 @@ pub struct TrainingQuestion<'a> {
     pub top: usize,
 }
 
-/// How many plans there were, and where they fell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TrainingCounts {
-    /// Plans in the space.
-    pub plans: u64,
-    /// Against a rule.
-    pub illegal: u64,
-    /// Do not fit.
-    pub out_of_memory: u64,
-    /// Can be run.
-    pub feasible: u64,
-}
-
 /// What was found.
 #[derive(Clone, Debug)]
 pub struct TrainingAnswer {
     /// The best plan of each of the best splits, the fastest first.
     pub best: Vec<TrainingEstimate>,
     /// How many plans there were.
-    pub counts: TrainingCounts,
+    pub counts: Counts,
     /// Why plans fell, the most frequent first.
     pub rejected: Vec<Rejected>,
 }
@@ -65,35 +53,19 @@ struct Timed {
 /// What one split came to.
 #[derive(Clone, Debug)]
 struct Summary {
-    counts: TrainingCounts,
+    counts: Counts,
     best: Option<Timed>,
-    rejected: [Option<Rejected>; KINDS],
+    ledger: Ledger<Misfit, TrainingPlan>,
 }
 
 impl Summary {
     fn new() -> Summary {
-        Summary { counts: TrainingCounts::default(), best: None, rejected: [None; KINDS] }
+        Summary { counts: Counts::default(), best: None, ledger: Ledger::default() }
     }
 
-    fn reject(&mut self, misfit: Misfit, plans: u64, nearest: TrainingPlan) {
-        if matches!(misfit, Misfit::Memory { .. }) {
-            self.counts.out_of_memory += plans;
-        } else {
-            self.counts.illegal += plans;
-        }
-        self.note(Rejected { misfit, count: plans, nearest });
-    }
-
-    fn note(&mut self, new: Rejected) {
-        match &mut self.rejected[new.misfit.kind()] {
-            Some(kept) => {
-                kept.count += new.count;
-                if new.misfit.distance() < kept.misfit.distance() {
-                    (kept.misfit, kept.nearest) = (new.misfit, new.nearest);
-                }
-            }
-            empty => *empty = Some(new),
-        }
+    fn reject(&mut self, reason: Misfit, count: u64, nearest: TrainingPlan) {
+        self.counts.reject(reason.stage(), count);
+        self.ledger.add(Rejected { reason, count, nearest });
     }
 
     fn accept(&mut self, timed: Timed) {
@@ -158,7 +130,7 @@ impl TrainingQuestion<'_> {
                 .help("name some of the degrees"));
         }
         let summaries = in_parallel(outers.len(), |i| Ok(self.split(&outers[i], starts[i], &parts)))?;
-        Ok(self.merge(&summaries))
+        Ok(self.merge(summaries))
     }
 
     /// The model's parts for every shape, each once.
@@ -231,16 +203,12 @@ impl TrainingQuestion<'_> {
         summary
     }
 
-    fn merge(&self, summaries: &[Summary]) -> TrainingAnswer {
-        let mut counts = TrainingCounts::default();
-        let mut all = Summary::new();
+    fn merge(&self, summaries: Vec<Summary>) -> TrainingAnswer {
+        let (mut counts, mut ledger) = (Counts::default(), Ledger::default());
         let mut best: HashMap<(u32, u32, u32, u32, u32), Timed> = HashMap::new();
         for s in summaries {
-            counts.plans += s.counts.plans;
-            counts.illegal += s.counts.illegal;
-            counts.out_of_memory += s.counts.out_of_memory;
-            counts.feasible += s.counts.feasible;
-            s.rejected.iter().flatten().for_each(|r| all.note(*r));
+            counts.merge(s.counts);
+            ledger.merge(s.ledger);
             let Some(timed) = s.best else { continue };
             let d = timed.plan.split;
             let kept = best.entry((d.tp, d.pp, d.cp, d.ep, d.expert_tp)).or_insert(timed);
@@ -252,9 +220,7 @@ impl TrainingQuestion<'_> {
         best.sort_by(order);
         let estimates = best.iter().take(self.top);
         let estimates = estimates.filter_map(|t| self.job(t.plan.precision).estimate(&t.plan)).collect();
-        let mut rejected: Vec<Rejected> = all.rejected.into_iter().flatten().collect();
-        rejected.sort_by_key(|r| (std::cmp::Reverse(r.count), r.misfit.kind()));
-        TrainingAnswer { best: estimates, counts, rejected }
+        TrainingAnswer { best: estimates, counts, rejected: ledger.into_rejections() }
     }
 }
 
@@ -292,23 +258,23 @@ pub(super) fn rule_of_split(job: &Job, outer: &Outer) -> Option<Misfit> {
     let (s, model): (_, &Model) = (&outer.split, job.model);
     let heads = heads(model);
     if !heads.is_multiple_of(u64::from(s.tp)) {
-        return Some(Misfit::Heads { heads });
+        return Some(Misfit::Heads { heads, tp: s.tp });
     }
     if outer.chunks > 1 && !Layers::even(model, s.pp, outer.chunks)
         || Layers::of(model, s.pp, outer.chunks).is_none()
     {
-        return Some(Misfit::Layers { layers: model.layers() });
+        return Some(Misfit::Layers { layers: model.layers(), pp: s.pp, chunks: outer.chunks });
     }
     if s.cp > 1 && !job.sequence.is_multiple_of(2 * u64::from(s.cp)) {
-        return Some(Misfit::Sequence { tokens: job.sequence });
+        return Some(Misfit::Sequence { tokens: job.sequence, cp: s.cp });
     }
     let at_once = u64::from(s.dp) * u64::from(outer.micro_batch);
     if !job.global_batch.is_multiple_of(at_once) {
-        return Some(Misfit::Batch { batch: job.global_batch });
+        return Some(Misfit::Batch { batch: job.global_batch, dp: s.dp, micro_batch: outer.micro_batch });
     }
     let microbatches = job.global_batch / at_once;
     if outer.chunks > 1 && !microbatches.is_multiple_of(u64::from(s.pp)) {
-        return Some(Misfit::Microbatches { microbatches });
+        return Some(Misfit::Microbatches { microbatches, pp: s.pp });
     }
     None
 }
@@ -318,14 +284,14 @@ pub(super) fn rule(job: &Job, plan: &TrainingPlan) -> Option<Misfit> {
     let s = &plan.split;
     let even = s.pp.is_multiple_of(2) && plan.chunks == 1;
     if plan.schedule == Schedule::DualPipe && s.pp > 1 && !even {
-        return Some(Misfit::Schedule);
+        return Some(Misfit::Schedule { name: plan.schedule.name(), pp: s.pp, chunks: plan.chunks });
     }
     if matches!(plan.schedule, Schedule::ZeroBubble | Schedule::ZeroBubble2) && plan.chunks > 1 {
-        return Some(Misfit::Schedule);
+        return Some(Misfit::Schedule { name: plan.schedule.name(), pp: s.pp, chunks: plan.chunks });
     }
     let whole = s.dp == 1 && s.cp == 1;
     if whole && plan.sharding != Sharding::None {
-        return Some(Misfit::Sharding);
+        return Some(Misfit::Sharding { name: plan.sharding.name() });
     }
     let per_node = job.machine.per_node();
     let reaches = |network: Network, ranks: u64| network != Network::Near || ranks <= u64::from(per_node);

@@ -16,8 +16,8 @@ use shardfit::catalog::kernels::{ByEngine, FitError};
 use shardfit::catalog::{self, Kind};
 use shardfit::diagnostic::{Code, Guide};
 use shardfit::model::SHAPE_KEYS;
-use shardfit::plan::Reason;
-use shardfit::plan::reason::Stage;
+use shardfit::plan::{Reason, Stage};
+use shardfit::train::Misfit;
 
 use crate::common::{self, document, filled, settle};
 
@@ -97,6 +97,11 @@ fn the_tables_of_the_error_guide_are_those_of_the_code() {
         }
         guide = filled(&guide, name, &table);
     }
+    let mut table = String::from("| reason | meaning | remedy |\n| --- | --- | --- |\n");
+    for misfit in Misfit::examples() {
+        table.push_str(&row(&misfit.name(), misfit.guide()));
+    }
+    guide = filled(&guide, "training", &table);
     settle("docs/errors.md", &guide);
 }
 
@@ -106,17 +111,17 @@ fn row(name: &str, guide: Guide) -> String {
 
 #[test]
 fn the_guide_leaves_out_no_reason_and_no_code() {
-    let examples: Vec<String> = Reason::examples().iter().map(|r| format!("{r:?}")).collect();
-    for variant in variants("src/plan/reason.rs", "pub enum Reason {") {
-        assert!(examples.iter().any(|e| e.starts_with(&variant)), "no example of Reason::{variant}");
-    }
     let codes = Code::ALL.map(|code| format!("{code:?}"));
     assert_eq!(variants("src/diagnostic.rs", "pub enum Code {"), codes);
-    let mut names: Vec<String> = Reason::examples().iter().map(Reason::name).collect();
-    names.sort();
-    let all = names.len();
-    names.dedup();
-    assert_eq!(names.len(), all, "two examples of one name");
+    for mut names in [
+        Reason::examples().iter().map(Reason::name).collect::<Vec<_>>(),
+        Misfit::examples().iter().map(Misfit::name).collect(),
+    ] {
+        names.sort();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all, "two examples of one name");
+    }
 }
 
 /// The variants of an enum, read from its source.

@@ -44,7 +44,7 @@ fn row(case: &TrainingCase, found: &TrainingFound) -> Sheet {
         None => {
             cells.extend(std::iter::repeat_n(Value::Missing, plans.columns.len() - 1));
             let worst = found.answer.rejected.first();
-            cells.push(worst.map_or(Value::Missing, |r| r.misfit.message(&r.nearest).as_str().into()));
+            cells.push(worst.map_or(Value::Missing, |r| r.reason.message().as_str().into()));
         }
     }
     sheet.rows.push(cells);

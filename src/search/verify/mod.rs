@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::{Context, Deployment, Estimate, Verified};
 use crate::estimate::figures::Figures;
-use crate::plan::reason::Stage;
+use crate::plan::Stage;
 use crate::plan::{Plan, Reason, Rejection};
 use crate::units::RequestsPerSecond;
 use crate::workload::{Load, Workload};
