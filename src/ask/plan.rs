@@ -8,8 +8,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
 use crate::launch;
 use crate::report::{self, Row, Sheet, Subject};
-use crate::request::{Explain, Planned, Request, Resolved, layout};
-use crate::search::{Answer, Question};
+use crate::request::{Chosen, Explain, Planned, Request, Resolved, layout};
+use crate::search::{Answer, Best, Question};
 
 /// Checks what a search is asked for beside its ranking, before any work is done.
 ///
@@ -59,7 +59,7 @@ pub fn written(
     let subject = &Subject::of(resolved);
     let targets = emit::targets(request)?;
     if !targets.is_empty() && !answer.best.is_empty() {
-        let chosen = ranked(answer, request.rank.unwrap_or(1), "--rank")?;
+        let chosen = chosen(answer, request.rank.as_ref())?;
         let asked = emit::asked(request, resolved, chosen.plan.layout.precision, catalog);
         let release = question
             .with_deployment(chosen, |deployment| launch::plan::release(chosen, deployment, &asked))?;
@@ -89,6 +89,26 @@ pub fn written(
         || Ok(sheet(plans, answer).about(subject.asked())),
     )?;
     Ok(Answered::Text { text, found: !answer.best.is_empty() })
+}
+
+/// The plan of a rank or a name.
+fn chosen<'a>(answer: &'a Answer, which: Option<&Chosen>) -> Result<&'a Estimate, Diagnostic> {
+    let name = match which {
+        None => return ranked(answer, 1, "--rank"),
+        Some(Chosen::Rank(rank)) => return ranked(answer, *rank, "--rank"),
+        Some(Chosen::Named(name)) => name,
+    };
+    let names = Best::ALL.map(Best::key);
+    let Some(best) = Best::ALL.into_iter().find(|best| best.key() == name) else {
+        let allowed = format!("a rank from 1, or where no limit is named {}", names.join(", "));
+        return Err(Diagnostic::unknown("plan", name, names, &allowed).within("--rank"));
+    };
+    let plan = answer.named.iter().find(|named| named.best == best).map(|named| &named.estimate);
+    plan.ok_or_else(|| {
+        let cause = format!("this question has no plan called `{name}`");
+        let help = "plans are named where neither a load, a batch nor a limit on a time is given";
+        Diagnostic::new(Code::Range, cause).at("--rank").help(help)
+    })
 }
 
 /// The plan of a rank.

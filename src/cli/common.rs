@@ -12,10 +12,9 @@ use crate::hub::Hub;
 use crate::model::Model;
 use crate::request::{
     Counts, LengthEntry, MAX_LIMIT, ModelRequest, Prices, RateEntry, Request, Resolved, ShareEntry, Task,
-    Texts,
+    Texts, TimeTarget,
 };
 use crate::simulate::Lengths;
-use crate::units::Seconds;
 use crate::workload::{MAX_CONCURRENCY, MAX_LENGTH};
 
 use super::fetch;
@@ -174,14 +173,14 @@ pub struct WorkloadArgs {
 /// Latency targets.
 #[derive(Clone, Debug, Args)]
 pub struct TargetArgs {
-    /// Time to first token, e.g. 1s or 500ms
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets (mean)")]
+    /// Time to first token: 1s or 500ms on the mean, p95:1s at a percentile
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets")]
     pub ttft: Option<String>,
-    /// Time per output token after the first, e.g. 50ms
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets (mean)")]
+    /// Time per output token after the first, in the same forms
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets")]
     pub tpot: Option<String>,
-    /// From request to last token, e.g. 20s
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets (mean)")]
+    /// From request to last token, in the same forms
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets")]
     pub e2e: Option<String>,
 }
 
@@ -189,7 +188,7 @@ impl TargetArgs {
     /// Puts what is given into a request.
     pub fn fill(&self, request: &mut Request) -> Result<(), Diagnostic> {
         let time = |flag: &str, text: &Option<String>| {
-            text.as_deref().map(|t| quantity::<Seconds>(flag, t)).transpose()
+            text.as_deref().map(|t| quantity::<TimeTarget>(flag, t)).transpose()
         };
         request.ttft = time("--ttft", &self.ttft)?;
         request.tpot = time("--tpot", &self.tpot)?;

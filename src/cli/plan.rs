@@ -8,7 +8,7 @@ use crate::ask::{self, Answered, View};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::rank::Objective;
-use crate::request::{Explain, Request, Task, Texts, Values};
+use crate::request::{Chosen, Explain, Request, Task, Texts, Values};
 use crate::search::{Mode, Question, Stopped};
 use crate::units::{Seconds, group_thousands};
 
@@ -65,8 +65,9 @@ pub struct PlanArgs {
     /// that do; 0 for the closed form alone [default: the first, and more where that takes little]
     #[arg(long, value_name = "K", value_parser = count(0..=1000), help_heading = "Ranking")]
     verify: Option<u64>,
-    /// Hold the targets at this percentile, as simulated, instead of on the mean [default with --verify: mean]
-    #[arg(long, value_name = "P", help_heading = "Ranking", requires = "verify")]
+    /// Hold the targets at this percentile, as simulated, where they name none themselves, e.g. p95
+    /// [default: the mean]
+    #[arg(long, value_name = "P", help_heading = "Targets")]
     percentile: Option<String>,
     /// How the best plan moves when GPUs differ, e.g. hbm=+20%; of hbm, bandwidth, compute, scale-up, scale-out
     /// and price
@@ -98,10 +99,9 @@ pub struct PlanArgs {
     time_limit: Option<String>,
     #[command(flatten)]
     emit: EmitArgs,
-    /// The plan that --emit writes, by its rank
-    #[arg(long, value_name = "RANK", default_value_t = 1, value_parser = count(1..=100_000), requires = "emit")]
-    #[arg(help_heading = "Launch")]
-    rank: u64,
+    /// The plan that --emit writes, by its rank, or where no limit is named fastest, balanced or most_throughput
+    #[arg(long, value_name = "RANK", default_value = "1", requires = "emit", help_heading = "Launch")]
+    rank: String,
     #[command(flatten)]
     output: OutputArgs,
     /// Print times to stderr
@@ -192,7 +192,7 @@ impl PlanArgs {
             explain: self.explain.map(Explain::Rank),
             why_not: self.why_not.clone(),
             emit: self.emit.given(),
-            rank: self.emit.emit.as_ref().map(|_| self.rank),
+            rank: self.emit.emit.as_ref().map(|_| Chosen::from(self.rank.as_str())),
             ..Request::default()
         };
         self.model.fill(&mut request);

@@ -12,14 +12,14 @@ use crate::model::Model;
 use crate::plan::divisors::Divisors;
 use crate::plan::rules::{self, Candidate};
 use crate::plan::space::ALL_REPLICAS;
-use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Reason};
+use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Practice, Reason};
 use crate::units::{Bytes, TokensPerSecond, Usd, UsdPerHour};
 use crate::workload::{Draft, Load, Speculation, Targets, Workload};
 
 use super::Provenance;
 pub use super::explanation::{Explanation, TableName};
-pub use super::figures::Verified;
 use super::figures::{Bill, Figures, late};
+pub use super::figures::{Tail, Tails, Verified};
 use super::kernels::Kernels;
 use super::memory::{LimitOverrides, Limits, MemoryUse, Verdict};
 use super::offload;
@@ -29,6 +29,10 @@ use super::program::{Pipeline, Target, check_draft};
 use super::range::Ranges;
 use super::service::{Replica, Service};
 use crate::model::operator::Step;
+
+/// Share of the KV cache that stays free in a plan whose batch nobody asked for: requests differ in length, and a cache
+/// that is full to the last block computes some of them twice.
+pub const ROOM: f64 = 0.1;
 
 /// What all layouts of one engine and precision share.
 #[derive(Clone, Debug)]
@@ -173,6 +177,8 @@ pub struct Estimate {
     pub headroom: Bytes,
     /// Whether it fits.
     pub verdict: Verdict,
+    /// Whether servers are launched so.
+    pub practice: Practice,
     /// What one replica delivers.
     pub service: Service,
     /// Output tokens per second of all replicas.
@@ -245,6 +251,24 @@ impl<'a> Deployment<'a> {
         per_rank.saturating_mul(u64::from(self.parallelism.attention_dp))
     }
 
+    /// The largest batch that leaves [`ROOM`] of the KV cache free; 1 where not even that does.
+    pub fn roomy_batch(&self) -> u64 {
+        let ranks = u64::from(self.parallelism.attention_dp);
+        let held = (self.memory.largest_batch() as f64 * (1.0 - ROOM)).floor() as u64;
+        held.saturating_mul(ranks).min(self.max_batch()).max(1)
+    }
+
+    /// Whether a plan of it leaves that free.
+    pub fn leaves_room(&self, figures: &Figures) -> bool {
+        let replicas = (figures.gpus / self.parallelism.gpus()).max(1);
+        figures.in_flight / replicas as f64 <= self.roomy_batch() as f64
+    }
+
+    /// Whether servers are launched so.
+    fn practice(&self) -> Practice {
+        Practice::of(&self.placement, self.context.cluster)
+    }
+
     /// Most tokens in one step, per attention-data-parallel rank.
     fn step_tokens(&self) -> u64 {
         let launched = self.context.limits.max_batched_tokens;
@@ -294,6 +318,7 @@ impl<'a> Deployment<'a> {
         Ok(Figures {
             plan,
             verdict: self.memory.verdict(),
+            practice: self.practice(),
             gpus: bill.gpus,
             output: bill.output,
             ttft: service.ttft,
@@ -418,6 +443,7 @@ impl<'a> Deployment<'a> {
             memory: self.memory,
             headroom: self.memory.headroom(running),
             verdict: self.memory.verdict(),
+            practice: self.practice(),
             service,
             output,
             output_per_gpu: output / gpus as f64,

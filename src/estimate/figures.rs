@@ -1,7 +1,7 @@
 //! What plans are compared by.
 
 use crate::plan::reason::Metric;
-use crate::plan::{Plan, Reason};
+use crate::plan::{Plan, Practice, Reason};
 use crate::units::{Joules, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
 use crate::workload::{Load, Targets};
 
@@ -16,6 +16,8 @@ pub struct Figures {
     pub plan: Plan,
     /// Whether it fits.
     pub verdict: Verdict,
+    /// Whether servers are launched so.
+    pub practice: Practice,
     /// GPUs used.
     pub gpus: u64,
     /// Output tokens per second of the deployment.
@@ -127,6 +129,7 @@ impl From<&Estimate> for Figures {
         Figures {
             plan: e.plan,
             verdict: e.verdict,
+            practice: e.practice,
             gpus: e.gpus,
             output: e.output,
             ttft: e.service.ttft,
@@ -140,7 +143,7 @@ impl From<&Estimate> for Figures {
     }
 }
 
-/// What the simulation of a plan came to, on the mean or at a percentile.
+/// What the simulation of a plan came to, each time on the mean or at the percentile that its limit is on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verified {
     /// Time to first token.
@@ -151,6 +154,30 @@ pub struct Verified {
     pub e2e: Seconds,
     /// Output tokens per second of the deployment.
     pub output: TokensPerSecond,
+    /// How each time is spread over requests.
+    pub tails: Tails,
+}
+
+/// Percentiles of a time over requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tail {
+    /// The median.
+    pub p50: Seconds,
+    /// What 95 of a hundred requests do not exceed.
+    pub p95: Seconds,
+    /// What 99 of a hundred requests do not exceed.
+    pub p99: Seconds,
+}
+
+/// Percentiles of each time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tails {
+    /// Of the time to first token.
+    pub ttft: Tail,
+    /// Of the time per output token after the first.
+    pub tpot: Tail,
+    /// Of the time from request to last token.
+    pub e2e: Tail,
 }
 
 impl Verified {

@@ -1,6 +1,6 @@
 //! Prefill and decode workers side by side: figures and estimates of plans with split pools.
 
-use crate::plan::{Parallelism, Placement, Plan, Reason};
+use crate::plan::{Parallelism, Placement, Plan, Practice, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, UsdPerHour, Watts};
 
 use super::deployment::{Context, Deployment, Estimate};
@@ -71,6 +71,11 @@ impl<'c> Worker<'c> {
     /// GPUs of one.
     pub fn gpus(&self) -> u64 {
         self.parallelism.gpus()
+    }
+
+    /// Whether servers are launched so.
+    pub fn practice(&self) -> Practice {
+        Practice::of(&self.placement, self.context.cluster)
     }
 
     /// The transfer of a prompt's cache to a decode worker.
@@ -163,6 +168,7 @@ impl<'w> Pair<'w, '_> {
         Figures {
             plan,
             verdict: self.prefill.memory.verdict().max(self.decode.memory.verdict()),
+            practice: self.prefill.practice().max(self.decode.practice()),
             gpus: bill.gpus,
             output,
             ttft: s.ttft,
@@ -209,6 +215,7 @@ impl<'w> Pair<'w, '_> {
             gpus: bill.gpus,
             idle_gpus: all.saturating_sub(bill.gpus),
             verdict: self.prefill.memory.verdict().max(self.decode.memory.verdict()),
+            practice: self.prefill.practice().max(self.decode.practice()),
             output,
             output_per_gpu: output / bill.gpus as f64,
             energy: Energy { power, per_output, per_token: per_output / tokens_per_output },

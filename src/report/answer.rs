@@ -7,7 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
-use crate::workload::{Load, Speculation, Workload};
+use crate::units::Seconds;
+use crate::workload::{Load, Percentile, Speculation, Workload};
 
 use super::cell::round;
 
@@ -56,6 +57,15 @@ pub(super) struct WorkloadAnswer {
     target_tpot_ms: Option<Digits>,
     /// Longest time from request to last token, in milliseconds.
     target_e2e_ms: Option<Digits>,
+    /// What that limit is on, `mean` or a percentile such as `p95`; left out without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_ttft_on: Option<String>,
+    /// The same of the time per output token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_tpot_on: Option<String>,
+    /// The same of the time from request to last token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_e2e_on: Option<String>,
     /// Speculative decoding, where it is on.
     speculation: Option<SpeculationAnswer>,
     /// Whether lengths that nobody asked for were cut to the model's context; left out where they were not.
@@ -78,7 +88,7 @@ struct SpeculationAnswer {
 
 impl From<&Workload> for WorkloadAnswer {
     fn from(w: &Workload) -> WorkloadAnswer {
-        let ms = |t: Option<crate::units::Seconds>| t.map(|t| Digits(t.as_millis()));
+        let ms = |t: Option<Seconds>| t.map(|t| Digits(t.as_millis()));
         let (concurrency, rate_per_s) = match w.load {
             Load::Saturate => (None, None),
             Load::Concurrency(n) => (Some(n), None),
@@ -90,15 +100,22 @@ impl From<&Workload> for WorkloadAnswer {
             acceptance: Digits(s.acceptance),
             tokens_per_step: Digits(s.yielded()),
         };
+        let t = &w.targets;
+        let on = |limit: Option<Seconds>, at: Option<Percentile>| {
+            limit.map(|_| at.map_or_else(|| "mean".to_owned(), |at| at.to_string()))
+        };
         WorkloadAnswer {
             isl: w.isl,
             osl: w.osl,
             cached_prefix: w.reused_prompt(),
             concurrency,
             rate_per_s,
-            target_ttft_ms: ms(w.targets.ttft),
-            target_tpot_ms: ms(w.targets.tpot),
-            target_e2e_ms: ms(w.targets.e2e),
+            target_ttft_ms: ms(t.ttft),
+            target_tpot_ms: ms(t.tpot),
+            target_e2e_ms: ms(t.e2e),
+            target_ttft_on: on(t.ttft, t.at.ttft),
+            target_tpot_on: on(t.tpot, t.at.tpot),
+            target_e2e_on: on(t.e2e, t.at.e2e),
             speculation: w.speculation.map(speculation),
             lengths_cut: w.cut.then_some(true),
         }

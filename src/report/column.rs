@@ -52,6 +52,8 @@ pub enum Situation {
     SeveralGpus,
     /// Some row rests on kernels that were not measured on its GPU.
     Uncalibrated,
+    /// Some row has a layout that no server is known to be launched as.
+    UnusualLayouts,
     /// Rows are ranked by energy.
     RankedByEnergy,
     /// Rows are compared with nothing.

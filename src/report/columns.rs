@@ -289,15 +289,41 @@ pub const PLAN_COLUMNS: &[Plan] = &[
         r.estimate.memory.host.map_or(Value::Missing, |host| host.weights.as_gib().into())
     }),
     memory("capacity_gib", "physical memory", |r| r.estimate.memory.capacity.as_gib().into()).on_page(),
-    quiet("simulated_ttft_ms", "time to first token as simulated, if it was", |r| {
+    quiet("simulated_ttft_ms", "time to first token as simulated, if it was, on what its limit is on", |r| {
         simulated(r, |v| v.ttft.as_millis())
     })
     .optional(),
-    quiet("simulated_tpot_ms", "time per output token as simulated", |r| {
+    quiet("simulated_tpot_ms", "time per output token as simulated, the same", |r| {
         simulated(r, |v| v.tpot.as_millis())
     })
     .optional(),
-    quiet("simulated_e2e_ms", "request to last token as simulated", |r| simulated(r, |v| v.e2e.as_millis()))
+    quiet("simulated_e2e_ms", "request to last token as simulated, the same", |r| {
+        simulated(r, |v| v.e2e.as_millis())
+    })
+    .optional(),
+    quiet("simulated_ttft_p50_ms", "median time to first token as simulated", |r| {
+        simulated(r, |v| v.tails.ttft.p50.as_millis())
+    })
+    .optional(),
+    quiet("simulated_ttft_p95_ms", "its 95th percentile", |r| simulated(r, |v| v.tails.ttft.p95.as_millis()))
+        .optional(),
+    quiet("simulated_ttft_p99_ms", "its 99th percentile", |r| simulated(r, |v| v.tails.ttft.p99.as_millis()))
+        .optional(),
+    quiet("simulated_tpot_p50_ms", "median time per output token as simulated", |r| {
+        simulated(r, |v| v.tails.tpot.p50.as_millis())
+    })
+    .optional(),
+    quiet("simulated_tpot_p95_ms", "its 95th percentile", |r| simulated(r, |v| v.tails.tpot.p95.as_millis()))
+        .optional(),
+    quiet("simulated_tpot_p99_ms", "its 99th percentile", |r| simulated(r, |v| v.tails.tpot.p99.as_millis()))
+        .optional(),
+    quiet("simulated_e2e_p50_ms", "median request to last token as simulated", |r| {
+        simulated(r, |v| v.tails.e2e.p50.as_millis())
+    })
+    .optional(),
+    quiet("simulated_e2e_p95_ms", "its 95th percentile", |r| simulated(r, |v| v.tails.e2e.p95.as_millis()))
+        .optional(),
+    quiet("simulated_e2e_p99_ms", "its 99th percentile", |r| simulated(r, |v| v.tails.e2e.p99.as_millis()))
         .optional(),
     shown("simulated_output_tokens_per_s", "sim tok/s", "output tokens per second as simulated", |r| {
         simulated(r, |v| v.output.get())
@@ -314,6 +340,11 @@ pub const PLAN_COLUMNS: &[Plan] = &[
         .text()
         .of_fleet(Show::Always)
         .on_page(),
+    shown("practice", "layout", "usual, or unusual: no server is known to be launched so", |r| {
+        r.estimate.practice.name().into()
+    })
+    .text()
+    .when(Show::In(Situation::UnusualLayouts)),
     quiet("ttft_ms_low", "eight of ten measured servers of such a model and engine lie from here", |r| {
         range(r, |ranges| ranges.ttft.0.as_millis())
     }),

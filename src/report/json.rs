@@ -56,6 +56,15 @@ pub fn answer_json(
     if let Some(current) = &answer.current {
         map.insert("current".into(), current_json(current));
     }
+    if !answer.named.is_empty() {
+        let named = answer.named.iter().map(|named| {
+            let mut plan = plan_object(&Row::from(&named.estimate), false);
+            plan.shift_remove("rank");
+            plan.shift_insert(0, "meaning".into(), json!(named.best.meaning()));
+            (named.best.key().to_owned(), Json::Object(plan))
+        });
+        map.insert("named".into(), Json::Object(named.collect()));
+    }
     map.insert("plans".into(), ranked(&answer.best));
     if let Some(next) = answer.calibrated_runner_up() {
         map.insert("calibrated_runner_up".into(), row(None, next));

@@ -224,7 +224,7 @@ fn fleets(answer: &SizeAnswer) -> Sheet {
         Situation::WholeClusters => whole,
         Situation::Uncalibrated => !all_calibrated(fleets.iter().map(|r| &r.fleet.replica)),
         Situation::BoughtInLots => fleets.iter().any(|r| r.fleet.bought != r.fleet.gpus),
-        Situation::RankedByEnergy | Situation::Uncompared => false,
+        Situation::UnusualLayouts | Situation::RankedByEnergy | Situation::Uncompared => false,
     };
     let (cluster, own) = FLEET_COLUMNS.split_at(1);
     let replica: Vec<_> = PLAN_COLUMNS.iter().filter_map(|c| Some(c.when(c.of_fleet?))).collect();

@@ -8,12 +8,11 @@ use crate::catalog::Cluster;
 use crate::catalog::engine_of;
 use crate::estimate::Provenance;
 use crate::estimate::deployment::Estimate;
-use crate::plan::Reason;
-use crate::plan::Stage;
+use crate::plan::{Practice, Reason, Stage};
 use crate::rank::Objective;
 use crate::search::{Advice, Answer, Combined, CurrentAnswer};
 use crate::units::{TokensPerSecond, group_thousands, plural};
-use crate::workload::{CUT_LENGTHS, Load, Workload};
+use crate::workload::{CUT_LENGTHS, Load, Percentile, Workload};
 
 use super::cell::Value;
 use super::column::{Situation, shown};
@@ -29,12 +28,15 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> St
     if answer.best.is_empty() {
         let _ = write!(out, "{}\nNo plan is feasible.\n", current_text(answer));
     } else {
-        let said = common_values(&answer.best);
+        let all = answer.best.iter().chain(answer.named.iter().map(|named| &named.estimate));
+        let said = common_values(&all.map(Row::from).collect::<Vec<_>>());
         if !said.is_empty() {
             let _ = writeln!(out, "{said}");
         }
         let _ = write!(out, "{}", current_text(answer));
+        let _ = write!(out, "{}", named(subject, answer, width));
         let _ = writeln!(out, "\n{}", ranking(subject, answer).table(width));
+        let _ = write!(out, "{}", tails(answer, width));
         let _ = write!(out, "{}", remarks(subject, &answer.best));
         let _ = write!(out, "{}", runner_up(answer));
     }
@@ -116,7 +118,7 @@ fn headline(s: &Subject, first: Option<&Estimate>) -> String {
         Some(_) => ", uncalibrated".to_owned(),
         None => String::new(),
     };
-    let mut out = format!("{} on {} ({pools}{mark})\n", s.model.id, s.cluster);
+    let mut out = format!("{} on {} ({pools}{mark}){}\n", s.model.id, s.cluster, limits_on(s.workload));
     let _ = writeln!(out, "{}", describe_workload(s.workload));
     if !s.model.recognised {
         let _ = writeln!(out, "unknown model_type `{}`: read by the general rules", s.model.family);
@@ -143,33 +145,110 @@ pub(super) fn speculation(w: &Workload) -> String {
     w.speculation.map_or(String::new(), |s| format!(", speculation: {s}"))
 }
 
+/// What the limits on times are on, if there are any.
+fn limits_on(w: &Workload) -> String {
+    let on: Vec<String> =
+        w.targets.times().map(|(_, at, _)| at.map_or("the mean".into(), |at| at.to_string())).collect();
+    let Some(first) = on.first() else { return String::new() };
+    if on.iter().all_equal() {
+        return format!(", limits on {first}");
+    }
+    let each = w.targets.times().zip(&on).map(|((name, ..), on)| format!("{on} of {name}"));
+    format!(", limits on {}", each.collect::<Vec<_>>().join(", "))
+}
+
 /// The targets of a workload, each after a comma.
 pub(super) fn targets(w: &Workload) -> String {
     let mut out = String::new();
-    let t = &w.targets;
-    for (name, limit) in [("TTFT", t.ttft), ("TPOT", t.tpot), ("end to end", t.e2e)] {
-        if let Some(limit) = limit {
-            let _ = write!(out, ", {name} ≤ {limit}");
-        }
+    for (name, at, limit) in w.targets.times() {
+        let at = at.map_or(String::new(), |at| format!("{at} of "));
+        let _ = write!(out, ", {at}{name} ≤ {limit}");
     }
     out
 }
 
 /// What all plans have in common, in words, of columns that are then said once.
-fn common_values(plans: &[Estimate]) -> String {
-    let rows: Vec<Row> = plans.iter().map(Row::from).collect();
-    let said = PLAN_COLUMNS.iter().filter_map(|c| Some(format!("{} {}", c.name, c.said_once(&rows)?)));
+fn common_values(rows: &[Row]) -> String {
+    let said = PLAN_COLUMNS.iter().filter_map(|c| Some(format!("{} {}", c.name, c.said_once(rows)?)));
     said.collect::<Vec<_>>().join(", ")
 }
 
-/// The best plans; columns that say nothing of them are left out.
-fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
-    let (plans, current) = (&answer.best, answer.reference());
+/// The plans that are named, where no limit is; what they are; and what the list that follows is ranked by.
+fn named(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
+    if answer.named.is_empty() {
+        return String::new();
+    }
+    let current = answer.reference();
     let rows: Vec<Row> =
-        plans.iter().zip(1u64..).map(|(estimate, n)| Row { rank: Some(n), estimate, current }).collect();
-    shown(columns(current.is_some()), &rows, |situation| match situation {
+        answer.named.iter().map(|named| Row { rank: None, estimate: &named.estimate, current }).collect();
+    let mut sheet = plans(subject, answer, &rows);
+    // In the place of a rank.
+    if let Some(first) = sheet.columns.first_mut() {
+        *first = "plan".to_owned();
+    }
+    for (row, named) in sheet.rows.iter_mut().zip(&answer.named) {
+        if let Some(first) = row.first_mut() {
+            *first = named.best.name().into();
+        }
+    }
+    let mut out = format!("\n{}\n", sheet.table(width));
+    for named in &answer.named {
+        let _ = writeln!(out, "{}: {}", named.best.name(), named.best.meaning());
+    }
+    let by = match answer.objective {
+        Objective::Weighted(_) => "the weights given".to_owned(),
+        objective => objective.name().to_owned(),
+    };
+    let _ = writeln!(out, "\nEvery layout, by {by}:");
+    out
+}
+
+/// How the times of what was simulated are spread over requests: of plans that are named and of the list.
+fn tails(answer: &Answer, width: Option<u16>) -> String {
+    let named = answer.named.iter().map(|named| (Value::from(named.best.name()), &named.estimate));
+    let ranked = answer.best.iter().zip(1u64..).map(|(estimate, rank)| (Value::from(rank), estimate));
+    let simulated: Vec<_> = named.chain(ranked).filter(|(_, estimate)| estimate.verified.is_some()).collect();
+    if simulated.is_empty() {
+        return String::new();
+    }
+    let columns = || PLAN_COLUMNS.iter().filter(|c| TAILS.iter().any(|(name, _)| *name == c.name));
+    let mut sheet = Sheet::new(std::iter::once("#").chain(TAILS.iter().map(|(_, heading)| *heading)));
+    for (name, estimate) in simulated {
+        let row = Row::from(estimate);
+        sheet.rows.push(std::iter::once(name).chain(columns().map(|c| (c.of)(&row))).collect());
+    }
+    sheet.spare = vec!["e2e p50", "TTFT p50", "TPOT p50", "e2e p95", "TPOT p99", "e2e p99"];
+    format!("\nAs simulated, ms:\n{}\n", sheet.table(width))
+}
+
+/// Columns of percentiles as simulated, with their headings beside each other.
+const TAILS: [(&str, &str); 9] = [
+    ("simulated_ttft_p50_ms", "TTFT p50"),
+    ("simulated_ttft_p95_ms", "TTFT p95"),
+    ("simulated_ttft_p99_ms", "TTFT p99"),
+    ("simulated_tpot_p50_ms", "TPOT p50"),
+    ("simulated_tpot_p95_ms", "TPOT p95"),
+    ("simulated_tpot_p99_ms", "TPOT p99"),
+    ("simulated_e2e_p50_ms", "e2e p50"),
+    ("simulated_e2e_p95_ms", "e2e p95"),
+    ("simulated_e2e_p99_ms", "e2e p99"),
+];
+
+/// The best plans.
+fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
+    let current = answer.reference();
+    let row = |(n, estimate)| Row { rank: Some(n), estimate, current };
+    plans(subject, answer, &(1u64..).zip(&answer.best).map(row).collect::<Vec<_>>())
+}
+
+/// Some plans; columns that say nothing of them are left out.
+fn plans(subject: &Subject, answer: &Answer, rows: &[Row]) -> Sheet {
+    let current = answer.reference();
+    let estimates = || rows.iter().map(|row| row.estimate);
+    shown(columns(current.is_some()), rows, |situation| match situation {
         Situation::SeveralGpus => subject.is_mixed(),
-        Situation::Uncalibrated => !all_calibrated(plans.iter()),
+        Situation::Uncalibrated => !all_calibrated(estimates()),
+        Situation::UnusualLayouts => estimates().any(|e| e.practice == Practice::Unusual),
         Situation::RankedByEnergy => answer.objective == Objective::Energy,
         Situation::Uncompared => current.is_none(),
         Situation::WholeClusters | Situation::BoughtInLots => false,
@@ -184,7 +263,15 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
     }
     if let Some(v) = first.verified.filter(|_| s.workload.targets.limit_times()) {
         let tokens = group_thousands(v.output.get().round() as u64);
-        let times = format!("TTFT {}, TPOT {}, {tokens} output tokens/s", v.ttft, v.tpot);
+        let on = |at: Option<Percentile>| at.map_or(String::new(), |at| format!("{at} of "));
+        let at = s.workload.targets.at;
+        let times = format!(
+            "{}TTFT {}, {}TPOT {}, {tokens} output tokens/s",
+            on(at.ttft),
+            v.ttft,
+            on(at.tpot),
+            v.tpot
+        );
         let _ = match v.missed(&s.workload.targets) {
             None => writeln!(out, "As simulated the best plan holds: {times}."),
             Some(missed) => {

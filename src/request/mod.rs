@@ -53,7 +53,9 @@ pub use resolve::{
 };
 pub use split::SplitWorkers;
 pub use train::TrainRequest;
-pub use values::{Amount, Counts, Explain, LengthEntry, Prices, RateEntry, ShareEntry, Texts, Values};
+pub use values::{
+    Amount, Chosen, Counts, Explain, LengthEntry, Prices, RateEntry, ShareEntry, Texts, TimeTarget, Values,
+};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,15 +147,12 @@ pub struct Request {
     pub prefix_hit: Option<ShareEntry>,
     /// Whether prompts and outputs beyond the model's context are accepted.
     pub allow_long_context: Option<bool>,
-    /// Longest time to first token, such as `1s` or `500ms`.
-    #[serde(serialize_with = "values::seconds")]
-    pub ttft: Option<Seconds>,
+    /// Longest time to first token, such as `1s` or `500ms` on the mean, `p95:1s` at a percentile.
+    pub ttft: Option<TimeTarget>,
     /// Longest time per output token after the first, such as `50ms`.
-    #[serde(serialize_with = "values::seconds")]
-    pub tpot: Option<Seconds>,
+    pub tpot: Option<TimeTarget>,
     /// Longest time from request to last token, such as `20s`.
-    #[serde(serialize_with = "values::seconds")]
-    pub e2e: Option<Seconds>,
+    pub e2e: Option<TimeTarget>,
     /// What drafts tokens: `mtp`, `ngram` or `model`; `off,mtp` looks at plans without and with.
     pub speculate: Option<Texts>,
     /// Tokens to draft for each step; 1 when left out.
@@ -237,7 +236,7 @@ pub struct Request {
     /// Plans from the first that are made sure to hold the targets as simulated, 0 for the closed form alone; when
     /// left out, the first, and more where that takes little.
     pub verify: Option<u64>,
-    /// Percentile at which targets hold as simulated, such as `p90`; the mean when left out.
+    /// Percentile that limits on times are on where they say none themselves, such as `p90`; the mean when left out.
     pub percentile: Option<String>,
     /// How the best plan moves when GPUs differ: `hbm=+20%`.
     pub what_if: Option<Texts>,
@@ -302,8 +301,8 @@ pub struct Request {
     /// What starts the plan, in place of the answer: command, docker, k8s, llm-d, dynamo, kserve, slurm, skypilot or
     /// ray, or several.
     pub emit: Option<Texts>,
-    /// The plan that `emit` writes, by its rank; 1 when left out.
-    pub rank: Option<u64>,
+    /// The plan that `emit` writes, by its rank, or where no limit is named by what it is best at; 1 when left out.
+    pub rank: Option<Chosen>,
 }
 
 /// The fields of a request, and the tasks that each has a meaning for.

@@ -7,7 +7,7 @@ use itertools::Itertools as _;
 
 use super::form::{self, in_fields};
 use super::overrides::layers_with_host_experts;
-use super::{Counts, LengthEntry, Request, SplitWorkers, Task, Texts, Values, layout};
+use super::{Counts, LengthEntry, Request, SplitWorkers, Task, Texts, TimeTarget, Values, layout};
 use crate::catalog::engine::SchedulingPatch;
 use crate::catalog::{Catalog, Cluster, Engine, Host, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic, brief};
@@ -25,7 +25,9 @@ use crate::search::{Current, Depth, Launch, LimitOverrides, Mode, Verification, 
 use crate::simulate::{Arrivals as _, DEFAULT_REQUESTS, Drive, Lengths, Protocol, Requests, Trace};
 use crate::units::{RequestsPerSecond, Seconds, Usd, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::forecast::{self, Month};
-use crate::workload::{Budget, CUT_LENGTHS, Draft, Load, MAX_DRAFTED, Speculation, Targets, Workload};
+use crate::workload::{
+    Budget, CUT_LENGTHS, Draft, Load, MAX_DRAFTED, Percentile, Percentiles, Speculation, Targets, Workload,
+};
 
 /// Largest launch limit accepted.
 pub const MAX_LIMIT: u64 = 1 << 30;
@@ -353,7 +355,6 @@ impl Request {
             ("--draft-tokens", self.draft_tokens.is_some(), "--speculate", self.speculate.is_some()),
             ("--pue", self.pue.is_some(), "--electricity", self.electricity.is_some()),
             ("--host-watts", self.host_watts.is_some(), "--electricity", self.electricity.is_some()),
-            ("--percentile", self.percentile.is_some(), "--verify", self.verify.is_some()),
             ("--prefill", split, "--decode", self.decode.is_some()),
             ("--decode", split, "--prefill", self.prefill.is_some()),
             ("--no-prefix-cache", self.no_prefix_cache == Some(true), "--trace", self.trace.is_some()),
@@ -385,7 +386,7 @@ impl Request {
             (None, None, None) => Load::Saturate,
         };
         let cached_prefix = cached(hit, lengths.isl);
-        let targets = Targets { ttft: self.ttft, tpot: self.tpot, e2e: self.e2e, budget: Budget::default() };
+        let targets = self.times(task)?;
         let speculation = if task.is_of_one_plan() { self.one_speculation()? } else { self.speculation()? };
         let workload = Workload { cached_prefix, load, targets, speculation, ..lengths };
         workload.validate()?;
@@ -393,6 +394,33 @@ impl Request {
             workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
         }
         Ok((self.limited(workload)?, in_trace))
+    }
+
+    /// The limits on times, and what each is on.
+    fn times(&self, task: Task) -> Result<Targets, Diagnostic> {
+        let wrong = |cause| range("--percentile", cause).help(Percentile::FORM);
+        let all =
+            self.percentile.as_deref().map(|text| text.parse::<Percentile>().map_err(wrong)).transpose()?;
+        let own = [self.ttft, self.tpot, self.e2e];
+        let [ttft, tpot, e2e] = own.map(|target| target.and_then(|target| target.at.or(all)));
+        if own.iter().flatten().any(|target| target.at.is_some()) && task.is_of_one_plan() {
+            let help = match task {
+                Task::Estimate => "`shardfit simulate` prints them, `shardfit plan` plans for them",
+                _ => {
+                    "the table has them, whatever the limits; goodput is the share of requests within every limit"
+                }
+            };
+            let cause = format!("`{}` holds no limit at a percentile", task.name());
+            return Err(usage(cause).at("--ttft, --tpot, --e2e").help(help));
+        }
+        let limit = |target: Option<TimeTarget>| target.map(|target| target.limit);
+        Ok(Targets {
+            ttft: limit(self.ttft),
+            tpot: limit(self.tpot),
+            e2e: limit(self.e2e),
+            at: Percentiles { ttft, tpot, e2e },
+            budget: Budget::default(),
+        })
     }
 
     /// Mean lengths, those that are left out cut to the model's context where it is shorter; where they vary, with the
@@ -785,18 +813,17 @@ impl Request {
     }
 
     fn verification(&self) -> Result<Verification, Diagnostic> {
-        let wrong = || range("--percentile", "not a percentile").help("50 to 99.9, for example p99");
-        let percentile = self.percentile.as_deref().map(|text| {
-            let number = text.trim().trim_start_matches('p').parse::<f64>().ok();
-            number.filter(|p| (50.0..=99.9).contains(p)).map(|p| p / 100.0).ok_or_else(wrong)
-        });
-        let percentile = percentile.transpose()?;
         let depth = match within("--verify", self.verify, 0..=1000)? {
             None => Depth::First,
             Some(0) => Depth::Nothing,
             Some(plans) => Depth::Plans(usize::try_from(plans).unwrap_or(usize::MAX)),
         };
-        Ok(Verification { depth, percentile })
+        let at = [self.ttft, self.tpot, self.e2e].into_iter().flatten().any(|target| target.at.is_some());
+        if depth == Depth::Nothing && (at || self.percentile.is_some()) {
+            let cause = "only what is simulated has percentiles";
+            return Err(usage(cause).at("--verify 0").help("leave it out"));
+        }
+        Ok(Verification { depth })
     }
 
     fn what_if(&self) -> Result<Vec<WhatIf>, Diagnostic> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalog::Catalog;
+use crate::units::Seconds;
 
 fn request(text: &str) -> Request {
     Request::from_json(text).unwrap()
@@ -20,7 +21,7 @@ fn a_request_is_what_was_given_after_writing_and_reading() {
         "tp": [2, 4], "rate": "300 req/min", "weights": "bf16,fp8", "price": {"h100-sxm": 2.1}, "prefix_hit": "20%"}"#;
     let request = request(text);
     assert_eq!(request.rate.unwrap().0.get(), 5.0);
-    assert_eq!(request.ttft, Some(Seconds::new(1.0)));
+    assert_eq!(request.ttft, Some(TimeTarget { at: None, limit: Seconds::new(1.0) }));
     assert_eq!(request.weights, Some(Texts(vec!["bf16".into(), "fp8".into()])));
     assert_eq!(request.prefix_hit, Some(ShareEntry(0.2)));
     let written = serde_json::to_string(&request).unwrap();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
@@ -12,6 +13,7 @@ use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::plan::degrees;
 use crate::simulate::Lengths;
 use crate::units::{RequestsPerSecond, Seconds};
+use crate::workload::Percentile;
 
 /// A diagnostic where only a text can be said.
 fn said<E: de::Error>(d: Diagnostic) -> E {
@@ -19,6 +21,43 @@ fn said<E: de::Error>(d: Diagnostic) -> E {
         Some(help) => format!("{}; {help}", d.cause),
         None => d.cause,
     })
+}
+
+/// A limit on a time: `1s` on the mean, `p95:1s` at a percentile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimeTarget {
+    /// What it is on, where it says so.
+    pub at: Option<Percentile>,
+    /// The limit.
+    pub limit: Seconds,
+}
+
+impl FromStr for TimeTarget {
+    type Err = String;
+    fn from_str(text: &str) -> Result<TimeTarget, String> {
+        let (at, limit) = match text.split_once(':') {
+            None => (None, text),
+            Some(("mean", limit)) => (None, limit),
+            Some((at, limit)) => {
+                let wrong = || format!("`{}` is not a percentile ({})", brief(at), Percentile::FORM);
+                (Some(at.parse().map_err(|_| wrong())?), limit)
+            }
+        };
+        Ok(TimeTarget { at, limit: limit.parse()? })
+    }
+}
+
+impl Serialize for TimeTarget {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let at = self.at.map_or(String::new(), |at| format!("{at}:"));
+        serializer.collect_str(&format_args!("{at}{} s", self.limit.get()))
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeTarget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TimeTarget, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
 }
 
 /// Writes a time to its last digit, so that reading it gives the same.
@@ -45,6 +84,11 @@ macro_rules! inline_schema {
         }
     };
 }
+
+inline_schema!(TimeTarget, {
+    "type": "string",
+    "description": "A time on the mean, 1s, or at a percentile, p95:1s",
+});
 
 /// Tokens: a number, or a distribution `uniform:LOW..HIGH` or `lognormal:MEAN,SIGMA`.
 #[derive(Clone, Debug, PartialEq)]
@@ -410,6 +454,27 @@ impl<'de> Deserialize<'de> for Amount {
 inline_schema!(Amount, { "anyOf": [
     { "type": "number", "exclusiveMinimum": 0 },
     { "type": "string", "pattern": "^ *[0-9.]+([eE][-+]?[0-9]+)? *[KMBGTP]? *$", "examples": ["15T", "1e24"] }
+] });
+
+/// A plan of an answer: by its rank, or where no limit is named by what it is best at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Chosen {
+    /// By its rank, from 1.
+    Rank(u64),
+    /// By its name.
+    Named(String),
+}
+
+impl From<&str> for Chosen {
+    fn from(text: &str) -> Chosen {
+        text.trim().parse().map_or_else(|_| Chosen::Named(text.trim().to_owned()), Chosen::Rank)
+    }
+}
+
+inline_schema!(Chosen, { "anyOf": [
+    { "type": "integer", "minimum": 1 },
+    { "enum": ["fastest", "balanced", "most_throughput"] }
 ] });
 
 /// What is explained operator by operator: the plan of a rank, or the plan that is given.

@@ -31,5 +31,6 @@ pub(super) fn dominates((v, j): (&Worker, usize), (w, i): (&Worker, usize)) -> b
         && drawn(v) <= drawn(w)
         && v.held <= w.held
         && v.memory.verdict() <= w.memory.verdict()
+        && v.practice() <= w.practice()
         && (a.alone < b.alone || v.gpus() < w.gpus() || j < i)
 }

@@ -6,6 +6,7 @@
 
 mod advice;
 mod candidate;
+mod choices;
 mod combined;
 mod counts;
 mod current;
@@ -13,6 +14,7 @@ mod dominance;
 mod examine;
 mod mixed;
 mod mode;
+mod named;
 mod pairs;
 pub mod size;
 mod split;
@@ -41,6 +43,7 @@ pub use crate::estimate::memory::LimitOverrides;
 pub use crate::plan::Counts;
 use crate::plan::ledger::furthest;
 pub use advice::Advice;
+pub use choices::{Best, Named};
 pub use combined::Combined;
 pub use current::{Current, CurrentAnswer};
 pub use examine::{Asked, Examined};
@@ -117,6 +120,8 @@ impl Default for Launch {
 pub struct Answer {
     /// Best plans, one per layout.
     pub best: Vec<Estimate>,
+    /// Three plans by what they are best at, where neither a load nor a limit on a time is given.
+    pub named: Vec<Named>,
     /// Plans that no other dominates in what the front is drawn over.
     pub pareto: Vec<Estimate>,
     /// Why plans fell, most frequent first.
@@ -260,11 +265,12 @@ impl Question<'_> {
                 *all = std::mem::take(all).merge(here, variant, self);
             }
         }
-        let conclude = |(question, (summary, best_of_each)): (&Question, _)| {
+        let conclude = |(question, (summary, best_of_each)): (&Question, (Summary, Vec<Estimate>))| {
             let combined = question.combined(best_of_each)?;
+            let named = question.named(&summary.choices, &contexts)?;
             let summary = question.verified(summary, &contexts)?;
             let current = question.current.as_ref().map(|current| question.current(current)).transpose()?;
-            Ok(question.conclude(summary, combined, current))
+            Ok(Answer { named, ..question.conclude(summary, combined, current) })
         };
         questions.iter().zip(found).map(conclude).collect()
     }
@@ -330,6 +336,7 @@ impl Question<'_> {
         best.truncate(self.top);
         Answer {
             best,
+            named: Vec::new(),
             pareto: summary.front,
             rejected: summary.ledger.into_rejections(),
             counts: summary.counts,

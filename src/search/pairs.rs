@@ -254,7 +254,9 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
             match self.matched((rival, needed), y, filled, plan) {
                 Err(reason) => self.sum.reject(reason, 1, plan),
                 Ok(figures) => {
-                    if proven && figures.verdict == self.worker.memory.verdict() {
+                    let best_of_worker = figures.verdict == self.worker.memory.verdict()
+                        && figures.practice == self.worker.practice();
+                    if proven && best_of_worker {
                         fewest = fewest.min(figures.gpus);
                     }
                     self.kept.take(figures, point, self.variant, self.region.question);

@@ -329,6 +329,7 @@ impl Least {
         };
         let served = |f: &Fleet| f.capacity.get() * f64::from(f.replicas);
         (a.replica.verdict.cmp(&b.replica.verdict))
+            .then(a.replica.practice.cmp(&b.replica.practice))
             .then(by_cost)
             .then(a.bought.cmp(&b.bought))
             .then(cost(a).total_cmp(&cost(b)))

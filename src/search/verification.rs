@@ -5,8 +5,6 @@
 pub struct Verification {
     /// How far down the list.
     pub depth: Depth,
-    /// Share of requests that keep the targets, as simulated; the mean where `None`.
-    pub percentile: Option<f64>,
 }
 
 /// How far down the list plans are simulated.
@@ -14,7 +12,8 @@ pub struct Verification {
 pub enum Depth {
     /// Not at all: the closed form alone.
     Nothing,
-    /// The first plan, and those after it as long as that is worth little time.
+    /// The first plan is certain, and those after it as long as that takes little time; all that are shown are
+    /// simulated, and hold.
     First,
     /// So many plans.
     Plans(usize),
@@ -25,9 +24,9 @@ const RESERVE: usize = 32;
 
 impl Verification {
     /// The closed form alone.
-    pub const NONE: Verification = Verification { depth: Depth::Nothing, percentile: None };
+    pub const NONE: Verification = Verification { depth: Depth::Nothing };
     /// The first plan, and more where that takes little.
-    pub const UNASKED: Verification = Verification { depth: Depth::First, percentile: None };
+    pub const UNASKED: Verification = Verification { depth: Depth::First };
 
     /// Layouts to keep for it beside those of the list.
     pub(super) fn candidates(self, top: usize) -> usize {

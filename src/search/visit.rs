@@ -3,11 +3,12 @@
 use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::figures::Figures;
 use crate::plan::space::Counts;
-use crate::plan::{Ledger, Plan, PlanSpace, Reason, Rejection};
+use crate::plan::{BatchPoint, Ledger, Plan, PlanSpace, Reason, Rejection};
 use crate::rank::Objective;
 use crate::workload::{Targets, Workload};
 
 use super::candidate::Candidate;
+use super::choices::Choices;
 use super::counts::Numbers;
 use super::verification::Depth;
 use super::{Counts as Tally, Question, Variant};
@@ -21,6 +22,8 @@ pub(super) struct Summary {
     pub(super) counts: Tally,
     /// What to simulate: of each layout that can reach the list, the best that may hold.
     pub(super) candidates: Vec<Candidate>,
+    /// Where no time is limited, what the plans that are named are chosen from.
+    pub(super) choices: Choices,
 }
 
 impl Question<'_> {
@@ -64,6 +67,8 @@ impl Question<'_> {
             }
         } else {
             let scored: Vec<_> = (0..plans).map(|point| deployment.score(space.plan(index, point))).collect();
+            let roomy = variants.iter().any(|variant| self.is_open(variant));
+            let roomy = roomy.then(|| self.largest_with_room(&deployment, space, index)).flatten();
             for ((sum, variant), kept) in each {
                 for (outcome, point) in scored.iter().zip(0..) {
                     match outcome
@@ -73,7 +78,16 @@ impl Question<'_> {
                         Err(reason) => sum.reject(reason, 1, space.plan(index, point)),
                     }
                 }
-                sum.reach(scored.iter().filter_map(|outcome| outcome.as_ref().ok()), variant, self);
+                if self.is_open(variant) {
+                    sum.counts.feasible += kept.len() as u64;
+                    let held = kept.extract_if(.., |figures| !deployment.leaves_room(figures)).count();
+                    kept.extend(roomy.filter(|f| held > 0 && f.missed(&variant.targets).is_none()));
+                    sum.counts.feasible -= kept.len() as u64;
+                    sum.choices.extend(kept.iter().copied());
+                    sum.reach(kept.iter(), variant, self);
+                } else {
+                    sum.reach(scored.iter().filter_map(|outcome| outcome.as_ref().ok()), variant, self);
+                }
             }
         }
         let elsewhere = self.gpus() - u64::from(context.cluster.gpus);
@@ -85,6 +99,15 @@ impl Question<'_> {
             sum.take(kept, variant, self, whole);
         }
         sums
+    }
+
+    /// The plan of a layout with the largest batch that leaves room in the cache, in the place of its largest.
+    fn largest_with_room(&self, deployment: &Deployment, space: &PlanSpace, index: u64) -> Option<Figures> {
+        let largest = (0..space.plans_per_layout())
+            .map(|point| space.plan(index, point))
+            .find(|plan| plan.batch == BatchPoint::Largest)?;
+        let batch = BatchPoint::Sequences(deployment.roomy_batch());
+        deployment.score(Plan { batch, ..largest }).ok()
     }
 }
 
@@ -159,6 +182,7 @@ impl Summary {
     pub(super) fn merge(mut self, other: Summary, variant: &Variant, question: &Question) -> Summary {
         self.best.extend(other.best);
         self.candidates.extend(other.candidates);
+        self.choices.merge(other.choices);
         self.trim(variant.objective, question);
         self.front.extend(other.front);
         self.front = question.front.keep(std::mem::take(&mut self.front), |e| Figures::from(e));

@@ -1,11 +1,13 @@
 //! Workloads: prompt and output lengths, load, and the targets that an answer must meet.
 
 pub mod forecast;
+mod percentile;
 mod speculation;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
 
+pub use percentile::{Percentile, Percentiles};
 pub use speculation::{Draft, MAX_DRAFTED, Speculation};
 
 /// Longest prompt or output accepted: beyond any model's context.
@@ -28,7 +30,7 @@ pub enum Load {
     Rate(RequestsPerSecond),
 }
 
-/// Limits that a plan must keep, on the mean.
+/// Limits that a plan must keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Targets {
     /// Time to first token.
@@ -37,6 +39,8 @@ pub struct Targets {
     pub tpot: Option<Seconds>,
     /// From request to last token.
     pub e2e: Option<Seconds>,
+    /// What the limits on times are on: the mean, or a percentile.
+    pub at: Percentiles,
     /// What the deployment may take and must hold.
     pub budget: Budget,
 }
@@ -67,6 +71,13 @@ impl Targets {
     /// Whether some time is limited.
     pub fn limit_times(&self) -> bool {
         self.ttft.is_some() || self.tpot.is_some() || self.e2e.is_some()
+    }
+
+    /// Each time that is limited: its name, what the limit is on, and the limit.
+    pub fn times(&self) -> impl Iterator<Item = (&'static str, Option<Percentile>, Seconds)> {
+        let Targets { ttft, tpot, e2e, at, .. } = *self;
+        let all = [("TTFT", at.ttft, ttft), ("TPOT", at.tpot, tpot), ("end to end", at.e2e, e2e)];
+        all.into_iter().filter_map(|(name, at, limit)| limit.map(|limit| (name, at, limit)))
     }
 
     /// Checks that the limits are positive.

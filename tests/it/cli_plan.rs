@@ -92,12 +92,13 @@ fn ranks_count_from_one_and_follow_the_objective() {
             assert_eq!(plan["rank"].as_u64(), Some(i as u64 + 1));
         }
         // Plans that only just fit come after those that do, whatever the objective.
-        for verdict in ["fits", "marginal"] {
-            let figures: Vec<f64> =
-                list.iter().filter(|p| p["verdict"] == verdict).map(|p| sign * number(p, field)).collect();
+        // And layouts that no server is known to have after those that some have.
+        let class = |p: &Value| (p["verdict"] != "fits", p["practice"] != "usual");
+        assert!(list.is_sorted_by_key(class), "{objective}");
+        for alike in list.chunk_by(|a, b| class(a) == class(b)) {
+            let figures: Vec<f64> = alike.iter().map(|p| sign * number(p, field)).collect();
             assert!(figures.is_sorted(), "{objective}: {figures:?}");
         }
-        assert!(list.is_sorted_by_key(|p| p["verdict"] != "fits"));
     }
 }
 
@@ -534,7 +535,7 @@ fn plans_on_a_gpu_without_measurements_are_marked_in_head_and_table() {
     let run = shardfit("plan llama-3.1-8b --cluster 8xmi300x --top 2 --verify 0").exits(0);
     run.clone().says(&["8xmi300x (8 GPUs, uncalibrated)", "kernels", "Kernel times are uncalibrated"]);
     let marked = run.stdout.lines().filter(|line| line.contains("uncalibrated")).count();
-    assert_eq!(marked, 4, "head, two rows and a remark\n{}", run.stdout);
+    assert_eq!(marked, 7, "head, three plans that are named, two rows and a remark\n{}", run.stdout);
     let plain = shardfit("plan llama-3.1-8b --cluster 8xh100-sxm --top 2 --verify 0").exits(0);
     assert!(!plain.stdout.contains("uncalibrated") && !plain.stdout.contains("kernels"), "{}", plain.stdout);
     // Where GPUs compete, the best that was measured stands beside.
@@ -543,4 +544,92 @@ fn plans_on_a_gpu_without_measurements_are_marked_in_head_and_table() {
     let json = shardfit(&format!("{mixed} --json")).exits(0).json();
     assert_eq!(json["calibrated_runner_up"]["gpu"], "h100-sxm");
     assert_eq!(json["calibrated_runner_up"]["provenance"], "fitted");
+}
+
+#[test]
+fn without_limits_three_plans_are_named_and_leave_a_tenth_of_the_cache() {
+    for question in [
+        "deepseek-v3 --cluster 8xh200-sxm",
+        "llama-3.1-70b --cluster 8xh100-sxm",
+        "qwen3-32b --cluster 4xh100-sxm",
+    ] {
+        let json = plan_json(&format!("{question} --top 3"));
+        let named = |name: &str| json["named"][name].clone();
+        let [fastest, balanced, most] = ["fastest", "balanced", "most_throughput"].map(named);
+        assert!(number(&fastest, "e2e_ms") < number(&balanced, "e2e_ms"), "{question}");
+        assert!(number(&balanced, "e2e_ms") < number(&most, "e2e_ms"), "{question}");
+        assert!(number(&fastest, "output_tokens_per_s") < number(&balanced, "output_tokens_per_s"));
+        assert!(number(&balanced, "output_tokens_per_s") < number(&most, "output_tokens_per_s"));
+        let worth = |p: &Value| number(p, "output_tokens_per_s") / number(p, "e2e_ms");
+        assert!(worth(&balanced) >= worth(&fastest) && worth(&balanced) >= worth(&most), "{question}");
+        for plan in [&fastest, &balanced, &most].into_iter().chain(plans(&json)) {
+            assert!(
+                number(plan, "headroom_gib") >= 0.1 * number(&plan["memory"], "kv_cache_gib"),
+                "{question}"
+            );
+            assert!(
+                number(plan, "simulated_e2e_p99_ms") > number(plan, "simulated_e2e_p50_ms"),
+                "{question}"
+            );
+        }
+        assert_eq!(most["tp"], plans(&json)[0]["tp"], "{question}: the list by throughput begins with it");
+    }
+    let limited = plan_json("qwen3-32b --cluster 4xh100-sxm --tpot 40ms --top 1");
+    assert!(limited["named"].is_null());
+    let emitted = shardfit("plan qwen3-32b --cluster 4xh100-sxm --emit command --rank balanced").exits(0);
+    let batch = number(&plan_json("qwen3-32b --cluster 4xh100-sxm --top 1")["named"]["balanced"], "batch");
+    emitted.says(&[&format!("--max-num-seqs {batch}")]);
+    let run =
+        shardfit("plan qwen3-32b --cluster 4xh100-sxm --tpot 40ms --emit command --rank balanced").exits(2);
+    assert!(run.stderr.contains("this question has no plan called `balanced`"), "{}", run.stderr);
+    let run = shardfit("plan qwen3-32b --cluster 4xh100-sxm --emit command --rank balance").exits(2);
+    assert!(run.stderr.contains("did you mean `balanced`"), "{}", run.stderr);
+}
+
+/// No published launch on a node with NVLink has pipeline stages inside it: `truth/reports/launches.csv`, InferenceX.
+#[test]
+fn stages_inside_a_node_with_nvlink_come_after_layouts_that_are_run() {
+    for question in [
+        "deepseek-v3 --cluster 8xh200-sxm",
+        "llama-3.1-70b --cluster 8xh100-sxm",
+        "qwen3-235b-a22b --cluster 8xh200-sxm --tpot 40ms",
+    ] {
+        let json = plan_json(&format!("{question} --top 20 --verify 0"));
+        assert!(plans(&json).iter().any(|p| p["pp"] == 1), "{question}");
+        assert!(plans(&json).is_sorted_by_key(|p| p["pp"] != 1), "{question}");
+        assert!(plans(&json).iter().all(|p| (p["practice"] == "unusual") == (p["pp"] != 1)), "{question}");
+    }
+    // Over PCIe stages are common, and where a question pins them they are the answer.
+    let pcie = plan_json("llama-3.1-8b --cluster 4xl40s --top 20 --verify 0");
+    assert!(plans(&pcie).iter().all(|p| p["practice"] == "usual"));
+    assert_eq!(plans(&plan_json("llama-3.1-70b --cluster 8xh100-sxm --pp 2 --top 1"))[0]["pp"], 2);
+}
+
+#[test]
+fn a_limit_at_a_percentile_holds_as_simulated_and_is_named_in_the_first_line() {
+    let question = "llama-3.1-8b --cluster 2xl40s --isl 1024 --osl 256 --top 2";
+    let first = |limits: &str| plans(&plan_json(&format!("{question} {limits}")))[0].clone();
+    let (mean, tail) = (first("--ttft 400ms"), first("--ttft p95:400ms"));
+    assert!(
+        number(&tail, "simulated_ttft_p95_ms") <= 400.0 && number(&mean, "simulated_ttft_p95_ms") > 400.0
+    );
+    assert_eq!(number(&tail, "simulated_ttft_ms"), number(&tail, "simulated_ttft_p95_ms"));
+    assert!(number(&tail, "simulated_output_tokens_per_s") <= number(&mean, "simulated_output_tokens_per_s"));
+    assert_eq!(first("--ttft 400ms --percentile p95"), tail);
+    let head = |limits: &str| {
+        let run = shardfit(&format!("plan {question} {limits}")).exits(0);
+        run.stdout.lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(head("--ttft 400ms --tpot 40ms").ends_with(", limits on the mean"));
+    assert!(head("--ttft p95:400ms").ends_with(", limits on p95"));
+    assert!(head("--ttft p95:400ms --tpot 40ms").ends_with(", limits on p95 of TTFT, the mean of TPOT"));
+    for (wrong, said) in [
+        ("--ttft p100:1s", "`p100` is not a percentile"),
+        ("--ttft p95:1s --verify 0", "only what is simulated"),
+    ] {
+        let run = shardfit(&format!("plan {question} {wrong}")).exits(2);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    let run = shardfit("estimate llama-3.1-8b --gpu l40s --ttft p95:1s").exits(2);
+    assert!(run.stderr.contains("holds no limit at a percentile"), "{}", run.stderr);
 }

@@ -14,7 +14,7 @@ use shardfit::rank::{Front, Measure, Objective};
 use shardfit::search::{Answer, Mode, Question};
 use shardfit::simulate::{Drive, Protocol, SplitSimulation, Workers};
 use shardfit::units::{RequestsPerSecond, Seconds};
-use shardfit::workload::{Budget, Load, Targets, Workload};
+use shardfit::workload::{Budget, Load, Percentiles, Targets, Workload};
 
 fn found(name: &str) -> Model {
     model::find(name, &[], Scope::Full).expect("in the catalogue")
@@ -80,6 +80,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let times = |ms: std::ops::Range<f64>| prop::option::of(ms.prop_map(Seconds::millis));
     let budget = prop::option::of(2u64..12).prop_map(|gpus| Budget { gpus, ..Budget::default() });
     let targets = (times(50.0..3000.0), times(8.0..80.0), budget).prop_map(|(ttft, tpot, budget)| Targets {
+        at: Percentiles::MEANS,
         ttft,
         tpot,
         e2e: None,

@@ -27,7 +27,7 @@ fn asked<'a>(
     workload: Workload,
     depth: Depth,
 ) -> Question<'a> {
-    let verification = Verification { depth, percentile: None };
+    let verification = Verification { depth };
     Question { workload, verification, top: 4, ..Question::new(model, cluster, engines) }
 }
 

@@ -109,6 +109,9 @@ impl<'q, 'c> Line<'q, 'c> {
     fn ladder(&self) -> Vec<u64> {
         let deployment = self.deployment();
         let (from, to) = match self.axis {
+            Axis::Batch if self.question.is_open(&self.question.own_variant()) => {
+                (1, deployment.roomy_batch())
+            }
             Axis::Batch => (1, deployment.max_batch().max(1)),
             Axis::Replicas => (u64::from(self.base.replicas), u64::from(deployment.placement.max_replicas)),
             Axis::Fixed => return Vec::new(),
@@ -119,6 +122,16 @@ impl<'q, 'c> Line<'q, 'c> {
             Axis::Batch | Axis::Fixed => Some(n + (1 << n.ilog2().saturating_sub(2))),
         };
         std::iter::successors(Some(from), next).take_while(|n| *n < to).chain([to]).collect()
+    }
+
+    /// The size of a plan of this line.
+    pub(super) fn size_of(&self, figures: &Figures) -> u64 {
+        let (sent, replicas) = self.sent(figures);
+        match self.axis {
+            Axis::Batch => sent.in_flight.round() as u64,
+            Axis::Replicas => replicas as u64,
+            Axis::Fixed => u64::from(self.base.replicas),
+        }
     }
 
     /// Whether a size is a load lighter by a share than another; of replicas at least one more.
@@ -205,7 +218,7 @@ impl<'q, 'c> Line<'q, 'c> {
     }
 
     /// The whole estimate.
-    pub(super) fn estimate(&self, size: u64, sample: Sample) -> Option<Estimate> {
+    pub(super) fn estimate(&self, size: u64, sample: Option<Sample>) -> Option<Estimate> {
         let plan = self.plan(size);
         let estimate = match &self.subject {
             Subject::Replicas(deployment) => deployment.figures(plan).ok()?,
@@ -219,7 +232,7 @@ impl<'q, 'c> Line<'q, 'c> {
             Subject::Replicas(_) => estimate.idle_gpus + self.elsewhere,
             Subject::Pools(_) => self.question.gpus().saturating_sub(estimate.gpus),
         };
-        Some(Estimate { idle_gpus, verified: Some(sample.verified), ..estimate })
+        Some(Estimate { idle_gpus, verified: sample.map(|sample| sample.verified), ..estimate })
     }
 
     /// What a trial of a plan sends, and to how many replicas it is sent in turn.
@@ -249,10 +262,10 @@ impl<'q, 'c> Line<'q, 'c> {
     /// # Errors
     /// None in practice: lengths are drawn and not read.
     pub(super) fn simulate(&self, closed: &Figures) -> Result<Sample, Diagnostic> {
-        let ((sent, replicas), percentile) = (self.sent(closed), self.question.verification.percentile);
+        let ((sent, replicas), targets) = (self.sent(closed), &self.question.workload.targets);
         match &self.subject {
-            Subject::Replicas(deployment) => sent.through_replica(deployment, replicas, percentile),
-            Subject::Pools(pools) => sent.through_pools(pools, percentile),
+            Subject::Replicas(deployment) => sent.through_replica(deployment, replicas, targets),
+            Subject::Pools(pools) => sent.through_pools(pools, targets),
         }
     }
 }

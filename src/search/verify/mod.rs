@@ -18,17 +18,18 @@ use crate::estimate::figures::Figures;
 use crate::plan::Stage;
 use crate::plan::{Plan, Reason, Rejection};
 use crate::units::RequestsPerSecond;
-use crate::workload::{Load, Workload};
+use crate::workload::{Load, Percentiles, Workload};
 
 use super::Question;
 use super::candidate::Candidate;
 use super::verification::Depth;
 use super::visit::Summary;
+use line::Line;
 use probe::Probe;
 use trial::Sent;
 
-/// Steps that are simulated beyond what the first plan takes, without being asked for: worth some 10 ms of one core.
-const UNASKED_STEPS: u64 = 12_000;
+/// Steps that are simulated beyond what the first plan takes, without being asked for: worth some 20 ms of one core.
+const UNASKED_STEPS: u64 = 24_000;
 
 /// Layouts that are looked at side by side. A number of its own, so that answers do not depend on that of threads.
 const AT_ONCE: usize = 4;
@@ -55,12 +56,14 @@ impl Question<'_> {
         let probes = candidates.into_iter().map(|candidate| Probe::new(self, candidate)).collect();
         let probes = self.settle(probes, contexts)?;
         let known = std::mem::take(&mut summary.best);
+        // What was not simulated is not shown beside enough that was.
+        let plenty = probes.iter().filter(|probe| probe.holds()).count() >= self.top;
         for probe in &probes {
             match probe.fallen() {
                 Some((reason, plan)) => summary.fall(reason, plan, self.holds(&probe.candidate().plain)),
                 None if probe.was_tried() => summary.best.extend(probe.best()),
                 // What was not simulated cannot be promised at a percentile.
-                None if self.verification.percentile.is_none() => {
+                None if !plenty && self.workload.targets.at == Percentiles::MEANS => {
                     summary
                         .best
                         .extend(known.iter().find(|e| is_of(e, &probe.candidate().plain.plan)).cloned());
@@ -89,10 +92,7 @@ impl Question<'_> {
     ) -> Result<Vec<Probe<'q, 'c>>, Diagnostic> {
         let mut spent = 0u64;
         loop {
-            probes.sort_by(|a, b| {
-                (a.fallen().is_some().cmp(&b.fallen().is_some()))
-                    .then_with(|| self.objective.order(a.hoped(), b.hoped()))
-            });
+            self.sort(&mut probes);
             let certain = probes.iter().take_while(|probe| probe.is_settled()).count();
             let enough = match self.verification.depth {
                 Depth::Nothing => true,
@@ -112,11 +112,53 @@ impl Question<'_> {
                 |probe: &&mut Probe| probe.is_open() && if enough { probe.was_tried() } else { close(probe) };
             let next: Vec<&mut Probe> = probes.iter_mut().filter(due).take(AT_ONCE).collect();
             if next.is_empty() {
-                return Ok(probes);
+                return self.shown(probes, contexts);
             }
             spent = next.iter().fold(spent, |sum, probe| sum.saturating_add(probe.steps()));
             next.into_par_iter().map(|probe| probe.step(contexts)).collect::<Result<(), _>>()?;
         }
+    }
+
+    /// What may be best first, what has fallen last.
+    fn sort(&self, probes: &mut [Probe]) {
+        probes.sort_by(|a, b| {
+            (a.fallen().is_some().cmp(&b.fallen().is_some()))
+                .then_with(|| self.objective.order(a.hoped(), b.hoped()))
+        });
+    }
+
+    /// Simulates what is shown and was not looked at more closely, until some plan of each layout holds.
+    fn shown<'q, 'c>(
+        &'q self,
+        mut probes: Vec<Probe<'q, 'c>>,
+        contexts: &'c [Vec<Context<'c>>],
+    ) -> Result<Vec<Probe<'q, 'c>>, Diagnostic> {
+        loop {
+            self.sort(&mut probes);
+            let due = |probe: &&mut Probe| probe.is_open() && !probe.holds();
+            let next: Vec<&mut Probe> = probes.iter_mut().take(self.top).filter(due).take(AT_ONCE).collect();
+            if next.is_empty() || self.stop.now() {
+                return Ok(probes);
+            }
+            next.into_par_iter().map(|probe| probe.step(contexts)).collect::<Result<(), _>>()?;
+        }
+    }
+
+    /// A plan as it is, simulated if it is to be; `None` where it has no figures.
+    ///
+    /// # Errors
+    /// None in practice: lengths are drawn and not read.
+    pub(super) fn once(
+        &self,
+        figures: &Figures,
+        contexts: &[Vec<Context>],
+        simulated: bool,
+    ) -> Result<Option<Estimate>, Diagnostic> {
+        let Ok(line) = Line::new(self, contexts, figures.plan) else { return Ok(None) };
+        let size = line.size_of(figures);
+        let Ok(closed) = line.closed(size) else { return Ok(None) };
+        let sample = simulated.then(|| line.simulate(&closed)).transpose()?;
+        Ok(line.estimate(size, sample))
     }
 }
 
@@ -149,7 +191,7 @@ pub(super) fn at_rate(
 ) -> Result<Option<Verified>, Diagnostic> {
     let in_turn = f64::from(replicas);
     let workload = Workload { load: Load::Rate(rate / in_turn), ..deployment.context().workload };
-    let sample = Sent { workload, in_turn, in_flight }.through_replica(deployment, 1.0, None)?;
+    let sample = Sent { workload, in_turn, in_flight }.through_replica(deployment, 1.0, &workload.targets)?;
     let late = sample.doubted.missed(&workload.targets).is_some();
     Ok((!late && !sample.overloaded).then_some(sample.verified))
 }

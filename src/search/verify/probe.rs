@@ -119,6 +119,11 @@ impl<'q, 'c> Probe<'q, 'c> {
         !self.trials.is_empty()
     }
 
+    /// Whether some plan of it is known to hold.
+    pub(super) fn holds(&self) -> bool {
+        self.is_settled() || self.best_that_holds().is_some()
+    }
+
     /// Why no plan of it holds, and the one that was tried last, if none does.
     pub(super) fn fallen(&self) -> Option<(Reason, Plan)> {
         match self.state {
@@ -134,7 +139,7 @@ impl<'q, 'c> Probe<'q, 'c> {
             _ => self.best_that_holds()?,
         };
         let trial = self.trials.get(place)?;
-        self.line.as_ref()?.estimate(trial.size, trial.sample)
+        self.line.as_ref()?.estimate(trial.size, Some(trial.sample))
     }
 
     /// About how many steps are simulated next.

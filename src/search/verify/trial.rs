@@ -1,10 +1,10 @@
 //! One plan in discrete events, and what is known after it.
 
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::{Deployment, Verified};
+use crate::estimate::deployment::{Deployment, Tail, Tails, Verified};
 use crate::simulate::{Drive, Outcome, Protocol, Requests, Simulation, SplitSimulation, Spread, Workers};
 use crate::units::Seconds;
-use crate::workload::{Load, Targets, Workload};
+use crate::workload::{Load, Percentile, Targets, Workload};
 
 use super::pools::Pools;
 
@@ -73,19 +73,19 @@ impl Sent {
         &self,
         deployment: &Deployment,
         replicas: f64,
-        percentile: Option<f64>,
+        targets: &Targets,
     ) -> Result<Sample, Diagnostic> {
         let (drive, replica) = (self.drive(), deployment.replica());
         let window = drive.requests.window();
         let outcome = Simulation::new(&replica, drive.arrivals(), window, Targets::default()).run(&mut ())?;
-        Ok(Sample::of(&outcome, replicas, percentile))
+        Ok(Sample::of(&outcome, replicas, targets))
     }
 
     /// Split pools, all workers at once.
     ///
     /// # Errors
     /// None in practice: lengths are drawn and not read.
-    pub(super) fn through_pools(&self, pools: &Pools, percentile: Option<f64>) -> Result<Sample, Diagnostic> {
+    pub(super) fn through_pools(&self, pools: &Pools, targets: &Targets) -> Result<Sample, Diagnostic> {
         let drive = self.drive();
         let pair = pools.pair();
         let (p, d) = (pools.prefill.replica(), pools.decode.replica());
@@ -98,28 +98,48 @@ impl Sent {
             Targets::default(),
         )
         .run()?;
-        Ok(Sample::of(&outcome, 1.0, percentile))
+        Ok(Sample::of(&outcome, 1.0, targets))
     }
 }
 
 impl Sample {
-    fn of(outcome: &Outcome, replicas: f64, percentile: Option<f64>) -> Sample {
-        let at = |spread: &Spread| percentile.map_or(spread.mean(), |share| spread.quantile(share));
-        let doubted = |spread: &Spread| {
-            let error = spread.deviation() / (spread.count().max(1) as f64).sqrt();
-            at(spread) + (error * DOUBT).max(at(spread) * LEAST_DOUBT)
-        };
-        let times = |of: &dyn Fn(&Spread) -> Seconds| Verified {
-            ttft: of(&outcome.ttft),
-            tpot: of(&outcome.tpot),
-            e2e: of(&outcome.e2e),
+    fn of(outcome: &Outcome, replicas: f64, targets: &Targets) -> Sample {
+        let at = &targets.at;
+        let times = |of: &dyn Fn(&Spread, Option<Percentile>) -> Seconds| Verified {
+            ttft: of(&outcome.ttft, at.ttft),
+            tpot: of(&outcome.tpot, at.tpot),
+            e2e: of(&outcome.e2e, at.e2e),
             output: outcome.output() * replicas,
+            tails: Tails { ttft: tail(&outcome.ttft), tpot: tail(&outcome.tpot), e2e: tail(&outcome.e2e) },
         };
         Sample {
-            verified: times(&at),
+            verified: times(&found),
             doubted: times(&doubted),
             strained: outcome.preemptions > 0,
             overloaded: outcome.overloaded(),
         }
     }
+}
+
+fn tail(spread: &Spread) -> Tail {
+    Tail { p50: spread.quantile(0.5), p95: spread.quantile(0.95), p99: spread.quantile(0.99) }
+}
+
+/// The mean, or what lies at a percentile.
+fn found(spread: &Spread, at: Option<Percentile>) -> Seconds {
+    at.map_or(spread.mean(), |at| spread.quantile(at.share()))
+}
+
+/// The same as another run may have it. How many of `n` requests lie below a percentile is binomial, so that what
+/// lies at it in another run lies at one higher by standard errors of that share in this.
+fn doubted(spread: &Spread, at: Option<Percentile>) -> Seconds {
+    let (here, n) = (found(spread, at), spread.count().max(1) as f64);
+    let higher = match at {
+        None => here + spread.deviation() / n.sqrt() * DOUBT,
+        Some(at) => {
+            let share = at.share();
+            spread.quantile((share + DOUBT * (share * (1.0 - share) / n).sqrt()).min(1.0))
+        }
+    };
+    higher.max(here * (1.0 + LEAST_DOUBT))
 }

@@ -1,0 +1,110 @@
+//! What to run where no limit is named: three plans by what they are best at, all of which can be deployed as they are.
+
+use crate::estimate::deployment::Estimate;
+use crate::estimate::figures::Figures;
+use crate::rank::{Front, Measure, Objective};
+
+/// Share of the shortest time of a request that is given away for throughput in the fastest plan.
+const NEARLY: f64 = 0.1;
+
+/// What a plan is best at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Best {
+    /// The shortest time of a request.
+    Fastest,
+    /// Throughput times speed: a tenth more of one is worth a tenth of the other.
+    Balanced,
+    /// Throughput.
+    Throughput,
+}
+
+impl Best {
+    /// All of them, the shortest time first.
+    pub const ALL: [Best; 3] = [Best::Fastest, Best::Balanced, Best::Throughput];
+
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Best::Fastest => "fastest",
+            Best::Balanced => "balanced",
+            Best::Throughput => "most throughput",
+        }
+    }
+
+    /// Its name in JSON and on the command line.
+    pub fn key(self) -> &'static str {
+        match self {
+            Best::Fastest => "fastest",
+            Best::Balanced => "balanced",
+            Best::Throughput => "most_throughput",
+        }
+    }
+
+    /// What it is.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Best::Fastest => "most throughput within a tenth of the shortest time of a request",
+            Best::Balanced => "the knee: throughput × speed of a request is largest",
+            Best::Throughput => "most output tokens per second with a tenth of the KV cache free",
+        }
+    }
+
+    /// The best of some plans.
+    fn of(self, plans: &[Figures]) -> Option<&Figures> {
+        let by = |loss: fn(&Figures) -> f64| plans.iter().min_by(|a, b| loss(a).total_cmp(&loss(b)));
+        match self {
+            Best::Fastest => {
+                let shortest = by(|f| f.e2e.get())?.e2e;
+                let near = plans.iter().filter(|f| f.e2e <= shortest * (1.0 + NEARLY));
+                near.max_by(|a, b| a.output.total_cmp(&b.output))
+            }
+            Best::Balanced => by(|f| f.e2e.get().ln() - f.output.get().ln()),
+            Best::Throughput => Objective::Throughput.choose(plans),
+        }
+    }
+}
+
+/// A plan with what it is best at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named {
+    /// What it is best at.
+    pub best: Best,
+    /// The plan.
+    pub estimate: Estimate,
+}
+
+/// Plans of which none is better in throughput and in time: of those that fit and are launched so, if there are any.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Choices(Vec<Figures>);
+
+impl Choices {
+    fn front() -> Front {
+        Front::new(vec![Measure::Throughput, Measure::Latency]).expect("two measures, each once")
+    }
+
+    /// Takes plans in.
+    pub(super) fn extend(&mut self, plans: impl IntoIterator<Item = Figures>) {
+        let front = Choices::front();
+        let class = |f: &Figures| (f.verdict, f.practice);
+        for plan in plans {
+            match self.0.first().map(|known| class(&plan).cmp(&class(known))) {
+                Some(std::cmp::Ordering::Greater) => continue,
+                Some(std::cmp::Ordering::Less) => self.0.clear(),
+                Some(std::cmp::Ordering::Equal) | None => {}
+            }
+            front.insert(&mut self.0, plan);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Choices) {
+        self.extend(other.0);
+    }
+
+    /// The best of each kind, if there is any plan.
+    pub(super) fn best(&self) -> Vec<(Best, Figures)> {
+        // In an order that does not depend on how the parts were put together.
+        let mut plans = self.0.clone();
+        plans.sort_by_key(|f| f.plan.id);
+        Best::ALL.into_iter().filter_map(|best| Some((best, *best.of(&plans)?))).collect()
+    }
+}
