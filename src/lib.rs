@@ -61,6 +61,7 @@
 //! | [`budget`] | how large a model a budget buys |
 //! | [`scenario`] | many questions from one file |
 //! | [`validate`] | predictions for measured rows, and their errors |
+//! | [`observe`] | a live server, or a benchmark's result, beside what is predicted for it |
 //! | [`calibrate`] | kernel coefficients from measured rows |
 //! | [`check`] | every problem of files before they are used; their JSON Schemas |
 //! | [`report`] | one list of columns, several formats |
@@ -91,6 +92,7 @@ pub mod hub;
 pub mod launch;
 pub mod load;
 pub mod model;
+pub mod observe;
 pub mod plan;
 mod powers;
 pub mod rank;

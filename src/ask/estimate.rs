@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::emit;
-use super::launched::Read;
+use super::launched::{Improved, Read};
 use super::view::{Answered, Setting, View};
 use super::words::{explained, remarks};
 use crate::diagnostic::{Code, Diagnostic};
@@ -76,7 +76,11 @@ fn judged(
         return emit::files(&targets, release).map(Answered::Files);
     }
     let subject = Subject::of(resolved);
-    let mut text = render(view, &subject, &estimated, (explanation.as_ref(), launched))?;
+    let better = match launched.filter(|_| !explain) {
+        Some(launched) => launched.better(resolved, &estimated, &asked)?,
+        None => None,
+    };
+    let mut text = render(view, &subject, &estimated, (explanation.as_ref(), launched, better.as_ref()))?;
     if view.format == Format::Table {
         text += &remarks(resolved);
     }
@@ -105,7 +109,7 @@ fn render(
     view: View,
     subject: &Subject,
     Estimated { estimate, reasons, fit }: &Estimated,
-    (explanation, launched): (Option<&Explanation>, Option<&Read>),
+    (explanation, launched, better): (Option<&Explanation>, Option<&Read>, Option<&Improved>),
 ) -> Result<String, Diagnostic> {
     if let Some(explanation) = explanation {
         return explained(view, subject, estimate, explanation);
@@ -116,12 +120,14 @@ fn render(
         || {
             let read = launched.map(|l| l.text() + "\n").unwrap_or_default();
             let long = launched.and_then(|l| l.too_long(tokens)).map(|l| l + "\n").unwrap_or_default();
-            Ok(read + &report::estimate_text(subject, estimate, reasons, fit, view.width) + &long)
+            let better = better.map(|b| format!("\n{}", b.text())).unwrap_or_default();
+            Ok(read + &report::estimate_text(subject, estimate, reasons, fit, view.width) + &long + &better)
         },
         || {
             let mut answer = report::estimate_json(subject, estimate, reasons, fit);
             if let (Some(launched), Value::Object(map)) = (launched, &mut answer) {
                 with_launch(map, launched, tokens);
+                map.insert("better".into(), better.map_or(Value::Null, Improved::json));
             }
             Ok(answer)
         },

@@ -5,13 +5,16 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::catalog::Catalog;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::Hub;
 use crate::launch::{self, Server};
 use crate::load;
 use crate::model::Model;
-use crate::request::Request;
 use crate::request::launched::pools;
+use crate::request::{Better, Estimated, Request, Resolved};
+
+/// What runs today where the launch says it.
+pub const AS_LAUNCHED: &str = "as launched";
 
 /// A launch as it was read.
 pub struct Read {
@@ -25,6 +28,54 @@ impl Read {
     /// # Errors
     /// A file that cannot be read, a text that starts no server.
     pub fn into(request: &mut Request, catalog: &Catalog, hub: &Hub) -> Result<Option<Read>, Diagnostic> {
+        let Some((read, model)) = Read::of(request, catalog, hub)? else { return Ok(None) };
+        match (pools(&read.servers), read.servers.first()) {
+            (Some((prefill, decode)), _) => request.take_pools(prefill, decode, model.as_ref()),
+            (None, Some(first)) => request.take_launch(first, model.as_ref()),
+            (None, None) => {}
+        }
+        Ok(Some(read))
+    }
+
+    /// Reads the launch of a request, if there is one, and makes it what runs today.
+    ///
+    /// # Errors
+    /// As [`Read::into`]; a launch with split pools or with several kinds of server, which nothing is compared with;
+    /// what runs today said to be the launch where there is none.
+    pub fn current(request: &mut Request, catalog: &Catalog, hub: &Hub) -> Result<Option<Read>, Diagnostic> {
+        let marked = request.current.as_deref() == Some(AS_LAUNCHED);
+        request.current.take_if(|_| marked);
+        let Some((read, model)) = Read::of(request, catalog, hub)? else {
+            return match marked {
+                true => Err(Diagnostic::new(Code::Usage, "says nothing of what runs today").at("--current").help(
+                    "write --current tp=4,replicas=2, or add --launch with the command or file that starts it",
+                )),
+                false => Ok(None),
+            };
+        };
+        let [server] = read.servers.as_slice() else {
+            let n = read.servers.len();
+            return Err(Diagnostic::new(
+                Code::Usage,
+                format!("plans are compared with one kind of server, and this starts {n}"),
+            )
+            .at("--launch")
+            .help("`shardfit estimate --launch` answers for split pools; name one server's command here"));
+        };
+        request.take_current(server, model.as_ref())?;
+        request.launch = None;
+        Ok(Some(read))
+    }
+
+    /// Reads the launch of a request, if there is one, with the model that it or the request names, where that is at hand.
+    ///
+    /// # Errors
+    /// As [`Read::into`].
+    pub fn of(
+        request: &Request,
+        catalog: &Catalog,
+        hub: &Hub,
+    ) -> Result<Option<(Read, Option<Model>)>, Diagnostic> {
         let Some(given) = request.launch.clone() else { return Ok(None) };
         let path = Path::new(&given);
         let file = !catalog.is_sealed() && given.len() < 4096 && path.is_file();
@@ -44,12 +95,21 @@ impl Read {
         let model: Option<Model> = asked.find_model(catalog, hub).ok();
         let experts = model.as_ref().map(Model::is_moe);
         let servers: Vec<Server> = invocations.iter().map(|i| launch::speech::read(i, experts)).collect();
-        match (pools(&servers), servers.first()) {
-            (Some((prefill, decode)), _) => request.take_pools(prefill, decode, model.as_ref()),
-            (None, Some(first)) => request.take_launch(first, model.as_ref()),
-            (None, None) => {}
+        Ok(Some((Read { servers }, model)))
+    }
+
+    /// What was not read and what a reader should know, in sentences, for answers that have no place for it.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        if self.left_out() > 0 {
+            let n = self.servers.len();
+            out.push(format!("note: --launch starts {n} kinds of server; the first is answered for"));
         }
-        Ok(Some(Read { servers }))
+        for note in self.servers.iter().flat_map(|s| &s.unread) {
+            out.push(format!("note: not read: {}: {}", crate::diagnostic::brief(&note.text), note.why));
+        }
+        out.extend(self.servers.iter().flat_map(|s| &s.notes).map(|note| format!("note: {note}")));
+        out
     }
 
     /// How many kinds of server are left out of an answer, which is about the first.
@@ -58,7 +118,7 @@ impl Read {
     }
 
     /// The server that an answer is about: the only one, or the one that decodes.
-    fn main(&self) -> &Server {
+    pub fn main(&self) -> &Server {
         pools(&self.servers).map_or(&self.servers[0], |(_, decode)| decode)
     }
 
@@ -123,6 +183,42 @@ impl Read {
         out
     }
 
+    /// The launch as it would be better on the same GPUs, where it clearly would be.
+    ///
+    /// # Errors
+    /// As [`Resolved::better_than`].
+    pub fn better(
+        &self,
+        resolved: &Resolved,
+        estimated: &Estimated,
+        asked: &launch::plan::Asked,
+    ) -> Result<Option<Improved>, Diagnostic> {
+        // What was not read may say anything of the plan.
+        let [server] = self.servers.as_slice() else { return Ok(None) };
+        if server.unread.iter().any(|note| !note.refused) {
+            return Ok(None);
+        }
+        let Some(better) = resolved.better_than(estimated, server.max_model_len)? else { return Ok(None) };
+        let release = resolved.question().with_deployment(&better.estimate, |deployment| {
+            launch::plan::release(&better.estimate, deployment, asked)
+        })?;
+        let [member] = release.members.as_slice() else { return Ok(None) };
+        let mut plan = Server { replicas: Some(member.copies), ..member.server.clone() };
+        let tokens = |limits: &crate::estimate::memory::Limits| limits.max_batched_tokens;
+        if server.max_batched_tokens.is_none()
+            && tokens(&better.estimate.limits) == tokens(&estimated.estimate.limits)
+        {
+            plan.max_batched_tokens = None;
+        }
+        if server.memory_fraction.is_none() {
+            plan.memory_fraction = None;
+        }
+        // A version that cannot be told so has no better command.
+        let Ok(changed) = launch::better::changed(server, &plan) else { return Ok(None) };
+        Ok(Some(Improved { better, changed, copies: member.copies })
+            .filter(|i| !i.changed.differences.is_empty()))
+    }
+
     /// Whether the longest request of the launch finds room, where the answer says how many tokens the cache holds:
     /// engines refuse to start without it.
     pub fn too_long(&self, kv_cache_tokens: u64) -> Option<String> {
@@ -132,6 +228,58 @@ impl Read {
                 "the launch asks for requests of {longest} tokens and the cache holds {kv_cache_tokens}: \
                  the engine refuses to start"
             )
+        })
+    }
+}
+
+/// A launch as it would be better.
+pub struct Improved {
+    better: Better,
+    changed: launch::better::Changed,
+    copies: u32,
+}
+
+impl Improved {
+    /// In lines for a table.
+    pub fn text(&self) -> String {
+        let estimate = &self.better.estimate;
+        let mut out = match self.better.gain {
+            Some(gain) => format!("better on the same GPUs: {:.2} times the output", gain),
+            None => "what runs on the same GPUs".to_owned(),
+        };
+        out += &format!(
+            " ({:.0} output tokens/s, TTFT {:.0} ms, TPOT {:.1} ms)\n",
+            estimate.output.get(),
+            estimate.service.ttft.as_millis(),
+            estimate.service.tpot.as_millis()
+        );
+        for (what, was, is) in &self.changed.differences {
+            out += &format!("  {what}: {was} → {is}\n");
+        }
+        if self.copies > 1 {
+            out += &format!("  {} servers, each with its own GPUs and port:\n", self.copies);
+        }
+        out += &self.changed.command.lines().map(|line| format!("  {line}\n")).collect::<String>();
+        out
+    }
+
+    /// For the JSON of an answer.
+    pub fn json(&self) -> Value {
+        let estimate = &self.better.estimate;
+        let changes: Vec<Value> = self
+            .changed
+            .differences
+            .iter()
+            .map(|(what, was, is)| json!({ "what": what, "from": was, "to": is }))
+            .collect();
+        json!({
+            "gain": self.better.gain,
+            "output_tokens_per_s": estimate.output.get(),
+            "ttft_ms": estimate.service.ttft.as_millis(),
+            "tpot_ms": estimate.service.tpot.as_millis(),
+            "servers": self.copies,
+            "changes": changes,
+            "command": self.changed.command,
         })
     }
 }

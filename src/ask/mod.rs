@@ -195,13 +195,18 @@ fn served<O: Observer>(
         Command::Estimate => estimate::written(request, setting, View::JSON).map(|judged| judged.answered),
         Command::Size => size::written(&resolve(Task::Size)?, View::JSON),
         Command::Simulate => {
-            let resolved = resolve(Task::Simulate)?;
+            let mut filled = request.clone();
+            launched::Read::into(&mut filled, setting.catalog, &setting.hub)?;
+            filled.launch = None;
+            let resolved = filled.resolve_as_flags(Task::Simulate, setting.catalog, setting.hub.clone())?;
             let simulated = resolved.simulate_watched(begin)?;
             simulate::written(&resolved, &simulated, View::JSON)
         }
         _ => {
             plan::check(request)?;
-            let resolved = resolve(Task::Plan)?;
+            let mut filled = request.clone();
+            launched::Read::current(&mut filled, setting.catalog, &setting.hub)?;
+            let resolved = filled.resolve_as_flags(Task::Plan, setting.catalog, setting.hub.clone())?;
             let stop = Stop { deadline: resolved.deadline().or(setting.stop.deadline), ..setting.stop };
             let question = Question { stop, ..resolved.question() };
             if let Some(layout) = &request.why_not {

@@ -32,6 +32,14 @@ impl Catalog {
     }
 }
 
+impl Catalog {
+    /// The folder of the user's own descriptions and measurements, which need not exist: `shardfit` in the configuration
+    /// folder.
+    pub fn own_folder() -> Option<PathBuf> {
+        configured()
+    }
+}
+
 /// `shardfit` in the user's configuration folder, if this user has a home.
 fn configured() -> Option<PathBuf> {
     etcetera::choose_base_strategy().ok().map(|base| base.config_dir().join("shardfit"))

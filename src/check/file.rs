@@ -18,8 +18,11 @@ use crate::scenario;
 pub fn check(path: &Path, text: &str, kind: Option<Kind>, catalog: &Catalog) -> Checked {
     let place = path.display().to_string();
     let is_json = path.extension().is_some_and(|e| e == "json");
-    let named = kind.or_else(|| Kind::of_folder(path));
+    let named = kind.or_else(|| Kind::of_folder(path)).or_else(|| of_script(path));
     let checked = |kind, problems| Checked { path: path.to_owned(), kind, problems };
+    if named == Some(Kind::Launch) {
+        return checked(named, super::launch::problems(text, path.parent()));
+    }
     let root = match parse(text, &place, is_json) {
         Ok(root) => root,
         Err(fault) => return checked(named, vec![fault]),
@@ -27,7 +30,11 @@ pub fn check(path: &Path, text: &str, kind: Option<Kind>, catalog: &Catalog) -> 
     let nothing = Node::Null;
     let node = root.as_ref().map_or(&nothing, |root| &root.value);
     let Some(kind) = named.or_else(|| kind_of_keys(node, is_json)) else {
-        return checked(None, vec![untold()]);
+        // Manifests have keys of their own.
+        return match super::launch::starts(text, path.parent()) {
+            true => checked(Some(Kind::Launch), super::launch::problems(text, path.parent())),
+            false => checked(None, vec![untold()]),
+        };
     };
     let mut problems = match (schema(kind), &root) {
         (Some(schema), Some(root)) => Walk::new(&schema, catalog).over(root),
@@ -39,6 +46,12 @@ pub fn check(path: &Path, text: &str, kind: Option<Kind>, catalog: &Catalog) -> 
     }
     problems.sort_by_key(|p| p.line);
     checked(Some(kind), problems)
+}
+
+/// Scripts describe launches.
+fn of_script(path: &Path) -> Option<Kind> {
+    let extension = path.extension()?.to_str()?;
+    matches!(extension, "sh" | "bash" | "sbatch" | "ps1").then_some(Kind::Launch)
 }
 
 /// The kind whose fields a file's keys are: most of them known, fewest required ones missing.
@@ -144,6 +157,8 @@ fn meaning(place: &str, text: &str, kind: Kind, catalog: &Catalog) -> Vec<Diagno
         }
         Kind::Scenario => Ok(scenario::problems(text, place, catalog)),
         Kind::Model => model::find_in(catalog, place, Scope::Full).map(|_| Vec::new()),
+        // Looked at before, as the text that it is.
+        Kind::Launch => Ok(Vec::new()),
     };
     let mut problems = read.unwrap_or_else(|fault| vec![fault]);
     if problems.is_empty() {

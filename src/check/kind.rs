@@ -27,11 +27,13 @@ pub enum Kind {
     Scenario,
     /// A model's `config.json`.
     Model,
+    /// What starts servers: a shell script, Compose, Kubernetes and other manifests.
+    Launch,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Gpu,
         Kind::Cluster,
         Kind::GpuClass,
@@ -41,6 +43,7 @@ impl Kind {
         Kind::Framework,
         Kind::Scenario,
         Kind::Model,
+        Kind::Launch,
     ];
 
     /// Name as on the command line.
@@ -55,6 +58,7 @@ impl Kind {
             Kind::Framework => "framework",
             Kind::Scenario => "scenario",
             Kind::Model => "model",
+            Kind::Launch => "launch",
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod file;
 mod kind;
+mod launch;
 mod problem;
 mod schema;
 mod walk;
@@ -60,6 +61,19 @@ pub fn check(paths: &[PathBuf], kind: Option<Kind>, catalog: &Catalog) -> Result
             .at(places.join(", ")));
     }
     Ok(report)
+}
+
+/// Checks the text of a launch, or the file of one.
+///
+/// # Errors
+/// [`Code::File`] for a file that cannot be read.
+pub fn launch(given: &str) -> Result<Checked, Diagnostic> {
+    let path = Path::new(given);
+    let is_file = given.len() < 4096 && path.is_file();
+    let text = if is_file { load::text(path)? } else { given.to_owned() };
+    let problems = launch::problems(&text, path.parent().filter(|_| is_file));
+    let path = if is_file { path.to_owned() } else { PathBuf::from("--launch") };
+    Ok(Checked { path, kind: Some(Kind::Launch), problems })
 }
 
 /// Checks one file; one that cannot be read has that problem.

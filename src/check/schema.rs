@@ -7,7 +7,7 @@ use super::kind::Kind;
 use crate::catalog::{ClusterFile, Engine, Framework, Gpu, GpuClass, KernelOverlay, SchedulingOverlay};
 use crate::scenario::ScenarioFile;
 
-/// The schema of a kind (JSON Schema 2020-12); `None` for models, whose `config.json` is not ours.
+/// The schema of a kind (JSON Schema 2020-12); `None` for models and launches, whose files are not ours.
 ///
 /// Beside what the standard has, `x-units` lists the units of a quantity and `x-names` says what a text
 /// is the name of: `gpu`, `class`, `engine`, `cluster` or `model`.
@@ -21,7 +21,7 @@ pub fn schema(kind: Kind) -> Option<Value> {
         Kind::Scheduling => Some(of::<SchedulingOverlay>("Scheduling constants of an engine")),
         Kind::Framework => Some(of::<Framework>("Training framework")),
         Kind::Scenario => Some(of::<ScenarioFile>("Scenario")),
-        Kind::Model => None,
+        Kind::Model | Kind::Launch => None,
     }
 }
 

@@ -19,16 +19,19 @@ use super::output::OutputArgs;
     Examples:\n  shardfit check config.json scenarios/review.yaml\n  \
     shardfit check scenarios --format json\n  shardfit check --schema gpu > gpu.schema.json")]
 pub struct CheckArgs {
-    /// Files of GPUs, clusters, classes, engines, scenarios and models, and folders of them
-    #[arg(required_unless_present = "schema", value_name = "FILE")]
+    /// Files of GPUs, clusters, classes, engines, scenarios, models and launches, and folders of them
+    #[arg(required_unless_present_any = ["schema", "launch"], value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// What the files describe: gpu, cluster, class, engine, scenario or model [default: told from
+    /// What the files describe: gpu, cluster, class, engine, scenario, model or launch [default: told from
     /// folder and keys]
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// Print the JSON Schema of gpu, cluster, class, engine or scenario files
     #[arg(long, value_name = "KIND", conflicts_with_all = ["files", "kind"])]
     schema: Option<String>,
+    /// The text of a launch to check: flags that its engine's version does not take, values of the wrong type
+    #[arg(long, value_name = "TEXT|FILE", allow_hyphen_values = true, conflicts_with = "schema")]
+    launch: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -42,7 +45,13 @@ pub fn run(args: &CheckArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     }
     let format = args.output.prepare()?;
     let kind = args.kind.as_deref().map(str::parse::<Kind>).transpose().map_err(|d| d.within("--kind"))?;
-    let report = check::check(&args.files, kind, catalog)?;
+    let mut report = match (&args.launch, args.files.is_empty()) {
+        (Some(_), true) => check::Report::default(),
+        _ => check::check(&args.files, kind, catalog)?,
+    };
+    if let Some(launch) = &args.launch {
+        report.files.push(check::launch(launch)?);
+    }
     let text = match format {
         Format::Table => report::check_text(&report),
         Format::Json => format!("{:#}", report::check_json(&report)),

@@ -17,6 +17,7 @@ mod limits;
 mod man;
 mod measured;
 mod merge;
+mod observe;
 mod outcome;
 mod output;
 mod place;
@@ -74,6 +75,8 @@ enum Command {
     Size(Box<size::SizeArgs>),
     /// Run one plan in discrete events: percentiles, goodput, queues, traces
     Simulate(Box<simulate::SimulateArgs>),
+    /// Drive a live server, or read a benchmark's result, and compare with what is predicted
+    Observe(Box<observe::ObserveArgs>),
     /// Rank every plan to train a model on a cluster
     Train(Box<train::TrainArgs>),
     /// How large a model a budget buys: parameters, tokens, loss
@@ -173,6 +176,7 @@ fn with_kernels(command: &Command, catalog: Catalog) -> Result<Catalog, Diagnost
         Command::Plan(args) => &args.kernels,
         Command::Estimate(args) => &args.kernels,
         Command::Simulate(args) => &args.kernels,
+        Command::Observe(args) => &args.kernels,
         Command::Sweep(args) => &args.kernels,
         Command::Validate(args) => &args.kernels,
         _ => return Ok(catalog),
@@ -207,6 +211,7 @@ fn dispatch(asked: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         Command::Estimate(args) => estimate::run(args, catalog),
         Command::Size(args) => size::run(args, catalog),
         Command::Simulate(args) => simulate::run(args, catalog),
+        Command::Observe(args) => observe::run(args, catalog),
         Command::Train(args) => train::run(args, catalog),
         Command::Budget(args) => budget::run(args, catalog),
         Command::Inspect(args) => inspect::run(args, catalog),

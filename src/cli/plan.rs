@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use clap::Args;
 
+use crate::ask::launched::Read;
 use crate::ask::{self, Answered, View};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
@@ -15,6 +16,7 @@ use crate::units::{Seconds, group_thousands};
 use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, prices, resolve};
 use super::emit::{self, EmitArgs};
 use super::kernels::KernelsArgs;
+use super::launch::LaunchArgs;
 use super::limits::LimitArgs;
 use super::outcome::Outcome;
 use super::output::OutputArgs;
@@ -29,6 +31,7 @@ use super::values::{count, names};
     shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms\n  \
     shardfit plan deepseek-v3 --cluster 2x8xh200-sxm --engine any --rate 10 --objective cost\n  \
     shardfit plan ./config.json --cluster 4xl40s --weights fp8 --explain 1\n  \
+    shardfit plan --cluster 8xh100-sxm --current --launch serve.sh\n  \
     shardfit plan llama-3.1-70b --cluster 8xh100-sxm --why-not tp=2,pp=1 --format json")]
 pub struct PlanArgs {
     #[command(flatten)]
@@ -75,9 +78,13 @@ pub struct PlanArgs {
     #[arg(conflicts_with_all = ["explain", "why_not"])]
     what_if: Vec<String>,
     /// What runs today, e.g. "tp=4,replicas=2": every plan shows its difference. Keys: tp, pp, ep,
-    /// attention_dp, dcp, replicas, batch, gpu, engine, weights, kv
+    /// attention_dp, dcp, replicas, batch, gpu, engine, weights, kv, max_sequences, max_batched_tokens,
+    /// memory_fraction. Alone: what --launch starts
     #[arg(long, value_name = "DEPLOYMENT", help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
+    #[arg(num_args = 0..=1, default_missing_value = ask::launched::AS_LAUNCHED)]
     current: Option<String>,
+    #[command(flatten)]
+    launch: LaunchArgs,
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
     #[arg(long, value_name = "GPU=USD", help_heading = "Ranking")]
     price: Vec<String>,
@@ -185,6 +192,7 @@ impl PlanArgs {
             percentile: self.percentile.clone(),
             what_if: Texts::given(&self.what_if),
             current: self.current.clone(),
+            launch: self.launch.launch.clone(),
             price: prices(&self.price),
             mode: Some(self.mode.clone()),
             exhaustive: self.exhaustive.then_some(true),
@@ -208,10 +216,12 @@ impl PlanArgs {
 /// Runs the command.
 pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
-    let request = args.request()?;
+    let mut request = args.request()?;
     ask::plan::check(&request)?;
     let format = if request.emit.is_none() { args.output.prepare()? } else { emit::prepare(&args.output)? };
     let view = View { format, width: args.output.width() };
+    let launched = Read::current(&mut request, catalog, &args.model.hub()?)?;
+    launched.iter().flat_map(Read::remarks).for_each(|remark| talk::say(&remark));
     let resolved = resolve(&request, Task::Plan, catalog)?;
     let question = Question { stop: stop(resolved.time_limit), ..resolved.question() };
     let loaded = started.elapsed();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::ask::launched::Read;
 use crate::ask::{self, View};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
@@ -16,6 +17,7 @@ use crate::workload::MAX_CONCURRENCY;
 
 use super::common::{EngineArgs, ModelArgs, TargetArgs, rate, resolve};
 use super::kernels::KernelsArgs;
+use super::launch::LaunchArgs;
 use super::outcome::Outcome as Exit;
 use super::output::OutputArgs;
 use super::place::PlaceArgs;
@@ -30,6 +32,7 @@ use super::values::{count, names, real, share};
 #[command(after_help = "Examples:\n  \
     shardfit simulate llama-3.1-70b --gpu h100-sxm --tp 4 --concurrency 64 --isl 2048 --osl 512\n  \
     shardfit simulate llama-3.1-8b --gpu l40s --rate 4 --isl lognormal:900,0.8 --osl uniform:50..400 --ttft 1s\n  \
+    shardfit simulate --gpu h100-sxm --launch serve.sh --rate 4\n  \
     shardfit simulate qwen3-32b --gpu h200-sxm --replicas 4 --trace trace.csv --timeline queue.csv")]
 pub struct SimulateArgs {
     #[command(flatten)]
@@ -48,6 +51,8 @@ pub struct SimulateArgs {
     engine: EngineArgs,
     #[command(flatten)]
     pub(super) kernels: KernelsArgs,
+    #[command(flatten)]
+    launch: LaunchArgs,
     /// Write the queue, the running sequences and the cache over time to FILE, as CSV
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     timeline: Option<PathBuf>,
@@ -149,6 +154,7 @@ impl SimulateArgs {
         self.targets.fill(&mut request)?;
         self.speculation.fill(&mut request);
         self.engine.fill(&mut request);
+        request.launch.clone_from(&self.launch.launch);
         Ok(request)
     }
 }
@@ -159,7 +165,11 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
     if let Some(path) = &args.timeline {
         load::check_writable(path)?;
     }
-    let resolved = resolve(&args.request()?, Task::Simulate, catalog)?;
+    let mut request = args.request()?;
+    let launched = Read::into(&mut request, catalog, &args.model.hub()?)?;
+    request.launch = None;
+    launched.iter().flat_map(Read::remarks).for_each(|remark| talk::say(&remark));
+    let resolved = resolve(&request, Task::Simulate, catalog)?;
     if args.timeline.is_some() && matches!(resolved.deployed, Some(Deployed::Split(_))) {
         let cause = "a timeline is of one replica, not of split pools";
         return Err(Diagnostic::new(Code::Usage, cause).at("--timeline"));

@@ -5,16 +5,22 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueHint};
 use itertools::Itertools as _;
 
+use crate::ask::launched::Read;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
+use crate::launch;
 use crate::load;
 use crate::model::{self, Model, Scope};
 use crate::report::{self, Format};
+use crate::request::Request;
+use crate::request::launched::sequences;
 use crate::validate::memory::{StartLog, Told, compare};
 use crate::validate::{Estimator, Kind, Predictor, Reader, Server, is_results, validate, validate_results};
 
+use super::fetch;
 use super::kernels::KernelsArgs;
+use super::launch::LaunchArgs;
 use super::outcome::Outcome;
 use super::output::{self, FormatArgs, print};
 use super::talk;
@@ -36,6 +42,8 @@ pub struct ValidateArgs {
     file: Option<PathBuf>,
     #[command(flatten)]
     log: LogArgs,
+    #[command(flatten)]
+    launch: LaunchArgs,
     /// Folder of config.json files named <org>--<name>.json, looked at first
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Vec<PathBuf>,
@@ -57,7 +65,7 @@ pub struct ValidateArgs {
 }
 
 /// A server's start-up log in place of a file of rows, and what a log or a result file does not say.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct LogArgs {
     /// Compare memory with the start-up log of a vLLM, SGLang or TensorRT-LLM server instead
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Server")]
@@ -87,9 +95,36 @@ struct LogArgs {
     /// Attention data parallel [default: what the file says]
     #[arg(long, value_name = "N", value_parser = degree, help_heading = "Server")]
     attention_dp: Option<u32>,
+    /// What the launch says beside: GPUs, cache type, limits.
+    #[arg(skip)]
+    launched: Option<launch::Server>,
 }
 
 impl LogArgs {
+    /// The same with what a launch says where it is not told otherwise.
+    fn with(&self, launched: Option<Read>) -> LogArgs {
+        let Some(launched) = launched else { return self.clone() };
+        launched.remarks().iter().for_each(|remark| talk::say(remark));
+        let server = launched.main();
+        let engine = match &server.version {
+            Some(version) => format!("{}@{version}", server.engine),
+            None => server.engine.clone(),
+        };
+        let weights = server.weights.clone().filter(|w| w.parse::<WeightFormat>().is_ok());
+        LogArgs {
+            log: self.log.clone(),
+            model: self.model.clone().or(server.model.clone()),
+            gpu: self.gpu.clone(),
+            engine: self.engine.clone().or(Some(engine)),
+            weights: self.weights.clone().or(weights),
+            tp: self.tp.or(server.tp),
+            pp: self.pp.or(server.pp),
+            ep: self.ep.or(server.ep),
+            attention_dp: self.attention_dp.or(server.attention_dp),
+            launched: Some(server.clone()),
+        }
+    }
+
     /// What is told of the server of result files; unknown names are errors.
     fn server(&self, catalog: &Catalog) -> Result<Server, Diagnostic> {
         self.gpu.as_deref().map(|name| catalog.gpu(name)).transpose()?;
@@ -101,6 +136,11 @@ impl LogArgs {
             engine: self.engine.clone(),
             weights: self.weights.clone(),
             split: [self.tp, self.pp, self.ep, self.attention_dp],
+            gpus: self.launched.as_ref().and_then(|s| s.gpus),
+            kv: self.launched.as_ref().and_then(|s| s.kv.clone()),
+            max_sequences: self.launched.as_ref().and_then(sequences),
+            max_batched_tokens: self.launched.as_ref().and_then(|s| s.max_batched_tokens),
+            memory_fraction: self.launched.as_ref().and_then(|s| s.memory_fraction),
         })
     }
 
@@ -151,14 +191,15 @@ impl LogArgs {
 /// Compares a log with what is predicted for its server.
 fn compare_log(
     args: &ValidateArgs,
+    told: &LogArgs,
     path: &Path,
     format: Format,
     catalog: &Catalog,
 ) -> Result<Outcome, Diagnostic> {
     let place = path.display().to_string();
     let log = StartLog::read(&load::text(path)?);
-    let model = args.log.served(&log, catalog)?;
-    let compared = compare(log, &model, &args.log.told(catalog)?, catalog).map_err(|d| d.within(place))?;
+    let model = told.served(&log, catalog)?;
+    let compared = compare(log, &model, &told.told(catalog)?, catalog).map_err(|d| d.within(place))?;
     let width = output::width();
     let text = format.write(
         width,
@@ -183,21 +224,31 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog, reader: &dyn Reader) -> Resul
         load::check_writable(path)?;
     }
     let catalog = catalog.clone().with_models(&args.models)?;
+    let launch = args.launch.launch.clone();
+    let asked = Request { model: args.log.model.clone(), launch, ..Request::default() };
+    let launched = Read::of(&asked, &catalog, &fetch::hub(false)?)?.map(|(read, _)| read);
+    let told = args.log.with(launched);
     if let Some(log) = &args.log.log {
         if kind != Kind::Memory {
             return Err(Diagnostic::new(Code::Usage, "--log is of memory")
                 .help("shardfit validate memory --log FILE"));
         }
-        return compare_log(args, log, args.format.asked()?.or(of_file).unwrap_or(Format::Table), &catalog);
+        return compare_log(
+            args,
+            &told,
+            log,
+            args.format.asked()?.or(of_file).unwrap_or(Format::Table),
+            &catalog,
+        );
     }
     let file = args.file.as_deref().unwrap_or(Path::new(""));
     let predictor = Predictor { kind, catalog: &catalog, estimator: args.estimator.parse()?, reader };
     let result = if kind == Kind::Serving && is_results(file) {
-        validate_results(file, &args.log.server(&catalog)?, &predictor, &args.by)?
+        validate_results(file, &told.server(&catalog)?, &predictor, &args.by)?
     } else if is_results(file) {
         let cause = format!("result files of benchmarks are of serving, not of {}", args.kind);
         return Err(Diagnostic::new(Code::Usage, cause).at(file.display().to_string()));
-    } else if let Some(flag) = args.log.first() {
+    } else if let Some(flag) = args.log.first().or(args.launch.launch.as_ref().map(|_| "--launch")) {
         return Err(Diagnostic::new(Code::Usage, "rows of a CSV file say this in their columns")
             .at(flag)
             .help("the flag is for --log and for result files of benchmarks"));

@@ -481,11 +481,18 @@ impl Dialect {
         let names: Vec<&str> = here.iter().flat_map(|f| f.spellings()).collect();
         let underscored = spelling.replace('_', "-");
         let dashed = format!("--{}", spelling.trim_start_matches('-').replace('-', "_"));
-        let near = names
-            .iter()
-            .copied()
-            .find(|n| *n != spelling && (*n == underscored || *n == dashed))
-            .or_else(|| nearest(spelling, &names));
+        // What is meant is plain, and the engine refuses it: read, and said.
+        let meant = |f: &&&'static Flag| self.answers(f, &underscored) || self.answers(f, &dashed);
+        if let Some(flag) = here.iter().find(meant).filter(|f| !f.removed) {
+            let name = flag.spellings().find(|s| *s == underscored || *s == dashed).unwrap_or(&flag.name);
+            said.unread.push(Unread {
+                text: written.to_owned(),
+                why: format!("{} {version} refuses it; did you mean {name}?", self.engine),
+                refused: true,
+            });
+            return Some((flag, None));
+        }
+        let near = nearest(spelling, &names);
         let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
         said.unread.push(Unread {
             text: written.to_owned(),

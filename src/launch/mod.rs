@@ -7,6 +7,7 @@
 //! ```
 
 pub mod artefact;
+pub mod better;
 pub mod dialect;
 pub mod document;
 pub mod invocation;

@@ -96,6 +96,13 @@ pub struct Server {
     pub unread: Vec<Note>,
     /// What the planner has no use for, by flag.
     pub without_bearing: Vec<String>,
+    /// Flags that only other versions than the one in use take.
+    #[serde(skip)]
+    pub elsewhere: Vec<Note>,
+    /// What a changed command keeps as it stands: flags that have no bearing on a plan with what follows them, names,
+    /// addresses and ports among them, as far as the version in use takes them.
+    #[serde(skip)]
+    pub kept: Vec<Vec<String>>,
     /// What a reader should know: flags of other versions, variables that this version ignores, meanings.
     pub notes: Vec<String>,
 }
@@ -116,6 +123,9 @@ impl From<Unread> for Note {
         Note { text: unread.text, why: unread.why, refused: unread.refused }
     }
 }
+
+/// Flags that say where a server answers and under which name.
+const ADDRESS: [&str; 4] = ["--host", "--port", "--served-model-name", "--alias"];
 
 /// Reads figures out of a command line and keeps count of the flags that were used.
 pub(super) struct Reading<'a> {
@@ -231,11 +241,23 @@ impl<'a> Reading<'a> {
                 server
                     .notes
                     .push(format!("{} is a flag of {span}: {version} does not take it", setting.written));
+                server.elsewhere.push(Note {
+                    text: setting.written.split('=').next().unwrap_or_default().to_owned(),
+                    why: format!("a flag of {span}: {} {version} does not take it", server.engine),
+                    refused: true,
+                });
             } else if setting.form.deprecated {
                 server.notes.push(format!("{} is deprecated in {version}", setting.written));
             }
-            if !self.used.iter().any(|flag| setting.is(flag)) {
+            let used = self.used.iter().any(|flag| setting.is(flag));
+            if !used {
                 server.without_bearing.push(setting.form.name.clone());
+            }
+            let stays = !used || ADDRESS.iter().any(|flag| setting.is(flag));
+            if stays && setting.elsewhere.is_none() {
+                let flag = setting.written.split_once('=').map_or(setting.written.as_str(), |(f, _)| f);
+                let values = setting.values.iter().map(|word| word.text.clone());
+                server.kept.push(std::iter::once(flag.to_owned()).chain(values).collect());
             }
         }
         server.unread.extend(self.unread);

@@ -19,6 +19,7 @@ mod front;
 mod inspect;
 mod json;
 mod kept;
+mod observation;
 mod section;
 mod sheet;
 mod simulation;
@@ -51,6 +52,7 @@ pub use front::{front_chart, what_if_text};
 pub use inspect::{comparison, inspection_json, inspection_text, parameters_section, warning};
 pub use json::{answer_json, estimate_json};
 pub use kept::{kept_section, training_memory_section};
+pub use observation::{observation_json, observation_sheet, observation_text};
 pub use section::{
     Section, SectionColumn, sections_csv, sections_json, sections_markdown, sections_text, side_by_side,
 };

@@ -42,6 +42,18 @@ pub struct Estimated {
     pub fit: Fit,
 }
 
+/// A plan that is better than the one that was asked about.
+#[derive(Clone, Debug)]
+pub struct Better {
+    /// Its output over that of the one that was asked about; `None` where that one does not run.
+    pub gain: Option<f64>,
+    /// Its figures.
+    pub estimate: Estimate,
+}
+
+/// How many times the output of a plan another one must have to be called better.
+const CLEARLY: f64 = 1.1;
+
 /// The fleets that serve a rate.
 #[derive(Clone, Debug)]
 pub struct SizedFleets {
@@ -111,6 +123,14 @@ impl Resolved {
         self.time_limit.map(|limit| Instant::now() + std::time::Duration::from_secs_f64(limit.get()))
     }
 
+    /// What a simulation is driven by, where it is drawn and not read from a file.
+    pub fn drive(&self) -> Option<&Drive> {
+        match self.source.as_ref()? {
+            Source::Drawn { drive, .. } => Some(drive),
+            Source::Trace { .. } => None,
+        }
+    }
+
     /// Ranks every plan, within the time limit of the request.
     ///
     /// # Errors
@@ -119,6 +139,31 @@ impl Resolved {
         let stop = Stop { deadline: self.deadline(), asked: None };
         let question = Question { stop, ..self.question() };
         self.conclude(&question, question.answer()?)
+    }
+
+    /// The best plan of the same engine and precision on the same GPUs, where it delivers clearly more than the one that
+    /// is given, or that one cannot run: a tenth more output, which is beyond what estimates of one engine differ by
+    /// between layouts. Plans that may be looked at are those in closed form.
+    ///
+    /// # Errors
+    /// As [`Resolved::plan`].
+    pub fn better_than(&self, given: &Estimated, longest: Option<u64>) -> Result<Option<Better>, Diagnostic> {
+        let Some(Deployed::Replicas(..)) = self.deployed else { return Ok(None) };
+        let mut question = self.question();
+        question.pins = Pins::default();
+        question.workload.longest = longest.or(question.workload.longest);
+        for launch in &mut question.launches {
+            (launch.limits.max_sequences, launch.limits.max_batched_tokens) = (None, None);
+        }
+        let answer = question.answer()?;
+        let Some(best) = answer.best.into_iter().next() else { return Ok(None) };
+        let runs = given.reasons.is_empty()
+            && longest.is_none_or(|tokens| tokens <= given.estimate.memory.kv_cache_tokens);
+        let gain = best.output.get() / given.estimate.output.get();
+        if runs && !(gain.is_finite() && gain > CLEARLY) {
+            return Ok(None);
+        }
+        Ok(Some(Better { gain: Some(gain).filter(|gain| runs && gain.is_finite()), estimate: best }))
     }
 
     /// What becomes of an answer: what was asked beside it is answered.

@@ -1,6 +1,7 @@
 //! A launch of a server as a request: what the launch says fills in what the person left out.
 
 use super::{Counts, Request, Texts, Values};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::launch::{Pool, Server};
 use crate::model::Model;
@@ -41,42 +42,63 @@ impl Request {
         self.take_limits(decode, model);
     }
 
+    /// Makes a launch what runs today, beside which every plan is shown. Model and engine are those of the launch where
+    /// none is given, and every plan has room for its longest request.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] where a degree stands in a variable.
+    pub fn take_current(&mut self, server: &Server, model: Option<&Model>) -> Result<(), Diagnostic> {
+        if self.model.is_none() && self.shape.is_none() {
+            self.model.clone_from(&server.model);
+        }
+        if self.engine.is_none() {
+            self.engine = Some(Texts(vec![engine(server, false)]));
+        }
+        self.min_context = self.min_context.or(server.max_model_len);
+        if self.current.is_some() {
+            return Ok(());
+        }
+        let (Some(tp), Some(pp), Some(replicas)) = (server.tp, server.pp, server.replicas) else {
+            return Err(Diagnostic::new(Code::Usage, "the launch leaves a degree in a variable")
+                .at("--launch")
+                .help("say what runs with --current, for example --current tp=4,replicas=2"));
+        };
+        let mut said = vec![
+            format!("tp={tp}"),
+            format!("pp={pp}"),
+            format!("replicas={replicas}"),
+            format!("engine={}", engine(server, true)),
+        ];
+        let mut say = |key: &str, value: Option<String>| {
+            said.extend(value.map(|value| format!("{key}={value}")));
+        };
+        say("ep", server.ep.map(|n| n.to_string()));
+        say("attention_dp", server.attention_dp.map(|n| n.to_string()));
+        say("dcp", server.dcp.map(|n| n.to_string()));
+        say("weights", weights(server, model).map(|f| f.name().to_owned()));
+        say("kv", kv(server).map(|kv| kv.name().to_owned()));
+        say("max_sequences", sequences(server).map(|n| n.to_string()));
+        say("max_batched_tokens", server.max_batched_tokens.map(|n| n.to_string()));
+        say("memory_fraction", server.memory_fraction.filter(|f| *f > 0.0).map(|f| f.to_string()));
+        self.current = Some(said.join(","));
+        Ok(())
+    }
+
     fn take_limits(&mut self, server: &Server, model: Option<&Model>) {
         if self.model.is_none() && self.shape.is_none() {
             self.model.clone_from(&server.model);
         }
         if self.engine.is_none() {
-            let spelled = match &server.version {
-                Some(version) => format!("{}@{version}", server.engine),
-                None => server.engine.clone(),
-            };
-            let launched: Vec<&str> =
-                server.launches.iter().map(String::as_str).filter(|l| LAUNCHES.contains(l)).collect();
-            let name = match (server.version.is_some(), launched.is_empty()) {
-                (_, true) => spelled,
-                (true, false) => format!("{spelled}-{}", launched.join("-")),
-                (false, false) => format!("{spelled}@{}", launched.join("-")),
-            };
-            self.engine = Some(Texts(vec![name]));
+            self.engine = Some(Texts(vec![engine(server, true)]));
         }
         if self.weights.is_none() {
-            let stored = model.map(|m| m.quantisation.main_format());
-            let sixteen = stored.is_none_or(|f| matches!(f, WeightFormat::Bf16 | WeightFormat::Fp16));
-            let format = server.weights.as_deref().and_then(|w| w.parse::<WeightFormat>().ok());
-            let of_file = server.engine == "llama.cpp";
-            self.weights = format.filter(|_| of_file || sixteen).map(|f| Texts(vec![f.name().to_owned()]));
+            self.weights = weights(server, model).map(|f| Texts(vec![f.name().to_owned()]));
         }
         if self.kv.is_none() {
-            let kv = server.kv.as_deref().and_then(|kv| kv.parse::<DType>().ok());
-            self.kv = kv.map(|kv| Texts(vec![kv.name().to_owned()]));
+            self.kv = kv(server).map(|kv| Texts(vec![kv.name().to_owned()]));
         }
-        // SGLang counts requests over all ranks of attention data parallel; the planner each rank.
-        let ranks = match server.engine.as_str() {
-            "sglang" => u64::from(server.attention_dp.unwrap_or(1)),
-            _ => 1,
-        };
         if self.max_sequences.is_none() {
-            self.max_sequences = server.max_sequences.map(|n| Counts(vec![(n / ranks).max(1)]));
+            self.max_sequences = sequences(server).map(|n| Counts(vec![n]));
         }
         if self.max_batched_tokens.is_none() {
             self.max_batched_tokens = server.max_batched_tokens.map(|n| Counts(vec![n]));
@@ -92,6 +114,42 @@ impl Request {
             }
         }
     }
+}
+
+/// The engine of a launch as it is asked for: its version where the launch tells, and its ways to launch.
+fn engine(server: &Server, launched: bool) -> String {
+    let spelled = match &server.version {
+        Some(version) => format!("{}@{version}", server.engine),
+        None => server.engine.clone(),
+    };
+    let ways: Vec<&str> =
+        server.launches.iter().map(String::as_str).filter(|way| launched && LAUNCHES.contains(way)).collect();
+    match (server.version.is_some(), ways.is_empty()) {
+        (_, true) => spelled,
+        (true, false) => format!("{spelled}-{}", ways.join("-")),
+        (false, false) => format!("{spelled}@{}", ways.join("-")),
+    }
+}
+
+/// The format that a launch changes weights to.
+fn weights(server: &Server, model: Option<&Model>) -> Option<WeightFormat> {
+    let stored = model.map(|m| m.quantisation.main_format());
+    let sixteen = stored.is_none_or(|f| matches!(f, WeightFormat::Bf16 | WeightFormat::Fp16));
+    let format = server.weights.as_deref().and_then(|w| w.parse::<WeightFormat>().ok());
+    format.filter(|_| server.engine == "llama.cpp" || sixteen)
+}
+
+fn kv(server: &Server) -> Option<DType> {
+    server.kv.as_deref().and_then(|kv| kv.parse().ok())
+}
+
+/// Sequences of one rank. SGLang counts requests over all ranks of attention data parallel; the planner each rank.
+pub fn sequences(server: &Server) -> Option<u64> {
+    let ranks = match server.engine.as_str() {
+        "sglang" => u64::from(server.attention_dp.unwrap_or(1)),
+        _ => 1,
+    };
+    server.max_sequences.map(|n| (n / ranks).max(1))
 }
 
 /// Ways to launch that engines' descriptions name.

@@ -3,7 +3,7 @@
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::{Parallelism, Precision};
-use crate::search::{Asked, Current};
+use crate::search::{Asked, Current, LimitOverrides};
 
 use crate::plan::degrees::MAX_DEGREE;
 use crate::units::whole_number;
@@ -22,8 +22,22 @@ const ASKED: [&str; 9] = [
 ];
 
 /// Keys of a deployment.
-const DEPLOYMENT: [&str; 11] =
-    ["tp", "pp", "ep", "attention_dp", "dcp", "replicas", "batch", "gpu", "engine", "weights", "kv"];
+const DEPLOYMENT: [&str; 14] = [
+    "tp",
+    "pp",
+    "ep",
+    "attention_dp",
+    "dcp",
+    "replicas",
+    "batch",
+    "gpu",
+    "engine",
+    "weights",
+    "kv",
+    "max_sequences",
+    "max_batched_tokens",
+    "memory_fraction",
+];
 
 /// `tp=2,pp=1` as a layout, `tp=4,prefill_tp=2` as one with split pools; what is not named is 1.
 pub fn asked(flag: &str, text: &str) -> Result<Asked, Diagnostic> {
@@ -67,6 +81,7 @@ pub fn deployment(catalog: &Catalog, flag: &str, text: &str) -> Result<Current, 
         batch: None,
         engine: None,
         precision: Precision { weights: None, kv: None },
+        limits: LimitOverrides::default(),
     };
     for (key, value) in pairs(flag, text, &DEPLOYMENT)? {
         let within = |d: Diagnostic| d.within(flag.to_owned());
@@ -77,6 +92,15 @@ pub fn deployment(catalog: &Catalog, flag: &str, text: &str) -> Result<Current, 
             "engine" => current.engine = Some(catalog.engine(value).map_err(within)?),
             "weights" => current.precision.weights = Some(value.parse().map_err(within)?),
             "kv" => current.precision.kv = Some(value.parse().map_err(within)?),
+            "max_sequences" => current.limits.max_sequences = Some(count(flag, key, value)?),
+            "max_batched_tokens" => current.limits.max_batched_tokens = Some(count(flag, key, value)?),
+            "memory_fraction" => {
+                let share = value.parse().ok().filter(|x: &f64| *x > 0.0 && *x <= 1.0);
+                current.limits.memory_fraction = Some(share.ok_or_else(|| {
+                    Diagnostic::new(Code::Range, format!("`{value}` is no share, above 0 and at most 1"))
+                        .at(format!("{flag}, {key}"))
+                })?);
+            }
             _ => {
                 if let Some(slot) = degree(&mut current.parallelism, key) {
                     *slot = number(flag, key, value)?;
@@ -128,6 +152,11 @@ fn pairs<'a>(
             .help(format!("KEY=VALUE pairs, for example tp=4,pp=2; keys: {}", keys.join(", ")))),
         false => Ok(found),
     }
+}
+
+fn count(flag: &str, key: &str, value: &str) -> Result<u64, Diagnostic> {
+    whole_number(value, 1..=u64::from(u32::MAX))
+        .map_err(|cause| Diagnostic::new(Code::Range, cause).at(format!("{flag}, {key}")))
 }
 
 fn number(flag: &str, key: &str, value: &str) -> Result<u32, Diagnostic> {

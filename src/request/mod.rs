@@ -43,7 +43,7 @@ use crate::load;
 use crate::model::Model;
 use crate::units::Seconds;
 
-pub use answers::{Estimated, Planned, Simulated, SizedFleets};
+pub use answers::{Better, Estimated, Planned, Simulated, SizedFleets};
 pub use budget::BudgetRequest;
 pub use form::SCHEMA_VERSION;
 pub use inspect::InspectRequest;
@@ -393,7 +393,7 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("requests", &[Task::Simulate]),
     ("warmup", &[Task::Simulate]),
     ("seed", &[Task::Simulate]),
-    ("launch", &[Task::Estimate]),
+    ("launch", &[Task::Plan, Task::Estimate, Task::Simulate]),
     ("explain", &[Task::Plan, Task::Estimate]),
     ("why_not", &[Task::Plan]),
     ("emit", &[Task::Plan, Task::Estimate]),

@@ -7,6 +7,7 @@ use itertools::Itertools as _;
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, Deployment, Estimate};
+use crate::estimate::memory::LimitOverrides;
 use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Plan, Precision, Reason};
 use crate::workload::Load;
@@ -28,6 +29,8 @@ pub struct Current {
     pub engine: Option<Engine>,
     /// Storage; what is `None` is as in the question.
     pub precision: Precision,
+    /// Limits that it was launched with; what is `None` is as in the question.
+    pub limits: LimitOverrides,
 }
 
 /// What a question makes of a deployment that runs today.
@@ -77,10 +80,19 @@ impl Question<'_> {
                 .help("add engine=NAME, weights=FORMAT or kv=TYPE"));
         }
         let pools = slice::from_ref(self.pool(current.gpu.as_deref())?);
+        let mut launches = self.launches.clone();
+        for launch in &mut launches {
+            let limits = &mut launch.limits;
+            limits.max_sequences = current.limits.max_sequences.or(limits.max_sequences);
+            limits.max_batched_tokens = current.limits.max_batched_tokens.or(limits.max_batched_tokens);
+            limits.memory_fraction = current.limits.memory_fraction.or(limits.memory_fraction);
+        }
+        launches.dedup();
         let alone = Question {
             engines,
             precisions,
             pools,
+            launches,
             top: 1,
             current: None,
             verification: Verification::NONE,

@@ -5,7 +5,9 @@
 //! unsaid puts that into columns, or predicts such rows itself.
 
 mod base;
+mod cells;
 mod choice;
+mod clients;
 mod kernels;
 mod known;
 pub mod memory;
@@ -31,7 +33,7 @@ pub use choice::{Choice, choices};
 pub use kernels::{Heads, Key, Measured, Work};
 pub use known::{KnownSize, known_sizes};
 pub use metrics::{Metric, collect};
-pub use results::{Server, is_results};
+pub use results::{COLUMNS as RESULT_COLUMNS, Server, is_results, read as read_results, row as result_row};
 pub use rows::{Row, Table, figure};
 pub use serving::Estimator;
 

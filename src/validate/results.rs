@@ -1,14 +1,15 @@
-//! Result files of benchmarks as rows: `vllm bench serve`, SGLang's `bench_serving`, `trtllm-bench`.
+//! Result files of benchmarks as rows: `vllm bench serve` and its sweeps, SGLang's `bench_serving`, `trtllm-bench`,
+//! `aiperf`, GuideLLM.
 //!
 //! They say what was measured and little of the server, so that the rest is told beside them.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Table;
+use super::cells::{Cells, driven, model, name, put};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
@@ -25,10 +26,20 @@ pub struct Server {
     pub weights: Option<String>,
     /// Tensor, pipeline and expert parallel, attention data parallel.
     pub split: [Option<u32>; 4],
+    /// GPUs of all replicas.
+    pub gpus: Option<u64>,
+    /// Type of the KV cache.
+    pub kv: Option<String>,
+    /// Sequences of one rank.
+    pub max_sequences: Option<u64>,
+    /// Tokens of a step, as the engine counts.
+    pub max_batched_tokens: Option<u64>,
+    /// The engine's memory fraction.
+    pub memory_fraction: Option<f64>,
 }
 
 /// Columns of the rows that result files become.
-const COLUMNS: [&str; 30] = [
+pub const COLUMNS: [&str; 30] = [
     "id",
     "engine",
     "engine_version",
@@ -80,10 +91,10 @@ pub fn read(path: &Path, server: &Server) -> Result<Table, Diagnostic> {
         let place = file.display().to_string();
         if lines {
             for (n, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-                rows.push(row(line, &format!("{name}:{n}"), &format!("{place}, line {n}"), server)?);
+                rows.extend(of_text(line, &format!("{name}:{n}"), &format!("{place}, line {n}"), server)?);
             }
         } else {
-            rows.push(row(&text, &name, &place, server)?);
+            rows.extend(of_text(&text, &name, &place, server)?);
         }
     }
     if rows.is_empty() {
@@ -101,21 +112,58 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     Ok(load::entries(path)?.into_iter().filter(|file| !file.is_dir() && is_results(file)).collect())
 }
 
-type Cells = BTreeMap<&'static str, String>;
-
-fn row(text: &str, id: &str, place: &str, server: &Server) -> Result<Vec<String>, Diagnostic> {
-    let fields: serde_json::Map<String, Value> = load::json(text, place)?;
-    let has = |name: &str| fields.contains_key(name);
-    let parsed = if has("world_info") && has("performance") {
-        trtllm_bench(load::json(text, place)?)
-    } else if has("completed") && has("total_input_tokens") {
-        bench_serving(load::json(text, place)?, has("mean_e2e_latency_ms"))
-    } else {
-        return Err(Diagnostic::new(Code::Syntax, "not a benchmark's result file").at(place).help(
-            "known: vllm bench serve --save-result, SGLang's bench_serving, trtllm-bench --report_json",
-        ));
+/// The rows of a result: one, or one for each run that it holds.
+fn of_text(text: &str, id: &str, place: &str, server: &Server) -> Result<Vec<Vec<String>>, Diagnostic> {
+    let whole: Value = load::json(text, place)?;
+    let runs: Vec<Value> = match whole {
+        // `vllm bench sweep` writes the runs of a combination as a list.
+        Value::Array(runs) => runs,
+        one => vec![one],
     };
-    let mut cells = parsed.map_err(|cause| Diagnostic::new(Code::Range, cause).at(place))?;
+    let several = runs.len() > 1;
+    let mut rows = Vec::new();
+    for (n, run) in (1..).zip(runs) {
+        let id = if several { format!("{id}:{n}") } else { id.to_owned() };
+        rows.extend(of_run(run, &id, place, server)?);
+    }
+    Ok(rows)
+}
+
+/// The rows of one result.
+fn of_run(run: Value, id: &str, place: &str, server: &Server) -> Result<Vec<Vec<String>>, Diagnostic> {
+    let has = |name: &str| run.get(name).is_some();
+    let wrong = |cause: String| Diagnostic::new(Code::Range, cause).at(place);
+    let (bench, trtllm) =
+        (has("completed") && has("total_input_tokens"), has("world_info") && has("performance"));
+    let (aiperf, guidellm) =
+        (has("request_throughput") && has("request_latency"), run["benchmarks"].is_array());
+    let sglang = has("mean_e2e_latency_ms");
+    let parsed = match () {
+        () if trtllm => vec![trtllm_bench(parse(run, place)?).map_err(wrong)?],
+        () if bench => vec![bench_serving(parse(run, place)?, sglang).map_err(wrong)?],
+        () if aiperf => vec![super::clients::aiperf(&run).map_err(wrong)?],
+        () if guidellm => super::clients::guidellm(&run).map_err(wrong)?,
+        () => {
+            return Err(Diagnostic::new(Code::Syntax, "not a benchmark's result file").at(place).help(
+                "known: vllm bench serve --save-result, SGLang's bench_serving, trtllm-bench --report_json, \
+                 aiperf's profile_export_aiperf.json, GuideLLM's benchmarks.json",
+            ));
+        }
+    };
+    let several = parsed.len() > 1;
+    let id = |n: usize| if several { format!("{id}:{n}") } else { id.to_owned() };
+    (1..).zip(parsed).map(|(n, cells)| row(cells, &id(n), place, server)).collect()
+}
+
+fn parse<T: serde::de::DeserializeOwned>(run: Value, place: &str) -> Result<T, Diagnostic> {
+    serde_json::from_value(run).map_err(|e| Diagnostic::new(Code::Syntax, e.to_string()).at(place))
+}
+
+/// A row of [`COLUMNS`] from its cells and what is told of the server.
+///
+/// # Errors
+/// A row of no GPU or model.
+pub fn row(mut cells: Cells, id: &str, place: &str, server: &Server) -> Result<Vec<String>, Diagnostic> {
     cells.insert("id", id.to_owned());
     tell(&mut cells, server);
     if !cells.contains_key("gpu") {
@@ -149,6 +197,11 @@ fn tell(cells: &mut Cells, server: &Server) {
     for (column, degree) in ["tp", "pp", "ep", "attention_dp"].into_iter().zip(server.split) {
         set(column, degree.map(|n| n.to_string()));
     }
+    set("num_gpus", server.gpus.map(|n| n.to_string()));
+    set("kv_dtype", server.kv.clone());
+    set("max_num_seqs", server.max_sequences.map(|n| n.to_string()));
+    set("max_num_batched_tokens", server.max_batched_tokens.map(|n| n.to_string()));
+    set("gpu_memory_utilization", server.memory_fraction.map(|f| f.to_string()));
 }
 
 /// A figure; texts such as `inf` are none.
@@ -156,29 +209,6 @@ fn figure(value: &Option<Value>) -> Option<f64> {
     let value = value.as_ref()?;
     let number = value.as_f64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
     number.filter(|x: &f64| x.is_finite() && *x > 0.0)
-}
-
-fn put(cells: &mut Cells, column: &'static str, value: Option<f64>) {
-    if let Some(value) = value.filter(|x| x.is_finite() && *x > 0.0) {
-        cells.insert(column, value.to_string());
-    }
-}
-
-fn name(cells: &mut Cells, column: &'static str, value: Option<String>) {
-    let told = |text: &String| !text.trim().is_empty() && text != "auto";
-    if let Some(value) = value.filter(told) {
-        cells.insert(column, value);
-    }
-}
-
-/// A model's name: of a local path the last two parts, which are the hub's in most stores.
-fn model(path: Option<String>) -> Option<String> {
-    let path = path?;
-    if !path.starts_with(['/', '.']) || Path::new(&path).exists() {
-        return Some(path);
-    }
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    Some(parts[parts.len().saturating_sub(2)..].join("/"))
 }
 
 /// What `vllm bench serve` (`vllm/benchmarks/serve.py`) and SGLang's `bench_serving.py` write.
@@ -374,16 +404,4 @@ fn trtllm_bench(file: TrtllmBench) -> Result<Cells, String> {
     }
     driven(&mut cells, None, None);
     Ok(cells)
-}
-
-/// A loop of clients, a rate, or everything at once.
-fn driven(cells: &mut Cells, concurrency: Option<f64>, rate: Option<f64>) {
-    put(cells, "concurrency", concurrency);
-    put(cells, "rate", rate.filter(|_| concurrency.is_none()));
-    let protocol = match (concurrency, rate) {
-        (Some(_), _) => "closed-loop",
-        (None, Some(_)) => "open-loop",
-        (None, None) => "trtllm-bench",
-    };
-    cells.insert("protocol", protocol.to_owned());
 }

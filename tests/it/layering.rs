@@ -20,7 +20,7 @@ const ORDER: &[&[&str]] = &[
     &["search"],
     &["launch"],
     &["train", "request"],
-    &["scenario", "check", "validate", "calibrate"],
+    &["scenario", "check", "validate", "observe", "calibrate"],
     &["report"],
     &["ask"],
     &["cli"],
@@ -118,7 +118,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("twox_hash", &["load/records.rs"]),
     ("etcetera", &["catalog/usual.rs"]),
     ("parquet", &["catalog/measured/decode.rs", "report/sweep/columnar.rs"]),
-    ("ureq", &["hub/http.rs"]),
+    ("ureq", &["hub/http.rs", "observe/http.rs"]),
 ];
 
 fn source() -> PathBuf {

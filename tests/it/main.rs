@@ -40,6 +40,8 @@ mod malformed_configs;
 mod measured;
 mod memory_logs;
 mod microbenchmark;
+#[cfg(feature = "fetch")]
+mod observe;
 mod own_catalog;
 mod pools;
 mod product;

@@ -2,6 +2,8 @@
 
 pub mod odd;
 #[cfg(feature = "fetch")]
+pub mod openai;
+#[cfg(feature = "fetch")]
 pub mod server;
 
 use std::path::Path;

@@ -1,0 +1,63 @@
+//! A launch as it would be better: the user's own command with the flags of another plan.
+
+use super::line::{Line, quoted};
+use super::server::Server;
+use super::speech;
+use crate::diagnostic::Diagnostic;
+
+/// What is to be changed in a launch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changed {
+    /// Each figure that differs: what it is, as launched, as it would be better.
+    pub differences: Vec<(&'static str, String, String)>,
+    /// The whole command of one server.
+    pub command: String,
+}
+
+/// The launch with the degrees and limits of `plan`. What says nothing to a plan stays as the user wrote it, and so does
+/// what he asks for beside it: the longest request, prefixes kept, eager execution, tokens drafted.
+///
+/// # Errors
+/// As [`speech::write`].
+pub fn changed(launch: &Server, plan: &Server) -> Result<Changed, Diagnostic> {
+    let mut server = plan.clone();
+    server.model = launch.model.clone().or(server.model);
+    server.version = launch.version.clone().or(server.version);
+    server.max_model_len = launch.max_model_len.or(server.max_model_len);
+    server.kv = launch.kv.clone().or(server.kv);
+    server.weights.clone_from(&launch.weights);
+    server.dtype.clone_from(&launch.dtype);
+    server.block_size = launch.block_size;
+    server.memory_fraction = launch.memory_fraction.or(server.memory_fraction);
+    server.prefix_caching = launch.prefix_caching.or(server.prefix_caching);
+    server.eager = launch.eager;
+    server.speculation.clone_from(&launch.speculation);
+    let line = speech::write(&server)?;
+    let mut command = line.shell().trim_end().to_owned();
+    for words in launch.kept.iter().filter(|words| !states(&line, &words[0])) {
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        command += &format!(" \\\n  {}", words.join(" "));
+    }
+    Ok(Changed { differences: differences(launch, &server, plan.replicas), command })
+}
+
+/// Whether a command line states a flag already.
+fn states(line: &Line, flag: &str) -> bool {
+    line.arguments.iter().any(|argument| argument.flag == flag)
+}
+
+fn differences(was: &Server, is: &Server, replicas: Option<u32>) -> Vec<(&'static str, String, String)> {
+    let whole = |n: Option<u64>| n.map_or("the engine's default".to_owned(), |n| n.to_string());
+    let degree = |n: Option<u32>| n.unwrap_or(1).to_string();
+    let rows = [
+        ("tensor parallel", degree(was.tp), degree(is.tp)),
+        ("pipeline stages", degree(was.pp), degree(is.pp)),
+        ("attention data parallel", degree(was.attention_dp), degree(is.attention_dp)),
+        ("expert parallel", degree(was.ep), degree(is.ep)),
+        ("decode context parallel", degree(was.dcp), degree(is.dcp)),
+        ("servers", degree(was.replicas), degree(replicas)),
+        ("sequences", whole(was.max_sequences), whole(is.max_sequences)),
+        ("tokens of a step", whole(was.max_batched_tokens), whole(is.max_batched_tokens)),
+    ];
+    rows.into_iter().filter(|(_, was, is)| was != is).collect()
+}
