@@ -24,8 +24,16 @@ pub struct HostArgs {
     /// All routed experts stay with the host
     #[arg(long, help_heading = "Host memory", conflicts_with = "n_cpu_moe")]
     cpu_moe: bool,
-    /// Proportions in which layers are dealt out over the GPUs, e.g. 3,1 [default: even]
-    #[arg(long, value_name = "N,…", value_delimiter = ',', help_heading = "Host memory")]
+    /// Layers of each pipeline stage, e.g. 21,19 (VLLM_PP_LAYER_PARTITION, SGLANG_PP_LAYER_PARTITION, pp_partition); with
+    /// llama.cpp proportions, e.g. 3,1 [default: even]
+    #[arg(
+        long,
+        visible_alias = "pp-layers",
+        value_name = "N,…",
+        value_delimiter = ',',
+        help_heading = "Host memory"
+    )]
+    #[arg(alias = "pp-layer-partition", alias = "pp-partition")]
     tensor_split: Vec<String>,
     /// How a model is divided over GPUs: by layers, as llama.cpp does unasked
     #[arg(long, value_name = "layer", help_heading = "Host memory")]

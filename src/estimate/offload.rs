@@ -1,7 +1,7 @@
 //! What is asked of memory under a split; what is left to the host: what the user says, else what finds no room.
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::plan::{Offload, Parallelism};
+use crate::plan::{Offload, Parallelism, Shares};
 use crate::workload::Load;
 
 use super::deployment::{Context, ContextParts};
@@ -29,7 +29,10 @@ pub(super) fn check(parts: &ContextParts) -> Result<(), Diagnostic> {
     if offload == Offload::NONE {
         return Ok(());
     }
-    if engine.host.is_none() {
+    if let Some(shares) = offload.shares.filter(|_| !engine.parallel.head_is_a_layer) {
+        whole_stages(parts, &shares)?;
+    }
+    if engine.host.is_none() && offload.is_placed() {
         return wrong(format!("{} keeps every layer on the GPUs", engine.id), "add --engine llama.cpp");
     }
     if offload.host_experts.is_some_and(|n| n > 0) && !parts.model.is_moe() {
@@ -48,6 +51,25 @@ pub(super) fn check(parts: &ContextParts) -> Result<(), Diagnostic> {
         return wrong(cause, "--host memory=64GiB,bandwidth=83.2GB/s,link=32GB/s says it");
     }
     Ok(())
+}
+
+/// Checks that stages are told by their layers, all of them: other engines than llama.cpp know no proportions and refuse
+/// to start with another sum (vLLM `distributed/utils.py::get_pp_indices`, SGLang's file of the same name).
+fn whole_stages(parts: &ContextParts, shares: &Shares) -> Result<(), Diagnostic> {
+    let (layers, text) = (parts.model.layers(), shares.text());
+    let cause = match shares.layers().map(|stages| stages.iter().sum::<u64>()) {
+        Some(sum) if sum == layers => return Ok(()),
+        Some(sum) => format!("{text} are {sum} layers, and {} has {layers}", parts.model.id),
+        None => format!("{text} are not layers of stages"),
+    };
+    let stages = shares.gpus() as u64;
+    let near: Vec<String> =
+        (0..stages).map(|n| (layers / stages + u64::from(n < layers % stages)).to_string()).collect();
+    Err(Diagnostic::new(Code::Usage, cause).at("--tensor-split").help(format!(
+        "{} takes the layers of each stage, for example {}; llama.cpp takes proportions",
+        parts.engine.id,
+        near.join(",")
+    )))
 }
 
 impl Context<'_> {

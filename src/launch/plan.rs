@@ -65,6 +65,7 @@ fn split(server: &mut Server, p: Parallelism, experts: bool) {
     server.attention_dp = Some(p.attention_dp);
     server.ep = experts.then_some(p.ep);
     server.dcp = (p.dcp > 1).then_some(p.dcp);
+    server.tensor_split.take_if(|parts| parts.len() != p.pp as usize);
 }
 
 fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member {
@@ -78,6 +79,7 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
         replicas: Some(1),
         ..Server::default()
     };
+    server.tensor_split = estimate.limits.offload.shares.map(|shares| shares.parts().to_vec());
     split(&mut server, p, context.model.is_moe());
     let longest = context.workload.longest.unwrap_or(0).max(context.workload.context());
     server.max_model_len = Some(longest);

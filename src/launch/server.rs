@@ -90,7 +90,7 @@ pub struct Server {
     pub gpu_layers: Option<u64>,
     /// First layers whose experts stay with the host (llama.cpp).
     pub cpu_moe_layers: Option<u64>,
-    /// Proportions over GPUs (llama.cpp).
+    /// Layers of each pipeline stage, or proportions over GPUs (llama.cpp).
     pub tensor_split: Option<Vec<f64>>,
     /// What was written and not read: flags that are unknown, values that stand in variables.
     pub unread: Vec<Note>,

@@ -13,7 +13,8 @@ pub struct Offload {
     pub gpu_layers: Option<u64>,
     /// The first layers whose routed experts stay with the host (`--n-cpu-moe`).
     pub host_experts: Option<u64>,
-    /// Proportions in which layers are dealt out (`--tensor-split`); even ones without.
+    /// How layers are dealt out over stages: proportions (llama.cpp's `--tensor-split`) or layers of each
+    /// (`VLLM_PP_LAYER_PARTITION`, `SGLANG_PP_LAYER_PARTITION`, TensorRT-LLM's `pp_partition`); evenly without.
     pub shares: Option<Shares>,
 }
 
@@ -32,7 +33,7 @@ impl Offload {
     }
 }
 
-/// Proportions in which layers are dealt out over GPUs, one for each.
+/// How layers are dealt out over the stages of a pipeline, one number for each: proportions, or layers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shares {
     parts: [f64; MAX_SHARES],
@@ -66,8 +67,19 @@ impl Shares {
 
     /// As `--tensor-split` has them.
     pub fn text(&self) -> String {
-        let parts: Vec<String> = self.parts.iter().take(self.count).map(f64::to_string).collect();
+        let parts: Vec<String> = self.parts().iter().map(f64::to_string).collect();
         parts.join(",")
+    }
+
+    /// One number for each stage.
+    pub fn parts(&self) -> &[f64] {
+        &self.parts[..self.count]
+    }
+
+    /// Layers of each stage, where every number is whole and positive.
+    pub fn layers(&self) -> Option<Vec<u64>> {
+        let whole = |part: &f64| (part.fract() == 0.0 && *part >= 1.0 && *part < 1e9).then_some(*part as u64);
+        self.parts().iter().map(whole).collect()
     }
 
     /// GPUs that they are for.

@@ -163,7 +163,7 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     .when(Show::Unless(Idle::Missing)),
     quiet(
         "tensor_split",
-        "layers and output projection of each GPU, where they are dealt out unevenly",
+        "layers of each stage, of llama.cpp proportions of its GPUs, where they are dealt out unevenly",
         |r| r.estimate.limits.offload.shares.map_or(Value::Missing, |shares| Value::Text(shares.text())),
     )
     .text(),

@@ -106,6 +106,14 @@ impl Request {
         if self.memory_fraction.is_none() {
             self.memory_fraction = server.memory_fraction;
         }
+        if self.tensor_split.is_none() {
+            // GPUs that are left out have no stage, and even proportions are the default.
+            let parts = server.tensor_split.iter().flatten().filter(|part| **part > 0.0);
+            let parts: Vec<String> = parts.map(f64::to_string).collect();
+            let uneven = parts.windows(2).any(|pair| pair[0] != pair[1]);
+            self.tensor_split =
+                (uneven || server.engine != "llama.cpp" && parts.len() > 1).then_some(Texts(parts));
+        }
         if server.engine == "llama.cpp" {
             self.gpu_layers = self.gpu_layers.or(server.gpu_layers.filter(|n| *n < 900));
             match server.cpu_moe_layers {

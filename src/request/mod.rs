@@ -186,7 +186,8 @@ pub struct Request {
     pub n_cpu_moe: Option<u64>,
     /// Whether all routed experts stay with the host.
     pub cpu_moe: Option<bool>,
-    /// Proportions in which layers are dealt out over the GPUs, such as `3,1`; even when left out.
+    /// How layers are dealt out over pipeline stages: layers of each, such as `21,19`, of llama.cpp proportions, such as
+    /// `3,1`; evenly when left out. It says the stages where `pp` does not.
     pub tensor_split: Option<Texts>,
     /// How a model is divided over GPUs: `layer`.
     pub split_mode: Option<String>,

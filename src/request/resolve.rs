@@ -283,7 +283,7 @@ impl Request {
         let launches = match &deployed {
             Some(Deployed::Replicas(split, _)) => vec![self.launch_of_one_plan(split.pp)?],
             Some(Deployed::Split(_)) => vec![self.launch_of_one_plan(1)?],
-            None => self.launches()?,
+            None => self.launches(task)?,
         };
         let default_top = if task == Task::Size { 1 } else { TOP };
         let top = within("--top", self.top, 1..=100_000)?.unwrap_or(default_top);
@@ -545,13 +545,27 @@ impl Request {
     }
 
     /// The launches that compete: every pair of limits, with speculation or both ways.
-    fn launches(&self) -> Result<Vec<Launch>, Diagnostic> {
+    fn launches(&self, task: Task) -> Result<Vec<Launch>, Diagnostic> {
         let offload = self.offload()?;
-        match offload.shares {
-            Some(_) => Err(usage("plans differ in their GPUs")
+        let stages = offload.shares.map(|shares| shares.gpus());
+        let pinned = |n: usize| {
+            matches!(list(&self.pp).as_slice(), [] | [_])
+                && self.stages_named().is_none_or(|pp| pp as usize == n)
+        };
+        match stages {
+            Some(n) if task != Task::Plan || !pinned(n) => Err(usage("plans differ in their stages")
                 .at("--tensor-split")
-                .help("`shardfit estimate --pp N` takes the proportions of one plan")),
-            None => self.launches_with(offload, self.speculates_or_not()),
+                .help("it pins --pp; `shardfit plan` and `shardfit estimate` take it")),
+            _ => self.launches_with(offload, self.speculates_or_not()),
+        }
+    }
+
+    /// Stages of a replica: those of `pp`, else one for each number of how layers are dealt out.
+    fn stages_named(&self) -> Option<u32> {
+        match (list(&self.pp).as_slice(), texts(&self.tensor_split).len()) {
+            ([pp, ..], _) => Some(*pp),
+            ([], 0) => None,
+            ([], stages) => Some(u32::try_from(stages).unwrap_or(u32::MAX)),
         }
     }
 
@@ -579,7 +593,7 @@ impl Request {
     fn launch_of_one_plan(&self, pp: u32) -> Result<Launch, Diagnostic> {
         let offload = self.offload()?;
         if let Some(n) = offload.shares.map(|shares| shares.gpus()).filter(|n| *n as u64 != u64::from(pp)) {
-            return Err(usage(format!("{n} proportions for {pp} GPUs"))
+            return Err(usage(format!("{n} numbers for {pp} stages"))
                 .at("--tensor-split")
                 .help("one for each stage of --pp"));
         }
@@ -757,7 +771,11 @@ impl Request {
         Pins {
             split: Degrees {
                 tp: list(&self.tp),
-                pp: list(&self.pp),
+                pp: if self.pp.is_some() {
+                    list(&self.pp)
+                } else {
+                    self.stages_named().into_iter().collect()
+                },
                 ep: list(&self.ep),
                 attention_dp: list(&self.attention_dp),
                 dcp: list(&self.dcp),
@@ -791,7 +809,7 @@ impl Request {
         };
         let split = Parallelism {
             tp: degree("--tp", &self.tp)?,
-            pp: degree("--pp", &self.pp)?,
+            pp: degree("--pp", &self.pp)?.max(self.stages_named().unwrap_or(1)),
             ep: degree("--ep", &self.ep)?,
             attention_dp: degree("--attention-dp", &self.attention_dp)?,
             dcp: degree("--dcp", &self.dcp)?,

@@ -150,7 +150,7 @@ const LINES: &[&str] = &[
     "plan llama-3.1-8b --cluster 1xrtx-4090 --engine llama.cpp --host memory=64GiB,bandwidth=83GB",
     "plan llama-3.1-8b --cluster 1xrtx-4090 --engine llama.cpp --host 64GiB",
     "plan llama-3.1-8b --cluster 1xh100-sxm --engine llama.cpp --host memory=64GiB,bandwidth=83GB/s",
-    "plan llama-3.1-8b --cluster 2xrtx-4090 --engine llama.cpp --tensor-split 3,1",
+    "plan llama-3.1-8b --cluster 2xrtx-4090 --engine llama.cpp --pp 1 --tensor-split 3,1",
     "estimate llama-3.1-8b --gpu rtx-4090 --pp 2 --engine llama.cpp --tensor-split 3,1,1",
     "estimate llama-3.1-8b --gpu rtx-4090 --pp 2 --engine llama.cpp --tensor-split 0,0",
     "estimate llama-3.1-8b --gpu rtx-4090 --pp 2 --engine llama.cpp --tensor-split a,b",

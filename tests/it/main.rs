@@ -52,6 +52,7 @@ mod request;
 mod scenarios;
 mod simulation;
 mod split_pools;
+mod stage_layers;
 mod sweep_runs;
 mod training;
 mod verification;

@@ -4,12 +4,22 @@ use crate::catalog::Engine;
 use crate::model::{LayerGroup, Model};
 use crate::plan::Offload;
 
-/// Layers of each group in each stage. Stages are equal; what is left over goes to the stages before
-/// the last, from the back (vLLM `distributed/utils.py::get_pp_indices`): the last one holds the head.
+/// Layers of each group in each of `pp` equal stages.
 pub fn stage_layers(model: &Model, pp: u32) -> Vec<Vec<u64>> {
-    let total = model.layers();
+    by_group(model, &even(model.layers(), pp))
+}
+
+/// Layers of each stage, as equal as they can be; what is left over goes to the stages before the last, from the back
+/// (vLLM `distributed/utils.py::get_pp_indices`): the last one holds the head.
+fn even(total: u64, pp: u32) -> Vec<u64> {
     let stages = u64::from(pp).clamp(1, total);
     let (base, rest) = (total / stages, total % stages);
+    (0..stages).map(|stage| base + u64::from(stage + 1 < stages && stage + 1 + rest >= stages)).collect()
+}
+
+/// Layers of each group in each stage, of stages with so many layers.
+fn by_group(model: &Model, sizes: &[u64]) -> Vec<Vec<u64>> {
+    let total = model.layers();
     let mut group_of = vec![0usize; total as usize];
     for (g, group) in model.groups.iter().enumerate() {
         for layer in &group.layers {
@@ -17,10 +27,10 @@ pub fn stage_layers(model: &Model, pp: u32) -> Vec<Vec<u64>> {
         }
     }
     let mut start = 0usize;
-    (0..stages)
-        .map(|stage| {
-            let extra = u64::from(stage + 1 < stages && stage + 1 + rest >= stages);
-            let end = (start + (base + extra) as usize).min(group_of.len());
+    sizes
+        .iter()
+        .map(|size| {
+            let end = start.saturating_add(*size as usize).min(group_of.len());
             let mut counts = vec![0u64; model.groups.len()];
             group_of[start..end].iter().for_each(|g| counts[*g] += 1);
             start = end;
@@ -63,7 +73,10 @@ pub fn spread(model: &Model, engine: &Engine, pp: u32, offload: &Offload) -> Spr
     if engine.parallel.head_is_a_layer && (pp > 1 || offload.is_placed()) {
         return dealt_out(model, engine, pp, offload);
     }
-    let stages = stage_layers(model, pp);
+    // As many layers as are named, one number a stage (`get_pp_indices` of vLLM and SGLang, `Mapping.pp_layers` of
+    // TensorRT-LLM): `check` in `estimate/offload.rs` has compared them with the model.
+    let named = offload.shares.and_then(|shares| shares.layers()).filter(|sizes| sizes.len() == pp as usize);
+    let stages = by_group(model, &named.unwrap_or_else(|| even(model.layers(), pp)));
     let last = stages.len() - 1;
     let stage = |(i, layers): (usize, Vec<u64>)| StageLayers {
         experts: layers.clone(),

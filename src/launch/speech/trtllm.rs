@@ -96,6 +96,8 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
         Some(Value::Null) => Some(true),
         _ => None,
     };
+    let layers = yaml.get("pp_partition").and_then(Value::as_array);
+    server.tensor_split = layers.map(|stages| stages.iter().filter_map(Value::as_f64).collect());
     server.pool = invocation.pool;
     r.finish(server, version);
 }
@@ -188,6 +190,10 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
         options.insert("enable_attention_dp".into(), true.into());
         // Ranks that share out the prompts evenly, as public launches of this layout do.
         options.insert("attention_dp_config".into(), json!({ "enable_balance": true, "timeout_iters": 60 }));
+    }
+    if let Some(layers) = &server.tensor_split {
+        // `TorchLlmArgs.pp_partition`: whole numbers.
+        options.insert("pp_partition".into(), layers.iter().map(|n| json!(*n as u64)).collect());
     }
     let mut cache = Map::new();
     if let Some(fraction) = server.memory_fraction {
