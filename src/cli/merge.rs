@@ -7,10 +7,10 @@ use clap::{Args, ValueHint};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report::sweep::Earlier;
-use crate::scenario::{self, Reader};
+use crate::scenario::{self, Journal, Reader};
 
 use super::outcome::Outcome;
-use super::sweep::{self, JOURNAL};
+use super::sweep;
 
 /// Arguments of `merge`.
 #[derive(Debug, Args)]
@@ -29,12 +29,12 @@ pub struct MergeArgs {
 
 /// Runs the command.
 pub fn run(args: &MergeArgs) -> Result<Outcome, Diagnostic> {
-    let journals: Vec<PathBuf> = args.parts.iter().map(|part| part.join(JOURNAL)).collect();
+    let journals: Vec<PathBuf> = args.parts.iter().map(|part| part.join(Journal::NAME)).collect();
     let readable = journals.iter().map(|path| Reader::open(path)).collect::<Result<Vec<_>, _>>()?;
     let name = readable.first().and_then(|r| r.header.about["name"].as_str()).unwrap_or_default().to_owned();
     drop(readable);
     let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
-    let to = args.output.join(JOURNAL);
+    let to = args.output.join(Journal::NAME);
     let same = |path: &PathBuf| match (path.canonicalize(), to.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
         _ => false,

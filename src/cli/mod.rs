@@ -103,10 +103,15 @@ enum Command {
     Man(man::ManArgs),
 }
 
-/// Parses the arguments and runs the command: 0 found, 1 nothing feasible or weights that differ, 2 bad input.
+/// Runs the command that this process was started with; its exit status is that of [`run_words`].
 pub fn run() -> ExitCode {
+    ExitCode::from(run_words(std::env::args_os().collect()))
+}
+
+/// Parses words, the program's name first, and runs the command: 0 found, 1 nothing feasible or weights that differ,
+/// 2 bad input.
+pub fn run_words(words: Vec<OsString>) -> u8 {
     let mut command = Cli::command();
-    let words: Vec<OsString> = std::env::args_os().collect();
     let parsed = command.try_get_matches_from_mut(&words);
     let (cli, matches) = match parsed.and_then(|m| Ok((Cli::from_arg_matches(&m)?, m))) {
         Ok(parsed) => parsed,
@@ -122,6 +127,10 @@ pub fn run() -> ExitCode {
 /// Parses the arguments of a program of this name and runs its command, `validate` or `calibrate`, on rows as `reader`
 /// understands them. The exit codes are those of [`run`].
 pub fn run_on_measurements(name: &'static str, reader: &dyn Reader) -> ExitCode {
+    ExitCode::from(measurements(name, reader))
+}
+
+fn measurements(name: &'static str, reader: &dyn Reader) -> u8 {
     let mut command = Measured::command().name(name);
     let words: Vec<OsString> = std::env::args_os().collect();
     let parsed = command.try_get_matches_from_mut(&words);
@@ -142,7 +151,7 @@ pub fn run_on_measurements(name: &'static str, reader: &dyn Reader) -> ExitCode 
     }
 }
 
-fn answer(cli: &Cli) -> ExitCode {
+fn answer(cli: &Cli) -> u8 {
     let usual = Catalog::usual(&cli.catalog);
     let catalog = usual.and_then(|catalog| with_kernels(&cli.command, catalog));
     answer_with(catalog, |catalog| dispatch(&cli.command, catalog))
@@ -152,16 +161,16 @@ fn answer(cli: &Cli) -> ExitCode {
 fn answer_with(
     catalog: Result<Catalog, Diagnostic>,
     command: impl FnOnce(&Catalog) -> Result<Outcome, Diagnostic>,
-) -> ExitCode {
+) -> u8 {
     let catalog = match catalog {
         Ok(catalog) => catalog,
         Err(diagnostic) => return refused(&diagnostic),
     };
     let outcome = command(&catalog);
     let code = match &outcome {
-        Ok(Outcome::Found) => ExitCode::SUCCESS,
-        Ok(Outcome::NothingFeasible | Outcome::Differs) => ExitCode::from(1),
-        Ok(Outcome::Faulty) => ExitCode::from(2),
+        Ok(Outcome::Found) => 0,
+        Ok(Outcome::NothingFeasible | Outcome::Differs) => 1,
+        Ok(Outcome::Faulty) => 2,
         Err(diagnostic) => refused(diagnostic),
     };
     // One that the question needed is the error.
@@ -184,20 +193,20 @@ fn with_kernels(command: &Command, catalog: Catalog) -> Result<Catalog, Diagnost
     named.catalog(catalog)
 }
 
-fn refused(diagnostic: &Diagnostic) -> ExitCode {
+fn refused(diagnostic: &Diagnostic) -> u8 {
     talk::error(diagnostic);
-    ExitCode::from(2)
+    2
 }
 
 /// Help and version go to stdout with success; the rest is bad input.
-fn refuse(error: &clap::Error, command: &clap::Command, words: &[OsString]) -> ExitCode {
+fn refuse(error: &clap::Error, command: &clap::Command, words: &[OsString]) -> u8 {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
-        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        return if error.use_stderr() { 2 } else { 0 };
     }
     let words: Vec<String> = words.iter().map(|w| w.to_string_lossy().into_owned()).collect();
     talk::error(&refusal::diagnostic(error, command, &words));
-    ExitCode::from(2)
+    2
 }
 
 /// The command as the parser knows it, for documents and tests.

@@ -15,9 +15,6 @@ use super::kernels::{self, KernelsArgs};
 use super::outcome::Outcome;
 use super::{output, progress, talk};
 
-/// The journal's name in the folder of the results.
-pub const JOURNAL: &str = "journal";
-
 /// Changes that are printed; summary.md and the report have more.
 const CHANGES: usize = 20;
 
@@ -68,7 +65,7 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
     load::make_folder(&args.output)?;
     load::check_writable(&args.output.join("results.csv"))?;
-    let path = args.output.join(JOURNAL);
+    let path = args.output.join(Journal::NAME);
     let header = Header::new(&scenario, shard, about(&scenario));
     let begun = if args.resume { Journal::resume(&path, &header)? } else { Journal::begin(&path, &header)? };
     let left: usize = begun.left.iter().map(|group| scenario.group(*group).len()).sum();

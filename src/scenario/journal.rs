@@ -151,6 +151,9 @@ pub struct Resumed {
 }
 
 impl Journal {
+    /// The journal's name in the folder of the results.
+    pub const NAME: &str = "journal";
+
     /// Begins a run, in place of a finished one.
     ///
     /// # Errors

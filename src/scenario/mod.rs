@@ -27,7 +27,7 @@ use crate::workload::{Load, Workload};
 
 use cases::Key;
 pub(crate) use file::ScenarioFile;
-pub use journal::{Header, Journal, Reader, Resumed, Shard, check_shards, merge};
+pub use journal::{Header, Journal, Reader, Record, Resumed, Shard, check_shards, merge};
 pub use run::{Case, CaseAnswer, CaseOutcome, GroupAnswer, run};
 pub use training::{NamedTraining, TrainingCase, TrainingFound};
 pub use workloads::{NamedTargets, NamedWorkload};

@@ -1,0 +1,3 @@
+"""shardfit"""
+from shardfit.errors import InputError
+from shardfit.sweeps import SweepResult, iter_sweep, sweep
