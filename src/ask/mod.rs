@@ -113,7 +113,11 @@ impl Command {
             Command::Inspect => InspectRequest::schema(),
             Command::Train => TrainRequest::schema(),
             Command::Budget => BudgetRequest::schema(),
-            _ => Request::schema(),
+            Command::Plan => Request::schema_of(&[Task::Plan]),
+            Command::Estimate => Request::schema_of(&[Task::Estimate]),
+            Command::Size => Request::schema_of(&[Task::Size]),
+            Command::Simulate => Request::schema_of(&[Task::Simulate]),
+            Command::Emit => Request::schema_of(&[Task::Plan, Task::Estimate]),
         }
     }
 }

@@ -124,6 +124,26 @@ pub fn run_words(words: Vec<OsString>) -> u8 {
     code
 }
 
+/// Runs a command quietly and gives its exit status, as of [`run_words`], and what it prints.
+///
+/// # Errors
+/// What is wrong with the words, or with what they name.
+pub fn printed(words: Vec<OsString>) -> Result<(u8, String), Diagnostic> {
+    let mut command = Cli::command();
+    let parsed = command.try_get_matches_from_mut(&words);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(e) if !e.use_stderr() => return Ok((0, e.render().to_string())),
+        Err(e) => {
+            let words: Vec<String> = words.iter().map(|w| w.to_string_lossy().into_owned()).collect();
+            return Err(refusal::diagnostic(&e, &command, &words));
+        }
+    };
+    let catalog = Catalog::usual(&cli.catalog).and_then(|catalog| with_kernels(&cli.command, catalog))?;
+    let (outcome, text) = output::kept(|| dispatch(&cli.command, &catalog));
+    Ok((outcome?.status(), text))
+}
+
 /// Parses the arguments of a program of this name and runs its command, `validate` or `calibrate`, on rows as `reader`
 /// understands them. The exit codes are those of [`run`].
 pub fn run_on_measurements(name: &'static str, reader: &dyn Reader) -> ExitCode {
@@ -168,9 +188,7 @@ fn answer_with(
     };
     let outcome = command(&catalog);
     let code = match &outcome {
-        Ok(Outcome::Found) => 0,
-        Ok(Outcome::NothingFeasible | Outcome::Differs) => 1,
-        Ok(Outcome::Faulty) => 2,
+        Ok(outcome) => outcome.status(),
         Err(diagnostic) => refused(diagnostic),
     };
     // One that the question needed is the error.

@@ -12,3 +12,14 @@ pub enum Outcome {
     /// Files have problems, and the answer lists them.
     Faulty,
 }
+
+impl Outcome {
+    /// The exit status that says it.
+    pub fn status(self) -> u8 {
+        match self {
+            Outcome::Found => 0,
+            Outcome::NothingFeasible | Outcome::Differs => 1,
+            Outcome::Faulty => 2,
+        }
+    }
+}

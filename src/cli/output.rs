@@ -1,5 +1,6 @@
 //! Where results go: stdout, or a file that is written whole or not at all.
 
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -147,8 +148,24 @@ pub fn show(
     print(&(text.trim_end().to_owned() + "\n"))
 }
 
+thread_local! {
+    /// What is printed on this thread, where it is kept.
+    static KEPT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// What becomes of `work`, and what it prints on this thread, which does not go to stdout.
+pub fn kept<T>(work: impl FnOnce() -> T) -> (T, String) {
+    let before = KEPT.replace(Some(String::new()));
+    let done = work();
+    (done, KEPT.replace(before).unwrap_or_default())
+}
+
 /// Writes to stdout; a reader that goes away early (`| head`) is no error.
 pub fn print(text: &str) -> Result<(), Diagnostic> {
+    let is_kept = KEPT.with_borrow_mut(|kept| kept.as_mut().map(|kept| kept.push_str(text)).is_some());
+    if is_kept {
+        return Ok(());
+    }
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {

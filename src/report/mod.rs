@@ -58,12 +58,12 @@ pub use section::{
 };
 pub use sheet::Sheet;
 pub use simulation::{SimulationSubject, no_simulation, simulation, simulation_schema, timeline_sheet};
-pub use size::{SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
+pub use size::{FLEET_COLUMNS, SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
 
 pub use subject::Subject;
 pub use table::{advice_text, answer_text, estimate_text};
 
-pub use training::{Trained, why_not_text};
+pub use training::{TRAINING_COLUMNS, Trained, why_not_text};
 pub use validation::{
     comparison_json, comparison_sheet, comparison_text, metrics_sheet, predictions_sheet, validation_json,
     validation_text,

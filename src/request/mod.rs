@@ -424,6 +424,15 @@ impl Request {
         form::schema::<Request>("Request")
     }
 
+    /// The JSON Schema of requests for some of the tasks: the fields that have a meaning for one of them.
+    pub fn schema_of(tasks: &[Task]) -> Value {
+        let mut schema = Request::schema();
+        if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            fields.retain(|name, _| tasks.iter().any(|task| Request::fields(*task).any(|field| field == name)));
+        }
+        schema
+    }
+
     /// The fields that are given, as a JSON object.
     pub fn given(&self) -> Map<String, Value> {
         form::given(self)

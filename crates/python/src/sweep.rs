@@ -63,7 +63,7 @@ impl Sweep {
     /// Names of the columns of a case.
     #[staticmethod]
     fn columns() -> Vec<&'static str> {
-        columns().into_iter().map(|column| column.0).collect()
+        columns().into_iter().map(|column| column.name).collect()
     }
 
     /// The answers of these groups, each a record as JSON, in the order asked.
