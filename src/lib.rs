@@ -66,6 +66,8 @@
 //! | [`check`] | every problem of files before they are used; their JSON Schemas |
 //! | [`report`] | one list of columns, several formats |
 //! | [`ask`] | one question in JSON, one answer in JSON |
+//! | [`mcp`] | the same as tools of an agent |
+//! | `serve` | the same over HTTP, with a page; feature `web` |
 //! | [`cli`] | the command line |
 //!
 //! Wrong input is an error, [`diagnostic::Diagnostic`]. A plan that is not an answer is a value,
@@ -91,6 +93,7 @@ pub mod estimate;
 pub mod hub;
 pub mod launch;
 pub mod load;
+pub mod mcp;
 pub mod model;
 pub mod observe;
 pub mod plan;
@@ -100,6 +103,8 @@ pub mod report;
 pub mod request;
 pub mod scenario;
 pub mod search;
+#[cfg(feature = "web")]
+pub mod serve;
 pub mod simulate;
 pub mod train;
 pub mod units;

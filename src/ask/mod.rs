@@ -16,6 +16,7 @@
 //! ```
 
 pub mod budget;
+pub mod catalog;
 pub mod emit;
 pub mod estimate;
 pub mod inspect;
@@ -104,6 +105,32 @@ impl Command {
             Command::Train => "Rank every plan to train a model on a cluster",
             Command::Budget => "How large a model a budget buys: parameters, tokens, loss",
             Command::Emit => "Write what starts a plan: commands and manifests",
+        }
+    }
+
+    /// A request of it, as an example.
+    pub fn example(self) -> Value {
+        match self {
+            Command::Plan => {
+                json!({ "model": "llama-3.1-70b", "cluster": "8xh100-sxm", "isl": 2048, "ttft": "1s", "top": 3 })
+            }
+            Command::Estimate => {
+                json!({ "model": "llama-3.1-70b", "gpu": "h100-sxm", "tp": 4, "concurrency": 64, "engine": "vllm" })
+            }
+            Command::Size => {
+                json!({ "model": "llama-3.1-8b", "gpu": ["l40s", "h100-sxm"], "rate": 20, "ttft": "1s", "tpot": "40ms" })
+            }
+            Command::Simulate => {
+                json!({ "model": "llama-3.1-8b", "gpu": "h100-sxm", "concurrency": 16, "isl": "uniform:100..900", "osl": 200 })
+            }
+            Command::Inspect => json!({ "model": "llama-3.1-8b", "mode": "decode", "gpu": "h100-sxm" }),
+            Command::Train => {
+                json!({ "model": "llama-3.1-8b", "cluster": "8xh100-sxm", "global_batch": 64, "seq": 8192, "top": 3 })
+            }
+            Command::Budget => json!({ "flops": "5.76e23", "inference_tokens": "10T" }),
+            Command::Emit => {
+                json!({ "model": "llama-3.1-8b", "cluster": "1xh100-sxm", "engine": "vllm", "emit": "command,k8s" })
+            }
         }
     }
 

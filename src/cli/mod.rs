@@ -15,6 +15,7 @@ mod kernels;
 mod launch;
 mod limits;
 mod man;
+mod mcp;
 mod measured;
 mod merge;
 mod observe;
@@ -24,6 +25,8 @@ mod place;
 mod plan;
 mod progress;
 mod refusal;
+#[cfg(feature = "web")]
+mod serve;
 mod simulate;
 mod size;
 mod speculation;
@@ -97,6 +100,11 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// Keep a model's description from the Hugging Face hub
     Fetch(fetch::FetchArgs),
+    /// Answer in a browser and over HTTP: the page, the API
+    #[cfg(feature = "web")]
+    Serve(serve::ServeArgs),
+    /// Answer an agent over the Model Context Protocol, on stdin and stdout
+    Mcp(mcp::McpArgs),
     /// Print a script that completes commands, options and names in a shell
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write one per command
@@ -249,6 +257,9 @@ fn dispatch(asked: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         Command::Validate(args) => validate::run(args, catalog, &Columns),
         Command::Calibrate(args) => calibrate::run(args, catalog, &Columns),
         Command::Fetch(args) => fetch::run(args),
+        #[cfg(feature = "web")]
+        Command::Serve(args) => serve::run(args, catalog),
+        Command::Mcp(args) => mcp::run(args, catalog),
         Command::Completions(args) => completions::run(args, command()),
         Command::Man(args) => man::run(args, command()),
     }

@@ -405,6 +405,10 @@ impl<O: Observer> Observer for Watch<'_, O> {
         }
         self.other.saw(state);
     }
+
+    fn goes_on(&self) -> bool {
+        self.other.goes_on()
+    }
 }
 
 /// The part of a drive that falls to a replica: its share of the clients and of the requests.

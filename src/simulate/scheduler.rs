@@ -11,7 +11,7 @@ use super::lanes::Lanes;
 use super::slots::Slots;
 use super::statistics::Outcome;
 use super::tally::{Answered, Tally};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::service::Replica;
 use crate::units::Seconds;
 use crate::workload::Targets;
@@ -35,6 +35,11 @@ pub struct State {
 pub trait Observer {
     /// Called between steps.
     fn saw(&mut self, state: &State);
+
+    /// Whether the simulation goes on; one that does not ends with an error.
+    fn goes_on(&self) -> bool {
+        true
+    }
 }
 
 impl Observer for () {
@@ -167,6 +172,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             self.make_room();
             self.admit();
             observer.saw(&self.state());
+            if !observer.goes_on() {
+                return Err(Diagnostic::new(Code::Usage, "the simulation was cancelled"));
+            }
             if !self.prompts.is_empty() && !self.prompts_wait() {
                 self.prompts_due = None;
                 self.prompt_step();

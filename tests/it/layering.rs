@@ -23,6 +23,7 @@ const ORDER: &[&[&str]] = &[
     &["scenario", "check", "validate", "observe", "calibrate"],
     &["report"],
     &["ask"],
+    &["mcp", "serve"],
     &["cli"],
 ];
 
@@ -119,6 +120,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("etcetera", &["catalog/usual.rs"]),
     ("parquet", &["catalog/measured/decode.rs", "report/sweep/columnar.rs"]),
     ("ureq", &["hub/http.rs", "observe/http.rs"]),
+    ("axum", &["serve/"]),
+    ("hyper", &["serve/"]),
+    ("hyper_util", &["serve/"]),
+    ("tokio", &["serve/"]),
 ];
 
 fn source() -> PathBuf {

@@ -36,6 +36,7 @@ mod launches;
 mod layering;
 mod llama_cpp;
 mod malformed_configs;
+mod mcp;
 #[cfg(feature = "parquet")]
 mod measured;
 mod memory_logs;
@@ -50,6 +51,8 @@ mod reading_models;
 mod readme;
 mod request;
 mod scenarios;
+#[cfg(feature = "web")]
+mod serve;
 mod simulation;
 mod split_pools;
 mod stage_layers;

@@ -1,0 +1,110 @@
+// Controls: a list of fields becomes a form, the form a question.
+
+import { h } from './dom.js';
+
+/** A field: `{name, label, kind, options, list, min, max, step, log, unit, value, about}`; kind is text, number, slider, choice,
+ * yes, config. */
+function control(field, value, changed) {
+  const id = `f-${field.name}`;
+  const common = { id, name: field.name, title: field.about, 'data-key': id };
+  const set = (v, settled) => changed(field.name, v, settled);
+  switch (field.kind) {
+    case 'choice':
+      return [h('select', { ...common, onchange: (e) => set(e.target.value, true) },
+        field.options.map(([v, text]) => h('option', { value: v, selected: (value ?? '') === v }, text)))];
+    case 'yes':
+      return [h('input', { ...common, type: 'checkbox', checked: value === 'true', onchange: (e) => set(e.target.checked ? 'true' : '', true) })];
+    case 'slider': {
+      const to = (x) => (field.log ? Math.round(2 ** x) : x);
+      const from = (v) => (field.log ? Math.log2(v) : v);
+      const at = value === undefined || value === '' ? field.value : Number(value);
+      const shown = h('output', { for: id }, `${at.toLocaleString('en-US')}${field.unit ?? ''}`);
+      const move = (e, settled) => {
+        const v = to(Number(e.target.value));
+        shown.textContent = `${v.toLocaleString('en-US')}${field.unit ?? ''}`;
+        e.target.setAttribute('aria-valuetext', shown.textContent);
+        set(v === field.value ? '' : String(v), settled);
+      };
+      return [h('input', {
+        ...common, type: 'range', min: from(field.min), max: from(field.max), step: field.log ? 0.25 : field.step ?? 1, value: from(at),
+        oninput: (e) => move(e, false), onchange: (e) => move(e, true),
+      }), shown];
+    }
+    case 'config': {
+      const said = h('output', { for: id });
+      const read = (text, settled = true) => {
+        const trimmed = text.trim();
+        if (!trimmed) {
+          said.textContent = '';
+          return set('', settled);
+        }
+        try {
+          const value = JSON.parse(trimmed);
+          if (typeof value !== 'object' || Array.isArray(value) || value === null) throw new Error('no object');
+          said.textContent = `read: ${value.model_type ?? value.architectures?.[0] ?? 'a configuration'}`;
+          set(JSON.stringify(value), settled);
+        } catch (e) {
+          said.textContent = `not read: ${e.message}`;
+        }
+      };
+      const area = h('textarea', {
+        ...common, placeholder: 'paste a config.json, or drop the file here', value: value ?? '', spellcheck: 'false',
+        onchange: (e) => read(e.target.value),
+        ondragover: (e) => { e.preventDefault(); e.target.classList.add('over'); },
+        ondragleave: (e) => e.target.classList.remove('over'),
+        ondrop: async (e) => {
+          e.preventDefault();
+          e.target.classList.remove('over');
+          const file = e.dataTransfer.files[0];
+          if (!file) return;
+          if (file.size > 1e6) {
+            said.textContent = 'not read: larger than 1 MB; a config.json has some kilobytes';
+            return;
+          }
+          area.value = await file.text();
+          read(area.value);
+        },
+      });
+      const pick = h('input', { type: 'file', accept: '.json,application/json', 'aria-label': 'A config.json from this machine', onchange: async (e) => {
+        const file = e.target.files[0];
+        if (file && file.size <= 1e6) {
+          area.value = await file.text();
+          read(area.value);
+        }
+      } });
+      return [area, pick, said];
+    }
+    default:
+      return [h('input', {
+        ...common, type: 'text', inputmode: field.kind === 'number' ? 'decimal' : null, list: field.list, placeholder: field.placeholder ?? '',
+        value: value ?? '', autocomplete: 'off', spellcheck: 'false',
+        oninput: (e) => set(e.target.value.trim(), false), onchange: (e) => set(e.target.value.trim(), true),
+      })];
+  }
+}
+
+export function form(groups, values, changed) {
+  return groups.map((group) => {
+    const rows = group.fields.map((field) =>
+      h('div', { class: field.kind === 'config' ? 'field wide' : 'field' }, h('label', { for: `f-${field.name}` }, field.label), ...control(field, values[field.name], changed)));
+    const used = group.fields.some((f) => values[f.name] !== undefined && values[f.name] !== '');
+    if (!group.folded) return h('fieldset', {}, h('legend', {}, group.title), group.before, rows);
+    return h('fieldset', {}, h('legend', {}, group.title), h('details', { open: used, 'data-key': group.title }, h('summary', {}, group.about ?? 'more'), rows));
+  });
+}
+
+/** The question that the values of a form ask: numbers as numbers, lists cut at commas, the configuration as an object. */
+export function question(groups, values) {
+  const out = {};
+  for (const field of groups.flatMap((g) => g.fields)) {
+    const value = values[field.name];
+    if (value === undefined || value === '' || field.local) continue;
+    if (field.kind === 'yes') out[field.name] = true;
+    else if (field.kind === 'config') out[field.name] = JSON.parse(value);
+    else if ((field.kind === 'number' || field.kind === 'slider') && /^-?[0-9.]+(e[+-]?[0-9]+)?$/i.test(value)) out[field.name] = Number(value);
+    else if (field.kind === 'list') out[field.name] = value.split(',').map((v) => v.trim()).filter(Boolean);
+    else out[field.name] = value;
+  }
+  if (out.config) delete out.model;
+  return out;
+}
