@@ -15,7 +15,7 @@ const LONGEST: u64 = 4 << 20;
 
 /// Arguments of `mcp`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example, in an agent's configuration:\n  \
+#[command(after_help = "Example:\n  shardfit mcp\n\nIn an agent's configuration:\n  \
     {\"mcpServers\": {\"shardfit\": {\"command\": \"shardfit\", \"args\": [\"mcp\"]}}}")]
 pub struct McpArgs {}
 

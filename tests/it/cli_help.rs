@@ -97,6 +97,10 @@ fn every_command_has_examples_and_all_of_them_run() {
         assert!(!examples.is_empty(), "`shardfit {name} --help` shows no example");
         for example in examples {
             let line = example.split(" > ").next().unwrap();
+            if line.starts_with("serve") && !line.contains("--export") {
+                answers_until_it_is_ended(line);
+                continue;
+            }
             let output = command()
                 .current_dir(folder.path())
                 .env("HF_HOME", folder.path())
@@ -107,6 +111,21 @@ fn every_command_has_examples_and_all_of_them_run() {
             assert!(output.status.success(), "shardfit {example}\n{said}");
         }
     }
+}
+
+/// A server answers until it is ended; on a port that is free.
+fn answers_until_it_is_ended(line: &str) {
+    let mut words = words(line);
+    if let Some(at) = words.iter().position(|word| word == "--port") {
+        words.drain(at..at + 2);
+    }
+    words.extend(["--port".to_owned(), "0".to_owned()]);
+    let mut server = command().args(words).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stderr.take().unwrap()), &mut said).unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(said.contains("answers at http://"), "shardfit {line}\n{said}");
 }
 
 #[test]
