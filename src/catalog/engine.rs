@@ -65,6 +65,14 @@ pub struct Engine {
     /// Engine whose kernel coefficients stand for its own in the kernel tables.
     #[serde(default)]
     pub kernels: Option<String>,
+    /// A set of coefficients that goes before the engine's own on the GPUs that have it: kernels that this version
+    /// still runs there.
+    #[serde(default)]
+    pub kernel_set: Option<String>,
+    /// Whether its kernels are so unlike those of other engines that its own on similar GPUs say more of them than
+    /// others' on the same GPU.
+    #[serde(default)]
+    pub kernels_apart: bool,
     /// Parallel modes.
     pub parallel: ParallelModes,
     /// Weight formats it loads.
@@ -227,6 +235,8 @@ impl Engine {
             ("memory.image_copies", m.image_copies),
             ("scheduling.arrival_poll_steps", s.arrival_poll_steps),
             ("scheduling.first_token_steps", s.first_token_steps),
+            ("scheduling.half_busy_requests", s.half_busy_requests),
+            ("scheduling.idle_first_token_steps", s.idle_first_token_steps),
         ] {
             if !(number >= 0.0 && number.is_finite()) {
                 fail(name, "must not be negative");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::kernels::KernelTables;
+use super::kernels::{KernelTables, is_kernel_set};
 use super::link::Link;
 use super::measured::OfEngine;
 use crate::diagnostic::{Code, Diagnostic};
@@ -41,6 +41,10 @@ pub struct Gpu {
     /// Datasheet dense peak by number type. An absent type is unsupported, never derived.
     #[schemars(extend("propertyNames" = serde_json::json!({ "enum": DType::ALL.map(DType::name) })))]
     pub peak: BTreeMap<DType, FlopsPerSecond>,
+    /// Datasheet dense peak of FP16 products that are summed in FP16, where sums in FP32 are slower: GeForce halves
+    /// those. The rates of INT8 stand to it as to the peak of other boards.
+    #[serde(default)]
+    pub half_sums: Option<FlopsPerSecond>,
     /// Streaming multiprocessors or compute units.
     #[schemars(range(min = 1))]
     pub multiprocessors: u32,
@@ -117,9 +121,10 @@ impl Gpu {
         self.peak(DType::Bf16).or_else(|| self.peak(DType::Fp16))
     }
 
-    /// Whether its own kernels were measured, not just large products.
+    /// Whether its own kernels were measured, not just large products or those of an engine's old versions.
     pub fn is_measured(&self) -> bool {
-        !self.kernels.gemm.is_empty() && !self.kernels.decode_attention.is_empty()
+        let (mut products, mut attention) = (self.kernels.gemm.keys(), self.kernels.decode_attention.keys());
+        products.any(|key| !is_kernel_set(key)) && attention.any(|key| !is_kernel_set(key))
     }
 
     /// Checks that the figures make sense together.

@@ -249,8 +249,15 @@ pub struct SmallKernels {
     pub sampling: SmallKernel,
 }
 
-/// `engine → number format → coefficients`. Attention is keyed `compute/cache`, for example `bf16/fp8`.
+/// `engine → number format → coefficients`. Attention is keyed `compute/cache`, for example `bf16/fp8`. A key with
+/// an `@` is a set that versions of an engine name; see [`is_kernel_set`].
 pub type ByEngine<T> = BTreeMap<String, BTreeMap<String, T>>;
+
+/// Whether a key of a table stands for a set of coefficients that versions of an engine name (`vllm@0.6`), which no
+/// other engine borrows.
+pub fn is_kernel_set(key: &str) -> bool {
+    key.contains('@')
+}
 
 /// Collectives of one kind of link.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]

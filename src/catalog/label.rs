@@ -12,6 +12,7 @@ impl Engine {
         for (name, mode) in &self.launches {
             if names.iter().any(|asked| asked.as_ref() == name) {
                 self.launch = self.launch.with(mode);
+                self.scheduling.eager |= mode.eager;
                 self.launched.push(name.clone());
             }
         }

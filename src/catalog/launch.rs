@@ -18,6 +18,9 @@ pub struct LaunchMode {
     /// Whether a step runs as two half batches, of which one computes while the other's tokens are exchanged.
     #[serde(default)]
     pub batch_overlap: bool,
+    /// Whether steps that only decode are launched kernel by kernel too.
+    #[serde(default)]
+    pub eager: bool,
 }
 
 /// Tokens that go to the ranks of their experts alone (all-to-all) in place of all tokens to all ranks, where
@@ -42,6 +45,7 @@ impl LaunchMode {
             expert_exchange: more.expert_exchange.or(self.expert_exchange),
             expert_balancer: self.expert_balancer || more.expert_balancer,
             batch_overlap: self.batch_overlap || more.batch_overlap,
+            eager: self.eager || more.eager,
         }
     }
 }

@@ -22,6 +22,9 @@ pub struct EngineVersion {
     /// Whether the backend must be asked for by name.
     #[serde(default)]
     pub on_request: bool,
+    /// A set of kernel coefficients that goes before the engine's own on the GPUs that have it.
+    #[serde(default)]
+    pub kernel_set: Option<String>,
     /// Weight formats it loads.
     #[serde(default)]
     pub weight_formats: Option<Vec<WeightFormat>>,

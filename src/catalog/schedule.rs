@@ -19,6 +19,21 @@ with_patch! {
         step_overhead: Seconds,
         /// Host time added to each step per running sequence.
         sequence_overhead: Seconds,
+        /// Host time added to each step per block of the KV cache of the running sequences: tables that the host
+        /// writes anew for every step.
+        #[serde(default)]
+        block_overhead: Seconds,
+        /// Host time added to each step per running sequence whose tokens leave as they come: detokenisation and
+        /// messages that hold the engine up. Runs that answer when all is done have none of it.
+        #[serde(default)]
+        stream_overhead: Seconds,
+        /// Whether every step is launched kernel by kernel, those that only decode too.
+        #[serde(default)]
+        eager: bool,
+        /// What launching a layer kernel by kernel takes the host: a step lasts as long as the longer of its kernels
+        /// and of their launches.
+        #[serde(default)]
+        eager_layer: Seconds,
         /// Whether steps that hold prompt tokens replay (piecewise) CUDA graphs too.
         #[serde(default)]
         prefill_graphs: bool,
@@ -30,8 +45,16 @@ with_patch! {
         /// More for each of these layers whose mixer is recurrent: another such chain.
         #[serde(default)]
         prefill_recurrent_overhead: Seconds,
-        /// Front-end time of one request (tokenisation, HTTP, first detokenisation).
+        /// Front-end time of one request (tokenisation, HTTP, first detokenisation) in a busy server.
         request_overhead: Seconds,
+        /// The same of a request that comes by itself, or to a server in which nothing else runs; as in a busy one
+        /// where it is not said.
+        #[serde(default)]
+        idle_request_overhead: Option<Seconds>,
+        /// Other requests in flight at which a request that follows an answer finds the front end half as busy as it
+        /// gets: `n/(n + this)` of what that adds to the first token.
+        #[serde(default)]
+        half_busy_requests: f64,
         /// Decode steps that pass before a new request is looked at.
         arrival_poll_steps: f64,
         /// Decode steps for which prompts wait for others to be computed with them.
@@ -47,8 +70,11 @@ with_patch! {
         /// Whether requests go to attention-data-parallel ranks in turn; otherwise to the rank with the fewest.
         #[serde(default)]
         ranks_in_turn: bool,
-        /// Decode steps that pass before a first token leaves.
+        /// Decode steps that pass before a first token leaves a busy server.
         first_token_steps: f64,
+        /// The same of a request that comes by itself, where what it costs there is said.
+        #[serde(default)]
+        idle_first_token_steps: f64,
         /// Share of a kernel's launch floor that remains inside a CUDA graph.
         launch_share: f64,
         /// Most tokens of a step without prompts whose shared experts run beside the routed ones, on a stream of

@@ -13,6 +13,9 @@ impl EngineVersion {
         if self.backend.is_some() {
             to.backend.clone_from(&self.backend);
         }
+        if self.kernel_set.is_some() {
+            to.kernel_set.clone_from(&self.kernel_set);
+        }
         let set = |from: &Option<Vec<WeightFormat>>, slot: &mut Vec<WeightFormat>| {
             if let Some(list) = from {
                 slot.clone_from(list);

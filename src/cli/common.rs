@@ -254,6 +254,9 @@ pub struct EngineArgs {
     /// arrival_poll_steps=10,prefill_graphs=true
     #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Engine")]
     pub scheduling: Option<String>,
+    /// How fast the hosts are beside those of published runs: 0.5 doubles the host's part of steps and requests
+    #[arg(long, value_name = "X", help_heading = "Engine")]
+    pub host_speed: Option<f64>,
     #[command(flatten)]
     pub host: HostArgs,
 }
@@ -270,6 +273,7 @@ impl EngineArgs {
         request.max_batched_tokens = counts(&self.max_batched_tokens);
         request.memory_fraction = self.memory_fraction;
         request.scheduling.clone_from(&self.scheduling);
+        request.host_speed = self.host_speed;
         self.host.fill(request);
     }
 }

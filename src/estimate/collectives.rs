@@ -5,7 +5,7 @@
 //! each GPU over its own share of the fabric, all of them at once. A group inside one NVLink bridge runs
 //! over the bridge; a larger one of the same node is as fast as the slowest link of its ring, the node's.
 
-use crate::catalog::kernels::{Collective, CustomAllReduce};
+use crate::catalog::kernels::{Collective, CustomAllReduce, is_kernel_set};
 use crate::catalog::launch::ExpertExchange;
 use crate::catalog::link::Link;
 use crate::catalog::{Cluster, Engine, KernelTables};
@@ -109,7 +109,10 @@ impl CollectiveTimer {
         let custom = (kind == CollectiveKind::AllReduce).then(|| {
             let pick = |t: &KernelTables| {
                 let by_engine = t.collectives(&link).1;
-                let named = by_engine.get(engine.kernel_key()).or_else(|| by_engine.values().next());
+                let set = engine.kernel_set.as_deref().and_then(|set| by_engine.get(set));
+                let named = set.or_else(|| by_engine.get(engine.kernel_key()));
+                let others = || by_engine.iter().find(|(name, _)| !is_kernel_set(name)).map(|(_, ops)| ops);
+                let named = named.or_else(others);
                 named.and_then(|ops| ops.get(kind.name())).copied()
             };
             measured.and_then(pick).or_else(|| pick(stand_ins))

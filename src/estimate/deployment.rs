@@ -482,7 +482,7 @@ impl<'a> Deployment<'a> {
             decode_step,
             prefill_step,
             hop: self.pipeline.hop(&decode_step) * (stages - 1.0),
-            host: scheduling.step_overhead + scheduling.sequence_overhead * sequences,
+            host: scheduling.host(sequences, w.mean_context(), self.context.engine.kv_block),
             tables: self.context.kernels.measured.iter().flat_map(|m| m.names()).collect(),
         }
     }

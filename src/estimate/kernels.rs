@@ -12,7 +12,7 @@ mod scan;
 
 use crate::catalog::kernels::{
     ByEngine, DecodeAttention, FitRange, Gemm, KernelTables, PowerShares, PrefillAttention, SmallKernel,
-    SmallKernels,
+    SmallKernels, is_kernel_set,
 };
 use crate::catalog::{Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
@@ -112,6 +112,8 @@ pub struct Kernels<'a> {
     /// The engine.
     pub engine: &'a Engine,
     peak_16bit: FlopsPerSecond,
+    /// The same of products of weights, as this engine sums them.
+    products_16bit: FlopsPerSecond,
     small: SmallKernels,
     /// What they draw.
     pub power: PowerShares,
@@ -177,12 +179,15 @@ impl<'a> Kernels<'a> {
         };
         let small = gpu.kernels.small.or(gpu.stand_ins.small).ok_or_else(|| missing("kernels.small"))?;
         let peak_16bit = gpu.peak_16bit().ok_or_else(|| missing("peak.bf16"))?;
+        // ggml's products sum in 16 bits or multiply in INT8.
+        let half_sums = gpu.half_sums.filter(|_| engine.kernels_apart);
         let power = gpu.kernels.power.or(gpu.stand_ins.power).unwrap_or(power::PLAIN);
         let measured = gpu.tables_of(engine).cloned().map(MeasuredKernels::new);
         Ok(Kernels {
             gpu,
             engine,
             peak_16bit,
+            products_16bit: half_sums.unwrap_or(peak_16bit),
             small,
             power,
             expert_skew: if engine.launch.expert_balancer { BALANCED_SKEW } else { EXPERT_SKEW },
@@ -212,16 +217,24 @@ impl<'a> Kernels<'a> {
     /// The peak of products with such weights, and whether it is that of a narrow type.
     fn compute_peak(&self, format: WeightFormat) -> (FlopsPerSecond, bool) {
         let narrow = narrow_peak(self.gpu, format);
-        (narrow.unwrap_or(self.peak_16bit), narrow.is_some())
+        (narrow.unwrap_or(self.products_16bit), narrow.is_some())
     }
 
     /// Looks a form up: this GPU (this engine, then any other), then what stands in for it. Only this
-    /// engine's own on this very GPU counts as fitted: engines differ by up to 2× in FP8 and experts.
+    /// engine's own on this very GPU counts as fitted: engines differ by up to 2× in FP8 and experts. A set that its version names goes before.
     fn lookup<T: Copy>(&self, of: fn(&KernelTables) -> &ByEngine<T>, key: &str) -> Option<Found<T>> {
-        let own = |tables: &'a KernelTables| of(tables).get(self.engine.kernel_key())?.get(key);
-        let any = |tables: &'a KernelTables| of(tables).values().find_map(|t| t.get(key));
+        let set = self.engine.kernel_set.as_deref();
+        let in_set = |tables: &'a KernelTables| of(tables).get(set?)?.get(key);
+        let own = |tables: &'a KernelTables| {
+            in_set(tables).or_else(|| of(tables).get(self.engine.kernel_key())?.get(key))
+        };
+        let any = |tables: &'a KernelTables| {
+            let of_engines = of(tables).iter().filter(|(name, _)| !is_kernel_set(name));
+            of_engines.map(|(_, formats)| formats).find_map(|formats| formats.get(key))
+        };
         let (gpu, stand_ins) = (&self.gpu.kernels, &self.gpu.stand_ins);
-        let borrowed = || any(gpu).or_else(|| own(stand_ins)).or_else(|| any(stand_ins));
+        let others = || any(gpu).filter(|_| !self.engine.kernels_apart);
+        let borrowed = || others().or_else(|| own(stand_ins)).or_else(|| any(gpu)).or_else(|| any(stand_ins));
         own(gpu)
             .map(|form| Found { form: *form, fitted: true })
             .or_else(|| borrowed().map(|form| Found { form: *form, fitted: false }))
@@ -257,7 +270,7 @@ impl<'a> Kernels<'a> {
         form.launch = form.launch * self.engine.scheduling.launch_share;
         let kernel = GemmKernel {
             form,
-            peak: narrow_peak.or(wide_peak).unwrap_or(self.peak_16bit).get(),
+            peak: narrow_peak.or(wide_peak).unwrap_or(self.products_16bit).get(),
             bandwidth: self.gpu.bandwidth.get(),
             multiprocessors: f64::from(self.gpu.multiprocessors),
             weight_bytes: format.bytes_per_element(),

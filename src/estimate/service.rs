@@ -118,7 +118,7 @@ impl Replica<'_> {
         let poll = decode * ((s.arrival_poll_steps - 1.0).max(0.0) / 2.0).min(half);
         let wait = decode * (s.prompt_wait_steps / 2.0).min(half);
         let joins = self.joins(decode, prompt, others);
-        joins + poll + wait + (prompt.queue + prompt.latency) + decode * s.first_token_steps
+        joins + poll + wait + (prompt.queue + prompt.latency) + decode * s.first_token_steps_beside(others)
     }
 
     /// Attention-data-parallel ranks that have requests when so many are in flight: fewer requests than ranks leave
@@ -164,13 +164,15 @@ impl Replica<'_> {
             prefill_prior: w.reused_prompt() as f64,
             ..Step::default()
         };
-        let host = self.engine.scheduling.step_overhead;
         let time = self.pipeline.time(&step);
-        let ttft = time.latency + time.interval * (steps - 1.0) + host * steps;
+        let host = self.host(together, w.isl as f64);
+        let first = self.launched(time.latency, 1.0);
+        let ttft = first + self.launched(time.interval, self.stages()) * (steps - 1.0) + host * steps;
         // The mean over the growing context, by the trapezoid rule.
         let at = |share: f64| {
             let context = w.isl as f64 + share * w.osl as f64;
-            self.pipeline.time(&self.decode_of(per_rank, context)).latency + host
+            let time = self.pipeline.time(&self.decode_of(per_rank, context));
+            self.launched(time.latency, 1.0) + self.host(per_rank, context)
         };
         let mean = (at(0.0) + at(0.5) * 2.0 + at(1.0)) / 4.0;
         (ttft, ttft + mean * self.decode_steps())
@@ -211,8 +213,10 @@ impl Replica<'_> {
         let micro = (sequences / stages).max(1.0);
         let time = self.pipeline.time(&self.decode_of(micro, context));
         let in_flight = (sequences / micro).max(1.0);
-        let host = self.host(micro);
-        let (alone, in_turn) = (time.latency + host, (time.interval + host) * in_flight);
+        let host = self.host(micro, context);
+        let (latency, interval) =
+            (self.launched(time.latency, 1.0), self.launched(time.interval, self.stages()));
+        let (alone, in_turn) = (latency + host, (interval + host) * in_flight);
         DecodeStep {
             time: if self.engine.scheduling.stages_overlap { alone.max(in_turn) } else { alone },
             fitted: time.fitted_share,
@@ -257,12 +261,23 @@ impl Replica<'_> {
     /// The time in which all micro-batches go round once when `step` is that of the fullest: it passes all stages one
     /// after the other, and the rest of the ring keeps its pace. Host time included.
     pub fn prompt_round(&self, step: &Step) -> Seconds {
-        self.pipeline.time(step).latency + self.host(step.decode_sequences) + self.prompt_overhead()
+        let host = self.host(step.decode_sequences, step.context);
+        self.launched(self.pipeline.time(step).latency, 1.0) + host + self.prompt_overhead()
     }
 
-    /// Host time of a step.
-    fn host(&self, sequences: f64) -> Seconds {
-        self.engine.scheduling.step_overhead + self.engine.scheduling.sequence_overhead * sequences
+    fn stages(&self) -> f64 {
+        f64::from(self.pipeline.stages)
+    }
+
+    /// Time of a step over one of so many equal parts of the layers, launches included.
+    pub(super) fn launched(&self, kernels: Seconds, parts: f64) -> Seconds {
+        let layers = (self.layers.all as f64 / parts).ceil() as u64;
+        self.engine.scheduling.launched(kernels, layers)
+    }
+
+    /// Host time of a step of so many sequences at a mean context.
+    pub(super) fn host(&self, sequences: f64, context: f64) -> Seconds {
+        self.engine.scheduling.host(sequences, context, self.engine.kv_block)
     }
 
     /// Time of a step with prompts beyond its kernels.

@@ -130,8 +130,9 @@ fn engine(server: &Server, launched: bool) -> String {
         Some(version) => format!("{}@{version}", server.engine),
         None => server.engine.clone(),
     };
-    let ways: Vec<&str> =
-        server.launches.iter().map(String::as_str).filter(|way| launched && LAUNCHES.contains(way)).collect();
+    let graphs_off = (server.eager == Some(true)).then_some("eager");
+    let named = server.launches.iter().map(String::as_str).chain(graphs_off);
+    let ways: Vec<&str> = named.filter(|way| launched && LAUNCHES.contains(way)).collect();
     match (server.version.is_some(), ways.is_empty()) {
         (_, true) => spelled,
         (true, false) => format!("{spelled}-{}", ways.join("-")),
@@ -161,7 +162,7 @@ pub fn sequences(server: &Server) -> Option<u64> {
 }
 
 /// Ways to launch that engines' descriptions name.
-const LAUNCHES: [&str; 4] = ["deepep", "eplb", "dbo", "tbo"];
+const LAUNCHES: [&str; 5] = ["deepep", "eplb", "dbo", "tbo", "eager"];
 
 /// The servers of a launch by what they do: both pools, or the first of them alone.
 pub fn pools(servers: &[Server]) -> Option<(&Server, &Server)> {

@@ -174,6 +174,9 @@ pub struct Request {
     pub memory_fraction: Option<f64>,
     /// How the engine schedules where it was launched otherwise: `arrival_poll_steps=10,prefill_graphs=true`.
     pub scheduling: Option<String>,
+    /// How fast the hosts are beside those of the published runs: 0.5 doubles what the engine's host adds to
+    /// steps and requests; 1 when left out.
+    pub host_speed: Option<f64>,
     /// Folder of measured kernel latencies in AIConfigurator's layout, in place of fitted forms where they have
     /// data.
     pub kernels: Option<String>,
@@ -340,6 +343,7 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("max_batched_tokens", &Task::ALL),
     ("memory_fraction", &Task::ALL),
     ("scheduling", &Task::ALL),
+    ("host_speed", &Task::ALL),
     ("kernels", &Task::ALL),
     ("host", &Task::ALL),
     ("gpu_layers", &Task::ALL),

@@ -38,6 +38,9 @@ pub const MAX_LAYERS: u64 = 100_000;
 /// Requests that a run sends at most: weeks of a large fleet's traffic.
 pub const MAX_REQUESTS: u64 = 1_000_000_000;
 
+/// Speeds of hosts that make sense beside those of the published runs.
+const HOST_SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=10.0;
+
 /// No drafts.
 pub const NO_DRAFT: &str = "off";
 
@@ -523,6 +526,16 @@ impl Request {
             for engine in &mut engines {
                 patch.apply(&mut engine.scheduling);
                 engine.validate().map_err(|d| d.within("--scheduling"))?;
+            }
+        }
+        if let Some(speed) = self.host_speed {
+            if !HOST_SPEEDS.contains(&speed) {
+                let (low, high) = (HOST_SPEEDS.start(), HOST_SPEEDS.end());
+                let cause = format!("{speed} is out of range; expected a number from {low} to {high}");
+                return Err(Diagnostic::new(Code::Range, cause).at("--host-speed"));
+            }
+            for engine in &mut engines {
+                engine.scheduling = engine.scheduling.clone().on_host(speed);
             }
         }
         Ok(engines)

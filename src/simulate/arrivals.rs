@@ -41,6 +41,11 @@ pub trait Arrivals {
 
     /// Says that a request has been answered.
     fn answered(&mut self, at: Seconds);
+
+    /// Whether requests are sent when others are answered, and not by themselves.
+    fn follow_answers(&self) -> bool {
+        false
+    }
 }
 
 impl<A: Arrivals + ?Sized> Arrivals for Box<A> {
@@ -54,6 +59,10 @@ impl<A: Arrivals + ?Sized> Arrivals for Box<A> {
 
     fn answered(&mut self, at: Seconds) {
         (**self).answered(at);
+    }
+
+    fn follow_answers(&self) -> bool {
+        (**self).follow_answers()
     }
 }
 
@@ -114,6 +123,10 @@ impl Arrivals for ClosedLoop {
 
     fn answered(&mut self, at: Seconds) {
         self.free.push_back(at);
+    }
+
+    fn follow_answers(&self) -> bool {
+        true
     }
 }
 
@@ -196,6 +209,10 @@ impl<A: Arrivals> Arrivals for Share<A> {
 
     fn answered(&mut self, at: Seconds) {
         self.source.answered(at);
+    }
+
+    fn follow_answers(&self) -> bool {
+        self.source.follow_answers()
     }
 }
 

@@ -234,9 +234,15 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         Ok(self.coming)
     }
 
-    /// When the engine could see a request: the front end comes first.
+    /// When the engine could see a request: the front end comes first, busy with those that run.
     fn reaches_engine(&self, request: Arrival) -> Seconds {
-        request.at + self.replica.engine.scheduling.request_overhead
+        let others = self.running() as f64;
+        request.at + self.replica.engine.scheduling.request_overhead_beside(self.answers_beside(others))
+    }
+
+    /// The answers that a request may be kept up by where `others` run: it follows one of them, or comes by itself.
+    fn answers_beside(&self, others: f64) -> f64 {
+        if self.arrivals.follow_answers() { others.max(0.0) } else { 0.0 }
     }
 
     /// Takes in what has arrived, if the engine looks now.
@@ -397,7 +403,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         self.sequences += 1;
         self.lanes.prefilled(self.live[slot].lane);
         self.cache.prefilled(self.live[slot].prompt());
-        let late = self.clock.decode(self.batch()) * self.replica.engine.scheduling.first_token_steps;
+        let others = self.answers_beside(self.running() as f64 - 1.0);
+        let steps = self.replica.engine.scheduling.first_token_steps_beside(others);
+        let late = self.clock.decode(self.batch()) * steps;
         let live = &mut self.live[slot];
         if live.emitted == 0 {
             live.first_token = self.now;

@@ -248,7 +248,7 @@ fn format_of(text: &str) -> Option<WeightFormat> {
         () if starts("mxfp4") => WeightFormat::Mxfp4,
         () if starts("int8") => WeightFormat::Int8,
         () if starts("int4") || starts("uint4") => WeightFormat::Int4,
-        () => return None,
+        () => return lower.parse().ok(),
     })
 }
 

@@ -129,7 +129,7 @@ impl Replica<'_> {
     /// one after that. At that moment half a decode step is left, or what is left of a prompt's if one began
     /// meanwhile; at least one whole step passes. Nothing is waited for where no others run.
     pub(super) fn joins(&self, decode: Seconds, prompt: &Prompt, others: f64) -> Seconds {
-        let overhead = self.engine.scheduling.request_overhead;
+        let overhead = self.engine.scheduling.request_overhead_beside(others);
         if overhead <= Seconds::ZERO {
             return overhead;
         }
@@ -249,9 +249,10 @@ impl Replica<'_> {
         let step = self.prompt_step(tokens, prior, (beside, self.workload.mean_context()));
         let time = self.pipeline.time(&step);
         let overhead = self.prompt_overhead();
+        let latency = self.launched(time.latency, 1.0);
         Timed {
-            round: time.latency + self.host(beside) + overhead,
-            latency: time.latency + overhead,
+            round: latency + self.host(beside, self.workload.mean_context()) + overhead,
+            latency: latency + overhead,
             drawn: time.drawn,
         }
     }

@@ -10,6 +10,7 @@ use crate::dtype::DType;
 use crate::estimate::memory::LimitOverrides;
 use crate::load;
 use crate::plan::Parallelism;
+use crate::units::Seconds;
 
 use super::super::Row;
 
@@ -171,6 +172,10 @@ pub fn of(row: &Row, catalog: &Catalog, protocol: &str) -> Result<Launched, Stri
         dcp: row.degree("dcp"),
     };
     let mut launched = Launched { engine, limits, kv: None, split, scripted };
+    if matches!(protocol, "trtllm-bench" | "static") {
+        // All requests are handed over at once and answered when they are done.
+        launched.engine.scheduling.stream_overhead = Seconds::ZERO;
+    }
     of_row.into_iter().try_for_each(|launch| launch.set.apply(row, &mut launched))?;
     let l = &mut launched.limits;
     l.max_sequences = row.whole("max_num_seqs").or(l.max_sequences);

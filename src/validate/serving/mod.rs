@@ -7,10 +7,12 @@ mod steady;
 
 use std::str::FromStr;
 
-use crate::catalog::{Catalog, Cluster};
+use crate::catalog::{Catalog, Cluster, Gpu};
 use crate::diagnostic::Diagnostic;
+use crate::dtype::WeightFormat;
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
 use crate::estimate::measured;
+use crate::model::Model;
 use crate::units::RequestsPerSecond;
 use crate::workload::Workload;
 
@@ -97,8 +99,8 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
 /// Why there is no prediction.
 pub fn predict_by(row: &Row, catalog: &Catalog, estimate: impl FnOnce(&Run) -> Prediction) -> Prediction {
     let say = |d: crate::diagnostic::Diagnostic| d.cause;
-    let model = row.model(catalog)?;
     let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
+    let model = in_16_bits_of(row.model(catalog)?, &gpu);
     let protocol = row.text("protocol").unwrap_or("steady");
     let launch::Launched { engine, limits, kv, split, scripted } = launch::of(row, catalog, protocol)?;
     // Runs that do not state their protocol but were launched by InferenceX's scripts follow its protocol.
@@ -133,6 +135,14 @@ pub fn predict_by(row: &Row, catalog: &Catalog, estimate: impl FnOnce(&Run) -> P
     let mut predicted = estimate(&run)?;
     predicted.push(("headroom_gib", memory.spare_gib()));
     Ok(predicted)
+}
+
+/// A model in FP16 in the 16-bit type that the GPU has, as engines load it there.
+fn in_16_bits_of(model: Model, gpu: &Gpu) -> Model {
+    let has = |format: WeightFormat| gpu.peak(format.element()).is_some();
+    let fp16 = model.quantisation.main_format() == WeightFormat::Fp16;
+    let widened = fp16 && !has(WeightFormat::Fp16) && has(WeightFormat::Bf16);
+    if widened { model.with_weights(WeightFormat::Bf16) } else { model }
 }
 
 /// One batch: all prompts, then every step of the output.

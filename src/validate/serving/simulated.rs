@@ -2,7 +2,7 @@
 
 use crate::simulate::{Drive, Lengths, Outcome, Protocol, Requests, Simulation};
 use crate::units::Seconds;
-use crate::workload::{Load, Workload};
+use crate::workload::{Load, MAX_LENGTH, Workload};
 
 use super::{Prediction, Run};
 
@@ -48,16 +48,22 @@ fn drive(run: &Run) -> Result<Drive, String> {
         Some(n) => Requests { before: 0, count: (n / run.replicas).ceil() as u64, after: 0 },
         None => protocol.requests(load),
     };
-    let lengths = match run.protocol {
+    let varied = run.row.stated("length_sigma").map(|sigma| (spread(isl, sigma), spread(osl, sigma)));
+    let lengths = varied.unwrap_or_else(|| match run.protocol {
         // Lengths are not stated. Engines that compute prompts first, alone, show the waves of fixed ones.
         "closed-loop-unstated" if !run.deployment.replica().engine.scheduling.mixes_prefill => {
             (Lengths::Fixed(isl), Lengths::Fixed(osl))
         }
         "closed-loop-unstated" | "closed-loop" => (around(isl), around(osl)),
         _ => (protocol.lengths(isl), protocol.lengths(osl)),
-    };
+    });
     let drive = Drive::new(protocol, &Workload { load, ..run.workload }, SEED);
     Ok(Drive { lengths, requests, ..drive })
+}
+
+/// Lengths as people send them, with the nominal one as their mean.
+fn spread(nominal: u64, sigma: f64) -> Lengths {
+    Lengths::LogNormal { mean: nominal as f64, sigma, most: MAX_LENGTH }
 }
 
 /// Lengths that keep requests from marching in step, with the nominal one as their mean.
