@@ -99,6 +99,10 @@ pub struct Engine {
     pub unshared_heads: Option<UnsharedHeads>,
     /// Tokens per KV block.
     pub kv_block: u32,
+    /// What it calls the length of the longest request, if it does not start where one of the model's whole context
+    /// finds no room and the flag does not say less.
+    #[serde(default)]
+    pub whole_context: Option<String>,
     /// Launch defaults.
     pub defaults: EngineDefaults,
     /// Memory that it sets aside.

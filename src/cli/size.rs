@@ -27,11 +27,13 @@ use super::values::{count, names, share};
 pub struct SizeArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Kinds of GPU to choose from, by name or YAML file
+    /// Kinds of GPU to choose from, by name or YAML file; any for all that have a price, with filters after it:
+    /// any,vendor=nvidia,memory=80GiB,price=3,measured
     #[arg(long, value_name = "GPU", value_delimiter = ',', help_heading = "Hardware")]
     #[arg(required_unless_present = "clusters", conflicts_with = "clusters")]
     gpu: Vec<String>,
-    /// Clusters to choose from, bought whole; a replica stands in one
+    /// Clusters to choose from, bought whole; a replica stands in one; any for a usual server of each GPU that
+    /// has a price, with the same filters
     #[arg(long, value_name = "CLUSTER", value_delimiter = ',', help_heading = "Hardware")]
     clusters: Vec<String>,
     /// GPUs that are bought together [default: 1]
@@ -72,10 +74,10 @@ struct DemandArgs {
     /// CSV file with the columns month and rate_per_s: the fleet of each month
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Demand")]
     forecast: Option<PathBuf>,
-    /// Capacity above the rate, e.g. 20%
+    /// Capacity above the rate, e.g. 20%; 0% for none
     #[arg(
         long,
-        default_value = "0%",
+        default_value = "25%",
         value_name = "SHARE",
         allow_hyphen_values = true,
         help_heading = "Demand"

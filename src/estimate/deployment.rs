@@ -203,7 +203,33 @@ pub struct Estimate {
     pub verified: Option<Verified>,
     /// Where measured servers of its class lie, if any were measured.
     pub ranges: Option<Ranges>,
+    /// What it does not start without, beside what it is.
+    pub needs: Option<NeededFlag>,
 }
+
+/// A flag that a plan does not start without: one request of the model's whole context, the engine's default, finds no
+/// room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NeededFlag {
+    /// What the engine calls it.
+    pub flag: String,
+    /// A length that finds room with some to spare.
+    pub tokens: u64,
+    /// The model's context.
+    pub context: u64,
+}
+
+impl std::fmt::Display for NeededFlag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.flag, self.tokens)
+    }
+}
+
+/// Share of the longest request that finds room which is asked of a launch: memory is known to a few per cent.
+const SURE: f64 = 0.9;
+
+/// Tokens that such a length is a multiple of.
+const LENGTH_STEP: u64 = 1024;
 
 impl<'a> Deployment<'a> {
     /// Checks a layout and compiles it.
@@ -262,6 +288,16 @@ impl<'a> Deployment<'a> {
     pub fn leaves_room(&self, figures: &Figures) -> bool {
         let replicas = (figures.gpus / self.parallelism.gpus()).max(1);
         figures.in_flight / replicas as f64 <= self.roomy_batch() as f64
+    }
+
+    /// The flag that it does not start without, if there is one.
+    fn needs(&self) -> Option<NeededFlag> {
+        let c = self.context;
+        let (flag, context) = (c.engine.whole_context.as_ref()?, c.model.max_context?);
+        let longest = c.memory_question(self.parallelism).room(1).longest_context;
+        let sure = (longest as f64 * SURE) as u64 / LENGTH_STEP * LENGTH_STEP;
+        let tokens = sure.max(c.workload.longest_context()).min(longest);
+        (longest < context && tokens > 0).then(|| NeededFlag { flag: flag.clone(), tokens, context })
     }
 
     /// Whether servers are launched so.
@@ -456,6 +492,7 @@ impl<'a> Deployment<'a> {
             prefill: None,
             verified: None,
             ranges: self.ranges(&service, output),
+            needs: self.needs(),
         }
     }
 

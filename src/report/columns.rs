@@ -340,6 +340,11 @@ pub const PLAN_COLUMNS: &[Plan] = &[
         .text()
         .of_fleet(Show::Always)
         .on_page(),
+    quiet("needs_flag", "what it does not start without, where the whole context finds no room", |r| {
+        r.estimate.needs.as_ref().map_or(Value::Missing, |flag| Value::Text(flag.to_string()))
+    })
+    .text()
+    .optional(),
     shown("practice", "layout", "usual, or unusual: no server is known to be launched so", |r| {
         r.estimate.practice.name().into()
     })
@@ -362,7 +367,7 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     })
     .text()
     .when(Show::In(Situation::Uncalibrated))
-    .of_fleet(Show::In(Situation::Uncalibrated))
+    .of_fleet(Show::Always)
     .on_page(),
 ];
 

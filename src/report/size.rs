@@ -12,7 +12,7 @@ use crate::units::{group_thousands, plural};
 
 use super::answer::{ANSWER_VERSION, WorkloadAnswer};
 use super::cell::round;
-use super::column::{self, Column, Rows, Show, Situation};
+use super::column::{self, Column, Idle, Rows, Show, Situation};
 use super::columns::{PLAN_COLUMNS, Row, all_calibrated};
 use super::json::plan_object;
 use super::sheet::Sheet;
@@ -97,6 +97,16 @@ pub const FLEET_COLUMNS: &[C] = &[
             r.fleet.price.map(|p| p.get() / (tokens * 3600.0) * 1e6).into()
         },
     ),
+    C::shown(
+        "tpot_uncertainty_percent",
+        "TPOT ±%",
+        "half the range of eight of ten measured servers of the class, over its middle",
+        |r| {
+            let tpot = r.fleet.replica.ranges.as_ref().map(|ranges| ranges.tpot);
+            tpot.map(|(low, high)| 100.0 * ((high - low) / (high + low))).into()
+        },
+    )
+    .when(Show::Unless(Idle::Missing)),
 ];
 
 /// Every column of every fleet.
@@ -167,6 +177,7 @@ pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> 
                 let _ = writeln!(out, "Best with measured kernels: {next}");
             }
             let _ = writeln!(out, "\n{}", fleets(answer).table(width));
+            out += &prices(answer);
         }
     }
     for sizing in answer.sizings.iter().filter(|s| s.fleets.is_empty()) {
@@ -189,6 +200,25 @@ pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> 
         .unique()
         .for_each(|caveat| out.extend([&caveat, ".\n"]));
     out
+}
+
+/// Of what kind and day the prices are.
+fn prices(answer: &SizeAnswer) -> String {
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for FleetRow { sizing, .. } in answer.rows() {
+        let gpu = &sizing.cluster.gpu;
+        // A price that the user gives has no day.
+        let listed = gpu.price.as_ref().filter(|price| sizing.cluster.price == Some(price.on_demand));
+        if let Some(price) = listed.filter(|_| seen.iter().all(|(id, _)| *id != gpu.id)) {
+            seen.push((&gpu.id, &price.date));
+        }
+    }
+    let Some((_, first)) = seen.first() else { return String::new() };
+    if seen.iter().all(|(_, date)| date == first) {
+        return format!("Prices are on demand, of {first}.\n");
+    }
+    let each = seen.iter().map(|(gpu, date)| format!("{gpu} {date}")).join(", ");
+    format!("Prices are on demand, of different days: {each}; --price gpu=USD states yours.\n")
 }
 
 /// GPUs or clusters, replicas and cost of a fleet in a line.

@@ -279,6 +279,13 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
             }
         };
     }
+    if let Some(needs) = &first.needs {
+        let _ = writeln!(
+            out,
+            "The best plan starts with {needs}: one request of the model's whole context of {} tokens finds no room.",
+            group_thousands(needs.context)
+        );
+    }
     out += &spread(first);
     if let Some(gpu) = s.gpu(&first.plan)
         && !matches!(first.service.provenance, Provenance::Fitted | Provenance::Measured)

@@ -18,6 +18,7 @@
 //! ```
 
 mod answers;
+mod any;
 pub mod budget;
 pub mod form;
 pub mod inspect;
@@ -274,7 +275,7 @@ pub struct Request {
     pub max_replica: Option<u64>,
     /// CSV file with the columns month and rate_per_s, in place of a rate: the fleet of each month.
     pub forecast: Option<String>,
-    /// Capacity above the rate, such as `20%`; none when left out.
+    /// Capacity above the rate, such as `20%`; 25 % when left out.
     pub headroom: Option<ShareEntry>,
     /// Replicas beyond those needed; none when left out.
     pub spare: Option<u64>,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use itertools::Itertools as _;
 
+use super::any;
 use super::form::{self, in_fields};
 use super::overrides::layers_with_host_experts;
 use super::{Counts, LengthEntry, Request, SplitWorkers, Task, Texts, TimeTarget, Values, layout};
@@ -46,6 +47,10 @@ pub const NO_DRAFT: &str = "off";
 
 /// Plans that a search keeps unless told otherwise.
 const TOP: u64 = 10;
+
+/// Capacity above the rate of a fleet unless told otherwise: what a server of a group takes over when one of five stops,
+/// and what traffic varies by within an hour.
+const HEADROOM: f64 = 0.25;
 
 /// Longest time limit of a search, in seconds.
 const MAX_TIME_LIMIT: f64 = 86_400.0;
@@ -718,6 +723,11 @@ impl Request {
         if clusters.is_empty() && gpus.is_empty() {
             return Err(usage("name a --gpu or --clusters"));
         }
+        if clusters.first().is_some_and(|first| first.trim() == any::ANY) {
+            // One usual server of each.
+            let server = |name: &String| of_gpus(catalog, name, catalog.gpu(name)?.gpus_per_node);
+            return any::gpus(clusters, catalog, "--clusters")?.iter().map(server).collect();
+        }
         if !clusters.is_empty() {
             return clusters.iter().map(|name| catalog.pools(name)?.single()).collect();
         }
@@ -727,7 +737,7 @@ impl Request {
             let most = most.and_then(|n| u32::try_from(n).ok()).unwrap_or(four);
             of_gpus(catalog, name, most.min(four))
         };
-        gpus.iter().map(of).collect()
+        any::gpus(gpus, catalog, "--gpu")?.iter().map(of).collect()
     }
 
     /// What a ranking puts first.
@@ -765,7 +775,7 @@ impl Request {
             }
             (None, false) => return Err(usage("name a --rate or a --forecast")),
         };
-        let headroom = self.headroom.map_or(0.0, |headroom| headroom.0);
+        let headroom = self.headroom.map_or(HEADROOM, |headroom| headroom.0);
         if !(0.0..=100.0).contains(&headroom) {
             return Err(range("--headroom", format!("`{headroom}` is not a headroom"))
                 .help("a share of the rate from 0 to 10000 %, for example 20% or 0.2"));

@@ -633,3 +633,21 @@ fn a_limit_at_a_percentile_holds_as_simulated_and_is_named_in_the_first_line() {
     let run = shardfit("estimate llama-3.1-8b --gpu l40s --ttft p95:1s").exits(2);
     assert!(run.stderr.contains("holds no limit at a percentile"), "{}", run.stderr);
 }
+
+/// vLLM refuses to start where one request of the model's whole context finds no room: v1/core/kv_cache_utils.py.
+#[test]
+fn a_plan_that_does_not_start_at_the_default_length_names_the_flag_that_it_needs() {
+    let question = "llama-3.1-70b --cluster 2xh100-sxm --top 1 --verify 0";
+    let plan = plans(&plan_json(question))[0].clone();
+    let flag = plan["needs_flag"].as_str().expect("a flag").to_owned();
+    let tokens: f64 = flag.strip_prefix("--max-model-len ").unwrap().parse().unwrap();
+    assert!((2560.0..131_072.0).contains(&tokens), "{flag}");
+    assert!(tokens <= number(&plan["memory"], "kv_cache_tokens"), "{flag}");
+    shardfit(&format!("plan {question}")).exits(0).says(&[&format!("The best plan starts with {flag}:")]);
+    // The whole context of 131,072 tokens fits four of them, and SGLang starts without.
+    for without in
+        ["llama-3.1-70b --cluster 4xh100-sxm", "llama-3.1-70b --cluster 2xh100-sxm --engine sglang"]
+    {
+        assert!(plans(&plan_json(&format!("{without} --top 1 --verify 0")))[0]["needs_flag"].is_null());
+    }
+}

@@ -17,7 +17,9 @@ fn a_fleet_is_the_fewest_replicas_whose_capacity_covers_the_rate() {
         let fleet = best(&format!("{CHAT} --rate {rate}"));
         let (replicas, each) =
             (number(&fleet, "fleet_replicas"), number(&fleet, "capacity_requests_per_s_per_replica"));
-        assert!(replicas * each >= rate * 0.9999 && (replicas - 1.0) * each < rate, "{fleet:#}");
+        // Unless told otherwise a quarter more than the rate.
+        let need = 1.25 * rate;
+        assert!(replicas * each >= need * 0.9999 && (replicas - 1.0) * each < need, "{fleet:#}");
         let used = number(&fleet, "utilisation_percent");
         assert!((used - 100.0 * rate / (replicas * each)).abs() < 0.1);
         assert!(number(&fleet, "replica.ttft_ms") <= 1000.0 && number(&fleet, "replica.tpot_ms") <= 40.0);
@@ -36,11 +38,13 @@ fn what_is_sized_serves_the_rate_in_a_plan() {
 
 #[test]
 fn headroom_and_spares_add_replicas_and_units_round_up() {
-    let plain = number(&best(&format!("{CHAT} --rate 20")), "fleet_replicas");
+    let plain = number(&best(&format!("{CHAT} --rate 20 --headroom 0%")), "fleet_replicas");
+    let usual = number(&best(&format!("{CHAT} --rate 20")), "fleet_replicas");
+    assert!(usual > plain && usual <= (1.25 * plain).ceil(), "{plain} {usual}");
     let roomy = number(&best(&format!("{CHAT} --rate 20 --headroom 100%")), "fleet_replicas");
     assert!(roomy > plain * 1.5 && roomy <= plain * 2.0, "{plain} {roomy}");
     let spare = best(&format!("{CHAT} --rate 20 --spare 2"));
-    assert_eq!(number(&spare, "fleet_replicas"), plain + 2.0);
+    assert_eq!(number(&spare, "fleet_replicas"), usual + 2.0);
     // Bought by the box, another layout may be as cheap.
     let boxed = best(&format!("{CHAT} --rate 20 --spare 2 --unit 8"));
     let (used, bought) = (number(&boxed, "fleet_gpus"), number(&boxed, "bought_gpus"));
@@ -127,4 +131,26 @@ fn each_row_names_its_cluster_where_clusters_are_bought() {
         let row = |line: &str| line.trim_start().starts_with(cluster);
         assert_eq!(run.stdout.lines().filter(|line| row(line)).count(), 1, "{}", run.stdout);
     }
+}
+
+#[test]
+fn any_gpu_is_every_one_with_a_price_that_its_filters_let_through() {
+    let line = "size llama-3.1-8b --rate 5 --tpot 40ms --isl 512 --osl 128";
+    let json = shardfit(&format!("{line} --gpu any,measured,price=4 --format json")).exits(0).json();
+    let fleets = json["fleets"].as_array().unwrap();
+    assert!(fleets.len() >= 3);
+    assert!(fleets.iter().all(|f| f["replica"]["provenance"] != "uncalibrated"));
+    let per_gpu = |f: &serde_json::Value| number(f, "cost_usd_per_hour") / number(f, "bought_gpus");
+    assert!(fleets.iter().all(|f| per_gpu(f) <= 4.0));
+    // Prices of different days are said to be so, and how sure times are stands beside each.
+    shardfit(&format!("{line} --gpu any,measured,price=4")).exits(0).says(&[
+        "25 % headroom",
+        "TPOT ±%",
+        "kernels",
+        "Prices are on demand, of different days: ",
+    ]);
+    let run = shardfit(&format!("{line} --gpu any,colour=red")).exits(2);
+    assert!(run.stderr.contains("unknown filter") && run.stderr.contains("vendor=nvidia"), "{}", run.stderr);
+    let run = shardfit(&format!("{line} --gpu any,memory=900GiB")).exits(2);
+    assert!(run.stderr.contains("no GPU of the catalogue"), "{}", run.stderr);
 }
