@@ -10,7 +10,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, same_letters};
 pub use ggml::GgmlType;
 
 /// A number type that hardware computes in or a cache stores.
@@ -109,17 +109,17 @@ impl FromStr for DType {
     type Err = Diagnostic;
     /// Accepts the short names and PyTorch's (`bfloat16`, `float16`, `float8_e4m3fn`).
     fn from_str(text: &str) -> Result<Self, Diagnostic> {
-        let lower = text.to_ascii_lowercase();
+        let lower = text.trim().to_ascii_lowercase().replace(['-', ' '], "_");
         match lower.trim_start_matches("torch.") {
             "fp32" | "float32" | "float" => Ok(DType::Fp32),
             "bf16" | "bfloat16" => Ok(DType::Bf16),
             "fp16" | "f16" | "float16" | "half" => Ok(DType::Fp16),
-            "fp8" | "float8_e4m3fn" | "fp8_e4m3" | "fp8_e5m2" => Ok(DType::Fp8),
+            "fp8" | "float8_e4m3fn" | "fp8_e4m3" | "fp8_e4m3fn" | "fp8_e5m2" => Ok(DType::Fp8),
             "int8" => Ok(DType::Int8),
             "fp4" => Ok(DType::Fp4),
             "int4" => Ok(DType::Int4),
-            "q8_0" => Ok(DType::Q8_0),
-            "q4_0" => Ok(DType::Q4_0),
+            "q8_0" | "q80" => Ok(DType::Q8_0),
+            "q4_0" | "q40" => Ok(DType::Q4_0),
             _ => Err(Diagnostic::unknown(
                 "number format",
                 text,
@@ -318,6 +318,44 @@ impl WeightFormat {
     }
 }
 
+/// What formats are called besides their names: by the method that made a checkpoint, by bits of weights and activations
+/// (compressed-tensors' schemes `W4A16`, `W8A8`, `FP8_DYNAMIC`), by vLLM's kernels, by PyTorch's types.
+const OTHER_NAMES: &[(&str, WeightFormat)] = &[
+    ("awq", WeightFormat::Int4),
+    ("awq_int4", WeightFormat::Int4),
+    ("int4_awq", WeightFormat::Int4),
+    ("awq_marlin", WeightFormat::Int4),
+    ("gptq", WeightFormat::Int4),
+    ("gptq_int4", WeightFormat::Int4),
+    ("gptq_marlin", WeightFormat::Int4),
+    ("w4a16", WeightFormat::Int4),
+    ("w4a16_awq", WeightFormat::Int4),
+    ("w4a16_gptq", WeightFormat::Int4),
+    ("int4_w4a16", WeightFormat::Int4),
+    ("w8a8", WeightFormat::Int8),
+    ("w8a8_int8", WeightFormat::Int8),
+    ("int8_w8a8", WeightFormat::Int8),
+    ("smoothquant", WeightFormat::Int8),
+    ("fp8_dynamic", WeightFormat::Fp8),
+    ("fp8_static", WeightFormat::Fp8),
+    ("fp8_e4m3", WeightFormat::Fp8),
+    ("fp8_e4m3fn", WeightFormat::Fp8),
+    ("float8_e4m3fn", WeightFormat::Fp8),
+    ("w8a8_fp8", WeightFormat::Fp8),
+    ("fp8_w8a8", WeightFormat::Fp8),
+    ("block_fp8", WeightFormat::Fp8Block),
+    ("fp8_blockwise", WeightFormat::Fp8Block),
+    ("w4a4_nvfp4", WeightFormat::Nvfp4),
+    ("bfloat16", WeightFormat::Bf16),
+    ("torch.bfloat16", WeightFormat::Bf16),
+    ("float16", WeightFormat::Fp16),
+    ("torch.float16", WeightFormat::Fp16),
+    ("half", WeightFormat::Fp16),
+    ("f16", WeightFormat::Fp16),
+    ("float32", WeightFormat::Fp32),
+    ("f32", WeightFormat::Fp32),
+];
+
 impl fmt::Display for WeightFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
@@ -326,8 +364,11 @@ impl fmt::Display for WeightFormat {
 
 impl FromStr for WeightFormat {
     type Err = Diagnostic;
+    /// Accepts names, however they are written, and the words that engines and publishers of checkpoints use.
     fn from_str(text: &str) -> Result<Self, Diagnostic> {
-        WeightFormat::ALL.into_iter().find(|f| f.name() == text).ok_or_else(|| {
+        let named = WeightFormat::ALL.into_iter().map(|format| (format.name(), format));
+        let mut known = named.chain(OTHER_NAMES.iter().copied());
+        known.find(|(name, _)| same_letters(name, text)).map(|(_, format)| format).ok_or_else(|| {
             let names = WeightFormat::ALL.map(WeightFormat::name);
             Diagnostic::unknown("weight format", text, names, &format!("allowed: {}", names.join(", ")))
         })

@@ -41,12 +41,14 @@ mod mcp;
 mod measured;
 mod memory_logs;
 mod microbenchmark;
+mod names_as_typed;
 #[cfg(feature = "fetch")]
 mod observe;
 mod own_catalog;
 mod pools;
 mod product;
 mod properties;
+mod published_models;
 mod reading_models;
 mod readme;
 mod request;

@@ -1,0 +1,120 @@
+//! The catalogue's models against what is published of them: contexts, counts of parameters, and an answer to the
+//! question that nobody refined.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use shardfit::catalog::{Catalog, Kind, entries};
+use shardfit::model::{self, Model, Scope};
+use shardfit::request::{Request, Task};
+
+/// What is published of a model.
+struct Published {
+    /// Tokens; none for a model without positions.
+    context: Option<u64>,
+    /// Elements of the tensors of its files, where the hub counts them.
+    parameters: Option<u64>,
+    /// Elements that are no parameters of the model: scales, masks, prediction layers, copies.
+    beside: i64,
+    /// What they are.
+    why: String,
+}
+
+/// `data/published_models.csv`. Counts, and contexts whose source is `llmfit`, are the hub's, as llmfit 1.1.17 (MIT
+/// licence) lists them for each model; other contexts are those of the named paper or of the model's card.
+fn published() -> BTreeMap<String, Published> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/published_models.csv");
+    let mut reader = csv::Reader::from_path(file).unwrap();
+    let number = |text: &str| (!text.is_empty()).then(|| text.parse().unwrap());
+    let row = |record: csv::StringRecord| {
+        assert_eq!(record[1].is_empty(), record[2].is_empty(), "{}: a context has a source", &record[0]);
+        let beside = if record[4].is_empty() { 0 } else { record[4].parse().unwrap() };
+        let said = Published {
+            context: number(&record[1]),
+            parameters: number(&record[3]),
+            beside,
+            why: record[5].to_owned(),
+        };
+        (record[0].to_owned(), said)
+    };
+    reader.records().map(|record| row(record.unwrap())).collect()
+}
+
+fn load(name: &str) -> Model {
+    model::find(name, &[], Scope::Full).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+#[test]
+fn contexts_are_those_published() {
+    let published = published();
+    for entry in entries(Kind::Model) {
+        let said = published.get(entry.id).unwrap_or_else(|| panic!("{} has no row", entry.id));
+        assert_eq!(load(entry.id).max_context, said.context, "{}", entry.id);
+    }
+    assert!(published.len() >= 463, "{}", published.len());
+}
+
+#[test]
+fn totals_are_the_hubs_counts_and_what_differs_is_named() {
+    let mut compared = 0;
+    for (name, said) in published() {
+        let Some(parameters) = said.parameters else { continue };
+        let count = load(&name).parameters().unwrap();
+        let difference = i128::from(parameters) - i128::from(count.total);
+        assert_eq!(difference, i128::from(said.beside), "{name}: {} of {parameters}", count.total);
+        assert_eq!(said.beside == 0, said.why.is_empty(), "{name}");
+        if said.why == "prediction layer" {
+            assert_eq!(difference, i128::from(count.mtp), "{name}");
+        }
+        compared += 1;
+    }
+    assert!(compared >= 389, "{compared}");
+}
+
+#[test]
+fn every_entry_names_its_source() {
+    for entry in entries(Kind::Model) {
+        let file: serde_json::Value = serde_json::from_str(entry.json).unwrap();
+        let source = file["_shardfit"]["source"].as_str().unwrap_or_default();
+        assert!(source.starts_with("https://"), "{}: {source}", entry.id);
+    }
+}
+
+/// The least of these clusters that holds the weights with room for a cache.
+fn cluster(model: &Model) -> &'static str {
+    match model.checkpoint_bytes().as_f64() / 1e9 {
+        ..105.0 => "1xh200-sxm",
+        ..900.0 => "8xh200-sxm",
+        _ => "16xb300-sxm",
+    }
+}
+
+#[test]
+fn every_model_answers_the_question_that_nobody_refined() {
+    let (next, refused) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let catalog = Catalog::built_in();
+    let ask = |name: &str| -> Result<(), String> {
+        let text = serde_json::json!({"model": name, "cluster": cluster(&load(name))}).to_string();
+        let resolved = Request::from_json(&text).and_then(|r| r.resolve(Task::Plan, &catalog));
+        let resolved = resolved.map_err(|e| e.to_string())?;
+        let planned = resolved.plan().map_err(|e| e.to_string())?;
+        let headed = &resolved.model.id;
+        let answered = !planned.answer.best.is_empty();
+        (answered && headed == name).then_some(()).ok_or(format!("headed {headed}, answered: {answered}"))
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(entry) = entries(Kind::Model).get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = ask(entry.id) {
+                        refused.lock().unwrap().push(format!("{}: {why}", entry.id));
+                    }
+                }
+            });
+        }
+    });
+    let refused = refused.into_inner().unwrap();
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+}
