@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent.parent / "crates" / "python" / "shardfit"
-if any(PACKAGE.glob("_native*")):
+if any(each.suffix in (".so", ".pyd") for each in PACKAGE.glob("_native*")):
     sys.path.insert(0, str(PACKAGE.parent))
 
 from shardfit import _native  # noqa: E402

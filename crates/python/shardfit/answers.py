@@ -53,6 +53,40 @@ class Rejected(Record):
     nearest_miss: Record
 
 
+class NamedPlan(Plan):
+    """A plan that is best in its own way, with the figures of a ``Plan``.
+
+    Attributes:
+        meaning: What it is best at.
+    """
+
+    __slots__ = ()
+
+    meaning: str
+
+
+class NamedPlans(Record):
+    """Three ways to be best, where no limit and no objective says what to be best at.
+
+    Attributes:
+        fastest: Least time per token.
+        balanced: The knee of the front of a user's speed against a GPU's throughput.
+        most_throughput: Most tokens per second.
+    """
+
+    __slots__ = ()
+
+    _parts: ClassVar[Mapping[str, type[Record]]] = {
+        "fastest": NamedPlan,
+        "balanced": NamedPlan,
+        "most_throughput": NamedPlan,
+    }
+
+    fastest: NamedPlan
+    balanced: NamedPlan
+    most_throughput: NamedPlan
+
+
 class PlanAnswer(Ranked):
     """Plans, ranked, with the reasons why others fell.
 
@@ -63,6 +97,7 @@ class PlanAnswer(Ranked):
         cluster: The cluster.
         workload: Lengths, load and targets.
         space: What became of the plans.
+        named: Three plans to begin with, where no limit is; absent where there is one.
         plans: The best plan of each layout, in order; empty where nothing is feasible.
         pareto: Plans of which none is better in both tokens per second of a user and of a GPU.
         rejected: Why plans fell.
@@ -74,6 +109,7 @@ class PlanAnswer(Ranked):
 
     _parts: ClassVar[Mapping[str, type[Record]]] = {
         "space": Space,
+        "named": NamedPlans,
         "plans": Plan,
         "pareto": Plan,
         "rejected": Rejected,
@@ -85,6 +121,7 @@ class PlanAnswer(Ranked):
     cluster: str
     workload: Record
     space: Space
+    named: NamedPlans
     plans: list[Plan]
     pareto: list[Plan]
     rejected: list[Rejected]

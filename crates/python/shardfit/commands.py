@@ -48,6 +48,7 @@ def plan(
     max_batched_tokens: int | str | Sequence[int] | None = None,
     memory_fraction: float | None = None,
     scheduling: str | None = None,
+    host_speed: float | None = None,
     kernels: str | None = None,
     host: str | None = None,
     gpu_layers: int | None = None,
@@ -87,10 +88,11 @@ def plan(
     mode: str | None = None,
     exhaustive: bool | None = None,
     time_limit: str | None = None,
+    launch: str | None = None,
     explain: int | bool | None = None,
     why_not: str | None = None,
     emit: str | Sequence[str] | None = None,
-    rank: int | None = None,
+    rank: int | str | None = None,
     catalog: Folders | None = None,
 ) -> PlanAnswer:
     """Rank every plan for a model on a cluster under a workload.
@@ -121,7 +123,8 @@ def plan(
         prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
             at most 1.
         allow_long_context: Whether prompts and outputs beyond the model's context are accepted.
-        ttft: Longest time to first token, such as ``1s`` or ``500ms``.
+        ttft: Longest time to first token, such as ``1s`` or ``500ms`` on the mean, ``p95:1s`` at a
+            percentile.
         tpot: Longest time per output token after the first, such as ``50ms``.
         e2e: Longest time from request to last token, such as ``20s``.
         speculate: What drafts tokens: ``mtp``, ``ngram`` or ``model``; ``off,mtp`` looks at plans
@@ -139,6 +142,8 @@ def plan(
             left out.
         scheduling: How the engine schedules where it was launched otherwise:
             ``arrival_poll_steps=10,prefill_graphs=true``.
+        host_speed: How fast the hosts are beside those of the published runs: 0.5 doubles what the
+            engine's host adds to steps and requests; 1 when left out.
         kernels: Folder of measured kernel latencies in AIConfigurator's layout, in place of fitted
             forms where they have data.
         host: Memory of each node's host: ``memory=64GiB,bandwidth=83.2GB/s[,link=32GB/s]``; the
@@ -148,8 +153,9 @@ def plan(
         n_cpu_moe: First layers whose routed experts stay with the host; as few as find no room when
             left out.
         cpu_moe: Whether all routed experts stay with the host.
-        tensor_split: Proportions in which layers are dealt out over the GPUs, such as ``3,1``; even
-            when left out.
+        tensor_split: How layers are dealt out over pipeline stages: layers of each, such as
+            ``21,19``, of llama.cpp proportions, such as ``3,1``; evenly when left out. It says the
+            stages where ``pp`` does not.
         split_mode: How a model is divided over GPUs: ``layer``.
         override_tensor: Routed experts of the first layers that stay with the host, in llama.cpp's
             patterns, such as ``exps=CPU``.
@@ -175,8 +181,8 @@ def plan(
         pareto: Measures that the front is drawn over: ``per-gpu,tpot`` when left out.
         verify: Plans from the first that are made sure to hold the targets as simulated, 0 for the
             closed form alone; when left out, the first, and more where that takes little.
-        percentile: Percentile at which targets hold as simulated, such as ``p90``; the mean when
-            left out.
+        percentile: Percentile that limits on times are on where they say none themselves, such as
+            ``p90``; the mean when left out.
         what_if: How the best plan moves when GPUs differ: ``hbm=+20%``.
         current: What runs today: ``tp=4,replicas=2``.
         tokens_per_user: Tokens per second that each user sees at least, after the first token.
@@ -192,13 +198,16 @@ def plan(
         exhaustive: Whether plans are looked at even where they are proven to be no better than
             others.
         time_limit: Time after which the search stops with the best found by then.
+        launch: What starts the server, as text or a file: ``vllm serve …``, a script, manifests.
+            Fields that are given win over it.
         explain: Of a search the plan of this rank, of one plan whether it is explained, operator by
             operator, in place of the answer.
         why_not: A layout, such as ``tp=2,pp=1``, and why it is not an answer, in place of the
             ranking.
         emit: What starts the plan, in place of the answer: command, docker, k8s, llm-d, dynamo,
             kserve, slurm, skypilot or ray, or several.
-        rank: The plan that ``emit`` writes, by its rank; 1 when left out.
+        rank: The plan that ``emit`` writes, by its rank, or where no limit is named by what it is
+            best at; 1 when left out.
         catalog: Folder, or folders, of your own gpus/, clusters/, classes/, engines/ and models/,
             over those built in.
 
@@ -233,6 +242,7 @@ def plan(
         "max_batched_tokens": max_batched_tokens,
         "memory_fraction": memory_fraction,
         "scheduling": scheduling,
+        "host_speed": host_speed,
         "kernels": kernels,
         "host": host,
         "gpu_layers": gpu_layers,
@@ -272,6 +282,7 @@ def plan(
         "mode": mode,
         "exhaustive": exhaustive,
         "time_limit": time_limit,
+        "launch": launch,
         "explain": explain,
         "why_not": why_not,
         "emit": emit,
@@ -311,6 +322,7 @@ def estimate(
     max_batched_tokens: int | str | Sequence[int] | None = None,
     memory_fraction: float | None = None,
     scheduling: str | None = None,
+    host_speed: float | None = None,
     kernels: str | None = None,
     host: str | None = None,
     gpu_layers: int | None = None,
@@ -365,7 +377,8 @@ def estimate(
         prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
             at most 1.
         allow_long_context: Whether prompts and outputs beyond the model's context are accepted.
-        ttft: Longest time to first token, such as ``1s`` or ``500ms``.
+        ttft: Longest time to first token, such as ``1s`` or ``500ms`` on the mean, ``p95:1s`` at a
+            percentile.
         tpot: Longest time per output token after the first, such as ``50ms``.
         e2e: Longest time from request to last token, such as ``20s``.
         speculate: What drafts tokens: ``mtp``, ``ngram`` or ``model``; ``off,mtp`` looks at plans
@@ -383,6 +396,8 @@ def estimate(
             left out.
         scheduling: How the engine schedules where it was launched otherwise:
             ``arrival_poll_steps=10,prefill_graphs=true``.
+        host_speed: How fast the hosts are beside those of the published runs: 0.5 doubles what the
+            engine's host adds to steps and requests; 1 when left out.
         kernels: Folder of measured kernel latencies in AIConfigurator's layout, in place of fitted
             forms where they have data.
         host: Memory of each node's host: ``memory=64GiB,bandwidth=83.2GB/s[,link=32GB/s]``; the
@@ -392,8 +407,9 @@ def estimate(
         n_cpu_moe: First layers whose routed experts stay with the host; as few as find no room when
             left out.
         cpu_moe: Whether all routed experts stay with the host.
-        tensor_split: Proportions in which layers are dealt out over the GPUs, such as ``3,1``; even
-            when left out.
+        tensor_split: How layers are dealt out over pipeline stages: layers of each, such as
+            ``21,19``, of llama.cpp proportions, such as ``3,1``; evenly when left out. It says the
+            stages where ``pp`` does not.
         split_mode: How a model is divided over GPUs: ``layer``.
         override_tensor: Routed experts of the first layers that stay with the host, in llama.cpp's
             patterns, such as ``exps=CPU``.
@@ -452,6 +468,7 @@ def estimate(
         "max_batched_tokens": max_batched_tokens,
         "memory_fraction": memory_fraction,
         "scheduling": scheduling,
+        "host_speed": host_speed,
         "kernels": kernels,
         "host": host,
         "gpu_layers": gpu_layers,
@@ -507,6 +524,7 @@ def size(
     max_batched_tokens: int | str | Sequence[int] | None = None,
     memory_fraction: float | None = None,
     scheduling: str | None = None,
+    host_speed: float | None = None,
     kernels: str | None = None,
     host: str | None = None,
     gpu_layers: int | None = None,
@@ -550,7 +568,8 @@ def size(
             req/min``.
         prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
             at most 1.
-        ttft: Longest time to first token, such as ``1s`` or ``500ms``.
+        ttft: Longest time to first token, such as ``1s`` or ``500ms`` on the mean, ``p95:1s`` at a
+            percentile.
         tpot: Longest time per output token after the first, such as ``50ms``.
         e2e: Longest time from request to last token, such as ``20s``.
         speculate: What drafts tokens: ``mtp``, ``ngram`` or ``model``; ``off,mtp`` looks at plans
@@ -568,6 +587,8 @@ def size(
             left out.
         scheduling: How the engine schedules where it was launched otherwise:
             ``arrival_poll_steps=10,prefill_graphs=true``.
+        host_speed: How fast the hosts are beside those of the published runs: 0.5 doubles what the
+            engine's host adds to steps and requests; 1 when left out.
         kernels: Folder of measured kernel latencies in AIConfigurator's layout, in place of fitted
             forms where they have data.
         host: Memory of each node's host: ``memory=64GiB,bandwidth=83.2GB/s[,link=32GB/s]``; the
@@ -577,8 +598,9 @@ def size(
         n_cpu_moe: First layers whose routed experts stay with the host; as few as find no room when
             left out.
         cpu_moe: Whether all routed experts stay with the host.
-        tensor_split: Proportions in which layers are dealt out over the GPUs, such as ``3,1``; even
-            when left out.
+        tensor_split: How layers are dealt out over pipeline stages: layers of each, such as
+            ``21,19``, of llama.cpp proportions, such as ``3,1``; evenly when left out. It says the
+            stages where ``pp`` does not.
         split_mode: How a model is divided over GPUs: ``layer``.
         override_tensor: Routed experts of the first layers that stay with the host, in llama.cpp's
             patterns, such as ``exps=CPU``.
@@ -624,6 +646,7 @@ def size(
         "max_batched_tokens": max_batched_tokens,
         "memory_fraction": memory_fraction,
         "scheduling": scheduling,
+        "host_speed": host_speed,
         "kernels": kernels,
         "host": host,
         "gpu_layers": gpu_layers,
@@ -673,6 +696,7 @@ def simulate(
     max_batched_tokens: int | str | Sequence[int] | None = None,
     memory_fraction: float | None = None,
     scheduling: str | None = None,
+    host_speed: float | None = None,
     kernels: str | None = None,
     host: str | None = None,
     gpu_layers: int | None = None,
@@ -697,6 +721,7 @@ def simulate(
     requests: int | None = None,
     warmup: int | None = None,
     seed: int | None = None,
+    launch: str | None = None,
     catalog: Folders | None = None,
 ) -> SimulateAnswer:
     """Run one plan in discrete events: percentiles, goodput, queues.
@@ -728,7 +753,8 @@ def simulate(
         prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
             at most 1.
         allow_long_context: Whether prompts and outputs beyond the model's context are accepted.
-        ttft: Longest time to first token, such as ``1s`` or ``500ms``.
+        ttft: Longest time to first token, such as ``1s`` or ``500ms`` on the mean, ``p95:1s`` at a
+            percentile.
         tpot: Longest time per output token after the first, such as ``50ms``.
         e2e: Longest time from request to last token, such as ``20s``.
         speculate: What drafts tokens: ``mtp``, ``ngram`` or ``model``; ``off,mtp`` looks at plans
@@ -746,6 +772,8 @@ def simulate(
             left out.
         scheduling: How the engine schedules where it was launched otherwise:
             ``arrival_poll_steps=10,prefill_graphs=true``.
+        host_speed: How fast the hosts are beside those of the published runs: 0.5 doubles what the
+            engine's host adds to steps and requests; 1 when left out.
         kernels: Folder of measured kernel latencies in AIConfigurator's layout, in place of fitted
             forms where they have data.
         host: Memory of each node's host: ``memory=64GiB,bandwidth=83.2GB/s[,link=32GB/s]``; the
@@ -755,8 +783,9 @@ def simulate(
         n_cpu_moe: First layers whose routed experts stay with the host; as few as find no room when
             left out.
         cpu_moe: Whether all routed experts stay with the host.
-        tensor_split: Proportions in which layers are dealt out over the GPUs, such as ``3,1``; even
-            when left out.
+        tensor_split: How layers are dealt out over pipeline stages: layers of each, such as
+            ``21,19``, of llama.cpp proportions, such as ``3,1``; evenly when left out. It says the
+            stages where ``pp`` does not.
         split_mode: How a model is divided over GPUs: ``layer``.
         override_tensor: Routed experts of the first layers that stay with the host, in llama.cpp's
             patterns, such as ``exps=CPU``.
@@ -781,6 +810,8 @@ def simulate(
         requests: Requests to send; the protocol's when left out, of a trace all.
         warmup: Requests in the beginning that do not count; the protocol's when left out.
         seed: Seed of what is drawn; 1 when left out.
+        launch: What starts the server, as text or a file: ``vllm serve …``, a script, manifests.
+            Fields that are given win over it.
         catalog: Folder, or folders, of your own gpus/, clusters/, classes/, engines/ and models/,
             over those built in.
 
@@ -815,6 +846,7 @@ def simulate(
         "max_batched_tokens": max_batched_tokens,
         "memory_fraction": memory_fraction,
         "scheduling": scheduling,
+        "host_speed": host_speed,
         "kernels": kernels,
         "host": host,
         "gpu_layers": gpu_layers,
@@ -839,6 +871,7 @@ def simulate(
         "requests": requests,
         "warmup": warmup,
         "seed": seed,
+        "launch": launch,
     }
     return SimulateAnswer(ask("simulate", model, fields, catalog))
 
@@ -1228,6 +1261,7 @@ def emit(
     max_batched_tokens: int | str | Sequence[int] | None = None,
     memory_fraction: float | None = None,
     scheduling: str | None = None,
+    host_speed: float | None = None,
     kernels: str | None = None,
     host: str | None = None,
     gpu_layers: int | None = None,
@@ -1273,7 +1307,7 @@ def emit(
     explain: int | bool | None = None,
     why_not: str | None = None,
     emit: str | Sequence[str] | None = None,
-    rank: int | None = None,
+    rank: int | str | None = None,
     catalog: Folders | None = None,
 ) -> EmitAnswer:
     """Write what starts a plan: commands and manifests.
@@ -1306,7 +1340,8 @@ def emit(
         prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
             at most 1.
         allow_long_context: Whether prompts and outputs beyond the model's context are accepted.
-        ttft: Longest time to first token, such as ``1s`` or ``500ms``.
+        ttft: Longest time to first token, such as ``1s`` or ``500ms`` on the mean, ``p95:1s`` at a
+            percentile.
         tpot: Longest time per output token after the first, such as ``50ms``.
         e2e: Longest time from request to last token, such as ``20s``.
         speculate: What drafts tokens: ``mtp``, ``ngram`` or ``model``; ``off,mtp`` looks at plans
@@ -1324,6 +1359,8 @@ def emit(
             left out.
         scheduling: How the engine schedules where it was launched otherwise:
             ``arrival_poll_steps=10,prefill_graphs=true``.
+        host_speed: How fast the hosts are beside those of the published runs: 0.5 doubles what the
+            engine's host adds to steps and requests; 1 when left out.
         kernels: Folder of measured kernel latencies in AIConfigurator's layout, in place of fitted
             forms where they have data.
         host: Memory of each node's host: ``memory=64GiB,bandwidth=83.2GB/s[,link=32GB/s]``; the
@@ -1333,8 +1370,9 @@ def emit(
         n_cpu_moe: First layers whose routed experts stay with the host; as few as find no room when
             left out.
         cpu_moe: Whether all routed experts stay with the host.
-        tensor_split: Proportions in which layers are dealt out over the GPUs, such as ``3,1``; even
-            when left out.
+        tensor_split: How layers are dealt out over pipeline stages: layers of each, such as
+            ``21,19``, of llama.cpp proportions, such as ``3,1``; evenly when left out. It says the
+            stages where ``pp`` does not.
         split_mode: How a model is divided over GPUs: ``layer``.
         override_tensor: Routed experts of the first layers that stay with the host, in llama.cpp's
             patterns, such as ``exps=CPU``.
@@ -1363,8 +1401,8 @@ def emit(
         pareto: Measures that the front is drawn over: ``per-gpu,tpot`` when left out.
         verify: Plans from the first that are made sure to hold the targets as simulated, 0 for the
             closed form alone; when left out, the first, and more where that takes little.
-        percentile: Percentile at which targets hold as simulated, such as ``p90``; the mean when
-            left out.
+        percentile: Percentile that limits on times are on where they say none themselves, such as
+            ``p90``; the mean when left out.
         what_if: How the best plan moves when GPUs differ: ``hbm=+20%``.
         current: What runs today: ``tp=4,replicas=2``.
         tokens_per_user: Tokens per second that each user sees at least, after the first token.
@@ -1388,7 +1426,8 @@ def emit(
             ranking.
         emit: What starts the plan, in place of the answer: command, docker, k8s, llm-d, dynamo,
             kserve, slurm, skypilot or ray, or several.
-        rank: The plan that ``emit`` writes, by its rank; 1 when left out.
+        rank: The plan that ``emit`` writes, by its rank, or where no limit is named by what it is
+            best at; 1 when left out.
         catalog: Folder, or folders, of your own gpus/, clusters/, classes/, engines/ and models/,
             over those built in.
 
@@ -1424,6 +1463,7 @@ def emit(
         "max_batched_tokens": max_batched_tokens,
         "memory_fraction": memory_fraction,
         "scheduling": scheduling,
+        "host_speed": host_speed,
         "kernels": kernels,
         "host": host,
         "gpu_layers": gpu_layers,

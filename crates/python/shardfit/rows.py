@@ -58,7 +58,8 @@ class Plan(Record):
         expert_tp: Tensor parallel inside each expert.
         gpu_layers: Layers on the GPUs and the output projection, where some are with the host.
         n_cpu_moe: First layers whose experts are with the host.
-        tensor_split: Layers and output projection of each GPU, where they are dealt out unevenly.
+        tensor_split: Layers of each stage, of llama.cpp proportions of its GPUs, where they are
+            dealt out unevenly.
         replicas: Independent copies of the engine.
         prefill: Prefill workers and the split of one; other columns are of decode workers.
         prefill_replicas: Prefill workers.
@@ -89,12 +90,22 @@ class Plan(Record):
         energy_j_per_token: Joules per token, input and output.
         energy_kwh_per_mtok_output: KWh of the GPUs used per million output tokens.
         electricity_usd_per_mtok_output: Part of the cost that electricity makes, if priced.
-        simulated_ttft_ms: Time to first token as simulated, if it was.
-        simulated_tpot_ms: Time per output token as simulated.
-        simulated_e2e_ms: Request to last token as simulated.
+        simulated_ttft_ms: Time to first token as simulated, if it was, on what its limit is on.
+        simulated_tpot_ms: Time per output token as simulated, the same.
+        simulated_e2e_ms: Request to last token as simulated, the same.
+        simulated_ttft_p50_ms: Median time to first token as simulated.
+        simulated_ttft_p95_ms: Its 95th percentile.
+        simulated_ttft_p99_ms: Its 99th percentile.
+        simulated_tpot_p50_ms: Median time per output token as simulated.
+        simulated_tpot_p95_ms: Its 95th percentile.
+        simulated_tpot_p99_ms: Its 99th percentile.
+        simulated_e2e_p50_ms: Median request to last token as simulated.
+        simulated_e2e_p95_ms: Its 95th percentile.
+        simulated_e2e_p99_ms: Its 99th percentile.
         simulated_output_tokens_per_s: Output tokens per second as simulated.
         headroom_gib: KV cache left over at this batch.
         verdict: Fits, marginal or does_not_fit.
+        practice: Usual, or unusual: no server is known to be launched so.
         ttft_ms_low: Eight of ten measured servers of such a model and engine lie from here.
         ttft_ms_high: To here.
         tpot_ms_low: The same of the time per output token.
@@ -165,9 +176,19 @@ class Plan(Record):
     simulated_ttft_ms: float | None
     simulated_tpot_ms: float | None
     simulated_e2e_ms: float | None
+    simulated_ttft_p50_ms: float | None
+    simulated_ttft_p95_ms: float | None
+    simulated_ttft_p99_ms: float | None
+    simulated_tpot_p50_ms: float | None
+    simulated_tpot_p95_ms: float | None
+    simulated_tpot_p99_ms: float | None
+    simulated_e2e_p50_ms: float | None
+    simulated_e2e_p95_ms: float | None
+    simulated_e2e_p99_ms: float | None
     simulated_output_tokens_per_s: float | None
     headroom_gib: float | None
     verdict: str | None
+    practice: str | None
     ttft_ms_low: float | None
     ttft_ms_high: float | None
     tpot_ms_low: float | None

@@ -67,6 +67,13 @@ def test_fields_are_attributes_and_rows_are_tables() -> None:
     assert "<svg" in answer._repr_html_() and "tpot_ms" in answer._repr_html_()
 
 
+def test_without_limits_three_plans_have_names() -> None:
+    named = shardfit.plan("llama-3.1-70b", cluster="8xh100-sxm").named
+    fastest, most = named.fastest.tpot_ms, named.most_throughput.tpot_ms
+    assert fastest is not None and most is not None and fastest < most
+    assert named.balanced.meaning
+
+
 def test_tables_of_pandas_and_polars_have_a_row_a_plan() -> None:
     answer = shardfit.plan("llama-3.1-70b", cluster="8xh100-sxm", top=3)
     pandas = pytest.importorskip("pandas")
