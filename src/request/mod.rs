@@ -433,7 +433,8 @@ impl Request {
     pub fn schema_of(tasks: &[Task]) -> Value {
         let mut schema = Request::schema();
         if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-            fields.retain(|name, _| tasks.iter().any(|task| Request::fields(*task).any(|field| field == name)));
+            fields
+                .retain(|name, _| tasks.iter().any(|task| Request::fields(*task).any(|field| field == name)));
         }
         schema
     }

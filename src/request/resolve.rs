@@ -512,7 +512,7 @@ impl Request {
     /// An unknown engine or version; scheduling that no engine has.
     pub fn engines(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
         let mut engines = match texts(&self.engine) {
-            [] => catalog.usual_engines(pools)?,
+            [] => self.usual_engines(catalog, pools)?,
             [any] if any == "any" => {
                 let runs = |e: &Engine| pools.iter().any(|pool| e.runs_on(&pool.gpu));
                 let (fit, rest): (Vec<_>, Vec<_>) = catalog.engines()?.into_iter().partition(runs);
@@ -544,6 +544,21 @@ impl Request {
             }
         }
         Ok(engines)
+    }
+
+    /// The usual engines of the pools; where none of them takes any of the formats that are asked for, those that run
+    /// there and take one.
+    fn usual_engines(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
+        let usual = catalog.usual_engines(pools)?;
+        // What is no format is said where formats are read.
+        let formats: Vec<WeightFormat> = texts(&self.weights).iter().filter_map(|t| t.parse().ok()).collect();
+        let takes = |engine: &Engine| formats.iter().any(|format| engine.weight_formats.contains(format));
+        if formats.is_empty() || usual.iter().any(takes) {
+            return Ok(usual);
+        }
+        let runs = |engine: &Engine| pools.iter().any(|pool| engine.runs_on(&pool.gpu));
+        let others: Vec<Engine> = catalog.engines()?.into_iter().filter(|e| runs(e) && takes(e)).collect();
+        Ok(if others.is_empty() { usual } else { others })
     }
 
     /// The precisions to consider.

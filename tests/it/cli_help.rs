@@ -122,7 +122,8 @@ fn answers_until_it_is_ended(line: &str) {
     words.extend(["--port".to_owned(), "0".to_owned()]);
     let mut server = command().args(words).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut said = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stderr.take().unwrap()), &mut said).unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stderr.take().unwrap()), &mut said)
+        .unwrap();
     server.kill().unwrap();
     server.wait().unwrap();
     assert!(said.contains("answers at http://"), "shardfit {line}\n{said}");

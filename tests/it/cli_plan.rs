@@ -192,8 +192,35 @@ fn a_question_without_an_answer_exits_1_with_the_ledger_and_advice() {
 
 #[test]
 fn advice_holds_when_it_is_followed() {
-    shardfit("plan llama-3.1-70b --cluster 1xh100-sxm --weights fp8").exits(0);
-    shardfit("plan llama-3.1-70b --cluster 2xh100-sxm").exits(0);
+    // Each line names flags; the question with them has an answer.
+    for (question, cluster) in [
+        ("plan llama-3.1-70b", "1xh100-sxm"),
+        ("plan llama-3.1-405b", "1xh100-sxm"),
+        ("plan llama-3.1-70b", "1xrtx-4090"),
+    ] {
+        let run = shardfit(&format!("{question} --cluster {cluster} --format json")).exits(1);
+        let advice = run.json()["advice"].as_array().unwrap().clone();
+        assert!(!advice.is_empty(), "{question} {cluster}");
+        let fewest = number(&advice[0]["plan"], "gpus");
+        assert!(advice.iter().all(|a| number(&a["plan"], "gpus") >= fewest), "{question}: fewer GPUs first");
+        for line in advice {
+            let flags: Vec<&str> =
+                line["change"].as_str().unwrap().split(['(', ')']).skip(1).step_by(2).collect();
+            let place = if flags.iter().any(|f| f.contains("--cluster")) { "" } else { cluster };
+            let place = if place.is_empty() { String::new() } else { format!("--cluster {place}") };
+            shardfit(&format!("{question} {place} {} --verify 0", flags.join(" "))).exits(0);
+        }
+    }
+}
+
+#[test]
+fn a_gguf_format_selects_the_engine_that_takes_it() {
+    let json = plan_json("llama-3.1-8b --cluster 1xrtx-4090 --weights q4_k_m --top 1 --verify 0");
+    assert_eq!(plans(&json)[0]["engine"], "llama.cpp");
+    // One that is named is asked, and says that it has none.
+    shardfit("plan llama-3.1-8b --cluster 1xrtx-4090 --weights q4_k_m --engine vllm").exits(1);
+    let json = plan_json("llama-3.1-8b --cluster 1xh100-sxm --weights fp8 --top 1 --verify 0");
+    assert_eq!(plans(&json)[0]["engine"], "vllm");
 }
 
 #[test]

@@ -51,7 +51,8 @@ impl Sweep {
     /// What identifies the question and the build that answers it: two processes with equal ones give equal answers.
     #[getter]
     fn identity(&self) -> PyResult<String> {
-        serde_json::to_string(&self.header).map_err(|e| pyo3::exceptions::PyRuntimeError::new_err(e.to_string()))
+        serde_json::to_string(&self.header)
+            .map_err(|e| pyo3::exceptions::PyRuntimeError::new_err(e.to_string()))
     }
 
     /// Cases of each group; the cases of a group share every figure and are answered together.

@@ -24,7 +24,8 @@ pub fn until<T: Send + 'static>(
     let stop = Arc::new(AtomicBool::new(false));
     let (done, mut results) = mpsc::sync_channel(1);
     let flag = Arc::clone(&stop);
-    let workers = workers().map_err(|e| PyRuntimeError::new_err(format!("no thread could be started: {e}")))?;
+    let workers =
+        workers().map_err(|e| PyRuntimeError::new_err(format!("no thread could be started: {e}")))?;
     workers.spawn(move || {
         let _ = done.send(work(&flag));
     });
@@ -36,9 +37,13 @@ pub fn until<T: Send + 'static>(
         results = receiver;
         match result {
             Ok(result) => return result.map_err(|d| refused(py, &d)),
-            Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| stop.store(true, Ordering::Relaxed))?,
+            Err(RecvTimeoutError::Timeout) => {
+                py.check_signals().inspect_err(|_| stop.store(true, Ordering::Relaxed))?
+            }
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(PyRuntimeError::new_err("the work ended without a result; this is a fault of shardfit"));
+                return Err(PyRuntimeError::new_err(
+                    "the work ended without a result; this is a fault of shardfit",
+                ));
             }
         }
     }
