@@ -69,13 +69,31 @@ fn text_within(path: &Path, most: u64) -> Result<String, Diagnostic> {
     if meta.is_dir() {
         return Err(fail("this is a folder, not a file".into()));
     }
-    let mut out = String::new();
-    file.take(most + 1).read_to_string(&mut out).map_err(|e| fail(format!("cannot read file: {e}")))?;
-    if out.len() as u64 > most {
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(|e| fail(format!("cannot read file: {e}")))?;
+    if bytes.len() as u64 > most {
         return Err(fail(format!("file is larger than {} MiB", most / 1_048_576)));
     }
-    // Editors on Windows put a byte order mark first, which is no part of the text.
-    Ok(out.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(out))
+    decoded(bytes).map_err(fail)
+}
+
+/// The text of a file in UTF-8 or UTF-16. Editors on Windows put a byte order mark first, which is no part of it.
+fn decoded(bytes: Vec<u8>) -> Result<String, String> {
+    let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16(&units)
+            .map_err(|_| "the file begins as UTF-16 and goes on as something else".to_owned())
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        _ => {
+            let text = String::from_utf8(bytes).map_err(|e| {
+                format!("cannot read file: no UTF-8 at byte {}", e.utf8_error().valid_up_to())
+            })?;
+            Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+        }
+    }
 }
 
 /// Opens a file that is read piece by piece, however large.

@@ -1,8 +1,10 @@
 //! A configuration and the storage of its weights as a model.
 
 use super::config::Config;
-use super::{EncoderSize, Model, Quantisation, Scope, draft, families, rotary};
-use crate::diagnostic::{Code, Diagnostic};
+use super::{
+    EncoderSize, Model, Quantisation, Scope, Task, draft, families, other_files, outputs, rotary, unread,
+};
+use crate::diagnostic::Diagnostic;
 
 /// A model from a configuration and the storage of its weights.
 pub(super) fn from_parts(
@@ -12,18 +14,25 @@ pub(super) fn from_parts(
     quantisation: Quantisation,
 ) -> Result<Model, Diagnostic> {
     let Some(model_type) = root.opt_str("model_type")? else {
-        return Err(Diagnostic::new(Code::Model, "missing field `model_type`")
-            .at(id)
-            .help("is this a config.json of a language model?"));
+        return Err(other_files::without_type(root).at(id));
     };
-    let (recognised, architecture) = match families::of(model_type) {
+    let watched = root.clone().watched();
+    let family = families::of(model_type);
+    let usual = family.map_or(Task::Generation, families::Family::task);
+    let (recognised, mut architecture) = match family {
         Some(family) => {
-            let root = root.clone().with_defaults(families::defaults(model_type));
+            let root = watched.clone().with_defaults(families::defaults(model_type));
             (true, family.read(&root, scope, families::of)?)
         }
-        None => (false, families::read_unknown(root, scope)?),
+        None => (false, families::read_unknown(&watched, scope)?),
     };
+    let without_towers = scope == Scope::Text || architecture.text_only || families::names_text_class(root);
+    let task = Task::of(root, usual);
+    if matches!(family.map(|family| family.reader), Some(families::Reader::LanguageModel(_)) | None) {
+        outputs::of_task(root, task, &mut architecture);
+    }
+    architecture.notes.extend(unread::note(&watched, without_towers));
     let model = Model::build(id, model_type, recognised, scope, architecture, quantisation)?;
     let (encoder, rotary) = (EncoderSize::read(root), rotary::tables(root));
-    draft::eagle(root, Model { encoder, rotary, ..model })
+    draft::eagle(root, Model { encoder, rotary, task, ..model })
 }

@@ -1,9 +1,15 @@
 //! A `config.json` with typed, bounded, well-explained field access.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
+
+use super::disguise;
 
 /// More layers than any model has; guards against typing errors.
 pub const MAX_LAYERS: u64 = 1024;
@@ -29,6 +35,8 @@ pub struct Config<'a> {
     source: &'a str,
     /// Path inside it, e.g. `text_config`.
     path: String,
+    /// Paths of the fields that were read, where somebody wants to know.
+    read: Option<Rc<RefCell<BTreeSet<String>>>>,
 }
 
 /// Parses the text of a `config.json`.
@@ -36,6 +44,9 @@ pub struct Config<'a> {
 /// # Errors
 /// [`Code::Syntax`] when it is not JSON, [`Code::Model`] when it is not an object.
 pub fn parse(text: &str, source: &str) -> Result<Map<String, Value>, Diagnostic> {
+    if let Some(other) = disguise::of(text) {
+        return Err(other.at(source));
+    }
     match load::json::<Value>(text, source)? {
         Value::Object(map) => Ok(map),
         _ => Err(Diagnostic::new(Code::Model, "a config.json holds one JSON object").at(source)),
@@ -45,7 +56,14 @@ pub fn parse(text: &str, source: &str) -> Result<Map<String, Value>, Diagnostic>
 impl<'a> Config<'a> {
     /// The root object of a configuration.
     pub fn new(map: &'a Map<String, Value>, source: &'a str) -> Config<'a> {
-        Config { map, defaults: None, strict: true, source, path: String::new() }
+        Config { map, defaults: None, strict: true, source, path: String::new(), read: None }
+    }
+
+    /// The same, remembering what is read from now on: `Config::paths_read`.
+    #[must_use]
+    pub fn watched(mut self) -> Config<'a> {
+        self.read = Some(Rc::default());
+        self
     }
 
     /// The same object with what its configuration class assumes for absent fields. A field that is
@@ -79,7 +97,8 @@ impl<'a> Config<'a> {
     #[must_use]
     pub fn empty(&self, key: &str) -> Config<'a> {
         static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
-        Config { map: &EMPTY, defaults: None, strict: false, source: self.source, path: self.inside(key) }
+        let path = self.inside(key);
+        Config { map: &EMPTY, defaults: None, strict: false, source: self.source, path, read: None }
     }
 
     /// The names of the fields.
@@ -88,6 +107,17 @@ impl<'a> Config<'a> {
     }
 
     fn value(&self, key: &str) -> Option<&'a Value> {
+        self.remember(key);
+        self.peek(key)
+    }
+
+    fn remember(&self, key: &str) {
+        if let Some(read) = &self.read {
+            read.borrow_mut().insert(self.inside(key));
+        }
+    }
+
+    fn peek(&self, key: &str) -> Option<&'a Value> {
         let value = match self.map.get(key) {
             Some(value) => Some(value),
             None if self.strict && STATED.contains(&key) => None,
@@ -99,9 +129,13 @@ impl<'a> Config<'a> {
     /// The first of several names of a field that the file has (also as null), else the first that the
     /// class has a default for.
     fn first<'k>(&self, keys: &[&'k str]) -> Option<&'k str> {
-        let written = keys.iter().find(|key| self.map.contains_key(**key) && self.value(key).is_some());
-        let assumed = || keys.iter().find(|key| self.value(key).is_some());
-        written.or_else(assumed).copied()
+        let written = keys.iter().find(|key| self.map.contains_key(**key) && self.peek(key).is_some());
+        let assumed = || keys.iter().find(|key| self.peek(key).is_some());
+        let found = written.or_else(assumed).copied();
+        // Another name that says the same is read too.
+        let value = found.and_then(|key| self.peek(key));
+        keys.iter().filter(|key| self.peek(key) == value).for_each(|key| self.remember(key));
+        found
     }
 
     fn wrong(&self, key: &str, expected: &str) -> Diagnostic {
@@ -333,6 +367,7 @@ impl<'a> Config<'a> {
                 source: self.source,
                 strict: false,
                 path: self.inside(key),
+                read: self.read.clone(),
             })),
             Some(v) => Err(self.wrong(key, &format!("an object, found {}", brief(v)))),
         }
@@ -351,6 +386,7 @@ impl<'a> Config<'a> {
                 strict: false,
                 source: self.source,
                 path: self.inside(&format!("{key}[{i}]")),
+                read: self.read.clone(),
             }),
             _ => Err(self.wrong(key, "a list of objects")),
         };
@@ -370,6 +406,16 @@ impl<'a> Config<'a> {
         self.opt_sub(key)?.ok_or_else(|| self.missing(key))
     }
 
+    /// Its fields as they are written.
+    pub(super) fn fields(&self) -> &'a Map<String, Value> {
+        self.map
+    }
+
+    /// Paths of the fields that were read since [`Config::watched`].
+    pub(super) fn paths_read(&self) -> BTreeSet<String> {
+        self.read.as_ref().map(|read| read.borrow().clone()).unwrap_or_default()
+    }
+
     /// An error about a field.
     pub fn error(&self, key: &str, cause: impl Into<String>) -> Diagnostic {
         Diagnostic::new(Code::Model, cause).at(self.place(key))
@@ -377,7 +423,7 @@ impl<'a> Config<'a> {
 }
 
 /// A value short enough for a message.
-fn brief(value: &Value) -> String {
+pub(super) fn brief(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(40) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -12,7 +12,8 @@ use crate::load;
 
 use super::assembly::from_parts;
 use super::config::{self, Config};
-use super::{Model, Quantisation, Scope, from_gguf, names};
+use super::{Model, Quantisation, Scope, from_gguf, names, other_files, quantisation};
+use crate::units::Bytes;
 
 /// Finds a model among the built-in ones, with `folders` of `<org>--<name>.json` before them: [`find_in`].
 ///
@@ -70,18 +71,52 @@ fn find_path(name: &str, scope: Scope) -> Result<Option<Model>, Diagnostic> {
 
 /// The model of a folder as it is on the hub.
 fn read_folder(folder: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
-    read_file(&folder.join("config.json"), name, scope)
+    let config = folder.join("config.json");
+    if !config.exists() {
+        return Err(other_files::of_folder(folder));
+    }
+    let mut model = read_file(&config, name, scope)?;
+    model.notes.extend(against_index(folder, &model));
+    Ok(model)
 }
 
-/// The model of a `config.json`, and of ModelOpt's file beside it.
+/// Files beside a `config.json` that say how the weights are stored: ModelOpt's, GPTQ's, AWQ's and AutoRound's.
+const QUANTISATION_FILES: [&str; 4] =
+    ["hf_quant_config.json", "quantize_config.json", "quant_config.json", "quantization_config.json"];
+
+/// The model of a `config.json`, with what a file beside it says of its quantisation.
 fn read_file(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
-    let quantisation = path.with_file_name("hf_quant_config.json");
     let mut map = config::parse(&load::text(path)?, &path.display().to_string())?;
-    if quantisation.is_file() {
-        let text = load::text(&quantisation)?;
-        add_quantisation(&mut map, &config::parse(&text, &quantisation.display().to_string())?);
+    for file in QUANTISATION_FILES {
+        let beside = path.with_file_name(file);
+        if !states_quantisation(&map) && beside.is_file() {
+            add_quantisation(&mut map, config::parse(&load::text(&beside)?, &beside.display().to_string())?);
+        }
     }
     from_config(&map, name, scope)
+}
+
+/// Whether a configuration says itself how its weights are stored.
+fn states_quantisation(config: &Map<String, Value>) -> bool {
+    quantisation::is_stated(&Config::new(config, ""))
+}
+
+/// Where a folder's index of weight files says another size than the model's tensors add up to: a sentence that says so.
+fn against_index(folder: &Path, model: &Model) -> Option<String> {
+    let index = folder.join("model.safetensors.index.json");
+    let text = if index.is_file() { load::text(&index).ok()? } else { return None };
+    let index: Value = serde_json::from_str(&text).ok()?;
+    let stored = index.get("metadata")?.get("total_size")?.as_u64()?;
+    let predicting = model.clone().with_prediction().checkpoint_bytes().get();
+    let near = |counted: u64| (counted as f64 / stored as f64 - 1.0).abs() <= 0.01;
+    let counted = model.checkpoint_bytes().get();
+    (!near(counted) && !near(predicting)).then(|| {
+        format!(
+            "the index of its weight files says {}, its tensors add up to {}: --verify compares them one by one",
+            Bytes::new(stored),
+            Bytes::new(counted)
+        )
+    })
 }
 
 /// The model whose weights these are, by the `config.json` beside them.
@@ -149,24 +184,24 @@ pub fn download(id: &Id, hub: &Hub) -> Result<Downloaded, Diagnostic> {
             .help("is it a model of another library, an adapter, or GGUF files only?"));
     };
     let mut map = config::parse(&text, &hub.address(id, "config.json"))?;
-    if !map.contains_key("quantization_config")
-        && let Some(file) = hub.text(id, "hf_quant_config.json")?
-    {
-        add_quantisation(&mut map, &config::parse(&file.text, &hub.address(id, "hf_quant_config.json"))?);
+    // ModelOpt writes its file beside every configuration; the older ones are asked for by the name's own word.
+    let name = id.repository.to_ascii_lowercase();
+    let older =
+        ["gptq", "awq", "int4", "int8", "w4", "w8", "4bit", "8bit"].iter().any(|word| name.contains(word));
+    for file in QUANTISATION_FILES.iter().take(if older { QUANTISATION_FILES.len() } else { 1 }) {
+        if !states_quantisation(&map)
+            && let Some(found) = hub.text(id, file)?
+        {
+            add_quantisation(&mut map, config::parse(&found.text, &hub.address(id, file))?);
+        }
     }
     Ok(Downloaded { config: map, commit })
 }
 
-/// ModelOpt's older exports keep the quantisation in a file of its own, `hf_quant_config.json`, under
-/// `quantization`; the newer ones repeat it in `config.json`.
-fn add_quantisation(config: &mut Map<String, Value>, file: &Map<String, Value>) {
-    if let Some(Value::Object(quantisation)) = file.get("quantization")
-        && !config.contains_key("quantization_config")
-    {
-        let mut quantisation = quantisation.clone();
-        quantisation.entry("quant_method").or_insert_with(|| "modelopt".into());
-        config.insert("quantization_config".into(), quantisation.into());
-    }
+/// Older exports keep the quantisation in a file of its own, ModelOpt's under `quantization`; newer ones repeat it in
+/// `config.json`.
+fn add_quantisation(config: &mut Map<String, Value>, file: Map<String, Value>) {
+    config.insert("quantization_config".into(), file.into());
 }
 
 /// A model from the object of a `config.json`.

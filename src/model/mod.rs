@@ -5,6 +5,7 @@ pub mod blocks;
 pub mod config;
 mod context;
 mod count;
+mod disguise;
 mod draft;
 mod families;
 mod gguf;
@@ -13,17 +14,22 @@ mod lora;
 mod names;
 pub mod node;
 pub mod operator;
+mod other_files;
+mod outputs;
 pub mod quantisation;
 mod rotary;
 mod shape;
 mod step;
+mod task;
 pub mod tensor;
+mod unread;
 pub mod verify;
 
 use std::sync::Arc;
 
 use crate::catalog::LayerCounts;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::WeightFormat;
 use blocks::{Block, Head};
 pub use config::MAX_LAYERS;
 pub use count::Parameters;
@@ -35,6 +41,7 @@ pub use operator::{Operator, OperatorKind, Rows, Step, TrafficParts};
 pub use quantisation::{Formats, Quantisation, Storage};
 pub use rotary::RotaryTable;
 pub use shape::{SHAPE_KEYS, from_shape};
+pub use task::Task;
 pub use tensor::{Component, RankGroups, Role, Split, Tensor, TensorClass};
 
 /// Which part of a multimodal model is meant.
@@ -170,6 +177,8 @@ pub struct Model {
     pub family: String,
     /// Whether the family is in the table; otherwise the general rules were used.
     pub recognised: bool,
+    /// What it does.
+    pub task: Task,
     /// Which part is counted.
     pub scope: Scope,
     /// Model width.
@@ -287,6 +296,11 @@ impl Model {
         Some(model)
     }
 
+    /// The format that engines hold most of its weights in: the checkpoint's, 16 bits for one of 32 ([`Model::loaded`]).
+    pub fn served_as(&self) -> WeightFormat {
+        self.quantisation.loaded().as_ref().unwrap_or(&self.quantisation).main_format()
+    }
+
     /// The same model with its multi-token-prediction layers loaded, as one more layer; as it is where it
     /// has none.
     #[must_use]
@@ -343,6 +357,7 @@ impl Model {
             id: id.to_owned(),
             family: family.to_owned(),
             recognised,
+            task: Task::Generation,
             scope: if a.text_only { Scope::Text } else { scope },
             hidden: a.hidden,
             vocabulary: a.vocabulary,

@@ -299,6 +299,8 @@ pub struct Experts {
     pub experts: u64,
     /// Experts that pass their input on, for which the up-projection has rows.
     pub zero_experts: u64,
+    /// Whether they stand beside a dense feed-forward layer of their layer, not inside it.
+    pub beside_dense: bool,
     /// Experts that one token uses.
     pub top_k: u64,
     /// Width that they work on.

@@ -115,7 +115,7 @@ fn what_a_hub_may_answer_is_told_apart() {
         ("loop", Answer::status(302).with("location", "/org/name/resolve/main/config.json"), "more than 5"),
         ("lost", Answer::status(302), "redirects to no address"),
         ("scheme", Answer::status(302).with("location", "file:///etc/passwd"), "redirects to no address"),
-        ("malformed", Answer::ok("<html>"), "not valid JSON"),
+        ("malformed", Answer::ok("<html>"), "a web page, not JSON"),
         ("list", Answer::ok("[1]"), "one JSON object"),
         ("empty", Answer::ok(""), "the file is empty"),
         ("binary", Answer::ok([0xff, 0xfe]), "is not text"),

@@ -110,6 +110,8 @@ pub struct Attention {
     pub keeps_all: bool,
     /// Where keys and values come from.
     pub keys: Keys,
+    /// Whether keys and values are kept for later tokens: not in an encoder, which sees all of its input at once.
+    pub cached: bool,
     /// Where queries and outputs are projected.
     pub queries: Queries,
     /// Gate on the output.
@@ -135,6 +137,7 @@ impl Attention {
             chunked: false,
             keeps_all: false,
             keys: Keys::Own,
+            cached: true,
             queries: Queries::Own,
             gate: Gate::None,
             sinks: false,
@@ -190,7 +193,7 @@ impl Attention {
             v_dim: self.v_dim,
             window: self.window,
             kept_window: self.window.filter(|_| !self.keeps_all),
-            keeps: self.keys != Keys::Shared,
+            keeps: self.cached && self.keys != Keys::Shared,
         }));
         if self.sinks {
             each(Tensor::vector("self_attn.sinks", h, part).split_over(h).into());

@@ -40,9 +40,14 @@ pub struct Moe {
     pub latent: Option<u64>,
     /// Biases on the projections to and from that width.
     pub latent_bias: bool,
-    /// Experts that pass their input on (LongCat-Flash). The router scores them, and the fused gate and
-    /// up projection has rows for them (`LongcatFlashExperts`).
+    /// Experts that pass their input on (LongCat-Flash): the router scores them.
     pub zero_experts: u64,
+    /// How many of them the fused gate and up projection has rows for: all in the Transformers class
+    /// (`LongcatFlashExperts`), none in the published checkpoints.
+    pub zero_rows: u64,
+    /// Whether they stand beside the layer's dense feed-forward layer and not inside it, which a list of modules that
+    /// names the latter does not mean then (Gemma 4).
+    pub beside_dense: bool,
     /// Whether the router's matrix is here; Zaya's router is a network of its own.
     pub router: bool,
     /// Whether it is computed in 32 bits, outside of the tensor cores: by the model's own code, and by engines
@@ -67,6 +72,8 @@ impl Moe {
             latent: None,
             latent_bias: false,
             zero_experts: 0,
+            zero_rows: 0,
+            beside_dense: false,
             router: true,
             router_fp32: false,
             shared: None,
@@ -96,7 +103,8 @@ impl Moe {
         each(exchange("dispatch", Transfer::Dispatch, width));
         each(Node::Experts(Experts {
             experts: self.experts,
-            zero_experts: self.zero_experts,
+            zero_experts: self.zero_rows,
+            beside_dense: self.beside_dense,
             top_k: self.top_k,
             width,
             inner: self.inner,

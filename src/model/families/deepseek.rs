@@ -6,7 +6,7 @@ use super::prediction::{prediction_layer, predictions};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Block, Gate, Indexer, LatentAttention, Moe, Norm};
 use crate::model::config::Config;
-use crate::model::{Architecture, Component, Scope, Tensor};
+use crate::model::{Architecture, Component, Scope, Tensor, TensorClass};
 
 /// Reads the sizes of latent attention.
 pub(super) fn latent(config: &Config, decoder: &Decoder) -> Result<LatentAttention, Diagnostic> {
@@ -203,18 +203,49 @@ pub(super) fn longcat(config: &Config, _: Scope) -> Result<Architecture, Diagnos
     let Some(moe) = &decoder.moe else {
         return Err(config.error("n_routed_experts", "a LongCat-Flash model has experts"));
     };
-    let moe = Block::Moe(Moe { zero_experts, ..moe.clone() });
+    // A checkpoint that names what its experts without weights do has none of them.
+    let published = config.has("zero_expert_type");
+    let zero_rows = if published { 0 } else { zero_experts };
+    let moe = Block::Moe(Moe { zero_experts, zero_rows, choice_bias: published, ..moe.clone() });
     let half = c.layer(Order::Pre, vec![attention], vec![Block::Mlp(decoder.mlp.clone())]);
-    let layer = [half.clone(), vec![moe], half].concat();
+    let layer = [half.clone(), vec![moe], half.clone()].concat();
     let mut architecture = decoder.finish(vec![layer; c.layers as usize]);
+    if published {
+        architecture.after.push(longcat_prediction(&decoder, &half));
+        architecture.notes.push(
+            "the total holds the layer that predicts a second token, with an embedding of its own, as the published \
+             checkpoint does without a field that says so"
+                .into(),
+        );
+    }
     if zero_experts > 0 {
+        let rows = if zero_rows > 0 {
+            ", and the total counts the rows that the fused gate and up projection has for them, as the Transformers \
+             class does"
+        } else {
+            ""
+        };
         architecture.notes.push(format!(
-            "{zero_experts} experts of every layer compute nothing: `active` is an upper bound, and the \
-             total counts the rows that the fused gate and up projection has for them, as the \
-             Transformers class does"
+            "{zero_experts} experts of every layer compute nothing: `active` is an upper bound{rows}"
         ));
     }
     Ok(architecture)
+}
+
+/// LongCat-Flash's layer that predicts a second token (vLLM `models/longcat_flash_mtp.py`): an embedding, two norms, what
+/// joins the two inputs, half a layer and a norm. No token of the decoder itself uses it.
+fn longcat_prediction(decoder: &Decoder, half: &[Block]) -> Block {
+    let c = &decoder.common;
+    let mut tensors = Vec::new();
+    half.iter().for_each(|block| block.tensors(&mut tensors));
+    tensors.extend([
+        Tensor::matrix("mtp.embed_tokens.weight", c.vocabulary, c.hidden, Component::Other)
+            .class(TensorClass::Embedding),
+        Tensor::matrix("mtp.eh_proj.weight", c.hidden, 2 * c.hidden, Component::Other),
+        Tensor::vector("mtp.norms", 3 * c.hidden, Component::Other),
+    ]);
+    let unused = |t: Tensor| Tensor { active_copies: 0, component: Component::Other, ..t };
+    extra(tensors.into_iter().map(unused).collect())
 }
 
 /// Mistral Large 4: direct queries, an indexer with a norm of its own input, learned scales of the

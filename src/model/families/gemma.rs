@@ -2,7 +2,7 @@
 
 use super::decoder::{Decoder, Order, extra, layer_kinds};
 use crate::diagnostic::Diagnostic;
-use crate::model::blocks::{Attention, Block, Keys, QkNorm};
+use crate::model::blocks::{Attention, Block, Keys, Moe, QkNorm};
 use crate::model::config::Config;
 use crate::model::context;
 use crate::model::{Architecture, Component, Scope, Tensor, TensorClass};
@@ -150,7 +150,7 @@ pub(super) fn gemma4(config: &Config, _: Scope) -> Result<Architecture, Diagnost
         }
         let mut layer = own.layer_with(i, vec![own.attention_of(i)]);
         if let Some(moe) = &moe {
-            layer.push(Block::Moe(moe.clone()));
+            layer.push(Block::Moe(Moe { beside_dense: true, ..moe.clone() }));
             layer.push(expert_extras(hidden, moe.experts));
         }
         layer.extend(embeddings.as_ref().map(LayerEmbeddings::of_layer));

@@ -5,6 +5,7 @@ mod decoder;
 mod deepseek;
 mod defaults;
 mod dense;
+mod encoder;
 mod experts;
 mod family;
 mod gated;
@@ -14,6 +15,7 @@ mod hybrid;
 mod linear;
 mod mixture;
 mod multimodal;
+mod pairs;
 mod prediction;
 mod remote;
 mod streams;
@@ -24,9 +26,14 @@ mod zamba;
 use crate::diagnostic::Diagnostic;
 
 use super::config::Config;
-use super::{Architecture, Scope};
+use super::{Architecture, Scope, Task};
 pub use defaults::defaults;
 pub use family::{Family, Reader};
+
+/// Whether a checkpoint is of the language model alone, by the class that it names.
+pub(super) fn names_text_class(config: &Config) -> bool {
+    multimodal::names_text_class(config)
+}
 
 /// One row of the table.
 macro_rules! family {
@@ -39,6 +46,13 @@ macro_rules! family {
 macro_rules! wrapper {
     ($($model_type:literal),+ => $read:path) => {
         Family { model_types: &[$($model_type),+], reader: Reader::Wrapper($read) }
+    };
+}
+
+/// One row of what is no decoder alone.
+macro_rules! other {
+    ($task:ident: $($model_type:literal),+ => $read:path) => {
+        Family { model_types: &[$($model_type),+], reader: Reader::Other(Task::$task, $read) }
     };
 }
 
@@ -173,6 +187,37 @@ pub const FAMILIES: &[Family] = &[
     family!("xlstm" => linear::xlstm),
     family!("doge" => linear::doge),
     family!("hrm_text" => unusual::hrm),
+    // Encoders.
+    other!(Embedding: "bert", "ernie" => encoder::bert),
+    other!(Embedding: "roberta", "xlm-roberta", "camembert", "data2vec-text" => encoder::roberta),
+    other!(Embedding: "roberta-prelayernorm" => encoder::roberta_pre),
+    other!(Embedding: "xlm-roberta-xl" => encoder::roberta_xl),
+    other!(Embedding: "megatron-bert" => encoder::megatron),
+    other!(Embedding: "bert-generation" => encoder::bert_generation),
+    other!(Embedding: "roformer" => encoder::roformer),
+    other!(Embedding: "electra" => encoder::electra),
+    other!(Embedding: "big_bird" => encoder::big_bird),
+    other!(Embedding: "xmod" => encoder::xmod),
+    other!(Embedding: "roc_bert" => encoder::roc_bert),
+    other!(Embedding: "rembert" => encoder::rembert),
+    other!(Embedding: "modernbert" => encoder::modernbert),
+    other!(Embedding: "nomic_bert" => encoder::nomic),
+    other!(Embedding: "eurobert" => encoder::eurobert),
+    other!(Embedding: "distilbert" => encoder::distilbert),
+    other!(Embedding: "mpnet" => encoder::mpnet),
+    other!(Embedding: "deberta-v2" => encoder::deberta_v2),
+    // Encoders with decoders.
+    other!(EncoderDecoder: "t5", "mt5", "umt5" => pairs::t5),
+    other!(EncoderDecoder: "bart", "plbart", "mvp" => pairs::bart),
+    other!(EncoderDecoder: "mbart" => pairs::mbart),
+    other!(EncoderDecoder: "blenderbot" => pairs::blenderbot),
+    other!(EncoderDecoder: "blenderbot-small" => pairs::blenderbot_small),
+    other!(EncoderDecoder: "pegasus" => pairs::pegasus),
+    other!(EncoderDecoder: "bigbird_pegasus" => pairs::bigbird_pegasus),
+    other!(EncoderDecoder: "marian" => pairs::marian),
+    other!(EncoderDecoder: "m2m_100" => pairs::m2m),
+    other!(EncoderDecoder: "trocr" => pairs::trocr),
+    other!(Speech: "whisper" => pairs::whisper),
     // With vision or audio towers.
     wrapper!("gemma3", "shieldgemma2" => multimodal::gemma3),
     wrapper!("gemma4" => multimodal::gemma4),

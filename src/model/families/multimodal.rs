@@ -61,7 +61,7 @@ fn set_tied(architecture: &mut Architecture, tied: Option<bool>) {
 }
 
 /// Whether the checkpoint is of the language model alone, by the class that it names.
-fn names_text_class(config: &Config) -> bool {
+pub(super) fn names_text_class(config: &Config) -> bool {
     let classes = config.strings("architectures").unwrap_or_default();
     classes.iter().any(|class| class.ends_with("ForCausalLM"))
 }
@@ -79,6 +79,8 @@ fn add_tower(
     read: impl Fn(&Config, u64) -> Result<Vec<Tensor>, Diagnostic>,
 ) -> Result<(), Diagnostic> {
     let written = config.opt_sub(key)?.map(|tower| tower.opt_str("model_type")).transpose()?.flatten();
+    // Qwen-VL's towers carry their wrapper's type.
+    let written = written.filter(|name| config.opt_str("model_type") != Ok(Some(name)));
     let known = written.and_then(defaults).or_else(|| defaults(tower_type));
     // Without a word on it the class builds a tower of its defaults; Gemma 4's then builds none.
     let assumed = !config.mentions(key) && known.is_some() && !tower_type.starts_with("gemma4");

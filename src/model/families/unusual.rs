@@ -145,13 +145,24 @@ pub(super) fn mimo_v2(config: &Config, _: Scope) -> Result<Architecture, Diagnos
         decoder.sparse[0] = false;
     }
     let window = config.opt_size_of(&["sliding_window"])?;
+    // Windowed layers have sizes of their own in the checkpoints' files; the class has twice the key-value heads.
+    let full = &decoder.attention;
+    let own = Attention {
+        heads: config.size_or("swa_num_attention_heads", full.heads)?,
+        kv_heads: config.size_or("swa_num_key_value_heads", full.kv_heads.saturating_mul(2))?,
+        head_dim: config.size_or("swa_head_dim", full.head_dim)?,
+        v_dim: config.size_or("swa_v_head_dim", full.v_dim)?,
+        sinks: config.bool_or("add_swa_attention_sink_bias", true)?,
+        window,
+        ..full.clone()
+    };
+    let full = Attention {
+        window: None,
+        sinks: config.bool_or("add_full_attention_sink_bias", false)?,
+        ..full.clone()
+    };
     let blocks = (0..layers as usize).map(|i| {
-        let mut attention = decoder.attention.clone();
-        attention.window = window.filter(|_| windowed[i]);
-        if windowed[i] {
-            attention.kv_heads *= 2;
-            attention.sinks = true;
-        }
+        let attention = if windowed[i] { own.clone() } else { full.clone() };
         decoder.layer_with(i, vec![Block::Attention(attention)])
     });
     Ok(decoder.finish(blocks.collect()))

@@ -232,14 +232,19 @@ impl Experts {
             has.map(|bias| routed(bias, self.experts, TensorClass::Vector))
         };
         let scored = self.experts + self.zero_experts;
-        out.push(matrix("mlp.experts.up_proj.weight", self.inner, self.width, scored));
+        let [gate_name, up_name, down_name] = if self.beside_dense {
+            ["experts.gate_proj.weight", "experts.up_proj.weight", "experts.down_proj.weight"]
+        } else {
+            ["mlp.experts.gate_proj.weight", "mlp.experts.up_proj.weight", "mlp.experts.down_proj.weight"]
+        };
+        out.push(matrix(up_name, self.inner, self.width, scored));
         out.extend(bias("mlp.experts.up_proj.bias", self.inner));
         if self.gated {
-            let gate = matrix("mlp.experts.gate_proj.weight", self.inner, self.width, scored);
+            let gate = matrix(gate_name, self.inner, self.width, scored);
             out.push(Tensor { joins: true, ..gate });
             out.extend(bias("mlp.experts.gate_proj.bias", self.inner));
         }
-        let down = matrix("mlp.experts.down_proj.weight", self.width, self.inner, self.experts);
+        let down = matrix(down_name, self.width, self.inner, self.experts);
         out.push(Tensor { role: Role::Return, ..down });
         out.extend(bias("mlp.experts.down_proj.bias", self.width));
     }

@@ -1,5 +1,6 @@
 //! How a checkpoint stores each class of weights: read from `quantization_config` or overridden.
 
+mod found;
 mod methods;
 mod modules;
 mod storage;
@@ -10,6 +11,7 @@ use crate::dtype::{DType, WeightFormat};
 
 use super::config::Config;
 use super::tensor::{Component, Tensor, TensorClass};
+use methods::Reach;
 use modules::Modules;
 pub use storage::Storage;
 
@@ -87,18 +89,18 @@ pub struct Quantisation {
     pub kv: Option<DType>,
     /// Whether the output projection shares the embedding.
     tied: bool,
-    /// Only the routed experts are quantised (gpt-oss MXFP4).
-    experts_only: bool,
     /// Storage of the routed experts, where it is not that of the other linear layers.
     experts: Option<Storage>,
+    /// Storage of the output projection, where it is not that of the other linear layers.
+    head: Option<Storage>,
     /// Attention stays in the base type.
     attention_kept: bool,
-    /// The output projection is a linear layer like any other, unless excluded.
-    head_too: bool,
-    /// Modules with a storage of their own, where a checkpoint mixes several; the last one matches first.
-    mixed: Vec<(Modules, Storage)>,
-    /// Modules left unquantised.
-    excluded: Modules,
+    /// Which modules are quantised.
+    reach: Reach,
+    /// The only modules that are, where they are listed.
+    only: Option<Modules>,
+    /// What differs by module: the first that covers one decides; `None` leaves it in the base type.
+    rules: Vec<(Modules, Option<Storage>)>,
     /// Formats of each layer and of what lies outside, where a file's table of tensors says.
     exact: Option<(Vec<Formats>, Formats)>,
 }
@@ -111,24 +113,15 @@ impl Quantisation {
     /// [`Code::Model`] when the method or type is not known: a wrong guess would halve or double every
     /// figure.
     pub fn read(config: &Config) -> Result<Quantisation, Diagnostic> {
-        let text = config.opt_sub("text_config")?;
+        let places = found::places(config);
         let own = |key| -> Result<Option<&str>, Diagnostic> {
-            match (config.opt_str(key)?, &text) {
-                (None, Some(text)) => text.opt_str(key),
-                (found, _) => Ok(found),
-            }
+            places.iter().find_map(|place| place.opt_str(key).transpose()).transpose()
         };
         let base = match own("torch_dtype")?.or(own("dtype")?) {
             Some("auto") | None => WeightFormat::Bf16,
             Some(text) => base_format(text).map_err(|d| d.within(config.place("torch_dtype")))?,
         };
-        let nested = match &text {
-            Some(text) => text.opt_sub("quantization_config")?,
-            None => None,
-        };
-        // compressed-tensors wrote `compression_config` before it had a place in Transformers.
-        let nested = nested.or(config.opt_sub("compression_config")?);
-        let mut read = match config.opt_sub("quantization_config")?.or(nested) {
+        let mut read = match found::object(config)? {
             Some(q) => Quantisation::of(base, &q)?,
             None => Quantisation::none(base),
         };
@@ -141,23 +134,19 @@ impl Quantisation {
     }
 
     fn none(base: WeightFormat) -> Quantisation {
-        let (mixed, excluded) = (Vec::new(), Modules::default());
-        let (by_config, tied, experts_only, head_too) = (false, false, false, false);
-        let (storage, kv, exact, experts) = (None, None, None, None);
-        let attention_kept = false;
         Quantisation {
             base,
-            by_config,
-            storage,
-            kv,
-            tied,
-            experts_only,
-            experts,
-            attention_kept,
-            head_too,
-            mixed,
-            excluded,
-            exact,
+            by_config: false,
+            storage: None,
+            kv: None,
+            tied: false,
+            experts: None,
+            head: None,
+            attention_kept: false,
+            reach: Reach::default(),
+            only: None,
+            rules: Vec::new(),
+            exact: None,
         }
     }
 
@@ -168,31 +157,22 @@ impl Quantisation {
 
     /// Reads a `quantization_config`.
     fn of(base: WeightFormat, q: &Config) -> Result<Quantisation, Diagnostic> {
-        let mut read = Quantisation::none(base);
-        read.mixed = mixed(q)?;
-        read.storage = if read.mixed.is_empty() { methods::read(q)? } else { None };
-        let method = q.opt_str("quant_method")?.unwrap_or("");
-        read.experts_only = method == "mxfp4";
-        read.head_too = method == "compressed-tensors" || q.bool_or("lm_head", false).unwrap_or(false);
-        let lists = [
-            "modules_to_not_convert",
-            "ignore",
-            "ignored_layers",
-            "exclude",
-            "exclude_modules",
-            "llm_int8_skip_modules",
-        ];
-        let mut names = Vec::new();
-        for key in lists {
-            names.extend(q.strings(key)?);
-        }
-        read.excluded = Modules::new(names).map_err(|d| d.within(q.place("ignore")))?;
-        let scheme = q.opt_sub("kv_cache_scheme")?;
-        let bits = scheme.map_or(Ok(None), |scheme| scheme.opt_u64("num_bits"))?;
-        if bits == Some(8) || q.opt_str("kv_cache_quant_algo")? == Some("FP8") {
-            read.kv = Some(DType::Fp8);
-        }
-        Ok(read)
+        let stored = methods::read(q)?;
+        let place = || q.place("quantization_config");
+        let modules = |names| Modules::new(names).map_err(|d| d.within(place()));
+        let rules = stored.rules.into_iter().filter(|(names, _)| !names.is_empty());
+        Ok(Quantisation {
+            storage: stored.storage,
+            experts: stored.experts,
+            head: methods::head(q)?,
+            reach: stored.reach,
+            only: if stored.only.is_empty() { None } else { Some(modules(stored.only)?) },
+            rules: rules
+                .map(|(names, storage)| Ok((modules(names)?, storage)))
+                .collect::<Result<_, Diagnostic>>()?,
+            kv: cache_type(q)?,
+            ..Quantisation::none(base)
+        })
     }
 
     /// Quantises every linear layer and expert to `format`, as `--weights` asks; `tied` says whether the
@@ -226,14 +206,10 @@ impl Quantisation {
             let first = layers.first().unwrap_or(outer);
             return if first.experts == self.base { first.mlp } else { first.experts };
         }
-        match (self.experts.or(self.storage), &self.mixed[..]) {
-            (Some(storage), _) => storage.format,
-            (None, []) => self.base,
-            (None, mixed) => {
-                let experts = mixed.iter().find(|(modules, _)| modules.names_experts());
-                experts.or(mixed.first()).map_or(self.base, |(_, storage)| storage.format)
-            }
-        }
+        let named = self.rules.iter().filter_map(|(modules, storage)| Some((modules, (*storage)?)));
+        let experts = named.clone().find(|(modules, _)| modules.names_experts()).or(named.clone().next());
+        let storage = self.experts.or(self.storage).or(experts.map(|(_, storage)| storage));
+        storage.map_or(self.base, |storage| storage.format)
     }
 
     /// Storage of each tensor of layer `index`, in their order, and the formats by class.
@@ -242,7 +218,8 @@ impl Quantisation {
             let formats = *layers.get(index).or(layers.last()).unwrap_or(outer);
             return (tensors.iter().map(|t| formats.format(t).into()).collect(), formats);
         }
-        if self.storage.is_none() && self.mixed.is_empty() {
+        if self.storage.is_none() && self.experts.is_none() && self.rules.iter().all(|(_, own)| own.is_none())
+        {
             return (vec![self.base.into(); tensors.len()], Formats::uniform(self.base));
         }
         let sparse = tensors.iter().any(|t| t.class == TensorClass::Expert);
@@ -257,18 +234,22 @@ impl Quantisation {
         let expert = tensor.class == TensorClass::Expert;
         let quantisable = expert
             || tensor.class == TensorClass::Linear
-                && matches!(tensor.component, Component::Attention | Component::Mlp | Component::Ssm);
+                && matches!(tensor.component, Component::Attention | Component::Mlp | Component::Ssm)
+            || tensor.class == TensorClass::Router && self.reach.router;
         let kept = self.attention_kept && tensor.component == Component::Attention;
-        if !quantisable || kept || self.experts_only && !expert {
+        if !quantisable || kept || self.reach.experts_only && !expert {
             return base;
         }
         let names = modules::names(index, tensor, sparse);
-        if names.iter().any(|name| self.excluded.cover(name)) {
+        let covers = |modules: &Modules| names.iter().any(|name| modules.cover(name));
+        if self.only.as_ref().is_some_and(|only| !covers(only)) {
             return base;
         }
-        let general = self.experts.filter(|_| expert).or(self.storage);
-        let storage = self.own(&names).or(general).unwrap_or(base);
-        in_blocks(storage, Place::Layer(&tensor.name))
+        let storage = match self.rules.iter().find(|(modules, _)| covers(modules)) {
+            Some((_, own)) => *own,
+            None => self.experts.filter(|_| expert).or(self.storage),
+        };
+        in_blocks(storage.unwrap_or(base), Place::Layer(&tensor.name))
     }
 
     /// Storage of a tensor outside the layers: embeddings and, unless the checkpoint says otherwise, the
@@ -285,14 +266,39 @@ impl Quantisation {
                 _ => return self.base.into(),
             }
         }
-        let names = match tensor.class {
-            TensorClass::Head => ["lm_head".to_owned()],
-            TensorClass::Embedding => ["embed_tokens".to_owned()],
+        let (name, reached) = match tensor.class {
+            TensorClass::Head => ("lm_head", self.reach.head),
+            TensorClass::Embedding => ("embed_tokens", self.reach.embedding),
+            TensorClass::Linear if tensor.component == Component::Other => return self.tower(tensor),
             _ => return self.base.into(),
         };
-        let excluded = names.iter().any(|name| self.excluded.cover(name));
-        let general = self.storage.filter(|_| self.head_too && tensor.class == TensorClass::Head);
-        self.own_module(&names).or(general).filter(|_| !excluded).unwrap_or(self.base.into())
+        let general = self.storage.filter(|_| reached);
+        let storage = match self.rules.iter().find(|(modules, _)| modules.cover(name)) {
+            Some((_, own)) => *own,
+            None if tensor.class == TensorClass::Head => self.head.or(general),
+            None => general,
+        };
+        storage.unwrap_or(self.base.into())
+    }
+
+    /// Storage of a tower's linear layer: as the others', where the method takes towers and no rule leaves out one of
+    /// the names that towers have.
+    fn tower(&self, tensor: &Tensor) -> Storage {
+        const NAMES: [&str; 8] = [
+            "visual.blocks",
+            "vision_tower",
+            "vision_model",
+            "vision_encoder",
+            "audio_tower",
+            "multi_modal_projector",
+            "mlp1",
+            "merger",
+        ];
+        let own = tensor.name.split('.').next().unwrap_or_default();
+        let left = |modules: &Modules| modules.cover(own) || NAMES.iter().any(|name| modules.cover(name));
+        let left_out =
+            self.only.is_some() || self.rules.iter().any(|(modules, to)| to.is_none() && left(modules));
+        self.storage.filter(|_| self.reach.towers && !left_out).unwrap_or(self.base.into())
     }
 
     /// The formats of what lies outside the layers.
@@ -308,19 +314,33 @@ impl Quantisation {
         let head = head.map_or(self.base, |head| self.outside(head).format);
         Formats { head, ..Formats::uniform(self.base) }
     }
+}
 
-    /// The storage that a mixed checkpoint gives to one of these modules.
-    fn own(&self, names: &[String]) -> Option<Storage> {
-        let named = |(modules, _): &&(Modules, Storage)| names.iter().any(|name| modules.cover(name));
-        self.mixed.iter().find(named).map(|(_, storage)| *storage)
-    }
-
-    /// The same, but not by a pattern that stands for every linear layer.
-    fn own_module(&self, names: &[String]) -> Option<Storage> {
-        let mut mixed = self.mixed.iter().filter(|(modules, _)| self.head_too || !modules.are_all());
-        let named = |(modules, _): &&(Modules, Storage)| names.iter().any(|name| modules.cover(name));
-        mixed.find(named).map(|(_, storage)| *storage)
-    }
+/// Type of the KV cache that a checkpoint asks for: ModelOpt's and compressed-tensors' words.
+fn cache_type(q: &Config) -> Result<Option<DType>, Diagnostic> {
+    let named = match q.opt_str("kv_cache_scheme") {
+        Ok(named) => named,
+        Err(_) => {
+            let scheme = q.sub("kv_cache_scheme")?;
+            let float = scheme.opt_str("type")?.unwrap_or("float") == "float";
+            return Ok(match (scheme.opt_u64("num_bits")?, float) {
+                (Some(8), true) => Some(DType::Fp8),
+                (Some(8), false) => Some(DType::Int8),
+                (Some(4), true) => Some(DType::Fp4),
+                _ => None,
+            });
+        }
+    };
+    let named = named.or(q.opt_str("kv_cache_quant_algo")?).or(q.opt_str("kv_cache_dtype")?);
+    Ok(match named.map(str::to_lowercase).as_deref() {
+        None | Some("none" | "auto") => None,
+        Some(name) if name.contains("fp8") => Some(DType::Fp8),
+        Some(name) if name.contains("int8") => Some(DType::Int8),
+        Some(name) if name.contains("fp4") => Some(DType::Fp4),
+        Some(other) => {
+            return Err(q.error("kv_cache_quant_algo", format!("unknown type of cache `{other}`")));
+        }
+    })
 }
 
 /// Mixes narrower than Q8_0 have a Q6_K output projection.
@@ -334,6 +354,11 @@ fn in_blocks(storage: Storage, place: Place) -> Storage {
     blocks.map_or(storage, |blocks| Storage::of_blocks(storage.format, blocks))
 }
 
+/// Whether a configuration says how its weights are stored.
+pub(super) fn is_stated(config: &Config) -> bool {
+    !matches!(found::object(config), Ok(None))
+}
+
 fn base_format(text: &str) -> Result<WeightFormat, Diagnostic> {
     match text.parse::<DType>()? {
         DType::Fp32 => Ok(WeightFormat::Fp32),
@@ -342,41 +367,6 @@ fn base_format(text: &str) -> Result<WeightFormat, Diagnostic> {
         DType::Bf16 => Ok(WeightFormat::Bf16),
         other => Err(Diagnostic::new(Code::Model, format!("`{other}` cannot be the type of a whole model"))),
     }
-}
-
-/// The storage of a checkpoint that mixes several, by module: ModelOpt's `quantized_layers`, or
-/// compressed-tensors groups that name modules instead of `Linear`.
-fn mixed(q: &Config) -> Result<Vec<(Modules, Storage)>, Diagnostic> {
-    let mut found: Vec<(Vec<String>, Storage)> = Vec::new();
-    let mut add = |names: Vec<String>, storage: Storage| match found.iter_mut().find(|f| f.1 == storage) {
-        Some((known, _)) => known.extend(names),
-        None => found.push((names, storage)),
-    };
-    if let Some(layers) = q.opt_sub("quantized_layers")? {
-        for name in layers.keys() {
-            if let Some(storage) = methods::read(&layers.sub(name)?)? {
-                add(vec![name.to_owned()], storage);
-            }
-        }
-    } else if let Some(groups) = q.opt_sub("config_groups")? {
-        let names: Vec<&str> = groups.keys().collect();
-        let single = names.len() < 2;
-        for name in names {
-            let group = groups.sub(name)?;
-            let targets = group.strings("targets")?;
-            if single && (targets.is_empty() || targets.iter().any(|target| target == "Linear")) {
-                return Ok(Vec::new());
-            }
-            add(targets, methods::group_storage(q, &group)?);
-        }
-    }
-    // What names modules goes before what stands for every linear layer.
-    found.sort_by_key(|(names, _)| names.iter().any(|name| name == "Linear"));
-    let place = || q.place("config_groups");
-    found
-        .into_iter()
-        .map(|(names, storage)| Ok((Modules::new(names).map_err(|d| d.within(place()))?, storage)))
-        .collect()
 }
 
 #[cfg(test)]

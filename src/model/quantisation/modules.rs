@@ -9,10 +9,14 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::model::tensor::{Tensor, TensorClass};
 
 /// What a checkpoint's names may begin with, before `layers.0…` or `lm_head`.
-const PREFIXES: [&str; 7] = [
+const PREFIXES: [&str; 11] = [
+    "model.language_model.model.",
     "model.language_model.",
     "language_model.model.",
     "language_model.",
+    "thinker.model.",
+    "model.text_model.",
+    "llm.model.",
     "model.",
     "backbone.",
     "transformer.",
@@ -40,10 +44,22 @@ const ALIASES: &[(&str, &[&str])] = &[
 /// The same for routed experts.
 const EXPERT_ALIASES: &[(&str, &[&str])] = &[
     (
+        "experts.gate_proj",
+        &[
+            "experts.gate_up_proj",
+            "experts.0.gate_proj",
+            "moe.experts.gate_up_proj",
+            "moe.experts.0.gate_proj",
+        ],
+    ),
+    ("experts.up_proj", &["experts.gate_up_proj", "experts.0.up_proj", "moe.experts.gate_up_proj"]),
+    ("experts.down_proj", &["experts.0.down_proj", "moe.experts.down_proj", "moe.experts.0.down_proj"]),
+    (
         "mlp.experts.gate_proj",
         &[
             "mlp.experts.0.gate_proj",
             "mlp.experts.gate_up_proj",
+            "mlp.experts.0.gate_up_proj",
             "block_sparse_moe.experts.0.w1",
             "feed_forward.experts.0.gate_proj",
         ],
@@ -101,8 +117,6 @@ pub(super) struct Modules {
     globs: Vec<String>,
     /// Regular expressions.
     expressions: Vec<Regex>,
-    /// Whether every linear layer is meant.
-    all: bool,
 }
 
 impl PartialEq for Modules {
@@ -113,7 +127,7 @@ impl PartialEq for Modules {
 
 impl Modules {
     /// Reads a list: `re:` begins a regular expression that must match from the start of a name, `*`
-    /// stands for anything, `Linear` for every linear layer; any other entry names a module, a parent of
+    /// stands for anything; any other entry names a module, a parent of
     /// modules, or a part of their names.
     pub fn new(written: Vec<String>) -> Result<Modules, Diagnostic> {
         let mut modules = Modules::default();
@@ -125,8 +139,6 @@ impl Modules {
                     Diagnostic::new(Code::Model, format!("cannot read the expression `{expression}`: {e}"))
                 })?;
                 modules.expressions.push(compiled);
-            } else if entry == "Linear" {
-                modules.all = true;
             } else if entry.contains('*') {
                 modules.globs.push(entry.clone());
             } else {
@@ -143,8 +155,7 @@ impl Modules {
 
     /// Whether the list means the module of this name, given without prefix.
     pub fn cover(&self, name: &str) -> bool {
-        self.all
-            || parents(name).any(|parent| self.names.contains(parent))
+        parents(name).any(|parent| self.names.contains(parent))
             || self.parts.iter().any(|part| format!(".{name}.").contains(part.as_str()))
             || (!self.globs.is_empty() || !self.expressions.is_empty())
                 && PREFIXES.iter().any(|prefix| self.matches(&format!("{prefix}{name}")))
@@ -156,11 +167,6 @@ impl Modules {
                 .globs
                 .iter()
                 .any(|pattern| parents(full).any(|parent| glob(pattern.as_bytes(), parent.as_bytes())))
-    }
-
-    /// Whether every linear layer is meant.
-    pub fn are_all(&self) -> bool {
-        self.all
     }
 
     /// Whether routed experts are among them.

@@ -43,6 +43,10 @@ pub(super) enum Scales {
 pub(super) struct Layout {
     /// Bits of an element.
     pub bits: u64,
+    /// Thousandths of a bit beyond them, where a method mixes widths to a mean (EXL2, EXL3).
+    pub millibits: u64,
+    /// Two of four neighbours are zero: half the elements, and a bit for each of all.
+    pub sparse: bool,
     /// Elements are packed into 32-bit words along the input features.
     pub words: bool,
     pub scales: Scales,
@@ -64,6 +68,8 @@ impl Layout {
     pub fn new(bits: u64, scales: Scales, scale_bytes: u64) -> Layout {
         Layout {
             bits,
+            millibits: 0,
+            sparse: false,
             words: false,
             scales,
             scale_bytes,
@@ -76,11 +82,14 @@ impl Layout {
 
     fn bytes(self, rows: u64, columns: u64) -> Option<u64> {
         let elements = rows.checked_mul(columns)?;
-        let payload = if self.words {
+        let payload = if self.sparse {
+            elements.checked_mul(self.bits)?.div_ceil(16).checked_add(elements.div_ceil(8))?
+        } else if self.words {
             columns.checked_mul(self.bits)?.div_ceil(32).checked_mul(4)?.checked_mul(rows)?
         } else {
             elements.checked_mul(self.bits)?.div_ceil(8)
         };
+        let payload = payload.checked_add(elements.checked_mul(self.millibits)?.div_ceil(8000))?;
         // Scales along one output feature, and how many output features have their own.
         let (along, across) = match self.scales {
             Scales::Tensor => (1, 1),
@@ -113,6 +122,29 @@ impl Storage {
         Storage { format, layout: Held::Packed(layout) }
     }
 
+    /// The same with half the elements left out, two of four neighbours.
+    #[must_use]
+    pub(super) fn sparse(self) -> Storage {
+        let layout = match self.layout {
+            Held::Packed(layout) => Held::Packed(Layout { sparse: true, ..layout }),
+            Held::Own if self.format.element().bits() >= 16 => Held::Packed(Layout {
+                sparse: true,
+                ..Layout::new(self.format.element().bits(), Scales::Tensor, 0)
+            }),
+            other => other,
+        };
+        Storage { layout, ..self }
+    }
+
+    /// Input features that share a scale of a quantised matrix, if a group of them does.
+    pub fn group(self) -> Option<u64> {
+        match self.layout {
+            Held::Packed(Layout { scales: Scales::Group(size), .. }) if size < u64::MAX => Some(size),
+            Held::Packed(Layout { scales: Scales::Block(_, width), .. }) => Some(width),
+            _ => None,
+        }
+    }
+
     /// A tensor of a GGUF mix.
     pub(super) fn of_blocks(format: WeightFormat, blocks: Blocks) -> Storage {
         Storage { format, layout: Held::Blocks(blocks) }
@@ -131,8 +163,8 @@ impl Storage {
     pub fn elements(self) -> Storage {
         let bits = self.format.element().bits();
         let layout = match self.layout {
-            Held::Packed(layout) => {
-                Held::Packed(Layout { words: layout.words, ..Layout::new(layout.bits, Scales::Tensor, 0) })
+            Held::Packed(Layout { bits, words, sparse, millibits, .. }) => {
+                Held::Packed(Layout { words, sparse, millibits, ..Layout::new(bits, Scales::Tensor, 0) })
             }
             Held::Own if bits < 16 && !self.format.is_ggml() => {
                 Held::Packed(Layout::new(bits, Scales::Tensor, 0))

@@ -1,7 +1,7 @@
 //! Image towers that many wrappers share: CLIP, SigLIP, InternViT, and the ones of Qwen2-VL and GLM-4V,
 //! each with the projector of its wrapper. One function and one row of [`TOWERS`] each.
 
-use super::{Encoder, matrix, patch_pixels, patches, pixtral, siglip, vector};
+use super::{Encoder, matrix, patch_pixels, patches, pixtral, pixtral_layers, siglip, vector};
 use crate::diagnostic::Diagnostic;
 use crate::model::Tensor;
 use crate::model::config::Config;
@@ -68,14 +68,25 @@ fn clip(config: &Config) -> Result<Vec<Tensor>, Diagnostic> {
     Ok(out)
 }
 
-/// LLaVA: CLIP or SigLIP and two linear layers over the features of one or several layers; the later ones
+/// The tower that `model_type` names, in a wrapper that takes any; CLIP where it names none, as the wrapper's class has it.
+fn named(config: &Config, wrapper: &Config) -> Result<Vec<Tensor>, Diagnostic> {
+    match config.opt_str("model_type")? {
+        None | Some("clip_vision_model" | "clip" | "mlcd" | "mlcd_vision_model") => clip(config),
+        Some("pixtral") => pixtral_layers(config),
+        Some(name) if name.starts_with("siglip") => siglip(config),
+        // The wrapper's own name: the tower of its class.
+        Some(name) if wrapper.opt_str("model_type")? == Some(name) => clip(config),
+        Some(other) => Err(config
+            .error("model_type", format!("the tensors of the tower `{other}` are not known"))
+            .help("--scope text leaves the tower out")),
+    }
+}
+
+/// LLaVA: CLIP, SigLIP or Pixtral's tower and two linear layers over the features of one or several layers; the later ones
 /// with a vector that ends a line of patches, VipLLaVA with a norm.
 fn llava(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
-    let mut out = match config.opt_str("model_type")? {
-        Some(name) if name.starts_with("siglip") => siglip(config)?,
-        _ => clip(config)?,
-    };
+    let mut out = named(config, wrapper)?;
     let vip = wrapper.opt_str("model_type")? == Some("vipllava");
     let one = if vip { 5 } else { 1 };
     let sources = ["vision_feature_layer", "vision_feature_layers"].into_iter().find(|k| wrapper.is_list(k));
@@ -258,19 +269,27 @@ fn aya_vision(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec
 }
 
 /// MiniMax-M3: CLIP's layers over pairs of frames, two linear layers for each patch and two for neighbours.
-fn minimax_m3(config: &Config, _: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+fn minimax_m3(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
-    let pixels = patch_pixels(config, "num_channels")?.saturating_mul(config.size("temporal_patch_size")?);
-    let neighbours = merged(text_hidden, config.size("spatial_merge_size")?);
+    // The checkpoint's own file nests how patches are merged.
+    let nested = config.opt_sub("img_token_compression_config")?;
+    let merge = |key| match &nested {
+        Some(nested) if nested.has(key) => nested.size(key),
+        _ => config.size_or(key, 2),
+    };
+    let pixels = patch_pixels(config, "num_channels")?.saturating_mul(merge("temporal_patch_size")?);
+    let inner = wrapper.size_or("projector_hidden_size", text_hidden)?;
+    let side = merge("spatial_merge_size")?;
+    let neighbours = wrapper.size_or("merged_hidden_size", merged(text_hidden, side))?;
     let encoder = Encoder::vit(config.size("num_hidden_layers")?, hidden, config.size("intermediate_size")?);
     let mut out = vec![
         matrix("vision_tower.embeddings.proj.weight", hidden, pixels),
         vector("vision_tower.pre_layrnorm", 2 * hidden),
     ];
-    out.extend(linear("multi_modal_projector.linear_1.weight", text_hidden, hidden));
-    out.extend(linear("multi_modal_projector.linear_2.weight", text_hidden, text_hidden));
-    out.extend(linear("multi_modal_projector.merge_linear_1.weight", text_hidden, neighbours));
-    out.extend(linear("multi_modal_projector.merge_linear_2.weight", text_hidden, text_hidden));
+    out.extend(linear("multi_modal_projector.linear_1.weight", inner, hidden));
+    out.extend(linear("multi_modal_projector.linear_2.weight", text_hidden, inner));
+    out.extend(linear("multi_modal_projector.merge_linear_1.weight", inner, neighbours));
+    out.extend(linear("multi_modal_projector.merge_linear_2.weight", text_hidden, inner));
     out.extend(encoder.tensors());
     Ok(out)
 }

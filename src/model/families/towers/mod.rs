@@ -246,6 +246,22 @@ pub(super) fn pixtral(
 ) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let side = wrapper.size_or("spatial_merge_size", 2)?;
+    let mut out = vec![
+        vector("multi_modal_projector.norm.weight", hidden),
+        matrix("multi_modal_projector.merging_layer.weight", hidden, hidden.saturating_mul(side * side)),
+        matrix("multi_modal_projector.linear_1.weight", text_hidden, hidden),
+        matrix("multi_modal_projector.linear_2.weight", text_hidden, text_hidden),
+    ];
+    if wrapper.bool_or("multimodal_projector_bias", false)? {
+        out.push(vector("multi_modal_projector.biases", 2 * text_hidden));
+    }
+    out.extend(pixtral_layers(config)?);
+    Ok(out)
+}
+
+/// Pixtral's tower alone.
+fn pixtral_layers(config: &Config) -> Result<Vec<Tensor>, Diagnostic> {
+    let hidden = config.size("hidden_size")?;
     let encoder = Encoder {
         layers: config.size("num_hidden_layers")?,
         hidden,
@@ -258,14 +274,7 @@ pub(super) fn pixtral(
     let mut out = vec![
         matrix("vision_tower.patch_conv.weight", hidden, patch_pixels(config, "num_channels")?),
         vector("vision_tower.ln_pre.weight", hidden),
-        vector("multi_modal_projector.norm.weight", hidden),
-        matrix("multi_modal_projector.merging_layer.weight", hidden, hidden.saturating_mul(side * side)),
-        matrix("multi_modal_projector.linear_1.weight", text_hidden, hidden),
-        matrix("multi_modal_projector.linear_2.weight", text_hidden, text_hidden),
     ];
-    if wrapper.bool_or("multimodal_projector_bias", false)? {
-        out.push(vector("multi_modal_projector.biases", 2 * text_hidden));
-    }
     out.extend(encoder.tensors());
     Ok(out)
 }
