@@ -63,7 +63,7 @@ pub fn derived(config: &Config) -> Result<Option<u64>, Diagnostic> {
             length = scaling.opt_size("original_max_position_embeddings")?.unwrap_or(length);
         }
     }
-    if !(factor > 0.0 && factor <= 1024.0) {
+    if !(factor > 0.0 && factor <= 65_536.0) {
         return Err(
             config.error("rope_scaling", format!("a context cannot be stretched by a factor of {factor}"))
         );

@@ -201,7 +201,12 @@ pub fn download(id: &Id, hub: &Hub) -> Result<Downloaded, Diagnostic> {
 /// Older exports keep the quantisation in a file of its own, ModelOpt's under `quantization`; newer ones repeat it in
 /// `config.json`.
 fn add_quantisation(config: &mut Map<String, Value>, file: Map<String, Value>) {
-    config.insert("quantization_config".into(), file.into());
+    // Files of the same name beside ONNX exports say nothing of these weights.
+    let of_weights =
+        ["bits", "w_bit", "wbits", "quant_method", "quantization", "quant_algo", "config_groups"];
+    if of_weights.iter().any(|key| file.contains_key(*key)) {
+        config.insert("quantization_config".into(), file.into());
+    }
 }
 
 /// A model from the object of a `config.json`.

@@ -2,7 +2,8 @@
 
 use super::blocks::{Block, Extra};
 use super::config::Config;
-use super::{Architecture, Component, Task, Tensor};
+use super::{Architecture, Component, Model, Task, Tensor};
+use crate::diagnostic::{Code, Diagnostic};
 
 /// Classes that a classifier tells apart: as labels are listed, else two.
 pub(super) fn labels(config: &Config) -> u64 {
@@ -33,4 +34,22 @@ pub(super) fn of_task(config: &Config, task: Task, architecture: &mut Architectu
         tensors.push(Tensor::vector("score.biases", hidden + outputs, part));
     }
     architecture.after.push(Block::Extra(Extra { tensors }));
+}
+
+impl Model {
+    /// That it writes one token after another, as plans for serving have it.
+    ///
+    /// # Errors
+    /// [`Code::Model`] for anything else, with what can be asked instead.
+    pub fn writes(&self) -> Result<(), Diagnostic> {
+        if self.task == Task::Generation {
+            return Ok(());
+        }
+        let cause =
+            format!("this is {}: a plan that decodes token by token does not describe it", self.task.noun());
+        Err(Diagnostic::new(Code::Model, cause).at(self.id.clone()).help(format!(
+            "ask what a batch of inputs takes: shardfit inspect {} --mode prefill --gpu h100-sxm --batch 32 --seq 512",
+            self.id
+        )))
+    }
 }

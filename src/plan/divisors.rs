@@ -2,7 +2,7 @@
 
 use crate::dtype::WeightFormat;
 use crate::model::blocks::{Block, Cache};
-use crate::model::{Component, Formats, Model, Split, TensorClass};
+use crate::model::{Component, LayerGroup, Model, Role, Split, TensorClass};
 
 fn push<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if !list.contains(&item) {
@@ -75,13 +75,41 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
+/// Inner widths that stay whole on a rank: blocks of FP8, and the groups of integers that share a scale, which ranks
+/// divide along the inner width (vLLM `quantization/awq.py` `create_weights`: "input size is not aligned with the
+/// quantized weight shape"; `gptq_marlin.py` `verify_marlin_supports_shape`).
+#[derive(Clone, Copy)]
+struct Whole {
+    mlp: u64,
+    experts: u64,
+}
+
+impl Whole {
+    fn of(group: &LayerGroup) -> Whole {
+        let block = |format| if format == WeightFormat::Fp8Block { 128 } else { 1 };
+        let mut whole = Whole { mlp: block(group.formats.mlp), experts: block(group.formats.experts) };
+        let integers = [WeightFormat::Int4, WeightFormat::Int4Group32, WeightFormat::Int8];
+        for (tensor, storage) in
+            group.tensors().filter(|(t, s)| t.role == Role::Return && integers.contains(&s.format))
+        {
+            let shared = storage.group().filter(|size| tensor.columns.is_multiple_of(*size)).unwrap_or(1);
+            match (tensor.class, tensor.component) {
+                (TensorClass::Expert, _) => whole.experts = whole.experts.max(shared),
+                (TensorClass::Linear, Component::Mlp) => whole.mlp = whole.mlp.max(shared),
+                _ => {}
+            }
+        }
+        whole
+    }
+}
+
 impl Divisors {
     /// Gathers the sizes.
     pub fn of(model: &Model) -> Divisors {
         let mut d = Divisors::default();
         for group in &model.groups {
-            let f = group.formats;
-            group.blocks.iter().for_each(|block| d.add(block, f));
+            let whole = Whole::of(group);
+            group.blocks.iter().for_each(|block| d.add(block, whole));
             group.blocks.iter().for_each(|block| d.caches.add(block));
             for (tensor, storage) in group.tensors().filter(|(t, _)| t.class != TensorClass::Adapter) {
                 push(&mut d.formats, storage.format);
@@ -95,22 +123,20 @@ impl Divisors {
         d
     }
 
-    fn add(&mut self, block: &Block, f: Formats) {
-        // Quantisation blocks of 128 stay whole.
-        let whole = |format| if format == WeightFormat::Fp8Block { 128 } else { 1 };
+    fn add(&mut self, block: &Block, whole: Whole) {
         match block {
             Block::Attention(a) => push(&mut self.heads, (a.heads, Some(a.kv_heads))),
             Block::Latent(a) => push(&mut self.heads, (a.heads, None)),
             Block::Compressed(a) => push(&mut self.heads, (a.heads, None)),
-            Block::Mlp(m) => push(&mut self.inner, (m.inner, whole(f.mlp))),
+            Block::Mlp(m) => push(&mut self.inner, (m.inner, whole.mlp)),
             Block::Moe(m) => {
                 push(&mut self.experts, m.experts);
-                push(&mut self.expert_inner, (m.inner, whole(f.experts)));
+                push(&mut self.expert_inner, (m.inner, whole.experts));
                 if let Some(shared) = &m.shared {
-                    push(&mut self.inner, (shared.mlp.inner, whole(f.mlp)));
+                    push(&mut self.inner, (shared.mlp.inner, whole.mlp));
                 }
             }
-            Block::Reused(inner) => self.add(inner, f),
+            Block::Reused(inner) => self.add(inner, whole),
             // The heads of recurrent mixers are the units of their tensors.
             Block::Adapters(_) => {}
             Block::Recurrent(_) | Block::Embedding(_) | Block::Head(_) | Block::Norm(_) | Block::Extra(_) => {

@@ -249,6 +249,7 @@ impl Request {
         let objective = self.objective(task)?;
         let least = self.least(task)?;
         let mut model = self.find_model(catalog, &hub)?;
+        model.writes()?;
         let months = self.forecast.as_ref().map_or(Ok(Vec::new()), |file| forecast::read(Path::new(file)))?;
         let demand = match least {
             Some(least) => Some(self.demand(least, &months)?),

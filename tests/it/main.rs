@@ -9,6 +9,7 @@ mod calibrate_engine;
 mod catalog;
 mod catalogue_models;
 mod check;
+mod checkpoint_kinds;
 mod cli_catalog;
 mod cli_energy;
 mod cli_estimate;
@@ -51,6 +52,7 @@ mod properties;
 mod published_models;
 mod reading_models;
 mod readme;
+mod reported_configs;
 mod request;
 mod scenarios;
 #[cfg(feature = "web")]

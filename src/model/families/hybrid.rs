@@ -175,6 +175,8 @@ enum Part {
 pub(super) fn nemotron_h(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let parts = nemotron_parts(config)?;
     let mut decoder = Decoder::read_layers(config, Some(parts.len() as u64))?;
+    // The pattern decides, whatever the number beside it says.
+    config.opt_size("num_hidden_layers")?;
     // The class never ties the head, whatever the file says.
     decoder.common.tied = false;
     decoder.attention.biases = Biases::NONE;

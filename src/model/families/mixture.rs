@@ -311,6 +311,10 @@ pub(super) fn ernie_vl(config: &Config, _: Scope) -> Result<Architecture, Diagno
         for (layer, _) in architecture.layers.iter_mut().zip(&decoder.sparse).filter(|(_, sparse)| **sparse) {
             layer.push(image_experts(c.hidden, images, width));
         }
+        architecture.notes.push(
+            "`active` is of a token of text: a token of an image uses as many of its own, narrower experts"
+                .into(),
+        );
         return Ok(architecture);
     }
     Ok(decoder.build())

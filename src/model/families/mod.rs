@@ -17,6 +17,7 @@ mod mixture;
 mod multimodal;
 mod pairs;
 mod prediction;
+mod recent;
 mod remote;
 mod streams;
 mod towers;
@@ -95,7 +96,7 @@ pub const FAMILIES: &[Family] = &[
     family!("ouro" => remote::ouro),
     // Dense, ungated or with layer norms.
     family!("arcee", "cosmos3_edge_text" => dense::ungated),
-    family!("apertus" => dense::apertus),
+    family!("apertus", "apertus1p5_text" => dense::apertus),
     family!("nanochat" => dense::nanochat),
     family!("nemotron", "jais2" => dense::nemotron),
     family!("orion" => dense::orion),
@@ -152,7 +153,7 @@ pub const FAMILIES: &[Family] = &[
     family!("inkling_text" => unusual::inkling),
     family!("inkling2_text" => unusual::inkling2),
     // Latent attention.
-    family!("deepseek_v2", "deepseek_v3", "kimi_k2", "glm4_moe_lite", "youtu", "minicpm3", "mistral4" => deepseek::read),
+    family!("sarvam_mla", "deepseek_v2", "deepseek_v3", "kimi_k2", "glm4_moe_lite", "youtu", "minicpm3", "mistral4" => deepseek::read),
     family!("deepseek_v32" => deepseek::v32),
     family!("dots3_note_text" => deepseek::dots3),
     family!("glm_moe_dsa" => deepseek::glm5),
@@ -162,6 +163,12 @@ pub const FAMILIES: &[Family] = &[
     family!("longcat_flash" => deepseek::longcat),
     family!("mistral_large4_text" => deepseek::mistral_large4),
     family!("deepseek_v4" => unusual::deepseek_v4),
+    family!("sarvam_moe" => mixture::plain),
+    family!("beam" => recent::beam),
+    family!("lara_mini" => recent::lara),
+    family!("dory" => recent::dory),
+    family!("moshi" => recent::moshi),
+    family!("xlnet" => recent::xlnet),
     // Recurrence, alone and beside attention.
     family!("mamba", "falcon_mamba" => hybrid::mamba),
     family!("mamba2" => hybrid::mamba2),
@@ -235,15 +242,16 @@ pub const FAMILIES: &[Family] = &[
     wrapper!("llava", "llava_next", "llava_next_video", "vipllava", "llava_onevision" => multimodal::with_tower),
     wrapper!("internvl", "internvl_chat", "glm4v", "glm46v", "glmga", "glm4v_moe", "lighton_ocr" => multimodal::with_tower),
     wrapper!("aya_vision", "cohere2_vision", "lfm2_vl", "minimax_m3_vl" => multimodal::with_tower),
+    wrapper!("qwen2_5_omni", "qwen2_5_omni_thinker", "qwen3_omni_moe", "qwen3_omni_moe_thinker" => multimodal::with_tower),
+    wrapper!("ernie4_5_vl_moe", "ernie4_5_moe_vl", "glm_ocr", "glm5_next", "exaone4_5", "step3p7" => multimodal::with_tower),
+    wrapper!("hyperclovax_vision_v2", "nemotron_h_omni", "qianfan_ocr", "ovis2", "video_llama_3" => multimodal::with_tower),
+    wrapper!("inkling2", "molmo2", "muse_glimmer", "cosmos3_edge", "minicpmv4_6", "minicpmv4_7" => multimodal::with_tower),
+    wrapper!("idefics2", "aria", "video_llava", "paddleocr_vl", "minicpm_ocr" => multimodal::with_tower),
     // With towers that are not known: the language model alone.
-    wrapper!("video_llava", "idefics2", "aria", "ovis2", "got_ocr2", "video_llama_3", "janus" => multimodal::text_alone),
-    wrapper!("gemma3n", "gemma4_unified", "inkling2", "inkling_mm_model" => multimodal::text_alone),
-    wrapper!("lfm3_vl", "exaone4_5", "hyperclovax_vision_v2", "qianfan_ocr" => multimodal::text_alone),
-    wrapper!("nemotron_h_omni", "minicpmv4_6", "minicpmv4_7", "glm_ocr", "dots3_note" => multimodal::text_alone),
-    wrapper!("cohere_compass", "cosmos3_edge", "emu3", "ernie4_5_vl_moe", "ernie4_5_moe_vl", "glm5_next" => multimodal::text_alone),
-    wrapper!("hunyuan_vl", "mistral_large4", "molmo2", "muse_glimmer", "muse_spark" => multimodal::text_alone),
-    wrapper!("qwen4_exp", "step3_vl", "step3p7" => multimodal::text_alone),
-    wrapper!("qwen2_5_omni", "qwen2_5_omni_thinker", "qwen3_omni_moe", "qwen3_omni_moe_thinker" => multimodal::text_alone),
+    wrapper!("got_ocr2", "pp_chart2table", "lfm3_vl" => multimodal::with_tower),
+    wrapper!("janus", "gemma3n", "gemma4_unified", "inkling_mm_model" => multimodal::text_alone),
+    wrapper!("dots3_note", "cohere_compass", "emu3", "hunyuan_vl", "mistral_large4" => multimodal::text_alone),
+    wrapper!("muse_spark", "qwen4_exp", "step3_vl" => multimodal::text_alone),
 ];
 
 /// The family that reads a `model_type`, if one does.

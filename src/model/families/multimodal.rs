@@ -8,7 +8,7 @@ use crate::model::{Architecture, Scope, Tensor};
 
 use super::defaults::defaults;
 use super::family::Lookup;
-use super::towers::images;
+use super::towers::table;
 use super::{dense, general, towers};
 
 /// Names of the language model's configuration inside a wrapper's.
@@ -28,7 +28,9 @@ fn text(config: &Config, default_type: &str, families: Lookup) -> Result<Archite
     // Older files keep the language model's fields at the root.
     let Some(inner) = inner else { return read(config, default_type, families) };
     if inner.has("text_config") {
-        return text(&inner, default_type, families);
+        // A thinker has a class of its own, which says whether the head is tied.
+        let own = inner.opt_str("model_type")?.and_then(defaults);
+        return text(&inner.with_defaults(own), default_type, families);
     }
     let written = inner.opt_str("model_type")?.filter(|name| families(name).is_some());
     let model_type = written.unwrap_or(default_type);
@@ -214,7 +216,7 @@ pub(super) fn fuyu(config: &Config, scope: Scope, families: Lookup) -> Result<Ar
     Ok(architecture)
 }
 
-/// A wrapper with one of the towers in [`images::TOWERS`].
+/// A wrapper with one of the towers in [`table::TOWERS`].
 pub(super) fn with_tower(
     config: &Config,
     scope: Scope,
@@ -223,9 +225,11 @@ pub(super) fn with_tower(
     let wrapper = config.opt_str("model_type")?.unwrap_or_default();
     let mut architecture = text(config, language_model(wrapper), families)?;
     if wants_towers(config, scope) {
-        for tower in images::TOWERS.iter().filter(|tower| tower.wrappers.contains(&wrapper)) {
-            let read = |own: &Config, hidden| (tower.read)(own, config, hidden);
-            add_tower(config, &mut architecture, ("vision_config", tower.defaults), read)?;
+        // Omni models keep their towers beside the language model, inside what thinks.
+        let config = config.opt_sub("thinker_config")?.unwrap_or_else(|| config.clone());
+        for tower in table::TOWERS.iter().filter(|tower| tower.wrappers.contains(&wrapper)) {
+            let read = |own: &Config, hidden| (tower.read)(own, &config, hidden);
+            add_tower(&config, &mut architecture, (tower.key, tower.defaults), read)?;
         }
     }
     Ok(architecture)
@@ -239,7 +243,18 @@ const TEXT_TYPES: &[(&[&str], &str)] = &[
     (&["paligemma"], "gemma"),
     (&["aya_vision", "cohere2_vision"], "cohere2"),
     (&["aria"], "aria_text"),
-    (&["llava_onevision", "internvl", "internvl_chat", "ovis2", "got_ocr2", "video_llama_3"], "qwen2"),
+    (
+        &[
+            "llava_onevision",
+            "internvl",
+            "internvl_chat",
+            "ovis2",
+            "got_ocr2",
+            "pp_chart2table",
+            "video_llama_3",
+        ],
+        "qwen2",
+    ),
     (&["qwen2_vl"], "qwen2_vl_text"),
     (&["qwen2_5_vl"], "qwen2_5_vl_text"),
     (&["gemma3n"], "gemma3n_text"),
@@ -265,6 +280,7 @@ const TEXT_TYPES: &[(&[&str], &str)] = &[
     (&["cosmos3_edge"], "cosmos3_edge_text"),
     (&["emu3"], "emu3_text_model"),
     (&["ernie4_5_vl_moe", "ernie4_5_moe_vl"], "ernie4_5_vl_moe_text"),
+    (&["paddleocr_vl"], "ernie4_5"),
     (&["glm5_next"], "glm5_next_text"),
     (&["hunyuan_vl"], "hunyuan_vl_text"),
     (&["mistral_large4"], "mistral_large4_text"),

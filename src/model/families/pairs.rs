@@ -145,7 +145,17 @@ pub(super) fn pegasus(config: &Config, _: Scope) -> Result<Architecture, Diagnos
 /// BigBird-Pegasus: no biases in attention.
 pub(super) fn bigbird_pegasus(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let biased = config.bool_or("use_bias", false)?;
-    read(config, Kind { before: false, embedding_norms: true, positions: Some(0), biased })
+    let mut architecture =
+        read(config, Kind { before: false, embedding_norms: true, positions: Some(0), biased })?;
+    // The class of the decoder alone has a head of its own.
+    for block in &mut architecture.after {
+        if let Block::Head(head) = block
+            && decodes_only(config)
+        {
+            head.tied = false;
+        }
+    }
+    Ok(architecture)
 }
 
 /// Marian: norms after, none of the embeddings.

@@ -1,48 +1,10 @@
 //! Image towers that many wrappers share: CLIP, SigLIP, InternViT, and the ones of Qwen2-VL and GLM-4V,
-//! each with the projector of its wrapper. One function and one row of [`TOWERS`] each.
+//! each with the projector of its wrapper.
 
-use super::{Encoder, matrix, patch_pixels, patches, pixtral, pixtral_layers, siglip, vector};
+use super::{Encoder, matrix, patch_pixels, patches, pixtral_layers, siglip, vector};
 use crate::diagnostic::Diagnostic;
 use crate::model::Tensor;
 use crate::model::config::Config;
-
-/// Reads a tower's tensors from its own fields, the wrapper's fields and the language model's width.
-type Read = fn(&Config, &Config, u64) -> Result<Vec<Tensor>, Diagnostic>;
-
-/// The tower of some wrappers.
-pub(crate) struct Tower {
-    /// The wrappers' `model_type`s.
-    pub wrappers: &'static [&'static str],
-    /// Name of the tower's defaults, where its file names no type of its own.
-    pub defaults: &'static str,
-    /// Reads its tensors.
-    pub read: Read,
-}
-
-/// One row of the table.
-macro_rules! tower {
-    ($($wrapper:literal),+ => $defaults:literal, $read:path) => {
-        Tower { wrappers: &[$($wrapper),+], defaults: $defaults, read: $read }
-    };
-}
-
-/// The table. Each tower stands in `vision_config`.
-pub(crate) const TOWERS: &[Tower] = &[
-    tower!("qwen2_vl" => "qwen2_vl_vision", qwen2_vl),
-    tower!("qwen2_5_vl" => "qwen2_5_vl_vision", qwen2_5_vl),
-    tower!("llava", "llava_next", "llava_next_video", "vipllava" => "llava_vision", llava),
-    tower!("llava_onevision" => "llava_onevision_vision", llava),
-    tower!("paligemma" => "paligemma_vision", paligemma),
-    tower!("deepseek_vl" => "siglip_vision_model", deepseek_vl),
-    tower!("idefics3", "smolvlm" => "idefics3_vision", idefics3),
-    tower!("internvl", "internvl_chat" => "internvl_vision", internvl),
-    tower!("glm4v", "glm46v", "glmga", "glm4v_moe" => "glm4v_vision", glm4v),
-    tower!("aya_vision" => "aya_vision_vision", aya_vision),
-    tower!("cohere2_vision" => "cohere2_vision_vision", cohere2_vision),
-    tower!("lfm2_vl" => "siglip2_vision_model", lfm2_vl),
-    tower!("minimax_m3_vl" => "minimax_m3_vl_vision", minimax_m3),
-    tower!("lighton_ocr" => "pixtral", pixtral),
-];
 
 /// A linear layer with a bias.
 fn linear(name: &'static str, outputs: u64, inputs: u64) -> [Tensor; 2] {
@@ -55,7 +17,7 @@ fn merged(width: u64, side: u64) -> u64 {
 }
 
 /// CLIP (`CLIPVisionModel`): a class token and norms before and after the layers.
-fn clip(config: &Config) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn clip(config: &Config) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let encoder = Encoder::vit(config.size("num_hidden_layers")?, hidden, config.size("intermediate_size")?);
     let mut out = vec![
@@ -84,7 +46,7 @@ fn named(config: &Config, wrapper: &Config) -> Result<Vec<Tensor>, Diagnostic> {
 
 /// LLaVA: CLIP, SigLIP or Pixtral's tower and two linear layers over the features of one or several layers; the later ones
 /// with a vector that ends a line of patches, VipLLaVA with a norm.
-fn llava(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn llava(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let mut out = named(config, wrapper)?;
     let vip = wrapper.opt_str("model_type")? == Some("vipllava");
@@ -106,7 +68,11 @@ fn llava(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tens
 }
 
 /// PaliGemma: SigLIP and one linear layer.
-fn paligemma(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn paligemma(
+    config: &Config,
+    wrapper: &Config,
+    text_hidden: u64,
+) -> Result<Vec<Tensor>, Diagnostic> {
     let stated = wrapper.opt_size("projection_dim")?.or(config.opt_size("projection_dim")?);
     let output = stated.unwrap_or(text_hidden);
     let mut out = siglip(config)?;
@@ -115,7 +81,7 @@ fn paligemma(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<
 }
 
 /// DeepSeek-VL: SigLIP and two linear layers.
-fn deepseek_vl(config: &Config, _: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn deepseek_vl(config: &Config, _: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let mut out = siglip(config)?;
     out.extend(linear("aligner.linear1.weight", text_hidden, config.size("hidden_size")?));
     out.extend(linear("aligner.linear2.weight", text_hidden, text_hidden));
@@ -123,7 +89,11 @@ fn deepseek_vl(config: &Config, _: &Config, text_hidden: u64) -> Result<Vec<Tens
 }
 
 /// Idefics3 and SmolVLM: SigLIP without pooling, and a projection of neighbouring patches.
-fn idefics3(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn idefics3(
+    config: &Config,
+    wrapper: &Config,
+    text_hidden: u64,
+) -> Result<Vec<Tensor>, Diagnostic> {
     let mut out = siglip(config)?;
     let inputs = merged(config.size("hidden_size")?, wrapper.size_or("scale_factor", 2)?);
     out.push(matrix("connector.modality_projection.proj.weight", text_hidden, inputs));
@@ -132,7 +102,11 @@ fn idefics3(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<T
 
 /// InternVL's InternViT, by the names of Transformers or of its own repositories: a scale after attention and after the feed-forward layer, biases and norms of
 /// queries and keys where its fields ask for them; and a norm and two linear layers.
-fn internvl(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn internvl(
+    config: &Config,
+    wrapper: &Config,
+    text_hidden: u64,
+) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let inner = config.size("intermediate_size")?;
     let side = |key| Ok::<_, Diagnostic>(config.size_list(key)?.into_iter().next().unwrap_or(1));
@@ -178,7 +152,12 @@ fn internvl(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<T
 
 /// The patches of pairs of frames and the merger of neighbours into the language model's width, as in
 /// Qwen2-VL and Qwen2.5-VL; `norm` counts the elements of the merger's norm per channel.
-fn qwen_merger(config: &Config, hidden: u64, output: u64, norm: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn qwen_merger(
+    config: &Config,
+    hidden: u64,
+    output: u64,
+    norm: u64,
+) -> Result<Vec<Tensor>, Diagnostic> {
     let pixels = patch_pixels(config, "in_channels")?.saturating_mul(config.size("temporal_patch_size")?);
     let inner = merged(hidden, config.size("spatial_merge_size")?);
     let mut out = vec![
@@ -191,7 +170,7 @@ fn qwen_merger(config: &Config, hidden: u64, output: u64, norm: u64) -> Result<V
 }
 
 /// Qwen2-VL: a ViT of `embed_dim`; `hidden_size` is the language model's width.
-fn qwen2_vl(config: &Config, _: &Config, _: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn qwen2_vl(config: &Config, _: &Config, _: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("embed_dim")?;
     let inner = hidden as f64 * config.f64_or("mlp_ratio", 4.0)?;
     let mut out = qwen_merger(config, hidden, config.size("hidden_size")?, 2)?;
@@ -200,7 +179,7 @@ fn qwen2_vl(config: &Config, _: &Config, _: u64) -> Result<Vec<Tensor>, Diagnost
 }
 
 /// Qwen2.5-VL: RMS norms and a gated feed-forward layer.
-fn qwen2_5_vl(config: &Config, _: &Config, _: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn qwen2_5_vl(config: &Config, _: &Config, _: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let inner = config.size("intermediate_size")?;
     let mut out = qwen_merger(config, hidden, config.size("out_hidden_size")?, 1)?;
@@ -210,7 +189,7 @@ fn qwen2_5_vl(config: &Config, _: &Config, _: u64) -> Result<Vec<Tensor>, Diagno
 }
 
 /// GLM-4V: gated layers with RMS norms, a convolution over neighbouring patches, and a gated merger.
-fn glm4v(config: &Config, _: &Config, _: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn glm4v(config: &Config, _: &Config, _: u64) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let output = config.size("out_hidden_size")?;
     let context = config.size("intermediate_size")?;
@@ -255,12 +234,20 @@ fn cohere(config: &Config, wrapper: &Config, widths: (u64, u64)) -> Result<Vec<T
 }
 
 /// Command A Vision.
-fn cohere2_vision(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn cohere2_vision(
+    config: &Config,
+    wrapper: &Config,
+    text_hidden: u64,
+) -> Result<Vec<Tensor>, Diagnostic> {
     cohere(config, wrapper, (wrapper.size_or("alignment_intermediate_size", 36_864)?, text_hidden))
 }
 
 /// Aya Vision: with a norm before the projection, whose width is the language model's unless stated.
-fn aya_vision(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn aya_vision(
+    config: &Config,
+    wrapper: &Config,
+    text_hidden: u64,
+) -> Result<Vec<Tensor>, Diagnostic> {
     let aligned = wrapper.size_or("alignment_intermediate_size", text_hidden)?;
     let inputs = merged(config.size("hidden_size")?, wrapper.size_or("downsample_factor", 2)?);
     let mut out = cohere(config, wrapper, (aligned, text_hidden))?;
@@ -269,7 +256,11 @@ fn aya_vision(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec
 }
 
 /// MiniMax-M3: CLIP's layers over pairs of frames, two linear layers for each patch and two for neighbours.
-fn minimax_m3(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn minimax_m3(
+    config: &Config,
+    wrapper: &Config,
+    text_hidden: u64,
+) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     // The checkpoint's own file nests how patches are merged.
     let nested = config.opt_sub("img_token_compression_config")?;
@@ -295,7 +286,11 @@ fn minimax_m3(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec
 }
 
 /// LFM2-VL: SigLIP 2, whose positions are a square of `num_patches`, and a projection of neighbours.
-fn lfm2_vl(config: &Config, wrapper: &Config, text_hidden: u64) -> Result<Vec<Tensor>, Diagnostic> {
+pub(super) fn lfm2_vl(
+    config: &Config,
+    wrapper: &Config,
+    text_hidden: u64,
+) -> Result<Vec<Tensor>, Diagnostic> {
     let features = merged(config.size("hidden_size")?, wrapper.size_or("downsample_factor", 2)?);
     let inner = wrapper.size_or("projector_hidden_size", 2560)?;
     let mut out = siglip(config)?;

@@ -1,7 +1,9 @@
 //! Vision and audio towers with their projectors, as tensors: they count and take memory, but have no
 //! operators in the decoder's step. Sizes that a file leaves out come from `defaults.json`.
 
-pub(crate) mod images;
+mod images;
+mod own;
+pub(crate) mod table;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::config::Config;
