@@ -95,4 +95,20 @@ export function bars(rows, { format = number, most, label }) {
   return svg;
 }
 
+/** Lines `{name, color, of}` over the rows of a timeline, each against its own largest. */
+export function lines(rows, series, { x, xLabel, label }) {
+  const [w, height, left, bottom, top, right] = [560, 240, 20, 38, 12, 14];
+  const last = Math.max(...rows.map(x), 1e-9);
+  const svg = h('svg', { viewBox: `0 0 ${w} ${height}`, role: 'img', 'aria-label': `${label}: ${series.map((s) => `${s.name} up to ${number(Math.max(...rows.map(s.of)), 3)}`).join(', ')}` });
+  const sx = (v) => left + ((w - left - right) * v) / last;
+  for (const t of ticks(0, last, false)) svg.append(h('line', { class: 'axis', x1: sx(t), x2: sx(t), y1: top, y2: height - bottom }), h('text', { x: sx(t), y: height - bottom + 15, 'text-anchor': 'middle' }, number(t)));
+  svg.append(h('text', { x: (left + w - right) / 2, y: height - 5, 'text-anchor': 'middle' }, xLabel));
+  for (const s of series) {
+    const most = Math.max(...rows.map(s.of), 1e-9);
+    const d = rows.map((row, i) => `${i ? 'L' : 'M'}${sx(x(row)).toFixed(1)} ${(height - bottom - ((height - bottom - top) * s.of(row)) / most).toFixed(1)}`).join('');
+    svg.append(h('path', { class: `line ${s.color}`, d }));
+  }
+  return svg;
+}
+
 export const legend = (parts) => h('div', { class: 'legend' }, parts.map((p) => h('span', {}, h('i', { class: p.color }), p.name)));

@@ -1,7 +1,7 @@
 // Size, Train, Budget, Simulate.
 
 import { ask, Fault } from './ask.js';
-import { bars, legend } from './chart.js';
+import { bars, legend, lines } from './chart.js';
 import { question } from './controls.js';
 import { count, fault, h, number, replace, si, table, words } from './dom.js';
 import { exporting } from './export.js';
@@ -104,7 +104,7 @@ async function job(command, request, signal, progress) {
       const at = JSON.parse(e.data);
       if (at.state === 'running') return progress(at);
       end();
-      if (at.state === 'done') resolve(at.answer);
+      if (at.state === 'done') resolve(at);
       else reject(new Fault(at.error));
     };
     events.onerror = () => {
@@ -131,7 +131,7 @@ export const simulate = {
       said.textContent = `${number(done)}${of ? ` of ${number(of)}` : ''} requests`;
     }).finally(over);
   },
-  show(result, a) {
+  show(result, { answer: a, timeline }) {
     if (a.feasible === false) {
       replace(result, h('h1', {}, 'It does not fit'), fault({ cause: a.message, place: words(a.reason) }));
       return;
@@ -143,7 +143,12 @@ export const simulate = {
       h('p', {}, `${number(a.output_tokens_per_s, 4)} tokens/s, ${number(a.output_tokens_per_s_per_gpu, 4)} per GPU; ${number(a.requests_per_s, 4)} requests/s, ${number(a.goodput_requests_per_s, 4)} of them within every target; ${number(a.preemptions)} preemptions.`),
       table([{ head: 'Milliseconds', kind: 'text', of: ([, name]) => name }, ...quantiles.map((q) => ({ head: q, of: ([key]) => a[key][q] }))], TIMES, { label: 'Percentiles' }),
       h('div', { class: 'charts' }, TIMES.map(([key, name]) => h('figure', {}, h('figcaption', {}, `${name}, ms`), bars(quantiles.map((q) => ({ name: q, parts: [{ name: q, value: a[key][q] ?? 0, color: q === 'mean' ? 'f2' : 'f1' }], end: number(a[key][q], 3) })), { label: name })))));
+    const series = [{ name: 'running', color: 'f1', of: (r) => r.running }, { name: 'waiting', color: 'f3', of: (r) => r.waiting }, { name: 'KV cache %', color: 'f2', of: (r) => r.kv_cache_percent }];
+    if (timeline?.length > 1) {
+      const peak = (s) => number(Math.max(...timeline.map(s.of)), 3);
+      result.querySelector('.charts').prepend(h('figure', {}, h('figcaption', {}, 'The first replica over time, each line against its largest'), lines(timeline, series, { x: (r) => r.start_s, xLabel: 'seconds', label: 'Queue and cache' }), legend(series.map((s) => ({ color: s.color, name: `${s.name}, up to ${peak(s)}` })))));
+    }
     result.append(exporting('simulation', a, TIMES.map(([key]) => ({ metric: key, ...a[key] })), result));
   },
-  spoken: (a) => (a.feasible === false ? 'it does not fit' : `${number(a.output_tokens_per_s)} tokens per second`),
+  spoken: ({ answer: a }) => (a.feasible === false ? 'it does not fit' : `${number(a.output_tokens_per_s)} tokens per second`),
 };

@@ -1,9 +1,36 @@
 //! Runs in discrete events.
 
-use super::view::{Answered, View};
+use serde_json::Value;
+
+use super::view::{Answered, Setting, View};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::report::{self, SimulationSubject};
-use crate::request::{Deployed, Resolved, Simulated};
+use crate::request::form::in_fields;
+use crate::request::{Deployed, Request, Resolved, Simulated, Task};
+use crate::simulate::Observer;
+
+/// What a run measured, as JSON, and its queue, running sequences and cache over time: rows of `start_s`, `running`,
+/// `waiting`, `kv_cache_percent` and `answered`, none where it did not run or has split pools. `begin` makes an observer
+/// of each replica.
+///
+/// # Errors
+/// What is wrong with the request, in the names of its fields.
+pub fn with_timeline<O: Observer>(
+    request: &Request,
+    setting: &Setting,
+    begin: impl FnMut(Option<u64>) -> O,
+) -> Result<(Answered, Value), Diagnostic> {
+    let run = || {
+        let resolved = request.resolve_as_flags(Task::Simulate, setting.catalog, setting.hub.clone())?;
+        let simulated = resolved.simulate_watched(begin)?;
+        let rows = match &simulated {
+            Simulated::Ran { timeline, .. } => report::timeline_sheet(timeline).json(),
+            Simulated::CannotRun(..) => Value::Array(Vec::new()),
+        };
+        Ok((written(&resolved, &simulated, View::JSON)?, rows))
+    };
+    run().map_err(in_fields::<Request>)
+}
 
 /// What a run measured.
 ///

@@ -11,13 +11,12 @@ use serde_json::{Map, Value, json};
 
 use super::state::{At, Shared};
 use super::{bounds, reply};
-use crate::ask::{self, Answered, Command, Setting, View};
+use crate::ask::{self, Command, Setting, View};
 use crate::catalog::Kind;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::Hub;
 use crate::load;
 use crate::search::Stop;
-use crate::simulate::Observer;
 
 /// That it lives.
 pub async fn health() -> Response {
@@ -86,21 +85,6 @@ impl Drop for Turn {
     }
 }
 
-/// Answers a question of the catalogue's entries.
-///
-/// # Errors
-/// As [`ask::answer_map`].
-pub fn answer_now<O: Observer>(
-    site: &Shared,
-    command: Command,
-    map: Map<String, Value>,
-    stop: Stop,
-    begin: impl FnMut(Option<u64>) -> O,
-) -> Result<Answered, Diagnostic> {
-    let setting = Setting { catalog: &site.catalog, hub: Hub::none(), stop };
-    ask::answer_map(command, map, &setting, begin)
-}
-
 /// `POST /api/v1/{command}`.
 pub async fn answer(site: At, Path(command): Path<String>, body: Body) -> Response {
     let command: Command = match command.parse() {
@@ -118,7 +102,8 @@ pub async fn answer(site: At, Path(command): Path<String>, body: Body) -> Respon
     };
     let answered = work(&site.0, move |site| {
         let stop = Stop { deadline: Some(Instant::now() + site.bounds.answering), asked: None };
-        answer_now(site, command, map, stop, |_| ()).map(|answered| answered.text())
+        let setting = Setting { catalog: &site.catalog, hub: Hub::none(), stop };
+        ask::answer_map(command, map, &setting, |_| ()).map(|answered| answered.text())
     });
     match answered.await {
         Ok(Ok(text)) => reply::json(StatusCode::OK, text),

@@ -15,8 +15,8 @@ const KEPT: usize = 64;
 pub enum Stand {
     /// So many requests are answered, of so many where that is known.
     Running(u64, Option<u64>),
-    /// Its answer.
-    Done(String),
+    /// Its answer, and of a simulation the queue and the cache over time.
+    Done(String, Value),
     /// What was wrong.
     Failed(Value),
 }

@@ -17,8 +17,10 @@ use tokio::sync::watch;
 use super::job::{Job, Stand};
 use super::state::At;
 use super::{api, bounds, reply};
-use crate::ask::{self, Command};
+use crate::ask::{self, Command, Setting};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::hub::Hub;
+use crate::request::Request;
 use crate::search::Stop;
 use crate::simulate::{Observer, State};
 
@@ -52,8 +54,12 @@ impl Observer for Progress {
 fn said(stand: &Stand) -> Value {
     match stand {
         Stand::Running(done, of) => json!({ "state": "running", "done": done, "of": of }),
-        Stand::Done(answer) => {
-            json!({ "state": "done", "answer": serde_json::from_str::<Value>(answer).unwrap_or_default() })
+        Stand::Done(answer, timeline) => {
+            let answer = serde_json::from_str::<Value>(answer).unwrap_or_default();
+            match timeline {
+                Value::Null => json!({ "state": "done", "answer": answer }),
+                rows => json!({ "state": "done", "answer": answer, "timeline": rows }),
+            }
         }
         Stand::Failed(fault) => {
             let mut value = json!({ "state": "failed" });
@@ -101,10 +107,18 @@ pub async fn begin(site: At, body: Body) -> Response {
         let stop = Stop { deadline: Some(until), asked: Some(&job.cancelled) };
         let watcher = |of| Progress { job: job.clone(), of, said: 0, until };
         let answered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            api::answer_now(&theirs, command, request, stop, watcher)
+            let setting = Setting { catalog: &theirs.catalog, hub: Hub::none(), stop };
+            match command {
+                Command::Simulate => {
+                    let request = Request::from_map(request)?;
+                    ask::simulate::with_timeline(&request, &setting, watcher)
+                }
+                _ => ask::answer_map(command, request, &setting, watcher)
+                    .map(|answered| (answered, Value::Null)),
+            }
         }));
         job.stand.send_replace(match answered {
-            Ok(Ok(answered)) => Stand::Done(answered.text()),
+            Ok(Ok((answered, timeline))) => Stand::Done(answered.text(), timeline),
             Ok(Err(fault)) => Stand::Failed(ask::fault(&fault)),
             Err(_) => {
                 let d =

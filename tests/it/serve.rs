@@ -230,7 +230,10 @@ fn a_long_question_is_watched_and_cancelled() {
     let events = ask("GET", &format!("/api/v1/jobs/{short}/events"), "");
     assert!(events.head.contains("text/event-stream"));
     assert!(events.body.contains(r#"data: {"state":"done","answer":{"schema_version":1"#), "{}", events.body);
-    assert_eq!(ask("GET", &format!("/api/v1/jobs/{short}"), "").json()["answer"]["requests"], 300);
+    let stand = ask("GET", &format!("/api/v1/jobs/{short}"), "").json();
+    assert_eq!(stand["answer"]["requests"], 300);
+    let timeline = stand["timeline"].as_array().unwrap();
+    assert!(timeline.iter().any(|row| row["running"].as_f64().unwrap() > 0.0), "{timeline:?}");
     let long = begin(2_000_000);
     assert_eq!(ask("DELETE", &format!("/api/v1/jobs/{long}"), "").status, 200);
     let events = ask("GET", &format!("/api/v1/jobs/{long}/events"), "");

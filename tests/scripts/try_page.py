@@ -257,6 +257,7 @@ def questions(browser):
     expect(page.locator('[aria-label="Best plans"] th')).to_have_count(3)
     watched.open("/#/simulate")
     assert rows(page, "Percentiles").count() == 4
+    assert page.locator("svg path.line").count() == 3, "queue, running sequences, cache"
     page.get_by_label("Requests", exact=True).fill("1500000")
     page.get_by_label("Requests", exact=True).press("Enter")
     page.get_by_role("button", name="Cancel").click()
