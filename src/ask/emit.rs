@@ -19,7 +19,7 @@ pub fn usual() -> Texts {
 pub fn targets(request: &Request) -> Result<Vec<&str>, Diagnostic> {
     let listed = request.emit.iter().flat_map(|list| &list.0);
     let names: Vec<&str> = listed.flat_map(|text| text.split(',')).map(str::trim).collect();
-    let known = artefact::names();
+    let known: Vec<&str> = artefact::names().into_iter().chain([artefact::SWEEP]).collect();
     match names.iter().find(|name| !known.contains(name)) {
         None => Ok(names),
         Some(strange) => {
@@ -35,7 +35,10 @@ pub fn targets(request: &Request) -> Result<Vec<&str>, Diagnostic> {
 /// # Errors
 /// Where a target cannot say what the plan needs.
 pub fn files(targets: &[&str], release: &Release) -> Result<Vec<File>, Diagnostic> {
-    let written = targets.iter().map(|target| artefact::write(target, release));
+    let written = targets
+        .iter()
+        .filter(|target| **target != artefact::SWEEP)
+        .map(|target| artefact::write(target, release));
     written.collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect())
 }
 

@@ -30,7 +30,11 @@ pub struct Judged {
 /// What is wrong with the request, in the names of the command line's options. A launch that was read and cannot be
 /// judged is answered all the same, with the reason why not.
 pub fn written(request: &Request, setting: &Setting, view: View) -> Result<Judged, Diagnostic> {
-    emit::targets(request)?;
+    if emit::targets(request)?.contains(&launch::artefact::SWEEP) {
+        return Err(Diagnostic::new(Code::Usage, "a sweep is of several plans, and an estimate of one")
+            .at("--emit")
+            .help("`shardfit plan --emit sweep` writes those that estimates cannot tell apart"));
+    }
     if let Some(Explain::Rank(_)) = request.explain {
         return Err(
             Diagnostic::new(Code::Usage, "an estimate is of one plan, which has no rank").at("--explain")

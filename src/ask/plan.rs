@@ -6,7 +6,7 @@ use super::words::{explained, remarks};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
-use crate::launch;
+use crate::launch::{self, artefact};
 use crate::report::{self, Row, Sheet, Subject};
 use crate::request::{Chosen, Explain, Planned, Request, Resolved, layout};
 use crate::search::{Answer, Best, Question};
@@ -63,7 +63,12 @@ pub fn written(
         let asked = emit::asked(request, resolved, chosen.plan.layout.precision, catalog);
         let release = question
             .with_deployment(chosen, |deployment| launch::plan::release(chosen, deployment, &asked))?;
-        return emit::files(&targets, &release).map(Answered::Files);
+        let mut files = emit::files(&targets, &release)?;
+        if targets.contains(&artefact::SWEEP) {
+            let near = near(question, answer, |n| emit::asked(request, resolved, n, catalog))?;
+            files.extend(artefact::sweep(&near)?);
+        }
+        return Ok(Answered::Files(files));
     }
     if let Some(Explain::Rank(rank)) = request.explain {
         let chosen = ranked(answer, rank, "--explain")?;
@@ -121,6 +126,34 @@ fn ranked<'a>(answer: &'a Answer, rank: u64, flag: &str) -> Result<&'a Estimate,
         };
         Diagnostic::new(Code::Range, format!("there is no rank {rank}")).at(flag).help(help)
     })
+}
+
+/// Plans to measure at least and at most, where there are as many.
+const MEASURED: std::ops::RangeInclusive<usize> = 5..=10;
+
+/// The plans that the estimate cannot tell from the best: those whose range of throughput reaches into its own, of its
+/// engine and version, the first five of the ranking at least.
+fn near<'a>(
+    question: &Question,
+    answer: &Answer,
+    asked: impl Fn(usize) -> launch::plan::Asked<'a>,
+) -> Result<Vec<artefact::Candidate>, Diagnostic> {
+    let Some(best) = answer.best.first() else { return Ok(Vec::new()) };
+    let low = best.ranges.as_ref().map_or(best.output, |r| r.output.0);
+    let alike = |e: &&Estimate| e.engine == best.engine && e.engine_version == best.engine_version;
+    let mut out = Vec::new();
+    for (estimate, rank) in answer.best.iter().filter(alike).zip(1..).take(*MEASURED.end()) {
+        let high = estimate.ranges.as_ref().map_or(estimate.output, |r| r.output.1);
+        if high < low && rank > *MEASURED.start() {
+            break;
+        }
+        let asked = asked(estimate.plan.layout.precision);
+        let release = question.with_deployment(estimate, |d| launch::plan::release(estimate, d, &asked))?;
+        let plan = estimate.parallelism.to_string().replace(['=', ' '], "");
+        let name = format!("{rank}-{plan}-x{}-b{:.0}", estimate.replicas, estimate.batch.ceil());
+        out.push(artefact::Candidate { name, release });
+    }
+    Ok(out)
 }
 
 /// Every column of the plans.

@@ -17,7 +17,8 @@ use crate::request::Texts;
 #[derive(Debug, Args)]
 pub struct EmitArgs {
     /// Write what starts exactly this plan: command, docker, k8s, llm-d, dynamo, kserve, slurm, skypilot or ray, or
-    /// several: command,k8s. With -o DIR as files
+    /// several: command,k8s; of a search also sweep: the plans that estimates cannot tell apart, as input of the
+    /// engines' own tuners. With -o DIR as files
     #[arg(long, value_name = "TARGET[,TARGET]", help_heading = "Launch")]
     pub emit: Option<String>,
 }

@@ -118,7 +118,8 @@ fn what_is_written_is_read_as_the_same_server() {
     let mut asked_of = 0;
     for table in dialect::dialects() {
         for version in &table.versions {
-            for _ in 0..60 {
+            // 5,000 and more over all engines and versions.
+            for _ in 0..180 {
                 let asked = server(&table.engine, version, &mut d);
                 let line = launch::speech::write(&asked).unwrap_or_else(|e| panic!("{asked:?}: {e:?}"));
                 let text = line.shell();
@@ -140,7 +141,78 @@ fn what_is_written_is_read_as_the_same_server() {
             }
         }
     }
-    assert_eq!(asked_of, 60 * 28, "10 versions of vLLM, 12 of SGLang, 3 of TensorRT-LLM, 3 of llama.cpp");
+    assert_eq!(asked_of, 180 * 28, "10 versions of vLLM, 12 of SGLang, 3 of TensorRT-LLM, 3 of llama.cpp");
+}
+
+/// Where `tools/check_launches.py` finds what the engines' own parsers and the manifests' schemas are asked about.
+fn dump(name: &str, text: &str) {
+    if let Some(folder) = std::env::var_os("SHARDFIT_LAUNCHES") {
+        let path = std::path::Path::new(&folder).join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn two_thousand_commands_have_flags_and_values_of_their_version_alone() {
+    let mut d = Draw(11);
+    let (mut commands, mut lines) = (0, String::new());
+    for table in dialect::dialects() {
+        for version in &table.versions {
+            for _ in 0..75 {
+                let asked = server(&table.engine, version, &mut d);
+                let line = launch::speech::write(&asked).unwrap();
+                let words: Vec<_> = line.flags().iter().map(launch::shell::Word::plain).collect();
+                let said = table.read(&words, Some(version));
+                let at = format!("{} {version}: {:?}", table.engine, line.words());
+                assert!(said.unread.is_empty() && said.positional.is_empty(), "{at}: {:?}", said.unread);
+                assert_eq!(said.settings.len(), line.arguments.len(), "{at}");
+                for setting in &said.settings {
+                    assert!(setting.elsewhere.is_none() && !setting.deprecated, "{at}: {}", setting.written);
+                }
+                let (engine, words) = (&table.engine, line.words());
+                let row = serde_json::json!({ "engine": engine, "version": version, "words": words });
+                lines += &format!("{row}\n");
+                commands += 1;
+            }
+        }
+    }
+    assert_eq!(commands, 75 * 28);
+    dump("commands.jsonl", &lines);
+}
+
+#[test]
+fn plans_that_estimates_cannot_tell_apart_are_what_tuners_measure() {
+    use crate::common::shardfit;
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    shardfit(&format!("plan llama-3.1-70b --cluster 8xh100-sxm --concurrency 64 --emit sweep -o '{out}'"))
+        .exits(0);
+    let json = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(folder.path().join(name)).unwrap()).unwrap()
+    };
+    let (serve, bench) = (json("serve.json"), json("bench.json"));
+    let (serve, bench) = (serve.as_object().unwrap(), bench.as_object().unwrap());
+    assert!((5..=10).contains(&serve.len()), "{serve:#?}");
+    assert!(serve.keys().eq(bench.keys()), "both go by the same names");
+    for (name, flags) in serve {
+        let gpus = flags["tensor_parallel_size"].as_u64().unwrap()
+            * flags.get("pipeline_parallel_size").map_or(1, |n| n.as_u64().unwrap());
+        let copies: u64 = name.split("-x").nth(1).unwrap().split('-').next().unwrap().parse().unwrap();
+        assert!(gpus * copies <= 8, "{name}: {flags}");
+        assert_eq!(bench[name]["max_concurrency"].as_u64().unwrap(), 64u64.div_ceil(copies), "{name}");
+    }
+    let script = std::fs::read_to_string(folder.path().join("sweep.sh")).unwrap();
+    assert!(
+        script.contains("vllm bench sweep serve") && script.contains("--serve-params serve.json"),
+        "{script}"
+    );
+    // SGLang's file is of one candidate each.
+    let question = "plan llama-3.1-8b --cluster 2xh100-sxm --concurrency 16 --engine sglang --emit sweep";
+    let text = shardfit(question).exits(0).stdout;
+    assert!(text.contains("base_flags:") && text.contains("python3 -m sglang.bench_serving"), "{text}");
+    let run = shardfit("estimate llama-3.1-8b --gpu h100-sxm --emit sweep").exits(2);
+    assert!(run.stderr.contains("a sweep is of several plans"), "{}", run.stderr);
 }
 
 /// A server of 2 GPUs that every target can start.
@@ -214,6 +286,12 @@ fn every_artefact_asks_for_the_gpus_of_the_plan() {
                     let base = name.rsplit('/').next().unwrap();
                     files.iter().find(|f| f.name == base).map(|f| f.text.clone())
                 };
+                for (n, file) in files.iter().enumerate() {
+                    let shape = release.members.iter().map(|m| format!("{}x{}", m.copies, m.gpus));
+                    let shape: Vec<String> = shape.collect();
+                    let place = format!("{target}/{engine}-{version}-{}-{n}-{}", shape.join("+"), file.name);
+                    dump(&place, &file.text);
+                }
                 let experts = release.members[0].server.ep.is_some();
                 let read: Vec<Server> = files
                     .iter()

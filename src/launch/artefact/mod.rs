@@ -5,11 +5,16 @@ mod kubernetes;
 mod parts;
 mod platforms;
 mod script;
+mod sweep;
 
 use super::release::Release;
 use crate::diagnostic::Diagnostic;
 
 pub use parts::File;
+pub use sweep::{Candidate, sweep};
+
+/// The target of several plans instead of one: what the engines' own tuners measure.
+pub const SWEEP: &str = "sweep";
 
 /// What a release is written for.
 #[derive(Clone, Copy, Debug)]
