@@ -32,6 +32,8 @@ pub fn changed(launch: &Server, plan: &Server) -> Result<Changed, Diagnostic> {
     server.prefix_caching = launch.prefix_caching.or(server.prefix_caching);
     server.eager = launch.eager;
     server.speculation.clone_from(&launch.speculation);
+    // What the user serves with stays his to say.
+    server.required.clear();
     let line = speech::write(&server)?;
     let mut command = line.shell().trim_end().to_owned();
     for words in launch.kept.iter().filter(|words| !states(&line, &words[0])) {

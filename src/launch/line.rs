@@ -87,6 +87,24 @@ impl Line {
         Ok(())
     }
 
+    /// Adds what a model needs beside the plan; what this version does not take is named as missing.
+    pub fn require(&mut self, flags: &[Vec<String>]) {
+        for words in flags {
+            let Some((flag, values)) = words.split_first() else { continue };
+            if self.arguments.iter().any(|argument| argument.flag == *flag) {
+                continue;
+            }
+            let added = match values.first() {
+                Some(value) => self.set(flag, value),
+                None => self.switch(flag),
+            };
+            if added.is_err() {
+                let (engine, version) = (&self.dialect.engine, &self.version);
+                self.needs.push(format!("{}, which {engine} {version} does not take", words.join(" ")));
+            }
+        }
+    }
+
     fn form(&self, flag: &str) -> Result<&'static dialect::Flag, Diagnostic> {
         let form = self.dialect.flag(&self.version, flag).filter(|f| !f.removed);
         form.ok_or_else(|| {

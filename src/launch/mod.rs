@@ -15,6 +15,7 @@ pub mod keys;
 pub mod line;
 pub mod plan;
 pub mod release;
+pub mod required;
 pub mod server;
 pub mod shell;
 pub mod speech;

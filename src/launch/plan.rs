@@ -80,6 +80,7 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
         ..Server::default()
     };
     server.tensor_split = estimate.limits.offload.shares.map(|shares| shares.parts().to_vec());
+    server.required = super::required::flags(&server.engine, asked.model).to_vec();
     split(&mut server, p, context.model.is_moe());
     let longest = context.workload.longest.unwrap_or(0).max(context.workload.context());
     server.max_model_len = Some(longest);

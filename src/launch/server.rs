@@ -96,6 +96,9 @@ pub struct Server {
     pub unread: Vec<Note>,
     /// What the planner has no use for, by flag.
     pub without_bearing: Vec<String>,
+    /// What the model needs beside the plan: flags with their values.
+    #[serde(skip)]
+    pub required: Vec<Vec<String>>,
     /// Flags that only other versions than the one in use take.
     #[serde(skip)]
     pub elsewhere: Vec<Note>,

@@ -157,9 +157,11 @@ fn dump(name: &str, text: &str) {
 fn two_thousand_commands_have_flags_and_values_of_their_version_alone() {
     let mut d = Draw(11);
     let (mut commands, mut lines) = (0, String::new());
+    // The engines' own parsers are asked about more.
+    let each = if std::env::var_os("SHARDFIT_LAUNCHES").is_some() { 400 } else { 75 };
     for table in dialect::dialects() {
         for version in &table.versions {
-            for _ in 0..75 {
+            for _ in 0..each {
                 let asked = server(&table.engine, version, &mut d);
                 let line = launch::speech::write(&asked).unwrap();
                 let words: Vec<_> = line.flags().iter().map(launch::shell::Word::plain).collect();
@@ -177,7 +179,7 @@ fn two_thousand_commands_have_flags_and_values_of_their_version_alone() {
             }
         }
     }
-    assert_eq!(commands, 75 * 28);
+    assert_eq!(commands, each * 28);
     dump("commands.jsonl", &lines);
 }
 

@@ -225,5 +225,6 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
         line.set("--disaggregation-mode", if pool == Pool::Prefill { "prefill" } else { "decode" })?;
         line.set("--disaggregation-transfer-backend", "nixl")?;
     }
+    line.require(&server.required);
     Ok(line)
 }

@@ -261,5 +261,6 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
         let config = format!("{{\"kv_connector\":\"NixlConnector\",\"kv_role\":\"{role}\"}}");
         line.set("--kv-transfer-config", config)?;
     }
+    line.require(&server.required);
     Ok(line)
 }
