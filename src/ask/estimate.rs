@@ -88,8 +88,7 @@ fn judged(
     if view.format == Format::Table {
         text += &remarks(resolved);
     }
-    let too_long = launched.and_then(|l| l.too_long(estimated.estimate.memory.kv_cache_tokens));
-    Ok(Answered::Text { text, found: estimated.reasons.is_empty() && too_long.is_none() })
+    Ok(Answered::Text { text, found: estimated.reasons.is_empty() })
 }
 
 /// A launch that was read and could not be judged: without a GPU, with a model that is not at hand, with a layout that
@@ -118,19 +117,17 @@ fn render(
     if let Some(explanation) = explanation {
         return explained(view, subject, estimate, explanation);
     }
-    let tokens = estimate.memory.kv_cache_tokens;
     view.format.write(
         view.width,
         || {
             let read = launched.map(|l| l.text() + "\n").unwrap_or_default();
-            let long = launched.and_then(|l| l.too_long(tokens)).map(|l| l + "\n").unwrap_or_default();
             let better = better.map(|b| format!("\n{}", b.text())).unwrap_or_default();
-            Ok(read + &report::estimate_text(subject, estimate, reasons, fit, view.width) + &long + &better)
+            Ok(read + &report::estimate_text(subject, estimate, reasons, fit, view.width) + &better)
         },
         || {
             let mut answer = report::estimate_json(subject, estimate, reasons, fit);
             if let (Some(launched), Value::Object(map)) = (launched, &mut answer) {
-                with_launch(map, launched, tokens);
+                with_launch(map, launched);
                 map.insert("better".into(), better.map_or(Value::Null, Improved::json));
             }
             Ok(answer)
@@ -140,19 +137,13 @@ fn render(
 }
 
 /// Adds what the launch says to an estimate's JSON: its degrees are those of the estimate.
-fn with_launch(map: &mut Map<String, Value>, launched: &Read, kv_cache_tokens: u64) {
+fn with_launch(map: &mut Map<String, Value>, launched: &Read) {
     for (key, value) in launched.json() {
         match map.get(&key) {
             Some(own) if value.is_null() && !own.is_null() => {}
             _ => {
                 map.insert(key, value);
             }
-        }
-    }
-    if let Some(long) = launched.too_long(kv_cache_tokens) {
-        map.insert("feasible".into(), json!(false));
-        if let Some(Value::Array(reasons)) = map.get_mut("reasons") {
-            reasons.push(json!({ "reason": "longest_request_does_not_fit", "message": long }));
         }
     }
 }

@@ -218,18 +218,6 @@ impl Read {
         Ok(Some(Improved { better, changed, copies: member.copies })
             .filter(|i| !i.changed.differences.is_empty()))
     }
-
-    /// Whether the longest request of the launch finds room, where the answer says how many tokens the cache holds:
-    /// engines refuse to start without it.
-    pub fn too_long(&self, kv_cache_tokens: u64) -> Option<String> {
-        let longest = self.main().max_model_len?;
-        (longest > kv_cache_tokens).then(|| {
-            format!(
-                "the launch asks for requests of {longest} tokens and the cache holds {kv_cache_tokens}: \
-                 the engine refuses to start"
-            )
-        })
-    }
 }
 
 /// A launch as it would be better.

@@ -11,11 +11,12 @@ use super::gpu::Gpu;
 use super::host::HostRule;
 use super::launch::LaunchMode;
 pub use super::memory_rule::{
-    Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedPadding, Residuals,
+    Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedBlocks, PackedPadding, Residuals,
 };
 pub use super::modes::{DecodeContext, ExpertParallel, ParallelModes, UnsharedHeads};
 use super::patch::yes;
 use super::profile::EngineVersion;
+pub use super::options::LaunchOption;
 pub use super::reserved::ReservedMemory;
 pub use super::schedule::{Scheduling, SchedulingPatch};
 use super::version::Version;
@@ -103,6 +104,9 @@ pub struct Engine {
     /// finds no room and the flag does not say less.
     #[serde(default)]
     pub whole_context: Option<String>,
+    /// Options of its launch that change what is estimated; all where the file does not say.
+    #[serde(default = "LaunchOption::all")]
+    pub options: Vec<LaunchOption>,
     /// Launch defaults.
     pub defaults: EngineDefaults,
     /// Memory that it sets aside.
@@ -236,6 +240,8 @@ impl Engine {
             ("memory.forward_hidden_copies", m.forward_hidden_copies),
             ("memory.window_share", m.window_share),
             ("memory.mask_bytes", m.mask_bytes),
+            ("memory.score_bytes", m.score_bytes),
+            ("memory.group_slack", m.group_slack),
             ("memory.image_copies", m.image_copies),
             ("scheduling.arrival_poll_steps", s.arrival_poll_steps),
             ("scheduling.first_token_steps", s.first_token_steps),

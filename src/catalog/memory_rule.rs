@@ -36,6 +36,21 @@ pub enum CacheLayout {
     GroupedByContext,
     /// Windowed layers have a pool of their own, recurrent layers another (SGLang).
     Pools,
+    /// Windowed layers have cells for the windows of all slots and a micro-batch (llama.cpp).
+    Cells,
+}
+
+/// What a block takes where layers of a group have pages of several sizes (DeepSeek-V4 under vLLM).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PackedBlocks {
+    /// A page of each size for every layer of the longest group (0.20 to 0.23, `_get_kv_cache_config_deepseek_v4`).
+    Tuples,
+    /// As many pages of each size as some group has layers (0.24 to 0.26, `_get_kv_cache_config_packed`).
+    Slots,
+    /// The pages of the largest group (from 0.27, `_get_packed_kv_cache_layout`).
+    #[default]
+    Largest,
 }
 
 /// Multiples to which the experts' packed matrices are padded.
@@ -74,6 +89,10 @@ pub enum FractionOf {
     /// Of the memory free after load, for the KV cache alone (TensorRT-LLM's
     /// `free_gpu_memory_fraction`).
     FreeAfterLoad,
+}
+
+fn near() -> f64 {
+    1.5
 }
 
 fn unlimited() -> u64 {
@@ -118,6 +137,25 @@ with_patch! {
         /// Where windowed layers have a pool of their own: its tokens, as a share of the other pool's.
         #[serde(default)]
         window_share: f64,
+        /// Whether the server refuses to start where one request of the longest length that it serves finds no room.
+        #[serde(default)]
+        refuses_length: bool,
+        /// Whether the server refuses to start with more sequences than there are blocks for recurrent state.
+        #[serde(default)]
+        refuses_states: bool,
+        /// Whether windows keep the tokens of every step that is not settled yet, instead of one.
+        #[serde(default)]
+        unsettled_steps: bool,
+        /// Whether prefixes of models with recurrent layers are kept unless told otherwise: a block of state more for
+        /// each sequence.
+        #[serde(default)]
+        state_of_prefixes: bool,
+        /// Numbers of layers whose ratio is below this make one group each.
+        #[serde(default = "near")]
+        group_slack: f64,
+        /// What a block takes where pages have several sizes.
+        #[serde(default)]
+        packed_blocks: PackedBlocks,
         /// Whether the start-up profile of a multimodal model keeps a step's worth of encoded images.
         #[serde(default)]
         encoder_cache: bool,
@@ -145,6 +183,10 @@ with_patch! {
         /// and vocabulary entry.
         #[serde(default)]
         step_values_per_logit: f64,
+        /// Forward peak: bytes of a score for each query head, token of a step and token of the context, where attention
+        /// keeps the scores of a layer whole.
+        #[serde(default)]
+        score_bytes: f64,
         /// Forward peak: bytes of the attention mask for each token of a step and of the context.
         #[serde(default)]
         mask_bytes: f64,
@@ -178,6 +220,14 @@ with_patch! {
         graph_of_layer: Bytes,
         /// CUDA graphs: more if the model routes experts.
         graphs_moe: Bytes,
+        /// CUDA graphs: more for each token of the largest step if the model routes experts, whose kernels take
+        /// workspaces while the first graph is captured.
+        #[serde(default)]
+        graphs_per_token: Bytes,
+        /// Whether the buffers in which tokens wait for their experts hold the largest step, instead of what the way to
+        /// launch says.
+        #[serde(default)]
+        exchange_holds_step: bool,
         /// Graphs that all these were measured with, where as many are captured as the most sequences ask for; what
         /// they take is in proportion. 0: as many always.
         #[serde(default)]

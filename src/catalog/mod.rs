@@ -21,6 +21,7 @@ pub mod measured;
 mod measuring;
 mod memory_rule;
 mod modes;
+mod options;
 mod patch;
 mod pools;
 mod power;

@@ -40,6 +40,17 @@ pub struct ParallelModes {
     pub decode_context: DecodeContext,
     /// Which expert-parallel degrees it takes.
     pub expert: ExpertParallel,
+    /// Whether ranks may hold unequal numbers of experts, the first of them one more (vLLM 0.21
+    /// `fused_moe/layer.py`, `determine_expert_map`), or redundant ones fill them up (SGLang).
+    #[serde(default)]
+    pub uneven_experts: bool,
+    /// Whether attention is tensor or data parallel, never both (TensorRT-LLM 1.1 `mapping.py`: with
+    /// `enable_attention_dp` each rank has whole heads).
+    #[serde(default)]
+    pub attention_tensor_or_data: bool,
+    /// Whether blocks of 128 may be cut by ranks where they divide evenly.
+    #[serde(default)]
+    pub narrow_blocks: bool,
 }
 
 /// The caches whose tokens an engine divides over ranks: of full attention, by kind and type.
@@ -50,6 +61,8 @@ pub struct DecodeContext {
     pub grouped: Vec<DType>,
     /// Types of the cache with latent attention.
     pub latent: Vec<DType>,
+    /// Whether beside recurrent layers too, whose states every rank holds whole.
+    pub recurrent: bool,
 }
 
 impl DecodeContext {

@@ -21,6 +21,7 @@ use super::fetch;
 use super::host::HostArgs;
 use super::kernels;
 use super::speculation::SpeculationArgs;
+use super::start::StartArgs;
 use super::talk;
 use super::values::{count, names, real, share};
 
@@ -250,6 +251,8 @@ pub struct EngineArgs {
     /// The engine's memory fraction, in (0, 1] [default: the engine's]
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Engine")]
     pub memory_fraction: Option<f64>,
+    #[command(flatten)]
+    pub start: StartArgs,
     /// How it schedules, where it was launched otherwise: any of `scheduling` in its file, e.g.
     /// arrival_poll_steps=10,prefill_graphs=true
     #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Engine")]
@@ -272,6 +275,7 @@ impl EngineArgs {
         request.max_sequences = counts(&self.max_sequences);
         request.max_batched_tokens = counts(&self.max_batched_tokens);
         request.memory_fraction = self.memory_fraction;
+        self.start.fill(request);
         request.scheduling.clone_from(&self.scheduling);
         request.host_speed = self.host_speed;
         self.host.fill(request);

@@ -30,6 +30,7 @@ mod serve;
 mod simulate;
 mod size;
 mod speculation;
+mod start;
 mod split;
 mod stop;
 mod sweep;

@@ -544,6 +544,7 @@ impl Context<'_> {
             parallelism,
             kv: self.kv,
             drafts: self.workload.speculation.is_some(),
+            redundant_experts: self.limits.start.redundant_experts,
         })
     }
 }

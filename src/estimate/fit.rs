@@ -1,6 +1,6 @@
 //! What one plan has room for, and what would make it fit.
 
-use crate::catalog::engine::Residuals;
+use crate::catalog::engine::{LaunchOption, Residuals};
 
 use super::deployment::{Context, Estimate};
 use super::memory::{MemoryUse, Room, Verdict};
@@ -15,10 +15,15 @@ pub struct Fit {
     pub room: Room,
     /// What the engine calls its memory fraction.
     pub fraction: &'static str,
+    /// Whether it has one.
+    pub has_fraction: bool,
     /// What the uncertainty was read from.
     pub residuals: Option<Residuals>,
     /// Layers and memory of a rank of each pipeline stage.
     pub stages: Vec<(u64, MemoryUse)>,
+    /// The longest request that the server takes unless it is told, where the engine refuses to start without room for
+    /// one and the question does not say how long it is; and whether that finds room.
+    pub unstated_length: Option<(u64, Verdict)>,
     /// What would make the plan fit, where it does not.
     pub remedies: Vec<Remedy>,
 }
@@ -29,10 +34,15 @@ impl Fit {
         let split = estimate.parallelism;
         let batch = estimate.batch.ceil().max(1.0) as u64;
         let short = estimate.verdict == Verdict::DoesNotFit;
+        let stated = context.limits.start.length.is_some() || !context.engine.memory.refuses_length;
+        let length = context.model.max_context.filter(|_| !stated);
+        let question = context.memory_question(split);
         Fit {
             batch,
+            unstated_length: length.map(|tokens| (tokens, question.at_length(tokens).verdict())),
             room: context.memory_question(split).room(batch),
             fraction: context.engine.fraction_name(),
+            has_fraction: context.engine.options.contains(&LaunchOption::MemoryFraction),
             residuals: context.engine.memory.residuals.clone(),
             stages: context.memory_question(split).by_stage(),
             remedies: if short { context.remedies(split) } else { Vec::new() },

@@ -78,6 +78,12 @@ pub struct Server {
     pub chunked_prefill: Option<bool>,
     /// Whether CUDA graphs are left out.
     pub eager: Option<bool>,
+    /// Whether the longest request is as long as there is room for (`--max-model-len auto`).
+    pub length_by_room: bool,
+    /// Whether text alone is taken.
+    pub text_only: Option<bool>,
+    /// Images that a prompt may have.
+    pub images: Option<u64>,
     /// Speculative decoding.
     pub speculation: Option<Drafts>,
     /// Whether adapters are served.

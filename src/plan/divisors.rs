@@ -34,7 +34,9 @@ pub struct Caches {
     pub grouped: Vec<u64>,
     /// Whether there is latent attention: one latent for all heads.
     pub latent: bool,
-    /// Whether something else is kept: windows, recurrent state, what sparse attention reads from.
+    /// Whether recurrent state is kept.
+    pub recurrent: bool,
+    /// Whether something else is kept: windows, what sparse attention reads from.
     pub others: bool,
 }
 
@@ -46,6 +48,7 @@ impl Caches {
             Some(Cache::Latent { .. }) if matches!(block, Block::Latent(l) if l.indexer.is_none()) => {
                 self.latent = true;
             }
+            Some(Cache::State { .. }) => self.recurrent = true,
             Some(_) => self.others = true,
         }
     }
@@ -59,7 +62,7 @@ impl Caches {
     /// allowed number is a divisor: as many as hold the same key-value heads.
     pub fn context_ranks(&self, tp: u32) -> u32 {
         let all = |ranks: u32, heads| greatest_common_divisor(ranks, copies(tp, heads));
-        if self.others { 1 } else { self.heads().fold(tp, all) }
+        if self.others || self.recurrent { 1 } else { self.heads().fold(tp, all) }
     }
 }
 

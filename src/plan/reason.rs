@@ -86,6 +86,7 @@ reasons! {
                     "the inner width, or its 128-wide quantisation blocks, would be cut",
                     "a smaller TP; weights that are not stored in blocks",
                 ),
+                "features of a feed-forward layer" => ("the inner width would be cut unevenly", "a divisor"),
                 "experts" => ("ranks would hold unequal numbers of experts", "a divisor of the experts"),
                 "ranks of a stage" => ("EP must divide `tp × attention_dp`", "a divisor of the product"),
                 _ => (
@@ -98,6 +99,7 @@ reasons! {
                 divides("key-value heads", "tp"),
                 divides("copies of the key-value heads", "dcp"),
                 divides("feed-forward blocks", "tp"),
+                divides("features of a feed-forward layer", "tp"),
                 divides("experts", "ep"),
                 divides("ranks of a stage", "ep"),
                 divides("expert width blocks", "expert_tp"),
@@ -129,6 +131,10 @@ reasons! {
             distance: 1.0,
             message: format!("the engine has no {mode}"),
             guide: match *mode {
+                "tensor parallel within attention data parallel" => (
+                    "attention is tensor parallel or data parallel, never both (TensorRT-LLM)",
+                    "TP 1 beside attention data parallel, or TP alone",
+                ),
                 "partial expert parallel" => (
                     "the engine spreads experts over all ranks of a stage or over none (vLLM)",
                     "EP 1 or `tp × attention_dp`; SGLang or TensorRT-LLM",
@@ -155,6 +161,7 @@ reasons! {
                 lacks("decode context parallel of such attention"),
                 lacks("decode context parallel of such a cache"),
                 lacks("partial expert parallel"),
+                lacks("tensor parallel within attention data parallel"),
                 lacks("split pools"),
             ],
         }
@@ -320,6 +327,27 @@ reasons! {
             message: format!("{batch} sequences exceed the engine's limit of {limit}"),
             guide: ("more sequences than the engine runs at once", "`--max-sequences`, or a smaller batch"),
             examples: [Reason::BatchLimit { batch: 2, limit: 1 }],
+        }
+
+        /// The server would start with more sequences than there are blocks for the state of recurrent layers.
+        TooManySequences {
+            /// Sequences that it starts with.
+            sequences: u64,
+            /// The largest number that starts.
+            most: u64,
+        } => {
+            stage: OutOfMemory,
+            key: ["more_sequences_than_state_blocks", "", ""],
+            distance: *sequences as f64 / (*most).max(1) as f64,
+            message: format!(
+                "the server starts with {sequences} sequences and has blocks for the recurrent state of {most}: it \
+                 refuses to start with more"
+            ),
+            guide: (
+                "each sequence of a captured graph takes a block for the state of recurrent layers (vLLM)",
+                "`--max-sequences` with at most the number that the message names; `--enforce-eager`",
+            ),
+            examples: [Reason::TooManySequences { sequences: 2, most: 1 }],
         }
 
         /// A limit is broken.

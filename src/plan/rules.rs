@@ -26,6 +26,8 @@ pub struct Candidate<'a> {
     pub kv: DType,
     /// Whether tokens are drafted.
     pub drafts: bool,
+    /// Experts of a layer that are held a second time, over all ranks.
+    pub redundant_experts: u64,
 }
 
 /// One rule.
@@ -104,6 +106,9 @@ fn engine_has_the_modes(c: &Candidate) -> Result<(), Reason> {
     if c.parallelism.pp > 1 && !modes.pipeline {
         return Err(Reason::ModeUnsupported { mode: "pipeline parallel" });
     }
+    if c.parallelism.attention_dp > 1 && c.parallelism.tp > 1 && modes.attention_tensor_or_data {
+        return Err(Reason::ModeUnsupported { mode: "tensor parallel within attention data parallel" });
+    }
     if c.parallelism.attention_dp > 1 && !modes.attention_data {
         return Err(Reason::ModeUnsupported { mode: "attention data parallel" });
     }
@@ -161,7 +166,7 @@ fn context_ranks_hold_the_same_heads(c: &Candidate) -> Result<(), Reason> {
     if c.drafts {
         return lacks("decode context parallel with speculative decoding");
     }
-    if caches.others || (caches.grouped.is_empty() && !caches.latent) {
+    if caches.others || (caches.recurrent && !has.recurrent) || (caches.grouped.is_empty() && !caches.latent) {
         return lacks("decode context parallel of such attention");
     }
     let grouped = caches.grouped.is_empty() || has.grouped.contains(&c.kv);
@@ -180,17 +185,36 @@ fn context_ranks_hold_the_same_heads(c: &Candidate) -> Result<(), Reason> {
 /// Quantisation blocks of 128 stay whole (vLLM and SGLang refuse to load otherwise).
 fn tensor_ranks_divide_feed_forward(c: &Candidate) -> Result<(), Reason> {
     for (inner, block) in &c.divisors.inner {
-        if !inner.is_multiple_of(u64::from(c.parallelism.tp) * block) {
-            return Err(not_divisible("feed-forward blocks", inner / block, c.parallelism.tp, "tp"));
-        }
+        whole_blocks(c, (*inner, *block), "feed-forward blocks", (c.parallelism.tp, "tp"))?;
     }
     Ok(())
 }
 
+/// Blocks and groups of a width stay whole on every rank; where the width has no whole number of them, or the engine cuts
+/// blocks, the width itself is divided.
+fn whole_blocks(
+    c: &Candidate,
+    (width, block): (u64, u64),
+    what: &'static str,
+    (by, degree): (u32, &'static str),
+) -> Result<(), Reason> {
+    let cut = block == 1 || c.engine.parallel.narrow_blocks;
+    if cut && width.is_multiple_of(u64::from(by)) || width.is_multiple_of(u64::from(by) * block) || by == 1 {
+        return Ok(());
+    }
+    match width.is_multiple_of(block) {
+        true if block > 1 => Err(not_divisible(what, width / block, by, degree)),
+        _ => Err(not_divisible("features of a feed-forward layer", width, by, degree)),
+    }
+}
+
 fn expert_ranks_divide_experts(c: &Candidate) -> Result<(), Reason> {
-    for experts in &c.divisors.experts {
+    if c.engine.parallel.uneven_experts {
+        return Ok(());
+    }
+    for experts in c.divisors.experts.iter().map(|experts| experts + c.redundant_experts) {
         if !experts.is_multiple_of(u64::from(c.parallelism.ep)) {
-            return Err(not_divisible("experts", *experts, c.parallelism.ep, "ep"));
+            return Err(not_divisible("experts", experts, c.parallelism.ep, "ep"));
         }
     }
     Ok(())
@@ -199,9 +223,7 @@ fn expert_ranks_divide_experts(c: &Candidate) -> Result<(), Reason> {
 fn expert_tensor_ranks_divide_expert_width(c: &Candidate) -> Result<(), Reason> {
     let expert_tp = c.parallelism.expert_tp().unwrap_or(1);
     for (inner, block) in &c.divisors.expert_inner {
-        if !inner.is_multiple_of(u64::from(expert_tp) * block) {
-            return Err(not_divisible("expert width blocks", inner / block, expert_tp, "expert_tp"));
-        }
+        whole_blocks(c, (*inner, *block), "expert width blocks", (expert_tp, "expert_tp"))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::estimate::deployment::Estimate;
 pub use crate::estimate::fit::Fit;
-use crate::estimate::memory::MemoryUse;
+use crate::estimate::memory::{MemoryUse, Verdict};
 use crate::estimate::remedy::Remedy;
 use crate::units::group_thousands;
 
@@ -30,14 +30,29 @@ pub fn fit_text(estimate: &Estimate, fit: &Fit) -> String {
             group_thousands(room.longest_context)
         );
     }
-    match room.smallest_fraction {
+    if let Some(states) = m.states.filter(|states| states.may_be_too_few()) {
+        let _ = write!(
+            out,
+            " The server starts with at most about {} sequences: each takes a block for its recurrent state.",
+            group_thousands(states.blocks)
+        );
+    }
+    if let Some((tokens, Verdict::DoesNotFit)) = fit.unstated_length {
+        let most = match room.longest_alone {
+            0 => "it starts with no length".to_owned(),
+            most => format!("starts at {} tokens", group_thousands(most)),
+        };
+        let _ = write!(out, " As a server {most}, refused at its default {}.", group_thousands(tokens));
+    }
+    match room.smallest_fraction.filter(|_| fit.has_fraction) {
         Some(least) => {
             let _ =
                 write!(out, " The smallest {} that works: {least} (taken: {}).", fit.fraction, room.fraction);
         }
-        None => {
+        None if fit.has_fraction => {
             let _ = write!(out, " No {} works.", fit.fraction);
         }
+        None => {}
     }
     if let Some(host) = &m.host {
         let cache = host.per_request;
@@ -102,8 +117,13 @@ pub fn room_json(estimate: &Estimate, fit: &Fit) -> Json {
         "sequences": room.sequences,
         "longest_context_tokens": room.longest_context,
         "at_batch": fit.batch,
-        "memory_fraction": room.fraction,
-        "smallest_memory_fraction": room.smallest_fraction,
+        "longest_alone_tokens": room.longest_alone,
+        "default_length": fit.unstated_length.map(|(tokens, verdict)| json!({
+            "tokens": tokens,
+            "verdict": verdict.name(),
+        })),
+        "memory_fraction": fit.has_fraction.then_some(room.fraction),
+        "smallest_memory_fraction": room.smallest_fraction.filter(|_| fit.has_fraction),
         "stages": stages_sheet(&fit.stages).json(),
     })
 }

@@ -114,6 +114,18 @@ impl Request {
             self.tensor_split =
                 (uneven || server.engine != "llama.cpp" && parts.len() > 1).then_some(Texts(parts));
         }
+        self.launched = true;
+        self.length_by_room = server.length_by_room;
+        let image_limit = server.images;
+        self.max_model_len = self.max_model_len.or(server.max_model_len);
+        self.enforce_eager = self.enforce_eager.or(server.eager);
+        let cache = server.kv_cache_memory_bytes.map(|bytes| bytes.to_string());
+        self.kv_cache_memory_bytes = self.kv_cache_memory_bytes.take().or(cache);
+        self.block_size = self.block_size.or(server.block_size);
+        self.enable_prefix_caching = self.enable_prefix_caching.or(server.prefix_caching);
+        self.language_model_only = self.language_model_only.or(server.text_only.filter(|only| *only));
+        self.limit_mm_per_prompt = self.limit_mm_per_prompt.or(image_limit);
+        self.redundant_experts = self.redundant_experts.or(server.redundant_experts);
         if server.engine == "llama.cpp" {
             self.gpu_layers = self.gpu_layers.or(server.gpu_layers.filter(|n| *n < 900));
             match server.cpu_moe_layers {

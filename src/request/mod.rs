@@ -173,6 +173,23 @@ pub struct Request {
     pub max_batched_tokens: Option<Counts>,
     /// The engine's memory fraction, above 0 and at most 1; the engine's own when left out.
     pub memory_fraction: Option<f64>,
+    /// Tokens of the longest request that the server takes, prompt and output together: vLLM refuses to start where
+    /// one finds no room; the model's context when left out.
+    pub max_model_len: Option<u64>,
+    /// Whether the server starts without CUDA graphs.
+    pub enforce_eager: Option<bool>,
+    /// Memory of the KV cache on each GPU, such as `49GiB`, in place of what the memory fraction leaves.
+    pub kv_cache_memory_bytes: Option<String>,
+    /// Tokens of a block of the KV cache; the engine's when left out.
+    pub block_size: Option<u64>,
+    /// Whether prefixes are kept; the engine's when left out.
+    pub enable_prefix_caching: Option<bool>,
+    /// Whether the server takes text alone and loads no image encoder.
+    pub language_model_only: Option<bool>,
+    /// Images that a prompt may have; 0 for none.
+    pub limit_mm_per_prompt: Option<u64>,
+    /// Experts of each layer that are held a second time, over all ranks.
+    pub redundant_experts: Option<u64>,
     /// How the engine schedules where it was launched otherwise: `arrival_poll_steps=10,prefill_graphs=true`.
     pub scheduling: Option<String>,
     /// How fast the hosts are beside those of the published runs: 0.5 doubles what the engine's host adds to
@@ -308,6 +325,12 @@ pub struct Request {
     pub emit: Option<Texts>,
     /// The plan that `emit` writes, by its rank, or where no limit is named by what it is best at; 1 when left out.
     pub rank: Option<Chosen>,
+    /// Whether this is a launch as it stands: what it leaves out is what the server starts with.
+    #[serde(skip)]
+    pub launched: bool,
+    /// Whether the longest request of that launch is as long as there is room for.
+    #[serde(skip)]
+    pub length_by_room: bool,
 }
 
 /// The fields of a request, and the tasks that each has a meaning for.
@@ -343,6 +366,14 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("max_sequences", &Task::ALL),
     ("max_batched_tokens", &Task::ALL),
     ("memory_fraction", &Task::ALL),
+    ("max_model_len", &Task::ALL),
+    ("enforce_eager", &Task::ALL),
+    ("kv_cache_memory_bytes", &Task::ALL),
+    ("block_size", &Task::ALL),
+    ("enable_prefix_caching", &Task::ALL),
+    ("language_model_only", &Task::ALL),
+    ("limit_mm_per_prompt", &Task::ALL),
+    ("redundant_experts", &Task::ALL),
     ("scheduling", &Task::ALL),
     ("host_speed", &Task::ALL),
     ("kernels", &Task::ALL),

@@ -9,7 +9,7 @@ use super::any;
 use super::form::{self, in_fields};
 use super::overrides::layers_with_host_experts;
 use super::{Counts, LengthEntry, Request, SplitWorkers, Task, Texts, TimeTarget, Values, layout};
-use crate::catalog::engine::SchedulingPatch;
+use crate::catalog::engine::{LaunchOption, SchedulingPatch};
 use crate::catalog::{Catalog, Cluster, Engine, Host, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
@@ -22,9 +22,10 @@ use crate::plan::space::Pins;
 use crate::plan::{Degrees, Offload, Parallelism, Precision, Shares};
 use crate::rank::{Front, Measure, Objective};
 use crate::search::size::{Demand, Least, Unit};
+use crate::estimate::memory::Start;
 use crate::search::{Current, Depth, Launch, LimitOverrides, Mode, Verification, WhatIf};
 use crate::simulate::{Arrivals as _, DEFAULT_REQUESTS, Drive, Lengths, Protocol, Requests, Trace};
-use crate::units::{RequestsPerSecond, Seconds, Usd, UsdPerHour, UsdPerKilowattHour, Watts};
+use crate::units::{Bytes, RequestsPerSecond, Seconds, Usd, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::forecast::{self, Month};
 use crate::workload::{
     Budget, CUT_LENGTHS, Draft, Load, MAX_DRAFTED, Percentile, Percentiles, Speculation, Targets, Workload,
@@ -180,6 +181,21 @@ pub(super) fn range(flag: &str, cause: impl Into<String>) -> Diagnostic {
     Diagnostic::new(Code::Range, cause).at(flag)
 }
 
+/// An amount of memory: with a unit, or bytes.
+fn bytes_of(text: &str) -> Result<Bytes, Diagnostic> {
+    let wrong = |cause: String| {
+        Diagnostic::new(Code::Syntax, cause).at("--kv-cache-memory-bytes").help("for example 49GiB")
+    };
+    let bytes = match text.trim().parse::<u64>() {
+        Ok(bytes) => Bytes::new(bytes),
+        Err(_) => text.parse().map_err(wrong)?,
+    };
+    match bytes {
+        Bytes::ZERO => Err(wrong("a cache of no bytes".into())),
+        bytes => Ok(bytes),
+    }
+}
+
 /// Checks that a count that is given lies within its limits.
 pub(super) fn within(
     flag: &str,
@@ -264,7 +280,8 @@ impl Request {
         let deployed = if task.is_of_one_plan() { Some(self.deployed()?) } else { None };
         let mut place = self.place(task, catalog, deployed.as_ref())?;
         self.put_host(&mut place.pools)?;
-        let mut engines = self.engines(catalog, &place.pools)?;
+        let engines = self.engines(catalog, &place.pools)?;
+        let mut engines = self.that_take_the_options(engines)?;
         let current =
             self.current.as_deref().map(|text| layout::deployment(catalog, "--current", text)).transpose()?;
         let unmeasured = match task {
@@ -289,11 +306,18 @@ impl Request {
             let cause = "prefill workers are pinned, and there are none";
             return Err(usage(cause).at("--prefill-…").help("add --mode split or any"));
         }
-        let launches = match &deployed {
+        let mut launches = match &deployed {
             Some(Deployed::Replicas(split, _)) => vec![self.launch_of_one_plan(split.pp)?],
             Some(Deployed::Split(_)) => vec![self.launch_of_one_plan(1)?],
             None => self.launches(task)?,
         };
+        if self.launched && !self.length_by_room {
+            // What a launch leaves out is the model's context, which vLLM holds against its cache.
+            let context = model.max_context.filter(|_| self.max_model_len.is_none());
+            launches.iter_mut().for_each(|launch| {
+                launch.limits.start.length = launch.limits.start.length.or(context);
+            });
+        }
         let default_top = if task == Task::Size { 1 } else { TOP };
         let top = within("--top", self.top, 1..=100_000)?.unwrap_or(default_top);
         engines.shrink_to_fit();
@@ -402,6 +426,7 @@ impl Request {
         if self.allow_long_context != Some(true) {
             workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
         }
+        self.served(&workload, model)?;
         Ok((self.limited(workload)?, in_trace))
     }
 
@@ -440,6 +465,7 @@ impl Request {
             varying => varying.map(|lengths| lengths.mean().round().max(1.0) as u64),
         };
         let context = model.max_context.filter(|_| self.allow_long_context != Some(true));
+        let context = context.into_iter().chain(self.max_model_len).min();
         let means = Workload::of_lengths(mean(&self.isl), mean(&self.osl), context);
         let most = |entry: &Option<LengthEntry>, mean| entry.as_ref().map_or(mean, |entry| entry.0.p99());
         let varies = |entry: &Option<LengthEntry>| {
@@ -476,6 +502,59 @@ impl Request {
         let workload = Workload { targets, longest: least.or(workload.longest), ..workload };
         workload.validate()?;
         Ok(workload)
+    }
+
+    /// Checks that requests are no longer than the server takes.
+    fn served(&self, workload: &Workload, model: &Model) -> Result<(), Diagnostic> {
+        let most = within("--max-model-len", self.max_model_len, 1..=crate::workload::MAX_LENGTH)?;
+        let longer = model.max_context.zip(most).filter(|(context, most)| most > context);
+        if let Some((context, most)) = longer.filter(|_| self.allow_long_context != Some(true)) {
+            let cause = format!("a longest request of {most} tokens exceeds the model's context of {context}");
+            return Err(range("--max-model-len", cause)
+                .help("a shorter one, or say --allow-long-context if the server extends it"));
+        }
+        match most.filter(|most| workload.context() > *most) {
+            Some(most) => {
+                let Workload { isl, osl, .. } = workload;
+                let cause = format!("isl {isl} + osl {osl} tokens exceed the longest request of {most}");
+                Err(range("--max-model-len", cause).help("shorter lengths, or a longer --max-model-len"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What is stated of the start beside limits.
+    fn start(&self) -> Result<Start, Diagnostic> {
+        let cache = self.kv_cache_memory_bytes.as_deref().map(bytes_of).transpose()?;
+        Ok(Start {
+            length: self.max_model_len,
+            eager: self.enforce_eager == Some(true),
+            cache,
+            block: within("--block-size", self.block_size, 1..=1 << 16)?,
+            prefixes: self.enable_prefix_caching,
+            text_only: self.language_model_only == Some(true),
+            images: self.limit_mm_per_prompt,
+            redundant_experts: within("--redundant-experts", self.redundant_experts, 0..=1 << 16)?.unwrap_or(0),
+            launched: self.launched,
+        })
+    }
+
+    /// The engines that take every option that is given; those that were named must.
+    fn that_take_the_options(&self, engines: Vec<Engine>) -> Result<Vec<Engine>, Diagnostic> {
+        let given = self.given();
+        let asked: Vec<LaunchOption> =
+            LaunchOption::ALL.into_iter().filter(|option| given.contains_key(option.field())).collect();
+        let lacks = |engine: &Engine| asked.iter().find(|option| !engine.options.contains(option)).copied();
+        let named = self.engine.is_some() && texts(&self.engine) != ["any"];
+        let first = engines.iter().find_map(|engine| Some((engine.id.clone(), lacks(engine)?)));
+        let (with, _): (Vec<Engine>, Vec<Engine>) = engines.into_iter().partition(|e| lacks(e).is_none());
+        match first.filter(|_| named || with.is_empty()) {
+            Some((id, option)) => {
+                let flag = format!("--{}", option.field().replace('_', "-"));
+                Err(usage(format!("{id} has no such option: it would be ignored")).at(flag).help("leave it out"))
+            }
+            None => Ok(with),
+        }
     }
 
     /// Whether plans are looked at with and without speculative decoding.
@@ -616,8 +695,9 @@ impl Request {
             .into_iter()
             .cartesian_product(or_default("--max-batched-tokens", &self.max_batched_tokens)?)
             .cartesian_product(if both { vec![true, false] } else { vec![true] });
+        let start = self.start()?;
         let launch = |((max_sequences, max_batched_tokens), speculates)| Launch {
-            limits: LimitOverrides { max_sequences, max_batched_tokens, memory_fraction, offload },
+            limits: LimitOverrides { max_sequences, max_batched_tokens, memory_fraction, offload, start },
             speculates,
         };
         Ok(pairs.map(launch).collect())

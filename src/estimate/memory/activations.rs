@@ -2,7 +2,8 @@
 
 use super::cache::RankCache;
 use super::stages::StageLayers;
-use super::{MemoryQuestion, weights};
+use super::question::MemoryQuestion;
+use super::weights;
 use crate::catalog::engine::MemoryRule;
 use crate::model::blocks::Block;
 use crate::model::{LayerGroup, RankGroups};
@@ -28,17 +29,28 @@ pub(super) fn peak(
     };
     let hidden = q.model.hidden as f64;
     let widest = widest(q, groups, rule);
-    let mask = tokens * q.workload.longest_context() as f64 * rule.mask_bytes;
+    let each = rule.mask_bytes + rule.score_bytes * query_heads(q) as f64 / groups.tensor as f64;
+    let mask = tokens * q.served_length() as f64 * each;
     let layer = (widest + tokens * rule.forward_hidden_copies * hidden) * 2.0 + mask;
     let layer = layer + host.map_or(0.0, |host| copied(q, host).as_f64());
     let forward = layer.max(logits(q, last, host));
-    let kept = match rule.encoder_cache && first && q.model.sees() {
+    let kept = match rule.encoder_cache && first && q.sees() {
         true => tokens * hidden * 2.0,
         false => 0.0,
     };
     let images = if first { images(q) } else { 0.0 };
     let sampling = sampler + if rule.expert_workspace { workspace(q, groups) } else { 0.0 };
     Bytes::ceil((sampling.max(forward) + kept).max(images)) + indexer(q)
+}
+
+/// Query heads of the widest attention.
+fn query_heads(q: &MemoryQuestion) -> u64 {
+    let of = |block: &Block| match block {
+        Block::Attention(a) => a.heads,
+        Block::Latent(a) => a.heads,
+        _ => 0,
+    };
+    q.model.layer_blocks().map(of).max().unwrap_or(0)
 }
 
 /// Logits of every token of a step beside 32-bit hidden states, where engines make room for them, and the
@@ -63,7 +75,7 @@ fn copied(q: &MemoryQuestion, host: &StageLayers) -> Bytes {
     let cache = |(g, n): (usize, &u64)| {
         let mut one = vec![0; q.model.groups.len()];
         one[g] = u64::from(*n > 0);
-        RankCache::of(q, &one, false).sequence(q.workload.longest_context())
+        RankCache::of(q, &one, false).request(q.length())
     };
     let caches = host.layers.iter().enumerate().map(cache).max();
     weights::largest_on_host(q, host).max(caches.unwrap_or(Bytes::ZERO))
@@ -78,7 +90,7 @@ fn indexer(q: &MemoryQuestion) -> Bytes {
     });
     let key = keys.max().map_or(0, |n| n + n.div_ceil(128) * 4);
     let contexts = q.engine.memory.indexer_contexts;
-    Bytes::new(key.saturating_mul(contexts).saturating_mul(q.workload.longest_context()))
+    Bytes::new(key.saturating_mul(contexts).saturating_mul(q.served_length()))
 }
 
 /// The two workspaces of the experts' kernel: for each token and each of its experts the wider of the
@@ -125,7 +137,11 @@ pub(super) fn exchange_buffers(q: &MemoryQuestion) -> Bytes {
         _ => 0,
     };
     let widest = q.model.layer_blocks().map(of).max().unwrap_or(0);
-    Bytes::new(8u64.saturating_mul(exchange.buffer_tokens).saturating_mul(widest))
+    let tokens = match q.engine.memory.exchange_holds_step {
+        true => q.step_tokens(),
+        false => exchange.buffer_tokens,
+    };
+    Bytes::new(8u64.saturating_mul(tokens).saturating_mul(widest))
 }
 
 /// Live elements of the widest feed-forward layer.
@@ -158,10 +174,10 @@ const LARGEST_IMAGE: u64 = 16_384;
 /// each position, about `video_values` times the encoder's width. No log of it is known, so that it counts as
 /// uncertainty.
 pub(super) fn longest_video(q: &MemoryQuestion, stage: &StageLayers, peak: Bytes) -> Bytes {
-    let Some(encoder) = q.model.encoder.filter(|_| stage.first && q.model.sees()) else {
+    let Some(encoder) = q.model.encoder.filter(|_| stage.first && q.sees()) else {
         return Bytes::ZERO;
     };
-    let tokens = q.workload.longest_context().saturating_sub(LARGEST_IMAGE).max(LARGEST_IMAGE);
+    let tokens = q.served_length().saturating_sub(LARGEST_IMAGE).max(LARGEST_IMAGE);
     let features = encoder.per_video_token.saturating_mul(tokens);
     let values = features as f64 * q.engine.memory.video_values;
     Bytes::ceil(values * 2.0).saturating_sub(peak)

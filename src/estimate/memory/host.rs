@@ -2,42 +2,12 @@
 
 use super::cache::RankCache;
 use super::stages::StageLayers;
-use super::{MemoryQuestion, MemoryUse, Verdict, weights};
+use super::host_use::HostUse;
+use super::question::MemoryQuestion;
+use super::used::{MemoryUse, Verdict};
+use super::{limits, weights};
 use crate::plan::{Offload, Parallelism, Shares};
 use crate::units::Bytes;
-
-/// What a replica has in the host's memory.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HostUse {
-    /// Weights, the embedding among them.
-    pub weights: Bytes,
-    /// Cache of one request at full length, of the layers that are there.
-    pub per_request: Bytes,
-    /// Cache of one request at its mean length.
-    pub per_running_request: Bytes,
-    /// What it may take; no limit where the host is not known.
-    pub usable: Bytes,
-}
-
-impl HostUse {
-    /// Weights and one request at full length.
-    pub fn need(&self) -> Bytes {
-        self.weights + self.per_request
-    }
-
-    /// Whether so many requests at full length find room.
-    pub fn holds(&self, batch: u64) -> bool {
-        self.weights + self.per_request * batch <= self.usable
-    }
-
-    /// Requests in flight that find room.
-    pub fn largest_batch(&self) -> u64 {
-        match self.per_running_request.get() {
-            0 => u64::MAX,
-            each => self.usable.saturating_sub(self.weights).get() / each,
-        }
-    }
-}
 
 impl MemoryQuestion<'_> {
     /// What the host holds.
@@ -46,15 +16,15 @@ impl MemoryQuestion<'_> {
         let reserve = self.engine.host.as_ref().map_or(Bytes::ZERO, |rule| rule.reserve);
         HostUse {
             weights: weights::on_host(self, host),
-            per_request: cache.sequence(self.workload.longest_context()),
-            per_running_request: cache.sequence(self.running_length()),
+            per_request: cache.request(self.length()),
+            per_running_request: cache.running(self.running_length()),
             usable: self.host.map_or(Bytes::new(u64::MAX), |host| host.memory.saturating_sub(reserve)),
         }
     }
 
     /// The same with another placement.
     pub fn placed(self, offload: Offload) -> Self {
-        MemoryQuestion { limits: super::Limits { offload, ..self.limits }, ..self }
+        MemoryQuestion { limits: limits::Limits { offload, ..self.limits }, ..self }
     }
 
     /// What is left with the host so that `requests` find room on the GPUs: the experts of the fewest layers, else

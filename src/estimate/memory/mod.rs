@@ -6,230 +6,29 @@
 mod activations;
 mod cache;
 mod host;
+mod host_use;
+mod kept;
+mod limits;
+mod question;
 mod room;
+mod rules;
 mod stages;
+mod used;
 mod weights;
 
-use crate::catalog::engine::{FractionOf, Launch};
 use crate::catalog::link::LinkKind;
-use crate::catalog::{Engine, Gpu, Host};
-use crate::dtype::DType;
-use crate::model::{EncoderSize, Model};
-use crate::plan::{Offload, Parallelism, Reason};
 use crate::units::Bytes;
-use crate::workload::Workload;
 use cache::RankCache;
-pub use host::HostUse;
+pub use host_use::HostUse;
+pub use limits::{LimitOverrides, Limits, Start};
+pub use question::MemoryQuestion;
 pub use room::Room;
+use rules::Beside;
 pub use stages::{Spread, StageLayers, spread, stage_layers};
+pub use used::{MemoryUse, StateBlocks, Verdict};
 pub use weights::weights_on_rank;
 
-/// Launch limits as they are stated. The engine answers for those that are not, and whether one is stated is
-/// never guessed from its value: a limit that is stated as high as the default is kept all the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LimitOverrides {
-    /// Sequences in one batch.
-    pub max_sequences: Option<u64>,
-    /// Tokens in one step.
-    pub max_batched_tokens: Option<u64>,
-    /// Memory fraction.
-    pub memory_fraction: Option<f64>,
-    /// What stays in the host's memory.
-    pub offload: Offload,
-}
-
-impl LimitOverrides {
-    /// The limits of an engine on a GPU whose longest request has `longest` tokens.
-    pub fn on(self, engine: &Engine, gpu: &Gpu, longest: u64) -> Limits {
-        let defaults = Limits::of(engine, gpu);
-        let whole = engine.defaults.whole_prompts && longest <= LONGEST_WHOLE_PROMPT;
-        let unstated = match whole {
-            true => defaults.max_batched_tokens.max(longest),
-            false => defaults.max_batched_tokens,
-        };
-        Limits {
-            max_sequences: self.max_sequences.unwrap_or(defaults.max_sequences),
-            max_batched_tokens: self.max_batched_tokens.unwrap_or(unstated),
-            stated_tokens: self.max_batched_tokens,
-            memory_fraction: self.memory_fraction,
-            offload: self.offload,
-        }
-    }
-}
-
-/// Beyond this even engines that compute prompts whole cut them, into their default steps (vLLM V0,
-/// `arg_utils.py`: chunked prefill is on by itself for longer contexts).
-const LONGEST_WHOLE_PROMPT: u64 = 32_768;
-
-/// Launch limits of an engine: its defaults for the GPU, or what is stated.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Sequences in one batch, per attention-data-parallel rank.
-    pub max_sequences: u64,
-    /// Tokens in one step, as launched: per attention-data-parallel rank, or of all of them where the engine counts
-    /// so ([`Engine::tokens_per_rank`]).
-    pub max_batched_tokens: u64,
-    /// The tokens of a step where they are stated: engines that work their memory fraction out set aside room for
-    /// these, and else for what they take by themselves.
-    pub stated_tokens: Option<u64>,
-    /// The memory fraction, if not the engine's own.
-    pub memory_fraction: Option<f64>,
-    /// What stays in the host's memory.
-    pub offload: Offload,
-}
-
-impl Limits {
-    /// The engine's defaults on a GPU.
-    pub fn of(engine: &Engine, gpu: &Gpu) -> Limits {
-        let defaults = engine.launch_defaults(gpu, 1);
-        Limits {
-            max_sequences: u64::from(defaults.max_sequences),
-            max_batched_tokens: u64::from(defaults.max_batched_tokens),
-            stated_tokens: None,
-            memory_fraction: None,
-            offload: Offload::NONE,
-        }
-    }
-}
-
-/// Whether a plan fits, given the uncertainty of the estimate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// More room than the uncertainty.
-    Fits,
-    /// Inside the uncertainty.
-    Marginal,
-    /// Short by more than the uncertainty.
-    DoesNotFit,
-}
-
-impl Verdict {
-    /// As JSON value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Verdict::Fits => "fits",
-            Verdict::Marginal => "marginal",
-            Verdict::DoesNotFit => "does_not_fit",
-        }
-    }
-}
-
-/// Memory by part on the fullest rank.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MemoryUse {
-    /// Weights.
-    pub weights: Bytes,
-    /// KV cache that the engine allocates.
-    pub kv_cache: Bytes,
-    /// Activation peak.
-    pub activations: Bytes,
-    /// Context, libraries, communication buffers.
-    pub non_torch: Bytes,
-    /// CUDA graphs.
-    pub cuda_graphs: Bytes,
-    /// Physical memory.
-    pub capacity: Bytes,
-    /// What weights and KV cache may take together under the engine's rule.
-    pub for_weights_and_cache: Bytes,
-    /// KV cache of one request at full length.
-    pub per_request: Bytes,
-    /// KV cache of one request at its mean length, as the engine reserves it.
-    pub per_running_request: Bytes,
-    /// Tokens of requests at full length that the cache holds, windows applied.
-    pub kv_cache_tokens: u64,
-    /// Tokens that the engine's log says it holds: engines count windows and groups of layers each in
-    /// their own way.
-    pub logged_tokens: u64,
-    /// Memory that the engine says is its KV cache: SGLang counts recurrent state apart.
-    pub logged_cache: Bytes,
-    /// What the host's memory holds, of which it has so much.
-    pub host: Option<HostUse>,
-    /// Uncertainty of the total.
-    pub band: Bytes,
-}
-
-impl MemoryUse {
-    /// Sum of the parts.
-    pub fn total(&self) -> Bytes {
-        self.weights + self.kv_cache + self.activations + self.non_torch + self.cuda_graphs
-    }
-
-    /// Whether weights and one request at full length fit.
-    pub fn verdict(&self) -> Verdict {
-        if self.host.is_some_and(|host| host.need() > host.usable) {
-            return Verdict::DoesNotFit;
-        }
-        let need = self.weights + self.per_request;
-        if need + self.band <= self.for_weights_and_cache {
-            Verdict::Fits
-        } else if need <= self.for_weights_and_cache + self.band {
-            Verdict::Marginal
-        } else {
-            Verdict::DoesNotFit
-        }
-    }
-
-    /// Room beside weights and one request at full length, GiB; negative where they do not fit.
-    pub fn spare_gib(&self) -> f64 {
-        self.for_weights_and_cache.as_gib() - (self.weights + self.per_request).as_gib()
-    }
-
-    /// Requests in flight that the KV cache holds on one attention-data-parallel rank.
-    pub fn largest_batch(&self) -> u64 {
-        let with_host = self.host.map_or(u64::MAX, |host| host.largest_batch());
-        match self.per_running_request.get() {
-            0 => with_host,
-            each => (self.kv_cache.get() / each).min(with_host),
-        }
-    }
-
-    /// KV cache left over when `sequences` run on one attention-data-parallel rank.
-    pub fn headroom(&self, sequences: u64) -> Bytes {
-        self.kv_cache.saturating_sub(self.per_running_request * sequences)
-    }
-
-    /// Why the plan does not fit, if it does not.
-    pub fn rejection(&self) -> Option<Reason> {
-        if let Some(host) = self.host.filter(|host| host.need() > host.usable) {
-            return Some(Reason::HostOutOfMemory { need: host.need(), have: host.usable });
-        }
-        (self.verdict() == Verdict::DoesNotFit).then(|| {
-            let around = self.activations + self.non_torch + self.cuda_graphs;
-            Reason::OutOfMemory {
-                need: self.weights + self.per_request + around,
-                have: self.for_weights_and_cache + around,
-            }
-        })
-    }
-}
-
-/// What is needed to account for memory.
-#[derive(Clone, Copy, Debug)]
-pub struct MemoryQuestion<'a> {
-    /// The model, at the plan's precision.
-    pub model: &'a Model,
-    /// The GPU.
-    pub gpu: &'a Gpu,
-    /// The engine.
-    pub engine: &'a Engine,
-    /// Launch limits.
-    pub limits: Limits,
-    /// The split.
-    pub parallelism: Parallelism,
-    /// Type of the KV cache.
-    pub kv: DType,
-    /// Lengths.
-    pub workload: &'a Workload,
-    /// The replica's part of the host's memory, if it is known.
-    pub host: Option<Host>,
-}
-
 impl MemoryQuestion<'_> {
-    /// What lies where.
-    fn spread(&self) -> Spread {
-        spread(self.model, self.engine, self.parallelism.pp, &self.limits.offload)
-    }
-
     /// Memory of the fullest rank: the stage whose KV cache holds the fewest requests.
     pub fn answer(&self) -> MemoryUse {
         let spread = self.spread();
@@ -264,7 +63,7 @@ impl MemoryQuestion<'_> {
     pub fn prompt_cache(&self) -> Bytes {
         let spread = self.spread();
         let held =
-            spread.stages.iter().map(|s| RankCache::of(self, &s.layers, false).sequence(self.workload.isl));
+            spread.stages.iter().map(|s| RankCache::of(self, &s.layers, false).running(self.workload.isl));
         held.max().unwrap_or(Bytes::ZERO)
     }
 
@@ -277,11 +76,16 @@ impl MemoryQuestion<'_> {
         let non_torch = self.non_torch(stage.last) + activations::exchange_buffers(self);
         let batch = self.engine.launch_defaults(self.gpu, self.parallelism.tp).graph_batch;
         let each = rule.graphs_per_layer + rule.graph_of_layer * graph_sizes(batch.unwrap_or(0));
-        let cuda_graphs = (rule.graphs + each * stage.count() + moe).scaled(self.captured());
-        let usable = self.usable(activations, non_torch, cuda_graphs, weights);
+        let cuda_graphs = match self.limits.start.eager {
+            true => Bytes::ZERO,
+            false => (rule.graphs + each * stage.count() + moe).scaled(self.captured()) + self.first_graph(),
+        };
+        let beside = Beside { weights, activations, non_torch, cuda_graphs };
+        let usable = rules::usable(self, &beside);
         let kv_cache = usable.saturating_sub(weights);
-        let length = self.workload.longest_context();
+        let length = self.length();
         let cache = RankCache::of(self, &stage.layers, stage.last);
+        let states = cache.for_states(kv_cache).filter(|_| rule.refuses_states && cuda_graphs > Bytes::ZERO);
         MemoryUse {
             weights,
             kv_cache,
@@ -290,25 +94,20 @@ impl MemoryQuestion<'_> {
             cuda_graphs,
             capacity: self.gpu.memory,
             for_weights_and_cache: usable,
-            per_request: cache.sequence(length),
-            per_running_request: cache.sequence(self.running_length()),
+            per_request: cache.request(length),
+            per_running_request: cache.running(self.running_length()),
             kv_cache_tokens: cache.tokens_held(kv_cache, length),
-            logged_tokens: cache.logged_tokens(kv_cache, length),
+            logged_tokens: cache.logged_tokens(kv_cache, self.served_length()),
             logged_cache: cache.logged(kv_cache),
+            states: states.map(|blocks| StateBlocks {
+                blocks,
+                uncertain: cache.for_states(rule.band).unwrap_or(0),
+                stated: self.limits.stated_sequences,
+                by_default: Some(self.limits.max_sequences).filter(|_| self.limits.start.launched),
+            }),
             host: spread.host.as_ref().map(|host| self.on_host(host)),
             band: rule.band + activations::longest_video(self, stage, activations),
         }
-    }
-
-    /// Most tokens in one step, per attention-data-parallel rank.
-    fn step_tokens(&self) -> u64 {
-        self.engine.tokens_per_rank(self.limits.max_batched_tokens, self.parallelism.attention_dp)
-    }
-
-    /// Mean length of a running request, as the engine reserves it.
-    fn running_length(&self) -> u64 {
-        let output = self.workload.osl as f64 * self.engine.scheduling.output_reserve;
-        (self.workload.isl as f64 + output).ceil() as u64
     }
 
     /// Context, libraries and communication buffers. Stages hand over point to point; the large buffers
@@ -325,6 +124,14 @@ impl MemoryQuestion<'_> {
         sampler + rocm.or(unlinked).unwrap_or(rule.non_torch_multi_gpu) + experts
     }
 
+    /// What the first graph takes beside those that follow.
+    fn first_graph(&self) -> Bytes {
+        match self.model.is_moe() {
+            true => self.engine.memory.graphs_per_token * self.step_tokens(),
+            false => Bytes::ZERO,
+        }
+    }
+
     /// Graphs that vLLM captures, of those that its figures were measured with: pieces of steps up to twice the most
     /// sequences, 512 at most, and whole decode steps up to the most sequences (`vllm/config/vllm.py`,
     /// `_set_cudagraph_sizes`).
@@ -335,47 +142,6 @@ impl MemoryQuestion<'_> {
         let most = u32::try_from(self.limits.max_sequences).unwrap_or(u32::MAX);
         let sizes = |n: u32| graph_sizes(n.min(512));
         (sizes(most.saturating_mul(2)) + sizes(most)) as f64 / measured as f64
-    }
-
-    /// What weights and KV cache may take together, by the engine's rule.
-    fn usable(&self, activations: Bytes, non_torch: Bytes, graphs: Bytes, weights: Bytes) -> Bytes {
-        let rule = &self.engine.memory;
-        let fraction = self.fraction();
-        let physical = self.gpu.memory;
-        let free = physical.saturating_sub(non_torch);
-        match rule.fraction_of {
-            FractionOf::Total => {
-                // Graphs captured outside the fraction must still find room in the rest.
-                let (inside, most) = if rule.graphs_inside_fraction {
-                    (graphs, physical)
-                } else {
-                    (Bytes::ZERO, physical.saturating_sub(graphs))
-                };
-                physical.scaled(fraction).min(most).saturating_sub(activations + non_torch + inside)
-            }
-            FractionOf::Static => free.scaled(fraction).min(free.saturating_sub(activations + graphs)),
-            FractionOf::FreeAfterLoad => {
-                let after_load = free.saturating_sub(activations + graphs + weights);
-                (weights + after_load.scaled(fraction)).min(free)
-            }
-        }
-    }
-
-    /// The memory fraction: the user's, else the engine's own for this GPU and split.
-    pub fn fraction(&self) -> f64 {
-        self.limits.memory_fraction.unwrap_or_else(|| {
-            let p = self.parallelism;
-            let launch = Launch {
-                tp: p.tp,
-                ranks: u64::from(p.tp) * u64::from(p.pp),
-                attention_dp: p.attention_dp,
-                batched_tokens: self.limits.stated_tokens,
-                latent: self.model.is_latent(),
-                drafts: self.model.draft.is_some() || self.model.predicts,
-                encoder_size: self.model.encoder.filter(|_| self.model.sees()).map(EncoderSize::of_vit_large),
-            };
-            self.engine.default_fraction(self.gpu, launch)
-        })
     }
 }
 

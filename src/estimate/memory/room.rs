@@ -1,8 +1,9 @@
 //! What there is room for: the longest context, the smallest memory fraction.
 
-use super::{MemoryQuestion, MemoryUse};
-use crate::catalog::engine::FractionOf;
-use crate::units::Bytes;
+use super::limits::{Limits, Start};
+use super::question::MemoryQuestion;
+use super::rules;
+use super::used::MemoryUse;
 use crate::workload::Workload;
 
 /// What fits beside the weights of a plan.
@@ -10,8 +11,10 @@ use crate::workload::Workload;
 pub struct Room {
     /// Sequences at full length that one replica holds.
     pub sequences: u64,
-    /// Tokens of the longest sequence, were it alone; of the longest of so many, with a batch.
+    /// Tokens of the longest sequences of which a batch finds room.
     pub longest_context: u64,
+    /// Tokens of the longest sequence, were it alone.
+    pub longest_alone: u64,
     /// The smallest memory fraction with which weights and one sequence at full length fit; `None` where
     /// none does.
     pub smallest_fraction: Option<f64>,
@@ -31,6 +34,7 @@ impl MemoryQuestion<'_> {
         Room {
             sequences: held.saturating_mul(ranks),
             longest_context: self.longest_context(batch.div_ceil(ranks).max(1)),
+            longest_alone: self.longest_context(1),
             smallest_fraction: self.smallest_fraction(&memory),
             fraction: self.fraction(),
         }
@@ -42,7 +46,8 @@ impl MemoryQuestion<'_> {
         let spread = self.spread();
         // Which stage is fullest may change with the length; so may what an engine sets aside.
         let fits = |n: u64| {
-            let longer = MemoryQuestion { workload: &Workload::new(n, 0), ..*self };
+            let workload = Workload::new(n, 0);
+            let longer = self.of_length(&workload);
             spread.stages.iter().all(|stage| {
                 let memory = longer.stage(stage, &spread);
                 let on_host = memory.host.is_none_or(|host| host.holds(batch));
@@ -62,24 +67,15 @@ impl MemoryQuestion<'_> {
 
     /// The smallest fraction that leaves room for one sequence beside the weights, to three digits.
     fn smallest_fraction(&self, m: &MemoryUse) -> Option<f64> {
-        let rule = &self.engine.memory;
-        let free = m.capacity.saturating_sub(m.non_torch);
-        let inside = if rule.graphs_inside_fraction { m.cuda_graphs } else { Bytes::ZERO };
-        let need = m.weights + m.per_request;
-        let around = m.activations + m.non_torch;
-        let (part, whole, most) = match rule.fraction_of {
-            FractionOf::Total => {
-                let outside = m.cuda_graphs.saturating_sub(inside);
-                (need + around + inside, m.capacity, m.capacity.saturating_sub(outside))
-            }
-            FractionOf::Static => (need, free, free.saturating_sub(m.activations + m.cuda_graphs)),
-            FractionOf::FreeAfterLoad => {
-                let left = free.saturating_sub(m.activations + m.cuda_graphs + m.weights);
-                (m.per_request, left, left)
-            }
-        };
+        let (part, whole, most) = rules::fraction_needed(self, m);
         let fraction = (part.as_f64() / whole.as_f64() * 1000.0).ceil() / 1000.0;
         (part <= most && fraction <= 1.0).then_some(fraction)
+    }
+
+    /// The same question of a server that takes requests of so many tokens and no longer ones.
+    fn of_length<'a>(&'a self, workload: &'a Workload) -> MemoryQuestion<'a> {
+        let start = Start { length: None, ..self.limits.start };
+        MemoryQuestion { workload, limits: Limits { start, ..self.limits }, ..*self }
     }
 }
 
@@ -87,6 +83,6 @@ impl MemoryQuestion<'_> {
 impl MemoryQuestion<'_> {
     /// The same question at another length.
     pub fn at_length(&self, tokens: u64) -> MemoryUse {
-        MemoryQuestion { workload: &Workload::new(tokens, 0), ..*self }.answer()
+        self.of_length(&Workload::new(tokens, 0)).answer()
     }
 }

@@ -1,6 +1,6 @@
 //! Weights on a rank: what it holds of each tensor, how engines pad it, and how it lies in memory.
 
-use super::MemoryQuestion;
+use super::question::MemoryQuestion;
 use super::stages::StageLayers;
 use crate::catalog::engine::{Allocator, PackedPadding};
 use crate::dtype::{DType, WeightFormat};
@@ -38,6 +38,8 @@ pub(super) fn on_rank(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
         host_embedding,
         scales_left,
         absorbed_copies: rule.absorbed_copies,
+        redundant_experts: q.limits.start.redundant_experts,
+        towers: q.sees() || !q.model.sees(),
         ..Weights::exact(model, groups)
     };
     // A draft model stands whole on the last stage.
@@ -100,6 +102,10 @@ struct Weights<'a> {
     host_embedding: bool,
     scales_left: Bytes,
     absorbed_copies: bool,
+    /// Experts of a layer that are held a second time, over all ranks.
+    redundant_experts: u64,
+    /// Whether encoders of images are loaded.
+    towers: bool,
 }
 
 impl<'a> Weights<'a> {
@@ -113,6 +119,8 @@ impl<'a> Weights<'a> {
             host_embedding: false,
             scales_left: Bytes::ZERO,
             absorbed_copies: false,
+            redundant_experts: 0,
+            towers: true,
         }
     }
 
@@ -123,7 +131,7 @@ impl<'a> Weights<'a> {
             if !self.host_embedding {
                 model.before.iter().for_each(|b| b.tensors(&mut tensors));
             }
-            if model.scope == Scope::Full {
+            if model.scope == Scope::Full && self.towers {
                 tensors.extend(model.towers.iter().cloned());
             }
         }
@@ -207,10 +215,19 @@ impl<'a> Weights<'a> {
                 let (width, share) = (width.next_multiple_of(pad.hidden), share.next_multiple_of(pad.inner));
                 let (rows, columns) = if down { (width, share) } else { (share, width) };
                 let one = storage.stored_bytes(rows, columns).unwrap_or(u64::MAX);
-                Bytes::new(one) * tensor.copies.div_ceil(self.groups.expert)
+                Bytes::new(one) * self.experts_of(tensor)
+            }
+            (_, Split::Experts { .. }) if self.redundant_experts > 0 => {
+                let own = tensor.stored_on_rank(storage, self.groups);
+                Bytes::new(own.get() / tensor.copies.div_ceil(self.groups.expert).max(1)) * self.experts_of(tensor)
             }
             _ => tensor.stored_on_rank(storage, self.groups),
         }
+    }
+
+    /// Experts on the fullest rank, with those that are held a second time.
+    fn experts_of(&self, tensor: &Tensor) -> u64 {
+        tensor.copies.saturating_add(self.redundant_experts).div_ceil(self.groups.expert)
     }
 
     /// What the allocator takes for one tensor. PyTorch's hands out pieces of segments; tensors of 10 MiB

@@ -67,12 +67,12 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.weights = r.text("--quantization").filter(|q| !q.eq_ignore_ascii_case("none"));
     server.kv = r.text("--kv-cache-dtype").as_deref().and_then(dtype);
     server.block_size = r.number("--block-size");
-    server.max_model_len = r
-        .read("--max-model-len", |t| match t {
-            "auto" | "-1" => Some(None),
-            _ => dialect::size(t).map(Some),
-        })
-        .flatten();
+    let length = r.read("--max-model-len", |t| match t {
+        "auto" | "-1" => Some(None),
+        _ => dialect::size(t).map(Some),
+    });
+    server.max_model_len = length.flatten();
+    server.length_by_room = length == Some(None);
     server.max_sequences = r.number("--max-num-seqs");
     server.max_batched_tokens = r.number("--max-num-batched-tokens");
     server.memory_fraction =
@@ -81,6 +81,8 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.prefix_caching = r.switch("--enable-prefix-caching");
     server.chunked_prefill = r.switch("--enable-chunked-prefill");
     server.eager = r.switch("--enforce-eager");
+    server.text_only = r.switch("--language-model-only");
+    server.images = r.object("--limit-mm-per-prompt").and_then(|limits| images(&limits));
     server.lora = r.switch("--enable-lora");
     speculation(&mut r, server);
     launches(invocation, version, &mut r, server);
@@ -93,6 +95,12 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     }
     server.pool = invocation.pool.or(server.pool);
     r.finish(server, version);
+}
+
+/// Images that a prompt may have: a number, or one of several options of images (`{"image": {"count": 2}}`).
+fn images(limits: &serde_json::Map<String, serde_json::Value>) -> Option<u64> {
+    let limit = limits.get("image")?;
+    limit.as_u64().or_else(|| limit.get("count")?.as_u64()).or_else(|| limit.as_str()?.parse().ok())
 }
 
 /// The model: after `serve`, or behind `--model`.

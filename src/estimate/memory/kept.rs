@@ -1,0 +1,150 @@
+//! What the layers of a rank keep of a sequence, whatever the engine.
+
+use super::question::MemoryQuestion;
+use crate::dtype::DType;
+use crate::model::LayerGroup;
+use crate::model::blocks::{Block, Cache, CompressedAttention, LatentAttention};
+use crate::units::Bytes;
+
+/// Layers that keep the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Kind {
+    /// Such layers on the rank.
+    pub layers: u64,
+    /// Such layers of the whole model, over all stages.
+    pub in_all: u64,
+    /// What each keeps.
+    pub keeps: Keeps,
+}
+
+/// What a layer keeps on a rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    /// Bytes for every token.
+    All(Bytes),
+    /// Bytes for each of the last so many.
+    Last(Bytes, u64),
+    /// Bytes for each token of its own chunk of so many.
+    Chunk(Bytes, u64),
+    /// Bytes for every sequence.
+    State(Bytes),
+    /// A window beside a compressed history (DeepSeek-V4).
+    Compressed(Compressed),
+}
+
+/// A layer with a compressed history: of so many tokens an entry of it, and an index key of so many elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Compressed {
+    /// Dimension of the one head that is key and value.
+    pub head_dim: u64,
+    /// Tokens of the window.
+    pub window: u64,
+    /// Tokens of an entry, and series that each token contributes to; `None` in layers that only slide.
+    pub history: Option<(u64, u64)>,
+    /// Elements of an index key.
+    pub index: Option<u64>,
+}
+
+impl Compressed {
+    fn of(block: &CompressedAttention) -> Compressed {
+        Compressed {
+            head_dim: block.head_dim,
+            window: block.window,
+            history: block.compressor.map(|c| (c.rate, c.series)),
+            index: block.compressor.and_then(|c| c.indexer).map(|index| index.head_dim),
+        }
+    }
+
+    /// Bytes of a token that is attended to as it is, of an entry and of an index key: FP8 with a byte of scale for
+    /// every 64 values, padded to 8, and 64 rotary dimensions in 16 bits; index keys in FP8 with a scale of 4 bytes
+    /// (vLLM 0.22 `v1/kv_cache_interface.py`: 448 + 128 + 8 = 584; `models/deepseek_v4/attention.py`).
+    pub fn token(&self) -> u64 {
+        const ROTARY: u64 = 64;
+        let plain = self.head_dim.saturating_sub(ROTARY);
+        plain + 2 * ROTARY.min(self.head_dim) + plain.div_ceil(64).next_multiple_of(8)
+    }
+
+    /// Bytes of an index key.
+    pub fn index_key(&self) -> Option<u64> {
+        self.index.map(|n| n + n.div_ceil(128) * 4)
+    }
+
+    /// Bytes for each token of a long sequence, the window apart.
+    pub fn per_token(&self) -> Bytes {
+        let entry = self.token() + self.index_key().unwrap_or(0);
+        self.history.map_or(Bytes::ZERO, |(rate, _)| Bytes::new(entry.div_ceil(rate.max(1))))
+    }
+}
+
+impl Keeps {
+    /// Bytes per token, of those kept.
+    pub fn per_token(self) -> Bytes {
+        match self {
+            Keeps::All(each) | Keeps::Last(each, _) | Keeps::Chunk(each, _) => each,
+            Keeps::State(_) => Bytes::ZERO,
+            Keeps::Compressed(c) => c.per_token(),
+        }
+    }
+}
+
+/// What the layers of a stage keep, of which it has `counts` of each group; the last stage has a draft model too.
+pub(super) fn kinds(q: &MemoryQuestion, counts: &[u64], last: bool) -> Vec<Kind> {
+    let tensor = q.parallelism.groups().tensor;
+    let all = |group: &LayerGroup| group.layers.len() as u64;
+    let own = q.model.groups.iter().zip(counts).map(|(group, n)| (group, *n));
+    let draft = q.model.draft.iter().flat_map(|d| &d.groups);
+    let draft = draft.map(|group| (group, if last { all(group) } else { 0 }));
+    let mut kinds: Vec<Kind> = Vec::new();
+    for (group, layers) in own.chain(draft) {
+        for block in &group.blocks {
+            let Some(keeps) = keeps(block, tensor, q.kv) else { continue };
+            match kinds.iter_mut().find(|k| k.keeps == keeps) {
+                Some(kind) => {
+                    kind.layers += layers;
+                    kind.in_all += all(group);
+                }
+                None => kinds.push(Kind { layers, in_all: all(group), keeps }),
+            }
+        }
+    }
+    kinds
+}
+
+/// What one layer of a block keeps on a rank.
+fn keeps(block: &Block, tensor: u64, kv: DType) -> Option<Keeps> {
+    let bytes = |elements| Bytes::new(kv.stored_bytes(elements));
+    if let Block::Compressed(compressed) = block {
+        return Some(Keeps::Compressed(Compressed::of(compressed)));
+    }
+    let chunked = matches!(block, Block::Attention(attention) if attention.chunked);
+    Some(match block.cache()? {
+        Cache::KeyValue { heads, per_head, window } => {
+            let each = bytes(heads.div_ceil(tensor).max(1) * per_head);
+            match window {
+                None => Keeps::All(each),
+                Some(tokens) if chunked => Keeps::Chunk(each, tokens),
+                Some(tokens) => Keeps::Last(each, tokens),
+            }
+        }
+        Cache::Latent { elements } => Keeps::All(match block {
+            Block::Latent(latent) => sparse(latent, kv).unwrap_or_else(|| bytes(elements)),
+            _ => bytes(elements),
+        }),
+        Cache::State { bytes, wider, heads } => Keeps::State(
+            Bytes::new(bytes.saturating_add(wider) / heads.max(1)) * heads.div_ceil(tensor).max(1),
+        ),
+    })
+}
+
+/// Bytes per token of a latent that an indexer reads from (DeepSeek-V3.2, GLM-5): in FP8 the latent with
+/// a 4-byte scale per 128 values and its rotary part in 16 bits, 656 bytes; and the index key in FP8 with
+/// a 4-byte scale per 128 (vLLM `fp8_ds_mla`, `DeepseekV32IndexerCache`; SGLang `NSATokenToKVPool`).
+fn sparse(latent: &LatentAttention, kv: DType) -> Option<Bytes> {
+    let index = latent.indexer?;
+    let scaled = |n: u64| n + n.div_ceil(128) * 4;
+    let own = match kv {
+        DType::Fp8 => scaled(latent.kv_rank) + 2 * latent.rope_dim,
+        _ => kv.stored_bytes(latent.kv_rank + latent.rope_dim),
+    };
+    Some(Bytes::new(own + scaled(index.head_dim)))
+}

@@ -1,0 +1,108 @@
+//! Launch limits: what is stated, and what the engine answers where nothing is.
+
+use crate::catalog::{Engine, Gpu};
+use crate::plan::Offload;
+use crate::units::Bytes;
+
+/// Launch limits as they are stated. The engine answers for those that are not, and whether one is stated is
+/// never guessed from its value: a limit that is stated as high as the default is kept all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LimitOverrides {
+    /// Sequences in one batch.
+    pub max_sequences: Option<u64>,
+    /// Tokens in one step.
+    pub max_batched_tokens: Option<u64>,
+    /// Memory fraction.
+    pub memory_fraction: Option<f64>,
+    /// What stays in the host's memory.
+    pub offload: Offload,
+    /// What else is stated of the start.
+    pub start: Start,
+}
+
+/// What a launch states of its start beside limits and degrees, as far as it changes what an engine sets aside.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Start {
+    /// Tokens of the longest request that the server takes, prompt and output together.
+    pub length: Option<u64>,
+    /// Whether CUDA graphs are left out.
+    pub eager: bool,
+    /// Bytes of KV cache on each GPU, in place of what the memory fraction leaves.
+    pub cache: Option<Bytes>,
+    /// Tokens of a block of the KV cache.
+    pub block: Option<u64>,
+    /// Whether prefixes are kept.
+    pub prefixes: Option<bool>,
+    /// Whether the server takes text alone: no image encoder is loaded or tried.
+    pub text_only: bool,
+    /// Images that a prompt may have.
+    pub images: Option<u64>,
+    /// Experts of a layer that are held a second time, over all ranks.
+    pub redundant_experts: u64,
+    /// Whether this is a launch as it stands: what it leaves out is what the server starts with, where a plan's
+    /// limits follow the plan.
+    pub launched: bool,
+}
+
+impl LimitOverrides {
+    /// The limits of an engine on a GPU whose longest request has `longest` tokens.
+    pub fn on(self, engine: &Engine, gpu: &Gpu, longest: u64) -> Limits {
+        let defaults = Limits::of(engine, gpu);
+        let longest = self.start.length.unwrap_or(longest);
+        let whole = engine.defaults.whole_prompts && longest <= LONGEST_WHOLE_PROMPT;
+        let unstated = match whole {
+            true => defaults.max_batched_tokens.max(longest),
+            false => defaults.max_batched_tokens,
+        };
+        Limits {
+            max_sequences: self.max_sequences.unwrap_or(defaults.max_sequences),
+            max_batched_tokens: self.max_batched_tokens.unwrap_or(unstated),
+            stated_tokens: self.max_batched_tokens,
+            stated_sequences: self.max_sequences,
+            memory_fraction: self.memory_fraction,
+            offload: self.offload,
+            start: self.start,
+        }
+    }
+}
+
+/// Beyond this even engines that compute prompts whole cut them, into their default steps (vLLM V0,
+/// `arg_utils.py`: chunked prefill is on by itself for longer contexts).
+const LONGEST_WHOLE_PROMPT: u64 = 32_768;
+
+/// Launch limits of an engine: its defaults for the GPU, or what is stated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Sequences in one batch, per attention-data-parallel rank.
+    pub max_sequences: u64,
+    /// The same where it is stated: else a plan sets a limit that it needs.
+    pub stated_sequences: Option<u64>,
+    /// Tokens in one step, as launched: per attention-data-parallel rank, or of all of them where the engine counts
+    /// so ([`Engine::tokens_per_rank`]).
+    pub max_batched_tokens: u64,
+    /// The tokens of a step where they are stated: engines that work their memory fraction out set aside room for
+    /// these, and else for what they take by themselves.
+    pub stated_tokens: Option<u64>,
+    /// The memory fraction, if not the engine's own.
+    pub memory_fraction: Option<f64>,
+    /// What stays in the host's memory.
+    pub offload: Offload,
+    /// What else is stated of the start.
+    pub start: Start,
+}
+
+impl Limits {
+    /// The engine's defaults on a GPU.
+    pub fn of(engine: &Engine, gpu: &Gpu) -> Limits {
+        let defaults = engine.launch_defaults(gpu, 1);
+        Limits {
+            max_sequences: u64::from(defaults.max_sequences),
+            stated_sequences: None,
+            max_batched_tokens: u64::from(defaults.max_batched_tokens),
+            stated_tokens: None,
+            memory_fraction: None,
+            offload: Offload::NONE,
+            start: Start::default(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Memory by part on a rank, and whether it suffices.
+
+use super::host_use::HostUse;
+use crate::plan::Reason;
+use crate::units::Bytes;
+
+/// Whether a plan fits, given the uncertainty of the estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// More room than the uncertainty.
+    Fits,
+    /// Inside the uncertainty.
+    Marginal,
+    /// Short by more than the uncertainty.
+    DoesNotFit,
+}
+
+impl Verdict {
+    /// As JSON value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Fits => "fits",
+            Verdict::Marginal => "marginal",
+            Verdict::DoesNotFit => "does_not_fit",
+        }
+    }
+}
+
+/// Blocks of the cache that hold the state of a running sequence, and the sequences that the server starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateBlocks {
+    /// Blocks.
+    pub blocks: u64,
+    /// How far off that number may be.
+    pub uncertain: u64,
+    /// Sequences that the launch states; none where a plan sets their limit.
+    pub stated: Option<u64>,
+    /// Sequences that a launch takes by default. Versions before 0.20 capture fewer graphs instead.
+    pub by_default: Option<u64>,
+}
+
+impl StateBlocks {
+    /// Whether the engine refuses to start: each sequence of a captured graph takes a block (vLLM 0.20 to 0.33
+    /// `config/compilation.py`: "max_num_seqs exceeds available Mamba cache blocks").
+    pub fn are_too_few(self) -> bool {
+        self.stated.is_some_and(|sequences| sequences > self.blocks + self.uncertain)
+    }
+
+    /// Whether it may refuse.
+    pub fn may_be_too_few(self) -> bool {
+        self.stated.or(self.by_default).is_some_and(|sequences| sequences > self.blocks)
+    }
+}
+
+/// Memory by part on the fullest rank.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MemoryUse {
+    /// Weights.
+    pub weights: Bytes,
+    /// KV cache that the engine allocates.
+    pub kv_cache: Bytes,
+    /// Activation peak.
+    pub activations: Bytes,
+    /// Context, libraries, communication buffers.
+    pub non_torch: Bytes,
+    /// CUDA graphs.
+    pub cuda_graphs: Bytes,
+    /// Physical memory.
+    pub capacity: Bytes,
+    /// What weights and KV cache may take together under the engine's rule.
+    pub for_weights_and_cache: Bytes,
+    /// KV cache of one request at full length.
+    pub per_request: Bytes,
+    /// KV cache of one request at its mean length, as the engine reserves it.
+    pub per_running_request: Bytes,
+    /// Tokens of requests at full length that the cache holds, windows applied.
+    pub kv_cache_tokens: u64,
+    /// Tokens that the engine's log says it holds: engines count windows and groups of layers each in
+    /// their own way.
+    pub logged_tokens: u64,
+    /// Memory that the engine says is its KV cache: SGLang counts recurrent state apart.
+    pub logged_cache: Bytes,
+    /// Blocks for the state of recurrent layers, where the engine refuses more sequences than there are.
+    pub states: Option<StateBlocks>,
+    /// What the host's memory holds, of which it has so much.
+    pub host: Option<HostUse>,
+    /// Uncertainty of the total.
+    pub band: Bytes,
+}
+
+impl MemoryUse {
+    /// Sum of the parts.
+    pub fn total(&self) -> Bytes {
+        self.weights + self.kv_cache + self.activations + self.non_torch + self.cuda_graphs
+    }
+
+    /// Whether weights and one request at full length fit.
+    pub fn verdict(&self) -> Verdict {
+        if self.host.is_some_and(|host| host.need() > host.usable) {
+            return Verdict::DoesNotFit;
+        }
+        if self.states.is_some_and(StateBlocks::are_too_few) {
+            return Verdict::DoesNotFit;
+        }
+        let need = self.weights + self.per_request;
+        let states = self.states.is_some_and(StateBlocks::may_be_too_few);
+        if need + self.band <= self.for_weights_and_cache && !states {
+            Verdict::Fits
+        } else if need <= self.for_weights_and_cache + self.band {
+            Verdict::Marginal
+        } else {
+            Verdict::DoesNotFit
+        }
+    }
+
+    /// Room beside weights and one request at full length, GiB; negative where they do not fit.
+    pub fn spare_gib(&self) -> f64 {
+        self.for_weights_and_cache.as_gib() - (self.weights + self.per_request).as_gib()
+    }
+
+    /// Requests in flight that the KV cache holds on one attention-data-parallel rank.
+    pub fn largest_batch(&self) -> u64 {
+        let with_host = self.host.map_or(u64::MAX, |host| host.largest_batch());
+        let with_states = self.states.map_or(u64::MAX, |states| states.blocks);
+        match self.per_running_request.get() {
+            0 => with_host,
+            each => (self.kv_cache.get() / each).min(with_host).min(with_states),
+        }
+    }
+
+    /// KV cache left over when `sequences` run on one attention-data-parallel rank.
+    pub fn headroom(&self, sequences: u64) -> Bytes {
+        self.kv_cache.saturating_sub(self.per_running_request * sequences)
+    }
+
+    /// Why the plan does not fit, if it does not.
+    pub fn rejection(&self) -> Option<Reason> {
+        if let Some(host) = self.host.filter(|host| host.need() > host.usable) {
+            return Some(Reason::HostOutOfMemory { need: host.need(), have: host.usable });
+        }
+        let short = self.weights + self.per_request > self.for_weights_and_cache + self.band;
+        if let Some(states) = self.states.filter(|states| states.are_too_few() && !short) {
+            return Some(Reason::TooManySequences {
+                sequences: states.stated.unwrap_or(0),
+                most: states.blocks,
+            });
+        }
+        (self.verdict() == Verdict::DoesNotFit).then(|| {
+            let around = self.activations + self.non_torch + self.cuda_graphs;
+            Reason::OutOfMemory {
+                need: self.weights + self.per_request + around,
+                have: self.for_weights_and_cache + around,
+            }
+        })
+    }
+}
