@@ -14,9 +14,9 @@ pub use super::memory_rule::{
     Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedBlocks, PackedPadding, Residuals,
 };
 pub use super::modes::{DecodeContext, ExpertParallel, ParallelModes, UnsharedHeads};
+pub use super::options::LaunchOption;
 use super::patch::yes;
 use super::profile::EngineVersion;
-pub use super::options::LaunchOption;
 pub use super::reserved::ReservedMemory;
 pub use super::schedule::{Scheduling, SchedulingPatch};
 use super::version::Version;

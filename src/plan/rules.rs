@@ -166,7 +166,8 @@ fn context_ranks_hold_the_same_heads(c: &Candidate) -> Result<(), Reason> {
     if c.drafts {
         return lacks("decode context parallel with speculative decoding");
     }
-    if caches.others || (caches.recurrent && !has.recurrent) || (caches.grouped.is_empty() && !caches.latent) {
+    if caches.others || (caches.recurrent && !has.recurrent) || (caches.grouped.is_empty() && !caches.latent)
+    {
         return lacks("decode context parallel of such attention");
     }
     let grouped = caches.grouped.is_empty() || has.grouped.contains(&c.kv);

@@ -278,6 +278,9 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     })
     .on_page(),
     memory("kv_cache_tokens", "tokens that it holds", |r| r.estimate.memory.kv_cache_tokens.into()).integer(),
+    memory("one_request_gib", "KV cache that one request of the longest length needs", |r| {
+        r.estimate.memory.per_request.as_gib().into()
+    }),
     memory("activations_gib", "activation peak", |r| r.estimate.memory.activations.as_gib().into()).on_page(),
     memory("non_torch_gib", "context, libraries, communication buffers", |r| {
         r.estimate.memory.non_torch.as_gib().into()
@@ -330,12 +333,25 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     })
     .when(Show::Unless(Idle::Missing))
     .optional(),
-    shown("headroom_gib", "headroom GiB", "KV cache left over at this batch", |r| {
-        r.estimate.headroom.as_gib().into()
-    })
+    quiet("headroom_gib", "KV cache left over at this batch", |r| r.estimate.headroom.as_gib().into())
+        .on_page(),
+    shown(
+        "margin_gib",
+        "margin GiB",
+        "memory beside weights and one request of full length, before it runs out",
+        |r| r.estimate.memory.spare_gib().into(),
+    )
     .when(Show::In(Situation::Uncompared))
     .spare(1)
     .on_page(),
+    shown("cache_left_percent", "cache left %", "share of the KV cache that the batch leaves", |r| {
+        match r.estimate.memory.kv_cache.as_gib() {
+            cache if cache > 0.0 => (100.0 * r.estimate.headroom.as_gib() / cache).into(),
+            _ => Value::Missing,
+        }
+    })
+    .when(Show::In(Situation::Uncompared))
+    .spare(2),
     shown("verdict", "memory", "fits, marginal or does_not_fit", |r| Value::Verdict(r.estimate.verdict))
         .text()
         .of_fleet(Show::Always)

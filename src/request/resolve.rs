@@ -14,6 +14,7 @@ use crate::catalog::{Catalog, Cluster, Engine, Host, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::measured;
+use crate::estimate::memory::Start;
 use crate::estimate::power::Electricity;
 use crate::hub::Hub;
 use crate::load;
@@ -22,7 +23,6 @@ use crate::plan::space::Pins;
 use crate::plan::{Degrees, Offload, Parallelism, Precision, Shares};
 use crate::rank::{Front, Measure, Objective};
 use crate::search::size::{Demand, Least, Unit};
-use crate::estimate::memory::Start;
 use crate::search::{Current, Depth, Launch, LimitOverrides, Mode, Verification, WhatIf};
 use crate::simulate::{Arrivals as _, DEFAULT_REQUESTS, Drive, Lengths, Protocol, Requests, Trace};
 use crate::units::{Bytes, RequestsPerSecond, Seconds, Usd, UsdPerHour, UsdPerKilowattHour, Watts};
@@ -508,8 +508,11 @@ impl Request {
     fn served(&self, workload: &Workload, model: &Model) -> Result<(), Diagnostic> {
         let most = within("--max-model-len", self.max_model_len, 1..=crate::workload::MAX_LENGTH)?;
         let longer = model.max_context.zip(most).filter(|(context, most)| most > context);
-        if let Some((context, most)) = longer.filter(|_| self.allow_long_context != Some(true)) {
-            let cause = format!("a longest request of {most} tokens exceeds the model's context of {context}");
+        // A launch may stretch positions in words that are not read; its length is held against the cache.
+        let strict = self.allow_long_context != Some(true) && !self.launched;
+        if let Some((context, most)) = longer.filter(|_| strict) {
+            let cause =
+                format!("a longest request of {most} tokens exceeds the model's context of {context}");
             return Err(range("--max-model-len", cause)
                 .help("a shorter one, or say --allow-long-context if the server extends it"));
         }
@@ -534,7 +537,8 @@ impl Request {
             prefixes: self.enable_prefix_caching,
             text_only: self.language_model_only == Some(true),
             images: self.limit_mm_per_prompt,
-            redundant_experts: within("--redundant-experts", self.redundant_experts, 0..=1 << 16)?.unwrap_or(0),
+            redundant_experts: within("--redundant-experts", self.redundant_experts, 0..=1 << 16)?
+                .unwrap_or(0),
             launched: self.launched,
         })
     }
@@ -551,7 +555,9 @@ impl Request {
         match first.filter(|_| named || with.is_empty()) {
             Some((id, option)) => {
                 let flag = format!("--{}", option.field().replace('_', "-"));
-                Err(usage(format!("{id} has no such option: it would be ignored")).at(flag).help("leave it out"))
+                Err(usage(format!("{id} has no such option: it would be ignored"))
+                    .at(flag)
+                    .help("leave it out"))
             }
             None => Ok(with),
         }

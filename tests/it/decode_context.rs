@@ -112,7 +112,8 @@ fn engines_divide_the_caches_that_their_version_can() {
     assert_eq!(reason("deepseek-r1", (8, 2), "vllm@0.10.2", None), None);
     assert_eq!(reason("qwen3-30b-a3b", (8, 2), "vllm@0.11.0", None), None);
     assert!(no("qwen3-30b-a3b", "vllm@0.10.2", None).ends_with("of such a cache"));
-    assert!(no("deepseek-r1", "vllm", Some(DType::Fp8)).ends_with("of such a cache"));
+    assert!(no("deepseek-r1", "vllm@0.21", Some(DType::Fp8)).ends_with("of such a cache"));
+    assert_eq!(reason("deepseek-r1", (8, 2), "vllm", Some(DType::Fp8)), None);
     assert_eq!(reason("qwen3-30b-a3b", (8, 2), "vllm", Some(DType::Fp8)), None);
     // Windows, an indexer.
     for model in ["gpt-oss-20b", "deepseek-v3.2"] {

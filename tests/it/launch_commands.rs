@@ -524,5 +524,5 @@ fn a_request_longer_than_the_cache_is_refused_as_engines_do() {
     );
     let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((run.code, at(&read, "feasible")), (1, &false.into()));
-    assert_eq!(at(&read, "reasons")[0]["reason"], "longest_request_does_not_fit", "{read:#}");
+    assert_eq!(at(&read, "reasons")[0]["reason"], "out_of_memory", "{read:#}");
 }

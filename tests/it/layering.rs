@@ -47,13 +47,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "estimate/program/host",
         "estimate/program/instruction",
     ],
-    &[
-        "estimate/memory",
-        "estimate/memory/activations",
-        "estimate/memory/cache",
-        "estimate/memory/host",
-        "estimate/memory/weights",
-    ],
     &["estimate/service", "estimate/service/prompts"],
     &[
         "model/blocks",

@@ -60,6 +60,7 @@ mod serve;
 mod simulation;
 mod split_pools;
 mod stage_layers;
+mod starts;
 mod sweep_runs;
 mod training;
 mod verification;

@@ -1,8 +1,8 @@
 //! The activation peak that engines see when they try their largest batch at start-up.
 
 use super::cache::RankCache;
-use super::stages::StageLayers;
 use super::question::MemoryQuestion;
+use super::stages::StageLayers;
 use super::weights;
 use crate::catalog::engine::MemoryRule;
 use crate::model::blocks::Block;

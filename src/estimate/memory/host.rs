@@ -1,9 +1,9 @@
 //! What lies in the host's memory, and what is left there where the GPUs have too little room.
 
 use super::cache::RankCache;
-use super::stages::StageLayers;
 use super::host_use::HostUse;
 use super::question::MemoryQuestion;
+use super::stages::StageLayers;
 use super::used::{MemoryUse, Verdict};
 use super::{limits, weights};
 use crate::plan::{Offload, Parallelism, Shares};

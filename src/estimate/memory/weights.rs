@@ -219,7 +219,8 @@ impl<'a> Weights<'a> {
             }
             (_, Split::Experts { .. }) if self.redundant_experts > 0 => {
                 let own = tensor.stored_on_rank(storage, self.groups);
-                Bytes::new(own.get() / tensor.copies.div_ceil(self.groups.expert).max(1)) * self.experts_of(tensor)
+                Bytes::new(own.get() / tensor.copies.div_ceil(self.groups.expert).max(1))
+                    * self.experts_of(tensor)
             }
             _ => tensor.stored_on_rank(storage, self.groups),
         }

@@ -28,7 +28,9 @@ impl Cells {
             Keeps::All(each) => each * all,
             Keeps::Last(each, window) | Keeps::Chunk(each, window) => each * self.window(window).min(all),
             Keeps::State(each) => each * self.slots,
-            Keeps::Compressed(c) => c.per_token() * all + Bytes::new(c.token()) * self.window(c.window).min(all),
+            Keeps::Compressed(c) => {
+                c.per_token() * all + Bytes::new(c.token()) * self.window(c.window).min(all)
+            }
         };
         kinds.iter().map(|k| of(k.keeps) * k.layers).sum()
     }

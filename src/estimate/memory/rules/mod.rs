@@ -1,28 +1,18 @@
 //! How each engine divides a GPU's memory, lays out its KV cache and refuses to start: a file for each, after its own
 //! accounting.
 
+mod beside;
 pub(super) mod llama_cpp;
 pub(super) mod sglang;
 pub(super) mod trtllm;
 pub(super) mod vllm;
 
+pub(super) use beside::Beside;
+
 use super::question::MemoryQuestion;
 use super::used::MemoryUse;
 use crate::catalog::engine::FractionOf;
 use crate::units::Bytes;
-
-/// What lies on a rank beside its cache.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Beside {
-    /// Weights.
-    pub weights: Bytes,
-    /// Activation peak.
-    pub activations: Bytes,
-    /// Context, libraries and buffers.
-    pub non_torch: Bytes,
-    /// CUDA graphs.
-    pub cuda_graphs: Bytes,
-}
 
 /// What weights and KV cache may take together, by the engine's rule; where the cache is stated in bytes these, as far
 /// as the GPU has them.

@@ -2,7 +2,7 @@
 //! (`python/sglang/srt/model_executor/model_runner.py`, `set_num_token_hybrid`, to 0.5.8; later
 //! `model_runner_kv_cache_mixin.py`).
 
-use super::Beside;
+use super::beside::Beside;
 use crate::estimate::memory::kept::{Keeps, Kind};
 use crate::estimate::memory::question::MemoryQuestion;
 use crate::estimate::memory::used::MemoryUse;

@@ -1,7 +1,7 @@
 //! TensorRT-LLM's fraction: of what is free after loading and a trial step, for the KV cache alone
 //! (`_torch/pyexecutor/_util.py`, `configure_kv_cache_capacity`, 1.1).
 
-use super::Beside;
+use super::beside::Beside;
 use crate::estimate::memory::question::MemoryQuestion;
 use crate::estimate::memory::used::MemoryUse;
 use crate::units::Bytes;

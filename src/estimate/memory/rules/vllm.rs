@@ -2,7 +2,7 @@
 //! longest length finds as many as it may hold (`v1/core/kv_cache_utils.py`, from 0.33 `kv_cache_planning.py`;
 //! `v1/kv_cache_interface.py`).
 
-use super::Beside;
+use super::beside::Beside;
 use crate::catalog::engine::PackedBlocks;
 use crate::estimate::memory::kept::{Keeps, Kind};
 use crate::estimate::memory::question::MemoryQuestion;
@@ -203,7 +203,8 @@ fn unified(specs: &[Spec], kernel_block: u64, slack: f64) -> (Vec<Group>, Bytes)
 /// `_align_hybrid_block_size`; before 0.19 `models/config.py`).
 fn hold_states(specs: &mut [Spec], kernel_block: u64) {
     let state = specs.iter().filter(|s| s.held == Held::State).map(|s| s.page).max();
-    let narrowest = specs.iter().filter(|s| s.held != Held::State).map(|s| s.page.get() / s.block.max(1)).min();
+    let narrowest =
+        specs.iter().filter(|s| s.held != Held::State).map(|s| s.page.get() / s.block.max(1)).min();
     let (Some(state), Some(token)) = (state, narrowest.filter(|token| *token > 0)) else { return };
     let block = state.get().div_ceil(token * kernel_block.max(1)) * kernel_block.max(1);
     for spec in specs.iter_mut().filter(|s| s.held != Held::State && s.block < block) {
@@ -273,8 +274,10 @@ fn packed(specs: &[Spec], blocks: PackedBlocks) -> (Vec<Group>, Bytes) {
         .filter(|n| *n > 0)
         .collect();
     let size = least_padding(&all, repeats(&history).max(1));
-    let mut groups: Vec<Group> = history.first().map(|s| Group { held: s.held, block: s.block }).into_iter().collect();
-    let sum = |specs: &[Spec], count: u64| specs.iter().map(|s| s.page * s.layers.div_ceil(count)).sum::<Bytes>();
+    let mut groups: Vec<Group> =
+        history.first().map(|s| Group { held: s.held, block: s.block }).into_iter().collect();
+    let sum =
+        |specs: &[Spec], count: u64| specs.iter().map(|s| s.page * s.layers.div_ceil(count)).sum::<Bytes>();
     let mut largest = sum(&history, 1);
     let mut longest = history.iter().map(|s| s.layers).max().unwrap_or(0);
     for (held, block, list) in &kinds {
@@ -303,7 +306,6 @@ fn least_padding(numbers: &[u64], at_least: u64) -> u64 {
     (at_least..=most).min_by_key(|size| (padding(*size), most - size)).unwrap_or(at_least)
 }
 
-
 /// What weights and KV cache may take together: the fraction of the GPU's whole memory, less the peak of the trial step
 /// and what lies outside PyTorch (`v1/worker/gpu_worker.py`, `determine_available_memory`). CUDA graphs are estimated
 /// and taken off from 0.21 on; before they are captured in what the fraction leaves.
@@ -317,7 +319,10 @@ pub(in crate::estimate::memory) fn usable(q: &MemoryQuestion, beside: &Beside) -
 }
 
 /// What the fraction must cover, of what, and the most.
-pub(in crate::estimate::memory) fn fraction_needed(q: &MemoryQuestion, m: &MemoryUse) -> (Bytes, Bytes, Bytes) {
+pub(in crate::estimate::memory) fn fraction_needed(
+    q: &MemoryQuestion,
+    m: &MemoryUse,
+) -> (Bytes, Bytes, Bytes) {
     let inside = if q.engine.memory.graphs_inside_fraction { m.cuda_graphs } else { Bytes::ZERO };
     let outside = m.cuda_graphs.saturating_sub(inside);
     let part = m.weights + m.per_request + m.activations + m.non_torch + inside;

@@ -1,0 +1,222 @@
+//! What starts and what is refused: the engines' own accounting, worked by hand from their sources.
+
+use crate::common::shardfit;
+use serde_json::Value;
+
+const MIB: f64 = (1 << 20) as f64;
+const GIB: f64 = (1 << 30) as f64;
+
+/// The JSON of an estimate that may or may not fit.
+fn estimate(arguments: &str) -> Value {
+    let run = shardfit(&format!("estimate {arguments} --offline --format json"));
+    serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {}", run.stderr))
+}
+
+/// GiB of cache that one request of the longest length needs.
+fn one_request(arguments: &str) -> f64 {
+    estimate(arguments)["memory"]["one_request_gib"].as_f64().unwrap()
+}
+
+fn close(got: f64, worked: f64) {
+    assert!((got / worked - 1.0).abs() < 1e-4, "{got} for {worked}");
+}
+
+#[test]
+fn a_window_keeps_the_tokens_in_flight_of_a_step_and_from_0_26_of_two() {
+    // Gemma 4 31B: 10 layers keep all of 4 heads of 512, 50 a window of 1,024 of 16 heads of 256, 16 bits each. Blocks of
+    // 16 tokens take 262,144 B a layer, so that those of the first hold 32; ten layers of a group, one group of them and
+    // five of windows (`kv_cache_utils.py`; vllm-project/vllm#49878 prints both figures).
+    let launch = |version: &str| {
+        one_request(&format!(
+            "google/gemma-4-31B-it --gpu rtx-pro-6000 --engine vllm@{version} --max-model-len 262144 \
+             --max-batched-tokens 32768 --kv-cache-memory-bytes 49GiB"
+        ))
+    };
+    let block = 10.0 * 262_144.0;
+    let worked = |in_flight: f64| {
+        (262_144.0 / 32.0 + 5.0 * (((1023.0 + in_flight) / 16.0).ceil() + 1.0)) * block / GIB
+    };
+    close(launch("0.25.1"), worked(32_768.0));
+    close(launch("0.26.0"), worked(2.0 * 32_768.0));
+    assert!((worked(32_768.0) - 45.79).abs() < 0.01 && (worked(65_536.0) - 70.79).abs() < 0.01);
+}
+
+#[test]
+fn every_fourth_layer_of_llama_4_keeps_everything_and_at_first_every_layer() {
+    // 48 layers of one key-value head of 128 on each of eight ranks, 512 B a token in 16 bits (vllm-project/vllm#16118:
+    // 24.00 GiB). From 0.9.1 on in groups of 12 layers, of which three keep chunks of 8,192 and a step of as many.
+    let launch = |version: &str| {
+        one_request(&format!(
+            "meta-llama/Llama-4-Scout-17B-16E-Instruct --gpu h100-sxm --tp 8 --engine vllm@{version} --weights fp8 \
+             --max-batched-tokens 8192 --max-model-len 1048576"
+        ))
+    };
+    close(launch("0.8.3"), 48.0 * 512.0 * 1_048_576.0 / GIB);
+    let blocks = 65_536.0 + 3.0 * ((8192.0 + 8192.0) / 16.0);
+    close(launch("0.19.0"), blocks * 12.0 * 512.0 * 16.0 / GIB);
+}
+
+#[test]
+fn caches_of_deepseek_v4_lie_in_blocks_of_all_their_kinds() {
+    let launch = |version: &str| {
+        one_request(&format!(
+            "deepseek-ai/DeepSeek-V4-Flash --gpu gh200 --tp 2 --engine vllm@{version} --kv fp8 --max-model-len 30000 \
+             --max-batched-tokens 16384"
+        ))
+    };
+    // Pages, multiples of 576: 64 entries of 584 B, 64 index keys of 132 B, 2 entries of 584 B. 21, 21 and 20 layers have
+    // them, 43 a window of 128 tokens in blocks of 64, in two groups; keys wait in windows of 8 and 128 tokens in blocks of
+    // 4 and 8. 6.66 GiB in 0.22 (vllm-project/vllm#44376).
+    let (entries, keys, few) = (37_440.0, 8_640.0, 1_728.0);
+    let blocks = |in_flight: f64| {
+        let window =
+            |tokens: f64, block: f64| ((tokens - 1.0 + in_flight).min(30_000.0) / block).ceil() + 1.0;
+        (30_000.0f64 / 256.0).ceil() + 2.0 * window(128.0, 64.0) + window(8.0, 4.0) + window(128.0, 8.0)
+    };
+    assert_eq!(blocks(16_384.0), 6_800.0);
+    close(launch("0.22.1"), blocks(16_384.0) * 22.0 * (entries + keys + few) / GIB);
+    // From 0.27 on a block is as large as its largest group, 1,002,240 B.
+    let block = 21.0 * entries + 21.0 * keys + 20.0 * few;
+    assert_eq!(block, 1_002_240.0);
+    close(launch("0.28.0"), blocks(32_768.0) * block / GIB);
+}
+
+/// Qwen3.6-27B in FP8 on one H100 as its recipe had it.
+fn recurrent(more: &str) -> String {
+    format!("Qwen/Qwen3.6-27B-FP8 --gpu h100-sxm --memory-fraction 0.95 --max-model-len 262144 {more}")
+}
+
+#[test]
+fn kept_prefixes_take_a_state_more_and_drafts_one_each() {
+    // 16 layers of attention, 4,096 B a token; 48 recurrent ones, whose state makes blocks of 784 tokens: 49 MiB for 16
+    // layers, one group of attention and three of states (vllm-project/recipes#551: blocks of 49 MiB).
+    let attention = (262_144.0f64 / 784.0).ceil();
+    let needs = |states: f64| (attention + 3.0 * states) * 49.0 * MIB / GIB;
+    close(one_request(&recurrent("--engine vllm@0.25.1")), needs(1.0));
+    close(one_request(&recurrent("--engine vllm@0.26.0")), needs(2.0));
+    close(one_request(&recurrent("--engine vllm@0.26.0 --no-enable-prefix-caching")), needs(1.0));
+}
+
+#[test]
+fn more_sequences_than_state_blocks_are_refused_with_the_number_that_starts() {
+    let stated =
+        |version: &str| estimate(&recurrent(&format!("--engine vllm@{version} --max-sequences 1024")));
+    let refused = stated("0.21.0");
+    assert_eq!(refused["verdict"], "does_not_fit");
+    let message = refused["reasons"][0]["message"].as_str().unwrap();
+    assert!(message.contains("starts with 1024 sequences") && message.contains("of 8"), "{message}");
+    // 0.19 captures fewer graphs instead (`adjust_cudagraph_sizes_for_mamba_cache`).
+    assert_eq!(stated("0.19.1")["verdict"], "fits");
+    let eager = recurrent("--engine vllm@0.21.0 --max-sequences 1024 --enforce-eager");
+    assert_eq!(estimate(&eager)["verdict"], "fits");
+}
+
+#[test]
+fn buffers_of_the_exchange_hold_a_step_from_0_21_on() {
+    // 8 × tokens × 256 experts × 7,168: 8,192 tokens take 112 GiB, 256 tokens 3.5.
+    let buffers = |engine: &str| {
+        let json = estimate(&format!(
+            "deepseek-v3 --gpu h200-sxm --attention-dp 32 --ep 32 --engine {engine} --max-batched-tokens 8192"
+        ));
+        json["memory"]["non_torch_gib"].as_f64().unwrap()
+    };
+    let grown = buffers("vllm@0.21.0-deepep") - buffers("vllm@0.20.0-deepep");
+    close(grown, 8.0 * (8192.0 - 256.0) * 256.0 * 7168.0 / GIB);
+}
+
+#[test]
+fn redundant_experts_take_memory() {
+    let weights = |more: &str| {
+        let json = estimate(&format!("deepseek-v3 --gpu h200-sxm --tp 8 --ep 8 --engine vllm {more}"));
+        json["memory"]["weights_gib"].as_f64().unwrap()
+    };
+    // Four experts more on each rank, of 58 layers: 3 × 7,168 × 2,048 bytes and a 4-byte scale for 128 × 128.
+    let each = 3.0 * 7168.0 * 2048.0 * (1.0 + 4.0 / 16_384.0);
+    let grown = weights("--redundant-experts 32") - weights("");
+    assert!((grown / (58.0 * 4.0 * each / GIB) - 1.0).abs() < 0.01, "{grown}");
+}
+
+#[test]
+fn experts_need_not_divide_where_the_engine_spreads_the_rest() {
+    let launch = |engine: &str| {
+        shardfit(&format!("estimate deepseek-r1 --gpu gb200 --attention-dp 48 --ep 48 --engine {engine}"))
+    };
+    launch("sglang").exits(0);
+    let refused = launch("trtllm").exits(2);
+    assert!(refused.stderr.contains("ep=48 does not divide 256 experts"), "{}", refused.stderr);
+}
+
+#[test]
+fn attention_under_tensorrt_llm_is_tensor_or_data_parallel() {
+    let both = "estimate deepseek-r1 --gpu b200-sxm --tp 2 --attention-dp 4 --ep 8 --engine";
+    let refused = shardfit(&format!("{both} trtllm")).exits(2);
+    assert!(refused.stderr.contains("tensor parallel within attention data parallel"), "{}", refused.stderr);
+    shardfit(&format!("{both} sglang")).exits(0);
+}
+
+#[test]
+fn groups_of_four_bit_integers_stay_whole() {
+    // 29,568 / 128 = 231 groups, which two ranks do not divide.
+    let launch = |tp| format!("estimate qwen2.5-72b --weights int4 --gpu h100-sxm --engine vllm --tp {tp}");
+    let refused = shardfit(&launch(2)).exits(2);
+    assert!(refused.stderr.contains("tp=2 does not divide 231 feed-forward blocks"), "{}", refused.stderr);
+    shardfit(&launch(1)).exits(0);
+}
+
+#[test]
+fn scores_are_kept_whole_before_flash_attention_was_the_default() {
+    // 512 tokens × 70,016 cells × 32 heads × 4 B, and a mask of 6 B each (ggml-org/llama.cpp#15009: 4,536.8 MiB in all).
+    let buffer = |build: &str| {
+        let json = estimate(&format!(
+            "qwen3-30b-a3b --gpu ryzen-ai-max-395 --engine llama.cpp@{build} --weights q8_0 --max-sequences 1 \
+             --max-model-len 70016 --allow-long-context"
+        ));
+        json["memory"]["activations_gib"].as_f64().unwrap()
+    };
+    assert!((buffer("b6050") * 1024.0 / 4536.8 - 1.0).abs() < 0.025, "{}", buffer("b6050") * 1024.0);
+    close(buffer("b6050") - buffer("b7000"), 512.0 * 70_016.0 * 32.0 * 4.0 / GIB);
+}
+
+#[test]
+fn a_length_that_is_not_stated_is_judged_at_the_models_context() {
+    // Llama 3.1 8B, 131,072 tokens of 128 KiB, on 24 GiB.
+    let text = shardfit("estimate llama-3.1-8b --gpu rtx-4090 --engine vllm@0.28").exits(0).stdout;
+    assert!(text.contains("starts at") && text.contains("refused at its default 131,072"), "{text}");
+    let json = estimate("llama-3.1-8b --gpu rtx-4090 --engine vllm@0.28");
+    assert_eq!(json["room"]["default_length"]["verdict"], "does_not_fit");
+    assert_eq!(json["verdict"], "fits");
+    let stated = estimate("llama-3.1-8b --gpu rtx-4090 --engine vllm@0.28 --max-model-len 131072");
+    assert_eq!(stated["verdict"], "does_not_fit");
+    // A launch that leaves it out starts with it; SGLang starts with whatever cache there is.
+    let launched = |command: &str| {
+        estimate(&format!("llama-3.1-8b --gpu rtx-4090 --launch '{command}'"))["verdict"].clone()
+    };
+    assert_eq!(launched("vllm serve meta-llama/Llama-3.1-8B"), "does_not_fit");
+    assert_eq!(launched("vllm serve meta-llama/Llama-3.1-8B --max-model-len 8192"), "fits");
+    assert_eq!(launched("python -m sglang.launch_server --model meta-llama/Llama-3.1-8B"), "fits");
+}
+
+#[test]
+fn options_that_an_engine_does_not_have_are_refused() {
+    for (option, engine) in [
+        ("--memory-fraction 0.9", "llama.cpp"),
+        ("--kv-cache-memory-bytes 8GiB", "llama.cpp"),
+        ("--language-model-only", "sglang"),
+        ("--redundant-experts 8", "trtllm"),
+    ] {
+        let refused =
+            shardfit(&format!("estimate llama-3.1-8b --gpu h100-sxm --engine {engine} {option}")).exits(2);
+        assert!(refused.stderr.contains("has no such option"), "{engine} {option}: {}", refused.stderr);
+    }
+    let text = shardfit("estimate llama-3.1-8b --gpu h100-sxm --engine llama.cpp").exits(0).stdout;
+    assert!(!text.contains("gpu_memory_utilization"), "{text}");
+}
+
+#[test]
+fn larger_gpus_take_longer_steps_from_0_28_on_and_gb10_shorter_ones_from_0_33() {
+    let tokens = |gpu: &str, version: &str| {
+        estimate(&format!("llama-3.1-8b --gpu {gpu} --engine vllm@{version}"))["max_batched_tokens"].clone()
+    };
+    assert_eq!((tokens("b200-sxm", "0.27.1"), tokens("b200-sxm", "0.28.0")), (8192.into(), 16_384.into()));
+    assert_eq!((tokens("gb10", "0.32.0"), tokens("gb10", "0.33.0")), (8192.into(), 2048.into()));
+}
