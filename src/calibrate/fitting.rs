@@ -8,8 +8,8 @@ use crate::catalog::kernels::{Collective, FitError, FitRange};
 use crate::validate::{Key, Measured, Metric};
 
 use super::coefficients::Coefficients;
+use super::outcome::{FEWEST, Group, Outcome};
 use super::solver::{self, Bounds};
-use super::{FEWEST, Group, Outcome};
 
 /// Parts that rows are dealt into; each is predicted by a fit to the others.
 const FOLDS: usize = 5;

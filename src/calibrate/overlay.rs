@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::coefficients::{Field, Unit};
-use super::{Calibration, Coefficients, Group, Outcome};
+use super::coefficients::{Coefficients, Field, Unit};
+use super::outcome::{Calibration, Group, Outcome};
 
 /// Tables in the order of files.
 const TABLES: [&str; 6] =

@@ -6,17 +6,15 @@
 
 mod coincidence;
 mod prompts;
+mod replica;
 
-use crate::catalog::{Engine, LayerCounts};
 use crate::model::operator::Step;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
-use crate::workload::Workload;
 
 use super::Provenance;
-use super::memory::Limits;
-use super::program::Pipeline;
 use prompts::closed_load;
 pub use prompts::{Decoding, Prompt};
+pub use replica::Replica;
 
 /// What a replica delivers at a concurrency.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,25 +41,6 @@ pub struct Service {
     pub power_share: f64,
     /// Where the times come from.
     pub provenance: Provenance,
-}
-
-/// A replica whose service is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Replica<'a> {
-    /// Its compiled step.
-    pub pipeline: &'a Pipeline,
-    /// Its engine.
-    pub engine: &'a Engine,
-    /// Launch limits.
-    pub limits: Limits,
-    /// Attention-data-parallel ranks.
-    pub attention_dp: u64,
-    /// Layers of the model, for the engine's overheads of prompts.
-    pub layers: LayerCounts,
-    /// Sequences that the KV cache holds per attention-data-parallel rank.
-    pub cache_batch: u64,
-    /// Lengths.
-    pub workload: Workload,
 }
 
 impl Replica<'_> {

@@ -462,6 +462,9 @@ pub struct Exchange {
     pub bytes: u64,
 }
 
+/// What is called with every node of a block, in the order of execution.
+pub(in crate::model) type Each<'a> = &'a mut dyn FnMut(Node);
+
 /// What a block consists of.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nodes stand on the stack, one at a time")]

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::MAX_CASES;
 use super::entry::Names;
 use super::file::Selection;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::{self, Located};
+
+/// More cases than one run takes.
+pub const MAX_CASES: usize = 1_000_000;
 
 /// A case by its places in the lists of a scenario. The order is that of the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,8 +6,8 @@ use itertools::Itertools;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Search;
 use super::entry::{ClusterEntry, ModelEntry, Names};
+use super::search::Search;
 use super::training::TrainingEntry;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Located;

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::Search;
 use super::cases::{self, Axes, Key};
 use super::entry::{ClusterFields, ModelFields};
 use super::file::{ScenarioFile, TargetsEntry, WorkloadEntry};
+use super::named::{NamedCluster, NamedModel};
+use super::resolved::Scenario;
+use super::search::Search;
 use super::workloads::{NamedTargets, NamedWorkload};
-use super::{NamedCluster, NamedModel, Scenario};
 use crate::catalog::{Catalog, Engine, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::{self, Located};

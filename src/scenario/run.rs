@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use super::{NamedCluster, NamedModel, NamedWorkload, Scenario};
+use super::resolved::{Case, Scenario};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Estimate;
 use crate::plan::Degrees;
@@ -12,27 +12,6 @@ use crate::rank::{Front, Objective};
 use crate::search::{Answer, Mode, Question, Stop, Variant, Verification, each_in_parallel};
 use crate::units::RequestsPerSecond;
 use crate::workload::{Load, Targets, Workload};
-
-/// One question of a scenario.
-#[derive(Clone, Debug)]
-pub struct Case<'a> {
-    /// Number in the scenario, from 0.
-    pub number: usize,
-    /// The model.
-    pub model: &'a NamedModel,
-    /// The cluster, with the engines that compete.
-    pub cluster: &'a NamedCluster,
-    /// The workload as the file describes it.
-    pub named: &'a NamedWorkload,
-    /// The targets as the file names them.
-    pub targets_name: &'a str,
-    /// The workload with its targets.
-    pub workload: Workload,
-    /// What the best plan is best at.
-    pub objective: Objective,
-    /// A remark on it.
-    pub comment: Option<&'a str>,
-}
 
 /// What became of a case.
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ mod mixed;
 mod mode;
 mod named;
 mod pairs;
+mod region;
 pub mod size;
 mod split;
 mod stop;

@@ -16,7 +16,7 @@ use crate::rank::Measure;
 use crate::units::{RequestsPerSecond, Seconds};
 use crate::workload::Load;
 
-use super::split::{NO_POOL, Region};
+use super::region::{NO_POOL, Region};
 use super::visit::Summary;
 use super::{Question, Variant};
 

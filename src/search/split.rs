@@ -17,49 +17,9 @@ use crate::workload::Load;
 use super::dominance::dominates;
 use super::mode::worker_counts;
 use super::pairs::{Batch, Kept, Pairs};
+use super::region::{NO_POOL, Region, Workers};
 use super::visit::Summary;
 use super::{Question, Variant};
-
-/// The layouts of one pool, engine and precision as workers, or why they are none.
-pub(super) struct Workers<'c> {
-    context: &'c Context<'c>,
-    layouts: Vec<Layout>,
-    /// How many of the layouts, the first ones, compute prompts too: those whose ranks do not divide contexts,
-    /// of which nothing but a cache that other workers read is left over.
-    prompting: usize,
-    /// `None` where the search was stopped before.
-    workers: Vec<Option<Result<Box<Worker<'c>>, Reason>>>,
-}
-
-impl<'c> Workers<'c> {
-    /// The worker with this number, if its layout fits.
-    pub(super) fn at(&self, i: usize) -> Option<&Worker<'c>> {
-        self.workers.get(i)?.as_ref()?.as_deref().ok()
-    }
-
-    /// The numbers of those that fit.
-    fn fit(&self) -> impl Iterator<Item = usize> {
-        (0..self.workers.len()).filter(|i| self.at(*i).is_some())
-    }
-
-    /// The numbers of those that fit and compute prompts.
-    fn fit_for_prompts(&self) -> impl Iterator<Item = usize> {
-        self.fit().take_while(|i| *i < self.prompting)
-    }
-}
-
-/// Pairs of one prefill pool, decode pool, engine and precision.
-pub(super) struct Region<'r, 'c> {
-    pub(super) question: &'r Question<'r>,
-    pub(super) prefill: &'r Workers<'c>,
-    decode: &'r Workers<'c>,
-    /// Prefill workers that are looked at, by index.
-    pub(super) active: Vec<usize>,
-    /// Numbers of decode workers.
-    pub(super) counts: Vec<u32>,
-    pub(super) batches: &'r [BatchPoint],
-    first: u64,
-}
 
 impl Question<'_> {
     /// Every pair of layouts, for each variant. Their numbers follow those of the aggregated plans.
@@ -275,7 +235,3 @@ impl Region<'_, '_> {
         Some(Estimate { idle_gpus: idle, ..estimate })
     }
 }
-
-/// Stands for a prefill pool that is not known.
-pub(super) const NO_POOL: PrefillPool =
-    PrefillPool { pool: 0, parallelism: crate::plan::Parallelism::SINGLE, workers: 1 };

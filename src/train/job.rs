@@ -8,9 +8,6 @@ use super::layer::{Shape, Work};
 use super::machine::Machine;
 use super::memory::{Keeping, Memory};
 use super::plan::{Optimizer, Precision, Recompute, Schedule, TrainingPlan, Tuning};
-use super::reason::Misfit;
-use super::search::{rule, rule_of_split};
-use super::space::Outer;
 use super::stage::{Layers, Parts, Stage};
 use super::step::{self, StepTime, Transfers};
 
@@ -127,12 +124,6 @@ impl<'a> Job<'a> {
     /// The model taken apart for the shape of a plan.
     pub fn parts(&self, plan: &TrainingPlan) -> Parts {
         Parts::of(self.model, self.machine, self.shape(plan), self.with_prediction)
-    }
-
-    /// The first rule that a plan breaks; memory is none of them.
-    pub fn misfit(&self, plan: &TrainingPlan) -> Option<Misfit> {
-        let outer = Outer { split: plan.split, micro_batch: plan.micro_batch, chunks: plan.chunks };
-        rule_of_split(self, &outer).or_else(|| rule(self, plan))
     }
 
     /// The stages of a plan; `None` where a stage would be empty.

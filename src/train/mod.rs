@@ -10,6 +10,7 @@ mod machine;
 mod memory;
 mod plan;
 mod reason;
+mod rules;
 mod run;
 mod search;
 mod space;

@@ -29,8 +29,6 @@ const ORDER: &[&[&str]] = &[
 
 /// Circles inside rooms that still stand, as `src` names their files. The list only shrinks.
 const KNOWN_CIRCLES: &[&[&str]] = &[
-    &["calibrate", "calibrate/fitting", "calibrate/overlay"],
-    &["calibrate/engine", "calibrate/engine/linear"],
     &["estimate/deployment", "estimate/figures", "estimate/offload", "estimate/pairing"],
     &[
         "estimate/explanation",
@@ -47,30 +45,7 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "estimate/program/host",
         "estimate/program/instruction",
     ],
-    &["estimate/service", "estimate/service/prompts"],
-    &[
-        "model/blocks",
-        "model/blocks/adapter",
-        "model/blocks/attention",
-        "model/blocks/compressed",
-        "model/blocks/latent",
-        "model/blocks/mlp",
-        "model/blocks/moe",
-        "model/blocks/outer",
-        "model/blocks/recurrent",
-    ],
-    &[
-        "scenario",
-        "scenario/cases",
-        "scenario/file",
-        "scenario/resolve",
-        "scenario/run",
-        "scenario/training",
-        "scenario/workloads",
-    ],
     &["search", "search/combined", "search/current", "search/visit"],
-    &["search/pairs", "search/split"],
-    &["train/job", "train/search"],
     &[
         "validate",
         "validate/choice",
@@ -87,12 +62,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "validate/tables",
         "validate/training",
         "validate/training/run",
-    ],
-    &[
-        "validate/memory/log",
-        "validate/memory/log/sglang",
-        "validate/memory/log/trtllm",
-        "validate/memory/log/vllm",
     ],
 ];
 

@@ -97,7 +97,8 @@ fn every_model_answers_the_question_that_nobody_refined() {
     let catalog = Catalog::built_in();
     // Whether there is an answer does not depend on the simulation of the best of it.
     let ask = |name: &str| -> Result<(), String> {
-        let text = serde_json::json!({"model": name, "cluster": cluster(&load(name)), "verify": 0}).to_string();
+        let text =
+            serde_json::json!({"model": name, "cluster": cluster(&load(name)), "verify": 0}).to_string();
         let resolved = Request::from_json(&text).and_then(|r| r.resolve(Task::Plan, &catalog));
         let resolved = resolved.map_err(|e| e.to_string())?;
         let planned = resolved.plan().map_err(|e| e.to_string())?;

@@ -4,7 +4,7 @@
 //! out a part of the rows takes no further predictions to fit; what is reported of it is predicted anew.
 
 use super::super::solver::{self, Bounds};
-use super::{FEWEST, Subject};
+use super::subject::{FEWEST, Subject};
 
 /// Farthest that a fit goes from where the derivatives were taken, in steps of the constant.
 const REACH: f64 = 3.0;

@@ -5,12 +5,13 @@
 
 mod constants;
 mod linear;
+mod subject;
 mod written;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::catalog::{Catalog, SchedulingOverlay};
+use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::search::in_parallel;
@@ -20,9 +21,8 @@ use crate::validate::{
 
 pub use constants::{Constant, Field};
 use linear::{Linear, Observation};
-
-/// Fewest rows that must move with a constant for it to be fitted.
-pub const FEWEST: usize = 40;
+pub use subject::FEWEST;
+use subject::Subject;
 
 /// Times that the derivatives are taken.
 const ROUNDS: usize = 2;
@@ -38,13 +38,6 @@ pub struct Asked {
     pub only: Vec<(String, String)>,
     /// Columns whose values are left out in turn.
     pub leave_out: Vec<String>,
-}
-
-/// One engine and its constants.
-#[derive(Clone, Debug)]
-struct Subject {
-    id: String,
-    constants: Vec<Constant>,
 }
 
 /// Measured servers, ready to be fitted.
@@ -326,12 +319,6 @@ impl<'a> Servers<'a> {
             }
         }
         all
-    }
-}
-
-impl Subject {
-    fn overlay(&self, values: &[f64]) -> SchedulingOverlay {
-        constants::overlay(&self.id, self.constants.iter().zip(values.iter().copied()))
     }
 }
 

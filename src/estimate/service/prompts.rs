@@ -3,8 +3,8 @@
 use crate::powers::power;
 use crate::units::Seconds;
 
-use super::Replica;
 use super::coincidence::{Lanes, one_for_each};
+use super::replica::Replica;
 
 /// Sequences that decode, and the pace at which they do.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Low-rank adapters (LoRA, arXiv:2106.09685) beside the linear layers of a layer, as vLLM keeps them for
 //! serving: slots of a fixed rank that are reserved whether an adapter is loaded or not.
 
-use super::Each;
+use crate::model::node::Each;
 use crate::model::node::{Cut, Held, Linear, Part, Stream};
 use crate::model::tensor::{Component, Role, TensorClass};
 

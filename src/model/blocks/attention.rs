@@ -1,6 +1,6 @@
 //! Softmax attention with per-head keys and values: MHA, GQA, MQA.
 
-use super::Each;
+use crate::model::node::Each;
 use crate::model::node::{Cut, Heads, Held, Linear, Node, Part, Pointwise, Small, Stream, Width};
 use crate::model::tensor::{Component, Role, Tensor};
 

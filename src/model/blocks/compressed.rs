@@ -1,7 +1,8 @@
 //! Attention of DeepSeek-V4 (`modeling_deepseek_v4.py`): one head that serves as key and value, low-rank
 //! queries and outputs, and beside a sliding window a compressed history of the whole context.
 
-use super::{Each, Indexer};
+use super::Indexer;
+use crate::model::node::Each;
 use crate::model::node::{Cut, Held, Latents, Linear, Node, Part, Phase, Pointwise, Small, Stream, Width};
 use crate::model::tensor::{Component, Role, Tensor};
 

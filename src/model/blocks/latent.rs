@@ -1,7 +1,8 @@
 //! Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434 §2.1): keys and values are expanded from
 //! one low-rank latent per token, which is all that the cache holds.
 
-use super::{Each, Gate};
+use super::Gate;
+use crate::model::node::Each;
 use crate::model::node::{
     Cut, Exchange, Held, Latents, Linear, Node, Part, PerHead, Phase, Pointwise, Small, Stream, Transfer,
     Width,

@@ -1,6 +1,6 @@
 //! Dense feed-forward layer, gated (SwiGLU) or plain.
 
-use super::Each;
+use crate::model::node::Each;
 use crate::model::node::{Cut, Held, Linear, Node, Part, Pointwise, Small, Stream, Width};
 use crate::model::tensor::{Component, Role};
 

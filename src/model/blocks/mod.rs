@@ -29,9 +29,6 @@ use super::node::Node;
 use super::operator::Operator;
 use super::tensor::Tensor;
 
-/// What is called with every node of a block, in the order of execution.
-type Each<'a> = &'a mut dyn FnMut(Node);
-
 /// One block of a layer, or a part outside the layers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Block {

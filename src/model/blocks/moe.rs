@@ -1,6 +1,7 @@
 //! Mixture of experts: router, routed experts, shared experts.
 
-use super::{Each, Mlp};
+use super::Mlp;
+use crate::model::node::Each;
 use crate::model::node::{
     Exchange, Experts, Held, Linear, Node, Part, Pointwise, Region, Small, Stream, Transfer, Width,
 };

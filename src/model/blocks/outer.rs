@@ -1,6 +1,6 @@
 //! What stands outside attention and feed-forward: embedding, norms, output projection, towers.
 
-use super::Each;
+use crate::model::node::Each;
 use crate::model::node::{Cut, Exchange, Held, Linear, Node, Part, Pointwise, Small, Transfer, Width};
 use crate::model::operator::Rows;
 use crate::model::tensor::{Component, Tensor, TensorClass};

@@ -1,7 +1,7 @@
 //! Recurrent mixers: projections, a short convolution, and a state of fixed size that every token
 //! updates. What sets one kind apart is which tensors it has and how large its state is.
 
-use super::Each;
+use crate::model::node::Each;
 use crate::model::node::{Cut, Filter, Held, Linear, Node, Part, Pointwise, Scan, Small, Stream, Width};
 use crate::model::operator::ScanKind;
 use crate::model::tensor::{Component, Role, Tensor};

@@ -1,6 +1,6 @@
 //! SGLang: the server's arguments, free memory before and after the weights, the pool.
 
-use super::{StartLog, degree_after, first, number_after, whole_after, word_after};
+use super::start::{StartLog, degree_after, first, number_after, whole_after, word_after};
 
 /// Takes what a line says.
 pub(super) fn line(log: &mut StartLog, line: &str) {

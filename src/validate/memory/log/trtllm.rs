@@ -1,6 +1,6 @@
 //! TensorRT-LLM: both backends print what is free before the pool and what the pool takes.
 
-use super::{StartLog, degree_after, first, gib, number_after, whole_after, word_after};
+use super::start::{StartLog, degree_after, first, gib, number_after, whole_after, word_after};
 
 const MIB_IN_GIB: f64 = 1024.0;
 

@@ -1,6 +1,8 @@
 //! vLLM: the V0 engine's profile, the V1 engine's, and what newer ones print of its parts.
 
-use super::{StartLog, degree_after, first, gib, number_after, number_before, whole_after, word_after};
+use super::start::{
+    StartLog, degree_after, first, gib, number_after, number_before, whole_after, word_after,
+};
 /// Tokens of a block unless the log says otherwise.
 const BLOCK: u64 = 16;
 

@@ -1,0 +1,25 @@
+//! The replica whose service is asked for.
+
+use crate::catalog::{Engine, LayerCounts};
+use crate::estimate::memory::Limits;
+use crate::estimate::program::Pipeline;
+use crate::workload::Workload;
+
+/// A replica whose service is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Replica<'a> {
+    /// Its compiled step.
+    pub pipeline: &'a Pipeline,
+    /// Its engine.
+    pub engine: &'a Engine,
+    /// Launch limits.
+    pub limits: Limits,
+    /// Attention-data-parallel ranks.
+    pub attention_dp: u64,
+    /// Layers of the model, for the engine's overheads of prompts.
+    pub layers: LayerCounts,
+    /// Sequences that the KV cache holds per attention-data-parallel rank.
+    pub cache_batch: u64,
+    /// Lengths.
+    pub workload: Workload,
+}
