@@ -203,6 +203,8 @@ pub struct Estimate {
     pub verified: Option<Verified>,
     /// Where measured servers of its class lie, if any were measured.
     pub ranges: Option<Ranges>,
+    /// The chance that a server keeps every limit on a time, of a plan that was simulated: see [`Ranges::chance`].
+    pub holds: Option<f64>,
     /// What it does not start without, beside what it is.
     pub needs: Option<NeededFlag>,
 }
@@ -492,6 +494,7 @@ impl<'a> Deployment<'a> {
             prefill: None,
             verified: None,
             ranges: self.ranges(&service, output),
+            holds: None,
             needs: self.needs(),
         }
     }

@@ -333,6 +333,14 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     })
     .when(Show::Unless(Idle::Missing))
     .optional(),
+    shown(
+        "holds_percent",
+        "holds %",
+        "chance that a server keeps every limit on a time, by those measured",
+        |r| r.estimate.holds.map(|chance| (100.0 * chance).round()).into(),
+    )
+    .when(Show::Unless(Idle::Missing))
+    .optional(),
     quiet("headroom_gib", "KV cache left over at this batch", |r| r.estimate.headroom.as_gib().into())
         .on_page(),
     shown(

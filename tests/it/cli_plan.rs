@@ -678,3 +678,18 @@ fn a_plan_that_does_not_start_at_the_default_length_names_the_flag_that_it_needs
         assert!(plans(&plan_json(&format!("{without} --top 1 --verify 0")))[0]["needs_flag"].is_null());
     }
 }
+
+#[test]
+fn a_plan_far_below_its_limits_is_surer_to_hold_than_one_at_them() {
+    let first = |limits: &str| {
+        let json = plan_json(&format!("llama-3.1-8b --cluster 1xh100-sxm --concurrency 16 --top 1 {limits}"));
+        plans(&json)[0].clone()
+    };
+    let times = first("");
+    assert!(times["holds_percent"].is_null(), "nothing is to be held");
+    let tpot = number(&times, "simulated_tpot_ms");
+    let at = |share: f64| number(&first(&format!("--tpot {}ms", tpot * share)), "holds_percent");
+    let (near, far) = (at(1.01), at(1.5));
+    assert!((30.0..=80.0).contains(&near) && far >= 95.0, "{near} {far}");
+    assert_eq!(far, at(1.5));
+}

@@ -232,7 +232,13 @@ impl<'q, 'c> Line<'q, 'c> {
             Subject::Replicas(_) => estimate.idle_gpus + self.elsewhere,
             Subject::Pools(_) => self.question.gpus().saturating_sub(estimate.gpus),
         };
-        Some(Estimate { idle_gpus, verified: sample.map(|sample| sample.verified), ..estimate })
+        let verified = sample.map(|sample| sample.verified);
+        let ranges = verified.as_ref().zip(estimate.ranges.as_ref());
+        let targets = &self.question.workload.targets;
+        let holds = ranges.and_then(|(times, ranges)| {
+            ranges.chance(&estimate.service, (times.ttft, times.tpot, times.e2e), targets)
+        });
+        Some(Estimate { idle_gpus, verified, holds, ..estimate })
     }
 
     /// What a trial of a plan sends, and to how many replicas it is sent in turn.
