@@ -33,7 +33,7 @@ use super::values::{count, share};
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "Examples:\n  \
     shardfit observe --url http://127.0.0.1:8000 --launch serve.sh --gpu h100-sxm --concurrency 16\n  \
-    shardfit observe --results bench.json --launch serve.sh --gpu h100-sxm --learn\n  \
+    shardfit observe --results bench.json --launch serve.sh --gpu h100-sxm --learn mine\n  \
     shardfit observe llama-3.1-8b --gpu l40s --url http://10.0.0.2:8000 --rate 2 --requests 100 --learn mine")]
 pub struct ObserveArgs {
     #[command(flatten)]

@@ -131,7 +131,7 @@ reasons! {
             distance: 1.0,
             message: format!("the engine has no {mode}"),
             guide: match *mode {
-                "tensor parallel within attention data parallel" => (
+                "attention of both kinds at once" => (
                     "attention is tensor parallel or data parallel, never both (TensorRT-LLM)",
                     "TP 1 beside attention data parallel, or TP alone",
                 ),
@@ -161,7 +161,7 @@ reasons! {
                 lacks("decode context parallel of such attention"),
                 lacks("decode context parallel of such a cache"),
                 lacks("partial expert parallel"),
-                lacks("tensor parallel within attention data parallel"),
+                lacks("attention of both kinds at once"),
                 lacks("split pools"),
             ],
         }

@@ -107,7 +107,7 @@ fn engine_has_the_modes(c: &Candidate) -> Result<(), Reason> {
         return Err(Reason::ModeUnsupported { mode: "pipeline parallel" });
     }
     if c.parallelism.attention_dp > 1 && c.parallelism.tp > 1 && modes.attention_tensor_or_data {
-        return Err(Reason::ModeUnsupported { mode: "tensor parallel within attention data parallel" });
+        return Err(Reason::ModeUnsupported { mode: "attention of both kinds at once" });
     }
     if c.parallelism.attention_dp > 1 && !modes.attention_data {
         return Err(Reason::ModeUnsupported { mode: "attention data parallel" });
@@ -210,11 +210,12 @@ fn whole_blocks(
 }
 
 fn expert_ranks_divide_experts(c: &Candidate) -> Result<(), Reason> {
-    if c.engine.parallel.uneven_experts {
-        return Ok(());
-    }
+    let uneven = c.engine.parallel.uneven_experts;
     for experts in c.divisors.experts.iter().map(|experts| experts + c.redundant_experts) {
-        if !experts.is_multiple_of(u64::from(c.parallelism.ep)) {
+        let ranks = u64::from(c.parallelism.ep);
+        // Where the first ranks take the rest, each still holds one.
+        let spread = if uneven { experts >= ranks } else { experts.is_multiple_of(ranks) };
+        if !spread {
             return Err(not_divisible("experts", experts, c.parallelism.ep, "ep"));
         }
     }

@@ -68,12 +68,14 @@ fn adam_in_mixed_precision_takes_sixteen_bytes_a_parameter() {
 }
 
 /// Models whose weights are not used once for each token.
-const NOT_ONCE: [(&str, &str); 5] = [
+const NOT_ONCE: [(&str, &str); 7] = [
     ("Zyphra/Zamba-7B-v1", "one attention block serves many layers"),
     ("facebook/opt-125m", "learned positions are looked up, over 1 % of so small a model"),
     ("google/gemma-4-E2B-it", "embeddings of every layer are looked up, half of the model"),
     ("google/gemma-4-E4B-it", "embeddings of every layer are looked up"),
     ("meta-llama/Llama-3.2-11B-Vision", "layers of cross-attention run where there is an image"),
+    ("meta-llama/Llama-3.2-11B-Vision-Instruct", "as its base model"),
+    ("meta-llama/Llama-3.2-90B-Vision-Instruct", "layers of cross-attention run where there is an image"),
 ];
 
 /// FLOPs of the products per `6ND`; `N` are active parameters less an embedding that is only looked up.

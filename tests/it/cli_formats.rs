@@ -92,7 +92,7 @@ fn tables_fit_terminals_of_any_width_and_keep_numbers_whole() {
     }
     // Whole columns go before numbers are cut.
     let narrow = on_a_terminal("plan llama-3.1-70b --cluster 8xh100-sxm --top 1", "60");
-    assert!(narrow.contains("no room for: headroom GiB"), "{narrow}");
+    assert!(narrow.contains("no room for: margin GiB"), "{narrow}");
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn rows_of_known_configuration_are_told_from_others() {
         ("b,vllm,0.11.x (V1),Qwen/Qwen3-8B,,79.18,0.9,table,,,,,", ""),
         ("c,sglang,0.5.x,Qwen/Qwen3-8B,h100-sxm,,0.88,log-lines,,,,,", "covers versions that differ"),
         ("d,vllm,0.26.1rc0 fork,Qwen/Qwen3-8B,h100-sxm,,0.9,full-log,,,,,", "no release"),
-        ("e,vllm,0.99.0,Qwen/Qwen3-8B,h100-sxm,,0.9,full-log,,,,,", "newer than 0.21.0"),
+        ("e,vllm,0.99.0,Qwen/Qwen3-8B,h100-sxm,,0.9,full-log,,,,,", "newer than 0.33.0"),
         ("f,vllm,0.19.0,Qwen/Qwen3-8B,,,0.9,full-log,,,,,", "the GPU is not stated"),
         ("g,vllm,0.19.0,Qwen/Qwen3-8B,h100-sxm,,,full-log,,,,,", "the memory fraction is not stated"),
         ("h,vllm,0.19.0,Qwen3-8B class,h100-sxm,,0.9,full-log,,,,,", "described, not named"),

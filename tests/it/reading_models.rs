@@ -226,9 +226,10 @@ fn a_million_tokens_of_llama_4_take_what_vllm_said() {
     };
     // vllm-project/vllm#16118, vLLM 0.8.3 on 8 H100: "24.00 GiB KV cache is needed", every layer keeping all.
     assert!((cache("vllm@0.8.3") - 24.0).abs() < 0.01, "{}", cache("vllm@0.8.3"));
-    // Since pull request 29627 the 36 layers with chunks drop what lies before: 12 layers keep 6 GiB.
+    // Since pull request 29627 the 36 layers with chunks drop what lies before: 12 layers keep 6 GiB. Those 36 hold a
+    // chunk of 8,192 tokens and those in flight, from 0.26 on of two steps of 8,192: 512 B each, 0.42 GiB.
     let now = cache("vllm");
-    assert!((6.0..6.3).contains(&now), "{now}");
+    assert!((now - 6.42).abs() < 0.01, "{now}");
 }
 
 /// What people type, and the model that they mean.

@@ -150,16 +150,26 @@ fn experts_need_not_divide_where_the_engine_spreads_the_rest() {
 fn attention_under_tensorrt_llm_is_tensor_or_data_parallel() {
     let both = "estimate deepseek-r1 --gpu b200-sxm --tp 2 --attention-dp 4 --ep 8 --engine";
     let refused = shardfit(&format!("{both} trtllm")).exits(2);
-    assert!(refused.stderr.contains("tensor parallel within attention data parallel"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("attention of both kinds at once"), "{}", refused.stderr);
     shardfit(&format!("{both} sglang")).exits(0);
 }
 
 #[test]
 fn groups_of_four_bit_integers_stay_whole() {
-    // 29,568 / 128 = 231 groups, which two ranks do not divide.
-    let launch = |tp| format!("estimate qwen2.5-72b --weights int4 --gpu h100-sxm --engine vllm --tp {tp}");
+    // Qwen2.5-72B as it was trained, quantised by its user: 29,568 / 128 = 231 groups, which two ranks do not divide. The
+    // publisher's own files are padded to 29,696.
+    let folder = tempfile::tempdir().unwrap();
+    let config = serde_json::json!({
+        "model_type": "qwen2", "hidden_size": 8192, "intermediate_size": 29568, "num_hidden_layers": 80,
+        "num_attention_heads": 64, "num_key_value_heads": 8, "vocab_size": 152064, "max_position_embeddings": 32768,
+        "tie_word_embeddings": false,
+        "quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": false, "sym": true}
+    });
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let path = folder.path().display();
+    let launch = |tp| format!("estimate {path} --gpu h100-sxm --engine vllm --tp {tp}");
     let refused = shardfit(&launch(2)).exits(2);
-    assert!(refused.stderr.contains("tp=2 does not divide 231 feed-forward blocks"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("tp=2 does not divide 231"), "{}", refused.stderr);
     shardfit(&launch(1)).exits(0);
 }
 
@@ -174,7 +184,9 @@ fn scores_are_kept_whole_before_flash_attention_was_the_default() {
         json["memory"]["activations_gib"].as_f64().unwrap()
     };
     assert!((buffer("b6050") * 1024.0 / 4536.8 - 1.0).abs() < 0.025, "{}", buffer("b6050") * 1024.0);
-    close(buffer("b6050") - buffer("b7000"), 512.0 * 70_016.0 * 32.0 * 4.0 / GIB);
+    // What both hold beside them differs by the mask of flash attention, 1 % of the scores.
+    let scores = buffer("b6050") - buffer("b7000");
+    assert!((scores / (512.0 * 70_016.0 * 32.0 * 4.0 / GIB) - 1.0).abs() < 0.015, "{scores}");
 }
 
 #[test]

@@ -34,7 +34,10 @@ pub fn oddities() -> Vec<Value> {
 pub fn small(model_type: &str) -> Map<String, Value> {
     let mut config = json!({
         "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 96,
-        "vocab_size": 1000, "max_position_embeddings": 128
+        "vocab_size": 1000, "max_position_embeddings": 128,
+        // As encoders with decoders name them.
+        "d_model": 64, "num_heads": 4, "d_ff": 96, "d_kv": 16, "encoder_layers": 4, "decoder_layers": 4,
+        "encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 96, "decoder_ffn_dim": 96
     });
     let config = config.as_object_mut().unwrap();
     for (key, value) in model::class_defaults(model_type).into_iter().flatten() {

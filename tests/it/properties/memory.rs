@@ -2,6 +2,7 @@
 
 use shardfit::catalog::engine::{CacheLayout, FractionOf};
 use shardfit::estimate::memory::MemoryUse;
+use shardfit::model::blocks::Block;
 
 use super::*;
 
@@ -96,7 +97,9 @@ proptest! {
         let of = |split| context.memory_question(split).by_stage();
         for narrow in &splits {
             for wide in &splits {
-                let more_experts = Parallelism { ep: wide.ep, ..*narrow } == *wide && wide.ep > narrow.ep;
+                // Ranks that experts do not divide hold one more than others.
+                let even = context.divisors.experts.iter().all(|n| n.is_multiple_of(u64::from(wide.ep)));
+                let more_experts = Parallelism { ep: wide.ep, ..*narrow } == *wide && wide.ep > narrow.ep && even;
                 let more_stages = Parallelism { pp: wide.pp, ..*narrow } == *wide && wide.pp > narrow.pp;
                 if !(more_experts || more_stages) {
                     continue;
@@ -135,14 +138,15 @@ proptest! {
         let owned = Owned::of(&d);
         let context = owned.context();
         let rule = &owned.engine.memory;
-        let most = rule.non_torch_multi_gpu.max(rule.non_torch_pcie.unwrap_or(Bytes::ZERO));
+        let kinds = [rule.non_torch_pcie, rule.non_torch_rocm].into_iter().flatten();
+        let most = kinds.fold(rule.non_torch_multi_gpu, Bytes::max) + rule.non_torch_experts;
         let reserve = most.saturating_sub(rule.non_torch);
         let need = |tp: u32| {
             let m = context.memory(Parallelism { tp, ..Parallelism::SINGLE });
             m.weights + m.per_request + m.activations + m.non_torch + m.cuda_graphs
         };
         let (narrow, wide) = (need(1 << tp), need(2 << tp));
-        prop_assert!(wide <= narrow + reserve, "{} tp={}: {narrow}, then {wide}", owned.model.id, 1 << tp);
+        prop_assert!(wide <= narrow + reserve, "{} on {} by {} tp={}: {narrow}, then {wide}", owned.model.id, context.cluster.gpu.id, owned.engine.id, 1 << tp);
     }
 
     #[test]
@@ -160,12 +164,22 @@ proptest! {
                 let budget = m.weights + m.kv_cache + around;
                 prop_assert!(budget <= m.capacity);
             }
+            // Cells are padded, so that a short request takes more than its tokens (llama.cpp); so does one whose windows
+            // hold the tokens in flight too (vLLM).
+            let slides = |block: &Block| matches!(block, Block::Attention(a) if a.window.is_some());
+            if rule.cache_layout == CacheLayout::Cells || context.model.layer_blocks().any(slides) {
+                return Ok(());
+            }
             // Tokens of requests at full length: one more would not go in.
             let length = context.workload.longest_context();
             let bytes = |tokens: u64| tokens as f64 / length as f64 * m.per_request.as_f64();
-            prop_assert!(bytes(m.kv_cache_tokens) <= m.kv_cache.as_f64() * (1.0 + SLACK));
+            // A request takes whole blocks of 16 tokens, and one more where windows slide.
+            let slack = SLACK + 32.0 / length as f64;
+            let place = format!("{} on {} by {}", context.model.id, context.cluster.gpu.id, context.engine.id);
+            let (most, held) = (bytes(m.kv_cache_tokens), m.kv_cache.as_f64());
+            prop_assert!(most <= held * (1.0 + slack), "{place}: {most} of {held}");
             if m.per_request > Bytes::ZERO {
-                prop_assert!(bytes(m.kv_cache_tokens + 1) > m.kv_cache.as_f64() * (1.0 - SLACK));
+                prop_assert!(bytes(m.kv_cache_tokens + 1) > m.kv_cache.as_f64() * (1.0 - slack));
             }
             Ok(())
         })?;
