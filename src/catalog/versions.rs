@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_version_older_than_all_is_refused_with_the_known_ones() {
-        let error = catalog::engine("vllm@0.2").unwrap_err();
+        let error = catalog::engine("vllm@0.1").unwrap_err();
         assert!(error.to_string().contains("0.17.0"), "{error}");
         for name in ["vllm@v9", "vllm@0.8.5-v9", "vllm@", "vllm@latest"] {
             assert!(catalog::engine(name).is_err(), "{name}");

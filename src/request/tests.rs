@@ -52,7 +52,7 @@ fn faults_are_said_in_the_names_of_the_fields() {
         (r#""isl": 200000"#, "`allow_long_context`"),
         (r#""schema_version": 9"#, "version 1"),
         (r#""speculate": "ngram""#, "`speculate` needs `acceptance`"),
-        (r#""tensor_split": "3,1""#, "at: `tensor_split`"),
+        (r#""percentile": "p101""#, "at: `percentile`"),
     ] {
         let text = of(more);
         assert!(text.contains(said), "{more}: {text}");

@@ -161,9 +161,12 @@ pub async fn cancel(site: At, Path(id): Path<String>) -> Response {
     }
 }
 
+/// What waits for the next stand: it, and what to wait with after it; none at the end.
+type Next = Pin<Box<dyn Future<Output = Option<(Stand, watch::Receiver<Stand>)>> + Send>>;
+
 /// Each stand of a job as an event, up to its end.
 struct Events {
-    next: Pin<Box<dyn Future<Output = Option<(Stand, watch::Receiver<Stand>)>> + Send>>,
+    next: Next,
     over: bool,
 }
 

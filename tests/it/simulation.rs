@@ -139,8 +139,20 @@ const MIXED: [&str; 2] = ["vllm", "trtllm"];
 
 #[test]
 fn ranks_of_attention_data_parallelism_hold_each_other_up_alike_in_both() {
-    agree(&WHOLE_RANKS, &["trtllm"], &[(128, 128), (1024, 1024), (8192, 1024), (1024, 8192)], &[4, 16, 128, 256], 0.05);
-    agree(&RANKS, &SHARDING, &[(128, 128), (1024, 1024), (8192, 1024), (1024, 8192)], &[4, 16, 128, 256], 0.05);
+    agree(
+        &WHOLE_RANKS,
+        &["trtllm"],
+        &[(128, 128), (1024, 1024), (8192, 1024), (1024, 8192)],
+        &[4, 16, 128, 256],
+        0.05,
+    );
+    agree(
+        &RANKS,
+        &SHARDING,
+        &[(128, 128), (1024, 1024), (8192, 1024), (1024, 8192)],
+        &[4, 16, 128, 256],
+        0.05,
+    );
 }
 
 #[test]
