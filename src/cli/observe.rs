@@ -14,6 +14,7 @@ use crate::report;
 use crate::request::launched::sequences;
 use crate::request::{Counts, Deployed, LengthEntry, RateEntry, Request, ShareEntry, Simulated, Task, Texts};
 use crate::simulate::Lengths;
+#[cfg(feature = "fetch")]
 use crate::units::Seconds;
 use crate::validate::{RESULT_COLUMNS, Server as Told, read_results, result_row};
 use crate::workload::MAX_CONCURRENCY;
@@ -118,6 +119,7 @@ struct LoadArgs {
     request_timeout: String,
 }
 
+#[cfg(feature = "fetch")]
 fn time(flag: &str, text: &str) -> Result<std::time::Duration, Diagnostic> {
     let seconds =
         text.parse::<Seconds>().map_err(|cause| Diagnostic::new(Code::Range, cause).at(flag.to_owned()))?;
