@@ -47,6 +47,14 @@ def plan(
     max_sequences: int | str | Sequence[int] | None = None,
     max_batched_tokens: int | str | Sequence[int] | None = None,
     memory_fraction: float | None = None,
+    max_model_len: int | None = None,
+    enforce_eager: bool | None = None,
+    kv_cache_memory_bytes: str | None = None,
+    block_size: int | None = None,
+    enable_prefix_caching: bool | None = None,
+    language_model_only: bool | None = None,
+    limit_mm_per_prompt: int | None = None,
+    redundant_experts: int | None = None,
     scheduling: str | None = None,
     host_speed: float | None = None,
     kernels: str | None = None,
@@ -140,6 +148,17 @@ def plan(
         max_batched_tokens: Tokens in one step; the engine's when left out.
         memory_fraction: The engine's memory fraction, above 0 and at most 1; the engine's own when
             left out.
+        max_model_len: Tokens of the longest request that the server takes, prompt and output
+            together: vLLM refuses to start where one finds no room; the model's context when left
+            out.
+        enforce_eager: Whether the server starts without CUDA graphs.
+        kv_cache_memory_bytes: Memory of the KV cache on each GPU, such as ``49GiB``, in place of
+            what the memory fraction leaves.
+        block_size: Tokens of a block of the KV cache; the engine's when left out.
+        enable_prefix_caching: Whether prefixes are kept; the engine's when left out.
+        language_model_only: Whether the server takes text alone and loads no image encoder.
+        limit_mm_per_prompt: Images that a prompt may have; 0 for none.
+        redundant_experts: Experts of each layer that are held a second time, over all ranks.
         scheduling: How the engine schedules where it was launched otherwise:
             ``arrival_poll_steps=10,prefill_graphs=true``.
         host_speed: How fast the hosts are beside those of the published runs: 0.5 doubles what the
@@ -241,6 +260,14 @@ def plan(
         "max_sequences": max_sequences,
         "max_batched_tokens": max_batched_tokens,
         "memory_fraction": memory_fraction,
+        "max_model_len": max_model_len,
+        "enforce_eager": enforce_eager,
+        "kv_cache_memory_bytes": kv_cache_memory_bytes,
+        "block_size": block_size,
+        "enable_prefix_caching": enable_prefix_caching,
+        "language_model_only": language_model_only,
+        "limit_mm_per_prompt": limit_mm_per_prompt,
+        "redundant_experts": redundant_experts,
         "scheduling": scheduling,
         "host_speed": host_speed,
         "kernels": kernels,
@@ -321,6 +348,14 @@ def estimate(
     max_sequences: int | str | Sequence[int] | None = None,
     max_batched_tokens: int | str | Sequence[int] | None = None,
     memory_fraction: float | None = None,
+    max_model_len: int | None = None,
+    enforce_eager: bool | None = None,
+    kv_cache_memory_bytes: str | None = None,
+    block_size: int | None = None,
+    enable_prefix_caching: bool | None = None,
+    language_model_only: bool | None = None,
+    limit_mm_per_prompt: int | None = None,
+    redundant_experts: int | None = None,
     scheduling: str | None = None,
     host_speed: float | None = None,
     kernels: str | None = None,
@@ -394,6 +429,17 @@ def estimate(
         max_batched_tokens: Tokens in one step; the engine's when left out.
         memory_fraction: The engine's memory fraction, above 0 and at most 1; the engine's own when
             left out.
+        max_model_len: Tokens of the longest request that the server takes, prompt and output
+            together: vLLM refuses to start where one finds no room; the model's context when left
+            out.
+        enforce_eager: Whether the server starts without CUDA graphs.
+        kv_cache_memory_bytes: Memory of the KV cache on each GPU, such as ``49GiB``, in place of
+            what the memory fraction leaves.
+        block_size: Tokens of a block of the KV cache; the engine's when left out.
+        enable_prefix_caching: Whether prefixes are kept; the engine's when left out.
+        language_model_only: Whether the server takes text alone and loads no image encoder.
+        limit_mm_per_prompt: Images that a prompt may have; 0 for none.
+        redundant_experts: Experts of each layer that are held a second time, over all ranks.
         scheduling: How the engine schedules where it was launched otherwise:
             ``arrival_poll_steps=10,prefill_graphs=true``.
         host_speed: How fast the hosts are beside those of the published runs: 0.5 doubles what the
@@ -467,6 +513,14 @@ def estimate(
         "max_sequences": max_sequences,
         "max_batched_tokens": max_batched_tokens,
         "memory_fraction": memory_fraction,
+        "max_model_len": max_model_len,
+        "enforce_eager": enforce_eager,
+        "kv_cache_memory_bytes": kv_cache_memory_bytes,
+        "block_size": block_size,
+        "enable_prefix_caching": enable_prefix_caching,
+        "language_model_only": language_model_only,
+        "limit_mm_per_prompt": limit_mm_per_prompt,
+        "redundant_experts": redundant_experts,
         "scheduling": scheduling,
         "host_speed": host_speed,
         "kernels": kernels,
@@ -523,6 +577,14 @@ def size(
     max_sequences: int | str | Sequence[int] | None = None,
     max_batched_tokens: int | str | Sequence[int] | None = None,
     memory_fraction: float | None = None,
+    max_model_len: int | None = None,
+    enforce_eager: bool | None = None,
+    kv_cache_memory_bytes: str | None = None,
+    block_size: int | None = None,
+    enable_prefix_caching: bool | None = None,
+    language_model_only: bool | None = None,
+    limit_mm_per_prompt: int | None = None,
+    redundant_experts: int | None = None,
     scheduling: str | None = None,
     host_speed: float | None = None,
     kernels: str | None = None,
@@ -585,6 +647,17 @@ def size(
         max_batched_tokens: Tokens in one step; the engine's when left out.
         memory_fraction: The engine's memory fraction, above 0 and at most 1; the engine's own when
             left out.
+        max_model_len: Tokens of the longest request that the server takes, prompt and output
+            together: vLLM refuses to start where one finds no room; the model's context when left
+            out.
+        enforce_eager: Whether the server starts without CUDA graphs.
+        kv_cache_memory_bytes: Memory of the KV cache on each GPU, such as ``49GiB``, in place of
+            what the memory fraction leaves.
+        block_size: Tokens of a block of the KV cache; the engine's when left out.
+        enable_prefix_caching: Whether prefixes are kept; the engine's when left out.
+        language_model_only: Whether the server takes text alone and loads no image encoder.
+        limit_mm_per_prompt: Images that a prompt may have; 0 for none.
+        redundant_experts: Experts of each layer that are held a second time, over all ranks.
         scheduling: How the engine schedules where it was launched otherwise:
             ``arrival_poll_steps=10,prefill_graphs=true``.
         host_speed: How fast the hosts are beside those of the published runs: 0.5 doubles what the
@@ -611,7 +684,7 @@ def size(
         max_replica: Most GPUs of one replica, up to four usual servers, as many when left out.
         forecast: CSV file with the columns month and rate_per_s, in place of a rate: the fleet of
             each month.
-        headroom: Capacity above the rate, such as ``20%``; none when left out.
+        headroom: Capacity above the rate, such as ``20%``; 25 % when left out.
         spare: Replicas beyond those needed; none when left out.
         catalog: Folder, or folders, of your own gpus/, clusters/, classes/, engines/ and models/,
             over those built in.
@@ -645,6 +718,14 @@ def size(
         "max_sequences": max_sequences,
         "max_batched_tokens": max_batched_tokens,
         "memory_fraction": memory_fraction,
+        "max_model_len": max_model_len,
+        "enforce_eager": enforce_eager,
+        "kv_cache_memory_bytes": kv_cache_memory_bytes,
+        "block_size": block_size,
+        "enable_prefix_caching": enable_prefix_caching,
+        "language_model_only": language_model_only,
+        "limit_mm_per_prompt": limit_mm_per_prompt,
+        "redundant_experts": redundant_experts,
         "scheduling": scheduling,
         "host_speed": host_speed,
         "kernels": kernels,
@@ -695,6 +776,14 @@ def simulate(
     max_sequences: int | str | Sequence[int] | None = None,
     max_batched_tokens: int | str | Sequence[int] | None = None,
     memory_fraction: float | None = None,
+    max_model_len: int | None = None,
+    enforce_eager: bool | None = None,
+    kv_cache_memory_bytes: str | None = None,
+    block_size: int | None = None,
+    enable_prefix_caching: bool | None = None,
+    language_model_only: bool | None = None,
+    limit_mm_per_prompt: int | None = None,
+    redundant_experts: int | None = None,
     scheduling: str | None = None,
     host_speed: float | None = None,
     kernels: str | None = None,
@@ -770,6 +859,17 @@ def simulate(
         max_batched_tokens: Tokens in one step; the engine's when left out.
         memory_fraction: The engine's memory fraction, above 0 and at most 1; the engine's own when
             left out.
+        max_model_len: Tokens of the longest request that the server takes, prompt and output
+            together: vLLM refuses to start where one finds no room; the model's context when left
+            out.
+        enforce_eager: Whether the server starts without CUDA graphs.
+        kv_cache_memory_bytes: Memory of the KV cache on each GPU, such as ``49GiB``, in place of
+            what the memory fraction leaves.
+        block_size: Tokens of a block of the KV cache; the engine's when left out.
+        enable_prefix_caching: Whether prefixes are kept; the engine's when left out.
+        language_model_only: Whether the server takes text alone and loads no image encoder.
+        limit_mm_per_prompt: Images that a prompt may have; 0 for none.
+        redundant_experts: Experts of each layer that are held a second time, over all ranks.
         scheduling: How the engine schedules where it was launched otherwise:
             ``arrival_poll_steps=10,prefill_graphs=true``.
         host_speed: How fast the hosts are beside those of the published runs: 0.5 doubles what the
@@ -845,6 +945,14 @@ def simulate(
         "max_sequences": max_sequences,
         "max_batched_tokens": max_batched_tokens,
         "memory_fraction": memory_fraction,
+        "max_model_len": max_model_len,
+        "enforce_eager": enforce_eager,
+        "kv_cache_memory_bytes": kv_cache_memory_bytes,
+        "block_size": block_size,
+        "enable_prefix_caching": enable_prefix_caching,
+        "language_model_only": language_model_only,
+        "limit_mm_per_prompt": limit_mm_per_prompt,
+        "redundant_experts": redundant_experts,
         "scheduling": scheduling,
         "host_speed": host_speed,
         "kernels": kernels,
@@ -1260,6 +1368,14 @@ def emit(
     max_sequences: int | str | Sequence[int] | None = None,
     max_batched_tokens: int | str | Sequence[int] | None = None,
     memory_fraction: float | None = None,
+    max_model_len: int | None = None,
+    enforce_eager: bool | None = None,
+    kv_cache_memory_bytes: str | None = None,
+    block_size: int | None = None,
+    enable_prefix_caching: bool | None = None,
+    language_model_only: bool | None = None,
+    limit_mm_per_prompt: int | None = None,
+    redundant_experts: int | None = None,
     scheduling: str | None = None,
     host_speed: float | None = None,
     kernels: str | None = None,
@@ -1357,6 +1473,17 @@ def emit(
         max_batched_tokens: Tokens in one step; the engine's when left out.
         memory_fraction: The engine's memory fraction, above 0 and at most 1; the engine's own when
             left out.
+        max_model_len: Tokens of the longest request that the server takes, prompt and output
+            together: vLLM refuses to start where one finds no room; the model's context when left
+            out.
+        enforce_eager: Whether the server starts without CUDA graphs.
+        kv_cache_memory_bytes: Memory of the KV cache on each GPU, such as ``49GiB``, in place of
+            what the memory fraction leaves.
+        block_size: Tokens of a block of the KV cache; the engine's when left out.
+        enable_prefix_caching: Whether prefixes are kept; the engine's when left out.
+        language_model_only: Whether the server takes text alone and loads no image encoder.
+        limit_mm_per_prompt: Images that a prompt may have; 0 for none.
+        redundant_experts: Experts of each layer that are held a second time, over all ranks.
         scheduling: How the engine schedules where it was launched otherwise:
             ``arrival_poll_steps=10,prefill_graphs=true``.
         host_speed: How fast the hosts are beside those of the published runs: 0.5 doubles what the
@@ -1462,6 +1589,14 @@ def emit(
         "max_sequences": max_sequences,
         "max_batched_tokens": max_batched_tokens,
         "memory_fraction": memory_fraction,
+        "max_model_len": max_model_len,
+        "enforce_eager": enforce_eager,
+        "kv_cache_memory_bytes": kv_cache_memory_bytes,
+        "block_size": block_size,
+        "enable_prefix_caching": enable_prefix_caching,
+        "language_model_only": language_model_only,
+        "limit_mm_per_prompt": limit_mm_per_prompt,
+        "redundant_experts": redundant_experts,
         "scheduling": scheduling,
         "host_speed": host_speed,
         "kernels": kernels,

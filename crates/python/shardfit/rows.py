@@ -15,6 +15,7 @@ class PlanMemory(Record):
         weights_gib: Weights of the fullest rank.
         kv_cache_gib: KV cache that the engine allocates.
         kv_cache_tokens: Tokens that it holds.
+        one_request_gib: KV cache that one request of the longest length needs.
         activations_gib: Activation peak.
         non_torch_gib: Context, libraries, communication buffers.
         cuda_graphs_gib: CUDA graphs.
@@ -28,6 +29,7 @@ class PlanMemory(Record):
     weights_gib: float | None
     kv_cache_gib: float | None
     kv_cache_tokens: int | None
+    one_request_gib: float | None
     activations_gib: float | None
     non_torch_gib: float | None
     cuda_graphs_gib: float | None
@@ -103,8 +105,12 @@ class Plan(Record):
         simulated_e2e_p95_ms: Its 95th percentile.
         simulated_e2e_p99_ms: Its 99th percentile.
         simulated_output_tokens_per_s: Output tokens per second as simulated.
+        holds_percent: Chance that a server keeps every limit on a time, by those measured.
         headroom_gib: KV cache left over at this batch.
+        margin_gib: Memory beside weights and one request of full length, before it runs out.
+        cache_left_percent: Share of the KV cache that the batch leaves.
         verdict: Fits, marginal or does_not_fit.
+        needs_flag: What it does not start without, where the whole context finds no room.
         practice: Usual, or unusual: no server is known to be launched so.
         ttft_ms_low: Eight of ten measured servers of such a model and engine lie from here.
         ttft_ms_high: To here.
@@ -186,8 +192,12 @@ class Plan(Record):
     simulated_e2e_p95_ms: float | None
     simulated_e2e_p99_ms: float | None
     simulated_output_tokens_per_s: float | None
+    holds_percent: float | None
     headroom_gib: float | None
+    margin_gib: float | None
+    cache_left_percent: float | None
     verdict: str | None
+    needs_flag: str | None
     practice: str | None
     ttft_ms_low: float | None
     ttft_ms_high: float | None
@@ -222,6 +232,8 @@ class Fleet(Record):
         cost_usd_per_month: Dollars per month of 730 hours, GPUs bought.
         cost_usd_per_mtok_output_fleet: Dollars per million output tokens of the demand, GPUs
             bought.
+        tpot_uncertainty_percent: Half the range of eight of ten measured servers of the class, over
+            its middle.
     """
 
     __slots__ = ()
@@ -235,6 +247,7 @@ class Fleet(Record):
     cost_usd_per_hour: float | None
     cost_usd_per_month: float | None
     cost_usd_per_mtok_output_fleet: float | None
+    tpot_uncertainty_percent: float | None
 
 
 class TrainingPlan(Record):
