@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from typing import final
 
 VERSION: str
-__all__: list[str]
+__all__ = ["Run", "Sweep", "VERSION", "answer", "columns", "command_line", "commands", "printed", "schema"]
 
 def answer(command: str, request: str, catalog: Sequence[str | PathLike[str]]) -> str: ...
 def commands() -> list[tuple[str, str]]: ...

@@ -129,7 +129,10 @@ def test_dask_with_a_worker_killed_writes_the_same_bytes(tmp_path: Path) -> None
 def test_ray_with_a_worker_killed_writes_the_same_bytes(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
     asked, one = many(tmp_path)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    except Exception as cause:
+        pytest.skip(f"Ray does not start on this machine: {cause}")
     try:
         victim = ray.get(ray.remote(lambda: os.getpid()).remote())
         killer = threading.Timer(1.0, os.kill, (victim, signal.SIGKILL))
