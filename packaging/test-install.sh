@@ -2,8 +2,8 @@
 # The install script against a release in a folder: it installs what the checksums name, and nothing else.
 # Usage: packaging/test-install.sh BINARY
 set -euo pipefail
-cd "$(dirname "$0")"
 binary="$(realpath "${1:?a binary}")"
+cd "$(dirname "$0")"
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 target="$(uname -m)-unknown-linux-musl"
