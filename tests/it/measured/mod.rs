@@ -149,7 +149,9 @@ fn an_estimate_says_what_was_measured_and_on_which_version() {
     assert!(said.contains("% of it measured"), "{said}");
     let json = shardfit(&format!("{ESTIMATE} --kernels {place} --format json")).exits(0).json();
     assert_eq!(json["provenance"], "measured");
-    let json = shardfit(&format!("{ESTIMATE} --engine vllm@0.21 --explain --kernels {place} --format json")).exits(0).json();
+    let json = shardfit(&format!("{ESTIMATE} --engine vllm@0.21 --explain --kernels {place} --format json"))
+        .exits(0)
+        .json();
     assert_eq!(json["measured_tables"][0]["operation"], "GEMM");
     assert_eq!(json["measured_tables"][0]["version"], "0.19.0");
 }
