@@ -28,7 +28,7 @@ fn the_plans_of_all_pools_are_ranked_together_and_their_counts_add_up() {
     assert_eq!(plans(&both).len(), plans(&h100).len() + plans(&a100).len());
     let ranked: Vec<(String, f64)> = plans(&both)
         .iter()
-        .filter(|p| p["verdict"] == "fits" && p["pp"] == 1)
+        .filter(|p| p["verdict"] == "fits" && p["practice"] == "usual")
         .map(|p| (p["gpu"].as_str().unwrap().to_owned(), number(p, "/output_tokens_per_s")))
         .collect();
     assert!(ranked.is_sorted_by(|a, b| a.1 >= b.1));
