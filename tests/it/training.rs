@@ -493,7 +493,24 @@ fn truth(file: &str) -> Option<String> {
 #[test]
 fn published_training_runs_are_predicted_within_their_bounds() {
     let Some(file) = truth("throughput.csv") else { return };
-    let json = shardfit(&format!("validate training {file} --by quality,gpu --format json")).exits(0).json();
+    // One model, a recurrent mixture in 8 and 4 bits on Blackwell, is trained a third to three quarters slower than it is
+    // said to be (32 rows); it has a bound of its own, so that it hides no other.
+    let folder = tempfile::tempdir().unwrap();
+    let rows = std::fs::read_to_string(&file).unwrap();
+    let part = |name: &str, apart: bool| {
+        let header = rows.lines().take(1);
+        let body = rows.lines().skip(1).filter(|line| line.contains("Nemotron_3_Super") == apart);
+        let path = folder.path().join(name);
+        std::fs::write(&path, header.chain(body).map(|line| format!("{line}\n")).collect::<String>())
+            .unwrap();
+        let line = format!("validate training {} --by quality,gpu --format json", path.display());
+        shardfit(&line).exits(0).json()
+    };
+    let apart = part("apart.csv", true);
+    for (metric, most) in [("tok_s_gpu", 60.0), ("tflops_per_gpu", 45.0)] {
+        assert!(number(&apart["metrics"][metric], "mape") <= most, "{}", apart["metrics"]);
+    }
+    let json = part("rows.csv", false);
     let all = |metric: &str, figure: &str| number(&json["metrics"][metric], figure);
     assert!(all("iteration_s", "mape") <= 25.0);
     assert!(all("activation_gib", "mape") <= 0.1);
@@ -502,8 +519,8 @@ fn published_training_runs_are_predicted_within_their_bounds() {
     let first = &json["groups"]["quality=A"];
     for metric in ["tok_s_gpu", "tflops_per_gpu"] {
         // Which version of a framework ran, notes say: `shardfit-evidence` is within 15 %.
-        assert!(number(&first[metric], "mape") <= 19.0, "{metric} {}", first[metric]);
-        assert!(number(&first[metric], "median_ape") <= 11.0, "{metric} {}", first[metric]);
+        assert!(number(&first[metric], "mape") <= 18.0, "{metric} {}", first[metric]);
+        assert!(number(&first[metric], "median_ape") <= 10.0, "{metric} {}", first[metric]);
     }
 }
 
