@@ -79,8 +79,8 @@ struct SeenArgs {
     key_variable: Option<String>,
     /// Append what was measured as rows to measured/serving.csv of a folder, from which `calibrate` makes constants
     /// of your own [default folder: shardfit's in the configuration folder]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, num_args = 0..=1, default_missing_value = "")]
-    learn: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, num_args = 0..=1)]
+    learn: Option<Option<PathBuf>>,
 }
 
 /// The load on a live server.
@@ -172,7 +172,7 @@ fn driven(request: &Request) -> Request {
 /// Runs the command.
 pub fn run(args: &ObserveArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
-    let folder = args.seen.learn.as_ref().map(|given| folder(given)).transpose()?;
+    let folder = args.seen.learn.as_ref().map(|given| folder(given.as_deref())).transpose()?;
     let mut request = Request::default();
     args.model.fill(&mut request);
     args.place.fill(&mut request);
@@ -245,14 +245,14 @@ pub fn run(args: &ObserveArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic>
     Ok(if any { Outcome::Found } else { Outcome::NothingFeasible })
 }
 
-/// The folder that rows are kept in.
-fn folder(given: &Path) -> Result<PathBuf, Diagnostic> {
+/// The folder that rows are kept in: the user's own unless one is given.
+fn folder(given: Option<&Path>) -> Result<PathBuf, Diagnostic> {
     let usual = || {
         Catalog::own_folder().ok_or_else(|| {
             Diagnostic::new(Code::File, "there is no configuration folder").at("--learn").help("--learn DIR")
         })
     };
-    let folder = if given.as_os_str().is_empty() { usual()? } else { given.to_owned() };
+    let folder = given.map_or_else(usual, |given| Ok(given.to_owned()))?;
     load::make_folder(&folder)?;
     Ok(folder)
 }

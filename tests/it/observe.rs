@@ -9,22 +9,28 @@ use crate::common::{Run, at, number, shardfit};
 
 const LAUNCH: &str =
     "--gpu h100-sxm --launch 'vllm serve meta-llama/Llama-3.1-8B-Instruct --max-num-seqs 64'";
+/// Steps so long that what a busy machine adds to each is little beside them.
+const LONG_STEPS: &str = "--gpu a100-sxm-80gb --launch 'vllm serve meta-llama/Llama-3.1-70B-Instruct --quantization fp8 --max-num-seqs 64 --max-model-len 4096'";
 const LOAD: &str = "--isl 64 --osl 16 --concurrency 4 --requests 16";
 
 fn observe(server: &Server, more: &str) -> Run {
-    shardfit(&format!("observe --url {} {LAUNCH} {LOAD} {more} --json", server.address))
+    observe_launched(LAUNCH, server, more)
+}
+
+fn observe_launched(launch: &str, server: &Server, more: &str) -> Run {
+    shardfit(&format!("observe --url {} {launch} {LOAD} {more} --json", server.address))
 }
 
 /// What the simulation of the same question says: TTFT and TPOT in milliseconds.
-fn simulated() -> (f64, f64) {
+fn simulated(launch: &str) -> (f64, f64) {
     let load = "--isl uniform:64..64 --osl uniform:16..16 --concurrency 4 --requests 16 --warmup 0";
-    let answer = shardfit(&format!("simulate {LAUNCH} {load} --protocol inferencex --json")).exits(0).json();
+    let answer = shardfit(&format!("simulate {launch} {load} --protocol inferencex --json")).exits(0).json();
     (number(&answer, "ttft_ms.mean"), number(&answer, "tpot_ms.mean"))
 }
 
 /// A server whose steps take `times` as long as simulated.
-fn replaying(times: f64) -> Manner {
-    let (ttft, tpot) = simulated();
+fn replaying(launch: &str, times: f64) -> Manner {
+    let (ttft, tpot) = simulated(launch);
     let ms = |t: f64| Duration::from_secs_f64(t * times / 1e3);
     Manner { ttft: ms(ttft), tpot: ms(tpot), ..Manner::default() }
 }
@@ -39,8 +45,8 @@ fn says(observation: &Value) -> String {
 
 #[test]
 fn a_server_that_replays_the_simulation_is_as_predicted() {
-    let server = serve(replaying(1.0));
-    let seen = only(&observe(&server, "").exits(0));
+    let server = serve(replaying(LONG_STEPS, 1.0));
+    let seen = only(&observe_launched(LONG_STEPS, &server, "").exits(0));
     // One request finds the form of prompts, sixteen count.
     assert_eq!(
         (number(&seen, "answered"), server.asked.load(std::sync::atomic::Ordering::SeqCst)),
@@ -55,7 +61,7 @@ fn a_server_that_replays_the_simulation_is_as_predicted() {
 
 #[test]
 fn a_slow_server_takes_longer_at_every_step() {
-    let seen = only(&observe(&serve(replaying(3.0)), "").exits(0));
+    let seen = only(&observe_launched(LONG_STEPS, &serve(replaying(LONG_STEPS, 3.0)), "").exits(0));
     let off = number(&seen, "figures.tpot_ms.difference_pct");
     assert!((195.0..500.0).contains(&off), "{seen:#}");
     assert_eq!(at(&seen, "figures.tpot_ms.within"), &Value::Bool(false));
@@ -110,7 +116,7 @@ fn broken_servers_take_bounded_time_and_memory() {
 fn what_the_server_counts_explains_its_figures() {
     let metrics = "vllm:cache_config_info{num_gpu_blocks=\"1000\",block_size=\"16\"} 1\n\
                    vllm:num_requests_running{engine=\"0\"} 2\n";
-    let manner = Manner { metrics: metrics.into(), version: "0.11.0".into(), ..replaying(1.0) };
+    let manner = Manner { metrics: metrics.into(), version: "0.11.0".into(), ..replaying(LAUNCH, 1.0) };
     let seen = only(&observe(&serve(manner), "--engine vllm@0.21").exits(0));
     assert_eq!(number(&seen, "figures.kv_cache_tokens.measured"), 16_000.0);
     assert!(says(&seen).contains("the KV cache holds 16000 tokens"), "{seen:#}");
@@ -131,7 +137,7 @@ fn no_server_and_wrong_addresses_are_said() {
 fn what_is_learned_is_read_by_validate_and_calibrate() {
     let folder = tempfile::tempdir().unwrap();
     let mine = folder.path().display().to_string();
-    let server = serve(replaying(1.0));
+    let server = serve(replaying(LAUNCH, 1.0));
     let run = observe(&server, &format!("--learn '{mine}'")).exits(0);
     assert!(run.stderr.contains("learned 1 of 1 rows"), "{}", run.stderr);
     let file = format!("{mine}/measured/serving.csv");
@@ -149,6 +155,12 @@ fn what_is_learned_is_read_by_validate_and_calibrate() {
     let seen = only(&shardfit(&learn).exits(0));
     assert_eq!(number(&seen, "figures.tpot_ms.measured"), 7.0);
     assert!(number(&seen, "figures.tpot_ms.predicted") > 4.0);
+    // Without a folder it is the user's own.
+    let home = [("XDG_CONFIG_HOME", mine.as_str())];
+    let usual = format!("observe --results '{}' {LAUNCH} --json --learn", bench.display());
+    let kept = crate::common::shardfit_with(&usual, &home).exits(0);
+    assert!(kept.stderr.contains("learned 1 of 1 rows"), "{}", kept.stderr);
+    assert!(folder.path().join("shardfit/measured/serving.csv").is_file());
     let again = shardfit(&learn).exits(0);
     assert!(
         again.stderr.contains("learned 0 of 1 rows") && again.stderr.contains("has 2"),
