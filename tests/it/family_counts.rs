@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use shardfit::dtype::DType;
-use shardfit::model::{self, Model, Scope};
+use shardfit::model::{self, Component, Model, Scope};
 
 fn read(config: Value) -> Model {
     let config: Map<String, Value> = config.as_object().unwrap().clone();
@@ -429,4 +429,23 @@ fn minimax_m3_reads_its_checkpoints_own_fields() {
     assert_eq!(nested, flat);
     // The modelling class of Transformers 5.23 on the `meta` device.
     assert_eq!(flat.total, 465_280);
+}
+
+#[test]
+fn routed_experts_of_kimi_k3_work_on_half_the_width_of_the_model() {
+    // The sizes of moonshotai/Kimi-K3's config.json, whose model card says 2.8 T parameters.
+    let full: Vec<u64> = (1..=93).filter(|layer| layer % 4 == 0 || *layer == 93).collect();
+    let model = read(json!({
+        "model_type": "kimi_linear", "hidden_size": 7168, "intermediate_size": 33792, "num_hidden_layers": 93,
+        "num_attention_heads": 96, "num_key_value_heads": 96, "vocab_size": 163840, "first_k_dense_replace": 1,
+        "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+        "moe_intermediate_size": 3072, "routed_expert_hidden_size": 3584, "num_experts": 896,
+        "num_experts_per_token": 16, "num_shared_experts": 2, "mla_use_output_gate": true,
+        "linear_attn_config": {"full_attn_layers": full, "head_dim": 128, "num_heads": 96,
+            "short_conv_kernel_size": 4, "use_full_rank_gate": true}
+    }));
+    let count = model.parameters().unwrap();
+    // 92 layers of 896 experts of three matrices.
+    assert_eq!(count.of(Component::Experts), 92 * 896 * 3 * 3072 * 3584);
+    assert!((count.total as f64 / 2.8e12 - 1.0).abs() < 0.01, "{}", count.total);
 }

@@ -101,11 +101,15 @@ pub(super) fn olmo_hybrid(config: &Config, _: Scope) -> Result<Architecture, Dia
     Ok(decoder.finish(blocks.collect()))
 }
 
-/// Kimi-Linear: Kimi delta attention, latent attention in the layers that the file names.
+/// Kimi-Linear: Kimi delta attention, latent attention in the layers that the file names. Kimi K3's files add experts of
+/// a narrower width, gates of full rank and gated attention.
 pub(super) fn kimi_linear(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
     // The class never ties the head, whatever the file says.
     decoder.common.tied = false;
+    if let Some(moe) = &mut decoder.moe {
+        moe.latent = config.opt_size("routed_expert_hidden_size")?.filter(|width| *width != moe.hidden);
+    }
     let c = &decoder.common;
     // The released files keep these sizes in an object of their own, under shorter names.
     let own = config.opt_sub("linear_attn_config")?;
@@ -114,12 +118,16 @@ pub(super) fn kimi_linear(config: &Config, _: Scope) -> Result<Architecture, Dia
         None => config.size_or(name, default),
     };
     let head_dim = size("linear_head_dim", "head_dim", 128)?;
+    let full_rank = match &own {
+        Some(own) => own.bool_or("use_full_rank_gate", false)?,
+        None => false,
+    };
     let mixer = KimiDelta {
         hidden: c.hidden,
         heads: size("linear_num_heads", "num_heads", 32)?,
         head_dim,
         kernel: size("linear_conv_kernel_dim", "short_conv_kernel_size", 4)?,
-        gate_rank: Some(head_dim),
+        gate_rank: (!full_rank).then_some(head_dim),
     };
     // Layers are numbered from 1 there.
     let full = match &own {
@@ -130,7 +138,8 @@ pub(super) fn kimi_linear(config: &Config, _: Scope) -> Result<Architecture, Dia
         Some(full) => full.contains(&(i + 1)),
         None => i > 0 && i.is_multiple_of(4),
     })?;
-    latent_interleave(config, &decoder, &attends, (mixer, Gate::None))
+    let gate = if config.bool_or("mla_use_output_gate", false)? { Gate::Full } else { Gate::None };
+    latent_interleave(config, &decoder, &attends, (mixer, gate))
 }
 
 /// Ring-2.5 and Ling-2.5 (Bailing): as Kimi-Linear, with full gate projections and gated attention
