@@ -166,6 +166,14 @@ impl Diagnostic {
         self.help = Some(help.into());
         self
     }
+    /// Adds what is allowed, where there is something to say.
+    #[must_use]
+    pub fn help_with(self, help: Option<String>) -> Self {
+        match help {
+            Some(help) => self.help(help),
+            None => self,
+        }
+    }
     /// `name` is not one of `known`: names the nearest and says how to list the rest.
     pub fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>, list: &str) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
@@ -208,6 +216,14 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .filter(|(score, _)| *score >= 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
         .map(|(_, k)| k)
+}
+
+/// The known name that differs from `name` in a slip of the fingers: a third of its letters at most are others, missing
+/// or exchanged.
+pub fn slip(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
+    let wanted = name.to_lowercase();
+    let scored = known.into_iter().map(|k| (strsim::normalized_damerau_levenshtein(&wanted, &k), k));
+    scored.filter(|(score, _)| *score >= 0.65).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, k)| k)
 }
 
 /// What the user wrote, short enough for a message and on one line.

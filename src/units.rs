@@ -18,7 +18,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use schema::schema;
-pub use whole::whole_number;
+pub use whole::{amount, token_count, whole_number};
 pub use words::{group_thousands, plural, si};
 
 /// Defines a quantity held as `f64`: arithmetic with itself, scaling by a number, ordering, sum.
@@ -438,6 +438,7 @@ pub fn parse_with_unit(text: &str, units: &[(&str, f64)]) -> Result<f64, String>
     let scale = units
         .iter()
         .find(|(name, _)| *name == unit)
+        .or_else(|| units.iter().find(|(name, _)| name.eq_ignore_ascii_case(in_full(unit))))
         .map(|(_, scale)| *scale)
         .ok_or_else(|| format!("unknown unit `{unit}` in `{text}`; allowed units: {}", allowed()))?;
     match value * scale {
@@ -445,6 +446,22 @@ pub fn parse_with_unit(text: &str, units: &[(&str, f64)]) -> Result<f64, String>
         x if x.is_finite() => Ok(x),
         _ => Err(format!("`{text}` is out of range")),
     }
+}
+
+/// The usual short form of a unit that is written out or in other words.
+fn in_full(unit: &str) -> &str {
+    const LONG: &[(&str, &[&str])] = &[
+        ("s", &["sec", "secs", "second", "seconds"]),
+        ("ms", &["msec", "msecs", "millis", "milliseconds"]),
+        ("min", &["mins", "minute", "minutes"]),
+        ("h", &["hr", "hrs", "hour", "hours"]),
+        ("req/s", &["rps", "qps", "/s", "req/sec", "requests/s", "per second"]),
+        ("req/min", &["rpm", "/min", "requests/min", "per minute"]),
+        ("req/h", &["/h", "req/hour", "requests/h", "per hour"]),
+        ("req/day", &["/day", "requests/day", "per day"]),
+    ];
+    let is = |(_, others): &&(&str, &[&str])| others.iter().any(|other| other.eq_ignore_ascii_case(unit));
+    LONG.iter().find(is).map_or(unit, |(short, _)| short)
 }
 
 /// Whether the character at `i` belongs to an exponent such as the `e-3` of `1e-3`.

@@ -30,7 +30,7 @@ pub fn written(budgeting: &Budgeting, view: View) -> Result<Answered, Diagnostic
             })
         }),
     };
-    let View { format, width } = view;
+    let View { format, width, .. } = view;
     let text = format.write(width, || Ok(answer.text(width)), || Ok(answer.json()), || Ok(answer.sheet()))?;
     Ok(Answered::found(text))
 }

@@ -35,7 +35,7 @@ pub fn show(
 pub fn list(
     catalog: &Catalog,
     kind: Kind,
-    View { format, width }: View,
+    View { format, width, .. }: View,
     mut left_out: impl FnMut(&Diagnostic),
 ) -> Result<String, Diagnostic> {
     let sheet = match kind {

@@ -83,7 +83,7 @@ pub fn written(
         view.width,
         || {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
-            Ok(report::answer_text(subject, &shown, view.width)
+            Ok(report::answer_text(subject, &shown, view.width, view.why)
                 + &if front { report::front_chart(answer, view.width) } else { String::new() }
                 + &report::what_if_text(answer, moved)
                 + &report::advice_text(advice)

@@ -21,7 +21,7 @@ pub fn written(training: &Training, view: View) -> Result<Answered, Diagnostic> 
         };
         let answer = training.ask(jobs, &training.axes)?;
         let trained = about(&answer);
-        let View { format, width } = view;
+        let View { format, width, .. } = view;
         let text = match (&training.why_not, training.explain, &training.emit) {
             (Some(axes), ..) => {
                 let asked = training.ask(jobs, axes)?;
@@ -50,7 +50,7 @@ pub fn written(training: &Training, view: View) -> Result<Answered, Diagnostic> 
     })
 }
 
-fn explained(trained: &Trained, rank: u64, View { format, width }: View) -> Result<String, Diagnostic> {
+fn explained(trained: &Trained, rank: u64, View { format, width, .. }: View) -> Result<String, Diagnostic> {
     let TrainingAnswer { best, .. } = trained.answer;
     let at = usize::try_from(rank - 1).unwrap_or(usize::MAX);
     let estimate = best.get(at).ok_or_else(|| {

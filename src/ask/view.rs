@@ -26,11 +26,18 @@ pub struct View {
     pub format: Format,
     /// Width that a table may fill; unlimited where there is none.
     pub width: Option<u16>,
+    /// Whether a table that names plans also lists why the others fell; formats for programs always do.
+    pub why: bool,
 }
 
 impl View {
     /// For programs.
-    pub const JSON: View = View { format: Format::Json, width: None };
+    pub const JSON: View = View::new(Format::Json, None);
+
+    /// A format in a width, without what is told on request alone.
+    pub const fn new(format: Format, width: Option<u16>) -> View {
+        View { format, width, why: false }
+    }
 }
 
 /// An answer as it is written.

@@ -84,7 +84,7 @@ impl BudgetArgs {
 
 /// Runs the command.
 pub fn run(args: &BudgetArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let view = View { format: args.output.prepare()?, width: args.output.width() };
+    let view = View::new(args.output.prepare()?, args.output.width());
     let budgeting = args.request().resolve_as_flags(catalog)?;
     budgeting.cluster().into_iter().for_each(note_cluster);
     args.output.answer(&ask::budget::written(&budgeting, view)?)

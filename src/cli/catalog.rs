@@ -30,7 +30,7 @@ pub struct CatalogArgs {
 
 /// Runs the command.
 pub fn run(args: &CatalogArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let view = View { format: args.output.prepare()?, width: args.output.width() };
+    let view = View::new(args.output.prepare()?, args.output.width());
     let kind = kind(&args.kind)?;
     let text = match &args.name {
         Some(name) => ask::catalog::show(catalog, kind, name, view)?,

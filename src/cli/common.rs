@@ -23,7 +23,7 @@ use super::kernels;
 use super::speculation::SpeculationArgs;
 use super::start::StartArgs;
 use super::talk;
-use super::values::{count, names, real, share};
+use super::values::{amount, count, names, real, share, tokens};
 
 /// Which model.
 #[derive(Clone, Debug, Args)]
@@ -146,20 +146,20 @@ pub fn note(request: &Request, resolved: &Resolved) {
 /// Lengths, load and targets.
 #[derive(Clone, Debug, Args)]
 pub struct WorkloadArgs {
-    /// Prompt tokens [default: 2048, less in a shorter context]
-    #[arg(long, value_name = "TOKENS", help_heading = "Workload", value_parser = count(1..=MAX_LENGTH))]
+    /// Prompt tokens, e.g. 2048 or 2k, which is the same [default: 2048, less in a shorter context]
+    #[arg(long, value_name = "TOKENS", help_heading = "Workload", value_parser = tokens(1..=MAX_LENGTH))]
     pub isl: Option<u64>,
     /// Output tokens [default: 512, less in a shorter context]
-    #[arg(long, value_name = "TOKENS", help_heading = "Workload", value_parser = count(1..=MAX_LENGTH))]
+    #[arg(long, value_name = "TOKENS", help_heading = "Workload", value_parser = tokens(1..=MAX_LENGTH))]
     pub osl: Option<u64>,
     /// Requests in flight over the whole deployment
     #[arg(long, value_name = "N", help_heading = "Workload", conflicts_with = "rate")]
-    #[arg(value_parser = count(1..=MAX_CONCURRENCY))]
+    #[arg(value_parser = amount(1..=MAX_CONCURRENCY))]
     pub concurrency: Option<u64>,
     /// Requests per second over the whole deployment, e.g. 5 or "300 req/min"
     #[arg(long, value_name = "RATE", allow_hyphen_values = true, help_heading = "Workload")]
     pub rate: Option<String>,
-    /// Share of each prompt that is in the prefix cache and not computed, in (0, 1]
+    /// Share of each prompt that is in the prefix cache and not computed, e.g. 50%
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Workload")]
     pub prefix_hit: Option<f64>,
     /// Accept prompts and outputs beyond the model's context
@@ -189,13 +189,28 @@ impl TargetArgs {
     /// Puts what is given into a request.
     pub fn fill(&self, request: &mut Request) -> Result<(), Diagnostic> {
         let time = |flag: &str, text: &Option<String>| {
-            text.as_deref().map(|t| quantity::<TimeTarget>(flag, t)).transpose()
+            text.as_deref()
+                .map(|t| quantity::<TimeTarget>(flag, t).map_err(|d| d.help_with(unit(flag, t))))
+                .transpose()
         };
         request.ttft = time("--ttft", &self.ttft)?;
         request.tpot = time("--tpot", &self.tpot)?;
         request.e2e = time("--e2e", &self.e2e)?;
         Ok(())
     }
+}
+
+/// What a bare number was likely meant to be: no server writes a token in seconds, and few begin in ten.
+fn unit(flag: &str, text: &str) -> Option<String> {
+    let (at, number) = text.trim().rsplit_once(':').map_or(("", text.trim()), |(at, n)| (at, n.trim()));
+    let n: f64 = number.parse().ok()?;
+    let most_seconds = match flag {
+        "--tpot" => 1.0,
+        "--ttft" => 20.0,
+        _ => 600.0,
+    };
+    let colon = if at.is_empty() { "" } else { ":" };
+    Some(format!("{flag} {at}{colon}{number}{}?", if n < most_seconds { "s" } else { "ms" }))
 }
 
 impl WorkloadArgs {
@@ -244,11 +259,11 @@ pub struct EngineArgs {
     #[arg(long, value_name = "N", value_delimiter = ',', help_heading = "Engine")]
     #[arg(value_parser = count(1..=MAX_LIMIT))]
     pub max_sequences: Vec<u64>,
-    /// Tokens in one step; `plan` compares several, e.g. 2048,8192 [default: the engine's]
+    /// Tokens in one step; `plan` compares several, e.g. 2048,8k [default: the engine's]
     #[arg(long, value_name = "N", value_delimiter = ',', help_heading = "Engine")]
-    #[arg(value_parser = count(1..=MAX_LIMIT))]
+    #[arg(value_parser = tokens(1..=MAX_LIMIT))]
     pub max_batched_tokens: Vec<u64>,
-    /// The engine's memory fraction, in (0, 1] [default: the engine's]
+    /// The engine's memory fraction, e.g. 0.9 or 90% [default: the engine's]
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Engine")]
     pub memory_fraction: Option<f64>,
     #[command(flatten)]

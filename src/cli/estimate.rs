@@ -80,7 +80,7 @@ pub fn run(args: &EstimateArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic
     let request = args.request()?;
     ask::emit::targets(&request)?;
     let format = if request.emit.is_none() { args.output.prepare()? } else { emit::prepare(&args.output)? };
-    let view = View { format, width: args.output.width() };
+    let view = View::new(format, args.output.width());
     let setting = Setting { catalog, hub: args.model.hub()?, stop: Stop::NEVER };
     let judged = ask::estimate::written(&request, &setting, view)?;
     if judged.left_out > 0 {

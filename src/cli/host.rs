@@ -16,7 +16,6 @@ pub struct HostArgs {
     /// Layers on the GPUs, the output projection counted as one more; the first layers stay with the host
     /// [default: all that find room]
     #[arg(long, value_name = "N", value_parser = count(0..=MAX_LAYERS), help_heading = "Host memory")]
-    #[arg(alias = "n-gpu-layers")]
     gpu_layers: Option<u64>,
     /// First layers whose routed experts stay with the host [default: as few as find no room]
     #[arg(long, value_name = "N", value_parser = count(0..=MAX_LAYERS), help_heading = "Host memory")]
@@ -33,7 +32,6 @@ pub struct HostArgs {
         value_delimiter = ',',
         help_heading = "Host memory"
     )]
-    #[arg(alias = "pp-layer-partition", alias = "pp-partition")]
     tensor_split: Vec<String>,
     /// How a model is divided over GPUs: by layers, as llama.cpp does unasked
     #[arg(long, value_name = "layer", help_heading = "Host memory")]

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::request::Request;
 use crate::workload::{MAX_CONCURRENCY, MAX_LENGTH};
 
-use super::values::{count, real};
+use super::values::{count, real, tokens};
 
 /// Limits beside those on times.
 #[derive(Clone, Debug, Args)]
@@ -18,7 +18,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = count(1..=MAX_CONCURRENCY))]
     min_concurrency: Option<u64>,
     /// Tokens of the longest request that must fit in memory, prompt and output together
-    #[arg(long, value_name = "TOKENS", value_parser = count(1..=MAX_LENGTH))]
+    #[arg(long, value_name = "TOKENS", value_parser = tokens(1..=MAX_LENGTH))]
     min_context: Option<u64>,
     /// GPUs used at most
     #[arg(long, value_name = "N", value_parser = count(1..=1 << 20))]

@@ -30,6 +30,7 @@ mod serve;
 mod simulate;
 mod size;
 mod speculation;
+mod spelling;
 mod split;
 mod start;
 mod stop;
@@ -120,7 +121,8 @@ pub fn run() -> ExitCode {
 /// Parses words, the program's name first, and runs the command: 0 found, 1 nothing feasible or weights that differ,
 /// 2 bad input.
 pub fn run_words(words: Vec<OsString>) -> u8 {
-    let mut command = Cli::command();
+    let mut command = command();
+    let words = spelling::usual(&command, words);
     let parsed = command.try_get_matches_from_mut(&words);
     let (cli, matches) = match parsed.and_then(|m| Ok((Cli::from_arg_matches(&m)?, m))) {
         Ok(parsed) => parsed,
@@ -138,7 +140,8 @@ pub fn run_words(words: Vec<OsString>) -> u8 {
 /// # Errors
 /// What is wrong with the words, or with what they name.
 pub fn printed(words: Vec<OsString>) -> Result<(u8, String), Diagnostic> {
-    let mut command = Cli::command();
+    let mut command = command();
+    let words = spelling::usual(&command, words);
     let parsed = command.try_get_matches_from_mut(&words);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
@@ -238,7 +241,7 @@ fn refuse(error: &clap::Error, command: &clap::Command, words: &[OsString]) -> u
 
 /// The command as the parser knows it, for documents and tests.
 pub fn command() -> clap::Command {
-    Cli::command()
+    spelling::with_other_names(Cli::command())
 }
 
 fn dispatch(asked: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {

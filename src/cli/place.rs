@@ -29,8 +29,7 @@ pub struct PlaceArgs {
     attention_dp: Option<u32>,
     /// Decode context parallel: tensor-parallel ranks that hold the same key-value heads divide the tokens of
     /// each sequence; they take no GPUs of their own [default: 1]
-    #[arg(long, visible_alias = "decode-context-parallel", alias = "decode-context-parallel-size")]
-    #[arg(value_name = "N", value_parser = degree)]
+    #[arg(long, value_name = "N", value_parser = degree)]
     dcp: Option<u32>,
     /// Replicas, between which requests go round [default: 1]
     #[arg(long, value_name = "N", value_parser = degree)]

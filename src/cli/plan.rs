@@ -50,7 +50,7 @@ pub struct PlanArgs {
     #[arg(value_parser = names(Objective::ALL.map(Objective::name)), hide_possible_values = true)]
     objective: String,
     /// Plans to show, one per layout
-    #[arg(long, default_value_t = 10, value_name = "N", value_parser = count(1..=100_000), help_heading = "Ranking")]
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = count(1..=EVERY), help_heading = "Ranking")]
     top: u64,
     /// Show the Pareto front instead of the ranking, over two or three of throughput, per-gpu, ttft, tpot,
     /// latency, cost, energy and gpus [default: per-gpu,tpot]
@@ -61,6 +61,12 @@ pub struct PlanArgs {
     #[arg(long, value_name = "RANK", help_heading = "Ranking", conflicts_with = "why_not")]
     #[arg(value_parser = count(1..=100_000))]
     explain: Option<u64>,
+    /// Show every feasible layout
+    #[arg(long, help_heading = "Ranking", conflicts_with = "top")]
+    all: bool,
+    /// List why plans fell, with how many and which came nearest, where some did not
+    #[arg(long, help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
+    why: bool,
     /// Say why a layout is not an answer, e.g. "tp=2,pp=1"; of split pools, "tp=4,prefill_tp=2"
     #[arg(long, value_name = "LAYOUT", help_heading = "Ranking")]
     why_not: Option<String>,
@@ -116,6 +122,9 @@ pub struct PlanArgs {
     timings: bool,
 }
 
+/// As many layouts as are ever ranked.
+const EVERY: u64 = 100_000;
+
 /// Axes to pin: a value, a list (2,4) or a range (1..4).
 #[derive(Debug, Args)]
 struct PinArgs {
@@ -133,8 +142,7 @@ struct PinArgs {
     attention_dp: Option<String>,
     /// Decode context parallel: tensor-parallel ranks that hold the same key-value heads divide the tokens of
     /// each sequence [default: powers of two where some hold the same, without attention data parallel]
-    #[arg(long, visible_alias = "decode-context-parallel", alias = "decode-context-parallel-size")]
-    #[arg(value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
+    #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
     dcp: Option<String>,
     /// Replicas
     #[arg(long, value_name = "N", help_heading = "Pinned axes (a value, a list 2,4 or a range 1..4)")]
@@ -186,7 +194,7 @@ impl PlanArgs {
         let mut request = Request {
             cluster: Some(self.cluster.clone()),
             objective: Some(self.objective.clone()),
-            top: Some(self.top),
+            top: Some(if self.all { EVERY } else { self.top }),
             pareto: self.pareto.clone(),
             verify: self.verify,
             percentile: self.percentile.clone(),
@@ -219,7 +227,7 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let mut request = args.request()?;
     ask::plan::check(&request)?;
     let format = if request.emit.is_none() { args.output.prepare()? } else { emit::prepare(&args.output)? };
-    let view = View { format, width: args.output.width() };
+    let view = View { why: args.why, ..View::new(format, args.output.width()) };
     let launched = Read::current(&mut request, catalog, &args.model.hub()?)?;
     launched.iter().flat_map(Read::remarks).for_each(|remark| talk::say(&remark));
     let resolved = resolve(&request, Task::Plan, catalog)?;

@@ -3,12 +3,14 @@
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::diagnostic::{Code, Diagnostic, brief, nearest};
+use crate::diagnostic::{Code, Diagnostic, brief, slip};
+use crate::launch::line::quoted;
+use crate::request::words;
 
 /// What the parser found wrong; `words` is the command line.
 pub fn diagnostic(error: &clap::Error, root: &Command, words: &[String]) -> Diagnostic {
     let command = words.iter().find_map(|word| root.find_subcommand(word)).unwrap_or(root);
-    let parts = Parts { error, root, command };
+    let parts = Parts { error, root, command, words };
     match error.kind() {
         ErrorKind::InvalidSubcommand => parts.unknown_command(),
         ErrorKind::UnknownArgument => parts.unknown_argument(),
@@ -25,6 +27,7 @@ struct Parts<'a> {
     error: &'a clap::Error,
     root: &'a Command,
     command: &'a Command,
+    words: &'a [String],
 }
 
 impl Parts<'_> {
@@ -71,9 +74,16 @@ impl Parts<'_> {
             return Diagnostic::new(Code::Usage, cause).help(self.pointer());
         }
         let name = given.split('=').next().unwrap_or(&given);
-        let longs: Vec<String> =
-            self.command.get_arguments().filter_map(|a| a.get_long()).map(|l| format!("--{l}")).collect();
-        let close = nearest(name, &longs.iter().map(String::as_str).collect::<Vec<_>>());
+        let diagnostic = Diagnostic::new(Code::UnknownName, format!("unknown option `{}`", brief(name)));
+        let value = || {
+            let after = self.words.iter().skip_while(|word| **word != given).nth(1);
+            let value = given.split_once('=').map(|(_, value)| value).or(after.map(String::as_str));
+            value.filter(|value| !value.starts_with('-'))
+        };
+        if let Some(said) = words::meaning(name.trim_start_matches('-'), value()) {
+            return diagnostic.help(said);
+        }
+        let close = self.close(name);
         let elsewhere: Vec<String> = self
             .root
             .get_subcommands()
@@ -84,24 +94,62 @@ impl Parts<'_> {
             .collect();
         let help = match close {
             _ if !elsewhere.is_empty() => format!("`{name}` belongs to {}", elsewhere.join(", ")),
-            Some(close) => format!("did you mean `{close}`? {}", self.pointer()),
+            Some(close) => format!("did you mean `{}`?", self.mended(name, &close)),
             None => self.pointer(),
         };
-        Diagnostic::new(Code::UnknownName, format!("unknown option `{}`", brief(name))).help(help)
+        diagnostic.help(help)
+    }
+
+    /// The option, by any of its names, that differs from `name` in a slip of the fingers.
+    fn close(&self, name: &str) -> Option<String> {
+        let names = self.command.get_arguments().flat_map(|arg| {
+            let long = arg.get_long().into_iter().map(str::to_owned);
+            long.chain(arg.get_all_aliases().into_iter().flatten().map(str::to_owned))
+        });
+        slip(name.trim_start_matches('-'), names).map(|known| format!("--{known}"))
+    }
+
+    /// The user's own command with one option under its right name; the option alone where that would be long.
+    fn mended(&self, wrong: &str, right: &str) -> String {
+        const LONGEST: usize = 160;
+        let word = |word: &String| match word.strip_prefix(wrong) {
+            Some(rest) if rest.is_empty() || rest.starts_with('=') => format!("{right}{rest}"),
+            _ => quoted(word),
+        };
+        let command =
+            std::iter::once(self.root.get_name().to_owned()).chain(self.words.iter().skip(1).map(word));
+        let command = command.collect::<Vec<_>>().join(" ");
+        if command.len() <= LONGEST { command } else { right.to_owned() }
     }
 
     fn missing(&self) -> Diagnostic {
         let usage = self.command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        let example = usage.lines().find(|line| line.trim_start().starts_with(self.root.get_name()));
-        let help = match example {
-            Some(line) => format!("for example: {}", line.trim()),
-            None => self.pointer(),
-        };
-        let missing = match self.error.get(ContextKind::InvalidArg) {
-            Some(ContextValue::Strings(list)) => list.iter().map(|arg| self.with_alternatives(arg)).collect(),
+        let example = usage.lines().map(str::trim).find(|line| line.starts_with(self.root.get_name()));
+        let list = match self.error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::Strings(list)) => list.clone(),
             _ => vec![self.argument()],
         };
+        let help = match (self.completed(&list, &usage), example) {
+            (Some(command), _) => format!("for example: {command}"),
+            (None, Some(example)) => format!("for example: {example}"),
+            (None, None) => self.pointer(),
+        };
+        let missing: Vec<String> = list.iter().map(|arg| self.with_alternatives(arg)).collect();
         Diagnostic::new(Code::Usage, format!("missing: {}", missing.join(", "))).help(help)
+    }
+
+    /// The user's own command with what it lacks, in the words of the command's examples.
+    fn completed(&self, missing: &[String], usage: &str) -> Option<String> {
+        const LONGEST: usize = 160;
+        let mut command = vec![self.root.get_name().to_owned()];
+        command.extend(self.words.iter().skip(1).map(|word| quoted(word)));
+        for shown in missing {
+            let option = shown.split([' ', '=']).next().filter(|name| name.starts_with("--"))?;
+            let mut after = usage.split_whitespace().skip_while(|word| *word != option).skip(1);
+            command.extend([option.to_owned(), after.next()?.to_owned()]);
+        }
+        let command = command.join(" ");
+        (command.len() <= LONGEST && self.words.len() > 2).then_some(command)
     }
 
     /// An argument as the usage line writes it, and those that can stand in its place.

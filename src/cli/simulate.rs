@@ -24,7 +24,7 @@ use super::place::PlaceArgs;
 use super::speculation::SpeculationArgs;
 use super::split::SplitArgs;
 use super::talk;
-use super::values::{count, names, real, share};
+use super::values::{amount, count, names, real, share};
 
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ struct DriveArgs {
     #[arg(long, help_heading = "Load")]
     allow_long_context: bool,
     /// Clients that send their next request when the last is answered
-    #[arg(long, value_name = "N", value_parser = count(1..=MAX_CONCURRENCY), help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = amount(1..=MAX_CONCURRENCY), help_heading = "Load")]
     #[arg(conflicts_with_all = ["rate", "trace"])]
     concurrency: Option<u64>,
     /// Requests per second, however long the answers take, e.g. 5 or "300 req/min"
@@ -92,7 +92,7 @@ struct DriveArgs {
     /// known) or Mooncake's JSON lines
     #[arg(long, value_name = "FILE", help_heading = "Load", conflicts_with_all = ["isl", "osl", "protocol"])]
     trace: Option<PathBuf>,
-    /// Share of each prompt that is in the prefix cache and not computed, in (0, 1]
+    /// Share of each prompt that is in the prefix cache and not computed, e.g. 50%
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Load", conflicts_with = "trace")]
     prefix_hit: Option<f64>,
     /// Compute every prompt of a trace whole, though it says what prompts have in common (hash_ids, or
@@ -107,7 +107,7 @@ struct DriveArgs {
     #[arg(value_parser = names(Protocol::ALL.map(Protocol::name)), hide_possible_values = true)]
     protocol: String,
     /// Requests to send [default: the protocol's; of a trace, all]
-    #[arg(long, value_name = "N", value_parser = count(1..=MAX_REQUESTS), help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = amount(1..=MAX_REQUESTS), help_heading = "Load")]
     requests: Option<u64>,
     /// Requests in the beginning that do not count [default: the protocol's]
     #[arg(long, value_name = "N", value_parser = count(0..=MAX_REQUESTS), help_heading = "Load")]
@@ -161,7 +161,7 @@ impl SimulateArgs {
 
 /// Runs the command.
 pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
-    let view = View { format: args.output.prepare()?, width: args.output.width() };
+    let view = View::new(args.output.prepare()?, args.output.width());
     if let Some(path) = &args.timeline {
         load::check_writable(path)?;
     }

@@ -16,7 +16,7 @@ use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::speculation::SpeculationArgs;
 use super::talk;
-use super::values::{count, names, share};
+use super::values::{count, names, share, tokens};
 
 /// Arguments of `size`.
 #[derive(Debug, Args)]
@@ -86,13 +86,13 @@ struct DemandArgs {
     /// Replicas beyond those needed
     #[arg(long, default_value = "0", value_name = "N", value_parser = count(0..=1000), help_heading = "Demand")]
     spare: u64,
-    /// Prompt tokens [default: 2048, less in a shorter context]
-    #[arg(long, value_name = "TOKENS", help_heading = "Demand", value_parser = count(1..=MAX_LENGTH))]
+    /// Prompt tokens, e.g. 2048 or 2k, which is the same [default: 2048, less in a shorter context]
+    #[arg(long, value_name = "TOKENS", help_heading = "Demand", value_parser = tokens(1..=MAX_LENGTH))]
     isl: Option<u64>,
     /// Output tokens [default: 512, less in a shorter context]
-    #[arg(long, value_name = "TOKENS", help_heading = "Demand", value_parser = count(1..=MAX_LENGTH))]
+    #[arg(long, value_name = "TOKENS", help_heading = "Demand", value_parser = tokens(1..=MAX_LENGTH))]
     osl: Option<u64>,
-    /// Share of each prompt that is in the prefix cache and not computed, in (0, 1]
+    /// Share of each prompt that is in the prefix cache and not computed, e.g. 50%
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Demand")]
     prefix_hit: Option<f64>,
 }
@@ -145,7 +145,7 @@ impl SizeArgs {
 
 /// Runs the command.
 pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let view = View { format: args.output.prepare()?, width: args.output.width() };
+    let view = View::new(args.output.prepare()?, args.output.width());
     let resolved = resolve(&args.request()?, Task::Size, catalog)?;
     let answered = ask::size::written(&resolved, view)?;
     talk::note(|| format!("{} kinds of GPU", resolved.pools.len()));

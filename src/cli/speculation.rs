@@ -5,7 +5,7 @@ use clap::Args;
 use crate::request::{NO_DRAFT, Request, Texts};
 use crate::workload::{Draft, MAX_DRAFTED};
 
-use super::values::{count, names, real};
+use super::values::{count, names, probability};
 
 /// Whether and how tokens are drafted and verified.
 #[derive(Clone, Debug, Args)]
@@ -25,11 +25,11 @@ pub struct SpeculationArgs {
         requires = "speculate"
     )]
     draft_tokens: Option<u64>,
-    /// How likely a drafted token is accepted when those before it were, in [0, 1]
+    /// How likely a drafted token is accepted when those before it were, e.g. 0.8 or 80%
     #[arg(
         long,
         value_name = "X",
-        value_parser = real,
+        value_parser = probability,
         allow_hyphen_values = true,
         help_heading = "Speculative decoding",
         requires = "speculate"

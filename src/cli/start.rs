@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::values::count;
+use super::values::{count, tokens};
 use crate::request::{MAX_LIMIT, Request};
 use crate::workload::MAX_LENGTH;
 
@@ -10,25 +10,23 @@ use crate::workload::MAX_LENGTH;
 #[derive(Clone, Debug, Args)]
 pub struct StartArgs {
     /// Longest request that the server takes, prompt and output together; vLLM refuses to start where one finds no
-    /// room [default: the model's context] [aliases: --context-length, --max-seq-len, --ctx-size]
-    #[arg(long, value_name = "TOKENS", help_heading = "Engine", value_parser = count(1..=MAX_LENGTH))]
-    #[arg(aliases = ["context-length", "max-seq-len", "max_seq_len", "ctx-size"])]
+    /// room [default: the model's context]
+    #[arg(long, value_name = "TOKENS", help_heading = "Engine", value_parser = tokens(1..=MAX_LENGTH))]
     pub max_model_len: Option<u64>,
-    /// Start without CUDA graphs [alias: --disable-cuda-graph]
-    #[arg(long, help_heading = "Engine", alias = "disable-cuda-graph")]
+    /// Start without CUDA graphs
+    #[arg(long, help_heading = "Engine")]
     pub enforce_eager: bool,
     /// Memory of the KV cache on each GPU, e.g. 49GiB, in place of what the memory fraction leaves
     #[arg(long, value_name = "BYTES", help_heading = "Engine")]
     pub kv_cache_memory_bytes: Option<String>,
-    /// Tokens of a block of the KV cache [default: the engine's] [aliases: --page-size, --tokens-per-block]
-    #[arg(long, value_name = "TOKENS", help_heading = "Engine", value_parser = count(1..=1 << 16))]
-    #[arg(aliases = ["page-size", "tokens-per-block"])]
+    /// Tokens of a block of the KV cache [default: the engine's]
+    #[arg(long, value_name = "TOKENS", help_heading = "Engine", value_parser = tokens(1..=1 << 16))]
     pub block_size: Option<u64>,
     /// Keep prefixes; --no-enable-prefix-caching keeps none [default: the engine's]
     #[arg(long, help_heading = "Engine")]
     pub enable_prefix_caching: bool,
     /// Keep no prefixes
-    #[arg(long, hide = true, conflicts_with = "enable_prefix_caching", alias = "disable-radix-cache")]
+    #[arg(long, hide = true, conflicts_with = "enable_prefix_caching")]
     pub no_enable_prefix_caching: bool,
     /// Take text alone: no image encoder
     #[arg(long, help_heading = "Engine")]
@@ -38,7 +36,6 @@ pub struct StartArgs {
     pub limit_mm_per_prompt: Option<u64>,
     /// Experts of each layer that are held a second time, over all ranks
     #[arg(long, value_name = "N", help_heading = "Engine", value_parser = count(0..=1 << 16))]
-    #[arg(aliases = ["num-redundant-experts", "ep-num-redundant-experts"])]
     pub redundant_experts: Option<u64>,
 }
 

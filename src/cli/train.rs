@@ -13,7 +13,7 @@ use crate::train::{Convention, Optimizer, Precision, Recompute, Schedule, Shardi
 use super::common::{ModelArgs, degrees, note_cluster, note_model, prices};
 use super::outcome::Outcome;
 use super::output::OutputArgs;
-use super::values::{count, names};
+use super::values::{count, names, tokens};
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ struct JobArgs {
     #[arg(long, value_name = "N", value_parser = count(1..=MOST), help_heading = "Training")]
     global_batch: u64,
     /// Tokens of a sequence
-    #[arg(long, value_name = "TOKENS", value_parser = count(1..=MOST), help_heading = "Training")]
+    #[arg(long, value_name = "TOKENS", value_parser = tokens(1..=MOST), help_heading = "Training")]
     seq: u64,
     /// Training framework, by name or YAML file
     #[arg(long, default_value = FRAMEWORK, value_name = "NAME", help_heading = "Training")]
@@ -216,6 +216,6 @@ pub fn run(args: &TrainArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         note_model(model);
     }
     note_cluster(&training.cluster);
-    let view = View { format, width: args.output.width() };
+    let view = View::new(format, args.output.width());
     args.output.answer(&ask::train::written(&training, view)?)
 }

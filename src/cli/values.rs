@@ -7,7 +7,22 @@ use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 
 use crate::diagnostic::same_letters;
 use crate::plan::degrees::MAX_DEGREE;
-use crate::units::whole_number;
+use crate::request::ShareEntry;
+use crate::units::{self, token_count, whole_number};
+
+/// Tokens in a range: `2k` is 2,048.
+pub fn tokens(
+    allowed: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| token_count(text, allowed.clone())
+}
+
+/// How many requests or sequences, in a range: `10k` is 10,000.
+pub fn amount(
+    allowed: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| units::amount(text, allowed.clone())
+}
 
 /// A whole number in a range.
 pub fn count(
@@ -27,14 +42,25 @@ pub fn real(text: &str) -> Result<f64, String> {
     text.trim().parse().map_err(|_| format!("`{}` is not a number", crate::diagnostic::brief(text)))
 }
 
-/// A share in (0, 1].
+/// A share in (0, 1]: `0.9` or `90%`.
 pub fn share(text: &str) -> Result<f64, String> {
-    match text.trim().parse::<f64>() {
-        Ok(x) if x > 0.0 && x <= 1.0 => Ok(x),
-        _ => Err(format!(
-            "`{}` is out of range; expected a number above 0 and at most 1",
-            crate::diagnostic::brief(text)
-        )),
+    share_from(text, |x| x > 0.0, "above 0 and at most 1, or above 0% and at most 100%")
+}
+
+/// A probability in [0, 1]: `0.8` or `80%`.
+pub fn probability(text: &str) -> Result<f64, String> {
+    share_from(text, |x| x >= 0.0, "from 0 to 1, or from 0% to 100%")
+}
+
+fn share_from(text: &str, low: impl Fn(f64) -> bool, allowed: &str) -> Result<f64, String> {
+    let shown = crate::diagnostic::brief(text.trim());
+    match text.parse::<ShareEntry>() {
+        Ok(ShareEntry(x)) if low(x) && x <= 1.0 => Ok(x),
+        // Above 1 and no sign of per cent: the sign is likely meant.
+        Ok(ShareEntry(x)) if x > 1.0 && x <= 100.0 && !text.contains('%') => {
+            Err(format!("`{shown}` is out of range; `{shown}%`? expected a number {allowed}"))
+        }
+        _ => Err(format!("`{shown}` is out of range; expected a number {allowed}")),
     }
 }
 

@@ -23,7 +23,7 @@ use super::sheet::Sheet;
 use super::subject::Subject;
 
 /// The ranking and the ledger.
-pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
+pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: bool) -> String {
     let mut out = headline(subject, answer.best.first());
     if answer.best.is_empty() {
         let _ = write!(out, "{}\nNo plan is feasible.\n", current_text(answer));
@@ -51,7 +51,7 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>) -> St
         let _ = write!(out, "Replicas of different sizes use {} GPUs{idle}: ", mixed.gpus);
         let _ = write!(out, "{}", together(subject, mixed));
     }
-    let _ = write!(out, "\n{}", ledger(subject, answer));
+    let _ = write!(out, "\n{}", ledger(subject, answer, why));
     out
 }
 
@@ -345,16 +345,19 @@ fn together(s: &Subject, c: &Combined) -> String {
     )
 }
 
-fn ledger(s: &Subject, answer: &Answer) -> String {
+/// How many plans there were; why they fell, where that is asked or none is left.
+fn ledger(s: &Subject, answer: &Answer, why: bool) -> String {
     let c = &answer.counts;
     let mut out = format!(
-        "{}: {} illegal, {} out of memory, {} miss a target, {} feasible\n",
+        "{}: {} illegal, {} out of memory, {} miss a target, {} feasible",
         plural(c.plans, "plan"),
         group_thousands(c.illegal),
         group_thousands(c.out_of_memory),
         group_thousands(c.target_missed),
         group_thousands(c.feasible)
     );
+    let listed = why || answer.best.is_empty();
+    out += if listed || answer.rejected.is_empty() { "\n" } else { "; --why tells why they fell\n" };
     for (n, what) in [
         (c.dominated, "proven to be no better than others, and not looked at"),
         (c.unseen, "not looked at: the search was stopped"),
@@ -363,7 +366,7 @@ fn ledger(s: &Subject, answer: &Answer) -> String {
             let _ = writeln!(out, "{:>9}  {what}", group_thousands(n));
         }
     }
-    for r in &answer.rejected {
+    for r in answer.rejected.iter().filter(|_| listed) {
         let nearest = if r.reason.stage() == Stage::Illegal { "for example" } else { "nearest" };
         let line = format!("{:>9}  {}", group_thousands(r.count), r.reason.name());
         let on =

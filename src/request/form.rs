@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::words;
 use crate::diagnostic::{Code, Diagnostic};
 
 /// The version of the form of requests.
@@ -31,6 +32,7 @@ pub fn fields<T: Default + Serialize>() -> Vec<String> {
 /// cannot have, said of the first such field.
 pub fn read<T: Default + Serialize + DeserializeOwned>(map: Map<String, Value>) -> Result<T, Diagnostic> {
     let names = fields::<T>();
+    let map = in_our_words(map, &names)?;
     if let Some(strange) = map.keys().find(|key| !names.contains(key)) {
         let list = "a request has the options of the command line, with underscores";
         let known = names.iter().map(String::as_str);
@@ -48,6 +50,26 @@ pub fn read<T: Default + Serialize + DeserializeOwned>(map: Map<String, Value>) 
         };
         Diagnostic::new(Code::Syntax, cause.to_string()).at(place)
     })
+}
+
+/// The keys as fields are called, where they are what engines and benchmarks call them.
+///
+/// # Errors
+/// [`Code::Usage`] for a field that is given under two names.
+fn in_our_words(map: Map<String, Value>, names: &[String]) -> Result<Map<String, Value>, Diagnostic> {
+    let mut ours = Map::new();
+    for (key, value) in map {
+        let field = match names.contains(&key) {
+            true => None,
+            false => words::option(&key.replace('_', "-")).map(|option| option.replace('-', "_")),
+        };
+        let field = field.filter(|field| names.contains(field)).unwrap_or_else(|| key.clone());
+        if ours.insert(field.clone(), value).is_some() {
+            let cause = format!("`{field}` is given twice");
+            return Err(Diagnostic::new(Code::Usage, cause).at(format!("`{key}`")).help("give it once"));
+        }
+    }
+    Ok(ours)
 }
 
 /// The fields that are given, as a JSON object.

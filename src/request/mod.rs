@@ -30,6 +30,7 @@ mod resolve;
 mod split;
 pub mod train;
 mod values;
+pub mod words;
 
 use std::str::FromStr;
 

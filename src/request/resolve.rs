@@ -649,9 +649,13 @@ impl Request {
 
     /// The precisions to consider.
     fn precisions(&self) -> Result<Vec<Precision>, Diagnostic> {
+        // Engines' own word for what they do unasked.
+        fn precision<T: FromStr<Err = Diagnostic>>(text: &str) -> Result<Option<T>, Diagnostic> {
+            if text.eq_ignore_ascii_case("auto") { Ok(None) } else { text.parse().map(Some) }
+        }
         fn parsed<T: FromStr<Err = Diagnostic>>(list: &[String]) -> Result<Vec<Option<T>>, Diagnostic> {
             let mut all: Vec<Option<T>> =
-                list.iter().unique().map(|t| t.parse().map(Some)).collect::<Result<_, _>>()?;
+                list.iter().unique().map(|t| precision(t)).collect::<Result<_, _>>()?;
             if all.is_empty() {
                 all.push(None);
             }

@@ -131,7 +131,7 @@ inline_schema!(LengthEntry, { "anyOf": [
     { "type": "integer", "minimum": 1 },
     {
         "type": "string",
-        "pattern": "^ *([0-9]+|uniform: *[0-9]+ *\\.\\. *[0-9]+|lognormal: *[0-9]+ *, *[0-9.]+) *$",
+        "pattern": "^ *([0-9.]+[kKmM]?|uniform: *[0-9.]+[kKmM]? *\\.\\. *[0-9.]+[kKmM]?|lognormal: *[0-9.]+[kKmM]? *, *[0-9.]+) *$",
         "examples": ["uniform:500..4000", "lognormal:2000,0.8"]
     }
 ] });

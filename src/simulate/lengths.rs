@@ -7,6 +7,7 @@ use rand::{Rng, RngExt as _};
 use rand_distr::{Distribution as _, LogNormal};
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::units::token_count;
 use crate::workload::MAX_LENGTH;
 
 /// A distribution of token counts; every draw is at least 1.
@@ -106,13 +107,13 @@ impl fmt::Display for Lengths {
 impl FromStr for Lengths {
     type Err = Diagnostic;
 
-    /// Reads `2048`, `uniform:LOW..HIGH` or `lognormal:MEAN,SIGMA`.
+    /// Reads `2048`, `2k` (the same), `uniform:LOW..HIGH` or `lognormal:MEAN,SIGMA`.
     fn from_str(text: &str) -> Result<Self, Diagnostic> {
         let wrong = || {
             Diagnostic::new(Code::Syntax, format!("`{text}` is not a length"))
                 .help("a number of tokens, uniform:LOW..HIGH or lognormal:MEAN,SIGMA")
         };
-        let length = |part: &str| match part.trim().parse::<u64>() {
+        let length = |part: &str| match token_count(part, 0..=u64::MAX) {
             Ok(n) if (1..=MAX_LENGTH).contains(&n) => Ok(n),
             Ok(n) => Err(Diagnostic::new(Code::Range, format!("{n} tokens are out of range"))
                 .help(format!("from 1 to {MAX_LENGTH}"))),

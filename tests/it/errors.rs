@@ -112,7 +112,7 @@ const LINES: &[&str] = &[
     "plan llama-3.1-8b --cluster 8xh100-sxm --isl 0",
     "plan llama-3.1-8b --cluster 8xh100-sxm --osl 0",
     "plan llama-3.1-8b --cluster 8xh100-sxm --isl -5",
-    "plan llama-3.1-8b --cluster 8xh100-sxm --isl 2k",
+    "plan llama-3.1-8b --cluster 8xh100-sxm --isl 2kb",
     "plan llama-3.1-8b --cluster 8xh100-sxm --isl 99999999999999999999",
     "plan llama-3.1-8b --cluster 8xh100-sxm --isl 999999999 --allow-long-context",
     "plan llama-3.1-8b --cluster 8xh100-sxm --isl 200000",
@@ -594,7 +594,10 @@ fn a_misspelt_name_is_answered_with_the_nearest() {
         ("estimate llama-3.1-8b --gpu h100-sxn", "h100-sxm"),
         ("catalog gpux", "gpus"),
         ("plam llama-3.1-8b", "plan"),
-        ("plan llama-3.1-8b --cluster 8xh100-sxm --tpto 50ms", "--tpot"),
+        (
+            "plan llama-3.1-8b --cluster 8xh100-sxm --tpto 50ms",
+            "shardfit plan llama-3.1-8b --cluster 8xh100-sxm --tpot 50ms",
+        ),
         ("inspect --shape layres=32", "layers"),
         ("completions bsh", "bash"),
     ] {

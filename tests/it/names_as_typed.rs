@@ -52,3 +52,36 @@ fn names_as_people_type_them_are_understood() {
     assert!(missed.len() * 20 <= names.len(), "not understood:\n{}", missed.join("\n"));
     println!("not understood:\n{}", missed.join("\n"));
 }
+
+/// What a command answers, or the message that refuses it.
+fn answered(command: &str, more: &str) -> String {
+    let words = format!("shardfit {command} llama-3.1-8b --cluster 1xh100-sxm --top 1");
+    // Words after an option's first are one value: `20 seconds`.
+    let (option, value) = more.split_once(' ').unwrap_or((more, ""));
+    let words = words.split(' ').chain([option, value].into_iter().filter(|word| !word.is_empty()));
+    match shardfit::cli::printed(words.map(std::ffi::OsString::from).collect()) {
+        Ok((_, text)) => text,
+        Err(said) => said.to_string(),
+    }
+}
+
+#[test]
+fn options_as_people_type_them_are_understood_or_answered_with_ours() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/flags_as_typed.csv");
+    let rows = csv::Reader::from_path(file).unwrap().into_records();
+    let rows: Vec<[String; 3]> =
+        rows.map(|record| record.unwrap()).map(|record| [0, 1, 2].map(|i| record[i].to_owned())).collect();
+    let wrong: Vec<String> = rows
+        .iter()
+        .filter_map(|[command, typed, means]| {
+            let said = answered(command, typed);
+            let right = means.is_empty() || means.starts_with("--") && !means.ends_with('?');
+            // Options that are ours answer the same question; others are answered with them.
+            let fine = right && said == answered(command, means)
+                || !means.is_empty() && said.contains(means.as_str());
+            (!fine).then(|| format!("{typed}: {}", said.lines().take(3).collect::<Vec<_>>().join(" | ")))
+        })
+        .collect();
+    assert!(rows.len() >= 100, "{}", rows.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

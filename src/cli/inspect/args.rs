@@ -4,12 +4,12 @@ use clap::Args;
 
 use crate::cli::common::ModelArgs;
 use crate::cli::output::OutputArgs;
-use crate::cli::values::{degree, names};
+use crate::cli::values::{degree, names, tokens};
 use crate::cli::verify::VerifyArgs;
 use crate::estimate::breakdown::AttentionKernels;
 use crate::request::inspect::{ENGINE, Table};
 use crate::request::{InspectRequest, Texts};
-use crate::workload::Workload;
+use crate::workload::{MAX_LENGTH, Workload};
 
 use super::training::TrainingArgs;
 
@@ -62,6 +62,7 @@ pub(super) struct WhatArgs {
     pub(super) batch: u64,
     /// Tokens of each sequence: prompt (prefill), training sequence, or context (decode)
     #[arg(long, visible_aliases = ["isl", "context"], default_value_t = Workload::DEFAULT_ISL, value_name = "TOKENS")]
+    #[arg(value_parser = tokens(1..=MAX_LENGTH))]
     pub(super) seq: u64,
     /// Store linear layers and experts in this format [default: the checkpoint's own; pretrain: --dtype]
     #[arg(long, value_name = "FORMAT")]

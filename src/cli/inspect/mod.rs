@@ -21,7 +21,7 @@ pub fn run(args: &InspectArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic>
     let inspection = args.request().resolve_as_flags(catalog, &args.model.hub()?)?;
     inspection.models.iter().for_each(note_model);
     talk::caveats(&inspection.engine);
-    let view = View { format, width: args.output.width() };
+    let view = View::new(format, args.output.width());
     args.output.answer(&ask::inspect::written(&inspection, view)?)
 }
 

@@ -1,0 +1,282 @@
+//! What engines, benchmarks and people call our options: one table, from which the command line takes its other
+//! spellings, a request its other keys, and the glossary its rows.
+//!
+//! A word stands here only where it means what our option means. One that means something else under some engine is
+//! in [`MEANINGS`]: it is answered with what to say, never guessed.
+
+/// An option of ours, and its other names.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    /// Our long option, without dashes.
+    pub option: &'static str,
+    /// What engines call it: shown in `--help` and the glossary.
+    pub engines: &'static [&'static str],
+    /// What benchmarks and people call it; words of one dash are whole (`-tp`).
+    pub others: &'static [&'static str],
+}
+
+const fn word(
+    option: &'static str,
+    engines: &'static [&'static str],
+    others: &'static [&'static str],
+) -> Word {
+    Word { option, engines, others }
+}
+
+/// Every option that has other names.
+pub const WORDS: &[Word] = &[
+    // Degrees: vLLM's and SGLang's parsers, Megatron's arguments.
+    word(
+        "tp",
+        &["tensor-parallel-size", "tp-size"],
+        &["-tp", "tensor-parallel", "tensor-model-parallel-size"],
+    ),
+    word(
+        "pp",
+        &["pipeline-parallel-size", "pp-size"],
+        &["-pp", "pipeline-parallel", "pipeline-model-parallel-size"],
+    ),
+    word(
+        "ep",
+        &["expert-parallel-size", "ep-size"],
+        &["-ep", "expert-parallel", "moe-expert-parallel-size", "expert-model-parallel-size"],
+    ),
+    word("attention-dp", &["attn-dp-size"], &["attention-data-parallel"]),
+    word("dcp", &["decode-context-parallel-size"], &["-dcp", "decode-context-parallel"]),
+    word("cp", &["context-parallel-size"], &["-cp", "context-parallel"]),
+    // Limits of a server.
+    word(
+        "max-sequences",
+        &["max-num-seqs", "max-running-requests", "max-batch-size", "parallel"],
+        &["-np", "max-seqs"],
+    ),
+    word(
+        "max-batched-tokens",
+        &["max-num-batched-tokens", "chunked-prefill-size", "max-num-tokens"],
+        &["max-prefill-tokens"],
+    ),
+    word(
+        "memory-fraction",
+        &["gpu-memory-utilization", "mem-fraction-static", "kv-cache-free-gpu-mem-fraction"],
+        &[
+            "kv-cache-free-gpu-memory-fraction",
+            "free-gpu-memory-fraction",
+            "gpu-memory-util",
+            "gpu-mem-util",
+            "mem-fraction",
+        ],
+    ),
+    word("max-model-len", &["context-length", "max-seq-len", "ctx-size"], &["-c", "max-context", "num-ctx"]),
+    word("enforce-eager", &["disable-cuda-graph"], &["eager"]),
+    word("block-size", &["page-size", "tokens-per-block"], &[]),
+    word("enable-prefix-caching", &[], &["prefix-caching", "prefix-cache"]),
+    word("no-enable-prefix-caching", &["disable-radix-cache"], &["no-prefix-caching"]),
+    word("redundant-experts", &["num-redundant-experts", "ep-num-redundant-experts"], &[]),
+    // Formats.
+    word("weights", &["quantization"], &["quant", "weight-format", "weights-dtype", "quantize"]),
+    word("kv", &["kv-cache-dtype", "cache-type-k"], &["-ctk", "kv-dtype", "kv-cache", "cache-dtype"]),
+    // llama.cpp.
+    word("gpu-layers", &["n-gpu-layers"], &["-ngl"]),
+    word("n-cpu-moe", &[], &["-ncmoe"]),
+    word("cpu-moe", &[], &["-cmoe"]),
+    word("tensor-split", &["pp-layer-partition", "pp-partition"], &["-ts"]),
+    word("override-tensor", &[], &["-ot"]),
+    word("split-mode", &[], &["-sm"]),
+    // Speculative decoding.
+    word(
+        "draft-model",
+        &["speculative-draft-model-path", "model-draft", "spec-model"],
+        &["-md", "speculative-model"],
+    ),
+    word(
+        "draft-tokens",
+        &["num-speculative-tokens", "speculative-num-draft-tokens", "spec-tokens", "draft-max"],
+        &[],
+    ),
+    word("acceptance", &[], &["acceptance-rate", "accept-rate"]),
+    // The load, in the words of the engines' benchmarks.
+    word(
+        "isl",
+        &["random-input-len", "input-len", "input-length"],
+        &[
+            "random-input",
+            "prompt-len",
+            "prompt-length",
+            "prompt-tokens",
+            "input-tokens",
+            "synthetic-input-tokens-mean",
+        ],
+    ),
+    word(
+        "osl",
+        &["random-output-len", "output-len", "output-length"],
+        &[
+            "random-output",
+            "output-tokens",
+            "max-tokens",
+            "max-new-tokens",
+            "generate-len",
+            "generation-length",
+            "completion-tokens",
+            "output-tokens-mean",
+        ],
+    ),
+    word(
+        "concurrency",
+        &["max-concurrency"],
+        &["concurrent-requests", "concurrent", "num-concurrent", "in-flight"],
+    ),
+    word("rate", &["request-rate"], &["qps", "rps", "requests-per-second", "req-rate", "throughput-target"]),
+    word("requests", &["num-prompts", "num-requests"], &["n-requests"]),
+    word(
+        "prefix-hit",
+        &[],
+        &["cache-hit-rate", "prefix-hit-rate", "cache-hit", "prefix-cache-hit-rate", "hit-rate"],
+    ),
+    word(
+        "ttft",
+        &[],
+        &["time-to-first-token", "max-ttft", "slo-ttft", "ttft-slo", "target-ttft", "ttft-target"],
+    ),
+    word(
+        "tpot",
+        &[],
+        &[
+            "itl",
+            "time-per-output-token",
+            "inter-token-latency",
+            "max-tpot",
+            "slo-tpot",
+            "tpot-slo",
+            "target-tpot",
+            "tpot-target",
+            "max-itl",
+        ],
+    ),
+    word("e2e", &[], &["e2el", "end-to-end", "e2e-latency", "request-latency", "latency"]),
+    // Where it runs, and how the answer is written.
+    word("cluster", &[], &["hardware", "hw"]),
+    word("gpu", &[], &["gpu-type", "device", "accelerator"]),
+    word("engine", &[], &["backend", "framework-engine", "serving-engine", "runtime"]),
+    word("top", &[], &["limit", "top-k", "max-results"]),
+    word("objective", &[], &["optimize", "optimize-for", "rank-by", "sort", "sort-by"]),
+    word("format", &[], &["output-format"]),
+    // Training, in Megatron's and the Trainer's words.
+    word("global-batch", &["global-batch-size"], &["gbs", "-gbs"]),
+    word("micro-batch", &["micro-batch-size", "per-device-train-batch-size"], &["mbs", "-mbs"]),
+    word("seq", &["seq-length"], &["seq-len", "sequence-length", "max-seq-length"]),
+    word("tokens", &[], &["train-tokens", "num-tokens"]),
+    word("flops", &[], &["compute"]),
+];
+
+/// Words that are no option of ours under any name, and what to say instead; `{}` stands for the value given.
+pub const MEANINGS: &[(&str, &str)] = &[
+    ("gpus", "`--cluster {}xGPU` says how many of which, for example --cluster 8xh100-sxm"),
+    ("num-gpus", "`--cluster {}xGPU` says how many of which, for example --cluster 8xh100-sxm"),
+    ("n-gpus", "`--cluster {}xGPU` says how many of which, for example --cluster 8xh100-sxm"),
+    ("gpu-count", "`--cluster {}xGPU` says how many of which, for example --cluster 8xh100-sxm"),
+    ("total-gpus", "`--cluster {}xGPU` says how many of which, for example --cluster 8xh100-sxm"),
+    (
+        "nodes",
+        "`--cluster {}x8xGPU` says how many nodes of how many GPUs, for example --cluster 2x8xh100-sxm",
+    ),
+    (
+        "num-nodes",
+        "`--cluster {}x8xGPU` says how many nodes of how many GPUs, for example --cluster 2x8xh100-sxm",
+    ),
+    (
+        "nnodes",
+        "`--cluster {}x8xGPU` says how many nodes of how many GPUs, for example --cluster 2x8xh100-sxm",
+    ),
+    ("users", "`--concurrency {}` is how many requests are in flight"),
+    (
+        "batch-size",
+        "`--batch {}` pins the requests in flight on each replica, `--max-sequences {}` limits a server",
+    ),
+    ("bs", "`--batch {}` pins the requests in flight on each replica, `--max-sequences {}` limits a server"),
+    ("dp", "`--attention-dp {}` are ranks that share the experts, `--replicas {}` copies of a dense model"),
+    (
+        "data-parallel-size",
+        "`--attention-dp {}` are ranks that share the experts, `--replicas {}` copies of a dense model",
+    ),
+    (
+        "dp-size",
+        "`--attention-dp {}` are ranks that share the experts, `--replicas {}` copies of a dense model",
+    ),
+    (
+        "data-parallel",
+        "`--attention-dp {}` are ranks that share the experts, `--replicas {}` copies of a dense model",
+    ),
+    ("enable-dp-attention", "`--attention-dp N` says over how many ranks attention is data parallel"),
+    ("enable-attention-dp", "`--attention-dp N` says over how many ranks attention is data parallel"),
+    ("enable-expert-parallel", "`--ep N` says over how many ranks: under vLLM tp × attention-dp"),
+    ("dtype", "`--weights {}` is how weights are stored, `--kv {}` the type of the KV cache"),
+    ("precision", "`--weights {}` is how weights are stored, `--kv {}` the type of the KV cache"),
+    (
+        "context",
+        "`--isl` and `--osl` are a request's lengths, `--max-model-len {}` the longest that a server takes",
+    ),
+    (
+        "ctx",
+        "`--isl` and `--osl` are a request's lengths, `--max-model-len {}` the longest that a server takes",
+    ),
+    ("budget", "`--max-price {}` limits dollars an hour, `--max-cost {}` dollars per million tokens"),
+    ("max-budget", "`--max-price {}` limits dollars an hour, `--max-cost {}` dollars per million tokens"),
+    ("slo", "`--ttft 1s` and `--tpot 50ms` are targets; `--ttft p95:1s` is at a percentile"),
+    ("sla", "`--ttft 1s` and `--tpot 50ms` are targets; `--ttft p95:1s` is at a percentile"),
+    ("latency-target", "`--ttft 1s` and `--tpot 50ms` are targets; `--ttft p95:1s` is at a percentile"),
+    ("p95", "`--percentile p95` holds the targets there, `--ttft p95:1s` one of them"),
+    ("p99", "`--percentile p99` holds the targets there, `--ttft p99:1s` one of them"),
+    ("disaggregated", "`--mode split` looks at pools of prefill and decode workers"),
+    ("disagg", "`--mode split` looks at pools of prefill and decode workers"),
+    ("pd", "`--mode split` looks at pools of prefill and decode workers"),
+    ("explain-plan", "`--explain 1` takes the first plan apart"),
+    ("config", "a path to a config.json stands where MODEL does"),
+    ("model-path", "the model stands without an option, or with --model: a name, a path or org/name"),
+    ("hf-model", "the model stands without an option, or with --model: a name, a path or org/name"),
+    (
+        "vram",
+        "`--cluster` names the machine, for example --cluster 1xrtx-4090; `catalog gpus` lists memory sizes",
+    ),
+    ("ram", "`--host memory={}` says how much memory the host has"),
+    ("host-memory", "`--host memory={}` says how much memory the host has"),
+    ("cpu-offload-gb", "`--host memory={}GiB` says how much memory the host has, for llama.cpp"),
+    ("csv-file", "`-o {}` writes a file in the format of its extension"),
+    ("save", "`-o {}` writes a file in the format of its extension"),
+    ("out", "`-o {}` writes a file in the format of its extension"),
+];
+
+/// Our option for another name of it, in any spelling with dashes.
+pub fn option(name: &str) -> Option<&'static str> {
+    let is = |word: &&Word| word.engines.iter().chain(word.others).any(|other| *other == name);
+    WORDS.iter().find(is).map(|word| word.option)
+}
+
+/// What to say instead of a word that is no option, with the value that was given.
+pub fn meaning(name: &str, value: Option<&str>) -> Option<String> {
+    let (_, said) = MEANINGS.iter().find(|(word, _)| *word == name)?;
+    Some(said.replace("{}", value.unwrap_or("N")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use itertools::Itertools as _;
+
+    #[test]
+    fn a_word_means_one_option() {
+        let all = WORDS.iter().flat_map(|word| word.engines.iter().chain(word.others).chain([&word.option]));
+        let twice: Vec<_> = all.duplicates().collect();
+        assert!(twice.is_empty(), "{twice:?}");
+        let both: Vec<_> = MEANINGS.iter().filter(|(word, _)| option(word).is_some()).collect();
+        assert!(both.is_empty(), "{both:?}");
+    }
+
+    #[test]
+    fn words_of_engines_are_our_options() {
+        assert_eq!(option("gpu-memory-utilization"), Some("memory-fraction"));
+        assert_eq!(option("chunked-prefill-size"), Some("max-batched-tokens"));
+        assert_eq!(option("-ngl"), Some("gpu-layers"));
+        assert_eq!(option("data-parallel-size"), None);
+    }
+}
