@@ -111,7 +111,7 @@ pub mod units;
 pub mod validate;
 pub mod workload;
 
-/// The README's examples are tests.
+/// The examples of the guide to the library are tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../docs/library.md")]
+struct Guide;

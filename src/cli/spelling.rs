@@ -19,9 +19,9 @@ pub fn with_other_names(root: Command) -> Command {
         command.mut_args(|arg| {
             let known = WORDS.iter().find(|word| arg.get_long() == Some(word.option));
             let Some(word) = known else { return arg };
-            let free = |name: &&&str| !name.starts_with('-') && !own.iter().any(|taken| taken == **name);
-            let shown = word.engines.iter().filter(free).copied().collect::<Vec<_>>();
-            let hidden = word.others.iter().filter(free).copied().collect::<Vec<_>>();
+            let free = |name: &&str| !name.starts_with('-') && !own.iter().any(|taken| taken == name);
+            let shown = word.spoken().filter(free).collect::<Vec<_>>();
+            let hidden = word.others.iter().copied().filter(free).collect::<Vec<_>>();
             arg.visible_aliases(shown).aliases(hidden)
         })
     })

@@ -4,20 +4,63 @@
 //! A word stands here only where it means what our option means. One that means something else under some engine is
 //! in [`MEANINGS`]: it is answered with what to say, never guessed.
 
+use itertools::Itertools as _;
+
+/// Whose words they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// vLLM and `vllm bench serve`.
+    Vllm,
+    /// SGLang and its `bench_serving`.
+    Sglang,
+    /// TensorRT-LLM and `trtllm-bench`.
+    Trtllm,
+    /// llama.cpp.
+    LlamaCpp,
+    /// Megatron-LM.
+    Megatron,
+}
+
+impl Speaker {
+    /// Every one, in the order of the glossary.
+    pub const ALL: [Speaker; 5] =
+        [Speaker::Vllm, Speaker::Sglang, Speaker::Trtllm, Speaker::LlamaCpp, Speaker::Megatron];
+
+    /// Name, as its project writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Speaker::Vllm => "vLLM",
+            Speaker::Sglang => "SGLang",
+            Speaker::Trtllm => "TensorRT-LLM",
+            Speaker::LlamaCpp => "llama.cpp",
+            Speaker::Megatron => "Megatron-LM",
+        }
+    }
+}
+
+use Speaker::{LlamaCpp, Megatron, Sglang, Trtllm, Vllm};
+
 /// An option of ours, and its other names.
 #[derive(Clone, Copy, Debug)]
 pub struct Word {
     /// Our long option, without dashes.
     pub option: &'static str,
     /// What engines call it: shown in `--help` and the glossary.
-    pub engines: &'static [&'static str],
-    /// What benchmarks and people call it; words of one dash are whole (`-tp`).
+    pub engines: &'static [(Speaker, &'static str)],
+    /// What others call it; words of one dash are whole (`-tp`).
     pub others: &'static [&'static str],
+}
+
+impl Word {
+    /// The engines' words that are not ours, each once.
+    pub fn spoken(&self) -> impl Iterator<Item = &'static str> {
+        self.engines.iter().map(|(_, name)| *name).filter(|name| *name != self.option).unique()
+    }
 }
 
 const fn word(
     option: &'static str,
-    engines: &'static [&'static str],
+    engines: &'static [(Speaker, &'static str)],
     others: &'static [&'static str],
 ) -> Word {
     Word { option, engines, others }
@@ -25,39 +68,58 @@ const fn word(
 
 /// Every option that has other names.
 pub const WORDS: &[Word] = &[
-    // Degrees: vLLM's and SGLang's parsers, Megatron's arguments.
+    // Degrees.
     word(
         "tp",
-        &["tensor-parallel-size", "tp-size"],
-        &["-tp", "tensor-parallel", "tensor-model-parallel-size"],
+        &[
+            (Vllm, "tensor-parallel-size"),
+            (Sglang, "tp-size"),
+            (Trtllm, "tp-size"),
+            (Megatron, "tensor-model-parallel-size"),
+        ],
+        &["-tp", "tensor-parallel"],
     ),
     word(
         "pp",
-        &["pipeline-parallel-size", "pp-size"],
-        &["-pp", "pipeline-parallel", "pipeline-model-parallel-size"],
+        &[
+            (Vllm, "pipeline-parallel-size"),
+            (Sglang, "pp-size"),
+            (Trtllm, "pp-size"),
+            (Megatron, "pipeline-model-parallel-size"),
+        ],
+        &["-pp", "pipeline-parallel"],
     ),
     word(
         "ep",
-        &["expert-parallel-size", "ep-size"],
-        &["-ep", "expert-parallel", "moe-expert-parallel-size", "expert-model-parallel-size"],
+        &[(Sglang, "ep-size"), (Trtllm, "ep-size"), (Megatron, "expert-model-parallel-size")],
+        &["-ep", "expert-parallel", "expert-parallel-size", "moe-expert-parallel-size"],
     ),
-    word("attention-dp", &["attn-dp-size"], &["attention-data-parallel"]),
-    word("dcp", &["decode-context-parallel-size"], &["-dcp", "decode-context-parallel"]),
-    word("cp", &["context-parallel-size"], &["-cp", "context-parallel"]),
+    word("attention-dp", &[(Sglang, "attn-dp-size")], &["attention-data-parallel"]),
+    word("dcp", &[(Vllm, "decode-context-parallel-size")], &["-dcp", "decode-context-parallel"]),
+    word("cp", &[(Megatron, "context-parallel-size")], &["-cp", "context-parallel"]),
     // Limits of a server.
     word(
         "max-sequences",
-        &["max-num-seqs", "max-running-requests", "max-batch-size", "parallel"],
+        &[
+            (Vllm, "max-num-seqs"),
+            (Sglang, "max-running-requests"),
+            (Trtllm, "max-batch-size"),
+            (LlamaCpp, "parallel"),
+        ],
         &["-np", "max-seqs"],
     ),
     word(
         "max-batched-tokens",
-        &["max-num-batched-tokens", "chunked-prefill-size", "max-num-tokens"],
+        &[(Vllm, "max-num-batched-tokens"), (Sglang, "chunked-prefill-size"), (Trtllm, "max-num-tokens")],
         &["max-prefill-tokens"],
     ),
     word(
         "memory-fraction",
-        &["gpu-memory-utilization", "mem-fraction-static", "kv-cache-free-gpu-mem-fraction"],
+        &[
+            (Vllm, "gpu-memory-utilization"),
+            (Sglang, "mem-fraction-static"),
+            (Trtllm, "kv-cache-free-gpu-mem-fraction"),
+        ],
         &[
             "kv-cache-free-gpu-memory-fraction",
             "free-gpu-memory-fraction",
@@ -66,39 +128,66 @@ pub const WORDS: &[Word] = &[
             "mem-fraction",
         ],
     ),
-    word("max-model-len", &["context-length", "max-seq-len", "ctx-size"], &["-c", "max-context", "num-ctx"]),
-    word("enforce-eager", &["disable-cuda-graph"], &["eager"]),
-    word("block-size", &["page-size", "tokens-per-block"], &[]),
-    word("enable-prefix-caching", &[], &["prefix-caching", "prefix-cache"]),
-    word("no-enable-prefix-caching", &["disable-radix-cache"], &["no-prefix-caching"]),
-    word("redundant-experts", &["num-redundant-experts", "ep-num-redundant-experts"], &[]),
+    word(
+        "max-model-len",
+        &[
+            (Vllm, "max-model-len"),
+            (Sglang, "context-length"),
+            (Trtllm, "max-seq-len"),
+            (LlamaCpp, "ctx-size"),
+        ],
+        &["-c", "max-context", "num-ctx"],
+    ),
+    word("enforce-eager", &[(Vllm, "enforce-eager"), (Sglang, "disable-cuda-graph")], &["eager"]),
+    word("block-size", &[(Vllm, "block-size"), (Sglang, "page-size"), (Trtllm, "tokens-per-block")], &[]),
+    word("enable-prefix-caching", &[(Vllm, "enable-prefix-caching")], &["prefix-caching", "prefix-cache"]),
+    word(
+        "no-enable-prefix-caching",
+        &[(Vllm, "no-enable-prefix-caching"), (Sglang, "disable-radix-cache")],
+        &["no-prefix-caching"],
+    ),
+    word("redundant-experts", &[(Vllm, "num-redundant-experts"), (Sglang, "ep-num-redundant-experts")], &[]),
     // Formats.
-    word("weights", &["quantization"], &["quant", "weight-format", "weights-dtype", "quantize"]),
-    word("kv", &["kv-cache-dtype", "cache-type-k"], &["-ctk", "kv-dtype", "kv-cache", "cache-dtype"]),
-    // llama.cpp.
-    word("gpu-layers", &["n-gpu-layers"], &["-ngl"]),
-    word("n-cpu-moe", &[], &["-ncmoe"]),
-    word("cpu-moe", &[], &["-cmoe"]),
-    word("tensor-split", &["pp-layer-partition", "pp-partition"], &["-ts"]),
-    word("override-tensor", &[], &["-ot"]),
-    word("split-mode", &[], &["-sm"]),
+    word(
+        "weights",
+        &[(Vllm, "quantization"), (Sglang, "quantization")],
+        &["quant", "weight-format", "weights-dtype", "quantize"],
+    ),
+    word(
+        "kv",
+        &[
+            (Vllm, "kv-cache-dtype"),
+            (Sglang, "kv-cache-dtype"),
+            (Trtllm, "kv-cache-dtype"),
+            (LlamaCpp, "cache-type-k"),
+        ],
+        &["-ctk", "kv-dtype", "kv-cache", "cache-dtype"],
+    ),
+    // What stays with the host.
+    word("gpu-layers", &[(LlamaCpp, "n-gpu-layers")], &["-ngl"]),
+    word("n-cpu-moe", &[(LlamaCpp, "n-cpu-moe")], &["-ncmoe"]),
+    word("cpu-moe", &[(LlamaCpp, "cpu-moe")], &["-cmoe"]),
+    word("tensor-split", &[(LlamaCpp, "tensor-split")], &["-ts", "pp-layer-partition", "pp-partition"]),
+    word("override-tensor", &[(LlamaCpp, "override-tensor")], &["-ot"]),
+    word("split-mode", &[(LlamaCpp, "split-mode")], &["-sm"]),
     // Speculative decoding.
     word(
         "draft-model",
-        &["speculative-draft-model-path", "model-draft", "spec-model"],
+        &[(Vllm, "spec-model"), (Sglang, "speculative-draft-model-path"), (LlamaCpp, "model-draft")],
         &["-md", "speculative-model"],
     ),
     word(
         "draft-tokens",
-        &["num-speculative-tokens", "speculative-num-draft-tokens", "spec-tokens", "draft-max"],
-        &[],
+        &[(Vllm, "spec-tokens"), (Sglang, "speculative-num-draft-tokens"), (LlamaCpp, "draft-max")],
+        &["num-speculative-tokens"],
     ),
     word("acceptance", &[], &["acceptance-rate", "accept-rate"]),
-    // The load, in the words of the engines' benchmarks.
+    // The load.
     word(
         "isl",
-        &["random-input-len", "input-len", "input-length"],
+        &[(Vllm, "random-input-len"), (Sglang, "random-input-len"), (Trtllm, "input-length")],
         &[
+            "input-len",
             "random-input",
             "prompt-len",
             "prompt-length",
@@ -109,8 +198,9 @@ pub const WORDS: &[Word] = &[
     ),
     word(
         "osl",
-        &["random-output-len", "output-len", "output-length"],
+        &[(Vllm, "random-output-len"), (Sglang, "random-output-len"), (Trtllm, "output-length")],
         &[
+            "output-len",
             "random-output",
             "output-tokens",
             "max-tokens",
@@ -123,11 +213,19 @@ pub const WORDS: &[Word] = &[
     ),
     word(
         "concurrency",
-        &["max-concurrency"],
+        &[(Vllm, "max-concurrency"), (Sglang, "max-concurrency"), (Trtllm, "concurrency")],
         &["concurrent-requests", "concurrent", "num-concurrent", "in-flight"],
     ),
-    word("rate", &["request-rate"], &["qps", "rps", "requests-per-second", "req-rate", "throughput-target"]),
-    word("requests", &["num-prompts", "num-requests"], &["n-requests"]),
+    word(
+        "rate",
+        &[(Vllm, "request-rate"), (Sglang, "request-rate")],
+        &["qps", "rps", "requests-per-second", "req-rate", "throughput-target"],
+    ),
+    word(
+        "requests",
+        &[(Vllm, "num-prompts"), (Sglang, "num-prompts"), (Trtllm, "num-requests")],
+        &["n-requests"],
+    ),
     word(
         "prefix-hit",
         &[],
@@ -157,14 +255,14 @@ pub const WORDS: &[Word] = &[
     // Where it runs, and how the answer is written.
     word("cluster", &[], &["hardware", "hw"]),
     word("gpu", &[], &["gpu-type", "device", "accelerator"]),
-    word("engine", &[], &["backend", "framework-engine", "serving-engine", "runtime"]),
+    word("engine", &[], &["backend", "serving-engine", "runtime"]),
     word("top", &[], &["limit", "top-k", "max-results"]),
     word("objective", &[], &["optimize", "optimize-for", "rank-by", "sort", "sort-by"]),
     word("format", &[], &["output-format"]),
-    // Training, in Megatron's and the Trainer's words.
-    word("global-batch", &["global-batch-size"], &["gbs", "-gbs"]),
-    word("micro-batch", &["micro-batch-size", "per-device-train-batch-size"], &["mbs", "-mbs"]),
-    word("seq", &["seq-length"], &["seq-len", "sequence-length", "max-seq-length"]),
+    // Training.
+    word("global-batch", &[(Megatron, "global-batch-size")], &["gbs", "-gbs"]),
+    word("micro-batch", &[(Megatron, "micro-batch-size")], &["mbs", "-mbs", "per-device-train-batch-size"]),
+    word("seq", &[(Megatron, "seq-length")], &["seq-len", "sequence-length", "max-seq-length"]),
     word("tokens", &[], &["train-tokens", "num-tokens"]),
     word("flops", &[], &["compute"]),
 ];
@@ -248,7 +346,7 @@ pub const MEANINGS: &[(&str, &str)] = &[
 
 /// Our option for another name of it, in any spelling with dashes.
 pub fn option(name: &str) -> Option<&'static str> {
-    let is = |word: &&Word| word.engines.iter().chain(word.others).any(|other| *other == name);
+    let is = |word: &&Word| word.spoken().chain(word.others.iter().copied()).any(|other| other == name);
     WORDS.iter().find(is).map(|word| word.option)
 }
 
@@ -261,11 +359,12 @@ pub fn meaning(name: &str, value: Option<&str>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use itertools::Itertools as _;
 
     #[test]
     fn a_word_means_one_option() {
-        let all = WORDS.iter().flat_map(|word| word.engines.iter().chain(word.others).chain([&word.option]));
+        let all = WORDS
+            .iter()
+            .flat_map(|word| word.spoken().chain(word.others.iter().copied()).chain([word.option]));
         let twice: Vec<_> = all.duplicates().collect();
         assert!(twice.is_empty(), "{twice:?}");
         let both: Vec<_> = MEANINGS.iter().filter(|(word, _)| option(word).is_some()).collect();

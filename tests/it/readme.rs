@@ -293,3 +293,67 @@ fn files_in(document: &str) -> Vec<(String, String)> {
     }
     files
 }
+
+#[test]
+fn the_tour_shows_what_the_commands_print() {
+    check("docs/tour.md", Path::new(ROOT));
+}
+
+#[test]
+fn the_columns_of_a_ranking_are_those_of_the_code() {
+    let mut table = String::from("| heading | CSV and JSON | meaning |\n| --- | --- | --- |\n");
+    for column in shardfit::report::PLAN_COLUMNS {
+        let heading = column.heading.map_or(String::new(), |heading| format!("`{heading}`"));
+        table.push_str(&format!("| {heading} | `{}` | {} |\n", column.path(), column.about));
+    }
+    settle("docs/columns.md", &filled(&document("docs/columns.md"), "plan columns", &table));
+}
+
+#[test]
+fn the_words_of_engines_are_those_of_the_code() {
+    use shardfit::request::words::{Speaker, WORDS};
+    let names = Speaker::ALL.map(Speaker::name).join(" | ");
+    let mut table = format!("| option | {names} | also |\n| --- |{} --- |\n", " --- |".repeat(Speaker::ALL.len()));
+    for word in WORDS {
+        let said = |speaker| {
+            let name = word.engines.iter().find(|(by, _)| *by == speaker).map(|(_, name)| *name);
+            name.map_or(String::new(), |name| format!("`{name}`"))
+        };
+        let cells = Speaker::ALL.map(said).join(" | ");
+        let others: Vec<String> = word.others.iter().map(|other| format!("`{other}`")).collect();
+        table.push_str(&format!("| `--{}` | {cells} | {} |\n", word.option, others.join(", ")));
+    }
+    settle("docs/glossary.md", &filled(&document("docs/glossary.md"), "words", &table));
+}
+
+/// Pages of the book that a reader is led to by a link, as paths from `docs/`.
+fn links(page: &str) -> Vec<String> {
+    let text = document(page);
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let local = targets.map(|(target, _)| target.split('#').next().unwrap_or_default().to_owned());
+    local.filter(|target| !target.is_empty() && !target.contains("://")).collect()
+}
+
+#[test]
+fn the_book_holds_every_page_and_every_link_leads_somewhere() {
+    let listed = links("docs/SUMMARY.md");
+    let folder = Path::new(ROOT).join("docs");
+    let prefix = format!("{}/", folder.display());
+    let files = common::files_in(&folder);
+    for page in files.iter().filter_map(|path| path.strip_prefix(&prefix)).filter(|name| name.ends_with(".md")) {
+        assert!(page == "SUMMARY.md" || listed.iter().any(|known| known == page), "docs/SUMMARY.md leaves out {page}");
+        let beside = folder.join(page).parent().expect("a folder").to_owned();
+        for link in links(&format!("docs/{page}")) {
+            assert!(beside.join(&link).exists(), "docs/{page} leads to {link}");
+        }
+    }
+    for link in links("README.md") {
+        assert!(Path::new(ROOT).join(&link).exists(), "README.md leads to {link}");
+    }
+}
+
+#[test]
+fn the_readme_is_read_in_a_minute() {
+    let text = document("README.md");
+    assert!(text.len() <= 12_000, "{} bytes", text.len());
+}
