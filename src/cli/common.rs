@@ -19,6 +19,7 @@ use crate::workload::{MAX_CONCURRENCY, MAX_LENGTH};
 
 use super::fetch;
 use super::host::HostArgs;
+use super::inputs::InputArgs;
 use super::kernels;
 use super::speculation::SpeculationArgs;
 use super::start::StartArgs;
@@ -128,7 +129,8 @@ pub fn note(request: &Request, resolved: &Resolved) {
     for (flag, asked, assumed) in
         [("--isl", &request.isl, workload.isl), ("--osl", &request.osl, workload.osl)]
     {
-        if asked.is_none() && request.trace.is_none() {
+        let told = flag == "--osl" && workload.purpose.pools();
+        if asked.is_none() && request.trace.is_none() && !told {
             talk::note(|| format!("assumed: {flag} {assumed}"));
         }
     }
@@ -165,6 +167,8 @@ pub struct WorkloadArgs {
     /// Accept prompts and outputs beyond the model's context
     #[arg(long, help_heading = "Workload")]
     pub allow_long_context: bool,
+    #[command(flatten)]
+    inputs: InputArgs,
     #[command(flatten)]
     targets: TargetArgs,
     #[command(flatten)]
@@ -222,6 +226,7 @@ impl WorkloadArgs {
         request.rate = self.rate.as_deref().map(rate).transpose()?;
         request.prefix_hit = self.prefix_hit.map(ShareEntry);
         request.allow_long_context = self.allow_long_context.then_some(true);
+        self.inputs.fill(request);
         self.speculation.fill(request);
         self.targets.fill(request)
     }

@@ -10,6 +10,7 @@ mod emit;
 mod estimate;
 mod fetch;
 mod host;
+mod inputs;
 mod inspect;
 mod kernels;
 mod launch;

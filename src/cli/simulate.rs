@@ -16,6 +16,7 @@ use crate::simulate::{Lengths, Observer, Protocol, State};
 use crate::workload::MAX_CONCURRENCY;
 
 use super::common::{EngineArgs, ModelArgs, TargetArgs, rate, resolve};
+use super::inputs::InputArgs;
 use super::kernels::KernelsArgs;
 use super::launch::LaunchArgs;
 use super::outcome::Outcome as Exit;
@@ -43,6 +44,8 @@ pub struct SimulateArgs {
     split: SplitArgs,
     #[command(flatten)]
     drive: DriveArgs,
+    #[command(flatten)]
+    inputs: InputArgs,
     #[command(flatten)]
     targets: TargetArgs,
     #[command(flatten)]
@@ -151,6 +154,7 @@ impl SimulateArgs {
         self.place.fill(&mut request);
         self.split.fill(&mut request);
         self.drive.fill(&mut request)?;
+        self.inputs.fill(&mut request);
         self.targets.fill(&mut request)?;
         self.speculation.fill(&mut request);
         self.engine.fill(&mut request);

@@ -12,6 +12,7 @@ use crate::simulate::Lengths;
 use crate::workload::MAX_LENGTH;
 
 use super::common::{EngineArgs, ModelArgs, TargetArgs, prices, rate, resolve};
+use super::inputs::InputArgs;
 use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::speculation::SpeculationArgs;
@@ -47,6 +48,8 @@ pub struct SizeArgs {
     price: Vec<String>,
     #[command(flatten)]
     demand: DemandArgs,
+    #[command(flatten)]
+    inputs: InputArgs,
     #[command(flatten)]
     targets: TargetArgs,
     #[command(flatten)]
@@ -136,6 +139,7 @@ impl SizeArgs {
         };
         self.model.fill(&mut request);
         self.demand.fill(&mut request)?;
+        self.inputs.fill(&mut request);
         self.targets.fill(&mut request)?;
         self.speculation.fill(&mut request);
         self.engine.fill(&mut request);

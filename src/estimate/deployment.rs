@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::catalog::band::Architecture;
 use crate::catalog::version::Version;
 use crate::catalog::{Cluster, Engine};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::Model;
 use crate::plan::divisors::Divisors;
@@ -14,7 +14,7 @@ use crate::plan::rules::{self, Candidate};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Practice, Reason};
 use crate::units::{Bytes, TokensPerSecond, Usd, UsdPerHour};
-use crate::workload::{Draft, Load, Speculation, Targets, Workload};
+use crate::workload::{Draft, Load, Purpose, Speculation, Targets, Workload};
 
 use super::Provenance;
 pub use super::explanation::{Explanation, TableName};
@@ -90,6 +90,7 @@ impl<'a> Context<'a> {
         let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
         let mut limits = parts.limits.on(parts.engine, &parts.cluster.gpu, parts.workload.context());
         let model = as_run(&parts);
+        whole_prompts(&parts, &model, &mut limits)?;
         let experts = &mut limits.offload.host_experts;
         *experts = experts.map(|n| n.min(model.layers()));
         Ok(Context {
@@ -106,6 +107,28 @@ impl<'a> Context<'a> {
     }
 }
 
+/// An encoder's input is computed in one step, so that a step has room for the longest: engines raise their default, and
+/// refuse a limit that is stated and smaller (vLLM `config/scheduler.py`, `verify_max_model_len`, 0.33.0).
+fn whole_prompts(parts: &ContextParts, model: &Model, limits: &mut Limits) -> Result<(), Diagnostic> {
+    if !parts.workload.purpose.pools() || model.keeps_tokens() {
+        return Ok(());
+    }
+    let longest = parts.workload.longest_context().max(limits.start.length.unwrap_or(0));
+    match limits.stated_tokens.filter(|tokens| *tokens < longest) {
+        Some(tokens) => {
+            let cause = format!(
+                "an encoder computes an input of {longest} tokens in one step, and a step has {tokens}"
+            );
+            let help = format!("at least {longest}, or shorter inputs");
+            Err(Diagnostic::new(Code::Range, cause).at("--max-batched-tokens").help(help))
+        }
+        None => {
+            limits.max_batched_tokens = limits.max_batched_tokens.max(longest);
+            Ok(())
+        }
+    }
+}
+
 /// The model as the engine runs it: loaded in 16 bits where it is stored in 32, without windows that it does not
 /// know, with caches that keep what its chunks have left where it cannot drop that, with the layers that draft.
 fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
@@ -118,6 +141,9 @@ fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
     }
     if parts.workload.speculation.is_some_and(|s| s.draft == Draft::Layers) {
         model = Cow::Owned(model.into_owned().with_prediction());
+    }
+    if parts.workload.purpose.pools() && model.head().is_some() {
+        model = Cow::Owned(model.into_owned().without_head());
     }
     model
 }
@@ -161,6 +187,10 @@ pub struct Estimate {
     pub limits: Limits,
     /// Speculative decoding, if it is on.
     pub speculation: Option<Speculation>,
+    /// What answers are made of.
+    pub purpose: Purpose,
+    /// Prompt tokens of a request.
+    pub prompt_tokens: u64,
     /// Replicas.
     pub replicas: u32,
     /// GPUs used.
@@ -321,6 +351,7 @@ impl<'a> Deployment<'a> {
             limits: Limits { max_batched_tokens: self.step_tokens(), ..self.context.limits },
             attention_dp: u64::from(self.parallelism.attention_dp),
             layers: self.context.model.layer_counts(),
+            whole_prompts: !self.context.model.keeps_tokens(),
             cache_batch: self.memory.largest_batch(),
             workload: self.context.workload,
         }
@@ -434,6 +465,9 @@ impl<'a> Deployment<'a> {
     /// The ranges of the engine's band for such a model on such a GPU.
     pub(super) fn ranges(&self, service: &Service, output: TokensPerSecond) -> Option<Ranges> {
         let c = self.context;
+        if c.workload.purpose.pools() {
+            return None;
+        }
         let architecture = match () {
             () if c.model.is_latent() => Architecture::Latent,
             () if c.model.is_moe() => Architecture::Moe,
@@ -473,6 +507,8 @@ impl<'a> Deployment<'a> {
             kv: c.kv,
             limits: self.limits,
             speculation: c.workload.speculation,
+            purpose: c.workload.purpose,
+            prompt_tokens: c.workload.isl,
             replicas,
             gpus,
             idle_gpus: u64::from(c.cluster.gpus).saturating_sub(gpus),

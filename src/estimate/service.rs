@@ -5,6 +5,7 @@
 //! the others is replaced once, so it waits through `C − 1` prompts. Symbols in `docs/model.md`.
 
 mod coincidence;
+mod pooled;
 mod prompts;
 mod replica;
 
@@ -46,6 +47,9 @@ pub struct Service {
 impl Replica<'_> {
     /// Service with `concurrency` requests in flight on the replica.
     pub fn at(&self, concurrency: f64) -> Service {
+        if self.workload.purpose.pools() {
+            return self.pooled_at(concurrency);
+        }
         let ranks = self.ranks_at(concurrency);
         let osl = self.workload.osl as f64;
         let steps = self.decode_steps();

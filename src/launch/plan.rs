@@ -3,7 +3,7 @@
 use super::release::{Member, Release, drafts};
 use super::server::{Pool, Server};
 use crate::dtype::{DType, WeightFormat};
-use crate::estimate::deployment::{Deployment, Estimate};
+use crate::estimate::deployment::{Deployment, Estimate, Verified};
 use crate::plan::Parallelism;
 use crate::units::{Bytes, Seconds};
 use crate::workload::Load;
@@ -55,6 +55,7 @@ pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> R
         head: head(estimate, deployment, asked),
         isl: context.workload.isl,
         osl: context.workload.osl,
+        purpose: estimate.purpose,
         concurrency: (estimate.in_flight.ceil() as u64).max(1),
     }
 }
@@ -99,6 +100,7 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     // SGLang counts over all ranks of attention data parallel, the others on each.
     server.max_sequences = Some(if engine.defaults.tokens_of_all_ranks { each * ranks } else { each });
     server.max_batched_tokens = Some(estimate.limits.max_batched_tokens);
+    server.task = Some(estimate.purpose).filter(|p| p.pools()).map(|purpose| purpose.name().to_owned());
     if engine.id != "llama.cpp" {
         server.memory_fraction = Some(context.memory_question(p).fraction());
         // Where nothing is known to be shared the engine's default stands: it costs attention nothing. Recurrent
@@ -173,12 +175,21 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<Stri
     .into_iter()
     .filter_map(|(name, limit)| limit.map(|limit| format!(", {name} at most {}", short(limit))))
     .collect();
-    lines.push(format!(
-        "question: {} prompt tokens, {} output tokens, {load}{}",
-        workload.isl,
-        workload.osl,
-        targets.concat()
-    ));
+    lines.push(match workload.purpose.pools() {
+        true => format!(
+            "question: {} {} of {} tokens each, {load}{}",
+            workload.purpose.name(),
+            workload.purpose.inputs(),
+            workload.isl,
+            targets.concat()
+        ),
+        false => format!(
+            "question: {} prompt tokens, {} output tokens, {load}{}",
+            workload.isl,
+            workload.osl,
+            targets.concat()
+        ),
+    });
     lines.push(format!(
         "plan: {} × {} on {}, {} {}, weights {}, KV cache {}, batch {:.0} a replica",
         estimate.parallelism,
@@ -201,19 +212,27 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<Stri
         ),
         None => Default::default(),
     };
-    lines.push(format!(
-        "predicted: TTFT {}{ttft_range}, TPOT {}{tpot_range}, {:.0} output tokens/s{output_range}",
-        short(ttft),
-        short(tpot),
-        output.get(),
-    ));
-    if let Some(v) = &estimate.verified {
+    if workload.purpose.pools() {
+        lines.push(format!("predicted: {:.0} requests/s, end to end {}", output.get(), short(service.e2e)));
+        let simulated = |v: &Verified| {
+            format!("as simulated: {:.0} requests/s, end to end {}", v.output.get(), short(v.e2e))
+        };
+        lines.extend(estimate.verified.as_ref().map(simulated));
+    } else {
         lines.push(format!(
-            "as simulated: TTFT {}, TPOT {}, {:.0} output tokens/s",
-            short(v.ttft),
-            short(v.tpot),
-            v.output.get()
+            "predicted: TTFT {}{ttft_range}, TPOT {}{tpot_range}, {:.0} output tokens/s{output_range}",
+            short(ttft),
+            short(tpot),
+            output.get(),
         ));
+        if let Some(v) = &estimate.verified {
+            lines.push(format!(
+                "as simulated: TTFT {}, TPOT {}, {:.0} output tokens/s",
+                short(v.ttft),
+                short(v.tpot),
+                v.output.get()
+            ));
+        }
     }
     lines.push(format!(
         "memory of a GPU: {:.1} GiB weights, {:.1} GiB KV cache, {:.1} GiB of {:.1} in all; {}",

@@ -4,6 +4,7 @@ use super::line::{Line, quoted};
 use super::server::{Drafts, Pool, Server};
 use super::speech;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::workload::Purpose;
 
 /// Servers of one kind.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Release {
     pub isl: u64,
     /// Output tokens.
     pub osl: u64,
+    /// What answers are made of.
+    pub purpose: Purpose,
     /// Requests in flight over all servers.
     pub concurrency: u64,
 }
@@ -201,6 +204,23 @@ impl Release {
         let (isl, osl) = (self.isl, self.osl);
         let each = self.concurrency.div_ceil(u64::from(member.copies.max(1))).max(1);
         let prompts = each.saturating_mul(10).max(32);
+        // vLLM's benchmark speaks the protocols of all of them (`vllm/benchmarks/lib/endpoint_request_func.py`).
+        match self.purpose {
+            Purpose::Generate => {}
+            Purpose::Embed => {
+                return format!(
+                    "vllm bench serve --backend openai-embeddings --endpoint /v1/embeddings --model {model} \
+                     --dataset-name random --random-input-len {isl} --max-concurrency {each} --num-prompts {prompts}"
+                );
+            }
+            Purpose::Rerank => {
+                return format!(
+                    "vllm bench serve --backend vllm-rerank --endpoint /v1/rerank --model {model} --dataset-name \
+                     random-rerank --random-input-len {isl} --random-batch-size 1 --max-concurrency {each} \
+                     --num-prompts {prompts}"
+                );
+            }
+        }
         match member.server.engine.as_str() {
             "sglang" => format!(
                 "python3 -m sglang.bench_serving --backend sglang --model {model} --dataset-name random \
@@ -242,7 +262,9 @@ impl Release {
             lines.push(format!("{counted}{} of {} GPUs", member.copies, member.gpus));
         }
         lines.push(format!("check one server with: {}", self.benchmark()));
-        lines.push("and hold its TTFT, TPOT and output tokens/s against the figures above".to_owned());
+        let held =
+            if self.purpose.pools() { "requests/s and latency" } else { "TTFT, TPOT and output tokens/s" };
+        lines.push(format!("and hold its {held} against the figures above"));
         lines.iter().map(|line| format!("# {line}\n")).collect()
     }
 

@@ -84,6 +84,8 @@ pub struct Server {
     pub text_only: Option<bool>,
     /// Images that a prompt may have.
     pub images: Option<u64>,
+    /// What answers are made of where it is no text: `embed` or `rerank`.
+    pub task: Option<String>,
     /// Speculative decoding.
     pub speculation: Option<Drafts>,
     /// Whether adapters are served.

@@ -243,8 +243,11 @@ pub struct Heads {
     pub window: Option<u64>,
     /// Most tokens whose keys and values are kept, where it keeps fewer than all.
     pub kept_window: Option<u64>,
-    /// Whether it keeps keys and values; otherwise it reads an earlier layer's.
+    /// Whether it keeps keys and values; otherwise it reads an earlier layer's, or an encoder's input whole.
     pub keeps: bool,
+    /// Whether a query sees the tokens after it too, as in an encoder; a window then reaches as far to both sides
+    /// together.
+    pub both_ways: bool,
 }
 
 /// Which tokens a node of latent attention serves.

@@ -85,6 +85,8 @@ pub struct AttentionShape {
     pub head_dim: u64,
     /// Most keys a query sees.
     pub window: Option<u64>,
+    /// Whether a query sees the tokens after it too.
+    pub both_ways: bool,
     /// Type of the cache.
     pub kv: DType,
     /// Ranks that divide the cached tokens of each sequence.
@@ -302,7 +304,11 @@ impl Operator {
                 2.0 * e.local_rows(step) * (e.matrices * e.hidden * e.inner) as f64
             }
             OperatorKind::PrefillAttention(a) => {
-                4.0 * (a.heads * a.head_dim) as f64 * step.prefill_pairs(a.window)
+                let pairs = match a.both_ways {
+                    true => step.pairs_both_ways(a.window),
+                    false => step.prefill_pairs(a.window),
+                };
+                4.0 * (a.heads * a.head_dim) as f64 * pairs
             }
             OperatorKind::DecodeAttention(a) => {
                 4.0 * (a.heads * a.head_dim) as f64 * step.decode_tokens() * a.seen(step.context)

@@ -3,7 +3,6 @@
 use super::blocks::{Block, Extra};
 use super::config::Config;
 use super::{Architecture, Component, Model, Task, Tensor};
-use crate::diagnostic::{Code, Diagnostic};
 
 /// Classes that a classifier tells apart: as labels are listed, else two.
 pub(super) fn labels(config: &Config) -> u64 {
@@ -37,19 +36,17 @@ pub(super) fn of_task(config: &Config, task: Task, architecture: &mut Architectu
 }
 
 impl Model {
-    /// That it writes one token after another, as plans for serving have it.
-    ///
-    /// # Errors
-    /// [`Code::Model`] for anything else, with what can be asked instead.
-    pub fn writes(&self) -> Result<(), Diagnostic> {
-        if self.task == Task::Generation {
-            return Ok(());
-        }
-        let cause =
-            format!("this is {}: a plan that decodes token by token does not describe it", self.task.noun());
-        Err(Diagnostic::new(Code::Model, cause).at(self.id.clone()).help(format!(
-            "ask what a batch of inputs takes: shardfit inspect {} --mode prefill --gpu h100-sxm --batch 32 --seq 512",
-            self.id
-        )))
+    /// The same model without its output projection, as engines load one that is pooled (vLLM
+    /// `model_executor/models/adapters.py`, `_create_pooling_model_cls`, 0.33.0: `lm_head` and the logits processor are
+    /// deleted).
+    #[must_use]
+    pub fn without_head(mut self) -> Model {
+        self.after.retain(|block| !matches!(block, Block::Head(_)));
+        self
+    }
+
+    /// Whether any layer keeps something of a token for those after it. An encoder does not: it sees its input whole.
+    pub fn keeps_tokens(&self) -> bool {
+        self.layer_blocks().any(|block| block.cache().is_some())
     }
 }

@@ -67,6 +67,16 @@ impl Step {
         self.prefill_sequences + self.decode_tokens()
     }
 
+    /// Query-key pairs of prompts whose tokens see each other both ways, at most `window` keys per query: `n·min(n, w)`
+    /// for each sequence of `n` tokens.
+    pub fn pairs_both_ways(&self, window: Option<u64>) -> f64 {
+        if self.prefill_sequences <= 0.0 {
+            return 0.0;
+        }
+        let n = self.prefill_prior + self.prefill_tokens / self.prefill_sequences;
+        self.prefill_tokens * window.map_or(n, |w| n.min(w as f64))
+    }
+
     /// Query-key pairs of the prompts' causal attention, at most `window` keys per query:
     /// `Σ_{i=p}^{p+n−1} min(i + 1, w)` over each sequence of `n` new tokens after `p`.
     pub fn prefill_pairs(&self, window: Option<u64>) -> f64 {

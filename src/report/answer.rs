@@ -41,9 +41,14 @@ impl JsonSchema for Digits {
 /// Lengths, load and targets that were asked for.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct WorkloadAnswer {
+    /// What answers are made of: generate, embed or rerank.
+    task: &'static str,
+    /// How long a batch that is not full is held for more inputs, in milliseconds; left out where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_window_ms: Option<Digits>,
     /// Prompt tokens, mean.
     isl: u64,
-    /// Output tokens, mean.
+    /// Output tokens, mean; 0 where answers are made of their inputs alone.
     osl: u64,
     /// Prompt tokens that are read from the prefix cache.
     cached_prefix: u64,
@@ -105,8 +110,12 @@ impl From<&Workload> for WorkloadAnswer {
             limit.map(|_| at.map_or_else(|| "mean".to_owned(), |at| at.to_string()))
         };
         WorkloadAnswer {
+            task: w.purpose.name(),
+            batch_window_ms: Some(w.batch_window)
+                .filter(|window| *window > Seconds::ZERO)
+                .map(|window| Digits(window.as_millis())),
             isl: w.isl,
-            osl: w.osl,
+            osl: if w.purpose.pools() { 0 } else { w.osl },
             cached_prefix: w.reused_prompt(),
             concurrency,
             rate_per_s,

@@ -56,6 +56,8 @@ pub enum Situation {
     UnusualLayouts,
     /// Rows are ranked by energy.
     RankedByEnergy,
+    /// Answers are made of their inputs alone.
+    Pooled,
     /// Rows are compared with nothing.
     Uncompared,
     /// GPUs are bought by whole clusters.

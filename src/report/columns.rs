@@ -62,15 +62,35 @@ fn prefill(row: &Row, of: fn(&PrefillFacts) -> Value) -> Value {
     row.estimate.prefill.as_ref().map_or(Value::Missing, of)
 }
 
+/// A figure of tokens that come out, if any do.
+fn decoded(row: &Row, value: impl Into<Value>) -> Value {
+    if row.estimate.purpose.pools() { Value::Missing } else { value.into() }
+}
+
+/// A figure of answers that are made of their inputs alone, if they are.
+fn pooled(row: &Row, value: impl Into<Value>) -> Value {
+    if row.estimate.purpose.pools() { value.into() } else { Value::Missing }
+}
+
+/// Requests per second of all replicas.
+fn requests(estimate: &Estimate) -> f64 {
+    estimate.service.requests.get() * f64::from(estimate.replicas)
+}
+
 /// A figure of the simulation, if there was one.
 fn simulated(row: &Row, of: fn(&Verified) -> f64) -> Value {
     row.estimate.verified.as_ref().map_or(Value::Missing, |v| of(v).into())
 }
 
+/// A figure of the simulation of tokens that come out, if there was one and any do.
+fn simulated_tokens(row: &Row, of: fn(&Verified) -> f64) -> Value {
+    if row.estimate.purpose.pools() { Value::Missing } else { simulated(row, of) }
+}
+
 /// Tables show it where plans are ranked by it.
 const ENERGY: Plan =
     shown("energy_j_per_output_token", "J/tok out", "joules per output token, GPUs used", |r| {
-        r.estimate.energy.per_output.get().into()
+        decoded(r, r.estimate.energy.per_output.get())
     })
     .when(Show::In(Situation::RankedByEnergy))
     .on_page();
@@ -220,37 +240,64 @@ pub const PLAN_COLUMNS: &[Plan] = &[
         .rounded_up()
         .on_page(),
     quiet("max_batch", "most requests in flight on a replica", |r| r.estimate.max_batch.into()).integer(),
-    shown("ttft_ms", "TTFT ms", "time to first token, mean", |r| r.estimate.service.ttft.as_millis().into())
-        .of_fleet(Show::Always)
-        .on_page(),
-    shown("tpot_ms", "TPOT ms", "time per output token after the first, mean", |r| {
-        r.estimate.service.tpot.as_millis().into()
+    shown("ttft_ms", "TTFT ms", "time to first token, mean", |r| {
+        decoded(r, r.estimate.service.ttft.as_millis())
     })
-    .of_fleet(Show::Always)
+    .when(Show::Unless(Idle::Missing))
+    .of_fleet(Show::Unless(Idle::Missing))
     .on_page(),
-    quiet("e2e_ms", "request to last token, mean", |r| r.estimate.service.e2e.as_millis().into()).on_page(),
-    shown("output_tokens_per_s", "tok/s", "output tokens per second, all replicas", |r| {
-        r.estimate.output.get().into()
+    shown("tpot_ms", "TPOT ms", "time per output token after the first, mean", |r| {
+        decoded(r, r.estimate.service.tpot.as_millis())
     })
+    .when(Show::Unless(Idle::Missing))
+    .of_fleet(Show::Unless(Idle::Missing))
+    .on_page(),
+    shown("e2e_ms", "e2e ms", "request to last token, mean", |r| r.estimate.service.e2e.as_millis().into())
+        .when(Show::In(Situation::Pooled))
+        .of_fleet(Show::In(Situation::Pooled))
+        .on_page(),
+    shown("output_tokens_per_s", "tok/s", "output tokens per second, all replicas", |r| {
+        decoded(r, r.estimate.output.get())
+    })
+    .when(Show::Unless(Idle::Missing))
     .spare(6)
     .on_page(),
     shown("output_tokens_per_s_per_gpu", "tok/s/gpu", "the same per GPU used", |r| {
-        r.estimate.output_per_gpu.get().into()
+        decoded(r, r.estimate.output_per_gpu.get())
     })
+    .when(Show::Unless(Idle::Missing))
     .on_page(),
     quiet("output_tokens_per_s_per_user", "tokens per second of one stream after the first", |r| {
-        (1.0 / r.estimate.service.tpot.get()).into()
+        decoded(r, 1.0 / r.estimate.service.tpot.get())
     }),
     quiet("requests_in_flight", "requests in flight over the deployment", |r| r.estimate.in_flight.into()),
     quiet("price_usd_per_hour", "dollars per hour, GPUs used", |r| {
         r.estimate.price.map_or(Value::Missing, |p| p.get().into())
     }),
-    quiet("requests_per_s", "requests per second, all replicas", |r| {
-        (r.estimate.service.requests.get() * f64::from(r.estimate.replicas)).into()
+    shown("requests_per_s", "req/s", "requests per second, all replicas", |r| requests(r.estimate).into())
+        .when(Show::In(Situation::Pooled))
+        .on_page(),
+    shown("requests_per_s_per_gpu", "req/s/gpu", "the same per GPU used, of embedding and reranking", |r| {
+        pooled(r, requests(r.estimate) / r.estimate.gpus as f64)
     })
-    .on_page(),
+    .when(Show::In(Situation::Pooled))
+    .optional(),
+    shown("input_tokens_per_s", "tok/s in", "input tokens per second, of embedding and reranking", |r| {
+        pooled(r, requests(r.estimate) * r.estimate.prompt_tokens as f64)
+    })
+    .when(Show::In(Situation::Pooled))
+    .optional(),
+    shown(
+        "cost_usd_per_million_requests",
+        "$/M req",
+        "dollars per million requests of embedding and reranking",
+        |r| r.estimate.cost_output.map_or(Value::Missing, |c| pooled(r, c.get())),
+    )
+    .when(Show::In(Situation::Pooled))
+    .of_deployment()
+    .optional(),
     shown("cost_usd_per_mtok_output", "$/Mtok out", "dollars per million output tokens, GPUs used", |r| {
-        r.estimate.cost_output.map_or(Value::Missing, |c| c.get().into())
+        r.estimate.cost_output.map_or(Value::Missing, |c| decoded(r, c.get()))
     })
     .when(Show::Unless(Idle::Missing))
     .spare(8)
@@ -266,10 +313,10 @@ pub const PLAN_COLUMNS: &[Plan] = &[
         r.estimate.energy.per_token.get().into()
     }),
     quiet("energy_kwh_per_mtok_output", "kWh of the GPUs used per million output tokens", |r| {
-        r.estimate.energy.per_output.as_kwh_per_million().into()
+        decoded(r, r.estimate.energy.per_output.as_kwh_per_million())
     }),
     quiet("electricity_usd_per_mtok_output", "part of the cost that electricity makes, if priced", |r| {
-        r.estimate.electricity_output.map_or(Value::Missing, |c| c.get().into())
+        r.estimate.electricity_output.map_or(Value::Missing, |c| decoded(r, c.get()))
     }),
     memory("weights_gib", "weights of the fullest rank", |r| r.estimate.memory.weights.as_gib().into())
         .on_page(),
@@ -293,11 +340,11 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     }),
     memory("capacity_gib", "physical memory", |r| r.estimate.memory.capacity.as_gib().into()).on_page(),
     quiet("simulated_ttft_ms", "time to first token as simulated, if it was, on what its limit is on", |r| {
-        simulated(r, |v| v.ttft.as_millis())
+        simulated_tokens(r, |v| v.ttft.as_millis())
     })
     .optional(),
     quiet("simulated_tpot_ms", "time per output token as simulated, the same", |r| {
-        simulated(r, |v| v.tpot.as_millis())
+        simulated_tokens(r, |v| v.tpot.as_millis())
     })
     .optional(),
     quiet("simulated_e2e_ms", "request to last token as simulated, the same", |r| {
@@ -305,21 +352,29 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     })
     .optional(),
     quiet("simulated_ttft_p50_ms", "median time to first token as simulated", |r| {
-        simulated(r, |v| v.tails.ttft.p50.as_millis())
+        simulated_tokens(r, |v| v.tails.ttft.p50.as_millis())
     })
     .optional(),
-    quiet("simulated_ttft_p95_ms", "its 95th percentile", |r| simulated(r, |v| v.tails.ttft.p95.as_millis()))
-        .optional(),
-    quiet("simulated_ttft_p99_ms", "its 99th percentile", |r| simulated(r, |v| v.tails.ttft.p99.as_millis()))
-        .optional(),
+    quiet("simulated_ttft_p95_ms", "its 95th percentile", |r| {
+        simulated_tokens(r, |v| v.tails.ttft.p95.as_millis())
+    })
+    .optional(),
+    quiet("simulated_ttft_p99_ms", "its 99th percentile", |r| {
+        simulated_tokens(r, |v| v.tails.ttft.p99.as_millis())
+    })
+    .optional(),
     quiet("simulated_tpot_p50_ms", "median time per output token as simulated", |r| {
-        simulated(r, |v| v.tails.tpot.p50.as_millis())
+        simulated_tokens(r, |v| v.tails.tpot.p50.as_millis())
     })
     .optional(),
-    quiet("simulated_tpot_p95_ms", "its 95th percentile", |r| simulated(r, |v| v.tails.tpot.p95.as_millis()))
-        .optional(),
-    quiet("simulated_tpot_p99_ms", "its 99th percentile", |r| simulated(r, |v| v.tails.tpot.p99.as_millis()))
-        .optional(),
+    quiet("simulated_tpot_p95_ms", "its 95th percentile", |r| {
+        simulated_tokens(r, |v| v.tails.tpot.p95.as_millis())
+    })
+    .optional(),
+    quiet("simulated_tpot_p99_ms", "its 99th percentile", |r| {
+        simulated_tokens(r, |v| v.tails.tpot.p99.as_millis())
+    })
+    .optional(),
     quiet("simulated_e2e_p50_ms", "median request to last token as simulated", |r| {
         simulated(r, |v| v.tails.e2e.p50.as_millis())
     })
@@ -329,8 +384,16 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     quiet("simulated_e2e_p99_ms", "its 99th percentile", |r| simulated(r, |v| v.tails.e2e.p99.as_millis()))
         .optional(),
     shown("simulated_output_tokens_per_s", "sim tok/s", "output tokens per second as simulated", |r| {
-        simulated(r, |v| v.output.get())
+        simulated_tokens(r, |v| v.output.get())
     })
+    .when(Show::Unless(Idle::Missing))
+    .optional(),
+    shown(
+        "simulated_requests_per_s",
+        "sim req/s",
+        "requests per second of embedding and reranking as simulated",
+        |r| r.estimate.verified.as_ref().map_or(Value::Missing, |v| pooled(r, v.output.get())),
+    )
     .when(Show::Unless(Idle::Missing))
     .optional(),
     shown(

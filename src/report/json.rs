@@ -60,7 +60,7 @@ pub fn answer_json(
         let named = answer.named.iter().map(|named| {
             let mut plan = plan_object(&Row::from(&named.estimate), false);
             plan.shift_remove("rank");
-            plan.shift_insert(0, "meaning".into(), json!(named.best.meaning()));
+            plan.shift_insert(0, "meaning".into(), json!(named.best.meaning(subject.workload.purpose)));
             (named.best.key().to_owned(), Json::Object(plan))
         });
         map.insert("named".into(), Json::Object(named.collect()));

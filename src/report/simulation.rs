@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::plan::{Parallelism, Reason};
 use crate::simulate::{Interval, Outcome, Spread, Timeline};
 use crate::units::{group_thousands, plural};
-use crate::workload::{Load, Targets, Workload};
+use crate::workload::{Load, Purpose, Targets, Workload};
 
 use super::answer::{ANSWER_VERSION, Digits, WorkloadAnswer, json, schema};
 use super::cell::Value;
@@ -97,7 +97,13 @@ pub fn simulation(
         width,
         || Ok(text(subject, outcome, timeline, width)),
         || Ok(object(subject, outcome)),
-        || Ok(percentiles(outcome).about(asked(&subject.model.id, &subject.cluster.id, subject.workload))),
+        || {
+            Ok(percentiles(outcome, subject.workload.purpose).about(asked(
+                &subject.model.id,
+                &subject.cluster.id,
+                subject.workload,
+            )))
+        },
     )
 }
 
@@ -114,9 +120,11 @@ fn overloaded(s: &SimulationSubject, o: &Outcome) -> Option<String> {
     })
 }
 
-fn percentiles(outcome: &Outcome) -> Sheet {
+fn percentiles(outcome: &Outcome, purpose: Purpose) -> Sheet {
     let mut sheet = Sheet::new(["metric", "mean"].into_iter().chain(QUANTILES.map(|(name, _)| name)));
-    for (name, spread) in times(outcome) {
+    // An answer that is made of its input alone has one time.
+    for (name, spread) in times(outcome).into_iter().filter(|(name, _)| !purpose.pools() || *name == "e2e_ms")
+    {
         let mut row = vec![name.into(), spread.mean().as_millis().into()];
         row.extend(QUANTILES.map(|(_, share)| Value::from(spread.quantile(share).as_millis())));
         sheet.rows.push(row);
@@ -145,15 +153,25 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
         speculation(s.workload),
         group_thousands(o.requests)
     );
-    let _ = writeln!(out, "\n{}", percentiles(o).table(width));
-    let _ = writeln!(
-        out,
-        "\noutput {:.1} tok/s, {:.1} per GPU; {:.3} req/s over {:.1} s",
-        o.output().get(),
-        o.output().get() / s.gpus(),
-        o.rate().get(),
-        o.duration.get()
-    );
+    let _ = writeln!(out, "\n{}", percentiles(o, s.workload.purpose).table(width));
+    let _ = match s.workload.purpose.pools() {
+        true => writeln!(
+            out,
+            "\n{:.1} req/s, {:.1} per GPU; {} input tokens/s over {:.1} s",
+            o.rate().get(),
+            o.rate().get() / s.gpus(),
+            group_thousands((o.prompt_tokens as f64 / o.duration.get()).round() as u64),
+            o.duration.get()
+        ),
+        false => writeln!(
+            out,
+            "\noutput {:.1} tok/s, {:.1} per GPU; {:.3} req/s over {:.1} s",
+            o.output().get(),
+            o.output().get() / s.gpus(),
+            o.rate().get(),
+            o.duration.get()
+        ),
+    };
     if s.workload.targets != Targets::default() && o.requests > 0 {
         let share = 100.0 * o.good_requests as f64 / o.requests as f64;
         let _ = writeln!(
@@ -247,12 +265,12 @@ struct SimulationAnswer<'a> {
     workload: WorkloadAnswer,
     /// Whether requests came faster than they were answered: times then grow for as long as the load lasts.
     overloaded: bool,
-    /// Time to first token.
-    ttft_ms: Percentiles,
+    /// Time to first token; none where answers are made of their inputs alone.
+    ttft_ms: Option<Percentiles>,
     /// Mean gap between the tokens of a request.
-    tpot_ms: Percentiles,
+    tpot_ms: Option<Percentiles>,
     /// Gap between two tokens, every one of them.
-    itl_ms: Percentiles,
+    itl_ms: Option<Percentiles>,
     /// Request to last token.
     e2e_ms: Percentiles,
     /// Requests that count.
@@ -265,10 +283,10 @@ struct SimulationAnswer<'a> {
     requests_per_s: Digits,
     /// Requests per second that met every target.
     goodput_requests_per_s: Digits,
-    /// Output tokens per second.
-    output_tokens_per_s: Digits,
+    /// Output tokens per second; none where answers are made of their inputs alone.
+    output_tokens_per_s: Option<Digits>,
     /// Output tokens per second of one GPU used.
-    output_tokens_per_s_per_gpu: Digits,
+    output_tokens_per_s_per_gpu: Option<Digits>,
     /// Prompt tokens of the requests that count.
     prompt_tokens: u64,
     /// Output tokens of the requests that count.
@@ -335,6 +353,7 @@ pub fn simulation_schema() -> Json {
 
 fn object(s: &SimulationSubject, o: &Outcome) -> Json {
     let Parallelism { tp, pp, ep, attention_dp, dcp } = s.parallelism;
+    let decodes = !s.workload.purpose.pools();
     json(&EitherSimulation::Ran(Box::new(SimulationAnswer {
         schema_version: ANSWER_VERSION,
         model: &s.model.id,
@@ -350,19 +369,19 @@ fn object(s: &SimulationSubject, o: &Outcome) -> Json {
         drive: s.drive,
         workload: s.workload.into(),
         overloaded: o.overloaded(),
-        ttft_ms: (&o.ttft).into(),
-        tpot_ms: (&o.tpot).into(),
-        itl_ms: (&o.itl).into(),
+        ttft_ms: decodes.then(|| (&o.ttft).into()),
+        tpot_ms: decodes.then(|| (&o.tpot).into()),
+        itl_ms: decodes.then(|| (&o.itl).into()),
         e2e_ms: (&o.e2e).into(),
         requests: o.requests,
         good_requests: o.good_requests,
         preemptions: o.preemptions,
         requests_per_s: Digits(o.rate().get()),
         goodput_requests_per_s: Digits(o.goodput().get()),
-        output_tokens_per_s: Digits(o.output().get()),
-        output_tokens_per_s_per_gpu: Digits(o.output().get() / s.gpus()),
+        output_tokens_per_s: decodes.then(|| Digits(o.output().get())),
+        output_tokens_per_s_per_gpu: decodes.then(|| Digits(o.output().get() / s.gpus())),
         prompt_tokens: o.prompt_tokens,
-        output_tokens: o.output_tokens,
+        output_tokens: if decodes { o.output_tokens } else { 0 },
         duration_s: Digits(o.duration.get()),
         notes: s.model.notes.iter().cloned().chain(s.engine.caveat()).collect(),
     })))

@@ -94,9 +94,22 @@ pub const FLEET_COLUMNS: &[C] = &[
         |r| {
             let replica = &r.fleet.replica;
             let tokens = r.demand.rate.get() * replica.output.get() / replica.service.requests.get();
-            r.fleet.price.map(|p| p.get() / (tokens * 3600.0) * 1e6).into()
+            let price = r.fleet.price.filter(|_| !replica.purpose.pools());
+            price.map(|p| p.get() / (tokens * 3600.0) * 1e6).into()
         },
-    ),
+    )
+    .when(Show::Unless(Idle::Missing)),
+    C::shown(
+        "cost_usd_per_million_requests_fleet",
+        "$/M req",
+        "dollars per million requests of the demand, GPUs bought, of embedding and reranking",
+        |r| {
+            let price = r.fleet.price.filter(|_| r.fleet.replica.purpose.pools());
+            price.map(|p| p.get() / (r.demand.rate.get() * 3600.0) * 1e6).into()
+        },
+    )
+    .when(Show::Unless(Idle::Missing))
+    .optional(),
     C::shown(
         "tpot_uncertainty_percent",
         "TPOT ±%",
@@ -254,6 +267,7 @@ fn fleets(answer: &SizeAnswer) -> Sheet {
         Situation::WholeClusters => whole,
         Situation::Uncalibrated => !all_calibrated(fleets.iter().map(|r| &r.fleet.replica)),
         Situation::BoughtInLots => fleets.iter().any(|r| r.fleet.bought != r.fleet.gpus),
+        Situation::Pooled => fleets.iter().any(|r| r.fleet.replica.purpose.pools()),
         Situation::UnusualLayouts | Situation::RankedByEnergy | Situation::Uncompared => false,
     };
     let (cluster, own) = FLEET_COLUMNS.split_at(1);

@@ -82,7 +82,7 @@ pub(super) fn asked(model: &str, cluster: &str, w: &Workload) -> Vec<(&'static s
         ("model", model.into()),
         ("cluster", cluster.into()),
         ("isl", w.isl.into()),
-        ("osl", w.osl.into()),
+        ("osl", if w.purpose.pools() { Value::Missing } else { w.osl.into() }),
         ("cached_prefix", w.reused_prompt().into()),
         ("concurrency", concurrency),
         ("rate_per_s", rate),

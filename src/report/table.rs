@@ -11,7 +11,7 @@ use crate::estimate::deployment::Estimate;
 use crate::plan::{Practice, Reason, Stage};
 use crate::rank::Objective;
 use crate::search::{Advice, Answer, Combined, CurrentAnswer};
-use crate::units::{TokensPerSecond, group_thousands, plural};
+use crate::units::{Seconds, TokensPerSecond, group_thousands, plural};
 use crate::workload::{CUT_LENGTHS, Load, Percentile, Workload};
 
 use super::cell::Value;
@@ -137,6 +137,13 @@ pub(super) fn describe_workload(w: &Workload) -> String {
         n => format!(" ({} of it in the prefix cache)", group_thousands(n)),
     };
     let cut = if w.cut { CUT_LENGTHS } else { "" };
+    if w.purpose.pools() {
+        let window = match w.batch_window > Seconds::ZERO {
+            true => format!(", batches held for {}", w.batch_window),
+            false => String::new(),
+        };
+        return format!("{}, isl {}{reused}{cut}, {load}{}{window}", w.purpose.name(), w.isl, targets(w));
+    }
     format!("isl {}{reused}, osl {}{cut}, {load}{}{}", w.isl, w.osl, targets(w), speculation(w))
 }
 
@@ -193,7 +200,7 @@ fn named(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
     }
     let mut out = format!("\n{}\n", sheet.table(width));
     for named in &answer.named {
-        let _ = writeln!(out, "{}: {}", named.best.name(), named.best.meaning());
+        let _ = writeln!(out, "{}: {}", named.best.name(), named.best.meaning(subject.workload.purpose));
     }
     let by = match answer.objective {
         Objective::Weighted(_) => "the weights given".to_owned(),
@@ -211,8 +218,11 @@ fn tails(answer: &Answer, width: Option<u16>) -> String {
     if simulated.is_empty() {
         return String::new();
     }
-    let columns = || PLAN_COLUMNS.iter().filter(|c| TAILS.iter().any(|(name, _)| *name == c.name));
-    let mut sheet = Sheet::new(std::iter::once("#").chain(TAILS.iter().map(|(_, heading)| *heading)));
+    // An answer that is made of its input alone has one time.
+    let pools = simulated.iter().all(|(_, estimate)| estimate.purpose.pools());
+    let tails: Vec<_> = TAILS.iter().filter(|(name, _)| !pools || name.contains("e2e")).collect();
+    let columns = || PLAN_COLUMNS.iter().filter(|c| tails.iter().any(|(name, _)| *name == c.name));
+    let mut sheet = Sheet::new(std::iter::once("#").chain(tails.iter().map(|(_, heading)| *heading)));
     for (name, estimate) in simulated {
         let row = Row::from(estimate);
         sheet.rows.push(std::iter::once(name).chain(columns().map(|c| (c.of)(&row))).collect());
@@ -250,6 +260,7 @@ fn plans(subject: &Subject, answer: &Answer, rows: &[Row]) -> Sheet {
         Situation::Uncalibrated => !all_calibrated(estimates()),
         Situation::UnusualLayouts => estimates().any(|e| e.practice == Practice::Unusual),
         Situation::RankedByEnergy => answer.objective == Objective::Energy,
+        Situation::Pooled => subject.workload.purpose.pools(),
         Situation::Uncompared => current.is_none(),
         Situation::WholeClusters | Situation::BoughtInLots => false,
     })
@@ -265,13 +276,16 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
         let tokens = group_thousands(v.output.get().round() as u64);
         let on = |at: Option<Percentile>| at.map_or(String::new(), |at| format!("{at} of "));
         let at = s.workload.targets.at;
-        let times = format!(
-            "{}TTFT {}, {}TPOT {}, {tokens} output tokens/s",
-            on(at.ttft),
-            v.ttft,
-            on(at.tpot),
-            v.tpot
-        );
+        let times = match s.workload.purpose.pools() {
+            true => format!("{}end to end {}, {tokens} req/s", on(at.e2e), v.e2e),
+            false => format!(
+                "{}TTFT {}, {}TPOT {}, {tokens} output tokens/s",
+                on(at.ttft),
+                v.ttft,
+                on(at.tpot),
+                v.tpot
+            ),
+        };
         let _ = match v.missed(&s.workload.targets) {
             None => writeln!(out, "As simulated the best plan holds: {times}."),
             Some(missed) => {
@@ -337,12 +351,11 @@ fn together(s: &Subject, c: &Combined) -> String {
             e.batch
         )
     };
-    format!(
-        "{} output tokens/s, {:.1} req/s{cost}{serves}: {}\n",
-        group_thousands(c.output.get().round() as u64),
-        c.requests.get(),
-        c.plans.iter().map(plan).join("; ")
-    )
+    let output = match s.workload.purpose.pools() {
+        true => String::new(),
+        false => format!("{} output tokens/s, ", group_thousands(c.output.get().round() as u64)),
+    };
+    format!("{output}{:.1} req/s{cost}{serves}: {}\n", c.requests.get(), c.plans.iter().map(plan).join("; "))
 }
 
 /// How many plans there were; why they fell, where that is asked or none is left.
@@ -413,18 +426,19 @@ pub fn advice_text(advice: &[Advice]) -> String {
     let _ = writeln!(out, "\nWhat would make it work:");
     for a in advice {
         let best = &a.best;
+        let delivers = match best.purpose.pools() {
+            true => format!("{:.0} req/s, end to end {}", best.output.get(), best.service.e2e),
+            false => format!(
+                "{:.0} output tokens/s, TTFT {}, TPOT {}",
+                best.output.get(),
+                best.service.ttft,
+                best.service.tpot
+            ),
+        };
         let _ = writeln!(
             out,
-            "  {}: {} × {} replicas, batch {:.0}, {:.0} output tokens/s, TTFT {}, TPOT {}; {} of weights and {} of KV cache a GPU",
-            a.change,
-            best.parallelism,
-            best.replicas,
-            best.batch,
-            best.output.get(),
-            best.service.ttft,
-            best.service.tpot,
-            best.memory.weights,
-            best.memory.kv_cache
+            "  {}: {} × {} replicas, batch {:.0}, {delivers}; {} of weights and {} of KV cache a GPU",
+            a.change, best.parallelism, best.replicas, best.batch, best.memory.weights, best.memory.kv_cache
         );
     }
     out

@@ -114,6 +114,9 @@ impl Request {
             self.tensor_split =
                 (uneven || server.engine != "llama.cpp" && parts.len() > 1).then_some(Texts(parts));
         }
+        if self.task.is_none() {
+            self.task.clone_from(&server.task);
+        }
         self.launched = true;
         self.length_by_room = server.length_by_room;
         let image_limit = server.images;

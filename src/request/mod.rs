@@ -139,6 +139,11 @@ pub struct Request {
     pub price: Option<Prices>,
     /// Prompt tokens: a number or a distribution, 2,048 when left out, less in a shorter context.
     pub isl: Option<LengthEntry>,
+    /// What answers are made of: `generate`, `embed` or `rerank`; what the model does when left out.
+    pub task: Option<String>,
+    /// How long an embedding or reranking server holds a batch that is not full for more inputs, such as `5ms`; not at
+    /// all when left out.
+    pub batch_window: Option<String>,
     /// Output tokens: a number or a distribution, 512 when left out, less in a shorter context.
     pub osl: Option<LengthEntry>,
     /// Requests in flight over the whole deployment; without any load, as many as are best.
@@ -350,6 +355,8 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("clusters", &[Task::Size]),
     ("price", &[Task::Plan, Task::Estimate, Task::Size]),
     ("isl", &Task::ALL),
+    ("task", &Task::ALL),
+    ("batch_window", &Task::ALL),
     ("osl", &Task::ALL),
     ("concurrency", &[Task::Plan, Task::Estimate, Task::Simulate]),
     ("rate", &Task::ALL),

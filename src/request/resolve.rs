@@ -28,7 +28,8 @@ use crate::simulate::{Arrivals as _, DEFAULT_REQUESTS, Drive, Lengths, Protocol,
 use crate::units::{Bytes, RequestsPerSecond, Seconds, Usd, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::forecast::{self, Month};
 use crate::workload::{
-    Budget, CUT_LENGTHS, Draft, Load, MAX_DRAFTED, Percentile, Percentiles, Speculation, Targets, Workload,
+    Budget, CUT_LENGTHS, Draft, Load, MAX_DRAFTED, Percentile, Percentiles, Purpose, Speculation, Targets,
+    Workload,
 };
 
 /// Largest launch limit accepted.
@@ -265,13 +266,14 @@ impl Request {
         let objective = self.objective(task)?;
         let least = self.least(task)?;
         let mut model = self.find_model(catalog, &hub)?;
-        model.writes()?;
+        let purpose = Purpose::of(self.task.as_deref(), &model)?;
+        self.suits(purpose)?;
         let months = self.forecast.as_ref().map_or(Ok(Vec::new()), |file| forecast::read(Path::new(file)))?;
         let demand = match least {
             Some(least) => Some(self.demand(least, &months)?),
             None => None,
         };
-        let (workload, in_trace) = self.workload(task, &model, demand.as_ref())?;
+        let (workload, in_trace) = self.workload(task, &model, purpose, demand.as_ref())?;
         let time_limit = self.time_limit()?;
         let (source, drive) = match task {
             Task::Simulate => (Some(self.source(&workload, in_trace)?), self.drive_in_words(&workload)),
@@ -405,13 +407,15 @@ impl Request {
         &self,
         task: Task,
         model: &Model,
+        purpose: Purpose,
         demand: Option<&Demand>,
     ) -> Result<(Workload, u64), Diagnostic> {
         let hit = share("--prefix-hit", self.prefix_hit.map(|hit| hit.0))?;
         let (lengths, in_trace) = match &self.trace {
             Some(file) => mean_of_trace(Path::new(file), self.trace_requests())?,
-            None => (self.lengths(task, model), 0),
+            None => (self.lengths(task, model, purpose), 0),
         };
+        let batch_window = self.batch_window()?;
         let load = match (demand, self.concurrency, self.rate) {
             (Some(demand), ..) => Load::Rate(demand.rate),
             (None, Some(n), _) => Load::Concurrency(n),
@@ -421,13 +425,63 @@ impl Request {
         let cached_prefix = cached(hit, lengths.isl);
         let targets = self.times(task)?;
         let speculation = if task.is_of_one_plan() { self.one_speculation()? } else { self.speculation()? };
-        let workload = Workload { cached_prefix, load, targets, speculation, ..lengths };
+        let workload = Workload { cached_prefix, batch_window, load, targets, speculation, ..lengths };
         workload.validate()?;
         if self.allow_long_context != Some(true) {
             workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
         }
         self.served(&workload, model)?;
         Ok((self.limited(workload)?, in_trace))
+    }
+
+    /// Checks that nothing is said of tokens that come out where answers are pooled.
+    fn suits(&self, purpose: Purpose) -> Result<(), Diagnostic> {
+        if !purpose.pools() {
+            return match self.batch_window {
+                None => Ok(()),
+                Some(_) => Err(usage("a server that decodes lets requests in as they come")
+                    .at("--batch-window")
+                    .help("it belongs to --task embed or rerank")),
+            };
+        }
+        let name = purpose.name();
+        let meaningless = [
+            ("--osl", self.osl.is_some(), "leave it out: an answer is made of the input alone"),
+            ("--ttft", self.ttft.is_some(), "--e2e limits the time from request to answer"),
+            ("--tpot", self.tpot.is_some(), "--e2e limits the time from request to answer"),
+            (
+                "--tokens-per-user",
+                self.tokens_per_user.is_some(),
+                "--e2e limits the time from request to answer",
+            ),
+            ("--speculate", self.speculate.is_some(), "leave it out: there is nothing to draft"),
+            (
+                "--prefill",
+                self.prefill.is_some() || self.decode.is_some(),
+                "--tp and --replicas say the plan",
+            ),
+            ("--trace", self.trace.is_some(), "--isl takes distributions, --rate and --concurrency the load"),
+            (
+                "--mode",
+                self.mode.as_deref().is_some_and(|mode| mode != Mode::Aggregated.name()),
+                "leave it out: there is no decode pool to split off",
+            ),
+        ];
+        match meaningless.iter().find(|(_, given, _)| *given) {
+            Some((flag, _, help)) => {
+                Err(usage(format!("{flag} means nothing to --task {name}: no token is decoded"))
+                    .at(*flag)
+                    .help(*help))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// How long a batch waits for more inputs.
+    fn batch_window(&self) -> Result<Seconds, Diagnostic> {
+        let Some(text) = &self.batch_window else { return Ok(Seconds::ZERO) };
+        let wrong = |cause| Diagnostic::new(Code::Syntax, cause).at("--batch-window").help("for example 5ms");
+        text.parse().map_err(wrong)
     }
 
     /// The limits on times, and what each is on.
@@ -459,20 +513,27 @@ impl Request {
 
     /// Mean lengths, those that are left out cut to the model's context where it is shorter; where they vary, with the
     /// context that one request in a hundred exceeds. A simulation draws lengths itself.
-    fn lengths(&self, task: Task, model: &Model) -> Workload {
+    fn lengths(&self, task: Task, model: &Model, purpose: Purpose) -> Workload {
         let mean = |entry: &Option<LengthEntry>| match entry.as_ref().map(|entry| &entry.0) {
             Some(Lengths::Fixed(n)) => Some(*n),
             varying => varying.map(|lengths| lengths.mean().round().max(1.0) as u64),
         };
         let context = model.max_context.filter(|_| self.allow_long_context != Some(true));
         let context = context.into_iter().chain(self.max_model_len).min();
-        let means = Workload::of_lengths(mean(&self.isl), mean(&self.osl), context);
+        let means = match purpose.pools() {
+            true => Workload::pooled(purpose, mean(&self.isl), context),
+            false => Workload::of_lengths(mean(&self.isl), mean(&self.osl), context),
+        };
         let most = |entry: &Option<LengthEntry>, mean| entry.as_ref().map_or(mean, |entry| entry.0.p99());
         let varies = |entry: &Option<LengthEntry>| {
             entry.as_ref().is_some_and(|entry| !matches!(entry.0, Lengths::Fixed(_)))
         };
-        let longest = (task != Task::Simulate && (varies(&self.isl) || varies(&self.osl)))
-            .then(|| most(&self.isl, means.isl).saturating_add(most(&self.osl, means.osl)));
+        let longest = (task != Task::Simulate && (varies(&self.isl) || varies(&self.osl))).then(|| {
+            match purpose.pools() {
+                true => most(&self.isl, means.isl),
+                false => most(&self.isl, means.isl).saturating_add(most(&self.osl, means.osl)),
+            }
+        });
         Workload { longest, ..means }
     }
 
@@ -518,8 +579,14 @@ impl Request {
         }
         match most.filter(|most| workload.context() > *most) {
             Some(most) => {
-                let Workload { isl, osl, .. } = workload;
-                let cause = format!("isl {isl} + osl {osl} tokens exceed the longest request of {most}");
+                let cause = match workload {
+                    Workload { isl, purpose, .. } if purpose.pools() => {
+                        format!("isl {isl} exceeds the longest request of {most}")
+                    }
+                    Workload { isl, osl, .. } => {
+                        format!("isl {isl} + osl {osl} tokens exceed the longest request of {most}")
+                    }
+                };
                 Err(range("--max-model-len", cause).help("shorter lengths, or a longer --max-model-len"))
             }
             None => Ok(()),
@@ -1045,7 +1112,10 @@ impl Request {
         let (isl, osl) = (words(&self.isl, workload.isl), words(&self.osl, workload.osl));
         let cut = if workload.cut { CUT_LENGTHS } else { "" };
         let protocol = self.protocol.as_deref().unwrap_or(Protocol::Steady.name());
-        format!("isl {isl}{hit}, osl {osl}{cut}, {load}, protocol {protocol}")
+        match workload.purpose.pools() {
+            true => format!("{}, isl {isl}{hit}{cut}, {load}, protocol {protocol}", workload.purpose.name()),
+            false => format!("isl {isl}{hit}, osl {osl}{cut}, {load}, protocol {protocol}"),
+        }
     }
 }
 

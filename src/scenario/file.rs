@@ -17,7 +17,7 @@ use crate::rank::Objective;
 use crate::request::{LengthEntry, Values};
 use crate::search::{Launch, LimitOverrides, Mode};
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
-use crate::workload::{Draft, Speculation};
+use crate::workload::{Draft, Purpose, Speculation};
 
 /// A scenario file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -226,8 +226,12 @@ pub struct WorkloadEntry {
     pub comment: Option<String>,
     /// Prompt tokens: a number, `uniform:LOW..HIGH` or `lognormal:MEAN,SIGMA`.
     pub isl: Option<LengthEntry>,
-    /// Output tokens, in the same forms.
+    /// Output tokens, in the same forms; none with a task that makes no text.
     pub osl: Option<LengthEntry>,
+    /// What answers are made of: `generate` (when left out), `embed` or `rerank`.
+    pub task: Option<Purpose>,
+    /// How long an embedding or reranking server holds a batch that is not full for more inputs.
+    pub batch_window: Option<Seconds>,
     /// A trace of requests, beside this file, for the lengths and, without a load, the rate.
     pub trace: Option<String>,
     /// Share of each prompt that is in the prefix cache and not computed.

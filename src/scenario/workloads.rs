@@ -6,8 +6,8 @@ use super::file::{SpeculationEntry, TargetsEntry, WorkloadEntry};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::request::LengthEntry;
 use crate::simulate::{Arrivals as _, Lengths, Trace};
-use crate::units::{RequestsPerSecond, group_thousands};
-use crate::workload::{Load, Targets, Workload, forecast};
+use crate::units::{RequestsPerSecond, Seconds, group_thousands};
+use crate::workload::{Load, Purpose, Targets, Workload, forecast};
 
 /// Requests of a trace that are looked at.
 const MAX_TRACE: u64 = 5_000_000;
@@ -122,6 +122,8 @@ impl WorkloadEntry {
             comment: self.comment.clone().or_else(|| base.comment.clone()),
             isl: self.isl.clone().or_else(|| base.isl.clone().filter(|_| !traced)),
             osl: self.osl.clone().or_else(|| base.osl.clone().filter(|_| !traced)),
+            task: self.task.or(base.task),
+            batch_window: self.batch_window.or(base.batch_window),
             trace: self.trace.clone().or_else(|| base.trace.clone()),
             prefix_hit: self.prefix_hit.or(base.prefix_hit),
             speculation: self.speculation.clone().or_else(|| base.speculation.clone()),
@@ -241,6 +243,13 @@ impl WorkloadEntry {
             (None, None) => Err(usage(format!("missing field `{field}`")).help("or a `trace`")),
         };
         let isl = of(&self.isl, trace.map(|t| t.prompt), "isl")?;
+        let purpose = self.task.unwrap_or_default();
+        if purpose.pools() {
+            return self.pooled(purpose, &isl);
+        }
+        if self.batch_window.is_some() {
+            return Err(usage("`batch_window` belongs to a `task` that makes no text"));
+        }
         let osl = of(&self.osl, trace.map(|t| t.output), "osl")?;
         let mean = |lengths: &Lengths| lengths.mean().round() as u64;
         let varies = |lengths: &Lengths| !matches!(lengths, Lengths::Fixed(_));
@@ -270,6 +279,28 @@ impl WorkloadEntry {
         }
         let lengths = Workload::new(prompt, output);
         Ok(Means { workload: Workload { cached_prefix, longest, speculation, ..lengths }, words })
+    }
+}
+
+impl WorkloadEntry {
+    /// Inputs of which vectors or scores are made.
+    fn pooled(&self, purpose: Purpose, isl: &Lengths) -> Result<Means, Diagnostic> {
+        let name = purpose.name();
+        let meaningless = [
+            ("osl", self.osl.is_some()),
+            ("speculation", self.speculation.is_some()),
+            ("prefix_hit", self.prefix_hit.is_some()),
+            ("trace", self.trace.is_some()),
+        ];
+        if let Some((field, _)) = meaningless.iter().find(|(_, given)| *given) {
+            return Err(usage(format!("`{field}` means nothing to the task {name}: no token is decoded")));
+        }
+        let mean = isl.mean().round() as u64;
+        let longest = (!matches!(isl, Lengths::Fixed(_))).then(|| isl.p99());
+        let batch_window = self.batch_window.unwrap_or(Seconds::ZERO);
+        let words = format!("{name}: {} of {} tokens", purpose.inputs(), group_thousands(mean));
+        let workload = Workload::pooled(purpose, Some(mean), None);
+        Ok(Means { workload: Workload { longest, batch_window, ..workload }, words })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::estimate::deployment::Estimate;
 use crate::estimate::figures::Figures;
 use crate::rank::{Front, Measure, Objective};
+use crate::workload::Purpose;
 
 /// Share of the shortest time of a request that is given away for throughput in the fastest plan.
 const NEARLY: f64 = 0.1;
@@ -41,8 +42,9 @@ impl Best {
     }
 
     /// What it is.
-    pub fn meaning(self) -> &'static str {
+    pub fn meaning(self, purpose: Purpose) -> &'static str {
         match self {
+            Best::Throughput if purpose.pools() => "most requests per second",
             Best::Fastest => "most throughput within a tenth of the shortest time of a request",
             Best::Balanced => "the knee: throughput × speed of a request is largest",
             Best::Throughput => "most output tokens per second with a tenth of the KV cache free",

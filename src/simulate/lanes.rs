@@ -29,6 +29,10 @@ pub struct Lanes {
     /// The rank whose turn it is, where requests go to ranks in turn.
     turn: Option<usize>,
     waiting: u64,
+    /// Whether a prompt is computed in one step.
+    whole: bool,
+    /// Prompt tokens that a step computes in a lane at most.
+    budget: f64,
 }
 
 impl Lanes {
@@ -36,7 +40,8 @@ impl Lanes {
     pub fn new(replica: &Replica) -> Lanes {
         let ranks = replica.attention_dp.max(1) as usize;
         let turn = replica.engine.scheduling.ranks_in_turn.then_some(0);
-        Lanes { lanes: vec![Lane::default(); replica.lanes() as usize], ranks, turn, waiting: 0 }
+        let lanes = vec![Lane::default(); replica.lanes() as usize];
+        Lanes { lanes, ranks, turn, waiting: 0, whole: replica.whole_prompts, budget: 0.0 }
     }
 
     /// Requests that wait to be let in.
@@ -59,6 +64,7 @@ impl Lanes {
 
     /// Sets what each lane may compute in the next step.
     pub fn open(&mut self, budget: f64) {
+        self.budget = budget;
         self.lanes.iter_mut().for_each(|lane| lane.left = budget);
     }
 
@@ -79,6 +85,12 @@ impl Lanes {
         }
         let open = self.lanes.iter().enumerate().filter(|(_, lane)| lane.left > 0.0);
         let heads = open.filter_map(|(i, lane)| lane.waiting.front().map(|head| (i, *head)));
+        // One that is computed whole waits for a step that has room for all of it, if any has.
+        let fits = |(i, head): &(usize, Arrival)| {
+            let left = self.lanes[*i].left;
+            !self.whole || left >= head.prompt as f64 || left >= self.budget
+        };
+        let heads = heads.filter(fits);
         heads.min_by(|a, b| a.1.at.get().total_cmp(&b.1.at.get()))
     }
 
@@ -117,7 +129,8 @@ impl Lanes {
         for i in 0..self.lanes.len() / self.ranks {
             let lane = (lane + i * self.ranks) % self.lanes.len();
             let lane = &mut self.lanes[lane];
-            let tokens = (left - done).min(lane.left.max(0.0) as u64);
+            let room = if self.whole { left } else { lane.left.max(0.0) as u64 };
+            let tokens = (left - done).min(room);
             if tokens > 0 {
                 lane.left -= tokens as f64;
                 lane.step.sequences += 1;

@@ -175,6 +175,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             if !observer.goes_on() {
                 return Err(Diagnostic::new(Code::Usage, "the simulation was cancelled"));
             }
+            if !self.prompts.is_empty() && self.gathers()? {
+                continue;
+            }
             if !self.prompts.is_empty() && !self.prompts_wait() {
                 self.prompts_due = None;
                 self.prompt_step();
@@ -203,6 +206,23 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let due = *self.prompts_due.get_or_insert(self.steps + s.prompt_wait_steps as u64);
         let tokens: u64 = self.prompts.iter().map(|slot| self.live[*slot].left()).sum();
         self.steps < due && (tokens as f64) < s.prompt_wait_share * self.budget() * self.replica.lanes()
+    }
+
+    /// Lets time pass up to the next arrival where a batch that is not full is held for more inputs, and says whether
+    /// any has.
+    fn gathers(&mut self) -> Result<bool, Diagnostic> {
+        let window = self.replica.workload.batch_window;
+        let slots = self.replica.limits.max_sequences.saturating_mul(self.replica.attention_dp);
+        let full = self.lanes.waiting() > 0 || self.running() >= slots;
+        let Some(first) = self.prompts.front().filter(|_| window > Seconds::ZERO && !full) else {
+            return Ok(false);
+        };
+        let due = self.reaches_engine(self.live[*first].request) + window;
+        let next = self.peek()?.map(|next| self.reaches_engine(next));
+        let until = next.map_or(due, |next| next.min(due));
+        let passes = until > self.now;
+        self.now = self.now.max(until);
+        Ok(passes)
     }
 
     fn state(&self) -> State {
@@ -242,7 +262,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
 
     /// The answers that a request may be kept up by where `others` run: it follows one of them, or comes by itself.
     fn answers_beside(&self, others: f64) -> f64 {
-        if self.arrivals.follow_answers() { others.max(0.0) } else { 0.0 }
+        // Answers that are made of their inputs alone are not streamed, and keep the front end up with nothing.
+        let streams = !self.replica.workload.purpose.pools();
+        if streams && self.arrivals.follow_answers() { others.max(0.0) } else { 0.0 }
     }
 
     /// Takes in what has arrived, if the engine looks now.
@@ -405,7 +427,10 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         self.cache.prefilled(self.live[slot].prompt());
         let others = self.answers_beside(self.running() as f64 - 1.0);
         let steps = self.replica.engine.scheduling.first_token_steps_beside(others);
-        let late = self.clock.decode(self.batch()) * steps;
+        let late = match self.replica.workload.purpose.pools() {
+            true => Seconds::ZERO,
+            false => self.clock.decode(self.batch()) * steps,
+        };
         let live = &mut self.live[slot];
         if live.emitted == 0 {
             live.first_token = self.now;

@@ -165,8 +165,15 @@ impl<'a> Machine<'a> {
                 // Training expands the latent: attention with as many key as query heads.
                 let head_dim = (l.nope_dim + l.rope_dim + l.v_dim) / 2;
                 let (heads, kv) = (l.heads, DType::Bf16);
-                let shape =
-                    AttentionShape { heads, kv_heads: heads, head_dim, window: None, kv, context_ranks: 1 };
+                let shape = AttentionShape {
+                    heads,
+                    kv_heads: heads,
+                    head_dim,
+                    window: None,
+                    both_ways: false,
+                    kv,
+                    context_ranks: 1,
+                };
                 self.kernels.prefill_attention(DType::Bf16).0.time(&shape, flops, traffic, step)
             }
             _ => return Times::default(),

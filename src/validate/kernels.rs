@@ -290,6 +290,7 @@ pub(super) fn attention(row: &Row, kv: DType) -> Result<AttentionShape, String> 
         kv_heads: need(row, "num_key_value_heads")?,
         head_dim: need(row, "head_dim")?,
         window: row.whole("window_size"),
+        both_ways: false,
         kv,
         context_ranks: 1,
     })

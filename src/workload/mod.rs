@@ -2,16 +2,21 @@
 
 pub mod forecast;
 mod percentile;
+mod purpose;
 mod speculation;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
 
 pub use percentile::{Percentile, Percentiles};
+pub use purpose::Purpose;
 pub use speculation::{Draft, MAX_DRAFTED, Speculation};
 
 /// Longest prompt or output accepted: beyond any model's context.
 pub const MAX_LENGTH: u64 = 100_000_000;
+
+/// Longest time that a batch waits for more inputs.
+pub const MAX_BATCH_WINDOW: Seconds = Seconds::new(10.0);
 
 /// Most requests in flight accepted.
 pub const MAX_CONCURRENCY: u64 = 10_000_000;
@@ -112,8 +117,12 @@ const ROUNDING: f64 = 1e-6;
 pub struct Workload {
     /// Prompt tokens (ISL).
     pub isl: u64,
-    /// Output tokens (OSL).
+    /// Output tokens (OSL); 1 where answers are pooled, which are one vector or score each.
     pub osl: u64,
+    /// What answers are made of.
+    pub purpose: Purpose,
+    /// How long the first input of a batch that is not full waits for others, where answers are pooled.
+    pub batch_window: Seconds,
     /// Prompt tokens whose keys and values are in the cache already (a shared prefix), below `isl`: they
     /// are read and not computed.
     pub cached_prefix: u64,
@@ -139,7 +148,18 @@ impl Workload {
     pub fn new(isl: u64, osl: u64) -> Workload {
         let targets = Targets::default();
         let load = Load::Saturate;
-        Workload { isl, osl, cached_prefix: 0, cut: false, longest: None, speculation: None, load, targets }
+        Workload {
+            isl,
+            osl,
+            purpose: Purpose::Generate,
+            batch_window: Seconds::ZERO,
+            cached_prefix: 0,
+            cut: false,
+            longest: None,
+            speculation: None,
+            load,
+            targets,
+        }
     }
 
     /// A saturating workload of the lengths that were asked for, in a model's context. Those that were not are
@@ -162,6 +182,14 @@ impl Workload {
         if isl == 0 || osl == 0 { usual } else { Workload { cut: true, ..Workload::new(isl, osl) } }
     }
 
+    /// A saturating workload of inputs that are pooled, of `isl` tokens, [`Purpose::DEFAULT_ISL`] or a shorter model's
+    /// context where none are given.
+    pub fn pooled(purpose: Purpose, isl: Option<u64>, max_context: Option<u64>) -> Workload {
+        let usual = Purpose::DEFAULT_ISL.min(max_context.unwrap_or(u64::MAX)).max(1);
+        let cut = isl.is_none() && usual < Purpose::DEFAULT_ISL;
+        Workload { purpose, cut, ..Workload::new(isl.unwrap_or(usual), 1) }
+    }
+
     /// Prompt tokens that are computed: at least the last, whose output is the first token.
     pub fn computed_prompt(&self) -> u64 {
         self.isl.saturating_sub(self.cached_prefix).max(1)
@@ -179,7 +207,7 @@ impl Workload {
 
     /// Tokens of one request when it ends.
     pub fn context(&self) -> u64 {
-        self.isl + self.osl
+        if self.purpose.pools() { self.isl } else { self.isl + self.osl }
     }
 
     /// Mean tokens in the cache of a decoding request.
@@ -233,6 +261,10 @@ impl Workload {
                 format!("a cached prefix of {} is the whole prompt of {}", self.cached_prefix, self.isl);
             return Err(Diagnostic::new(Code::Range, cause).help("at least one token is always computed"));
         }
+        if !(self.batch_window.get() >= 0.0 && self.batch_window <= MAX_BATCH_WINDOW) {
+            let cause = format!("a batch window of {} is out of range", self.batch_window);
+            return Err(Diagnostic::new(Code::Range, cause).at("--batch-window").help("at most 10 s"));
+        }
         match self.load {
             Load::Saturate => {}
             Load::Concurrency(n) => range("concurrency", n, MAX_CONCURRENCY)?,
@@ -258,12 +290,15 @@ impl Workload {
                     .help("a model with a longer context, or shorter lengths"))
             }
             Some(max) if self.context() > max => {
-                let cause = format!(
-                    "isl {} + osl {} = {} tokens exceed the model's context of {max}",
-                    self.isl,
-                    self.osl,
-                    self.context()
-                );
+                let cause = match self.purpose.pools() {
+                    true => format!("isl {} exceeds the model's context of {max}", self.isl),
+                    false => format!(
+                        "isl {} + osl {} = {} tokens exceed the model's context of {max}",
+                        self.isl,
+                        self.osl,
+                        self.context()
+                    ),
+                };
                 Err(Diagnostic::new(Code::Range, cause)
                     .help("shorten the lengths, or say --allow-long-context if the server extends it"))
             }

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Map, Value, json};
 use shardfit::diagnostic::Diagnostic;
 use shardfit::model::{self, Model, Scope, Task};
+use shardfit::workload::Purpose;
 
 /// Llama 3.1 8B's sizes, with more fields.
 fn llama(more: Value) -> Map<String, Value> {
@@ -138,13 +139,14 @@ fn the_class_says_what_a_model_does_and_what_stands_on_top() {
     let total = |model: &Model| model.parameters().unwrap().total;
     let writes = of("LlamaForCausalLM");
     assert_eq!((writes.task, total(&writes)), (Task::Generation, 8_030_261_248));
-    assert!(writes.writes().is_ok());
+    assert_eq!(Purpose::of(None, &writes), Ok(Purpose::Generate));
     let body = of("LlamaModel");
     assert_eq!((body.task, total(&body)), (Task::Embedding, 8_030_261_248 - 525_336_576));
     let scores = of("LlamaForSequenceClassification");
     assert_eq!((scores.task, total(&scores)), (Task::Classification, 8_030_261_248 - 525_336_576 + 2 * 4096));
-    let refused = scores.writes().unwrap_err().to_string();
-    assert!(refused.contains("classifier") && refused.contains("--mode prefill"), "{refused}");
+    assert_eq!(Purpose::of(None, &scores), Ok(Purpose::Rerank));
+    let refused = Purpose::of(Some("generate"), &scores).unwrap_err().to_string();
+    assert!(refused.contains("classifier") && refused.contains("--task rerank"), "{refused}");
 }
 
 #[test]

@@ -246,6 +246,7 @@ fn release(members: Vec<Member>) -> Release {
         head: vec!["shardfit 0.1.0: a plan".into()],
         isl: 2048,
         osl: 512,
+        purpose: shardfit::workload::Purpose::Generate,
         concurrency: 192,
     }
 }

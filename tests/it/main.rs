@@ -24,6 +24,7 @@ mod cli_sweep;
 mod common;
 mod decode_context;
 mod determinism;
+mod embedding;
 mod energy;
 mod errors;
 mod exact_counts;

@@ -235,3 +235,18 @@ fn training_is_faster_and_cheaper_where_products_are_narrower() {
     let json = fs::read_to_string(folder.path().join("results.json")).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap().as_array().unwrap().len(), 12);
 }
+
+#[test]
+fn retrieval_is_planned_for_passages_queries_and_candidates() {
+    let rows = answered("retrieval");
+    assert!(rows.iter().all(|row| number(row, "requests_per_s") > 0.0 && row["tpot_ms"].is_empty()));
+    let on = |cluster| {
+        number(
+            one(&rows, &[("model", "bge-m3"), ("cluster", cluster), ("workload", "passages")]),
+            "requests_per_s",
+        )
+    };
+    assert!(on("h100") > on("l40s") / 2.0);
+    let rerank = [("model", "reranker"), ("cluster", "h100"), ("workload", "candidates")];
+    assert_eq!(number(one(&rows, &rerank), "requests_per_s"), 200.0);
+}

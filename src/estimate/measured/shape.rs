@@ -143,8 +143,15 @@ pub fn template(kind: &OperatorKind) -> OperatorKind {
 pub fn with_sizes(of: &OperatorKind, key: &Key) -> OperatorKind {
     let [a, b, c, d, e, _] = key.sizes.map(u64::from);
     let window = (d > 0).then_some(d);
-    let shape =
-        AttentionShape { heads: a, kv_heads: b, head_dim: c, window, kv: DType::Bf16, context_ranks: 1 };
+    let shape = AttentionShape {
+        heads: a,
+        kv_heads: b,
+        head_dim: c,
+        window,
+        both_ways: false,
+        kv: DType::Bf16,
+        context_ranks: 1,
+    };
     match template(of) {
         OperatorKind::Gemm { rows, format, .. } => OperatorKind::Gemm { rows, n: a, k: b, format },
         OperatorKind::BatchedGemm { rows, n, k, .. } => OperatorKind::BatchedGemm { rows, batch: a, n, k },

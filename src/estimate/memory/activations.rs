@@ -23,7 +23,8 @@ pub(super) fn peak(
     let rule = &q.engine.memory;
     let tokens = q.step_tokens() as f64;
     let vocabulary = q.model.vocabulary as f64;
-    let sampler = match last {
+    let samples = last && !q.workload.purpose.pools();
+    let sampler = match samples {
         true => rule.sampler_values_per_logit * q.limits.max_sequences as f64 * vocabulary * 4.0,
         false => 0.0,
     };

@@ -82,7 +82,11 @@ impl MemoryQuestion<'_> {
         };
         let beside = Beside { weights, activations, non_torch, cuda_graphs };
         let usable = rules::usable(self, &beside);
-        let kv_cache = usable.saturating_sub(weights);
+        // Without a layer that keeps tokens there is nothing to size (vLLM `v1/core/kv_cache_utils.py`, 0.33.0).
+        let kv_cache = match self.model.keeps_tokens() {
+            true => usable.saturating_sub(weights),
+            false => Bytes::ZERO,
+        };
         let length = self.length();
         let cache = RankCache::of(self, &stage.layers, stage.last);
         let states = cache.for_states(kv_cache).filter(|_| rule.refuses_states && cuda_graphs > Bytes::ZERO);

@@ -18,6 +18,8 @@ pub struct Replica<'a> {
     pub attention_dp: u64,
     /// Layers of the model, for the engine's overheads of prompts.
     pub layers: LayerCounts,
+    /// Whether a prompt is computed in one step, as an encoder does.
+    pub whole_prompts: bool,
     /// Sequences that the KV cache holds per attention-data-parallel rank.
     pub cache_batch: u64,
     /// Lengths.

@@ -132,6 +132,11 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
         line.set("--batch-size", tokens.max(2048))?;
         line.set("--ubatch-size", tokens)?;
     }
+    match server.task.as_deref() {
+        Some("embed") => line.switch("--embeddings")?,
+        Some(_) => line.switch("--reranking")?,
+        None => {}
+    }
     if line.takes("--no-kv-unified") && slots > 1 {
         line.switch("--no-kv-unified")?;
     }

@@ -83,6 +83,8 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.kv = r.text("--kv-cache-dtype").as_deref().and_then(dtype);
     server.block_size = r.number("--page-size");
     server.max_model_len = r.number("--context-length");
+    // It says no more: what the model's class gives is made.
+    r.switch("--is-embedding");
     server.max_sequences = r.number("--max-running-requests");
     let chunk = r.read("--chunked-prefill-size", |t| t.parse::<i64>().ok());
     server.chunked_prefill = chunk.filter(|n| *n <= 0).map(|_| false);
@@ -150,6 +152,9 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     }
     if let Some(length) = server.max_model_len {
         line.set("--context-length", length)?;
+    }
+    if server.task.is_some() {
+        line.switch("--is-embedding")?;
     }
     if let Some(requests) = server.max_sequences {
         line.set("--max-running-requests", requests)?;

@@ -84,6 +84,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.text_only = r.switch("--language-model-only");
     server.images = r.object("--limit-mm-per-prompt").and_then(|limits| images(&limits));
     server.lora = r.switch("--enable-lora");
+    server.task = task(&mut r);
     speculation(&mut r, server);
     launches(invocation, version, &mut r, server);
     if let Some(config) = r.object("--kv-transfer-config") {
@@ -95,6 +96,18 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     }
     server.pool = invocation.pool.or(server.pool);
     r.finish(server, version);
+}
+
+/// What is made of an input, where it is no text: `--task` up to 0.11, then `--convert` beside `--runner pooling`, which
+/// alone leaves it to the model.
+fn task(r: &mut Reading) -> Option<String> {
+    let (task, convert) = (r.text("--task"), r.text("--convert"));
+    r.text("--runner");
+    match task.as_deref().or(convert.as_deref())? {
+        "embed" | "embedding" => Some("embed".to_owned()),
+        "classify" | "score" | "reward" => Some("rerank".to_owned()),
+        _ => None,
+    }
 }
 
 /// Images that a prompt may have: a number, or one of several options of images (`{"image": {"count": 2}}`).
@@ -233,6 +246,15 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     }
     if server.eager == Some(true) {
         line.switch("--enforce-eager")?;
+    }
+    if let Some(task) = &server.task {
+        let embeds = task == "embed";
+        if line.takes("--runner") {
+            line.set("--runner", "pooling")?;
+            line.set("--convert", if embeds { "embed" } else { "classify" })?;
+        } else {
+            line.set("--task", if embeds { "embed" } else { "score" })?;
+        }
     }
     if let Some(drafts) = &server.speculation {
         let mut config = serde_json::Map::new();

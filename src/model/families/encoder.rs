@@ -180,6 +180,16 @@ pub(super) fn modernbert(config: &Config, _: Scope) -> Result<Architecture, Diag
     if let Some(first) = architecture.layers.first_mut() {
         first.remove(0);
     }
+    // Two of three layers look 64 tokens to either side (transformers `modeling_modernbert.py`, `local_attention`).
+    let every = config.size_or("global_attn_every_n_layers", 3)? as usize;
+    let local = config.size_or("local_attention", 128)?;
+    for (_, layer) in architecture.layers.iter_mut().enumerate().filter(|(i, _)| !i.is_multiple_of(every)) {
+        for block in layer {
+            if let Block::Attention(attention) = block {
+                attention.window = Some(local);
+            }
+        }
+    }
     Ok(architecture)
 }
 

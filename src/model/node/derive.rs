@@ -163,6 +163,7 @@ impl Heads {
             // Scores run over key heads and sums over value heads: their mean gives both costs.
             head_dim: (self.head_dim + self.v_dim) / 2,
             window: self.window,
+            both_ways: self.both_ways,
             kv: view.kv,
             context_ranks: view.groups.context,
         };

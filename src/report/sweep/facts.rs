@@ -13,6 +13,8 @@ pub type Name = u32;
 /// What is kept of a case.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fact {
+    /// Whether cost and output are of requests, of embedding and reranking, and not of tokens.
+    pub pooled: bool,
     pub case: u64,
     pub model: Name,
     pub cluster: Name,
@@ -44,7 +46,7 @@ pub struct Fact {
 impl Fact {
     /// Whether there is a plan.
     pub fn found(&self) -> bool {
-        self.tpot.is_finite()
+        self.e2e.is_finite()
     }
 
     /// Whether its kernel times rest on no measurement of its GPU.
@@ -97,17 +99,21 @@ impl Facts {
     pub fn add(&mut self, cells: &[Json]) -> Fact {
         let number = |column: &str| self.cell(cells, column).as_f64().unwrap_or(f64::NAN);
         let text = |column: &str| self.cell(cells, column).as_str();
+        // Embedding and reranking answer in requests where others answer in tokens.
+        let pooled = number("requests_per_s_per_gpu").is_finite();
+        let of = |column: &str, in_requests: &str| number(if pooled { in_requests } else { column });
         let fact = Fact {
+            pooled,
             case: self.cell(cells, "case").as_u64().unwrap_or_default(),
             fits: text("verdict") == Some("fits"),
             gpus: number("gpus"),
-            cost: number("cost_usd_per_mtok_output"),
+            cost: of("cost_usd_per_mtok_output", "cost_usd_per_million_requests"),
             monthly: number("cost_usd_per_month"),
             ttft: number("ttft_ms"),
             tpot: number("tpot_ms"),
             e2e: number("e2e_ms"),
-            output: number("output_tokens_per_s"),
-            output_per_gpu: number("output_tokens_per_s_per_gpu"),
+            output: of("output_tokens_per_s", "requests_per_s"),
+            output_per_gpu: of("output_tokens_per_s_per_gpu", "requests_per_s_per_gpu"),
             energy: number("energy_j_per_output_token"),
             headroom_gib: number("headroom_gib"),
             load_headroom: number("load_headroom_percent"),

@@ -58,6 +58,7 @@ impl Measure {
         let shown = |x: f64| short(&x.into());
         match self {
             Measure::Monthly => format!("${} a month", shown(fact.monthly)),
+            Measure::Cost if fact.pooled => format!("${}/M req", shown(fact.cost)),
             Measure::Cost => format!("${}/Mtok out", shown(fact.cost)),
             Measure::PerGpu => format!("{} tok/s/gpu", shown(fact.output_per_gpu)),
             Measure::Latency => format!("{} ms end to end", shown(fact.e2e)),
