@@ -1,15 +1,20 @@
 //! What is known, built in and of the user's own.
 
+use std::collections::BTreeSet;
+
+use itertools::Itertools as _;
+
 use super::view::View;
 use crate::catalog::{Catalog, Entry, Kind};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, folded};
 use crate::dtype::DType;
 use crate::load;
 use crate::model::{self, Scope};
 use crate::report::{Format, Sheet, Value};
 use crate::units::FlopsPerSecond;
 
-/// One entry as it is described: YAML or JSON, whichever its file is, or as asked for.
+/// One entry as it is described: YAML or JSON, whichever its file is, or as asked for. A table of a GPU leaves out the
+/// coefficients of its kernels, unless they are asked for, and says whose there are.
 ///
 /// # Errors
 /// A name that is none, what is wrong with a file of the user's.
@@ -17,10 +22,40 @@ pub fn show(
     catalog: &Catalog,
     kind: Kind,
     name: &str,
-    View { format, .. }: View,
+    View { format, width, .. }: View,
+    coefficients: bool,
 ) -> Result<String, Diagnostic> {
-    let value: serde_json::Value = catalog.find(kind, name)?.parse()?;
+    let mut value: serde_json::Value = catalog.find(kind, name)?.parse()?;
     match (format, kind) {
+        (Format::Table, Kind::Gpu) if !coefficients => {
+            let kernels = value.as_object_mut().and_then(|fields| fields.remove("kernels"));
+            let forms = kernels.as_ref().and_then(|k| k.as_object()).into_iter().flatten();
+            let engines = forms.filter_map(|(_, by_engine)| by_engine.as_object()).flatten();
+            let known = catalog.entries(Kind::Engine);
+            let is_engine = |name: &&str| known.iter().any(|entry| *name == entry.id());
+            let engines: BTreeSet<&str> =
+                engines.filter_map(|(name, _)| name.split('@').next()).filter(is_engine).collect();
+            let mut sheet = Sheet::of_json(&value);
+            for cell in sheet.rows.iter_mut().flatten() {
+                if let Value::Integer(n) = cell {
+                    *cell = Value::Text(n.to_string());
+                }
+            }
+            // What it is comes first.
+            sheet.rows.sort_by_key(|row| {
+                let figure = row.first().map(words).unwrap_or_default();
+                FIRST
+                    .iter()
+                    .position(|name| figure == *name || figure.starts_with(&format!("{name}[")))
+                    .unwrap_or(FIRST.len())
+            });
+            let fitted = match engines.is_empty() {
+                true => "none of its own; those of its class, or of `kernels_from`, stand in".to_owned(),
+                false => format!("fitted: {}; --coefficients shows them", engines.into_iter().join(", ")),
+            };
+            sheet.rows.push(vec!["kernels".into(), Value::Text(fitted)]);
+            Ok(sheet.table(width))
+        }
         (Format::Json, _) | (Format::Table, Kind::Model) => Ok(format!("{value:#}")),
         (Format::Csv, _) => Sheet::of_json(&value).csv(),
         (Format::Markdown, _) => Ok(Sheet::of_json(&value).markdown()),
@@ -28,7 +63,10 @@ pub fn show(
     }
 }
 
-/// Every entry of a kind, in rows; `left_out` is told of files of the user's that are broken.
+/// Figures of a GPU in the order of a datasheet, before all others.
+const FIRST: [&str; 8] = ["id", "name", "aliases", "vendor", "architecture", "class", "memory", "bandwidth"];
+
+/// Every entry of a kind, or those whose id, name or an alias holds `named`, in rows; `left_out` is told of files of the user's that are broken.
 ///
 /// # Errors
 /// Never in practice: what is built in is whole.
@@ -36,9 +74,10 @@ pub fn list(
     catalog: &Catalog,
     kind: Kind,
     View { format, width, .. }: View,
+    named: Option<&str>,
     mut left_out: impl FnMut(&Diagnostic),
 ) -> Result<String, Diagnostic> {
-    let sheet = match kind {
+    let mut sheet = match kind {
         Kind::Gpu => gpus(catalog, &mut left_out),
         Kind::Model => models(catalog, &mut left_out),
         Kind::Cluster
@@ -48,6 +87,15 @@ pub fn list(
         | Kind::Kernels
         | Kind::Scheduling => names(catalog, kind, &mut left_out),
     }?;
+    if let Some(part) = named {
+        let part = folded(part).collect::<String>();
+        let said = |value: &Value| folded(words(value)).collect::<String>().contains(&part);
+        let columns: Vec<usize> = ["id", "name", "aliases"]
+            .iter()
+            .filter_map(|name| sheet.columns.iter().position(|column| column == name))
+            .collect();
+        sheet.rows.retain(|row| columns.iter().filter_map(|i| row.get(*i)).any(said));
+    }
     format.write(width, || Ok(sheet.table(width)), || Ok(sheet.json()), || Ok(sheet.clone()))
 }
 
@@ -101,6 +149,14 @@ fn models(catalog: &Catalog, left_out: &mut dyn FnMut(&Diagnostic)) -> Result<Sh
             model.max_context.map_or(Value::Missing, Value::Integer),
         ])
     })
+}
+
+/// The text of a cell that holds one.
+fn words(value: &Value) -> &str {
+    match value {
+        Value::Text(text) => text,
+        _ => "",
+    }
 }
 
 fn text(text: &str) -> Value {

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::ask::{self, View};
 use crate::catalog::{Catalog, Kind};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic, folded};
 
 use super::outcome::Outcome;
 use super::output::OutputArgs;
@@ -16,14 +16,19 @@ const KINDS: [&str; 8] =
 
 /// Arguments of `catalog`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  shardfit catalog gpus\n  shardfit catalog gpus h100-sxm\n  \
-    shardfit catalog models llama-3.1-70b --format json")]
+#[command(
+    after_help = "Examples:\n  shardfit catalog gpus\n  shardfit catalog gpus h100-sxm\n  shardfit catalog models qwen3\n  \
+    shardfit catalog models llama-3.1-70b --format json"
+)]
 pub struct CatalogArgs {
     /// gpus, clusters, models, engines, frameworks, classes, kernels or scheduling
     #[arg(value_parser = super::values::names(KINDS), hide_possible_values = true)]
     kind: String,
-    /// Entry to show in full
+    /// Entry to show, or a part of names: those that hold it are listed
     name: Option<String>,
+    /// Show the coefficients of a GPU's kernels too
+    #[arg(long)]
+    coefficients: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -33,11 +38,27 @@ pub fn run(args: &CatalogArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic>
     let view = View::new(args.output.prepare()?, args.output.width());
     let kind = kind(&args.kind)?;
     let text = match &args.name {
-        Some(name) => ask::catalog::show(catalog, kind, name, view)?,
-        None => ask::catalog::list(catalog, kind, view, talk::left_out)?,
+        Some(name) => match ask::catalog::show(catalog, kind, name, view, args.coefficients) {
+            Err(unknown) if unknown.code == Code::UnknownName && named(catalog, kind, name) => {
+                ask::catalog::list(catalog, kind, view, Some(name), talk::left_out)?
+            }
+            shown => shown?,
+        },
+        None => ask::catalog::list(catalog, kind, view, None, talk::left_out)?,
     };
     args.output.emit(&text)?;
     Ok(Outcome::Found)
+}
+
+/// Whether the id, the name or an alias of an entry holds these letters.
+fn named(catalog: &Catalog, kind: Kind, part: &str) -> bool {
+    let letters = |text: &str| folded(text).collect::<String>();
+    let part = letters(part);
+    let holds = |text: &str| letters(text).contains(&part);
+    !part.is_empty()
+        && catalog.entries(kind).iter().any(|entry| {
+            holds(entry.id()) || holds(entry.title()) || entry.aliases().iter().any(|alias| holds(alias))
+        })
 }
 
 fn kind(name: &str) -> Result<Kind, Diagnostic> {

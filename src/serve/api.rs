@@ -136,7 +136,7 @@ pub async fn list(site: At, Path(name): Path<String>) -> Response {
     if let Some(models) = site.models.get().filter(|_| kind == Kind::Model) {
         return reply::json(StatusCode::OK, models.clone());
     }
-    let listed = work(&site.0, move |site| ask::catalog::list(&site.catalog, kind, View::JSON, |_| ()));
+    let listed = work(&site.0, move |site| ask::catalog::list(&site.catalog, kind, View::JSON, None, |_| ()));
     match listed.await {
         Ok(Ok(text)) => {
             let bytes = Bytes::from(text + "\n");
@@ -153,7 +153,7 @@ pub async fn list(site: At, Path(name): Path<String>) -> Response {
 /// `GET /api/v1/catalog/{kind}/{id}`.
 pub async fn entry(site: At, Path((name, id)): Path<(String, String)>) -> Response {
     let Some(kind) = kind(&name) else { return no_kind(&name) };
-    match ask::catalog::show(&site.catalog, kind, &id, View::JSON) {
+    match ask::catalog::show(&site.catalog, kind, &id, View::JSON, true) {
         Ok(text) => reply::json(StatusCode::OK, text + "\n"),
         Err(fault) => reply::fault(StatusCode::NOT_FOUND, &fault),
     }

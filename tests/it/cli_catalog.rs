@@ -35,11 +35,27 @@ fn the_singular_means_the_same() {
 
 #[test]
 fn an_entry_is_shown_whole_by_name_and_by_alias() {
-    let by_name = shardfit("catalog gpus l4").exits(0).says(&["id: l4", "sources:", "bandwidth: 300 GB/s"]);
-    let by_alias = shardfit("catalog gpus NVIDIA-L4").exits(0);
+    let by_name = shardfit("catalog gpus l4 --format yaml").exits(0).says(&[
+        "id: l4",
+        "sources:",
+        "bandwidth: 300 GB/s",
+    ]);
+    let by_alias = shardfit("catalog gpus NVIDIA-L4 --format yaml").exits(0);
     assert_eq!(by_name.stdout, by_alias.stdout);
     let model = shardfit("catalog models llama-3.1-70b --format json").exits(0).json();
     assert_eq!(model["num_hidden_layers"], 80);
+}
+
+#[test]
+fn a_gpu_is_a_page_and_its_coefficients_are_shown_on_request() {
+    let page =
+        shardfit("catalog gpus h100").exits(0).says(&["3.35 TB/s", "fitted: sglang, trtllm, vllm"]).stdout;
+    assert!(page.lines().count() < 40 && !page.contains("launch"), "{page}");
+    shardfit("catalog gpus h100 --coefficients").exits(0).says(&["launch: "]);
+    // A part of names lists those that hold it.
+    let listed = shardfit("catalog clusters p5e").exits(0).stdout;
+    assert!(listed.contains("p5e-48xlarge") && listed.contains("p5en-48xlarge"), "{listed}");
+    shardfit("catalog clusters p5f").exits(2);
 }
 
 #[test]

@@ -20,13 +20,16 @@ fn help_tree() -> Vec<(String, String)> {
 
 #[test]
 fn the_reference_of_the_command_line_is_the_whole_help_tree() {
-    let mut text = String::new();
+    let mut list = String::new();
     for (name, help) in help_tree() {
         let heading = format!("shardfit {name}");
-        text.push_str(&format!("\n### {}\n\n```text\n{}\n```\n", heading.trim_end(), help.trim_end()));
+        let (heading, page) = (heading.trim_end(), heading.trim_end().replace(' ', "-"));
+        let about = help.lines().next().unwrap_or_default();
+        list.push_str(&format!("- [`{heading}`](commands/{page}.md): {about}\n"));
+        let text = format!("# {heading}\n\n```text\n{}\n```\n", help.trim_end());
+        settle(&format!("docs/commands/{page}.md"), &text);
     }
-    text.push('\n');
-    settle("docs/cli.md", &filled(&document("docs/cli.md"), "help", &text));
+    settle("docs/cli.md", &filled(&document("docs/cli.md"), "commands", &list));
 }
 
 #[test]

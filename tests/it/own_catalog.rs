@@ -168,10 +168,14 @@ fn flag_goes_before_variable_before_configuration_before_built_in() {
         let run = run.exits(0);
         run.stdout.lines().find(|l| l.starts_with("name:")).unwrap().to_owned()
     };
-    assert_eq!(name(shardfit("catalog gpus h100-sxm")), "name: NVIDIA H100 SXM 80 GB");
-    assert_eq!(name(shardfit_with("catalog gpus h100-sxm", &home_only)), "name: by configuration");
-    assert_eq!(name(shardfit_with("catalog gpus h100", &both)), "name: by variable");
-    let line = format!("catalog gpus h100-sxm --catalog {} --catalog {}", text(&flag), text(&other));
+    assert_eq!(name(shardfit("catalog gpus h100-sxm --format yaml")), "name: NVIDIA H100 SXM 80 GB");
+    assert_eq!(
+        name(shardfit_with("catalog gpus h100-sxm --format yaml", &home_only)),
+        "name: by configuration"
+    );
+    assert_eq!(name(shardfit_with("catalog gpus h100 --format yaml", &both)), "name: by variable");
+    let line =
+        format!("catalog gpus h100-sxm --format yaml --catalog {} --catalog {}", text(&flag), text(&other));
     assert_eq!(name(shardfit_with(&line, &both)), "name: by flag");
 }
 

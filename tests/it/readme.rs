@@ -313,7 +313,8 @@ fn the_columns_of_a_ranking_are_those_of_the_code() {
 fn the_words_of_engines_are_those_of_the_code() {
     use shardfit::request::words::{Speaker, WORDS};
     let names = Speaker::ALL.map(Speaker::name).join(" | ");
-    let mut table = format!("| option | {names} | also |\n| --- |{} --- |\n", " --- |".repeat(Speaker::ALL.len()));
+    let mut table =
+        format!("| option | {names} | also |\n| --- |{} --- |\n", " --- |".repeat(Speaker::ALL.len()));
     for word in WORDS {
         let said = |speaker| {
             let name = word.engines.iter().find(|(by, _)| *by == speaker).map(|(_, name)| *name);
@@ -340,8 +341,13 @@ fn the_book_holds_every_page_and_every_link_leads_somewhere() {
     let folder = Path::new(ROOT).join("docs");
     let prefix = format!("{}/", folder.display());
     let files = common::files_in(&folder);
-    for page in files.iter().filter_map(|path| path.strip_prefix(&prefix)).filter(|name| name.ends_with(".md")) {
-        assert!(page == "SUMMARY.md" || listed.iter().any(|known| known == page), "docs/SUMMARY.md leaves out {page}");
+    for page in
+        files.iter().filter_map(|path| path.strip_prefix(&prefix)).filter(|name| name.ends_with(".md"))
+    {
+        assert!(
+            page == "SUMMARY.md" || listed.iter().any(|known| known == page),
+            "docs/SUMMARY.md leaves out {page}"
+        );
         let beside = folder.join(page).parent().expect("a folder").to_owned();
         for link in links(&format!("docs/{page}")) {
             assert!(beside.join(&link).exists(), "docs/{page} leads to {link}");
