@@ -13,7 +13,7 @@ use crate::plan::divisors::Divisors;
 use crate::plan::rules::{self, Candidate};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Practice, Reason};
-use crate::units::{Bytes, TokensPerSecond, Usd, UsdPerHour};
+use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
 use crate::workload::{Draft, Load, Purpose, Speculation, Targets, Workload};
 
 use super::Provenance;
@@ -191,6 +191,8 @@ pub struct Estimate {
     pub purpose: Purpose,
     /// Prompt tokens of a request.
     pub prompt_tokens: u64,
+    /// What encoding the images and sound of one prompt takes.
+    pub encoding: Seconds,
     /// Replicas.
     pub replicas: u32,
     /// GPUs used.
@@ -294,6 +296,8 @@ impl<'a> Deployment<'a> {
             kv: context.kv,
             offload: limits.offload,
             host: context.cluster.host_of(parallelism.gpus()),
+            media: context.workload.media,
+            prompt_tokens: context.workload.computed_prompt(),
             drafted: context
                 .workload
                 .speculation
@@ -509,6 +513,7 @@ impl<'a> Deployment<'a> {
             speculation: c.workload.speculation,
             purpose: c.workload.purpose,
             prompt_tokens: c.workload.isl,
+            encoding: self.pipeline.encoding(&Step::prefill(1.0, c.workload.computed_prompt() as f64)),
             replicas,
             gpus,
             idle_gpus: u64::from(c.cluster.gpus).saturating_sub(gpus),

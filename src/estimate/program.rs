@@ -2,6 +2,7 @@
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
 mod draft;
+mod encoder;
 mod host;
 mod instruction;
 mod step_time;
@@ -12,6 +13,7 @@ use crate::catalog::kernels::PowerShares;
 use crate::catalog::{Cluster, Host};
 use crate::dtype::DType;
 use crate::model::blocks::{Block, RankView};
+use crate::model::media::Media;
 use crate::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Step};
 use crate::model::tensor::Component;
 use crate::model::{Formats, LayerGroup, Model};
@@ -26,6 +28,7 @@ use super::stages::{Pace, Part, exchange};
 use super::{Basis, Bound};
 use draft::Draft;
 pub(super) use draft::check_draft;
+use encoder::Encoders;
 use host::HostPart;
 use instruction::{Instruction, Timer};
 pub use step_time::StepTime;
@@ -51,6 +54,10 @@ pub struct Target<'a> {
     pub offload: Offload,
     /// The replica's part of the host's memory, if it is known.
     pub host: Option<Host>,
+    /// What prompts bring beside text.
+    pub media: Media,
+    /// Tokens of a prompt that are computed, with those of what it brings.
+    pub prompt_tokens: u64,
 }
 
 /// Stages that differ and are timed in one pass over the operators; there are seldom more than four.
@@ -246,6 +253,8 @@ pub struct Pipeline {
     /// the pace, and which one that is depends on the step.
     paces: Vec<Vec<f64>>,
     draft: Option<Draft>,
+    /// What encodes images and sound of prompts.
+    encoders: Option<Encoders>,
     /// What is with the host.
     host: Option<Box<HostPart>>,
     power: PowerShares,
@@ -296,6 +305,7 @@ impl Pipeline {
             whole,
             paces,
             draft: Draft::compile(t),
+            encoders: Encoders::compile(t),
             host: spread.host.and_then(|host| HostPart::compile(t, &host)).map(Box::new),
             power: t.kernels.power,
             overlaps: t.kernels.engine.launch.batch_overlap && exchanges,
@@ -312,6 +322,11 @@ impl Pipeline {
         let draft = self.draft.as_ref().map(|d| d.time(step, &self.power)).unwrap_or_default();
         let mut interval = slowest.unwrap_or(whole.total) + draft.total;
         whole += draft;
+        if let Some(encoders) = &self.encoders {
+            let encoding = encoders.time(step, &self.power);
+            interval += encoding.total;
+            whole += encoding;
+        }
         if let Some(host) = &self.host {
             let with_host = host.time(step, &self.power);
             interval += with_host.total;
@@ -326,6 +341,11 @@ impl Pipeline {
             measured_share: share(whole.measured),
             drawn: whole.drawn,
         }
+    }
+
+    /// What encoding a step's images and sound takes of its time.
+    pub fn encoding(&self, step: &Step) -> Seconds {
+        self.encoders.as_ref().map_or(Seconds::ZERO, |encoders| encoders.time(step, &self.power).total)
     }
 
     /// All stages one after the other, and the slowest of them.
@@ -360,6 +380,7 @@ impl Pipeline {
             true => twice(self.whole.explain(&step.halved())),
             false => self.whole.explain(step),
         };
+        lines.extend(self.encoders.iter().flat_map(|e| e.explain(step)));
         lines.extend(self.draft.iter().flat_map(|d| d.explain(step)));
         lines.extend(self.host.iter().flat_map(|h| h.explain(step)));
         lines

@@ -301,13 +301,13 @@ pub fn drafts(engine: &str, draft: crate::workload::Draft, tokens: u32) -> Draft
     let method = match (engine, draft) {
         ("sglang", Draft::Layers) => "EAGLE",
         ("sglang", Draft::Lookup) => "NGRAM",
-        ("sglang", Draft::Model) => "EAGLE3",
+        ("sglang", Draft::Model | Draft::Eagle3) => "EAGLE3",
         ("trtllm", Draft::Layers) => "MTP",
         ("trtllm", Draft::Lookup) => "NGram",
-        ("trtllm", Draft::Model) => "Eagle3",
+        ("trtllm", Draft::Model | Draft::Eagle3) => "Eagle3",
         (_, Draft::Layers) => "mtp",
         (_, Draft::Lookup) => "ngram",
-        (_, Draft::Model) => "eagle3",
+        (_, Draft::Model | Draft::Eagle3) => "eagle3",
     };
     Drafts { method: Some(method.to_owned()), tokens: Some(tokens), model: None }
 }

@@ -2,7 +2,8 @@
 
 use super::config::Config;
 use super::{
-    EncoderSize, Model, Quantisation, Scope, Task, draft, families, other_files, outputs, rotary, unread,
+    EncoderSize, Model, Quantisation, Scope, Task, draft, families, media, other_files, outputs, rotary,
+    unread,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -34,5 +35,9 @@ pub(super) fn from_parts(
     architecture.notes.extend(unread::note(&watched, without_towers));
     let model = Model::build(id, model_type, recognised, scope, architecture, quantisation)?;
     let (encoder, rotary) = (EncoderSize::read(root), rotary::tables(root));
-    draft::eagle(root, Model { encoder, rotary, task, ..model })
+    let (sight, hearing) = match model.sees() {
+        true => (media::sight(root), media::hearing(root)),
+        false => (None, None),
+    };
+    draft::eagle(root, Model { encoder, sight, hearing, rotary, task, ..model })
 }

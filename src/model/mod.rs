@@ -11,6 +11,7 @@ mod families;
 mod gguf;
 mod intake;
 mod lora;
+pub mod media;
 mod names;
 pub mod node;
 pub mod operator;
@@ -205,6 +206,10 @@ pub struct Model {
     pub images: Option<Images>,
     /// How large its image encoder is, if it has one.
     pub encoder: Option<EncoderSize>,
+    /// How it sees, where its processor is described.
+    pub sight: Option<media::Sight>,
+    /// How it hears, where its processor is described.
+    pub hearing: Option<media::Hearing>,
     /// Tables of rotary positions: buffers that engines hold beside the weights.
     pub rotary: Vec<RotaryTable>,
     /// What drafts tokens for it, if a model of its own does.
@@ -371,6 +376,8 @@ impl Model {
             quantisation,
             images: a.images,
             encoder: None,
+            sight: None,
+            hearing: None,
             rotary: Vec::new(),
             draft: None,
             notes: a.notes,

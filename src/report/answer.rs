@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
+use crate::model::media::Items;
 use crate::units::Seconds;
 use crate::workload::{Load, Percentile, Speculation, Workload};
 
@@ -46,8 +47,17 @@ pub(super) struct WorkloadAnswer {
     /// How long a batch that is not full is held for more inputs, in milliseconds; left out where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     batch_window_ms: Option<Digits>,
-    /// Prompt tokens, mean.
+    /// Prompt tokens, mean, with those of images, video and sound.
     isl: u64,
+    /// Those of images; left out without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_tokens: Option<u64>,
+    /// Those of a video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video_tokens: Option<u64>,
+    /// Those of sound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_tokens: Option<u64>,
     /// Output tokens, mean; 0 where answers are made of their inputs alone.
     osl: u64,
     /// Prompt tokens that are read from the prefix cache.
@@ -106,6 +116,7 @@ impl From<&Workload> for WorkloadAnswer {
             tokens_per_step: Digits(s.yielded()),
         };
         let t = &w.targets;
+        let of = |items: Items| Some(items.all_tokens()).filter(|tokens| *tokens > 0);
         let on = |limit: Option<Seconds>, at: Option<Percentile>| {
             limit.map(|_| at.map_or_else(|| "mean".to_owned(), |at| at.to_string()))
         };
@@ -115,6 +126,9 @@ impl From<&Workload> for WorkloadAnswer {
                 .filter(|window| *window > Seconds::ZERO)
                 .map(|window| Digits(window.as_millis())),
             isl: w.isl,
+            image_tokens: of(w.media.images),
+            video_tokens: of(w.media.video),
+            audio_tokens: of(w.media.audio),
             osl: if w.purpose.pools() { 0 } else { w.osl },
             cached_prefix: w.reused_prompt(),
             concurrency,

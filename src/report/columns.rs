@@ -246,6 +246,13 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     .when(Show::Unless(Idle::Missing))
     .of_fleet(Show::Unless(Idle::Missing))
     .on_page(),
+    quiet("encoder_ms", "encoding the images and sound of one prompt, where it brings any", |r| {
+        match r.estimate.encoding {
+            none if none.get() <= 0.0 => Value::Missing,
+            time => time.as_millis().into(),
+        }
+    })
+    .optional(),
     shown("tpot_ms", "TPOT ms", "time per output token after the first, mean", |r| {
         decoded(r, r.estimate.service.tpot.as_millis())
     })

@@ -137,6 +137,7 @@ pub(super) fn describe_workload(w: &Workload) -> String {
         n => format!(" ({} of it in the prefix cache)", group_thousands(n)),
     };
     let cut = if w.cut { CUT_LENGTHS } else { "" };
+    let reused = media(w) + &reused;
     if w.purpose.pools() {
         let window = match w.batch_window > Seconds::ZERO {
             true => format!(", batches held for {}", w.batch_window),
@@ -145,6 +146,16 @@ pub(super) fn describe_workload(w: &Workload) -> String {
         return format!("{}, isl {}{reused}{cut}, {load}{}{window}", w.purpose.name(), w.isl, targets(w));
     }
     format!("isl {}{reused}, osl {}{cut}, {load}{}{}", w.isl, w.osl, targets(w), speculation(w))
+}
+
+/// What prompts bring beside text, in brackets, if anything.
+fn media(w: &Workload) -> String {
+    let m = &w.media;
+    let of = [("images", m.images), ("video", m.video), ("sound", m.audio)];
+    let brought = of.into_iter().filter(|(_, items)| items.count > 0);
+    let words =
+        brought.map(|(what, items)| format!("{} of {what}", group_thousands(items.all_tokens()))).join(", ");
+    if words.is_empty() { words } else { format!(" ({words})") }
 }
 
 /// Speculative decoding, after a comma, if it is on.
@@ -343,8 +354,11 @@ fn together(s: &Subject, c: &Combined) -> String {
         _ => String::new(),
     };
     let plan = |e: &Estimate| {
+        let prefill = e.prefill.as_ref().map_or(String::new(), |p| {
+            format!("prefill {} × {} {}, decode ", p.workers, p.gpu, p.parallelism)
+        });
         format!(
-            "{} {} × {}, batch {:.0}",
+            "{prefill}{} {} × {}, batch {:.0}",
             e.gpu,
             e.parallelism,
             plural(e.replicas.into(), "replica"),

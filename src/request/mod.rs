@@ -24,6 +24,7 @@ pub mod form;
 pub mod inspect;
 pub mod launched;
 pub mod layout;
+mod media;
 mod model;
 mod overrides;
 mod resolve;
@@ -139,6 +140,12 @@ pub struct Request {
     pub price: Option<Prices>,
     /// Prompt tokens: a number or a distribution, 2,048 when left out, less in a shorter context.
     pub isl: Option<LengthEntry>,
+    /// Images of each prompt, `8x768x768` (number, width, height): their tokens come to those of `isl`.
+    pub images: Option<String>,
+    /// A video of each prompt, `60s@1fps`, or `60s@1fps@1280x720`; frames of 640 by 360 when left out.
+    pub video: Option<String>,
+    /// Sound of each prompt, `30s`.
+    pub audio: Option<String>,
     /// What answers are made of: `generate`, `embed` or `rerank`; what the model does when left out.
     pub task: Option<String>,
     /// How long an embedding or reranking server holds a batch that is not full for more inputs, such as `5ms`; not at
@@ -160,11 +167,12 @@ pub struct Request {
     pub tpot: Option<TimeTarget>,
     /// Longest time from request to last token, such as `20s`.
     pub e2e: Option<TimeTarget>,
-    /// What drafts tokens: `mtp`, `ngram` or `model`; `off,mtp` looks at plans without and with.
+    /// What drafts tokens: `mtp`, `eagle3`, `ngram` or `model`; `off,mtp` looks at plans without and with.
     pub speculate: Option<Texts>,
-    /// Tokens to draft for each step; 1 when left out.
+    /// Tokens to draft for each step; when left out 1, of `eagle3` 3.
     pub draft_tokens: Option<u64>,
-    /// How likely a drafted token is accepted when those before it were, from 0 to 1.
+    /// How likely a drafted token is accepted when those before it were, from 0 to 1; as published of `mtp` and `eagle3`
+    /// when left out.
     pub acceptance: Option<f64>,
     /// Engines: `vllm`, a version `vllm@0.19`, a launch `sglang@deepep-eplb`, several, `any`, or a YAML file;
     /// what runs on the GPU when left out.
@@ -355,6 +363,9 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("clusters", &[Task::Size]),
     ("price", &[Task::Plan, Task::Estimate, Task::Size]),
     ("isl", &Task::ALL),
+    ("images", &Task::ALL),
+    ("video", &Task::ALL),
+    ("audio", &Task::ALL),
     ("task", &Task::ALL),
     ("batch_window", &Task::ALL),
     ("osl", &Task::ALL),

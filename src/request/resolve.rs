@@ -19,6 +19,7 @@ use crate::estimate::power::Electricity;
 use crate::hub::Hub;
 use crate::load;
 use crate::model::Model;
+use crate::model::blocks::Block;
 use crate::plan::space::Pins;
 use crate::plan::{Degrees, Offload, Parallelism, Precision, Shares};
 use crate::rank::{Front, Measure, Objective};
@@ -266,6 +267,11 @@ impl Request {
         let objective = self.objective(task)?;
         let least = self.least(task)?;
         let mut model = self.find_model(catalog, &hub)?;
+        if model.draft.is_none()
+            && texts(&self.speculate).iter().any(|name| name.eq_ignore_ascii_case("eagle3"))
+        {
+            model = with_eagle_head(model)?;
+        }
         let purpose = Purpose::of(self.task.as_deref(), &model)?;
         self.suits(purpose)?;
         let months = self.forecast.as_ref().map_or(Ok(Vec::new()), |file| forecast::read(Path::new(file)))?;
@@ -383,9 +389,7 @@ impl Request {
         if let Some((one, _, other, _)) = exclude.iter().find(|(_, a, _, b)| *a && *b) {
             return Err(usage(format!("{one} and {other} exclude each other")).help("give one of them"));
         }
-        let drafts = texts(&self.speculate).iter().any(|name| name != NO_DRAFT);
         let require = [
-            ("--speculate", drafts, "--acceptance", self.acceptance.is_some()),
             ("--acceptance", self.acceptance.is_some(), "--speculate", self.speculate.is_some()),
             ("--draft-tokens", self.draft_tokens.is_some(), "--speculate", self.speculate.is_some()),
             ("--pue", self.pue.is_some(), "--electricity", self.electricity.is_some()),
@@ -411,9 +415,16 @@ impl Request {
         demand: Option<&Demand>,
     ) -> Result<(Workload, u64), Diagnostic> {
         let hit = share("--prefix-hit", self.prefix_hit.map(|hit| hit.0))?;
+        let media = self.media(model)?;
+        let varies = self.isl.as_ref().is_some_and(|isl| !matches!(isl.0, Lengths::Fixed(_)));
+        if !media.is_empty() && (self.trace.is_some() || varies && task == Task::Simulate) {
+            return Err(usage("images and sound come to prompts of a given length")
+                .at("--images, --video, --audio")
+                .help("give --isl as a number, or count their tokens into the lengths"));
+        }
         let (lengths, in_trace) = match &self.trace {
             Some(file) => mean_of_trace(Path::new(file), self.trace_requests())?,
-            None => (self.lengths(task, model, purpose), 0),
+            None => (self.lengths(task, model, purpose, media.tokens()).with_media(media), 0),
         };
         let batch_window = self.batch_window()?;
         let load = match (demand, self.concurrency, self.rate) {
@@ -513,13 +524,15 @@ impl Request {
 
     /// Mean lengths, those that are left out cut to the model's context where it is shorter; where they vary, with the
     /// context that one request in a hundred exceeds. A simulation draws lengths itself.
-    fn lengths(&self, task: Task, model: &Model, purpose: Purpose) -> Workload {
+    fn lengths(&self, task: Task, model: &Model, purpose: Purpose, beside: u64) -> Workload {
         let mean = |entry: &Option<LengthEntry>| match entry.as_ref().map(|entry| &entry.0) {
             Some(Lengths::Fixed(n)) => Some(*n),
             varying => varying.map(|lengths| lengths.mean().round().max(1.0) as u64),
         };
         let context = model.max_context.filter(|_| self.allow_long_context != Some(true));
-        let context = context.into_iter().chain(self.max_model_len).min();
+        // What a prompt brings beside text takes its part.
+        let context =
+            context.into_iter().chain(self.max_model_len).min().map(|n| n.saturating_sub(beside).max(2));
         let means = match purpose.pools() {
             true => Workload::pooled(purpose, mean(&self.isl), context),
             false => Workload::of_lengths(mean(&self.isl), mean(&self.osl), context),
@@ -647,14 +660,23 @@ impl Request {
 
     fn speculation(&self) -> Result<Option<Speculation>, Diagnostic> {
         let mut drafts = texts(&self.speculate).iter().filter(|name| *name != NO_DRAFT).unique();
-        let (Some(draft), Some(acceptance)) = (drafts.next(), self.acceptance) else { return Ok(None) };
+        let Some(draft) = drafts.next() else { return Ok(None) };
         if drafts.next().is_some() {
             return Err(usage("one way to draft at a time")
                 .at("--speculate")
                 .help("mtp, ngram, or either with off"));
         }
-        let tokens = self.draft_tokens.map_or(1, |n| u32::try_from(n).unwrap_or(MAX_DRAFTED + 1));
-        let speculation = Speculation { draft: draft.parse::<Draft>()?, tokens, acceptance };
+        let draft = draft.parse::<Draft>().map_err(|d| d.within("--speculate"))?;
+        let published = draft.published();
+        let usual = published.map_or(1, |published| published.tokens);
+        let tokens = self.draft_tokens.map_or(usual, |n| u32::try_from(n).unwrap_or(MAX_DRAFTED + 1));
+        let Some(acceptance) = self.acceptance.or(published.map(|published| published.acceptance)) else {
+            let cause = format!("how often drafts of {} are accepted depends on the text", draft.name());
+            return Err(usage(cause).at("--acceptance").help(
+                "give it, for example --acceptance 0.6: the share that the server's log or /metrics has of drafted tokens",
+            ));
+        };
+        let speculation = Speculation { draft, tokens, acceptance };
         speculation.validate().map_err(|d| d.at("--acceptance"))?;
         Ok(Some(speculation))
     }
@@ -1117,6 +1139,38 @@ impl Request {
             false => format!("isl {isl}{hit}, osl {osl}{cut}, {load}, protocol {protocol}"),
         }
     }
+}
+
+/// The model beside an EAGLE-3 head as they are published for it: one dense layer of its widths, 32,000 tokens of the
+/// vocabulary.
+fn with_eagle_head(model: Model) -> Result<Model, Diagnostic> {
+    let heads = model.layer_blocks().find_map(|block| match block {
+        Block::Attention(a) => Some((a.heads, a.kv_heads, a.head_dim)),
+        _ => None,
+    });
+    let inner = model.layer_blocks().find_map(|block| match block {
+        Block::Mlp(mlp) => Some(mlp.inner),
+        _ => None,
+    });
+    let (heads, kv, head_dim) = heads.unwrap_or(((model.hidden / 128).max(1), 8, 128));
+    let config = serde_json::json!({
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLMEagle3"],
+        "num_hidden_layers": 1,
+        "hidden_size": model.hidden,
+        "intermediate_size": inner.unwrap_or(model.hidden.saturating_mul(4)),
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv,
+        "head_dim": head_dim,
+        "vocab_size": model.vocabulary,
+        "draft_vocab_size": model.vocabulary.min(32_000),
+        "tie_word_embeddings": false,
+        "torch_dtype": "bfloat16",
+    });
+    let config = config.as_object().cloned().unwrap_or_default();
+    let name = format!("EAGLE-3 head of {}", model.id);
+    let head = crate::model::from_config(&config, &name, crate::model::Scope::Full)?;
+    Ok(model.with_draft(head))
 }
 
 /// Gives the GPUs what was measured of the model's kernels; returns engine and GPU of which nothing is known.

@@ -51,7 +51,7 @@ fn faults_are_said_in_the_names_of_the_fields() {
         (r#""memory_fraction": 1.5"#, "at: `memory_fraction`"),
         (r#""isl": 200000"#, "`allow_long_context`"),
         (r#""schema_version": 9"#, "version 1"),
-        (r#""speculate": "ngram""#, "`speculate` needs `acceptance`"),
+        (r#""speculate": "ngram""#, "depends on the text"),
         (r#""percentile": "p101""#, "at: `percentile`"),
     ] {
         let text = of(more);

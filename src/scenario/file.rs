@@ -205,7 +205,7 @@ impl SpeculationEntry {
     pub fn speculation(&self) -> Result<Speculation, Diagnostic> {
         let (draft, tokens) = (self.draft.parse()?, self.tokens.unwrap_or(1));
         let speculation = Speculation { draft, tokens, acceptance: self.acceptance };
-        if speculation.draft == Draft::Model {
+        if matches!(speculation.draft, Draft::Model | Draft::Eagle3) {
             let cause = "a sweep names no draft model".to_owned();
             return Err(Diagnostic::new(Code::Range, cause).help("allowed: mtp, ngram"));
         }

@@ -76,3 +76,40 @@ impl Question<'_> {
         })
     }
 }
+
+/// The split plans that use the GPUs of several kinds best: those of which no two use the same kind, with the most output
+/// together. A kind computes prompts for another, or both for itself.
+pub(super) fn side_by_side(plans: &[Estimate]) -> Vec<Estimate> {
+    let mut best: Vec<&Estimate> = Vec::new();
+    let mut order: Vec<&Estimate> = plans.iter().collect();
+    order.sort_by(|a, b| b.output.get().total_cmp(&a.output.get()).then(a.plan.id.cmp(&b.plan.id)));
+    for plan in order {
+        if !best.iter().any(|known| pools_of(known) == pools_of(plan)) {
+            best.push(plan);
+        }
+    }
+    together(&best, &[]).1.into_iter().cloned().collect()
+}
+
+/// Pools of the prefill and of the decode workers.
+fn pools_of(plan: &Estimate) -> (usize, usize) {
+    let decode = plan.plan.layout.pool;
+    (plan.plan.prefill.map_or(decode, |prefill| prefill.pool), decode)
+}
+
+/// The most output of plans on pools that are not taken.
+fn together<'a>(plans: &[&'a Estimate], taken: &[usize]) -> (f64, Vec<&'a Estimate>) {
+    let Some((first, rest)) = plans.split_first() else { return (0.0, Vec::new()) };
+    let without = together(rest, taken);
+    let (from, to) = pools_of(first);
+    if taken.contains(&from) || taken.contains(&to) {
+        return without;
+    }
+    let (output, mut others) = together(rest, &[taken, &[from, to]].concat());
+    let output = output + first.output.get();
+    if output <= without.0 {
+        return without;
+    }
+    others.insert(0, first);
+    (output, others)
+}

@@ -262,8 +262,13 @@ impl Question<'_> {
         }
         if self.mode.splits() {
             let split = self.search_split(&spaces, &contexts, variants);
-            for ((all, _), (here, variant)) in found.iter_mut().zip(split.into_iter().zip(variants)) {
+            for ((all, best_of_each), ((here, best), variant)) in
+                found.iter_mut().zip(split.into_iter().zip(variants))
+            {
                 *all = std::mem::take(all).merge(here, variant, self);
+                if !self.mode.aggregates() {
+                    *best_of_each = combined::side_by_side(&best);
+                }
             }
         }
         let conclude = |(question, (summary, best_of_each)): (&Question, (Summary, Vec<Estimate>))| {

@@ -22,14 +22,15 @@ use super::visit::Summary;
 use super::{Question, Variant};
 
 impl Question<'_> {
-    /// Every pair of layouts, for each variant. Their numbers follow those of the aggregated plans.
+    /// Every pair of layouts, for each variant, and the best pair of each two pools and contexts. Their numbers follow
+    /// those of the aggregated plans.
     pub(super) fn search_split(
         &self,
         spaces: &[PlanSpace],
         contexts: &[Vec<Context>],
         variants: &[Variant],
-    ) -> Vec<Summary> {
-        let mut sums: Vec<Summary> = Vec::new();
+    ) -> Vec<(Summary, Vec<Estimate>)> {
+        let mut sums: Vec<(Summary, Vec<Estimate>)> = Vec::new();
         sums.resize_with(variants.len(), Default::default);
         let mut first = spaces.last().map_or(0, |space| space.end());
         let on_pools = |spaces: &[PlanSpace]| -> Vec<Vec<Workers>> {
@@ -49,7 +50,9 @@ impl Question<'_> {
                     let region = Region { question: self, prefill, decode, active, counts, batches, first };
                     first = first.saturating_add(region.size());
                     let found = region.search((prefill_pool, pool), variants);
-                    for ((sum, found), variant) in sums.iter_mut().zip(found).zip(variants) {
+                    for (((sum, best), found), variant) in sums.iter_mut().zip(found).zip(variants) {
+                        let objective = variant.objective;
+                        best.extend(found.best.iter().min_by(|a, b| objective.compare(a, b)).cloned());
                         *sum = std::mem::take(sum).merge(found, variant, self);
                     }
                 }

@@ -6,11 +6,12 @@ mod purpose;
 mod speculation;
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::model::media::Media;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
 
 pub use percentile::{Percentile, Percentiles};
 pub use purpose::Purpose;
-pub use speculation::{Draft, MAX_DRAFTED, Speculation};
+pub use speculation::{Draft, MAX_DRAFTED, Published, Speculation};
 
 /// Longest prompt or output accepted: beyond any model's context.
 pub const MAX_LENGTH: u64 = 100_000_000;
@@ -119,6 +120,8 @@ pub struct Workload {
     pub isl: u64,
     /// Output tokens (OSL); 1 where answers are pooled, which are one vector or score each.
     pub osl: u64,
+    /// What prompts bring beside text; its tokens are part of `isl`.
+    pub media: Media,
     /// What answers are made of.
     pub purpose: Purpose,
     /// How long the first input of a batch that is not full waits for others, where answers are pooled.
@@ -151,6 +154,7 @@ impl Workload {
         Workload {
             isl,
             osl,
+            media: Media::default(),
             purpose: Purpose::Generate,
             batch_window: Seconds::ZERO,
             cached_prefix: 0,
@@ -188,6 +192,14 @@ impl Workload {
         let usual = Purpose::DEFAULT_ISL.min(max_context.unwrap_or(u64::MAX)).max(1);
         let cut = isl.is_none() && usual < Purpose::DEFAULT_ISL;
         Workload { purpose, cut, ..Workload::new(isl.unwrap_or(usual), 1) }
+    }
+
+    /// The same whose prompts bring more beside their text.
+    #[must_use]
+    pub fn with_media(self, media: Media) -> Workload {
+        let tokens = media.tokens();
+        let longest = self.longest.map(|longest| longest.saturating_add(tokens));
+        Workload { isl: self.isl.saturating_add(tokens), longest, media, ..self }
     }
 
     /// Prompt tokens that are computed: at least the last, whose output is the first token.

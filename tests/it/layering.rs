@@ -42,6 +42,7 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "estimate/power",
         "estimate/program",
         "estimate/program/draft",
+        "estimate/program/encoder",
         "estimate/program/host",
         "estimate/program/instruction",
     ],

@@ -41,6 +41,7 @@ mod malformed_configs;
 mod mcp;
 #[cfg(feature = "parquet")]
 mod measured;
+mod media;
 mod memory_logs;
 mod microbenchmark;
 mod names_as_typed;

@@ -179,3 +179,26 @@ fn oversubscription_slows_what_crosses_nodes_as_a_narrower_port_would_and_nothin
     assert!(ttft(&halved) > ttft(&full));
     assert_eq!(tpot(&halved, "--tp 8"), tpot(&full, "--tp 8"));
 }
+
+#[test]
+fn split_pools_use_both_sides_of_a_mixed_cluster() {
+    let run = shardfit("plan llama-3.1-8b --cluster 8xh200-sxm+8xl40s --mode split --top 200 --format json")
+        .exits(0);
+    let json = run.json();
+    let combined = &json["combined"];
+    assert_eq!((number(combined, "/gpus"), number(combined, "/idle_gpus")), (16.0, 0.0));
+    let together = number(combined, "/output_tokens_per_s");
+    assert!(together > 1.1 * number(&json, "/plans/0/output_tokens_per_s"), "{together}");
+    // Plans whose prompts are computed on the other kind are ranked among the rest.
+    let crosses = |plan: &Value| plan["gpu"] == "h200-sxm" && plan["prefill_gpu"] == "l40s";
+    assert!(json["plans"].as_array().unwrap().iter().any(crosses));
+    // No kind is used twice.
+    let kinds: Vec<&Value> = combined["plans"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|plan| [&plan["gpu"], &plan["prefill_gpu"]])
+        .collect();
+    let of = |kind: &str| kinds.iter().filter(|k| **k == kind).count();
+    assert!(of("h200-sxm") <= 2 && of("l40s") <= 2, "{kinds:?}");
+}

@@ -28,7 +28,7 @@ pub(in crate::estimate) fn check_draft(
         Some(workload::Draft::Layers) if model.mtp.is_empty() => {
             ("multi-token-prediction layers", "ngram drafts without any")
         }
-        Some(workload::Draft::Model) if model.draft.is_none() => {
+        Some(workload::Draft::Model | workload::Draft::Eagle3) if model.draft.is_none() => {
             ("draft model", "name one with --draft-model")
         }
         _ => return Ok(()),
