@@ -235,6 +235,7 @@ pub fn known_section(known: &[KnownSize], for_people: bool) -> Section {
         ("published_active", "active B", 1e9),
         ("active", "ours B", 1e9),
         ("active_error_percent", "error %", 1.0),
+        ("verdict", "verdict", 1.0),
         ("source", "source", 1.0),
     ];
     if !for_people {
@@ -256,6 +257,7 @@ pub fn known_section(known: &[KnownSize], for_people: bool) -> Section {
                 k.active.map_or(Value::Missing, Value::Integer),
                 k.our_active.into(),
                 k.active_error_percent().map_or(Value::Missing, Value::Real),
+                if k.passes() { "pass" } else { "FAIL" }.into(),
                 k.source.as_str().into(),
             ];
             if !for_people {
@@ -265,8 +267,13 @@ pub fn known_section(known: &[KnownSize], for_people: bool) -> Section {
         })
         .collect();
     if for_people {
+        let failed = known.iter().filter(|k| !k.passes()).count();
+        section.remarks.push(match failed {
+            0 => format!("All {} pass: as published, with what is counted differently.", known.len()),
+            failed => format!("{failed} of {} fail: not what was published.", known.len()),
+        });
         let differs = |k: &KnownSize| k.differs.as_ref().map(|d| format!("{}: {d}", shown(&k.model)));
-        section.remarks = known.iter().filter_map(differs).collect();
+        section.remarks.extend(known.iter().filter_map(differs));
     }
     section
 }
