@@ -33,8 +33,9 @@ pub struct ModelArgs {
     /// the Hugging Face hub
     #[arg(conflicts_with = "shape", value_hint = ValueHint::AnyPath)]
     pub model: Option<String>,
-    /// Sizes in place of MODEL: layers, hidden, heads, ffn, vocab [, kv, head_dim, experts, top_k,
-    /// expert_ffn, shared, dense_layers, tied, context, dtype]
+    /// Sizes in place of MODEL: layers, hidden, heads, ffn, vocab [, kv, head_dim, experts, top_k, expert_ffn, shared,
+    /// shared_ffn, dense_layers, expert_every, q_rank, kv_rank, nope_dim, rope_dim, v_dim, window, full_every,
+    /// positions, gated, bias, qkv_bias, qk_norm, layer_norm, tied, context, dtype]
     #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Model")]
     pub shape: Option<String>,
     /// Folder of config.json files named <org>--<name>.json, looked at first

@@ -1,8 +1,8 @@
 //! A model from its sizes alone: `layers=32,hidden=4096,…`, without a `config.json`.
 //!
-//! A shape is rewritten as the configuration that it stands for and read by a family's function: dense
-//! ones as Llama, mixtures of experts as Mixtral. So RMS norms, a gated feed-forward layer (three
-//! matrices), rotary positions and no biases are understood.
+//! A shape is rewritten as the configuration that it stands for and read by a family's function: plain ones as Llama
+//! or Mixtral, others as the family `decoder`, which reads every key. What is not said is as in Llama: RMS norms, a
+//! gated feed-forward layer (three matrices), rotary positions, no biases.
 
 use std::collections::BTreeMap;
 
@@ -43,6 +43,10 @@ const fn size(name: &'static str, field: &'static str, about: &'static str) -> S
     ShapeKey { name, field, value: ShapeValue::Size(MAX_SIZE), about }
 }
 
+const fn flag(name: &'static str, field: &'static str, about: &'static str) -> ShapeKey {
+    ShapeKey { name, field, value: ShapeValue::Flag, about }
+}
+
 /// Every key, in the order in which they are listed.
 pub const SHAPE_KEYS: &[ShapeKey] = &[
     ShapeKey {
@@ -65,13 +69,43 @@ pub const SHAPE_KEYS: &[ShapeKey] = &[
     size("top_k", "num_experts_per_tok", "experts that a token uses; needed with `experts`"),
     size("expert_ffn", "moe_intermediate_size", "inner width of one expert; that of `ffn` when left out"),
     size("shared", "n_shared_experts", "shared experts, each as wide as a routed one"),
+    size("shared_ffn", "shared_expert_intermediate_size", "inner width of all shared experts together"),
     size("dense_layers", "first_k_dense_replace", "first layers without experts, as wide as `ffn`"),
-    ShapeKey {
-        name: "tied",
-        field: "tie_word_embeddings",
-        value: ShapeValue::Flag,
-        about: "whether the output projection shares the embedding's weights; false when left out",
-    },
+    size("expert_every", "decoder_sparse_step", "every how many layers one has experts; each when left out"),
+    size("q_rank", "q_lora_rank", "latent attention: rank of the queries; not compressed when left out"),
+    size("kv_rank", "kv_lora_rank", "latent attention: rank of keys and values, which the cache holds"),
+    size("nope_dim", "qk_nope_head_dim", "latent attention: width of a head without positions"),
+    size("rope_dim", "qk_rope_head_dim", "latent attention: width of the rotary key that all heads share"),
+    size("v_dim", "v_head_dim", "latent attention: width of a value head"),
+    size("window", "sliding_window", "most keys that a query sees; all when left out"),
+    size("full_every", "sliding_window_pattern", "with `window`: every how many layers one sees all keys"),
+    size(
+        "positions",
+        "learned_positions",
+        "learned positions, which are the longest context; rotary when left out",
+    ),
+    flag(
+        "gated",
+        "gated_mlp",
+        "whether feed-forward layers have a gate (three matrices); true when left out",
+    ),
+    flag(
+        "bias",
+        "use_bias",
+        "whether attention, feed-forward layers and experts have biases; false when left out",
+    ),
+    flag("qkv_bias", "qkv_bias", "whether queries, keys and values have biases; as `bias` when left out"),
+    flag(
+        "qk_norm",
+        "use_qk_norm",
+        "whether queries and keys have norms, over each head; false when left out",
+    ),
+    flag("layer_norm", "layer_norm", "layer norms with biases in place of RMS norms; false when left out"),
+    flag(
+        "tied",
+        "tie_word_embeddings",
+        "whether the output projection shares the embedding's weights; false when left out",
+    ),
     size("context", "max_position_embeddings", "longest context; unlimited when left out"),
     ShapeKey {
         name: "dtype",
@@ -82,14 +116,37 @@ pub const SHAPE_KEYS: &[ShapeKey] = &[
 ];
 
 /// Keys that only a mixture of experts has.
-const EXPERT_KEYS: [&str; 4] = ["top_k", "expert_ffn", "shared", "dense_layers"];
+const EXPERT_KEYS: [&str; 6] =
+    ["top_k", "expert_ffn", "shared", "shared_ffn", "dense_layers", "expert_every"];
+
+/// Keys that latent attention has beside its rank.
+const LATENT_KEYS: [&str; 4] = ["q_rank", "nope_dim", "rope_dim", "v_dim"];
+
+/// Keys that Llama and Mixtral have: a shape of these alone is read as one of them.
+const PLAIN_KEYS: [&str; 15] = [
+    "layers",
+    "hidden",
+    "heads",
+    "kv",
+    "head_dim",
+    "ffn",
+    "vocab",
+    "experts",
+    "top_k",
+    "expert_ffn",
+    "shared",
+    "dense_layers",
+    "tied",
+    "context",
+    "dtype",
+];
 
 /// The values of a shape by key.
 #[derive(Clone, Debug, Default)]
 struct Shape {
     text: String,
     sizes: BTreeMap<&'static str, u64>,
-    tied: bool,
+    flags: BTreeMap<&'static str, bool>,
     format: Option<WeightFormat>,
 }
 
@@ -106,9 +163,7 @@ pub fn from_shape(text: &str) -> Result<Model, Diagnostic> {
     if let Some(format) = shape.format.filter(|f| f.is_quantised()) {
         model = model.with_weights(format);
     }
-    model.notes.push(
-        "read from a shape: RMS norms, gated feed-forward layers, no biases, no query-key norms".into(),
-    );
+    model.notes.push(shape.note());
     Ok(model)
 }
 
@@ -143,10 +198,11 @@ impl Shape {
                 self.sizes.insert(key.name, n);
             }
             ShapeValue::Flag => {
-                self.tied = value.parse().map_err(|_| {
+                let flag = value.parse().map_err(|_| {
                     Diagnostic::new(Code::Syntax, format!("`{}` is neither true nor false", brief(value)))
                         .at(format!("key `{}`", key.name))
                 })?;
+                self.flags.insert(key.name, flag);
             }
             ShapeValue::Format => {
                 let format = value.parse().map_err(|d: Diagnostic| d.at(format!("key `{}`", key.name)))?;
@@ -160,14 +216,44 @@ impl Shape {
         self.sizes.get(key).copied()
     }
 
+    fn says(&self, flag: &str) -> Option<bool> {
+        self.flags.get(flag).copied()
+    }
+
+    /// What was understood without being said.
+    fn note(&self) -> String {
+        let yes = |flag| self.says(flag) == Some(true);
+        let parts = [
+            if yes("layer_norm") { "layer norms" } else { "RMS norms" },
+            if self.says("gated") == Some(false) {
+                "plain feed-forward layers"
+            } else {
+                "gated feed-forward layers"
+            },
+            match (yes("bias"), self.says("qkv_bias")) {
+                (true, None | Some(true)) => "biases",
+                (true, Some(false)) => "biases but for queries, keys and values",
+                (false, Some(true)) => "biases of queries, keys and values",
+                (false, _) => "no biases",
+            },
+            if yes("qk_norm") { "query-key norms" } else { "no query-key norms" },
+        ];
+        let positions = self.get("positions").map_or("", |_| ", learned positions");
+        format!("read from a shape: {}{positions}", parts.join(", "))
+    }
+
     /// What the configuration's reader would say in the words of a `config.json`, in those of a shape.
     fn check(&self) -> Result<(), Diagnostic> {
         let mut needed = vec!["layers", "hidden", "heads", "vocab"];
         let experts = self.get("experts");
-        if experts.is_none() || self.get("expert_ffn").is_none() || self.get("dense_layers").is_some() {
+        let some_dense = self.get("dense_layers").or(self.get("expert_every")).is_some();
+        if experts.is_none() || self.get("expert_ffn").is_none() || some_dense {
             needed.push("ffn");
         }
         needed.extend(experts.map(|_| "top_k"));
+        if self.get("kv_rank").is_some() {
+            needed.extend(["nope_dim", "rope_dim", "v_dim"]);
+        }
         let missing: Vec<String> =
             needed.into_iter().filter(|k| self.get(k).is_none()).map(|k| format!("`{k}`")).collect();
         if !missing.is_empty() {
@@ -182,7 +268,34 @@ impl Shape {
             let cause = format!("`{key}` needs `experts`");
             return Err(Diagnostic::new(Code::Usage, cause).help("a dense model has no experts"));
         }
+        self.check_attention()?;
         self.check_sizes()
+    }
+
+    /// Keys of one kind of attention or of positions that need another, or exclude it.
+    fn check_attention(&self) -> Result<(), Diagnostic> {
+        let wrong = |cause: String, help: &str| Err(Diagnostic::new(Code::Usage, cause).help(help));
+        let given = |key: &&&str| self.get(key).is_some();
+        if self.get("kv_rank").is_none() {
+            if let Some(key) = LATENT_KEYS.iter().find(given) {
+                return wrong(format!("`{key}` needs `kv_rank`"), "they are sizes of latent attention");
+            }
+        } else if let Some(key) = ["kv", "head_dim", "window"].iter().find(given) {
+            return wrong(
+                format!("`{key}` and `kv_rank` exclude each other"),
+                "latent attention has one latent for all heads, of widths of its own, and no window",
+            );
+        }
+        if self.get("full_every").is_some() && self.get("window").is_none() {
+            return wrong("`full_every` needs `window`".into(), "without a window every layer sees all keys");
+        }
+        match (self.get("context"), self.get("positions")) {
+            (Some(context), Some(positions)) if context > positions => wrong(
+                format!("context={context} exceeds positions={positions}"),
+                "a model has a learned vector for each position that it can be at",
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn check_sizes(&self) -> Result<(), Diagnostic> {
@@ -224,8 +337,13 @@ impl Shape {
     /// The `config.json` that the shape stands for.
     fn config(&self) -> Map<String, Value> {
         let mut map = Map::new();
-        let mixture = self.get("experts").is_some();
-        map.insert("model_type".into(), json!(if mixture { "mixtral" } else { "llama" }));
+        let plain = self.sizes.keys().chain(self.flags.keys()).all(|key| PLAIN_KEYS.contains(key));
+        let family = match self.get("experts") {
+            _ if !plain => "decoder",
+            Some(_) => "mixtral",
+            None => "llama",
+        };
+        map.insert("model_type".into(), json!(family));
         // Absent means unlimited here; the classes would assume a figure.
         map.insert("max_position_embeddings".into(), Value::Null);
         map.insert("num_key_value_heads".into(), json!(self.get("kv").or(self.get("heads"))));
@@ -234,8 +352,14 @@ impl Shape {
             if let Some(n) = self.get(key.name) {
                 map.insert(key.field.into(), json!(n));
             }
+            if let Some(flag) = self.says(key.name) {
+                map.insert(key.field.into(), json!(flag));
+            }
         }
-        map.insert("tie_word_embeddings".into(), json!(self.tied));
+        if let (None, Some(positions)) = (self.get("context"), self.get("positions")) {
+            map.insert("max_position_embeddings".into(), json!(positions));
+        }
+        map.entry("tie_word_embeddings").or_insert(json!(false));
         let dtype = self.format.filter(|f| !f.is_quantised()).unwrap_or(WeightFormat::Bf16);
         map.insert("torch_dtype".into(), json!(dtype.element().name()));
         map
