@@ -18,10 +18,120 @@ pub const MAX_LAYERS: u64 = 1024;
 /// factors stays far below overflow.
 pub const MAX_SIZE: u64 = 1 << 28;
 
-/// Sizes that the root of every complete file states: without them it is a fragment, and counting the
-/// class's default model instead would mislead.
-const STATED: &[&str] =
-    &["hidden_size", "num_hidden_layers", "n_embd", "n_layer", "d_model", "n_layers", "num_layers"];
+/// Sizes that the root of every complete file states: Transformers writes every field of a class at the root, and only
+/// differences further in. Without them a file is a fragment, and counting the class's default model instead would
+/// mislead.
+const STATED: &[&str] = &[
+    "hidden_size",
+    "num_hidden_layers",
+    "n_embd",
+    "n_layer",
+    "d_model",
+    "n_layers",
+    "num_layers",
+    // Heads, vocabulary and feed-forward layers.
+    "num_attention_heads",
+    "n_head",
+    "n_heads",
+    "num_heads",
+    "vocab_size",
+    "padded_vocab_size",
+    "intermediate_size",
+    "ffn_hidden_size",
+    "n_inner",
+    "ffn_dim",
+    "d_ff",
+    "dim_ff",
+    "dff",
+    "encoder_layers",
+    "decoder_layers",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+    "encoder_ffn_dim",
+    "decoder_ffn_dim",
+    // Experts.
+    "num_local_experts",
+    "num_experts",
+    "n_routed_experts",
+    "moe_num_experts",
+    "num_experts_per_tok",
+    "moe_topk",
+    "moe_k",
+    "moe_top_k",
+    "moe_intermediate_size",
+    "expert_ffn_hidden_size",
+    "moe_ffn_hidden_size",
+    "moe_hidden_size",
+    "share_expert_dim",
+    "shared_expert_intermediate_size",
+    "shared_experts_intermediate_size",
+    "shared_intermediate_size",
+    "moe_shared_expert_intermediate_size",
+    "n_shared_experts",
+    "num_shared_experts",
+    "moe_num_shared_experts",
+    "first_k_dense_replace",
+    "num_dense_layers",
+    "zero_expert_num",
+    "router_hidden_size",
+    // Latent and sparse attention.
+    "q_lora_rank",
+    "o_lora_rank",
+    "o_groups",
+    "index_n_heads",
+    "index_head_dim",
+    "kv_lora_rank",
+    "qk_nope_head_dim",
+    "qk_rope_head_dim",
+    "v_head_dim",
+    // Recurrent layers.
+    "ssm_state_size",
+    "state_size",
+    "mamba_d_state",
+    "mamba_num_heads",
+    "mamba_head_dim",
+    "mamba_n_heads",
+    "mamba_d_head",
+    "linear_num_key_heads",
+    "linear_num_value_heads",
+    "linear_key_head_dim",
+    "linear_value_head_dim",
+    "linear_num_heads",
+    "linear_head_dim",
+    "mamba_expand",
+    "mamba_n_groups",
+    "mamba_ngroups",
+    "mamba_d_ssm",
+    "n_mamba_heads",
+    "n_groups",
+    // Windowed layers with sizes of their own, and what stands beside the layers.
+    "swa_num_attention_heads",
+    "swa_num_key_value_heads",
+    "swa_head_dim",
+    "hidden_size_per_layer_input",
+    "altup_num_inputs",
+    "laurel_rank",
+    "adapter_rank",
+    "num_mem_blocks",
+    "additional_vocab_size",
+    "gated_norm_rank",
+    "hc_mult",
+    "hc_count",
+    "hc_lowrank",
+    "d_rel",
+    "rel_extent",
+    "expand",
+    "conv1d_width",
+    "prompt_types",
+    "prompt_length",
+    "segment_types",
+    "position_bias_num_buckets",
+    // The longest context, of which learned positions hold a vector each.
+    "n_positions",
+    // Key-value heads, where the class has its own number of them.
+    "num_key_value_heads",
+    "num_kv_heads",
+];
 
 /// A JSON object and where it stands.
 #[derive(Clone, Debug)]
@@ -71,6 +181,13 @@ impl<'a> Config<'a> {
     #[must_use]
     pub fn with_defaults(mut self, defaults: Option<&'static Map<String, Value>>) -> Config<'a> {
         self.defaults = defaults;
+        self
+    }
+
+    /// The same, where the class's default may stand for a size that the file leaves out: nothing is made of it.
+    #[must_use]
+    pub fn lenient(mut self) -> Config<'a> {
+        self.strict = false;
         self
     }
 
@@ -126,6 +243,12 @@ impl<'a> Config<'a> {
         value.filter(|v| !v.is_null())
     }
 
+    /// Whether the file lacks a size that its class has and every complete file states.
+    fn is_fragment(&self, key: &str) -> bool {
+        let assumed = || self.defaults.and_then(|d| d.get(key)).is_some_and(|v| v.as_u64().is_some());
+        self.strict && STATED.contains(&key) && !self.mentions(key) && assumed()
+    }
+
     /// The first of several names of a field that the file has (also as null), else the first that the
     /// class has a default for.
     fn first<'k>(&self, keys: &[&'k str]) -> Option<&'k str> {
@@ -157,7 +280,9 @@ impl<'a> Config<'a> {
     /// # Errors
     /// [`Code::Model`] when it is not a whole number from 0 to [`MAX_SIZE`].
     pub fn opt_u64(&self, key: &str) -> Result<Option<u64>, Diagnostic> {
-        let Some(value) = self.value(key) else { return Ok(None) };
+        let Some(value) = self.value(key) else {
+            return if self.is_fragment(key) { Err(self.missing(key)) } else { Ok(None) };
+        };
         let whole = |f: f64| (f >= 0.0 && f.fract() == 0.0 && f <= MAX_SIZE as f64).then_some(f as u64);
         match value.as_u64().or_else(|| value.as_f64().and_then(whole)) {
             Some(n) if n <= MAX_SIZE => Ok(Some(n)),
@@ -212,7 +337,12 @@ impl<'a> Config<'a> {
     pub fn opt_size_of(&self, keys: &[&str]) -> Result<Option<u64>, Diagnostic> {
         match self.first(keys) {
             Some(key) => Ok(self.opt_u64(key)?.filter(|n| *n > 0)),
-            None => Ok(None),
+            // Null is an answer, and so is another name.
+            None if keys.iter().any(|key| self.mentions(key)) => Ok(None),
+            None => match keys.iter().find(|key| self.is_fragment(key)) {
+                Some(key) => Err(self.missing(key)),
+                None => Ok(None),
+            },
         }
     }
 

@@ -62,3 +62,71 @@ fn a_fragment_is_refused_with_the_field_that_is_missing() {
     let error = model::from_config(config.as_object().unwrap(), "fragment", Scope::Full).unwrap_err();
     assert!(error.cause.contains("hidden_size"), "{error}");
 }
+
+/// Fields for which a class's default may stand: files of older versions leave them out, and engines take the class's
+/// word for them too.
+const ASSUMED: &[&str] = &[
+    // Published files that were cut down to what differs from their class lack it.
+    "max_position_embeddings",
+    // Widths of heads.
+    "head_dim",
+    "dim_head",
+    // Widths of convolutions over neighbouring tokens.
+    "conv_kernel",
+    "conv_kernel_size",
+    "conv_L_cache",
+    "mamba_d_conv",
+    "linear_conv_kernel_dim",
+    "short_conv_kernel_size",
+    "cca_time0",
+    "cca_time1",
+    // Which layers are of which kind.
+    "attn_layer_offset",
+    "attn_layer_period",
+    "decoder_sparse_step",
+    "expert_layer_period",
+    "full_attention_interval",
+    "index_kpool",
+    "index_skip_topk_offset",
+    "index_topk_freq",
+    "interleave_moe_layer_step",
+    "layer_group_size",
+    "moe_layer_interval",
+    "moe_layer_start_index",
+    "no_rope_layer_interval",
+    "num_kv_shared_layers",
+    "num_mtp_layers",
+    // Multiples of a size that is stated, and names beside that of the published file.
+    "ffn_round_up_to_multiple_of",
+    "intermediate_multiple_size",
+    "vocab_size_per_layer_input",
+    "sliding_window_size",
+];
+
+/// Another name of the field that Step-3.5's published files have, `moe_num_experts`.
+const TWICE: (&str, &str) = ("step3p5", "n_routed_experts");
+
+#[test]
+fn a_size_that_matters_is_asked_for_and_never_the_classs_default() {
+    let mut silent = Vec::new();
+    for model_type in FAMILIES.iter().flat_map(|family| family.model_types) {
+        let Some(defaults) = model::class_defaults(model_type) else { continue };
+        let mut base = defaults.clone();
+        base.insert("model_type".into(), json!(model_type));
+        let read = |config: &_| model::from_config(config, model_type, Scope::Full).ok()?.parameters().ok();
+        let Some(count) = read(&base) else { continue };
+        for (key, value) in defaults {
+            let assumed = ASSUMED.contains(&key.as_str()) || TWICE == (model_type, key.as_str());
+            let (Some(size), false) = (value.as_u64(), assumed) else { continue };
+            let mut other = base.clone();
+            other.insert(key.clone(), json!(2 * size));
+            let matters = read(&other).is_none_or(|changed| changed != count);
+            let mut without = base.clone();
+            without.remove(key);
+            if matters && read(&without).is_some() {
+                silent.push(format!("{model_type}: {key}"));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "{} are assumed:\n{}", silent.len(), silent.join("\n"));
+}

@@ -17,9 +17,8 @@ const TOP_K: &[&str] = &[
     "num_selected_experts",
     "top_k_experts",
 ];
-/// Names of an expert's inner width.
-const EXPERT_INNER: &[&str] =
-    &["moe_intermediate_size", "expert_ffn_hidden_size", "moe_ffn_hidden_size", "intermediate_size"];
+/// Names of an expert's inner width, where it is not that of all feed-forward layers.
+const EXPERT_INNER: &[&str] = &["moe_intermediate_size", "expert_ffn_hidden_size", "moe_ffn_hidden_size"];
 /// Names of the inner width of all shared experts together.
 const SHARED_INNER: &[&str] =
     &["shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "shared_intermediate_size"];
@@ -74,7 +73,11 @@ pub(super) fn experts(config: &Config, hidden: u64) -> Result<Option<Moe>, Diagn
         return Ok(None);
     }
     let Some(experts) = config.opt_size_of(EXPERTS)?.filter(|n| *n > 1) else { return Ok(None) };
-    let inner = config.size_of(EXPERT_INNER)?;
+    let inner = match config.opt_size_of(EXPERT_INNER)? {
+        Some(inner) => inner,
+        None => config.size("intermediate_size")?,
+    };
+    let top_k = top_k(config, experts)?;
     let shared = match config.opt_size_of(SHARED_INNER)? {
         Some(width) => Some(width),
         None => config.opt_size_of(SHARED)?.map(|n| n * inner),
@@ -82,7 +85,7 @@ pub(super) fn experts(config: &Config, hidden: u64) -> Result<Option<Moe>, Diagn
     let bias = config.bool_or("mlp_bias", false)?;
     let mlp = |width| Mlp { up_bias: bias, down_bias: bias, ..Mlp::gated(hidden, width) };
     let shared = shared.map(|width| SharedExpert { mlp: mlp(width), gate: false });
-    Ok(Some(Moe { shared, ..Moe::new(hidden, experts, top_k(config, experts)?, inner) }))
+    Ok(Some(Moe { shared, ..Moe::new(hidden, experts, top_k, inner) }))
 }
 
 /// Which layers hold experts: as `mlp_layer_types`, `moe_layers` or `moe_layer_freq` list them, else by

@@ -174,7 +174,15 @@ enum Part {
 /// listed.
 pub(super) fn nemotron_h(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let parts = nemotron_parts(config)?;
-    let mut decoder = Decoder::read_layers(config, Some(parts.len() as u64))?;
+    // Files from before there were experts say nothing of them.
+    let has_experts = parts.contains(&Part::Experts);
+    let sizes = if has_experts { config.clone() } else { config.clone().lenient() };
+    let mut decoder = Decoder::read_layers(&sizes, Some(parts.len() as u64))?;
+    if !has_experts {
+        for key in ["hidden_size", "num_attention_heads", "vocab_size"] {
+            config.size(key)?;
+        }
+    }
     // The pattern decides, whatever the number beside it says.
     config.opt_size("num_hidden_layers")?;
     // The class never ties the head, whatever the file says.
