@@ -79,6 +79,9 @@ const KNOWN: &[&str] = &[
     "num_expert_groups",
     "n_expert_groups",
     "num_hash_layers",
+    "kda_layers",
+    "n_layers_per_attn_res_block",
+    "attn_res_block_size",
     "moe_capacity",
     "num_experts_per_group",
     // How images and sounds are cut up, and heads of towers: no weights follow.

@@ -53,7 +53,7 @@ fn contexts_are_those_published() {
         let said = published.get(entry.id).unwrap_or_else(|| panic!("{} has no row", entry.id));
         assert_eq!(load(entry.id).max_context, said.context, "{}", entry.id);
     }
-    assert!(published.len() >= 463, "{}", published.len());
+    assert!(published.len() >= 471, "{}", published.len());
 }
 
 #[test]
@@ -119,4 +119,30 @@ fn every_model_answers_the_question_that_nobody_refined() {
     });
     let refused = refused.into_inner().unwrap();
     assert!(refused.is_empty(), "{}", refused.join("\n"));
+}
+
+#[test]
+fn kimi_k3_weighs_what_the_tensors_of_its_checkpoint_add_up_to() {
+    // Shapes and types of the 497,220 tensors of its 96 files: 2,779,931,837,184 parameters where a byte of packed
+    // experts holds two, in 1,560,860,324,864 bytes. Its `A_log` has 128 entries for 96 heads, its routers' corrections
+    // are buffers.
+    let model = load("moonshotai/Kimi-K3");
+    let (total, stored) = (2_779_931_837_184_u64, 1_560_860_324_864.0);
+    assert_eq!(total - model.parameters().unwrap().total, 69 * (128 - 96) + 92 * 896);
+    assert!((model.checkpoint_bytes().as_f64() / stored - 1.0).abs() < 1e-4, "{}", model.checkpoint_bytes());
+    // 16 of 896 experts of half the width, two shared ones and the rest.
+    let active = model.parameters().unwrap().active as f64;
+    assert!((active / 105.8e9 - 1.0).abs() < 0.01, "{active}");
+}
+
+#[test]
+fn experts_that_modelopt_has_written_anew_are_nvfp4_and_no_longer_the_publishers_mxfp4() {
+    let gib = |name: &str| load(name).checkpoint_bytes().as_gib();
+    // Experts take 4.5 bits in place of 4.25; FP8 ones 8.
+    for size in ["Flash", "Pro"] {
+        let own = gib(&format!("deepseek-ai/DeepSeek-V4-{size}"));
+        let nvfp4 = gib(&format!("nvidia/DeepSeek-V4-{size}-NVFP4"));
+        let fp8 = gib(&format!("sgl-project/DeepSeek-V4-{size}-FP8"));
+        assert!((1.04..1.06).contains(&(nvfp4 / own)) && fp8 > 1.8 * own, "{size}: {own}, {nvfp4}, {fp8}");
+    }
 }

@@ -221,7 +221,9 @@ pub struct KimiDelta {
     pub head_dim: u64,
     /// Taps of the convolution over queries, keys and values.
     pub kernel: u64,
-    /// Rank of the projections of decay and output gate; `None` when they are full.
+    /// Rank of the decay's projection; `None` when it is full.
+    pub decay_rank: Option<u64>,
+    /// Rank of the output gate's projection; `None` when it is full.
     pub gate_rank: Option<u64>,
 }
 
@@ -240,16 +242,23 @@ impl From<KimiDelta> for Recurrent {
             vector("self_attn.dt_bias", width).split_over(d.heads),
             norm("self_attn.o_norm.weight", d.head_dim),
         ];
-        match d.gate_rank {
-            Some(rank) => {
-                inputs.push(Part::new("self_attn.f_a_proj.weight", rank));
-                inputs.push(Part::new("self_attn.g_a_proj.weight", rank));
-                let expand = |weight| Recurrent::product(SSM, weight, (width, rank), d.heads);
-                products.extend([expand("self_attn.f_b_proj.weight"), expand("self_attn.g_b_proj.weight")]);
-            }
-            None => {
-                inputs.push(Part::new("self_attn.f_proj.weight", width).over(d.heads));
-                inputs.push(Part::new("self_attn.g_proj.weight", width).over(d.heads));
+        let projections = [
+            (
+                d.decay_rank,
+                ["self_attn.f_proj.weight", "self_attn.f_a_proj.weight", "self_attn.f_b_proj.weight"],
+            ),
+            (
+                d.gate_rank,
+                ["self_attn.g_proj.weight", "self_attn.g_a_proj.weight", "self_attn.g_b_proj.weight"],
+            ),
+        ];
+        for (rank, [full, narrow, expand]) in projections {
+            match rank {
+                Some(rank) => {
+                    inputs.push(Part::new(narrow, rank));
+                    products.push(Recurrent::product(SSM, expand, (width, rank), d.heads));
+                }
+                None => inputs.push(Part::new(full, width).over(d.heads)),
             }
         }
         Recurrent {

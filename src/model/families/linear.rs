@@ -1,7 +1,7 @@
 //! Linear attention and other recurrences, alone and beside attention: Qwen3-Next and 3.5, Kimi-Linear,
 //! MiniMax-01, OLMo-Hybrid, LFM2, RecurrentGemma, RWKV-4, xLSTM.
 
-use super::decoder::{Common, Decoder, NormKind, Order, layer_kinds};
+use super::decoder::{Common, Decoder, NormKind, Order, extra, layer_kinds};
 use super::deepseek;
 use super::mixture::gate_shared_expert;
 use super::prediction::{prediction_layer, predictions_or};
@@ -127,6 +127,7 @@ pub(super) fn kimi_linear(config: &Config, _: Scope) -> Result<Architecture, Dia
         heads: size("linear_num_heads", "num_heads", 32)?,
         head_dim,
         kernel: size("linear_conv_kernel_dim", "short_conv_kernel_size", 4)?,
+        decay_rank: Some(head_dim),
         gate_rank: (!full_rank).then_some(head_dim),
     };
     // Layers are numbered from 1 there.
@@ -139,7 +140,27 @@ pub(super) fn kimi_linear(config: &Config, _: Scope) -> Result<Architecture, Dia
         None => i > 0 && i.is_multiple_of(4),
     })?;
     let gate = if config.bool_or("mla_use_output_gate", false)? { Gate::Full } else { Gate::None };
-    latent_interleave(config, &decoder, &attends, (mixer, gate))
+    let mut architecture = latent_interleave(config, &decoder, &attends, (mixer, gate))?;
+    let latent_norm = match &decoder.moe {
+        Some(moe) if config.bool_or("latent_moe_use_norm", false)? => moe.latent,
+        _ => None,
+    };
+    // Kimi K3: the inputs of both halves of a layer, and of the head, are weighed sums over blocks of earlier layers, each
+    // with a norm and a query.
+    let chosen = config.opt_size("attn_res_block_size")?.map(|_| c.hidden);
+    for (layer, sparse) in architecture.layers.iter_mut().zip(&decoder.sparse) {
+        let norm = latent_norm.filter(|_| *sparse);
+        let norm = norm.map(|width| Tensor::vector("mlp.routed_expert_norm.weight", width, Component::Norm));
+        let queries = chosen.map(|width| Tensor::vector("attn_res.vectors", 4 * width, Component::Other));
+        let tensors: Vec<Tensor> = norm.into_iter().chain(queries).collect();
+        if !tensors.is_empty() {
+            layer.push(extra(tensors));
+        }
+    }
+    if let Some(width) = chosen {
+        architecture.after.push(extra(vec![Tensor::vector("output_attn_res", 2 * width, Component::Other)]));
+    }
+    Ok(architecture)
 }
 
 /// Ring-2.5 and Ling-2.5 (Bailing): as Kimi-Linear, with full gate projections and gated attention
@@ -160,6 +181,7 @@ pub(super) fn bailing(config: &Config, _: Scope) -> Result<Architecture, Diagnos
             Some(kernel) => kernel,
             None => config.size_or("short_conv_kernel_size", 4)?,
         },
+        decay_rank: None,
         gate_rank: None,
     };
     let group = config.size_or("layer_group_size", 6)?;

@@ -5,6 +5,7 @@ mod decoder;
 mod deepseek;
 mod defaults;
 mod dense;
+mod described;
 mod encoder;
 mod experts;
 mod family;
@@ -61,7 +62,7 @@ macro_rules! other {
 pub const FAMILIES: &[Family] = &[
     // Dense, RMS norms, gated.
     family!("llama", "solar", "cwm", "internlm2", "iquestcoder", "minicpm", "yi" => dense::llama),
-    family!("emu3_text_model", "xverse", "aquila" => dense::llama),
+    family!("emu3_text_model", "xverse", "aquila", "granite_docling_text", "unlimited_ocr_text" => dense::llama),
     family!("granite", "smollm3", "seed_oss", "baichuan", "exaone", "gemma", "vaultgemma", "deepseek" => dense::llama),
     family!("mistral", "ministral", "phi3" => dense::no_biases),
     family!("internlm" => dense::internlm),
@@ -94,6 +95,7 @@ pub const FAMILIES: &[Family] = &[
     family!("muse_glimmer_text" => gated::muse_glimmer),
     family!("mimo" => remote::mimo),
     family!("ouro" => remote::ouro),
+    family!("decoder" => described::read),
     // Dense, ungated or with layer norms.
     family!("arcee", "cosmos3_edge_text" => dense::ungated),
     family!("apertus", "apertus1p5_text" => dense::apertus),
@@ -151,7 +153,7 @@ pub const FAMILIES: &[Family] = &[
     family!("jetmoe" => unusual::jetmoe),
     family!("zaya" => unusual::zaya),
     family!("inkling_text" => unusual::inkling),
-    family!("inkling2_text" => unusual::inkling2),
+    family!("inkling2_text", "inkling2_loop_text" => unusual::inkling2),
     // Latent attention.
     family!("sarvam_mla", "deepseek_v2", "deepseek_v3", "kimi_k2", "glm4_moe_lite", "youtu", "minicpm3", "mistral4" => deepseek::read),
     family!("deepseek_v32" => deepseek::v32),
@@ -247,6 +249,7 @@ pub const FAMILIES: &[Family] = &[
     wrapper!("hyperclovax_vision_v2", "nemotron_h_omni", "qianfan_ocr", "ovis2", "video_llama_3" => multimodal::with_tower),
     wrapper!("inkling2", "molmo2", "muse_glimmer", "cosmos3_edge", "minicpmv4_6", "minicpmv4_7" => multimodal::with_tower),
     wrapper!("idefics2", "aria", "video_llava", "paddleocr_vl", "minicpm_ocr" => multimodal::with_tower),
+    wrapper!("inkling2_loop", "granite_docling", "unlimited_ocr", "moss_transcribe_diarize", "kimi_k3" => multimodal::with_tower),
     // With towers that are not known: the language model alone.
     wrapper!("got_ocr2", "pp_chart2table", "lfm3_vl" => multimodal::with_tower),
     wrapper!("janus", "gemma3n", "gemma4_unified", "inkling_mm_model" => multimodal::text_alone),

@@ -32,6 +32,7 @@ pub(super) fn glm5_next(config: &Config, _: Scope) -> Result<Architecture, Diagn
         heads: size("linear_num_heads", "num_heads")?,
         head_dim,
         kernel: size("linear_conv_kernel_dim", "short_conv_kernel_size")?,
+        decay_rank: Some(head_dim),
         gate_rank: Some(head_dim),
     };
     let part = Component::Attention;

@@ -3,7 +3,7 @@
 use super::decoder::{Decoder, NormKind, Order, extra, layer_kinds};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{
-    Attention, Block, CompressedAttention, Compressor, Gate, Indexer, Moe, QkNorm, Queries,
+    Attention, Block, CompressedAttention, Compressor, Gate, Head, Indexer, Moe, QkNorm, Queries,
 };
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor, TensorClass};
@@ -392,7 +392,8 @@ pub(super) fn inkling(config: &Config, _: Scope) -> Result<Architecture, Diagnos
 }
 
 /// Inkling 2: residual inputs chosen by attention over earlier blocks, gated attention with projected
-/// sinks and learned clips; on full layers the convolutions' filters depend on the token.
+/// sinks and learned clips; on full layers the convolutions' filters depend on the token. In Inkling 2 Loop a range of
+/// layers runs several times, each with a cache of its own and gates that mix in what the pass before left.
 pub(super) fn inkling2(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
     decoder.attention.gate = Gate::Full;
@@ -400,7 +401,8 @@ pub(super) fn inkling2(config: &Config, _: Scope) -> Result<Architecture, Diagno
     let hidden = decoder.common.hidden;
     let sizes = InklingSizes::read(config, &decoder)?;
     let part = Component::Attention;
-    let layers = (0..decoder.common.layers as usize).map(|i| {
+    let looped = Looped::read(config)?;
+    let one = |i: usize| {
         let attention = sizes.attention(&decoder, i);
         let (heads, kv_heads) = (attention.heads, attention.kv_heads);
         let kv = kv_heads * attention.head_dim;
@@ -422,15 +424,79 @@ pub(super) fn inkling2(config: &Config, _: Scope) -> Result<Architecture, Diagno
             let filters = 2 * kv_heads * sizes.kernel;
             tensors.push(Tensor::matrix("self_attn.kv_sconv.weight_proj.weight", filters, hidden, part));
         }
+        if let Some(looped) = looped.as_ref().filter(|looped| looped.layers.contains(&i)) {
+            tensors.extend(looped.gates(hidden));
+        }
         let mut layer = decoder.layer_with(i, vec![Block::Attention(attention)]);
         layer.push(extra(tensors));
         layer
-    });
-    let mut architecture = decoder.finish(layers.collect());
+    };
+    let once: Vec<Vec<Block>> = (0..decoder.common.layers as usize).map(one).collect();
+    let layers = match &looped {
+        Some(looped) => looped.unrolled(&once),
+        None => once,
+    };
+    let mut architecture = decoder.finish(layers);
     architecture.before.push(embedding_norm(&decoder));
+    if let Some(looped) = &looped {
+        let queries = 4 * hidden.saturating_mul(looped.layers.len() as u64);
+        let queries = Tensor::vector("message_input.query", queries, Component::Other);
+        architecture.before.push(extra(vec![queries]));
+    }
+    // The embedding is padded, the head is not.
+    if let (Some(vocabulary), false) = (config.opt_size("unpadded_vocab_size")?, decoder.common.tied) {
+        architecture.after.pop();
+        architecture.after.push(Block::Head(Head { vocabulary, ..decoder.common.head() }));
+    }
     let query = Tensor::vector("final_input.query", hidden, Component::Other);
     architecture.after.push(extra(vec![query]));
     Ok(architecture)
+}
+
+/// The layers that Inkling 2 Loop runs several times (`modeling_inkling2_loop.py`).
+struct Looped {
+    layers: std::ops::Range<usize>,
+    passes: u64,
+    gate_rank: u64,
+}
+
+impl Looped {
+    /// Passes over a range of layers beyond which no model goes: they multiply layers.
+    const MOST_PASSES: u64 = 64;
+
+    fn read(config: &Config) -> Result<Option<Looped>, Diagnostic> {
+        let Some(gate_rank) = config.opt_size("loop_gate_rank")? else { return Ok(None) };
+        let passes = config.size("loop_num_passes")?;
+        let (from, to) = (config.size("loop_layer_index_start")?, config.size("loop_layer_index_end")?);
+        let layers = config.size("num_hidden_layers")?;
+        if from > to || to > layers {
+            return Err(
+                config.error("loop_layer_index_end", format!("no range of {layers} layers from {from}"))
+            );
+        }
+        if passes > Self::MOST_PASSES {
+            return Err(config.error("loop_num_passes", format!("more than {} passes", Self::MOST_PASSES)));
+        }
+        Ok(Some(Looped { layers: from as usize..to as usize, passes, gate_rank }))
+    }
+
+    /// Gates of queries, keys, values and the feed-forward layer: from two inputs to a rank, and two ways back.
+    fn gates(&self, hidden: u64) -> [Tensor; 2] {
+        let part = Component::Attention;
+        [
+            Tensor::matrix("message_gate.down_proj.weight", 4 * self.gate_rank, 2 * hidden, part),
+            Tensor::matrix("message_gate.gate_projs.weight", 8 * hidden, self.gate_rank, part),
+        ]
+    }
+
+    /// The layers in the order in which a token passes them; only the first pass holds weights.
+    fn unrolled(&self, once: &[Vec<Block>]) -> Vec<Vec<Block>> {
+        let core = &once[self.layers.clone()];
+        let again =
+            (1..self.passes).flat_map(|_| core.iter().map(|l| super::hybrid::reuse(l.clone(), false)));
+        let (first, rest) = once.split_at(self.layers.end);
+        first.iter().cloned().chain(again).chain(rest.iter().cloned()).collect()
+    }
 }
 
 /// HRM-Text (`modeling_hrm_text.py`): two stacks that take turns; norms hold no weights. Each stack's

@@ -127,8 +127,14 @@ impl Quantisation {
         };
         read.by_config = true;
         // DeepSeek-V4: FP8 layers around FP4 experts with one 8-bit scale per 32.
+        // ModelOpt's exports keep the word and say which kind of FP4 it is now.
+        let requantised = match found::object(config)? {
+            Some(q) => q.opt_str("moe_quant_algo")? == Some("NVFP4"),
+            None => false,
+        };
         if own("expert_dtype")? == Some("fp4") {
-            read.experts = Some(WeightFormat::Mxfp4.into());
+            let format = if requantised { WeightFormat::Nvfp4 } else { WeightFormat::Mxfp4 };
+            read.experts = Some(format.into());
         }
         Ok(read)
     }

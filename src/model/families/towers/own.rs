@@ -490,6 +490,99 @@ pub(super) fn got_ocr(config: &Config, _: &Config, text_hidden: u64) -> Tensors 
     Ok(out)
 }
 
+/// Kimi K3's images: MoonViT with RMS norms and without biases, whose attention is wider than the model; neighbours side
+/// by side through two layers and a norm. As the published checkpoint holds them.
+pub(super) fn kimi_k3(config: &Config, _: &Config, text_hidden: u64) -> Tensors {
+    let hidden = config.size("vt_hidden_size")?;
+    let width = config.size_or("qkv_hidden_size", hidden)?;
+    let layers = config.size("vt_num_hidden_layers")?;
+    let positions =
+        config.size_or("init_pos_emb_height", 64)?.saturating_mul(config.size_or("init_pos_emb_width", 64)?);
+    let joined =
+        config.size_list("merge_kernel_size")?.iter().fold(hidden, |n, side| n.saturating_mul(*side));
+    let mut out = vec![
+        matrix("vision_tower.patch_embed.proj.weight", hidden, patch_pixels(config, "num_channels")?),
+        matrix("vision_tower.patch_embed.pos_emb.weight", positions, hidden),
+        vector("vision_tower.final_layernorm", hidden),
+        matrix("mm_projector.proj.0.weight", joined, joined),
+        matrix("mm_projector.proj.2.weight", text_hidden, joined),
+        vector("mm_projector.post_norm", text_hidden),
+    ];
+    let each = [
+        matrix("vision_tower.blocks.attention.weights", 4 * width, hidden),
+        matrix("vision_tower.blocks.mlp.weights", 2 * config.size("vt_intermediate_size")?, hidden),
+        vector("vision_tower.blocks.norms", 2 * hidden),
+    ];
+    out.extend(each.map(|t| Tensor { copies: layers, active_copies: layers, ..t }));
+    Ok(out)
+}
+
+/// Unlimited-OCR's images: SAM's ViT, whose map goes through CLIP's layers in place of patches; both features side by
+/// side through one layer, and two marks.
+pub(super) fn unlimited_ocr(config: &Config, wrapper: &Config, text_hidden: u64) -> Tensors {
+    let (sam, clip) = (config.sub("sam_config")?, config.sub("encoder_config")?);
+    let (width, patches) = (clip.size("hidden_size")?, patches(&clip)?);
+    let mut out = got_ocr(&sam, wrapper, text_hidden)?;
+    out.retain(|t| {
+        t.name != "multi_modal_projector.multimodal_projector.weight" && t.name != "projector.bias"
+    });
+    let layers = clip.size("num_hidden_layers")?;
+    out.extend(Encoder::vit(layers, width, clip.size("intermediate_size")?).tensors());
+    out.push(matrix("vision_tower.embeddings", patches + 2, width));
+    out.push(vector("vision_tower.pre_layernorm", 2 * width));
+    out.extend(dense("multi_modal_projector.weight", text_hidden, 2 * width));
+    out.push(vector("image_marks", 2 * text_hidden));
+    Ok(out)
+}
+
+/// Granite Docling's images: SigLIP without a head, and a connector with a coarse and a fine path, whose mergers take
+/// features of earlier layers too.
+pub(super) fn granite_docling(config: &Config, _: &Config, text_hidden: u64) -> Tensors {
+    let hidden = config.size("hidden_size")?;
+    let output = config.size_or("out_hidden_size", text_hidden)?;
+    let scale = config.size_or("scale_factor", 4)?;
+    let taps = config.numbers("deepstack_visual_indexes")?.map_or(0, |listed| listed.len() as u64);
+    let mut out: Vec<Tensor> = siglip(config)?.into_iter().filter(|t| !t.name.contains("head")).collect();
+    let fine = config.bool_or("use_fine_route", true)?.then_some((scale / 2).max(1));
+    for side in [Some(scale), fine].into_iter().flatten() {
+        let joined = hidden.saturating_mul(side.saturating_mul(side));
+        out.push(matrix("connector.projection.weight", output, joined));
+        let mergers = [
+            vector("connector.deepstack_mergers.norm", joined.saturating_mul(2)),
+            matrix("connector.deepstack_mergers.linear_1.weight", output, joined),
+            matrix("connector.deepstack_mergers.linear_2.weight", output, output),
+            vector("connector.deepstack_mergers.biases", 2 * output),
+        ];
+        out.extend(mergers.map(|t| Tensor { copies: taps, active_copies: taps, ..t }));
+    }
+    out.retain(|t| t.copies > 0);
+    out.push(matrix("connector.mlp_fc2.weight", output, output));
+    out.push(vector("connector.norms", 2 * hidden + 4 * output));
+    Ok(out)
+}
+
+/// MOSS-Transcribe-Diarize's sound: Whisper's encoder; neighbours side by side through two layers and a norm.
+pub(super) fn moss(config: &Config, wrapper: &Config, text_hidden: u64) -> Tensors {
+    let hidden = config.size("hidden_size")?;
+    let inner = config.size("intermediate_size")?;
+    let encoder = Encoder::vit(config.size("num_hidden_layers")?, hidden, inner);
+    // Keys have no bias.
+    let unbiased = |t: Tensor| match t.name.as_ref() {
+        "vision_tower.layers.biases" => Tensor { rows: t.rows.saturating_sub(hidden), ..t },
+        _ => t,
+    };
+    let mut out: Vec<Tensor> = encoder.tensors().into_iter().map(unbiased).collect();
+    out.extend(dense("audio_tower.conv1.weight", hidden, config.size("num_mel_bins")?.saturating_mul(3)));
+    out.extend(dense("audio_tower.conv2.weight", hidden, hidden.saturating_mul(3)));
+    out.push(matrix("audio_tower.embed_positions.weight", config.size("max_source_positions")?, hidden));
+    out.push(vector("audio_tower.layer_norm", 2 * hidden));
+    let joined = hidden.saturating_mul(wrapper.size_or("audio_merge_size", 4)?);
+    out.extend(dense("multi_modal_projector.linear_1.weight", text_hidden, joined));
+    out.extend(dense("multi_modal_projector.linear_2.weight", text_hidden, text_hidden));
+    out.push(vector("multi_modal_projector.norm", 2 * text_hidden));
+    Ok(out)
+}
+
 /// LFM3-VL's images: gated layers with RMS norms, whose tokens mix by a convolution over neighbours or by attention with
 /// norms of query and key heads; a norm and two layers.
 pub(super) fn lfm3(config: &Config, wrapper: &Config, text_hidden: u64) -> Tensors {
