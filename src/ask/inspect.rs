@@ -18,8 +18,8 @@ use crate::model::Model;
 use crate::plan::Parallelism;
 use crate::report::{self, Format, Section, Sheet};
 use crate::request::inspect::{Inspection, Table};
-use crate::units::Bytes;
-use crate::validate::known_sizes;
+use crate::units::{Bytes, group_thousands};
+use crate::validate::{KnownSize, known_sizes};
 use crate::workload::Workload;
 
 /// One model's answer.
@@ -35,23 +35,43 @@ struct Report {
 /// # Errors
 /// A model too large to count, a split that the engine refuses.
 pub fn written(of: &Inspection, view: View) -> Result<Answered, Diagnostic> {
-    let text = match of.table {
-        Table::Known => {
-            let section = report::known_section(&known_sizes()?, view.format == Format::Table);
-            one_section(&section, view.format, view.width)?
-        }
-        table => {
-            let reports: Vec<Report> =
-                of.models.iter().map(|model| report(of, model.clone())).collect::<Result<_, _>>()?;
-            render(&reports, table, view.format, view.width)?
-        }
-    };
-    Ok(Answered::found(text))
+    if of.table == Table::Known {
+        let known = known_sizes()?;
+        let section = report::known_section(&known, view.format == Format::Table);
+        let text = one_section(&section, view.format, view.width)?;
+        return Ok(Answered::Text { text, found: known.iter().all(KnownSize::passes) });
+    }
+    let reports: Vec<Report> =
+        of.models.iter().map(|model| at_each_length(of, model)).collect::<Result<_, _>>()?;
+    render(&reports, of.table, view.format, view.width).map(Answered::found)
 }
 
 /// Whether a table is asked for.
 fn wants(of: &Inspection, table: Table) -> bool {
     of.table == table || of.table == Table::All
+}
+
+/// A model at every length that is asked for: the rows of each table one below the other.
+fn at_each_length(of: &Inspection, model: &Model) -> Result<Report, Diagnostic> {
+    let [_, _, ..] = of.lengths[..] else { return report(of, model.clone()) };
+    let at = |tokens: &u64| {
+        report(
+            &Inspection { setting: Setting { tokens: *tokens, ..of.setting }, ..of.clone() },
+            model.clone(),
+        )
+    };
+    let mut all = of.lengths.iter().map(at).collect::<Result<Vec<_>, _>>()?;
+    let sections = all.iter().zip(&of.lengths).map(|(r, tokens)| (tokens.to_string(), r.sections.clone()));
+    let mut sections = report::side_by_side("tokens", sections.collect());
+    for section in &mut sections {
+        // The title is that of the first length.
+        let first = group_thousands(of.lengths[0]);
+        let listed: Vec<String> = of.lengths.iter().map(|n| group_thousands(*n)).collect();
+        section.title = section.title.replace(&first, &listed.join(", "));
+    }
+    let mut warnings: Vec<String> = all.iter().flat_map(|r| r.warnings.clone()).collect();
+    warnings.dedup();
+    Ok(Report { sections, warnings, ..all.remove(0) })
 }
 
 fn report(of: &Inspection, model: Model) -> Result<Report, Diagnostic> {
@@ -62,7 +82,8 @@ fn report(of: &Inspection, model: Model) -> Result<Report, Diagnostic> {
         sections.extend(breakdown(of, &model)?);
     }
     if of.table == Table::Precision {
-        let hosts: Vec<Gpu> = of.hosts.iter().chain(&of.gpu).cloned().collect();
+        let other = of.gpu.iter().filter(|gpu| of.hosts.iter().all(|host| host.id != gpu.id));
+        let hosts: Vec<Gpu> = of.hosts.iter().chain(other).cloned().collect();
         let rows = precisions(&model, &of.setting, &hosts);
         sections.push(report::precision_section(&of.setting, &rows));
     }
@@ -271,7 +292,7 @@ fn compare(
     let models: Vec<Model> = reports.iter().map(|r| r.model.clone()).collect();
     let comparison = report::comparison(&models)?;
     let sections = reports.iter().map(|r| (r.model.id.clone(), r.sections.clone())).collect();
-    let sections = report::side_by_side(sections);
+    let sections = report::side_by_side("model", sections);
     let compares = matches!(table, Table::Params | Table::All);
     match format {
         Format::Csv if table == Table::Params => comparison.csv(),

@@ -151,8 +151,9 @@ pub fn sections_csv(sections: &[Section]) -> Result<String, Diagnostic> {
     sheet.csv()
 }
 
-/// The same sections of several models as one each, with a column that names the model.
-pub fn side_by_side(models: Vec<(String, Vec<Section>)>) -> Vec<Section> {
+/// The same sections of several models, or of one at several lengths, as one each: a first column of this name tells
+/// them apart.
+pub fn side_by_side(what: &str, models: Vec<(String, Vec<Section>)>) -> Vec<Section> {
     let mut merged: Vec<Section> = Vec::new();
     for (model, sections) in models {
         for mut s in sections {
@@ -166,7 +167,7 @@ pub fn side_by_side(models: Vec<(String, Vec<Section>)>) -> Vec<Section> {
                     m.remarks.extend(s.remarks);
                 }
                 None => {
-                    let column = SectionColumn { name: "model".into(), heading: "model".into(), scale: 1.0 };
+                    let column = SectionColumn { name: what.into(), heading: what.into(), scale: 1.0 };
                     s.columns.insert(0, column);
                     s.labels += 1;
                     merged.push(s);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::form::{self, in_fields, named};
 use super::resolve::{range, usage, within};
-use super::{ModelRequest, Texts};
+use super::{Counts, ModelRequest, Texts};
 use crate::catalog::framework::Attention;
 use crate::catalog::{Catalog, Cluster, Engine, Framework, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
@@ -106,8 +106,9 @@ pub struct InspectRequest {
     pub table: Option<String>,
     /// Sequences; 1 when left out.
     pub batch: Option<u64>,
-    /// Tokens of each sequence: prompt (prefill), training sequence, or context (decode); 2,048 when left out.
-    pub seq: Option<u64>,
+    /// Tokens of each sequence: prompt (prefill), training sequence, or context (decode); 2,048 when left out. Several
+    /// are shown one below the other.
+    pub seq: Option<Counts>,
     /// Format of linear layers and experts; the checkpoint's own when left out, of training `dtype`.
     pub weights: Option<String>,
     /// Type of the KV cache; that of activations when left out.
@@ -181,8 +182,10 @@ pub struct Inspection {
     pub models: Vec<Model>,
     /// Whether the request says what the models do.
     pub mode_given: bool,
-    /// What the models do, with how much.
+    /// What the models do, with how much; of several lengths the first.
     pub setting: Setting,
+    /// The lengths that are shown: one or more.
+    pub lengths: Vec<u64>,
     /// Format of linear layers and experts, where it is not the checkpoint's.
     pub weights: Option<WeightFormat>,
     /// Type of activations, where it is given.
@@ -224,6 +227,20 @@ pub struct TrainingInspection {
     pub global_batch: u64,
     /// Whether multi-token prediction is trained too.
     pub with_prediction: bool,
+}
+
+/// Several lengths need a table that shows one below the other.
+fn several_lengths(table: Table, mode: Option<Mode>) -> Result<(), Diagnostic> {
+    if mode == Some(Mode::Pretrain) {
+        let cause = "a model is trained on sequences of one length";
+        return Err(usage(cause).at("--seq").help("ask once for each"));
+    }
+    match table {
+        Table::Memory | Table::Flops | Table::Intensity | Table::Precision | Table::All => Ok(()),
+        _ => Err(usage("several lengths need a table that depends on them")
+            .at("--seq")
+            .help("name --table memory, flops, intensity, precision or all")),
+    }
 }
 
 fn degree(flag: &str, n: Option<u64>) -> Result<u32, Diagnostic> {
@@ -290,9 +307,13 @@ impl InspectRequest {
             mode => mode,
         };
         let activations = dtype.unwrap_or(DType::Bf16);
+        let lengths = match &self.seq {
+            Some(Counts(lengths)) if !lengths.is_empty() => lengths.clone(),
+            _ => vec![Workload::DEFAULT_ISL],
+        };
         let setting = Setting {
             batch: self.batch.unwrap_or(1),
-            tokens: self.seq.unwrap_or(Workload::DEFAULT_ISL),
+            tokens: lengths[0],
             activations,
             kv: kv.unwrap_or(activations),
             attention: self.attention(),
@@ -300,7 +321,12 @@ impl InspectRequest {
             dropout: self.dropout == Some(true),
             ..Setting::new(mode.unwrap_or(Mode::Prefill))
         };
-        setting.validate()?;
+        for tokens in &lengths {
+            Setting { tokens: *tokens, ..setting }.validate()?;
+        }
+        if lengths.len() > 1 {
+            several_lengths(table, mode)?;
+        }
         let gpu = self.gpu.as_deref().map(|name| catalog.gpu(name)).transpose()?;
         if table == Table::Context && gpu.is_none() {
             return Err(usage("which contexts fit depends on the GPU")
@@ -335,6 +361,7 @@ impl InspectRequest {
             models: if table == Table::Known { Vec::new() } else { self.models(catalog, hub)? },
             mode_given: mode.is_some(),
             setting,
+            lengths,
             weights: self.weights.as_deref().map(str::parse).transpose()?,
             dtype,
             kv,

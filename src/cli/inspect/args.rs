@@ -8,7 +8,7 @@ use crate::cli::values::{degree, names, tokens};
 use crate::cli::verify::VerifyArgs;
 use crate::estimate::breakdown::AttentionKernels;
 use crate::request::inspect::{ENGINE, Table};
-use crate::request::{InspectRequest, Texts};
+use crate::request::{Counts, InspectRequest, Texts};
 use crate::workload::{MAX_LENGTH, Workload};
 
 use super::training::TrainingArgs;
@@ -60,10 +60,10 @@ pub(super) struct WhatArgs {
     /// Sequences
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(super) batch: u64,
-    /// Tokens of each sequence: prompt (prefill), training sequence, or context (decode)
-    #[arg(long, visible_aliases = ["isl", "context"], default_value_t = Workload::DEFAULT_ISL, value_name = "TOKENS")]
-    #[arg(value_parser = tokens(1..=MAX_LENGTH))]
-    pub(super) seq: u64,
+    /// Tokens of each sequence: prompt (prefill), training sequence, or context (decode); several with commas
+    #[arg(long, visible_aliases = ["isl", "context"], default_values_t = [Workload::DEFAULT_ISL], value_name = "TOKENS")]
+    #[arg(value_delimiter = ',', value_parser = tokens(1..=MAX_LENGTH))]
+    pub(super) seq: Vec<u64>,
     /// Store linear layers and experts in this format [default: the checkpoint's own; pretrain: --dtype]
     #[arg(long, value_name = "FORMAT")]
     pub(super) weights: Option<String>,
@@ -141,7 +141,7 @@ impl InspectArgs {
             mode: what.mode.clone(),
             table: what.table.clone(),
             batch: Some(what.batch),
-            seq: Some(what.seq),
+            seq: Some(Counts(what.seq.clone())),
             weights: what.weights.clone(),
             kv: what.kv.clone(),
             dtype: what.dtype.clone(),
