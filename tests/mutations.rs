@@ -1,19 +1,28 @@
-//! Mutated configurations through the intake: no panic, and no more memory than a few MiB.
+//! Mutated configurations, GGUF and safetensors headers through the intake: no panic, no more memory than a few MiB or
+//! a few times what a header is long.
 //!
 //! `SHARDFIT_MUTATIONS=10000000 SHARDFIT_SEED=7 cargo test --release --test mutations -- --nocapture`
 //! runs more of them than the usual number, and says how many were models and what the worst took.
 
+#[allow(dead_code)]
+#[path = "it/common/gguf_file.rs"]
+mod gguf_file;
 #[path = "it/common/odd.rs"]
 mod odd;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use odd::{exercise, oddities, small, wrapped};
 use peak_alloc::PeakAlloc;
 use serde_json::{Map, Value, json};
 use shardfit::catalog::{self, Kind};
-use shardfit::model::{FAMILIES, config};
+use shardfit::checkpoint::{Weights, gguf, safetensors_header};
+use shardfit::model::{self, FAMILIES, Scope, config, verify};
+
+/// Memory is counted for the whole process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -114,6 +123,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn mutated_configurations_end_in_a_model_or_an_error_and_take_little_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (count, seed) = (setting("SHARDFIT_MUTATIONS", 3000), setting("SHARDFIT_SEED", 1));
     let (bases, odd) = (bases(), oddities());
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
@@ -142,4 +152,83 @@ fn mutated_configurations_end_in_a_model_or_an_error_and_take_little_memory() {
         start.elapsed().as_secs_f64(),
         most / 1024
     );
+}
+
+/// Bytes changed, lost, repeated, or set to what a length can claim.
+fn garbled(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=dice.throw(4) {
+        let at = dice.throw(bytes.len());
+        match dice.throw(5) {
+            0 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = dice.throw(256) as u8),
+            1 => bytes.truncate(at),
+            2 => drop(bytes.drain(at..(at + dice.throw(9)).min(bytes.len()))),
+            3 => {
+                let again = bytes[at..(at + dice.throw(40)).min(bytes.len())].to_vec();
+                bytes.splice(at..at, again);
+            }
+            _ => {
+                let claim = (1_u64 << dice.throw(64)).wrapping_sub(dice.throw(2) as u64).to_le_bytes();
+                bytes.iter_mut().skip(at).zip(claim).for_each(|(byte, claimed)| *byte = claimed);
+            }
+        }
+    }
+    bytes
+}
+
+/// Reads mutations of `whole`; each may take 16 times its length and what a small model takes.
+fn headers_are_read_within_bounds(whole: &[u8], read: impl Fn(&[u8])) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (count, seed) = (setting("SHARDFIT_MUTATIONS", 3000), setting("SHARDFIT_SEED", 1));
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    // What is made once is made before memory is counted.
+    read(whole);
+    for number in 0..count {
+        let bytes = garbled(whole, &mut dice);
+        MEMORY.reset_peak_usage();
+        let before = MEMORY.current_usage();
+        let ended = catch_unwind(AssertUnwindSafe(|| read(&bytes)));
+        let took = MEMORY.peak_usage().saturating_sub(before);
+        assert!(ended.is_ok(), "panics, seed {seed} number {number}");
+        assert!(
+            took <= 16 * bytes.len() + (1 << 20),
+            "{took} bytes for {}, seed {seed} number {number}",
+            bytes.len()
+        );
+    }
+}
+
+#[test]
+fn mutated_gguf_headers_end_in_a_model_or_an_error_and_take_little_memory() {
+    let whole = gguf_file::whole();
+    // The header: the weights that follow are never read.
+    let header = 24 + whole.metadata.len() + whole.table.len();
+    let (length, bytes) = (whole.bytes().len() as u64, whole.bytes());
+    headers_are_read_within_bounds(&bytes[..header], |bytes| {
+        let Ok(file) = gguf::read(bytes, "odd", Some(length)) else { return };
+        if let Ok(model) = model::from_gguf(&file, "odd", Scope::Full) {
+            let _ = model.checkpoint_bytes();
+        }
+    });
+}
+
+#[test]
+fn mutated_safetensors_headers_end_in_tensors_or_an_error_and_take_little_memory() {
+    let model = model::find("smollm2-135m", &[], Scope::Full).unwrap();
+    let entry = |i: u64| {
+        let name = format!("model.layers.{i}.self_attn.q_proj.weight");
+        (
+            name,
+            json!({"dtype": "BF16", "shape": [576, 576], "data_offsets": [i * 663_552, (i + 1) * 663_552]}),
+        )
+    };
+    let table: Map<String, Value> = (0..30).map(entry).collect();
+    let table = Value::Object(table).to_string();
+    let mut bytes = (table.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(table.as_bytes());
+    headers_are_read_within_bounds(&bytes, |bytes| {
+        if let Ok(tensors) = safetensors_header(bytes, "odd") {
+            let _ = verify::verify(&model, &Weights { tensors, files: 1 });
+        }
+    });
 }

@@ -59,6 +59,7 @@ mod request;
 mod scenarios;
 #[cfg(feature = "web")]
 mod serve;
+mod shapes;
 mod simulation;
 mod split_pools;
 mod stage_layers;

@@ -1,5 +1,6 @@
 //! Running the binary and looking at what it says.
 
+pub mod gguf_file;
 pub mod odd;
 #[cfg(feature = "fetch")]
 pub mod openai;
