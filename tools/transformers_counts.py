@@ -66,17 +66,31 @@ def counts(model):
             seen.add(id(parameter))
             total += parameter.numel()
     for path, (module, inner) in routed.items():
-        if isinstance(module, (torch.nn.ModuleList, torch.nn.ModuleDict)):
-            experts = len(module)
-        else:
-            stacked = [p.shape[0] for p in inner if p.dim() == 3]
-            lists = [len(m) for m in module.children() if isinstance(m, (torch.nn.ModuleList, torch.nn.ModuleDict))]
-            experts = (stacked or lists or [getattr(module, "num_experts", 0)])[0]
+        if "vision_moe" in path:
+            # Experts of a modality of their own: a token of text uses none of them (ERNIE-4.5-VL).
+            idle += sum(p.numel() for p in inner)
+            continue
         k = top_k(module, model)
+        if isinstance(module, (torch.nn.ModuleList, torch.nn.ModuleDict)):
+            if k is None or not len(module):
+                return total, None
+            size = sum(p.numel() for p in inner)
+            idle += size - size * min(k, len(module)) // len(module)
+            continue
+        stacked = [p.shape[0] for p in inner if p.dim() == 3]
+        lists = [len(m) for m in module.children() if isinstance(m, (torch.nn.ModuleList, torch.nn.ModuleDict))]
+        experts = (stacked or lists or [getattr(module, "num_experts", 0)])[0]
         if k is None or not experts:
             return total, None
-        size = sum(p.numel() for p in inner)
-        idle += size - size * min(k, experts) // experts
+        if not stacked:
+            size = sum(p.numel() for p in inner)
+            idle += size - size * min(k, experts) // experts
+            continue
+        # Stacked: a row each. A router or a bias of the whole inside the module is not an expert's, and what computes
+        # nothing may have rows in one of the tensors (LongCat-Flash).
+        for name, p in module.named_parameters():
+            if p.shape[0] in stacked and p.dim() > 1 and "router" not in name:
+                idle += p.numel() - p.numel() // p.shape[0] * min(k, p.shape[0])
     return total, total - idle
 
 
