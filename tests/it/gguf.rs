@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::gguf_file::{Q5_1, Writer, ends, layer, llama, whole};
+use crate::common::gguf_file::{Q5_1, Writer, ends, layer, llama, text, whole};
 use crate::common::shardfit;
 use shardfit::checkpoint::gguf;
 

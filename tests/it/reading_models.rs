@@ -3,7 +3,6 @@
 
 use crate::common::{Run, shardfit};
 use serde_json::{Map, Value, json};
-use shardfit::catalog::{self, Kind};
 use shardfit::model::{self, Model, Scope};
 use shardfit::workload::Workload;
 

@@ -443,14 +443,24 @@ pub(super) fn inkling2(config: &Config, _: Scope) -> Result<Architecture, Diagno
         let queries = Tensor::vector("message_input.query", queries, Component::Other);
         architecture.before.push(extra(vec![queries]));
     }
-    // The embedding is padded, the head is not.
-    if let (Some(vocabulary), false) = (config.opt_size("unpadded_vocab_size")?, decoder.common.tied) {
+    // The embedding is padded; from Transformers 5.24 on, which knows Inkling 2 Loop first, the head is not.
+    let unpadded = looped.is_some() || written_since(config, (5, 24))?;
+    if let (Some(vocabulary), false, true) =
+        (config.opt_size("unpadded_vocab_size")?, decoder.common.tied, unpadded)
+    {
         architecture.after.pop();
         architecture.after.push(Block::Head(Head { vocabulary, ..decoder.common.head() }));
     }
     let query = Tensor::vector("final_input.query", hidden, Component::Other);
     architecture.after.push(extra(vec![query]));
     Ok(architecture)
+}
+
+/// Whether a file says that this version of Transformers wrote it, or a later one.
+fn written_since(config: &Config, since: (u64, u64)) -> Result<bool, Diagnostic> {
+    let Some(version) = config.opt_str("transformers_version")? else { return Ok(false) };
+    let mut numbers = version.split('.').map(|part| part.parse::<u64>().unwrap_or(0));
+    Ok((numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= since)
 }
 
 /// The layers that Inkling 2 Loop runs several times (`modeling_inkling2_loop.py`).

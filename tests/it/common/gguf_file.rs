@@ -15,7 +15,7 @@ pub struct Writer {
 pub const F16: (u32, u64, u64) = (1, 1, 2);
 pub const Q5_1: (u32, u64, u64) = (7, 32, 24);
 
-fn text(out: &mut Vec<u8>, text: &str) {
+pub fn text(out: &mut Vec<u8>, text: &str) {
     out.extend((text.len() as u64).to_le_bytes());
     out.extend(text.as_bytes());
 }
