@@ -7,6 +7,9 @@ use std::{env, fs};
 
 use serde_json::Value;
 
+#[path = "src/catalog/variant/names.rs"]
+mod names;
+
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let kinds = [
@@ -20,7 +23,9 @@ fn main() {
     let mut out = String::new();
     for (constant, folder) in kinds {
         println!("cargo::rerun-if-changed={folder}");
-        let entries: String = files(&root.join(folder)).iter().map(|f| entry(f)).collect();
+        let mut all: Vec<Entry> = files(&root.join(folder)).iter().flat_map(|f| entries(f)).collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        let entries: String = all.iter().map(Entry::literal).collect();
         writeln!(out, "static {constant}: &[BuiltIn] = &[\n{entries}];").expect("writing to a string");
     }
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("builtin.rs");
@@ -42,8 +47,23 @@ fn id(path: &Path) -> String {
     path.file_stem().and_then(|s| s.to_str()).expect("UTF-8 file name").replacen("--", "/", 1)
 }
 
-/// One `BuiltIn { … }` literal.
-fn entry(path: &Path) -> String {
+/// What becomes a `BuiltIn { … }`.
+struct Entry {
+    id: String,
+    aliases: Vec<String>,
+    title: String,
+    json: String,
+}
+
+impl Entry {
+    fn literal(&self) -> String {
+        let Entry { id, aliases, title, json } = self;
+        format!("    BuiltIn {{ id: {id:?}, aliases: &{aliases:?}, title: {title:?}, json: {json:?} }},\n")
+    }
+}
+
+/// The entries of a file: what it describes, and of a GPU its other boards and its slices, which share its text.
+fn entries(path: &Path) -> Vec<Entry> {
     let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let id = id(path);
     let is_model = path.extension().is_some_and(|x| x == "json");
@@ -53,14 +73,33 @@ fn entry(path: &Path) -> String {
         serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     };
     let about = if is_model { value.get("_shardfit").unwrap_or(&Value::Null) } else { &value };
-    let aliases: Vec<&str> = about
-        .get("aliases")
-        .and_then(Value::as_array)
-        .map(|a| a.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default();
-    let title = about.get("name").and_then(Value::as_str).unwrap_or(&id);
-    format!(
-        "    BuiltIn {{ id: {id:?}, aliases: &{aliases:?}, title: {title:?}, json: {:?} }},\n",
-        value.to_string()
-    )
+    let (aliases, json) = (aliases(about), value.to_string());
+    let title = text_of(about, "name").unwrap_or_else(|| id.clone());
+    let mut all = Vec::new();
+    for board in about.get("variants").and_then(Value::as_array).into_iter().flatten() {
+        let id =
+            text_of(board, "id").unwrap_or_else(|| panic!("{}: a variant without an id", path.display()));
+        let title = text_of(board, "name").unwrap_or_else(|| id.clone());
+        all.push(Entry { id, aliases: self::aliases(board), title, json: json.clone() });
+    }
+    for profile in about.get("mig").and_then(Value::as_object).into_iter().flat_map(|mig| mig.keys()) {
+        let own: Vec<&str> = aliases.iter().map(String::as_str).collect();
+        all.push(Entry {
+            id: names::slice_id(&id, profile),
+            aliases: names::slice_aliases(&own, profile),
+            title: names::slice_name(&title, profile),
+            json: json.clone(),
+        });
+    }
+    all.push(Entry { id, aliases, title, json });
+    all
+}
+
+fn text_of(value: &Value, key: &str) -> Option<String> {
+    value.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn aliases(about: &Value) -> Vec<String> {
+    let list = about.get("aliases").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

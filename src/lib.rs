@@ -48,6 +48,7 @@
 //! | [`load`] | the only reader and writer of files |
 //! | [`hub`] | the Hugging Face hub: its local cache, then the network |
 //! | [`checkpoint`] | headers of safetensors and GGUF files: names, shapes, types |
+//! | [`detect`] | what a machine says of itself: outputs of its tools, as facts |
 //! | [`catalog`] | GPUs, clusters and engines by name |
 //! | [`model`] | from a `config.json` to tensors and operators |
 //! | [`workload`] | lengths, load, targets |
@@ -87,6 +88,7 @@ pub mod catalog;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
+pub mod detect;
 pub mod diagnostic;
 pub mod dtype;
 pub mod estimate;

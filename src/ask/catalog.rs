@@ -25,10 +25,15 @@ pub fn show(
     View { format, width, .. }: View,
     coefficients: bool,
 ) -> Result<String, Diagnostic> {
-    let mut value: serde_json::Value = catalog.find(kind, name)?.parse()?;
+    let entry = catalog.find(kind, name)?;
+    let mut value: serde_json::Value = entry.parse()?;
+    if kind == Kind::Gpu {
+        of_board(&mut value, entry.id());
+    }
     match (format, kind) {
         (Format::Table, Kind::Gpu) if !coefficients => {
             let kernels = value.as_object_mut().and_then(|fields| fields.remove("kernels"));
+            let others = other_boards(&mut value);
             let forms = kernels.as_ref().and_then(|k| k.as_object()).into_iter().flatten();
             let engines = forms.filter_map(|(_, by_engine)| by_engine.as_object()).flatten();
             let known = catalog.entries(Kind::Engine);
@@ -53,6 +58,7 @@ pub fn show(
                 true => "none of its own; those of its class, or of `kernels_from`, stand in".to_owned(),
                 false => format!("fitted: {}; --coefficients shows them", engines.into_iter().join(", ")),
             };
+            sheet.rows.extend(others.map(|names| vec!["boards".into(), Value::Text(names)]));
             sheet.rows.push(vec!["kernels".into(), Value::Text(fitted)]);
             Ok(sheet.table(width))
         }
@@ -65,6 +71,36 @@ pub fn show(
 
 /// Figures of a GPU in the order of a datasheet, before all others.
 const FIRST: [&str; 8] = ["id", "name", "aliases", "vendor", "architecture", "class", "memory", "bandwidth"];
+
+/// Takes the other boards and the slices out of a GPU's description, and names them.
+fn other_boards(value: &mut serde_json::Value) -> Option<String> {
+    let fields = value.as_object_mut()?;
+    let variants = fields.shift_remove("variants").unwrap_or_default();
+    let slices = fields.shift_remove("mig").unwrap_or_default();
+    let boards = variants.as_array().into_iter().flatten().filter_map(|board| board["id"].as_str());
+    let profiles = slices.as_object().into_iter().flat_map(|mig| mig.keys());
+    let names: Vec<String> =
+        boards.map(str::to_owned).chain(profiles.map(|profile| format!("MIG {profile}"))).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// Leaves a board or a slice of a GPU's description where that is what was asked for.
+fn of_board(value: &mut serde_json::Value, id: &str) {
+    let Some(map) = value.as_object_mut().filter(|map| map.get("id").is_some_and(|own| own != id)) else {
+        return;
+    };
+    let (variants, mig) = (map.shift_remove("variants"), map.shift_remove("mig"));
+    let board =
+        variants.as_ref().and_then(|v| v.as_array()?.iter().find(|board| board["id"] == id)?.as_object());
+    let profile = id.rsplit_once("-mig-").map_or(id, |(_, profile)| profile);
+    let slice = mig.as_ref().and_then(|mig| mig.get(profile)?.as_object());
+    if board.is_none() {
+        map.insert("slice_of".to_owned(), map["id"].clone());
+        map.insert("id".to_owned(), id.into());
+    }
+    let own = board.or(slice).into_iter().flatten();
+    map.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+}
 
 /// Every entry of a kind, or those whose id, name or an alias holds `named`, in rows; `left_out` is told of files of the user's that are broken.
 ///

@@ -1,11 +1,13 @@
 //! The user's own folders: one file per entry, read when a question needs it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
 
 use super::kind::Kind;
+use super::variant::{Slice, Variant, names};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::{self, Located};
 
@@ -37,6 +39,26 @@ struct YamlHeader {
     name: String,
     #[serde(default)]
     aliases: Vec<String>,
+    /// Boards of a GPU's chip.
+    #[serde(default)]
+    variants: Vec<Variant>,
+    /// Slices of a GPU.
+    #[serde(default)]
+    mig: BTreeMap<String, Slice>,
+}
+
+impl YamlHeader {
+    /// What the description goes by, its boards and slices among it.
+    fn other_names(self) -> Vec<String> {
+        let own: Vec<&str> = self.aliases.iter().map(String::as_str).collect();
+        let mut all = self.aliases.clone();
+        for profile in self.mig.keys() {
+            all.push(names::slice_id(&self.id.value, profile));
+            all.extend(names::slice_aliases(&own, profile));
+        }
+        all.extend(self.variants.into_iter().flat_map(|v| std::iter::once(v.id).chain(v.aliases)));
+        all
+    }
 }
 
 /// What a `config.json` may say about its own names.
@@ -88,7 +110,7 @@ impl UserFile {
             let help = format!("write `id: {}`, or rename the file", self.id);
             return Err(Diagnostic::new(Code::Catalog, cause).at(place).help(help));
         }
-        Ok(About { title: header.name, aliases: header.aliases })
+        Ok(About { title: header.name.clone(), aliases: header.other_names() })
     }
 }
 

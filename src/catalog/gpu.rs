@@ -8,9 +8,11 @@ use serde::Deserialize;
 use super::kernels::{KernelTables, is_kernel_set};
 use super::link::Link;
 use super::measured::OfEngine;
+use super::price::Price;
+use super::variant::{Slice, Variant};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::DType;
-use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, UsdPerHour, Watts};
+use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, Watts};
 
 /// One accelerator: what it holds, how fast it computes and moves data, what it costs.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -73,6 +75,12 @@ pub struct Gpu {
     /// Measured kernel coefficients, if any.
     #[serde(default)]
     pub kernels: KernelTables,
+    /// Boards of the same chip, each an entry of its own: what they are called and what differs.
+    #[serde(default)]
+    pub variants: Vec<Variant>,
+    /// Slices that the driver can cut, by profile (`3g.40gb`), each an entry of its own: `h100-sxm-mig-3g.40gb`.
+    #[serde(default)]
+    pub mig: BTreeMap<String, Slice>,
     /// What fills the gaps in `kernels`: those of `kernels_from`, then those of the class. Filled in by
     /// [`crate::catalog::gpu()`].
     #[serde(skip)]
@@ -84,18 +92,6 @@ pub struct Gpu {
     /// Measured latencies of kernels by engine. Filled in by [`crate::catalog::Catalog::measure`].
     #[serde(skip)]
     pub measured: Vec<OfEngine>,
-}
-
-/// An indicative price and the day it was seen.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    /// Per GPU and hour.
-    pub on_demand: UsdPerHour,
-    /// ISO date.
-    pub date: String,
-    /// Who asks it.
-    pub source: String,
 }
 
 impl Gpu {
@@ -178,6 +174,16 @@ impl Gpu {
             let (field, why) = cause.split_once(": ").unwrap_or((&cause, ""));
             fail(field, why);
         }
+        let whole = |slice: &Slice| {
+            (0.0..=1.0).contains(&slice.memory_share)
+                && slice.memory_share > 0.0
+                && slice.memory <= self.memory
+                && slice.multiprocessors <= self.multiprocessors
+        };
+        if !self.mig.values().all(whole) {
+            fail("mig", "a slice has at most the memory and the multiprocessors of the whole");
+        }
+        problems.extend(self.all_variants().iter().flat_map(Gpu::problems));
         problems
     }
 }

@@ -227,7 +227,11 @@ impl Catalog {
 
     /// A GPU as its file describes it, and the file if it is the user's.
     fn described(&self, name: &str) -> Result<(Gpu, Option<String>), Diagnostic> {
-        let (mut gpu, file): (Gpu, _) = self.read(Kind::Gpu, name)?;
+        let (gpu, file): (Gpu, _) = self.read(Kind::Gpu, name)?;
+        let mut gpu = match self.means_file(name) {
+            true => gpu.meant_by(&[]),
+            false => gpu.meant_by(&[self.find(Kind::Gpu, name)?.id(), name]),
+        };
         gpu.kernels = self.overlaid(&gpu.id, gpu.kernels)?;
         gpu.validate().and_then(|()| self.stand_ins_exist(&gpu)).map_err(|d| in_file(d, &file))?;
         Ok((gpu, file))

@@ -1,6 +1,7 @@
 //! The catalogue: GPUs, clusters, engines and models by the names people use, built in and from files.
 
 pub mod band;
+mod boards;
 mod builtin;
 pub mod cluster;
 mod defaults;
@@ -16,6 +17,7 @@ mod kind;
 mod label;
 pub mod launch;
 pub mod link;
+pub mod local;
 mod lookup;
 pub mod measured;
 mod measuring;
@@ -25,12 +27,14 @@ mod options;
 mod patch;
 mod pools;
 mod power;
+pub mod price;
 mod profile;
 mod reserved;
 mod schedule;
 mod scheduling;
 mod training;
 mod usual;
+pub mod variant;
 pub mod version;
 mod versions;
 
@@ -46,6 +50,7 @@ pub use host::Host;
 pub use kernels::{GpuClass, KernelOverlay, KernelTables};
 pub use kind::Kind;
 pub use label::engine_of;
+pub use local::{Detected, Group};
 pub use lookup::{Catalog, DEFAULT_ENGINE};
 pub use pools::Pools;
 pub use scheduling::{LayerCounts, SchedulingOverlay, SchedulingVersion};

@@ -96,14 +96,18 @@ impl Catalog {
     }
 
     /// A cluster by name, alias, YAML file, or shorthand: `8xh100-sxm`, `8 x H100`, `h100x8`, `4x8xh200-sxm`,
-    /// `h100-sxm`, `2xp5.48xlarge`, and several of these joined by `+`: `8xh100-sxm+8xa100-sxm-80gb`. It is called what
-    /// it was asked for by.
+    /// `h100-sxm`, `2xp5.48xlarge`, and several of these joined by `+`: `8xh100-sxm+8xa100-sxm-80gb`; the machine at hand
+    /// (`local`) or the nodes of a Kubernetes cluster (`k8s`), as [`Catalog::detected`] finds them. It is called what it
+    /// was asked for by.
     ///
     /// # Errors
     /// [`Code::UnknownName`] with the nearest known name, [`Code::Range`] for absurd sizes,
     /// [`Code::Catalog`] for two pools of one kind.
     pub fn pools(&self, name: &str) -> Result<Pools, Diagnostic> {
         let name = name.trim();
+        if let Some(found) = self.detected(name) {
+            return found.and_then(|found| self.detected_pools(name, found));
+        }
         if self.means_file(name) {
             let (file, path): (ClusterFile, _) = self.read(Kind::Cluster, name)?;
             let id = file.id.clone();
@@ -162,7 +166,7 @@ impl Catalog {
     }
 
     /// Pooled coefficients of collectives over links of a kind.
-    fn collectives_over(&self, kind: LinkKind) -> Result<KernelTables, Diagnostic> {
+    pub(super) fn collectives_over(&self, kind: LinkKind) -> Result<KernelTables, Diagnostic> {
         let class = if kind == LinkKind::Pcie { PCIE_CLASS } else { NVLINK_CLASS };
         Ok(KernelTables::default().with_collectives_of(self.class_tables(class)?))
     }

@@ -119,8 +119,18 @@ pub fn note_cluster(cluster: &Cluster) {
 /// Resolves a request, and says on stderr what was found.
 pub fn resolve(request: &Request, task: Task, catalog: &Catalog) -> Result<Resolved, Diagnostic> {
     let resolved = request.resolve_as_flags(task, catalog, fetch::hub(false)?)?;
+    note_detected(catalog, request.cluster.as_deref());
     note(request, &resolved);
     Ok(resolved)
+}
+
+/// Says on stderr what `local` and `k8s` stand for, and what was assumed of it.
+pub fn note_detected(catalog: &Catalog, name: Option<&str>) {
+    if let Some((name, Ok(found))) = name.and_then(|name| Some((name, catalog.detected(name)?))) {
+        talk::say(&format!("note: {name} is {}", found.brief()));
+        found.notes.iter().for_each(|note| talk::say(&format!("note: {note}")));
+        found.unknown_brief().into_iter().for_each(|text| talk::say(&format!("note: {text}")));
+    }
 }
 
 /// Says on stderr what was found.

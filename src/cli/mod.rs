@@ -6,6 +6,7 @@ mod catalog;
 mod check;
 mod common;
 mod completions;
+mod doctor;
 mod emit;
 mod estimate;
 mod fetch;
@@ -91,6 +92,8 @@ enum Command {
     Inspect(Box<inspect::InspectArgs>),
     /// List or show GPUs, clusters, models and engines
     Catalog(catalog::CatalogArgs),
+    /// What this machine is, what engines would find on it, and what is not known
+    Doctor(doctor::DoctorArgs),
     /// Answer every case of a scenario file
     Sweep(sweep::SweepArgs),
     /// Join the shards of a sweep
@@ -256,6 +259,7 @@ fn dispatch(asked: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         Command::Budget(args) => budget::run(args, catalog),
         Command::Inspect(args) => inspect::run(args, catalog),
         Command::Catalog(args) => catalog::run(args, catalog),
+        Command::Doctor(args) => doctor::run(args, catalog),
         Command::Sweep(args) => sweep::run(args, catalog),
         Command::Merge(args) => merge::run(args),
         Command::Check(args) => check::run(args, catalog),

@@ -10,7 +10,7 @@ use crate::request::train::{FRAMEWORK, MOST, MOST_PLANS};
 use crate::request::{Amount, Texts, TrainRequest, Values};
 use crate::train::{Convention, Optimizer, Precision, Recompute, Schedule, Sharding, Tuning};
 
-use super::common::{ModelArgs, degrees, note_cluster, note_model, prices};
+use super::common::{ModelArgs, degrees, note_cluster, note_detected, note_model, prices};
 use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::values::{count, names, tokens};
@@ -215,6 +215,7 @@ pub fn run(args: &TrainArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     if let Some((_, model)) = training.models.first() {
         note_model(model);
     }
+    note_detected(catalog, Some(&args.cluster));
     note_cluster(&training.cluster);
     let view = View::new(format, args.output.width());
     args.output.answer(&ask::train::written(&training, view)?)

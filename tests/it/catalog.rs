@@ -28,7 +28,12 @@ fn yaml_files(folder: &str) -> Vec<PathBuf> {
 /// Reads each file of a folder as YAML and hands it over with its stem and the embedded JSON.
 fn each_file<T: serde::de::DeserializeOwned>(folder: &str, kind: Kind, check: impl Fn(&str, T, T)) {
     let files = yaml_files(folder);
-    assert_eq!(files.len(), entries(kind).len(), "{folder}");
+    // Boards and slices of a GPU are entries of its file.
+    let is_own = |e: &&catalog::BuiltIn| {
+        let file: serde_json::Value = serde_json::from_str(e.json).unwrap();
+        file["id"] == e.id
+    };
+    assert_eq!(files.len(), entries(kind).iter().filter(is_own).count(), "{folder}");
     for path in files {
         let name = path.display().to_string();
         let stem = path.file_stem().unwrap().to_str().unwrap();

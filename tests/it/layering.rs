@@ -12,7 +12,7 @@ use regex::Regex;
 const ORDER: &[&[&str]] = &[
     &["units", "powers", "diagnostic", "dtype"],
     &["load"],
-    &["hub", "checkpoint"],
+    &["hub", "checkpoint", "detect"],
     &["catalog", "model", "workload", "budget"],
     &["plan"],
     &["estimate"],

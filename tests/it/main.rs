@@ -23,6 +23,7 @@ mod cli_size;
 mod cli_sweep;
 mod common;
 mod decode_context;
+mod detection;
 mod determinism;
 mod embedding;
 mod energy;
