@@ -126,6 +126,9 @@ impl Catalog {
         }
         if all.groups.is_empty() && all.unknown.iter().all(|device| device.shares_memory) {
             all.groups.extend(self.processor(&machine.host, &mut all.notes));
+            if let (true, Some(name)) = (all.groups.is_empty(), &machine.host.processor) {
+                all.notes.push(format!("the processor, {name}, is in no catalogue: its memory's bandwidth and its peak are missing"));
+            }
         }
         all.notes.extend(all.groups.iter().flat_map(|g| in_use(&g.devices)).collect::<Vec<_>>());
         all.notes = all.notes.into_iter().unique().collect();
@@ -364,7 +367,8 @@ impl Catalog {
     fn nothing(&self, name: &str, found: &Detected) -> Diagnostic {
         let wrong = |cause: String| Diagnostic::new(Code::UnknownName, cause).at(format!("cluster `{name}`"));
         let Some(first) = found.unknown.first() else {
-            return wrong("no GPU was found, nor a processor that the catalogue has".to_owned()).help(
+            let why = found.notes.first().map_or(String::new(), |note| format!("; {note}"));
+            return wrong(format!("no GPU was found{why}")).help(
                 "`shardfit doctor` says what was asked; name the GPUs themselves, for example 2xrtx-3090",
             );
         };
@@ -537,7 +541,7 @@ fn known_as(entry: &Entry, wanted: &str) -> bool {
 static SIZE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?i-u)(?-u:\b)([0-9]+) ?gi?b(?-u:\b)").expect("a pattern of this file"));
 static CORES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?-u:\b)[0-9]+-core(?-u:\b)|@.*$| w/ .*$|\((?:r|tm|c|one socket.*|bare)\)")
+    Regex::new(r"(?-u:\b)[0-9]+-core(?-u:\b)|[0-9]+th gen |@.*$| w/ .*$|\((?:r|tm|c|one socket.*|bare)\)")
         .expect("a pattern of this file")
 });
 

@@ -12,7 +12,7 @@ pub struct PlaceArgs {
     /// GPU, by name or YAML file
     #[arg(long, value_name = "GPU", conflicts_with = "cluster")]
     gpu: Option<String>,
-    /// Cluster to place the plan on [default: as many GPUs as the plan needs]
+    /// Cluster to place the plan on, local among them [default: as many GPUs as the plan needs]
     #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
     cluster: Option<String>,
     /// Tensor parallel [default: 1]

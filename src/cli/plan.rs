@@ -36,7 +36,8 @@ use super::values::{count, names};
 pub struct PlanArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, a YAML file, or several kinds: 8xh100-sxm+8xa100-sxm-80gb
+    /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, a YAML file, several kinds: 8xh100-sxm+8xa100-sxm-80gb; local is this
+    /// machine, k8s the nodes that kubectl get nodes -o json lists
     #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
     cluster: String,
     #[command(flatten)]

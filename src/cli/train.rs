@@ -25,7 +25,7 @@ use super::values::{count, names, tokens};
 pub struct TrainArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Cluster: a name, 8xh100-sxm, 2048xh100-sxm or a YAML file
+    /// Cluster: a name, 8xh100-sxm, 2048xh100-sxm, a YAML file, local or k8s
     #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true, help_heading = "Hardware")]
     cluster: String,
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10

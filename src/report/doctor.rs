@@ -79,7 +79,7 @@ impl Diagnosis {
         let others =
             self.engines.iter().filter(|e| !self.detected.groups.iter().any(|g| e.runs_on(&g.cluster.gpu)));
         let others: Vec<&str> = others.map(|engine| engine.id.as_str()).collect();
-        if !others.is_empty() {
+        if !others.is_empty() && !section.rows.is_empty() {
             section.remarks.push(format!("Not for this hardware: {}.", others.join(", ")));
         }
         section

@@ -247,3 +247,41 @@ fn a_gpu_file_of_the_folder_may_borrow_the_kernels_of_another() {
     write(own.path(), "gpus/twin.yaml", &borrowed);
     with(own.path(), "estimate mine --gpu twin").exits(0);
 }
+
+#[test]
+fn boards_and_slices_of_one_file_are_found_by_their_names() {
+    let folder = own();
+    let gpu = renamed(GPU, "my-gpu", "My GPU")
+        + "aliases: [mine]\nvariants:\n  - {id: my-gpu-half, name: My half, aliases: [half], memory: 40 GiB}\n\
+           mig:\n  1g.10gb: {memory: 9 GiB, memory_share: 0.125, multiprocessors: 1}\n";
+    write(folder.path(), "gpus/my-gpu.yaml", &gpu);
+    for (name, memory) in
+        [("my-gpu-half", "40"), ("half", "40"), ("my-gpu-mig-1g.10gb", "9"), ("mig-1g.10gb-mine", "9")]
+    {
+        let said = with(folder.path(), &format!("catalog gpus {name}")).exits(0).stdout;
+        assert!(memory == "40" || said.contains("memory: 9 GiB"), "{name}: {said}");
+    }
+    let catalog = shardfit::catalog::Catalog::open(&[folder.path().to_owned()]).unwrap();
+    let (half, whole) = (catalog.gpu("Half").unwrap(), catalog.gpu("mine").unwrap());
+    assert_eq!(
+        (half.id.as_str(), half.memory.as_gib(), half.bandwidth),
+        ("my-gpu-half", 40.0, whole.bandwidth)
+    );
+    let slice = catalog.gpu("my-gpu-mig-1g.10gb").unwrap();
+    assert_eq!(slice.bandwidth, whole.bandwidth * 0.125);
+    assert_eq!(slice.kernels_from.as_deref(), Some("my-gpu"));
+    assert_eq!(slice.memory.as_gib(), 9.0);
+}
+
+#[test]
+fn a_board_is_shown_with_its_own_figures_and_no_others() {
+    let said = shardfit("catalog gpus m3-max-36gb").exits(0).stdout;
+    assert!(
+        said.contains("id: m3-max-36gb")
+            && said.contains("bandwidth: 300 GB/s")
+            && !said.contains("variants"),
+        "{said}"
+    );
+    let said = shardfit("catalog gpus h200-sxm-mig-3g.71gb").exits(0).stdout;
+    assert!(said.contains("slice_of: h200-sxm") && said.contains("memory: 69.5 GiB"), "{said}");
+}
