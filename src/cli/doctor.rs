@@ -36,7 +36,7 @@ pub struct DoctorArgs {
     output: OutputArgs,
 }
 
-/// Runs the command: nothing feasible where nothing was found that can be planned with.
+/// Runs the command.
 pub fn run(args: &DoctorArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let format = args.output.prepare()?;
     args.save.as_deref().map_or(Ok(()), load::check_writable)?;
@@ -56,7 +56,7 @@ pub fn run(args: &DoctorArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> 
         Format::Markdown => report::sections_markdown(&sections),
     };
     args.output.emit(&text)?;
-    Ok(if diagnosis.detected.groups.is_empty() { Outcome::NothingFeasible } else { Outcome::Found })
+    Ok(Outcome::Found)
 }
 
 fn here(args: &DoctorArgs) -> Result<Machine, Diagnostic> {

@@ -258,7 +258,7 @@ fn boards_and_slices_of_one_file_are_found_by_their_names() {
     for (name, memory) in
         [("my-gpu-half", "40"), ("half", "40"), ("my-gpu-mig-1g.10gb", "9"), ("mig-1g.10gb-mine", "9")]
     {
-        let said = with(folder.path(), &format!("catalog gpus {name}")).exits(0).stdout;
+        let said = with(folder.path(), &format!("catalog gpus {name} --format yaml")).exits(0).stdout;
         assert!(memory == "40" || said.contains("memory: 9 GiB"), "{name}: {said}");
     }
     let catalog = shardfit::catalog::Catalog::open(&[folder.path().to_owned()]).unwrap();
@@ -275,13 +275,13 @@ fn boards_and_slices_of_one_file_are_found_by_their_names() {
 
 #[test]
 fn a_board_is_shown_with_its_own_figures_and_no_others() {
-    let said = shardfit("catalog gpus m3-max-36gb").exits(0).stdout;
+    let said = shardfit("catalog gpus m3-max-36gb --format yaml").exits(0).stdout;
     assert!(
         said.contains("id: m3-max-36gb")
             && said.contains("bandwidth: 300 GB/s")
             && !said.contains("variants"),
         "{said}"
     );
-    let said = shardfit("catalog gpus h200-sxm-mig-3g.71gb").exits(0).stdout;
+    let said = shardfit("catalog gpus h200-sxm-mig-3g.71gb --format yaml").exits(0).stdout;
     assert!(said.contains("slice_of: h200-sxm") && said.contains("memory: 69.5 GiB"), "{said}");
 }
