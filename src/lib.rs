@@ -56,6 +56,7 @@
 //! | [`estimate`] | memory, kernel times, steps, service: pure functions |
 //! | [`rank`] | objectives and the Pareto front |
 //! | [`search`] | every plan through the funnel, in parallel |
+//! | [`fit`] | which models run on a machine, how, and how well |
 //! | [`launch`] | a plan as the commands and manifests that start it, and launches read back |
 //! | [`train`] | training plans: memory, time of a step, search |
 //! | [`request`] | what a person asks, all of it optional, and the only place that knows defaults |
@@ -92,6 +93,7 @@ pub mod detect;
 pub mod diagnostic;
 pub mod dtype;
 pub mod estimate;
+pub mod fit;
 pub mod hub;
 pub mod launch;
 pub mod load;

@@ -23,7 +23,7 @@ struct Tool {
     needs: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 7] = [
     Tool {
         name: "plan",
         about: "Which configuration should I deploy? Ranks every plan (engine, precision, TP, PP, EP, DP, replicas, batch) \
@@ -60,6 +60,15 @@ const TOOLS: [Tool; 6] = [
         needs: &["model", "rate"],
     },
     Tool {
+        name: "fit",
+        about: "Which models run on a machine? Models of the catalogue in every format that an engine of the machine loads \
+                (llama.cpp, vLLM, SGLang), ranked by a published measure of quality: tokens per second of one user and of \
+                all, time to first token, room for context, and what would make the next better model run. Filter by `task` \
+                (chat, code, vision, embedding, reasoning), `context`, `min_tokens`, `license`, `family`, `since`.",
+        command: Command::Fit,
+        needs: &["cluster"],
+    },
+    Tool {
         name: "inspect",
         about: "Takes a model apart: parameters, storage, KV cache; with `mode` (pretrain, prefill, decode) FLOPs, memory and \
                 arithmetic intensity of each part.",
@@ -91,7 +100,7 @@ impl Tool {
                 return Err(Diagnostic::new(Code::Usage, format!("missing: `{missing}`")));
             }
         }
-        if self.command == Command::Plan {
+        if matches!(self.command, Command::Plan | Command::Fit) {
             request.entry("top").or_insert(json!(TOP));
         }
         ask::answer(self.command.name(), &Value::Object(request).to_string(), catalog)

@@ -28,12 +28,14 @@ ANSWERS = {
     "inspect": "InspectAnswer",
     "train": "TrainAnswer",
     "budget": "BudgetAnswer",
+    "fit": "FitAnswer",
     "emit": "EmitAnswer",
 }
 
 ROWS = {
     "Plan": ("plan", "A deployment with its figures."),
     "Fleet": ("fleet", "Replicas that serve a rate."),
+    "RunningModel": ("fit", "A model that runs on a machine, and how."),
     "TrainingPlan": ("training", "A way to divide training over GPUs, with its figures."),
 }
 

@@ -33,8 +33,8 @@ function ticks(low, high, log) {
   return out;
 }
 
-/** Points `{x, y, label, kind, pick}` over two axes, what is inside the targets shaded. */
-export function scatter({ points, path = [], xLabel, yLabel, xMost, label }) {
+/** Points `{x, y, label, kind, pick}` over two axes, the upright one from `yLeast`, what is inside the targets shaded. */
+export function scatter({ points, path = [], xLabel, yLabel, xMost, yLeast = 0, label }) {
   const [w, height, left, bottom, top, right] = [560, 330, 58, 40, 12, 14];
   const xs = points.map((p) => p.x);
   const ys = points.map((p) => p.y);
@@ -42,16 +42,16 @@ export function scatter({ points, path = [], xLabel, yLabel, xMost, label }) {
   if (!points.length) return svg;
   const [x0, x1] = [Math.min(...xs) * 0.92, Math.max(...xs, xMost ?? 0) * 1.08];
   const log = x1 / x0 > 8;
-  const y1 = Math.max(...ys) * 1.08 || 1;
+  const y1 = yLeast + (Math.max(...ys) - yLeast) * 1.08 || 1;
   const sx = (x) => left + (w - left - right) * (log ? Math.log(x / x0) / Math.log(x1 / x0) : (x - x0) / (x1 - x0));
-  const sy = (y) => height - bottom - (height - bottom - top) * (y / y1);
+  const sy = (y) => height - bottom - (height - bottom - top) * ((y - yLeast) / (y1 - yLeast));
   if (xMost) {
     svg.append(h('rect', { class: 'target', x: left, y: top, width: Math.max(0, Math.min(sx(xMost), w - right) - left), height: height - bottom - top }));
   }
   for (const t of ticks(x0, x1, log)) {
     svg.append(h('line', { class: 'axis', x1: sx(t), x2: sx(t), y1: top, y2: height - bottom }), h('text', { x: sx(t), y: height - bottom + 15, 'text-anchor': 'middle' }, number(t)));
   }
-  for (const t of ticks(0, y1, false)) {
+  for (const t of ticks(yLeast, y1, false)) {
     svg.append(h('line', { class: 'axis', x1: left, x2: w - right, y1: sy(t), y2: sy(t) }), h('text', { x: left - 5, y: sy(t) + 4, 'text-anchor': 'end' }, number(t)));
   }
   svg.append(h('text', { x: (left + w - right) / 2, y: height - 6, 'text-anchor': 'middle' }, xLabel), h('text', { x: 14, y: (height - bottom) / 2, 'text-anchor': 'middle', transform: `rotate(-90 14 ${(height - bottom) / 2})` }, yLabel));

@@ -7,10 +7,11 @@ import { fault, h, replace, say } from './dom.js';
 import { plan } from './plan.js';
 import { model } from './model.js';
 import { compare } from './compare.js';
+import { fit } from './fit.js';
 import { budget, simulate, size, train } from './others.js';
 import { sweep } from './sweep.js';
 
-const views = isStatic ? { model } : { plan, model, compare, size, train, budget, simulate, sweep };
+const views = isStatic ? { model } : { plan, fit, model, compare, size, train, budget, simulate, sweep };
 const first = Object.keys(views)[0];
 const controls = document.getElementById('controls');
 const result = document.getElementById('result');

@@ -19,6 +19,7 @@ pub mod budget;
 pub mod catalog;
 pub mod emit;
 pub mod estimate;
+pub mod fit;
 pub mod inspect;
 pub mod launched;
 pub mod plan;
@@ -38,7 +39,7 @@ use crate::diagnostic::Diagnostic;
 use crate::hub::Hub;
 use crate::load;
 use crate::request::form::{self, in_fields};
-use crate::request::{BudgetRequest, InspectRequest, Request, Task, TrainRequest};
+use crate::request::{BudgetRequest, FitRequest, InspectRequest, Request, Task, TrainRequest};
 use crate::search::{Question, Stop};
 use crate::simulate::Observer;
 
@@ -61,13 +62,15 @@ pub enum Command {
     Train,
     /// How large a model a budget buys.
     Budget,
+    /// Which models run on a machine.
+    Fit,
     /// What starts a plan: the best of a search where the request names a cluster and no plan, else the one given.
     Emit,
 }
 
 impl Command {
     /// Every command.
-    pub const ALL: [Command; 8] = [
+    pub const ALL: [Command; 9] = [
         Command::Plan,
         Command::Estimate,
         Command::Size,
@@ -75,6 +78,7 @@ impl Command {
         Command::Inspect,
         Command::Train,
         Command::Budget,
+        Command::Fit,
         Command::Emit,
     ];
 
@@ -88,6 +92,7 @@ impl Command {
             Command::Inspect => "inspect",
             Command::Train => "train",
             Command::Budget => "budget",
+            Command::Fit => "fit",
             Command::Emit => "emit",
         }
     }
@@ -104,6 +109,7 @@ impl Command {
             }
             Command::Train => "Rank every plan to train a model on a cluster",
             Command::Budget => "How large a model a budget buys: parameters, tokens, loss",
+            Command::Fit => "Which models run on a machine: in which formats, how fast, how well",
             Command::Emit => "Write what starts a plan: commands and manifests",
         }
     }
@@ -128,6 +134,7 @@ impl Command {
                 json!({ "model": "llama-3.1-8b", "cluster": "8xh100-sxm", "global_batch": 64, "seq": 8192, "top": 3 })
             }
             Command::Budget => json!({ "flops": "5.76e23", "inference_tokens": "10T" }),
+            Command::Fit => json!({ "cluster": "1xrtx-4090", "task": "chat", "top": 5 }),
             Command::Emit => {
                 json!({ "model": "llama-3.1-8b", "cluster": "1xh100-sxm", "engine": "vllm", "emit": "command,k8s" })
             }
@@ -140,6 +147,7 @@ impl Command {
             Command::Inspect => InspectRequest::schema(),
             Command::Train => TrainRequest::schema(),
             Command::Budget => BudgetRequest::schema(),
+            Command::Fit => FitRequest::schema(),
             Command::Plan => Request::schema_of(&[Task::Plan]),
             Command::Estimate => Request::schema_of(&[Task::Estimate]),
             Command::Size => Request::schema_of(&[Task::Size]),
@@ -202,6 +210,12 @@ pub fn answer_map<O: Observer>(
             let budgeting = request.resolve_as_flags(setting.catalog);
             let written = budgeting.and_then(|budgeting| budget::written(&budgeting, View::JSON));
             written.map_err(in_fields::<BudgetRequest>)
+        }
+        Command::Fit => {
+            let request: FitRequest = form::read(map)?;
+            let fitting = request.resolve_as_flags(setting.catalog);
+            let written = fitting.and_then(|fitting| fit::written(&fitting, View::JSON));
+            written.map_err(in_fields::<FitRequest>)
         }
         _ => served(command, &Request::from_map(map)?, setting, begin).map_err(in_fields::<Request>),
     }

@@ -29,6 +29,7 @@ mod pools;
 mod power;
 pub mod price;
 mod profile;
+pub mod published;
 mod reserved;
 mod schedule;
 mod scheduling;

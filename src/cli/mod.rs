@@ -10,6 +10,7 @@ mod doctor;
 mod emit;
 mod estimate;
 mod fetch;
+mod fit;
 mod host;
 mod inputs;
 mod inspect;
@@ -80,6 +81,8 @@ enum Command {
     Estimate(Box<estimate::EstimateArgs>),
     /// Find the smallest or cheapest fleet for a rate, and its growth along a forecast
     Size(Box<size::SizeArgs>),
+    /// Which models run on a machine: in which formats, how fast, how well
+    Fit(Box<fit::FitArgs>),
     /// Run one plan in discrete events: percentiles, goodput, queues, traces
     Simulate(Box<simulate::SimulateArgs>),
     /// Drive a live server, or read a benchmark's result, and compare with what is predicted
@@ -253,6 +256,7 @@ fn dispatch(asked: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         Command::Plan(args) => plan::run(args, catalog),
         Command::Estimate(args) => estimate::run(args, catalog),
         Command::Size(args) => size::run(args, catalog),
+        Command::Fit(args) => fit::run(args, catalog),
         Command::Simulate(args) => simulate::run(args, catalog),
         Command::Observe(args) => observe::run(args, catalog),
         Command::Train(args) => train::run(args, catalog),

@@ -15,6 +15,7 @@ mod engine_calibration;
 mod examined;
 mod explain;
 mod fit;
+mod fitting;
 mod format;
 mod front;
 mod inspect;
@@ -49,6 +50,7 @@ pub use engine_calibration::{engine_calibration_json, engine_calibration_text, e
 pub use examined::{examined_json, examined_sheet, examined_text};
 pub use explain::{explanation, explanation_json, explanation_sheet};
 pub use fit::Fit;
+pub use fitting::{FIT_COLUMNS, Fitted, Models};
 pub use format::Format;
 pub use front::{front_chart, what_if_text};
 pub use inspect::{comparison, inspection_json, inspection_text, parameters_section, warning};

@@ -20,6 +20,7 @@
 mod answers;
 mod any;
 pub mod budget;
+pub mod fit;
 pub mod form;
 pub mod inspect;
 pub mod launched;
@@ -48,6 +49,7 @@ use crate::units::Seconds;
 
 pub use answers::{Better, Estimated, Planned, Simulated, SizedFleets};
 pub use budget::BudgetRequest;
+pub use fit::FitRequest;
 pub use form::SCHEMA_VERSION;
 pub use inspect::InspectRequest;
 pub use model::ModelRequest;

@@ -45,6 +45,7 @@ const FILES: &[File] = files![
     "plan.js" SCRIPT,
     "model.js" SCRIPT,
     "compare.js" SCRIPT,
+    "fit.js" SCRIPT,
     "others.js" SCRIPT,
     "sweep.js" SCRIPT,
 ];

@@ -181,6 +181,24 @@ fn sampled(command: &str, n: usize) -> Vec<Map<String, Value>> {
                 ("optimizer", json!(["adam-8bit", "adm"])),
             ],
         ),
+        "fit" => (
+            vec![
+                ("cluster", json!(["1xrtx-4090", "1xm4-max", "2xrtx-3060", "1xrtx-4091"])),
+                ("family", json!([["smollm2"], ["llama-3.2-1b", "gemma-3-1b"], "qwen3-0.6b"])),
+            ],
+            vec![
+                ("context", json!([2048, 16384])),
+                ("isl", json!([512, 100_000])),
+                ("task", json!(["chat", "code", "talk"])),
+                ("min_tokens", json!([20, 1000, -1])),
+                ("max_memory", json!(["2GiB", "2"])),
+                ("weights", json!([["q4_k_m", "bf16"], "q9"])),
+                ("license", json!(["permissive", ["apache-2.0"], "mine"])),
+                ("since", json!(["2025", "then"])),
+                ("all_formats", json!([true])),
+                ("top", json!([1, 3])),
+            ],
+        ),
         _ => (
             vec![("flops", json!(["5.76e23", "1e24", "-1"]))],
             vec![
@@ -207,6 +225,7 @@ fn sampled_requests_are_answered_with_the_bytes_of_the_command_line() {
         ("inspect", 70),
         ("train", 16),
         ("budget", 20),
+        ("fit", 20),
     ];
     let catalog = Catalog::built_in();
     let (alike, faults) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -266,6 +285,8 @@ fn faults_are_cause_place_and_help_in_the_names_of_the_fields() {
         ),
         ("budget", r#"{"gpu_hours": 5}"#, "usage", None, "`gpu`"),
         ("budget", r#"{"flops": 0}"#, "range", Some("`flops`"), "above zero"),
+        ("fit", "{}", "usage", None, "`cluster`"),
+        ("fit", r#"{"cluster": "1xrtx-4090", "context": 0}"#, "range", Some("`context`"), "from 1"),
         ("inspect", r#"{"model": "llama-3.1-8b", "tp": 0}"#, "range", Some("`tp`"), "from 1"),
         ("inspect", r#"{"model": "llama-3.1-8b", "table": "context"}"#, "usage", None, "`gpu`"),
         ("inspect", r#"{"model": 5}"#, "syntax", Some("`model`"), "string"),
@@ -360,6 +381,9 @@ fn a_sealed_catalogue_reads_no_file_that_a_request_names() {
             json!({ "model": "llama-3.1-8b", "cluster": "8xh100-sxm", "global_batch": 8, "seq": 512, "framework": yaml }),
         ),
         ("budget", json!({ "gpu_hours": 5, "gpu": yaml })),
+        ("fit", json!({ "cluster": yaml })),
+        ("fit", json!({ "cluster": "1xrtx-4090", "models": [at] })),
+        ("fit", json!({ "cluster": "1xrtx-4090", "engine": yaml })),
     ] {
         let Value::Object(map) = request.clone() else { panic!("an object") };
         let hub = shardfit::hub::Hub::none();

@@ -211,6 +211,7 @@ fn an_extension_that_is_not_known_is_an_error_before_any_work() {
         "inspect llama-3.1-8b".into(),
         "catalog gpus".into(),
         "budget --flops 1e24".into(),
+        "fit --cluster 1xrtx-4090".into(),
         "validate params tests/data/valid/counts.csv".into(),
     ] {
         let run = shardfit(&format!("{line} -o {}", path.display())).exits(2);

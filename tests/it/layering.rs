@@ -18,6 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["estimate"],
     &["simulate", "rank"],
     &["search"],
+    &["fit"],
     &["launch"],
     &["train", "request"],
     &["scenario", "check", "validate", "observe", "calibrate"],

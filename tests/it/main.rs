@@ -30,6 +30,7 @@ mod energy;
 mod errors;
 mod exact_counts;
 mod family_counts;
+mod fit;
 mod gguf;
 #[cfg(feature = "fetch")]
 mod hub;

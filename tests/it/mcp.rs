@@ -55,7 +55,7 @@ fn an_agent_lists_tools_and_asks_them() {
     assert_eq!(answers[0]["result"]["protocolVersion"], "2025-03-26");
     let tools = answers[1]["result"]["tools"].as_array().unwrap();
     let names: Vec<&str> = tools.iter().filter_map(|tool| tool["name"].as_str()).collect();
-    assert_eq!(names, ["plan", "estimate", "why_not", "emit", "size", "inspect"]);
+    assert_eq!(names, ["plan", "estimate", "why_not", "emit", "size", "fit", "inspect"]);
     assert_eq!(tools[2]["inputSchema"]["required"], json!(["model", "cluster", "why_not"]));
     let text = |n: usize| {
         let content = &answers[n]["result"]["content"][0]["text"];

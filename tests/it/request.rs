@@ -7,7 +7,7 @@ use crate::common::shardfit;
 use serde_json::Value;
 use shardfit::catalog::Catalog;
 use shardfit::report::{self, Subject};
-use shardfit::request::{BudgetRequest, InspectRequest, Request, Task, TrainRequest};
+use shardfit::request::{BudgetRequest, FitRequest, InspectRequest, Request, Task, TrainRequest};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -18,6 +18,7 @@ fn the_committed_schemas_of_requests_and_answers_are_those_of_the_types() {
         ("inspect_request.json", InspectRequest::schema()),
         ("train_request.json", TrainRequest::schema()),
         ("budget_request.json", BudgetRequest::schema()),
+        ("fit_request.json", FitRequest::schema()),
         ("answers/simulate.json", report::simulation_schema()),
     ] {
         let now = format!("{now:#}\n");

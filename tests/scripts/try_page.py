@@ -28,7 +28,7 @@ if "--shots" in sys.argv:
     shots = pathlib.Path(sys.argv[sys.argv.index("--shots") + 1])
     shots.mkdir(parents=True, exist_ok=True)
 
-VIEWS = ["plan", "model", "compare", "size", "train", "budget", "simulate", "sweep"]
+VIEWS = ["plan", "fit", "model", "compare", "size", "train", "budget", "simulate", "sweep"]
 OWN = {
     "_name_or_path": "mine/own-1b", "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 2048,
     "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8,
@@ -267,9 +267,34 @@ def questions(browser):
     watched.done()
 
 
+def fitting(browser):
+    """Fit: models that run on a machine, filtered, one of them planned."""
+    watched = Watched(browser, viewport={"width": 1280, "height": 900})
+    page = watched.page
+    watched.open("/#/fit")
+    assert "run on 1xrtx-4090" in heading(page), heading(page)
+    scores = rows(page, "Models").locator("td:nth-child(4)").all_inner_texts()
+    values = [float(score.replace(",", "")) for score in scores if score != "–"]
+    assert values and values == sorted(values, reverse=True), scores
+    page.locator("svg .dot").first.hover()
+    expect(page.locator("#tip")).to_contain_text("tokens/s")
+    expect(page.locator("#result")).to_contain_text("would make it run")
+    page.get_by_label("Task", exact=True).select_option("code")
+    watched.settled()
+    assert "task=code" in page.url
+    page.get_by_label("Family", exact=True).fill("no-such-family")
+    expect(page.locator("#result h1")).to_contain_text("No model runs")
+    page.get_by_label("Family", exact=True).fill("qwen3")
+    expect(rows(page, "Models").first).to_be_visible()
+    rows(page, "Models").first.get_by_role("link").click()
+    watched.settled()
+    assert "#/plan" in page.url and "cluster=1xrtx-4090" in page.url, page.url
+    watched.done()
+
+
 with sync_playwright() as playwright:
     browser = launch(playwright)
-    for trial in (plan, own_model, keyboard, questions, looks):
+    for trial in (plan, fitting, own_model, keyboard, questions, looks):
         trial(browser)
         print(f"{trial.__name__}: passed" + ("" if Axe or trial is not looks else ", without axe"))
     browser.close()

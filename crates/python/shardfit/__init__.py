@@ -17,6 +17,7 @@ from shardfit.answers import (
     BudgetAnswer,
     EmitAnswer,
     EstimateAnswer,
+    FitAnswer,
     InspectAnswer,
     LaunchFile,
     NamedPlan,
@@ -29,11 +30,11 @@ from shardfit.answers import (
     Spread,
     TrainAnswer,
 )
-from shardfit.commands import budget, emit, estimate, inspect, plan, simulate, size, train
+from shardfit.commands import budget, emit, estimate, fit, inspect, plan, simulate, size, train
 from shardfit.describing import catalog, check, validate
 from shardfit.errors import InputError
 from shardfit.records import Answer, Record
-from shardfit.rows import Fleet, Plan, TrainingPlan
+from shardfit.rows import Fleet, Plan, RunningModel, TrainingPlan
 from shardfit.sweeps import SweepResult, iter_sweep, sweep
 
 __version__: str = _native.VERSION
@@ -43,6 +44,7 @@ __all__ = [
     "BudgetAnswer",
     "EmitAnswer",
     "EstimateAnswer",
+    "FitAnswer",
     "Fleet",
     "InputError",
     "InspectAnswer",
@@ -53,6 +55,7 @@ __all__ = [
     "PlanAnswer",
     "Record",
     "Rejected",
+    "RunningModel",
     "SimulateAnswer",
     "SizeAnswer",
     "Space",
@@ -65,6 +68,7 @@ __all__ = [
     "check",
     "emit",
     "estimate",
+    "fit",
     "inspect",
     "iter_sweep",
     "plan",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from shardfit.records import Answer, Ranked, Record
-from shardfit.rows import Fleet, Plan, TrainingPlan
+from shardfit.rows import Fleet, Plan, RunningModel, TrainingPlan
 
 
 class Space(Record):
@@ -292,6 +292,45 @@ class BudgetAnswer(Answer):
     """How large a model a budget buys: parameters, tokens, loss."""
 
     __slots__ = ()
+
+
+class FitAnswer(Answer):
+    """Models that run on a machine, ranked, and what would make the next better ones run.
+
+    Attributes:
+        cluster: The machine.
+        gpu: Its GPU.
+        gpus: How many it has.
+        engines: Engines that may run there.
+        context: Tokens of the longest conversation that must find room.
+        measure: What models are ranked by: title, date, source; ``None`` where nothing is published of their task.
+        considered: Models that the filters let through.
+        running: Models of these that run.
+        models: The best of them, a row a model, or a way where every way is asked for.
+        front: Models that no other beats in both score and speed.
+        next_better: Better models that do not run: why, and changes with which they do, each tried.
+        fallen: Why models do not run, with counts.
+        notes: What to know of the figures.
+    """
+
+    __slots__ = ()
+
+    _rows = "models"
+    _parts: ClassVar[Mapping[str, type[Record]]] = {"models": RunningModel}
+
+    cluster: str
+    gpu: str
+    gpus: int
+    engines: list[str]
+    context: int
+    measure: Record | None
+    considered: int
+    running: int
+    models: list[RunningModel]
+    front: list[str]
+    next_better: list[Record]
+    fallen: list[Record]
+    notes: list[str]
 
 
 class LaunchFile(Record):

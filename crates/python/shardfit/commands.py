@@ -10,6 +10,7 @@ from shardfit.answers import (
     BudgetAnswer,
     EmitAnswer,
     EstimateAnswer,
+    FitAnswer,
     InspectAnswer,
     PlanAnswer,
     SimulateAnswer,
@@ -1336,6 +1337,84 @@ def budget(
         "inference_tokens": inference_tokens,
     }
     return BudgetAnswer(ask("budget", None, fields, catalog))
+
+
+def fit(
+    *,
+    cluster: str | None = None,
+    host: str | None = None,
+    engine: str | Sequence[str] | None = None,
+    weights: str | Sequence[str] | None = None,
+    kv: str | None = None,
+    context: int | None = None,
+    isl: int | None = None,
+    osl: int | None = None,
+    task: str | None = None,
+    min_tokens: float | None = None,
+    max_memory: str | None = None,
+    license: str | Sequence[str] | None = None,
+    family: str | Sequence[str] | None = None,
+    since: str | None = None,
+    all_formats: bool | None = None,
+    top: int | None = None,
+    models: str | Sequence[str] | None = None,
+    catalog: Folders | None = None,
+) -> FitAnswer:
+    """Which models run on a machine: in which formats, how fast, how well.
+
+    Args:
+        cluster: Machine: ``1xrtx-4090``, a name, or a YAML file.
+        host: Memory of the host: ``memory=64GiB,bandwidth=83.2GB/s[,link=32GB/s]``; the cluster's
+            when left out.
+        engine: Engines: ``llama.cpp``, a version ``vllm@0.19``, several, or ``any``; llama.cpp,
+            vLLM and SGLang where they run when left out.
+        weights: Formats of weights to look at, such as ``q4_k_m``; all when left out.
+        kv: Type of the KV cache, such as ``fp8``, for engines that have it; the engine's when left
+            out.
+        context: Tokens of the longest conversation that must find room; 8,192 when left out, less
+            of models made for less.
+        isl: Prompt tokens of the speeds, 2,048 when left out.
+        osl: Output tokens of the speeds, 512 when left out.
+        task: What models are for: chat, code, vision, embedding or reasoning; all but embedding
+            when left out.
+        min_tokens: Fewest tokens per second of one user; 5 when left out, about as fast as people
+            read.
+        max_memory: Most memory of each GPU that a model and one conversation may take, such as
+            ``16GiB``.
+        license: Licences, such as ``apache-2.0``, or ``permissive`` for all that let everybody use,
+            change and sell a model.
+        family: Families: parts of names or model types, such as ``qwen3``.
+        since: First day of release: ``2025``, ``2025-06`` or ``2025-06-30``.
+        all_formats: Whether every way that runs is listed, and not one for each model.
+        top: Models to list; 20 when left out.
+        models: Folders of config.json files named ``<org>--<name>.json``, looked at before the
+            catalogue.
+        catalog: Folder, or folders, of your own gpus/, clusters/, classes/, engines/ and models/,
+            over those built in.
+
+    Raises:
+        InputError: What is wrong with the question, where, and what would mend it.
+    """
+    fields: dict[str, Any] = {
+        "cluster": cluster,
+        "host": host,
+        "engine": engine,
+        "weights": weights,
+        "kv": kv,
+        "context": context,
+        "isl": isl,
+        "osl": osl,
+        "task": task,
+        "min_tokens": min_tokens,
+        "max_memory": max_memory,
+        "license": license,
+        "family": family,
+        "since": since,
+        "all_formats": all_formats,
+        "top": top,
+        "models": models,
+    }
+    return FitAnswer(ask("fit", None, fields, catalog))
 
 
 def emit(

@@ -250,6 +250,81 @@ class Fleet(Record):
     tpot_uncertainty_percent: float | None
 
 
+class RunningModel(Record):
+    """A model that runs on a machine, and how.
+
+    Attributes:
+        rank: Place among the models that run.
+        model: Catalogue name of the model.
+        parameters_b: Parameters, in billions.
+        active_parameters_b: Parameters that one token uses, in billions.
+        score: Published score by the measure that is ranked by.
+        score_interval: Half the width of its 95 % interval.
+        weights: Format of most weights.
+        origin: Own checkpoint, another checkpoint, made on_loading by the engine, or made by
+            others.
+        checkpoint: Catalogue name of the checkpoint that the weights are, or are made of.
+        loss_percent: How much the format raises the perplexity of Llama 3 8B, where published.
+        engine: Engine that would run it.
+        engine_version: Its version.
+        kv: Type of the KV cache.
+        tp: Tensor parallel.
+        pp: Pipeline stages.
+        replicas: Copies of the model.
+        gpu_layers: Layers on the GPUs and the output projection, where some are with the host.
+        n_cpu_moe: First layers whose experts are with the host.
+        tokens_per_s: Tokens per second of one user after the first, alone on the machine.
+        prompt_tokens_per_s: Prompt tokens over the time to the first token of one user.
+        ttft_ms: Time to first token of one user.
+        users: Users at a time whose conversations find room, as many as the engine takes.
+        output_tokens_per_s: Output tokens per second of all of them.
+        room_tokens: Tokens of the longest conversation that one user has room for.
+        memory_gib: Memory of the fullest GPU for weights, one conversation and the engine.
+        margin_gib: Room that is left beside that.
+        host_gib: Weights in the host's memory.
+        verdict: Fits, or marginal: inside the uncertainty of memory.
+        license: Licence, as the Hugging Face hub calls it.
+        released: Day of release.
+        provenance: Measured, fitted, mixed or uncalibrated kernel times.
+        on_front: Yes where no other model has both a better score and more tokens per second.
+    """
+
+    __slots__ = ()
+
+    rank: int | None
+    model: str | None
+    parameters_b: float | None
+    active_parameters_b: float | None
+    score: float | None
+    score_interval: float | None
+    weights: str | None
+    origin: str | None
+    checkpoint: str | None
+    loss_percent: float | None
+    engine: str | None
+    engine_version: str | None
+    kv: str | None
+    tp: int | None
+    pp: int | None
+    replicas: int | None
+    gpu_layers: int | None
+    n_cpu_moe: int | None
+    tokens_per_s: float | None
+    prompt_tokens_per_s: float | None
+    ttft_ms: float | None
+    users: int | None
+    output_tokens_per_s: float | None
+    room_tokens: int | None
+    memory_gib: float | None
+    margin_gib: float | None
+    host_gib: float | None
+    verdict: str | None
+    license: str | None
+    released: str | None
+    provenance: str | None
+    on_front: str | None
+
+
 class TrainingPlan(Record):
     """A way to divide training over GPUs, with its figures.
 

@@ -15,7 +15,9 @@ use shardfit::catalog::Catalog;
 use shardfit::diagnostic::Diagnostic;
 use shardfit::hub::Hub;
 use shardfit::load;
-use shardfit::report::{Column, DELTA_COLUMNS, FLEET_COLUMNS, Kind, PLAN_COLUMNS, Rows, TRAINING_COLUMNS};
+use shardfit::report::{
+    Column, DELTA_COLUMNS, FIT_COLUMNS, FLEET_COLUMNS, Kind, PLAN_COLUMNS, Rows, TRAINING_COLUMNS,
+};
 use shardfit::search::Stop;
 
 use refused::refused;
@@ -74,12 +76,13 @@ mod _native {
         Ok(command.schema().to_string())
     }
 
-    /// The columns of the rows of an answer, `plan`, `fleet` or `training`: name, object that holds it, kind, meaning.
+    /// The columns of the rows of an answer, `plan`, `fleet`, `fit` or `training`: name, object that holds it, kind, meaning.
     #[pyfunction]
     fn columns(of: &str) -> Vec<Described> {
         match of {
             "plan" => PLAN_COLUMNS.iter().chain(DELTA_COLUMNS).map(described).collect(),
             "fleet" => FLEET_COLUMNS.iter().map(described).collect(),
+            "fit" => FIT_COLUMNS.iter().map(described).collect(),
             "training" => TRAINING_COLUMNS.iter().map(described).collect(),
             _ => Vec::new(),
         }

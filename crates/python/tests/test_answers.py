@@ -32,6 +32,12 @@ QUESTIONS: list[tuple[str, str | None, dict[str, Any], list[str]]] = [
     ("train", "llama-3.1-8b", {"cluster": "8xh100-sxm", "global_batch": 64, "seq": 8192, "top": 2},
      ["--cluster", "8xh100-sxm", "--global-batch", "64", "--seq", "8192", "--top", "2"]),
     ("budget", None, {"flops": 1e23}, ["--flops", "1e23"]),
+    (
+        "fit",
+        None,
+        {"cluster": "1xrtx-4090", "family": ["smollm2"], "top": 2},
+        ["--cluster", "1xrtx-4090", "--family", "smollm2", "--top", "2"],
+    ),
 ]  # fmt: skip
 
 

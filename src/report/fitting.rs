@@ -1,0 +1,410 @@
+//! Models that run on a machine, and why others do not.
+
+use std::fmt::Write as _;
+
+use itertools::Itertools as _;
+use serde_json::{Value as Json, json};
+
+use crate::catalog::{Cluster, Engine};
+use crate::estimate::Provenance;
+use crate::fit::{Advised, Answer, Described, Need, Origin, Suggestion, Trust, Way};
+use crate::units::{group_thousands, plural};
+
+use super::answer::ANSWER_VERSION;
+use super::cell::{Value, round};
+use super::column::{self, Column, Idle, Rows, Show};
+use super::sheet::Sheet;
+
+/// What was asked and found.
+#[derive(Clone, Copy, Debug)]
+pub struct Fitted<'a> {
+    /// The machine.
+    pub cluster: &'a Cluster,
+    /// Engines that may run there.
+    pub engines: &'a [Engine],
+    /// What a model must do and be.
+    pub need: &'a Need,
+    /// Prompt and output tokens of the speeds.
+    pub lengths: (u64, u64),
+    /// Models that are listed.
+    pub top: usize,
+    /// What was found.
+    pub answer: &'a Answer,
+}
+
+/// One way of running a model.
+pub struct ModelRow<'a> {
+    /// Its place among the models; none of one that would run with something changed.
+    rank: Option<u64>,
+    model: &'a Described,
+    way: &'a Way,
+    on_front: bool,
+}
+
+/// Models that run, as rows.
+pub enum Models {}
+
+impl Rows for Models {
+    type Row<'a> = ModelRow<'a>;
+}
+
+type C = Column<Models>;
+
+/// A degree that divides something.
+fn divided(n: u32) -> Value {
+    n.into()
+}
+
+/// Columns of a model that runs.
+pub const FIT_COLUMNS: &[C] = &[
+    C::shown("rank", "#", "place among the models that run", |r| r.rank.into()).integer(),
+    C::shown("model", "model", "catalogue name of the model", |r| r.model.id.as_str().into()).text(),
+    C::shown("parameters_b", "params B", "parameters, in billions", |r| {
+        (r.model.parameters as f64 / 1e9).into()
+    })
+    .spare(4),
+    C::quiet("active_parameters_b", "parameters that one token uses, in billions", |r| {
+        (r.model.active as f64 / 1e9).into()
+    }),
+    C::shown("score", "score", "published score by the measure that is ranked by", |r| {
+        r.model.score.map(|score| score.value).into()
+    })
+    .when(Show::Unless(Idle::Missing)),
+    C::quiet("score_interval", "half the width of its 95 % interval", |r| {
+        r.model.score.and_then(|score| score.interval).into()
+    }),
+    C::shown("weights", "format", "format of most weights", |r| r.way.format.name().into()).text(),
+    C::quiet(
+        "origin",
+        "own checkpoint, another checkpoint, made on_loading by the engine, or made by others",
+        |r| r.way.origin.name().into(),
+    )
+    .text(),
+    C::quiet("checkpoint", "catalogue name of the checkpoint that the weights are, or are made of", |r| {
+        r.way.checkpoint.as_str().into()
+    })
+    .text(),
+    C::shown(
+        "loss_percent",
+        "loss %",
+        "how much the format raises the perplexity of Llama 3 8B, where published",
+        |r| r.way.loss.map(|loss| 100.0 * loss).into(),
+    )
+    .when(Show::Unless(Idle::Missing))
+    .spare(2),
+    C::shown("engine", "engine", "engine that would run it", |r| r.way.engine.as_str().into()).text(),
+    C::quiet("engine_version", "its version", |r| Value::Text(r.way.engine_version.to_string())).text(),
+    C::quiet("kv", "type of the KV cache", |r| r.way.kv.name().into()).text(),
+    C::shown("tp", "tp", "tensor parallel", |r| divided(r.way.parallelism.tp))
+        .integer()
+        .when(Show::Unless(Idle::One)),
+    C::shown("pp", "pp", "pipeline stages", |r| divided(r.way.parallelism.pp))
+        .integer()
+        .when(Show::Unless(Idle::One)),
+    C::shown("replicas", "replicas", "copies of the model", |r| divided(r.way.replicas))
+        .integer()
+        .when(Show::Unless(Idle::One)),
+    C::shown(
+        "gpu_layers",
+        "-ngl",
+        "layers on the GPUs and the output projection, where some are with the host",
+        |r| r.way.offload.gpu_layers.into(),
+    )
+    .integer()
+    .when(Show::Unless(Idle::Missing)),
+    C::shown("n_cpu_moe", "-ncmoe", "first layers whose experts are with the host", |r| {
+        r.way.offload.host_experts.into()
+    })
+    .integer()
+    .when(Show::Unless(Idle::Missing)),
+    C::shown(
+        "tokens_per_s",
+        "tok/s",
+        "tokens per second of one user after the first, alone on the machine",
+        |r| Some(r.way.speed.get()).filter(|rate| *rate > 0.0).into(),
+    )
+    .when(Show::Unless(Idle::Missing)),
+    C::shown(
+        "prompt_tokens_per_s",
+        "prompt tok/s",
+        "prompt tokens over the time to the first token of one user",
+        |r| r.way.prompt_speed.get().into(),
+    )
+    .spare(3),
+    C::shown("ttft_ms", "TTFT ms", "time to first token of one user", |r| r.way.ttft.as_millis().into()),
+    C::shown(
+        "users",
+        "users",
+        "users at a time whose conversations find room, as many as the engine takes",
+        |r| r.way.users.into(),
+    )
+    .integer(),
+    C::shown("output_tokens_per_s", "tok/s of all", "output tokens per second of all of them", |r| {
+        r.way.throughput.get().into()
+    }),
+    C::shown(
+        "room_tokens",
+        "room tokens",
+        "tokens of the longest conversation that one user has room for",
+        |r| r.way.room.into(),
+    )
+    .integer(),
+    C::shown(
+        "memory_gib",
+        "GiB",
+        "memory of the fullest GPU for weights, one conversation and the engine",
+        |r| r.way.taken.as_gib().into(),
+    ),
+    C::shown("margin_gib", "margin GiB", "room that is left beside that", |r| r.way.margin_gib.into())
+        .spare(5),
+    C::shown("host_gib", "host GiB", "weights in the host's memory", |r| {
+        r.way.on_host.map(|bytes| bytes.as_gib()).into()
+    })
+    .when(Show::Unless(Idle::Missing)),
+    C::shown("verdict", "memory", "fits, or marginal: inside the uncertainty of memory", |r| {
+        r.way.verdict.name().into()
+    })
+    .text()
+    .when(Show::Differing),
+    C::shown("license", "license", "licence, as the Hugging Face hub calls it", |r| {
+        r.model.facts.license.as_deref().into()
+    })
+    .text()
+    .spare(1),
+    C::quiet("released", "day of release", |r| r.model.facts.released.as_deref().into()).text(),
+    C::shown("provenance", "kernels", "measured, fitted, mixed or uncalibrated kernel times", |r| {
+        r.way.provenance.name().into()
+    })
+    .text()
+    .when(Show::Differing),
+    C::shown(
+        "on_front",
+        "front",
+        "yes where no other model has both a better score and more tokens per second",
+        |r| Some("yes").filter(|_| r.on_front).into(),
+    )
+    .text()
+    .when(Show::Unless(Idle::Missing)),
+];
+
+impl<'a> Fitted<'a> {
+    fn rows(&self) -> Vec<ModelRow<'a>> {
+        let mut rows = Vec::new();
+        for (place, running) in self.answer.running.iter().take(self.top).enumerate() {
+            let on_front = self.answer.front.contains(&place);
+            let rank = Some(place as u64 + 1);
+            let of = |(n, way)| ModelRow { rank, model: &running.model, way, on_front: on_front && n == 0 };
+            rows.extend(running.ways.iter().enumerate().map(of));
+        }
+        rows
+    }
+
+    /// Every column of every way that is listed.
+    pub fn sheet(&self) -> Sheet {
+        column::sheet(FIT_COLUMNS.iter(), &self.rows()).about(vec![
+            ("cluster", self.cluster.id.as_str().into()),
+            ("context", self.need.context.into()),
+            ("isl", self.lengths.0.into()),
+            ("osl", self.lengths.1.into()),
+        ])
+    }
+
+    /// The answer for the terminal.
+    pub fn text(&self, width: Option<u16>) -> String {
+        let rows = self.rows();
+        let mut out = self.headline();
+        if rows.is_empty() {
+            out.push_str("\nNo model runs.\n");
+        } else {
+            let sheet = column::shown(FIT_COLUMNS.iter(), &rows, |_| false);
+            let _ = writeln!(out, "\n{}", sheet.table(width));
+            out += &self.front();
+        }
+        self.answer.above.iter().for_each(|advised| out += &above(advised));
+        let fell = self.fallen();
+        if !fell.is_empty() {
+            let fell = fell.iter().map(|(name, n)| format!("{n} {}", name.replace('_', " ")));
+            let _ = writeln!(out, "Do not run: {}.", fell.format(", "));
+        }
+        self.notes().iter().for_each(|note| {
+            let _ = writeln!(out, "{note}");
+        });
+        out
+    }
+
+    fn headline(&self) -> String {
+        let Fitted { cluster, need, lengths: (isl, osl), .. } = *self;
+        let (gpu, gpus) = (&cluster.gpu.name, cluster.gpus);
+        let host = cluster.host.filter(|_| cluster.has_own_memory()).map_or(String::new(), |host| {
+            format!(", host {} at {:.0} GB/s", host.memory, host.bandwidth.get() / 1e9)
+        });
+        let shorter = if need.context_is_stated { "" } else { " (or a model's own, if less)" };
+        let task = need.purpose.map_or(String::new(), |purpose| format!(" for {}", purpose.name()));
+        format!(
+            "{} of {} models{task} run on {} ({gpus} × {gpu}, {} each{host})\n\
+             room for a conversation of {} tokens{shorter}, {} tokens/s at least; speeds at isl {isl}, osl {osl}; \
+             engines {}\n",
+            self.answer.running.len(),
+            self.answer.considered,
+            cluster.id,
+            cluster.gpu.memory,
+            group_thousands(need.context),
+            need.least.get(),
+            self.engines.iter().map(Engine::label).format(", "),
+        )
+    }
+
+    /// The models of which no other has both a better score and more tokens per second.
+    fn front(&self) -> String {
+        let Some(measure) = self.answer.measure.filter(|_| self.answer.front.len() > 1) else {
+            return String::new();
+        };
+        let mut out =
+            format!("No other model has both a better {} and more tokens per second:\n", measure.title);
+        for place in &self.answer.front {
+            let running = &self.answer.running[*place];
+            let (Some(score), Some(way)) = (running.model.score, running.ways.first()) else { continue };
+            let _ = writeln!(
+                out,
+                "  {:.0}  {} {} with {}: {:.1} tokens/s",
+                score.value,
+                running.model.id,
+                way.format,
+                way.engine,
+                way.speed.get()
+            );
+        }
+        out
+    }
+
+    /// How many models do not run, by why, the most first.
+    fn fallen(&self) -> Vec<(&'static str, usize)> {
+        let counted = self.answer.fallen.iter().map(|(_, why)| why.name()).counts();
+        counted.into_iter().sorted_by(|(a, n), (b, m)| m.cmp(n).then(a.cmp(b))).collect()
+    }
+
+    /// What to know of the figures.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let answer = self.answer;
+        match answer.measure {
+            Some(measure) => {
+                let how_many = |trust| answer.running.iter().filter(|r| r.trust() == trust).count() as u64;
+                let mut rest = String::new();
+                if how_many(Trust::Lossy) > 0 {
+                    let lossy = plural(how_many(Trust::Lossy), "model");
+                    let _ = write!(
+                        rest,
+                        "; {lossy} whose format loses so much that the score says little come after"
+                    );
+                }
+                if how_many(Trust::Unscored) > 0 {
+                    let unscored = plural(how_many(Trust::Unscored), "model");
+                    let _ = write!(rest, "; {unscored} without a score follow by size");
+                }
+                notes.push(format!(
+                    "Ranked by {} of {} ({}){rest}.",
+                    measure.title, measure.date, measure.source
+                ));
+            }
+            None => notes
+                .push("No measure of quality is published here for this task: ranked by size.".to_owned()),
+        }
+        let ways = || answer.running.iter().take(self.top).flat_map(|r| &r.ways);
+        if ways().any(|way| way.origin == Origin::Made) {
+            notes.push(
+                "GGUF files and INT4 checkpoints are taken to exist, or to be made with llama-quantize or llm-compressor."
+                    .to_owned(),
+            );
+        }
+        let unmeasured =
+            ways().filter(|way| way.provenance == Provenance::Uncalibrated).map(|way| way.engine.as_str());
+        let unmeasured = unmeasured.unique().join(", ");
+        if !unmeasured.is_empty() {
+            let gpu = &self.cluster.gpu.name;
+            notes.push(format!(
+                "Uncalibrated: no kernels of {unmeasured} were measured on {gpu}, relatives stand in."
+            ));
+        }
+        if self.cluster.host.is_none()
+            && self.cluster.has_own_memory()
+            && self.engines.iter().any(|e| e.host.is_some())
+        {
+            notes.push(
+                "The host's memory is not known: --host memory=64GiB,bandwidth=83.2GB/s adds models that llama.cpp \
+                 keeps there in part."
+                    .to_owned(),
+            );
+        }
+        notes.extend(answer.unread.iter().map(|fault| format!("Left out: {fault}")));
+        notes.extend(
+            self.engines.iter().filter_map(Engine::caveat).unique().map(|caveat| format!("{caveat}.")),
+        );
+        notes
+    }
+
+    /// The answer as JSON.
+    pub fn json(&self) -> Json {
+        let Fitted { cluster, need, answer, .. } = *self;
+        let measure = answer.measure.map(|measure| {
+            json!({ "id": measure.id, "title": measure.title, "date": measure.date, "source": measure.source,
+                "license": measure.license })
+        });
+        let suggestion = |model: &Described, suggestion: &Suggestion| {
+            let row = ModelRow { rank: None, model, way: &suggestion.way, on_front: false };
+            json!({ "change": suggestion.change, "options": suggestion.options, "way": column::object(FIT_COLUMNS.iter(), &row) })
+        };
+        let above = answer.above.iter().map(|Advised { model, why, suggestions }| {
+            json!({
+                "model": model.id,
+                "score": model.score.map(|score| round(score.value)),
+                "reason": why.name(),
+                "message": why.message(),
+                "suggestions": suggestions.iter().map(|s| suggestion(model, s)).collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "schema_version": ANSWER_VERSION,
+            "cluster": cluster.id,
+            "gpu": cluster.gpu.id,
+            "gpus": cluster.gpus,
+            "gpu_memory_gib": round(cluster.gpu.memory.as_gib()),
+            "host_memory_gib": cluster.host.map(|host| round(host.memory.as_gib())),
+            "engines": self.engines.iter().map(Engine::label).collect::<Vec<_>>(),
+            "task": need.purpose.map(|purpose| purpose.name()),
+            "context": need.context,
+            "isl": self.lengths.0,
+            "osl": self.lengths.1,
+            "min_tokens_per_s": round(need.least.get()),
+            "measure": measure,
+            "considered": answer.considered,
+            "running": answer.running.len(),
+            "models": self.rows().iter().map(|row| Json::Object(column::object(FIT_COLUMNS.iter(), row))).collect::<Vec<_>>(),
+            "front": answer.front.iter().map(|place| &answer.running[*place].model.id).collect::<Vec<_>>(),
+            "next_better": above.collect::<Vec<_>>(),
+            "fallen": self.fallen().iter().map(|(name, n)| json!({ "reason": name, "count": n })).collect::<Vec<_>>(),
+            "notes": self.notes(),
+        })
+    }
+}
+
+/// Why a better model does not run, and what would make it run.
+fn above(Advised { model, why, suggestions }: &Advised) -> String {
+    let score = model.score.map_or(String::new(), |score| format!(" ({:.0})", score.value));
+    let mut out = format!("Better, and does not run: {}{score}: {}.\n", model.id, why.message());
+    for Suggestion { change, options, way } in suggestions {
+        let host = way.on_host.map_or(String::new(), |bytes| format!(", {bytes} of it with the host"));
+        let _ = writeln!(
+            out,
+            "  runs with {change} ({options}): {} with {}{host}, {:.1} tokens/s, room for {} tokens",
+            way.format,
+            way.engine,
+            way.speed.get(),
+            group_thousands(way.room)
+        );
+    }
+    if suggestions.is_empty() {
+        out.push_str("  nothing that was tried makes it run: a shorter context, more host memory, up to eight times the GPUs\n");
+    }
+    out
+}
