@@ -25,6 +25,9 @@ pub struct ClusterFile {
     /// Other names that people use.
     #[serde(default)]
     pub aliases: Vec<String>,
+    /// Cloud that rents it out: `aws`, `azure`, `gcp`, `oci` …; none of machines that are bought.
+    #[serde(default)]
+    pub cloud: Option<String>,
     /// GPU, by name, or a YAML file beside this one.
     #[schemars(extend("x-names" = "gpu"))]
     pub gpu: Option<String>,

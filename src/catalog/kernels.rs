@@ -305,6 +305,23 @@ pub struct KernelTables {
 }
 
 impl KernelTables {
+    /// These coefficients without the sets that versions of engines name: they are of kernels that this very class of
+    /// GPUs runs, and would go before another class's own.
+    #[must_use]
+    pub fn without_sets(mut self) -> KernelTables {
+        fn drop_sets<T>(table: &mut ByEngine<T>) {
+            table.retain(|key, _| !is_kernel_set(key));
+        }
+        drop_sets(&mut self.gemm);
+        drop_sets(&mut self.prefill_attention);
+        drop_sets(&mut self.decode_attention);
+        drop_sets(&mut self.latent_prefill);
+        drop_sets(&mut self.latent_decode);
+        drop_sets(&mut self.scan_prefill);
+        drop_sets(&mut self.grouped_gemm);
+        self
+    }
+
     /// These coefficients, with those of `other` where an engine and number format is missing.
     #[must_use]
     pub fn filled_from(mut self, other: KernelTables) -> KernelTables {

@@ -13,6 +13,7 @@ impl Engine {
             if names.iter().any(|asked| asked.as_ref() == name) {
                 self.launch = self.launch.with(mode);
                 self.scheduling.eager |= mode.eager;
+                self.defaults.max_sequences = mode.max_sequences.unwrap_or(self.defaults.max_sequences);
                 self.launched.push(name.clone());
             }
         }

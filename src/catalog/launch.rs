@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::units::Seconds;
+use crate::units::{Bytes, Seconds};
 
 /// What a way to launch an engine changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -21,6 +21,42 @@ pub struct LaunchMode {
     /// Whether steps that only decode are launched kernel by kernel too.
     #[serde(default)]
     pub eager: bool,
+    /// Sequences in one batch, in place of the engine's default.
+    #[serde(default)]
+    pub max_sequences: Option<u32>,
+    /// Tokens of the longest request that the server takes unless it is told, where that is not the model's context.
+    #[serde(default)]
+    pub length: Option<ServedLength>,
+}
+
+/// Tokens of the longest request that a server takes unless it is told, by the memory of its GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServedLength {
+    /// With less memory than what follows says.
+    pub tokens: u64,
+    /// From this memory on the next.
+    #[serde(default)]
+    pub more_from: Option<Bytes>,
+    /// Tokens then.
+    #[serde(default)]
+    pub more: Option<u64>,
+    /// From this memory on the most.
+    #[serde(default)]
+    pub most_from: Option<Bytes>,
+    /// Tokens then.
+    #[serde(default)]
+    pub most: Option<u64>,
+}
+
+impl ServedLength {
+    /// Tokens on a GPU of so much memory.
+    pub fn on(self, memory: Bytes) -> u64 {
+        let reached = |from: Option<Bytes>, tokens: Option<u64>| {
+            tokens.filter(|_| from.is_some_and(|from| memory >= from))
+        };
+        reached(self.most_from, self.most).or(reached(self.more_from, self.more)).unwrap_or(self.tokens)
+    }
 }
 
 /// Tokens that go to the ranks of their experts alone (all-to-all) in place of all tokens to all ranks, where
@@ -46,6 +82,8 @@ impl LaunchMode {
             expert_balancer: self.expert_balancer || more.expert_balancer,
             batch_overlap: self.batch_overlap || more.batch_overlap,
             eager: self.eager || more.eager,
+            max_sequences: more.max_sequences.or(self.max_sequences),
+            length: more.length.or(self.length),
         }
     }
 }

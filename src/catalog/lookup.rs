@@ -361,7 +361,7 @@ impl Catalog {
         let class: GpuClass = self.find(Kind::GpuClass, &of.class)?.parse()?;
         let mut tables = class.kernels;
         if let Some(base) = &class.base {
-            tables = tables.filled_from(self.class_tables(base)?);
+            tables = tables.filled_from(self.class_tables(base)?.without_sets());
         }
         if of.scale_up.kind == LinkKind::Pcie && of.class != PCIE_CLASS {
             tables = tables.with_collectives_of(self.class_tables(PCIE_CLASS)?);

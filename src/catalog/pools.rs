@@ -121,6 +121,28 @@ impl Catalog {
         Pools::new(name, parts.into_iter().flat_map(|p| p.pools).collect())
     }
 
+    /// The clusters of one kind of GPU that a cloud rents out.
+    ///
+    /// # Errors
+    /// [`Code::UnknownName`] with the clouds that are known; what is wrong with a description.
+    pub fn of_cloud(&self, cloud: &str) -> Result<Vec<Cluster>, Diagnostic> {
+        let (mut known, mut found) = (Vec::new(), Vec::new());
+        for entry in self.entries(Kind::Cluster) {
+            let file: ClusterFile = entry.parse()?;
+            let Some(own) = file.cloud.as_ref().filter(|_| file.pools.is_empty()) else { continue };
+            if own.eq_ignore_ascii_case(cloud.trim()) {
+                found.push(self.cluster(entry.id())?);
+            }
+            known.push(own.clone());
+        }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let known: Vec<String> = known.into_iter().sorted().dedup().collect();
+        let list = format!("known: {}", known.join(", "));
+        Err(Diagnostic::unknown("cloud", cloud, known.iter().map(String::as_str), &list))
+    }
+
     /// The pools of a description, `times` over.
     fn described_pools(
         &self,

@@ -16,7 +16,7 @@ use super::common::note_cluster;
 use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::talk;
-use super::values::{count, names, real};
+use super::values::{count, names, real, tokens};
 
 /// Arguments of `fit`.
 #[derive(Debug, Args)]
@@ -42,13 +42,13 @@ pub struct FitArgs {
     #[arg(long, value_name = "TYPE", help_heading = "Engine")]
     kv: Option<String>,
     /// Tokens of the longest conversation that must find room [default: 8192, less of models made for less]
-    #[arg(long, value_name = "TOKENS", value_parser = count(1..=MAX_LENGTH), help_heading = "Workload")]
+    #[arg(long, value_name = "TOKENS", value_parser = tokens(1..=MAX_LENGTH), help_heading = "Workload")]
     context: Option<u64>,
     /// Prompt tokens of the speeds [default: 2048, less in a shorter context]
-    #[arg(long, value_name = "TOKENS", value_parser = count(1..=MAX_LENGTH), help_heading = "Workload")]
+    #[arg(long, value_name = "TOKENS", value_parser = tokens(1..=MAX_LENGTH), help_heading = "Workload")]
     isl: Option<u64>,
     /// Output tokens of the speeds [default: 512, less in a shorter context]
-    #[arg(long, value_name = "TOKENS", value_parser = count(1..=MAX_LENGTH), help_heading = "Workload")]
+    #[arg(long, value_name = "TOKENS", value_parser = tokens(1..=MAX_LENGTH), help_heading = "Workload")]
     osl: Option<u64>,
     /// What models are for: chat, code, vision, embedding or reasoning [default: all but embedding]
     #[arg(long, value_name = "TASK", help_heading = "Models")]
@@ -111,7 +111,7 @@ impl FitArgs {
 
 /// Runs the command.
 pub fn run(args: &FitArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
-    let view = View { format: args.output.prepare()?, width: args.output.width() };
+    let view = View::new(args.output.prepare()?, args.output.width());
     let fitting = args.request().resolve_as_flags(catalog)?;
     note_cluster(&fitting.cluster);
     talk::caveats(fitting.engines.iter());

@@ -31,15 +31,20 @@ use super::values::{count, names};
     shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms\n  \
     shardfit plan deepseek-v3 --cluster 2x8xh200-sxm --engine any --rate 10 --objective cost\n  \
     shardfit plan ./config.json --cluster 4xl40s --weights fp8 --explain 1\n  \
+    shardfit plan llama-3.1-70b --gpu any,vendor=nvidia,measured --rate 5 --tpot 50ms\n  \
     shardfit plan --cluster 8xh100-sxm --current --launch serve.sh\n  \
     shardfit plan llama-3.1-70b --cluster 8xh100-sxm --why-not tp=2,pp=1 --format json")]
 pub struct PlanArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// GPUs: 8xh100-sxm, 2x8xh200-sxm, a name, a YAML file, several kinds: 8xh100-sxm+8xa100-sxm-80gb; local is this
-    /// machine, k8s the nodes that kubectl get nodes -o json lists
-    #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true)]
-    cluster: String,
+    /// machine, k8s the nodes that kubectl get nodes -o json lists; any for a usual server of each GPU that has a price,
+    /// to choose from, with filters after it: any,vendor=nvidia,memory=80GiB,price=3,cloud=aws,measured
+    #[arg(long, value_name = "CLUSTER", allow_hyphen_values = true, required_unless_present = "gpu")]
+    cluster: Option<String>,
+    /// Kinds of GPU to choose from, a usual server of each, e.g. l40s,h100-sxm; any as of --cluster
+    #[arg(long, value_name = "GPU", value_delimiter = ',', conflicts_with = "cluster")]
+    gpu: Vec<String>,
     #[command(flatten)]
     workload: WorkloadArgs,
     #[command(flatten)]
@@ -47,9 +52,10 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub(super) kernels: KernelsArgs,
     /// throughput, per-gpu, latency, cost or energy, or weights of several: throughput=2,ttft=1
-    #[arg(long, default_value = "throughput", value_name = "NAME", help_heading = "Ranking")]
+    /// [default: throughput, of kinds of GPU to choose from cost]
+    #[arg(long, value_name = "NAME", help_heading = "Ranking")]
     #[arg(value_parser = names(Objective::ALL.map(Objective::name)), hide_possible_values = true)]
-    objective: String,
+    objective: Option<String>,
     /// Plans to show, one per layout
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = count(1..=EVERY), help_heading = "Ranking")]
     top: u64,
@@ -193,8 +199,9 @@ impl PlanArgs {
             text.parse::<Seconds>().map_err(|cause| Diagnostic::new(Code::Range, cause).at("--time-limit"))
         };
         let mut request = Request {
-            cluster: Some(self.cluster.clone()),
-            objective: Some(self.objective.clone()),
+            cluster: self.cluster.clone(),
+            gpu: Texts::given(&self.gpu),
+            objective: self.objective.clone(),
             top: Some(if self.all { EVERY } else { self.top }),
             pareto: self.pareto.clone(),
             verify: self.verify,

@@ -29,7 +29,7 @@ pub struct SizeArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// Kinds of GPU to choose from, by name or YAML file; any for all that have a price, with filters after it:
-    /// any,vendor=nvidia,memory=80GiB,price=3,measured
+    /// any,vendor=nvidia,memory=80GiB,price=3,cloud=aws,measured
     #[arg(long, value_name = "GPU", value_delimiter = ',', help_heading = "Hardware")]
     #[arg(required_unless_present = "clusters", conflicts_with = "clusters")]
     gpu: Vec<String>,

@@ -91,6 +91,10 @@ impl<'a> Context<'a> {
         let mut limits = parts.limits.on(parts.engine, &parts.cluster.gpu, parts.workload.context());
         let model = as_run(&parts);
         whole_prompts(&parts, &model, &mut limits)?;
+        let longest = model.max_context.unwrap_or(u64::MAX);
+        let served =
+            parts.engine.launch.length.map(|length| length.on(parts.cluster.gpu.memory).min(longest));
+        limits.start.length = limits.start.length.or(served);
         let experts = &mut limits.offload.host_experts;
         *experts = experts.map(|n| n.min(model.layers()));
         Ok(Context {

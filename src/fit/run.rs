@@ -35,7 +35,11 @@ impl Question<'_> {
         if let Some(need) = too_large.filter(|need| *need > have) {
             return Ok(Err(Fallen::TooLarge { need, have }));
         }
-        Ok(choice::of(attempts, self.need, self.every_way))
+        let mut chosen = choice::of(attempts, self.need, self.every_way);
+        for way in chosen.iter_mut().flatten() {
+            self.measure_room(way, &forms)?;
+        }
+        Ok(chosen)
     }
 
     /// Memory of the machine: its GPUs and, where an engine uses it, its host.

@@ -49,7 +49,7 @@ pub struct Way {
     pub throughput: TokensPerSecond,
     /// How many that is.
     pub users: u64,
-    /// Tokens of the longest conversation that one user has room for.
+    /// Tokens of the longest conversation that one user has room for; 0 of ways that were not chosen.
     pub room: u64,
     /// Weights, one conversation of the context that is asked for, and what the engine needs beside them, on the fullest
     /// GPU.
@@ -85,22 +85,8 @@ pub(super) enum Attempt {
 impl Question<'_> {
     /// Tries a form with every engine that loads it, in every split of the machine.
     pub(super) fn attempts(&self, form: &Form, into: &mut Vec<Attempt>) -> Result<(), Diagnostic> {
-        let workload = self.workload(form);
         for engine in self.engines.iter().filter(|engine| self.loads(engine, form)) {
-            let length = workload.longest_context();
-            let limits = LimitOverrides {
-                start: Start { length: Some(length), ..Start::default() },
-                ..LimitOverrides::default()
-            };
-            let context = Context::new(ContextParts {
-                model: &form.model,
-                cluster: self.cluster,
-                engine,
-                limits,
-                kv: self.need.kv.filter(|kv| engine.kv_types.contains(kv)),
-                workload,
-                electricity: None,
-            })?;
+            let context = self.context(form, engine)?;
             for split in self.splits(engine) {
                 into.push(match Deployment::new(&context, split) {
                     Ok(deployment) => Attempt::Runs(Box::new(way(form, &deployment))),
@@ -109,6 +95,32 @@ impl Question<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Fills in the longest conversation that a way has room for: worked out of those alone that are kept.
+    pub(super) fn measure_room(&self, way: &mut Way, forms: &[Form]) -> Result<(), Diagnostic> {
+        let made = |form: &&Form| form.checkpoint == way.checkpoint && form.format == way.format;
+        let run_by = self.engines.iter().find(|engine| engine.label() == way.engine);
+        if let (Some(form), Some(engine)) = (forms.iter().find(made), run_by) {
+            let context = self.context(form, engine)?;
+            way.room = context.memory_question(way.parallelism).room(1).longest_context;
+        }
+        Ok(())
+    }
+
+    /// A form on the machine with an engine.
+    fn context<'b>(&'b self, form: &'b Form, engine: &'b Engine) -> Result<Context<'b>, Diagnostic> {
+        let workload = self.workload(form);
+        let start = Start { length: Some(workload.longest_context()), ..Start::default() };
+        Context::new(ContextParts {
+            model: &form.model,
+            cluster: self.cluster,
+            engine,
+            limits: LimitOverrides { start, ..LimitOverrides::default() },
+            kv: self.need.kv.filter(|kv| engine.kv_types.contains(kv)),
+            workload,
+            electricity: None,
+        })
     }
 
     /// Lengths of one conversation, and the longest that must find room.
@@ -172,7 +184,7 @@ fn way(form: &Form, deployment: &Deployment) -> Way {
         ttft: one.ttft,
         throughput: many * f64::from(replicas),
         users: users.saturating_mul(replicas.into()),
-        room: context.memory_question(deployment.parallelism).room(1).longest_context,
+        room: 0,
         taken: memory.weights + memory.per_request + around,
         capacity: memory.capacity,
         margin_gib: memory.spare_gib(),

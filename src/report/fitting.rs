@@ -404,7 +404,7 @@ fn above(Advised { model, why, suggestions }: &Advised) -> String {
         );
     }
     if suggestions.is_empty() {
-        out.push_str("  nothing that was tried makes it run: a shorter context, more host memory, up to eight times the GPUs\n");
+        out.push_str("  no change that was tried makes it run\n");
     }
     out
 }

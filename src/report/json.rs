@@ -66,6 +66,11 @@ pub fn answer_json(
         map.insert("named".into(), Json::Object(named.collect()));
     }
     map.insert("plans".into(), ranked(&answer.best));
+    let servers = subject.servers(&answer.best);
+    if !servers.is_empty() {
+        let named = servers.iter().map(|(gpu, server)| ((*gpu).to_owned(), json!(server)));
+        map.insert("servers".into(), Json::Object(named.collect()));
+    }
     if let Some(next) = answer.calibrated_runner_up() {
         map.insert("calibrated_runner_up".into(), row(None, next));
     }

@@ -3,6 +3,7 @@
 use itertools::Itertools as _;
 
 use crate::catalog::{Cluster, Engine, Gpu};
+use crate::estimate::deployment::Estimate;
 use crate::model::Model;
 use crate::plan::Plan;
 use crate::request::Resolved;
@@ -59,9 +60,11 @@ impl<'a> Subject<'a> {
         self.pools.len() > 1
     }
 
-    /// GPUs of all pools.
-    pub(super) fn gpus(&self) -> u64 {
-        self.pools.iter().map(|p| u64::from(p.gpus)).sum()
+    /// The servers of some plans by their GPU, where they are of several kinds and go by names of their own.
+    pub(super) fn servers(&self, of: &[Estimate]) -> Vec<(&'a str, &'a str)> {
+        let pools = of.iter().filter_map(|e| self.pools.get(e.plan.layout.pool)).filter(|_| self.is_mixed());
+        let named = pools.filter(|pool| !pool.id.ends_with(&pool.gpu.id)).unique_by(|pool| &pool.id);
+        named.map(|pool| (pool.gpu.id.as_str(), pool.id.as_str())).collect()
     }
 
     /// The GPU of a plan's pool.

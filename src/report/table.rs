@@ -103,6 +103,9 @@ fn runner_up(answer: &Answer) -> String {
     )
 }
 
+/// Pools that a headline lists.
+const LISTED: usize = 6;
+
 /// What was asked, and whether what stands first is on a GPU without measurements.
 fn headline(s: &Subject, first: Option<&Estimate>) -> String {
     let nodes = |c: &Cluster| match c.nodes {
@@ -111,6 +114,7 @@ fn headline(s: &Subject, first: Option<&Estimate>) -> String {
     };
     let pools = match s.pools {
         [one] => format!("{}{}", plural(one.gpus.into(), "GPU"), nodes(one)),
+        many if many.len() > LISTED => format!("{} kinds of GPU, a server of each", many.len()),
         several => several.iter().map(|c| format!("{} × {}{}", c.gpus, c.gpu.name, nodes(c))).join("; "),
     };
     let mark = match first.filter(|e| e.service.provenance == Provenance::Uncalibrated) {
@@ -279,9 +283,19 @@ fn plans(subject: &Subject, answer: &Answer, rows: &[Row]) -> Sheet {
 
 fn remarks(s: &Subject, best: &[Estimate]) -> String {
     let mut out = String::new();
+    let servers = s.servers(best);
+    if !servers.is_empty() {
+        let named = servers.iter().map(|(gpu, server)| format!("{gpu} in {server}"));
+        let _ = writeln!(out, "Servers: {}.", named.format(", "));
+    }
     let first = &best[0];
     if first.idle_gpus > 0 {
-        let _ = writeln!(out, "The best plan leaves {} of {} GPUs idle.", first.idle_gpus, s.gpus());
+        let _ = writeln!(
+            out,
+            "The best plan leaves {} of {} GPUs idle.",
+            first.idle_gpus,
+            first.gpus + first.idle_gpus
+        );
     }
     if let Some(v) = first.verified.filter(|_| s.workload.targets.limit_times()) {
         let tokens = group_thousands(v.output.get().round() as u64);

@@ -113,6 +113,7 @@ impl Resolved {
             mode: self.mode,
             front: self.front.clone(),
             exhaustive: self.exhaustive,
+            chooses: self.chooses,
             verification,
             stop: Stop::NEVER,
         }
@@ -174,7 +175,9 @@ impl Resolved {
         let moved = self.what_if.iter().map(|change| Ok((*change, question.what_if(change)?)));
         let what_if = moved.collect::<Result<Vec<_>, Diagnostic>>()?;
         refuse_impossible_pins(question, &answer)?;
-        let advice = if answer.best.is_empty() { question.advice()? } else { Vec::new() };
+        // Of a hundred kinds of GPU the largest has said what it lacks.
+        let advice =
+            if answer.best.is_empty() && !question.chooses { question.advice()? } else { Vec::new() };
         Ok(Planned { answer, what_if, advice })
     }
 

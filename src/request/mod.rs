@@ -131,10 +131,11 @@ pub struct Request {
     /// Whether no hub may be asked.
     pub offline: Option<bool>,
     /// Cluster: `8xh100-sxm`, `2x8xh200-sxm`, a name, a YAML file, or several kinds,
-    /// `8xh100-sxm+8xa100-sxm-80gb`.
+    /// `8xh100-sxm+8xa100-sxm-80gb`. Of a search also `any`, a usual server of each GPU that has a price, with filters:
+    /// `any,vendor=nvidia,memory=80GiB,price=3,cloud=aws,measured`.
     pub cluster: Option<String>,
     /// GPU by name or YAML file: as many as the plan needs; several kinds to choose from where a fleet is
-    /// sized.
+    /// sized, or a server of each in a search, or `any` with filters, as `cluster` has them.
     pub gpu: Option<Texts>,
     /// Clusters to choose from, bought whole.
     pub clusters: Option<Texts>,
@@ -361,7 +362,7 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("draft_model", &Task::ALL),
     ("offline", &Task::ALL),
     ("cluster", &[Task::Plan, Task::Estimate, Task::Simulate]),
-    ("gpu", &[Task::Estimate, Task::Size, Task::Simulate]),
+    ("gpu", &Task::ALL),
     ("clusters", &[Task::Size]),
     ("price", &[Task::Plan, Task::Estimate, Task::Size]),
     ("isl", &Task::ALL),

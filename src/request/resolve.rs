@@ -10,7 +10,7 @@ use super::form::{self, in_fields};
 use super::overrides::layers_with_host_experts;
 use super::{Counts, LengthEntry, Request, SplitWorkers, Task, Texts, TimeTarget, Values, layout};
 use crate::catalog::engine::{LaunchOption, SchedulingPatch};
-use crate::catalog::{Catalog, Cluster, Engine, Host, Kind, Pools};
+use crate::catalog::{Catalog, Cluster, Engine, Gpu, Host, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::measured;
@@ -159,6 +159,8 @@ pub struct Resolved {
     pub current: Option<Current>,
     /// Whether plans are looked at that are proven to be no better than others.
     pub exhaustive: bool,
+    /// Whether one of the pools is to be chosen: they do not stand side by side.
+    pub chooses: bool,
     /// How long a search may take.
     pub time_limit: Option<Seconds>,
     /// The plan that is given, where the task is about one.
@@ -349,6 +351,7 @@ impl Request {
             what_if: self.what_if()?,
             current,
             exhaustive: self.exhaustive == Some(true),
+            chooses: task == Task::Plan && self.compares_kinds(),
             time_limit,
             deployed,
             demand,
@@ -882,6 +885,7 @@ impl Request {
         let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
         let pools = match (task, &self.cluster, texts(&self.gpu)) {
             (Task::Size, ..) => Pools { id: String::new(), pools: self.kinds(catalog)? },
+            (Task::Plan, ..) if self.compares_kinds() => self.servers(catalog)?,
             (_, Some(name), _) => catalog.pools(name)?,
             (Task::Plan, None, _) => {
                 return Err(
@@ -912,33 +916,59 @@ impl Request {
         }
     }
 
+    /// Whether a search is over several kinds of GPU that do not stand side by side: one of them is to be chosen.
+    pub(super) fn compares_kinds(&self) -> bool {
+        self.gpu.is_some() || self.cluster.as_deref().is_some_and(|name| any::is_any(&parts_of(name)))
+    }
+
+    /// A server of each kind of GPU that a search is to choose from.
+    fn servers(&self, catalog: &Catalog) -> Result<Pools, Diagnostic> {
+        let of_cluster = self.cluster.as_deref().map(parts_of);
+        let (flag, list) = match &of_cluster {
+            Some(parts) => ("--cluster", parts.as_slice()),
+            None => ("--gpu", texts(&self.gpu)),
+        };
+        let pools = match any::is_any(list) {
+            true => any::servers(list, catalog, flag, |gpu| gpu.gpus_per_node)?,
+            false => {
+                let named = list.iter().unique();
+                named
+                    .map(|name| of_gpus(catalog, name, catalog.gpu(name)?.gpus_per_node))
+                    .collect::<Result<_, _>>()?
+            }
+        };
+        Ok(Pools { id: list.iter().map(|part| part.trim()).join(","), pools })
+    }
+
     /// A cluster for each kind of GPU to choose from: those named, or one as large as the largest replica.
     fn kinds(&self, catalog: &Catalog) -> Result<Vec<Cluster>, Diagnostic> {
         let (clusters, gpus) = (texts(&self.clusters), texts(&self.gpu));
         if clusters.is_empty() && gpus.is_empty() {
             return Err(usage("name a --gpu or --clusters"));
         }
-        if clusters.first().is_some_and(|first| first.trim() == any::ANY) {
-            // One usual server of each.
-            let server = |name: &String| of_gpus(catalog, name, catalog.gpu(name)?.gpus_per_node);
-            return any::gpus(clusters, catalog, "--clusters")?.iter().map(server).collect();
+        if any::is_any(clusters) {
+            return any::servers(clusters, catalog, "--clusters", |gpu| gpu.gpus_per_node);
         }
         if !clusters.is_empty() {
             return clusters.iter().map(|name| catalog.pools(name)?.single()).collect();
         }
-        let most = within("--max-replica", self.max_replica, 1..=1024)?;
-        let of = |name: &String| {
-            let four = catalog.gpu(name)?.gpus_per_node.saturating_mul(4);
-            let most = most.and_then(|n| u32::try_from(n).ok()).unwrap_or(four);
-            of_gpus(catalog, name, most.min(four))
+        let most = within("--max-replica", self.max_replica, 1..=1024)?.and_then(|n| u32::try_from(n).ok());
+        let size = |gpu: &Gpu| {
+            let four = gpu.gpus_per_node.saturating_mul(4);
+            most.unwrap_or(four).min(four)
         };
-        any::gpus(gpus, catalog, "--gpu")?.iter().map(of).collect()
+        match any::is_any(gpus) {
+            true => any::servers(gpus, catalog, "--gpu", size),
+            false => gpus.iter().map(|name| of_gpus(catalog, name, size(&catalog.gpu(name)?))).collect(),
+        }
     }
 
     /// What a ranking puts first.
     fn objective(&self, task: Task) -> Result<Objective, Diagnostic> {
         match (task, &self.objective) {
             (Task::Plan, Some(name)) => name.parse(),
+            // The largest GPU delivers most: what is compared is what they cost.
+            (Task::Plan, None) if self.compares_kinds() => Ok(Objective::Cost),
             _ => Ok(Objective::Throughput),
         }
     }
@@ -1171,6 +1201,11 @@ fn with_eagle_head(model: Model) -> Result<Model, Diagnostic> {
     let name = format!("EAGLE-3 head of {}", model.id);
     let head = crate::model::from_config(&config, &name, crate::model::Scope::Full)?;
     Ok(model.with_draft(head))
+}
+
+/// The parts of a list in one text.
+fn parts_of(text: &str) -> Vec<String> {
+    text.split(',').map(|part| part.trim().to_owned()).collect()
 }
 
 /// Gives the GPUs what was measured of the model's kernels; returns engine and GPU of which nothing is known.

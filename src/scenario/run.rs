@@ -101,6 +101,7 @@ fn question<'a>(scenario: &Scenario, case: &Case<'a>) -> Question<'a> {
         exhaustive: false,
         verification: Verification::NONE,
         stop: Stop::NEVER,
+        chooses: false,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod advice;
 mod candidate;
+mod choice;
 mod choices;
 mod combined;
 mod counts;
@@ -85,6 +86,8 @@ pub struct Question<'a> {
     pub front: Front,
     /// Whether plans are looked at even where they are proven to be no better than others.
     pub exhaustive: bool,
+    /// Whether one of the pools is to be chosen: they do not stand side by side, and each has its best plan alone.
+    pub chooses: bool,
     /// How much of the answer is simulated.
     pub verification: Verification,
     /// When to stop before all has been looked at.
@@ -141,6 +144,8 @@ pub struct Answer {
     pub front: Front,
     /// Why the search ended.
     pub stopped: Stopped,
+    /// Where one of several pools is chosen and the first rests on no measurement, the best plan that rests on some.
+    pub measured: Option<Estimate>,
 }
 
 impl Answer {
@@ -149,7 +154,7 @@ impl Answer {
     pub fn calibrated_runner_up(&self) -> Option<&Estimate> {
         self.best.first().filter(|first| first.service.provenance == Provenance::Uncalibrated)?;
         let together = self.combined.iter().flat_map(|combined| &combined.plans);
-        self.best.iter().chain(together).find(|e| e.service.provenance.is_calibrated())
+        self.best.iter().chain(&self.measured).chain(together).find(|e| e.service.provenance.is_calibrated())
     }
 
     /// What plans are compared with: the figures of what runs today.
@@ -178,6 +183,7 @@ impl<'a> Question<'a> {
             mode: Mode::Aggregated,
             front: Front::default(),
             exhaustive: false,
+            chooses: false,
             verification: Verification::NONE,
             stop: Stop::NEVER,
         }
@@ -220,6 +226,9 @@ impl Question<'_> {
     /// # Errors
     /// A question without pools, engines or precisions, or a GPU description that lacks figures.
     pub fn answer(&self) -> Result<Answer, Diagnostic> {
+        if self.chooses {
+            return self.choice();
+        }
         let answer = self.answers(&[self.own_variant()])?.pop();
         let answer = answer
             .ok_or_else(|| Diagnostic::new(Code::Usage, "a question needs targets and an objective"))?;
@@ -351,6 +360,7 @@ impl Question<'_> {
             combined,
             mixed: None,
             front: self.front.clone(),
+            measured: None,
             stopped: if summary.counts.unseen > 0 { self.stop.why() } else { Stopped::Complete },
         }
     }

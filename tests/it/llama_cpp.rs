@@ -1,6 +1,7 @@
 //! The single-box user: GGUF files, decode speeds that llama.cpp's own benchmarks show, memory by its log.
 
 use crate::common::shardfit;
+use serde_json::Value;
 use shardfit::catalog;
 use shardfit::catalog::version::Version;
 use shardfit::estimate::memory::{spread, stage_layers, weights_on_rank};
@@ -306,4 +307,44 @@ fn a_version_is_shown_and_a_newer_one_is_remarked_upon() {
     // Versions of one engine compete like engines.
     let both = "plan llama-3.1-8b --cluster 1xh100-sxm --engine vllm@0.19,vllm@0.21 --format json";
     assert!(shardfit(both).exits(0).json()["plans"].as_array().unwrap().len() >= 2);
+}
+
+#[test]
+fn ollama_and_lm_studio_are_launches_with_their_own_defaults() {
+    let of = |engine: &str, gpu: &str| -> Value {
+        let line =
+            format!("estimate llama-3.1-8b --gpu {gpu} --engine {engine} --weights q4_k_m --concurrency 1");
+        shardfit(&format!("{line} --format json")).exits(0).json()
+    };
+    // OLLAMA_NUM_PARALLEL is 1, LM Studio predicts for four, llama-server has four slots.
+    for (engine, sequences) in [("llama.cpp", 4), ("llama.cpp@ollama", 1), ("llama.cpp@lmstudio", 4)] {
+        assert_eq!(of(engine, "rtx-4090")["max_sequences"], sequences, "{engine}");
+    }
+    // 23.5 GiB: 32,768 tokens of 128 KiB each must find room beside the weights; 12 GiB: 4,096.
+    for (gpu, tokens) in [("rtx-4090", 32_768.0), ("rtx-4070", 4096.0)] {
+        let line = format!(
+            "plan llama-3.1-8b --cluster 1x{gpu} --engine llama.cpp@ollama --weights q4_k_m --top 1 --verify 0"
+        );
+        let cache = tokens * 128.0 / 1024.0 / 1024.0;
+        let plan = shardfit(&format!("{line} --format json")).exits(0).json();
+        assert_eq!(plan["plans"][0]["max_batch"], 1, "{gpu}");
+        assert!(plan["plans"][0]["memory"]["kv_cache_gib"].as_f64().unwrap() >= cache, "{gpu}");
+    }
+    let unknown = shardfit("estimate llama-3.1-8b --gpu rtx-4090 --engine llama.cpp@olama").exits(2);
+    assert!(unknown.stderr.contains("ollama"), "{}", unknown.stderr);
+}
+
+#[test]
+fn an_old_build_on_apples_chips_has_their_kernels_and_no_others() {
+    // llama-bench pp512 of Llama 3 8B Q4_K_M on M2 Ultra: 994 tokens/s, of May 2024 (XiongjieDai/GPU-Benchmarks-on-LLM-
+    // Inference); the class of CUDA boards has a set of coefficients for that build, Metal was the same.
+    let ttft = |engine: &str| -> f64 {
+        let line = format!(
+            "estimate llama-3-8b --gpu m2-ultra --engine {engine} --weights q4_k_m --isl 512 --osl 1 --concurrency 1"
+        );
+        shardfit(&format!("{line} --format json")).exits(0).json()["ttft_ms"].as_f64().unwrap()
+    };
+    let (old, new) = (ttft("llama.cpp@b2800"), ttft("llama.cpp"));
+    assert!((old / new - 1.0).abs() < 0.05, "{old} {new}");
+    assert!((old / 515.1 - 1.0).abs() < 0.2, "{old}");
 }
