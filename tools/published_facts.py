@@ -26,9 +26,9 @@ BASE = re.compile(
     r"|Qwen2\.5-(0\.5|1\.5|3|7|14|32|72)B$|Qwen2\.5-Math-1\.5B$|[Bb]ase|/falcon-(7b|40b|180B)$|falcon-mamba-7b$|mamba-2\.8b"
     r"|/starcoder|CodeLlama-\d+b-hf$|codegen|DeepSeek-V2$|DeepSeek-V2-Lite$|/gemma-[27]b$|gemma-4-26B-A4B$"
     r"|Mixtral-8x\d+B-v0\.1$|Mistral-7B-v0\.1$|OLMo-(2-\d+-\d+B|7B-hf)$|OLMoE-1B-7B-0924$|/mpt-|grok-1$|/phi-2$|Minitron"
-    r"|stablelm-3b|recurrentgemma-2b$|Zamba-7B|Jamba-v0\.1$|helium|SmolLM-1\.7B$|SmolLM-135M$|MiniCPM-2B$")
+    r"|stablelm-3b|recurrentgemma-2b$|Zamba-7B|Jamba-v0\.1$|helium|SmolLM-1\.7B$|SmolLM-135M$|MiniCPM-2B$|ModernBERT-(base|large)$|[Rr]eranker|ms-marco")
 CODE = re.compile(r"coder|codestral|devstral|starcoder|codegen|codellama|codegemma|-code-|-code$", re.I)
-EMBEDDING = re.compile(r"embedding|/e5-", re.I)
+EMBEDDING = re.compile(r"embed|/e5-|multilingual-e5|/bge-(base|large|small|m3)|/gte-modernbert|all-MiniLM", re.I)
 REASONS = re.compile(
     r"think|-R1|QwQ|reasoning|Qwen3-(\d|0)[^C]*B(-A\d+B)?$|Qwen3\.[5-9]|gpt-oss|GLM-(4\.[5-9]|5)|GLM-Z1|GLM-4\.1V"
     r"|DeepSeek-V(3\.[1-9]|4)|Kimi-K2(\.[5-9]|-Thinking)|MiniMax-M|MiMo|Nemotron-(3|Nano|Super)|_3-Nemotron|SmolLM3"

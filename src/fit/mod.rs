@@ -108,7 +108,7 @@ impl Question<'_> {
             Ok(model) => model,
             Err(diagnostic) => return Ok(Fate::Unread(diagnostic)),
         };
-        if model.writes().is_err() || !self.need.takes(&model, &candidate.id, &facts) {
+        if !self.need.takes(&model, &candidate.id, &facts) {
             return Ok(Fate::FilteredOut);
         }
         let counted = match model.parameters() {

@@ -3,7 +3,7 @@
 use crate::catalog::published::{Facts, Purpose};
 use crate::catalog::{Catalog, Cluster, Engine};
 use crate::dtype::{DType, WeightFormat};
-use crate::model::Model;
+use crate::model::{Model, Task};
 use crate::units::{Bytes, TokensPerSecond};
 
 /// A model of the catalogue, with the entries that are quantised forms of it.
@@ -92,10 +92,14 @@ impl Need {
             let family = family.to_lowercase();
             id.to_lowercase().contains(&family) || model.family.to_lowercase().contains(&family)
         };
+        let writes = model.task == Task::Generation;
         let serves = match self.purpose {
-            Some(Purpose::Vision) => model.sees(),
-            Some(purpose) => facts.purposes.contains(&purpose),
-            None => facts.purposes != [Purpose::Embedding],
+            Some(Purpose::Embedding) => {
+                model.task == Task::Embedding || facts.purposes.contains(&Purpose::Embedding)
+            }
+            Some(Purpose::Vision) => writes && model.sees(),
+            Some(purpose) => writes && facts.purposes.contains(&purpose),
+            None => writes && facts.purposes != [Purpose::Embedding],
         };
         serves && (self.families.is_empty() || self.families.iter().any(of_family))
     }

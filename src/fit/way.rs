@@ -3,7 +3,7 @@
 use super::form::{Form, Origin};
 use super::need::Question;
 use crate::catalog::Engine;
-use crate::catalog::published;
+use crate::catalog::published::{self, Purpose};
 use crate::catalog::version::Version;
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
@@ -12,7 +12,7 @@ use crate::estimate::deployment::{Context, ContextParts, Deployment};
 use crate::estimate::memory::{LimitOverrides, Start, Verdict};
 use crate::plan::{Offload, Parallelism, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond};
-use crate::workload::Workload;
+use crate::workload::{Purpose as Served, Workload};
 
 /// A way that a model runs, and what it delivers.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +128,10 @@ impl Question<'_> {
         let need = self.need;
         let most = form.model.max_context.unwrap_or(u64::MAX);
         let context = need.context.min(most);
-        let own = Workload::of_lengths(need.isl, need.osl, Some(context));
+        let own = match need.purpose {
+            Some(Purpose::Embedding) => Workload::pooled(Served::Embed, need.isl, Some(context)),
+            _ => Workload::of_lengths(need.isl, need.osl, Some(context)),
+        };
         Workload { longest: Some(context.max(own.context())), ..own }
     }
 
