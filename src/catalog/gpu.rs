@@ -52,6 +52,10 @@ pub struct Gpu {
     pub multiprocessors: u32,
     /// Last-level cache.
     pub cache: Bytes,
+    /// Link between the host's memory and one GPU, per direction, where that is not the link inside a node; PCIe 5.0 of 16
+    /// lanes when left out.
+    #[serde(default)]
+    pub host_link: Option<BytesPerSecond>,
     /// The link inside a node, per direction and GPU.
     pub scale_up: Link,
     /// The link between nodes, per direction and GPU, in the usual server.

@@ -21,6 +21,7 @@ use super::fetch;
 use super::host::HostArgs;
 use super::inputs::InputArgs;
 use super::kernels;
+use super::sessions::SessionArgs;
 use super::speculation::SpeculationArgs;
 use super::start::StartArgs;
 use super::talk;
@@ -141,7 +142,7 @@ pub fn note(request: &Request, resolved: &Resolved) {
         [("--isl", &request.isl, workload.isl), ("--osl", &request.osl, workload.osl)]
     {
         let told = flag == "--osl" && workload.purpose.pools();
-        if asked.is_none() && request.trace.is_none() && !told {
+        if asked.is_none() && request.trace.is_none() && request.sessions.is_none() && !told {
             talk::note(|| format!("assumed: {flag} {assumed}"));
         }
     }
@@ -182,6 +183,8 @@ pub struct WorkloadArgs {
     inputs: InputArgs,
     #[command(flatten)]
     targets: TargetArgs,
+    #[command(flatten)]
+    sessions: SessionArgs,
     #[command(flatten)]
     speculation: SpeculationArgs,
 }
@@ -238,6 +241,7 @@ impl WorkloadArgs {
         request.prefix_hit = self.prefix_hit.map(ShareEntry);
         request.allow_long_context = self.allow_long_context.then_some(true);
         self.inputs.fill(request);
+        self.sessions.fill(request);
         self.speculation.fill(request);
         self.targets.fill(request)
     }

@@ -30,6 +30,7 @@ mod progress;
 mod refusal;
 #[cfg(feature = "web")]
 mod serve;
+mod sessions;
 mod simulate;
 mod size;
 mod speculation;

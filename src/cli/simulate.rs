@@ -22,6 +22,7 @@ use super::launch::LaunchArgs;
 use super::outcome::Outcome as Exit;
 use super::output::OutputArgs;
 use super::place::PlaceArgs;
+use super::sessions::SessionArgs;
 use super::speculation::SpeculationArgs;
 use super::split::SplitArgs;
 use super::talk;
@@ -48,6 +49,8 @@ pub struct SimulateArgs {
     inputs: InputArgs,
     #[command(flatten)]
     targets: TargetArgs,
+    #[command(flatten)]
+    sessions: SessionArgs,
     #[command(flatten)]
     speculation: SpeculationArgs,
     #[command(flatten)]
@@ -91,10 +94,14 @@ struct DriveArgs {
     /// Gamma shape of the gaps under --rate: 1 is Poisson, less is burstier, inf is constant
     #[arg(long, default_value_t = 1.0, value_name = "X", value_parser = real, help_heading = "Load")]
     burstiness: f64,
-    /// Requests from a file: CSV (arrival_s, prompt_tokens, output_tokens; Azure's and Vidur's columns are
-    /// known) or Mooncake's JSON lines
+    /// Requests from a file: CSV (arrival_s, prompt_tokens, output_tokens; the columns of Azure's traces, BurstGPT
+    /// and Vidur are known) or Mooncake's JSON lines
     #[arg(long, value_name = "FILE", help_heading = "Load", conflicts_with_all = ["isl", "osl", "protocol"])]
     trace: Option<PathBuf>,
+    /// Columns of any other CSV file: arrival=…,prompt=…,output=…[,session=…], times in seconds or as dates;
+    /// arrival_ms=… for milliseconds
+    #[arg(long, value_name = "NAMES", help_heading = "Load", requires = "trace")]
+    columns: Option<String>,
     /// Share of each prompt that is in the prefix cache and not computed, e.g. 50%
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Load", conflicts_with = "trace")]
     prefix_hit: Option<f64>,
@@ -136,6 +143,7 @@ impl DriveArgs {
         request.rate = self.rate.as_deref().map(rate).transpose()?;
         request.burstiness = Some(self.burstiness);
         request.trace = self.trace.as_ref().map(|file| file.to_string_lossy().into_owned());
+        request.columns.clone_from(&self.columns);
         request.prefix_hit = self.prefix_hit.map(ShareEntry);
         request.no_prefix_cache = self.no_prefix_cache.then_some(true);
         request.speed = Some(self.speed);
@@ -156,6 +164,7 @@ impl SimulateArgs {
         self.drive.fill(&mut request)?;
         self.inputs.fill(&mut request);
         self.targets.fill(&mut request)?;
+        self.sessions.fill(&mut request);
         self.speculation.fill(&mut request);
         self.engine.fill(&mut request);
         request.launch.clone_from(&self.launch.launch);

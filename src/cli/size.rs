@@ -15,6 +15,7 @@ use super::common::{EngineArgs, ModelArgs, TargetArgs, prices, rate, resolve};
 use super::inputs::InputArgs;
 use super::outcome::Outcome;
 use super::output::OutputArgs;
+use super::sessions::SessionArgs;
 use super::speculation::SpeculationArgs;
 use super::talk;
 use super::values::{count, names, share, tokens};
@@ -53,6 +54,8 @@ pub struct SizeArgs {
     #[command(flatten)]
     targets: TargetArgs,
     #[command(flatten)]
+    sessions: SessionArgs,
+    #[command(flatten)]
     speculation: SpeculationArgs,
     #[command(flatten)]
     engine: EngineArgs,
@@ -72,7 +75,7 @@ pub struct SizeArgs {
 struct DemandArgs {
     /// Requests per second in the busiest hour, e.g. 50 or "300 req/min"
     #[arg(long, value_name = "RATE", allow_hyphen_values = true, help_heading = "Demand")]
-    #[arg(required_unless_present = "forecast", conflicts_with = "forecast")]
+    #[arg(required_unless_present_any = ["forecast", "users"], conflicts_with = "forecast")]
     rate: Option<String>,
     /// CSV file with the columns month and rate_per_s: the fleet of each month
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Demand")]
@@ -141,6 +144,7 @@ impl SizeArgs {
         self.demand.fill(&mut request)?;
         self.inputs.fill(&mut request);
         self.targets.fill(&mut request)?;
+        self.sessions.fill(&mut request);
         self.speculation.fill(&mut request);
         self.engine.fill(&mut request);
         Ok(request)

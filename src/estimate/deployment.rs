@@ -14,7 +14,7 @@ use crate::plan::rules::{self, Candidate};
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Practice, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
-use crate::workload::{Draft, Load, Purpose, Speculation, Targets, Workload};
+use crate::workload::{Draft, Load, Purpose, Speculation, Targets, Tier, Workload};
 
 use super::Provenance;
 pub use super::explanation::{Explanation, TableName};
@@ -28,6 +28,7 @@ use super::power::{Electricity, Energy};
 use super::program::{Pipeline, Target, check_draft};
 use super::range::Ranges;
 use super::service::{Replica, Service};
+use super::sessions::{Below, MAX_TIERS, Reuse, SessionCache, Stand};
 use crate::model::operator::Step;
 
 /// Share of the KV cache that stays free in a plan whose batch nobody asked for: requests differ in length, and a cache
@@ -243,6 +244,38 @@ pub struct Estimate {
     pub holds: Option<f64>,
     /// What it does not start without, beside what it is.
     pub needs: Option<NeededFlag>,
+    /// Share of the prompt tokens that are in the prefix cache, where some are; as it is given, or as sessions find it.
+    pub prefix_hit: Option<f64>,
+    /// What the caches do for sessions, where requests are turns of them.
+    pub reuse: Option<Reuse>,
+    /// What each tier below the GPUs' cache is worth, the fastest first.
+    pub tiers: Vec<TierWorth>,
+}
+
+/// What a tier is worth: the plan under its load with the tiers down to this one, and with those above it alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TierWorth {
+    /// The tier.
+    pub tier: Tier,
+    /// Whether loading from it is faster than computing again.
+    pub used: bool,
+    /// With the tiers above it alone.
+    pub without: TierFigures,
+    /// With it.
+    pub with: TierFigures,
+}
+
+/// What a plan delivers with some tiers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TierFigures {
+    /// Share of prompt tokens that are not computed.
+    pub hit: f64,
+    /// Time to first token, mean.
+    pub ttft: crate::units::Seconds,
+    /// Requests per second of all replicas.
+    pub requests: crate::units::RequestsPerSecond,
+    /// Dollars per million output tokens.
+    pub cost_output: Option<Usd>,
 }
 
 /// A flag that a plan does not start without: one request of the model's whole context, the engine's default, finds no
@@ -361,8 +394,104 @@ impl<'a> Deployment<'a> {
             layers: self.context.model.layer_counts(),
             whole_prompts: !self.context.model.keeps_tokens(),
             cache_batch: self.memory.largest_batch(),
+            cache_tokens: self.memory.kv_cache.as_f64() / self.memory.per_token().max(1e-9)
+                * f64::from(self.parallelism.attention_dp),
             workload: self.context.workload,
         }
+    }
+
+    /// The caches of one of so many replicas as sessions use them, where requests are turns of sessions.
+    pub fn session_cache(&self, replicas: u32) -> Option<SessionCache<'_>> {
+        let (replica, c) = (self.replica(), self.context);
+        let sessions = c.workload.sessions?;
+        let prefixes = self.limits.start.prefixes;
+        // The state of recurrent layers is that of one length: it is kept where the engine is told to.
+        let recurrent = c.model.state_bytes_per_sequence() > Bytes::ZERO;
+        Some(SessionCache {
+            replica,
+            sessions,
+            caches: if self.limits.keeping.routing.keeps_sessions() { 1.0 } else { f64::from(replicas) },
+            replicas: f64::from(replicas),
+            block: self
+                .limits
+                .start
+                .block
+                .map_or(f64::from(c.engine.kv_block), |block| block as f64)
+                .max(1.0),
+            keeps: prefixes.unwrap_or(!recurrent),
+            compute: if self.limits.keeping.tiers.is_empty() { 0.0 } else { replica.prompt_token().get() },
+            below: self.below(replicas),
+        })
+    }
+
+    /// The tiers below the GPUs' cache as one of so many replicas sees them, the fastest first.
+    pub fn below(&self, replicas: u32) -> [Option<Below>; MAX_TIERS] {
+        let p = self.parallelism;
+        // Ranks of tensor parallelism hold the same latent cache, and one of them stores it.
+        let parts = if self.context.model.is_latent() { p.pp } else { p.tp * p.pp };
+        let on_gpu = self.memory.per_token();
+        let stand = Stand {
+            cluster: self.context.cluster,
+            gpus: p.gpus() as f64,
+            replicas: f64::from(replicas),
+            on_gpu,
+            in_all: on_gpu * f64::from(parts),
+        };
+        let mut below = [None; MAX_TIERS];
+        for (place, tier) in below.iter_mut().zip(self.limits.keeping.tiers.iter()) {
+            *place = Some(Below::new(tier, &stand));
+        }
+        below
+    }
+
+    /// What one of so many replicas delivers with so many requests in flight on it.
+    pub fn served(&self, concurrency: f64, replicas: u32) -> (Service, Option<Reuse>) {
+        match self.session_cache(replicas) {
+            Some(cache) => {
+                let (service, reuse) = cache.at(concurrency);
+                (service, Some(reuse))
+            }
+            None => (self.replica().at(concurrency), None),
+        }
+    }
+
+    /// Users of sessions that the load comes to on all of so many replicas; saturated, those of the largest batch. Where
+    /// they are given, as many; where not even the largest batch serves a rate, its users.
+    pub fn users(&self, replicas: u32) -> f64 {
+        if let Load::Users(n) = self.context.workload.load {
+            return n as f64;
+        }
+        let most = self.max_batch().max(1) as f64;
+        let concurrency = self.concurrency(BatchPoint::FromLoad, replicas).unwrap_or(most);
+        self.served(concurrency, replicas).1.map_or(0.0, |reuse| reuse.users) * f64::from(replicas)
+    }
+
+    /// What each tier is worth to a plan.
+    fn worth(&self, plan: Plan, replicas: u32) -> Vec<TierWorth> {
+        let Some(cache) = self.session_cache(replicas) else { return Vec::new() };
+        let with = |tiers: usize| {
+            let cache = cache.with_tiers(tiers);
+            let concurrency = self.concurrency_in(plan.batch, replicas, Some(&cache)).unwrap_or(1.0);
+            let (service, reuse) = cache.at(concurrency);
+            let bill = self.bill(replicas, &service);
+            let figures = TierFigures {
+                hit: reuse.hit,
+                ttft: service.ttft,
+                requests: service.requests * f64::from(replicas),
+                cost_output: bill.price.map(|p| p.per_million_tokens(bill.output)),
+            };
+            (figures, reuse.tiers)
+        };
+        let tiers = self.limits.keeping.tiers;
+        let all: Vec<(TierFigures, usize)> = (0..=tiers.count()).map(with).collect();
+        let pairs = tiers.iter().zip(all.windows(2)).enumerate();
+        let worth = pairs.filter_map(|(i, (tier, pair))| match pair {
+            [(without, _), (with, used)] => {
+                Some(TierWorth { tier, used: *used > i, without: *without, with: *with })
+            }
+            _ => None,
+        });
+        worth.collect()
     }
 
     /// Estimates a plan of this layout.
@@ -380,8 +509,7 @@ impl<'a> Deployment<'a> {
     /// Why it has none: its batch does not fit, or the load is missed.
     pub fn figures(&self, plan: Plan) -> Result<Estimate, Reason> {
         let (replicas, concurrency) = self.load(plan)?;
-        let service = self.replica().at(concurrency);
-        Ok(self.assemble(plan, replicas, concurrency, service))
+        Ok(self.estimate_at(plan, replicas, concurrency))
     }
 
     /// What a plan of this layout is compared by, whatever the targets; allocates nothing.
@@ -390,7 +518,7 @@ impl<'a> Deployment<'a> {
     /// As [`Deployment::figures`].
     pub fn score(&self, plan: Plan) -> Result<Figures, Reason> {
         let (replicas, concurrency) = self.load(plan)?;
-        let service = self.replica().at(concurrency);
+        let (service, _) = self.served(concurrency, replicas);
         let bill = self.bill(replicas, &service);
         Ok(Figures {
             plan,
@@ -429,14 +557,31 @@ impl<'a> Deployment<'a> {
             reasons.push(reason);
             self.max_batch().max(1) as f64
         });
-        let service = self.replica().at(concurrency);
-        let estimate = self.assemble(plan, replicas, concurrency, service);
+        let estimate = self.estimate_at(plan, replicas, concurrency);
         reasons.extend(Figures::from(&estimate).missed(&self.context.workload.targets));
         (estimate, reasons)
     }
 
+    fn estimate_at(&self, plan: Plan, replicas: u32, concurrency: f64) -> Estimate {
+        let (service, reuse) = self.served(concurrency, replicas);
+        let tiers =
+            if self.limits.keeping.tiers.is_empty() { Vec::new() } else { self.worth(plan, replicas) };
+        let plain = self.assemble(plan, replicas, concurrency, service);
+        Estimate { prefix_hit: reuse.map(|reuse| reuse.hit).or(plain.prefix_hit), reuse, tiers, ..plain }
+    }
+
     /// Requests in flight on each replica.
     fn concurrency(&self, batch: BatchPoint, replicas: u32) -> Result<f64, Reason> {
+        self.concurrency_in(batch, replicas, self.session_cache(replicas).as_ref())
+    }
+
+    /// The same with the caches of sessions as they are given.
+    fn concurrency_in(
+        &self,
+        batch: BatchPoint,
+        replicas: u32,
+        cache: Option<&SessionCache>,
+    ) -> Result<f64, Reason> {
         let ranks = u64::from(self.parallelism.attention_dp);
         let limit = self.context.limits.max_sequences.saturating_mul(ranks);
         match (batch, self.context.workload.load) {
@@ -447,7 +592,13 @@ impl<'a> Deployment<'a> {
             }
             (BatchPoint::Sequences(n), _) => Ok(n as f64),
             (BatchPoint::FromLoad, Load::Concurrency(n)) => Ok(n as f64 / f64::from(replicas)),
-            (BatchPoint::FromLoad, Load::Rate(rate)) => self.concurrency_at(rate / f64::from(replicas)),
+            (BatchPoint::FromLoad, Load::Users(n)) => {
+                let users = n as f64 / f64::from(replicas);
+                Ok(cache.map_or(users, |cache| cache.concurrency_of(users)))
+            }
+            (BatchPoint::FromLoad, Load::Rate(rate)) => {
+                self.concurrency_for(rate / f64::from(replicas), cache)
+            }
             (BatchPoint::Largest | BatchPoint::FromLoad, _) => Ok(self.max_batch().max(1) as f64),
         }
     }
@@ -457,6 +608,21 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// When not even the largest batch serves it.
     pub fn concurrency_at(&self, rate: crate::units::RequestsPerSecond) -> Result<f64, Reason> {
+        self.concurrency_for(rate, self.session_cache(1).as_ref())
+    }
+
+    fn concurrency_for(
+        &self,
+        rate: crate::units::RequestsPerSecond,
+        cache: Option<&SessionCache>,
+    ) -> Result<f64, Reason> {
+        if let Some(cache) = cache {
+            let most = self.max_batch().max(1) as f64;
+            let got = || cache.at(most).0.requests;
+            return cache
+                .concurrency_at(rate, most)
+                .ok_or_else(|| Reason::RateMissed { want: rate, got: got() });
+        }
         let replica = self.replica();
         let served = |n: f64| replica.at(n).requests;
         let (mut low, mut high) = (0.0, self.max_batch().max(1) as f64);
@@ -541,6 +707,10 @@ impl<'a> Deployment<'a> {
             ranges: self.ranges(&service, output),
             holds: None,
             needs: self.needs(),
+            prefix_hit: Some(c.workload.reused_prompt() as f64 / c.workload.isl.max(1) as f64)
+                .filter(|hit| *hit > 0.0),
+            reuse: None,
+            tiers: Vec::new(),
         }
     }
 

@@ -17,6 +17,7 @@ pub mod program;
 pub mod range;
 pub mod remedy;
 pub mod service;
+pub mod sessions;
 pub mod split;
 mod stages;
 

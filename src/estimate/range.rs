@@ -27,6 +27,10 @@ impl Ranges {
         let slower = |ttft: Seconds, tpot: Seconds| match workload.load {
             Load::Rate(_) => output,
             Load::Saturate | Load::Concurrency(_) => output * (service.e2e / (ttft + tpot * steps)),
+            Load::Users(_) => {
+                let think = workload.sessions.map_or(Seconds::ZERO, |sessions| sessions.think);
+                output * ((service.e2e + think) / (ttft + tpot * steps + think))
+            }
         };
         Ranges { ttft, tpot, output: (slower(ttft.1, tpot.1), slower(ttft.0, tpot.0)) }
     }

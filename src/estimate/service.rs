@@ -248,6 +248,13 @@ impl Replica<'_> {
         self.launched(self.pipeline.time(step).latency, 1.0) + host + self.prompt_overhead()
     }
 
+    /// What a prompt token takes in full steps of prompts alone.
+    pub fn prompt_token(&self) -> Seconds {
+        let tokens = (self.limits.max_batched_tokens as f64).max(1.0);
+        let step = self.prompt_step((1.0, tokens, tokens), 0.0, (0.0, 0.0));
+        self.prompt_round(&step) / (tokens * self.lanes())
+    }
+
     fn stages(&self) -> f64 {
         f64::from(self.pipeline.stages)
     }

@@ -106,7 +106,10 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
         // Where nothing is known to be shared the engine's default stands: it costs attention nothing. Recurrent
         // layers hold another state for each kept prefix, which the plan has no room for.
         let recurrent = context.model.state_bytes_per_sequence() > Bytes::ZERO;
-        server.prefix_caching = match (context.workload.cached_prefix > 0, engine.id.as_str()) {
+        server.prefix_caching = match (
+            context.workload.cached_prefix > 0 || context.workload.sessions.is_some(),
+            engine.id.as_str(),
+        ) {
             // SGLang has no word for what is its default.
             (true, "sglang") => None,
             (true, _) => Some(true),
@@ -166,6 +169,7 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<Stri
         Load::Saturate => "as much as it takes".to_owned(),
         Load::Concurrency(n) => format!("{n} requests in flight"),
         Load::Rate(rate) => format!("{} requests/s", rate.get()),
+        Load::Users(n) => format!("{n} users"),
     };
     let targets: Vec<String> = [
         ("TTFT", workload.targets.ttft),

@@ -16,6 +16,7 @@ use super::observation::{Figures, Observation};
 use super::record::{Record, Sample};
 use super::stream;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::simulate::Arrival;
 use crate::simulate::Drive;
 use crate::workload::Load;
 
@@ -97,7 +98,7 @@ pub fn planned(drive: &Drive) -> Result<Vec<Planned>, Diagnostic> {
             }
             // A closed loop sends the next when one is answered; here only the lengths are of interest.
             None if !waits => {
-                arrivals.answered(crate::units::Seconds::ZERO);
+                arrivals.answered(&Arrival::default(), crate::units::Seconds::ZERO);
                 waits = true;
             }
             None => break,
@@ -248,7 +249,7 @@ pub fn run(
 ) -> Result<Observation, Diagnostic> {
     let requests = planned(drive)?;
     let in_flight = match drive.load {
-        Load::Concurrency(n) => n,
+        Load::Concurrency(n) | Load::Users(n) => n,
         Load::Saturate => requests.len() as u64,
         Load::Rate(_) => (requests.len() as u64).min(512),
     };

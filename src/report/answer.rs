@@ -66,6 +66,12 @@ pub(super) struct WorkloadAnswer {
     concurrency: Option<u64>,
     /// Requests per second over the whole deployment, where they were given.
     rate_per_s: Option<Digits>,
+    /// Users of sessions over the whole deployment, where they were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<u64>,
+    /// The sessions that requests are turns of, as they are written; left out without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<String>,
     /// Longest time to first token, in milliseconds.
     target_ttft_ms: Option<Digits>,
     /// Longest time per output token after the first, in milliseconds.
@@ -107,6 +113,7 @@ impl From<&Workload> for WorkloadAnswer {
         let (concurrency, rate_per_s) = match w.load {
             Load::Saturate => (None, None),
             Load::Concurrency(n) => (Some(n), None),
+            Load::Users(_) => (None, None),
             Load::Rate(r) => (None, Some(Digits(r.get()))),
         };
         let speculation = |s: Speculation| SpeculationAnswer {
@@ -133,6 +140,11 @@ impl From<&Workload> for WorkloadAnswer {
             cached_prefix: w.reused_prompt(),
             concurrency,
             rate_per_s,
+            users: match w.load {
+                Load::Users(n) => Some(n),
+                _ => None,
+            },
+            sessions: w.sessions.map(|sessions| sessions.to_string()),
             target_ttft_ms: ms(t.ttft),
             target_tpot_ms: ms(t.tpot),
             target_e2e_ms: ms(t.e2e),

@@ -4,6 +4,7 @@
 use crate::estimate::deployment::{Estimate, Verified};
 use crate::estimate::pairing::PrefillFacts;
 use crate::estimate::range::Ranges;
+use crate::estimate::sessions::Reuse;
 
 use super::cell::Value;
 use super::column::{Column, Idle, Rows, Show, Situation, sheet};
@@ -85,6 +86,11 @@ fn simulated(row: &Row, of: fn(&Verified) -> f64) -> Value {
 /// A figure of the simulation of tokens that come out, if there was one and any do.
 fn simulated_tokens(row: &Row, of: fn(&Verified) -> f64) -> Value {
     if row.estimate.purpose.pools() { Value::Missing } else { simulated(row, of) }
+}
+
+/// A figure of the caches of sessions, where requests are turns of them.
+fn sessions(row: &Row, of: fn(&Reuse) -> f64) -> Value {
+    row.estimate.reuse.as_ref().map_or(Value::Missing, |reuse| of(reuse).into())
 }
 
 /// Tables show it where plans are ranked by it.
@@ -278,6 +284,34 @@ pub const PLAN_COLUMNS: &[Plan] = &[
         decoded(r, 1.0 / r.estimate.service.tpot.get())
     }),
     quiet("requests_in_flight", "requests in flight over the deployment", |r| r.estimate.in_flight.into()),
+    shown(
+        "prefix_hit",
+        "hits",
+        "share of the prompt tokens that are in the prefix cache, where some are",
+        |r| r.estimate.prefix_hit.map_or(Value::Missing, Value::from),
+    )
+    .when(Show::Unless(Idle::Missing))
+    .spare(6)
+    .optional()
+    .on_page(),
+    quiet(
+        "prefix_loaded",
+        "share of the prompt tokens that is loaded from tiers below the GPUs' cache",
+        |r| sessions(r, |reuse| reuse.loaded),
+    )
+    .optional(),
+    quiet("prefix_residence_s", "how long what was said stays in the GPUs' cache, of sessions", |r| {
+        sessions(r, |reuse| reuse.residence.get())
+    })
+    .optional(),
+    shown("users", "users", "users of sessions, all replicas", |r| {
+        let replicas = f64::from(r.estimate.replicas);
+        r.estimate.reuse.map_or(Value::Missing, |reuse| (reuse.users * replicas).into())
+    })
+    .when(Show::Unless(Idle::Missing))
+    .spare(6)
+    .optional()
+    .on_page(),
     quiet("price_usd_per_hour", "dollars per hour, GPUs used", |r| {
         r.estimate.price.map_or(Value::Missing, |p| p.get().into())
     }),

@@ -11,11 +11,16 @@ use super::cell::round;
 use super::column::object;
 use super::columns::{Row, columns};
 use super::fit::{Fit, remedy_json, room_json};
+use super::keeping::tiers_json;
 use super::subject::Subject;
 
 /// One plan with every column, memory in an object of its own.
 pub(super) fn plan_object(row: &Row, compared: bool) -> Map<String, Json> {
-    object(columns(compared), row)
+    let mut map = object(columns(compared), row);
+    if let Some(tiers) = tiers_json(row.estimate) {
+        map.insert("tiers".into(), tiers);
+    }
+    map
 }
 
 pub(super) fn subject_json(s: &Subject) -> Map<String, Json> {

@@ -20,6 +20,7 @@ mod format;
 mod front;
 mod inspect;
 mod json;
+mod keeping;
 mod kept;
 mod observation;
 mod section;

@@ -180,6 +180,13 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
             o.goodput().get()
         );
     }
+    if s.workload.sessions.is_some() || o.reused_tokens > 0 {
+        let loaded = match o.loaded_tokens {
+            0 => String::new(),
+            n => format!("; {} tokens were loaded from tiers", group_thousands(n)),
+        };
+        let _ = writeln!(out, "prefix hits: {:.1} % of the prompt tokens{loaded}", 100.0 * o.prefix_hit());
+    }
     if o.preemptions > 0 {
         let times = plural(o.preemptions, "time");
         let _ = writeln!(out, "the KV cache ran out {times}: a sequence lost its own and was computed again");
@@ -289,6 +296,10 @@ struct SimulationAnswer<'a> {
     output_tokens_per_s_per_gpu: Option<Digits>,
     /// Prompt tokens of the requests that count.
     prompt_tokens: u64,
+    /// Share of them that was in the prefix cache and not computed.
+    prefix_hit: Digits,
+    /// Prompt tokens that were loaded from tiers below the GPUs' cache, of all requests.
+    loaded_tokens: u64,
     /// Output tokens of the requests that count.
     output_tokens: u64,
     /// The time that rates are taken over, in seconds.
@@ -381,6 +392,8 @@ fn object(s: &SimulationSubject, o: &Outcome) -> Json {
         output_tokens_per_s: decodes.then(|| Digits(o.output().get())),
         output_tokens_per_s_per_gpu: decodes.then(|| Digits(o.output().get() / s.gpus())),
         prompt_tokens: o.prompt_tokens,
+        prefix_hit: Digits(o.prefix_hit()),
+        loaded_tokens: o.loaded_tokens,
         output_tokens: if decodes { o.output_tokens } else { 0 },
         duration_s: Digits(o.duration.get()),
         notes: s.model.notes.iter().cloned().chain(s.engine.caveat()).collect(),

@@ -79,7 +79,12 @@ pub(super) fn asked(model: &str, cluster: &str, w: &Workload) -> Vec<(&'static s
     let (concurrency, rate) = match w.load {
         Load::Saturate => (Value::Missing, Value::Missing),
         Load::Concurrency(n) => (n.into(), Value::Missing),
+        Load::Users(_) => (Value::Missing, Value::Missing),
         Load::Rate(rate) => (Value::Missing, rate.get().into()),
+    };
+    let users = match w.load {
+        Load::Users(n) => n.into(),
+        _ => Value::Missing,
     };
     vec![
         ("model", model.into()),
@@ -89,6 +94,7 @@ pub(super) fn asked(model: &str, cluster: &str, w: &Workload) -> Vec<(&'static s
         ("cached_prefix", w.reused_prompt().into()),
         ("concurrency", concurrency),
         ("rate_per_s", rate),
+        ("users", users),
         ("target_ttft_ms", millis(w.targets.ttft)),
         ("target_tpot_ms", millis(w.targets.tpot)),
         ("target_e2e_ms", millis(w.targets.e2e)),

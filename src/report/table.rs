@@ -19,6 +19,7 @@ use super::column::{Situation, shown};
 use super::columns::{PLAN_COLUMNS, Row, all_calibrated, columns};
 use super::fit::{Fit, fit_text};
 use super::json::describe;
+use super::keeping::tiers_text;
 use super::sheet::Sheet;
 use super::subject::Subject;
 
@@ -37,6 +38,7 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: 
         let _ = write!(out, "{}", named(subject, answer, width));
         let _ = writeln!(out, "\n{}", ranking(subject, answer).table(width));
         let _ = write!(out, "{}", tails(answer, width));
+        let _ = write!(out, "{}", answer.best.first().map(tiers_text).unwrap_or_default());
         let _ = write!(out, "{}", remarks(subject, &answer.best));
         let _ = write!(out, "{}", runner_up(answer));
     }
@@ -135,6 +137,7 @@ pub(super) fn describe_workload(w: &Workload) -> String {
         Load::Saturate => "batch searched".to_owned(),
         Load::Concurrency(n) => format!("{} in flight", group_thousands(n)),
         Load::Rate(r) => format!("{} req/s", r.get()),
+        Load::Users(n) => format!("{} users", group_thousands(n)),
     };
     let reused = match w.reused_prompt() {
         0 => String::new(),
@@ -148,6 +151,25 @@ pub(super) fn describe_workload(w: &Workload) -> String {
             false => String::new(),
         };
         return format!("{}, isl {}{reused}{cut}, {load}{}{window}", w.purpose.name(), w.isl, targets(w));
+    }
+    if let Some(s) = w.sessions {
+        let each = |n: u64| group_thousands(n);
+        let branches =
+            if s.branches > 1 { format!(", {} requests a turn", s.branches) } else { String::new() };
+        return format!(
+            "sessions of {} turns{branches}: {} system, {} first, {} new and {} output tokens, {} between turns \
+             (isl {} in the mean, {} at most), {load}{}{}",
+            s.turns,
+            each(s.system),
+            each(s.first),
+            each(s.new),
+            each(s.output),
+            s.think,
+            each(w.isl),
+            each(s.longest()),
+            targets(w),
+            speculation(w)
+        );
     }
     format!("isl {}{reused}, osl {}{cut}, {load}{}{}", w.isl, w.osl, targets(w), speculation(w))
 }
@@ -442,7 +464,7 @@ pub fn estimate_text(
     }
     sheet.spare = vec!["meaning"];
     let _ = writeln!(out, "\n{}", sheet.table(width));
-    out + &fit_text(estimate, fit)
+    out + &tiers_text(estimate) + &fit_text(estimate, fit)
 }
 
 /// What would make a question answerable.

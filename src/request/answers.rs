@@ -9,14 +9,15 @@ use crate::estimate::deployment::{Context, ContextParts, Deployment, Estimate};
 use crate::estimate::fit::Fit;
 use crate::estimate::pairing::Worker;
 use crate::estimate::service::Replica;
+use crate::estimate::sessions::Below;
 use crate::plan::Stage;
 use crate::plan::space::Pins;
 use crate::plan::{BatchPoint, Layout, Parallelism, Plan, Reason};
 use crate::search::size::{Demand, Fleet, Sizing, Step, growth};
 use crate::search::{Advice, Answer, Question, Stop, Verification, WhatIf};
 use crate::simulate::{
-    Arrivals, Drive, Observer, Outcome, Requests, Share, Simulation, SplitSimulation, State, Timeline, Trace,
-    Workers,
+    Arrivals, Drive, Observer, Outcome, Requests, Routed, Share, Simulation, SplitSimulation, State,
+    Timeline, Trace, Workers,
 };
 use crate::workload::Load;
 
@@ -261,6 +262,11 @@ impl Resolved {
         let best = sizings.first().and_then(|s| s.fleets.first().map(|fleet| (s, fleet)));
         let growth =
             best.map(|(s, fleet)| growth(fleet, &s.cluster, &demand, &self.months)).unwrap_or_default();
+        let rate = match (demand.users, best) {
+            (Some(_), Some((_, fleet))) => fleet.replica.service.requests * f64::from(fleet.replicas),
+            _ => demand.rate,
+        };
+        let demand = Demand { rate, ..demand };
         Ok(SizedFleets { demand, sizings, growth })
     }
 
@@ -297,12 +303,13 @@ impl Resolved {
             Err(reason) => return Err(usage(reason.message()).at(place)),
         };
         have_room(split, replicas, deployment.placement.max_replicas)?;
-        let source = source.clone().lasting(|rate| {
+        let source = source.clone().of_users(&deployment, replicas).lasting(|rate| {
             // A replica that cannot keep up is as full as it may be.
             let most = deployment.max_batch().max(1) as f64;
             deployment.concurrency_at(rate / f64::from(replicas)).unwrap_or(most) * f64::from(replicas)
         });
-        run_replicas(&source, &deployment.replica(), replicas.into(), begin)
+        let below: Vec<Below> = deployment.below(replicas).into_iter().flatten().collect();
+        run_replicas(&source, (&deployment.replica(), &below), replicas.into(), begin)
     }
 }
 
@@ -347,8 +354,8 @@ fn run_split(source: &Source, context: &Context, workers: &SplitWorkers) -> Resu
     let (prefill, decode) = (prefill.replica(), decode.replica());
     let (arrivals, requests): (Box<dyn Arrivals>, Requests) = match &source {
         Source::Drawn { drive, .. } => (drive.arrivals(), drive.requests),
-        Source::Trace { path, speed, requests, .. } => {
-            (Box::new(Trace::open(path, *speed, requests.total())?), *requests)
+        Source::Trace { path, columns, speed, requests, .. } => {
+            (Box::new(Trace::open_by(path, columns, *speed, requests.total())?), *requests)
         }
     };
     let of = |replica, count| Workers { replica, count };
@@ -361,7 +368,7 @@ fn run_split(source: &Source, context: &Context, workers: &SplitWorkers) -> Resu
 /// Runs every replica on its share of the requests.
 fn run_replicas<O: Observer>(
     source: &Source,
-    replica: &Replica,
+    (replica, below): (&Replica, &[Below]),
     replicas: u64,
     mut begin: impl FnMut(Option<u64>) -> O,
 ) -> Result<Simulated, Diagnostic> {
@@ -372,16 +379,23 @@ fn run_replicas<O: Observer>(
                 let part = part_of(drive, index, replicas);
                 let arrivals = match drive.load {
                     Load::Rate(_) => Box::new(Share::new(drive.arrivals(), index, replicas)),
-                    Load::Concurrency(_) | Load::Saturate => part.arrivals(),
+                    Load::Concurrency(_) | Load::Saturate | Load::Users(_) => part.arrivals(),
                 };
                 (arrivals, part.requests, Some(part.requests.total()))
             }
-            Source::Trace { path, speed, requests, prefix_cache } => {
-                let mut trace = Trace::open(path, *speed, requests.total())?;
+            Source::Trace { path, columns, speed, requests, prefix_cache } => {
+                let mut trace = Trace::open_by(path, columns, *speed, requests.total())?;
                 if *prefix_cache {
-                    trace = trace.with_prefix_cache(replica.cache_tokens());
+                    trace = trace.with_prefix_cache();
                 }
-                (Box::new(Share::new(trace, index, replicas)), requests.part(index, replicas), None)
+                let part = requests.part(index, replicas);
+                if *prefix_cache && replicas > 1 && replica.limits.keeping.routing.keeps_sessions() {
+                    // How many it gets is not known before.
+                    let all = Requests { count: requests.total(), ..part };
+                    (Box::new(Routed::new(trace, index, replicas)), all, None)
+                } else {
+                    (Box::new(Share::new(trace, index, replicas)), part, None)
+                }
             }
         };
         if sent == Some(0) {
@@ -390,6 +404,7 @@ fn run_replicas<O: Observer>(
         // The timeline is that of the first replica.
         let mut watch = Watch { timeline: (index == 0).then_some(&mut timeline), other: begin(sent) };
         let simulation = Simulation::new(replica, arrivals, requests.window(), replica.workload.targets);
+        let simulation = simulation.above(below.iter().copied());
         all.merge(&simulation.run(&mut watch)?);
     }
     Ok(Simulated::Ran { outcome: Box::new(all), timeline })
@@ -416,7 +431,9 @@ impl<O: Observer> Observer for Watch<'_, O> {
 
 /// The part of a drive that falls to a replica: its share of the clients and of the requests.
 fn part_of(drive: &Drive, index: u64, replicas: u64) -> Drive {
+    let routed = drive.sessions.as_ref().is_some_and(|turns| turns.replicas > 1);
     let load = match drive.load {
+        Load::Users(n) if !routed => Load::Users(n / replicas + u64::from(index < n % replicas)),
         Load::Concurrency(n) => Load::Concurrency(n / replicas + u64::from(index < n % replicas)),
         other => other,
     };

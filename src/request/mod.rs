@@ -162,6 +162,17 @@ pub struct Request {
     pub rate: Option<RateEntry>,
     /// Share of each prompt that is in the prefix cache and not computed, above 0 and at most 1.
     pub prefix_hit: Option<ShareEntry>,
+    /// Sessions of turns in place of lengths: `turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]`, or
+    /// `chat`, `coding-agent`, `rag`, `deep-research`, each with what differs after it; what is in the prefix cache then
+    /// follows from its size.
+    pub sessions: Option<String>,
+    /// Users of sessions over the whole deployment, in place of a load.
+    pub users: Option<u64>,
+    /// Tiers below the GPUs' cache: `cpu=1TiB,nvme=4TB,shared=20TB`, of each node but for the shared one, each with
+    /// `@BANDWIDTH` where that is known.
+    pub kv_tiers: Option<String>,
+    /// How turns are sent to replicas: `prefix-aware` (when left out), `round-robin` or `least-load`.
+    pub routing: Option<String>,
     /// Whether prompts and outputs beyond the model's context are accepted.
     pub allow_long_context: Option<bool>,
     /// Longest time to first token, such as `1s` or `500ms` on the mean, `p95:1s` at a percentile.
@@ -317,6 +328,9 @@ pub struct Request {
     pub burstiness: Option<f64>,
     /// File of requests, in place of lengths and a load.
     pub trace: Option<String>,
+    /// Columns of the trace: `arrival=…,prompt=…,output=…[,session=…]`, `arrival_ms` for milliseconds; those of published
+    /// traces are known.
+    pub columns: Option<String>,
     /// Whether every prompt of a trace is computed whole, though it says what prompts have in common.
     pub no_prefix_cache: Option<bool>,
     /// How many times as fast the trace is played; 1 when left out.
@@ -375,6 +389,10 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("concurrency", &[Task::Plan, Task::Estimate, Task::Simulate]),
     ("rate", &Task::ALL),
     ("prefix_hit", &Task::ALL),
+    ("sessions", &Task::ALL),
+    ("users", &Task::ALL),
+    ("kv_tiers", &Task::ALL),
+    ("routing", &Task::ALL),
     ("allow_long_context", &[Task::Plan, Task::Estimate, Task::Simulate]),
     ("ttft", &Task::ALL),
     ("tpot", &Task::ALL),
@@ -446,6 +464,7 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("spare", &[Task::Size]),
     ("burstiness", &[Task::Simulate]),
     ("trace", &[Task::Simulate]),
+    ("columns", &[Task::Simulate]),
     ("no_prefix_cache", &[Task::Simulate]),
     ("speed", &[Task::Simulate]),
     ("protocol", &[Task::Simulate]),

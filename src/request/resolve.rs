@@ -13,6 +13,7 @@ use crate::catalog::engine::{LaunchOption, SchedulingPatch};
 use crate::catalog::{Catalog, Cluster, Engine, Gpu, Host, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
+use crate::estimate::deployment::Deployment;
 use crate::estimate::measured;
 use crate::estimate::memory::Start;
 use crate::estimate::power::Electricity;
@@ -25,12 +26,14 @@ use crate::plan::{Degrees, Offload, Parallelism, Precision, Shares};
 use crate::rank::{Front, Measure, Objective};
 use crate::search::size::{Demand, Least, Unit};
 use crate::search::{Current, Depth, Launch, LimitOverrides, Mode, Verification, WhatIf};
-use crate::simulate::{Arrivals as _, DEFAULT_REQUESTS, Drive, Lengths, Protocol, Requests, Trace};
+use crate::simulate::{
+    Arrivals as _, DEFAULT_REQUESTS, Drive, Lengths, NamedColumns, Protocol, Requests, Trace,
+};
 use crate::units::{Bytes, RequestsPerSecond, Seconds, Usd, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::forecast::{self, Month};
 use crate::workload::{
-    Budget, CUT_LENGTHS, Draft, Load, MAX_DRAFTED, Percentile, Percentiles, Purpose, Speculation, Targets,
-    Workload,
+    Budget, CUT_LENGTHS, Draft, Keeping, Load, MAX_DRAFTED, Percentile, Percentiles, Purpose, Routing,
+    Sessions, Speculation, Targets, Tiers, Workload,
 };
 
 /// Largest launch limit accepted.
@@ -95,6 +98,8 @@ pub enum Source {
     Trace {
         /// The file.
         path: PathBuf,
+        /// Its columns, where they are named.
+        columns: NamedColumns,
         /// How many times as fast it is played.
         speed: f64,
         /// Those that are sent and count.
@@ -105,6 +110,22 @@ pub enum Source {
 }
 
 impl Source {
+    /// The source with the users that its load comes to on so many replicas, where requests are turns of sessions.
+    pub(super) fn of_users(self, deployment: &Deployment, replicas: u32) -> Source {
+        let Source::Drawn { mut drive, protocol, count, before } = self else { return self };
+        if let Some(turns) = &mut drive.sessions {
+            let users = deployment.users(replicas).round().max(1.0) as u64;
+            drive.load = Load::Users(users);
+            let long = protocol.requests(drive.load);
+            let (count, before) = (count.unwrap_or(long.count), before.unwrap_or(long.before));
+            drive.requests = Requests { before, count, ..long };
+            if !deployment.limits.keeping.routing.keeps_sessions() {
+                turns.replicas = u64::from(replicas);
+            }
+        }
+        Source::Drawn { drive, protocol, count, before }
+    }
+
     /// The source with as many requests as its protocol takes where `in_flight` of them are in the server at a rate,
     /// unless the user says how many.
     pub(super) fn lasting(self, in_flight: impl FnOnce(RequestsPerSecond) -> f64) -> Source {
@@ -312,6 +333,10 @@ impl Request {
             }
         }
         let (pins, mode) = (self.pins(task), self.mode()?);
+        if mode != Mode::Aggregated && self.sessions.is_some() {
+            let cause = "sessions are planned for replicas that do everything";
+            return Err(usage(cause).at("--mode").help("leave it out, or give lengths and --prefix-hit"));
+        }
         if mode == Mode::Aggregated && pins.prefill != Degrees::default() {
             let cause = "prefill workers are pinned, and there are none";
             return Err(usage(cause).at("--prefill-…").help("add --mode split or any"));
@@ -378,6 +403,14 @@ impl Request {
             ("--trace", self.trace.is_some(), "--isl", self.isl.is_some()),
             ("--trace", self.trace.is_some(), "--osl", self.osl.is_some()),
             ("--trace", self.trace.is_some(), "--protocol", self.protocol.is_some()),
+            ("--users", self.users.is_some(), "--concurrency", self.concurrency.is_some()),
+            ("--users", self.users.is_some(), "--rate", self.rate.is_some()),
+            ("--users", self.users.is_some(), "--forecast", self.forecast.is_some()),
+            ("--sessions", self.sessions.is_some(), "--isl", self.isl.is_some()),
+            ("--sessions", self.sessions.is_some(), "--osl", self.osl.is_some()),
+            ("--sessions", self.sessions.is_some(), "--prefix-hit", self.prefix_hit.is_some()),
+            ("--sessions", self.sessions.is_some(), "--trace", self.trace.is_some()),
+            ("--sessions", self.sessions.is_some(), "--prefill", split),
             ("--forecast", self.forecast.is_some(), "--rate", self.rate.is_some()),
             ("--cpu-moe", self.cpu_moe == Some(true), "--n-cpu-moe", self.n_cpu_moe.is_some()),
             ("--override-tensor", self.override_tensor.is_some(), "--n-cpu-moe", self.n_cpu_moe.is_some()),
@@ -399,6 +432,20 @@ impl Request {
             ("--host-watts", self.host_watts.is_some(), "--electricity", self.electricity.is_some()),
             ("--prefill", split, "--decode", self.decode.is_some()),
             ("--decode", split, "--prefill", self.prefill.is_some()),
+            ("--users", self.users.is_some(), "--sessions", self.sessions.is_some()),
+            (
+                "--kv-tiers",
+                self.kv_tiers.is_some(),
+                "--sessions",
+                self.sessions.is_some() || self.trace.is_some(),
+            ),
+            (
+                "--routing",
+                self.routing.is_some(),
+                "--sessions",
+                self.sessions.is_some() || self.trace.is_some(),
+            ),
+            ("--columns", self.columns.is_some(), "--trace", self.trace.is_some()),
             ("--no-prefix-cache", self.no_prefix_cache == Some(true), "--trace", self.trace.is_some()),
         ];
         match require.iter().find(|(_, given, _, beside)| *given && !*beside) {
@@ -420,18 +467,27 @@ impl Request {
         let hit = share("--prefix-hit", self.prefix_hit.map(|hit| hit.0))?;
         let media = self.media(model)?;
         let varies = self.isl.as_ref().is_some_and(|isl| !matches!(isl.0, Lengths::Fixed(_)));
+        if !media.is_empty() && self.sessions.is_some() {
+            return Err(usage("turns of sessions are text")
+                .at("--images, --video, --audio")
+                .help("count their tokens into first= and new="));
+        }
         if !media.is_empty() && (self.trace.is_some() || varies && task == Task::Simulate) {
             return Err(usage("images and sound come to prompts of a given length")
                 .at("--images, --video, --audio")
                 .help("give --isl as a number, or count their tokens into the lengths"));
         }
         let (lengths, in_trace) = match &self.trace {
-            Some(file) => mean_of_trace(Path::new(file), self.trace_requests())?,
-            None => (self.lengths(task, model, purpose, media.tokens()).with_media(media), 0),
+            Some(file) => mean_of_trace(Path::new(file), &self.named_columns()?, self.trace_requests())?,
+            None => match self.sessions()? {
+                Some(sessions) => (Workload::of_sessions(sessions), 0),
+                None => (self.lengths(task, model, purpose, media.tokens()).with_media(media), 0),
+            },
         };
         let batch_window = self.batch_window()?;
         let load = match (demand, self.concurrency, self.rate) {
-            (Some(demand), ..) => Load::Rate(demand.rate),
+            (Some(demand), ..) => demand.users.map_or(Load::Rate(demand.rate), Load::Users),
+            (None, None, None) if self.users.is_some() => Load::Users(self.users.unwrap_or(1)),
             (None, Some(n), _) => Load::Concurrency(n),
             (None, None, Some(rate)) => Load::Rate(rate.0),
             (None, None, None) => Load::Saturate,
@@ -469,6 +525,7 @@ impl Request {
                 "--e2e limits the time from request to answer",
             ),
             ("--speculate", self.speculate.is_some(), "leave it out: there is nothing to draft"),
+            ("--sessions", self.sessions.is_some(), "--isl says the tokens of an input"),
             (
                 "--prefill",
                 self.prefill.is_some() || self.decode.is_some(),
@@ -496,6 +553,31 @@ impl Request {
         let Some(text) = &self.batch_window else { return Ok(Seconds::ZERO) };
         let wrong = |cause| Diagnostic::new(Code::Syntax, cause).at("--batch-window").help("for example 5ms");
         text.parse().map_err(wrong)
+    }
+
+    /// The sessions that requests are turns of, if they are.
+    fn sessions(&self) -> Result<Option<Sessions>, Diagnostic> {
+        self.sessions
+            .as_deref()
+            .map(|text| text.parse::<Sessions>().map_err(|d| d.within("--sessions")))
+            .transpose()
+    }
+
+    /// The columns of a trace, where they are named.
+    fn named_columns(&self) -> Result<NamedColumns, Diagnostic> {
+        self.columns.as_deref().map_or(Ok(NamedColumns::default()), str::parse)
+    }
+
+    /// How prefixes are kept.
+    fn keeping(&self) -> Result<Keeping, Diagnostic> {
+        let tiers =
+            self.kv_tiers.as_deref().map(|text| text.parse::<Tiers>().map_err(|d| d.within("--kv-tiers")));
+        let routing =
+            self.routing.as_deref().map(|text| text.parse::<Routing>().map_err(|d| d.within("--routing")));
+        Ok(Keeping {
+            tiers: tiers.transpose()?.unwrap_or_default(),
+            routing: routing.transpose()?.unwrap_or_default(),
+        })
     }
 
     /// The limits on times, and what each is on.
@@ -798,8 +880,16 @@ impl Request {
             .cartesian_product(or_default("--max-batched-tokens", &self.max_batched_tokens)?)
             .cartesian_product(if both { vec![true, false] } else { vec![true] });
         let start = self.start()?;
+        let keeping = self.keeping()?;
         let launch = |((max_sequences, max_batched_tokens), speculates)| Launch {
-            limits: LimitOverrides { max_sequences, max_batched_tokens, memory_fraction, offload, start },
+            limits: LimitOverrides {
+                max_sequences,
+                max_batched_tokens,
+                memory_fraction,
+                offload,
+                start,
+                keeping,
+            },
             speculates,
         };
         Ok(pairs.map(launch).collect())
@@ -998,6 +1088,8 @@ impl Request {
             (None, true) => {
                 months.iter().map(|m| m.rate).fold(RequestsPerSecond::ZERO, RequestsPerSecond::max)
             }
+            // What users ask for follows from how long they wait.
+            (None, false) if self.users.is_some() => RequestsPerSecond::new(1.0),
             (None, false) => return Err(usage("name a --rate or a --forecast")),
         };
         let headroom = self.headroom.map_or(HEADROOM, |headroom| headroom.0);
@@ -1007,7 +1099,7 @@ impl Request {
         }
         let spare = within("--spare", self.spare, 0..=1000)?.unwrap_or(0);
         let spare = u32::try_from(spare).unwrap_or(u32::MAX);
-        let demand = Demand { rate, headroom, spare, unit, least };
+        let demand = Demand { rate, users: self.users, headroom, spare, unit, least };
         demand.validate().map(|()| demand)
     }
 
@@ -1125,10 +1217,15 @@ impl Request {
             let before = self.warmup.unwrap_or(0);
             let requests = Requests { before, count: in_trace.saturating_sub(before), after: 0 };
             let prefix_cache = self.no_prefix_cache != Some(true);
-            return Ok(Source::Trace { path: path.into(), speed, requests, prefix_cache });
+            let columns = self.named_columns()?;
+            return Ok(Source::Trace { path: path.into(), columns, speed, requests, prefix_cache });
         }
         let protocol = self.protocol.as_deref().map_or(Ok(Protocol::Steady), str::parse::<Protocol>)?;
         protocol.takes(workload.load)?;
+        if workload.sessions.is_some() && protocol != Protocol::Steady {
+            let cause = format!("{} sends requests that have nothing in common", protocol.name());
+            return Err(usage(cause).at("--protocol").help("leave it out beside --sessions"));
+        }
         let mut drive = Drive::new(protocol, workload, self.seed.unwrap_or(1));
         // A distribution that is spelled out is taken as it is.
         for (entry, lengths) in [(&self.isl, &mut drive.lengths.0), (&self.osl, &mut drive.lengths.1)] {
@@ -1155,7 +1252,11 @@ impl Request {
             Load::Saturate => "all requests at once".to_owned(),
             Load::Concurrency(n) => format!("{n} in flight"),
             Load::Rate(rate) => format!("{} req/s", rate.get()),
+            Load::Users(n) => format!("{n} users"),
         };
+        if let Some(sessions) = workload.sessions {
+            return format!("sessions {sessions}, {load}, protocol {}", Protocol::Steady.name());
+        }
         let hit =
             self.prefix_hit.map_or(String::new(), |hit| format!(" ({:.0} % of it cached)", 100.0 * hit.0));
         let words = |entry: &Option<LengthEntry>, mean: u64| {
@@ -1268,8 +1369,8 @@ pub fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Res
 }
 
 /// Mean lengths of a trace, which the memory estimate needs before the run, and how many requests it has.
-fn mean_of_trace(path: &Path, requests: u64) -> Result<(Workload, u64), Diagnostic> {
-    let mut trace = Trace::open(path, 1.0, requests)?;
+fn mean_of_trace(path: &Path, columns: &NamedColumns, requests: u64) -> Result<(Workload, u64), Diagnostic> {
+    let mut trace = Trace::open_by(path, columns, 1.0, requests)?;
     let (mut n, mut prompt, mut output) = (0u64, 0.0, 0.0);
     while let Some(next) = trace.next()? {
         n += 1;

@@ -91,7 +91,7 @@ fn service(pair: &Pair, load: Load) -> (SplitService, Option<Reason>) {
     let all = pair.decode.decode.most * workers;
     match load {
         Load::Saturate => (split.at(all), None),
-        Load::Concurrency(n) => (split.at(n as f64), None),
+        Load::Concurrency(n) | Load::Users(n) => (split.at(n as f64), None),
         Load::Rate(rate) => {
             let want = rate / workers;
             let at = pair.decode.decode.sequences_at(want).map(|n| split.at_sequences(n));

@@ -17,7 +17,7 @@ use crate::rank::Objective;
 use crate::request::{LengthEntry, Values};
 use crate::search::{Launch, LimitOverrides, Mode};
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
-use crate::workload::{Draft, Purpose, Speculation};
+use crate::workload::{Draft, Keeping, Purpose, Speculation};
 
 /// A scenario file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -131,13 +131,17 @@ pub struct SearchEntry {
     /// Tokens in one step; the engine's default when left out.
     #[serde(default)]
     pub max_batched_tokens: Values,
+    /// Tiers below the GPUs' cache of sessions: `cpu=1TiB,nvme=4TB,shared=20TB`, of each node but for the shared one.
+    pub kv_tiers: Option<String>,
+    /// How turns of sessions are sent to replicas: `prefix-aware` (when left out), `round-robin` or `least-load`.
+    pub routing: Option<String>,
 }
 
 impl SearchEntry {
     /// It, checked.
     ///
     /// # Errors
-    /// An unknown mode; prefill workers that are pinned where there are none.
+    /// An unknown mode, tier or routing; prefill workers that are pinned where there are none.
     pub fn search(&self) -> Result<Search, Diagnostic> {
         let mode = self.mode.as_deref().map(str::parse).transpose()?.unwrap_or(Mode::Aggregated);
         let list = |values: &Values| values.0.clone();
@@ -163,10 +167,19 @@ impl SearchEntry {
             let cause = "prefill workers are pinned, and there are none";
             return Err(Diagnostic::new(Code::Usage, cause).help("mode: split or any"));
         }
+        let keeping = Keeping {
+            tiers: self.kv_tiers.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+            routing: self.routing.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
+        };
         let pairs =
             self.max_sequences.limits().into_iter().cartesian_product(self.max_batched_tokens.limits());
         let launch = |(max_sequences, max_batched_tokens)| Launch {
-            limits: LimitOverrides { max_sequences, max_batched_tokens, ..LimitOverrides::default() },
+            limits: LimitOverrides {
+                max_sequences,
+                max_batched_tokens,
+                keeping,
+                ..LimitOverrides::default()
+            },
             ..Launch::default()
         };
         Ok(Search { mode, pins, launches: pairs.map(launch).collect() })
@@ -232,6 +245,9 @@ pub struct WorkloadEntry {
     pub task: Option<Purpose>,
     /// How long an embedding or reranking server holds a batch that is not full for more inputs.
     pub batch_window: Option<Seconds>,
+    /// Sessions in place of lengths: `turns=12,system=4000,new=600,output=300,think=20s`, or `chat`, `coding-agent`, `rag`,
+    /// `deep-research`, each with what differs after it. `users` alone is then the load.
+    pub sessions: Option<String>,
     /// A trace of requests, beside this file, for the lengths and, without a load, the rate.
     pub trace: Option<String>,
     /// Share of each prompt that is in the prefix cache and not computed.

@@ -64,7 +64,7 @@ pub struct Case<'a> {
 /// cheapest way to serve it.
 fn usual(workload: &Workload) -> Objective {
     match workload.load {
-        Load::Rate(_) => Objective::Cost,
+        Load::Rate(_) | Load::Users(_) => Objective::Cost,
         Load::Saturate | Load::Concurrency(_) => Objective::Throughput,
     }
 }

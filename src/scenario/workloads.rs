@@ -7,7 +7,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::request::LengthEntry;
 use crate::simulate::{Arrivals as _, Lengths, Trace};
 use crate::units::{RequestsPerSecond, Seconds, group_thousands};
-use crate::workload::{Load, Purpose, Targets, Workload, forecast};
+use crate::workload::{Load, Purpose, Sessions, Targets, Workload, forecast};
 
 /// Requests of a trace that are looked at.
 const MAX_TRACE: u64 = 5_000_000;
@@ -108,7 +108,7 @@ impl WorkloadEntry {
     ) -> Result<WorkloadEntry, Diagnostic> {
         let base =
             above(self.like.as_deref(), earlier, |e| e.name.as_deref(), "workload")?.unwrap_or(defaults);
-        let traced = self.trace.is_some();
+        let traced = self.trace.is_some() || self.sessions.is_some();
         let other_load = self.concurrency.is_some()
             || self.rate.is_some()
             || self.requests_per_day.is_some()
@@ -124,7 +124,11 @@ impl WorkloadEntry {
             osl: self.osl.clone().or_else(|| base.osl.clone().filter(|_| !traced)),
             task: self.task.or(base.task),
             batch_window: self.batch_window.or(base.batch_window),
-            trace: self.trace.clone().or_else(|| base.trace.clone()),
+            sessions: self.sessions.clone().or_else(|| {
+                let lengths = self.isl.is_some() || self.osl.is_some() || self.trace.is_some();
+                base.sessions.clone().filter(|_| !lengths)
+            }),
+            trace: self.trace.clone().or_else(|| base.trace.clone().filter(|_| self.sessions.is_none())),
             prefix_hit: self.prefix_hit.or(base.prefix_hit),
             speculation: self.speculation.clone().or_else(|| base.speculation.clone()),
             concurrency: self.concurrency.or(base.concurrency.filter(|_| keeps)),
@@ -190,9 +194,13 @@ impl WorkloadEntry {
             return Err(usage("concurrency and rate exclude each other"));
         }
         let users = match (self.users, self.requests_per_user) {
+            (Some(users), None) if self.sessions.is_some() => Some(Load::Users(users)),
             (Some(users), Some(each)) => Some(Load::Rate(each * users as f64)),
             (None, None) => None,
-            _ => return Err(usage("`users` and `requests_per_user` belong together")),
+            _ => {
+                return Err(usage("`users` and `requests_per_user` belong together")
+                    .help("or `users` beside `sessions`"));
+            }
         };
         let day = |n: u64| Load::Rate(RequestsPerSecond::new(n as f64 / 86_400.0));
         let ways = [
@@ -229,6 +237,11 @@ impl WorkloadEntry {
                     format!("{} req/s in the busiest hour, {} in the mean one", short(top), short(rate));
                 Ok(Sized { load: Load::Rate(top), mean: Some(rate), words })
             }
+            (Some(Load::Users(n)), Some(factor)) => {
+                let top = (n as f64 * factor).ceil() as u64;
+                let words = format!("{} users in the busiest hour", group_thousands(top));
+                Ok(Sized { load: Load::Users(top), mean: None, words })
+            }
             (_, Some(_)) => Err(usage("a peak needs a rate, users or requests per day")),
             (Some(load), None) => Ok(Sized { load, mean: None, words: in_words(load) }),
             (None, None) => Ok(Sized { load: Load::Saturate, mean: None, words: in_words(Load::Saturate) }),
@@ -237,6 +250,24 @@ impl WorkloadEntry {
 
     /// Mean lengths, the 99th percentile of the context where they vary, and the cached prefix.
     fn lengths(&self, trace: Option<&Measured>) -> Result<Means, Diagnostic> {
+        if let Some(text) = &self.sessions {
+            if self.isl.is_some() || self.osl.is_some() || self.trace.is_some() || self.prefix_hit.is_some() {
+                return Err(usage("sessions have their own lengths and hits")
+                    .help("leave isl, osl, trace and prefix_hit out beside `sessions`"));
+            }
+            let sessions: Sessions = text.parse()?;
+            let speculation = self.speculation.as_ref().map(SpeculationEntry::speculation).transpose()?;
+            let words = format!(
+                "sessions of {} turns, {} prompt and {} output tokens in the mean",
+                sessions.turns,
+                group_thousands(sessions.mean_prompt()),
+                group_thousands(sessions.output)
+            );
+            return Ok(Means {
+                workload: Workload { speculation, ..Workload::of_sessions(sessions) },
+                words,
+            });
+        }
         let of = |own: &Option<LengthEntry>, traced: Option<f64>, field: &str| match (own, traced) {
             (Some(LengthEntry(lengths)), _) => Ok(lengths.clone()),
             (None, Some(mean)) => Ok(Lengths::Fixed((mean.round() as u64).max(1))),
@@ -328,6 +359,7 @@ fn in_words(load: Load) -> String {
         Load::Saturate => "as much as it serves".to_owned(),
         Load::Concurrency(n) => format!("{} in flight", group_thousands(n)),
         Load::Rate(rate) => format!("{} req/s", short(rate)),
+        Load::Users(n) => format!("{} users", group_thousands(n)),
     }
 }
 

@@ -38,7 +38,7 @@ impl Question<'_> {
             return Ok(None);
         }
         match self.workload.load {
-            Load::Concurrency(_) => Ok(None),
+            Load::Concurrency(_) | Load::Users(_) => Ok(None),
             Load::Saturate => Ok(self.sum(best_of_each)),
             Load::Rate(rate) => {
                 let workload = Workload { load: Load::Saturate, ..self.workload };

@@ -307,7 +307,7 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
 impl Question<'_> {
     /// Whether a pair's time per token and output depend on the decode side alone.
     fn decode_side_decides(&self) -> bool {
-        !matches!(self.workload.load, Load::Concurrency(_))
+        !matches!(self.workload.load, Load::Concurrency(_) | Load::Users(_))
     }
 
     /// Whether of two pairs with the same output and time per token the one with fewer GPUs is ranked first and
@@ -325,7 +325,7 @@ impl Question<'_> {
         let decode = &worker.decode;
         match self.workload.load {
             Load::Saturate => Ok(batch.sequences),
-            Load::Concurrency(n) => Ok((n as f64 / workers).min(decode.most)),
+            Load::Concurrency(n) | Load::Users(n) => Ok((n as f64 / workers).min(decode.most)),
             Load::Rate(rate) => {
                 let want = rate / workers;
                 let got = decode.rate(decode.most);
@@ -336,7 +336,7 @@ impl Question<'_> {
 
     pub(super) fn service(&self, pair: &Pair, sequences: f64) -> SplitService {
         match self.workload.load {
-            Load::Concurrency(n) => pair.split().at(n as f64),
+            Load::Concurrency(n) | Load::Users(n) => pair.split().at(n as f64),
             Load::Saturate | Load::Rate(_) => pair.split().at_sequences(sequences),
         }
     }

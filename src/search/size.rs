@@ -42,8 +42,10 @@ pub enum Least {
 /// What a fleet must do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Demand {
-    /// Requests per second.
+    /// Requests per second; where users are given, those that they come to on the fleet at hand.
     pub rate: RequestsPerSecond,
+    /// Users of sessions, in place of a rate.
+    pub users: Option<u64>,
     /// Capacity above the rate, as a share of it.
     pub headroom: f64,
     /// Replicas beyond those needed, to stand in for any that fail.
@@ -138,6 +140,16 @@ impl Demand {
         }
     }
 
+    /// What one of so many replicas has of it, with the headroom or without.
+    fn share(&self, replicas: u32, headroom: f64) -> Load {
+        match self.users {
+            Some(n) => {
+                Load::Users((n as f64 * (1.0 + headroom) / f64::from(replicas)).ceil().max(1.0) as u64)
+            }
+            None => Load::Rate(self.rate * ((1.0 + headroom) / f64::from(replicas))),
+        }
+    }
+
     /// Replicas of a capacity that serve a rate.
     fn replicas(&self, rate: RequestsPerSecond, capacity: RequestsPerSecond) -> Option<u32> {
         // A capacity that is met exactly does not need another replica.
@@ -201,11 +213,10 @@ impl Question<'_> {
     /// The fleet of a layout with the fewest replicas, from those of the closed form on, that hold the targets as
     /// simulated at the rate and the headroom; `None` where not even twice as many do.
     fn holding(&self, fleet: &Fleet, demand: &Demand) -> Result<Option<Fleet>, Diagnostic> {
-        let full = demand.rate * (1.0 + demand.headroom);
         let simulated = |n: u32| -> Result<Option<Verified>, Diagnostic> {
-            self.at_share(&fleet.replica, full / f64::from(n), |deployment, plan| {
+            self.at_share(&fleet.replica, demand.share(n, demand.headroom), |deployment, plan| {
                 match deployment.figures(plan) {
-                    Ok(replica) => verify::at_rate(deployment, full, n, replica.batch),
+                    Ok(replica) => verify::under_load(deployment, n, replica.batch),
                     Err(_) => Ok(None),
                 }
             })?
@@ -229,7 +240,12 @@ impl Question<'_> {
         }
         let (needed, verified) = held;
         // What was simulated is what one serves, where that is less than the closed form says.
-        let capacity = if needed > fewest { full / f64::from(needed) } else { fleet.capacity };
+        let capacity = match (needed > fewest, demand.users) {
+            (true, None) => demand.rate * ((1.0 + demand.headroom) / f64::from(needed)),
+            // Of users more replicas have fewer each: as much of the capacity.
+            (true, Some(_)) => fleet.capacity * (f64::from(fewest) / f64::from(needed)),
+            (false, _) => fleet.capacity,
+        };
         let fleet = self.of(&fleet.replica, capacity, needed.saturating_add(demand.spare), demand)?;
         Ok(fleet
             .map(|fleet| Fleet { replica: Estimate { verified: Some(verified), ..fleet.replica }, ..fleet }))
@@ -238,8 +254,15 @@ impl Question<'_> {
     /// The fleet of a layout whose best batch is known; `None` when it would have absurdly many replicas.
     fn fleet(&self, best: &Estimate, demand: &Demand) -> Result<Option<Fleet>, Diagnostic> {
         let targets = self.workload.targets;
-        let capacity = self.with_deployment(best, |deployment| capacity(deployment, best, &targets))?;
-        let Some(replicas) = demand.replicas(demand.rate, capacity) else { return Ok(None) };
+        let (capacity, users) =
+            self.with_deployment(best, |deployment| capacity(deployment, best, &targets))?;
+        let needed = match demand.users {
+            Some(n) => {
+                demand.replicas(RequestsPerSecond::new(n as f64), RequestsPerSecond::new(users.max(1e-9)))
+            }
+            None => demand.replicas(demand.rate, capacity),
+        };
+        let Some(replicas) = needed else { return Ok(None) };
         self.of(best, capacity, replicas, demand)
     }
 
@@ -247,10 +270,10 @@ impl Question<'_> {
     fn at_share<T>(
         &self,
         of: &Estimate,
-        share: RequestsPerSecond,
+        share: Load,
         look: impl FnOnce(&Deployment, Plan) -> T,
     ) -> Result<T, Diagnostic> {
-        let workload = Workload { load: Load::Rate(share), ..self.workload };
+        let workload = Workload { load: share, ..self.workload };
         let plan = Plan { replicas: 1, batch: BatchPoint::FromLoad, ..of.plan };
         Question { workload, ..self.clone() }.with_deployment(of, |deployment| look(deployment, plan))
     }
@@ -263,11 +286,15 @@ impl Question<'_> {
         replicas: u32,
         demand: &Demand,
     ) -> Result<Option<Fleet>, Diagnostic> {
-        let share = demand.rate / f64::from(replicas);
+        let share = demand.share(replicas, 0.0);
         let look = |d: &Deployment, plan| (d.figures(plan), d.placement.max_replicas);
         let (figures, per_cluster) = self.at_share(best, share, look)?;
         let Ok(replica) = figures else { return Ok(None) };
         let per_cluster = (demand.unit == Unit::Clusters).then_some(per_cluster);
+        let rate = match demand.users {
+            Some(_) => replica.service.requests * f64::from(replicas),
+            None => demand.rate,
+        };
         let pool = &self.pools[0];
         let gpus = best.parallelism.gpus() * u64::from(replicas);
         let bought = bought(demand.unit, pool, best.parallelism.gpus(), per_cluster, replicas);
@@ -278,7 +305,7 @@ impl Question<'_> {
             gpus,
             bought,
             price: pool.price.map(|p| p * bought as f64),
-            utilisation: demand.rate.get() / (capacity.get() * f64::from(replicas)),
+            utilisation: rate.get() / (capacity.get() * f64::from(replicas)),
             per_cluster,
         }))
     }
@@ -294,28 +321,30 @@ fn bought(unit: Unit, pool: &Cluster, each: u64, per_cluster: Option<u32>, repli
     }
 }
 
-/// The most that one replica serves within the targets. The batches that were looked at are a ladder; the
+/// The most that one replica serves within the targets, in requests per second and in users. The batches that were looked at are a ladder; the
 /// steps between its best and the next are tried by bisection.
 fn capacity(
     deployment: &Deployment,
     best: &Estimate,
     targets: &crate::workload::Targets,
-) -> RequestsPerSecond {
+) -> (RequestsPerSecond, f64) {
     let served = |n: u64| {
         let plan = Plan { replicas: 1, batch: BatchPoint::Sequences(n), ..best.plan };
         let figures = deployment.figures(plan).ok()?;
-        missed_target(targets, &figures.service).is_none().then_some(figures.service.requests)
+        let users = figures.reuse.map_or(0.0, |reuse| reuse.users);
+        missed_target(targets, &figures.service).is_none().then_some((figures.service.requests, users))
     };
     let (mut low, mut most) = (best.batch as u64, best.service.requests);
+    let mut users = best.reuse.map_or(0.0, |reuse| reuse.users);
     let mut high = (low + low / 4 + 2).min(deployment.max_batch().saturating_add(1));
     while high > low + 1 {
         let middle = low.midpoint(high);
         match served(middle) {
-            Some(requests) => (low, most) = (middle, most.max(requests)),
+            Some((requests, there)) => (low, most, users) = (middle, most.max(requests), users.max(there)),
             None => high = middle,
         }
     }
-    most
+    (most, users)
 }
 
 impl Least {

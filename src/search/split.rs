@@ -98,7 +98,7 @@ impl Question<'_> {
         let timed =
             self.front.looks_at_first_token() || variants.iter().any(|v| v.objective.looks_at_first_token());
         let all: Vec<usize> = prefill.fit_for_prompts().collect();
-        if self.exhaustive || timed || matches!(self.workload.load, Load::Concurrency(_)) {
+        if self.exhaustive || timed || matches!(self.workload.load, Load::Concurrency(_) | Load::Users(_)) {
             return all;
         }
         let beaten = |i: usize| {

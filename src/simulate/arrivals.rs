@@ -7,6 +7,7 @@ use rand_distr::{Distribution as _, Gamma};
 use rand_pcg::Pcg64Mcg;
 
 use super::Lengths;
+use super::kept::Part;
 use crate::diagnostic::Diagnostic;
 use crate::units::{RequestsPerSecond, Seconds};
 
@@ -21,6 +22,31 @@ pub struct Arrival {
     pub output: u64,
     /// Prompt tokens whose keys and values are in the cache already; fewer than the prompt has.
     pub reused: u64,
+    /// What it says, as far as other prompts may begin with it.
+    pub content: Content,
+}
+
+/// What a prompt says, as far as others may begin with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Content {
+    /// Nothing is known of it.
+    #[default]
+    Unknown,
+    /// A turn of a session: a beginning that all share, what was said before, and what is new.
+    Turn {
+        /// Number of the user.
+        user: usize,
+        /// Number of the session.
+        session: u64,
+        /// Tokens that it has said before.
+        said: u64,
+        /// Tokens that all sessions begin with.
+        shared: u64,
+        /// Whose the new tokens are: the session's, or those of this request alone.
+        own: u64,
+    },
+    /// Blocks that the source names, kept in this place: see [`Arrivals::parts`].
+    Blocks(usize),
 }
 
 /// A source of requests in the order in which they are sent.
@@ -40,7 +66,27 @@ pub trait Arrivals {
     }
 
     /// Says that a request has been answered.
-    fn answered(&mut self, at: Seconds);
+    fn answered(&mut self, request: &Arrival, at: Seconds);
+
+    /// Takes a request back that was foreseen and not sent when another was answered, unless nothing may come before it.
+    fn reconsider(&mut self, coming: Arrival) -> Option<Arrival> {
+        Some(coming)
+    }
+
+    /// Whether what prompts find in the cache follows from what was sent before.
+    fn keeps_prefixes(&self) -> bool {
+        false
+    }
+
+    /// What the cache has before the first request, what was not used for longest first.
+    fn kept_before(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
+    /// The parts of the prompt of the request that came last, where its content is [`Content::Blocks`], in any place.
+    fn parts(&self) -> &[Part] {
+        &[]
+    }
 
     /// Whether requests are sent when others are answered, and not by themselves.
     fn follow_answers(&self) -> bool {
@@ -57,12 +103,28 @@ impl<A: Arrivals + ?Sized> Arrivals for Box<A> {
         (**self).skip()
     }
 
-    fn answered(&mut self, at: Seconds) {
-        (**self).answered(at);
+    fn answered(&mut self, request: &Arrival, at: Seconds) {
+        (**self).answered(request, at);
     }
 
     fn follow_answers(&self) -> bool {
         (**self).follow_answers()
+    }
+
+    fn reconsider(&mut self, coming: Arrival) -> Option<Arrival> {
+        (**self).reconsider(coming)
+    }
+
+    fn keeps_prefixes(&self) -> bool {
+        (**self).keeps_prefixes()
+    }
+
+    fn kept_before(&self) -> Vec<Part> {
+        (**self).kept_before()
+    }
+
+    fn parts(&self) -> &[Part] {
+        (**self).parts()
     }
 }
 
@@ -86,7 +148,7 @@ impl Draw {
         self.left -= 1;
         let (prompt, output) = (self.prompts.draw(&mut self.random), self.outputs.draw(&mut self.random));
         let reused = ((prompt as f64 * self.reused).round() as u64).min(prompt.saturating_sub(1));
-        Arrival { at, prompt, output, reused }
+        Arrival { at, prompt, output, reused, content: Content::Unknown }
     }
 }
 
@@ -121,7 +183,7 @@ impl Arrivals for ClosedLoop {
         Ok(self.free.pop_front().map(|at| self.draw.at(at)))
     }
 
-    fn answered(&mut self, at: Seconds) {
+    fn answered(&mut self, _: &Arrival, at: Seconds) {
         self.free.push_back(at);
     }
 
@@ -177,7 +239,7 @@ impl Arrivals for OpenLoop {
         Ok(Some(self.draw.at(at)))
     }
 
-    fn answered(&mut self, _: Seconds) {}
+    fn answered(&mut self, _: &Arrival, _: Seconds) {}
 }
 
 /// What one of several replicas gets of a source when requests go round.
@@ -207,12 +269,20 @@ impl<A: Arrivals> Arrivals for Share<A> {
         self.source.next()
     }
 
-    fn answered(&mut self, at: Seconds) {
-        self.source.answered(at);
+    fn answered(&mut self, request: &Arrival, at: Seconds) {
+        self.source.answered(request, at);
     }
 
     fn follow_answers(&self) -> bool {
         self.source.follow_answers()
+    }
+
+    fn keeps_prefixes(&self) -> bool {
+        self.source.keeps_prefixes()
+    }
+
+    fn parts(&self) -> &[Part] {
+        self.source.parts()
     }
 }
 
@@ -259,9 +329,10 @@ mod tests {
     fn a_closed_loop_sends_when_it_is_answered() {
         let mut source = ClosedLoop::new(2, 3, lengths(), 1);
         assert_eq!(all(&mut source).len(), 2);
-        source.answered(Seconds::new(7.0));
+        let request = Arrival::default();
+        source.answered(&request, Seconds::new(7.0));
         assert_eq!(source.next().expect("no error").map(|a| a.at), Some(Seconds::new(7.0)));
-        source.answered(Seconds::new(8.0));
+        source.answered(&request, Seconds::new(8.0));
         assert_eq!(source.next().expect("no error"), None);
     }
 
@@ -269,8 +340,8 @@ mod tests {
         fn next(&mut self) -> Result<Option<Arrival>, Diagnostic> {
             (**self).next()
         }
-        fn answered(&mut self, at: Seconds) {
-            (**self).answered(at);
+        fn answered(&mut self, request: &Arrival, at: Seconds) {
+            (**self).answered(request, at);
         }
     }
 }

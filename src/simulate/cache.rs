@@ -18,6 +18,8 @@ pub struct Cache {
     decoding: f64,
     /// Tokens that requests in the engine have yet to generate.
     owed: f64,
+    /// Tokens that several of those in the engine have in common, beyond the first of them.
+    alike: f64,
 }
 
 impl Cache {
@@ -32,7 +34,28 @@ impl Cache {
             prompts: 0.0,
             decoding: 0.0,
             owed: 0.0,
+            alike: 0.0,
         }
+    }
+
+    /// The same of so many tokens.
+    #[must_use]
+    pub fn holding(self, tokens: f64) -> Cache {
+        Cache { capacity: tokens.max(1.0), ..self }
+    }
+
+    /// Tokens that nobody in the engine uses.
+    pub fn unused(&self) -> f64 {
+        self.capacity - self.taken()
+    }
+
+    fn taken(&self) -> f64 {
+        self.prompts + self.decoding - self.alike
+    }
+
+    /// Of the tokens of those in the engine so many more, or fewer, are in common.
+    pub fn share_more(&mut self, tokens: f64) {
+        self.alike += tokens;
     }
 
     /// Tokens that decoding sequences have.
@@ -42,12 +65,12 @@ impl Cache {
 
     /// Share that is taken.
     pub fn share(&self) -> f64 {
-        (self.prompts + self.decoding) / self.capacity
+        self.taken() / self.capacity
     }
 
     /// Whether a request finds room beside those in the engine.
     pub fn admits(&self, prompt: u64, output: u64) -> bool {
-        let taken = self.prompts + self.decoding + self.reserve * self.owed;
+        let taken = self.taken() + self.reserve * self.owed;
         let need = prompt as f64 + self.reserve * output as f64;
         let free = if self.reserve < 1.0 { WATERMARK * self.capacity } else { 0.0 };
         taken + need <= self.capacity - free
@@ -80,7 +103,7 @@ impl Cache {
 
     /// Steps that grow it by `tokens` each until it runs out, if it can.
     pub fn steps_left(&self, tokens: f64) -> Option<u64> {
-        let room = self.capacity - self.prompts - self.decoding;
+        let room = self.capacity - self.taken();
         (self.reserve < 1.0).then(|| (room / tokens).max(0.0) as u64)
     }
 }

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use super::arrivals::{Arrivals, ClosedLoop, OpenLoop};
 use super::lengths::Lengths;
+use super::sessions::{SessionLoop, Turns};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::workload::{Load, Workload};
+use crate::workload::{Load, Routing, Workload};
 
 /// A way to drive a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,10 @@ const FEWEST: u64 = 200;
 /// How many times the latency of a request a steady run under a rate lasts: before what counts, while it counts,
 /// and after. A queue forgets how it began after a few, and a mean over thirty of them settles to about 2 %.
 const LATENCIES: (f64, f64, f64) = (4.0, 30.0, 2.0);
+
+/// Requests per user of sessions that count, and the fewest.
+const TURNS_PER_USER: u64 = 5;
+const FEWEST_TURNS: u64 = 1000;
 
 /// Requests per client before and after those that count in a steady run.
 const WARMUP_PER_CLIENT: u64 = 2;
@@ -71,6 +76,7 @@ impl Protocol {
         let count = match load {
             Load::Concurrency(n) => PER_CLIENT.saturating_mul(n),
             Load::Rate(_) | Load::Saturate => DEFAULT_REQUESTS,
+            Load::Users(n) => TURNS_PER_USER.saturating_mul(n).max(FEWEST_TURNS),
         };
         match (self, load) {
             (Protocol::Steady, Load::Concurrency(n)) => Requests {
@@ -78,6 +84,7 @@ impl Protocol {
                 count: count.max(FEWEST),
                 after: COOLDOWN_PER_CLIENT * n,
             },
+            (_, Load::Users(n)) => Requests { before: 3 * n, count, after: n.div_ceil(4) },
             (Protocol::Steady, Load::Rate(_)) => Requests { before: count / 10, count, after: 0 },
             _ => Requests { before: 0, count, after: 0 },
         }
@@ -169,6 +176,8 @@ pub struct Drive {
     pub requests: Requests,
     /// Seed of everything drawn.
     pub seed: u64,
+    /// Sessions, where requests are turns of them.
+    pub sessions: Option<Turns>,
 }
 
 impl Drive {
@@ -177,14 +186,34 @@ impl Drive {
         let lengths = (protocol.lengths(workload.isl), protocol.lengths(workload.osl));
         let requests = protocol.requests(workload.load);
         let reused = workload.reused_prompt() as f64 / workload.isl.max(1) as f64;
-        Drive { lengths, reused, load: workload.load, burstiness: 1.0, requests, seed }
+        let sessions = workload.sessions.map(|sessions| Turns {
+            sessions,
+            lengths: [sessions.first, sessions.new, sessions.output].map(|n| protocol.lengths(n.max(1))),
+            replicas: 1,
+        });
+        Drive { lengths, reused, load: workload.load, burstiness: 1.0, requests, seed, sessions }
+    }
+
+    /// The same where turns go to any of so many replicas, unless routing keeps sessions on one.
+    #[must_use]
+    pub fn spread(mut self, routing: Routing, replicas: u64) -> Drive {
+        if let (Some(turns), false) = (&mut self.sessions, routing.keeps_sessions()) {
+            turns.replicas = replicas.max(1);
+            if let Load::Users(n) = &mut self.load {
+                *n = n.saturating_mul(replicas.max(1));
+            }
+        }
+        self
     }
 
     /// The source of its requests.
     pub fn arrivals(&self) -> Box<dyn Arrivals> {
         let (lengths, total) = (self.lengths.clone(), self.requests.total());
+        if let (Some(turns), Load::Users(n)) = (&self.sessions, self.load) {
+            return Box::new(SessionLoop::new(turns.clone(), n, total, self.seed));
+        }
         match self.load {
-            Load::Concurrency(n) => {
+            Load::Concurrency(n) | Load::Users(n) => {
                 Box::new(ClosedLoop::new(n, total, lengths, self.seed).reusing(self.reused))
             }
             Load::Saturate => {

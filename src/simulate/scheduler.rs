@@ -4,15 +4,19 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::Range;
 
-use super::arrivals::{Arrival, Arrivals};
+use super::arrivals::{Arrival, Arrivals, Content};
 use super::cache::Cache;
 use super::clock::{Batch, Clock};
+use super::kept::{Found, Kept, Part};
 use super::lanes::Lanes;
+use super::moment::Moment;
+use super::sessions::{OWN, SHARED};
 use super::slots::Slots;
 use super::statistics::Outcome;
 use super::tally::{Answered, Tally};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::service::Replica;
+use crate::estimate::sessions::Below;
 use crate::units::Seconds;
 use crate::workload::Targets;
 
@@ -59,6 +63,8 @@ struct Live {
     request: Arrival,
     /// Where it runs.
     lane: usize,
+    /// The key of what it alone has.
+    own: u64,
     /// In the order of admission.
     number: u64,
     /// Tokens that came out before it last lost its cache: they are computed again with the prompt.
@@ -122,16 +128,28 @@ pub struct Simulation<'a, A> {
     /// Requests that were preempted; they go before those that wait.
     returning: VecDeque<usize>,
     prompts: VecDeque<usize>,
+    /// Requests that were let in and whose cache is being loaded, by when it is there.
+    loading: BinaryHeap<Reverse<(Moment, usize)>>,
     /// Prompts that the step at hand finishes; kept so that steps allocate nothing.
     complete: Vec<usize>,
     decoding: BinaryHeap<Reverse<Decoding>>,
     /// Sequences that decode.
     sequences: u64,
     cache: Cache,
+    /// What prompts leave for others, where requests say what they have in common.
+    kept: Option<Kept>,
+    /// Parts of the prompts of requests that are under way, where their source names them, and places that are free.
+    chains: (Vec<Vec<Part>>, Vec<usize>),
+    /// The chain at hand; kept so that steps allocate nothing.
+    chain: Vec<Part>,
+    /// Requests let in so far.
+    entered: u64,
     /// Tokens that a decode step yields for each sequence.
     yielded: f64,
     live: Slots<Live>,
     answered: u64,
+    /// Tiers below the cache.
+    below: Vec<Below>,
 }
 
 impl<'a, A: Arrivals> Simulation<'a, A> {
@@ -152,13 +170,19 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             lanes: Lanes::new(replica),
             returning: VecDeque::new(),
             prompts: VecDeque::new(),
+            loading: BinaryHeap::new(),
             complete: Vec::new(),
             decoding: BinaryHeap::new(),
             sequences: 0,
             cache: Cache::new(replica),
+            kept: None,
+            chains: Default::default(),
+            chain: Vec::new(),
+            entered: 0,
             yielded: replica.workload.yielded(),
             live: Slots::new(),
             answered: 0,
+            below: Vec::new(),
         }
     }
 
@@ -167,8 +191,10 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     /// # Errors
     /// What is wrong with the trace.
     pub fn run(mut self, observer: &mut impl Observer) -> Result<Outcome, Diagnostic> {
+        self.begin();
         loop {
             self.receive()?;
+            self.loaded();
             self.make_room();
             self.admit();
             observer.saw(&self.state());
@@ -183,13 +209,80 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
                 self.prompt_step();
             } else if self.sequences > 0 {
                 self.decode_run()?;
-            } else if let Some(next) = self.peek()? {
-                self.now = self.now.max(self.reaches_engine(next));
             } else {
-                break;
+                let arrives = self.peek()?.map(|next| self.reaches_engine(next));
+                let loads = self.loading.peek().map(|Reverse((at, _))| at.0);
+                match (arrives, loads) {
+                    (Some(a), Some(b)) => self.now = self.now.max(a.min(b)),
+                    (Some(at), None) | (None, Some(at)) => self.now = self.now.max(at),
+                    (None, None) => break,
+                }
             }
         }
         Ok(self.tally.close())
+    }
+
+    /// Sets up what is kept of prompts, if anything is.
+    fn begin(&mut self) {
+        if !self.arrivals.keeps_prefixes() {
+            return;
+        }
+        let replica = self.replica;
+        self.cache = self.cache.holding(replica.cache_tokens);
+        let compute = replica.prompt_token().get();
+        let block = replica.limits.start.block.unwrap_or(u64::from(replica.engine.kv_block));
+        let mut kept = Kept::new(block, std::mem::take(&mut self.below).into_iter(), compute);
+        let room = self.cache.unused();
+        self.arrivals.kept_before().into_iter().for_each(|part| kept.begin_with(part, room));
+        self.kept = Some(kept);
+    }
+
+    /// The simulation with tiers below the cache.
+    #[must_use]
+    pub fn above(mut self, tiers: impl Iterator<Item = Below>) -> Self {
+        self.below = tiers.collect();
+        self
+    }
+
+    /// The parts of a request's prompt, `emitted` of its own tokens at their end.
+    fn chain_of(&mut self, request: &Arrival, emitted: u64, own: u64) {
+        let chain = &mut self.chain;
+        chain.clear();
+        let mut left = request.prompt;
+        let mut add = |key: u64, tokens: u64| {
+            let tokens = tokens.min(left);
+            if tokens > 0 {
+                left -= tokens;
+                chain.push(Part { key, tokens });
+            }
+        };
+        match request.content {
+            Content::Unknown => {}
+            Content::Turn { session, said, shared, own, .. } => {
+                add(SHARED, shared);
+                if own == session {
+                    add(session, u64::MAX);
+                } else {
+                    add(session, said);
+                    add(own, u64::MAX);
+                }
+            }
+            Content::Blocks(place) => self.chains.0[place].iter().for_each(|part| add(part.key, part.tokens)),
+        }
+        add(own, u64::MAX);
+        if let Some(last) = self.chain.last_mut() {
+            last.tokens += emitted;
+        }
+    }
+
+    /// Requests whose cache has been loaded go on to their prompts.
+    fn loaded(&mut self) {
+        while let Some(Reverse((at, slot))) = self.loading.peek().copied()
+            && at.0 <= self.now
+        {
+            self.loading.pop();
+            self.prompts.push_back(slot);
+        }
     }
 
     /// Whether prompts still wait for others to be computed with them, while sequences decode.
@@ -240,7 +333,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     }
 
     fn running(&self) -> u64 {
-        self.sequences + self.prompts.len() as u64
+        self.sequences + (self.prompts.len() + self.loading.len()) as u64
     }
 
     fn mixes(&self) -> bool {
@@ -249,9 +342,24 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
 
     fn peek(&mut self) -> Result<Option<Arrival>, Diagnostic> {
         if self.coming.is_none() {
-            self.coming = self.arrivals.next()?;
+            self.coming = self.arrivals.next()?.map(|request| match request.content {
+                Content::Blocks(_) => Arrival { content: Content::Blocks(self.remember()), ..request },
+                _ => request,
+            });
         }
         Ok(self.coming)
+    }
+
+    /// Notes the parts of the request that came last.
+    fn remember(&mut self) -> usize {
+        let (chains, free) = &mut self.chains;
+        let place = free.pop().unwrap_or_else(|| {
+            chains.push(Vec::new());
+            chains.len() - 1
+        });
+        chains[place].clear();
+        chains[place].extend_from_slice(self.arrivals.parts());
+        place
     }
 
     /// When the engine could see a request: the front end comes first, busy with those that run.
@@ -269,7 +377,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
 
     /// Takes in what has arrived, if the engine looks now.
     fn receive(&mut self) -> Result<(), Diagnostic> {
-        if self.running() > 0 && self.steps < self.poll {
+        if self.sequences + self.prompts.len() as u64 > 0 && self.steps < self.poll {
             return Ok(());
         }
         while let Some(next) = self.peek()?
@@ -306,23 +414,53 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
                 }
                 Next::Waiting(lane, request) => (lane, request.prompt, request.output, request.reused),
             };
-            if !self.cache.admits(prompt, output) && self.running() > 0 {
+            let own = match next {
+                Next::Returning(slot) => self.live[slot].own,
+                Next::Waiting(..) => OWN | (1 << 62) | self.entered,
+            };
+            let mut found = Found::default();
+            if self.kept.is_some() {
+                let (request, emitted) = match next {
+                    Next::Returning(slot) => (self.live[slot].request, self.live[slot].emitted),
+                    Next::Waiting(_, request) => (request, 0),
+                };
+                self.chain_of(&request, emitted, own);
+            }
+            if let Some(kept) = &self.kept {
+                found = kept.look(&self.chain, prompt);
+            }
+            if !self.cache.admits(prompt.saturating_sub(found.used), output) && self.running() > 0 {
                 break;
             }
-            self.lanes.take(lane, prompt - reused);
             self.cache.admit(prompt, output);
+            let (mut reused, mut ready) = (reused, self.now);
+            if let Some(kept) = &mut self.kept {
+                let (loaded, at) = kept.load(&self.chain, prompt, found.tokens, self.now.get());
+                (reused, ready) = (found.tokens + loaded, Seconds::new(at));
+                let more = kept.take(&self.chain);
+                self.cache.share_more(prompt as f64 - more as f64);
+                kept.fit(self.cache.unused());
+                self.tally.outcome.loaded_tokens += loaded;
+            }
+            self.lanes.take(lane, prompt - reused);
+            self.entered += 1;
             let slot = match next {
                 Next::Returning(slot) => {
                     self.returning.pop_front();
+                    self.live[slot].computed = reused;
                     slot
                 }
                 Next::Waiting(lane, request) => {
                     self.lanes.pop(lane);
-                    self.occupy(request, lane)
+                    self.occupy(Arrival { reused, ..request }, lane, own)
                 }
             };
             self.lanes.enter(lane);
-            self.prompts.push_back(slot);
+            if ready > self.now {
+                self.loading.push(Reverse((Moment(ready), slot)));
+            } else {
+                self.prompts.push_back(slot);
+            }
         }
     }
 
@@ -349,6 +487,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let live = &mut self.live[slot];
         let generated = (live.steps - (ends - self.steps)) as f64 * self.yielded;
         let owed = live.lacks() as f64 - 1.0 - generated;
+        let (request, emitted, own) = (live.request, live.emitted, live.own);
         self.cache.release(live.prompt() as f64 + generated, owed);
         // At least one is left to come out.
         live.emitted += (1 + generated as u64).min(live.lacks() - 1);
@@ -357,7 +496,23 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         self.sequences -= 1;
         self.lanes.leave(live.lane);
         self.tally.outcome.preemptions += 1;
+        self.give_back(&request, (emitted, generated), own);
         self.returning.push_front(slot);
+    }
+
+    /// A request leaves the engine, `emitted` of its tokens computed with its prompt and `generated` since: what it has
+    /// stays for others until room is needed.
+    fn give_back(&mut self, request: &Arrival, (emitted, generated): (u64, f64), own: u64) {
+        if self.kept.is_none() {
+            return;
+        }
+        self.chain_of(request, emitted, own);
+        if let Some(kept) = &mut self.kept {
+            let whole = generated as u64;
+            let less = kept.give_back(&self.chain, whole, self.now.get()) as f64 + generated - whole as f64;
+            self.cache.share_more(less - (request.prompt + emitted) as f64 - generated);
+            kept.fit(self.cache.unused());
+        }
     }
 
     /// Tokens by which a decode step grows the cache.
@@ -365,13 +520,14 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         self.sequences as f64 * self.yielded
     }
 
-    fn occupy(&mut self, request: Arrival, lane: usize) -> usize {
+    fn occupy(&mut self, request: Arrival, lane: usize, own: u64) -> usize {
         let (number, counts) = self.tally.admit(request, self.now);
         let (first_token, preempted, ttft) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
         let (emitted, computed, steps) = (0, request.reused, 0);
         self.live.insert(Live {
             request,
             lane,
+            own,
             number,
             emitted,
             computed,
@@ -452,11 +608,18 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let grown = live.steps as f64 * self.yielded;
         self.sequences -= 1;
         self.cache.release(live.prompt() as f64 + grown, (live.lacks() - 1) as f64 - grown);
+        self.give_back(&request, (live.emitted, grown), live.own);
+        if let Content::Blocks(place) = request.content {
+            self.chains.1.push(place);
+        }
         self.lanes.leave(live.lane);
         self.live.remove(slot);
         self.answered += 1;
         self.tally.answered(Answered { request, counts, ttft, first_token }, self.now);
-        self.arrivals.answered(self.now);
+        self.arrivals.answered(&request, self.now);
+        if let Some(coming) = self.coming.take() {
+            self.coming = self.arrivals.reconsider(coming);
+        }
     }
 
     /// Decode steps until something else happens: a sequence ends, or a request is let in.
@@ -467,6 +630,10 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             let until = self.reaches_engine(next) - self.now;
             let blind = self.poll.saturating_sub(self.steps);
             steps = steps.min(self.steps_in(until, steps).max(blind).max(1));
+        }
+        if let Some(Reverse((at, _))) = self.loading.peek() {
+            let until = at.0 - self.now;
+            steps = steps.min(self.steps_in(until, steps).max(1));
         }
         if let Some(due) = self.prompts_due {
             steps = steps.min(due.saturating_sub(self.steps).max(1));
@@ -504,6 +671,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         self.tally.outcome.itl.add_many(each, (self.sequences * steps).saturating_sub(held_up));
         self.steps += steps;
         self.cache.grow(self.step_tokens() * steps as f64);
+        if let Some(kept) = &mut self.kept {
+            kept.fit(self.cache.unused());
+        }
         while let Some(Reverse(first)) = self.decoding.peek().copied()
             && first.ends <= self.steps
         {

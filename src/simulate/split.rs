@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use super::arrivals::{Arrival, Arrivals};
 use super::clock::{Batch, Clock};
+use super::moment::Moment;
 use super::slots::Slots;
 use super::statistics::Outcome;
 use super::tally::{Answered, Tally};
@@ -26,24 +27,6 @@ pub struct Workers<'a> {
     pub replica: &'a Replica<'a>,
     /// How many there are.
     pub count: u32,
-}
-
-/// A point in time, ordered; simulated times are never NaN.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Moment(Seconds);
-
-impl Eq for Moment {}
-
-impl PartialOrd for Moment {
-    fn partial_cmp(&self, other: &Moment) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Moment {
-    fn cmp(&self, other: &Moment) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
 }
 
 /// What happens next; ties go in this order, then by number.
@@ -360,7 +343,7 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
         self.live.remove(slot);
         let Live { request, counts, ttft, first_token, .. } = live;
         self.tally.answered(Answered { request, counts, ttft, first_token }, self.now);
-        self.arrivals.answered(self.now);
+        self.arrivals.answered(&request, self.now);
     }
 }
 

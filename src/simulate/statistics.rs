@@ -84,6 +84,10 @@ pub struct Outcome {
     pub good_requests: u64,
     /// Prompt tokens.
     pub prompt_tokens: u64,
+    /// Of them those that were in the prefix cache and not computed.
+    pub reused_tokens: u64,
+    /// Prompt tokens that were loaded from tiers below the GPUs' cache, of all requests.
+    pub loaded_tokens: u64,
     /// Output tokens.
     pub output_tokens: u64,
     /// The time that rates are taken over: after a warm-up, from when the first of them was let in to
@@ -121,6 +125,11 @@ impl Outcome {
         self.offered().is_some_and(|offered| self.rate() < offered * SUSTAINED)
     }
 
+    /// Share of the prompt tokens that were in the prefix cache.
+    pub fn prefix_hit(&self) -> f64 {
+        self.reused_tokens as f64 / self.prompt_tokens.max(1) as f64
+    }
+
     /// Requests per second that met every target.
     pub fn goodput(&self) -> RequestsPerSecond {
         RequestsPerSecond::new(self.rate().get() * self.good_requests as f64 / self.requests.max(1) as f64)
@@ -139,6 +148,8 @@ impl Outcome {
         self.requests += other.requests;
         self.good_requests += other.good_requests;
         self.prompt_tokens += other.prompt_tokens;
+        self.reused_tokens += other.reused_tokens;
+        self.loaded_tokens += other.loaded_tokens;
         self.output_tokens += other.output_tokens;
         self.duration = self.duration.max(other.duration);
         self.sending = self.sending.max(other.sending);

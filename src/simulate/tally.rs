@@ -83,6 +83,7 @@ impl Tally {
         let tpot = (now - first_token).max(Seconds::ZERO) / gaps.max(1) as f64;
         o.requests += 1;
         o.prompt_tokens += request.prompt;
+        o.reused_tokens += request.reused;
         o.output_tokens += request.output;
         o.ttft.add(ttft);
         o.e2e.add(e2e);

@@ -1,26 +1,26 @@
 //! Workloads: prompt and output lengths, load, and the targets that an answer must meet.
 
+mod bounds;
 pub mod forecast;
+mod keeping;
 mod percentile;
 mod purpose;
+mod sessions;
 mod speculation;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::media::Media;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
 
+pub use bounds::{MAX_CONCURRENCY, MAX_LENGTH};
+pub use keeping::{Keeping, Routing, Tier, TierKind, Tiers};
 pub use percentile::{Percentile, Percentiles};
 pub use purpose::Purpose;
+pub use sessions::{MAX_BRANCHES, MAX_TURNS, Sessions};
 pub use speculation::{Draft, MAX_DRAFTED, Published, Speculation};
-
-/// Longest prompt or output accepted: beyond any model's context.
-pub const MAX_LENGTH: u64 = 100_000_000;
 
 /// Longest time that a batch waits for more inputs.
 pub const MAX_BATCH_WINDOW: Seconds = Seconds::new(10.0);
-
-/// Most requests in flight accepted.
-pub const MAX_CONCURRENCY: u64 = 10_000_000;
 
 /// What is said of lengths that nobody asked for and that the context is too short for.
 pub const CUT_LENGTHS: &str = " (the default lengths, cut to the model's context)";
@@ -34,6 +34,9 @@ pub enum Load {
     Concurrency(u64),
     /// This many requests a second over the whole deployment.
     Rate(RequestsPerSecond),
+    /// This many users of sessions over the whole deployment, each of whom waits for an answer and thinks before the
+    /// next turn.
+    Users(u64),
 }
 
 /// Limits that a plan must keep.
@@ -133,6 +136,9 @@ pub struct Workload {
     pub cut: bool,
     /// Tokens of the longest request that must fit, where lengths vary; prompt and output where `None`.
     pub longest: Option<u64>,
+    /// Sessions, where requests are turns of them: lengths are then the means over their turns, and what is in the
+    /// prefix cache follows.
+    pub sessions: Option<Sessions>,
     /// Speculative decoding, if it is on.
     pub speculation: Option<Speculation>,
     /// Load.
@@ -160,10 +166,22 @@ impl Workload {
             cached_prefix: 0,
             cut: false,
             longest: None,
+            sessions: None,
             speculation: None,
             load,
             targets,
         }
+    }
+
+    /// A saturating workload of sessions, at the mean lengths of their turns and with room for the last of them.
+    pub fn of_sessions(sessions: Sessions) -> Workload {
+        let usual = Workload::new(sessions.mean_prompt(), sessions.output);
+        Workload { sessions: Some(sessions), longest: Some(sessions.longest()), ..usual }
+    }
+
+    /// Tokens that every prompt begins with and that the cache holds once.
+    pub fn shared_prompt(&self) -> u64 {
+        self.sessions.map_or(0, |sessions| sessions.system)
     }
 
     /// A saturating workload of the lengths that were asked for, in a model's context. Those that were not are
@@ -251,7 +269,7 @@ impl Workload {
                 let asked = TokensPerSecond::new(rate.get() * self.osl as f64);
                 if (found / asked - 1.0).abs() < ROUNDING { asked } else { found }
             }
-            Load::Saturate | Load::Concurrency(_) => found,
+            Load::Saturate | Load::Concurrency(_) | Load::Users(_) => found,
         }
     }
 
@@ -280,9 +298,11 @@ impl Workload {
         match self.load {
             Load::Saturate => {}
             Load::Concurrency(n) => range("concurrency", n, MAX_CONCURRENCY)?,
+            Load::Users(n) => range("users", n, MAX_CONCURRENCY)?,
             Load::Rate(r) if r.get() > 0.0 && r.get() <= 1e9 => {}
             Load::Rate(_) => return Err(Diagnostic::new(Code::Range, "rate must lie in (0, 1e9] req/s")),
         }
+        self.sessions.map_or(Ok(()), |s| s.validate())?;
         self.speculation.map_or(Ok(()), |s| s.validate())?;
         self.targets.validate()
     }
@@ -295,6 +315,13 @@ impl Workload {
         match max_context {
             Some(max) if self.context() <= max && self.longest_context() > max => {
                 let longest = self.longest_context();
+                if self.sessions.is_some() {
+                    let cause = format!(
+                        "the last turn of a session has {longest} tokens, beyond the model's context of {max}"
+                    );
+                    return Err(Diagnostic::new(Code::Range, cause)
+                        .help("fewer or shorter turns, or a model with a longer context"));
+                }
                 let cause = format!(
                     "one request in a hundred has {longest} tokens, beyond the model's context of {max}"
                 );

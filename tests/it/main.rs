@@ -62,6 +62,7 @@ mod request;
 mod scenarios;
 #[cfg(feature = "web")]
 mod serve;
+mod sessions;
 mod shapes;
 mod simulation;
 mod split_pools;

@@ -314,15 +314,22 @@ fn requests_of_a_trace_reuse_what_those_before_them_began_with() {
     let head = "arrival_s,prompt_tokens,output_tokens,prefix_group,prefix_tokens\n";
     let rows = "0,1000,5,a,600\n1,900,5,a,600\n2,900,5,b,600\n3,400,5,a,600\n4,1000,5,,\n";
     std::fs::write(&path, format!("{head}{rows}")).expect("writable");
-    let reused = |mut trace: Trace| -> Vec<u64> {
-        std::iter::from_fn(|| trace.next().expect("it reads")).map(|a| a.reused).collect()
-    };
     let open = || Trace::open(&path, 1.0, 10).expect("it opens");
-    assert_eq!(reused(open()), [0; 5]);
-    // The last token of a prompt is always computed.
-    assert_eq!(reused(open().with_prefix_cache(100_000)), [0, 600, 0, 399, 0]);
-    // Room for one group alone.
-    assert_eq!(reused(open().with_prefix_cache(1024)), [0, 600, 0, 0, 0]);
+    let workload = Workload::new(840, 5);
+    let reused = |trace: Trace| {
+        with_deployment(("llama-3.1-8b", "h100-sxm", "vllm"), tensor(1), workload, |d| {
+            let replica = d.replica();
+            let run = Simulation::new(&replica, trace, 0..10, workload.targets).run(&mut ());
+            let outcome = run.expect("the trace is fine");
+            (outcome.requests, outcome.reused_tokens)
+        })
+    };
+    assert_eq!(reused(open()), (5, 0));
+    // Whole blocks of 16 tokens: 592 of the second's 600, and 384 of the fourth's 400, whose last token is computed.
+    assert_eq!(reused(open().with_prefix_cache()), (5, 592 + 384));
+    let mut trace = open().with_prefix_cache();
+    let first = trace.next().expect("it reads").expect("there is one");
+    assert_eq!((first.prompt, trace.parts().iter().map(|part| part.tokens).sum::<u64>()), (1000, 600));
 }
 
 #[test]

@@ -181,6 +181,7 @@ fn every_number_of_replicas_is_reached_under_a_rate() {
     }
     let demand = Demand {
         rate: RequestsPerSecond::new(60.0),
+        users: None,
         headroom: 0.0,
         spare: 0,
         unit: Unit::Gpus(1),

@@ -3,6 +3,7 @@
 use crate::catalog::{Engine, Gpu};
 use crate::plan::Offload;
 use crate::units::Bytes;
+use crate::workload::Keeping;
 
 /// Launch limits as they are stated. The engine answers for those that are not, and whether one is stated is
 /// never guessed from its value: a limit that is stated as high as the default is kept all the same.
@@ -18,6 +19,8 @@ pub struct LimitOverrides {
     pub offload: Offload,
     /// What else is stated of the start.
     pub start: Start,
+    /// How prefixes are kept.
+    pub keeping: Keeping,
 }
 
 /// What a launch states of its start beside limits and degrees, as far as it changes what an engine sets aside.
@@ -62,6 +65,7 @@ impl LimitOverrides {
             memory_fraction: self.memory_fraction,
             offload: self.offload,
             start: self.start,
+            keeping: self.keeping,
         }
     }
 }
@@ -89,6 +93,8 @@ pub struct Limits {
     pub offload: Offload,
     /// What else is stated of the start.
     pub start: Start,
+    /// How prefixes are kept.
+    pub keeping: Keeping,
 }
 
 impl Limits {
@@ -103,6 +109,7 @@ impl Limits {
             memory_fraction: None,
             offload: Offload::NONE,
             start: Start::default(),
+            keeping: Keeping::default(),
         }
     }
 }

@@ -89,6 +89,12 @@ impl MemoryQuestion<'_> {
         };
         let length = self.length();
         let cache = RankCache::of(self, &stage.layers, stage.last);
+        let running = self.running_length();
+        let whole = cache.running(running);
+        let own = match self.workload.shared_prompt().min(running.saturating_sub(1)) {
+            0 => whole,
+            shared => cache.running(running - shared),
+        };
         let states = cache.for_states(kv_cache).filter(|_| rule.refuses_states && cuda_graphs > Bytes::ZERO);
         MemoryUse {
             weights,
@@ -99,7 +105,9 @@ impl MemoryQuestion<'_> {
             capacity: self.gpu.memory,
             for_weights_and_cache: usable,
             per_request: cache.request(length),
-            per_running_request: cache.running(self.running_length()),
+            per_running_request: own,
+            running_tokens: running,
+            shared: whole.saturating_sub(own),
             kv_cache_tokens: cache.tokens_held(kv_cache, length),
             logged_tokens: cache.logged_tokens(kv_cache, self.served_length()),
             logged_cache: cache.logged(kv_cache),

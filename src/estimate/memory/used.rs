@@ -71,8 +71,12 @@ pub struct MemoryUse {
     pub for_weights_and_cache: Bytes,
     /// KV cache of one request at full length.
     pub per_request: Bytes,
-    /// KV cache of one request at its mean length, as the engine reserves it.
+    /// KV cache of one request at its mean length, as the engine reserves it, beside what all have in common.
     pub per_running_request: Bytes,
+    /// Tokens of that length, with those that all have in common.
+    pub running_tokens: u64,
+    /// KV cache of the beginning that all requests have in common, which is held once.
+    pub shared: Bytes,
     /// Tokens of requests at full length that the cache holds, windows applied.
     pub kv_cache_tokens: u64,
     /// Tokens that the engine's log says it holds: engines count windows and groups of layers each in
@@ -124,13 +128,21 @@ impl MemoryUse {
         let with_states = self.states.map_or(u64::MAX, |states| states.blocks);
         match self.per_running_request.get() {
             0 => with_host,
-            each => (self.kv_cache.get() / each).min(with_host).min(with_states),
+            each => {
+                let free = self.kv_cache.saturating_sub(self.shared).get();
+                (free / each).min(with_host).min(with_states)
+            }
         }
+    }
+
+    /// Bytes of a token of a running request, with its part of what grows with no token.
+    pub fn per_token(&self) -> f64 {
+        (self.per_running_request + self.shared).as_f64() / self.running_tokens.max(1) as f64
     }
 
     /// KV cache left over when `sequences` run on one attention-data-parallel rank.
     pub fn headroom(&self, sequences: u64) -> Bytes {
-        self.kv_cache.saturating_sub(self.per_running_request * sequences)
+        self.kv_cache.saturating_sub(self.shared).saturating_sub(self.per_running_request * sequences)
     }
 
     /// Why the plan does not fit, if it does not.

@@ -22,6 +22,8 @@ pub struct Replica<'a> {
     pub whole_prompts: bool,
     /// Sequences that the KV cache holds per attention-data-parallel rank.
     pub cache_batch: u64,
+    /// Tokens that the KV cache holds over all ranks, of requests of the workload's lengths.
+    pub cache_tokens: f64,
     /// Lengths.
     pub workload: Workload,
 }

@@ -251,8 +251,18 @@ impl<'q, 'c> Line<'q, 'c> {
         let in_flight = closed.in_flight / replicas;
         let load = match self.question.workload.load {
             Load::Rate(rate) => Load::Rate(RequestsPerSecond::new(rate.get() / replicas)),
-            Load::Saturate | Load::Concurrency(_) => Load::Concurrency(in_flight.round().max(1.0) as u64),
+            Load::Saturate | Load::Concurrency(_) | Load::Users(_) => {
+                Load::Concurrency(in_flight.round().max(1.0) as u64)
+            }
         };
+        // Sessions are sent by their users: as many as keep that many requests in flight.
+        let users = match &self.subject {
+            Subject::Replicas(deployment) if self.question.workload.sessions.is_some() => {
+                deployment.served(in_flight, replicas as u32).1.map(|reuse| reuse.users)
+            }
+            _ => None,
+        };
+        let load = users.map_or(load, |users| Load::Users(users.round().max(1.0) as u64));
         let workload = Workload { load, ..self.question.workload };
         (Sent { workload, in_turn: replicas, in_flight }, replicas)
     }

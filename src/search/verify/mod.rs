@@ -17,7 +17,6 @@ use crate::estimate::deployment::{Context, Deployment, Estimate, Verified};
 use crate::estimate::figures::Figures;
 use crate::plan::Stage;
 use crate::plan::{Plan, Reason, Rejection};
-use crate::units::RequestsPerSecond;
 use crate::workload::{Load, Percentiles, Workload};
 
 use super::Question;
@@ -179,18 +178,20 @@ impl Summary {
     }
 }
 
-/// Simulates one of `replicas` that take turns at a rate, all together at `rate`.
+/// Simulates one of `replicas` under its share of the load, which is that of its deployment; those under a rate take
+/// turns.
 ///
 /// # Errors
 /// None in practice: lengths are drawn and not read.
-pub(super) fn at_rate(
+pub(super) fn under_load(
     deployment: &Deployment,
-    rate: RequestsPerSecond,
     replicas: u32,
     in_flight: f64,
 ) -> Result<Option<Verified>, Diagnostic> {
     let in_turn = f64::from(replicas);
-    let workload = Workload { load: Load::Rate(rate / in_turn), ..deployment.context().workload };
+    let given = deployment.context().workload;
+    let users = deployment.served(in_flight, replicas).1.map(|reuse| reuse.users.round().max(1.0) as u64);
+    let workload = Workload { load: users.map_or(given.load, Load::Users), ..given };
     let sample = Sent { workload, in_turn, in_flight }.through_replica(deployment, 1.0, &workload.targets)?;
     let late = sample.doubted.missed(&workload.targets).is_some();
     Ok((!late && !sample.overloaded).then_some(sample.verified))

@@ -77,7 +77,10 @@ impl Sent {
     ) -> Result<Sample, Diagnostic> {
         let (drive, replica) = (self.drive(), deployment.replica());
         let window = drive.requests.window();
-        let outcome = Simulation::new(&replica, drive.arrivals(), window, Targets::default()).run(&mut ())?;
+        let drive = drive.spread(deployment.limits.keeping.routing, replicas as u64);
+        let below = deployment.below(replicas as u32).into_iter().flatten();
+        let simulation = Simulation::new(&replica, drive.arrivals(), window, Targets::default());
+        let outcome = simulation.above(below).run(&mut ())?;
         Ok(Sample::of(&outcome, replicas, targets))
     }
 
