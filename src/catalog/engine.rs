@@ -201,7 +201,11 @@ impl Engine {
         if !share(self.memory.fraction) {
             fail("memory.fraction", "must lie in (0, 1]");
         }
-        if self.memory.mxfp4_padding.is_some_and(|p| p.hidden == 0 || p.inner == 0 || p.native == 0) {
+        if self
+            .memory
+            .mxfp4_padding
+            .is_some_and(|p| p.hidden == 0 || p.inner == 0 || p.native == 0 || p.native_inner == Some(0))
+        {
             fail("memory.mxfp4_padding", "multiples must be at least 1");
         }
         if self.kv_types.is_empty() {

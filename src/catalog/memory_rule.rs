@@ -63,6 +63,9 @@ pub struct PackedPadding {
     pub inner: u64,
     /// Of both, on GPUs that compute in FP4.
     pub native: u64,
+    /// Of the inner width on those, where it is not `native`.
+    #[serde(default)]
+    pub native_inner: Option<u64>,
 }
 
 /// Start-up logs that a profile was held against.
@@ -224,6 +227,9 @@ with_patch! {
         /// workspaces while the first graph is captured.
         #[serde(default)]
         graphs_per_token: Bytes,
+        /// Most tokens with which they grow.
+        #[serde(default = "unlimited")]
+        graphs_tokens: u64,
         /// Whether the buffers in which tokens wait for their experts hold the largest step, instead of what the way to
         /// launch says.
         #[serde(default)]

@@ -39,5 +39,6 @@ pub(super) fn from_parts(
         true => (media::sight(root), media::hearing(root)),
         false => (None, None),
     };
-    draft::eagle(root, Model { encoder, sight, hearing, rotary, task, ..model })
+    let residual_streams = rotary::text(root).opt_size("hc_mult").ok().flatten().unwrap_or(1).max(1);
+    draft::eagle(root, Model { encoder, sight, hearing, rotary, residual_streams, task, ..model })
 }

@@ -212,6 +212,8 @@ pub struct Model {
     pub hearing: Option<media::Hearing>,
     /// Tables of rotary positions: buffers that engines hold beside the weights.
     pub rotary: Vec<RotaryTable>,
+    /// Residual streams side by side, each as wide as the model (hyper-connections of DeepSeek-V4); else one.
+    pub residual_streams: u64,
     /// What drafts tokens for it, if a model of its own does.
     pub draft: Option<Arc<Model>>,
     /// Remarks for the reader.
@@ -379,6 +381,7 @@ impl Model {
             sight: None,
             hearing: None,
             rotary: Vec::new(),
+            residual_streams: 1,
             draft: None,
             notes: a.notes,
         };

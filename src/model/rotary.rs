@@ -22,6 +22,12 @@ impl RotaryTable {
 /// Names of a wrapper's language model.
 const TEXT: [&str; 4] = ["text_config", "llm_config", "language_config", "thinker_config"];
 
+/// The configuration of the language model itself.
+pub fn text<'a>(root: &Config<'a>) -> Config<'a> {
+    let inner = TEXT.iter().find_map(|key| root.opt_sub(key).ok().flatten());
+    inner.map_or_else(|| root.clone(), |inner| text(&inner))
+}
+
 /// The tables of a configuration: one, or two where windowed layers rotate by a base of their own
 /// (`rope_local_base_freq`). Engines build them from these fields (vLLM
 /// `model_executor/layers/rotary_embedding/`). A configuration that says too little has none: they are

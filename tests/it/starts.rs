@@ -232,3 +232,74 @@ fn larger_gpus_take_longer_steps_from_0_28_on_and_gb10_shorter_ones_from_0_33() 
     assert_eq!((tokens("b200-sxm", "0.27.1"), tokens("b200-sxm", "0.28.0")), (8192.into(), 16_384.into()));
     assert_eq!((tokens("gb10", "0.32.0"), tokens("gb10", "0.33.0")), (8192.into(), 2048.into()));
 }
+
+#[test]
+fn inner_widths_of_mxfp4_experts_are_padded_less_from_0_28_on() {
+    // gpt-oss-120b over eight B200: 360 of 2,880 inner features each, in multiples of 256 up to 0.26 and of 128 from 0.28
+    // (`fused_moe/oracle/mxfp4.py`, `mxfp4_round_up_hidden_size_and_intermediate_size`), of a width padded to 3,072: 36
+    // layers of 128 experts of three matrices, 17 bytes for 32 values.
+    let weights = |version: &str| {
+        let json = estimate(&format!("gpt-oss-120b --gpu b200-sxm --tp 8 --engine vllm@{version}"));
+        json["memory"]["weights_gib"].as_f64().unwrap()
+    };
+    let spared = 36.0 * 128.0 * 3.0 * 3072.0 * (512.0 - 384.0) * 17.0 / 32.0 / GIB;
+    let got = weights("0.26.0") - weights("0.28.0");
+    assert!((got / spared - 1.0).abs() < 0.01, "{got} for {spared}");
+}
+
+#[test]
+fn graphs_that_are_captured_beside_the_cache_need_room_of_their_own() {
+    // Qwen3-30B-A3B over four A10 ran out of memory while capturing and started without graphs in 0.8.5
+    // (vllm-project/vllm#17469): a tenth of 22 GiB is left beside the cache, and about 1.6 GiB of graphs wanted.
+    let launch = |version: &str, more: &str| {
+        estimate(&format!(
+            "qwen3-30b-a3b --gpu a10 --tp 4 --engine vllm@{version} --max-model-len 1024 --max-sequences 1 {more}"
+        ))
+    };
+    assert_eq!(launch("0.8.5", "")["verdict"], "marginal");
+    assert_eq!(launch("0.8.5", "--enforce-eager")["verdict"], "fits");
+    // From 0.21 on they are inside the fraction (`gpu_worker.py`, `determine_available_memory`).
+    assert_eq!(launch("0.21.0", "")["verdict"], "fits");
+    // All but a thousandth for the cache leaves nothing to capture in.
+    let refused = launch("0.8.5", "--memory-fraction 0.999");
+    assert_eq!(refused["verdict"], "does_not_fit");
+    assert_eq!(refused["reasons"][0]["reason"], "out_of_memory");
+}
+
+#[test]
+fn steps_longer_than_what_is_captured_add_nothing_to_graphs() {
+    let graphs = |tokens: u64| {
+        let json = estimate(&format!(
+            "deepseek-r1 --gpu gb200 --tp 4 --engine vllm@0.33 --max-batched-tokens {tokens} --max-sequences 1024"
+        ));
+        json["memory"]["cuda_graphs_gib"].as_f64().unwrap()
+    };
+    assert_eq!(graphs(8192), graphs(32_768));
+    assert!(graphs(2048) < graphs(8192));
+}
+
+#[test]
+fn experts_on_a_narrower_width_take_activations_of_that_width() {
+    // Nemotron 3 Super: 22 experts a token on 1,024 features of 4,096; five times 2,688 inner features beside them.
+    let peak = |gpu: &str, tokens: u64| {
+        let json = estimate(&format!(
+            "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-NVFP4 --gpu {gpu} --engine vllm@0.33 --max-sequences 1 \
+             --max-batched-tokens {tokens}"
+        ));
+        json["memory"]["activations_gib"].as_f64().unwrap()
+    };
+    let token = (peak("b200-sxm", 16_384) - peak("b200-sxm", 8192)) * GIB / 8192.0;
+    let (inner, width, hidden, top_k) = (2688.0, 1024.0, 4096.0, 22.0);
+    close(token, 2.0 * (top_k * (3.0 * inner + width) + 4.3 * hidden));
+}
+
+#[test]
+fn residual_streams_side_by_side_take_activations() {
+    // DeepSeek-V4-Flash: four streams of 4,096 in 16 bits, of which one is among the usual copies; the step reads the old
+    // and writes the new ones. Two GH200 had 5.44 GiB of cache for 6.66 and refused (vllm-project/vllm#44376).
+    let launch = estimate(
+        "deepseek-ai/DeepSeek-V4-Flash --gpu gh200 --tp 2 --engine vllm@0.22 --kv fp8 --max-model-len 30000 \
+         --max-batched-tokens 16384 --memory-fraction 0.95",
+    );
+    assert_ne!(launch["verdict"], "fits");
+}

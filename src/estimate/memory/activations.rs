@@ -32,7 +32,10 @@ pub(super) fn peak(
     let widest = widest(q, groups, rule);
     let each = rule.mask_bytes + rule.score_bytes * query_heads(q) as f64 / groups.tensor as f64;
     let mask = tokens * q.served_length() as f64 * each;
-    let layer = (widest + tokens * rule.forward_hidden_copies * hidden) * 2.0 + mask;
+    // What leaves residual streams and what goes back into them (vLLM 0.24 `models/deepseek_v4/nvidia/model.py`,
+    // `mhc_fused_post_pre_tilelang`): one stream is among the copies.
+    let streams = 2.0 * (q.model.residual_streams - 1) as f64;
+    let layer = (widest + tokens * (rule.forward_hidden_copies + streams) * hidden) * 2.0 + mask;
     let layer = layer + host.map_or(0.0, |host| copied(q, host).as_f64());
     let forward = layer.max(logits(q, last, host));
     let kept = match rule.encoder_cache && first && q.sees() {
@@ -95,7 +98,7 @@ fn indexer(q: &MemoryQuestion) -> Bytes {
 }
 
 /// The two workspaces of the experts' kernel: for each token and each of its experts the wider of the
-/// model's width and the activation, and of the model's width and gate with up-projection. Packed 4-bit
+/// width that experts work on and the activation, and of that width and gate with up-projection. Packed 4-bit
 /// experts run in kernels that have their own.
 fn workspace(q: &MemoryQuestion, groups: RankGroups) -> f64 {
     let of = |group: &LayerGroup| {
@@ -105,7 +108,7 @@ fn workspace(q: &MemoryQuestion, groups: RankGroups) -> f64 {
             _ => None,
         })?;
         let inner = moe.inner as f64 / groups.expert_tensor as f64;
-        let hidden = q.model.hidden as f64;
+        let hidden = moe.latent.unwrap_or(q.model.hidden) as f64;
         Some(expert_copies(q, groups, moe.top_k) * (hidden.max(inner) + hidden.max(2.0 * inner)))
     };
     2.0 * q.model.groups.iter().filter_map(of).fold(0.0, f64::max)
@@ -153,7 +156,8 @@ fn widest(q: &MemoryQuestion, groups: RankGroups, rule: &MemoryRule) -> f64 {
         Block::Moe(m) => {
             let inner = m.inner as f64 / groups.expert_tensor as f64 * rule.forward_inner_copies;
             let gathered = gathered(q, groups) * q.model.hidden as f64;
-            gathered + expert_copies(q, groups, m.top_k) * (inner + q.model.hidden as f64)
+            let width = m.latent.unwrap_or(q.model.hidden) as f64;
+            gathered + expert_copies(q, groups, m.top_k) * (inner + width)
         }
         _ => 0.0,
     };

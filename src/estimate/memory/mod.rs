@@ -102,6 +102,7 @@ impl MemoryQuestion<'_> {
             activations,
             non_torch,
             cuda_graphs,
+            left_for_graphs: rules::left_for_graphs(self, &beside, usable),
             capacity: self.gpu.memory,
             for_weights_and_cache: usable,
             per_request: cache.request(length),
@@ -140,7 +141,10 @@ impl MemoryQuestion<'_> {
     /// PRO 6000 with 32 sequences (vLLM 0.27, Qwen3-235B) left 2.5 GiB for everything around weights and cache.
     fn first_graph(&self) -> Bytes {
         match self.model.is_moe() {
-            true => self.engine.memory.graphs_per_token * self.step_tokens(),
+            true => {
+                let rule = &self.engine.memory;
+                rule.graphs_per_token * self.step_tokens().min(rule.graphs_tokens)
+            }
             false => Bytes::ZERO,
         }
     }

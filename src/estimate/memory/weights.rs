@@ -24,7 +24,7 @@ pub(super) fn on_rank(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
     let rule = &q.engine.memory;
     let native = q.gpu.peak(DType::Fp4).is_some();
     let padding = rule.mxfp4_padding.map(|p| match native {
-        true => PackedPadding { hidden: p.native, inner: p.native, native: p.native },
+        true => PackedPadding { hidden: p.native, inner: p.native_inner.unwrap_or(p.native), ..p },
         false => p,
     });
     let tables: Bytes = q.model.rotary.iter().map(|t| rule.rotary_value * t.values()).sum();

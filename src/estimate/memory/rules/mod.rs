@@ -28,6 +28,15 @@ pub(super) fn usable(q: &MemoryQuestion, beside: &Beside) -> Bytes {
     }
 }
 
+/// What is left for CUDA graphs that are captured after the cache is laid out, and not inside the fraction.
+pub(super) fn left_for_graphs(q: &MemoryQuestion, beside: &Beside, usable: Bytes) -> Option<Bytes> {
+    match q.engine.memory.fraction_of {
+        FractionOf::Total => vllm::left_for_graphs(q, beside, usable),
+        // SGLang's and TensorRT-LLM's rules leave it to them.
+        FractionOf::Static | FractionOf::FreeAfterLoad => None,
+    }
+}
+
 /// What a fraction must cover for one request beside the weights, of what it is taken, and the most that it may cover.
 pub(super) fn fraction_needed(q: &MemoryQuestion, m: &MemoryUse) -> (Bytes, Bytes, Bytes) {
     match q.engine.memory.fraction_of {

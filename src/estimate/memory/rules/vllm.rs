@@ -308,14 +308,23 @@ fn least_padding(numbers: &[u64], at_least: u64) -> u64 {
 
 /// What weights and KV cache may take together: the fraction of the GPU's whole memory, less the peak of the trial step
 /// and what lies outside PyTorch (`v1/worker/gpu_worker.py`, `determine_available_memory`). CUDA graphs are estimated
-/// and taken off from 0.21 on; before they are captured in what the fraction leaves.
+/// and taken off from 0.21 on.
 pub(in crate::estimate::memory) fn usable(q: &MemoryQuestion, beside: &Beside) -> Bytes {
-    let physical = q.gpu.memory;
-    let (inside, most) = match q.engine.memory.graphs_inside_fraction {
-        true => (beside.cuda_graphs, physical),
-        false => (Bytes::ZERO, physical.saturating_sub(beside.cuda_graphs)),
-    };
-    physical.scaled(q.fraction()).min(most).saturating_sub(beside.activations + beside.non_torch + inside)
+    let inside = if q.engine.memory.graphs_inside_fraction { beside.cuda_graphs } else { Bytes::ZERO };
+    let around = beside.activations + beside.non_torch + inside;
+    q.gpu.memory.scaled(q.fraction()).saturating_sub(around)
+}
+
+/// Where graphs are captured beside a cache that is already laid out (V0 `worker/worker.py`, `initialize_cache`, then
+/// `_warm_up_model`; V1 to 0.20 `compile_or_warm_up_model`): what the cache leaves of the GPU, the trial step's memory
+/// with it.
+pub(in crate::estimate::memory) fn left_for_graphs(
+    q: &MemoryQuestion,
+    beside: &Beside,
+    usable: Bytes,
+) -> Option<Bytes> {
+    let outside = !q.engine.memory.graphs_inside_fraction && beside.cuda_graphs > Bytes::ZERO;
+    outside.then(|| q.gpu.memory.saturating_sub(usable.max(beside.weights) + beside.non_torch))
 }
 
 /// What the fraction must cover, of what, and the most.
