@@ -13,7 +13,7 @@ use super::launch::LaunchMode;
 pub use super::memory_rule::{
     Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedBlocks, PackedPadding, Residuals,
 };
-pub use super::modes::{DecodeContext, ExpertParallel, ParallelModes, UnsharedHeads};
+pub use super::modes::{DecodeContext, ExpertParallel, Lacks, ParallelModes, UnsharedHeads};
 pub use super::options::LaunchOption;
 use super::patch::yes;
 use super::profile::EngineVersion;
@@ -81,6 +81,9 @@ pub struct Engine {
     /// Formats it can run at 16-bit compute on GPUs that lack the narrow type.
     #[serde(default)]
     pub weight_only_formats: Vec<WeightFormat>,
+    /// What it has no kernels for on GPUs of an architecture, whatever they compute in.
+    #[serde(default)]
+    pub lacks: Vec<Lacks>,
     /// KV cache types, the default first.
     pub kv_types: Vec<DType>,
     /// Whether the cache is FP8 by default when the weights are 8-bit or narrower and the GPU has FP8.
@@ -127,6 +130,12 @@ impl Engine {
     /// Whether it runs on a GPU's platform.
     pub fn runs_on(&self, gpu: &Gpu) -> bool {
         self.vendors.iter().any(|v| v == gpu.platform())
+            && !self.lacks.iter().any(|l| l.architecture == gpu.architecture && l.weights.is_empty())
+    }
+
+    /// Whether it has no kernels for weights of a format on a GPU.
+    pub fn lacks_kernels(&self, gpu: &Gpu, format: WeightFormat) -> bool {
+        self.lacks.iter().any(|l| l.architecture == gpu.architecture && l.weights.contains(&format.kernel()))
     }
 
     /// The engine whose kernel coefficients are its own.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::patch::yes;
-use crate::dtype::DType;
+use crate::dtype::{DType, WeightFormat};
 
 /// Decode attention that reads and multiplies each KV head once per query head, on the cores: what came
 /// before kernels that put the query heads of a group into one tensor-core tile.
@@ -82,4 +82,15 @@ pub enum ExpertParallel {
     AllOrNothing,
     /// Any divisor; the rest is expert-TP.
     Any,
+}
+
+/// What an engine has no kernels for on an architecture: its least compute capability, of all or of a format.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lacks {
+    /// Architecture, as GPUs name it.
+    pub architecture: String,
+    /// Formats of weights; none where it does not run there at all.
+    #[serde(default)]
+    pub weights: Vec<WeightFormat>,
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::defaults::EngineDefaultsPatch;
 use super::memory_rule::MemoryRulePatch;
-use super::modes::{DecodeContext, UnsharedHeads};
+use super::modes::{DecodeContext, Lacks, UnsharedHeads};
 use super::schedule::SchedulingPatch;
 use super::version::Version;
 use crate::dtype::{DType, WeightFormat};
@@ -31,6 +31,9 @@ pub struct EngineVersion {
     /// Formats it widens to 16 bits.
     #[serde(default)]
     pub weight_only_formats: Option<Vec<WeightFormat>>,
+    /// What it has no kernels for.
+    #[serde(default)]
+    pub lacks: Option<Vec<Lacks>>,
     /// KV cache types.
     #[serde(default)]
     pub kv_types: Option<Vec<DType>>,

@@ -23,6 +23,9 @@ impl EngineVersion {
         };
         set(&self.weight_formats, &mut to.weight_formats);
         set(&self.weight_only_formats, &mut to.weight_only_formats);
+        if let Some(lacks) = &self.lacks {
+            to.lacks.clone_from(lacks);
+        }
         if let Some(types) = &self.kv_types {
             to.kv_types.clone_from(types);
         }

@@ -64,7 +64,7 @@ fn vendor_is_supported(c: &Candidate) -> Result<(), Reason> {
 }
 
 /// A format runs where the GPU computes in its element type, or where the engine has a kernel that
-/// widens it to 16 bits.
+/// widens it to 16 bits; its least compute capability may leave GPUs out either way.
 fn weight_format_runs(c: &Candidate) -> Result<(), Reason> {
     let runs = |format: WeightFormat| {
         let native = c.cluster.gpu.peak(format.element()).is_some();
@@ -74,7 +74,9 @@ fn weight_format_runs(c: &Candidate) -> Result<(), Reason> {
             formats.contains(&format.kernel()) || from_file && formats.iter().any(|f| f.is_ggml())
         };
         let loads = lists(&c.engine.weight_formats);
-        loads && (native || lists(&c.engine.weight_only_formats))
+        !c.engine.lacks_kernels(&c.cluster.gpu, format)
+            && loads
+            && (native || lists(&c.engine.weight_only_formats))
             || (!format.is_quantised() && c.cluster.gpu.peak_16bit().is_some() && loads)
     };
     match c.divisors.formats.iter().find(|f| !runs(**f)) {

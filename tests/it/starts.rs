@@ -303,3 +303,26 @@ fn residual_streams_side_by_side_take_activations() {
     );
     assert_ne!(launch["verdict"], "fits");
 }
+
+#[test]
+fn engines_have_a_least_compute_capability_of_all_and_of_a_format() {
+    let launch = |model: &str, gpu: &str, engine: &str, more: &str| {
+        shardfit(&format!("estimate {model} --gpu {gpu} --engine {engine} {more} --offline"))
+    };
+    let refused = |model: &str, gpu: &str, engine: &str, more: &str, why: &str| {
+        let run = launch(model, gpu, engine, more).exits(2);
+        assert!(run.stderr.contains(why), "{engine} on {gpu}: {}", run.stderr);
+    };
+    // vLLM `layers/quantization/fp8.py`, get_min_capability: 80 in 0.11, 75 in 0.21; `mxfp4.py` 80 in both.
+    let small = "qwen3-0.6b";
+    refused(small, "t4", "vllm@0.11", "--weights fp8", "does not compute in fp8");
+    launch(small, "t4", "vllm@0.21", "--weights fp8").exits(0);
+    refused(small, "v100-sxm-32gb", "vllm@0.21", "--weights fp8", "does not compute in fp8");
+    refused("gpt-oss-20b", "t4", "vllm@0.33", "--tp 2", "does not compute in mxfp4");
+    // SGLang 0.5.14 and 0.5.23 `load_model`: "SGLang only supports sm75 and above."
+    refused(small, "v100-sxm-32gb", "sglang@0.5.14", "", "does not run on such GPUs");
+    launch(small, "t4", "sglang@0.5.14", "").exits(0);
+    // TensorRT-LLM's support matrix begins with Ampere.
+    refused(small, "t4", "trtllm@1.1", "", "does not run on such GPUs");
+    launch(small, "a10", "trtllm@1.1", "").exits(0);
+}
