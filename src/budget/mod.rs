@@ -140,8 +140,8 @@ const PROFILES: [(f64, f64, f64); 9] = [
     (10e12, 1.75e28, 292.0e12),
 ];
 
-/// The best size for a budget, as an approach has it. Approaches 1 and 2 are their tables, straight lines in the
-/// logarithms between rows and beyond the ends.
+/// The best size for a budget, as an approach has it, with `C = 6·N·D`. Approaches 1 and 2 take the parameters of their
+/// tables, straight lines in the logarithms between rows and beyond the ends.
 pub fn best(approach: Approach, flops: Flops) -> Size {
     match approach {
         Approach::Curves => between(&CURVES, flops),
@@ -159,10 +159,12 @@ pub fn law(approach: Approach) -> Law {
 fn between(table: &[(f64, f64, f64)], flops: Flops) -> Size {
     let x = flops.get().ln();
     let above = table.iter().position(|(_, c, _)| c.ln() >= x).unwrap_or(table.len() - 1).max(1);
-    let ((n0, c0, d0), (n1, c1, d1)) = (table[above - 1], table[above]);
+    let ((n0, c0, _), (n1, c1, _)) = (table[above - 1], table[above]);
     let t = (x - c0.ln()) / (c1.ln() - c0.ln());
     let line = |a: f64, b: f64| (a.ln() + t * (b.ln() - a.ln())).exp();
-    Size { parameters: line(n0, n1), tokens: line(d0, d1) }
+    let parameters = line(n0, n1);
+    // The tables' own tokens count FLOPs operator by operator and are up to 5 % beside 6·N·D.
+    Size { parameters, tokens: flops.get() / (PER_PARAMETER_AND_TOKEN * parameters) }
 }
 
 /// A smaller model trained longer, to the same loss.
@@ -244,8 +246,11 @@ mod tests {
             for (parameters, flops, tokens) in table {
                 let size = best(approach, Flops::new(flops));
                 near(size.parameters, parameters, 1e-9);
-                near(size.tokens, tokens, 1e-9);
+                near(size.tokens, tokens, 0.05);
             }
+        }
+        for approach in Approach::ALL {
+            near(best(approach, GOPHER).flops().get(), GOPHER.get(), 1e-9);
         }
         // 67 B at Gopher's budget; about 20 tokens for each parameter.
         near(best(Approach::Curves, GOPHER).ratio(), 20.0, 0.15);

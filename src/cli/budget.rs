@@ -20,28 +20,32 @@ use super::values::{count, names, share};
 #[command(after_help = "Examples:\n  \
     shardfit budget --flops 5.76e23\n  \
     shardfit budget --dollars 1e6 --gpu h100-sxm --mfu 0.4\n  \
+    shardfit budget --days 30 --gpus 256 --gpu h100-sxm\n  \
     shardfit budget --gpu-hours 1e6 --gpu h100-sxm --gpus 256 --inference-tokens 10T")]
 pub struct BudgetArgs {
     /// FLOPs of training, e.g. 1e24
-    #[arg(long, value_name = "N", help_heading = "Budget", required_unless_present_any = ["gpu_hours", "dollars"])]
-    #[arg(conflicts_with_all = ["gpu_hours", "dollars"])]
+    #[arg(long, value_name = "N", help_heading = "Budget", required_unless_present_any = ["gpu_hours", "dollars", "days"])]
+    #[arg(conflicts_with_all = ["gpu_hours", "dollars", "days"])]
     flops: Option<String>,
     /// Hours of one GPU, e.g. 1e6
-    #[arg(long, value_name = "N", help_heading = "Budget", requires = "gpu", conflicts_with = "dollars")]
+    #[arg(long, value_name = "N", help_heading = "Budget", conflicts_with_all = ["dollars", "days"])]
     gpu_hours: Option<String>,
     /// Dollars of rent
-    #[arg(long, value_name = "N", help_heading = "Budget", requires = "gpu")]
+    #[arg(long, value_name = "N", help_heading = "Budget", conflicts_with = "days")]
     dollars: Option<String>,
-    /// GPU, by name or YAML file: GPU-hours and dollars
+    /// Days on as many GPUs as --gpus says
+    #[arg(long, value_name = "N", help_heading = "Budget")]
+    days: Option<String>,
+    /// GPU, by name or YAML file [default: h100-sxm for GPU-hours, dollars and days]
     #[arg(long, value_name = "GPU", help_heading = "Hardware")]
     gpu: Option<String>,
-    /// GPUs that the MFU is estimated on
+    /// GPUs that the MFU is estimated on, and that --days are of
     #[arg(long, default_value = "64", value_name = "N", value_parser = count(1..=MOST_GPUS), help_heading = "Hardware")]
     gpus: u64,
     /// Price per GPU and hour in dollars, e.g. h100-sxm=2.10
     #[arg(long, value_name = "GPU=USD", help_heading = "Hardware")]
     price: Vec<String>,
-    /// Model FLOPs utilisation, in (0, 1] [default: that of the best plan for a model of the size]
+    /// Model FLOPs utilisation, e.g. 40% [default: that of the best plan for a model of the size]
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Hardware")]
     mfu: Option<f64>,
     /// Training framework that the MFU is estimated for
@@ -70,6 +74,7 @@ impl BudgetArgs {
             flops: self.flops.clone().map(Amount),
             gpu_hours: self.gpu_hours.clone().map(Amount),
             dollars: self.dollars.clone().map(Amount),
+            days: self.days.clone().map(Amount),
             gpu: self.gpu.clone(),
             gpus: Some(self.gpus),
             price: prices(&self.price),

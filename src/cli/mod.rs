@@ -58,6 +58,20 @@ use crate::validate::{Columns, Reader};
 use measured::Measured;
 use outcome::Outcome;
 
+/// What a person who types the name alone is shown.
+const TO_BEGIN_WITH: &str = "Which configuration should I deploy? To begin with:
+
+  What is the best way to serve a model on these GPUs?
+    shardfit plan llama-3.1-70b --cluster 8xh100-sxm --ttft 1s --tpot 50ms
+
+  Which models run on this card, and how fast?
+    shardfit fit --cluster 1xrtx-4090
+
+  How many GPUs does this load take?
+    shardfit size llama-3.1-8b --gpu l40s,h100-sxm --rate 20 --tpot 40ms
+
+`shardfit serve` answers in a browser; `shardfit --help` lists all commands, each with examples.";
+
 /// Which configuration should I deploy?
 #[derive(Debug, Parser)]
 #[command(name = "shardfit", version, max_term_width = 100, propagate_version = true)]
@@ -130,6 +144,10 @@ pub fn run() -> ExitCode {
 /// 2 bad input.
 pub fn run_words(words: Vec<OsString>) -> u8 {
     let mut command = command();
+    if words.len() <= 1 {
+        anstream::println!("{TO_BEGIN_WITH}");
+        return 0;
+    }
     let words = spelling::usual(&command, words);
     let parsed = command.try_get_matches_from_mut(&words);
     let (cli, matches) = match parsed.and_then(|m| Ok((Cli::from_arg_matches(&m)?, m))) {

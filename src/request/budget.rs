@@ -23,6 +23,9 @@ pub const MOST_GPUS: u64 = 65_536;
 /// GPUs that an MFU is estimated on unless told otherwise.
 pub const GPUS: u64 = 64;
 
+/// The GPU that hours and dollars are of unless told otherwise.
+pub const GPU: &str = "h100-sxm";
+
 /// Tokens of a sequence and of a step that the MFU is estimated with: those of Llama 2 (arXiv:2307.09288 §2.2).
 const SEQUENCE: u64 = 4096;
 const STEP_TOKENS: u64 = 4_194_304;
@@ -42,7 +45,9 @@ pub struct BudgetRequest {
     pub gpu_hours: Option<Amount>,
     /// Dollars of rent.
     pub dollars: Option<Amount>,
-    /// GPU, by name or YAML file: GPU-hours and dollars.
+    /// Days on `gpus` GPUs.
+    pub days: Option<Amount>,
+    /// GPU, by name or YAML file: GPU-hours, dollars and days; h100-sxm for those when left out.
     pub gpu: Option<String>,
     /// GPUs that the MFU is estimated on; 64 when left out.
     #[schemars(range(min = 1, max = 65536))]
@@ -164,9 +169,9 @@ impl BudgetRequest {
         let approach = self.approach.as_deref().map_or(Ok(Approach::Corrected), str::parse)?;
         let precision = self.precision.as_deref().map_or(Ok(Precision::Bf16), str::parse)?;
         let spent = self.spent()?;
-        if self.gpu.is_none() && !matches!(spent, Spent::Flops(_)) {
-            return Err(usage("GPU-hours and dollars are those of a GPU: missing: --gpu"));
-        }
+        // GPU-hours and dollars are those of some GPU: the one that papers count in.
+        let usual = (!matches!(spent, Spent::Flops(_))).then(|| GPU.to_owned());
+        let gpu = self.gpu.clone().or(usual);
         let gpus = within("--gpus", self.gpus, 1..=MOST_GPUS)?.unwrap_or(GPUS);
         let gpus = u32::try_from(gpus).map_err(|_| range("--gpus", "too many GPUs"))?;
         let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
@@ -174,7 +179,7 @@ impl BudgetRequest {
         let framework = catalog.framework(self.framework.as_deref().unwrap_or(FRAMEWORK))?;
         Ok(Budgeting {
             spent,
-            cluster: self.gpu.as_ref().map(of).transpose()?,
+            cluster: gpu.as_ref().map(of).transpose()?,
             engine: catalog.engine(&framework.kernels)?,
             framework,
             precision,
@@ -185,12 +190,16 @@ impl BudgetRequest {
     }
 
     fn spent(&self) -> Result<Spent, Diagnostic> {
-        match (&self.flops, &self.gpu_hours, &self.dollars) {
-            (Some(n), None, None) => Ok(Spent::Flops(n.above_zero("--flops")?)),
-            (None, Some(n), None) => Ok(Spent::GpuHours(n.above_zero("--gpu-hours")?)),
-            (None, None, Some(n)) => Ok(Spent::Dollars(n.above_zero("--dollars")?)),
-            (None, None, None) => Err(usage("name --flops, --gpu-hours or --dollars")),
-            _ => Err(usage("--flops, --gpu-hours and --dollars exclude each other").help("give one of them")),
+        match (&self.flops, &self.gpu_hours, &self.dollars, &self.days) {
+            (Some(n), None, None, None) => Ok(Spent::Flops(n.above_zero("--flops")?)),
+            (None, Some(n), None, None) => Ok(Spent::GpuHours(n.above_zero("--gpu-hours")?)),
+            (None, None, Some(n), None) => Ok(Spent::Dollars(n.above_zero("--dollars")?)),
+            (None, None, None, Some(n)) => {
+                Ok(Spent::GpuHours(n.above_zero("--days")? * 24.0 * self.gpus.unwrap_or(GPUS) as f64))
+            }
+            (None, None, None, None) => Err(usage("name --flops, --gpu-hours, --dollars or --days")),
+            _ => Err(usage("--flops, --gpu-hours, --dollars and --days exclude each other")
+                .help("give one of them")),
         }
     }
 }

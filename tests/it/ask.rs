@@ -283,7 +283,7 @@ fn faults_are_cause_place_and_help_in_the_names_of_the_fields() {
             Some("`seq`"),
             "16777216",
         ),
-        ("budget", r#"{"gpu_hours": 5}"#, "usage", None, "`gpu`"),
+        ("budget", r#"{"gpu_hours": 5, "days": 3}"#, "usage", None, "`days`"),
         ("budget", r#"{"flops": 0}"#, "range", Some("`flops`"), "above zero"),
         ("fit", "{}", "usage", None, "`cluster`"),
         ("fit", r#"{"cluster": "1xrtx-4090", "context": 0}"#, "range", Some("`context`"), "from 1"),

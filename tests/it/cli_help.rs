@@ -162,3 +162,14 @@ fn there_is_a_manual_page_for_every_command() {
     }
     assert_eq!(fs::read_dir(&pages).unwrap().count(), commands().len() + 1);
 }
+
+#[test]
+fn the_name_alone_shows_three_questions_that_run() {
+    let run = shardfit("").exits(0);
+    let questions: Vec<&str> =
+        run.stdout.lines().filter_map(|line| line.trim().strip_prefix("shardfit ")).collect();
+    assert_eq!(questions.len(), 3, "{}", run.stdout);
+    for question in questions {
+        shardfit(question).exits(0);
+    }
+}
