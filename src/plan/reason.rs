@@ -367,8 +367,11 @@ reasons! {
             },
             distance: *got / *want,
             message: {
-                let beyond = 100.0 * (*got / *want - 1.0);
-                format!("{} {got} misses the target of {want} by {beyond:.1} %", metric.name())
+                let beyond = match 100.0 * (*got / *want - 1.0) {
+                    little if little < 0.1 => "less than 0.1 %".to_owned(),
+                    beyond => format!("{beyond:.1} %"),
+                };
+                format!("{} {got} misses the target of {want} by {beyond}", metric.name())
             },
             guide: match metric {
                 Metric::Ttft => (
