@@ -73,6 +73,23 @@ fn patches(config: &Config) -> Result<u64, Diagnostic> {
 
 /// SigLIP (`SiglipVisionModel`), with its pooling head unless `vision_use_head` says no.
 fn siglip(config: &Config) -> Result<Vec<Tensor>, Diagnostic> {
+    let (hidden, inner) = (config.size("hidden_size")?, config.size("intermediate_size")?);
+    let mut out = siglip_layers(config)?;
+    if config.bool_or("vision_use_head", true)? {
+        out.extend([
+            vector("vision_tower.head.probe", hidden),
+            matrix("vision_tower.head.attention.weights", 4 * hidden, hidden),
+            vector("vision_tower.head.attention.biases", 4 * hidden),
+            vector("vision_tower.head.layernorm", 2 * hidden),
+            matrix("vision_tower.head.mlp.weights", 2 * inner, hidden),
+            vector("vision_tower.head.mlp.biases", inner + hidden),
+        ]);
+    }
+    Ok(out)
+}
+
+/// SigLIP without its pooling head.
+fn siglip_layers(config: &Config) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     // SigLIP 2 states the number, where images may have any shape.
     let positions = match config.opt_size("num_patches")? {
@@ -87,17 +104,6 @@ fn siglip(config: &Config) -> Result<Vec<Tensor>, Diagnostic> {
         vector("vision_tower.post_layernorm", 2 * hidden),
     ];
     out.extend(encoder.tensors());
-    if config.bool_or("vision_use_head", true)? {
-        let inner = encoder.inner;
-        out.extend([
-            vector("vision_tower.head.probe", hidden),
-            matrix("vision_tower.head.attention.weights", 4 * hidden, hidden),
-            vector("vision_tower.head.attention.biases", 4 * hidden),
-            vector("vision_tower.head.layernorm", 2 * hidden),
-            matrix("vision_tower.head.mlp.weights", 2 * inner, hidden),
-            vector("vision_tower.head.mlp.biases", inner + hidden),
-        ]);
-    }
     Ok(out)
 }
 

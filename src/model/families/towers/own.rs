@@ -464,6 +464,13 @@ pub(super) fn paddleocr(config: &Config, _: &Config, text_hidden: u64) -> Tensor
 /// GOT-OCR 2's images, PP-Chart2Table's too: SAM's ViT with tables of relative positions, over the whole image in some
 /// layers and over windows in the others; a neck, two convolutions that halve the side, a projection.
 pub(super) fn got_ocr(config: &Config, _: &Config, text_hidden: u64) -> Tensors {
+    let (mut out, width) = sam_tower(config)?;
+    out.extend(dense("multi_modal_projector.multimodal_projector.weight", text_hidden, width));
+    Ok(out)
+}
+
+/// SAM's ViT with its neck and the two convolutions, and how wide its features are.
+fn sam_tower(config: &Config) -> Result<(Vec<Tensor>, u64), Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let head = hidden / config.size("num_attention_heads")?;
     let channels = config.size_or("output_channels", 256)?;
@@ -485,9 +492,8 @@ pub(super) fn got_ocr(config: &Config, _: &Config, text_hidden: u64) -> Tensors 
         matrix("multi_modal_projector.conv_upsampler1.weight", 2 * channels, channels.saturating_mul(9)),
         matrix("multi_modal_projector.conv_upsampler2.weight", 4 * channels, channels.saturating_mul(18)),
     ];
-    out.extend(dense("multi_modal_projector.multimodal_projector.weight", text_hidden, 4 * channels));
     out.extend(Encoder::vit(layers, hidden, config.size_of(&["mlp_dim", "intermediate_size"])?).tensors());
-    Ok(out)
+    Ok((out, 4 * channels))
 }
 
 /// Kimi K3's images: MoonViT with RMS norms and without biases, whose attention is wider than the model; neighbours side
@@ -519,7 +525,7 @@ pub(super) fn kimi_k3(config: &Config, _: &Config, text_hidden: u64) -> Tensors 
 
 /// Unlimited-OCR's images: SAM's ViT, whose map goes through CLIP's layers in place of patches; both features side by
 /// side through one layer, and two marks.
-pub(super) fn unlimited_ocr(config: &Config, wrapper: &Config, text_hidden: u64) -> Tensors {
+pub(super) fn unlimited_ocr(config: &Config, _: &Config, text_hidden: u64) -> Tensors {
     let (sam, clip) = (config.sub("sam_config")?, config.sub("encoder_config")?);
     let (width, patches) = (clip.size("hidden_size")?, patches(&clip)?);
     let mut out = got_ocr(&sam, wrapper, text_hidden)?;
@@ -542,7 +548,7 @@ pub(super) fn granite_docling(config: &Config, _: &Config, text_hidden: u64) -> 
     let output = config.size_or("out_hidden_size", text_hidden)?;
     let scale = config.size_or("scale_factor", 4)?;
     let taps = config.numbers("deepstack_visual_indexes")?.map_or(0, |listed| listed.len() as u64);
-    let mut out: Vec<Tensor> = siglip(config)?.into_iter().filter(|t| !t.name.contains("head")).collect();
+    let mut out = super::siglip_layers(config)?;
     let fine = config.bool_or("use_fine_route", true)?.then_some((scale / 2).max(1));
     for side in [Some(scale), fine].into_iter().flatten() {
         let joined = hidden.saturating_mul(side.saturating_mul(side));
@@ -565,13 +571,9 @@ pub(super) fn granite_docling(config: &Config, _: &Config, text_hidden: u64) -> 
 pub(super) fn moss(config: &Config, wrapper: &Config, text_hidden: u64) -> Tensors {
     let hidden = config.size("hidden_size")?;
     let inner = config.size("intermediate_size")?;
-    let encoder = Encoder::vit(config.size("num_hidden_layers")?, hidden, inner);
-    // Keys have no bias.
-    let unbiased = |t: Tensor| match t.name.as_ref() {
-        "vision_tower.layers.biases" => Tensor { rows: t.rows.saturating_sub(hidden), ..t },
-        _ => t,
-    };
-    let mut out: Vec<Tensor> = encoder.tensors().into_iter().map(unbiased).collect();
+    let vit = Encoder::vit(config.size("num_hidden_layers")?, hidden, inner);
+    // Norms, and biases of all but keys.
+    let mut out = Encoder { biased: false, vectors: 8 * hidden + inner, ..vit }.tensors();
     out.extend(dense("audio_tower.conv1.weight", hidden, config.size("num_mel_bins")?.saturating_mul(3)));
     out.extend(dense("audio_tower.conv2.weight", hidden, hidden.saturating_mul(3)));
     out.push(matrix("audio_tower.embed_positions.weight", config.size("max_source_positions")?, hidden));
