@@ -1,4 +1,4 @@
-//! Embeds `hardware/`, `engines/`, `frameworks/` and `models/` in the binary, YAML converted to compact JSON so that a
+//! Embeds `hardware/`, `engines/`, `frameworks/`, `models/` and `residuals/` in the binary, YAML converted to compact JSON so that a
 //! start parses in microseconds. Adding a file adds an entry; no code changes.
 
 use std::fmt::Write as _;
@@ -19,6 +19,7 @@ fn main() {
         ("ENGINES", "engines"),
         ("FRAMEWORKS", "frameworks"),
         ("MODELS", "models"),
+        ("RESIDUALS", "residuals"),
     ];
     let mut out = String::new();
     for (constant, folder) in kinds {

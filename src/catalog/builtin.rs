@@ -19,6 +19,11 @@ pub struct BuiltIn {
 
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
+/// The spreads of measured servers.
+pub fn residuals() -> Option<&'static BuiltIn> {
+    RESIDUALS.first()
+}
+
 /// Every entry of a kind, sorted by identifier.
 pub fn entries(kind: Kind) -> &'static [BuiltIn] {
     match kind {

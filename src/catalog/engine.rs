@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::band::Bands;
 pub use super::defaults::{DefaultsByGpu, EngineDefaults, EngineDefaultsPatch, Launch, LaunchDefaults};
 use super::gpu::Gpu;
 use super::host::HostRule;
@@ -119,9 +118,6 @@ pub struct Engine {
     pub host: Option<HostRule>,
     /// How it schedules, and what a step costs beyond its kernels.
     pub scheduling: Scheduling,
-    /// How far its measured servers lie from what is estimated, if any were measured.
-    #[serde(default)]
-    pub bands: Option<Bands>,
     /// Where the figures come from.
     pub sources: Vec<String>,
 }
@@ -232,9 +228,6 @@ impl Engine {
         }
         if self.host.as_ref().is_some_and(|h| !share(h.bandwidth_share) || !share(h.link_share)) {
             fail("host", "`bandwidth_share` and `link_share` must lie in (0, 1]");
-        }
-        if self.bands.is_some_and(|bands| !bands.are_sound()) {
-            fail("bands", "each `low` must be positive and at most its `high`");
         }
         let (s, m) = (&self.scheduling, &self.memory);
         for (name, share) in [

@@ -1,6 +1,5 @@
 //! The catalogue: GPUs, clusters, engines and models by the names people use, built in and from files.
 
-pub mod band;
 mod boards;
 mod builtin;
 pub mod cluster;
@@ -31,6 +30,7 @@ pub mod price;
 mod profile;
 pub mod published;
 mod reserved;
+pub mod residuals;
 mod schedule;
 mod scheduling;
 mod training;

@@ -85,6 +85,10 @@ pub struct PlanArgs {
     /// [default: the mean]
     #[arg(long, value_name = "P", help_heading = "Targets")]
     percentile: Option<String>,
+    /// Plan for limits on times that hold on a real server with this chance, by those measured, e.g. 90% [default: as
+    /// estimated]
+    #[arg(long, value_name = "CHANCE", help_heading = "Targets")]
+    confidence: Option<String>,
     /// How the best plan moves when GPUs differ, e.g. hbm=+20%; of hbm, bandwidth, compute, scale-up, scale-out
     /// and price
     #[arg(long, value_name = "NAME=±N%", allow_hyphen_values = true, help_heading = "Ranking")]
@@ -206,6 +210,7 @@ impl PlanArgs {
             pareto: self.pareto.clone(),
             verify: self.verify,
             percentile: self.percentile.clone(),
+            confidence: self.confidence.clone(),
             what_if: Texts::given(&self.what_if),
             current: self.current.clone(),
             launch: self.launch.launch.clone(),

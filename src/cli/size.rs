@@ -53,6 +53,10 @@ pub struct SizeArgs {
     inputs: InputArgs,
     #[command(flatten)]
     targets: TargetArgs,
+    /// Size for limits on times that hold on a real server with this chance, by those measured, e.g. 90% [default: as
+    /// estimated]
+    #[arg(long, value_name = "CHANCE", help_heading = "Targets")]
+    confidence: Option<String>,
     #[command(flatten)]
     sessions: SessionArgs,
     #[command(flatten)]
@@ -138,6 +142,7 @@ impl SizeArgs {
             price: prices(&self.price),
             objective: Some(self.objective.clone()),
             top: Some(self.top),
+            confidence: self.confidence.clone(),
             ..Request::default()
         };
         self.model.fill(&mut request);

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::catalog::band::Architecture;
+use crate::catalog::residuals::{Class, Classes, Traffic};
 use crate::catalog::version::Version;
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
@@ -16,7 +16,6 @@ use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Practice, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
 use crate::workload::{Draft, Load, Purpose, Speculation, Targets, Tier, Workload};
 
-use super::Provenance;
 pub use super::explanation::{Explanation, TableName};
 use super::figures::{Bill, Figures, late};
 pub use super::figures::{Tail, Tails, Verified};
@@ -26,7 +25,7 @@ use super::offload;
 use super::pairing::PrefillFacts;
 use super::power::{Electricity, Energy};
 use super::program::{Pipeline, Target, check_draft};
-use super::range::Ranges;
+use super::range::{Chances, Ranges, Times, architecture};
 use super::service::{Replica, Service};
 use super::sessions::{Below, MAX_TIERS, Reuse, SessionCache, Stand};
 use crate::model::operator::Step;
@@ -56,6 +55,8 @@ pub struct Context<'a> {
     pub workload: Workload,
     /// What electricity costs, if the rental price does not include it.
     pub electricity: Option<Electricity>,
+    /// How far measured servers of such a model and engine lie from what is estimated.
+    pub classes: Classes,
 }
 
 /// What a context is made from.
@@ -99,6 +100,7 @@ impl<'a> Context<'a> {
         let experts = &mut limits.offload.host_experts;
         *experts = experts.map(|n| n.min(model.layers()));
         Ok(Context {
+            classes: Classes::of(&parts.engine.id, architecture(&model)),
             divisors: Divisors::of(&model),
             model,
             cluster: parts.cluster,
@@ -238,10 +240,12 @@ pub struct Estimate {
     pub prefill: Option<PrefillFacts>,
     /// What a simulation of it came to, if it was simulated.
     pub verified: Option<Verified>,
-    /// Where measured servers of its class lie, if any were measured.
+    /// How far measured servers of its kind lie from what is estimated.
+    pub class: &'static Class,
+    /// Where they lie, if any were measured.
     pub ranges: Option<Ranges>,
-    /// The chance that a server keeps every limit on a time, of a plan that was simulated: see [`Ranges::chance`].
-    pub holds: Option<f64>,
+    /// The chance that a server keeps each limit on a time, around what was simulated where it was.
+    pub holds: Chances,
     /// What it does not start without, beside what it is.
     pub needs: Option<NeededFlag>,
     /// Share of the prompt tokens that are in the prefix cache, where some are; as it is given, or as sessions find it.
@@ -533,6 +537,7 @@ impl<'a> Deployment<'a> {
             price: bill.price,
             power: bill.energy.power * bill.gpus as f64,
             per_output: bill.energy.per_output,
+            class: self.class(&service, concurrency),
         })
     }
 
@@ -636,20 +641,16 @@ impl<'a> Deployment<'a> {
         Ok(high)
     }
 
-    /// The ranges of the engine's band for such a model on such a GPU.
-    pub(super) fn ranges(&self, service: &Service, output: TokensPerSecond) -> Option<Ranges> {
-        let c = self.context;
-        if c.workload.purpose.pools() {
-            return None;
+    /// How far measured servers of its kind lie from a service with so many requests in flight on each replica.
+    pub fn class(&self, service: &Service, in_flight: f64) -> &'static Class {
+        if self.context.workload.purpose.pools() {
+            return Classes::unknown();
         }
-        let architecture = match () {
-            () if c.model.is_latent() => Architecture::Latent,
-            () if c.model.is_moe() => Architecture::Moe,
-            () => Architecture::Dense,
+        let traffic = match self.context.workload.load {
+            Load::Rate(_) => Traffic::Rate,
+            Load::Saturate | Load::Concurrency(_) | Load::Users(_) => Traffic::of(in_flight),
         };
-        let calibrated = matches!(service.provenance, Provenance::Fitted | Provenance::Measured);
-        let band = c.engine.bands.as_ref()?.of(architecture, calibrated);
-        Some(Ranges::new(&band, service, &c.workload, output))
+        self.context.classes.class(service.provenance.is_calibrated(), traffic)
     }
 
     /// What all replicas deliver, draw and cost.
@@ -670,6 +671,8 @@ impl<'a> Deployment<'a> {
         let Bill { gpus, output, tokens_per_output, energy, electricity, price } =
             self.bill(replicas, &service);
         let running = (service.running / f64::from(self.parallelism.attention_dp)).ceil() as u64;
+        let class = self.class(&service, batch);
+        let generates = !c.workload.purpose.pools();
         Estimate {
             plan,
             gpu: c.cluster.gpu.id.clone(),
@@ -704,8 +707,11 @@ impl<'a> Deployment<'a> {
             in_flight: batch * f64::from(replicas),
             prefill: None,
             verified: None,
-            ranges: self.ranges(&service, output),
-            holds: None,
+            class,
+            ranges: generates.then(|| Ranges::new(class, &service, &c.workload, output)),
+            holds: generates
+                .then(|| Chances::of(class, Times::of(&service), &c.workload.targets))
+                .unwrap_or_default(),
             needs: self.needs(),
             prefix_hit: Some(c.workload.reused_prompt() as f64 / c.workload.isl.max(1) as f64)
                 .filter(|hit| *hit > 0.0),
@@ -743,9 +749,9 @@ impl<'a> Deployment<'a> {
     }
 }
 
-/// The first target that a service misses.
-pub fn missed_target(targets: &Targets, service: &Service) -> Option<Reason> {
-    late(targets, (service.ttft, service.tpot, service.e2e))
+/// The first target that a service misses, as a server of the class.
+pub fn missed_target(targets: &Targets, service: &Service, class: &Class) -> Option<Reason> {
+    late(targets, Times::of(service).surely(class, targets))
 }
 
 impl Context<'_> {

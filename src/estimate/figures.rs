@@ -1,5 +1,6 @@
 //! What plans are compared by.
 
+use crate::catalog::residuals::Class;
 use crate::plan::reason::Metric;
 use crate::plan::{Plan, Practice, Reason};
 use crate::units::{Joules, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
@@ -8,6 +9,7 @@ use crate::workload::{Load, Targets};
 use super::deployment::Estimate;
 use super::memory::Verdict;
 use super::power::Energy;
+use super::range::{Chances, Times};
 
 /// The figures of one plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +38,8 @@ pub struct Figures {
     pub power: Watts,
     /// Joules per output token.
     pub per_output: Joules,
+    /// How far measured servers of its kind lie from what is estimated.
+    pub class: &'static Class,
 }
 
 impl Figures {
@@ -87,8 +91,18 @@ impl Figures {
 
     /// The first limit that they break.
     pub fn missed(&self, targets: &Targets) -> Option<Reason> {
-        let late = late(targets, (self.ttft, self.tpot, self.e2e));
+        let late = late(targets, self.times().surely(self.class, targets));
         late.or_else(|| self.beyond_budget(targets))
+    }
+
+    /// Its times.
+    fn times(&self) -> Times {
+        Times { ttft: self.ttft, tpot: self.tpot, e2e: self.e2e }
+    }
+
+    /// The chance that a server keeps every limit on a time; `None` without one.
+    pub fn chance(&self, targets: &Targets) -> Option<f64> {
+        Chances::of(self.class, self.times(), targets).all()
     }
 
     /// The first budget that they exceed.
@@ -113,11 +127,11 @@ impl Figures {
 }
 
 /// The first target that times to the first token, per token and to the last miss.
-pub(super) fn late(targets: &Targets, (ttft, tpot, e2e): (Seconds, Seconds, Seconds)) -> Option<Reason> {
+pub(super) fn late(targets: &Targets, times: Times) -> Option<Reason> {
     let times = [
-        (Metric::Ttft, targets.ttft, ttft),
-        (Metric::Tpot, targets.tpot, tpot),
-        (Metric::E2e, targets.e2e, e2e),
+        (Metric::Ttft, targets.ttft, times.ttft),
+        (Metric::Tpot, targets.tpot, times.tpot),
+        (Metric::E2e, targets.e2e, times.e2e),
     ];
     times.into_iter().find_map(|(metric, want, got)| {
         want.filter(|want| got > *want).map(|want| Reason::TargetMissed { metric, want, got })
@@ -139,6 +153,7 @@ impl From<&Estimate> for Figures {
             price: e.price,
             power: e.energy.power * e.gpus as f64,
             per_output: e.energy.per_output,
+            class: e.class,
         }
     }
 }
@@ -181,9 +196,14 @@ pub struct Tails {
 }
 
 impl Verified {
-    /// The first target on a time that it misses.
-    pub fn missed(&self, targets: &Targets) -> Option<Reason> {
-        late(targets, (self.ttft, self.tpot, self.e2e))
+    /// Its times.
+    pub fn times(&self) -> Times {
+        Times { ttft: self.ttft, tpot: self.tpot, e2e: self.e2e }
+    }
+
+    /// The first target on a time that it misses, as a server of the class.
+    pub fn missed(&self, class: &Class, targets: &Targets) -> Option<Reason> {
+        late(targets, self.times().surely(class, targets))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Prefill and decode workers side by side: figures and estimates of plans with split pools.
 
+use crate::catalog::residuals::{Class, Traffic};
 use crate::plan::{Parallelism, Placement, Plan, Practice, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, UsdPerHour, Watts};
 
@@ -7,6 +8,7 @@ use super::deployment::{Context, Deployment, Estimate};
 use super::figures::Figures;
 use super::memory::MemoryUse;
 use super::power::Energy;
+use super::range::{Chances, Ranges, Times};
 use super::service::Service;
 use super::split::{DecodeWorker, PrefillWorker, Split, SplitService, Transfer};
 
@@ -178,7 +180,13 @@ impl<'w> Pair<'w, '_> {
             price: bill.price,
             power: bill.power,
             per_output: bill.power / output,
+            class: self.class(),
         }
+    }
+
+    /// How far measured split pools lie from what is estimated.
+    pub fn class(&self) -> &'static Class {
+        self.decode.context.classes.class(false, Traffic::Split)
     }
 
     fn in_flight(&self, s: &SplitService) -> f64 {
@@ -210,6 +218,9 @@ impl<'w> Pair<'w, '_> {
         let cluster = |worker: &Worker| u64::from(worker.context.cluster.gpus);
         let here = std::ptr::eq(self.prefill.context.cluster, self.decode.context.cluster);
         let all = cluster(self.decode) + if here { 0 } else { cluster(self.prefill) };
+        let class = self.class();
+        let ranges = Ranges::new(class, &service, w, output);
+        let holds = Chances::of(class, Times::of(&service), &w.targets);
         let own = deployment.assemble(plan, self.decode_workers, s.sequences, service);
         Estimate {
             gpus: bill.gpus,
@@ -224,6 +235,9 @@ impl<'w> Pair<'w, '_> {
             cost_total: bill.price.map(|p| p.per_million_tokens(output * tokens_per_output)),
             price: bill.price,
             in_flight: self.in_flight(s),
+            class,
+            ranges: Some(ranges),
+            holds,
             prefill: Some(PrefillFacts {
                 gpu: self.prefill.context.cluster.gpu.id.clone(),
                 parallelism: self.prefill.parallelism,

@@ -1,6 +1,7 @@
-//! Where measured servers lie around an estimate.
+//! Where measured servers lie around an estimate, and the chance that one keeps its limits.
 
-use crate::catalog::band::{Band, Spread};
+use crate::catalog::residuals::{Architecture, Class, Spread};
+use crate::model::Model;
 use crate::units::{Seconds, TokensPerSecond};
 use crate::workload::{Load, Targets, Workload};
 
@@ -18,42 +19,20 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// The ranges of a band around a service. Throughput follows from both times: as many requests are in
-    /// flight, each for `TTFT + TPOT · (OSL − 1)`; a given rate is what it is.
-    pub fn new(band: &Band, service: &Service, workload: &Workload, output: TokensPerSecond) -> Ranges {
-        let around = |time: Seconds, spread: Spread| (time * spread.low, time * spread.high);
-        let (ttft, tpot) = (around(service.ttft, band.ttft), around(service.tpot, band.tpot));
-        let steps = workload.osl as f64 - 1.0;
-        let slower = |ttft: Seconds, tpot: Seconds| match workload.load {
-            Load::Rate(_) => output,
-            Load::Saturate | Load::Concurrency(_) => output * (service.e2e / (ttft + tpot * steps)),
+    /// The ranges of a class around a service. As many requests are in flight, so that throughput is as much less as a
+    /// request takes longer; a given rate is what it is.
+    pub fn new(class: &Class, service: &Service, workload: &Workload, output: TokensPerSecond) -> Ranges {
+        let around = |time: Seconds, spread: Spread| (time * spread.low(), time * spread.high());
+        let output = match workload.load {
+            Load::Rate(_) => (output, output),
+            Load::Saturate | Load::Concurrency(_) => (output / class.e2e.high(), output / class.e2e.low()),
             Load::Users(_) => {
                 let think = workload.sessions.map_or(Seconds::ZERO, |sessions| sessions.think);
-                output * ((service.e2e + think) / (ttft + tpot * steps + think))
+                let slower = |by: f64| output * ((service.e2e + think) / (service.e2e * by + think));
+                (slower(class.e2e.high()), slower(class.e2e.low()))
             }
         };
-        Ranges { ttft, tpot, output: (slower(ttft.1, tpot.1), slower(ttft.0, tpot.0)) }
-    }
-
-    /// The chance that a server keeps the limits on times, where a simulation came to these times: to the first token,
-    /// per token, to the last. Measured over estimated times of the class are taken to be log-normal, with its 10th and
-    /// 90th percentiles; of several limits the one that is missed most often decides, since times that are longer than
-    /// estimated are so together. `None` without a limit.
-    pub fn chance(
-        &self,
-        service: &Service,
-        (ttft, tpot, e2e): (Seconds, Seconds, Seconds),
-        targets: &Targets,
-    ) -> Option<f64> {
-        let of = |limit: Option<Seconds>, time: Seconds, (low, high): (Seconds, Seconds), own: Seconds| {
-            let spread = (low / own, high / own);
-            limit.map(|limit| below(limit / time, spread))
-        };
-        let ttft = of(targets.ttft, ttft, self.ttft, service.ttft);
-        let tpot = of(targets.tpot, tpot, self.tpot, service.tpot);
-        // Most of a request is decoding.
-        let e2e = of(targets.e2e, e2e, self.tpot, service.tpot);
-        [ttft, tpot, e2e].into_iter().flatten().filter(|chance| chance.is_finite()).reduce(f64::min)
+        Ranges { ttft: around(service.ttft, class.ttft), tpot: around(service.tpot, class.tpot), output }
     }
 
     /// Those of so many times the replicas.
@@ -63,27 +42,124 @@ impl Ranges {
     }
 }
 
-/// Standard deviations from the 10th to the 90th percentile of a normal distribution.
-const TENTHS_APART: f64 = 2.563_103;
+/// Times to the first token, per token, and from request to last token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Times {
+    /// Time to first token.
+    pub ttft: Seconds,
+    /// Time per output token after the first.
+    pub tpot: Seconds,
+    /// Request to last token.
+    pub e2e: Seconds,
+}
 
-/// Share of a log-normal distribution with these 10th and 90th percentiles that lies below `x`.
-fn below(x: f64, (low, high): (f64, f64)) -> f64 {
-    let (low, high) = (low.ln(), high.ln());
-    let deviation = (high - low) / TENTHS_APART;
-    let z = (x.ln() - (low + high) / 2.0) / deviation;
-    // The normal distribution as a logistic one of a cubic, to 2e-4: Bowling et al., JIEM 2 (2009), 114.
-    1.0 / (1.0 + (-(1.5976 * z + 0.070_56 * z.powi(3))).exp())
+impl Times {
+    /// Those of a service.
+    pub fn of(service: &Service) -> Times {
+        Times { ttft: service.ttft, tpot: service.tpot, e2e: service.e2e }
+    }
+
+    /// What servers of a class stay below with the confidence that the targets ask for; the same where they ask for
+    /// none.
+    #[must_use]
+    pub fn surely(self, class: &Class, targets: &Targets) -> Times {
+        let Some(confidence) = targets.confidence else { return self };
+        let below = |time: Seconds, spread: &Spread| time * spread.at(confidence.deviations());
+        Times {
+            ttft: below(self.ttft, &class.ttft),
+            tpot: below(self.tpot, &class.tpot),
+            e2e: below(self.e2e, &class.e2e),
+        }
+    }
+}
+
+/// Limits on what is estimated that keep the targets' own with the confidence that they ask for.
+pub fn tightened(class: &Class, targets: &Targets) -> Targets {
+    let one = Seconds::new(1.0);
+    let by = Times { ttft: one, tpot: one, e2e: one }.surely(class, targets);
+    let tight = |limit: Option<Seconds>, by: Seconds| limit.map(|limit| limit * (one / by));
+    Targets {
+        ttft: tight(targets.ttft, by.ttft),
+        tpot: tight(targets.tpot, by.tpot),
+        e2e: tight(targets.e2e, by.e2e),
+        confidence: None,
+        ..*targets
+    }
+}
+
+/// Chances that a server keeps the limits on its times; `None` without a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Chances {
+    /// On the time to the first token.
+    pub ttft: Option<f64>,
+    /// On the time per output token.
+    pub tpot: Option<f64>,
+    /// On the time from request to last token.
+    pub e2e: Option<f64>,
+}
+
+impl Chances {
+    /// Of a server of a class with these estimated times.
+    pub fn of(class: &Class, times: Times, targets: &Targets) -> Chances {
+        let below = |limit: Option<Seconds>, time: Seconds, spread: &Spread| {
+            limit.map(|limit| limit / time).filter(|x| x.is_finite() && *x > 0.0).map(|x| spread.below(x))
+        };
+        Chances {
+            ttft: below(targets.ttft, times.ttft, &class.ttft),
+            tpot: below(targets.tpot, times.tpot, &class.tpot),
+            e2e: below(targets.e2e, times.e2e, &class.e2e),
+        }
+    }
+
+    /// That all are kept. The one that is missed most often decides, since times that are longer than estimated are so
+    /// together.
+    pub fn all(&self) -> Option<f64> {
+        [self.ttft, self.tpot, self.e2e].into_iter().flatten().reduce(f64::min)
+    }
+}
+
+/// What a model's layers are made of, as far as estimates differ in how good they are.
+pub fn architecture(model: &Model) -> Architecture {
+    match () {
+        () if model.is_hybrid() => Architecture::Hybrid,
+        () if model.is_latent() => Architecture::Latent,
+        () if model.is_moe() => Architecture::Moe,
+        () => Architecture::Dense,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::below;
+    use super::*;
+    use crate::workload::Confidence;
+
+    fn class() -> Class {
+        let spread = Spread([0.5, 0.6, 0.7, 0.9, 1.0, 1.2, 1.5, 1.9, 3.0]);
+        Class { ttft: spread, tpot: spread, e2e: spread, rows: 1 }
+    }
 
     #[test]
-    fn a_tenth_of_servers_lie_below_the_low_end_and_nine_tenths_below_the_high() {
-        let spread = (0.8, 1.3);
-        for (x, share) in [(0.8, 0.1), (1.3, 0.9), ((0.8_f64 * 1.3).sqrt(), 0.5), (1e-9, 0.0), (1e9, 1.0)] {
-            assert!((below(x, spread) - share).abs() < 1e-3, "{x}: {}", below(x, spread));
+    fn the_limit_that_is_missed_most_often_decides_and_one_that_is_not_there_does_not() {
+        let times = Times { ttft: Seconds::new(1.0), tpot: Seconds::new(0.02), e2e: Seconds::new(9.0) };
+        let targets =
+            Targets { ttft: Some(Seconds::new(1.5)), tpot: Some(Seconds::new(0.024)), ..Targets::default() };
+        let chances = Chances::of(&class(), times, &targets);
+        assert!((chances.ttft.unwrap() - 0.9).abs() < 1e-3 && (chances.tpot.unwrap() - 0.75).abs() < 1e-3);
+        assert_eq!((chances.e2e, chances.all()), (None, chances.tpot));
+        assert_eq!(Chances::default().all(), None);
+    }
+
+    #[test]
+    fn a_limit_is_kept_surely_where_its_chance_is_what_is_asked_for() {
+        let time = Seconds::new(0.02);
+        let times = Times { ttft: time, tpot: time, e2e: time };
+        for percent in [60.0, 80.0, 90.0, 97.0] {
+            let confidence = Some(Confidence::of_share(percent / 100.0).unwrap());
+            let sure = times.surely(&class(), &Targets { confidence, ..Targets::default() });
+            let targets = Targets { tpot: Some(sure.tpot), ..Targets::default() };
+            let chance = Chances::of(&class(), times, &targets).tpot.unwrap();
+            assert!((chance - percent / 100.0).abs() < 1e-6, "{percent}: {chance}");
         }
+        assert_eq!(times.surely(&class(), &Targets::default()), times);
     }
 }

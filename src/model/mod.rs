@@ -277,6 +277,11 @@ impl Model {
         self.layer_blocks().any(|b| matches!(b, Block::Latent(_)))
     }
 
+    /// Whether any layer is recurrent.
+    pub fn is_hybrid(&self) -> bool {
+        self.layer_blocks().any(|b| matches!(b, Block::Recurrent(_)))
+    }
+
     /// The same model with its linear layers and experts stored as `format`.
     #[must_use]
     pub fn with_weights(mut self, format: crate::dtype::WeightFormat) -> Model {

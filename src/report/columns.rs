@@ -441,9 +441,19 @@ pub const PLAN_COLUMNS: &[Plan] = &[
         "holds_percent",
         "holds %",
         "chance that a server keeps every limit on a time, by those measured",
-        |r| r.estimate.holds.map(|chance| (100.0 * chance).round()).into(),
+        |r| percent(r.estimate.holds.all()),
     )
     .when(Show::Unless(Idle::Missing))
+    .optional(),
+    quiet("holds_ttft_percent", "chance that it keeps the limit on the time to first token", |r| {
+        percent(r.estimate.holds.ttft)
+    })
+    .optional(),
+    quiet("holds_tpot_percent", "the same of the time per output token", |r| percent(r.estimate.holds.tpot))
+        .optional(),
+    quiet("holds_e2e_percent", "the same of the time from request to last token", |r| {
+        percent(r.estimate.holds.e2e)
+    })
     .optional(),
     quiet("headroom_gib", "KV cache left over at this batch", |r| r.estimate.headroom.as_gib().into())
         .on_page(),
@@ -502,6 +512,11 @@ pub const PLAN_COLUMNS: &[Plan] = &[
 /// Whether every row rests on measurements of its very GPU, so that nothing needs to be marked.
 pub(super) fn all_calibrated<'a>(mut estimates: impl Iterator<Item = &'a Estimate>) -> bool {
     estimates.all(|e| e.service.provenance.is_calibrated())
+}
+
+/// A chance.
+fn percent(chance: Option<f64>) -> Value {
+    chance.map(|chance| (100.0 * chance).round()).into()
 }
 
 /// An end of a range, where servers of the class were measured.

@@ -194,11 +194,15 @@ fn limits_on(w: &Workload) -> String {
     let on: Vec<String> =
         w.targets.times().map(|(_, at, _)| at.map_or("the mean".into(), |at| at.to_string())).collect();
     let Some(first) = on.first() else { return String::new() };
+    let surely = w
+        .targets
+        .confidence
+        .map_or(String::new(), |c| format!(", to hold on {c} of servers like those measured"));
     if on.iter().all_equal() {
-        return format!(", limits on {first}");
+        return format!(", limits on {first}{surely}");
     }
     let each = w.targets.times().zip(&on).map(|((name, ..), on)| format!("{on} of {name}"));
-    format!(", limits on {}", each.collect::<Vec<_>>().join(", "))
+    format!(", limits on {}{surely}", each.collect::<Vec<_>>().join(", "))
 }
 
 /// The targets of a workload, each after a comma.
@@ -333,7 +337,7 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
                 v.tpot
             ),
         };
-        let _ = match v.missed(&s.workload.targets) {
+        let _ = match v.missed(first.class, &s.workload.targets) {
             None => writeln!(out, "As simulated the best plan holds: {times}."),
             Some(missed) => {
                 writeln!(out, "As simulated the best plan misses a target: {}.", missed.message())
@@ -372,12 +376,8 @@ fn spread(best: &Estimate) -> String {
         (low, high) => format!(", {low} to {high} output tokens/s"),
     };
     format!(
-        "Likely range of the best plan (8 of 10 measured {} servers of such models): TTFT {} to {}, TPOT {} to {}{throughput}.\n",
-        engine_of(&best.engine),
-        r.ttft.0,
-        r.ttft.1,
-        r.tpot.0,
-        r.tpot.1,
+        "Likely range of the best plan (8 of 10 measured servers like it): TTFT {} to {}, TPOT {} to {}{throughput}.\n",
+        r.ttft.0, r.ttft.1, r.tpot.0, r.tpot.1,
     )
 }
 

@@ -55,7 +55,7 @@ fn metrics_json(metrics: &BTreeMap<String, Metric>) -> Json {
         json!({
             "n": m.n, "mape": round(m.mape), "median_ape": round(m.median_ape),
             "p90_ape": round(m.p90_ape), "bias": round(m.bias), "rank": round(m.rank),
-            "median_ae": round(m.median_ae), "mae": round(m.mae),
+            "median_ae": round(m.median_ae), "mae": round(m.mae), "within_range": m.within.map(round),
         })
     };
     Json::Object(metrics.iter().map(|(column, m)| (column.clone(), one(m))).collect())
@@ -63,22 +63,14 @@ fn metrics_json(metrics: &BTreeMap<String, Metric>) -> Json {
 
 /// One line per metric and group.
 pub fn metrics_sheet(v: &Validation) -> Sheet {
-    let mut sheet = Sheet::new([
-        "group",
-        "metric",
-        "n",
-        "median %",
-        "mean %",
-        "p90 %",
-        "bias %",
-        "rank",
-        "median off",
-        "mean off",
-    ]);
+    let columns = ["group", "metric", "n", "median %", "mean %", "p90 %", "bias %", "rank"];
+    let ranged = v.metrics.values().any(|metric| metric.within.is_some());
+    let within = ranged.then_some("in range %");
+    let mut sheet = Sheet::new(columns.into_iter().chain(within).chain(["median off", "mean off"]));
     sheet.spare = vec!["mean off", "median off"];
     let mut add = |group: &str, metrics: &BTreeMap<String, Metric>| {
         for (name, m) in metrics {
-            sheet.rows.push(vec![
+            let mut row: Vec<Value> = vec![
                 group.into(),
                 name.as_str().into(),
                 (m.n as u64).into(),
@@ -87,9 +79,10 @@ pub fn metrics_sheet(v: &Validation) -> Sheet {
                 m.p90_ape.into(),
                 m.bias.into(),
                 m.rank.into(),
-                m.median_ae.into(),
-                m.mae.into(),
-            ]);
+            ];
+            row.extend(ranged.then_some(m.within.into()));
+            row.extend([m.median_ae.into(), m.mae.into()]);
+            sheet.rows.push(row);
         }
     };
     add("all", &v.metrics);

@@ -288,6 +288,9 @@ pub struct Request {
     pub verify: Option<u64>,
     /// Percentile that limits on times are on where they say none themselves, such as `p90`; the mean when left out.
     pub percentile: Option<String>,
+    /// Chance with which limits on times are to hold on a real server, by those measured, such as `90%`; as
+    /// estimated when left out.
+    pub confidence: Option<String>,
     /// How the best plan moves when GPUs differ: `hbm=+20%`.
     pub what_if: Option<Texts>,
     /// What runs today: `tp=4,replicas=2`.
@@ -445,6 +448,7 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("pareto", &[Task::Plan]),
     ("verify", &[Task::Plan]),
     ("percentile", &[Task::Plan]),
+    ("confidence", &[Task::Plan, Task::Size]),
     ("what_if", &[Task::Plan]),
     ("current", &[Task::Plan]),
     ("tokens_per_user", &[Task::Plan]),

@@ -32,8 +32,8 @@ use crate::simulate::{
 use crate::units::{Bytes, RequestsPerSecond, Seconds, Usd, UsdPerHour, UsdPerKilowattHour, Watts};
 use crate::workload::forecast::{self, Month};
 use crate::workload::{
-    Budget, CUT_LENGTHS, Draft, Keeping, Load, MAX_DRAFTED, Percentile, Percentiles, Purpose, Routing,
-    Sessions, Speculation, Targets, Tiers, Workload,
+    Budget, CUT_LENGTHS, Confidence, Draft, Keeping, Load, MAX_DRAFTED, Percentile, Percentiles, Purpose,
+    Routing, Sessions, Speculation, Targets, Tiers, Workload,
 };
 
 /// Largest launch limit accepted.
@@ -603,8 +603,25 @@ impl Request {
             tpot: limit(self.tpot),
             e2e: limit(self.e2e),
             at: Percentiles { ttft, tpot, e2e },
+            confidence: self.confidence()?,
             budget: Budget::default(),
         })
+    }
+
+    /// The chance with which limits are to hold.
+    fn confidence(&self) -> Result<Option<Confidence>, Diagnostic> {
+        let wrong = |text: &String| {
+            let cause = format!("`{}` is not a confidence", brief(text));
+            range("--confidence", cause).help(Confidence::FORM)
+        };
+        let read = |text: &String| text.parse::<Confidence>().map_err(|_| wrong(text));
+        let confidence = self.confidence.as_ref().map(read).transpose()?;
+        let limited = [self.ttft, self.tpot, self.e2e].iter().any(Option::is_some);
+        if confidence.is_some() && !limited {
+            let help = "add --ttft, --tpot or --e2e: a confidence is the chance that limits hold";
+            return Err(usage("there is no limit to be confident of").at("--confidence").help(help));
+        }
+        Ok(confidence)
     }
 
     /// Mean lengths, those that are left out cut to the model's context where it is shorter; where they vary, with the

@@ -292,6 +292,8 @@ pub struct TargetsEntry {
     pub tpot: Option<Seconds>,
     /// From request to last token.
     pub e2e: Option<Seconds>,
+    /// The chance with which they are to hold on a real server, by those measured: `90%`.
+    pub confidence: Option<String>,
 }
 
 /// Cases, by the names of what they are made of.

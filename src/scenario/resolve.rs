@@ -162,10 +162,13 @@ impl Resolver<'_> {
             }
         }
         if self.file.targets.is_empty() {
-            let targets =
-                Targets { ttft: defaults.ttft, tpot: defaults.tpot, e2e: defaults.e2e, ..Targets::default() };
-            let name = if targets == Targets::default() { "none" } else { "defaults" };
-            all.push(NamedTargets { name: name.into(), targets });
+            match defaults.limits() {
+                Ok(targets) => {
+                    let name = if targets == Targets::default() { "none" } else { "defaults" };
+                    all.push(NamedTargets { name: name.into(), targets });
+                }
+                Err(fault) => self.problems.push(fault.within(self.place)),
+            }
         }
         all
     }

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::file::{SpeculationEntry, TargetsEntry, WorkloadEntry};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::request::LengthEntry;
 use crate::simulate::{Arrivals as _, Lengths, Trace};
 use crate::units::{RequestsPerSecond, Seconds, group_thousands};
-use crate::workload::{Load, Purpose, Sessions, Targets, Workload, forecast};
+use crate::workload::{Confidence, Load, Purpose, Sessions, Targets, Workload, forecast};
 
 /// Requests of a trace that are looked at.
 const MAX_TRACE: u64 = 5_000_000;
@@ -80,6 +80,7 @@ impl TargetsEntry {
             ttft: self.ttft.or(base.ttft),
             tpot: self.tpot.or(base.tpot),
             e2e: self.e2e.or(base.e2e),
+            confidence: self.confidence.clone().or(base.confidence.clone()),
         })
     }
 
@@ -89,9 +90,24 @@ impl TargetsEntry {
     /// A missing name, a limit that is not positive.
     pub fn named(&self) -> Result<NamedTargets, Diagnostic> {
         let name = self.name.clone().ok_or_else(|| usage("missing field `name`"))?;
-        let targets = Targets { ttft: self.ttft, tpot: self.tpot, e2e: self.e2e, ..Targets::default() };
+        Ok(NamedTargets { name, targets: self.limits()? })
+    }
+
+    /// The limits.
+    ///
+    /// # Errors
+    /// A limit that is not positive, a confidence that is none.
+    pub fn limits(&self) -> Result<Targets, Diagnostic> {
+        let wrong = |text: &String| {
+            Diagnostic::new(Code::Range, format!("confidence: `{}` is not a confidence", brief(text)))
+                .help(Confidence::FORM)
+        };
+        let read = |text: &String| text.parse::<Confidence>().map_err(|_| wrong(text));
+        let confidence = self.confidence.as_ref().map(read).transpose()?;
+        let Self { ttft, tpot, e2e, .. } = *self;
+        let targets = Targets { ttft, tpot, e2e, confidence, ..Targets::default() };
         targets.validate()?;
-        Ok(NamedTargets { name, targets })
+        Ok(targets)
     }
 }
 

@@ -38,7 +38,7 @@ use crate::estimate::power::Electricity;
 use crate::model::Model;
 use crate::plan::space::{Pins, axes};
 use crate::plan::{Axes, Layout, PlanSpace, Precision, Rejection};
-use crate::rank::{Front, Objective};
+use crate::rank::{Front, KNEE, Objective};
 use crate::workload::{Targets, Workload};
 
 pub use crate::estimate::memory::LimitOverrides;
@@ -349,6 +349,7 @@ impl Question<'_> {
         let figures = |e: &Estimate| Figures::ranked(e, self.workload.load);
         best.sort_by(|a, b| self.objective.order(&figures(a), &figures(b)));
         best.truncate(self.top);
+        self.surest_first(&mut best);
         Answer {
             best,
             named: Vec::new(),
@@ -362,6 +363,28 @@ impl Question<'_> {
             front: self.front.clone(),
             measured: None,
             stopped: if summary.counts.unseen > 0 { self.stop.why() } else { Stopped::Complete },
+        }
+    }
+}
+
+impl Question<'_> {
+    /// Sorts plans that are as good as each other, to [`KNEE`], by the chance that a server keeps the limits on its
+    /// times. What was simulated is not put behind what was not.
+    fn surest_first(&self, best: &mut [Estimate]) {
+        if !self.workload.targets.limit_times() {
+            return;
+        }
+        let figures = |e: &Estimate| Figures::ranked(e, self.workload.load);
+        let percent = |e: &Estimate| e.holds.all().map_or(0, |chance| (100.0 * chance).round() as u32);
+        let mut from = 0;
+        while let Some(head) = best.get(from) {
+            let close = |e: &&Estimate| {
+                let near = self.objective.order(&figures(e).improved(KNEE), &figures(head)).is_le();
+                near && e.gpus <= head.gpus && e.verified.is_some() == head.verified.is_some()
+            };
+            let alike = best[from..].iter().take_while(close).count().max(1);
+            best[from..from + alike].sort_by_key(|e| std::cmp::Reverse(percent(e)));
+            from += alike;
         }
     }
 }

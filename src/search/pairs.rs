@@ -8,6 +8,7 @@
 use crate::estimate::deployment::Estimate;
 use crate::estimate::figures::Figures;
 use crate::estimate::pairing::{Pair, Worker};
+use crate::estimate::range::tightened;
 use crate::estimate::split::{SplitService, Transfer};
 use crate::plan::placement::Room;
 use crate::plan::reason::Metric;
@@ -283,11 +284,11 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
             };
             (pair, self.region.question.service(&pair, filled.sequences))
         };
-        let t = &self.variant.targets;
+        let (mut chosen, mut service) = at(fewest);
+        let t = tightened(chosen.class(), &self.variant.targets);
         let late = |s: &SplitService| {
             t.ttft.is_some_and(|limit| s.ttft > limit) || t.e2e.is_some_and(|limit| s.e2e > limit)
         };
-        let (mut chosen, mut service) = at(fewest);
         let room = rival.room;
         if late(&service) && service.tpot <= t.tpot.unwrap_or(Seconds::new(f64::INFINITY)) && fewest < room {
             (chosen, service) = at(room);
@@ -300,7 +301,7 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
         }
         let pool = PrefillPool { workers: chosen.prefill_workers, ..plan.prefill.unwrap_or(NO_POOL) };
         let figures = chosen.figures(Plan { prefill: Some(pool), ..plan }, &service);
-        figures.missed(t).map_or(Ok(figures), Err)
+        figures.missed(&self.variant.targets).map_or(Ok(figures), Err)
     }
 }
 

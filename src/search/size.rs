@@ -332,7 +332,9 @@ fn capacity(
         let plan = Plan { replicas: 1, batch: BatchPoint::Sequences(n), ..best.plan };
         let figures = deployment.figures(plan).ok()?;
         let users = figures.reuse.map_or(0.0, |reuse| reuse.users);
-        missed_target(targets, &figures.service).is_none().then_some((figures.service.requests, users))
+        missed_target(targets, &figures.service, figures.class)
+            .is_none()
+            .then_some((figures.service.requests, users))
     };
     let (mut low, mut most) = (best.batch as u64, best.service.requests);
     let mut users = best.reuse.map_or(0.0, |reuse| reuse.users);

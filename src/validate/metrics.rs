@@ -23,6 +23,8 @@ pub struct Metric {
     pub median_ae: f64,
     /// Mean absolute error, in the column's own unit.
     pub mae: f64,
+    /// Of the rows that have a range, those that were measured within it, in per cent.
+    pub within: Option<f64>,
 }
 
 impl Metric {
@@ -44,7 +46,7 @@ impl Metric {
         let mape = absolute.iter().sum::<f64>() / absolute.len() as f64;
         let (median_ape, p90_ape) = (quantile(&absolute, 0.5), quantile(&absolute, 0.9));
         let rank = rank_correlation(pairs);
-        Some(Metric { n: errors.len(), mape, median_ape, p90_ape, bias, rank, median_ae, mae })
+        Some(Metric { n: errors.len(), mape, median_ape, p90_ape, bias, rank, median_ae, mae, within: None })
     }
 }
 
@@ -101,6 +103,7 @@ pub fn collect(
     keep: impl Fn(&Row) -> bool,
 ) -> BTreeMap<String, Metric> {
     let mut pairs: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut within: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
     for (i, prediction) in predictions.iter().enumerate() {
         let row = table.row(i);
         let Ok(values) = prediction else { continue };
@@ -110,10 +113,26 @@ pub fn collect(
         for (column, predicted) in values {
             let Some(measured) = row.number(column) else { continue };
             let name = if *column == LONG.0 { row.text(LONG.1) } else { None };
-            pairs.entry(name.unwrap_or(column)).or_default().push((*predicted, measured));
+            let name = name.unwrap_or(column);
+            pairs.entry(name).or_default().push((*predicted, measured));
+            let end = |end: &str| {
+                let is = |(other, _): &&(&str, f64)| other.strip_suffix(end) == Some(column);
+                values.iter().find(is).map(|(_, value)| *value)
+            };
+            if let (Some(low), Some(high)) = (end("_low"), end("_high")) {
+                within.entry(name).or_default().push((low..=high).contains(&measured));
+            }
         }
     }
-    pairs.into_iter().filter_map(|(c, pairs)| Metric::of(&pairs).map(|m| (c.to_owned(), m))).collect()
+    let share = |name: &str| {
+        let within = within.get(name)?;
+        Some(100.0 * within.iter().filter(|within| **within).count() as f64 / within.len() as f64)
+    };
+    let metric = |(name, pairs): (&str, Vec<(f64, f64)>)| {
+        let found = Metric { within: share(name), ..Metric::of(&pairs)? };
+        Some((name.to_owned(), found))
+    };
+    pairs.into_iter().filter_map(metric).collect()
 }
 
 #[cfg(test)]

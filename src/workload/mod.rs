@@ -1,6 +1,7 @@
 //! Workloads: prompt and output lengths, load, and the targets that an answer must meet.
 
 mod bounds;
+mod confidence;
 pub mod forecast;
 mod keeping;
 mod percentile;
@@ -13,6 +14,7 @@ use crate::model::media::Media;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
 
 pub use bounds::{MAX_CONCURRENCY, MAX_LENGTH};
+pub use confidence::Confidence;
 pub use keeping::{Keeping, Routing, Tier, TierKind, Tiers};
 pub use percentile::{Percentile, Percentiles};
 pub use purpose::Purpose;
@@ -50,6 +52,8 @@ pub struct Targets {
     pub e2e: Option<Seconds>,
     /// What the limits on times are on: the mean, or a percentile.
     pub at: Percentiles,
+    /// The chance with which limits on times are to hold on a real server; as estimated where `None`.
+    pub confidence: Option<Confidence>,
     /// What the deployment may take and must hold.
     pub budget: Budget,
 }

@@ -23,6 +23,7 @@ mod cli_simulate;
 mod cli_size;
 mod cli_sweep;
 mod common;
+mod confidence;
 mod decode_context;
 mod detection;
 mod determinism;

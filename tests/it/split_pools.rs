@@ -84,6 +84,7 @@ fn cases() -> impl Strategy<Value = Case> {
         ttft,
         tpot,
         e2e: None,
+        confidence: None,
         budget,
     });
     let weights: Objective = "throughput=2,ttft=1".parse().expect("weights");

@@ -79,7 +79,7 @@ fn the_first_plan_holds_in_another_simulation_ten_times_as_long() {
                 let verified = best.verified.expect("the first plan is simulated");
                 let case =
                     format!("{model} {cluster} {load:?} {targets:?}: {} {:.0}", best.parallelism, best.batch);
-                assert_eq!(verified.missed(&targets), None, "{case}");
+                assert_eq!(verified.missed(best.class, &targets), None, "{case}");
                 let o = again(&question, best);
                 let late = |limit: Option<Seconds>, got: Seconds| limit.is_some_and(|limit| got > limit);
                 if late(targets.ttft, o.ttft.mean()) || late(targets.tpot, o.tpot.mean()) {
@@ -190,7 +190,8 @@ fn every_number_of_replicas_is_reached_under_a_rate() {
     let sized = asked(&parts, workload, Depth::First).size(&demand).expect("a valid demand");
     let fleet = &sized[0].fleets[0];
     assert_eq!(fleet.gpus, 18);
-    assert_eq!(fleet.replica.verified.expect("the first is simulated").missed(&workload.targets), None);
+    let verified = fleet.replica.verified.expect("the first is simulated");
+    assert_eq!(verified.missed(fleet.replica.class, &workload.targets), None);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod memory;
+pub mod residuals;
 mod serving;
 mod training;
 pub mod waves;

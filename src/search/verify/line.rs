@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::figures::Figures;
+use crate::estimate::range::Chances;
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Plan, Reason};
 use crate::units::RequestsPerSecond;
@@ -233,11 +234,12 @@ impl<'q, 'c> Line<'q, 'c> {
             Subject::Pools(_) => self.question.gpus().saturating_sub(estimate.gpus),
         };
         let verified = sample.map(|sample| sample.verified);
-        let ranges = verified.as_ref().zip(estimate.ranges.as_ref());
         let targets = &self.question.workload.targets;
-        let holds = ranges.and_then(|(times, ranges)| {
-            ranges.chance(&estimate.service, (times.ttft, times.tpot, times.e2e), targets)
-        });
+        let simulated = verified
+            .as_ref()
+            .filter(|_| estimate.ranges.is_some())
+            .map(|v| Chances::of(estimate.class, v.times(), targets));
+        let holds = simulated.unwrap_or(estimate.holds);
         Some(Estimate { idle_gpus, verified, holds, ..estimate })
     }
 

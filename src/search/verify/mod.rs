@@ -193,6 +193,7 @@ pub(super) fn under_load(
     let users = deployment.served(in_flight, replicas).1.map(|reuse| reuse.users.round().max(1.0) as u64);
     let workload = Workload { load: users.map_or(given.load, Load::Users), ..given };
     let sample = Sent { workload, in_turn, in_flight }.through_replica(deployment, 1.0, &workload.targets)?;
-    let late = sample.doubted.missed(&workload.targets).is_some();
+    let class = deployment.class(&deployment.replica().at(in_flight), in_flight);
+    let late = sample.doubted.missed(class, &workload.targets).is_some();
     Ok((!late && !sample.overloaded).then_some(sample.verified))
 }

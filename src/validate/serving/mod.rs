@@ -7,6 +7,7 @@ mod steady;
 
 use std::str::FromStr;
 
+use crate::catalog::residuals::{Class, Traffic};
 use crate::catalog::{Catalog, Cluster, Gpu};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::WeightFormat;
@@ -78,6 +79,17 @@ impl Run<'_> {
         }
     }
 
+    /// Whether its kernels were measured on its GPU, and how it was loaded.
+    pub fn standing(&self) -> (bool, Traffic) {
+        let in_flight = match self.protocol {
+            "static" => self.row.number("batch").unwrap_or(1.0),
+            _ => self.concurrency(),
+        };
+        let open = self.protocol != "static" && self.row.number("concurrency").is_none();
+        let traffic = if open && self.rate().is_some() { Traffic::Rate } else { Traffic::of(in_flight) };
+        (self.deployment.replica().at(in_flight).provenance.is_calibrated(), traffic)
+    }
+
     /// Requests per second that one replica was sent, in an open loop.
     pub fn rate(&self) -> Option<RequestsPerSecond> {
         let rate = self.row.stated("qps").or_else(|| self.row.stated("rate"))?;
@@ -133,8 +145,33 @@ pub fn predict_by(row: &Row, catalog: &Catalog, estimate: impl FnOnce(&Run) -> P
     let deployment = Deployment::compile(&context, split, placement, memory);
     let run = Run { row, deployment: &deployment, workload, protocol, replicas };
     let mut predicted = estimate(&run)?;
+    let (calibrated, traffic) = run.standing();
+    range(&mut predicted, context.classes.class(calibrated, traffic));
     predicted.push(("headroom_gib", memory.spare_gib()));
     Ok(predicted)
+}
+
+/// Columns with the ends of their ranges.
+const RANGED: [(&str, &str, &str); 4] = [
+    ("ttft_ms", "ttft_ms_low", "ttft_ms_high"),
+    ("tpot_ms", "tpot_ms_low", "tpot_ms_high"),
+    ("e2e_ms", "e2e_ms_low", "e2e_ms_high"),
+    ("output_tok_s", "output_tok_s_low", "output_tok_s_high"),
+];
+
+/// Adds between what eight of ten servers of the class lie.
+fn range(predicted: &mut Vec<(&'static str, f64)>, class: &Class) {
+    for (column, low, high) in RANGED {
+        let Some((_, value)) = predicted.iter().find(|(name, _)| *name == column).copied() else { continue };
+        let (least, most) = match column {
+            "ttft_ms" => (class.ttft.low(), class.ttft.high()),
+            "tpot_ms" => (class.tpot.low(), class.tpot.high()),
+            "e2e_ms" => (class.e2e.low(), class.e2e.high()),
+            // As many are in flight.
+            _ => (1.0 / class.e2e.high(), 1.0 / class.e2e.low()),
+        };
+        predicted.extend([(low, value * least), (high, value * most)]);
+    }
 }
 
 /// A model in FP16 in the 16-bit type that the GPU has, as engines load it there.

@@ -1,5 +1,6 @@
 //! Rows of split pools: prefill and decode workers with a split of their own.
 
+use crate::catalog::residuals::Traffic;
 use crate::catalog::{Catalog, Cluster, Engine, Gpu};
 use crate::estimate::deployment::{Context, ContextParts, Deployment};
 use crate::estimate::memory::{LimitOverrides, Limits};
@@ -104,8 +105,8 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let (prefill, decode) = (Worker::of(&prefill), Worker::of(&decode));
     let transfer = prefill.transfer_to(&decode);
     let pair = Pair { prefill: &prefill, prefill_workers: x, decode: &decode, decode_workers: y, transfer };
-    match estimator {
-        Estimator::Steady => Ok(steady(&pair, concurrency as f64)),
+    let mut predicted = match estimator {
+        Estimator::Steady => steady(&pair, concurrency as f64),
         Estimator::Simulate => {
             let load = Load::Concurrency(concurrency);
             let nominal = |column: &str| row.whole(column).unwrap_or(1);
@@ -118,9 +119,11 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
                 SplitSimulation::new(from, to, transfer.time, drive.arrivals(), window, workload.targets)
                     .run()
                     .map_err(|d| d.cause)?;
-            Ok(super::simulated::columns(&outcome, 1.0))
+            super::simulated::columns(&outcome, 1.0)
         }
-    }
+    };
+    super::range(&mut predicted, context.classes.class(false, Traffic::Split));
+    Ok(predicted)
 }
 
 fn steady(pair: &Pair, concurrency: f64) -> Vec<(&'static str, f64)> {
