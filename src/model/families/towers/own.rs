@@ -528,10 +528,7 @@ pub(super) fn kimi_k3(config: &Config, _: &Config, text_hidden: u64) -> Tensors 
 pub(super) fn unlimited_ocr(config: &Config, _: &Config, text_hidden: u64) -> Tensors {
     let (sam, clip) = (config.sub("sam_config")?, config.sub("encoder_config")?);
     let (width, patches) = (clip.size("hidden_size")?, patches(&clip)?);
-    let mut out = got_ocr(&sam, wrapper, text_hidden)?;
-    out.retain(|t| {
-        t.name != "multi_modal_projector.multimodal_projector.weight" && t.name != "projector.bias"
-    });
+    let (mut out, _) = sam_tower(&sam)?;
     let layers = clip.size("num_hidden_layers")?;
     out.extend(Encoder::vit(layers, width, clip.size("intermediate_size")?).tensors());
     out.push(matrix("vision_tower.embeddings", patches + 2, width));
