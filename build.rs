@@ -29,8 +29,39 @@ fn main() {
         let entries: String = all.iter().map(Entry::literal).collect();
         writeln!(out, "static {constant}: &[BuiltIn] = &[\n{entries}];").expect("writing to a string");
     }
+    println!("cargo::rustc-env=SHARDFIT_BUILD={:016x}", build(&root));
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("builtin.rs");
     fs::write(target, out).expect("OUT_DIR is writable");
+}
+
+/// A checksum of all that decides an answer: the sources, what is embedded, and the versions of the dependencies. It
+/// does not depend on the machine.
+fn build(root: &Path) -> u64 {
+    // FNV-1a.
+    let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |bytes: &[u8]| {
+        // Line ends differ between checkouts.
+        for byte in bytes.iter().filter(|byte| **byte != b'\r') {
+            sum = (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for part in ["Cargo.lock", "flags", "frameworks", "engines", "hardware", "models", "protocols", "src"] {
+        println!("cargo::rerun-if-changed={part}");
+        for file in below(&root.join(part)) {
+            let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
+            add(name.as_bytes());
+            add(&fs::read(&file).unwrap_or_default());
+        }
+    }
+    sum
+}
+
+/// A file, or all files below a folder, sorted.
+fn below(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else { return vec![path.to_owned()] };
+    let mut inside: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    inside.sort();
+    inside.iter().flat_map(|path| below(path)).collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

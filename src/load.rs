@@ -1,6 +1,8 @@
 //! Files in and out: the only reader of YAML and JSON, and the only writer (whole or not at all).
 
 mod binary;
+mod bounded;
+mod lock;
 pub mod records;
 mod stream;
 pub mod tree;
@@ -14,6 +16,8 @@ use serde::de::DeserializeOwned;
 
 use crate::diagnostic::{Code, Diagnostic};
 pub use binary::Binary;
+pub use bounded::{Bounded, LONGEST_LINE};
+pub use lock::{Lock, lock};
 pub use stream::Stream;
 
 /// A YAML value that knows its line.
@@ -64,11 +68,7 @@ fn text_within(path: &Path, most: u64) -> Result<String, Diagnostic> {
     if let Some(report) = WATCHER.get() {
         report(path);
     }
-    let file = fs::File::open(path).map_err(|e| fail(format!("cannot read file: {e}")))?;
-    let meta = file.metadata().map_err(|e| fail(format!("cannot read file: {e}")))?;
-    if meta.is_dir() {
-        return Err(fail("this is a folder, not a file".into()));
-    }
+    let file = ordinary(path)?;
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes).map_err(|e| fail(format!("cannot read file: {e}")))?;
     if bytes.len() as u64 > most {
@@ -96,17 +96,46 @@ fn decoded(bytes: Vec<u8>) -> Result<String, String> {
     }
 }
 
-/// Opens a file that is read piece by piece, however large.
+/// Opens an ordinary file to be read. What has no end, or waits for another process, is refused before it is opened.
 ///
 /// # Errors
-/// [`Code::File`] when it is missing or a folder.
-pub fn open(path: &Path) -> Result<BufReader<fs::File>, Diagnostic> {
+/// [`Code::File`] when it is missing, a folder, a device, a pipe or a socket.
+pub fn ordinary(path: &Path) -> Result<fs::File, Diagnostic> {
     let fail = |cause: String| Diagnostic::new(Code::File, cause).at(path.display().to_string());
-    let file = fs::File::open(path).map_err(|e| fail(format!("cannot read file: {e}")))?;
-    match file.metadata() {
-        Ok(meta) if meta.is_dir() => Err(fail("this is a folder, not a file".into())),
-        _ => Ok(BufReader::new(file)),
+    let unreadable = |e: std::io::Error| fail(format!("cannot read file: {e}"));
+    let kind = fs::metadata(path).map_err(unreadable)?.file_type();
+    if kind.is_dir() {
+        return Err(fail("this is a folder, not a file".into()));
     }
+    if !kind.is_file() {
+        let cause = format!("this is {}, not an ordinary file", strange(kind));
+        return Err(fail(cause).help("write what it gives to a file first"));
+    }
+    fs::File::open(path).map_err(unreadable)
+}
+
+/// What a file is that is none.
+fn strange(kind: fs::FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+    }
+    let _ = kind;
+    "a device"
+}
+
+/// Opens a file that is read piece by piece, however large; none of its lines is longer than [`LONGEST_LINE`].
+///
+/// # Errors
+/// As [`ordinary`].
+pub fn open(path: &Path) -> Result<BufReader<Bounded<fs::File>>, Diagnostic> {
+    Ok(BufReader::new(Bounded::new(ordinary(path)?)))
 }
 
 /// What a folder holds, sorted by name.
@@ -287,9 +316,27 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> Result<(), Diagnostic> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut file = temporary(path, folder_of(&target))?;
     file.write_all(contents).map_err(fail)?;
-    permit(&file, old).map_err(fail)?;
-    file.persist(&target).map_err(|e| fail(e.error))?;
+    place(file, &target, old).map_err(fail)
+}
+
+/// Puts a file that is whole in its place, and has the disk hold it before this returns.
+fn place(file: tempfile::NamedTempFile, target: &Path, old: Option<fs::Metadata>) -> std::io::Result<()> {
+    permit(&file, old)?;
+    synced(file.as_file())?;
+    file.persist(target).map_err(|e| e.error)?;
+    // A folder that cannot be synced (Windows has none that can) still holds the new name.
+    let _ = fs::File::open(folder_of(target)).and_then(|folder| folder.sync_all());
     Ok(())
+}
+
+/// Has the disk hold what was written. File systems that cannot be asked are taken at their word.
+fn synced(file: &fs::File) -> std::io::Result<()> {
+    match file.sync_all() {
+        Err(e) if matches!(e.kind(), std::io::ErrorKind::Unsupported | std::io::ErrorKind::InvalidInput) => {
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 /// Makes a folder, and those above it, unless it is there.
@@ -340,7 +387,15 @@ pub fn remove_parts(folder: &Path) -> Result<(), Diagnostic> {
 }
 
 fn temporary(path: &Path, folder: &Path) -> Result<tempfile::NamedTempFile, Diagnostic> {
-    tempfile::Builder::new().prefix(PART.0).suffix(PART.1).tempfile_in(folder).map_err(|e| {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PART.0).suffix(PART.1);
+    // Results are no secrets: the umask decides who reads them, as of any other file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder).map_err(|e| {
         let cause = match e.kind() {
             std::io::ErrorKind::NotFound if folder.is_dir() => "this folder takes no new files".to_owned(),
             _ => plain(&e),
@@ -358,18 +413,12 @@ fn plain(error: &std::io::Error) -> String {
     }
 }
 
-/// Temporary files are created private; a result is an ordinary file, or as permissive as the one that
-/// it replaces.
+/// A file that replaces another is as permissive as that one; a new one is as the umask has it.
 fn permit(file: &tempfile::NamedTempFile, old: Option<fs::Metadata>) -> std::io::Result<()> {
-    if let Some(old) = old {
-        return file.as_file().set_permissions(old.permissions());
+    match old {
+        Some(old) => file.as_file().set_permissions(old.permissions()),
+        None => Ok(()),
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -414,6 +463,20 @@ mod tests {
         fs::set_permissions(&path, permissions).unwrap();
         assert!(write_whole(&path, b"new").unwrap_err().cause.contains("read-only"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_has_no_end_is_refused_by_name() {
+        for path in ["/dev/zero", "/dev/null"] {
+            let refused = text(Path::new(path)).unwrap_err();
+            assert!(refused.cause.contains("a device"), "{refused}");
+            assert!(open(Path::new(path)).unwrap_err().cause.contains("a device"));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(text(&socket).unwrap_err().cause.contains("a socket"));
     }
 
     #[cfg(unix)]

@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report::sweep::Earlier;
-use crate::scenario::{self, Journal, Reader};
+use crate::scenario::{self, Journal};
 
 use super::outcome::Outcome;
 use super::sweep;
@@ -30,9 +30,6 @@ pub struct MergeArgs {
 /// Runs the command.
 pub fn run(args: &MergeArgs) -> Result<Outcome, Diagnostic> {
     let journals: Vec<PathBuf> = args.parts.iter().map(|part| part.join(Journal::NAME)).collect();
-    let readable = journals.iter().map(|path| Reader::open(path)).collect::<Result<Vec<_>, _>>()?;
-    let name = readable.first().and_then(|r| r.header.about["name"].as_str()).unwrap_or_default().to_owned();
-    drop(readable);
     let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
     let to = args.output.join(Journal::NAME);
     let same = |path: &PathBuf| match (path.canonicalize(), to.canonicalize()) {
@@ -47,6 +44,6 @@ pub fn run(args: &MergeArgs) -> Result<Outcome, Diagnostic> {
     scenario::check_shards(&journals)?;
     load::make_folder(&args.output)?;
     load::check_writable(&args.output.join("results.csv"))?;
-    scenario::merge(&journals, &to)?;
-    sweep::write(&to, &args.output, earlier, &name)
+    let merged = scenario::merge(&journals, &to)?;
+    sweep::write(&to, &args.output, earlier, &merged.header)
 }

@@ -69,6 +69,9 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let header = Header::new(&scenario, shard, about(&scenario));
     let begun = if args.resume { Journal::resume(&path, &header)? } else { Journal::begin(&path, &header)? };
     let left: usize = begun.left.iter().map(|group| scenario.group(*group).len()).sum();
+    if begun.damaged > 0 {
+        talk::say(&format!("{} damaged records of the journal are answered again", begun.damaged));
+    }
     if begun.done > 0 {
         talk::say(&format!("{} cases were done already, {left} are left", begun.done));
     }
@@ -81,9 +84,11 @@ pub fn run(args: &SweepArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
         Ok(())
     })?;
     bar.finish_and_clear();
-    // The journal stays locked until all is written, save where a lock keeps out its own process too.
-    let _locked = (!cfg!(windows)).then_some(begun);
-    write(&path, &args.output, earlier, &scenario.name)
+    begun.journal.sync()?;
+    // The folder stays locked until all is written.
+    let written = write(&path, &args.output, earlier, &header);
+    drop(begun);
+    written
 }
 
 /// Answers the questions about training: results.csv and results.json, written at the end.
@@ -94,6 +99,7 @@ fn train(args: &SweepArgs, scenario: &Scenario) -> Result<Outcome, Diagnostic> {
         return Err(Diagnostic::new(Code::Usage, "questions about training are answered in one go").at(*flag));
     }
     load::make_folder(&args.output)?;
+    let _lock = load::lock(&args.output)?;
     let path = args.output.join("results.csv");
     load::check_writable(&path)?;
     let cases: Vec<_> = scenario.training_cases().collect();
@@ -127,10 +133,16 @@ pub fn write(
     journal: &Path,
     folder: &Path,
     earlier: Option<Earlier>,
-    name: &str,
+    header: &Header,
 ) -> Result<Outcome, Diagnostic> {
     load::remove_parts(folder)?;
     let mut reader = Reader::open(journal)?;
+    if reader.header != *header {
+        return Err(Diagnostic::new(Code::File, "another run has written here meanwhile")
+            .at(journal.display().to_string())
+            .help("run it again, to another folder"));
+    }
+    let name = header.about["name"].as_str().unwrap_or_default();
     let bar = progress::bar(reader.header.cases as u64, "rows")?;
     let (written, comparison) = write_results(&mut reader, folder, earlier, || bar.inc(1))?;
     bar.finish_and_clear();

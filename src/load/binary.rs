@@ -22,11 +22,8 @@ impl Binary {
     pub fn open(path: &Path) -> Result<Binary, Diagnostic> {
         let place = path.display().to_string();
         let fail = |cause: String| Diagnostic::new(Code::File, cause).at(place.clone());
-        let metadata = fs::metadata(path).map_err(|e| fail(format!("cannot read file: {e}")))?;
-        if !metadata.is_file() {
-            return Err(fail("this is not an ordinary file".into()));
-        }
-        let file = fs::File::open(path).map_err(|e| fail(format!("cannot read file: {e}")))?;
+        let file = super::ordinary(path)?;
+        let metadata = file.metadata().map_err(|e| fail(format!("cannot read file: {e}")))?;
         Ok(Binary { file, length: metadata.len(), place })
     }
 

@@ -42,24 +42,27 @@ pub struct Span {
     pub length: u64,
 }
 
-/// A file of records that is written.
+/// Longest record that is read, in bytes with its checksum.
+const LONGEST: u64 = 256 << 20;
+
+/// A file of records that is written. Whoever writes it holds the lock of its folder.
 #[derive(Debug)]
 pub struct Writer {
     file: File,
     path: PathBuf,
+    /// Where its last whole record ends.
+    end: u64,
 }
 
 impl Writer {
     /// Makes a file of one record, in place of whatever was there.
     ///
     /// # Errors
-    /// [`Code::File`] when the file cannot be written or another process writes it.
+    /// [`Code::File`] when the file cannot be written.
     pub fn create(path: &Path, first: &str) -> Result<Writer, Diagnostic> {
-        if path.exists() {
-            drop(open(path)?);
-        }
-        super::write_whole(path, line(first).as_bytes())?;
-        Ok(Writer { file: open(path)?, path: path.to_owned() })
+        let first = line(first);
+        super::write_whole(path, first.as_bytes())?;
+        Writer::append_to(path, first.len() as u64)
     }
 
     /// Opens a file to append to, and cuts off what follows its last whole record.
@@ -67,18 +70,49 @@ impl Writer {
     /// # Errors
     /// As [`Writer::create`].
     pub fn append_to(path: &Path, end: u64) -> Result<Writer, Diagnostic> {
-        let file = open(path)?;
-        file.set_len(end).map_err(|e| failed(path, "cannot write", &e))?;
-        Ok(Writer { file, path: path.to_owned() })
+        let fail = |e: std::io::Error| failed(path, "cannot write", &e);
+        let file = fs::OpenOptions::new().append(true).open(path).map_err(fail)?;
+        file.set_len(end).map_err(fail)?;
+        Ok(Writer { file, path: path.to_owned(), end })
     }
 
-    /// Appends a record of one line, in one write.
+    /// Appends a record of one line, in one write. What a write that fails leaves behind is cut off again.
     ///
     /// # Errors
     /// [`Code::File`] when the disk is full, for example.
     pub fn append(&mut self, record: &str) -> Result<(), Diagnostic> {
-        self.file.write_all(line(record).as_bytes()).map_err(|e| failed(&self.path, "cannot write", &e))
+        let line = line(record);
+        if let Err(e) = self.file.write_all(line.as_bytes()) {
+            // Where even that fails, the checksum tells the rest apart.
+            let _ = self.file.set_len(self.end);
+            return Err(failed(&self.path, "cannot write", &e));
+        }
+        self.end += line.len() as u64;
+        Ok(())
     }
+
+    /// Has the disk hold every record.
+    ///
+    /// # Errors
+    /// [`Code::File`] when it cannot.
+    pub fn sync(&self) -> Result<(), Diagnostic> {
+        super::synced(&self.file).map_err(|e| failed(&self.path, "cannot write", &e))
+    }
+}
+
+/// A file of these records, whole or not at all.
+///
+/// # Errors
+/// [`Code::File`] when it cannot be written; the first that `records` gives.
+pub fn write_all(
+    path: &Path,
+    records: impl Iterator<Item = Result<String, Diagnostic>>,
+) -> Result<(), Diagnostic> {
+    let mut file = super::Stream::create(path)?;
+    for record in records {
+        file.write_all(line(&record?).as_bytes()).map_err(|e| failed(path, "cannot write", &e))?;
+    }
+    file.finish()
 }
 
 fn line(record: &str) -> String {
@@ -89,56 +123,56 @@ fn failed(path: &Path, what: &str, e: &std::io::Error) -> Diagnostic {
     Diagnostic::new(Code::File, format!("{what}: {e}")).at(path.display().to_string())
 }
 
-/// Opens for appending, for this process alone.
-fn open(path: &Path) -> Result<File, Diagnostic> {
-    let file =
-        fs::OpenOptions::new().append(true).open(path).map_err(|e| failed(path, "cannot write", &e))?;
-    match file.try_lock() {
-        Err(fs::TryLockError::WouldBlock) => Err(Diagnostic::new(Code::File, "another run writes here")
-            .at(path.display().to_string())
-            .help("wait for it, or write to another folder")),
-        // A file system without locks is no reason to fail.
-        _ => Ok(file),
-    }
+/// What was read of a file of records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Whole {
+    /// Where the last whole record ends.
+    pub end: u64,
+    /// Lines before it that are no records: their checksum is wrong.
+    pub damaged: u64,
 }
 
-/// Reads every whole record; returns where the last of them ends.
+/// Reads every whole record. Lines that are none are passed over and counted, save what follows the last record:
+/// a process that was killed leaves that.
 ///
 /// # Errors
-/// [`Code::File`] when the file cannot be read or a record that is not the last is damaged; what `each`
-/// returns.
+/// [`Code::File`] when the file cannot be read or its first record is damaged; what `each` returns.
 pub fn read(
     path: &Path,
     mut each: impl FnMut(Span, &str) -> Result<(), Diagnostic>,
-) -> Result<u64, Diagnostic> {
-    let file = File::open(path).map_err(|e| failed(path, "cannot read file", &e))?;
-    let mut reader = BufReader::new(file);
-    let (mut end, mut number, mut bytes) = (0, 0, Vec::new());
+) -> Result<Whole, Diagnostic> {
+    let unreadable = |e: std::io::Error| failed(path, "cannot read file", &e);
+    let mut reader = BufReader::new(super::ordinary(path)?);
+    let (mut whole, mut at, mut damaged, mut bytes) = (Whole::default(), 0, 0, Vec::new());
     loop {
         bytes.clear();
-        let n = reader.read_until(b'\n', &mut bytes).map_err(|e| failed(path, "cannot read file", &e))?;
-        number += 1;
-        let Some(record) = whole(&bytes) else {
-            let last = n == 0 || reader.fill_buf().is_ok_and(<[u8]>::is_empty);
-            return if last { Ok(end) } else { Err(damaged(path, number)) };
-        };
-        let start = end + DIGITS as u64 + 1;
-        each(Span { start, length: record.len() as u64 }, record)?;
-        end += n as u64;
+        let n = reader.by_ref().take(LONGEST).read_until(b'\n', &mut bytes).map_err(unreadable)? as u64;
+        if n == 0 {
+            return Ok(whole);
+        }
+        match record(&bytes) {
+            Some(record) => {
+                let start = at + DIGITS as u64 + 1;
+                each(Span { start, length: record.len() as u64 }, record)?;
+                whole = Whole { end: at + n, damaged };
+            }
+            None if at == 0 => {
+                let cause = "the first record is damaged: its checksum is wrong";
+                return Err(Diagnostic::new(Code::File, cause)
+                    .at(format!("{}, line 1", path.display()))
+                    .help("remove the file and run again"));
+            }
+            None => damaged += 1,
+        }
+        at += n;
     }
 }
 
 /// The text of a line whose checksum is right.
-fn whole(bytes: &[u8]) -> Option<&str> {
+fn record(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
     let (sum, record) = text.split_once(' ')?;
     (sum == checksum(record)).then_some(record)
-}
-
-fn damaged(path: &Path, line: u64) -> Diagnostic {
-    Diagnostic::new(Code::File, "a record is damaged: its checksum is wrong")
-        .at(format!("{}, line {line}", path.display()))
-        .help("the file was changed by something else; remove it and run again")
 }
 
 /// A file of records that is read here and there.
@@ -154,8 +188,7 @@ impl Reader {
     /// # Errors
     /// [`Code::File`] when it cannot be read.
     pub fn open(path: &Path) -> Result<Reader, Diagnostic> {
-        let file = File::open(path).map_err(|e| failed(path, "cannot read file", &e))?;
-        Ok(Reader { file, path: path.to_owned() })
+        Ok(Reader { file: super::ordinary(path)?, path: path.to_owned() })
     }
 
     /// The record of a span that [`read`] told.
@@ -177,13 +210,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn records(path: &Path) -> Result<(Vec<String>, u64), Diagnostic> {
+    fn records(path: &Path) -> Result<(Vec<String>, Whole), Diagnostic> {
         let mut all = Vec::new();
-        let end = read(path, |_, record| {
+        let whole = read(path, |_, record| {
             all.push(record.to_owned());
             Ok(())
         })?;
-        Ok((all, end))
+        Ok((all, whole))
     }
 
     fn written(path: &Path) {
@@ -207,22 +240,33 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_record_in_the_middle_is_an_error_with_its_line() {
+    fn a_damaged_record_in_the_middle_is_passed_over_and_counted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("records");
         written(&path);
-        let changed = fs::read_to_string(&path).unwrap().replace("\"a\": 1", "\"a\": 2");
-        fs::write(&path, changed).unwrap();
-        assert!(records(&path).unwrap_err().to_string().contains("line 2"));
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"a\": 1", "\"a\": 2")).unwrap();
+        let (kept, whole) = records(&path).unwrap();
+        assert_eq!(kept, ["first", ""]);
+        assert_eq!(whole, Whole { end: text.len() as u64, damaged: 1 });
+        fs::write(&path, text.replace("first", "worst")).unwrap();
+        assert!(records(&path).unwrap_err().to_string().contains("line 1"));
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
-    fn a_second_writer_is_refused() {
+    fn a_write_that_fails_is_cut_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("records");
-        let _first = Writer::create(&path, "first").unwrap();
-        assert!(Writer::create(&path, "other").unwrap_err().cause.contains("another run"));
-        assert_eq!(records(&path).unwrap().0, ["first"]);
+        written(&path);
+        let before = fs::read(&path).unwrap();
+        // A handle that is for reading alone fails as a full disk does.
+        let mut writer =
+            Writer { file: File::open(&path).unwrap(), path: path.clone(), end: before.len() as u64 };
+        assert_eq!(writer.append("more").unwrap_err().code, Code::File);
+        assert_eq!(fs::read(&path).unwrap(), before);
+        let mut writer = Writer { file: File::create("/dev/full").unwrap(), path: path.clone(), end: 0 };
+        assert!(writer.append("more").unwrap_err().cause.contains("No space left"));
     }
 
     proptest! {
@@ -234,9 +278,13 @@ mod tests {
             let (all, _) = records(&path).unwrap();
             let bytes = fs::read(&path).unwrap();
             fs::write(&path, &bytes[..cut.min(bytes.len())]).unwrap();
-            let (kept, end) = records(&path).unwrap();
+            // A file that is cut within its first record has none to go on from.
+            let Ok((kept, whole)) = records(&path) else {
+                prop_assert!(cut < bytes.iter().position(|b| *b == b'\n').unwrap() + 1);
+                return Ok(());
+            };
             prop_assert_eq!(&kept[..], &all[..kept.len()]);
-            let mut writer = Writer::append_to(&path, end).unwrap();
+            let mut writer = Writer::append_to(&path, whole.end).unwrap();
             writer.append("after").unwrap();
             let last = records(&path).unwrap().0.pop();
             prop_assert_eq!(last.as_deref(), Some("after"));

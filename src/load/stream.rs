@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::{check_writable, folder_of, permit, temporary};
+use super::{check_writable, folder_of, place, temporary};
 use crate::diagnostic::{Code, Diagnostic};
 
 /// A file under way: its target holds the old contents until [`Stream::finish`].
@@ -36,9 +36,7 @@ impl Stream {
             Diagnostic::new(Code::File, format!("cannot write: {e}")).at(target.display().to_string())
         };
         let file = self.file.into_inner().map_err(|e| fail(e.into_error()))?;
-        permit(&file, std::fs::metadata(&target).ok()).map_err(fail)?;
-        file.persist(&target).map_err(|e| fail(e.error))?;
-        Ok(())
+        place(file, &target, std::fs::metadata(&target).ok()).map_err(fail)
     }
 }
 

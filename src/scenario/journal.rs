@@ -13,10 +13,10 @@ use serde_json::Value as Json;
 use super::Scenario;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::records::{self, Span, Writer, digest};
-use crate::load::{self};
+use crate::load::{self, Lock};
 
 /// Number of the journal's form; another one is not read.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// Most shards of a run.
 const MAX_SHARDS: usize = 1_000_000;
@@ -74,9 +74,11 @@ pub struct Header {
     form: u32,
     /// shardfit's version.
     version: String,
-    /// Checksum of the scenario.
+    /// Checksum of the sources and data that it was built from.
+    build: String,
+    /// Checksum of all that the scenario asks.
     scenario: String,
-    /// Checksum of all that the catalogue says about what it names.
+    /// Checksum of the models and clusters that it asks about, as the catalogue and its own prices have them.
     catalogue: String,
     /// The part that is answered.
     pub shard: Shard,
@@ -91,18 +93,29 @@ pub struct Header {
 impl Header {
     /// The header of a run.
     pub fn new(scenario: &Scenario, shard: Shard, about: Json) -> Header {
-        let asked = (
-            (&scenario.name, &scenario.about, &scenario.keys, &scenario.comments),
-            (&scenario.workloads, &scenario.targets, &scenario.objectives),
-            scenario.models.iter().map(|m| (&m.name, m.precision)).collect::<Vec<_>>(),
-            scenario.clusters.iter().map(|c| (&c.name, prices(c))).collect::<Vec<_>>(),
-        );
-        let models: Vec<_> = scenario.models.iter().map(|m| &m.model).collect();
+        // Every field, so that one which is added is part of the question or does not compile.
+        let Scenario {
+            name,
+            about: words,
+            models,
+            clusters,
+            workloads,
+            targets,
+            objectives,
+            training,
+            search,
+            keys,
+            comments,
+            starts,
+        } = scenario;
+        let asked =
+            ((name, words, comments), (workloads, targets, objectives), (training, search, keys, starts));
         Header {
             form: FORM,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: env!("SHARDFIT_BUILD").to_owned(),
             scenario: digest(&asked),
-            catalogue: digest(&(models, &scenario.clusters)),
+            catalogue: digest(&(models, clusters)),
             shard,
             cases: scenario.size(),
             groups: scenario.groups(),
@@ -115,6 +128,9 @@ impl Header {
         let what = match () {
             () if journal.version != self.version => {
                 format!("it was written by shardfit {}, this is {}", journal.version, self.version)
+            }
+            () if journal.build != self.build => {
+                format!("it was written by another build of shardfit {}", self.version)
             }
             () if journal.scenario != self.scenario => "the scenario has changed since".to_owned(),
             () if journal.catalogue != self.catalogue => {
@@ -129,14 +145,12 @@ impl Header {
     }
 }
 
-fn prices(cluster: &super::NamedCluster) -> Vec<Option<f64>> {
-    cluster.pools.pools.iter().map(|pool| pool.price.map(|p| p.get())).collect()
-}
-
 /// A journal that is written.
 #[derive(Debug)]
 pub struct Journal {
     writer: Mutex<Writer>,
+    /// Keeps other runs out of its folder.
+    _lock: Lock,
 }
 
 /// A journal that is gone on with.
@@ -148,6 +162,8 @@ pub struct Resumed {
     pub left: Vec<usize>,
     /// Cases that it holds.
     pub done: usize,
+    /// Records that were damaged, and are of groups that are left.
+    pub damaged: u64,
 }
 
 impl Journal {
@@ -157,28 +173,29 @@ impl Journal {
     /// Begins a run, in place of a finished one.
     ///
     /// # Errors
-    /// [`Code::File`] when an unfinished run is there, or the file cannot be written.
+    /// [`Code::File`] when another run writes to its folder, an unfinished one is there, or the file cannot be
+    /// written.
     pub fn begin(path: &Path, header: &Header) -> Result<Resumed, Diagnostic> {
-        if path.exists() {
-            let old = Reader::open(path)?;
-            if old.missing() > 0 {
-                let cause = format!("an unfinished run is here: {} of its groups are missing", old.missing());
-                return Err(Diagnostic::new(Code::File, cause)
-                    .at(path.display().to_string())
-                    .help("--resume goes on with it; remove the file to begin again"));
-            }
-        }
-        let journal = Journal { writer: Mutex::new(Writer::create(path, &line(header)?)?) };
-        Ok(Resumed { journal, left: header.shard.groups(header.groups).collect(), done: 0 })
+        let lock = lock(path)?;
+        Journal::begun(path, header, lock)
     }
 
-    /// Goes on with a run; begins it where there is no journal yet.
+    fn begun(path: &Path, header: &Header, lock: Lock) -> Result<Resumed, Diagnostic> {
+        spare(path)?;
+        let writer = Mutex::new(Writer::create(path, &line(header)?)?);
+        let left = header.shard.groups(header.groups).collect();
+        Ok(Resumed { journal: Journal { writer, _lock: lock }, left, done: 0, damaged: 0 })
+    }
+
+    /// Goes on with a run; begins it where there is no journal yet. What is damaged of it is left to be answered.
     ///
     /// # Errors
-    /// [`Code::Usage`] when the journal is of another scenario, catalogue, version or shard.
+    /// [`Code::Usage`] when the journal is of another scenario, catalogue, version or shard; otherwise as
+    /// [`Journal::begin`].
     pub fn resume(path: &Path, header: &Header) -> Result<Resumed, Diagnostic> {
+        let lock = lock(path)?;
         if !path.exists() {
-            return Journal::begin(path, header);
+            return Journal::begun(path, header, lock);
         }
         let old = Reader::open(path)?;
         if let Some(difference) = header.differs(&old.header) {
@@ -190,8 +207,17 @@ impl Journal {
             .help("write to another folder, or remove the file to begin again"));
         }
         let left = header.shard.groups(header.groups).filter(|g| !old.spans.contains_key(g)).collect();
-        let writer = Writer::append_to(path, old.end)?;
-        Ok(Resumed { journal: Journal { writer: Mutex::new(writer) }, left, done: old.cases_done })
+        let writer = Mutex::new(Writer::append_to(path, old.whole.end)?);
+        let journal = Journal { writer, _lock: lock };
+        Ok(Resumed { journal, left, done: old.cases_done, damaged: old.whole.damaged })
+    }
+
+    /// Has the disk hold every answer.
+    ///
+    /// # Errors
+    /// [`Code::File`] when it cannot.
+    pub fn sync(&self) -> Result<(), Diagnostic> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).sync()
     }
 
     /// Adds the answers of a group, in one write.
@@ -202,6 +228,27 @@ impl Journal {
         let record = line(&Record { group, cases, front })?;
         // A thread that panicked has not left half a record: the write is one call.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).append(&record)
+    }
+}
+
+/// The lock of a journal's folder.
+fn lock(path: &Path) -> Result<Lock, Diagnostic> {
+    load::lock(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// Refuses to write over the journal of an unfinished run.
+fn spare(path: &Path) -> Result<(), Diagnostic> {
+    if !path.exists() {
+        return Ok(());
+    }
+    match Reader::open(path)?.missing() {
+        0 => Ok(()),
+        missing => {
+            let cause = format!("an unfinished run is here: {missing} of its groups are missing");
+            Err(Diagnostic::new(Code::File, cause)
+                .at(path.display().to_string())
+                .help("--resume goes on with it; remove the file to begin again"))
+        }
     }
 }
 
@@ -228,7 +275,7 @@ pub struct Reader {
     pub header: Header,
     spans: BTreeMap<usize, Span>,
     cases_done: usize,
-    end: u64,
+    whole: records::Whole,
     path: PathBuf,
     records: records::Reader,
 }
@@ -253,24 +300,26 @@ impl Reader {
                 .help("remove it, or write to another folder")
         };
         let (mut header, mut spans, mut cases_done) = (None, BTreeMap::new(), 0);
-        let end = records::read(path, |span, record| {
+        let whole = records::read(path, |span, record| {
             let Some(header): &Option<Header> = &header else {
                 let first: Header = serde_json::from_str(record).map_err(|_| foreign())?;
                 header = Some(first).filter(|h| h.form == FORM && h.shard.index > 0 && h.shard.of > 0);
                 return header.as_ref().map(|_| ()).ok_or_else(foreign);
             };
             let outline: Outline = serde_json::from_str(record).map_err(|_| foreign())?;
-            cases_done += outline.cases.len();
-            let known = header.shard.holds(outline.group) && outline.group < header.groups;
-            if !known || spans.insert(outline.group, span).is_some() {
-                let cause = format!("group {} is twice in the journal, or not of its shard", outline.group);
+            if !header.shard.holds(outline.group) || outline.group >= header.groups {
+                let cause = format!("group {} is not of the journal's shard", outline.group);
                 return Err(Diagnostic::new(Code::File, cause).at(place.clone()));
+            }
+            // One question has one answer: a group that was answered again says the same.
+            if spans.insert(outline.group, span).is_none() {
+                cases_done += outline.cases.len();
             }
             Ok(())
         })?;
         let header = header.ok_or_else(foreign)?;
         let records = records::Reader::open(path)?;
-        Ok(Reader { header, spans, cases_done, end, path: path.to_owned(), records })
+        Ok(Reader { header, spans, cases_done, whole, path: path.to_owned(), records })
     }
 
     /// Groups of its shard that it lacks.
@@ -300,19 +349,29 @@ impl Reader {
 /// Puts the journals of all shards of a run together in a new one.
 ///
 /// # Errors
-/// As [`check_shards`]; [`Code::File`] when the new one cannot be written.
-pub fn merge(journals: &[PathBuf], to: &Path) -> Result<(), Diagnostic> {
+/// As [`check_shards`]; [`Code::File`] when an unfinished run is there, another writes there, or the new one cannot
+/// be written.
+pub fn merge(journals: &[PathBuf], to: &Path) -> Result<Merged, Diagnostic> {
     let mut parts = shards(journals)?;
     let Some(first) = parts.first() else { return Err(nothing()) };
     let whole = Header { shard: Shard::WHOLE, ..first.header.clone() };
-    let mut writer = Writer::create(to, &line(&whole)?)?;
+    let lock = lock(to)?;
+    spare(to)?;
     let of = parts.len();
-    for group in 0..whole.groups {
-        if let Some(record) = parts[group % of].group(group)? {
-            writer.append(&line(&record)?)?;
-        }
-    }
-    Ok(())
+    let answers = (0..whole.groups).filter_map(|group| match parts[group % of].group(group) {
+        Ok(record) => record.map(|record| line(&record)),
+        Err(e) => Some(Err(e)),
+    });
+    records::write_all(to, std::iter::once(line(&whole)).chain(answers))?;
+    Ok(Merged { header: whole, _lock: lock })
+}
+
+/// The shards of a run put together, in a folder that no other run writes as long as this lives.
+#[derive(Debug)]
+pub struct Merged {
+    /// What the journal is about.
+    pub header: Header,
+    _lock: Lock,
 }
 
 /// Whether journals are all the shards of one run.

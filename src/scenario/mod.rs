@@ -23,7 +23,7 @@ use crate::load;
 
 pub use cases::MAX_CASES;
 pub(crate) use file::ScenarioFile;
-pub use journal::{Header, Journal, Reader, Record, Resumed, Shard, check_shards, merge};
+pub use journal::{Header, Journal, Merged, Reader, Record, Resumed, Shard, check_shards, merge};
 pub use named::{NamedCluster, NamedModel};
 pub use resolved::{Case, Scenario};
 pub use run::{CaseAnswer, CaseOutcome, GroupAnswer, run};

@@ -2,6 +2,7 @@
 
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::stop::Stop;
 use crate::train::{
     Job, Machine, Operations, Precision, TrainingAnswer, TrainingAxes, TrainingQuestion, Tuning,
 };
@@ -74,7 +75,7 @@ impl TrainingCase<'_> {
             schedules: t.schedules.clone(),
             ..TrainingAxes::usual(machine.per_node())
         };
-        let answer = TrainingQuestion { jobs: &jobs, axes: &axes, top: 1 }.answer()?;
+        let answer = TrainingQuestion { jobs: &jobs, axes: &axes, top: 1, stop: Stop::NEVER }.answer()?;
         // A training has at least one precision.
         let (_, job) = &jobs[0];
         Ok(then(TrainingFound { job, operations: &t.operations, answer: &answer, cluster }))

@@ -9,7 +9,7 @@ use crate::simulate::{Arrivals as _, Lengths, Trace};
 use crate::units::{RequestsPerSecond, Seconds, group_thousands};
 use crate::workload::{Confidence, Load, Purpose, Sessions, Targets, Workload, forecast};
 
-/// Requests of a trace that are looked at.
+/// Most requests of a trace.
 const MAX_TRACE: u64 = 5_000_000;
 
 /// Hours of a day.
@@ -403,13 +403,19 @@ struct Measured {
 
 impl Measured {
     fn read(path: &Path) -> Result<Measured, Diagnostic> {
-        let mut trace = Trace::open(path, 1.0, MAX_TRACE)?;
+        let mut trace = Trace::open(path, 1.0, MAX_TRACE + 1)?;
         let (mut prompt, mut output, mut last, mut contexts) = (0.0, 0.0, 0.0, Vec::new());
         while let Some(request) = trace.next()? {
             prompt += request.prompt as f64;
             output += request.output as f64;
             last = request.at.get();
             contexts.push(request.prompt.saturating_add(request.output));
+            if contexts.len() as u64 > MAX_TRACE {
+                let cause = format!("the trace has more than {} requests", group_thousands(MAX_TRACE));
+                return Err(Diagnostic::new(Code::Range, cause)
+                    .at(path.display().to_string())
+                    .help("cut it to the part that the question is about"));
+            }
         }
         let n = contexts.len() as f64;
         if contexts.is_empty() {

@@ -181,14 +181,86 @@ fn shards_merge_to_the_whole() {
 }
 
 #[test]
-fn a_damaged_journal_is_refused_with_its_line() {
-    let folder = whole();
+fn a_damaged_record_is_answered_again_and_without_its_first_record_a_journal_is_refused() {
+    let (once, folder) = (whole(), whole());
     let journal = folder.path().join("journal");
     let text = fs::read_to_string(&journal).unwrap();
     let second = text.lines().nth(1).unwrap();
     fs::write(&journal, text.replacen(second, &second.replace("found", "fount"), 1)).unwrap();
+    let run = sweep(folder.path(), "--resume").exits(0);
+    assert!(run.stderr.contains("1 damaged records of the journal are answered again"), "{}", run.stderr);
+    assert!(run.stderr.contains("2 are left"), "{}", run.stderr);
+    same(once.path(), folder.path());
+    let header = text.lines().next().unwrap();
+    fs::write(&journal, text.replacen(header, &header.replace("form", "farm"), 1)).unwrap();
     let run = sweep(folder.path(), "--resume").exits(2);
-    assert!(run.stderr.contains("damaged") && run.stderr.contains("line 2"), "{}", run.stderr);
+    assert!(run.stderr.contains("damaged") && run.stderr.contains("line 1"), "{}", run.stderr);
+}
+
+/// A copy of the scenario with lines added, and a run of it gone on with in a folder that another began.
+fn resumed_as(added: &str) -> common::Run {
+    let folder = whole();
+    cut(&folder.path().join("journal"), 0.7);
+    let other = folder.path().join("other.yaml");
+    fs::write(&other, document(SCENARIO) + added).unwrap();
+    shardfit(&format!("sweep {} -o {} --resume", other.display(), folder.path().display()))
+}
+
+#[test]
+fn a_journal_of_another_question_is_not_gone_on_with() {
+    for (added, what) in [
+        ("search: {tp: [1]}\n", "the scenario has changed"),
+        ("search: {max_sequences: 32}\n", "the scenario has changed"),
+        ("prices: {l40s: 5 USD/h}\n", "what the catalogue says"),
+    ] {
+        let run = resumed_as(added).exits(2);
+        assert!(run.stderr.contains(what), "{added}: {}", run.stderr);
+    }
+    resumed_as("# a comment changes nothing\n").exits(0);
+}
+
+#[test]
+fn a_journal_of_another_build_is_not_gone_on_with() {
+    let folder = whole();
+    let journal = folder.path().join("journal");
+    let text = fs::read_to_string(&journal).unwrap();
+    let (header, rest) = text.split_once('\n').unwrap();
+    let mut of: serde_json::Value = serde_json::from_str(&header[17..]).unwrap();
+    of["build"] = "0123456789abcdef".into();
+    let record = of.to_string();
+    let sum = shardfit::load::records::checksum(&record);
+    fs::write(&journal, format!("{sum} {record}\n{rest}")).unwrap();
+    let run = sweep(folder.path(), "--resume").exits(2);
+    assert!(run.stderr.contains("another build"), "{}", run.stderr);
+}
+
+#[test]
+fn a_merge_does_not_write_over_an_unfinished_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = |n: u32| folder.path().join(format!("part-{n}"));
+    for n in 1..=2 {
+        shardfit(&format!("sweep {SCENARIO} -q --shard {n}/2 -o {}", part(n).display())).exits(0);
+    }
+    let other = whole();
+    cut(&other.path().join("journal"), 0.6);
+    let before = fs::read(other.path().join("journal")).unwrap();
+    let line = format!("merge {} {} -o {}", part(1).display(), part(2).display(), other.path().display());
+    let run = shardfit(&line).exits(2);
+    assert!(run.stderr.contains("an unfinished run is here"), "{}", run.stderr);
+    assert_eq!(fs::read(other.path().join("journal")).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn results_have_the_permissions_that_the_umask_leaves() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let binary = env!("CARGO_BIN_EXE_shardfit");
+    let out = folder.path().join("out.csv");
+    let line =
+        format!("umask 077; {binary} plan llama-3.1-8b --cluster 1xl40s --format csv -o {}", out.display());
+    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
@@ -236,9 +308,10 @@ fn json_lines_and_csv_hold_the_same_cells() {
 #[test]
 fn two_runs_in_one_folder_are_refused() {
     let folder = whole();
-    let journal = fs::OpenOptions::new().append(true).open(folder.path().join("journal")).unwrap();
-    journal.lock().unwrap();
-    assert!(sweep(folder.path(), "--resume").exits(2).stderr.contains("another run"));
+    let _lock = shardfit::load::lock(folder.path()).unwrap();
+    for rest in ["--resume", ""] {
+        assert!(sweep(folder.path(), rest).exits(2).stderr.contains("another run"));
+    }
 }
 
 /// Runs a Python script of the tests with these arguments; `None`, with a message, where Python or a package

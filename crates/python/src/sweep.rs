@@ -132,10 +132,6 @@ impl Run {
     /// Writes the results of the finished run to its folder: how many cases have a feasible plan, and what the results
     /// say of GPUs without measurements.
     fn write(&self, py: Python<'_>, compare: Option<PathBuf>) -> PyResult<(usize, Option<String>)> {
-        // Windows keeps even this process out of a file that it has locked.
-        if cfg!(windows) {
-            self.close();
-        }
         py.detach(|| write(&self.folder, compare.as_deref())).map_err(|d| refused(py, &d))
     }
 

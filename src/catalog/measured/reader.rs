@@ -13,10 +13,7 @@ use crate::diagnostic::{Code, Diagnostic};
 /// [`Code::File`] when the file is missing, is no Parquet file, or is damaged.
 #[cfg(feature = "parquet")]
 pub fn read(path: &Path, texts: &[&'static str], numbers: &[&'static str]) -> Result<Columns, Diagnostic> {
-    let open = |e: std::io::Error| {
-        Diagnostic::new(Code::File, format!("cannot read file: {e}")).at(path.display().to_string())
-    };
-    let file = std::fs::File::open(path).map_err(open)?;
+    let file = crate::load::ordinary(path)?;
     decode::columns(file, texts, numbers).map_err(|cause| {
         Diagnostic::new(Code::File, format!("not a readable Parquet file: {cause}"))
             .at(path.display().to_string())

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 use super::facts::{Fact, Facts};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::load;
 use crate::report::cell::round;
 
@@ -57,7 +57,20 @@ impl Earlier {
         for record in reader.records() {
             let record = record.map_err(|e| wrong(format!("not valid CSV: {e}")))?;
             let cell = |at: usize| record.get(at).unwrap_or_default();
-            rows.insert(key.map(|at| cell(at).to_owned()), figures.map(|at| cell(at).parse().ok()));
+            let mut now: Figures = Default::default();
+            for (figure, (at, column)) in now.iter_mut().zip(figures.iter().zip(FIGURES)) {
+                let (text, line) = (cell(*at), record.position().map_or(0, csv::Position::line));
+                *figure = match text.parse::<f64>() {
+                    _ if text.is_empty() => None,
+                    Ok(number) if number.is_finite() => Some(number),
+                    _ => {
+                        let cause = format!("`{}` is not a number", brief(text));
+                        let place = format!("{name}, line {line}, column `{column}`");
+                        return Err(Diagnostic::new(Code::Syntax, cause).at(place));
+                    }
+                };
+            }
+            rows.insert(key.map(|at| cell(at).to_owned()), now);
         }
         Ok(Earlier { rows, name })
     }

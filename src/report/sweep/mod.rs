@@ -15,7 +15,7 @@ mod training;
 
 use std::path::Path;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::scenario::Reader;
 
 pub use columns::{Head, columns, group_record};
@@ -49,6 +49,12 @@ pub fn write_results(
     earlier: Option<Earlier>,
     done: impl Fn(),
 ) -> Result<(Written, Option<Comparison>), Diagnostic> {
+    if journal.missing() > 0 {
+        let cause = format!("{} groups of the run have no answer", journal.missing());
+        return Err(Diagnostic::new(Code::File, cause)
+            .at(folder.display().to_string())
+            .help("go on with the run first: --resume"));
+    }
     let columns = columns();
     let mut tables = tables::Tables::create(folder, &columns)?;
     let mut facts = Facts::new(&columns);
