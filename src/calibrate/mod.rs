@@ -16,7 +16,7 @@ use crate::catalog::{Catalog, Gpu, KernelTables};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::search::in_parallel;
-use crate::validate::{Key, Measured, Row, Table};
+use crate::validate::{Key, Kind, Measured, Row, Table, Unread, unreadable};
 
 pub use coefficients::Coefficients;
 use fitting::Point;
@@ -28,6 +28,8 @@ pub struct Questions {
     subject: Subject,
     groups: Vec<(Key, Vec<Point>)>,
     left_out: BTreeMap<String, u64>,
+    /// Columns of the files that nobody reads.
+    pub unread: Vec<Unread>,
     through_host: bool,
 }
 
@@ -42,8 +44,10 @@ impl Questions {
         let mut reader = Reader { catalog, subject: &subject, gpus: BTreeMap::new() };
         let mut groups: BTreeMap<Key, Vec<Point>> = BTreeMap::new();
         let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
+        let mut unread = Vec::new();
         for file in files {
             let table = table(file)?;
+            unread.extend(Unread::of(&table, Kind::Kernels, &[]));
             for number in 0..table.len() {
                 match reader.point(&table.row(number))? {
                     Ok((key, point)) => groups.entry(key).or_default().push(point),
@@ -52,12 +56,14 @@ impl Questions {
             }
         }
         if groups.is_empty() {
-            let reasons: Vec<String> = left_out.iter().map(|(why, n)| format!("{n} rows: {why}")).collect();
+            const SHOWN: usize = 8;
+            let all = left_out.iter().take(SHOWN);
+            let reasons: Vec<String> = all.map(|(why, n)| format!("{n} rows: {why}")).collect();
             let cause = format!("no row can be fitted for {}", subject.id());
             return Err(Diagnostic::new(Code::Range, cause).help(reasons.join("; ")));
         }
         let through_host = reader.gpus.values().any(|gpu| gpu.scale_up.through_host());
-        Ok(Questions { groups: groups.into_iter().collect(), left_out, through_host, subject })
+        Ok(Questions { groups: groups.into_iter().collect(), left_out, unread, through_host, subject })
     }
 
     /// Groups that will be looked at.
@@ -159,6 +165,9 @@ impl Reader<'_> {
 }
 
 fn read(row: &Row, gpu: &Gpu, catalog: &Catalog) -> Result<(Key, Point), String> {
+    if let Some(why) = unreadable(row, Kind::Kernels) {
+        return Err(why);
+    }
     let latency = row.number("latency_us").filter(|us| *us > 0.0).ok_or("no latency_us above 0")?;
     if row.text("eager_floor_suspect").is_some_and(|text| text != "0") {
         return Err("eager_floor_suspect: the host's time, not the GPU's".to_owned());

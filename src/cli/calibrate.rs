@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report::{self, Format};
-use crate::validate::{Estimator, Reader};
+use crate::validate::{Estimator, Reader, Unread};
 
 use super::outcome::Outcome;
 use super::output::{self, FormatArgs};
@@ -119,6 +119,7 @@ fn run_engines(
         leave_out: args.servers.leave_out.clone(),
     };
     let servers = Servers::read(&args.files, asked, &catalog, reader)?;
+    note_unread(&servers.unread);
     let bar = progress::bar(servers.passes() as u64, "passes")?;
     let calibration = servers.answer(|| bar.inc(1))?;
     bar.finish_and_clear();
@@ -131,6 +132,12 @@ fn run_engines(
     let engine = calibration.constants.first().map_or("", |c| c.engine.as_str());
     write_new(args, overlay_yaml(&calibration, engine, &args.source()))?;
     Ok(if calibration.is_new() { Outcome::Found } else { Outcome::NothingFeasible })
+}
+
+fn note_unread(unread: &[Unread]) {
+    if let Some(unread) = Unread::sentence(unread) {
+        talk::say(&format!("note: {unread}"));
+    }
 }
 
 /// Writes the file that was asked for, if there is anything new.
@@ -159,6 +166,7 @@ pub fn run(args: &CalibrateArgs, catalog: &Catalog, reader: &dyn Reader) -> Resu
         return run_engines(args, format, catalog, reader);
     }
     let questions = Questions::read(&args.files, args.subject(), catalog)?;
+    note_unread(&questions.unread);
     let bar = progress::bar(questions.len() as u64, "fits")?;
     let calibration = questions.answer(|| bar.inc(1))?;
     bar.finish_and_clear();

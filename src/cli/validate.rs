@@ -16,7 +16,9 @@ use crate::report::{self, Format};
 use crate::request::Request;
 use crate::request::launched::sequences;
 use crate::validate::memory::{StartLog, Told, compare};
-use crate::validate::{Estimator, Kind, Predictor, Reader, Server, is_results, validate, validate_results};
+use crate::validate::{
+    Estimator, Kind, Predictor, Reader, Server, Unread, is_results, validate, validate_results,
+};
 
 use super::fetch;
 use super::kernels::KernelsArgs;
@@ -255,6 +257,9 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog, reader: &dyn Reader) -> Resul
     } else {
         validate(file, &predictor, &args.by)?
     };
+    if let Some(unread) = Unread::sentence(&result.unread) {
+        talk::say(&format!("note: {unread}"));
+    }
     if matches!(kind, Kind::Memory | Kind::Serving) {
         let rows = (0..result.table.len()).map(|n| result.table.row(n));
         let named = rows.unique_by(|row| (row.text("engine"), row.text("engine_version")));

@@ -121,8 +121,13 @@ pub fn validation_text(v: &Validation, width: Option<u16>) -> String {
     for why in v.predictions.iter().filter_map(|p| p.as_ref().err()) {
         *reasons.entry(why).or_default() += 1;
     }
-    for (why, count) in reasons {
+    const SHOWN: usize = 20;
+    for (why, count) in reasons.iter().take(SHOWN) {
         let _ = writeln!(out, "skipped {count}: {why}");
+    }
+    if reasons.len() > SHOWN {
+        let rest: u64 = reasons.values().skip(SHOWN).sum();
+        let _ = writeln!(out, "skipped {rest} for other reasons; -o FILE has that of every row");
     }
     out
 }

@@ -8,7 +8,9 @@ mod base;
 mod cells;
 mod choice;
 mod clients;
+mod columns;
 mod kernels;
+mod kind;
 mod known;
 pub mod memory;
 mod metrics;
@@ -30,49 +32,14 @@ use crate::load;
 use crate::search::in_parallel;
 
 pub use choice::{Choice, choices};
+pub use columns::{Unread, unreadable};
 pub use kernels::{Heads, Key, Measured, Work};
+pub use kind::Kind;
 pub use known::{KnownSize, known_sizes};
 pub use metrics::{Metric, collect};
 pub use results::{COLUMNS as RESULT_COLUMNS, Server, is_results, read as read_results, row as result_row};
 pub use rows::{Row, Table, figure};
 pub use serving::Estimator;
-
-/// What kind of measurements a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Parameter counts of checkpoints.
-    Params,
-    /// Latencies of single kernels.
-    Kernels,
-    /// Memory that servers logged.
-    Memory,
-    /// TTFT, TPOT and throughput of servers.
-    Serving,
-    /// Speed and memory of training runs.
-    Training,
-}
-
-impl Kind {
-    /// Names as on the command line.
-    pub const NAMES: [&'static str; 5] = ["params", "memory", "kernels", "serving", "training"];
-}
-
-impl std::str::FromStr for Kind {
-    type Err = Diagnostic;
-    fn from_str(text: &str) -> Result<Self, Diagnostic> {
-        match text {
-            "params" => Ok(Kind::Params),
-            "memory" => Ok(Kind::Memory),
-            "kernels" => Ok(Kind::Kernels),
-            "serving" => Ok(Kind::Serving),
-            "training" => Ok(Kind::Training),
-            _ => {
-                let list = format!("allowed: {}", Kind::NAMES.join(", "));
-                Err(Diagnostic::unknown("kind of measurements", text, Kind::NAMES, &list))
-            }
-        }
-    }
-}
 
 /// What is predicted for a row: a value per measured column, or why there is none.
 pub type Prediction = Result<Vec<(&'static str, f64)>, String>;
@@ -91,9 +58,12 @@ pub struct Predictor<'a> {
 }
 
 impl Predictor<'_> {
-    /// Predicts a row.
+    /// Predicts a row, if all of its cells hold what their columns do.
     pub fn predict(&self, row: &Row) -> Prediction {
-        self.reader.predict(row, self)
+        match unreadable(row, self.kind) {
+            Some(why) => Err(why),
+            None => self.reader.predict(row, self),
+        }
     }
 }
 
@@ -128,6 +98,8 @@ impl Reader for Columns {}
 pub struct Validation {
     /// The file as read.
     pub table: Table,
+    /// Columns of it that nobody reads.
+    pub unread: Vec<Unread>,
     /// One prediction per row.
     pub predictions: Vec<Prediction>,
     /// Error of each column over all rows.
@@ -224,5 +196,6 @@ fn validate_table(table: Table, predictor: &Predictor, by: &[String]) -> Result<
         }
     }
     let choices = if kind == Kind::Serving { choice::choices(&table, &predictions) } else { Vec::new() };
-    Ok(Validation { table, predictions, metrics, groups, worst, spreads, choices, one_by_one: false })
+    let unread = Unread::of(&table, kind, &stated);
+    Ok(Validation { table, unread, predictions, metrics, groups, worst, spreads, choices, one_by_one: false })
 }

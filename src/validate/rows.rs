@@ -6,7 +6,7 @@ use std::path::Path;
 use itertools::Itertools as _;
 
 use crate::catalog::{Catalog, Engine};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
 
@@ -40,7 +40,9 @@ impl Table {
             Diagnostic::new(Code::Syntax, format!("not valid CSV: {e}")).at(format!("{place}{line}"))
         };
         let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
-        let columns: Vec<String> = reader.headers().map_err(fail)?.iter().map(str::to_owned).collect();
+        let columns: Vec<String> =
+            reader.headers().map_err(fail)?.iter().map(|name| name.trim().to_owned()).collect();
+        sound(&columns).map_err(|d| d.at(format!("{place}, line 1")))?;
         let records = reader.records().collect::<Result<Vec<_>, _>>().map_err(fail)?;
         let index = columns.iter().enumerate().map(|(i, c)| (c.clone(), i)).collect();
         Ok(Table { columns, index, records, place: place.to_owned() })
@@ -128,6 +130,22 @@ impl Table {
     }
 }
 
+/// Whether a header is one: names between commas, each of its own.
+fn sound(columns: &[String]) -> Result<(), Diagnostic> {
+    let fail = |cause: String| Err(Diagnostic::new(Code::Syntax, cause));
+    match columns {
+        [] => return fail("the file is empty; expected CSV whose first line names the columns".into()),
+        [one] if one.contains([';', '\t']) => {
+            return fail("columns are separated by something else than commas".into());
+        }
+        _ => {}
+    }
+    match columns.iter().filter(|name| !name.is_empty()).duplicates().next() {
+        Some(twice) => fail(format!("two columns are named `{}`", brief(twice))),
+        None => Ok(()),
+    }
+}
+
 impl<'a> Row<'a> {
     /// The folder of the row's file.
     pub fn folder(&self) -> &'a Path {
@@ -139,9 +157,14 @@ impl<'a> Row<'a> {
         self.number
     }
 
+    /// Its line in the file.
+    fn line(&self) -> u64 {
+        self.table.records[self.number].position().map_or(self.number as u64 + 2, csv::Position::line)
+    }
+
     /// The row's `id`, else its line in the file.
     pub fn id(&self) -> String {
-        self.text("id").map_or_else(|| format!("line {}", self.number + 2), str::to_owned)
+        self.text("id").map_or_else(|| format!("line {}", self.line()), str::to_owned)
     }
 
     /// The cells as they stand.
@@ -155,7 +178,7 @@ impl<'a> Row<'a> {
         self.table.records[self.number].get(i).map(str::trim).filter(|t| !t.is_empty())
     }
 
-    /// A cell as a number.
+    /// A cell as a number; [`unreadable`](super::columns::unreadable) tells of one that holds something else.
     pub fn number(&self, column: &str) -> Option<f64> {
         self.text(column)?.parse().ok().filter(|x: &f64| x.is_finite())
     }

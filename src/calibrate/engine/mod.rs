@@ -16,7 +16,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::search::in_parallel;
 use crate::validate::{
-    Choice, Estimator, Kind, Metric, Prediction, Predictor, Reader, Row, Table, choices, collect,
+    Choice, Estimator, Kind, Metric, Prediction, Predictor, Reader, Row, Table, Unread, choices, collect,
 };
 
 pub use constants::{Constant, Field};
@@ -47,6 +47,8 @@ pub struct Servers<'a> {
     asked: Asked,
     subjects: Vec<Subject>,
     tables: Vec<Table>,
+    /// Columns of the files that nobody reads.
+    pub unread: Vec<Unread>,
     /// Engine of each row of each table, if it is one that was asked for.
     engines: Vec<Vec<Option<usize>>>,
 }
@@ -116,10 +118,13 @@ impl<'a> Servers<'a> {
             Ok(Subject { constants: constants::constants(&engine), id: engine.id })
         };
         let subjects = asked.engines.iter().map(engine).collect::<Result<Vec<_>, _>>()?;
-        let mut tables = Vec::new();
+        let (mut tables, mut unread) = (Vec::new(), Vec::new());
+        let named: Vec<String> =
+            asked.leave_out.iter().chain(asked.only.iter().map(|(column, _)| column)).cloned().collect();
         for file in files {
             let table = Table::parse(&load::text(file)?, &file.display().to_string())?;
             let mut table = reader.told(Kind::Serving, table);
+            unread.extend(Unread::of(&table, Kind::Serving, &named));
             table.require(&["engine".to_owned(), "model".to_owned(), "gpu".to_owned()])?;
             table.require(&asked.leave_out)?;
             asked.only.iter().try_for_each(|(column, value)| table.keep(column, value))?;
@@ -135,7 +140,7 @@ impl<'a> Servers<'a> {
             let cause = format!("no row is of {}", asked.engines.join(", "));
             return Err(Diagnostic::new(Code::Range, cause));
         }
-        Ok(Servers { catalog, reader, asked, subjects, tables, engines })
+        Ok(Servers { catalog, reader, asked, subjects, tables, unread, engines })
     }
 
     /// Times that all rows are predicted: what progress counts.

@@ -117,7 +117,7 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
             let window = drive.requests.window();
             let outcome =
                 SplitSimulation::new(from, to, transfer.time, drive.arrivals(), window, workload.targets)
-                    .run()
+                    .run(&())
                     .map_err(|d| d.cause)?;
             super::simulated::columns(&outcome, 1.0)
         }
