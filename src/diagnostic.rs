@@ -39,6 +39,8 @@ pub enum Code {
     Usage,
     /// A hub that cannot be reached, or does not have or give what was asked for.
     Hub,
+    /// Work that was stopped before it had an answer.
+    Stopped,
 }
 
 /// What a message means and what to do about it: a row of `docs/errors.md`.
@@ -52,7 +54,7 @@ pub struct Guide {
 
 impl Code {
     /// Every kind, in order.
-    pub const ALL: [Code; 8] = [
+    pub const ALL: [Code; 9] = [
         Code::UnknownName,
         Code::File,
         Code::Syntax,
@@ -61,6 +63,7 @@ impl Code {
         Code::Range,
         Code::Usage,
         Code::Hub,
+        Code::Stopped,
     ];
 
     /// Stable name, as printed.
@@ -74,6 +77,7 @@ impl Code {
             Code::Range => "range",
             Code::Usage => "usage",
             Code::Hub => "hub",
+            Code::Stopped => "stopped",
         }
     }
 
@@ -118,6 +122,11 @@ impl Code {
             Code::Hub => (
                 "a model that is not at hand and that the Hugging Face hub does not give",
                 "a path to the model's `config.json` always works; what the hub answers is listed below",
+            ),
+            Code::Stopped => (
+                "work that ended before it had an answer: its time was up, or somebody asked for its end; the exit \
+                 status is 3, since what was not looked at may be feasible",
+                "more time, or a smaller question: fewer engines, GPUs or degrees, fewer requests of a simulation",
             ),
             Code::Usage => (
                 "options that are missing, exclude or require each other, or degrees that break a rule of the \

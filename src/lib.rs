@@ -44,6 +44,7 @@
 //! | --- | --- |
 //! | [`units`] | quantities as types: bytes, FLOPs, seconds, rates, money |
 //! | [`diagnostic`] | what is wrong with an input, where, and what would mend it |
+//! | [`stop`] | when work ends before it is done |
 //! | [`dtype`] | number formats: what GPUs compute in, how checkpoints store weights |
 //! | [`load`] | the only reader and writer of files |
 //! | [`hub`] | the Hugging Face hub: its local cache, then the network |
@@ -110,6 +111,7 @@ pub mod search;
 #[cfg(feature = "web")]
 pub mod serve;
 pub mod simulate;
+pub mod stop;
 pub mod train;
 pub mod units;
 pub mod validate;

@@ -3,14 +3,22 @@
 //! Names are those of the catalogue, and models of the local Hugging Face cache or hub where the user's environment
 //! allows it: an agent works for the user, with the user's files.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
 use serde_json::{Map, Value, json};
 
-use crate::ask::{self, Command};
+use crate::ask::{self, Command, Setting};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::hub::Hub;
+use crate::stop::Stop;
 
 /// The revisions that are spoken, the newest first.
 const REVISIONS: [&str; 3] = ["2025-06-18", "2025-03-26", "2024-11-05"];
+
+/// Longest time of an answer: an agent waits for it.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// Most plans of an answer unless the agent asks for more: it pays for what it reads.
 const TOP: u64 = 3;
@@ -103,7 +111,15 @@ impl Tool {
         if matches!(self.command, Command::Plan | Command::Fit) {
             request.entry("top").or_insert(json!(TOP));
         }
-        ask::answer(self.command.name(), &Value::Object(request).to_string(), catalog)
+        let stop = Stop { deadline: Some(Instant::now() + LONGEST), asked: None };
+        let setting = Setting { catalog, hub: Hub::from_environment()?, stop };
+        // A fault of one question is no reason to leave the agent without its tools.
+        let answered = catch_unwind(AssertUnwindSafe(|| {
+            ask::answer_map(self.command, request, &setting, |_| ()).map(|answered| answered.text())
+        }));
+        answered.unwrap_or_else(|_| {
+            Err(Diagnostic::new(Code::Usage, "the question was not answered: a fault of this program"))
+        })
     }
 }
 

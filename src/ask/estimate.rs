@@ -81,7 +81,7 @@ fn judged(
     }
     let subject = Subject::of(resolved);
     let better = match launched.filter(|_| !explain) {
-        Some(launched) => launched.better(resolved, &estimated, &asked)?,
+        Some(launched) => launched.better(resolved, &estimated, (&asked, setting.stop))?,
         None => None,
     };
     let mut text = render(view, &subject, &estimated, (explanation.as_ref(), launched, better.as_ref()))?;

@@ -12,6 +12,7 @@ use crate::load;
 use crate::model::Model;
 use crate::request::launched::pools;
 use crate::request::{Better, Estimated, Request, Resolved};
+use crate::search::Stop;
 
 /// What runs today where the launch says it.
 pub const AS_LAUNCHED: &str = "as launched";
@@ -191,14 +192,16 @@ impl Read {
         &self,
         resolved: &Resolved,
         estimated: &Estimated,
-        asked: &launch::plan::Asked,
+        (asked, stop): (&launch::plan::Asked, Stop),
     ) -> Result<Option<Improved>, Diagnostic> {
         // What was not read may say anything of the plan.
         let [server] = self.servers.as_slice() else { return Ok(None) };
         if server.unread.iter().any(|note| !note.refused) {
             return Ok(None);
         }
-        let Some(better) = resolved.better_than(estimated, server.max_model_len)? else { return Ok(None) };
+        let Some(better) = resolved.better_than(estimated, server.max_model_len, stop)? else {
+            return Ok(None);
+        };
         let release = resolved.question().with_deployment(&better.estimate, |deployment| {
             launch::plan::release(&better.estimate, deployment, asked)
         })?;

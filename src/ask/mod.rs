@@ -202,7 +202,7 @@ pub fn answer_map<O: Observer>(
         Command::Train => {
             let request: TrainRequest = form::read(map)?;
             let training = request.resolve_as_flags(setting.catalog, &setting.hub);
-            let written = training.and_then(|training| train::written(&training, View::JSON));
+            let written = training.and_then(|training| train::written(&training, setting.stop, View::JSON));
             written.map_err(in_fields::<TrainRequest>)
         }
         Command::Budget => {
@@ -238,13 +238,13 @@ fn served<O: Observer>(
             served(command, &request, setting, begin)
         }
         Command::Estimate => estimate::written(request, setting, View::JSON).map(|judged| judged.answered),
-        Command::Size => size::written(&resolve(Task::Size)?, View::JSON),
+        Command::Size => size::written(&resolve(Task::Size)?, setting.stop, View::JSON),
         Command::Simulate => {
             let mut filled = request.clone();
             launched::Read::into(&mut filled, setting.catalog, &setting.hub)?;
             filled.launch = None;
             let resolved = filled.resolve_as_flags(Task::Simulate, setting.catalog, setting.hub.clone())?;
-            let simulated = resolved.simulate_watched(begin)?;
+            let simulated = resolved.simulate_watched(setting.stop, begin)?;
             simulate::written(&resolved, &simulated, View::JSON)
         }
         _ => {

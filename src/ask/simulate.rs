@@ -22,7 +22,7 @@ pub fn with_timeline<O: Observer>(
 ) -> Result<(Answered, Value), Diagnostic> {
     let run = || {
         let resolved = request.resolve_as_flags(Task::Simulate, setting.catalog, setting.hub.clone())?;
-        let simulated = resolved.simulate_watched(begin)?;
+        let simulated = resolved.simulate_watched(setting.stop, begin)?;
         let rows = match &simulated {
             Simulated::Ran { timeline, .. } => report::timeline_sheet(timeline).json(),
             Simulated::CannotRun(..) => Value::Array(Vec::new()),

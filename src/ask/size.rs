@@ -4,13 +4,14 @@ use super::view::{Answered, View};
 use crate::diagnostic::Diagnostic;
 use crate::report::{self, SizeAnswer, Subject};
 use crate::request::{Resolved, SizedFleets};
+use crate::search::Stop;
 
 /// The smallest or cheapest fleets, and their growth along a forecast.
 ///
 /// # Errors
 /// As [`Resolved::size`].
-pub fn written(resolved: &Resolved, view: View) -> Result<Answered, Diagnostic> {
-    let SizedFleets { demand, sizings, growth } = &resolved.size()?;
+pub fn written(resolved: &Resolved, stop: Stop, view: View) -> Result<Answered, Diagnostic> {
+    let SizedFleets { demand, sizings, growth } = &resolved.size(stop)?;
     let answer = SizeAnswer { demand, sizings, top: resolved.top, growth };
     let subject = Subject::of(resolved);
     let text = view.format.write(

@@ -4,13 +4,14 @@ use super::view::{Answered, View};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::report::{self, Sheet, Trained};
 use crate::request::train::Training;
+use crate::search::Stop;
 use crate::train::TrainingAnswer;
 
 /// The ranking, a plan of it explained, why others are not the best, or a framework's files for the best.
 ///
 /// # Errors
 /// A GPU that lacks what training needs; a rank that there is none of; a framework that lacks what the plan needs.
-pub fn written(training: &Training, view: View) -> Result<Answered, Diagnostic> {
+pub fn written(training: &Training, stop: Stop, view: View) -> Result<Answered, Diagnostic> {
     training.jobs(|jobs| {
         let about = |answer| Trained {
             job: &jobs[0].1,
@@ -19,12 +20,12 @@ pub fn written(training: &Training, view: View) -> Result<Answered, Diagnostic> 
             price: training.cluster.price,
             convention: training.convention,
         };
-        let answer = training.ask(jobs, &training.axes)?;
+        let answer = training.ask(jobs, &training.axes, stop)?;
         let trained = about(&answer);
         let View { format, width, .. } = view;
         let text = match (&training.why_not, training.explain, &training.emit) {
             (Some(axes), ..) => {
-                let asked = training.ask(jobs, axes)?;
+                let asked = training.ask(jobs, axes, stop)?;
                 let trained = about(&asked);
                 let text = || Ok(report::why_not_text(&trained, answer.best.first()));
                 format.write(width, text, || Ok(trained.json()), || Ok(trained.sheet()))?

@@ -53,7 +53,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::catalog::Catalog;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::validate::{Columns, Reader};
 use measured::Measured;
 use outcome::Outcome;
@@ -75,8 +75,10 @@ const TO_BEGIN_WITH: &str = "Which configuration should I deploy? To begin with:
 /// Which configuration should I deploy?
 #[derive(Debug, Parser)]
 #[command(name = "shardfit", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Exit status: 0 found, 1 nothing feasible or weights that differ, 2 bad input.\n\n\
-    Example:\n  shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms")]
+#[command(
+    after_help = "Exit status: 0 found, 1 nothing feasible or weights that differ, 2 bad input, 3 stopped before there was an answer.\n\n\
+    Example:\n  shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms"
+)]
 struct Cli {
     #[command(flatten)]
     talk: talk::TalkArgs,
@@ -141,7 +143,7 @@ pub fn run() -> ExitCode {
 }
 
 /// Parses words, the program's name first, and runs the command: 0 found, 1 nothing feasible or weights that differ,
-/// 2 bad input.
+/// 2 bad input, 3 stopped before there was an answer.
 pub fn run_words(words: Vec<OsString>) -> u8 {
     let mut command = command();
     if words.len() <= 1 {
@@ -251,7 +253,10 @@ fn with_kernels(command: &Command, catalog: Catalog) -> Result<Catalog, Diagnost
 
 fn refused(diagnostic: &Diagnostic) -> u8 {
     talk::error(diagnostic);
-    2
+    match diagnostic.code {
+        Code::Stopped => Outcome::Stopped.status(),
+        _ => 2,
+    }
 }
 
 /// Help and version go to stdout with success; the rest is bad input.

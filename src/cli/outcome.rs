@@ -9,6 +9,8 @@ pub enum Outcome {
     NothingFeasible,
     /// Weights are not those that the model describes.
     Differs,
+    /// It was stopped before it had an answer.
+    Stopped,
     /// Files have problems, and the answer lists them.
     Faulty,
 }
@@ -20,6 +22,7 @@ impl Outcome {
             Outcome::Found => 0,
             Outcome::NothingFeasible | Outcome::Differs => 1,
             Outcome::Faulty => 2,
+            Outcome::Stopped => 3,
         }
     }
 }

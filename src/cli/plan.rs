@@ -280,5 +280,9 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
             ms(started.elapsed() - searched)
         );
     }
-    Ok(if answer.best.is_empty() { Outcome::NothingFeasible } else { outcome })
+    Ok(match (answer.best.is_empty(), answer.stopped) {
+        (false, _) => outcome,
+        (true, Stopped::Complete) => Outcome::NothingFeasible,
+        (true, _) => Outcome::Stopped,
+    })
 }

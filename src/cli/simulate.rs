@@ -12,6 +12,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report;
 use crate::request::{Deployed, LengthEntry, MAX_REQUESTS, Request, ShareEntry, Simulated, Task};
+use crate::search::Stop;
 use crate::simulate::{Lengths, Observer, Protocol, State};
 use crate::workload::MAX_CONCURRENCY;
 
@@ -187,7 +188,7 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
         let cause = "a timeline is of one replica, not of split pools";
         return Err(Diagnostic::new(Code::Usage, cause).at("--timeline"));
     }
-    let simulated = resolved.simulate_watched(Progress::new)?;
+    let simulated = resolved.simulate_watched(Stop::NEVER, Progress::new)?;
     if let (Some(path), Simulated::Ran { timeline, .. }) = (&args.timeline, &simulated) {
         load::write_whole(path, report::timeline_sheet(timeline).csv()?.as_bytes())?;
     }

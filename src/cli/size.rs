@@ -8,6 +8,7 @@ use crate::ask::{self, View};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::request::{LengthEntry, Request, ShareEntry, Task, Texts};
+use crate::search::Stop;
 use crate::simulate::Lengths;
 use crate::workload::MAX_LENGTH;
 
@@ -108,14 +109,14 @@ struct DemandArgs {
 }
 
 impl DemandArgs {
-    /// `20%` or `0.2`.
+    /// `20%` or `0.2`. `20` is 20 % too.
     fn headroom(&self) -> Result<f64, Diagnostic> {
         let wrong = || {
             Diagnostic::new(Code::Range, format!("`{}` is not a headroom", brief(self.headroom.trim())))
                 .at("--headroom")
                 .help("a share of the rate from 0 to 10000 %, for example 20% or 0.2")
         };
-        let share = self.headroom.parse::<ShareEntry>().map_err(|_| wrong())?.0;
+        let share = ShareEntry::on_top(&self.headroom).map_err(|_| wrong())?.0;
         if (0.0..=100.0).contains(&share) { Ok(share) } else { Err(wrong()) }
     }
 
@@ -160,7 +161,7 @@ impl SizeArgs {
 pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let view = View::new(args.output.prepare()?, args.output.width());
     let resolved = resolve(&args.request()?, Task::Size, catalog)?;
-    let answered = ask::size::written(&resolved, view)?;
+    let answered = ask::size::written(&resolved, Stop::NEVER, view)?;
     talk::note(|| format!("{} kinds of GPU", resolved.pools.len()));
     args.output.answer(&answered)
 }

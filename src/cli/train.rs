@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::report;
 use crate::request::train::{FRAMEWORK, MOST, MOST_PLANS};
 use crate::request::{Amount, Texts, TrainRequest, Values};
+use crate::search::Stop;
 use crate::train::{Convention, Optimizer, Precision, Recompute, Schedule, Sharding, Tuning};
 
 use super::common::{ModelArgs, degrees, note_cluster, note_detected, note_model, prices};
@@ -218,5 +219,5 @@ pub fn run(args: &TrainArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     note_detected(catalog, Some(&args.cluster));
     note_cluster(&training.cluster);
     let view = View::new(format, args.output.width());
-    args.output.answer(&ask::train::written(&training, view)?)
+    args.output.answer(&ask::train::written(&training, Stop::NEVER, view)?)
 }

@@ -176,7 +176,7 @@ impl PlanSpace {
     /// A space over these axes on the pool after that of `self`.
     #[must_use]
     pub fn then(&self, axes: Axes) -> PlanSpace {
-        PlanSpace { axes, pool: self.pool + 1, first: self.first + self.size() }
+        PlanSpace { axes, pool: self.pool + 1, first: self.end() }
     }
 
     /// The axes.
@@ -186,7 +186,7 @@ impl PlanSpace {
 
     /// The number after the last of its plans.
     pub fn end(&self) -> u64 {
-        self.first.saturating_add(self.size())
+        self.first.saturating_add(self.checked_size().unwrap_or(u64::MAX))
     }
 
     /// Layouts in the space.
@@ -215,6 +215,17 @@ impl PlanSpace {
     /// Plans in the space.
     pub fn size(&self) -> u64 {
         self.layouts() * self.plans_per_layout()
+    }
+
+    /// Plans in the space; `None` where they are too many to be counted.
+    pub fn checked_size(&self) -> Option<u64> {
+        let a = &self.axes;
+        let product = |all: &[usize]| all.iter().try_fold(1u64, |n, by| n.checked_mul(*by as u64));
+        let combinations = product(&[a.tp.len(), a.pp.len(), a.attention_dp.len(), a.dcp.len()])?;
+        let splits = combinations.checked_add(a.context_splits.len() as u64)?;
+        let rest = product(&[a.engines, a.precisions.len(), a.launches, a.ep.len()])?;
+        let each = product(&[a.replicas.number(), a.batch.len()])?;
+        splits.checked_mul(rest)?.checked_mul(each)
     }
 
     /// The layout with this number.
@@ -352,15 +363,18 @@ fn context_splits((tp, pp): (&[u32], &[u32]), divisors: &Divisors, cluster: &Clu
     let near = if cluster.gpus <= CONTEXT_SPLIT_GPUS { cluster.gpus } else { cluster.gpus_per_node };
     let near = near.min(CONTEXT_SPLIT_GPUS);
     let divides = |tp: u32| divisors.heads.iter().all(|(heads, _)| heads.is_multiple_of(tp.into()));
-    let stands = |tp: u32, pp: u32| match tp.checked_mul(pp) {
+    let stands = |(tp, pp): (u32, u32)| match tp.checked_mul(pp) {
         Some(gpus) => gpus <= cluster.gpus && (pp == 1 || gpus <= near),
         None => false,
     };
     let mut all = Vec::new();
     for (tp, pp) in tp.iter().filter(|tp| divides(**tp)).cartesian_product(pp) {
+        if !stands((*tp, *pp)) {
+            continue;
+        }
         let most = divisors.caches.context_ranks(*tp);
         let powers = (1..32).map(|e| 1u32 << e).take_while(|d| *d <= most);
-        let powers = powers.filter(|d| stands(*tp, *pp) && most.is_multiple_of(*d));
+        let powers = powers.filter(|d| most.is_multiple_of(*d));
         all.extend(powers.map(|dcp| ContextSplit { tp: *tp, pp: *pp, dcp }));
     }
     all

@@ -10,7 +10,7 @@ use crate::estimate::Provenance;
 use crate::estimate::deployment::Estimate;
 use crate::plan::{Practice, Reason, Stage};
 use crate::rank::Objective;
-use crate::search::{Advice, Answer, Combined, CurrentAnswer};
+use crate::search::{Advice, Answer, Combined, CurrentAnswer, Stopped};
 use crate::units::{Seconds, TokensPerSecond, group_thousands, plural};
 use crate::workload::{CUT_LENGTHS, Load, Percentile, Workload};
 
@@ -27,7 +27,19 @@ use super::subject::Subject;
 pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: bool) -> String {
     let mut out = headline(subject, answer.best.first());
     if answer.best.is_empty() {
-        let _ = write!(out, "{}\nNo plan is feasible.\n", current_text(answer));
+        let said = match answer.stopped {
+            Stopped::Complete => "No plan is feasible.".to_owned(),
+            _ => {
+                let c = &answer.counts;
+                let looked = c.plans.saturating_sub(c.unseen);
+                format!(
+                    "Stopped before a feasible plan was found: {} of {} plans were looked at.",
+                    group_thousands(looked),
+                    group_thousands(c.plans)
+                )
+            }
+        };
+        let _ = write!(out, "{}\n{said}\n", current_text(answer));
     } else {
         let all = answer.best.iter().chain(answer.named.iter().map(|named| &named.estimate));
         let said = common_values(&all.map(Row::from).collect::<Vec<_>>());

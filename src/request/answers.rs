@@ -14,7 +14,7 @@ use crate::plan::Stage;
 use crate::plan::space::Pins;
 use crate::plan::{BatchPoint, Layout, Parallelism, Plan, Reason};
 use crate::search::size::{Demand, Fleet, Sizing, Step, growth};
-use crate::search::{Advice, Answer, Question, Stop, Verification, WhatIf};
+use crate::search::{Advice, Answer, Question, Stop, Stopped, Verification, WhatIf};
 use crate::simulate::{
     Arrivals, Drive, Observer, Outcome, Requests, Routed, Share, Simulation, SplitSimulation, State,
     Timeline, Trace, Workers,
@@ -149,15 +149,21 @@ impl Resolved {
     ///
     /// # Errors
     /// As [`Resolved::plan`].
-    pub fn better_than(&self, given: &Estimated, longest: Option<u64>) -> Result<Option<Better>, Diagnostic> {
+    pub fn better_than(
+        &self,
+        given: &Estimated,
+        longest: Option<u64>,
+        stop: Stop,
+    ) -> Result<Option<Better>, Diagnostic> {
         let Some(Deployed::Replicas(..)) = self.deployed else { return Ok(None) };
-        let mut question = self.question();
+        let mut question = Question { stop, ..self.question() };
         question.pins = Pins::default();
         question.workload.longest = longest.or(question.workload.longest);
         for launch in &mut question.launches {
             (launch.limits.max_sequences, launch.limits.max_batched_tokens) = (None, None);
         }
         let answer = question.answer()?;
+        stop.check()?;
         let Some(best) = answer.best.into_iter().next() else { return Ok(None) };
         let runs = given.reasons.is_empty()
             && longest.is_none_or(|tokens| tokens <= given.estimate.memory.kv_cache_tokens);
@@ -173,12 +179,16 @@ impl Resolved {
     /// # Errors
     /// As [`Resolved::plan`].
     pub fn conclude(&self, question: &Question, answer: Answer) -> Result<Planned, Diagnostic> {
-        let moved = self.what_if.iter().map(|change| Ok((*change, question.what_if(change)?)));
-        let what_if = moved.collect::<Result<Vec<_>, Diagnostic>>()?;
         refuse_impossible_pins(question, &answer)?;
+        // What there was no time to ask is not said to have no answer.
+        let moved = self.what_if.iter().filter_map(|change| {
+            let best = question.what_if(change);
+            (!question.stop.now()).then(|| Ok((*change, best?)))
+        });
+        let what_if = moved.collect::<Result<Vec<_>, Diagnostic>>()?;
         // Of a hundred kinds of GPU the largest has said what it lacks.
-        let advice =
-            if answer.best.is_empty() && !question.chooses { question.advice()? } else { Vec::new() };
+        let asks = answer.best.is_empty() && answer.stopped == Stopped::Complete && !question.chooses;
+        let advice = if asks { question.advice()? } else { Vec::new() };
         Ok(Planned { answer, what_if, advice })
     }
 
@@ -256,9 +266,9 @@ impl Resolved {
     ///
     /// # Errors
     /// As [`Question::answer`].
-    pub fn size(&self) -> Result<SizedFleets, Diagnostic> {
+    pub fn size(&self, stop: Stop) -> Result<SizedFleets, Diagnostic> {
         let demand = self.demand.ok_or_else(|| usage(format!("`{}` sizes no fleet", self.task.name())))?;
-        let sizings = self.question().size(&demand)?;
+        let sizings = Question { stop, ..self.question() }.size(&demand)?;
         let best = sizings.first().and_then(|s| s.fleets.first().map(|fleet| (s, fleet)));
         let growth =
             best.map(|(s, fleet)| growth(fleet, &s.cluster, &demand, &self.months)).unwrap_or_default();
@@ -275,23 +285,28 @@ impl Resolved {
     /// # Errors
     /// A plan that breaks a rule or does not stand on the cluster; a trace that cannot be read.
     pub fn simulate(&self) -> Result<Simulated, Diagnostic> {
-        self.simulate_watched(|_| ())
+        self.simulate_watched(Stop::NEVER, |_| ())
     }
 
     /// Runs the plan that is given, with an observer of each replica: `begin` makes one, told how many requests the
-    /// replica is sent, where that is known beforehand. Split pools are run together and not observed.
+    /// replica is sent, where that is known beforehand. Split pools are run together and not observed. It ends without an
+    /// outcome when `stop` says so.
     ///
     /// # Errors
     /// As [`Resolved::simulate`].
     pub fn simulate_watched<O: Observer>(
         &self,
-        begin: impl FnMut(Option<u64>) -> O,
+        stop: Stop,
+        mut begin: impl FnMut(Option<u64>) -> O,
     ) -> Result<Simulated, Diagnostic> {
         let context = self.context()?;
         let source =
             self.source.as_ref().ok_or_else(|| usage(format!("`{}` simulates nothing", self.task.name())))?;
         let (split, replicas) = match self.given()? {
-            Deployed::Split(workers) => return run_split(source, &context, &workers),
+            Deployed::Split(workers) => {
+                let watch = begin(None);
+                return run_split(source, &context, &workers, &Until { stop, other: watch });
+            }
             Deployed::Replicas(split, replicas) => (split, replicas),
         };
         let place = format!("{split} with {}", context.engine.id);
@@ -309,7 +324,7 @@ impl Resolved {
             deployment.concurrency_at(rate / f64::from(replicas)).unwrap_or(most) * f64::from(replicas)
         });
         let below: Vec<Below> = deployment.below(replicas).into_iter().flatten().collect();
-        run_replicas(&source, (&deployment.replica(), &below), replicas.into(), begin)
+        run_replicas(&source, (&deployment.replica(), &below), replicas.into(), (stop, begin))
     }
 }
 
@@ -335,7 +350,12 @@ fn refuse_impossible_pins(question: &Question, answer: &Answer) -> Result<(), Di
 }
 
 /// Runs split pools: all workers at once, since they share what arrives.
-fn run_split(source: &Source, context: &Context, workers: &SplitWorkers) -> Result<Simulated, Diagnostic> {
+fn run_split(
+    source: &Source,
+    context: &Context,
+    workers: &SplitWorkers,
+    watch: &impl Observer,
+) -> Result<Simulated, Diagnostic> {
     let (prefill, decode) = workers.deployments(context)?;
     let short = [("prefill", &prefill), ("decode", &decode)];
     let short = short.into_iter().find_map(|(kind, d)| Some((kind, d.memory.rejection()?)));
@@ -361,7 +381,7 @@ fn run_split(source: &Source, context: &Context, workers: &SplitWorkers) -> Resu
     let of = |replica, count| Workers { replica, count };
     let (x, y) = (of(&prefill, workers.prefill.1), of(&decode, workers.decode.1));
     let targets = context.workload.targets;
-    let outcome = SplitSimulation::new(x, y, transfer, arrivals, requests.window(), targets).run()?;
+    let outcome = SplitSimulation::new(x, y, transfer, arrivals, requests.window(), targets).run(watch)?;
     Ok(Simulated::Ran { outcome: Box::new(outcome), timeline: Timeline::new() })
 }
 
@@ -370,7 +390,7 @@ fn run_replicas<O: Observer>(
     source: &Source,
     (replica, below): (&Replica, &[Below]),
     replicas: u64,
-    mut begin: impl FnMut(Option<u64>) -> O,
+    (stop, mut begin): (Stop, impl FnMut(Option<u64>) -> O),
 ) -> Result<Simulated, Diagnostic> {
     let (mut all, mut timeline) = (Outcome::default(), Timeline::new());
     for index in 0..replicas {
@@ -402,12 +422,31 @@ fn run_replicas<O: Observer>(
             continue;
         }
         // The timeline is that of the first replica.
-        let mut watch = Watch { timeline: (index == 0).then_some(&mut timeline), other: begin(sent) };
+        let mut watch = Watch {
+            timeline: (index == 0).then_some(&mut timeline),
+            other: Until { stop, other: begin(sent) },
+        };
         let simulation = Simulation::new(replica, arrivals, requests.window(), replica.workload.targets);
         let simulation = simulation.above(below.iter().copied());
         all.merge(&simulation.run(&mut watch)?);
     }
     Ok(Simulated::Ran { outcome: Box::new(all), timeline })
+}
+
+/// Ends when it is time, beside another observer.
+struct Until<'a, O> {
+    stop: Stop<'a>,
+    other: O,
+}
+
+impl<O: Observer> Observer for Until<'_, O> {
+    fn saw(&mut self, state: &State) {
+        self.other.saw(state);
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.stop.now() && self.other.goes_on()
+    }
 }
 
 /// Fills the timeline beside another observer.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::form::{self, in_fields};
-use super::resolve::{of_gpus, priced, range, share, usage, within};
+use super::resolve::{of_gpus, priced, range, refuse_idle_prices, share, usage, within};
 use super::train::FRAMEWORK;
 use super::{Amount, Prices};
 use crate::budget::{self, Approach, Longer};
@@ -14,6 +14,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::DType;
 use crate::load;
 use crate::model::{self, Model};
+use crate::stop::Stop;
 use crate::train::{Convention, Job, Machine, Optimizer, Precision, TrainingAxes, TrainingQuestion, Tuning};
 use crate::units::{Flops, FlopsPerSecond, UsdPerHour};
 
@@ -175,7 +176,11 @@ impl BudgetRequest {
         let gpus = within("--gpus", self.gpus, 1..=MOST_GPUS)?.unwrap_or(GPUS);
         let gpus = u32::try_from(gpus).map_err(|_| range("--gpus", "too many GPUs"))?;
         let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
-        let of = |gpu: &String| priced(catalog, of_gpus(catalog, gpu, gpus)?, prices);
+        let of = |gpu: &String| {
+            let cluster = of_gpus(catalog, gpu, gpus)?;
+            refuse_idle_prices(catalog, std::slice::from_ref(&cluster), prices)?;
+            priced(catalog, cluster, prices)
+        };
         let framework = catalog.framework(self.framework.as_deref().unwrap_or(FRAMEWORK))?;
         Ok(Budgeting {
             spent,
@@ -274,7 +279,9 @@ impl Budgeting {
                 with_prediction: false,
             };
             let axes = TrainingAxes { precision: vec![precision], ..TrainingAxes::usual(machine.per_node()) };
-            let answer = TrainingQuestion { jobs: &[(precision, job)], axes: &axes, top: 1 }.answer()?;
+            let answer =
+                TrainingQuestion { jobs: &[(precision, job)], axes: &axes, top: 1, stop: Stop::NEVER }
+                    .answer()?;
             if let Some(best) = answer.best.first() {
                 return Ok(best.mfu(Convention::SixN));
             }

@@ -1015,6 +1015,7 @@ impl Request {
                     .help("`shardfit size` compares several"));
             }
         };
+        refuse_idle_prices(catalog, &pools.pools, prices)?;
         let priced = pools.pools.into_iter().map(|pool| priced(catalog, pool, prices));
         let pools = Pools { pools: priced.collect::<Result<_, _>>()?, id: pools.id };
         match task.is_of_one_plan() {
@@ -1383,6 +1384,23 @@ pub fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Res
         }
     }
     Ok(cluster)
+}
+
+/// Refuses prices of GPUs that the question does not have: they would change nothing.
+pub fn refuse_idle_prices(catalog: &Catalog, pools: &[Cluster], prices: &[String]) -> Result<(), Diagnostic> {
+    for entry in prices {
+        // What is no price is said where it is read.
+        let Some((gpu, _)) = entry.split_once('=') else { continue };
+        let Ok(found) = catalog.find(Kind::Gpu, gpu.trim()) else { continue };
+        let has = |pool: &Cluster| pool.gpu.id == gpu.trim() || pool.gpu.id == found.id();
+        if !pools.iter().any(has) {
+            let all = pools.iter().map(|pool| pool.gpu.id.as_str()).unique().join(", ");
+            return Err(usage(format!("the question has no {}", found.id()))
+                .at("--price")
+                .help(format!("it has {all}")));
+        }
+    }
+    Ok(())
 }
 
 /// Mean lengths of a trace, which the memory estimate needs before the run, and how many requests it has.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::form::{self, in_fields, named};
-use super::resolve::{priced, range, usage, within};
+use super::resolve::{priced, range, refuse_idle_prices, usage, within};
 use super::{Amount, ModelRequest, Prices, Texts, Values};
 use crate::catalog::{Catalog, Cluster, Engine, Framework};
 use crate::diagnostic::{Code, Diagnostic, brief};
@@ -15,6 +15,7 @@ use crate::hub::Hub;
 use crate::load;
 use crate::model::Model;
 use crate::plan::degrees;
+use crate::stop::Stop;
 use crate::train::{
     Convention, Job, Machine, Offload, Operations, Optimizer, Precision, TrainingAnswer, TrainingAxes,
     TrainingQuestion, Tuning,
@@ -230,7 +231,9 @@ impl TrainRequest {
         precisions.dedup();
         let models = precisions.iter().map(|p| (*p, Job::in_precision(&model, *p))).collect();
         let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
-        let cluster = priced(catalog, catalog.pools(name)?.single()?, prices)?;
+        let cluster = catalog.pools(name)?.single()?;
+        refuse_idle_prices(catalog, std::slice::from_ref(&cluster), prices)?;
+        let cluster = priced(catalog, cluster, prices)?;
         let optimizer = named(&self.optimizer, Optimizer::Adam)?;
         let per_node = Machine::new(&cluster, &framework, &engine)?.per_node();
         let axes = self.axes(per_node, precisions)?;
@@ -386,7 +389,12 @@ impl Training {
     ///
     /// # Errors
     /// As [`TrainingQuestion::answer`].
-    pub fn ask(&self, jobs: &[(Precision, Job)], axes: &TrainingAxes) -> Result<TrainingAnswer, Diagnostic> {
-        TrainingQuestion { jobs, axes, top: self.top }.answer()
+    pub fn ask(
+        &self,
+        jobs: &[(Precision, Job)],
+        axes: &TrainingAxes,
+        stop: Stop,
+    ) -> Result<TrainingAnswer, Diagnostic> {
+        TrainingQuestion { jobs, axes, top: self.top, stop }.answer()
     }
 }

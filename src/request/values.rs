@@ -194,6 +194,58 @@ inline_schema!(RateEntry, { "anyOf": [
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ShareEntry(pub f64);
 
+impl ShareEntry {
+    /// A share on top of the whole: a bare number above 1 is of per cent, since nobody means twenty times the rate by
+    /// `20`.
+    ///
+    /// # Errors
+    /// Text that is no share.
+    pub fn on_top(text: &str) -> Result<ShareEntry, String> {
+        let share: ShareEntry = text.parse()?;
+        let bare = !text.trim().ends_with('%');
+        Ok(if bare && share.0 > 1.0 { ShareEntry(share.0 / 100.0) } else { share })
+    }
+}
+
+/// Reads and writes a share on top of the whole, as [`ShareEntry::on_top`] reads it.
+pub mod on_top {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use super::ShareEntry;
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Text(String),
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is neither a number nor a text in per cent.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ShareEntry>, D::Error> {
+        let expected = || de::Error::custom("expected a share such as 0.2 or `20%`");
+        let written = Option::<Written>::deserialize(deserializer).map_err(|_: D::Error| expected())?;
+        let share = written.map(|written| match written {
+            Written::Number(n) => ShareEntry::on_top(&n.to_string()),
+            Written::Text(text) => ShareEntry::on_top(&text),
+        });
+        share.transpose().map_err(de::Error::custom)
+    }
+
+    /// Writes it, above 1 in per cent.
+    ///
+    /// # Errors
+    /// Those of the format.
+    pub fn serialize<S: Serializer>(share: &Option<ShareEntry>, serializer: S) -> Result<S::Ok, S::Error> {
+        match share {
+            Some(ShareEntry(share)) if *share > 1.0 => format!("{}%", share * 100.0).serialize(serializer),
+            share => share.serialize(serializer),
+        }
+    }
+}
+
 impl std::str::FromStr for ShareEntry {
     type Err = String;
     fn from_str(text: &str) -> Result<ShareEntry, String> {

@@ -12,7 +12,7 @@ use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Plan, Precision, Reason};
 use crate::workload::Load;
 
-use super::{Mode, Question, Verification, furthest};
+use super::{Mode, Question, Stop, Verification, furthest};
 
 /// A deployment that runs today.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +97,8 @@ impl Question<'_> {
             current: None,
             verification: Verification::NONE,
             mode: Mode::Aggregated,
+            // What runs today is one layout, and is told whatever became of the search.
+            stop: Stop::NEVER,
             ..self.clone()
         };
         let models = alone.models();

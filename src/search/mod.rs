@@ -20,7 +20,6 @@ mod pairs;
 mod region;
 pub mod size;
 mod split;
-mod stop;
 mod verification;
 mod verify;
 mod visit;
@@ -36,21 +35,21 @@ use crate::estimate::deployment::{Context, ContextParts, Estimate};
 use crate::estimate::figures::Figures;
 use crate::estimate::power::Electricity;
 use crate::model::Model;
-use crate::plan::space::{Pins, axes};
-use crate::plan::{Axes, Layout, PlanSpace, Precision, Rejection};
+use crate::plan::space::{Counts as Numbers, Pins, axes};
+use crate::plan::{Axes, Degrees, Layout, PlanSpace, Precision, Rejection};
 use crate::rank::{Front, KNEE, Objective};
 use crate::workload::{Targets, Workload};
 
 pub use crate::estimate::memory::LimitOverrides;
 pub use crate::plan::Counts;
 use crate::plan::ledger::furthest;
+pub use crate::stop::{Stop, Stopped};
 pub use advice::Advice;
 pub use choices::{Best, Named};
 pub use combined::Combined;
 pub use current::{Current, CurrentAnswer};
 pub use examine::{Asked, Examined};
 pub use mode::Mode;
-pub use stop::{Stop, Stopped};
 pub use verification::{Depth, Verification};
 use visit::Summary;
 pub use what_if::{Knob, WhatIf};
@@ -235,6 +234,27 @@ impl Question<'_> {
         Ok(Answer { mixed: self.mixed(answer.best.first())?, ..answer })
     }
 
+    /// Refuses degrees that no pool has GPUs for, before anything is made of them.
+    fn check_pins(&self) -> Result<(), Diagnostic> {
+        let most = self.pools.iter().map(|pool| pool.gpus).max().unwrap_or(0);
+        let of = |degrees: &Degrees| {
+            [
+                ("tensor parallel", degrees.tp.clone()),
+                ("pipeline parallel", degrees.pp.clone()),
+                ("attention data parallel", degrees.attention_dp.clone()),
+                ("expert parallel", degrees.ep.clone()),
+                ("decode context parallel", degrees.dcp.clone()),
+            ]
+        };
+        let all = of(&self.pins.split).into_iter().chain(of(&self.pins.prefill));
+        let beyond = |(_, degrees): &(&str, Vec<u32>)| degrees.len() > 1 && degrees.iter().any(|n| *n > most);
+        match all.filter(|axis| beyond(axis)).find_map(|(what, d)| Some((what, *d.iter().max()?))) {
+            Some((what, n)) => Err(Diagnostic::new(Code::Range, format!("{what} {n} on {most} GPUs"))
+                .help(format!("a degree is at most the cluster's GPUs: {most}"))),
+            None => Ok(()),
+        }
+    }
+
     /// What the question itself asks.
     fn own_variant(&self) -> Variant {
         Variant { targets: self.workload.targets, objective: self.objective }
@@ -254,9 +274,14 @@ impl Question<'_> {
         let models = self.models();
         let questions: Vec<Question> = variants.iter().map(|variant| self.with(variant)).collect();
         questions.iter().try_for_each(|question| question.workload.validate())?;
+        self.check_pins()?;
         let mut found: Vec<(Summary, Vec<Estimate>)> = Vec::new();
         found.resize_with(variants.len(), Default::default);
         let spaces = self.spaces();
+        check_size(&spaces)?;
+        if self.mode.splits() {
+            self.check_workers(&spaces)?;
+        }
         let contexts =
             self.pools.iter().map(|pool| self.contexts(pool, &models)).collect::<Result<Vec<_>, _>>()?;
         for (space, contexts) in spaces.iter().zip(&contexts).filter(|_| self.mode.aggregates()) {
@@ -303,11 +328,18 @@ impl Question<'_> {
             let pairs = a.into_iter().zip(b).zip(variants);
             pairs.map(|((a, b), variant)| a.merge(b, variant, self)).collect()
         };
-        (0..usize::try_from(space.layouts()).unwrap_or(usize::MAX))
+        let mut sums = (0..usize::try_from(space.layouts()).unwrap_or(usize::MAX))
             .into_par_iter()
             .with_min_len(16)
+            .take_any_while(|_| !self.stop.now())
             .fold(nothing, |sums, layout| self.visit(sums, layout as u64, (space, contexts), variants))
-            .reduce(nothing, merge)
+            .reduce(nothing, merge);
+        for sum in &mut sums {
+            let left = space.size() - sum.counts.plans;
+            sum.counts.plans += left;
+            sum.counts.unseen += left;
+        }
+        sums
     }
 
     /// The place of a layout's context in the list of its pool.
@@ -362,7 +394,11 @@ impl Question<'_> {
             mixed: None,
             front: self.front.clone(),
             measured: None,
-            stopped: if summary.counts.unseen > 0 { self.stop.why() } else { Stopped::Complete },
+            stopped: if summary.counts.unseen > 0 || summary.cut {
+                self.stop.why()
+            } else {
+                Stopped::Complete
+            },
         }
     }
 }
@@ -386,6 +422,30 @@ impl Question<'_> {
             best[from..from + alike].sort_by_key(|e| std::cmp::Reverse(percent(e)));
             from += alike;
         }
+    }
+}
+
+/// Most plans of one layout: they are looked at together.
+const MOST_OF_LAYOUT: u64 = 1 << 20;
+
+/// Refuses spaces that cannot be counted, or whose layouts hold more plans than can be held.
+fn check_size(spaces: &[PlanSpace]) -> Result<(), Diagnostic> {
+    let help = "name fewer values of an axis";
+    let sizes = spaces.iter().map(PlanSpace::checked_size);
+    if sizes.fold(Some(0u64), |sum, n| sum?.checked_add(n?)).is_none() {
+        return Err(Diagnostic::new(Code::Range, "the question has more than 2^64 plans").help(help));
+    }
+    let each = |space: &PlanSpace| match space.axes().replicas {
+        // Few of them are looked at.
+        Numbers::UpTo(_) => space.axes().batch.len() as u64,
+        _ => space.plans_per_layout(),
+    };
+    match spaces.iter().map(each).find(|n| *n > MOST_OF_LAYOUT) {
+        Some(n) => {
+            let cause = format!("{n} numbers of replicas and batches are too many");
+            Err(Diagnostic::new(Code::Range, cause).help(format!("at most {MOST_OF_LAYOUT}: {help}")))
+        }
+        None => Ok(()),
     }
 }
 

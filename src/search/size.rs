@@ -162,7 +162,7 @@ impl Question<'_> {
     /// The fleets that serve a demand with this question's model, engines and targets on each of its pools.
     ///
     /// # Errors
-    /// As [`Question::answer`]; a demand out of range.
+    /// As [`Question::answer`]; a demand out of range; [`Code::Stopped`] when the time was up before all was looked at.
     pub fn size(&self, demand: &Demand) -> Result<Vec<Sizing>, Diagnostic> {
         demand.validate()?;
         let mut all = Vec::with_capacity(self.pools.len());
@@ -180,8 +180,10 @@ impl Question<'_> {
                 ..self.clone()
             };
             let answer = alone.answer()?;
+            self.stop.check()?;
             let mut fleets = Vec::with_capacity(answer.best.len());
             for best in &answer.best {
+                self.stop.check()?;
                 fleets.extend(alone.fleet(best, demand)?);
             }
             alone.hold(&mut fleets, (self.top, self.verification), demand)?;
@@ -216,7 +218,7 @@ impl Question<'_> {
         let simulated = |n: u32| -> Result<Option<Verified>, Diagnostic> {
             self.at_share(&fleet.replica, demand.share(n, demand.headroom), |deployment, plan| {
                 match deployment.figures(plan) {
-                    Ok(replica) => verify::under_load(deployment, n, replica.batch),
+                    Ok(replica) => verify::under_load((deployment, self.stop), n, replica.batch),
                     Err(_) => Ok(None),
                 }
             })?

@@ -7,6 +7,7 @@
 
 use rayon::prelude::*;
 
+use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::figures::Figures;
 use crate::estimate::pairing::{Pair, Worker};
@@ -20,6 +21,9 @@ use super::pairs::{Batch, Kept, Pairs};
 use super::region::{NO_POOL, Region, Workers};
 use super::visit::Summary;
 use super::{Question, Variant};
+
+/// Most layouts of an engine's workers on a pool.
+const MOST_WORKERS: u64 = 1 << 20;
 
 impl Question<'_> {
     /// Every pair of layouts, for each variant, and the best pair of each two pools and contexts. Their numbers follow
@@ -66,6 +70,23 @@ impl Question<'_> {
         let dcp = &self.pins.split.dcp;
         let alike = Degrees { dcp: dcp.clone(), ..self.pins.prefill.clone() } == self.pins.split;
         !alike || dcp.iter().any(|d| *d > 1)
+    }
+
+    /// Refuses more kinds of workers than can be held: each is paired with each.
+    ///
+    /// # Errors
+    /// [`Code::Range`].
+    pub(super) fn check_workers(&self, decode: &[PlanSpace]) -> Result<(), Diagnostic> {
+        let contexts = (self.engines.len() * self.precisions.len() * self.launches.len()).max(1) as u64;
+        let each = |space: &PlanSpace| space.layouts() / contexts;
+        match decode.iter().chain(&self.prefill_spaces()).map(each).find(|n| *n > MOST_WORKERS) {
+            Some(n) => {
+                let cause = format!("{n} layouts of workers are too many to be paired");
+                Err(Diagnostic::new(Code::Range, cause)
+                    .help(format!("at most {MOST_WORKERS}: name fewer degrees")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The spaces of prefill workers.

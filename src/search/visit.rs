@@ -24,7 +24,12 @@ pub(super) struct Summary {
     pub(super) candidates: Vec<Candidate>,
     /// Where no time is limited, what the plans that are named are chosen from.
     pub(super) choices: Choices,
+    /// Whether simulations were left undone as it was time to stop.
+    pub(super) cut: bool,
 }
+
+/// Plans between two looks at whether to stop.
+const AT_ONCE: u64 = 256;
 
 impl Question<'_> {
     /// Puts one layout through the funnel, once for all variants. Plans are compared by their figures alone;
@@ -40,10 +45,6 @@ impl Question<'_> {
         let context = &contexts[self.context_of(layout)];
         let plans = space.plans_per_layout();
         sums.iter_mut().for_each(|sum| sum.counts.plans += plans);
-        if self.stop.now() {
-            sums.iter_mut().for_each(|sum| sum.counts.unseen += plans);
-            return sums;
-        }
         let deployment = match Deployment::new(context, layout.parallelism) {
             Ok(deployment) => deployment,
             Err(reason) => {
@@ -66,7 +67,14 @@ impl Question<'_> {
                 sum.reach(numbers.figures(), variant, self);
             }
         } else {
-            let scored: Vec<_> = (0..plans).map(|point| deployment.score(space.plan(index, point))).collect();
+            let score = |point: u64| {
+                let goes_on = !point.is_multiple_of(AT_ONCE) || !self.stop.now();
+                goes_on.then(|| deployment.score(space.plan(index, point)))
+            };
+            let Some(scored) = (0..plans).map(score).collect::<Option<Vec<_>>>() else {
+                sums.iter_mut().for_each(|sum| sum.counts.unseen += plans);
+                return sums;
+            };
             let roomy = variants.iter().any(|variant| self.is_open(variant));
             let roomy = roomy.then(|| self.largest_with_room(&deployment, space, index)).flatten();
             for ((sum, variant), kept) in each {
@@ -188,6 +196,7 @@ impl Summary {
         self.front = question.front.keep(std::mem::take(&mut self.front), |e| Figures::from(e));
         self.ledger.merge(other.ledger);
         self.counts.merge(other.counts);
+        self.cut |= other.cut;
         self
     }
 }

@@ -1,6 +1,7 @@
 //! Questions and the catalogue.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
@@ -60,7 +61,7 @@ pub fn bounded(map: &Map<String, Value>, most: u64) -> Result<(), Diagnostic> {
 /// What is answered where too many wait, or where the program is at fault.
 async fn work<T: Send + 'static>(
     site: &Shared,
-    then: impl FnOnce(&Shared) -> T + Send + 'static,
+    then: impl FnOnce(&Shared, &AtomicBool) -> T + Send + 'static,
 ) -> Result<T, Response> {
     let waiting = &site.metrics.waiting;
     if waiting.fetch_add(1, Ordering::Relaxed) >= site.bounds.waiting as u64 {
@@ -68,12 +69,30 @@ async fn work<T: Send + 'static>(
         return Err(reply::busy());
     }
     let turn = Turn(site.clone());
-    let permit = site.at_work.acquire().await.map_err(|_| reply::busy())?;
+    let permit = site.at_work.clone().acquire_owned().await.map_err(|_| reply::busy())?;
     drop(turn);
     let theirs = site.clone();
-    let worked = tokio::task::spawn_blocking(move || then(&theirs)).await;
-    drop(permit);
-    worked.map_err(|_| reply::broke())
+    let asker = Asker::default();
+    let gone = asker.gone.clone();
+    let worked = tokio::task::spawn_blocking(move || {
+        let answer = then(&theirs, &gone);
+        // The place is free when the work is done, not when the client has gone: it could come again for more.
+        drop(permit);
+        answer
+    });
+    worked.await.map_err(|_| reply::broke())
+}
+
+/// Who asks. Its end, which is that of the handler of a connection that broke, is told to the work.
+#[derive(Default)]
+struct Asker {
+    gone: Arc<AtomicBool>,
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
 }
 
 /// One that waits, until it is dropped: a client that goes away waits no longer.
@@ -100,8 +119,8 @@ pub async fn answer(site: At, Path(command): Path<String>, body: Body) -> Respon
         Ok(map) => map,
         Err(fault) => return reply::refused(&fault),
     };
-    let answered = work(&site.0, move |site| {
-        let stop = Stop { deadline: Some(Instant::now() + site.bounds.answering), asked: None };
+    let answered = work(&site.0, move |site, gone| {
+        let stop = Stop { deadline: Some(Instant::now() + site.bounds.answering), asked: Some(gone) };
         let setting = Setting { catalog: &site.catalog, hub: Hub::none(), stop };
         ask::answer_map(command, map, &setting, |_| ()).map(|answered| answered.text())
     });
@@ -136,7 +155,7 @@ pub async fn list(site: At, Path(name): Path<String>) -> Response {
     if let Some(models) = site.models.get().filter(|_| kind == Kind::Model) {
         return reply::json(StatusCode::OK, models.clone());
     }
-    let listed = work(&site.0, move |site| ask::catalog::list(&site.catalog, kind, View::JSON, None, |_| ()));
+    let listed = work(&site.0, move |site, _| ask::catalog::list(&site.catalog, kind, View::JSON, None, |_| ()));
     match listed.await {
         Ok(Ok(text)) => {
             let bytes = Bytes::from(text + "\n");

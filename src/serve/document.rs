@@ -55,7 +55,7 @@ const ASKED: [(&str, &str); 5] = [
     ("408", "The request took too long to come"),
     ("413", "The request is too large"),
     ("422", "A question that makes no sense"),
-    ("503", "Too many questions are waiting"),
+    ("503", "Too many questions are waiting, or this one took too long"),
 ];
 
 /// The description of a question's address.

@@ -28,10 +28,12 @@ pub fn fault(status: StatusCode, diagnostic: &Diagnostic) -> Response {
     json(status, format!("{:#}\n", ask::fault(diagnostic)))
 }
 
-/// What is wrong with a question: 400 for what is no JSON object, 422 for what makes no sense.
+/// What is wrong with a question: 400 for what is no JSON object, 422 for what makes no
+/// sense, 503 for what took too long to answer.
 pub fn refused(diagnostic: &Diagnostic) -> Response {
     let status = match diagnostic.code {
         Code::Syntax => StatusCode::BAD_REQUEST,
+        Code::Stopped => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };
     fault(status, diagnostic)

@@ -18,7 +18,7 @@ pub struct Site {
     /// Whether only this machine can ask.
     pub loopback: bool,
     /// Questions that are worked on.
-    pub at_work: Semaphore,
+    pub at_work: Arc<Semaphore>,
     /// Large requests that are read.
     pub large: Semaphore,
     pub metrics: Metrics,
@@ -34,7 +34,7 @@ impl Site {
     pub fn new(catalog: Catalog, bounds: Bounds, loopback: bool) -> Shared {
         Arc::new(Site {
             catalog,
-            at_work: Semaphore::new(bounds.at_once),
+            at_work: Arc::new(Semaphore::new(bounds.at_once)),
             large: Semaphore::new(bounds.large),
             jobs: Jobs::default(),
             bounds,

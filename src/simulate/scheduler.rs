@@ -17,6 +17,7 @@ use super::tally::{Answered, Tally};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::service::Replica;
 use crate::estimate::sessions::Below;
+use crate::stop::Stop;
 use crate::units::Seconds;
 use crate::workload::Targets;
 
@@ -48,6 +49,15 @@ pub trait Observer {
 
 impl Observer for () {
     fn saw(&mut self, _: &State) {}
+}
+
+/// Sees nothing, and goes on until it is time to stop.
+impl Observer for Stop<'_> {
+    fn saw(&mut self, _: &State) {}
+
+    fn goes_on(&self) -> bool {
+        !self.now()
+    }
 }
 
 /// A sequence that decodes; ordered by the decode step after which it ends.
@@ -199,7 +209,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             self.admit();
             observer.saw(&self.state());
             if !observer.goes_on() {
-                return Err(Diagnostic::new(Code::Usage, "the simulation was cancelled"));
+                return Err(Diagnostic::new(Code::Stopped, "the simulation was stopped before its end"));
             }
             if !self.prompts.is_empty() && self.gathers()? {
                 continue;

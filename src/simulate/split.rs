@@ -11,10 +11,11 @@ use std::ops::Range;
 use super::arrivals::{Arrival, Arrivals};
 use super::clock::{Batch, Clock};
 use super::moment::Moment;
+use super::scheduler::Observer;
 use super::slots::Slots;
 use super::statistics::Outcome;
 use super::tally::{Answered, Tally};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::service::Replica;
 use crate::model::operator::Step;
 use crate::units::Seconds;
@@ -136,8 +137,11 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
     ///
     /// # Errors
     /// What is wrong with the trace.
-    pub fn run(mut self) -> Result<Outcome, Diagnostic> {
+    pub fn run(mut self, observer: &impl Observer) -> Result<Outcome, Diagnostic> {
         loop {
+            if !observer.goes_on() {
+                return Err(Diagnostic::new(Code::Stopped, "the simulation was stopped before its end"));
+            }
             self.receive()?;
             while !self.queue.is_empty()
                 && let Some(worker) = self.idle.pop()

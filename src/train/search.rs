@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::{Counts, Ledger};
 use crate::search::in_parallel;
+use crate::stop::Stop;
 use crate::units::Bytes;
 
 use super::job::{Job, TrainingEstimate};
@@ -29,6 +30,8 @@ pub struct TrainingQuestion<'a> {
     pub axes: &'a TrainingAxes,
     /// Splits to show.
     pub top: usize,
+    /// When it ends unanswered.
+    pub stop: Stop<'a>,
 }
 
 /// What was found.
@@ -129,7 +132,10 @@ impl TrainingQuestion<'_> {
             return Err(Diagnostic::new(Code::Range, format!("{start} plans are too many to go through"))
                 .help("name some of the degrees"));
         }
-        let summaries = in_parallel(outers.len(), |i| Ok(self.split(&outers[i], starts[i], &parts)))?;
+        let summaries = in_parallel(outers.len(), |i| {
+            self.stop.check()?;
+            Ok(self.split(&outers[i], starts[i], &parts))
+        })?;
         Ok(self.merge(summaries))
     }
 
@@ -146,6 +152,7 @@ impl TrainingQuestion<'_> {
             }
         }
         let built = in_parallel(wanted.len(), |i| {
+            self.stop.check()?;
             let (key, plan) = &wanted[i];
             let job = self.job(key.precision);
             let shape: Shape = job.shape(plan);

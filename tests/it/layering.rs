@@ -10,7 +10,7 @@ use regex::Regex;
 /// Modules in the order of DESIGN: a module may use those of earlier ranks and, within one rank, those
 /// that stand before it. Models are looked up in the catalogue, so `model` stands after `catalog`.
 const ORDER: &[&[&str]] = &[
-    &["units", "powers", "diagnostic", "dtype"],
+    &["units", "powers", "diagnostic", "stop", "dtype"],
     &["load"],
     &["hub", "checkpoint", "detect"],
     &["catalog", "model", "workload", "budget"],

@@ -71,6 +71,7 @@ mod stage_layers;
 mod starts;
 mod sweep_runs;
 mod training;
+mod unread;
 mod verification;
 
 use std::collections::BTreeMap;

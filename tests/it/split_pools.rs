@@ -197,7 +197,7 @@ fn the_closed_form_and_the_simulation_of_split_pools_agree() {
                 drive.requests.window(),
                 Targets::default(),
             )
-            .run()
+            .run(&())
             .expect("no trace, no error");
             let off = |a: f64, b: f64| (a / b - 1.0).abs();
             let tpot = off(simulated.tpot.mean().get(), steady.tpot.get());

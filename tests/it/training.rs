@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shardfit::catalog::{Catalog, Cluster, Engine, Framework};
 use shardfit::estimate::breakdown::Trained;
 use shardfit::model::{self, Model, Scope};
+use shardfit::stop::Stop;
 use shardfit::train::{
     Convention, Job, Keeping, Machine, Optimizer, Precision, Recompute, Schedule, Sharding, Split,
     TensorTransfers, TokenFlops, TrainingAxes, TrainingEstimate, TrainingPlan, TrainingQuestion, Tuning,
@@ -267,7 +268,7 @@ fn the_parts_of_a_step_add_up_to_it() {
 fn search(place: &Place, sequence: u64, batch: u64, axes: &TrainingAxes) -> shardfit::train::TrainingAnswer {
     let machine = place.machine();
     let jobs = [(Precision::Bf16, job(place, &machine, sequence, batch))];
-    TrainingQuestion { jobs: &jobs, axes, top: 50 }.answer().unwrap()
+    TrainingQuestion { jobs: &jobs, axes, top: 50, stop: Stop::NEVER }.answer().unwrap()
 }
 
 #[test]
@@ -352,7 +353,11 @@ fn the_published_configuration_of_deepseek_v3_is_near_the_best() {
     )];
     let schedules = vec![Schedule::OneForwardOneBackward, Schedule::ZeroBubble, Schedule::DualPipe];
     let axes = TrainingAxes { precision: vec![Precision::Fp8], schedules, ..TrainingAxes::usual(8) };
-    let all = TrainingQuestion { jobs: &jobs, axes: &axes, top: 1 }.answer().unwrap().best.remove(0);
+    let all = TrainingQuestion { jobs: &jobs, axes: &axes, top: 1, stop: Stop::NEVER }
+        .answer()
+        .unwrap()
+        .best
+        .remove(0);
     let published = TrainingPlan {
         schedule: Schedule::DualPipe,
         recompute: Recompute::Light,

@@ -244,7 +244,7 @@ impl<'q, 'c> Line<'q, 'c> {
     }
 
     /// What a trial of a plan sends, and to how many replicas it is sent in turn.
-    fn sent(&self, closed: &Figures) -> (Sent, f64) {
+    fn sent(&self, closed: &Figures) -> (Sent<'_>, f64) {
         let replicas = match (&self.subject, closed.plan.replicas) {
             (Subject::Pools(_), _) => 1.0,
             (Subject::Replicas(d), ALL_REPLICAS) => f64::from(d.placement.max_replicas),
@@ -266,7 +266,7 @@ impl<'q, 'c> Line<'q, 'c> {
         };
         let load = users.map_or(load, |users| Load::Users(users.round().max(1.0) as u64));
         let workload = Workload { load, ..self.question.workload };
-        (Sent { workload, in_turn: replicas, in_flight }, replicas)
+        (Sent { stop: self.question.stop, workload, in_turn: replicas, in_flight }, replicas)
     }
 
     /// About how many steps the simulation of a plan takes.

@@ -12,11 +12,12 @@ mod trial;
 
 use rayon::prelude::*;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, Deployment, Estimate, Verified};
 use crate::estimate::figures::Figures;
 use crate::plan::Stage;
 use crate::plan::{Plan, Reason, Rejection};
+use crate::stop::Stop;
 use crate::workload::{Load, Percentiles, Workload};
 
 use super::Question;
@@ -56,6 +57,7 @@ impl Question<'_> {
         let probes = self.settle(probes, contexts)?;
         let known = std::mem::take(&mut summary.best);
         // What was not simulated is not shown beside enough that was.
+        summary.cut |= self.stop.now();
         let plenty = probes.iter().filter(|probe| probe.holds()).count() >= self.top;
         for probe in &probes {
             match probe.fallen() {
@@ -95,9 +97,7 @@ impl Question<'_> {
             let certain = probes.iter().take_while(|probe| probe.is_settled()).count();
             let enough = match self.verification.depth {
                 Depth::Nothing => true,
-                Depth::First => {
-                    certain >= self.top.max(1) || certain > 0 && spent >= UNASKED_STEPS || self.stop.now()
-                }
+                Depth::First => certain >= self.top.max(1) || certain > 0 && spent >= UNASKED_STEPS,
                 Depth::Plans(n) => certain >= n,
             };
             // Unasked, those that may come close to the best of what is open go first: the others may not be needed.
@@ -110,7 +110,7 @@ impl Question<'_> {
             let due =
                 |probe: &&mut Probe| probe.is_open() && if enough { probe.was_tried() } else { close(probe) };
             let next: Vec<&mut Probe> = probes.iter_mut().filter(due).take(AT_ONCE).collect();
-            if next.is_empty() {
+            if next.is_empty() || self.stop.now() {
                 return self.shown(probes, contexts);
             }
             spent = next.iter().fold(spent, |sum, probe| sum.saturating_add(probe.steps()));
@@ -156,7 +156,10 @@ impl Question<'_> {
         let Ok(line) = Line::new(self, contexts, figures.plan) else { return Ok(None) };
         let size = line.size_of(figures);
         let Ok(closed) = line.closed(size) else { return Ok(None) };
-        let sample = simulated.then(|| line.simulate(&closed)).transpose()?;
+        let sample = match simulated.then(|| line.simulate(&closed)).transpose() {
+            Err(stopped) if stopped.code == Code::Stopped => None,
+            sample => sample?,
+        };
         Ok(line.estimate(size, sample))
     }
 }
@@ -184,7 +187,7 @@ impl Summary {
 /// # Errors
 /// None in practice: lengths are drawn and not read.
 pub(super) fn under_load(
-    deployment: &Deployment,
+    (deployment, stop): (&Deployment, Stop),
     replicas: u32,
     in_flight: f64,
 ) -> Result<Option<Verified>, Diagnostic> {
@@ -192,7 +195,8 @@ pub(super) fn under_load(
     let given = deployment.context().workload;
     let users = deployment.served(in_flight, replicas).1.map(|reuse| reuse.users.round().max(1.0) as u64);
     let workload = Workload { load: users.map_or(given.load, Load::Users), ..given };
-    let sample = Sent { workload, in_turn, in_flight }.through_replica(deployment, 1.0, &workload.targets)?;
+    let sample =
+        Sent { stop, workload, in_turn, in_flight }.through_replica(deployment, 1.0, &workload.targets)?;
     let class = deployment.class(&deployment.replica().at(in_flight), in_flight);
     let late = sample.doubted.missed(class, &workload.targets).is_some();
     Ok((!late && !sample.overloaded).then_some(sample.verified))

@@ -5,7 +5,7 @@
 //! that should hold by that. A plan that misses a target rules out all that carry a heavier load; where the cache ran
 //! out in it, which no closed form sees coming, the next is lighter by a share that doubles each time.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::{Context, Estimate};
 use crate::estimate::figures::Figures;
 use crate::plan::{Plan, Reason};
@@ -171,7 +171,11 @@ impl<'q, 'c> Probe<'q, 'c> {
 
     fn simulate(&mut self, size: u64) -> Result<(), Diagnostic> {
         let (Some(closed), Some(line)) = (self.closed(size), &self.line) else { return Ok(()) };
-        let sample = line.simulate(&closed)?;
+        let sample = match line.simulate(&closed) {
+            // It stays open, as one that was not tried.
+            Err(stopped) if stopped.code == Code::Stopped => return Ok(()),
+            sample => sample?,
+        };
         let workload = &self.question.workload;
         let as_simulated = |v| closed.as_simulated(v, workload.load);
         let figures = as_simulated(&sample.verified);

@@ -3,6 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::{Deployment, Tail, Tails, Verified};
 use crate::simulate::{Drive, Outcome, Protocol, Requests, Simulation, SplitSimulation, Spread, Workers};
+use crate::stop::Stop;
 use crate::units::Seconds;
 use crate::workload::{Load, Percentile, Targets, Workload};
 
@@ -35,7 +36,9 @@ pub(super) struct Sample {
 
 /// What is sent to the server of a trial.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sent {
+pub(super) struct Sent<'a> {
+    /// When it ends unanswered.
+    pub(super) stop: Stop<'a>,
     /// Lengths, and the load on it.
     pub(super) workload: Workload,
     /// Replicas that take turns: the gaps of a Poisson process of which each has every n-th request are Gamma
@@ -45,7 +48,7 @@ pub(super) struct Sent {
     pub(super) in_flight: f64,
 }
 
-impl Sent {
+impl Sent<'_> {
     fn drive(&self) -> Drive {
         let drive = Drive::new(Protocol::Steady, &self.workload, SEED);
         Drive { burstiness: self.in_turn, requests: self.requests(), ..drive }
@@ -68,7 +71,7 @@ impl Sent {
     /// One of `replicas` equal ones.
     ///
     /// # Errors
-    /// None in practice: lengths are drawn and not read.
+    /// [`Code::Stopped`](crate::diagnostic::Code::Stopped) when the time was up before its end.
     pub(super) fn through_replica(
         &self,
         deployment: &Deployment,
@@ -80,14 +83,14 @@ impl Sent {
         let drive = drive.spread(deployment.limits.keeping.routing, replicas as u64);
         let below = deployment.below(replicas as u32).into_iter().flatten();
         let simulation = Simulation::new(&replica, drive.arrivals(), window, Targets::default());
-        let outcome = simulation.above(below).run(&mut ())?;
+        let outcome = simulation.above(below).run(&mut { self.stop })?;
         Ok(Sample::of(&outcome, replicas, targets))
     }
 
     /// Split pools, all workers at once.
     ///
     /// # Errors
-    /// None in practice: lengths are drawn and not read.
+    /// [`Code::Stopped`](crate::diagnostic::Code::Stopped) when the time was up before its end.
     pub(super) fn through_pools(&self, pools: &Pools, targets: &Targets) -> Result<Sample, Diagnostic> {
         let drive = self.drive();
         let pair = pools.pair();
@@ -100,7 +103,7 @@ impl Sent {
             drive.requests.window(),
             Targets::default(),
         )
-        .run()?;
+        .run(&self.stop)?;
         Ok(Sample::of(&outcome, 1.0, targets))
     }
 }
