@@ -158,12 +158,17 @@ pub fn entries(folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     Ok(paths)
 }
 
+/// Most values that the aliases of a YAML file stand for together: aliases of aliases grow without bounds.
+const MAX_ALIASED: usize = 20_000;
+
 /// Parses YAML into `T`; unknown keys, duplicate keys and wrong types are errors with line and snippet.
 ///
 /// # Errors
 /// [`Code::Syntax`] with the rendered source snippet.
 pub fn yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Diagnostic> {
-    serde_yaml::from_str(text).map_err(|e| {
+    let alias_limits = serde_yaml::alias_limits! { max_total_replayed_events: MAX_ALIASED };
+    let options = serde_yaml::options! { alias_limits: alias_limits };
+    serde_yaml::from_str_with_options(text, options).map_err(|e| {
         if text.trim().is_empty() {
             return Diagnostic::new(Code::Syntax, "the file is empty; expected YAML").at(name);
         }

@@ -56,7 +56,7 @@ impl Question<'_> {
         self.with_other_limits(&mut advice)?;
         self.with_other_cache(&mut advice)?;
         self.with_formats_and_gpus(&mut advice)?;
-        if self.workload.isl + self.workload.osl > 4096 {
+        if self.workload.context() > 4096 {
             let workload = Workload { isl: (self.workload.isl / 2).max(1), ..self.workload };
             self.ask("half the prompt", &Question { workload, ..self.clone() }, &mut advice)?;
         }

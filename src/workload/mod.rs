@@ -241,7 +241,8 @@ impl Workload {
 
     /// Tokens of one request when it ends.
     pub fn context(&self) -> u64 {
-        if self.purpose.pools() { self.isl } else { self.isl + self.osl }
+        // Lengths are checked after they are put together.
+        if self.purpose.pools() { self.isl } else { self.isl.saturating_add(self.osl) }
     }
 
     /// Mean tokens in the cache of a decoding request.

@@ -462,10 +462,10 @@ fn doubling_the_price_doubles_the_cost_and_nothing_else() {
 }
 
 #[test]
-fn a_price_of_another_gpu_changes_nothing() {
-    let own = shardfit("plan llama-3.1-8b --cluster 2xh100-sxm --format json").exits(0);
-    let other = shardfit("plan llama-3.1-8b --cluster 2xh100-sxm --price l4=9 --format json").exits(0);
-    assert_eq!(own.stdout, other.stdout);
+fn a_price_of_a_gpu_that_another_pool_has_is_taken() {
+    let line = "plan llama-3.1-8b --cluster 2xh100-sxm+2xl4 --format json";
+    let (own, dear) = (shardfit(line).exits(0), shardfit(&format!("{line} --price l4=9")).exits(0));
+    assert_ne!(own.stdout, dear.stdout);
 }
 
 #[test]
