@@ -218,6 +218,11 @@ pub fn same_letters(one: &str, other: &str) -> bool {
 
 /// The known name closest to `name`, if one is close enough to be what was meant.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    // Text that is longer than any name is none that was mistyped, and takes long to compare.
+    const LONGEST: usize = 256;
+    if name.len() > LONGEST {
+        return None;
+    }
     let wanted = name.to_lowercase();
     known
         .iter()
@@ -307,5 +312,6 @@ mod tests {
     #[test]
     fn an_unrelated_name_gets_no_guess() {
         assert_eq!(nearest("zzzzqq", &["h100-sxm", "l4"]), None);
+        assert_eq!(nearest(&"h100-sxm".repeat(100), &["h100-sxm"]), None);
     }
 }

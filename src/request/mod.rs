@@ -324,7 +324,7 @@ pub struct Request {
     /// CSV file with the columns month and rate_per_s, in place of a rate: the fleet of each month.
     pub forecast: Option<String>,
     /// Capacity above the rate, such as `20%`; 25 % when left out.
-    #[serde(default, with = "values::on_top", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "values::on_top")]
     #[schemars(with = "Option<ShareEntry>")]
     pub headroom: Option<ShareEntry>,
     /// Replicas beyond those needed; none when left out.

@@ -333,6 +333,7 @@ impl Request {
             }
         }
         let (pins, mode) = (self.pins(task), self.mode()?);
+        refuse_degrees_beyond(&pins, &place.pools)?;
         if mode != Mode::Aggregated && self.sessions.is_some() {
             let cause = "sessions are planned for replicas that do everything";
             return Err(usage(cause).at("--mode").help("leave it out, or give lengths and --prefix-hit"));
@@ -1384,6 +1385,33 @@ pub fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Res
         }
     }
     Ok(cluster)
+}
+
+/// Refuses values of an axis that no pool has GPUs for, before plans are made of them. A single one is refused with the
+/// rule that it breaks.
+fn refuse_degrees_beyond(pins: &Pins, pools: &[Cluster]) -> Result<(), Diagnostic> {
+    let most = pools.iter().map(|pool| pool.gpus).max().unwrap_or(0);
+    let (split, prefill) = (&pins.split, &pins.prefill);
+    let axes = [
+        ("--tp", &split.tp),
+        ("--pp", &split.pp),
+        ("--ep", &split.ep),
+        ("--attention-dp", &split.attention_dp),
+        ("--dcp", &split.dcp),
+        ("--prefill-tp", &prefill.tp),
+        ("--prefill-pp", &prefill.pp),
+        ("--prefill-ep", &prefill.ep),
+        ("--prefill-attention-dp", &prefill.attention_dp),
+    ];
+    let beyond = |degrees: &&Vec<u32>| degrees.len() > 1 && degrees.iter().any(|n| *n > most);
+    match axes.into_iter().find(|(_, degrees)| beyond(degrees)) {
+        Some((flag, degrees)) => {
+            let largest = degrees.iter().max().copied().unwrap_or(0);
+            Err(range(flag, format!("{largest} is more than the cluster has GPUs"))
+                .help(format!("degrees of at most {most}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses prices of GPUs that the question does not have: they would change nothing.

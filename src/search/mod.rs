@@ -36,7 +36,7 @@ use crate::estimate::figures::Figures;
 use crate::estimate::power::Electricity;
 use crate::model::Model;
 use crate::plan::space::{Counts as Numbers, Pins, axes};
-use crate::plan::{Axes, Degrees, Layout, PlanSpace, Precision, Rejection};
+use crate::plan::{Axes, Layout, PlanSpace, Precision, Rejection};
 use crate::rank::{Front, KNEE, Objective};
 use crate::workload::{Targets, Workload};
 
@@ -234,27 +234,6 @@ impl Question<'_> {
         Ok(Answer { mixed: self.mixed(answer.best.first())?, ..answer })
     }
 
-    /// Refuses degrees that no pool has GPUs for, before anything is made of them.
-    fn check_pins(&self) -> Result<(), Diagnostic> {
-        let most = self.pools.iter().map(|pool| pool.gpus).max().unwrap_or(0);
-        let of = |degrees: &Degrees| {
-            [
-                ("tensor parallel", degrees.tp.clone()),
-                ("pipeline parallel", degrees.pp.clone()),
-                ("attention data parallel", degrees.attention_dp.clone()),
-                ("expert parallel", degrees.ep.clone()),
-                ("decode context parallel", degrees.dcp.clone()),
-            ]
-        };
-        let all = of(&self.pins.split).into_iter().chain(of(&self.pins.prefill));
-        let beyond = |(_, degrees): &(&str, Vec<u32>)| degrees.len() > 1 && degrees.iter().any(|n| *n > most);
-        match all.filter(|axis| beyond(axis)).find_map(|(what, d)| Some((what, *d.iter().max()?))) {
-            Some((what, n)) => Err(Diagnostic::new(Code::Range, format!("{what} {n} on {most} GPUs"))
-                .help(format!("a degree is at most the cluster's GPUs: {most}"))),
-            None => Ok(()),
-        }
-    }
-
     /// What the question itself asks.
     fn own_variant(&self) -> Variant {
         Variant { targets: self.workload.targets, objective: self.objective }
@@ -274,7 +253,6 @@ impl Question<'_> {
         let models = self.models();
         let questions: Vec<Question> = variants.iter().map(|variant| self.with(variant)).collect();
         questions.iter().try_for_each(|question| question.workload.validate())?;
-        self.check_pins()?;
         let mut found: Vec<(Summary, Vec<Estimate>)> = Vec::new();
         found.resize_with(variants.len(), Default::default);
         let spaces = self.spaces();
