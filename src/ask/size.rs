@@ -11,7 +11,7 @@ use crate::search::Stop;
 /// # Errors
 /// As [`Resolved::size`].
 pub fn written(resolved: &Resolved, stop: Stop, view: View) -> Result<Answered, Diagnostic> {
-    let SizedFleets { demand, sizings, growth } = &resolved.size(stop)?;
+    let SizedFleets { demand, sizings, growth } = &resolved.size_until(stop)?;
     let answer = SizeAnswer { demand, sizings, top: resolved.top, growth };
     let subject = Subject::of(resolved);
     let text = view.format.write(

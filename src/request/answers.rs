@@ -266,7 +266,15 @@ impl Resolved {
     ///
     /// # Errors
     /// As [`Question::answer`].
-    pub fn size(&self, stop: Stop) -> Result<SizedFleets, Diagnostic> {
+    pub fn size(&self) -> Result<SizedFleets, Diagnostic> {
+        self.size_until(Stop::NEVER)
+    }
+
+    /// The same, unless it is time to stop before.
+    ///
+    /// # Errors
+    /// As [`Question::answer`]; [`Code::Stopped`] when it was.
+    pub fn size_until(&self, stop: Stop) -> Result<SizedFleets, Diagnostic> {
         let demand = self.demand.ok_or_else(|| usage(format!("`{}` sizes no fleet", self.task.name())))?;
         let sizings = Question { stop, ..self.question() }.size(&demand)?;
         let best = sizings.first().and_then(|s| s.fleets.first().map(|fleet| (s, fleet)));

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::catalog::Catalog;
-use crate::stop::Stop;
 use crate::units::Seconds;
 
 fn request(text: &str) -> Request {
@@ -85,7 +84,7 @@ fn each_task_answers_its_request() {
     };
     assert_eq!(outcome.requests, 200, "ten requests of each client count, and no fewer than 200");
     let fleet = r#"{"model": "llama-3.1-8b", "gpu": ["l40s", "h100-sxm"], "rate": 20, "ttft": "1s"}"#;
-    let sized = resolve(Task::Size, fleet).size(Stop::NEVER).unwrap();
+    let sized = resolve(Task::Size, fleet).size().unwrap();
     assert_eq!((sized.sizings.len(), sized.demand.rate.get()), (2, 20.0));
     assert!(sized.best().is_some());
     assert!(resolve(Task::Size, fleet).estimate().is_err());
