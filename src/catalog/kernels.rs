@@ -322,6 +322,29 @@ impl KernelTables {
         self
     }
 
+    /// These coefficients as another GPU of the architecture borrows them: no kernel moves more than the whole of its
+    /// bandwidth. A share above one is what the caches of the GPU that was measured held of the shapes that it was fitted
+    /// to.
+    #[must_use]
+    pub fn lent(mut self) -> KernelTables {
+        macro_rules! within_bandwidth {
+            ($($form:ident),+) => {$(
+                for form in self.$form.values_mut().flat_map(|formats| formats.values_mut()) {
+                    form.memory_efficiency = form.memory_efficiency.min(1.0);
+                }
+            )+};
+        }
+        within_bandwidth!(
+            gemm,
+            prefill_attention,
+            decode_attention,
+            latent_prefill,
+            latent_decode,
+            grouped_gemm
+        );
+        self
+    }
+
     /// These coefficients, with those of `other` where an engine and number format is missing.
     #[must_use]
     pub fn filled_from(mut self, other: KernelTables) -> KernelTables {

@@ -371,7 +371,7 @@ impl Catalog {
             let alike = twin.scale_up.kind == of.scale_up.kind;
             let own =
                 if alike { twin.kernels } else { twin.kernels.with_collectives_of(KernelTables::default()) };
-            tables = own.filled_from(tables);
+            tables = own.lent().filled_from(tables);
         }
         Ok(tables)
     }

@@ -22,7 +22,7 @@ use super::values::{count, names, real, tokens};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     shardfit fit --cluster 1xrtx-4090\n  \
-    shardfit fit --cluster 1xrtx-3060 --host memory=64GiB,bandwidth=83.2GB/s --task code --min-tokens 10\n  \
+    shardfit fit --cluster 1xrtx-3060 --host memory=64GiB,bandwidth=83.2GB/s --task code\n  \
     shardfit fit --cluster 1xm4-max --context 32768 --license permissive --since 2025 --all-formats")]
 pub struct FitArgs {
     /// Machine: 1xrtx-4090, 2xrtx-3090, 1xm4-max, a name, or a YAML file

@@ -450,6 +450,10 @@ impl Request {
             ("--no-prefix-cache", self.no_prefix_cache == Some(true), "--trace", self.trace.is_some()),
         ];
         match require.iter().find(|(_, given, _, beside)| *given && !*beside) {
+            Some((one @ "--users", _, other, _)) => {
+                let help = "give both, or say with --concurrency how many requests are in flight";
+                Err(usage(format!("{one} needs {other}")).help(help))
+            }
             Some((one, _, other, _)) => {
                 Err(usage(format!("{one} needs {other}")).help("give both or neither"))
             }

@@ -34,6 +34,7 @@ use crate::estimate::Provenance;
 use crate::estimate::deployment::{Context, ContextParts, Estimate};
 use crate::estimate::figures::Figures;
 use crate::estimate::power::Electricity;
+use crate::estimate::range::{Chances, Times};
 use crate::model::Model;
 use crate::plan::space::{Counts as Numbers, Pins, axes};
 use crate::plan::{Axes, Layout, PlanSpace, Precision, Rejection};
@@ -359,11 +360,17 @@ impl Question<'_> {
         let figures = |e: &Estimate| Figures::ranked(e, self.workload.load);
         best.sort_by(|a, b| self.objective.order(&figures(a), &figures(b)));
         best.truncate(self.top);
+        let mut pareto = summary.front;
+        // Questions that share their figures differ in their targets; simulated plans have their chances by then.
+        for plan in best.iter_mut().chain(&mut pareto).filter(|e| e.verified.is_none() && e.ranges.is_some())
+        {
+            plan.holds = Chances::of(plan.class, Times::of(&plan.service), &self.workload.targets);
+        }
         self.surest_first(&mut best);
         Answer {
             best,
             named: Vec::new(),
-            pareto: summary.front,
+            pareto,
             rejected: summary.ledger.into_rejections(),
             counts: summary.counts,
             objective: self.objective,

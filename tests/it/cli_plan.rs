@@ -373,7 +373,7 @@ fn no_plan_uses_more_gpus_than_there_are() {
 fn three_ranks_for_64_heads_is_a_reason_not_a_crash() {
     let reason = "tp=3 does not divide 64 attention heads";
     // Among others it is a line of the ledger; alone it is a wrong pin.
-    shardfit("plan llama-3.1-70b --cluster 8xh100-sxm --tp 3,4").exits(0).says(&[reason]);
+    shardfit("plan llama-3.1-70b --cluster 8xh100-sxm --tp 3,4 --why").exits(0).says(&[reason]);
     let alone = shardfit("plan llama-3.1-70b --cluster 8xh100-sxm --tp 3").exits(2);
     assert!(alone.stderr.contains(reason), "{}", alone.stderr);
 }

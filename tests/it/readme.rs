@@ -152,7 +152,7 @@ fn the_command_line_guide_shows_what_the_commands_print() {
 
 #[test]
 fn the_table_of_fit_errors_is_that_of_the_files() {
-    settle("docs/model.md", &filled(&document("docs/model.md"), "fit errors", &fit_errors()));
+    settle("docs/model/kernels.md", &filled(&document("docs/model/kernels.md"), "fit errors", &fit_errors()));
 }
 
 /// The spread of the fits' errors, form by form, over every GPU that has any.

@@ -95,6 +95,19 @@ fn chat_is_made_for_the_busiest_hour_of_its_people() {
 }
 
 #[test]
+fn sessions_find_what_was_said_and_their_users_are_those_of_the_plan() {
+    let rows = answered("agents");
+    let coder = |workload| {
+        one(&rows, &[("model", "Coder"), ("cluster", "h200"), ("workload", workload), ("targets", "patient")])
+    };
+    for (workload, users) in [("a team", 40.0), ("chat beside it", 1000.0)] {
+        let row = coder(workload);
+        assert!((number(row, "users") / users - 1.0).abs() < 0.01, "{workload}: {}", row["users"]);
+        assert!((0.3..0.98).contains(&number(row, "prefix_hit")), "{workload}: {}", row["prefix_hit"]);
+    }
+}
+
+#[test]
 fn prefix_hits_shorten_the_wait_and_raise_the_throughput_of_long_prompts() {
     let rows = answered("rag-32k");
     for (model, cluster) in [("8B", "h100"), ("8B", "h200"), ("70B", "h100"), ("70B", "h200")] {

@@ -64,7 +64,7 @@ impl Encoders {
             let mut own = kind.layers.explain(&layers);
             own.extend(kind.merger.explain(&merger));
             lines.extend(own.into_iter().map(|line| Line {
-                operator: Operator { name: encoder_name(line.operator.name), ..line.operator },
+                operator: Operator { name: encoder_name(&line.operator.kind), ..line.operator },
                 time: line.time * share,
                 ..line
             }));
@@ -83,15 +83,12 @@ impl Encoders {
     }
 }
 
-/// What an encoder's operator is called beside the language model's.
-fn encoder_name(name: &'static str) -> &'static str {
-    match name {
-        "qkv_proj" => "encoder_qkv_proj",
-        "prefill_attention" => "encoder_attention",
-        "o_proj" => "encoder_o_proj",
-        "up_proj" => "encoder_up_proj",
-        "down_proj" => "encoder_down_proj",
-        "attention_all_reduce" | "mlp_all_reduce" => "encoder_all_reduce",
+/// What an encoder's operator is called beside the language model's: by what it does.
+fn encoder_name(kind: &OperatorKind) -> &'static str {
+    match kind {
+        OperatorKind::Gemm { .. } | OperatorKind::BatchedGemm { .. } => "encoder_products",
+        OperatorKind::PrefillAttention(_) => "encoder_attention",
+        OperatorKind::Collective { .. } => "encoder_exchanges",
         _ => "encoder_small_kernels",
     }
 }
