@@ -6,6 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
 use shardfit::catalog::{self, Catalog};
 use shardfit::model::{self, Scope};
+use shardfit::stop::Stop;
 use shardfit::train::{Job, Machine, Optimizer, Precision, TrainingAxes, TrainingQuestion, Tuning};
 
 fn calculon(c: &mut Criterion) {
@@ -31,7 +32,7 @@ fn calculon(c: &mut Criterion) {
     };
     let jobs = [(Precision::Bf16, job)];
     let axes = TrainingAxes::calculon();
-    let question = TrainingQuestion { jobs: &jobs, axes: &axes, top: 10 };
+    let question = TrainingQuestion { jobs: &jobs, axes: &axes, top: 10, stop: Stop::NEVER };
     let plans = question.answer().expect("a space").counts.plans;
     let mut group = c.benchmark_group("training");
     group.throughput(Throughput::Elements(plans)).sample_size(10);

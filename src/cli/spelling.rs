@@ -56,10 +56,10 @@ fn spelt(word: &str) -> String {
         if long.contains('_') && long.chars().all(plain) {
             return format!("--{}{value}", long.replace('_', "-"));
         }
-    } else if name.starts_with('-') && name.len() > 2 || name == "-c" {
-        if let Some(long) = option(name) {
-            return format!("--{long}{value}");
-        }
+    } else if (name.starts_with('-') && name.len() > 2 || name == "-c")
+        && let Some(long) = option(name)
+    {
+        return format!("--{long}{value}");
     }
     word.to_owned()
 }

@@ -33,7 +33,7 @@ impl Topology {
         let joined = |a: usize| gpus.iter().filter(|b| **b != a && between(a, **b) > 0).count();
         let sizes: Vec<usize> = gpus.iter().map(|gpu| joined(*gpu) + 1).collect();
         let (Some(least), Some(most)) = (sizes.iter().min(), sizes.iter().max()) else { return (1, 0) };
-        if least != most || gpus.len() % most != 0 {
+        if least != most || !gpus.len().is_multiple_of(*most) {
             return (1, 0);
         }
         let pairs = gpus.iter().flat_map(|a| gpus.iter().map(move |b| (*a, *b)));
@@ -60,7 +60,7 @@ fn matrix(text: &str) -> Vec<Vec<u32>> {
     let head = text.lines().map(words).find(|words| {
         words.iter().filter(|w| gpu(w)).count() > 0 && {
             // The line above the rows, which begin with a GPU and its connections.
-            !words.iter().any(|word| *word == "X")
+            !words.contains(&"X")
         }
     });
     let Some(gpus) = head.map(|words| words.iter().filter(|w| gpu(w)).count()) else { return Vec::new() };

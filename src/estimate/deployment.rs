@@ -709,9 +709,10 @@ impl<'a> Deployment<'a> {
             verified: None,
             class,
             ranges: generates.then(|| Ranges::new(class, &service, &c.workload, output)),
-            holds: generates
-                .then(|| Chances::of(class, Times::of(&service), &c.workload.targets))
-                .unwrap_or_default(),
+            holds: match generates {
+                true => Chances::of(class, Times::of(&service), &c.workload.targets),
+                false => Chances::default(),
+            },
             needs: self.needs(),
             prefix_hit: Some(c.workload.reused_prompt() as f64 / c.workload.isl.max(1) as f64)
                 .filter(|hit| *hit > 0.0),

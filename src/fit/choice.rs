@@ -27,7 +27,7 @@ pub(super) fn of(attempts: Vec<Attempt>, need: &Need, every_way: bool) -> Result
         // The one that is least short says most; what is illegal says nothing of the machine.
         let nearest = fell.into_iter().min_by(|(.., a), (.., b)| shortage(a).total_cmp(&shortage(b)));
         return Err(match nearest {
-            Some((engine, format, reason)) => Fallen::NoRoom { engine, format, reason },
+            Some((engine, format, reason)) => Fallen::NoRoom { engine, format, reason: Box::new(reason) },
             None => Fallen::NoEngine,
         });
     }
@@ -44,7 +44,7 @@ pub(super) fn of(attempts: Vec<Attempt>, need: &Need, every_way: bool) -> Result
         let fastest = slow.into_iter().max_by(|a, b| a.speed.total_cmp(&b.speed));
         return Err(fastest.map_or(Fallen::NoEngine, |way| Fallen::TooSlow(Box::new(way))));
     }
-    quick.sort_by(|a, b| fastest_first(a, b));
+    quick.sort_by(fastest_first);
     let meant =
         quick.iter().enumerate().min_by(|(_, a), (_, b)| preferred(a, b)).map_or(0, |(place, _)| place);
     let first = quick.remove(meant);

@@ -74,7 +74,7 @@ pub enum Fallen {
         /// Its format.
         format: WeightFormat,
         /// Why.
-        reason: Reason,
+        reason: Box<Reason>,
     },
     /// It is larger than all memory together in every format.
     TooLarge {

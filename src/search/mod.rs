@@ -416,8 +416,8 @@ const MOST_OF_LAYOUT: u64 = 1 << 20;
 /// Refuses spaces that cannot be counted, or whose layouts hold more plans than can be held.
 fn check_size(spaces: &[PlanSpace]) -> Result<(), Diagnostic> {
     let help = "name fewer values of an axis";
-    let sizes = spaces.iter().map(PlanSpace::checked_size);
-    if sizes.fold(Some(0u64), |sum, n| sum?.checked_add(n?)).is_none() {
+    let mut sizes = spaces.iter().map(PlanSpace::checked_size);
+    if sizes.try_fold(0u64, |sum, n| sum.checked_add(n?)).is_none() {
         return Err(Diagnostic::new(Code::Range, "the question has more than 2^64 plans").help(help));
     }
     let each = |space: &PlanSpace| match space.axes().replicas {

@@ -278,7 +278,7 @@ mod tests {
         source.answered(&first, first.at);
         assert_eq!(source.reconsider(second), None);
         let mut all: Vec<Seconds> = (0..4).filter_map(|_| source.next().unwrap()).map(|r| r.at).collect();
-        assert!(all.iter().any(|at| *at == second.at) && all.is_sorted_by(|a, b| a.get() <= b.get()));
+        assert!(all.contains(&second.at) && all.is_sorted_by(|a, b| a.get() <= b.get()));
         all.clear();
     }
 }

@@ -185,7 +185,7 @@ fn answer(n: usize, dice: &mut Dice) -> Vec<u8> {
         2 => format!("{head}content-length: 99999999999\r\n\r\n{event}\n\n").into_bytes(),
         3 => format!("{head}\r\n{}", "x".repeat(2 << 20)).into_bytes(),
         4 => format!("{head}\r\n{}", format!("{event}\n\n").repeat(1000)).into_bytes(),
-        5 => format!("HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:1/\r\n\r\n").into_bytes(),
+        5 => b"HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:1/\r\n\r\n".to_vec(),
         6 => format!("{head}transfer-encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n{event}").into_bytes(),
         _ => {
             let good = format!("{head}\r\n{event}\n\ndata: [DONE]\n\n");

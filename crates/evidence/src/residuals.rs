@@ -143,8 +143,11 @@ fn of_row(row: &Row, catalog: &Catalog, file: &Path) -> Vec<Residual> {
     found.into_iter().filter_map(residual).collect()
 }
 
+/// Whether a class is alike enough.
+type Alike<'a> = Box<dyn Fn(&Key) -> bool + 'a>;
+
 /// How much runs share with a class: a list of what has to be equal, the most first.
-fn relatives(key: &Key) -> Vec<Box<dyn Fn(&Key) -> bool + '_>> {
+fn relatives(key: &Key) -> Vec<Alike<'_>> {
     let own = |k: &Key| key.engine == ANY || k.engine == key.engine;
     let built = |k: &Key| k.architecture == key.architecture;
     let loaded = |k: &Key| k.traffic == key.traffic;

@@ -221,6 +221,8 @@ fn step_of(
         offload: shardfit::plan::Offload::NONE,
         host: None,
         drafted: 0,
+        media: shardfit::model::media::Media::default(),
+        prompt_tokens: 0,
     };
     Pipeline::compile(&target).explain(step)
 }
