@@ -29,12 +29,22 @@ def plan(
     draft_model: str | None = None,
     offline: bool | None = None,
     cluster: str | None = None,
+    gpu: str | Sequence[str] | None = None,
     price: Mapping[str, float] | str | Sequence[str] | None = None,
     isl: int | str | None = None,
+    images: str | None = None,
+    video: str | None = None,
+    audio: str | None = None,
+    task: str | None = None,
+    batch_window: str | None = None,
     osl: int | str | None = None,
     concurrency: int | None = None,
     rate: float | str | None = None,
     prefix_hit: float | str | None = None,
+    sessions: str | None = None,
+    users: int | None = None,
+    kv_tiers: str | None = None,
+    routing: str | None = None,
     allow_long_context: bool | None = None,
     ttft: str | None = None,
     tpot: str | None = None,
@@ -85,6 +95,7 @@ def plan(
     pareto: str | None = None,
     verify: int | None = None,
     percentile: str | None = None,
+    confidence: str | None = None,
     what_if: str | Sequence[str] | None = None,
     current: str | None = None,
     tokens_per_user: float | None = None,
@@ -119,10 +130,24 @@ def plan(
         draft_model: Model that drafts tokens, named as ``model`` is.
         offline: Whether no hub may be asked.
         cluster: Cluster: ``8xh100-sxm``, ``2x8xh200-sxm``, a name, a YAML file, or several kinds,
-            ``8xh100-sxm+8xa100-sxm-80gb``.
+            ``8xh100-sxm+8xa100-sxm-80gb``. Of a search also ``any``, a usual server of each GPU
+            that has a price, with filters:
+            ``any,vendor=nvidia,memory=80GiB,price=3,cloud=aws,measured``.
+        gpu: GPU by name or YAML file: as many as the plan needs; several kinds to choose from where
+            a fleet is sized, or a server of each in a search, or ``any`` with filters, as
+            ``cluster`` has them.
         price: Price per GPU and hour in dollars, over the catalogue's: ``{"h100-sxm": 2.10}``.
         isl: Prompt tokens: a number or a distribution, 2,048 when left out, less in a shorter
             context.
+        images: Images of each prompt, ``8x768x768`` (number, width, height): their tokens come to
+            those of ``isl``.
+        video: A video of each prompt, ``60s@1fps``, or ``60s@1fps@1280x720``; frames of 640 by 360
+            when left out.
+        audio: Sound of each prompt, ``30s``.
+        task: What answers are made of: ``generate``, ``embed`` or ``rerank``; what the model does
+            when left out.
+        batch_window: How long an embedding or reranking server holds a batch that is not full for
+            more inputs, such as ``5ms``; not at all when left out.
         osl: Output tokens: a number or a distribution, 512 when left out, less in a shorter
             context.
         concurrency: Requests in flight over the whole deployment; without any load, as many as are
@@ -131,15 +156,25 @@ def plan(
             req/min``.
         prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
             at most 1.
+        sessions: Sessions of turns in place of lengths:
+            ``turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]``, or ``chat``,
+            ``coding-agent``, ``rag``, ``deep-research``, each with what differs after it; what is
+            in the prefix cache then follows from its size.
+        users: Users of sessions over the whole deployment, in place of a load.
+        kv_tiers: Tiers below the GPUs' cache: ``cpu=1TiB,nvme=4TB,shared=20TB``, of each node but
+            for the shared one, each with ``@BANDWIDTH`` where that is known.
+        routing: How turns are sent to replicas: ``prefix-aware`` (when left out), ``round-robin``
+            or ``least-load``.
         allow_long_context: Whether prompts and outputs beyond the model's context are accepted.
         ttft: Longest time to first token, such as ``1s`` or ``500ms`` on the mean, ``p95:1s`` at a
             percentile.
         tpot: Longest time per output token after the first, such as ``50ms``.
         e2e: Longest time from request to last token, such as ``20s``.
-        speculate: What drafts tokens: ``mtp``, ``ngram`` or ``model``; ``off,mtp`` looks at plans
-            without and with.
-        draft_tokens: Tokens to draft for each step; 1 when left out.
-        acceptance: How likely a drafted token is accepted when those before it were, from 0 to 1.
+        speculate: What drafts tokens: ``mtp``, ``eagle3``, ``ngram`` or ``model``; ``off,mtp``
+            looks at plans without and with.
+        draft_tokens: Tokens to draft for each step; when left out 1, of ``eagle3`` 3.
+        acceptance: How likely a drafted token is accepted when those before it were, from 0 to 1;
+            as published of ``mtp`` and ``eagle3`` when left out.
         engine: Engines: ``vllm``, a version ``vllm@0.19``, a launch ``sglang@deepep-eplb``,
             several, ``any``, or a YAML file; what runs on the GPU when left out.
         weights: Formats of linear layers and experts, such as ``fp8``; the checkpoint's own when
@@ -203,6 +238,8 @@ def plan(
             closed form alone; when left out, the first, and more where that takes little.
         percentile: Percentile that limits on times are on where they say none themselves, such as
             ``p90``; the mean when left out.
+        confidence: Chance with which limits on times are to hold on a real server, by those
+            measured, such as ``90%``; as estimated when left out.
         what_if: How the best plan moves when GPUs differ: ``hbm=+20%``.
         current: What runs today: ``tp=4,replicas=2``.
         tokens_per_user: Tokens per second that each user sees at least, after the first token.
@@ -242,12 +279,22 @@ def plan(
         "draft_model": draft_model,
         "offline": offline,
         "cluster": cluster,
+        "gpu": gpu,
         "price": price,
         "isl": isl,
+        "images": images,
+        "video": video,
+        "audio": audio,
+        "task": task,
+        "batch_window": batch_window,
         "osl": osl,
         "concurrency": concurrency,
         "rate": rate,
         "prefix_hit": prefix_hit,
+        "sessions": sessions,
+        "users": users,
+        "kv_tiers": kv_tiers,
+        "routing": routing,
         "allow_long_context": allow_long_context,
         "ttft": ttft,
         "tpot": tpot,
@@ -298,6 +345,7 @@ def plan(
         "pareto": pareto,
         "verify": verify,
         "percentile": percentile,
+        "confidence": confidence,
         "what_if": what_if,
         "current": current,
         "tokens_per_user": tokens_per_user,
@@ -332,10 +380,19 @@ def estimate(
     gpu: str | Sequence[str] | None = None,
     price: Mapping[str, float] | str | Sequence[str] | None = None,
     isl: int | str | None = None,
+    images: str | None = None,
+    video: str | None = None,
+    audio: str | None = None,
+    task: str | None = None,
+    batch_window: str | None = None,
     osl: int | str | None = None,
     concurrency: int | None = None,
     rate: float | str | None = None,
     prefix_hit: float | str | None = None,
+    sessions: str | None = None,
+    users: int | None = None,
+    kv_tiers: str | None = None,
+    routing: str | None = None,
     allow_long_context: bool | None = None,
     ttft: str | None = None,
     tpot: str | None = None,
@@ -398,12 +455,24 @@ def estimate(
         draft_model: Model that drafts tokens, named as ``model`` is.
         offline: Whether no hub may be asked.
         cluster: Cluster: ``8xh100-sxm``, ``2x8xh200-sxm``, a name, a YAML file, or several kinds,
-            ``8xh100-sxm+8xa100-sxm-80gb``.
+            ``8xh100-sxm+8xa100-sxm-80gb``. Of a search also ``any``, a usual server of each GPU
+            that has a price, with filters:
+            ``any,vendor=nvidia,memory=80GiB,price=3,cloud=aws,measured``.
         gpu: GPU by name or YAML file: as many as the plan needs; several kinds to choose from where
-            a fleet is sized.
+            a fleet is sized, or a server of each in a search, or ``any`` with filters, as
+            ``cluster`` has them.
         price: Price per GPU and hour in dollars, over the catalogue's: ``{"h100-sxm": 2.10}``.
         isl: Prompt tokens: a number or a distribution, 2,048 when left out, less in a shorter
             context.
+        images: Images of each prompt, ``8x768x768`` (number, width, height): their tokens come to
+            those of ``isl``.
+        video: A video of each prompt, ``60s@1fps``, or ``60s@1fps@1280x720``; frames of 640 by 360
+            when left out.
+        audio: Sound of each prompt, ``30s``.
+        task: What answers are made of: ``generate``, ``embed`` or ``rerank``; what the model does
+            when left out.
+        batch_window: How long an embedding or reranking server holds a batch that is not full for
+            more inputs, such as ``5ms``; not at all when left out.
         osl: Output tokens: a number or a distribution, 512 when left out, less in a shorter
             context.
         concurrency: Requests in flight over the whole deployment; without any load, as many as are
@@ -412,15 +481,25 @@ def estimate(
             req/min``.
         prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
             at most 1.
+        sessions: Sessions of turns in place of lengths:
+            ``turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]``, or ``chat``,
+            ``coding-agent``, ``rag``, ``deep-research``, each with what differs after it; what is
+            in the prefix cache then follows from its size.
+        users: Users of sessions over the whole deployment, in place of a load.
+        kv_tiers: Tiers below the GPUs' cache: ``cpu=1TiB,nvme=4TB,shared=20TB``, of each node but
+            for the shared one, each with ``@BANDWIDTH`` where that is known.
+        routing: How turns are sent to replicas: ``prefix-aware`` (when left out), ``round-robin``
+            or ``least-load``.
         allow_long_context: Whether prompts and outputs beyond the model's context are accepted.
         ttft: Longest time to first token, such as ``1s`` or ``500ms`` on the mean, ``p95:1s`` at a
             percentile.
         tpot: Longest time per output token after the first, such as ``50ms``.
         e2e: Longest time from request to last token, such as ``20s``.
-        speculate: What drafts tokens: ``mtp``, ``ngram`` or ``model``; ``off,mtp`` looks at plans
-            without and with.
-        draft_tokens: Tokens to draft for each step; 1 when left out.
-        acceptance: How likely a drafted token is accepted when those before it were, from 0 to 1.
+        speculate: What drafts tokens: ``mtp``, ``eagle3``, ``ngram`` or ``model``; ``off,mtp``
+            looks at plans without and with.
+        draft_tokens: Tokens to draft for each step; when left out 1, of ``eagle3`` 3.
+        acceptance: How likely a drafted token is accepted when those before it were, from 0 to 1;
+            as published of ``mtp`` and ``eagle3`` when left out.
         engine: Engines: ``vllm``, a version ``vllm@0.19``, a launch ``sglang@deepep-eplb``,
             several, ``any``, or a YAML file; what runs on the GPU when left out.
         weights: Formats of linear layers and experts, such as ``fp8``; the checkpoint's own when
@@ -497,10 +576,19 @@ def estimate(
         "gpu": gpu,
         "price": price,
         "isl": isl,
+        "images": images,
+        "video": video,
+        "audio": audio,
+        "task": task,
+        "batch_window": batch_window,
         "osl": osl,
         "concurrency": concurrency,
         "rate": rate,
         "prefix_hit": prefix_hit,
+        "sessions": sessions,
+        "users": users,
+        "kv_tiers": kv_tiers,
+        "routing": routing,
         "allow_long_context": allow_long_context,
         "ttft": ttft,
         "tpot": tpot,
@@ -563,9 +651,18 @@ def size(
     clusters: str | Sequence[str] | None = None,
     price: Mapping[str, float] | str | Sequence[str] | None = None,
     isl: int | str | None = None,
+    images: str | None = None,
+    video: str | None = None,
+    audio: str | None = None,
+    task: str | None = None,
+    batch_window: str | None = None,
     osl: int | str | None = None,
     rate: float | str | None = None,
     prefix_hit: float | str | None = None,
+    sessions: str | None = None,
+    users: int | None = None,
+    kv_tiers: str | None = None,
+    routing: str | None = None,
     ttft: str | None = None,
     tpot: str | None = None,
     e2e: str | None = None,
@@ -598,6 +695,7 @@ def size(
     override_tensor: str | Sequence[str] | None = None,
     objective: str | None = None,
     top: int | None = None,
+    confidence: str | None = None,
     unit: int | None = None,
     max_replica: int | None = None,
     forecast: str | None = None,
@@ -620,25 +718,45 @@ def size(
         draft_model: Model that drafts tokens, named as ``model`` is.
         offline: Whether no hub may be asked.
         gpu: GPU by name or YAML file: as many as the plan needs; several kinds to choose from where
-            a fleet is sized.
+            a fleet is sized, or a server of each in a search, or ``any`` with filters, as
+            ``cluster`` has them.
         clusters: Clusters to choose from, bought whole.
         price: Price per GPU and hour in dollars, over the catalogue's: ``{"h100-sxm": 2.10}``.
         isl: Prompt tokens: a number or a distribution, 2,048 when left out, less in a shorter
             context.
+        images: Images of each prompt, ``8x768x768`` (number, width, height): their tokens come to
+            those of ``isl``.
+        video: A video of each prompt, ``60s@1fps``, or ``60s@1fps@1280x720``; frames of 640 by 360
+            when left out.
+        audio: Sound of each prompt, ``30s``.
+        task: What answers are made of: ``generate``, ``embed`` or ``rerank``; what the model does
+            when left out.
+        batch_window: How long an embedding or reranking server holds a batch that is not full for
+            more inputs, such as ``5ms``; not at all when left out.
         osl: Output tokens: a number or a distribution, 512 when left out, less in a shorter
             context.
         rate: Requests per second over the whole deployment: a number, or a text such as ``300
             req/min``.
         prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
             at most 1.
+        sessions: Sessions of turns in place of lengths:
+            ``turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]``, or ``chat``,
+            ``coding-agent``, ``rag``, ``deep-research``, each with what differs after it; what is
+            in the prefix cache then follows from its size.
+        users: Users of sessions over the whole deployment, in place of a load.
+        kv_tiers: Tiers below the GPUs' cache: ``cpu=1TiB,nvme=4TB,shared=20TB``, of each node but
+            for the shared one, each with ``@BANDWIDTH`` where that is known.
+        routing: How turns are sent to replicas: ``prefix-aware`` (when left out), ``round-robin``
+            or ``least-load``.
         ttft: Longest time to first token, such as ``1s`` or ``500ms`` on the mean, ``p95:1s`` at a
             percentile.
         tpot: Longest time per output token after the first, such as ``50ms``.
         e2e: Longest time from request to last token, such as ``20s``.
-        speculate: What drafts tokens: ``mtp``, ``ngram`` or ``model``; ``off,mtp`` looks at plans
-            without and with.
-        draft_tokens: Tokens to draft for each step; 1 when left out.
-        acceptance: How likely a drafted token is accepted when those before it were, from 0 to 1.
+        speculate: What drafts tokens: ``mtp``, ``eagle3``, ``ngram`` or ``model``; ``off,mtp``
+            looks at plans without and with.
+        draft_tokens: Tokens to draft for each step; when left out 1, of ``eagle3`` 3.
+        acceptance: How likely a drafted token is accepted when those before it were, from 0 to 1;
+            as published of ``mtp`` and ``eagle3`` when left out.
         engine: Engines: ``vllm``, a version ``vllm@0.19``, a launch ``sglang@deepep-eplb``,
             several, ``any``, or a YAML file; what runs on the GPU when left out.
         weights: Formats of linear layers and experts, such as ``fp8``; the checkpoint's own when
@@ -681,6 +799,8 @@ def size(
         objective: What the best plan is best at: throughput, per-gpu, latency, cost, energy or
             weights ``throughput=2,ttft=1``; of a fleet, cost or gpus.
         top: Plans to keep, one per layout, 10 when left out; of a fleet, of each kind of GPU, 1.
+        confidence: Chance with which limits on times are to hold on a real server, by those
+            measured, such as ``90%``; as estimated when left out.
         unit: GPUs that are bought together; 1 when left out.
         max_replica: Most GPUs of one replica, up to four usual servers, as many when left out.
         forecast: CSV file with the columns month and rate_per_s, in place of a rate: the fleet of
@@ -704,9 +824,18 @@ def size(
         "clusters": clusters,
         "price": price,
         "isl": isl,
+        "images": images,
+        "video": video,
+        "audio": audio,
+        "task": task,
+        "batch_window": batch_window,
         "osl": osl,
         "rate": rate,
         "prefix_hit": prefix_hit,
+        "sessions": sessions,
+        "users": users,
+        "kv_tiers": kv_tiers,
+        "routing": routing,
         "ttft": ttft,
         "tpot": tpot,
         "e2e": e2e,
@@ -739,6 +868,7 @@ def size(
         "override_tensor": override_tensor,
         "objective": objective,
         "top": top,
+        "confidence": confidence,
         "unit": unit,
         "max_replica": max_replica,
         "forecast": forecast,
@@ -760,10 +890,19 @@ def simulate(
     cluster: str | None = None,
     gpu: str | Sequence[str] | None = None,
     isl: int | str | None = None,
+    images: str | None = None,
+    video: str | None = None,
+    audio: str | None = None,
+    task: str | None = None,
+    batch_window: str | None = None,
     osl: int | str | None = None,
     concurrency: int | None = None,
     rate: float | str | None = None,
     prefix_hit: float | str | None = None,
+    sessions: str | None = None,
+    users: int | None = None,
+    kv_tiers: str | None = None,
+    routing: str | None = None,
     allow_long_context: bool | None = None,
     ttft: str | None = None,
     tpot: str | None = None,
@@ -805,6 +944,7 @@ def simulate(
     decode: str | None = None,
     burstiness: float | None = None,
     trace: str | None = None,
+    columns: str | None = None,
     no_prefix_cache: bool | None = None,
     speed: float | None = None,
     protocol: str | None = None,
@@ -829,11 +969,23 @@ def simulate(
         draft_model: Model that drafts tokens, named as ``model`` is.
         offline: Whether no hub may be asked.
         cluster: Cluster: ``8xh100-sxm``, ``2x8xh200-sxm``, a name, a YAML file, or several kinds,
-            ``8xh100-sxm+8xa100-sxm-80gb``.
+            ``8xh100-sxm+8xa100-sxm-80gb``. Of a search also ``any``, a usual server of each GPU
+            that has a price, with filters:
+            ``any,vendor=nvidia,memory=80GiB,price=3,cloud=aws,measured``.
         gpu: GPU by name or YAML file: as many as the plan needs; several kinds to choose from where
-            a fleet is sized.
+            a fleet is sized, or a server of each in a search, or ``any`` with filters, as
+            ``cluster`` has them.
         isl: Prompt tokens: a number or a distribution, 2,048 when left out, less in a shorter
             context.
+        images: Images of each prompt, ``8x768x768`` (number, width, height): their tokens come to
+            those of ``isl``.
+        video: A video of each prompt, ``60s@1fps``, or ``60s@1fps@1280x720``; frames of 640 by 360
+            when left out.
+        audio: Sound of each prompt, ``30s``.
+        task: What answers are made of: ``generate``, ``embed`` or ``rerank``; what the model does
+            when left out.
+        batch_window: How long an embedding or reranking server holds a batch that is not full for
+            more inputs, such as ``5ms``; not at all when left out.
         osl: Output tokens: a number or a distribution, 512 when left out, less in a shorter
             context.
         concurrency: Requests in flight over the whole deployment; without any load, as many as are
@@ -842,15 +994,25 @@ def simulate(
             req/min``.
         prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
             at most 1.
+        sessions: Sessions of turns in place of lengths:
+            ``turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]``, or ``chat``,
+            ``coding-agent``, ``rag``, ``deep-research``, each with what differs after it; what is
+            in the prefix cache then follows from its size.
+        users: Users of sessions over the whole deployment, in place of a load.
+        kv_tiers: Tiers below the GPUs' cache: ``cpu=1TiB,nvme=4TB,shared=20TB``, of each node but
+            for the shared one, each with ``@BANDWIDTH`` where that is known.
+        routing: How turns are sent to replicas: ``prefix-aware`` (when left out), ``round-robin``
+            or ``least-load``.
         allow_long_context: Whether prompts and outputs beyond the model's context are accepted.
         ttft: Longest time to first token, such as ``1s`` or ``500ms`` on the mean, ``p95:1s`` at a
             percentile.
         tpot: Longest time per output token after the first, such as ``50ms``.
         e2e: Longest time from request to last token, such as ``20s``.
-        speculate: What drafts tokens: ``mtp``, ``ngram`` or ``model``; ``off,mtp`` looks at plans
-            without and with.
-        draft_tokens: Tokens to draft for each step; 1 when left out.
-        acceptance: How likely a drafted token is accepted when those before it were, from 0 to 1.
+        speculate: What drafts tokens: ``mtp``, ``eagle3``, ``ngram`` or ``model``; ``off,mtp``
+            looks at plans without and with.
+        draft_tokens: Tokens to draft for each step; when left out 1, of ``eagle3`` 3.
+        acceptance: How likely a drafted token is accepted when those before it were, from 0 to 1;
+            as published of ``mtp`` and ``eagle3`` when left out.
         engine: Engines: ``vllm``, a version ``vllm@0.19``, a launch ``sglang@deepep-eplb``,
             several, ``any``, or a YAML file; what runs on the GPU when left out.
         weights: Formats of linear layers and experts, such as ``fp8``; the checkpoint's own when
@@ -903,6 +1065,8 @@ def simulate(
         burstiness: Gamma shape of the gaps under a rate: 1 (when left out) is Poisson, less is
             burstier.
         trace: File of requests, in place of lengths and a load.
+        columns: Columns of the trace: ``arrival=…,prompt=…,output=…[,session=…]``, ``arrival_ms``
+            for milliseconds; those of published traces are known.
         no_prefix_cache: Whether every prompt of a trace is computed whole, though it says what
             prompts have in common.
         speed: How many times as fast the trace is played; 1 when left out.
@@ -929,10 +1093,19 @@ def simulate(
         "cluster": cluster,
         "gpu": gpu,
         "isl": isl,
+        "images": images,
+        "video": video,
+        "audio": audio,
+        "task": task,
+        "batch_window": batch_window,
         "osl": osl,
         "concurrency": concurrency,
         "rate": rate,
         "prefix_hit": prefix_hit,
+        "sessions": sessions,
+        "users": users,
+        "kv_tiers": kv_tiers,
+        "routing": routing,
         "allow_long_context": allow_long_context,
         "ttft": ttft,
         "tpot": tpot,
@@ -974,6 +1147,7 @@ def simulate(
         "decode": decode,
         "burstiness": burstiness,
         "trace": trace,
+        "columns": columns,
         "no_prefix_cache": no_prefix_cache,
         "speed": speed,
         "protocol": protocol,
@@ -998,7 +1172,7 @@ def inspect(
     mode: str | None = None,
     table: str | None = None,
     batch: int | None = None,
-    seq: int | None = None,
+    seq: int | str | Sequence[int] | None = None,
     weights: str | None = None,
     kv: str | None = None,
     dtype: str | None = None,
@@ -1053,7 +1227,7 @@ def inspect(
             when left out, all with ``mode``.
         batch: Sequences; 1 when left out.
         seq: Tokens of each sequence: prompt (prefill), training sequence, or context (decode);
-            2,048 when left out.
+            2,048 when left out. Several are shown one below the other.
         weights: Format of linear layers and experts; the checkpoint's own when left out, of
             training ``dtype``.
         kv: Type of the KV cache; that of activations when left out.
@@ -1291,6 +1465,7 @@ def budget(
     flops: float | str | None = None,
     gpu_hours: float | str | None = None,
     dollars: float | str | None = None,
+    days: float | str | None = None,
     gpu: str | None = None,
     gpus: int | None = None,
     price: Mapping[str, float] | str | Sequence[str] | None = None,
@@ -1307,7 +1482,9 @@ def budget(
         flops: FLOPs of training, such as 1e24.
         gpu_hours: Hours of one GPU, such as 1e6.
         dollars: Dollars of rent.
-        gpu: GPU, by name or YAML file: GPU-hours and dollars.
+        days: Days on ``gpus`` GPUs.
+        gpu: GPU, by name or YAML file: GPU-hours, dollars and days; h100-sxm for those when left
+            out.
         gpus: GPUs that the MFU is estimated on; 64 when left out.
         price: Price per GPU and hour in dollars, over the catalogue's: ``{"h100-sxm": 2.10}``.
         mfu: Model FLOPs utilisation, above 0 and at most 1; that of the best plan for a model of
@@ -1327,6 +1504,7 @@ def budget(
         "flops": flops,
         "gpu_hours": gpu_hours,
         "dollars": dollars,
+        "days": days,
         "gpu": gpu,
         "gpus": gpus,
         "price": price,
@@ -1430,10 +1608,19 @@ def emit(
     gpu: str | Sequence[str] | None = None,
     price: Mapping[str, float] | str | Sequence[str] | None = None,
     isl: int | str | None = None,
+    images: str | None = None,
+    video: str | None = None,
+    audio: str | None = None,
+    task: str | None = None,
+    batch_window: str | None = None,
     osl: int | str | None = None,
     concurrency: int | None = None,
     rate: float | str | None = None,
     prefix_hit: float | str | None = None,
+    sessions: str | None = None,
+    users: int | None = None,
+    kv_tiers: str | None = None,
+    routing: str | None = None,
     allow_long_context: bool | None = None,
     ttft: str | None = None,
     tpot: str | None = None,
@@ -1486,6 +1673,7 @@ def emit(
     pareto: str | None = None,
     verify: int | None = None,
     percentile: str | None = None,
+    confidence: str | None = None,
     what_if: str | Sequence[str] | None = None,
     current: str | None = None,
     tokens_per_user: float | None = None,
@@ -1520,12 +1708,24 @@ def emit(
         draft_model: Model that drafts tokens, named as ``model`` is.
         offline: Whether no hub may be asked.
         cluster: Cluster: ``8xh100-sxm``, ``2x8xh200-sxm``, a name, a YAML file, or several kinds,
-            ``8xh100-sxm+8xa100-sxm-80gb``.
+            ``8xh100-sxm+8xa100-sxm-80gb``. Of a search also ``any``, a usual server of each GPU
+            that has a price, with filters:
+            ``any,vendor=nvidia,memory=80GiB,price=3,cloud=aws,measured``.
         gpu: GPU by name or YAML file: as many as the plan needs; several kinds to choose from where
-            a fleet is sized.
+            a fleet is sized, or a server of each in a search, or ``any`` with filters, as
+            ``cluster`` has them.
         price: Price per GPU and hour in dollars, over the catalogue's: ``{"h100-sxm": 2.10}``.
         isl: Prompt tokens: a number or a distribution, 2,048 when left out, less in a shorter
             context.
+        images: Images of each prompt, ``8x768x768`` (number, width, height): their tokens come to
+            those of ``isl``.
+        video: A video of each prompt, ``60s@1fps``, or ``60s@1fps@1280x720``; frames of 640 by 360
+            when left out.
+        audio: Sound of each prompt, ``30s``.
+        task: What answers are made of: ``generate``, ``embed`` or ``rerank``; what the model does
+            when left out.
+        batch_window: How long an embedding or reranking server holds a batch that is not full for
+            more inputs, such as ``5ms``; not at all when left out.
         osl: Output tokens: a number or a distribution, 512 when left out, less in a shorter
             context.
         concurrency: Requests in flight over the whole deployment; without any load, as many as are
@@ -1534,15 +1734,25 @@ def emit(
             req/min``.
         prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
             at most 1.
+        sessions: Sessions of turns in place of lengths:
+            ``turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]``, or ``chat``,
+            ``coding-agent``, ``rag``, ``deep-research``, each with what differs after it; what is
+            in the prefix cache then follows from its size.
+        users: Users of sessions over the whole deployment, in place of a load.
+        kv_tiers: Tiers below the GPUs' cache: ``cpu=1TiB,nvme=4TB,shared=20TB``, of each node but
+            for the shared one, each with ``@BANDWIDTH`` where that is known.
+        routing: How turns are sent to replicas: ``prefix-aware`` (when left out), ``round-robin``
+            or ``least-load``.
         allow_long_context: Whether prompts and outputs beyond the model's context are accepted.
         ttft: Longest time to first token, such as ``1s`` or ``500ms`` on the mean, ``p95:1s`` at a
             percentile.
         tpot: Longest time per output token after the first, such as ``50ms``.
         e2e: Longest time from request to last token, such as ``20s``.
-        speculate: What drafts tokens: ``mtp``, ``ngram`` or ``model``; ``off,mtp`` looks at plans
-            without and with.
-        draft_tokens: Tokens to draft for each step; 1 when left out.
-        acceptance: How likely a drafted token is accepted when those before it were, from 0 to 1.
+        speculate: What drafts tokens: ``mtp``, ``eagle3``, ``ngram`` or ``model``; ``off,mtp``
+            looks at plans without and with.
+        draft_tokens: Tokens to draft for each step; when left out 1, of ``eagle3`` 3.
+        acceptance: How likely a drafted token is accepted when those before it were, from 0 to 1;
+            as published of ``mtp`` and ``eagle3`` when left out.
         engine: Engines: ``vllm``, a version ``vllm@0.19``, a launch ``sglang@deepep-eplb``,
             several, ``any``, or a YAML file; what runs on the GPU when left out.
         weights: Formats of linear layers and experts, such as ``fp8``; the checkpoint's own when
@@ -1609,6 +1819,8 @@ def emit(
             closed form alone; when left out, the first, and more where that takes little.
         percentile: Percentile that limits on times are on where they say none themselves, such as
             ``p90``; the mean when left out.
+        confidence: Chance with which limits on times are to hold on a real server, by those
+            measured, such as ``90%``; as estimated when left out.
         what_if: How the best plan moves when GPUs differ: ``hbm=+20%``.
         current: What runs today: ``tp=4,replicas=2``.
         tokens_per_user: Tokens per second that each user sees at least, after the first token.
@@ -1651,10 +1863,19 @@ def emit(
         "gpu": gpu,
         "price": price,
         "isl": isl,
+        "images": images,
+        "video": video,
+        "audio": audio,
+        "task": task,
+        "batch_window": batch_window,
         "osl": osl,
         "concurrency": concurrency,
         "rate": rate,
         "prefix_hit": prefix_hit,
+        "sessions": sessions,
+        "users": users,
+        "kv_tiers": kv_tiers,
+        "routing": routing,
         "allow_long_context": allow_long_context,
         "ttft": ttft,
         "tpot": tpot,
@@ -1707,6 +1928,7 @@ def emit(
         "pareto": pareto,
         "verify": verify,
         "percentile": percentile,
+        "confidence": confidence,
         "what_if": what_if,
         "current": current,
         "tokens_per_user": tokens_per_user,

@@ -77,14 +77,22 @@ class Plan(Record):
         batch: Requests in flight on each replica.
         max_batch: Most requests in flight on a replica.
         ttft_ms: Time to first token, mean.
+        encoder_ms: Encoding the images and sound of one prompt, where it brings any.
         tpot_ms: Time per output token after the first, mean.
         e2e_ms: Request to last token, mean.
         output_tokens_per_s: Output tokens per second, all replicas.
         output_tokens_per_s_per_gpu: The same per GPU used.
         output_tokens_per_s_per_user: Tokens per second of one stream after the first.
         requests_in_flight: Requests in flight over the deployment.
+        prefix_hit: Share of the prompt tokens that are in the prefix cache, where some are.
+        prefix_loaded: Share of the prompt tokens that is loaded from tiers below the GPUs' cache.
+        prefix_residence_s: How long what was said stays in the GPUs' cache, of sessions.
+        users: Users of sessions, all replicas.
         price_usd_per_hour: Dollars per hour, GPUs used.
         requests_per_s: Requests per second, all replicas.
+        requests_per_s_per_gpu: The same per GPU used, of embedding and reranking.
+        input_tokens_per_s: Input tokens per second, of embedding and reranking.
+        cost_usd_per_million_requests: Dollars per million requests of embedding and reranking.
         cost_usd_per_mtok_output: Dollars per million output tokens, GPUs used.
         cost_usd_per_mtok_total: Dollars per million tokens, input and output.
         power_w_per_gpu: Power of one GPU used, mean.
@@ -105,7 +113,11 @@ class Plan(Record):
         simulated_e2e_p95_ms: Its 95th percentile.
         simulated_e2e_p99_ms: Its 99th percentile.
         simulated_output_tokens_per_s: Output tokens per second as simulated.
+        simulated_requests_per_s: Requests per second of embedding and reranking as simulated.
         holds_percent: Chance that a server keeps every limit on a time, by those measured.
+        holds_ttft_percent: Chance that it keeps the limit on the time to first token.
+        holds_tpot_percent: The same of the time per output token.
+        holds_e2e_percent: The same of the time from request to last token.
         headroom_gib: KV cache left over at this batch.
         margin_gib: Memory beside weights and one request of full length, before it runs out.
         cache_left_percent: Share of the KV cache that the batch leaves.
@@ -164,14 +176,22 @@ class Plan(Record):
     batch: float | None
     max_batch: int | None
     ttft_ms: float | None
+    encoder_ms: float | None
     tpot_ms: float | None
     e2e_ms: float | None
     output_tokens_per_s: float | None
     output_tokens_per_s_per_gpu: float | None
     output_tokens_per_s_per_user: float | None
     requests_in_flight: float | None
+    prefix_hit: float | None
+    prefix_loaded: float | None
+    prefix_residence_s: float | None
+    users: float | None
     price_usd_per_hour: float | None
     requests_per_s: float | None
+    requests_per_s_per_gpu: float | None
+    input_tokens_per_s: float | None
+    cost_usd_per_million_requests: float | None
     cost_usd_per_mtok_output: float | None
     cost_usd_per_mtok_total: float | None
     power_w_per_gpu: float | None
@@ -192,7 +212,11 @@ class Plan(Record):
     simulated_e2e_p95_ms: float | None
     simulated_e2e_p99_ms: float | None
     simulated_output_tokens_per_s: float | None
+    simulated_requests_per_s: float | None
     holds_percent: float | None
+    holds_ttft_percent: float | None
+    holds_tpot_percent: float | None
+    holds_e2e_percent: float | None
     headroom_gib: float | None
     margin_gib: float | None
     cache_left_percent: float | None
@@ -232,6 +256,8 @@ class Fleet(Record):
         cost_usd_per_month: Dollars per month of 730 hours, GPUs bought.
         cost_usd_per_mtok_output_fleet: Dollars per million output tokens of the demand, GPUs
             bought.
+        cost_usd_per_million_requests_fleet: Dollars per million requests of the demand, GPUs
+            bought, of embedding and reranking.
         tpot_uncertainty_percent: Half the range of eight of ten measured servers of the class, over
             its middle.
     """
@@ -247,6 +273,7 @@ class Fleet(Record):
     cost_usd_per_hour: float | None
     cost_usd_per_month: float | None
     cost_usd_per_mtok_output_fleet: float | None
+    cost_usd_per_million_requests_fleet: float | None
     tpot_uncertainty_percent: float | None
 
 
