@@ -33,7 +33,7 @@ const ANY: &str = "any";
 /// A class of servers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    /// The engine; [`ANY`] of all.
+    /// The engine; `any` of all.
     pub engine: String,
     /// Whether kernels were measured on the GPU.
     pub calibrated: bool,
