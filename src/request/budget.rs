@@ -2,7 +2,6 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::form::{self, in_fields};
 use super::resolve::{of_gpus, priced, range, refuse_idle_prices, share, usage, within};
@@ -12,7 +11,6 @@ use crate::budget::{self, Approach, Longer};
 use crate::catalog::{Catalog, Cluster, Engine, Framework};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::DType;
-use crate::load;
 use crate::model::{self, Model};
 use crate::stop::Stop;
 use crate::train::{Convention, Job, Machine, Optimizer, Precision, TrainingAxes, TrainingQuestion, Tuning};
@@ -134,25 +132,9 @@ fn dense(parameters: f64) -> Result<Model, Diagnostic> {
     model::from_shape(&shape)
 }
 
+form::asked!(BudgetRequest);
+
 impl BudgetRequest {
-    /// Reads a request from JSON text.
-    ///
-    /// # Errors
-    /// Text that is no JSON object, an unknown key, a value that a field cannot have.
-    pub fn from_json(text: &str) -> Result<BudgetRequest, Diagnostic> {
-        form::read(load::json(text, "the request")?)
-    }
-
-    /// The JSON Schema (2020-12) of requests.
-    pub fn schema() -> Value {
-        form::schema::<BudgetRequest>("BudgetRequest")
-    }
-
-    /// The fields that are given, as a JSON object.
-    pub fn given(&self) -> Map<String, Value> {
-        form::given(self)
-    }
-
     /// Looks up every name and puts every default in place.
     ///
     /// # Errors

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use itertools::Itertools as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::Texts;
 use super::form::{self, in_fields};
@@ -106,25 +105,9 @@ fn texts(list: &Option<Texts>) -> impl Iterator<Item = &str> {
     list.iter().flat_map(|list| &list.0).map(|text| text.trim()).filter(|text| !text.is_empty())
 }
 
+form::asked!(FitRequest);
+
 impl FitRequest {
-    /// Reads a request from JSON text.
-    ///
-    /// # Errors
-    /// Text that is no JSON object, an unknown key, a value that a field cannot have.
-    pub fn from_json(text: &str) -> Result<FitRequest, Diagnostic> {
-        form::read(load::json(text, "the request")?)
-    }
-
-    /// The JSON Schema (2020-12) of requests.
-    pub fn schema() -> Value {
-        form::schema::<FitRequest>("FitRequest")
-    }
-
-    /// The fields that are given, as a JSON object.
-    pub fn given(&self) -> Map<String, Value> {
-        form::given(self)
-    }
-
     /// Looks up every name and puts every default in place.
     ///
     /// # Errors

@@ -17,6 +17,43 @@ use crate::diagnostic::{Code, Diagnostic};
 /// The version of the form of requests.
 pub const SCHEMA_VERSION: u64 = 1;
 
+/// What every kind of request is read and described by: its fields' names are the command line's options, with underscores.
+macro_rules! asked {
+    ($request:ident) => {
+        impl $request {
+            /// Reads a request from the text of a JSON object.
+            ///
+            /// # Errors
+            /// [`Code::Syntax`](crate::diagnostic::Code::Syntax) for what is no JSON or no value of its field, naming it;
+            /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName) for a key that is no field, with the nearest.
+            pub fn from_json(text: &str) -> Result<$request, $crate::diagnostic::Diagnostic> {
+                $request::from_map($crate::load::json(text, "the request")?)
+            }
+
+            /// Reads a request from a JSON object.
+            ///
+            /// # Errors
+            /// As [`from_json`](Self::from_json).
+            pub fn from_map(
+                map: serde_json::Map<String, serde_json::Value>,
+            ) -> Result<$request, $crate::diagnostic::Diagnostic> {
+                $crate::request::form::read(map)
+            }
+
+            /// The JSON Schema (2020-12) of such requests. `x-units` lists the units of a quantity.
+            pub fn schema() -> serde_json::Value {
+                $crate::request::form::schema::<$request>(stringify!($request))
+            }
+
+            /// The fields that are given, as a JSON object.
+            pub fn given(&self) -> serde_json::Map<String, serde_json::Value> {
+                $crate::request::form::given(self)
+            }
+        }
+    };
+}
+pub(super) use asked;
+
 /// The names of a request's fields, in order.
 pub fn fields<T: Default + Serialize>() -> Vec<String> {
     match serde_json::to_value(T::default()) {

@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::form::{self, in_fields, named};
 use super::resolve::{range, usage, within};
@@ -15,7 +14,6 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::breakdown::{AttentionKernels, Mode, Routing, Setting};
 use crate::hub::Hub;
-use crate::load;
 use crate::model::Model;
 use crate::plan::Parallelism;
 use crate::plan::degrees::MAX_DEGREE;
@@ -257,25 +255,9 @@ fn base_type(text: &str) -> Result<DType, Diagnostic> {
     }
 }
 
+form::asked!(InspectRequest);
+
 impl InspectRequest {
-    /// Reads a request from JSON text.
-    ///
-    /// # Errors
-    /// Text that is no JSON object, an unknown key, a value that a field cannot have.
-    pub fn from_json(text: &str) -> Result<InspectRequest, Diagnostic> {
-        form::read(load::json(text, "the request")?)
-    }
-
-    /// The JSON Schema (2020-12) of requests.
-    pub fn schema() -> Value {
-        form::schema::<InspectRequest>("InspectRequest")
-    }
-
-    /// The fields that are given, as a JSON object.
-    pub fn given(&self) -> Map<String, Value> {
-        form::given(self)
-    }
-
     /// Looks up every name and puts every default in place.
     ///
     /// # Errors

@@ -43,7 +43,6 @@ use serde_json::{Map, Value};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::Hub;
-use crate::load;
 use crate::model::Model;
 use crate::units::Seconds;
 
@@ -484,29 +483,9 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("rank", &[Task::Plan]),
 ];
 
+form::asked!(Request);
+
 impl Request {
-    /// Reads a request from the text of a JSON object.
-    ///
-    /// # Errors
-    /// [`Code::Syntax`] for what is no JSON or no value of its field, naming it; [`Code::UnknownName`] for a key
-    /// that no request has, with the nearest.
-    pub fn from_json(text: &str) -> Result<Request, Diagnostic> {
-        Request::from_map(load::json(text, "the request")?)
-    }
-
-    /// Reads a request from a JSON object.
-    ///
-    /// # Errors
-    /// As [`Request::from_json`].
-    pub fn from_map(map: Map<String, Value>) -> Result<Request, Diagnostic> {
-        form::read(map)
-    }
-
-    /// The JSON Schema (2020-12) of requests. `x-units` lists the units of a quantity.
-    pub fn schema() -> Value {
-        form::schema::<Request>("Request")
-    }
-
     /// The JSON Schema of requests for some of the tasks: the fields that have a meaning for one of them.
     pub fn schema_of(tasks: &[Task]) -> Value {
         let mut schema = Request::schema();
@@ -515,11 +494,6 @@ impl Request {
                 .retain(|name, _| tasks.iter().any(|task| Request::fields(*task).any(|field| field == name)));
         }
         schema
-    }
-
-    /// The fields that are given, as a JSON object.
-    pub fn given(&self) -> Map<String, Value> {
-        form::given(self)
     }
 
     /// The names of the fields that have a meaning for a task, in order.

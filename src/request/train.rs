@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::form::{self, in_fields, named};
 use super::resolve::{priced, range, refuse_idle_prices, usage, within};
@@ -12,7 +11,6 @@ use super::{Amount, ModelRequest, Prices, Texts, Values};
 use crate::catalog::{Catalog, Cluster, Engine, Framework};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::hub::Hub;
-use crate::load;
 use crate::model::Model;
 use crate::plan::degrees;
 use crate::stop::Stop;
@@ -169,25 +167,9 @@ fn positive<T: FromStr<Err = String>>(
     Err(range(flag, format!("`{}` is not above zero", brief(text))))
 }
 
+form::asked!(TrainRequest);
+
 impl TrainRequest {
-    /// Reads a request from JSON text.
-    ///
-    /// # Errors
-    /// Text that is no JSON object, an unknown key, a value that a field cannot have.
-    pub fn from_json(text: &str) -> Result<TrainRequest, Diagnostic> {
-        form::read(load::json(text, "the request")?)
-    }
-
-    /// The JSON Schema (2020-12) of requests.
-    pub fn schema() -> Value {
-        form::schema::<TrainRequest>("TrainRequest")
-    }
-
-    /// The fields that are given, as a JSON object.
-    pub fn given(&self) -> Map<String, Value> {
-        form::given(self)
-    }
-
     /// Looks up every name and puts every default in place.
     ///
     /// # Errors
