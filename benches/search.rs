@@ -21,7 +21,8 @@ fn question(c: &mut Criterion, name: &str, (model, cluster): (&str, &str), engin
     let targets =
         Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), ..Targets::default() };
     let question = Question {
-        workload: Workload { targets, ..Workload::new(2048, 512) },
+        workload: Workload::new(2048, 512),
+        targets,
         objective: Objective::Throughput,
         top: 10,
         ..Question::new(&model, &cluster, engines)
@@ -63,7 +64,7 @@ fn layout(c: &mut Criterion, kind: &str, (model, gpu): (&str, &str), parallelism
     let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism };
     let plan = Plan { id: 0, layout, replicas: 1, batch: BatchPoint::Sequences(64), prefill: None };
     c.bench_function(&format!("estimate a plan, {kind}"), |b| {
-        b.iter(|| deployment.estimate(black_box(plan)).expect("fits"));
+        b.iter(|| deployment.figures(black_box(plan)).expect("fits"));
     });
 }
 

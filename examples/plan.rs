@@ -21,7 +21,8 @@ fn main() -> Result<(), Diagnostic> {
     let targets =
         Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), ..Targets::default() };
     let question = Question {
-        workload: Workload { targets, ..Workload::new(2048, 512) },
+        workload: Workload::new(2048, 512),
+        targets,
         top: 5,
         ..Question::new(&model, &cluster, &engines)
     };

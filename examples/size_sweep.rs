@@ -21,11 +21,12 @@ fn main() -> Result<(), Diagnostic> {
     let targets =
         Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), ..Targets::default() };
     let load = Load::Rate(RequestsPerSecond::new(10.0));
-    let workload = Workload { load, targets, ..Workload::new(2048, 512) };
+    let workload = Workload { load, ..Workload::new(2048, 512) };
     for gpus in [2, 4, 8, 16, 32] {
         let cluster = catalog::cluster(&format!("{gpus}xh100-sxm"))?;
         let question = Question {
             workload,
+            targets,
             objective: Objective::Cost,
             top: 1,
             ..Question::new(&model, &cluster, &engines)

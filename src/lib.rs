@@ -19,7 +19,8 @@
 //!
 //! let targets = Targets { ttft: Some(Seconds::new(1.0)), tpot: Some(Seconds::millis(50.0)), ..Targets::default() };
 //! let answer = Question {
-//!     workload: Workload { targets, ..Workload::new(2048, 512) },
+//!     workload: Workload::new(2048, 512),
+//!     targets,
 //!     ..Question::new(&model, &cluster, &engines)
 //! }
 //! .answer()?;

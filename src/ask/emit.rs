@@ -55,6 +55,7 @@ pub fn asked<'a>(
     let named = request.model.as_deref().filter(path);
     let folder = named.map(|name| name.strip_suffix("/config.json").unwrap_or(name));
     Asked {
+        targets: resolved.targets,
         model: folder.unwrap_or(&resolved.model.id),
         cluster: &resolved.cluster,
         weights: precision.and_then(|p| p.weights),

@@ -56,6 +56,7 @@ pub fn written(resolved: &Resolved, simulated: &Simulated, view: View) -> Result
         parallelism,
         replicas: replicas.into(),
         workload: &resolved.workload,
+        targets: resolved.targets,
         drive: &resolved.drive,
         prefill,
     };

@@ -498,15 +498,6 @@ impl<'a> Deployment<'a> {
         worth.collect()
     }
 
-    /// Estimates a plan of this layout.
-    ///
-    /// # Errors
-    /// Why it is not an answer: its batch does not fit, or the load or a target is missed.
-    pub fn estimate(&self, plan: Plan) -> Result<Estimate, Reason> {
-        let estimate = self.figures(plan)?;
-        Figures::from(&estimate).missed(&self.context.workload.targets).map_or(Ok(estimate), Err)
-    }
-
     /// The figures of a plan of this layout, whatever the targets.
     ///
     /// # Errors
@@ -553,8 +544,8 @@ impl<'a> Deployment<'a> {
         Ok((replicas, self.concurrency(plan.batch, replicas)?))
     }
 
-    /// Estimates a plan whether it is an answer or not, with every reason against it.
-    pub fn appraise(&self, plan: Plan) -> (Estimate, Vec<Reason>) {
+    /// Estimates a plan whether it is an answer or not, with every reason against it, missed targets among them.
+    pub fn appraise(&self, plan: Plan, targets: &Targets) -> (Estimate, Vec<Reason>) {
         let replicas =
             if plan.replicas == ALL_REPLICAS { self.placement.max_replicas } else { plan.replicas };
         let mut reasons: Vec<Reason> = self.memory.rejection().into_iter().collect();
@@ -562,8 +553,8 @@ impl<'a> Deployment<'a> {
             reasons.push(reason);
             self.max_batch().max(1) as f64
         });
-        let estimate = self.estimate_at(plan, replicas, concurrency);
-        reasons.extend(Figures::from(&estimate).missed(&self.context.workload.targets));
+        let estimate = self.estimate_at(plan, replicas, concurrency).judged(targets);
+        reasons.extend(Figures::from(&estimate).missed(targets));
         (estimate, reasons)
     }
 
@@ -709,10 +700,7 @@ impl<'a> Deployment<'a> {
             verified: None,
             class,
             ranges: generates.then(|| Ranges::new(class, &service, &c.workload, output)),
-            holds: match generates {
-                true => Chances::of(class, Times::of(&service), &c.workload.targets),
-                false => Chances::default(),
-            },
+            holds: Chances::default(),
             needs: self.needs(),
             prefix_hit: Some(c.workload.reused_prompt() as f64 / c.workload.isl.max(1) as f64)
                 .filter(|hit| *hit > 0.0),
@@ -747,6 +735,19 @@ impl<'a> Deployment<'a> {
             host: scheduling.host(sequences, w.mean_context(), self.context.engine.kv_block),
             tables: self.context.kernels.measured.iter().flat_map(|m| m.names()).collect(),
         }
+    }
+}
+
+impl Estimate {
+    /// The same with the chances that a server keeps the limits on its times; without any where nothing is generated,
+    /// whose residuals nobody has measured.
+    #[must_use]
+    pub fn judged(self, targets: &Targets) -> Estimate {
+        let holds = match self.ranges {
+            Some(_) => Chances::of(self.class, Times::of(&self.service), targets),
+            None => Chances::default(),
+        };
+        Estimate { holds, ..self }
     }
 }
 

@@ -8,7 +8,7 @@ use super::deployment::{Context, Deployment, Estimate};
 use super::figures::Figures;
 use super::memory::MemoryUse;
 use super::power::Energy;
-use super::range::{Chances, Ranges, Times};
+use super::range::Ranges;
 use super::service::Service;
 use super::split::{DecodeWorker, PrefillWorker, Split, SplitService, Transfer};
 
@@ -220,7 +220,6 @@ impl<'w> Pair<'w, '_> {
         let all = cluster(self.decode) + if here { 0 } else { cluster(self.prefill) };
         let class = self.class();
         let ranges = Ranges::new(class, &service, w, output);
-        let holds = Chances::of(class, Times::of(&service), &w.targets);
         let own = deployment.assemble(plan, self.decode_workers, s.sequences, service);
         Estimate {
             gpus: bill.gpus,
@@ -237,7 +236,6 @@ impl<'w> Pair<'w, '_> {
             in_flight: self.in_flight(s),
             class,
             ranges: Some(ranges),
-            holds,
             prefill: Some(PrefillFacts {
                 gpu: self.prefill.context.cluster.gpu.id.clone(),
                 parallelism: self.prefill.parallelism,

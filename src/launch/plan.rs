@@ -6,7 +6,7 @@ use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::{Deployment, Estimate, Verified};
 use crate::plan::Parallelism;
 use crate::units::{Bytes, Seconds};
-use crate::workload::Load;
+use crate::workload::{Load, Targets};
 
 /// What an estimate does not tell by itself.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Asked<'a> {
     pub weights: Option<WeightFormat>,
     /// Whether the type of the cache was asked for.
     pub kv: bool,
+    /// The targets.
+    pub targets: Targets,
 }
 
 /// The batch sizes that vLLM and SGLang capture graphs of: 1, 2, 4, then steps of 8, from 256 on of 16
@@ -171,14 +173,11 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<Stri
         Load::Rate(rate) => format!("{} requests/s", rate.get()),
         Load::Users(n) => format!("{n} users"),
     };
-    let targets: Vec<String> = [
-        ("TTFT", workload.targets.ttft),
-        ("TPOT", workload.targets.tpot),
-        ("end to end", workload.targets.e2e),
-    ]
-    .into_iter()
-    .filter_map(|(name, limit)| limit.map(|limit| format!(", {name} at most {}", short(limit))))
-    .collect();
+    let targets: Vec<String> =
+        [("TTFT", asked.targets.ttft), ("TPOT", asked.targets.tpot), ("end to end", asked.targets.e2e)]
+            .into_iter()
+            .filter_map(|(name, limit)| limit.map(|limit| format!(", {name} at most {}", short(limit))))
+            .collect();
     lines.push(match workload.purpose.pools() {
         true => format!(
             "question: {} {} of {} tokens each, {load}{}",

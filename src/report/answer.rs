@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use crate::model::media::Items;
 use crate::units::Seconds;
-use crate::workload::{Load, Percentile, Speculation, Workload};
+use crate::workload::{Load, Percentile, Speculation, Targets, Workload};
 
 use super::cell::round;
 
@@ -107,8 +107,8 @@ struct SpeculationAnswer {
     tokens_per_step: Digits,
 }
 
-impl From<&Workload> for WorkloadAnswer {
-    fn from(w: &Workload) -> WorkloadAnswer {
+impl WorkloadAnswer {
+    pub(super) fn of(w: &Workload, t: &Targets) -> WorkloadAnswer {
         let ms = |t: Option<Seconds>| t.map(|t| Digits(t.as_millis()));
         let (concurrency, rate_per_s) = match w.load {
             Load::Saturate => (None, None),
@@ -122,7 +122,6 @@ impl From<&Workload> for WorkloadAnswer {
             acceptance: Digits(s.acceptance),
             tokens_per_step: Digits(s.yielded()),
         };
-        let t = &w.targets;
         let of = |items: Items| Some(items.all_tokens()).filter(|tokens| *tokens > 0);
         let on = |limit: Option<Seconds>, at: Option<Percentile>| {
             limit.map(|_| at.map_or_else(|| "mean".to_owned(), |at| at.to_string()))

@@ -29,7 +29,7 @@ pub(super) fn subject_json(s: &Subject) -> Map<String, Json> {
     map.insert("model".into(), json!(s.model.id));
     map.insert("recognised".into(), json!(s.model.recognised));
     map.insert("cluster".into(), json!(s.cluster));
-    map.insert("workload".into(), answer::json(&WorkloadAnswer::from(s.workload)));
+    map.insert("workload".into(), answer::json(&WorkloadAnswer::of(s.workload, &s.targets)));
     map
 }
 

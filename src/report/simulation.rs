@@ -35,8 +35,10 @@ pub struct SimulationSubject<'a> {
     pub parallelism: Parallelism,
     /// Replicas.
     pub replicas: u64,
-    /// Mean lengths, load, targets.
+    /// Mean lengths and load.
     pub workload: &'a Workload,
+    /// What each request is to keep.
+    pub targets: Targets,
     /// What drove it, in words.
     pub drive: &'a str,
     /// Split of the prefill workers and how many there are, where the replicas decode alone.
@@ -99,9 +101,9 @@ pub fn simulation(
         || Ok(object(subject, outcome)),
         || {
             Ok(percentiles(outcome, subject.workload.purpose).about(asked(
-                &subject.model.id,
-                &subject.cluster.id,
+                (&subject.model.id, &subject.cluster.id),
                 subject.workload,
+                &subject.targets,
             )))
         },
     )
@@ -149,7 +151,7 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
         out,
         "{}{}{}; {} requests count",
         s.drive,
-        targets(s.workload),
+        targets(&s.targets),
         speculation(s.workload),
         group_thousands(o.requests)
     );
@@ -172,7 +174,7 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
             o.duration.get()
         ),
     };
-    if s.workload.targets != Targets::default() && o.requests > 0 {
+    if s.targets != Targets::default() && o.requests > 0 {
         let share = 100.0 * o.good_requests as f64 / o.requests as f64;
         let _ = writeln!(
             out,
@@ -378,7 +380,7 @@ fn object(s: &SimulationSubject, o: &Outcome) -> Json {
         replicas: s.replicas,
         gpus: s.gpus() as u64,
         drive: s.drive,
-        workload: s.workload.into(),
+        workload: WorkloadAnswer::of(s.workload, &s.targets),
         overloaded: o.overloaded(),
         ttft_ms: decodes.then(|| (&o.ttft).into()),
         tpot_ms: decodes.then(|| (&o.tpot).into()),

@@ -167,7 +167,7 @@ pub fn growth_sheet(steps: &[Step]) -> Sheet {
 /// The answer for the terminal.
 pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> String {
     let d = answer.demand;
-    let mut out = format!("{}\n{}", subject.model.id, describe_workload(subject.workload));
+    let mut out = format!("{}\n{}", subject.model.id, describe_workload(subject.workload, &subject.targets));
     let unit = match d.unit {
         Unit::Gpus(1) => String::new(),
         Unit::Gpus(n) => format!(", GPUs bought in {n}s"),
@@ -302,7 +302,7 @@ pub fn size_json(subject: &Subject, answer: &SizeAnswer) -> Json {
     json!({
         "schema_version": ANSWER_VERSION,
         "model": subject.model.id,
-        "workload": WorkloadAnswer::from(subject.workload),
+        "workload": WorkloadAnswer::of(subject.workload, &subject.targets),
         "rate_per_s": round(d.rate.get()),
         "headroom_percent": round(100.0 * d.headroom),
         "spare_replicas": d.spare,

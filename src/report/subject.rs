@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::plan::Plan;
 use crate::request::Resolved;
 use crate::units::Seconds;
-use crate::workload::{Load, Workload};
+use crate::workload::{Load, Targets, Workload};
 
 use super::cell::Value;
 
@@ -25,23 +25,15 @@ pub struct Subject<'a> {
     pub engines: &'a [Engine],
     /// The workload.
     pub workload: &'a Workload,
+    /// The targets.
+    pub targets: Targets,
 }
 
 impl<'a> Subject<'a> {
-    /// A question about GPUs of one kind.
-    pub fn new(
-        model: &'a Model,
-        cluster: &'a Cluster,
-        engines: &'a [Engine],
-        workload: &'a Workload,
-    ) -> Subject<'a> {
-        Subject { model, cluster: &cluster.id, pools: std::slice::from_ref(cluster), engines, workload }
-    }
-
     /// What a resolved request is about.
     pub fn of(resolved: &'a Resolved) -> Subject<'a> {
-        let Resolved { model, cluster, pools, engines, workload, .. } = resolved;
-        Subject { model, cluster, pools, engines, workload }
+        let Resolved { model, cluster, pools, engines, workload, targets, .. } = resolved;
+        Subject { model, cluster, pools, engines, workload, targets: *targets }
     }
 
     /// What to know of the model and the engines.
@@ -52,7 +44,7 @@ impl<'a> Subject<'a> {
 
     /// What was asked, by the names that JSON has: see `Sheet::about`.
     pub fn asked(&self) -> Vec<(&'static str, Value)> {
-        asked(&self.model.id, self.cluster, self.workload)
+        asked((&self.model.id, self.cluster), self.workload, &self.targets)
     }
 
     /// Whether there are GPUs of several kinds.
@@ -74,7 +66,11 @@ impl<'a> Subject<'a> {
 }
 
 /// Model, cluster, lengths, load and targets of a question.
-pub(super) fn asked(model: &str, cluster: &str, w: &Workload) -> Vec<(&'static str, Value)> {
+pub(super) fn asked(
+    (model, cluster): (&str, &str),
+    w: &Workload,
+    targets: &Targets,
+) -> Vec<(&'static str, Value)> {
     let millis = |t: Option<Seconds>| t.map_or(Value::Missing, |t| t.as_millis().into());
     let (concurrency, rate) = match w.load {
         Load::Saturate => (Value::Missing, Value::Missing),
@@ -95,8 +91,8 @@ pub(super) fn asked(model: &str, cluster: &str, w: &Workload) -> Vec<(&'static s
         ("concurrency", concurrency),
         ("rate_per_s", rate),
         ("users", users),
-        ("target_ttft_ms", millis(w.targets.ttft)),
-        ("target_tpot_ms", millis(w.targets.tpot)),
-        ("target_e2e_ms", millis(w.targets.e2e)),
+        ("target_ttft_ms", millis(targets.ttft)),
+        ("target_tpot_ms", millis(targets.tpot)),
+        ("target_e2e_ms", millis(targets.e2e)),
     ]
 }

@@ -12,7 +12,7 @@ use crate::plan::{Practice, Reason, Stage};
 use crate::rank::Objective;
 use crate::search::{Advice, Answer, Combined, CurrentAnswer, Stopped};
 use crate::units::{Seconds, TokensPerSecond, group_thousands, plural};
-use crate::workload::{CUT_LENGTHS, Load, Percentile, Workload};
+use crate::workload::{CUT_LENGTHS, Load, Percentile, Targets, Workload};
 
 use super::cell::Value;
 use super::column::{Situation, shown};
@@ -136,15 +136,15 @@ fn headline(s: &Subject, first: Option<&Estimate>) -> String {
         Some(_) => ", uncalibrated".to_owned(),
         None => String::new(),
     };
-    let mut out = format!("{} on {} ({pools}{mark}){}\n", s.model.id, s.cluster, limits_on(s.workload));
-    let _ = writeln!(out, "{}", describe_workload(s.workload));
+    let mut out = format!("{} on {} ({pools}{mark}){}\n", s.model.id, s.cluster, limits_on(&s.targets));
+    let _ = writeln!(out, "{}", describe_workload(s.workload, &s.targets));
     if !s.model.recognised {
         let _ = writeln!(out, "unknown model_type `{}`: read by the general rules", s.model.family);
     }
     out
 }
 
-pub(super) fn describe_workload(w: &Workload) -> String {
+pub(super) fn describe_workload(w: &Workload, asked: &Targets) -> String {
     let load = match w.load {
         Load::Saturate => "batch searched".to_owned(),
         Load::Concurrency(n) => format!("{} in flight", group_thousands(n)),
@@ -162,7 +162,7 @@ pub(super) fn describe_workload(w: &Workload) -> String {
             true => format!(", batches held for {}", w.batch_window),
             false => String::new(),
         };
-        return format!("{}, isl {}{reused}{cut}, {load}{}{window}", w.purpose.name(), w.isl, targets(w));
+        return format!("{}, isl {}{reused}{cut}, {load}{}{window}", w.purpose.name(), w.isl, targets(asked));
     }
     if let Some(s) = w.sessions {
         let each = |n: u64| group_thousands(n);
@@ -179,11 +179,11 @@ pub(super) fn describe_workload(w: &Workload) -> String {
             s.think,
             each(w.isl),
             each(s.longest()),
-            targets(w),
+            targets(asked),
             speculation(w)
         );
     }
-    format!("isl {}{reused}, osl {}{cut}, {load}{}{}", w.isl, w.osl, targets(w), speculation(w))
+    format!("isl {}{reused}, osl {}{cut}, {load}{}{}", w.isl, w.osl, targets(asked), speculation(w))
 }
 
 /// What prompts bring beside text, in brackets, if anything.
@@ -202,25 +202,24 @@ pub(super) fn speculation(w: &Workload) -> String {
 }
 
 /// What the limits on times are on, if there are any.
-fn limits_on(w: &Workload) -> String {
+fn limits_on(targets: &Targets) -> String {
     let on: Vec<String> =
-        w.targets.times().map(|(_, at, _)| at.map_or("the mean".into(), |at| at.to_string())).collect();
+        targets.times().map(|(_, at, _)| at.map_or("the mean".into(), |at| at.to_string())).collect();
     let Some(first) = on.first() else { return String::new() };
-    let surely = w
-        .targets
+    let surely = targets
         .confidence
         .map_or(String::new(), |c| format!(", to hold on {c} of servers like those measured"));
     if on.iter().all_equal() {
         return format!(", limits on {first}{surely}");
     }
-    let each = w.targets.times().zip(&on).map(|((name, ..), on)| format!("{on} of {name}"));
+    let each = targets.times().zip(&on).map(|((name, ..), on)| format!("{on} of {name}"));
     format!(", limits on {}{surely}", each.collect::<Vec<_>>().join(", "))
 }
 
-/// The targets of a workload, each after a comma.
-pub(super) fn targets(w: &Workload) -> String {
+/// Limits on times, each after a comma.
+pub(super) fn targets(targets: &Targets) -> String {
     let mut out = String::new();
-    for (name, at, limit) in w.targets.times() {
+    for (name, at, limit) in targets.times() {
         let at = at.map_or(String::new(), |at| format!("{at} of "));
         let _ = write!(out, ", {at}{name} ≤ {limit}");
     }
@@ -335,10 +334,10 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
             first.gpus + first.idle_gpus
         );
     }
-    if let Some(v) = first.verified.filter(|_| s.workload.targets.limit_times()) {
+    if let Some(v) = first.verified.filter(|_| s.targets.limit_times()) {
         let tokens = group_thousands(v.output.get().round() as u64);
         let on = |at: Option<Percentile>| at.map_or(String::new(), |at| format!("{at} of "));
-        let at = s.workload.targets.at;
+        let at = s.targets.at;
         let times = match s.workload.purpose.pools() {
             true => format!("{}end to end {}, {tokens} req/s", on(at.e2e), v.e2e),
             false => format!(
@@ -349,7 +348,7 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
                 v.tpot
             ),
         };
-        let _ = match v.missed(first.class, &s.workload.targets) {
+        let _ = match v.missed(first.class, &s.targets) {
             None => writeln!(out, "As simulated the best plan holds: {times}."),
             Some(missed) => {
                 writeln!(out, "As simulated the best plan misses a target: {}.", missed.message())

@@ -19,7 +19,7 @@ use crate::simulate::{
     Arrivals, Drive, Observer, Outcome, Requests, Routed, Share, Simulation, SplitSimulation, State,
     Timeline, Trace, Workers,
 };
-use crate::workload::Load;
+use crate::workload::{Load, Targets};
 
 /// The plans of a search, the best of them simulated.
 #[derive(Clone, Debug)]
@@ -104,6 +104,7 @@ impl Resolved {
             pools: &self.pools,
             engines: &self.engines,
             workload: self.workload,
+            targets: self.targets,
             objective: self.objective,
             precisions: self.precisions.clone(),
             pins: self.pins.clone(),
@@ -231,7 +232,7 @@ impl Resolved {
         let (deployment, estimate, reasons) = match self.given()? {
             Deployed::Split(workers) => {
                 let (prefill, decode) = workers.deployments(&context)?;
-                let (estimate, reasons) = workers.estimate((&prefill, &decode));
+                let (estimate, reasons) = workers.estimate((&prefill, &decode), &self.targets);
                 (decode, estimate, reasons)
             }
             Deployed::Replicas(split, replicas) => self.appraise(&context, split, replicas)?,
@@ -258,7 +259,7 @@ impl Resolved {
         have_room(split, replicas, placement.max_replicas)?;
         let memory = context.memory(split);
         let deployment = Deployment::compile(context, split, placement, memory);
-        let (estimate, reasons) = deployment.appraise(plan);
+        let (estimate, reasons) = deployment.appraise(plan, &self.targets);
         Ok((deployment, estimate, reasons))
     }
 
@@ -313,7 +314,7 @@ impl Resolved {
         let (split, replicas) = match self.given()? {
             Deployed::Split(workers) => {
                 let watch = begin(None);
-                return run_split(source, &context, &workers, &Until { stop, other: watch });
+                return run_split(source, &context, (&workers, self.targets), &Until { stop, other: watch });
             }
             Deployed::Replicas(split, replicas) => (split, replicas),
         };
@@ -332,7 +333,8 @@ impl Resolved {
             deployment.concurrency_at(rate / f64::from(replicas)).unwrap_or(most) * f64::from(replicas)
         });
         let below: Vec<Below> = deployment.below(replicas).into_iter().flatten().collect();
-        run_replicas(&source, (&deployment.replica(), &below), replicas.into(), (stop, begin))
+        let replica = deployment.replica();
+        run_replicas(&source, (&replica, &below), (replicas.into(), self.targets), (stop, begin))
     }
 }
 
@@ -361,7 +363,7 @@ fn refuse_impossible_pins(question: &Question, answer: &Answer) -> Result<(), Di
 fn run_split(
     source: &Source,
     context: &Context,
-    workers: &SplitWorkers,
+    (workers, targets): (&SplitWorkers, Targets),
     watch: &impl Observer,
 ) -> Result<Simulated, Diagnostic> {
     let (prefill, decode) = workers.deployments(context)?;
@@ -388,7 +390,6 @@ fn run_split(
     };
     let of = |replica, count| Workers { replica, count };
     let (x, y) = (of(&prefill, workers.prefill.1), of(&decode, workers.decode.1));
-    let targets = context.workload.targets;
     let outcome = SplitSimulation::new(x, y, transfer, arrivals, requests.window(), targets).run(watch)?;
     Ok(Simulated::Ran { outcome: Box::new(outcome), timeline: Timeline::new() })
 }
@@ -397,7 +398,7 @@ fn run_split(
 fn run_replicas<O: Observer>(
     source: &Source,
     (replica, below): (&Replica, &[Below]),
-    replicas: u64,
+    (replicas, targets): (u64, Targets),
     (stop, mut begin): (Stop, impl FnMut(Option<u64>) -> O),
 ) -> Result<Simulated, Diagnostic> {
     let (mut all, mut timeline) = (Outcome::default(), Timeline::new());
@@ -434,7 +435,7 @@ fn run_replicas<O: Observer>(
             timeline: (index == 0).then_some(&mut timeline),
             other: Until { stop, other: begin(sent) },
         };
-        let simulation = Simulation::new(replica, arrivals, requests.window(), replica.workload.targets);
+        let simulation = Simulation::new(replica, arrivals, requests.window(), targets);
         let simulation = simulation.above(below.iter().copied());
         all.merge(&simulation.run(&mut watch)?);
     }

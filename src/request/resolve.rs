@@ -154,8 +154,10 @@ pub struct Resolved {
     pub engines: Vec<Engine>,
     /// Whether the request names them.
     pub engine_is_named: bool,
-    /// Lengths, load and targets.
+    /// Lengths and load.
     pub workload: Workload,
+    /// What is asked of an answer.
+    pub targets: Targets,
     /// Storage of weights and cache that competes; one of one plan.
     pub precisions: Vec<Precision>,
     /// Launches that compete; one of one plan.
@@ -303,6 +305,7 @@ impl Request {
             None => None,
         };
         let (workload, in_trace) = self.workload(task, &model, purpose, demand.as_ref())?;
+        let targets = self.targets(task)?;
         let time_limit = self.time_limit()?;
         let (source, drive) = match task {
             Task::Simulate => (Some(self.source(&workload, in_trace)?), self.drive_in_words(&workload)),
@@ -365,6 +368,7 @@ impl Request {
             engines,
             engine_is_named: self.engine.is_some(),
             workload,
+            targets,
             precisions,
             launches,
             electricity: self.electricity()?,
@@ -461,7 +465,7 @@ impl Request {
         }
     }
 
-    /// Mean lengths, load and targets, checked against the model's context; and how many requests a trace has.
+    /// Mean lengths and load, checked against the model's context; and how many requests a trace has.
     fn workload(
         &self,
         task: Task,
@@ -498,15 +502,15 @@ impl Request {
             (None, None, None) => Load::Saturate,
         };
         let cached_prefix = cached(hit, lengths.isl);
-        let targets = self.times(task)?;
         let speculation = if task.is_of_one_plan() { self.one_speculation()? } else { self.speculation()? };
-        let workload = Workload { cached_prefix, batch_window, load, targets, speculation, ..lengths };
+        let workload = Workload { cached_prefix, batch_window, load, speculation, ..lengths };
         workload.validate()?;
         if self.allow_long_context != Some(true) {
             workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
         }
         self.served(&workload, model)?;
-        Ok((self.limited(workload)?, in_trace))
+        let least = within("--min-context", self.min_context, 1..=crate::workload::MAX_LENGTH)?;
+        Ok((Workload { longest: least.or(workload.longest), ..workload }, in_trace))
     }
 
     /// Checks that nothing is said of tokens that come out where answers are pooled.
@@ -585,8 +589,8 @@ impl Request {
         })
     }
 
-    /// The limits on times, and what each is on.
-    fn times(&self, task: Task) -> Result<Targets, Diagnostic> {
+    /// The limits on times, what each is on, and those of the whole deployment; checked.
+    fn targets(&self, task: Task) -> Result<Targets, Diagnostic> {
         let wrong = |cause| range("--percentile", cause).help(Percentile::FORM);
         let all =
             self.percentile.as_deref().map(|text| text.parse::<Percentile>().map_err(wrong)).transpose()?;
@@ -603,13 +607,34 @@ impl Request {
             return Err(usage(cause).at("--ttft, --tpot, --e2e").help(help));
         }
         let limit = |target: Option<TimeTarget>| target.map(|target| target.limit);
-        Ok(Targets {
+        let mut targets = Targets {
             ttft: limit(self.ttft),
             tpot: limit(self.tpot),
             e2e: limit(self.e2e),
             at: Percentiles { ttft, tpot, e2e },
             confidence: self.confidence()?,
-            budget: Budget::default(),
+            budget: self.budget()?,
+        };
+        if let Some(rate) = self.tokens_per_user {
+            if !(rate > 0.0 && rate.is_finite()) {
+                return Err(range("--tokens-per-user", "must be positive"));
+            }
+            // The time per token of a stream is one over its rate.
+            let most = Seconds::new(1.0 / rate);
+            targets.tpot = Some(targets.tpot.map_or(most, |tpot| tpot.min(most)));
+        }
+        targets.validate().map(|()| targets)
+    }
+
+    /// What the deployment may take and must hold.
+    fn budget(&self) -> Result<Budget, Diagnostic> {
+        let most = crate::workload::MAX_CONCURRENCY;
+        Ok(Budget {
+            gpus: within("--max-gpus", self.max_gpus, 1..=1 << 20)?,
+            price: self.max_price.map(UsdPerHour::new),
+            cost_output: self.max_cost.map(Usd::new),
+            power: self.max_power.map(Watts::new),
+            concurrency: within("--min-concurrency", self.min_concurrency, 1..=most)?,
         })
     }
 
@@ -655,34 +680,6 @@ impl Request {
             }
         });
         Workload { longest, ..means }
-    }
-
-    /// The workload under the limits of a deployment, checked.
-    fn limited(&self, workload: Workload) -> Result<Workload, Diagnostic> {
-        let mut targets = workload.targets;
-        targets.budget = Budget {
-            gpus: within("--max-gpus", self.max_gpus, 1..=1 << 20)?,
-            price: self.max_price.map(UsdPerHour::new),
-            cost_output: self.max_cost.map(Usd::new),
-            power: self.max_power.map(Watts::new),
-            concurrency: within(
-                "--min-concurrency",
-                self.min_concurrency,
-                1..=crate::workload::MAX_CONCURRENCY,
-            )?,
-        };
-        if let Some(rate) = self.tokens_per_user {
-            if !(rate > 0.0 && rate.is_finite()) {
-                return Err(range("--tokens-per-user", "must be positive"));
-            }
-            // The time per token of a stream is one over its rate.
-            let most = Seconds::new(1.0 / rate);
-            targets.tpot = Some(targets.tpot.map_or(most, |tpot| tpot.min(most)));
-        }
-        let least = within("--min-context", self.min_context, 1..=crate::workload::MAX_LENGTH)?;
-        let workload = Workload { targets, longest: least.or(workload.longest), ..workload };
-        workload.validate()?;
-        Ok(workload)
     }
 
     /// Checks that requests are no longer than the server takes.

@@ -8,7 +8,7 @@ use crate::estimate::pairing::{Pair, Worker};
 use crate::estimate::split::SplitService;
 use crate::plan::placement::room_beside;
 use crate::plan::{BatchPoint, Layout, Parallelism, Plan, PrefillPool, Reason};
-use crate::workload::Load;
+use crate::workload::{Load, Targets};
 
 /// The prefill and decode workers of one deployment.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +61,12 @@ impl SplitWorkers {
         self.fit(context.cluster).map(|()| both)
     }
 
-    /// The estimate, and every reason against it.
-    pub fn estimate(&self, (prefill, decode): (&Deployment, &Deployment)) -> (Estimate, Vec<Reason>) {
+    /// The estimate, and every reason against it, missed targets among them.
+    pub fn estimate(
+        &self,
+        (prefill, decode): (&Deployment, &Deployment),
+        targets: &Targets,
+    ) -> (Estimate, Vec<Reason>) {
         let (from, to) = (Worker::of(prefill), Worker::of(decode));
         let pair = self.pair(&from, &to);
         let load = to.context.workload.load;
@@ -71,10 +75,10 @@ impl SplitWorkers {
         let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism: self.decode.0 };
         let batch = if load == Load::Saturate { BatchPoint::Largest } else { BatchPoint::FromLoad };
         let plan = Plan { id: 0, layout, replicas: self.decode.1, batch, prefill: Some(pool) };
-        let estimate = pair.estimate(plan, decode, &service);
+        let estimate = pair.estimate(plan, decode, &service).judged(targets);
         let short = [prefill.memory.rejection(), decode.memory.rejection(), missed];
         let mut reasons: Vec<Reason> = short.into_iter().flatten().collect();
-        reasons.extend(Figures::from(&estimate).missed(&to.context.workload.targets));
+        reasons.extend(Figures::from(&estimate).missed(targets));
         (estimate, reasons)
     }
 

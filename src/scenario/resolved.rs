@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::rank::Objective;
-use crate::workload::{Load, Workload};
+use crate::workload::{Load, Targets, Workload};
 
 use super::cases::Key;
 use super::named::{NamedCluster, NamedModel};
@@ -52,8 +52,10 @@ pub struct Case<'a> {
     pub named: &'a NamedWorkload,
     /// The targets as the file names them.
     pub targets_name: &'a str,
-    /// The workload with its targets.
+    /// The workload.
     pub workload: Workload,
+    /// The targets.
+    pub targets: Targets,
     /// What the best plan is best at.
     pub objective: Objective,
     /// A remark on it.
@@ -87,7 +89,8 @@ impl Scenario {
             cluster: &self.clusters[key.cluster as usize],
             named: workload,
             targets_name: &targets.name,
-            workload: Workload { targets: targets.targets, ..workload.workload },
+            workload: workload.workload,
+            targets: targets.targets,
             objective: self
                 .objectives
                 .get(key.objective as usize)

@@ -80,7 +80,7 @@ fn answer(scenario: &Scenario, group: usize) -> Result<GroupAnswer, Diagnostic> 
 }
 
 fn variant(case: &Case) -> Variant {
-    Variant { targets: case.workload.targets, objective: case.objective }
+    Variant { targets: case.targets, objective: case.objective }
 }
 
 fn question<'a>(scenario: &Scenario, case: &Case<'a>) -> Question<'a> {
@@ -89,6 +89,7 @@ fn question<'a>(scenario: &Scenario, case: &Case<'a>) -> Question<'a> {
         pools: &case.cluster.pools.pools,
         engines: &case.cluster.engines,
         workload: case.workload,
+        targets: case.targets,
         objective: case.objective,
         precisions: vec![case.model.precision],
         pins: scenario.search.pins.clone(),
@@ -139,6 +140,7 @@ fn capacity(
         pools: slice::from_ref(pool),
         engines: slice::from_ref(engine),
         workload: Workload { load: Load::Saturate, ..case.workload },
+        targets: case.targets,
         objective: Objective::Throughput,
         pins: Pins { prefill, replicas: vec![best.replicas], ..Pins::default().at(best.parallelism) },
         mode,

@@ -24,7 +24,7 @@ pub struct NamedWorkload {
     pub entry: String,
     /// Month of the forecast.
     pub month: Option<String>,
-    /// Mean lengths and the load to be made for; without targets.
+    /// Mean lengths and the load to be made for.
     pub workload: Workload,
     /// Mean rate over the day, where it differs from the load.
     pub mean_rate: Option<RequestsPerSecond>,

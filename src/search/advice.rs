@@ -60,9 +60,9 @@ impl Question<'_> {
             let workload = Workload { isl: (self.workload.isl / 2).max(1), ..self.workload };
             self.ask("half the prompt", &Question { workload, ..self.clone() }, &mut advice)?;
         }
-        if self.workload.targets != Targets::default() {
-            let workload = Workload { targets: Targets::default(), ..self.workload };
-            self.ask("no latency targets", &Question { workload, ..self.clone() }, &mut advice)?;
+        if self.targets != Targets::default() {
+            let targets = Targets::default();
+            self.ask("no latency targets", &Question { targets, ..self.clone() }, &mut advice)?;
         }
         Ok(advice)
     }

@@ -1,8 +1,9 @@
 //! What a layout may come to as simulated, which decides in what order layouts are taken up.
 
 use crate::estimate::figures::Figures;
-use crate::rank::Objective;
 use crate::workload::Workload;
+
+use super::Variant;
 
 /// How far beyond a limit the closed form's time may lie and a layout still be simulated.
 const REACH: f64 = 1.1;
@@ -20,15 +21,15 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// The best of a layout's plans that keep the workload's targets, or come near.
+    /// The best of a layout's plans that keep a variant's targets, or come near.
     pub(super) fn of<'f>(
         plans: impl Iterator<Item = &'f Figures>,
         workload: &Workload,
-        objective: Objective,
+        variant: &Variant,
     ) -> Option<Candidate> {
-        let reach = workload.targets.loosened(REACH);
+        let reach = variant.targets.loosened(REACH);
         let near = plans.filter(|figures| figures.missed(&reach).is_none());
-        let plain = *near.min_by(|a, b| objective.order(a, b))?;
+        let plain = *near.min_by(|a, b| variant.objective.order(a, b))?;
         let hoped = if workload.has_rate() { plain } else { plain.improved(SHORT) };
         Some(Candidate { hoped, plain })
     }

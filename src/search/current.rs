@@ -10,7 +10,7 @@ use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::memory::LimitOverrides;
 use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Plan, Precision, Reason};
-use crate::workload::Load;
+use crate::workload::{Load, Targets};
 
 use super::{Mode, Question, Stop, Verification, furthest};
 
@@ -117,7 +117,8 @@ impl Question<'_> {
             (None, Some(miss)) => miss.nearest,
             (None, None) => return Err(Diagnostic::new(Code::Usage, "the layout holds no plan")),
         };
-        let (estimate, reasons) = appraise(&context, Plan { replicas: current.replicas, ..plan })?;
+        let (estimate, reasons) =
+            appraise(&context, Plan { replicas: current.replicas, ..plan }, &self.targets)?;
         Ok(told(Some(estimate), reasons))
     }
 }
@@ -141,11 +142,11 @@ impl<'a> Question<'a> {
 }
 
 /// The figures of a plan whose layout is legal, and all reasons against it.
-fn appraise(context: &Context, plan: Plan) -> Result<(Estimate, Vec<Reason>), Diagnostic> {
+fn appraise(context: &Context, plan: Plan, targets: &Targets) -> Result<(Estimate, Vec<Reason>), Diagnostic> {
     let split = plan.layout.parallelism;
     let placement = context.check(split).map_err(|r| Diagnostic::new(Code::Usage, r.message()))?;
     let (estimate, mut reasons) =
-        Deployment::compile(context, split, placement, context.memory(split)).appraise(plan);
+        Deployment::compile(context, split, placement, context.memory(split)).appraise(plan, targets);
     if plan.replicas > placement.max_replicas {
         let most = placement.max_replicas;
         reasons.insert(0, Reason::TooManyReplicas { replicas: plan.replicas, most });

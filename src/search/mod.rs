@@ -64,8 +64,10 @@ pub struct Question<'a> {
     pub pools: &'a [Cluster],
     /// Engines to consider.
     pub engines: &'a [Engine],
-    /// The workload.
+    /// What is served.
     pub workload: Workload,
+    /// What is asked of an answer.
+    pub targets: Targets,
     /// What the best plan is best at.
     pub objective: Objective,
     /// Storage of weights and cache to consider.
@@ -173,6 +175,7 @@ impl<'a> Question<'a> {
             pools: std::slice::from_ref(cluster),
             engines,
             workload: Workload::new(Workload::DEFAULT_ISL, Workload::DEFAULT_OSL),
+            targets: Targets::default(),
             objective: Objective::Throughput,
             precisions: vec![Precision::OWN],
             pins: Pins::default(),
@@ -237,7 +240,7 @@ impl Question<'_> {
 
     /// What the question itself asks.
     fn own_variant(&self) -> Variant {
-        Variant { targets: self.workload.targets, objective: self.objective }
+        Variant { targets: self.targets, objective: self.objective }
     }
 
     /// Searches the whole space once for several targets and objectives: figures depend on neither. Each
@@ -253,7 +256,8 @@ impl Question<'_> {
         }
         let models = self.models();
         let questions: Vec<Question> = variants.iter().map(|variant| self.with(variant)).collect();
-        questions.iter().try_for_each(|question| question.workload.validate())?;
+        self.workload.validate()?;
+        questions.iter().try_for_each(|question| question.targets.validate())?;
         let mut found: Vec<(Summary, Vec<Estimate>)> = Vec::new();
         found.resize_with(variants.len(), Default::default);
         let spaces = self.spaces();
@@ -285,7 +289,8 @@ impl Question<'_> {
             }
         }
         let conclude = |(question, (summary, best_of_each)): (&Question, (Summary, Vec<Estimate>))| {
-            let combined = question.combined(best_of_each)?;
+            let judged = |estimate: Estimate| estimate.judged(&question.targets);
+            let combined = question.combined(best_of_each.into_iter().map(judged).collect())?;
             let named = question.named(&summary.choices, &contexts)?;
             let summary = question.verified(summary, &contexts)?;
             let current = question.current.as_ref().map(|current| question.current(current)).transpose()?;
@@ -296,8 +301,8 @@ impl Question<'_> {
 
     /// The question with other targets and another objective.
     fn with(&self, variant: &Variant) -> Self {
-        let workload = Workload { targets: variant.targets, ..self.workload };
-        Question { workload, objective: variant.objective, ..self.clone() }
+        let Variant { targets, objective } = *variant;
+        Question { targets, objective, ..self.clone() }
     }
 
     /// Every layout of a pool, for each variant.
@@ -364,7 +369,7 @@ impl Question<'_> {
         // Questions that share their figures differ in their targets; simulated plans have their chances by then.
         for plan in best.iter_mut().chain(&mut pareto).filter(|e| e.verified.is_none() && e.ranges.is_some())
         {
-            plan.holds = Chances::of(plan.class, Times::of(&plan.service), &self.workload.targets);
+            plan.holds = Chances::of(plan.class, Times::of(&plan.service), &self.targets);
         }
         self.surest_first(&mut best);
         Answer {
@@ -392,7 +397,7 @@ impl Question<'_> {
     /// Sorts plans that are as good as each other, to [`KNEE`], by the chance that a server keeps the limits on its
     /// times. What was simulated is not put behind what was not.
     fn surest_first(&self, best: &mut [Estimate]) {
-        if !self.workload.targets.limit_times() {
+        if !self.targets.limit_times() {
             return;
         }
         let figures = |e: &Estimate| Figures::ranked(e, self.workload.load);

@@ -13,7 +13,7 @@ use crate::plan::{BatchPoint, Plan, Rejection};
 use crate::rank::Objective;
 use crate::units::{RequestsPerSecond, UsdPerHour};
 use crate::workload::forecast::Month;
-use crate::workload::{Load, Workload};
+use crate::workload::{Load, Targets, Workload};
 
 /// Hours of a month, for its cost: a twelfth of 8,760.
 pub const HOURS_PER_MONTH: f64 = 730.0;
@@ -218,7 +218,9 @@ impl Question<'_> {
         let simulated = |n: u32| -> Result<Option<Verified>, Diagnostic> {
             self.at_share(&fleet.replica, demand.share(n, demand.headroom), |deployment, plan| {
                 match deployment.figures(plan) {
-                    Ok(replica) => verify::under_load((deployment, self.stop), n, replica.batch),
+                    Ok(replica) => {
+                        verify::under_load((deployment, n), replica.batch, &self.targets, self.stop)
+                    }
                     Err(_) => Ok(None),
                 }
             })?
@@ -255,7 +257,7 @@ impl Question<'_> {
 
     /// The fleet of a layout whose best batch is known; `None` when it would have absurdly many replicas.
     fn fleet(&self, best: &Estimate, demand: &Demand) -> Result<Option<Fleet>, Diagnostic> {
-        let targets = self.workload.targets;
+        let targets = self.targets;
         let (capacity, users) =
             self.with_deployment(best, |deployment| capacity(deployment, best, &targets))?;
         let needed = match demand.users {
@@ -291,7 +293,7 @@ impl Question<'_> {
         let share = demand.share(replicas, 0.0);
         let look = |d: &Deployment, plan| (d.figures(plan), d.placement.max_replicas);
         let (figures, per_cluster) = self.at_share(best, share, look)?;
-        let Ok(replica) = figures else { return Ok(None) };
+        let Ok(replica) = figures.map(|figures| figures.judged(&self.targets)) else { return Ok(None) };
         let per_cluster = (demand.unit == Unit::Clusters).then_some(per_cluster);
         let rate = match demand.users {
             Some(_) => replica.service.requests * f64::from(replicas),
@@ -325,11 +327,7 @@ fn bought(unit: Unit, pool: &Cluster, each: u64, per_cluster: Option<u32>, repli
 
 /// The most that one replica serves within the targets, in requests per second and in users. The batches that were looked at are a ladder; the
 /// steps between its best and the next are tried by bisection.
-fn capacity(
-    deployment: &Deployment,
-    best: &Estimate,
-    targets: &crate::workload::Targets,
-) -> (RequestsPerSecond, f64) {
+fn capacity(deployment: &Deployment, best: &Estimate, targets: &Targets) -> (RequestsPerSecond, f64) {
     let served = |n: u64| {
         let plan = Plan { replicas: 1, batch: BatchPoint::Sequences(n), ..best.plan };
         let figures = deployment.figures(plan).ok()?;

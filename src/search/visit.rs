@@ -5,7 +5,7 @@ use crate::estimate::figures::Figures;
 use crate::plan::space::Counts;
 use crate::plan::{BatchPoint, Ledger, Plan, PlanSpace, Reason, Rejection};
 use crate::rank::Objective;
-use crate::workload::{Targets, Workload};
+use crate::workload::Targets;
 
 use super::candidate::Candidate;
 use super::choices::Choices;
@@ -150,8 +150,7 @@ impl Summary {
         question: &Question,
     ) {
         if question.verification.depth != Depth::Nothing {
-            let workload = Workload { targets: variant.targets, ..question.workload };
-            self.candidates.extend(Candidate::of(plans, &workload, variant.objective));
+            self.candidates.extend(Candidate::of(plans, &question.workload, variant));
         }
     }
 

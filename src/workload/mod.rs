@@ -1,4 +1,4 @@
-//! Workloads: prompt and output lengths, load, and the targets that an answer must meet.
+//! What is asked for: what is served (prompt and output lengths, load), and the targets that an answer must meet.
 
 mod bounds;
 mod confidence;
@@ -8,10 +8,11 @@ mod percentile;
 mod purpose;
 mod sessions;
 mod speculation;
+mod targets;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::media::Media;
-use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
+use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 
 pub use bounds::{MAX_CONCURRENCY, MAX_LENGTH};
 pub use confidence::Confidence;
@@ -20,6 +21,7 @@ pub use percentile::{Percentile, Percentiles};
 pub use purpose::Purpose;
 pub use sessions::{MAX_BRANCHES, MAX_TURNS, Sessions};
 pub use speculation::{Draft, MAX_DRAFTED, Published, Speculation};
+pub use targets::{Budget, Targets};
 
 /// Longest time that a batch waits for more inputs.
 pub const MAX_BATCH_WINDOW: Seconds = Seconds::new(10.0);
@@ -39,82 +41,6 @@ pub enum Load {
     /// This many users of sessions over the whole deployment, each of whom waits for an answer and thinks before the
     /// next turn.
     Users(u64),
-}
-
-/// Limits that a plan must keep.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Targets {
-    /// Time to first token.
-    pub ttft: Option<Seconds>,
-    /// Time per output token after the first.
-    pub tpot: Option<Seconds>,
-    /// From request to last token.
-    pub e2e: Option<Seconds>,
-    /// What the limits on times are on: the mean, or a percentile.
-    pub at: Percentiles,
-    /// The chance with which limits on times are to hold on a real server; as estimated where `None`.
-    pub confidence: Option<Confidence>,
-    /// What the deployment may take and must hold.
-    pub budget: Budget,
-}
-
-/// Limits of a whole deployment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Budget {
-    /// Most GPUs used.
-    pub gpus: Option<u64>,
-    /// Most dollars per hour, for the GPUs used.
-    pub price: Option<UsdPerHour>,
-    /// Most dollars per million output tokens.
-    pub cost_output: Option<Usd>,
-    /// Most power, of all GPUs used.
-    pub power: Option<Watts>,
-    /// Fewest requests in flight.
-    pub concurrency: Option<u64>,
-}
-
-impl Targets {
-    /// The same with each limit on a time so many times as long.
-    #[must_use]
-    pub fn loosened(self, times: f64) -> Targets {
-        let longer = |limit: Option<Seconds>| limit.map(|limit| limit * times);
-        Targets { ttft: longer(self.ttft), tpot: longer(self.tpot), e2e: longer(self.e2e), ..self }
-    }
-
-    /// Whether some time is limited.
-    pub fn limit_times(&self) -> bool {
-        self.ttft.is_some() || self.tpot.is_some() || self.e2e.is_some()
-    }
-
-    /// Each time that is limited: its name, what the limit is on, and the limit.
-    pub fn times(&self) -> impl Iterator<Item = (&'static str, Option<Percentile>, Seconds)> {
-        let Targets { ttft, tpot, e2e, at, .. } = *self;
-        let all = [("TTFT", at.ttft, ttft), ("TPOT", at.tpot, tpot), ("end to end", at.e2e, e2e)];
-        all.into_iter().filter_map(|(name, at, limit)| limit.map(|limit| (name, at, limit)))
-    }
-
-    /// Checks that the limits are positive.
-    ///
-    /// # Errors
-    /// [`Code::Range`] naming the limit.
-    pub fn validate(&self) -> Result<(), Diagnostic> {
-        for (name, limit) in [("ttft", self.ttft), ("tpot", self.tpot), ("e2e", self.e2e)] {
-            if let Some(limit) = limit
-                && !(limit.get() > 0.0 && limit.get().is_finite())
-            {
-                return Err(Diagnostic::new(Code::Range, format!("{name}: a target must be positive")));
-            }
-        }
-        let b = &self.budget;
-        let (price, cost, power) =
-            (b.price.map(|x| x.get()), b.cost_output.map(|x| x.get()), b.power.map(|x| x.get()));
-        for (name, limit) in [("max-price", price), ("max-cost", cost), ("max-power", power)] {
-            if limit.is_some_and(|limit| !(limit > 0.0 && limit.is_finite())) {
-                return Err(Diagnostic::new(Code::Range, format!("{name}: a limit must be positive")));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Share by which a bisection for a rate may miss it.
@@ -147,8 +73,6 @@ pub struct Workload {
     pub speculation: Option<Speculation>,
     /// Load.
     pub load: Load,
-    /// Targets.
-    pub targets: Targets,
 }
 
 impl Workload {
@@ -157,10 +81,8 @@ impl Workload {
     /// Lengths used when none are given.
     pub const DEFAULT_OSL: u64 = 512;
 
-    /// A saturating workload of these lengths, without targets.
+    /// A saturating workload of these lengths.
     pub fn new(isl: u64, osl: u64) -> Workload {
-        let targets = Targets::default();
-        let load = Load::Saturate;
         Workload {
             isl,
             osl,
@@ -172,8 +94,7 @@ impl Workload {
             longest: None,
             sessions: None,
             speculation: None,
-            load,
-            targets,
+            load: Load::Saturate,
         }
     }
 
@@ -308,8 +229,7 @@ impl Workload {
             Load::Rate(_) => return Err(Diagnostic::new(Code::Range, "rate must lie in (0, 1e9] req/s")),
         }
         self.sessions.map_or(Ok(()), |s| s.validate())?;
-        self.speculation.map_or(Ok(()), |s| s.validate())?;
-        self.targets.validate()
+        self.speculation.map_or(Ok(()), |s| s.validate())
     }
 
     /// Checks that requests fit in the model's context.

@@ -29,10 +29,10 @@ fn plans_for_a_confidence_hold_with_it_and_more_of_it_never_delivers_more() {
                     confidence: confidence.map(|share| Confidence::of_share(share).unwrap()),
                     ..Targets::default()
                 };
-                let workload = Workload { targets, ..Workload::new(2048, 512) };
+                let workload = Workload::new(2048, 512);
                 let verification = Verification { depth };
                 let question =
-                    Question { workload, verification, ..Question::new(&model, &cluster, &engines) };
+                    Question { workload, targets, verification, ..Question::new(&model, &cluster, &engines) };
                 question.answer().unwrap().best
             };
             let mut before = f64::INFINITY;

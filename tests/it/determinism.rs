@@ -58,8 +58,8 @@ fn questions_that_share_their_figures_have_the_answers_of_single_ones() {
         let workload = Workload { load, ..Workload::new(1500, 300) };
         let question = Question { workload, top: 3, ..Question::new(&model, &cluster, &engines) };
         for (variant, together) in variants.iter().zip(question.answers(&variants).unwrap()) {
-            let workload = Workload { targets: variant.targets, ..workload };
-            let alone = Question { workload, objective: variant.objective, ..question.clone() };
+            let Variant { targets, objective } = *variant;
+            let alone = Question { targets, objective, ..question.clone() };
             assert_eq!(alone.answer().unwrap(), together, "{variant:?}");
         }
     }

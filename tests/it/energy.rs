@@ -11,7 +11,7 @@ use shardfit::estimate::power::Electricity;
 use shardfit::model::{self, Model, Scope};
 use shardfit::plan::{BatchPoint, Layout, Parallelism, Plan};
 use shardfit::units::{UsdPerHour, UsdPerKilowattHour, Watts};
-use shardfit::workload::{Load, Workload};
+use shardfit::workload::{Load, Targets, Workload};
 
 static VLLM: LazyLock<Engine> = LazyLock::new(|| catalog::engine("vllm").unwrap());
 
@@ -55,7 +55,7 @@ impl Server {
         let memory = context.memory(self.split);
         let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism: self.split };
         let plan = Plan { id: 0, layout, replicas: 1, batch: BatchPoint::FromLoad, prefill: None };
-        Deployment::compile(&context, self.split, placement, memory).appraise(plan).0
+        Deployment::compile(&context, self.split, placement, memory).appraise(plan, &Targets::default()).0
     }
 
     fn watts(&self) -> f64 {

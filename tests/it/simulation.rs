@@ -319,7 +319,7 @@ fn requests_of_a_trace_reuse_what_those_before_them_began_with() {
     let reused = |trace: Trace| {
         with_deployment(("llama-3.1-8b", "h100-sxm", "vllm"), tensor(1), workload, |d| {
             let replica = d.replica();
-            let run = Simulation::new(&replica, trace, 0..10, workload.targets).run(&mut ());
+            let run = Simulation::new(&replica, trace, 0..10, Targets::default()).run(&mut ());
             let outcome = run.expect("the trace is fine");
             (outcome.requests, outcome.reused_tokens)
         })

@@ -49,7 +49,8 @@ impl Case {
         let lengths = Workload::new(self.isl, self.osl);
         let question = Question {
             pools: &pools,
-            workload: Workload { load: self.load, targets: self.targets, ..lengths },
+            workload: Workload { load: self.load, ..lengths },
+            targets: self.targets,
             objective: self.objective,
             precisions: vec![Precision::OWN],
             mode: self.mode,

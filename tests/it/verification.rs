@@ -24,11 +24,11 @@ fn parts(model: &str, cluster: &str, engine: &str) -> (Model, Cluster, [Engine; 
 
 fn asked<'a>(
     (model, cluster, engines): &'a (Model, Cluster, [Engine; 1]),
-    workload: Workload,
+    (workload, targets): (Workload, Targets),
     depth: Depth,
 ) -> Question<'a> {
     let verification = Verification { depth };
-    Question { workload, verification, top: 4, ..Question::new(model, cluster, engines) }
+    Question { workload, targets, verification, top: 4, ..Question::new(model, cluster, engines) }
 }
 
 /// A plan in another simulation, ten times as long.
@@ -71,8 +71,8 @@ fn the_first_plan_holds_in_another_simulation_ten_times_as_long() {
         let parts = parts(model, cluster, engine);
         for targets in [times(Some(400.0), None), times(Some(1500.0), Some(40.0)), times(None, Some(25.0))] {
             for load in [Load::Saturate, Load::Rate(RequestsPerSecond::new(3.0))] {
-                let workload = Workload { load, targets, ..Workload::new(isl, osl) };
-                let question = asked(&parts, workload, Depth::Plans(1));
+                let workload = Workload { load, ..Workload::new(isl, osl) };
+                let question = asked(&parts, (workload, targets), Depth::Plans(1));
                 let answer = question.answer().expect("a valid question");
                 let Some(best) = answer.best.first() else { continue };
                 questions += 1;
@@ -109,8 +109,8 @@ fn a_looser_target_is_never_worse() {
         for targets in questions {
             let mut most = 0.0_f64;
             for x in looser {
-                let workload = Workload { targets: targets(x), ..Workload::new(isl, osl) };
-                let answer = asked(&parts, workload, Depth::Plans(1)).answer().expect("a valid question");
+                let asks = (Workload::new(isl, osl), targets(x));
+                let answer = asked(&parts, asks, Depth::Plans(1)).answer().expect("a valid question");
                 let got = output(&answer.best);
                 assert!(got >= most * knee, "{model} on {cluster} at {x}: {got:.1} after {most:.1}");
                 most = most.max(got);
@@ -125,9 +125,9 @@ fn deeper_verification_never_changes_the_first_plan() {
         let parts = parts(model, cluster, engine);
         for load in [Load::Saturate, Load::Rate(RequestsPerSecond::new(2.0))] {
             let targets = times(Some(600.0), Some(45.0));
-            let workload = Workload { load, targets, ..Workload::new(isl, osl) };
+            let workload = Workload { load, ..Workload::new(isl, osl) };
             let first = |depth| {
-                let answer = asked(&parts, workload, depth).answer().expect("a valid question");
+                let answer = asked(&parts, (workload, targets), depth).answer().expect("a valid question");
                 answer.best.into_iter().next()
             };
             let one = first(Depth::Plans(1));
@@ -160,8 +160,8 @@ fn a_layout_that_holds_a_tight_target_is_not_lost_under_a_loose_one() {
     // 708 tok/s at 45 ms and 39 at 50 ms when layouts were dropped instead of their batch being lowered.
     let parts = parts("mistral-large-2", "4xh100-sxm", "sglang");
     let at = |tpot| {
-        let workload = Workload { targets: times(Some(2000.0), Some(tpot)), ..Workload::new(2048, 512) };
-        output(&asked(&parts, workload, Depth::First).answer().expect("a valid question").best)
+        let asks = (Workload::new(2048, 512), times(Some(2000.0), Some(tpot)));
+        output(&asked(&parts, asks, Depth::First).answer().expect("a valid question").best)
     };
     assert!(at(45.0) > 600.0 && at(50.0) >= 0.99 * at(45.0), "{} {}", at(45.0), at(50.0));
 }
@@ -170,9 +170,10 @@ fn a_layout_that_holds_a_tight_target_is_not_lost_under_a_loose_one() {
 fn every_number_of_replicas_is_reached_under_a_rate() {
     let parts = parts("llama-3.1-8b", "64xl40s", "vllm");
     let load = Load::Rate(RequestsPerSecond::new(60.0));
-    let workload = Workload { load, targets: times(Some(1000.0), Some(40.0)), ..Workload::new(1024, 256) };
+    let workload = Workload { load, ..Workload::new(1024, 256) };
+    let targets = times(Some(1000.0), Some(40.0));
     for objective in [Objective::Throughput, Objective::Cost] {
-        let question = Question { objective, ..asked(&parts, workload, Depth::First) };
+        let question = Question { objective, ..asked(&parts, (workload, targets), Depth::First) };
         let answer = question.answer().expect("a valid question");
         assert_eq!((answer.best[0].gpus, answer.best[0].replicas), (18, 18), "{objective:?}");
         let counts = answer.counts;
@@ -187,11 +188,11 @@ fn every_number_of_replicas_is_reached_under_a_rate() {
         unit: Unit::Gpus(1),
         least: Least::Gpus,
     };
-    let sized = asked(&parts, workload, Depth::First).size(&demand).expect("a valid demand");
+    let sized = asked(&parts, (workload, targets), Depth::First).size(&demand).expect("a valid demand");
     let fleet = &sized[0].fleets[0];
     assert_eq!(fleet.gpus, 18);
     let verified = fleet.replica.verified.expect("the first is simulated");
-    assert_eq!(verified.missed(fleet.replica.class, &workload.targets), None);
+    assert_eq!(verified.missed(fleet.replica.class, &targets), None);
 }
 
 #[test]

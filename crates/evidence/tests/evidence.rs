@@ -12,7 +12,7 @@ use shardfit::estimate::memory::LimitOverrides;
 use shardfit::model::{self, Scope};
 use shardfit::plan::Parallelism;
 use shardfit::simulate::{Drive, Lengths, Protocol, Simulation};
-use shardfit::workload::{Load, Workload};
+use shardfit::workload::{Load, Targets, Workload};
 use shardfit_evidence::waves::waves;
 
 /// What the command answers as JSON.
@@ -99,7 +99,7 @@ fn what_starts_in_a_burst_goes_in_waves_in_both() {
     let around = |n: u64| Lengths::Uniform { low: n - n / 10, high: n + n / 10 };
     let drive =
         Drive { lengths: (around(1024), around(256)), ..Drive::new(Protocol::InferenceX, &workload, 1) };
-    let simulation = Simulation::new(&replica, drive.arrivals(), drive.requests.window(), workload.targets);
+    let simulation = Simulation::new(&replica, drive.arrivals(), drive.requests.window(), Targets::default());
     let simulated = simulation.run(&mut ()).expect("no trace, no error").tpot.mean();
     let (even, (_, waves)) = (replica.at(32.0).tpot, waves(&replica, 32.0, (10.0, 0.2 / 12.0_f64.sqrt())));
     assert!((waves.get() / simulated.get() - 1.0).abs() < 0.06, "{waves} and {simulated}");

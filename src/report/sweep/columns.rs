@@ -99,11 +99,9 @@ const BEFORE: &[C] = &[
     real("mean_rate_per_s", "mean requests per second of a day, where the load has a peak", |c| {
         c.case.named.mean_rate.map_or(Value::Missing, |r| r.get().into())
     }),
-    real("target_ttft_ms", "limit of the mean time to first token", |c| millis(c.case.workload.targets.ttft)),
-    real("target_tpot_ms", "limit of the mean time per output token", |c| {
-        millis(c.case.workload.targets.tpot)
-    }),
-    real("target_e2e_ms", "limit of the mean time of a request", |c| millis(c.case.workload.targets.e2e)),
+    real("target_ttft_ms", "limit of the mean time to first token", |c| millis(c.case.targets.ttft)),
+    real("target_tpot_ms", "limit of the mean time per output token", |c| millis(c.case.targets.tpot)),
+    real("target_e2e_ms", "limit of the mean time of a request", |c| millis(c.case.targets.e2e)),
     integer("cluster_gpus", "GPUs of the cluster", |c| {
         c.case.cluster.pools.pools.iter().map(|p| u64::from(p.gpus)).sum::<u64>().into()
     }),
@@ -228,7 +226,7 @@ fn hourly(cell: &Cell) -> Option<f64> {
 
 /// The target that the plan uses most of, in per cent.
 fn tightest(cell: &Cell) -> Option<(&'static str, f64)> {
-    let (targets, service) = (cell.case.workload.targets, cell.best?.0.service);
+    let (targets, service) = (cell.case.targets, cell.best?.0.service);
     let uses = [
         ("ttft", targets.ttft, service.ttft),
         ("tpot", targets.tpot, service.tpot),

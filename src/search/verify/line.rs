@@ -86,7 +86,7 @@ impl<'q, 'c> Line<'q, 'c> {
         };
         let free = pinned.is_empty();
         // Without a limit on a time nothing is to be found between the batches that the search has looked at.
-        let refines = free && (axis == Axis::Replicas || question.workload.targets.limit_times());
+        let refines = free && (axis == Axis::Replicas || question.targets.limit_times());
         let mut line = Line { question, subject, base, axis, elsewhere, sizes: pinned, refines };
         if free {
             line.sizes = line.ladder();
@@ -234,7 +234,8 @@ impl<'q, 'c> Line<'q, 'c> {
             Subject::Pools(_) => self.question.gpus().saturating_sub(estimate.gpus),
         };
         let verified = sample.map(|sample| sample.verified);
-        let targets = &self.question.workload.targets;
+        let targets = &self.question.targets;
+        let estimate = estimate.judged(targets);
         let simulated = verified
             .as_ref()
             .filter(|_| estimate.ranges.is_some())
@@ -280,7 +281,7 @@ impl<'q, 'c> Line<'q, 'c> {
     /// # Errors
     /// None in practice: lengths are drawn and not read.
     pub(super) fn simulate(&self, closed: &Figures) -> Result<Sample, Diagnostic> {
-        let ((sent, replicas), targets) = (self.sent(closed), &self.question.workload.targets);
+        let ((sent, replicas), targets) = (self.sent(closed), &self.question.targets);
         match &self.subject {
             Subject::Replicas(deployment) => sent.through_replica(deployment, replicas, targets),
             Subject::Pools(pools) => sent.through_pools(pools, targets),

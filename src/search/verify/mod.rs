@@ -18,7 +18,7 @@ use crate::estimate::figures::Figures;
 use crate::plan::Stage;
 use crate::plan::{Plan, Reason, Rejection};
 use crate::stop::Stop;
-use crate::workload::{Load, Percentiles, Workload};
+use crate::workload::{Load, Percentiles, Targets, Workload};
 
 use super::Question;
 use super::candidate::Candidate;
@@ -64,7 +64,7 @@ impl Question<'_> {
                 Some((reason, plan)) => summary.fall(reason, plan, self.holds(&probe.candidate().plain)),
                 None if probe.was_tried() => summary.best.extend(probe.best()),
                 // What was not simulated cannot be promised at a percentile.
-                None if !plenty && self.workload.targets.at == Percentiles::MEANS => {
+                None if !plenty && self.targets.at == Percentiles::MEANS => {
                     summary
                         .best
                         .extend(known.iter().find(|e| is_of(e, &probe.candidate().plain.plan)).cloned());
@@ -82,7 +82,7 @@ impl Question<'_> {
 
     /// Whether a plan keeps the targets in closed form.
     fn holds(&self, figures: &Figures) -> bool {
-        figures.missed(&self.workload.targets).is_none()
+        figures.missed(&self.targets).is_none()
     }
 
     /// Simulates until as many of the first plans are certain as are asked for, and what was begun is done.
@@ -187,17 +187,17 @@ impl Summary {
 /// # Errors
 /// None in practice: lengths are drawn and not read.
 pub(super) fn under_load(
-    (deployment, stop): (&Deployment, Stop),
-    replicas: u32,
+    (deployment, replicas): (&Deployment, u32),
     in_flight: f64,
+    targets: &Targets,
+    stop: Stop,
 ) -> Result<Option<Verified>, Diagnostic> {
     let in_turn = f64::from(replicas);
     let given = deployment.context().workload;
     let users = deployment.served(in_flight, replicas).1.map(|reuse| reuse.users.round().max(1.0) as u64);
     let workload = Workload { load: users.map_or(given.load, Load::Users), ..given };
-    let sample =
-        Sent { stop, workload, in_turn, in_flight }.through_replica(deployment, 1.0, &workload.targets)?;
+    let sample = Sent { stop, workload, in_turn, in_flight }.through_replica(deployment, 1.0, targets)?;
     let class = deployment.class(&deployment.replica().at(in_flight), in_flight);
-    let late = sample.doubted.missed(class, &workload.targets).is_some();
+    let late = sample.doubted.missed(class, targets).is_some();
     Ok((!late && !sample.overloaded).then_some(sample.verified))
 }

@@ -176,13 +176,13 @@ impl<'q, 'c> Probe<'q, 'c> {
             Err(stopped) if stopped.code == Code::Stopped => return Ok(()),
             sample => sample?,
         };
-        let workload = &self.question.workload;
+        let Question { workload, targets, .. } = self.question;
         let as_simulated = |v| closed.as_simulated(v, workload.load);
         let figures = as_simulated(&sample.verified);
         // Where there is no lighter load, what holds on the mean has to do.
         let lightest = line.is_single() || line.sizes().first() == Some(&size);
         let judged = if lightest { figures } else { as_simulated(&sample.doubted) };
-        let holds = !sample.overloaded && judged.missed(&workload.targets).is_none();
+        let holds = !sample.overloaded && judged.missed(targets).is_none();
         self.trials.push(Trial { size, closed, figures, sample, holds });
         Ok(())
     }
@@ -247,7 +247,7 @@ impl<'q, 'c> Probe<'q, 'c> {
 
     /// Why a trial does not hold.
     fn why(&self, trial: &Trial) -> Option<Reason> {
-        let workload = &self.question.workload;
+        let Question { workload, targets, .. } = self.question;
         match workload.load {
             Load::Rate(want) if trial.sample.overloaded => {
                 let got = trial.sample.verified.output.get() / workload.osl as f64;
@@ -255,7 +255,7 @@ impl<'q, 'c> Probe<'q, 'c> {
             }
             load => {
                 let times = [&trial.sample.verified, &trial.sample.doubted];
-                times.into_iter().find_map(|v| trial.closed.as_simulated(v, load).missed(&workload.targets))
+                times.into_iter().find_map(|v| trial.closed.as_simulated(v, load).missed(targets))
             }
         }
     }
@@ -306,7 +306,7 @@ impl<'q, 'c> Probe<'q, 'c> {
             ..closed
         };
         let margin = if self.line.as_ref()?.is_single() { 0.0 } else { MARGIN };
-        let targets = self.question.workload.targets.loosened(1.0 / (1.0 + margin));
+        let targets = self.question.targets.loosened(1.0 / (1.0 + margin));
         figures.missed(&targets).is_none().then_some((size, figures))
     }
 

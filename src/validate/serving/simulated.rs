@@ -2,7 +2,7 @@
 
 use crate::simulate::{Drive, Lengths, Outcome, Protocol, Requests, Simulation};
 use crate::units::Seconds;
-use crate::workload::{Load, MAX_LENGTH, Workload};
+use crate::workload::{Load, MAX_LENGTH, Targets, Workload};
 
 use super::{Prediction, Run};
 
@@ -16,8 +16,7 @@ const SEED: u64 = 1;
 pub fn predict(run: &Run) -> Prediction {
     let replica = run.deployment.replica();
     let drive = drive(run)?;
-    let simulation =
-        Simulation::new(&replica, drive.arrivals(), drive.requests.window(), replica.workload.targets);
+    let simulation = Simulation::new(&replica, drive.arrivals(), drive.requests.window(), Targets::default());
     let outcome = simulation.run(&mut ()).map_err(|d| d.cause)?;
     Ok(columns(&outcome, run.replicas))
 }

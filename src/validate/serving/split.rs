@@ -7,7 +7,7 @@ use crate::estimate::memory::{LimitOverrides, Limits};
 use crate::estimate::pairing::{Pair, Worker};
 use crate::plan::Parallelism;
 use crate::simulate::{Drive, Protocol, SplitSimulation, Workers};
-use crate::workload::{Load, Workload};
+use crate::workload::{Load, Targets, Workload};
 
 use super::{Estimator, INFERENCEX_MEAN_LENGTH, Prediction, Row};
 
@@ -116,7 +116,7 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
             let (from, to) = (Workers { replica: &from, count: x }, Workers { replica: &to, count: y });
             let window = drive.requests.window();
             let outcome =
-                SplitSimulation::new(from, to, transfer.time, drive.arrivals(), window, workload.targets)
+                SplitSimulation::new(from, to, transfer.time, drive.arrivals(), window, Targets::default())
                     .run(&())
                     .map_err(|d| d.cause)?;
             super::simulated::columns(&outcome, 1.0)

@@ -12,7 +12,7 @@ proptest! {
         let context = owned.context();
         for (split, placement) in legal(&context) {
             let deployment = Deployment::compile(&context, split, placement, context.memory(split));
-            let Ok(e) = deployment.estimate(plan(&deployment, BatchPoint::FromLoad)) else { continue };
+            let Ok(e) = deployment.figures(plan(&deployment, BatchPoint::FromLoad)) else { continue };
             let concurrency = e.service.requests.get() * e.service.e2e.get();
             prop_assert!((concurrency / e.batch - 1.0).abs() < 1e-6, "{concurrency} and {}", e.batch);
             prop_assert!((e.batch * f64::from(e.replicas) / in_flight as f64 - 1.0).abs() < 1e-6);
@@ -26,7 +26,7 @@ proptest! {
         let context = owned.context();
         for (split, placement) in legal(&context) {
             let deployment = Deployment::compile(&context, split, placement, context.memory(split));
-            let Ok(e) = deployment.estimate(plan(&deployment, BatchPoint::FromLoad)) else { continue };
+            let Ok(e) = deployment.figures(plan(&deployment, BatchPoint::FromLoad)) else { continue };
             let served = e.service.requests.get() * f64::from(e.replicas);
             prop_assert!((served / rate - 1.0).abs() < 1e-3, "{served} of {rate}");
             let concurrency = e.service.requests.get() * e.service.e2e.get();
@@ -47,7 +47,7 @@ proptest! {
         let flops = 2.0 * parts.active.saturating_sub(outer) as f64;
         for (split, placement) in legal(&context) {
             let deployment = Deployment::compile(&context, split, placement, context.memory(split));
-            let Ok(e) = deployment.estimate(plan(&deployment, BatchPoint::FromLoad)) else { continue };
+            let Ok(e) = deployment.figures(plan(&deployment, BatchPoint::FromLoad)) else { continue };
             let tokens = e.service.requests.get() * (owned.workload.isl + owned.workload.osl - 1) as f64;
             let share = tokens * flops / (best * split.gpus() as f64);
             prop_assert!(share <= 1.0, "{} {split} on {}: {share} of the peak", owned.model.id, gpu.id);

@@ -17,9 +17,10 @@ proptest! {
             _ => Load::Rate(RequestsPerSecond::new(size as f64 / 50.0)),
         };
         let ms = |t: Option<u32>| t.map(|t| Seconds::millis(f64::from(t)));
-        owned.workload.targets = Targets { ttft: ms(ttft), tpot: ms(tpot), ..Targets::default() };
+        let targets = Targets { ttft: ms(ttft), tpot: ms(tpot), ..Targets::default() };
         let question = Question {
             workload: owned.workload,
+            targets,
             objective: Objective::Throughput,
             top: 5,
             ..Question::new(&owned.model, &owned.cluster, std::slice::from_ref(owned.engine))
@@ -33,8 +34,8 @@ proptest! {
         prop_assert_eq!(answer.pareto.is_empty(), c.feasible == 0);
         for plan in answer.best.iter().chain(&answer.pareto) {
             prop_assert!(plan.gpus + plan.idle_gpus == u64::from(owned.cluster.gpus));
-            prop_assert!(owned.workload.targets.ttft.is_none_or(|t| plan.service.ttft <= t));
-            prop_assert!(owned.workload.targets.tpot.is_none_or(|t| plan.service.tpot <= t));
+            prop_assert!(targets.ttft.is_none_or(|t| plan.service.ttft <= t));
+            prop_assert!(targets.tpot.is_none_or(|t| plan.service.tpot <= t));
             let covers = |p: &Estimate| p.output_per_gpu >= plan.output_per_gpu && p.service.tpot <= plan.service.tpot;
             prop_assert!(answer.pareto.iter().any(covers));
         }
