@@ -1,4 +1,4 @@
-//! Embeds `hardware/`, `engines/`, `frameworks/`, `models/` and `residuals/` in the binary, YAML converted to compact JSON so that a
+//! Embeds `hardware/`, `fits/`, `engines/`, `frameworks/`, `models/` and `residuals/` in the binary, YAML converted to compact JSON so that a
 //! start parses in microseconds. Adding a file adds an entry; no code changes.
 
 use std::fmt::Write as _;
@@ -15,7 +15,8 @@ fn main() {
     let kinds = [
         ("GPUS", "hardware/gpus"),
         ("CLUSTERS", "hardware/clusters"),
-        ("CLASSES", "hardware/classes"),
+        ("CLASSES", "fits/classes"),
+        ("FITS", "fits/gpus"),
         ("ENGINES", "engines"),
         ("FRAMEWORKS", "frameworks"),
         ("MODELS", "models"),
@@ -45,7 +46,9 @@ fn build(root: &Path) -> u64 {
             sum = (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     };
-    for part in ["Cargo.lock", "flags", "frameworks", "engines", "hardware", "models", "protocols", "src"] {
+    for part in
+        ["Cargo.lock", "fits", "flags", "frameworks", "engines", "hardware", "models", "protocols", "src"]
+    {
         println!("cargo::rerun-if-changed={part}");
         for file in below(&root.join(part)) {
             let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().replace('\\', "/");

@@ -28,6 +28,7 @@ pub fn show(
     let entry = catalog.find(kind, name)?;
     let mut value: serde_json::Value = entry.parse()?;
     if kind == Kind::Gpu {
+        add_coefficients(catalog, &mut value)?;
         of_board(&mut value, entry.id());
     }
     match (format, kind) {
@@ -82,6 +83,19 @@ fn other_boards(value: &mut serde_json::Value) -> Option<String> {
     let names: Vec<String> =
         boards.map(str::to_owned).chain(profiles.map(|profile| format!("MIG {profile}"))).collect();
     (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// Adds the coefficients that stand apart from a GPU's description, where there are any and its own file states none.
+fn add_coefficients(catalog: &Catalog, gpu: &mut serde_json::Value) -> Result<(), Diagnostic> {
+    let Some(fields) = gpu.as_object_mut().filter(|fields| !fields.contains_key("kernels")) else {
+        return Ok(());
+    };
+    let id = fields.get("id").and_then(|id| id.as_str()).unwrap_or_default();
+    if let Some(fits) = catalog.entries(Kind::Kernels).into_iter().find(|entry| entry.id() == id) {
+        let mut fits: serde_json::Value = fits.parse()?;
+        fields.insert("kernels".to_owned(), fits["kernels"].take());
+    }
+    Ok(())
 }
 
 /// Leaves a board or a slice of a GPU's description where that is what was asked for.

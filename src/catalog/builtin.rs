@@ -1,5 +1,5 @@
-//! The entries that ship, embedded by `build.rs`: adding a file to `hardware/`, `engines/`,
-//! `frameworks/` or `models/` adds an entry.
+//! The entries that ship, embedded by `build.rs`: adding a file to `hardware/`, `fits/`,
+//! `engines/`, `frameworks/` or `models/` adds an entry.
 
 use super::kind::Kind;
 
@@ -33,6 +33,7 @@ pub fn entries(kind: Kind) -> &'static [BuiltIn] {
         Kind::Engine => ENGINES,
         Kind::Model => MODELS,
         Kind::Framework => FRAMEWORKS,
-        Kind::Kernels | Kind::Scheduling => &[],
+        Kind::Kernels => FITS,
+        Kind::Scheduling => &[],
     }
 }

@@ -29,7 +29,7 @@ pub struct Gpu {
     pub vendor: String,
     /// Architecture, e.g. `hopper`.
     pub architecture: String,
-    /// Class of GPUs whose pooled kernel coefficients fill the gaps (`hardware/classes`).
+    /// Class of GPUs whose pooled kernel coefficients fill the gaps (`fits/classes`).
     #[schemars(extend("x-names" = "class"))]
     pub class: String,
     /// Device memory as the driver reports it (`cudaMemGetInfo` total), not the marketing figure.
@@ -76,7 +76,8 @@ pub struct Gpu {
     #[serde(default)]
     #[schemars(extend("x-names" = "gpu"))]
     pub kernels_from: Option<String>,
-    /// Measured kernel coefficients, if any.
+    /// Kernel coefficients that its own file states. Those that measurements gave stand apart, in `fits/gpus`;
+    /// [`crate::catalog::gpu()`] fills them in.
     #[serde(default)]
     pub kernels: KernelTables,
     /// Boards of the same chip, each an entry of its own: what they are called and what differs.

@@ -1,4 +1,4 @@
-//! Coefficients of the kernel forms, per engine and number format, as a GPU's file states them.
+//! Coefficients of the kernel forms, per engine and number format, as a file of `fits/` or a GPU's own states them.
 //!
 //! The forms themselves are in `estimate::kernels`. Symbols: `compute_efficiency` and
 //! `memory_efficiency` are shares of the datasheet peak and bandwidth, `launch` is the floor of one
@@ -478,7 +478,8 @@ fn fill<T>(mine: &mut ByEngine<T>, other: ByEngine<T>) {
     }
 }
 
-/// Coefficients of a GPU that is described elsewhere, over its own: what `shardfit calibrate` writes.
+/// Coefficients of a GPU that is described elsewhere: those of `fits/gpus`, and what `shardfit calibrate` writes, which
+/// goes over them.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KernelOverlay {
@@ -487,7 +488,7 @@ pub struct KernelOverlay {
     pub id: String,
     /// What was measured.
     pub name: String,
-    /// The coefficients; those that are missing stay the GPU's.
+    /// The coefficients; those that are missing stay as they are otherwise.
     pub kernels: KernelTables,
 }
 

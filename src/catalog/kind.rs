@@ -7,7 +7,7 @@ pub enum Kind {
     Gpu,
     /// `hardware/clusters`.
     Cluster,
-    /// `hardware/classes`.
+    /// `fits/classes`.
     GpuClass,
     /// `engines`.
     Engine,
@@ -15,7 +15,7 @@ pub enum Kind {
     Model,
     /// `frameworks`: what trains models.
     Framework,
-    /// `kernels`: kernel coefficients over those of a GPU; only users have them.
+    /// `fits/gpus`, `kernels` in a folder of the user's: kernel coefficients of a GPU that is described elsewhere.
     Kernels,
     /// `scheduling`: constants over those of an engine; only users have them.
     Scheduling,

@@ -225,9 +225,12 @@ impl Catalog {
         Ok(gpu)
     }
 
-    /// A GPU as its file describes it, and the file if it is the user's.
+    /// A GPU as its file describes it, with the coefficients that ship for it where the file states none, under those of
+    /// the user's `kernels/`; and the file if it is the user's.
     fn described(&self, name: &str) -> Result<(Gpu, Option<String>), Diagnostic> {
-        let (gpu, file): (Gpu, _) = self.read(Kind::Gpu, name)?;
+        let (mut gpu, file): (Gpu, _) = self.read(Kind::Gpu, name)?;
+        // Its boards and slices have them, too.
+        gpu.kernels = gpu.kernels.filled_from(fitted(&gpu.id)?);
         let mut gpu = match self.means_file(name) {
             true => gpu.meant_by(&[]),
             false => gpu.meant_by(&[self.find(Kind::Gpu, name)?.id(), name]),
@@ -237,7 +240,7 @@ impl Catalog {
         Ok((gpu, file))
     }
 
-    /// A GPU's coefficients below those of the user's `kernels/` for it.
+    /// The user's `kernels/` for a GPU over the coefficients that it has otherwise.
     fn overlaid(&self, id: &str, own: KernelTables) -> Result<KernelTables, Diagnostic> {
         let files = self.files(Kind::Kernels).filter(|f| f.id.eq_ignore_ascii_case(id));
         let mut strongest = KernelTables::default();
@@ -378,6 +381,14 @@ impl Catalog {
 
     pub(super) fn class_tables(&self, name: &str) -> Result<KernelTables, Diagnostic> {
         self.find(Kind::GpuClass, name)?.parse::<GpuClass>().map(|class| class.kernels)
+    }
+}
+
+/// The coefficients that ship for a GPU.
+fn fitted(id: &str) -> Result<KernelTables, Diagnostic> {
+    match builtin::entries(Kind::Kernels).iter().find(|entry| entry.id == id) {
+        Some(entry) => Ok(Entry::BuiltIn(entry).parse::<KernelOverlay>()?.kernels),
+        None => Ok(KernelTables::default()),
     }
 }
 

@@ -57,7 +57,7 @@ fn every_file_reads_as_yaml_to_what_is_embedded_and_bears_its_identifier() {
         assert_eq!(file.id, stem);
         catalog::pools(stem).unwrap_or_else(|e| panic!("{e}"));
     });
-    each_file("hardware/classes", Kind::GpuClass, |stem, file: GpuClass, embedded| {
+    each_file("fits/classes", Kind::GpuClass, |stem, file: GpuClass, embedded| {
         assert_eq!(file, embedded);
         assert_eq!(file.id, stem);
         file.kernels.validate().unwrap_or_else(|e| panic!("{stem}: {e}"));
