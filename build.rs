@@ -16,7 +16,7 @@ fn main() {
         ("GPUS", "hardware/gpus"),
         ("CLUSTERS", "hardware/clusters"),
         ("CLASSES", "fits/classes"),
-        ("FITS", "fits/gpus"),
+        ("FITS", "fits/kernels"),
         ("ENGINES", "engines"),
         ("FRAMEWORKS", "frameworks"),
         ("MODELS", "models"),

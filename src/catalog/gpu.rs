@@ -76,7 +76,7 @@ pub struct Gpu {
     #[serde(default)]
     #[schemars(extend("x-names" = "gpu"))]
     pub kernels_from: Option<String>,
-    /// Kernel coefficients that its own file states. Those that measurements gave stand apart, in `fits/gpus`;
+    /// Kernel coefficients that its own file states. Those that measurements gave stand apart, in `fits/kernels`;
     /// [`crate::catalog::gpu()`] fills them in.
     #[serde(default)]
     pub kernels: KernelTables,

@@ -478,7 +478,7 @@ fn fill<T>(mine: &mut ByEngine<T>, other: ByEngine<T>) {
     }
 }
 
-/// Coefficients of a GPU that is described elsewhere: those of `fits/gpus`, and what `shardfit calibrate` writes, which
+/// Coefficients of a GPU that is described elsewhere: those of `fits/kernels`, and what `shardfit calibrate` writes, which
 /// goes over them.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -15,7 +15,7 @@ pub enum Kind {
     Model,
     /// `frameworks`: what trains models.
     Framework,
-    /// `fits/gpus`, `kernels` in a folder of the user's: kernel coefficients of a GPU that is described elsewhere.
+    /// `fits/kernels`, `kernels` in a folder of the user's: kernel coefficients of a GPU that is described elsewhere.
     Kernels,
     /// `scheduling`: constants over those of an engine; only users have them.
     Scheduling,

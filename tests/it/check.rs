@@ -14,7 +14,7 @@ const SHIPPED: [(&str, &str, &str); 7] = [
     ("gpu", "hardware/gpus", "../../schemas/gpu.json"),
     ("cluster", "hardware/clusters", "../../schemas/cluster.json"),
     ("class", "fits/classes", "../../schemas/class.json"),
-    ("kernels", "fits/gpus", "../../schemas/kernels.json"),
+    ("kernels", "fits/kernels", "../../schemas/kernels.json"),
     ("engine", "engines", "../schemas/engine.json"),
     ("framework", "frameworks", "../schemas/framework.json"),
     ("scenario", "scenarios", "../schemas/scenario.json"),
