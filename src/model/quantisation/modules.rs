@@ -113,8 +113,10 @@ pub(super) struct Modules {
     names: BTreeSet<String>,
     /// Names of parts, such as `self_attn` or `mlp.gate`.
     parts: Vec<String>,
-    /// Globs.
-    globs: Vec<String>,
+    /// What is left of each glob once a prefix has been read: the glob, by number in `written`, and where it goes on.
+    globs: BTreeSet<(usize, usize)>,
+    /// Whether a glob means what a prefix names: the whole model, or the part of it that makes text.
+    whole: bool,
     /// Regular expressions.
     expressions: Vec<Regex>,
 }
@@ -131,7 +133,7 @@ impl Modules {
     /// modules, or a part of their names.
     pub fn new(written: Vec<String>) -> Result<Modules, Diagnostic> {
         let mut modules = Modules::default();
-        for entry in &written {
+        for (number, entry) in written.iter().enumerate() {
             if let Some(expression) = entry.strip_prefix("re:") {
                 // Names of modules are ASCII; without Unicode's tables the program is half a megabyte smaller.
                 let whole = format!("^(?:{expression})");
@@ -140,7 +142,10 @@ impl Modules {
                 })?;
                 modules.expressions.push(compiled);
             } else if entry.contains('*') {
-                modules.globs.push(entry.clone());
+                let mut steps = PREFIXES.iter().flat_map(|prefix| parents(prefix.trim_end_matches('.')));
+                modules.whole |= steps.any(|step| glob(entry.as_bytes(), step.as_bytes()));
+                let rests = |prefix: &&str| rests(entry.as_bytes(), prefix.as_bytes());
+                modules.globs.extend(PREFIXES.iter().flat_map(rests).map(|rest| (number, rest)));
             } else {
                 let bare = PREFIXES.iter().find_map(|prefix| entry.strip_prefix(prefix)).unwrap_or(entry);
                 if !bare.starts_with("layers.") {
@@ -155,18 +160,22 @@ impl Modules {
 
     /// Whether the list means the module of this name, given without prefix.
     pub fn cover(&self, name: &str) -> bool {
-        parents(name).any(|parent| self.names.contains(parent))
-            || self.parts.iter().any(|part| format!(".{name}.").contains(part.as_str()))
-            || (!self.globs.is_empty() || !self.expressions.is_empty())
-                && PREFIXES.iter().any(|prefix| self.matches(&format!("{prefix}{name}")))
+        self.whole
+            || parents(name).any(|parent| self.names.contains(parent) || self.globs_match(parent.as_bytes()))
+            || !self.parts.is_empty() && {
+                let steps = format!(".{name}.");
+                self.parts.iter().any(|part| steps.contains(part.as_str()))
+            }
+            || !self.expressions.is_empty()
+                && PREFIXES.iter().any(|prefix| {
+                    let full = format!("{prefix}{name}");
+                    self.expressions.iter().any(|expression| expression.is_match(full.as_bytes()))
+                })
     }
 
-    fn matches(&self, full: &str) -> bool {
-        self.expressions.iter().any(|expression| expression.is_match(full.as_bytes()))
-            || self
-                .globs
-                .iter()
-                .any(|pattern| parents(full).any(|parent| glob(pattern.as_bytes(), parent.as_bytes())))
+    /// Whether a glob means this very module.
+    fn globs_match(&self, module: &[u8]) -> bool {
+        self.globs.iter().any(|(number, from)| glob(&self.written[*number].as_bytes()[*from..], module))
     }
 
     /// Whether routed experts are among them.
@@ -178,6 +187,24 @@ impl Modules {
 /// A name and the parents of its module.
 fn parents(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| name.rfind('.').map(|at| &name[..at]))
+}
+
+/// Where a glob may go on once it has read `prefix`: none where it does not begin so. A `*` may end anywhere in the prefix,
+/// or read on behind it.
+fn rests(pattern: &[u8], prefix: &[u8]) -> BTreeSet<usize> {
+    prefix.iter().fold(BTreeSet::from([0]), |at, byte| {
+        let mut next = BTreeSet::new();
+        for mut p in at {
+            while pattern.get(p) == Some(&b'*') {
+                next.insert(p);
+                p += 1;
+            }
+            if pattern.get(p) == Some(byte) {
+                next.insert(p + 1);
+            }
+        }
+        next
+    })
 }
 
 /// Glob match where `*` stands for any run of characters; linear in time with one back-track point.
@@ -215,6 +242,23 @@ mod tests {
             let covers = |tensor: &Tensor| names(3, tensor, true).iter().any(|name| modules.cover(name));
             assert!(covers(&matrix("mlp.down_proj.weight")) && !covers(&routed), "{list}");
         }
+    }
+
+    #[test]
+    fn a_star_may_end_inside_of_a_prefix_or_behind_it() {
+        assert!(covers("*language_model", "layers.0.mlp"));
+        // `model.language_model.layers.0.mlp`, `model.layers.0.mlp` and `layers.0.mlp` are names of one module.
+        for pattern in
+            ["*.layers.0.mlp", "model*mlp", "*language_model.layers.0*", "*l.l*.0.mlp", "*mlp", "lay*mlp"]
+        {
+            assert!(covers(pattern, "layers.0.mlp"), "{pattern}");
+        }
+        for pattern in ["*vision.layers.0.mlp", "model.*.language.*", "*mlps"] {
+            assert!(!covers(pattern, "layers.0.mlp"), "{pattern}");
+        }
+        assert_eq!(rests(b"mo*l.*", b"model."), BTreeSet::from([2, 5]));
+        assert_eq!(rests(b"*", b"model."), BTreeSet::from([0]));
+        assert_eq!(rests(b"visual*", b"model."), BTreeSet::new());
     }
 
     fn covers(pattern: &str, name: &str) -> bool {
