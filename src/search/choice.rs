@@ -1,12 +1,16 @@
 //! One of several pools: the best plan of each, side by side.
 
-use super::{Answer, Question, Verification, in_parallel};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::Provenance;
 use crate::estimate::deployment::Estimate;
 use crate::estimate::figures::Figures;
-use crate::plan::{Ledger, Plan, Reason};
-use crate::search::{Counts, Stopped};
+use crate::plan::{Counts, Ledger, Plan, Reason};
+use crate::stop::Stopped;
+
+use super::answer::Answer;
+use super::parallel::in_parallel;
+use super::question::Question;
+use super::verification::Verification;
 
 impl Question<'_> {
     /// The best plan of each pool alone, ranked by the objective: first all in closed form, then those that are listed

@@ -3,17 +3,20 @@
 
 use std::cmp::Ordering;
 
-use super::verify;
-use super::{Depth, Question, Verification, furthest};
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::Provenance;
 use crate::estimate::deployment::{Deployment, Estimate, Verified, missed_target};
+use crate::plan::ledger::furthest;
 use crate::plan::{BatchPoint, Plan, Rejection};
 use crate::rank::Objective;
 use crate::units::{RequestsPerSecond, UsdPerHour};
 use crate::workload::forecast::Month;
 use crate::workload::{Load, Targets, Workload};
+
+use super::question::Question;
+use super::verification::{Depth, Verification};
+use super::verify;
 
 /// Hours of a month, for its cost: a twelfth of 8,760.
 pub const HOURS_PER_MONTH: f64 = 730.0;

@@ -3,15 +3,15 @@
 use crate::estimate::deployment::{Context, Deployment, Estimate};
 use crate::estimate::figures::Figures;
 use crate::plan::space::Counts;
-use crate::plan::{BatchPoint, Ledger, Plan, PlanSpace, Reason, Rejection};
+use crate::plan::{BatchPoint, Counts as Tally, Ledger, Plan, PlanSpace, Reason, Rejection};
 use crate::rank::Objective;
 use crate::workload::Targets;
 
 use super::candidate::Candidate;
 use super::choices::Choices;
 use super::counts::Numbers;
+use super::question::{Question, Variant};
 use super::verification::Depth;
-use super::{Counts as Tally, Question, Variant};
 
 /// What a part of the space came to.
 #[derive(Debug, Default)]

@@ -9,12 +9,14 @@ mod cells;
 mod choice;
 mod clients;
 mod columns;
+mod kernel_rows;
 mod kernels;
 mod kind;
 mod known;
 pub mod memory;
 mod metrics;
 mod params;
+mod prediction;
 mod results;
 mod rows;
 pub mod serving;
@@ -37,12 +39,10 @@ pub use kernels::{Heads, Key, Measured, Work};
 pub use kind::Kind;
 pub use known::{KnownSize, known_sizes};
 pub use metrics::{Metric, collect};
+pub use prediction::Prediction;
 pub use results::{COLUMNS as RESULT_COLUMNS, Server, is_results, read as read_results, row as result_row};
 pub use rows::{Row, Table, figure};
 pub use serving::Estimator;
-
-/// What is predicted for a row: a value per measured column, or why there is none.
-pub type Prediction = Result<Vec<(&'static str, f64)>, String>;
 
 /// What rows are predicted with.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@ use crate::estimate::program::Lone;
 use crate::model::operator::{OperatorKind, RankGroup, Rows, Step};
 use crate::units::Seconds;
 
-use super::kernels::{
+use super::kernel_rows::{
     attention, benchmarked, collective_timer, experts_shape, format, latent_shape, length, need, sequences,
     skew,
 };

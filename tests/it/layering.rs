@@ -47,24 +47,6 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
         "estimate/program/host",
         "estimate/program/instruction",
     ],
-    &["search", "search/combined", "search/current", "search/visit"],
-    &[
-        "validate",
-        "validate/choice",
-        "validate/kernels",
-        "validate/memory",
-        "validate/memory/spread",
-        "validate/memory/worst",
-        "validate/metrics",
-        "validate/params",
-        "validate/serving",
-        "validate/serving/simulated",
-        "validate/serving/split",
-        "validate/serving/steady",
-        "validate/tables",
-        "validate/training",
-        "validate/training/run",
-    ],
 ];
 
 /// Which files may name a third-party crate.

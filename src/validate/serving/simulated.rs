@@ -4,7 +4,8 @@ use crate::simulate::{Drive, Lengths, Outcome, Protocol, Requests, Simulation};
 use crate::units::Seconds;
 use crate::workload::{Load, MAX_LENGTH, Targets, Workload};
 
-use super::{Prediction, Run};
+use super::run::Run;
+use crate::validate::Prediction;
 
 /// Requests that an offline run queues where nothing says how many: most public ones have 1,000 to 3,000.
 const QUEUED: f64 = 2000.0;

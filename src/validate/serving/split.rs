@@ -9,7 +9,9 @@ use crate::plan::Parallelism;
 use crate::simulate::{Drive, Protocol, SplitSimulation, Workers};
 use crate::workload::{Load, Targets, Workload};
 
-use super::{Estimator, INFERENCEX_MEAN_LENGTH, Prediction, Row};
+use super::estimator::Estimator;
+use super::run::{INFERENCEX_MEAN_LENGTH, range};
+use crate::validate::{Prediction, Row};
 
 /// Seed of everything drawn.
 const SEED: u64 = 1;
@@ -122,7 +124,7 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
             super::simulated::columns(&outcome, 1.0)
         }
     };
-    super::range(&mut predicted, context.classes.class(false, Traffic::Split));
+    range(&mut predicted, context.classes.class(false, Traffic::Split));
     Ok(predicted)
 }
 

@@ -4,7 +4,7 @@
 pub mod model;
 mod run;
 
-use crate::catalog::{Catalog, Cluster};
+use crate::catalog::Catalog;
 use crate::train::{
     Convention, Job, Machine, Memory, Recompute, TensorTransfers, TrainingEstimate, TrainingPlan,
 };
@@ -135,10 +135,4 @@ fn mean_states(e: &TrainingEstimate) -> f64 {
     let of = |(_, n, m): &(u32, u32, Memory)| f64::from(*n) * (m.weights + m.gradients + m.optimizer);
     let stages: u32 = e.stages.iter().map(|(_, n, _)| n).sum();
     e.stages.iter().map(of).sum::<f64>() / f64::from(stages.max(1))
-}
-
-/// The cluster of a row.
-fn cluster(gpu: &str, gpus: u32, catalog: &Catalog) -> Result<Cluster, String> {
-    let gpu = catalog.gpu(gpu).map_err(|d| d.cause)?;
-    Cluster::of_gpus(gpu, gpus).map_err(|d| d.cause)
 }

@@ -8,7 +8,7 @@ use crate::train::{
 };
 
 use super::super::Row;
-use super::{cluster, model};
+use super::model;
 
 /// A run.
 pub struct Run {
@@ -384,6 +384,12 @@ fn recompute(row: &Row, framework: &str) -> Option<Recompute> {
         _ if text.contains("selective") => Some(Recompute::Selective),
         _ => None,
     }
+}
+
+/// The cluster of a row.
+fn cluster(gpu: &str, gpus: u32, catalog: &Catalog) -> Result<Cluster, String> {
+    let gpu = catalog.gpu(gpu).map_err(|d| d.cause)?;
+    Cluster::of_gpus(gpu, gpus).map_err(|d| d.cause)
 }
 
 #[cfg(test)]
