@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::checks::{range, share, usage, within};
 use super::form::{self, in_fields};
-use super::resolve::{of_gpus, priced, range, refuse_idle_prices, share, usage, within};
+use super::resolve::{of_gpus, priced, refuse_idle_prices};
 use super::train::FRAMEWORK;
 use super::{Amount, Prices};
 use crate::budget::{self, Approach, Longer};

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Texts;
+use super::checks::{range, usage, within};
 use super::form::{self, in_fields};
-use super::resolve::{range, usage, within};
 use crate::catalog::published::{self, Purpose};
 use crate::catalog::{Catalog, Cluster, Engine, Host, Kind};
 use crate::diagnostic::{Code, Diagnostic, brief};

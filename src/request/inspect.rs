@@ -5,8 +5,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::checks::{range, usage, within};
 use super::form::{self, in_fields, named};
-use super::resolve::{range, usage, within};
 use super::{Counts, ModelRequest, Texts};
 use crate::catalog::framework::Attention;
 use crate::catalog::{Catalog, Cluster, Engine, Framework, Gpu};

@@ -20,6 +20,7 @@
 mod answers;
 mod any;
 pub mod budget;
+mod checks;
 pub mod fit;
 pub mod form;
 pub mod inspect;

@@ -5,8 +5,9 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::checks::{range, usage, within};
 use super::form::{self, in_fields, named};
-use super::resolve::{priced, range, refuse_idle_prices, usage, within};
+use super::resolve::{priced, refuse_idle_prices};
 use super::{Amount, ModelRequest, Prices, Texts, Values};
 use crate::catalog::{Catalog, Cluster, Engine, Framework};
 use crate::diagnostic::{Code, Diagnostic, brief};

@@ -17,8 +17,8 @@ use crate::workload::Workload;
 
 use super::{Prediction, Row};
 pub use estimator::Estimator;
-pub use run::Run;
 pub(in crate::validate) use run::INFERENCEX_MEAN_LENGTH;
+pub use run::Run;
 use run::range;
 
 /// Estimates the row's server.

@@ -1,0 +1,110 @@
+//! The plan that is given, or the axes that are pinned.
+
+use crate::catalog::Cluster;
+use crate::diagnostic::Diagnostic;
+use crate::plan::space::Pins;
+use crate::plan::{Degrees, Parallelism};
+use crate::request::checks::{list, range, usage};
+use crate::request::{Request, SplitWorkers, Task, Values, layout};
+
+/// How the GPUs of one plan are used.
+#[derive(Clone, Copy, Debug)]
+pub enum Deployed {
+    /// Equal replicas that do everything.
+    Replicas(Parallelism, u32),
+    /// Prefill and decode workers.
+    Split(SplitWorkers),
+}
+
+impl Deployed {
+    /// GPUs of all workers.
+    pub fn gpus(&self) -> u64 {
+        match self {
+            Deployed::Replicas(split, n) => split.gpus().saturating_mul((*n).into()),
+            Deployed::Split(workers) => workers.gpus(),
+        }
+    }
+}
+
+impl Request {
+    /// The axes that are pinned; of one plan none, it is given whole.
+    pub(super) fn pins(&self, task: Task) -> Pins {
+        if task != Task::Plan {
+            return Pins::default();
+        }
+        Pins {
+            split: Degrees {
+                tp: list(&self.tp),
+                pp: if self.pp.is_some() {
+                    list(&self.pp)
+                } else {
+                    self.stages_named().into_iter().collect()
+                },
+                ep: list(&self.ep),
+                attention_dp: list(&self.attention_dp),
+                dcp: list(&self.dcp),
+            },
+            prefill: Degrees {
+                tp: list(&self.prefill_tp),
+                pp: list(&self.prefill_pp),
+                ep: list(&self.prefill_ep),
+                attention_dp: list(&self.prefill_attention_dp),
+                dcp: Vec::new(),
+            },
+            replicas: list(&self.replicas),
+            batch: list(&self.batch).into_iter().map(u64::from).collect(),
+        }
+    }
+
+    /// The plan that is given; degrees that are left out are 1.
+    pub(super) fn deployed(&self) -> Result<Deployed, Diagnostic> {
+        if let (Some(prefill), Some(decode)) = (&self.prefill, &self.decode) {
+            return Ok(Deployed::Split(SplitWorkers {
+                prefill: layout::workers("--prefill", prefill, layout::PREFILL)?,
+                decode: layout::workers("--decode", decode, layout::DECODE)?,
+            }));
+        }
+        let degree = |flag: &str, values: &Option<Values>| match list(values).as_slice() {
+            [] => Ok(1),
+            [one] => Ok(*one),
+            _ => Err(usage("one plan has one degree of each kind")
+                .at(flag)
+                .help("`shardfit plan` compares several")),
+        };
+        let split = Parallelism {
+            tp: degree("--tp", &self.tp)?,
+            pp: degree("--pp", &self.pp)?.max(self.stages_named().unwrap_or(1)),
+            ep: degree("--ep", &self.ep)?,
+            attention_dp: degree("--attention-dp", &self.attention_dp)?,
+            dcp: degree("--dcp", &self.dcp)?,
+        };
+        Ok(Deployed::Replicas(split, degree("--replicas", &self.replicas)?))
+    }
+}
+
+/// Refuses values of an axis that no pool has GPUs for, before plans are made of them. A single one is refused with the
+/// rule that it breaks.
+pub(super) fn refuse_degrees_beyond(pins: &Pins, pools: &[Cluster]) -> Result<(), Diagnostic> {
+    let most = pools.iter().map(|pool| pool.gpus).max().unwrap_or(0);
+    let (split, prefill) = (&pins.split, &pins.prefill);
+    let axes = [
+        ("--tp", &split.tp),
+        ("--pp", &split.pp),
+        ("--ep", &split.ep),
+        ("--attention-dp", &split.attention_dp),
+        ("--dcp", &split.dcp),
+        ("--prefill-tp", &prefill.tp),
+        ("--prefill-pp", &prefill.pp),
+        ("--prefill-ep", &prefill.ep),
+        ("--prefill-attention-dp", &prefill.attention_dp),
+    ];
+    let beyond = |degrees: &&Vec<u32>| degrees.len() > 1 && degrees.iter().any(|n| *n > most);
+    match axes.into_iter().find(|(_, degrees)| beyond(degrees)) {
+        Some((flag, degrees)) => {
+            let largest = degrees.iter().max().copied().unwrap_or(0);
+            Err(range(flag, format!("{largest} is more than the cluster has GPUs"))
+                .help(format!("degrees of at most {most}")))
+        }
+        None => Ok(()),
+    }
+}

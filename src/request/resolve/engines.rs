@@ -1,0 +1,139 @@
+//! The engines that compete, in which formats, and what was measured of them.
+
+use std::str::FromStr;
+
+use itertools::Itertools as _;
+
+use crate::catalog::engine::{LaunchOption, SchedulingPatch};
+use crate::catalog::{Catalog, Cluster, Engine};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::{DType, WeightFormat};
+use crate::estimate::measured;
+use crate::load;
+use crate::model::Model;
+use crate::plan::Precision;
+use crate::request::Request;
+use crate::request::checks::{texts, usage};
+use crate::search::Current;
+
+/// Speeds of hosts that make sense beside those of the published runs.
+const HOST_SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=10.0;
+
+impl Request {
+    /// The engines that take every option that is given; those that were named must.
+    pub(super) fn that_take_the_options(&self, engines: Vec<Engine>) -> Result<Vec<Engine>, Diagnostic> {
+        let given = self.given();
+        let asked: Vec<LaunchOption> =
+            LaunchOption::ALL.into_iter().filter(|option| given.contains_key(option.field())).collect();
+        let lacks = |engine: &Engine| asked.iter().find(|option| !engine.options.contains(option)).copied();
+        let named = self.engine.is_some() && texts(&self.engine) != ["any"];
+        let first = engines.iter().find_map(|engine| Some((engine.id.clone(), lacks(engine)?)));
+        let (with, _): (Vec<Engine>, Vec<Engine>) = engines.into_iter().partition(|e| lacks(e).is_none());
+        match first.filter(|_| named || with.is_empty()) {
+            Some((id, option)) => {
+                let flag = format!("--{}", option.field().replace('_', "-"));
+                Err(usage(format!("{id} has no such option: it would be ignored"))
+                    .at(flag)
+                    .help("leave it out"))
+            }
+            None => Ok(with),
+        }
+    }
+
+    /// The engines to consider on these pools: those named, every one that runs on one of them, or the usual ones.
+    ///
+    /// # Errors
+    /// An unknown engine or version; scheduling that no engine has.
+    pub fn engines(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
+        let mut engines = match texts(&self.engine) {
+            [] => self.usual_engines(catalog, pools)?,
+            [any] if any == "any" => {
+                let runs = |e: &Engine| pools.iter().any(|pool| e.runs_on(&pool.gpu));
+                let (fit, rest): (Vec<_>, Vec<_>) = catalog.engines()?.into_iter().partition(runs);
+                if fit.is_empty() { rest } else { fit }
+            }
+            list => list
+                .iter()
+                .map(|name| name.trim())
+                .unique()
+                .map(|name| catalog.engine(name))
+                .collect::<Result<_, _>>()?,
+        };
+        Engine::tell_apart(&mut engines);
+        if let Some(text) = &self.scheduling {
+            let patch = load::assignments::<SchedulingPatch>(text, "--scheduling")?;
+            for engine in &mut engines {
+                patch.apply(&mut engine.scheduling);
+                engine.validate().map_err(|d| d.within("--scheduling"))?;
+            }
+        }
+        if let Some(speed) = self.host_speed {
+            if !HOST_SPEEDS.contains(&speed) {
+                let (low, high) = (HOST_SPEEDS.start(), HOST_SPEEDS.end());
+                let cause = format!("{speed} is out of range; expected a number from {low} to {high}");
+                return Err(Diagnostic::new(Code::Range, cause).at("--host-speed"));
+            }
+            for engine in &mut engines {
+                engine.scheduling = engine.scheduling.clone().on_host(speed);
+            }
+        }
+        Ok(engines)
+    }
+
+    /// The usual engines of the pools; where none of them takes any of the formats that are asked for, those that run
+    /// there and take one.
+    fn usual_engines(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
+        let usual = catalog.usual_engines(pools)?;
+        // What is no format is said where formats are read.
+        let formats: Vec<WeightFormat> = texts(&self.weights).iter().filter_map(|t| t.parse().ok()).collect();
+        let takes = |engine: &Engine| formats.iter().any(|format| engine.weight_formats.contains(format));
+        if formats.is_empty() || usual.iter().any(takes) {
+            return Ok(usual);
+        }
+        let runs = |engine: &Engine| pools.iter().any(|pool| engine.runs_on(&pool.gpu));
+        let others: Vec<Engine> = catalog.engines()?.into_iter().filter(|e| runs(e) && takes(e)).collect();
+        Ok(if others.is_empty() { usual } else { others })
+    }
+
+    /// The precisions to consider.
+    pub(super) fn precisions(&self) -> Result<Vec<Precision>, Diagnostic> {
+        // Engines' own word for what they do unasked.
+        fn precision<T: FromStr<Err = Diagnostic>>(text: &str) -> Result<Option<T>, Diagnostic> {
+            if text.eq_ignore_ascii_case("auto") { Ok(None) } else { text.parse().map(Some) }
+        }
+        fn parsed<T: FromStr<Err = Diagnostic>>(list: &[String]) -> Result<Vec<Option<T>>, Diagnostic> {
+            let mut all: Vec<Option<T>> =
+                list.iter().unique().map(|t| precision(t)).collect::<Result<_, _>>()?;
+            if all.is_empty() {
+                all.push(None);
+            }
+            Ok(all)
+        }
+        let weights = parsed::<WeightFormat>(texts(&self.weights))?;
+        let caches = parsed::<DType>(texts(&self.kv))?;
+        let pairs = weights.into_iter().cartesian_product(caches);
+        Ok(pairs.map(|(weights, kv)| Precision { weights, kv }).collect())
+    }
+}
+
+/// Gives the GPUs what was measured of the model's kernels; returns engine and GPU of which nothing is known.
+pub(super) fn measure(
+    catalog: &Catalog,
+    pools: &mut [Cluster],
+    engines: &[Engine],
+    current: Option<&Current>,
+    model: &Model,
+) -> Result<Vec<(String, String)>, Diagnostic> {
+    let mut unknown = Vec::new();
+    if catalog.has_kernels() {
+        let named = current.iter().filter_map(|current| current.engine.clone());
+        let engines: Vec<Engine> = engines.iter().cloned().chain(named).collect();
+        let wanted = measured::operations(model);
+        for pool in pools {
+            for engine in catalog.measure(pool, &engines, &wanted)? {
+                unknown.push((engine.name.clone(), pool.gpu.name.clone()));
+            }
+        }
+    }
+    Ok(unknown)
+}

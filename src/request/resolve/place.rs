@@ -1,0 +1,183 @@
+//! The GPUs, at the prices of the request.
+
+use itertools::Itertools as _;
+
+use crate::catalog::{Catalog, Cluster, Gpu, Host, Kind, Pools};
+use crate::diagnostic::{Diagnostic, brief};
+use crate::estimate::power::Electricity;
+use crate::load;
+use crate::request::checks::{texts, usage, within};
+use crate::request::{Request, Task, any};
+use crate::units::{UsdPerHour, UsdPerKilowattHour, Watts};
+
+use super::axes::Deployed;
+
+impl Request {
+    /// Puts the host that is named into every pool.
+    pub(super) fn put_host(&self, pools: &mut [Cluster]) -> Result<(), Diagnostic> {
+        let Some(text) = &self.host else { return Ok(()) };
+        let host: Host = load::assignments(text, "--host")?;
+        host.validate().map_err(|d| d.at("--host"))?;
+        pools.iter_mut().for_each(|pool| pool.host = Some(host));
+        Ok(())
+    }
+
+    pub(super) fn electricity(&self) -> Result<Option<Electricity>, Diagnostic> {
+        let Some(price) = self.electricity else { return Ok(None) };
+        let electricity = Electricity {
+            price: UsdPerKilowattHour::new(price),
+            pue: self.pue.unwrap_or(Electricity::MEAN_PUE),
+            host: Watts::new(self.host_watts.unwrap_or(0.0)),
+        };
+        electricity.validate().map(|()| Some(electricity))
+    }
+
+    /// The GPUs at the prices of the request: the pools of the cluster that is named; of one plan also as many of a
+    /// kind as it takes; where a fleet is sized, one cluster of each kind.
+    pub(super) fn place(
+        &self,
+        task: Task,
+        catalog: &Catalog,
+        deployed: Option<&Deployed>,
+    ) -> Result<Pools, Diagnostic> {
+        let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
+        let pools = match (task, &self.cluster, texts(&self.gpu)) {
+            (Task::Size, ..) => Pools { id: String::new(), pools: self.kinds(catalog)? },
+            (Task::Plan, ..) if self.compares_kinds() => self.servers(catalog)?,
+            (_, Some(name), _) => catalog.pools(name)?,
+            (Task::Plan, None, _) => {
+                return Err(
+                    usage("missing: --cluster").help("8xh100-sxm, 2x8xh200-sxm, a name or a YAML file")
+                );
+            }
+            (_, None, [gpu]) => {
+                let gpus = deployed.map_or(1, Deployed::gpus);
+                let gpus = u32::try_from(gpus).unwrap_or(u32::MAX);
+                let cluster = of_gpus(catalog, gpu, gpus)?;
+                Pools { id: cluster.id.clone(), pools: vec![cluster] }
+            }
+            (_, None, []) => {
+                return Err(usage("name a --gpu or a --cluster")
+                    .help("for example --gpu h100-sxm or --cluster 8xh100-sxm"));
+            }
+            (_, None, _) => {
+                return Err(usage("one plan has one kind of GPU")
+                    .at("--gpu")
+                    .help("`shardfit size` compares several"));
+            }
+        };
+        refuse_idle_prices(catalog, &pools.pools, prices)?;
+        let priced = pools.pools.into_iter().map(|pool| priced(catalog, pool, prices));
+        let pools = Pools { pools: priced.collect::<Result<_, _>>()?, id: pools.id };
+        match task.is_of_one_plan() {
+            true => pools.single().map(|one| Pools { id: one.id.clone(), pools: vec![one] }),
+            false => Ok(pools),
+        }
+    }
+
+    /// Whether a search is over several kinds of GPU that do not stand side by side: one of them is to be chosen.
+    pub(in crate::request) fn compares_kinds(&self) -> bool {
+        self.gpu.is_some() || self.cluster.as_deref().is_some_and(|name| any::is_any(&parts_of(name)))
+    }
+
+    /// A server of each kind of GPU that a search is to choose from.
+    fn servers(&self, catalog: &Catalog) -> Result<Pools, Diagnostic> {
+        let of_cluster = self.cluster.as_deref().map(parts_of);
+        let (flag, list) = match &of_cluster {
+            Some(parts) => ("--cluster", parts.as_slice()),
+            None => ("--gpu", texts(&self.gpu)),
+        };
+        let pools = match any::is_any(list) {
+            true => any::servers(list, catalog, flag, |gpu| gpu.gpus_per_node)?,
+            false => {
+                let named = list.iter().unique();
+                named
+                    .map(|name| of_gpus(catalog, name, catalog.gpu(name)?.gpus_per_node))
+                    .collect::<Result<_, _>>()?
+            }
+        };
+        Ok(Pools { id: list.iter().map(|part| part.trim()).join(","), pools })
+    }
+
+    /// A cluster for each kind of GPU to choose from: those named, or one as large as the largest replica.
+    fn kinds(&self, catalog: &Catalog) -> Result<Vec<Cluster>, Diagnostic> {
+        let (clusters, gpus) = (texts(&self.clusters), texts(&self.gpu));
+        if clusters.is_empty() && gpus.is_empty() {
+            return Err(usage("name a --gpu or --clusters"));
+        }
+        if any::is_any(clusters) {
+            return any::servers(clusters, catalog, "--clusters", |gpu| gpu.gpus_per_node);
+        }
+        if !clusters.is_empty() {
+            return clusters.iter().map(|name| catalog.pools(name)?.single()).collect();
+        }
+        let most = within("--max-replica", self.max_replica, 1..=1024)?.and_then(|n| u32::try_from(n).ok());
+        let size = |gpu: &Gpu| {
+            let four = gpu.gpus_per_node.saturating_mul(4);
+            most.unwrap_or(four).min(four)
+        };
+        match any::is_any(gpus) {
+            true => any::servers(gpus, catalog, "--gpu", size),
+            false => gpus.iter().map(|name| of_gpus(catalog, name, size(&catalog.gpu(name)?))).collect(),
+        }
+    }
+}
+
+/// The parts of a list in one text.
+fn parts_of(text: &str) -> Vec<String> {
+    text.split(',').map(|part| part.trim().to_owned()).collect()
+}
+
+/// `gpus` of a GPU in its usual servers, called as they were asked for.
+///
+/// # Errors
+/// An unknown GPU; more GPUs than a cluster has.
+pub fn of_gpus(catalog: &Catalog, gpu: &str, gpus: u32) -> Result<Cluster, Diagnostic> {
+    let mut cluster = Cluster::of_gpus(catalog.gpu(gpu)?, gpus)?;
+    if !load::is_yaml(gpu) {
+        cluster.id = format!("{gpus}x{}", gpu.trim());
+    }
+    Ok(cluster)
+}
+
+/// A cluster at the prices that name its GPU, by a name of the catalogue or its own.
+///
+/// # Errors
+/// [`Code::Usage`] for what is no price, [`Code::UnknownName`] for an unknown GPU.
+pub fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Result<Cluster, Diagnostic> {
+    for entry in prices {
+        let wrong = |why: &str| {
+            usage(format!("`{}`: {why}", brief(entry)))
+                .at("--price")
+                .help("write GPU=DOLLARS per GPU and hour, for example h100-sxm=2.10")
+        };
+        let (gpu, dollars) = entry.split_once('=').ok_or_else(|| wrong("expected GPU=DOLLARS"))?;
+        let dollars: f64 = dollars.trim().parse().map_err(|_| wrong("not a number"))?;
+        if !(dollars >= 0.0 && dollars.is_finite()) {
+            return Err(wrong("must not be negative"));
+        }
+        let own = gpu.trim() == cluster.gpu.id;
+        if own || catalog.find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id() == cluster.gpu.id
+        {
+            cluster.price = Some(UsdPerHour::new(dollars));
+        }
+    }
+    Ok(cluster)
+}
+
+/// Refuses prices of GPUs that the question does not have: they would change nothing.
+pub fn refuse_idle_prices(catalog: &Catalog, pools: &[Cluster], prices: &[String]) -> Result<(), Diagnostic> {
+    for entry in prices {
+        // What is no price is said where it is read.
+        let Some((gpu, _)) = entry.split_once('=') else { continue };
+        let Ok(found) = catalog.find(Kind::Gpu, gpu.trim()) else { continue };
+        let has = |pool: &Cluster| pool.gpu.id == gpu.trim() || pool.gpu.id == found.id();
+        if !pools.iter().any(has) {
+            let all = pools.iter().map(|pool| pool.gpu.id.as_str()).unique().join(", ");
+            return Err(usage(format!("the question has no {}", found.id()))
+                .at("--price")
+                .help(format!("it has {all}")));
+        }
+    }
+    Ok(())
+}
