@@ -54,7 +54,7 @@ pub use form::SCHEMA_VERSION;
 pub use inspect::InspectRequest;
 pub use model::ModelRequest;
 pub use resolve::{
-    Deployed, MAX_LAYERS, MAX_LIMIT, MAX_REQUESTS, NO_DRAFT, Resolved, Source, of_gpus, priced,
+    Deployed, MAX_LAYERS, MAX_LIMIT, MAX_REQUESTS, NO_DRAFT, Resolved, Source, check_price, of_gpus, priced,
 };
 pub use split::SplitWorkers;
 pub use train::TrainRequest;

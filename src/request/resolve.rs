@@ -19,8 +19,8 @@ use crate::diagnostic::Diagnostic;
 use crate::estimate::power::Electricity;
 use crate::hub::Hub;
 use crate::model::Model;
+use crate::plan::Precision;
 use crate::plan::space::Pins;
-use crate::plan::{Degrees, Precision};
 use crate::rank::{Front, Objective};
 use crate::search::size::Demand;
 use crate::search::{Current, Launch, Mode, Verification, WhatIf};
@@ -39,7 +39,7 @@ pub use axes::Deployed;
 pub use drive::{MAX_REQUESTS, Source};
 pub use launches::{MAX_LAYERS, MAX_LIMIT};
 pub(super) use place::refuse_idle_prices;
-pub use place::{of_gpus, priced};
+pub use place::{check_price, of_gpus, priced};
 pub use speculation::NO_DRAFT;
 
 /// Plans that a search keeps unless told otherwise.
@@ -180,15 +180,11 @@ impl Request {
                 model = model.with_weights(format);
             }
         }
-        let (pins, mode) = (self.pins(task), self.mode()?);
+        let (mode, pins) = self.space(task)?;
         refuse_degrees_beyond(&pins, &place.pools)?;
         if mode != Mode::Aggregated && self.sessions.is_some() {
             let cause = "sessions are planned for replicas that do everything";
             return Err(usage(cause).at("--mode").help("leave it out, or give lengths and --prefix-hit"));
-        }
-        if mode == Mode::Aggregated && pins.prefill != Degrees::default() {
-            let cause = "prefill workers are pinned, and there are none";
-            return Err(usage(cause).at("--prefill-…").help("add --mode split or any"));
         }
         let mut launches = match &deployed {
             Some(Deployed::Replicas(split, _)) => vec![self.launch_of_one_plan(split.pp)?],

@@ -16,8 +16,8 @@ use crate::model::Model;
 use crate::plan::degrees;
 use crate::stop::Stop;
 use crate::train::{
-    Convention, Job, Machine, Offload, Operations, Optimizer, Precision, TrainingAnswer, TrainingAxes,
-    TrainingQuestion, Tuning,
+    Convention, Job, Machine, Offload, Operations, Optimizer, Precision, Schedule, TrainingAnswer,
+    TrainingAxes, TrainingQuestion, Tuning,
 };
 use crate::units::{BytesPerSecond, Seconds};
 
@@ -146,6 +146,27 @@ pub struct Training {
     pub emit: Option<String>,
 }
 
+/// What is trained in which steps, whatever the model and wherever it is trained.
+#[derive(Clone, Debug)]
+pub struct Steps {
+    /// The framework.
+    pub framework: Framework,
+    /// Whose kernels it runs.
+    pub engine: Engine,
+    /// The formats of products that compete.
+    pub precisions: Vec<Precision>,
+    /// The orders of microbatches that compete, where they are named.
+    pub schedules: Option<Vec<Schedule>>,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// Tokens of a sequence.
+    pub sequence: u64,
+    /// Sequences of one step.
+    pub global_batch: u64,
+    /// How the run is operated.
+    pub operations: Operations,
+}
+
 fn parsed<T: FromStr<Err = Diagnostic>>(list: &Option<Texts>, usual: Vec<T>) -> Result<Vec<T>, Diagnostic> {
     match list {
         Some(list) if !list.0.is_empty() => list.0.iter().map(|text| text.trim().parse()).collect(),
@@ -194,32 +215,60 @@ impl TrainRequest {
         if let Some((one, _, other, _)) = exclude.iter().find(|(_, a, _, b)| *a && *b) {
             return Err(usage(format!("{one} and {other} exclude each other")).help("give one of them"));
         }
-        let convention = named(&self.flops, Convention::Model)?;
+        let steps = self.steps(catalog)?;
+        let name = self.cluster.as_deref().ok_or_else(|| usage("missing: --cluster"))?;
+        if self.model.draft_model.is_some() {
+            return Err(usage("a draft model serves, it is not trained with").at("--draft-model"));
+        }
+        let model = self.model.find(catalog, hub)?;
+        let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
+        let cluster = catalog.pools(name)?.single()?;
+        refuse_idle_prices(catalog, std::slice::from_ref(&cluster), prices)?;
+        self.training(steps, &model, priced(catalog, cluster, prices)?)
+    }
+
+    /// What is trained in which steps.
+    ///
+    /// # Errors
+    /// A figure that is missing or out of range, an unknown name, in the names of the command line's options.
+    pub fn steps(&self, catalog: &Catalog) -> Result<Steps, Diagnostic> {
         let operations = self.operations()?;
         let count = |flag: &str, n: Option<u64>| {
             within(flag, n, 1..=MOST)?.ok_or_else(|| usage(format!("missing: {flag}")))
         };
         let (global_batch, sequence) =
             (count("--global-batch", self.global_batch)?, count("--seq", self.seq)?);
-        let name = self.cluster.as_deref().ok_or_else(|| usage("missing: --cluster"))?;
-        if self.model.draft_model.is_some() {
-            return Err(usage("a draft model serves, it is not trained with").at("--draft-model"));
-        }
-        let model = self.model.find(catalog, hub)?;
-        let tuning = named(&self.tuning, Tuning::Full)?;
-        tuning.check(&model)?;
         let framework = catalog.framework(self.framework.as_deref().unwrap_or(FRAMEWORK))?;
         let engine = catalog.engine(&framework.kernels)?;
         let mut precisions: Vec<Precision> = parsed(&self.precision, vec![Precision::Bf16])?;
         precisions.dedup();
-        let models = precisions.iter().map(|p| (*p, Job::in_precision(&model, *p))).collect();
-        let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
-        let cluster = catalog.pools(name)?.single()?;
-        refuse_idle_prices(catalog, std::slice::from_ref(&cluster), prices)?;
-        let cluster = priced(catalog, cluster, prices)?;
-        let optimizer = named(&self.optimizer, Optimizer::Adam)?;
+        let schedules = parsed(&self.schedule, Vec::new())?;
+        Ok(Steps {
+            framework,
+            engine,
+            precisions,
+            schedules: Some(schedules).filter(|named| !named.is_empty()),
+            optimizer: named(&self.optimizer, Optimizer::Adam)?,
+            sequence,
+            global_batch,
+            operations,
+        })
+    }
+
+    /// The training of a model on a cluster in these steps.
+    ///
+    /// # Errors
+    /// A GPU that lacks what training needs; adapters that the model does not have; what is wrong with the rest of the
+    /// request, in the names of the command line's options.
+    pub fn training(&self, steps: Steps, model: &Model, cluster: Cluster) -> Result<Training, Diagnostic> {
+        let Steps { framework, engine, precisions, optimizer, sequence, global_batch, .. } = steps;
+        let convention = named(&self.flops, Convention::Model)?;
+        let tuning = named(&self.tuning, Tuning::Full)?;
+        tuning.check(model)?;
+        let models = precisions.iter().map(|p| (*p, Job::in_precision(model, *p))).collect();
         let per_node = Machine::new(&cluster, &framework, &engine)?.per_node();
-        let axes = self.axes(per_node, precisions)?;
+        let mut axes = self.axes(per_node, precisions)?;
+        axes.schedules = steps.schedules.unwrap_or(axes.schedules);
         let why_not = self.why_not.as_deref().map(|text| pinned(text, &axes)).transpose()?;
         let top = within("--top", self.top, 1..=MOST_PLANS)?.unwrap_or(TOP);
         let explain = within("--explain", self.explain, 1..=MOST_PLANS)?;
@@ -235,7 +284,7 @@ impl TrainRequest {
             with_prediction: self.mtp == Some(true),
             axes,
             why_not,
-            operations,
+            operations: steps.operations,
             convention,
             top: usize::try_from(top.max(explain.unwrap_or(1))).unwrap_or(usize::MAX),
             explain,
@@ -280,7 +329,6 @@ impl TrainRequest {
         if self.tp.is_some() {
             axes.most_tp = u32::MAX;
         }
-        axes.schedules = parsed(&self.schedule, axes.schedules)?;
         axes.sharding = parsed(&self.sharding, axes.sharding)?;
         axes.recompute = parsed(&self.recompute, axes.recompute)?;
         if let Some(offload) = self.offload.as_ref().filter(|list| !list.0.is_empty()) {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::request::{Request, Texts};
 use crate::units::UsdPerHour;
 
 /// What a short form is, and what a long one is read from.
@@ -57,6 +58,20 @@ pub struct ModelFields {
     pub weights: Option<String>,
     /// Type of the KV cache, as `--kv`; the engine's default when left out.
     pub kv: Option<String>,
+}
+
+impl ModelFields {
+    /// What it asks for.
+    pub fn request(&self) -> Request {
+        let one = |text: &Option<String>| text.as_ref().map(|text| Texts(vec![text.clone()]));
+        Request {
+            model: self.model.clone(),
+            shape: self.shape.clone(),
+            weights: one(&self.weights),
+            kv: one(&self.kv),
+            ..Request::default()
+        }
+    }
 }
 
 /// See [`ModelFields`].

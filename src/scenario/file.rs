@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use itertools::Itertools;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::entry::{ClusterEntry, ModelEntry, Names};
 use super::search::Search;
 use super::training::TrainingEntry;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::Diagnostic;
 use crate::load::Located;
-use crate::plan::Degrees;
-use crate::plan::space::Pins;
 use crate::rank::Objective;
-use crate::request::{LengthEntry, Values};
-use crate::search::{Launch, LimitOverrides, Mode};
+use crate::request::{Counts, LengthEntry, Request, Task, Values};
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
-use crate::workload::{Draft, Keeping, Purpose, Speculation};
+use crate::workload::Purpose;
 
 /// A scenario file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -138,51 +134,42 @@ pub struct SearchEntry {
 }
 
 impl SearchEntry {
+    /// What it asks for.
+    fn request(&self) -> Request {
+        // An empty list leaves an axis free.
+        let axis = |values: &Values| Some(values.clone()).filter(|values| !values.0.is_empty());
+        let counts = |values: &Values| {
+            axis(values).map(|values| Counts(values.0.into_iter().map(u64::from).collect()))
+        };
+        Request {
+            mode: self.mode.clone(),
+            tp: axis(&self.tp),
+            pp: axis(&self.pp),
+            ep: axis(&self.ep),
+            attention_dp: axis(&self.attention_dp),
+            dcp: axis(&self.dcp),
+            replicas: axis(&self.replicas),
+            batch: axis(&self.batch),
+            prefill_tp: axis(&self.prefill_tp),
+            prefill_pp: axis(&self.prefill_pp),
+            prefill_ep: axis(&self.prefill_ep),
+            prefill_attention_dp: axis(&self.prefill_attention_dp),
+            max_sequences: counts(&self.max_sequences),
+            max_batched_tokens: counts(&self.max_batched_tokens),
+            kv_tiers: self.kv_tiers.clone(),
+            routing: self.routing.clone(),
+            ..Request::default()
+        }
+    }
+
     /// It, checked.
     ///
     /// # Errors
-    /// An unknown mode, tier or routing; prefill workers that are pinned where there are none.
+    /// An unknown mode, tier or routing; a limit out of range; prefill workers that are pinned where there are none.
     pub fn search(&self) -> Result<Search, Diagnostic> {
-        let mode = self.mode.as_deref().map(str::parse).transpose()?.unwrap_or(Mode::Aggregated);
-        let list = |values: &Values| values.0.clone();
-        let pins = Pins {
-            split: Degrees {
-                tp: list(&self.tp),
-                pp: list(&self.pp),
-                ep: list(&self.ep),
-                attention_dp: list(&self.attention_dp),
-                dcp: list(&self.dcp),
-            },
-            prefill: Degrees {
-                tp: list(&self.prefill_tp),
-                pp: list(&self.prefill_pp),
-                ep: list(&self.prefill_ep),
-                attention_dp: list(&self.prefill_attention_dp),
-                dcp: Vec::new(),
-            },
-            replicas: list(&self.replicas),
-            batch: list(&self.batch).into_iter().map(u64::from).collect(),
-        };
-        if mode == Mode::Aggregated && pins.prefill != Degrees::default() {
-            let cause = "prefill workers are pinned, and there are none";
-            return Err(Diagnostic::new(Code::Usage, cause).help("mode: split or any"));
-        }
-        let keeping = Keeping {
-            tiers: self.kv_tiers.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
-            routing: self.routing.as_deref().map(str::parse).transpose()?.unwrap_or_default(),
-        };
-        let pairs =
-            self.max_sequences.limits().into_iter().cartesian_product(self.max_batched_tokens.limits());
-        let launch = |(max_sequences, max_batched_tokens)| Launch {
-            limits: LimitOverrides {
-                max_sequences,
-                max_batched_tokens,
-                keeping,
-                ..LimitOverrides::default()
-            },
-            ..Launch::default()
-        };
-        Ok(Search { mode, pins, launches: pairs.map(launch).collect() })
+        let request = self.request();
+        let (mode, pins) = request.space(Task::Plan)?;
+        Ok(Search { mode, pins, launches: request.launches(Task::Plan)? })
     }
 }
 
@@ -208,23 +195,6 @@ pub struct SpeculationEntry {
     /// How likely a drafted token is accepted when those before it were.
     #[schemars(range(min = 0, max = 1))]
     pub acceptance: f64,
-}
-
-impl SpeculationEntry {
-    /// It, checked.
-    ///
-    /// # Errors
-    /// An unknown draft, a figure out of range.
-    pub fn speculation(&self) -> Result<Speculation, Diagnostic> {
-        let (draft, tokens) = (self.draft.parse()?, self.tokens.unwrap_or(1));
-        let speculation = Speculation { draft, tokens, acceptance: self.acceptance };
-        if matches!(speculation.draft, Draft::Model | Draft::Eagle3) {
-            let cause = "a sweep names no draft model".to_owned();
-            return Err(Diagnostic::new(Code::Range, cause).help("allowed: mtp, ngram"));
-        }
-        speculation.validate()?;
-        Ok(speculation)
-    }
 }
 
 /// Lengths and load. What is left out is that of `like`, then that of the `defaults`.

@@ -2,7 +2,7 @@
 
 use itertools::Itertools as _;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Engine};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::measured;
 
@@ -22,8 +22,9 @@ impl Scenario {
         let wanted: Vec<_> = models.flat_map(measured::operations).unique().collect();
         let mut unknown = Vec::new();
         for cluster in &mut self.clusters {
+            let engines: Vec<Engine> = cluster.all_engines().cloned().collect();
             for pool in &mut cluster.pools.pools {
-                for engine in catalog.measure(pool, &cluster.engines, &wanted)? {
+                for engine in catalog.measure(pool, &engines, &wanted)? {
                     unknown.push((engine.name.clone(), pool.gpu.name.clone()));
                 }
             }

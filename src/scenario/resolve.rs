@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use itertools::Itertools as _;
+
 use super::cases::{self, Axes, Key};
 use super::entry::{ClusterFields, ModelFields};
 use super::file::{ScenarioFile, TargetsEntry, WorkloadEntry};
@@ -10,12 +12,14 @@ use super::named::{NamedCluster, NamedModel};
 use super::resolved::Scenario;
 use super::search::Search;
 use super::workloads::{NamedTargets, NamedWorkload};
-use crate::catalog::{Catalog, Engine, Kind};
+use crate::catalog::{Catalog, Cluster, Kind, Pools};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::WeightFormat;
+use crate::hub::Hub;
 use crate::load::{self, Located};
-use crate::model::{self, Scope};
-use crate::plan::Precision;
 use crate::rank::Objective;
+use crate::request::form::in_fields;
+use crate::request::{Request, Texts, check_price, priced};
 use crate::units::UsdPerHour;
 use crate::workload::Targets;
 
@@ -40,13 +44,15 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     fn scenario(&mut self) -> Scenario {
         let file = self.file;
-        let engines = self.each(&file.engines, |this, name| this.catalog.engine(name));
+        let engines = self.engines();
         let prices = self.prices();
+        let models = self.each(&file.models, |this, entry| this.model(&entry.0));
         Scenario {
             name: file.name.clone(),
             about: file.about.clone(),
-            models: self.each(&file.models, |this, entry| this.model(&entry.0)),
-            clusters: self.each(&file.clusters, |this, entry| this.cluster(&entry.0, &prices, &engines)),
+            clusters: self
+                .each(&file.clusters, |this, entry| this.cluster(&entry.0, (&prices, &engines), &models)),
+            models,
             workloads: self.workloads(),
             targets: self.targets(),
             objectives: self.objectives(),
@@ -75,54 +81,66 @@ impl Resolver<'_> {
     }
 
     fn fault<T>(&mut self, fault: Diagnostic, entry: &Located<T>) {
+        let fault = in_fields::<Request>(fault);
         self.problems.push(fault.within(format!("{}, line {}", self.place, load::line(entry))));
     }
 
     fn model(&self, entry: &ModelFields) -> Result<NamedModel, Diagnostic> {
-        let (model, written) = match (&entry.model, &entry.shape) {
-            (Some(name), None) => (model::find_in(self.catalog, name, Scope::Full)?, name),
-            (None, Some(shape)) => (model::from_shape(shape)?, shape),
-            _ => return Err(Diagnostic::new(Code::Usage, "a model has either `model` or `shape`")),
-        };
-        let precision = Precision {
-            weights: entry.weights.as_deref().map(str::parse).transpose()?,
-            kv: entry.kv.as_deref().map(str::parse).transpose()?,
+        let request = entry.request();
+        let model = request.find_model(self.catalog, &Hub::none())?;
+        let written = entry.model.clone().or_else(|| entry.shape.clone()).unwrap_or_default();
+        let [precision] = request.precisions()?[..] else {
+            return Err(Diagnostic::new(
+                Code::Usage,
+                "a model has one format of weights and one of the cache",
+            ));
         };
         let name = entry.name.clone().unwrap_or_else(|| model.id.clone());
-        let written = entry.name.clone().unwrap_or_else(|| written.clone());
-        Ok(NamedModel { name, written, model, precision })
+        Ok(NamedModel { name, written: entry.name.clone().unwrap_or(written), model, precision })
     }
 
     fn cluster(
         &self,
         entry: &ClusterFields,
-        prices: &[(String, UsdPerHour)],
-        engines: &[Engine],
+        (prices, engines): (&[String], &Request),
+        models: &[NamedModel],
     ) -> Result<NamedCluster, Diagnostic> {
-        let mut pools = self.catalog.pools(&entry.cluster)?;
-        for pool in &mut pools.pools {
-            let listed = prices.iter().find(|(gpu, _)| *gpu == pool.gpu.id).map(|(_, price)| *price);
-            pool.price = entry.price.or(listed).or(pool.price);
-        }
-        if let Some(price) = entry.price {
-            checked_price(price)?;
-        }
-        let engines = match engines {
-            [] => self.catalog.usual_engines(&pools.pools)?,
-            named => named.to_vec(),
+        let Pools { id, pools } = self.catalog.pools(&entry.cluster)?;
+        entry.price.map_or(Ok(()), check_price)?;
+        let of_entry = |pool: &Cluster| entry.price.map(|price| vec![written(&pool.gpu.id, price)]);
+        let at_prices = |pool: Cluster| {
+            let own = of_entry(&pool);
+            priced(self.catalog, pool, own.as_deref().unwrap_or(prices))
         };
+        let pools: Vec<Cluster> = pools.into_iter().map(at_prices).collect::<Result<_, _>>()?;
+        let usual = engines.engines(self.catalog, &pools)?;
+        let untaken = |format: &WeightFormat| !usual.iter().any(|e| e.weight_formats.contains(format));
+        let stored = models.iter().filter_map(|model| model.precision.weights).unique().filter(untaken);
+        let others = stored.map(|format| {
+            let weights = Some(Texts(vec![format.name().to_owned()]));
+            let request = Request { weights, ..engines.clone() };
+            Ok((format, request.engines(self.catalog, &pools)?))
+        });
+        let others = others.collect::<Result<_, Diagnostic>>()?;
         let name = entry.name.clone().unwrap_or_else(|| entry.cluster.clone());
-        Ok(NamedCluster { name, pools, engines })
+        Ok(NamedCluster { name, pools: Pools { id, pools }, engines: usual, others })
     }
 
-    /// Prices by the identifier of the GPU.
-    fn prices(&mut self) -> Vec<(String, UsdPerHour)> {
+    /// What it asks for of engines: those that are known.
+    fn engines(&mut self) -> Request {
+        let names =
+            self.each(&self.file.engines, |this, name| this.catalog.engine(name).map(|_| name.clone()));
+        Request { engine: Texts::given(&names), ..Request::default() }
+    }
+
+    /// Prices as a request has them, by the identifier of the GPU.
+    fn prices(&mut self) -> Vec<String> {
         let mut all = Vec::new();
         for (gpu, price) in &self.file.prices {
-            let found = checked_price(price.value)
+            let found = check_price(price.value)
                 .and_then(|()| Ok(self.catalog.find(Kind::Gpu, gpu)?.id().to_owned()));
             match found {
-                Ok(id) => all.push((id, price.value)),
+                Ok(id) => all.push(written(&id, price.value)),
                 Err(fault) => self.fault(fault, price),
             }
         }
@@ -167,7 +185,7 @@ impl Resolver<'_> {
                     let name = if targets == Targets::default() { "none" } else { "defaults" };
                     all.push(NamedTargets { name: name.into(), targets });
                 }
-                Err(fault) => self.problems.push(fault.within(self.place)),
+                Err(fault) => self.problems.push(in_fields::<Request>(fault).within(self.place)),
             }
         }
         all
@@ -283,9 +301,7 @@ fn objectives(scenario: &Scenario) -> Vec<String> {
     }
 }
 
-fn checked_price(price: UsdPerHour) -> Result<(), Diagnostic> {
-    if price.get() >= 0.0 && price.get().is_finite() {
-        return Ok(());
-    }
-    Err(Diagnostic::new(Code::Range, "a price must not be negative"))
+/// A price as a request has it.
+fn written(gpu: &str, price: UsdPerHour) -> String {
+    format!("{gpu}={}", price.get())
 }

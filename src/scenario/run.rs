@@ -8,8 +8,8 @@ use crate::estimate::deployment::Estimate;
 use crate::plan::Degrees;
 use crate::plan::Rejection;
 use crate::plan::space::Pins;
-use crate::rank::{Front, Objective};
-use crate::search::{Answer, Mode, Question, Stop, Variant, Verification, each_in_parallel};
+use crate::rank::Objective;
+use crate::search::{Answer, Mode, Question, Variant, each_in_parallel};
 use crate::units::RequestsPerSecond;
 use crate::workload::{Load, Targets, Workload};
 
@@ -84,25 +84,17 @@ fn variant(case: &Case) -> Variant {
 }
 
 fn question<'a>(scenario: &Scenario, case: &Case<'a>) -> Question<'a> {
+    let Case { model, cluster, workload, targets, objective, .. } = *case;
     Question {
-        model: &case.model.model,
-        pools: &case.cluster.pools.pools,
-        engines: &case.cluster.engines,
-        workload: case.workload,
-        targets: case.targets,
-        objective: case.objective,
-        precisions: vec![case.model.precision],
+        workload,
+        targets,
+        objective,
+        precisions: vec![model.precision],
         pins: scenario.search.pins.clone(),
         launches: scenario.search.launches.clone(),
-        electricity: None,
-        current: None,
         top: 1,
         mode: scenario.search.mode,
-        front: Front::default(),
-        exhaustive: false,
-        verification: Verification::NONE,
-        stop: Stop::NEVER,
-        chooses: false,
+        ..Question::on(&model.model, &cluster.pools.pools, cluster.engines_for(model.precision))
     }
 }
 

@@ -3,9 +3,7 @@
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::stop::Stop;
-use crate::train::{
-    Job, Machine, Operations, Precision, TrainingAnswer, TrainingAxes, TrainingQuestion, Tuning,
-};
+use crate::train::{Job, Operations, TrainingAnswer};
 
 use super::named::{NamedCluster, NamedModel};
 use super::resolved::Scenario;
@@ -50,34 +48,19 @@ impl TrainingCase<'_> {
     /// Answers it, the best plan alone.
     ///
     /// # Errors
-    /// A cluster of several kinds of GPUs; as [`TrainingQuestion::answer`].
+    /// A cluster of several kinds of GPUs; as [`TrainRequest::training`](crate::request::TrainRequest::training).
     pub fn answer<T>(&self, then: impl FnOnce(TrainingFound) -> T) -> Result<T, Diagnostic> {
         let t = self.training;
         let [cluster] = self.cluster.pools.pools.as_slice() else {
             return Err(Diagnostic::new(Code::Usage, "a training runs on GPUs of one kind")
                 .at(self.cluster.name.clone()));
         };
-        let machine = Machine::new(cluster, &t.framework, &t.engine)?;
-        let models: Vec<_> =
-            t.precisions.iter().map(|p| (*p, Job::in_precision(&self.model.model, *p))).collect();
-        let job = |model| Job {
-            model,
-            machine: &machine,
-            sequence: t.seq,
-            global_batch: t.global_batch,
-            optimizer: t.optimizer,
-            tuning: Tuning::Full,
-            with_prediction: t.mtp,
-        };
-        let jobs: Vec<(Precision, Job)> = models.iter().map(|(p, m)| (*p, job(m))).collect();
-        let axes = TrainingAxes {
-            precision: t.precisions.clone(),
-            schedules: t.schedules.clone(),
-            ..TrainingAxes::usual(machine.per_node())
-        };
-        let answer = TrainingQuestion { jobs: &jobs, axes: &axes, top: 1, stop: Stop::NEVER }.answer()?;
-        // A training has at least one precision.
-        let (_, job) = &jobs[0];
-        Ok(then(TrainingFound { job, operations: &t.operations, answer: &answer, cluster }))
+        let training = t.request.training(t.steps.clone(), &self.model.model, cluster.clone())?;
+        training.jobs(|jobs| {
+            let answer = training.ask(jobs, &training.axes, Stop::NEVER)?;
+            // A training has at least one precision.
+            let (_, job) = &jobs[0];
+            Ok(then(TrainingFound { job, operations: &training.operations, answer: &answer, cluster }))
+        })
     }
 }

@@ -4,9 +4,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::entry::Names;
-use crate::catalog::{Catalog, Engine, Framework};
-use crate::diagnostic::{Code, Diagnostic};
-use crate::train::{Operations, Optimizer, Precision, Schedule};
+use crate::catalog::Catalog;
+use crate::diagnostic::Diagnostic;
+use crate::request::form::in_fields;
+use crate::request::train::Steps;
+use crate::request::{Amount, Texts, TrainRequest};
 
 /// What is trained in which steps.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -42,64 +44,39 @@ pub struct TrainingEntry {
 pub struct NamedTraining {
     /// What results call it.
     pub name: String,
-    /// Sequences of one step.
-    pub global_batch: u64,
-    /// Tokens of a sequence.
-    pub seq: u64,
-    /// The framework.
-    pub framework: Framework,
-    pub(super) engine: Engine,
-    pub(super) precisions: Vec<Precision>,
-    pub(super) schedules: Vec<Schedule>,
-    pub(super) optimizer: Optimizer,
-    pub(super) mtp: bool,
-    pub(super) operations: Operations,
+    /// What it asks for of models and clusters that are named elsewhere.
+    pub(super) request: TrainRequest,
+    /// Its steps.
+    pub steps: Steps,
 }
 
-/// Longest sequence and largest batch accepted.
-const MOST: u64 = 1 << 24;
-
 impl TrainingEntry {
+    /// What it asks for, the best plan alone.
+    fn request(&self) -> TrainRequest {
+        let texts = |names: &Option<Names>| names.as_ref().map(|names| Texts(names.0.clone()));
+        TrainRequest {
+            global_batch: Some(self.global_batch),
+            seq: Some(self.seq),
+            framework: self.framework.clone(),
+            precision: texts(&self.precision),
+            schedule: texts(&self.schedule),
+            optimizer: self.optimizer.clone(),
+            mtp: Some(self.mtp),
+            tokens: self.tokens.map(|tokens| Amount(tokens.to_string())),
+            top: Some(1),
+            ..TrainRequest::default()
+        }
+    }
+
     /// It with every name resolved.
     ///
     /// # Errors
     /// An unknown name, a figure out of range.
     pub(super) fn named(&self, catalog: &Catalog) -> Result<NamedTraining, Diagnostic> {
-        for (field, n) in [("global_batch", self.global_batch), ("seq", self.seq)] {
-            if !(1..=MOST).contains(&n) {
-                return Err(Diagnostic::new(Code::Range, format!("{field} is {n}"))
-                    .field(field)
-                    .help(format!("from 1 to {MOST}")));
-            }
-        }
-        if self.tokens.is_some_and(|t| !(t.is_finite() && t >= 1.0)) {
-            return Err(Diagnostic::new(Code::Range, "tokens must be above zero").field("tokens"));
-        }
-        let framework = catalog.framework(self.framework.as_deref().unwrap_or("megatron-bridge"))?;
-        let mut precisions: Vec<Precision> = parsed(&self.precision, Precision::Bf16)?;
-        precisions.dedup();
-        let usual = || format!("{} sequences of {} tokens, {}", self.global_batch, self.seq, framework.id);
-        Ok(NamedTraining {
-            name: self.name.clone().unwrap_or_else(usual),
-            global_batch: self.global_batch,
-            seq: self.seq,
-            engine: catalog.engine(&framework.kernels)?,
-            framework,
-            precisions,
-            schedules: parsed(&self.schedule, Schedule::OneForwardOneBackward)?,
-            optimizer: self.optimizer.as_deref().map_or(Ok(Optimizer::Adam), str::parse)?,
-            mtp: self.mtp,
-            operations: Operations { tokens: self.tokens, ..Operations::USUAL },
-        })
-    }
-}
-
-fn parsed<T: std::str::FromStr<Err = Diagnostic>>(
-    names: &Option<Names>,
-    usual: T,
-) -> Result<Vec<T>, Diagnostic> {
-    match names {
-        None => Ok(vec![usual]),
-        Some(Names(names)) => names.iter().map(|name| name.parse()).collect(),
+        let request = self.request();
+        let steps = request.steps(catalog).map_err(in_fields::<TrainRequest>)?;
+        let framework = &steps.framework.id;
+        let usual = || format!("{} sequences of {} tokens, {framework}", self.global_batch, self.seq);
+        Ok(NamedTraining { name: self.name.clone().unwrap_or_else(usual), request, steps })
     }
 }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::file::{SpeculationEntry, TargetsEntry, WorkloadEntry};
-use crate::diagnostic::{Code, Diagnostic, brief};
-use crate::request::LengthEntry;
+use super::file::{TargetsEntry, WorkloadEntry};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::request::{LengthEntry, Request, ShareEntry, Task, Texts, TimeTarget};
 use crate::simulate::{Arrivals as _, Lengths, Trace};
 use crate::units::{RequestsPerSecond, Seconds, group_thousands};
-use crate::workload::{Confidence, Load, Purpose, Sessions, Targets, Workload, forecast};
+use crate::workload::{Draft, Load, Targets, Workload, forecast};
 
 /// Most requests of a trace.
 const MAX_TRACE: u64 = 5_000_000;
@@ -98,16 +98,17 @@ impl TargetsEntry {
     /// # Errors
     /// A limit that is not positive, a confidence that is none.
     pub fn limits(&self) -> Result<Targets, Diagnostic> {
-        let wrong = |text: &String| {
-            Diagnostic::new(Code::Range, format!("confidence: `{}` is not a confidence", brief(text)))
-                .help(Confidence::FORM)
+        let limit = |limit: Option<Seconds>| limit.map(|limit| TimeTarget { at: None, limit });
+        let limited = self.ttft.or(self.tpot).or(self.e2e).is_some();
+        let request = Request {
+            ttft: limit(self.ttft),
+            tpot: limit(self.tpot),
+            e2e: limit(self.e2e),
+            // One that is inherited by targets without limits says nothing of them.
+            confidence: self.confidence.clone().filter(|_| limited),
+            ..Request::default()
         };
-        let read = |text: &String| text.parse::<Confidence>().map_err(|_| wrong(text));
-        let confidence = self.confidence.as_ref().map(read).transpose()?;
-        let Self { ttft, tpot, e2e, .. } = *self;
-        let targets = Targets { ttft, tpot, e2e, confidence, ..Targets::default() };
-        targets.validate()?;
-        Ok(targets)
+        request.targets(Task::Plan)
     }
 }
 
@@ -168,19 +169,10 @@ impl WorkloadEntry {
         let trace = self.trace.as_ref().map(|file| Measured::read(&folder.join(file))).transpose()?;
         let lengths = self.lengths(trace.as_ref())?;
         let named = |name: String, month, load: Sized| -> Result<NamedWorkload, Diagnostic> {
-            let workload = Workload { load: load.load, ..lengths.workload };
-            workload.validate()?;
-            let words = format!("{}; {}", lengths.words, load.words);
-            let entry = entry.clone();
-            Ok(NamedWorkload {
-                name,
-                entry,
-                month,
-                workload,
-                mean_rate: load.mean,
-                words,
-                comment: self.comment.clone(),
-            })
+            let workload = lengths.under(load.load)?;
+            let words = format!("{}; {}", self.in_words(&workload), load.words);
+            let (entry, comment) = (entry.clone(), self.comment.clone());
+            Ok(NamedWorkload { name, entry, month, workload, mean_rate: load.mean, words, comment })
         };
         let Some(file) = &self.forecast else {
             return Ok(vec![named(entry.clone(), None, self.sized(self.mean_load(trace.as_ref())?)?)?]);
@@ -264,90 +256,86 @@ impl WorkloadEntry {
         }
     }
 
-    /// Mean lengths, the 99th percentile of the context where they vary, and the cached prefix.
-    fn lengths(&self, trace: Option<&Measured>) -> Result<Means, Diagnostic> {
-        if let Some(text) = &self.sessions {
-            if self.isl.is_some() || self.osl.is_some() || self.trace.is_some() || self.prefix_hit.is_some() {
-                return Err(usage("sessions have their own lengths and hits")
-                    .help("leave isl, osl, trace and prefix_hit out beside `sessions`"));
-            }
-            let sessions: Sessions = text.parse()?;
-            let speculation = self.speculation.as_ref().map(SpeculationEntry::speculation).transpose()?;
-            let words = format!(
-                "sessions of {} turns, {} prompt and {} output tokens in the mean",
-                sessions.turns,
-                group_thousands(sessions.mean_prompt()),
-                group_thousands(sessions.output)
-            );
-            return Ok(Means {
-                workload: Workload { speculation, ..Workload::of_sessions(sessions) },
-                words,
-            });
-        }
-        let of = |own: &Option<LengthEntry>, traced: Option<f64>, field: &str| match (own, traced) {
-            (Some(LengthEntry(lengths)), _) => Ok(lengths.clone()),
-            (None, Some(mean)) => Ok(Lengths::Fixed((mean.round() as u64).max(1))),
-            (None, None) => Err(usage(format!("missing field `{field}`")).help("or a `trace`")),
-        };
-        let isl = of(&self.isl, trace.map(|t| t.prompt), "isl")?;
+    /// What it asks for beside the load, and its mean lengths: those of a trace where the entry has none, with the 99th
+    /// percentile of the trace's contexts.
+    fn lengths(&self, trace: Option<&Measured>) -> Result<Asked, Diagnostic> {
         let purpose = self.task.unwrap_or_default();
-        if purpose.pools() {
-            return self.pooled(purpose, &isl);
+        if trace.is_some() && (self.sessions.is_some() || purpose.pools()) {
+            return Err(usage("a trace says lengths of texts that are generated")
+                .at("`trace`")
+                .help("leave it out beside `sessions` and beside a `task` that makes no text"));
         }
-        if self.batch_window.is_some() {
-            return Err(usage("`batch_window` belongs to a `task` that makes no text"));
-        }
-        let osl = of(&self.osl, trace.map(|t| t.output), "osl")?;
-        let mean = |lengths: &Lengths| lengths.mean().round() as u64;
-        let varies = |lengths: &Lengths| !matches!(lengths, Lengths::Fixed(_));
-        let whole_trace = trace.filter(|_| self.isl.is_none() && self.osl.is_none());
-        let longest = match whole_trace {
-            Some(trace) => Some(trace.p99),
-            None => (varies(&isl) || varies(&osl)).then(|| isl.p99().saturating_add(osl.p99())),
+        let of = |own: &Option<LengthEntry>, traced: Option<f64>| {
+            own.clone().or(traced.map(|mean| LengthEntry(Lengths::Fixed((mean.round() as u64).max(1)))))
         };
-        let hit = self.prefix_hit.unwrap_or(0.0);
-        if !(0.0..=1.0).contains(&hit) {
-            return Err(Diagnostic::new(Code::Range, format!("prefix_hit {hit} is out of range"))
-                .help("a share of the prompt, from 0 to 1"));
+        let (isl, osl) = (of(&self.isl, trace.map(|t| t.prompt)), of(&self.osl, trace.map(|t| t.output)));
+        let needed = [("isl", isl.is_none()), ("osl", osl.is_none() && !purpose.pools())];
+        if let (None, Some((field, _))) = (&self.sessions, needed.iter().find(|(_, missing)| *missing)) {
+            return Err(usage(format!("missing field `{field}`")).help("or a `trace`"));
         }
-        let (prompt, output) = (mean(&isl), mean(&osl));
-        let cached_prefix = ((prompt as f64 * hit).round() as u64).min(prompt.saturating_sub(1));
-        let mut words =
-            format!("{} prompt and {} output tokens", group_thousands(prompt), group_thousands(output));
-        if let Some(longest) = longest {
+        let whole_trace = trace.filter(|_| self.isl.is_none() && self.osl.is_none());
+        let speculation = self.speculation.as_ref();
+        let request = Request {
+            isl,
+            osl,
+            min_context: whole_trace.map(|trace| trace.p99),
+            batch_window: self.batch_window.map(|window| format!("{} s", window.get())),
+            sessions: self.sessions.clone(),
+            prefix_hit: self.prefix_hit.filter(|hit| *hit != 0.0).map(ShareEntry),
+            speculate: speculation.map(|s| Texts(vec![s.draft.clone()])),
+            draft_tokens: speculation.and_then(|s| s.tokens).map(u64::from),
+            acceptance: speculation.map(|s| s.acceptance),
+            ..Request::default()
+        };
+        request.consistent(Task::Plan)?;
+        request.suits(purpose)?;
+        let lengths = request.lengths(Task::Plan, purpose, None)?;
+        Ok(Asked { lengths: request.with_room(lengths)?, request })
+    }
+
+    /// Lengths in words.
+    fn in_words(&self, workload: &Workload) -> String {
+        let (prompt, output) = (group_thousands(workload.isl), group_thousands(workload.osl));
+        if workload.purpose.pools() {
+            let purpose = workload.purpose;
+            return format!("{}: {} of {prompt} tokens", purpose.name(), purpose.inputs());
+        }
+        if let Some(sessions) = workload.sessions {
+            let turns = sessions.turns;
+            return format!(
+                "sessions of {turns} turns, {prompt} prompt and {output} output tokens in the mean"
+            );
+        }
+        let mut words = format!("{prompt} prompt and {output} output tokens");
+        if let Some(longest) = workload.longest {
             words += &format!(" in the mean, {} together in one of a hundred", group_thousands(longest));
         }
-        if cached_prefix > 0 {
-            words += &format!(", {:.0} % of the prompt cached", 100.0 * hit);
+        if workload.cached_prefix > 0 {
+            words += &format!(", {:.0} % of the prompt cached", 100.0 * self.prefix_hit.unwrap_or(0.0));
         }
-        let speculation = self.speculation.as_ref().map(SpeculationEntry::speculation).transpose()?;
-        if let Some(speculation) = speculation {
+        if let Some(speculation) = workload.speculation {
             words += &format!(", speculation: {speculation}");
         }
-        let lengths = Workload::new(prompt, output);
-        Ok(Means { workload: Workload { cached_prefix, longest, speculation, ..lengths }, words })
+        words
     }
 }
 
-impl WorkloadEntry {
-    /// Inputs of which vectors or scores are made.
-    fn pooled(&self, purpose: Purpose, isl: &Lengths) -> Result<Means, Diagnostic> {
-        let name = purpose.name();
-        let meaningless = [
-            ("osl", self.osl.is_some()),
-            ("speculation", self.speculation.is_some()),
-            ("prefix_hit", self.prefix_hit.is_some()),
-            ("trace", self.trace.is_some()),
-        ];
-        if let Some((field, _)) = meaningless.iter().find(|(_, given)| *given) {
-            return Err(usage(format!("`{field}` means nothing to the task {name}: no token is decoded")));
+/// What an entry asks for beside the load, and its mean lengths.
+struct Asked {
+    request: Request,
+    lengths: Workload,
+}
+
+impl Asked {
+    /// What is served under a load.
+    fn under(&self, load: Load) -> Result<Workload, Diagnostic> {
+        let workload = self.request.under(load, self.lengths, Task::Plan)?;
+        match workload.speculation.map(|speculation| speculation.draft) {
+            Some(Draft::Model | Draft::Eagle3) => {
+                Err(Diagnostic::new(Code::Range, "a sweep names no draft model").help("allowed: mtp, ngram"))
+            }
+            _ => Ok(workload),
         }
-        let mean = isl.mean().round() as u64;
-        let longest = (!matches!(isl, Lengths::Fixed(_))).then(|| isl.p99());
-        let batch_window = self.batch_window.unwrap_or(Seconds::ZERO);
-        let words = format!("{name}: {} of {} tokens", purpose.inputs(), group_thousands(mean));
-        let workload = Workload::pooled(purpose, Some(mean), None);
-        Ok(Means { workload: Workload { longest, batch_window, ..workload }, words })
     }
 }
 
@@ -355,11 +343,6 @@ impl WorkloadEntry {
 struct Sized {
     load: Load,
     mean: Option<RequestsPerSecond>,
-    words: String,
-}
-
-struct Means {
-    workload: Workload,
     words: String,
 }
 

@@ -89,9 +89,14 @@ impl<'a> Question<'a> {
     /// most throughput first, the checkpoint's precision, nothing pinned, ten plans, in closed form. Every
     /// field can be set afterwards.
     pub fn new(model: &'a Model, cluster: &'a Cluster, engines: &'a [Engine]) -> Question<'a> {
+        Question::on(model, std::slice::from_ref(cluster), engines)
+    }
+
+    /// The same on several pools side by side.
+    pub fn on(model: &'a Model, pools: &'a [Cluster], engines: &'a [Engine]) -> Question<'a> {
         Question {
             model,
-            pools: std::slice::from_ref(cluster),
+            pools,
             engines,
             workload: Workload::new(Workload::DEFAULT_ISL, Workload::DEFAULT_OSL),
             targets: Targets::default(),

@@ -9,6 +9,7 @@ use crate::catalog::{Catalog, Engine};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
+use crate::request::{Counts, Request};
 
 use super::base;
 
@@ -210,6 +211,17 @@ impl<'a> Row<'a> {
         let launches: Vec<&str> = self.text("launches").unwrap_or("").split_whitespace().collect();
         engine.launch_with(&launches);
         engine
+    }
+
+    /// What the row says of how the engine was launched, as a request has it.
+    pub fn options(&self) -> Request {
+        let count = |column: &str| self.whole(column).map(|n| Counts(vec![n]));
+        Request {
+            max_sequences: count("max_num_seqs"),
+            max_batched_tokens: count("max_num_batched_tokens"),
+            memory_fraction: self.number("gpu_memory_utilization"),
+            ..Request::default()
+        }
     }
 
     /// The model that the row names: by `config` in one of the folders, else by `model`; at the row's

@@ -17,7 +17,7 @@ pub fn about(scenario: &Scenario) -> Json {
         for pool in &cluster.pools.pools {
             gpus.entry(&pool.gpu.id).or_insert_with(|| gpu(&pool.gpu));
         }
-        for engine in &cluster.engines {
+        for engine in cluster.all_engines() {
             engines
                 .entry(format!("{} {}", engine.label(), engine.version))
                 .or_insert_with(|| self::engine(engine));

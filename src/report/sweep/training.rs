@@ -33,9 +33,9 @@ fn row(case: &TrainingCase, found: &TrainingFound) -> Sheet {
         case.model.name.as_str().into(),
         case.cluster.name.as_str().into(),
         t.name.as_str().into(),
-        t.framework.id.as_str().into(),
-        t.global_batch.into(),
-        t.seq.into(),
+        t.steps.framework.id.as_str().into(),
+        t.steps.global_batch.into(),
+        t.steps.sequence.into(),
         found.answer.counts.plans.into(),
         found.answer.counts.feasible.into(),
     ];

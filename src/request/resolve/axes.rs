@@ -6,6 +6,7 @@ use crate::plan::space::Pins;
 use crate::plan::{Degrees, Parallelism};
 use crate::request::checks::{list, range, usage};
 use crate::request::{Request, SplitWorkers, Task, Values, layout};
+use crate::search::Mode;
 
 /// How the GPUs of one plan are used.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,7 @@ impl Deployed {
 
 impl Request {
     /// The axes that are pinned; of one plan none, it is given whole.
-    pub(super) fn pins(&self, task: Task) -> Pins {
+    fn pins(&self, task: Task) -> Pins {
         if task != Task::Plan {
             return Pins::default();
         }
@@ -54,6 +55,16 @@ impl Request {
             replicas: list(&self.replicas),
             batch: list(&self.batch).into_iter().map(u64::from).collect(),
         }
+    }
+
+    /// Whether replicas do everything or pools are split, and the axes that are pinned of them.
+    pub(crate) fn space(&self, task: Task) -> Result<(Mode, Pins), Diagnostic> {
+        let (pins, mode) = (self.pins(task), self.mode()?);
+        if mode == Mode::Aggregated && pins.prefill != Degrees::default() {
+            let cause = "prefill workers are pinned, and there are none";
+            return Err(usage(cause).at("--prefill-…").help("add --mode split or any"));
+        }
+        Ok((mode, pins))
     }
 
     /// The plan that is given; degrees that are left out are 1.

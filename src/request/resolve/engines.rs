@@ -96,7 +96,7 @@ impl Request {
     }
 
     /// The precisions to consider.
-    pub(super) fn precisions(&self) -> Result<Vec<Precision>, Diagnostic> {
+    pub(crate) fn precisions(&self) -> Result<Vec<Precision>, Diagnostic> {
         // Engines' own word for what they do unasked.
         fn precision<T: FromStr<Err = Diagnostic>>(text: &str) -> Result<Option<T>, Diagnostic> {
             if text.eq_ignore_ascii_case("auto") { Ok(None) } else { text.parse().map(Some) }

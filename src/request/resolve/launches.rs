@@ -64,7 +64,7 @@ impl Request {
     }
 
     /// The launches that compete: every pair of limits, with speculation or both ways.
-    pub(super) fn launches(&self, task: Task) -> Result<Vec<Launch>, Diagnostic> {
+    pub(crate) fn launches(&self, task: Task) -> Result<Vec<Launch>, Diagnostic> {
         let offload = self.offload()?;
         let stages = offload.shares.map(|shares| shares.gpus());
         let pinned = |n: usize| {
@@ -118,7 +118,7 @@ impl Request {
     }
 
     /// The launch of one plan of `pp` stages: proportions of the GPUs must name each.
-    pub(super) fn launch_of_one_plan(&self, pp: u32) -> Result<Launch, Diagnostic> {
+    pub(crate) fn launch_of_one_plan(&self, pp: u32) -> Result<Launch, Diagnostic> {
         let offload = self.offload()?;
         if let Some(n) = offload.shares.map(|shares| shares.gpus()).filter(|n| *n as u64 != u64::from(pp)) {
             return Err(usage(format!("{n} numbers for {pp} stages"))

@@ -3,7 +3,7 @@
 use itertools::Itertools as _;
 
 use crate::catalog::{Catalog, Cluster, Gpu, Host, Kind, Pools};
-use crate::diagnostic::{Diagnostic, brief};
+use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::estimate::power::Electricity;
 use crate::load;
 use crate::request::checks::{texts, usage, within};
@@ -140,6 +140,17 @@ pub fn of_gpus(catalog: &Catalog, gpu: &str, gpus: u32) -> Result<Cluster, Diagn
     Ok(cluster)
 }
 
+/// Checks a price per GPU and hour.
+///
+/// # Errors
+/// [`Code::Range`](crate::diagnostic::Code::Range) for one below zero, and for what is no number.
+pub fn check_price(price: UsdPerHour) -> Result<(), Diagnostic> {
+    if price.get() >= 0.0 && price.get().is_finite() {
+        return Ok(());
+    }
+    Err(Diagnostic::new(Code::Range, "a price must not be negative"))
+}
+
 /// A cluster at the prices that name its GPU, by a name of the catalogue or its own.
 ///
 /// # Errors
@@ -153,13 +164,12 @@ pub fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Res
         };
         let (gpu, dollars) = entry.split_once('=').ok_or_else(|| wrong("expected GPU=DOLLARS"))?;
         let dollars: f64 = dollars.trim().parse().map_err(|_| wrong("not a number"))?;
-        if !(dollars >= 0.0 && dollars.is_finite()) {
-            return Err(wrong("must not be negative"));
-        }
+        let price = UsdPerHour::new(dollars);
+        check_price(price).map_err(|_| wrong("must not be negative"))?;
         let own = gpu.trim() == cluster.gpu.id;
         if own || catalog.find(Kind::Gpu, gpu.trim()).map_err(|d| d.within("--price"))?.id() == cluster.gpu.id
         {
-            cluster.price = Some(UsdPerHour::new(dollars));
+            cluster.price = Some(price);
         }
     }
     Ok(cluster)

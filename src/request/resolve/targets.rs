@@ -8,7 +8,7 @@ use crate::workload::{Budget, Confidence, Percentile, Percentiles, Targets};
 
 impl Request {
     /// The limits on times, what each is on, and those of the whole deployment; checked.
-    pub(super) fn targets(&self, task: Task) -> Result<Targets, Diagnostic> {
+    pub(crate) fn targets(&self, task: Task) -> Result<Targets, Diagnostic> {
         let wrong = |cause| range("--percentile", cause).help(Percentile::FORM);
         let all =
             self.percentile.as_deref().map(|text| text.parse::<Percentile>().map_err(wrong)).transpose()?;

@@ -6,7 +6,7 @@ use crate::request::{Request, Task, form};
 
 impl Request {
     /// Options that exclude or require each other.
-    pub(super) fn consistent(&self, task: Task) -> Result<(), Diagnostic> {
+    pub(crate) fn consistent(&self, task: Task) -> Result<(), Diagnostic> {
         form::version(self.schema_version)?;
         let split = self.prefill.is_some() || self.decode.is_some();
         let exclude = [

@@ -28,7 +28,6 @@ impl Request {
         purpose: Purpose,
         demand: Option<&Demand>,
     ) -> Result<(Workload, u64), Diagnostic> {
-        let hit = share("--prefix-hit", self.prefix_hit.map(|hit| hit.0))?;
         let media = self.media(model)?;
         let varies = self.isl.as_ref().is_some_and(|isl| !matches!(isl.0, Lengths::Fixed(_)));
         if !media.is_empty() && self.sessions.is_some() {
@@ -43,33 +42,87 @@ impl Request {
         }
         let (lengths, in_trace) = match &self.trace {
             Some(file) => mean_of_trace(Path::new(file), &self.named_columns()?, self.trace_requests())?,
-            None => match self.sessions()? {
-                Some(sessions) => (Workload::of_sessions(sessions), 0),
-                None => (self.lengths(task, model, purpose, media.tokens()).with_media(media), 0),
-            },
+            None => {
+                let context = model.max_context.filter(|_| self.allow_long_context != Some(true));
+                // What a prompt brings beside text takes its part.
+                let beside = |n: u64| n.saturating_sub(media.tokens()).max(2);
+                let context = context.into_iter().chain(self.max_model_len).min().map(beside);
+                (self.lengths(task, purpose, context)?.with_media(media), 0)
+            }
         };
-        let batch_window = self.batch_window()?;
-        let load = match (demand, self.concurrency, self.rate) {
-            (Some(demand), ..) => demand.users.map_or(Load::Rate(demand.rate), Load::Users),
-            (None, None, None) if self.users.is_some() => Load::Users(self.users.unwrap_or(1)),
-            (None, Some(n), _) => Load::Concurrency(n),
-            (None, None, Some(rate)) => Load::Rate(rate.0),
-            (None, None, None) => Load::Saturate,
+        let load = match demand {
+            Some(demand) => demand.users.map_or(Load::Rate(demand.rate), Load::Users),
+            None => self.load(),
         };
-        let cached_prefix = cached(hit, lengths.isl);
-        let speculation = if task.is_of_one_plan() { self.one_speculation()? } else { self.speculation()? };
-        let workload = Workload { cached_prefix, batch_window, load, speculation, ..lengths };
-        workload.validate()?;
+        let workload = self.under(load, lengths, task)?;
         if self.allow_long_context != Some(true) {
             workload.fits_context(model.max_context).map_err(|d| d.at(model.id.clone()))?;
         }
         self.served(&workload, model)?;
+        Ok((self.with_room(workload)?, in_trace))
+    }
+
+    /// Mean lengths: those of the turns of sessions; else those that are given, and what is left out cut to a context
+    /// that is shorter; where they vary, with the context that one request in a hundred exceeds. A simulation draws
+    /// lengths itself.
+    pub(crate) fn lengths(
+        &self,
+        task: Task,
+        purpose: Purpose,
+        context: Option<u64>,
+    ) -> Result<Workload, Diagnostic> {
+        if let Some(sessions) = self.sessions()? {
+            return Ok(Workload::of_sessions(sessions));
+        }
+        let mean = |entry: &Option<LengthEntry>| match entry.as_ref().map(|entry| &entry.0) {
+            Some(Lengths::Fixed(n)) => Some(*n),
+            varying => varying.map(|lengths| lengths.mean().round().max(1.0) as u64),
+        };
+        let means = match purpose.pools() {
+            true => Workload::pooled(purpose, mean(&self.isl), context),
+            false => Workload::of_lengths(mean(&self.isl), mean(&self.osl), context),
+        };
+        let most = |entry: &Option<LengthEntry>, mean| entry.as_ref().map_or(mean, |entry| entry.0.p99());
+        let varies = |entry: &Option<LengthEntry>| {
+            entry.as_ref().is_some_and(|entry| !matches!(entry.0, Lengths::Fixed(_)))
+        };
+        let longest = (task != Task::Simulate && (varies(&self.isl) || varies(&self.osl))).then(|| {
+            match purpose.pools() {
+                true => most(&self.isl, means.isl),
+                false => most(&self.isl, means.isl).saturating_add(most(&self.osl, means.osl)),
+            }
+        });
+        Ok(Workload { longest, ..means })
+    }
+
+    /// The load that is given, saturated where none is.
+    pub(crate) fn load(&self) -> Load {
+        match (self.concurrency, self.rate, self.users) {
+            (Some(n), ..) => Load::Concurrency(n),
+            (None, Some(rate), _) => Load::Rate(rate.0),
+            (None, None, Some(users)) => Load::Users(users),
+            (None, None, None) => Load::Saturate,
+        }
+    }
+
+    /// Lengths under a load, with what is cached, drafted and waited for; checked.
+    pub(crate) fn under(&self, load: Load, lengths: Workload, task: Task) -> Result<Workload, Diagnostic> {
+        let hit = share("--prefix-hit", self.prefix_hit.map(|hit| hit.0))?;
+        let batch_window = self.batch_window()?;
+        let cached_prefix = cached(hit, lengths.isl);
+        let speculation = if task.is_of_one_plan() { self.one_speculation()? } else { self.speculation()? };
+        let workload = Workload { cached_prefix, batch_window, load, speculation, ..lengths };
+        workload.validate().map(|()| workload)
+    }
+
+    /// The workload with room for the longest request that must fit.
+    pub(crate) fn with_room(&self, workload: Workload) -> Result<Workload, Diagnostic> {
         let least = within("--min-context", self.min_context, 1..=crate::workload::MAX_LENGTH)?;
-        Ok((Workload { longest: least.or(workload.longest), ..workload }, in_trace))
+        Ok(Workload { longest: least.or(workload.longest), ..workload })
     }
 
     /// Checks that nothing is said of tokens that come out where answers are pooled.
-    pub(super) fn suits(&self, purpose: Purpose) -> Result<(), Diagnostic> {
+    pub(crate) fn suits(&self, purpose: Purpose) -> Result<(), Diagnostic> {
         if !purpose.pools() {
             return match self.batch_window {
                 None => Ok(()),
@@ -125,34 +178,6 @@ impl Request {
             .as_deref()
             .map(|text| text.parse::<Sessions>().map_err(|d| d.within("--sessions")))
             .transpose()
-    }
-
-    /// Mean lengths, those that are left out cut to the model's context where it is shorter; where they vary, with the
-    /// context that one request in a hundred exceeds. A simulation draws lengths itself.
-    fn lengths(&self, task: Task, model: &Model, purpose: Purpose, beside: u64) -> Workload {
-        let mean = |entry: &Option<LengthEntry>| match entry.as_ref().map(|entry| &entry.0) {
-            Some(Lengths::Fixed(n)) => Some(*n),
-            varying => varying.map(|lengths| lengths.mean().round().max(1.0) as u64),
-        };
-        let context = model.max_context.filter(|_| self.allow_long_context != Some(true));
-        // What a prompt brings beside text takes its part.
-        let context =
-            context.into_iter().chain(self.max_model_len).min().map(|n| n.saturating_sub(beside).max(2));
-        let means = match purpose.pools() {
-            true => Workload::pooled(purpose, mean(&self.isl), context),
-            false => Workload::of_lengths(mean(&self.isl), mean(&self.osl), context),
-        };
-        let most = |entry: &Option<LengthEntry>, mean| entry.as_ref().map_or(mean, |entry| entry.0.p99());
-        let varies = |entry: &Option<LengthEntry>| {
-            entry.as_ref().is_some_and(|entry| !matches!(entry.0, Lengths::Fixed(_)))
-        };
-        let longest = (task != Task::Simulate && (varies(&self.isl) || varies(&self.osl))).then(|| {
-            match purpose.pools() {
-                true => most(&self.isl, means.isl),
-                false => most(&self.isl, means.isl).saturating_add(most(&self.osl, means.osl)),
-            }
-        });
-        Workload { longest, ..means }
     }
 
     /// Checks that requests are no longer than the server takes.

@@ -14,7 +14,7 @@ use crate::catalog::engine::FractionOf;
 use crate::catalog::{Catalog, Cluster, Engine, Gpu, Kind};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::{Context, ContextParts};
-use crate::estimate::memory::{LimitOverrides, MemoryUse};
+use crate::estimate::memory::MemoryUse;
 use crate::plan::Parallelism;
 use crate::units::Bytes;
 use crate::workload::Workload;
@@ -104,12 +104,7 @@ fn account_on(row: &Row, catalog: &Catalog, engine: &Engine, gpu: Gpu) -> Result
     };
     let gpus = u32::try_from(split.gpus()).map_err(|_| "too many GPUs")?;
     let cluster = Cluster::of_gpus(gpu, gpus).map_err(say)?;
-    let limits = LimitOverrides {
-        max_sequences: row.whole("max_num_seqs"),
-        max_batched_tokens: row.whole("max_num_batched_tokens"),
-        memory_fraction: row.number("gpu_memory_utilization"),
-        ..LimitOverrides::default()
-    };
+    let limits = row.options().launch_of_one_plan(split.pp).map_err(say)?.limits;
     let length = row.whole("max_model_len").unwrap_or(LENGTH).max(2);
     let context = Context::new(ContextParts {
         model: &model,

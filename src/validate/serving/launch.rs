@@ -10,6 +10,7 @@ use crate::dtype::DType;
 use crate::estimate::memory::LimitOverrides;
 use crate::load;
 use crate::plan::Parallelism;
+use crate::request::{Counts, Request};
 use crate::units::Seconds;
 
 use super::super::Row;
@@ -136,8 +137,8 @@ impl Launch {
 pub struct Launched {
     /// The engine with the flags that change how it schedules.
     pub engine: Engine,
-    /// The limits that it states.
-    pub limits: LimitOverrides,
+    /// The limits that it states, as a request has them.
+    options: Request,
     /// Type of the KV cache, if it was named.
     pub kv: Option<DType>,
     /// The split that ran.
@@ -163,7 +164,6 @@ pub fn of(row: &Row, catalog: &Catalog, protocol: &str) -> Result<Launched, Stri
         Some(version) => catalog.every_version(&engine.id).map_err(|d| d.cause)?.logged(version),
         None => engine,
     };
-    let limits = LimitOverrides::default();
     let split = Parallelism {
         tp: row.degree("tp"),
         pp: row.degree("pp"),
@@ -171,18 +171,32 @@ pub fn of(row: &Row, catalog: &Catalog, protocol: &str) -> Result<Launched, Stri
         attention_dp: row.degree("attention_dp"),
         dcp: row.degree("dcp"),
     };
-    let mut launched = Launched { engine, limits, kv: None, split, scripted };
+    let mut launched = Launched { engine, options: Request::default(), kv: None, split, scripted };
     if matches!(protocol, "trtllm-bench" | "static") {
         // All requests are handed over at once and answered when they are done.
         launched.engine.scheduling.stream_overhead = Seconds::ZERO;
     }
     of_row.into_iter().try_for_each(|launch| launch.set.apply(row, &mut launched))?;
-    let l = &mut launched.limits;
-    l.max_sequences = row.whole("max_num_seqs").or(l.max_sequences);
-    l.max_batched_tokens = row.whole("max_num_batched_tokens").or(l.max_batched_tokens);
-    l.memory_fraction = row.number("gpu_memory_utilization").or(l.memory_fraction);
+    let (own, scripted) = (row.options(), launched.options);
+    launched.options = Request {
+        max_sequences: own.max_sequences.or(scripted.max_sequences),
+        max_batched_tokens: own.max_batched_tokens.or(scripted.max_batched_tokens),
+        memory_fraction: own.memory_fraction.or(scripted.memory_fraction),
+        ..own
+    };
     launched.kv = row.kv().or(launched.kv);
     Ok(launched)
+}
+
+impl Launched {
+    /// The limits that it states.
+    ///
+    /// # Errors
+    /// One that no engine takes.
+    pub fn limits(&self) -> Result<LimitOverrides, String> {
+        let launch = self.options.launch_of_one_plan(self.split.pp).map_err(|d| d.cause)?;
+        Ok(launch.limits)
+    }
 }
 
 impl Flags {
@@ -194,9 +208,14 @@ impl Flags {
             Figure::Number(n) => Some(n),
             Figure::Concurrency(_) => row.whole("concurrency"),
         });
-        to.limits.max_sequences = sequences.or(to.limits.max_sequences);
-        to.limits.max_batched_tokens = self.max_batched_tokens.or(to.limits.max_batched_tokens);
-        to.limits.memory_fraction = self.memory_fraction.or(to.limits.memory_fraction);
+        let count = |n: Option<u64>| n.map(|n| Counts(vec![n]));
+        let before = std::mem::take(&mut to.options);
+        to.options = Request {
+            max_sequences: count(sequences).or(before.max_sequences),
+            max_batched_tokens: count(self.max_batched_tokens).or(before.max_batched_tokens),
+            memory_fraction: self.memory_fraction.or(before.memory_fraction),
+            ..Request::default()
+        };
         to.kv = self.kv.or(to.kv);
         let s = &mut to.engine.scheduling;
         s.arrival_poll_steps = self.poll_steps.unwrap_or(s.arrival_poll_steps);

@@ -38,7 +38,9 @@ pub fn predict_by(row: &Row, catalog: &Catalog, estimate: impl FnOnce(&Run) -> P
     let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
     let model = in_16_bits_of(row.model(catalog)?, &gpu);
     let protocol = row.text("protocol").unwrap_or("steady");
-    let launch::Launched { engine, limits, kv, split, scripted } = launch::of(row, catalog, protocol)?;
+    let launched = launch::of(row, catalog, protocol)?;
+    let limits = launched.limits()?;
+    let launch::Launched { engine, kv, split, scripted, .. } = launched;
     // Runs that do not state their protocol but were launched by InferenceX's scripts follow its protocol.
     let protocol = if scripted { "inferencex" } else { protocol };
     let gpus = row.whole("num_gpus").unwrap_or_else(|| split.gpus());
