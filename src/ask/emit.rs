@@ -52,7 +52,7 @@ pub fn asked<'a>(
 ) -> Asked<'a> {
     let precision = resolved.precisions.get(precision);
     let path = |name: &&str| !catalog.is_sealed() && std::path::Path::new(name).exists();
-    let named = request.model.as_deref().filter(path);
+    let named = request.model.model.as_deref().filter(path);
     let folder = named.map(|name| name.strip_suffix("/config.json").unwrap_or(name));
     Asked {
         targets: resolved.targets,

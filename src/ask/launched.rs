@@ -11,7 +11,7 @@ use crate::launch::{self, Server};
 use crate::load;
 use crate::model::Model;
 use crate::request::launched::pools;
-use crate::request::{Better, Estimated, Request, Resolved};
+use crate::request::{Better, Estimated, ModelRequest, Request, Resolved};
 use crate::search::Stop;
 
 /// What runs today where the launch says it.
@@ -92,8 +92,8 @@ impl Read {
         };
         let invocations = launch::invocations(&text, &find).map_err(|d| d.at("--launch"))?;
         let named = invocations.iter().find_map(|i| launch::speech::read(i, None).model);
-        let asked = Request { model: request.model.clone().or(named), ..request.clone() };
-        let model: Option<Model> = asked.find_model(catalog, hub).ok();
+        let asked = ModelRequest { model: request.model.model.clone().or(named), ..request.model.clone() };
+        let model: Option<Model> = asked.find(catalog, hub).ok();
         let experts = model.as_ref().map(Model::is_moe);
         let servers: Vec<Server> = invocations.iter().map(|i| launch::speech::read(i, experts)).collect();
         Ok(Some((Read { servers }, model)))

@@ -61,9 +61,7 @@ pub struct ModelArgs {
 impl ModelArgs {
     /// Puts what is given into a request.
     pub fn fill(&self, request: &mut Request) {
-        let ModelRequest { model, shape, models, scope, lora, draft_model, offline, .. } = self.request();
-        *request =
-            Request { model, shape, models, scope, lora, draft_model, offline, ..std::mem::take(request) };
+        request.model = self.request();
     }
 
     /// What is given, as a request about a model.

@@ -198,7 +198,7 @@ pub fn run(args: &ObserveArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic>
                 let mut seen = Observation::of_row(&row, &place).map_err(wrong)?;
                 seen.counters = counters;
                 let mut of_row = request.clone();
-                of_row.model = of_row.model.or(seen.model.clone());
+                of_row.model.model = of_row.model.model.or(seen.model.clone());
                 if of_row.engine.is_none() {
                     let version = row.text("engine_version").map(|v| format!("@{v}")).unwrap_or_default();
                     of_row.engine = row.text("engine").map(|e| Texts(vec![format!("{e}{version}")]));
@@ -283,7 +283,7 @@ fn told(request: &Request, launched: Option<&Read>, catalog: &Catalog) -> Result
         * ranks(degree(&request.attention_dp))
         * ranks(degree(&request.replicas));
     Ok(Told {
-        model: request.model.clone(),
+        model: request.model.model.clone(),
         gpu,
         engine: one(&request.engine),
         weights: one(&request.weights),

@@ -13,8 +13,8 @@ use crate::launch;
 use crate::load;
 use crate::model::{self, Model, Scope};
 use crate::report::{self, Format};
-use crate::request::Request;
 use crate::request::launched::sequences;
+use crate::request::{ModelRequest, Request};
 use crate::validate::memory::{StartLog, Told, compare};
 use crate::validate::{
     Estimator, Kind, Predictor, Reader, Server, Unread, is_results, validate, validate_results,
@@ -227,7 +227,8 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog, reader: &dyn Reader) -> Resul
     }
     let catalog = catalog.clone().with_models(&args.models)?;
     let launch = args.launch.launch.clone();
-    let asked = Request { model: args.log.model.clone(), launch, ..Request::default() };
+    let model = ModelRequest { model: args.log.model.clone(), ..ModelRequest::default() };
+    let asked = Request { model, launch, ..Request::default() };
     let launched = Read::of(&asked, &catalog, &fetch::hub(false)?)?.map(|(read, _)| read);
     let told = args.log.with(launched);
     if let Some(log) = &args.log.log {

@@ -48,8 +48,8 @@ impl Request {
     /// # Errors
     /// [`Code::Usage`] where a degree stands in a variable.
     pub fn take_current(&mut self, server: &Server, model: Option<&Model>) -> Result<(), Diagnostic> {
-        if self.model.is_none() && self.shape.is_none() {
-            self.model.clone_from(&server.model);
+        if self.model.model.is_none() && self.model.shape.is_none() {
+            self.model.model.clone_from(&server.model);
         }
         if self.engine.is_none() {
             self.engine = Some(Texts(vec![engine(server, false)]));
@@ -85,8 +85,8 @@ impl Request {
     }
 
     fn take_limits(&mut self, server: &Server, model: Option<&Model>) {
-        if self.model.is_none() && self.shape.is_none() {
-            self.model.clone_from(&server.model);
+        if self.model.model.is_none() && self.model.shape.is_none() {
+            self.model.model.clone_from(&server.model);
         }
         if self.engine.is_none() {
             self.engine = Some(Texts(vec![engine(server, true)]));

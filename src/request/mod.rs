@@ -39,7 +39,7 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
@@ -109,27 +109,13 @@ impl FromStr for Task {
 /// What a person asks: the options of the command line with underscores in their names. What is left out is answered
 /// for when the request is resolved, by the engine where it has a default of its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Request {
     /// Version of this form of a request; 1 is the only one.
     pub schema_version: Option<u64>,
-    /// Model: a catalogue name, an alias, a path to a config.json, its folder or a GGUF file, or
-    /// `org/name[@revision]` on the Hugging Face hub.
-    pub model: Option<String>,
-    /// What a config.json holds, in place of a name.
-    pub config: Option<Map<String, Value>>,
-    /// Sizes in place of a model, such as `layers=32,hidden=4096,heads=32,kv=8,ffn=14336,vocab=128256`.
-    pub shape: Option<String>,
-    /// Folders of config.json files named `<org>--<name>.json`, looked at before the catalogue.
-    pub models: Option<Texts>,
-    /// Part of a multimodal model: `full` (when left out) or `text`.
-    pub scope: Option<String>,
-    /// Room for LoRA adapters: `rank=N[,targets=q,k,v,o|all-linear][,count=N]`.
-    pub lora: Option<String>,
-    /// Model that drafts tokens, named as `model` is.
-    pub draft_model: Option<String>,
-    /// Whether no hub may be asked.
-    pub offline: Option<bool>,
+    /// Which model.
+    #[serde(flatten)]
+    pub model: ModelRequest,
     /// Cluster: `8xh100-sxm`, `2x8xh200-sxm`, a name, a YAML file, or several kinds,
     /// `8xh100-sxm+8xa100-sxm-80gb`. Of a search also `any`, a usual server of each GPU that has a price, with filters:
     /// `any,vendor=nvidia,memory=80GiB,price=3,cloud=aws,measured`.
@@ -508,26 +494,12 @@ impl Request {
         degrees.iter().any(|degree| degree.is_some()) || self.decode.is_some() || self.launch.is_some()
     }
 
-    /// What it says of the model.
-    fn model_request(&self) -> ModelRequest {
-        ModelRequest {
-            model: self.model.clone(),
-            config: self.config.clone(),
-            shape: self.shape.clone(),
-            models: self.models.clone(),
-            scope: self.scope.clone(),
-            lora: self.lora.clone(),
-            draft_model: self.draft_model.clone(),
-            offline: self.offline,
-        }
-    }
-
     /// Finds the model, with its adapters and the model that drafts for it.
     ///
     /// # Errors
     /// What is wrong with the model or not found, in the names of the command line's options.
     pub fn find_model(&self, catalog: &Catalog, hub: &Hub) -> Result<Model, Diagnostic> {
-        self.model_request().find(catalog, hub)
+        self.model.find(catalog, hub)
     }
 
     /// Checks that every field that is given has a meaning for the task.

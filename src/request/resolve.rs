@@ -133,7 +133,7 @@ impl Request {
             self.kernels.as_ref().map(|folder| catalog.clone().with_kernels(Some(Path::new(folder))));
         let measured = measured.transpose()?;
         let catalog = measured.as_ref().unwrap_or(catalog);
-        let hub = Hub { offline: hub.offline || self.offline == Some(true), ..hub };
+        let hub = Hub { offline: hub.offline || self.model.offline == Some(true), ..hub };
         let objective = self.objective(task)?;
         let least = self.least(task)?;
         let mut model = self.find_model(catalog, &hub)?;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::request::{Request, Texts};
+use crate::request::{ModelRequest, Request, Texts};
 use crate::units::UsdPerHour;
 
 /// What a short form is, and what a long one is read from.
@@ -65,8 +65,11 @@ impl ModelFields {
     pub fn request(&self) -> Request {
         let one = |text: &Option<String>| text.as_ref().map(|text| Texts(vec![text.clone()]));
         Request {
-            model: self.model.clone(),
-            shape: self.shape.clone(),
+            model: ModelRequest {
+                model: self.model.clone(),
+                shape: self.shape.clone(),
+                ..ModelRequest::default()
+            },
             weights: one(&self.weights),
             kv: one(&self.kv),
             ..Request::default()
