@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checks::{range, share, usage, within};
 use super::form::{self, in_fields};
-use super::resolve::{of_gpus, priced, refuse_idle_prices};
+use super::resolve::{at_price, of_gpus};
 use super::train::FRAMEWORK;
 use super::{Amount, Prices};
 use crate::budget::{self, Approach, Longer};
@@ -158,12 +158,7 @@ impl BudgetRequest {
         let gpu = self.gpu.clone().or(usual);
         let gpus = within("--gpus", self.gpus, 1..=MOST_GPUS)?.unwrap_or(GPUS);
         let gpus = u32::try_from(gpus).map_err(|_| range("--gpus", "too many GPUs"))?;
-        let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
-        let of = |gpu: &String| {
-            let cluster = of_gpus(catalog, gpu, gpus)?;
-            refuse_idle_prices(catalog, std::slice::from_ref(&cluster), prices)?;
-            priced(catalog, cluster, prices)
-        };
+        let of = |gpu: &String| at_price(catalog, of_gpus(catalog, gpu, gpus)?, &self.price);
         let framework = catalog.framework(self.framework.as_deref().unwrap_or(FRAMEWORK))?;
         Ok(Budgeting {
             spent,

@@ -12,6 +12,19 @@ pub(super) fn range(flag: &str, cause: impl Into<String>) -> Diagnostic {
     Diagnostic::new(Code::Range, cause).at(flag)
 }
 
+/// Options of which one excludes another: its flag and whether it is given, and the same of the other.
+pub(super) type Excluding<'a> = (&'a str, bool, &'a str, bool);
+
+/// Refuses the first two options that are given and exclude each other.
+pub(super) fn exclude(pairs: &[Excluding]) -> Result<(), Diagnostic> {
+    match pairs.iter().find(|(_, a, _, b)| *a && *b) {
+        Some((one, _, other, _)) => {
+            Err(usage(format!("{one} and {other} exclude each other")).help("give one of them"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Checks that a count that is given lies within its limits.
 pub(super) fn within(
     flag: &str,

@@ -1,7 +1,4 @@
 //! What a person asks of `fit`: which models run on a machine.
-
-use std::path::PathBuf;
-
 use itertools::Itertools as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::Texts;
 use super::checks::{range, usage, within};
 use super::form::{self, in_fields};
+use super::model::folders;
+use super::resolve::with_host;
 use crate::catalog::published::{self, Purpose};
-use crate::catalog::{Catalog, Cluster, Engine, Host, Kind};
+use crate::catalog::{Catalog, Cluster, Engine, Kind};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
 use crate::fit::{Answer, Candidate, LicenseFilter, Need, Question};
-use crate::load;
 use crate::units::{Bytes, TokensPerSecond};
 use crate::workload::{MAX_LENGTH, Workload};
 
@@ -125,16 +123,9 @@ impl FitRequest {
         let name = self.cluster.as_deref().ok_or_else(|| {
             usage("missing: --cluster").help("the machine, for example --cluster 1xrtx-4090 or 1xm4-max")
         })?;
-        let folders: Vec<PathBuf> = texts(&self.models).map(PathBuf::from).collect();
-        if !folders.is_empty() {
-            catalog.reads_files("--models")?;
-        }
+        let folders = folders(&self.models, catalog)?;
         let mut cluster = catalog.pools(name)?.single()?;
-        if let Some(text) = &self.host {
-            let host: Host = load::assignments(text, "--host")?;
-            host.validate().map_err(|d| d.at("--host"))?;
-            cluster.host = Some(host);
-        }
+        with_host(&mut cluster, &self.host)?;
         let catalog = catalog.clone().with_models(&folders)?;
         let engines = self.engines(&catalog, &cluster)?;
         let need = self.need(&engines)?;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checks::{range, usage, within};
+use super::checks::{exclude, range, usage, within};
 use super::form::{self, in_fields, named};
 use super::{Counts, ModelRequest, Texts};
 use crate::catalog::framework::Attention;
@@ -358,7 +358,7 @@ impl InspectRequest {
 
     /// Options that exclude each other.
     fn consistent(&self) -> Result<(), Diagnostic> {
-        let exclude = [
+        exclude(&[
             ("--no-flash-decoding", self.no_flash_decoding == Some(true), "--splits", self.splits.is_some()),
             (
                 "--flash-attention",
@@ -366,13 +366,7 @@ impl InspectRequest {
                 "--no-flash-attention",
                 self.no_flash_attention == Some(true),
             ),
-        ];
-        match exclude.iter().find(|(_, a, _, b)| *a && *b) {
-            Some((one, _, other, _)) => {
-                Err(usage(format!("{one} and {other} exclude each other")).help("give one of them"))
-            }
-            None => Ok(()),
-        }
+        ])
     }
 
     /// The models named.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Texts;
+use super::checks::exclude;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::Hub;
@@ -38,6 +39,18 @@ pub struct ModelRequest {
 /// What a configuration is called that does not name itself.
 const UNNAMED: &str = "config.json";
 
+/// Folders of models that are looked at before the catalogue.
+///
+/// # Errors
+/// Where no files may be read.
+pub(super) fn folders(models: &Option<Texts>, catalog: &Catalog) -> Result<Vec<PathBuf>, Diagnostic> {
+    let folders: Vec<PathBuf> = models.iter().flat_map(|list| &list.0).map(PathBuf::from).collect();
+    if !folders.is_empty() {
+        catalog.reads_files("--models")?;
+    }
+    Ok(folders)
+}
+
 impl ModelRequest {
     /// Finds the model, with its adapters and the model that drafts for it.
     ///
@@ -51,15 +64,10 @@ impl ModelRequest {
             ("`config`", self.config.is_some()),
             ("--shape", self.shape.is_some()),
         ];
-        let mut named = ways.iter().filter(|(_, given)| *given).map(|(flag, _)| flag);
-        if let (Some(one), Some(other)) = (named.next(), named.next()) {
-            let cause = format!("{one} and {other} exclude each other");
-            return Err(Diagnostic::new(Code::Usage, cause).help("give one of them"));
-        }
-        let folders: Vec<PathBuf> = self.models.iter().flat_map(|list| &list.0).map(PathBuf::from).collect();
-        if !folders.is_empty() {
-            catalog.reads_files("--models")?;
-        }
+        let [model, config, shape] = ways;
+        let both = |a: (&'static str, bool), b: (&'static str, bool)| (a.0, a.1, b.0, b.1);
+        exclude(&[both(model, config), both(model, shape), both(config, shape)])?;
+        let folders = folders(&self.models, catalog)?;
         let with_folders = || catalog.clone().with_models(&folders);
         let model = match (&self.shape, &self.config, &self.model) {
             (Some(shape), ..) => model::from_shape(shape).map_err(|d| d.within("--shape"))?,

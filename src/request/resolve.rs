@@ -38,7 +38,7 @@ use speculation::with_eagle_head;
 pub use axes::Deployed;
 pub use drive::{MAX_REQUESTS, Source};
 pub use launches::{MAX_LAYERS, MAX_LIMIT};
-pub(super) use place::refuse_idle_prices;
+pub(super) use place::{at_price, with_host};
 pub use place::{check_price, of_gpus, priced};
 pub use speculation::NO_DRAFT;
 

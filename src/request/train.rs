@@ -5,9 +5,9 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::checks::{range, usage, within};
+use super::checks::{exclude, range, usage, within};
 use super::form::{self, in_fields, named};
-use super::resolve::{priced, refuse_idle_prices};
+use super::resolve::at_price;
 use super::{Amount, ModelRequest, Prices, Texts, Values};
 use crate::catalog::{Catalog, Cluster, Engine, Framework};
 use crate::diagnostic::{Code, Diagnostic, brief};
@@ -207,24 +207,19 @@ impl TrainRequest {
     /// As [`TrainRequest::resolve`], in the names of the command line's options.
     pub fn resolve_as_flags(&self, catalog: &Catalog, hub: &Hub) -> Result<Training, Diagnostic> {
         form::version(self.schema_version)?;
-        let exclude = [
+        exclude(&[
             ("--explain", self.explain.is_some(), "--why-not", self.why_not.is_some()),
             ("--explain", self.explain.is_some(), "--emit", self.emit.is_some()),
             ("--why-not", self.why_not.is_some(), "--emit", self.emit.is_some()),
-        ];
-        if let Some((one, _, other, _)) = exclude.iter().find(|(_, a, _, b)| *a && *b) {
-            return Err(usage(format!("{one} and {other} exclude each other")).help("give one of them"));
-        }
+        ])?;
         let steps = self.steps(catalog)?;
         let name = self.cluster.as_deref().ok_or_else(|| usage("missing: --cluster"))?;
         if self.model.draft_model.is_some() {
             return Err(usage("a draft model serves, it is not trained with").at("--draft-model"));
         }
         let model = self.model.find(catalog, hub)?;
-        let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
         let cluster = catalog.pools(name)?.single()?;
-        refuse_idle_prices(catalog, std::slice::from_ref(&cluster), prices)?;
-        self.training(steps, &model, priced(catalog, cluster, prices)?)
+        self.training(steps, &model, at_price(catalog, cluster, &self.price)?)
     }
 
     /// What is trained in which steps.

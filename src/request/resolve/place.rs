@@ -7,7 +7,7 @@ use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::estimate::power::Electricity;
 use crate::load;
 use crate::request::checks::{texts, usage, within};
-use crate::request::{Request, Task, any};
+use crate::request::{Prices, Request, Task, any};
 use crate::units::{UsdPerHour, UsdPerKilowattHour, Watts};
 
 use super::axes::Deployed;
@@ -15,11 +15,7 @@ use super::axes::Deployed;
 impl Request {
     /// Puts the host that is named into every pool.
     pub(super) fn put_host(&self, pools: &mut [Cluster]) -> Result<(), Diagnostic> {
-        let Some(text) = &self.host else { return Ok(()) };
-        let host: Host = load::assignments(text, "--host")?;
-        host.validate().map_err(|d| d.at("--host"))?;
-        pools.iter_mut().for_each(|pool| pool.host = Some(host));
-        Ok(())
+        pools.iter_mut().try_for_each(|pool| with_host(pool, &self.host))
     }
 
     pub(super) fn electricity(&self) -> Result<Option<Electricity>, Diagnostic> {
@@ -40,7 +36,6 @@ impl Request {
         catalog: &Catalog,
         deployed: Option<&Deployed>,
     ) -> Result<Pools, Diagnostic> {
-        let prices = self.price.as_ref().map_or(&[][..], |prices| &prices.0);
         let pools = match (task, &self.cluster, texts(&self.gpu)) {
             (Task::Size, ..) => Pools { id: String::new(), pools: self.kinds(catalog)? },
             (Task::Plan, ..) if self.compares_kinds() => self.servers(catalog)?,
@@ -66,9 +61,7 @@ impl Request {
                     .help("`shardfit size` compares several"));
             }
         };
-        refuse_idle_prices(catalog, &pools.pools, prices)?;
-        let priced = pools.pools.into_iter().map(|pool| priced(catalog, pool, prices));
-        let pools = Pools { pools: priced.collect::<Result<_, _>>()?, id: pools.id };
+        let pools = Pools { pools: at_prices(catalog, pools.pools, &self.price)?, id: pools.id };
         match task.is_of_one_plan() {
             true => pools.single().map(|one| Pools { id: one.id.clone(), pools: vec![one] }),
             false => Ok(pools),
@@ -128,6 +121,15 @@ fn parts_of(text: &str) -> Vec<String> {
     text.split(',').map(|part| part.trim().to_owned()).collect()
 }
 
+/// Puts the host that is named, if one is, into a pool.
+pub fn with_host(pool: &mut Cluster, text: &Option<String>) -> Result<(), Diagnostic> {
+    let Some(text) = text else { return Ok(()) };
+    let host: Host = load::assignments(text, "--host")?;
+    host.validate().map_err(|d| d.at("--host"))?;
+    pool.host = Some(host);
+    Ok(())
+}
+
 /// `gpus` of a GPU in its usual servers, called as they were asked for.
 ///
 /// # Errors
@@ -175,8 +177,26 @@ pub fn priced(catalog: &Catalog, mut cluster: Cluster, prices: &[String]) -> Res
     Ok(cluster)
 }
 
+/// The pools at the prices that name their GPUs. A price of a GPU that none of them has would change nothing and is
+/// refused.
+fn at_prices(
+    catalog: &Catalog,
+    pools: Vec<Cluster>,
+    prices: &Option<Prices>,
+) -> Result<Vec<Cluster>, Diagnostic> {
+    let prices = prices.as_ref().map_or(&[][..], |prices| &prices.0);
+    refuse_idle_prices(catalog, &pools, prices)?;
+    pools.into_iter().map(|pool| priced(catalog, pool, prices)).collect()
+}
+
+/// The same of one cluster.
+pub fn at_price(catalog: &Catalog, cluster: Cluster, prices: &Option<Prices>) -> Result<Cluster, Diagnostic> {
+    let mut priced = at_prices(catalog, vec![cluster], prices)?;
+    Ok(priced.remove(0))
+}
+
 /// Refuses prices of GPUs that the question does not have: they would change nothing.
-pub fn refuse_idle_prices(catalog: &Catalog, pools: &[Cluster], prices: &[String]) -> Result<(), Diagnostic> {
+fn refuse_idle_prices(catalog: &Catalog, pools: &[Cluster], prices: &[String]) -> Result<(), Diagnostic> {
     for entry in prices {
         // What is no price is said where it is read.
         let Some((gpu, _)) = entry.split_once('=') else { continue };

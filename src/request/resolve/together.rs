@@ -1,7 +1,7 @@
 //! Options that exclude or require each other.
 
 use crate::diagnostic::Diagnostic;
-use crate::request::checks::usage;
+use crate::request::checks::{exclude, usage};
 use crate::request::{Request, Task, form};
 
 impl Request {
@@ -9,7 +9,7 @@ impl Request {
     pub(crate) fn consistent(&self, task: Task) -> Result<(), Diagnostic> {
         form::version(self.schema_version)?;
         let split = self.prefill.is_some() || self.decode.is_some();
-        let exclude = [
+        exclude(&[
             ("--cluster", self.cluster.is_some(), "--gpu", self.gpu.is_some()),
             ("--clusters", self.clusters.is_some(), "--gpu", self.gpu.is_some()),
             ("--clusters", self.clusters.is_some(), "--unit", self.unit.is_some()),
@@ -39,10 +39,7 @@ impl Request {
                 "--tp",
                 self.tp.as_ref().is_some_and(|tp| task.is_of_one_plan() && tp.0 != [1]),
             ),
-        ];
-        if let Some((one, _, other, _)) = exclude.iter().find(|(_, a, _, b)| *a && *b) {
-            return Err(usage(format!("{one} and {other} exclude each other")).help("give one of them"));
-        }
+        ])?;
         let require = [
             ("--acceptance", self.acceptance.is_some(), "--speculate", self.speculate.is_some()),
             ("--draft-tokens", self.draft_tokens.is_some(), "--speculate", self.speculate.is_some()),
