@@ -17,6 +17,9 @@ with_patch! {
         /// Whether a prompt is never cut: a step takes at least the longest request.
         #[serde(default)]
         whole_prompts: bool,
+        /// Models whose prompts are never cut, whatever their length.
+        #[serde(default)]
+        never_cut: Vec<NeverCut>,
         /// Whether the ranks of an attention-data-parallel group divide the tokens of a step among them; else
         /// each takes as many.
         #[serde(default)]
@@ -25,6 +28,16 @@ with_patch! {
         #[serde(default)]
         by_gpu: Vec<DefaultsByGpu>,
     }
+}
+
+/// Models whose prompts an engine computes whole where it cuts long ones of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NeverCut {
+    /// With latent attention.
+    Latent,
+    /// With an encoder of images.
+    Images,
 }
 
 /// Defaults that hold on some GPUs. What it does not name stays.
@@ -97,6 +110,8 @@ pub struct Launch {
     pub batched_tokens: Option<u64>,
     /// Whether attention is latent.
     pub latent: bool,
+    /// Whether tokens go to their experts alone, instead of to every rank.
+    pub exchanges: bool,
     /// Whether a model drafts tokens.
     pub drafts: bool,
     /// Size of the image encoder, of ViT-L's, if the model sees.

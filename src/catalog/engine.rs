@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use super::defaults::{DefaultsByGpu, EngineDefaults, EngineDefaultsPatch, Launch, LaunchDefaults};
+pub use super::defaults::{
+    DefaultsByGpu, EngineDefaults, EngineDefaultsPatch, Launch, LaunchDefaults, NeverCut,
+};
 use super::gpu::Gpu;
 use super::host::HostRule;
 use super::launch::LaunchMode;
@@ -206,11 +208,9 @@ impl Engine {
         if !share(self.memory.fraction) {
             fail("memory.fraction", "must lie in (0, 1]");
         }
-        if self
-            .memory
-            .mxfp4_padding
-            .is_some_and(|p| p.hidden == 0 || p.inner == 0 || p.native == 0 || p.native_inner == Some(0))
-        {
+        if self.memory.mxfp4_padding.is_some_and(|p| {
+            p.hidden == 0 || p.inner == 0 || p.native == 0 || p.native_inner == Some(0) || p.hopper == Some(0)
+        }) {
             fail("memory.mxfp4_padding", "multiples must be at least 1");
         }
         if self.kv_types.is_empty() {

@@ -61,6 +61,9 @@ pub struct PackedPadding {
     pub hidden: u64,
     /// Of the inner width on a rank.
     pub inner: u64,
+    /// Of the inner width on Hopper, where that has kernels of its own.
+    #[serde(default)]
+    pub hopper: Option<u64>,
     /// Of both, on GPUs that compute in FP4.
     pub native: u64,
     /// Of the inner width on those, where it is not `native`.
@@ -131,6 +134,9 @@ with_patch! {
         /// their kernels read scales of their own.
         #[serde(default)]
         fp4_scales_left: Bytes,
+        /// Whether attention over latents keeps the keys and values that they expand to, in place of the latents.
+        #[serde(default)]
+        latents_expanded: bool,
         /// Whether the two halves of the matrix that expands latents are copied in BF16, for attention over latents.
         #[serde(default)]
         absorbed_copies: bool,

@@ -25,6 +25,8 @@ pub struct ReservedMemory {
     pub latent_prompt_graphs: Option<Bytes>,
     /// For each rank of the replica.
     pub per_rank: Bytes,
+    /// Where tokens go to their experts alone, for the buffers of that. Beyond `at_least`.
+    pub exchange: Bytes,
     /// With attention data parallelism.
     pub data_parallel: Bytes,
     /// With a draft model.
@@ -65,6 +67,9 @@ impl ReservedMemory {
         }
         if memory > self.large {
             reserved = reserved.max(self.at_least);
+        }
+        if launch.exchanges {
+            reserved += self.exchange;
         }
         reserved + if launch.drafts { self.draft } else { Bytes::ZERO }
     }
@@ -130,5 +135,30 @@ mod tests {
             Launch { tp: 8, ranks: 8, attention_dp: 1, latent: true, encoder_size, ..Launch::default() };
         let fraction = engine.unwrap().default_fraction(&gpu.unwrap(), launch);
         assert!((fraction - 0.826_040_585_937_5).abs() < 1e-9, "{fraction}");
+    }
+
+    #[test]
+    fn a_version_with_larger_steps_keeps_more_free_on_small_gpus() {
+        let of = |engine: &str, ranks: u32, exchanges| {
+            let launch = Launch {
+                tp: ranks,
+                ranks: u64::from(ranks),
+                attention_dp: 1,
+                exchanges,
+                ..Launch::default()
+            };
+            let gpu = super::super::gpu("rtx-5090").unwrap();
+            super::super::engine(engine).unwrap().default_fraction(&gpu, launch)
+        };
+        // 0.5.19 memory_hook.py: 512 + 2,048 × 1.5 + 24 × 2 + 42 × 8 + 128 = 4,096 MiB of 32,607. 0.5.20: 512 + 4,096 × 1.5 +
+        // 48 × 2 + 50 × 8 + 128 = 7,280 MiB.
+        assert!((of("sglang@0.5.19", 1, false) - 0.874).abs() < 0.0015, "{}", of("sglang@0.5.19", 1, false));
+        for version in ["sglang@0.5.20", "sglang@0.5.23"] {
+            assert!((of(version, 1, false) - 0.777).abs() < 0.0015, "{}", of(version, 1, false));
+        }
+        // 2,048 MiB more for DeepEP's buffers, from 0.5.16 on.
+        let more = |engine| of(engine, 8, false) - of(engine, 8, true);
+        assert!((more("sglang@0.5.23") - 2048.0 / 32_607.0).abs() < 0.0015, "{}", more("sglang@0.5.23"));
+        assert_eq!(more("sglang@0.5.15"), 0.0);
     }
 }

@@ -90,7 +90,8 @@ impl<'a> Context<'a> {
         let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
         let own = parts.model.quantisation.kv.filter(takes);
         let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
-        let mut limits = parts.limits.on(parts.engine, &parts.cluster.gpu, parts.workload.context());
+        let mut limits =
+            parts.limits.on(parts.engine, &parts.cluster.gpu, parts.model, parts.workload.context());
         let model = as_run(&parts);
         whole_prompts(&parts, &model, &mut limits)?;
         let longest = model.max_context.unwrap_or(u64::MAX);

@@ -97,7 +97,8 @@ pub(super) fn kinds(q: &MemoryQuestion, counts: &[u64], last: bool) -> Vec<Kind>
     let mut kinds: Vec<Kind> = Vec::new();
     for (group, layers) in own.chain(draft) {
         for block in &group.blocks {
-            let Some(keeps) = keeps(block, tensor, q.kv) else { continue };
+            let expanded = expanded(block, q, tensor);
+            let Some(keeps) = expanded.or_else(|| keeps(block, tensor, q.kv)) else { continue };
             match kinds.iter_mut().find(|k| k.keeps == keeps) {
                 Some(kind) => {
                     kind.layers += layers;
@@ -108,6 +109,15 @@ pub(super) fn kinds(q: &MemoryQuestion, counts: &[u64], last: bool) -> Vec<Kind>
         }
     }
     kinds
+}
+
+/// Keys and values of every head where an engine keeps them instead of latents, padded to a power of two (vLLM 0.6.6
+/// `models/deepseek_v2.py`: 192 features of keys, 128 of values, 256 of each in the cache).
+fn expanded(block: &Block, q: &MemoryQuestion, tensor: u64) -> Option<Keeps> {
+    let Block::Latent(latent) = block else { return None };
+    let width = (latent.nope_dim + latent.rope_dim).next_power_of_two();
+    let elements = 2 * width * latent.heads.div_ceil(tensor).max(1);
+    q.engine.memory.latents_expanded.then(|| Keeps::All(Bytes::new(q.kv.stored_bytes(elements))))
 }
 
 /// What one layer of a block keeps on a rank.
@@ -147,4 +157,37 @@ fn sparse(latent: &LatentAttention, kv: DType) -> Option<Bytes> {
         _ => kv.stored_bytes(latent.kv_rank + latent.rope_dim),
     };
     Some(Bytes::new(own + scaled(index.head_dim)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::{self, Cluster};
+    use crate::estimate::deployment::{Context, ContextParts};
+    use crate::estimate::memory::LimitOverrides;
+    use crate::model::{Scope, find};
+    use crate::plan::Parallelism;
+    use crate::workload::Workload;
+
+    #[test]
+    fn latents_were_kept_as_keys_and_values_at_first() {
+        let model = find("deepseek-v3", &[], Scope::Full).unwrap();
+        let cluster = Cluster::of_gpus(catalog::gpu("h200-sxm").unwrap(), 8).unwrap();
+        let of = |engine: &str| {
+            let engine = catalog::engine(engine).unwrap();
+            let parts = ContextParts {
+                model: &model,
+                cluster: &cluster,
+                engine: &engine,
+                limits: LimitOverrides::default(),
+                kv: None,
+                workload: Workload::new(4095, 1),
+                electricity: None,
+            };
+            let split = Parallelism { tp: 8, pp: 1, ep: 1, attention_dp: 1, dcp: 1 };
+            Context::new(parts).unwrap().memory_question(split).answer().per_request.get() / 4096
+        };
+        // 0.6.6 models/deepseek_v2.py: 16 heads a rank, 192 features padded to 256, keys and values.
+        assert_eq!(of("vllm@0.6.6"), 61 * 16 * 256 * 2 * 2);
+        assert_eq!(of("vllm@0.7.3"), 61 * 576 * 2);
+    }
 }

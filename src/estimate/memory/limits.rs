@@ -1,6 +1,8 @@
 //! Launch limits: what is stated, and what the engine answers where nothing is.
 
+use crate::catalog::engine::NeverCut;
 use crate::catalog::{Engine, Gpu};
+use crate::model::Model;
 use crate::plan::Offload;
 use crate::units::Bytes;
 use crate::workload::Keeping;
@@ -48,11 +50,12 @@ pub struct Start {
 }
 
 impl LimitOverrides {
-    /// The limits of an engine on a GPU whose longest request has `longest` tokens.
-    pub fn on(self, engine: &Engine, gpu: &Gpu, longest: u64) -> Limits {
+    /// The limits of an engine on a GPU that serves a model whose longest request has `longest` tokens.
+    pub fn on(self, engine: &Engine, gpu: &Gpu, model: &Model, longest: u64) -> Limits {
         let defaults = Limits::of(engine, gpu);
         let longest = self.start.length.unwrap_or(longest);
-        let whole = engine.defaults.whole_prompts && longest <= LONGEST_WHOLE_PROMPT;
+        let whole =
+            engine.defaults.whole_prompts && (longest <= LONGEST_WHOLE_PROMPT || never_cuts(engine, model));
         let unstated = match whole {
             true => defaults.max_batched_tokens.max(longest),
             false => defaults.max_batched_tokens,
@@ -68,6 +71,16 @@ impl LimitOverrides {
             keeping: self.keeping,
         }
     }
+}
+
+/// Whether an engine that cuts long prompts computes those of a model whole all the same (vLLM V0, `arg_utils.py`,
+/// `_set_default_args_v0`: of models that see from 0.6.4 on, with latent attention in 0.8).
+pub fn never_cuts(engine: &Engine, model: &Model) -> bool {
+    let of = |kind: &NeverCut| match kind {
+        NeverCut::Latent => model.is_latent(),
+        NeverCut::Images => model.sees(),
+    };
+    engine.defaults.never_cut.iter().any(of)
 }
 
 /// Beyond this even engines that compute prompts whole cut them, into their default steps (vLLM V0,
@@ -111,5 +124,34 @@ impl Limits {
             start: Start::default(),
             keeping: Keeping::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog;
+    use crate::model::{Scope, find};
+
+    /// Tokens of a step of a server that states its longest request alone.
+    fn step(engine: &str, model: &str, length: u64) -> u64 {
+        let start = Start { length: Some(length), ..Start::default() };
+        let stated = LimitOverrides { start, ..LimitOverrides::default() };
+        let (engine, gpu) = (catalog::engine(engine).unwrap(), catalog::gpu("h200-sxm").unwrap());
+        stated.on(&engine, &gpu, &find(model, &[], Scope::Full).unwrap(), length).max_batched_tokens
+    }
+
+    #[test]
+    fn the_first_engine_cuts_long_prompts_but_over_latents_and_beside_images() {
+        // arg_utils.py, `_set_default_args_v0`, and config.py, `SchedulerConfig.__post_init__`, of 0.8.5.
+        assert_eq!(step("vllm@0.8.5-v0", "llama-3.1-8b", 32_768), 32_768);
+        assert_eq!(step("vllm@0.8.5-v0", "llama-3.1-8b", 131_072), 2048);
+        assert_eq!(step("vllm@0.8.5-v0", "deepseek-r1", 163_840), 163_840);
+        assert_eq!(step("vllm@0.8.5-v0", "qwen2.5-vl-7b", 128_000), 128_000);
+        // 0.7.3 had set a step of 2,048 tokens before it turned chunks off for latents.
+        assert_eq!(step("vllm@0.7.3", "deepseek-r1", 163_840), 2048);
+        // config.py of 0.6.4: 512 tokens.
+        assert_eq!(step("vllm@0.6.4", "llama-3.1-8b", 131_072), 512);
+        assert_eq!(step("vllm@0.6.4", "llama-3.1-8b", 29_000), 29_000);
     }
 }

@@ -79,6 +79,7 @@ impl MemoryQuestion<'_> {
                 attention_dp: p.attention_dp,
                 batched_tokens: self.limits.stated_tokens,
                 latent: self.model.is_latent(),
+                exchanges: p.exchange(self.engine).is_some(),
                 drafts: self.model.draft.is_some() || self.model.predicts,
                 encoder_size: self.model.encoder.filter(|_| self.sees()).map(EncoderSize::of_vit_large),
             };

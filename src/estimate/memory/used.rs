@@ -103,6 +103,15 @@ impl MemoryUse {
         self.weights + self.kv_cache + self.activations + self.non_torch + self.cuda_graphs
     }
 
+    /// GiB of KV cache that the engine's log says it has: less than none where the weights alone take more than there
+    /// is (vLLM: "Available KV cache memory: -2.28 GiB").
+    pub fn logged_cache_gib(&self) -> f64 {
+        match self.weights > self.for_weights_and_cache {
+            true => self.for_weights_and_cache.as_gib() - self.weights.as_gib(),
+            false => self.logged_cache.as_gib(),
+        }
+    }
+
     /// Whether weights and one request at full length fit.
     pub fn verdict(&self) -> Verdict {
         if self.host.is_some_and(|host| host.need() > host.usable) {

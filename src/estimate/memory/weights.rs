@@ -25,6 +25,7 @@ pub(super) fn on_rank(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
     let native = q.gpu.peak(DType::Fp4).is_some();
     let padding = rule.mxfp4_padding.map(|p| match native {
         true => PackedPadding { hidden: p.native, inner: p.native_inner.unwrap_or(p.native), ..p },
+        false if q.gpu.architecture == "hopper" => PackedPadding { inner: p.hopper.unwrap_or(p.inner), ..p },
         false => p,
     });
     let tables: Bytes = q.model.rotary.iter().map(|t| rule.rotary_value * t.values()).sum();
@@ -283,6 +284,31 @@ mod tests {
         assert!((exact - 14.185).abs() < 0.001, "{exact}");
         assert!((blocks - 14.240).abs() < 0.003, "{blocks}");
         assert!(of(Allocator::Segments) >= blocks);
+    }
+
+    #[test]
+    fn experts_in_mxfp4_are_padded_as_their_kernels_want_them() {
+        use crate::catalog::{self, Cluster};
+        use crate::estimate::deployment::{Context, ContextParts};
+        let model = find("gpt-oss-120b", &[], Scope::Full).unwrap();
+        let cluster = Cluster::of_gpus(catalog::gpu("h100-sxm").unwrap(), 1).unwrap();
+        let of = |engine: &str| {
+            let engine = catalog::engine(engine).unwrap();
+            let parts = ContextParts {
+                model: &model,
+                cluster: &cluster,
+                engine: &engine,
+                limits: crate::estimate::memory::LimitOverrides::default(),
+                kv: None,
+                workload: crate::workload::Workload::new(4095, 1),
+                electricity: None,
+            };
+            let split = crate::plan::Parallelism { tp: 1, pp: 1, ep: 1, attention_dp: 1, dcp: 1 };
+            Context::new(parts).unwrap().memory_question(split).answer().weights.as_gib()
+        };
+        // Marlin: https://github.com/vllm-project/vllm/issues/23278. Triton: 64.38 GiB in issues/33155.
+        assert!((of("vllm@0.11.0") - 65.965).abs() < 0.1, "{}", of("vllm@0.11.0"));
+        assert!((of("vllm@0.14.1") - 64.38).abs() < 0.25, "{}", of("vllm@0.14.1"));
     }
 
     #[test]

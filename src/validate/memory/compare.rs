@@ -10,7 +10,7 @@ use crate::plan::Parallelism;
 use crate::workload::Workload;
 
 use super::log::StartLog;
-use super::{LENGTH, nearest};
+use super::{nearest, unstated_length};
 
 /// What the user says of a server beside its log.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +71,7 @@ impl Comparison {
             part("activations_gib", log.activations, m.activations.as_gib()),
             part("non_torch_gib", log.non_torch, m.non_torch.as_gib()),
             part("cuda_graphs_gib", log.cuda_graphs, m.cuda_graphs.as_gib()),
-            part("kv_cache_gib", log.kv_cache, m.logged_cache.as_gib()),
+            part("kv_cache_gib", log.kv_cache, m.logged_cache_gib()),
             part("kv_cache_tokens", log.tokens.map(|n| n as f64), m.logged_tokens as f64),
         ]
     }
@@ -117,7 +117,10 @@ pub fn compare(
         ..LimitOverrides::default()
     };
     let kv = log.kv.as_deref().map(|kv| if kv.starts_with("fp8") { Ok(DType::Fp8) } else { kv.parse() });
-    let length = log.max_model_len.unwrap_or(LENGTH).clamp(2, crate::workload::MAX_LENGTH);
+    let length = log
+        .max_model_len
+        .unwrap_or_else(|| unstated_length(model, &engine))
+        .clamp(2, crate::workload::MAX_LENGTH);
     let context = Context::new(ContextParts {
         model,
         cluster: &cluster,

@@ -1,6 +1,6 @@
 //! Whether a row says all that moves its numbers.
 
-use crate::catalog::engine::FractionOf;
+use crate::catalog::engine::{FractionOf, MemoryRule};
 use crate::catalog::{Catalog, Engine};
 use crate::validate::Row;
 
@@ -28,7 +28,7 @@ pub fn unknowns(row: &Row, catalog: &Catalog) -> Vec<String> {
     match row.text("engine").map(|name| catalog.every_version(name)) {
         Some(Ok(engine)) => {
             let text = row.text("engine_version").unwrap_or("");
-            why.extend(version(text, &engine));
+            why.extend(version(text, &engine, row.text("weight_dtype")));
             // A compiled engine has the limits that it was compiled for, whatever the server's defaults.
             let compiled = engine.logged(text).backend.as_deref() == Some("engine");
             if compiled && row.text("max_num_batched_tokens").is_none() {
@@ -52,7 +52,7 @@ pub fn unknowns(row: &Row, catalog: &Catalog) -> Vec<String> {
 }
 
 /// Why the version does not tell which profile applies.
-fn version(text: &str, engine: &Engine) -> Option<String> {
+fn version(text: &str, engine: &Engine, weights: Option<&str>) -> Option<String> {
     let lower = text.to_lowercase();
     let mut words = lower.split(|c: char| !c.is_alphanumeric());
     if words.any(|word| BUILDS.contains(&word)) {
@@ -78,7 +78,13 @@ fn version(text: &str, engine: &Engine) -> Option<String> {
         ends.into_iter().map(|n| engine.logged(&format!("{n} {beside}"))).collect::<Vec<_>>()
     });
     let Some(first) = profiles.next() else { return Some("the engine's version is not stated".into()) };
-    let same = |e: &Engine| e.memory == first.memory && e.defaults == first.defaults;
+    // How experts in MXFP4 are padded matters to models that have such.
+    let padded = weights.is_some_and(|format| format.starts_with("mxfp4"));
+    let rule = |e: &Engine| {
+        let own = e.memory.mxfp4_padding.filter(|_| padded);
+        MemoryRule { mxfp4_padding: own, ..e.memory.clone() }
+    };
+    let same = |e: &Engine| rule(e) == rule(&first) && e.defaults == first.defaults;
     if !profiles.all(|e| same(&e)) {
         return Some(format!("`{text}` covers versions that differ"));
     }

@@ -14,7 +14,8 @@ use crate::catalog::engine::FractionOf;
 use crate::catalog::{Catalog, Cluster, Engine, Gpu, Kind};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::{Context, ContextParts};
-use crate::estimate::memory::MemoryUse;
+use crate::estimate::memory::{MemoryUse, never_cuts};
+use crate::model::Model;
 use crate::plan::Parallelism;
 use crate::units::Bytes;
 use crate::workload::Workload;
@@ -29,8 +30,14 @@ pub use worst::{Worst, worst};
 /// The column that all parts leave room for.
 const CACHE: &str = "kv_cache_gib_per_gpu";
 
-/// Length of one request when the row does not say: only whole blocks depend on it.
+/// Length of one request where neither the row nor the model says any.
 const LENGTH: u64 = 4096;
+
+/// Tokens of the longest request of a server that states none: the model's context, which engines take. Prompts that are
+/// never cut leave no room at such a length, so that who started such a server stated a shorter one.
+fn unstated_length(model: &Model, engine: &Engine) -> u64 {
+    model.max_context.filter(|_| !never_cuts(engine, model)).unwrap_or(LENGTH)
+}
 
 /// Memory beyond the catalogue's by more than drivers differ is that of the box, or nvidia-smi's, of which
 /// engines do not see all.
@@ -63,12 +70,15 @@ pub(super) fn configurations(
 /// Predicts the parts of the row's server.
 pub fn predict(row: &Row, catalog: &Catalog) -> Prediction {
     let memory = account(row, catalog)?;
+    // A server that logged a cache ran, so that it had some.
+    let ran = row.number("kv_cache_gib_per_gpu").is_some_and(|logged| logged >= 0.0);
+    let least = if ran { 0.0 } else { f64::NEG_INFINITY };
     Ok(vec![
         ("weights_gib_per_gpu", memory.weights.as_gib()),
         ("activation_peak_gib", memory.activations.as_gib()),
         ("non_torch_gib", memory.non_torch.as_gib()),
         ("cuda_graph_gib", memory.cuda_graphs.as_gib()),
-        ("kv_cache_gib_per_gpu", memory.logged_cache.as_gib()),
+        ("kv_cache_gib_per_gpu", memory.logged_cache_gib().max(least)),
         ("kv_cache_tokens", memory.logged_tokens as f64),
         ("headroom_gib", memory.spare_gib()),
     ])
@@ -105,7 +115,7 @@ fn account_on(row: &Row, catalog: &Catalog, engine: &Engine, gpu: Gpu) -> Result
     let gpus = u32::try_from(split.gpus()).map_err(|_| "too many GPUs")?;
     let cluster = Cluster::of_gpus(gpu, gpus).map_err(say)?;
     let limits = row.options().launch_of_one_plan(split.pp).map_err(say)?.limits;
-    let length = row.whole("max_model_len").unwrap_or(LENGTH).max(2);
+    let length = row.whole("max_model_len").unwrap_or_else(|| unstated_length(&model, engine)).max(2);
     let context = Context::new(ContextParts {
         model: &model,
         cluster: &cluster,
