@@ -15,6 +15,8 @@ fn push<T: PartialEq>(list: &mut Vec<T>, item: T) {
 pub struct Divisors {
     /// Query heads, key-value heads and mixer heads, by block.
     pub heads: Vec<(u64, Option<u64>)>,
+    /// Groups of mixer heads that share inputs.
+    pub groups: Vec<u64>,
     /// Widths of dense feed-forward layers, with the block they must divide into.
     pub inner: Vec<(u64, u64)>,
     /// Routed experts.
@@ -131,6 +133,8 @@ impl Divisors {
             Block::Attention(a) => push(&mut self.heads, (a.heads, Some(a.kv_heads))),
             Block::Latent(a) => push(&mut self.heads, (a.heads, None)),
             Block::Compressed(a) => push(&mut self.heads, (a.heads, None)),
+            // The heads of recurrent mixers are the units of their tensors.
+            Block::Recurrent(r) => push(&mut self.groups, r.shared),
             Block::Mlp(m) => push(&mut self.inner, (m.inner, whole.mlp)),
             Block::Moe(m) => {
                 push(&mut self.experts, m.experts);
@@ -140,10 +144,8 @@ impl Divisors {
                 }
             }
             Block::Reused(inner) => self.add(inner, whole),
-            // The heads of recurrent mixers are the units of their tensors.
             Block::Adapters(_) => {}
-            Block::Recurrent(_) | Block::Embedding(_) | Block::Head(_) | Block::Norm(_) | Block::Extra(_) => {
-            }
+            Block::Embedding(_) | Block::Head(_) | Block::Norm(_) | Block::Extra(_) => {}
         }
     }
 }

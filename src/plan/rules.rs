@@ -122,7 +122,11 @@ fn engine_takes_the_expert_degree(c: &Candidate) -> Result<(), Reason> {
     let allowed = match c.engine.parallel.expert {
         ExpertParallel::None => ep == 1,
         ExpertParallel::AllOrNothing => ep == 1 || ep == c.parallelism.stage_ranks(),
-        ExpertParallel::Any => true,
+        // Where tokens go to their experts alone, all ranks have their own (SGLang 0.5.14 `server_args.py`: "The expert
+        // parallel size is adjusted to be the same as the tensor parallel size", which counts all ranks).
+        ExpertParallel::Any => {
+            c.engine.launch.expert_exchange.is_none() || ep == 1 || ep == c.parallelism.stage_ranks()
+        }
     };
     if allowed { Ok(()) } else { Err(Reason::ModeUnsupported { mode: "partial expert parallel" }) }
 }
@@ -149,7 +153,13 @@ fn tensor_ranks_divide_heads(c: &Candidate) -> Result<(), Reason> {
             return Err(not_divisible("key-value heads", *kv, c.parallelism.tp, "tp"));
         }
     }
-    Ok(())
+    // vLLM 0.33 `layers/mamba/mamba_mixer2.py`: "If tensor parallel world size does not divide num_groups, then num_groups
+    // must equal 1"; SGLang has it from there.
+    let uneven = |groups: &&u64| **groups > 1 && !groups.is_multiple_of(tp);
+    match c.divisors.groups.iter().find(uneven) {
+        Some(groups) => Err(not_divisible("groups of mixer heads", *groups, c.parallelism.tp, "tp")),
+        None => Ok(()),
+    }
 }
 
 /// Ranks divide the tokens of a sequence where they hold the same key-value heads, of latent attention all of

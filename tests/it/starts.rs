@@ -2,6 +2,9 @@
 
 use crate::common::shardfit;
 use serde_json::Value;
+use shardfit::catalog::Catalog;
+use shardfit::validate::Table;
+use shardfit::validate::memory::account;
 
 const MIB: f64 = (1 << 20) as f64;
 const GIB: f64 = (1 << 30) as f64;
@@ -325,4 +328,70 @@ fn engines_have_a_least_compute_capability_of_all_and_of_a_format() {
     // TensorRT-LLM's support matrix begins with Ampere.
     refused(small, "t4", "trtllm@1.1", "", "does not run on such GPUs");
     launch(small, "a10", "trtllm@1.1", "").exits(0);
+}
+
+#[test]
+fn groups_of_mixer_heads_and_experts_over_an_exchange_are_whole() {
+    let refused = |asked: &str, why: &str| {
+        let run = shardfit(&format!("estimate {asked} --offline")).exits(2);
+        assert!(run.stderr.contains(why), "{}", run.stderr);
+    };
+    // Eight groups of 128 heads: vLLM 0.33 `layers/mamba/mamba_mixer2.py`.
+    let hybrid = "nvidia/Nemotron-H-56B-Base-8K --gpu h100-sxm --engine vllm@0.33";
+    shardfit(&format!("estimate {hybrid} --tp 8 --offline")).exits(0);
+    refused(&format!("{hybrid} --tp 16"), "tp=16 does not divide 8 groups of mixer heads");
+    // SGLang 0.5.14 `server_args.py`: with DeepEP `ep_size` is `tp_size`, which counts all ranks.
+    let exchange = "deepseek-r1 --gpu h200-sxm --attention-dp 16 --engine sglang@0.5.14-deepep";
+    shardfit(&format!("estimate {exchange} --ep 16 --offline")).exits(0);
+    refused(&format!("{exchange} --ep 8"), "partial expert parallel");
+}
+
+/// Launches of every engine, small and large, with options that change what is set aside.
+const LAUNCHES: [&str; 8] = [
+    "vllm@0.19.0 llama-3.1-8b h100-sxm tp=1 --max-model-len 8192 --max-num-seqs 128",
+    "vllm@0.28.0 qwen3-30b-a3b h100-sxm tp=2 --max-num-batched-tokens 16384",
+    "vllm@0.11.0 gpt-oss-120b h100-sxm tp=1 --gpu-memory-utilization 0.95",
+    "vllm@0.8.5-v0 deepseek-r1 h200-sxm tp=8 --max-model-len 65536",
+    "vllm@0.7.3 llama-3.1-70b a100-sxm-80gb tp=4 --max-model-len 131072",
+    "sglang@0.5.23 qwen3-8b rtx-5090 tp=1 --max-model-len 40960",
+    "sglang@0.5.10 qwen3-32b h100-sxm tp=2 --gpu-memory-utilization 0.8",
+    "trtllm@1.1 llama-3.1-8b h100-sxm tp=1 --max-num-batched-tokens 4096",
+];
+
+#[test]
+fn estimates_and_validation_agree_on_every_launch() {
+    let columns = [
+        ("--max-model-len", "max_model_len", "--max-model-len"),
+        ("--max-num-seqs", "max_num_seqs", "--max-sequences"),
+        ("--max-num-batched-tokens", "max_num_batched_tokens", "--max-batched-tokens"),
+        ("--gpu-memory-utilization", "gpu_memory_utilization", "--memory-fraction"),
+    ];
+    for launch in LAUNCHES {
+        let words: Vec<&str> = launch.split(' ').collect();
+        let (name, version) = words[0].split_once('@').unwrap();
+        let tp = words[3].trim_start_matches("tp=");
+        let stated = |flag: &str| words.iter().position(|word| *word == flag).map(|i| words[i + 1]);
+        let mut header = "engine,engine_version,model,gpu,tp".to_owned();
+        let mut cells = format!("{name},{version},{},{},{tp}", words[1], words[2]);
+        let mut asked = format!("{} --gpu {} --tp {tp} --engine {}", words[1], words[2], words[0]);
+        for (flag, column, option) in columns {
+            let Some(value) = stated(flag) else { continue };
+            header = format!("{header},{column}");
+            cells = format!("{cells},{value}");
+            asked = format!("{asked} {option} {value}");
+        }
+        let table = Table::parse(&format!("{header}\n{cells}\n"), "rows").unwrap();
+        let row = account(&table.row(0), &Catalog::built_in()).unwrap();
+        let estimated = estimate(&asked);
+        for (part, gib) in [
+            ("weights_gib", row.weights),
+            ("kv_cache_gib", row.kv_cache),
+            ("activations_gib", row.activations),
+            ("non_torch_gib", row.non_torch),
+            ("cuda_graphs_gib", row.cuda_graphs),
+        ] {
+            let said = estimated["memory"][part].as_f64().unwrap();
+            assert!((said - gib.as_gib()).abs() < 1e-3, "{launch}: {part} {said} and {}", gib.as_gib());
+        }
+    }
 }

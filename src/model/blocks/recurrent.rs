@@ -34,6 +34,9 @@ pub struct Recurrent {
     pub outputs: Vec<Linear>,
     /// Heads (or channels) that the mixer divides over.
     pub heads: u64,
+    /// Groups of them that share inputs (B and C of Mamba-2), or heads of queries and keys: ranks divide them too, or
+    /// each holds the only one.
+    pub shared: u64,
     /// Short convolution before the state update.
     pub convolution: Convolution,
     /// State elements per sequence, without the convolution's.

@@ -34,6 +34,7 @@ impl From<TimeMix> for Recurrent {
             products: Vec::new(),
             outputs: vec![Recurrent::output(SSM, "attention.output.weight", (hidden, width), width)],
             heads: width,
+            shared: width,
             convolution: Convolution::default(),
             // Numerator, denominator, running maximum; and the previous token for both mixings.
             state: 3 * width + 2 * hidden,
@@ -67,6 +68,7 @@ impl From<ChannelMix> for Recurrent {
             products: Vec::new(),
             outputs: vec![Recurrent::output(part, "feed_forward.value.weight", (c.hidden, c.inner), c.inner)],
             heads: c.inner,
+            shared: c.inner,
             convolution: Convolution::default(),
             state: 0,
             state_bytes: STATE_BYTES,
