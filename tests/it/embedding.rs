@@ -126,7 +126,7 @@ fn what_has_no_meaning_for_pooled_answers_is_refused_with_the_word_that_has() {
         ("plan bge-m3 --cluster 1xl4 --ttft 1s", "--e2e"),
         ("plan bge-m3 --cluster 1xl4 --tpot 50ms", "--e2e"),
         ("plan bge-m3 --cluster 1xl4 --task generate", "--task embed"),
-        ("plan bge-m3 --cluster 1xl4 --isl 9000", "isl 9000 exceeds the model's context of 8194"),
+        ("plan bge-m3 --cluster 1xl4 --isl 9000", "isl 9000 exceeds the model's context of 8192"),
         ("plan bge-m3 --cluster 1xl4 --max-batched-tokens 256", "in one step"),
         ("plan llama-3.1-8b --cluster 1xl4 --batch-window 5ms", "--task embed or rerank"),
         ("plan bge-m3 --cluster 1xl4 --batch-window 5", "5ms"),

@@ -13,6 +13,10 @@ use crate::model::{Architecture, Component, Scope, Tensor};
 struct Kind {
     /// Vectors of positions: learned ones of the embedding's width, or none.
     positions: bool,
+    /// Whether positions are counted from behind the padding token's number, so that their table has more rows than there
+    /// are positions: 514 for 512 (`create_position_ids_from_input_ids` of Transformers' `modeling_roberta.py`; the same in
+    /// vLLM 0.33 `models/roberta.py`).
+    padded: bool,
     /// Vectors of kinds of token, so many unless the file says.
     types: Option<u64>,
     /// A norm of the embedding.
@@ -37,6 +41,7 @@ struct Kind {
 /// BERT: learned positions, two kinds of token, norms after attention and after the feed-forward layer, a pooler.
 const BERT: Kind = Kind {
     positions: true,
+    padded: false,
     types: Some(2),
     embedding_norm: true,
     order: Order::Post,
@@ -49,7 +54,7 @@ const BERT: Kind = Kind {
     norms: NormKind::WeightAndBias,
 };
 /// RoBERTa: a classifier with a hidden layer instead of a pooler.
-const ROBERTA: Kind = Kind { deep_classifier: true, ..BERT };
+const ROBERTA: Kind = Kind { padded: true, deep_classifier: true, ..BERT };
 
 /// BERT, CamemBERT's kin with BERT's head, ERNIE.
 pub(super) fn bert(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
@@ -331,6 +336,10 @@ fn read(config: &Config, kind: Kind) -> Result<Architecture, Diagnostic> {
     let layer = common.layer(kind.order, vec![attention], vec![mlp]);
     let mut architecture = common.decoder(vec![layer; common.layers as usize]);
     architecture.after.clear();
+    if kind.padded {
+        let padding = config.opt_index("pad_token_id")?.unwrap_or(1);
+        architecture.max_context = positions.map(|rows| rows.saturating_sub(padding + 1).max(1));
+    }
     let width = config.opt_size_of(&["embedding_size", "input_embedding_size"])?.unwrap_or(hidden);
     architecture.before = before(config, kind, &common, width)?;
     if kind.last_norm {
