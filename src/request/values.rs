@@ -297,16 +297,6 @@ inline_schema!(ShareEntry, { "anyOf": [
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Values(pub Vec<u32>);
 
-impl Values {
-    /// The values as launch limits; none is the engine's own.
-    pub fn limits(&self) -> Vec<Option<u64>> {
-        match self.0.as_slice() {
-            [] => vec![None],
-            set => set.iter().map(|n| Some(u64::from(*n))).collect(),
-        }
-    }
-}
-
 impl<'de> Deserialize<'de> for Values {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entry;

@@ -99,16 +99,19 @@ impl TargetsEntry {
     /// A limit that is not positive, a confidence that is none.
     pub fn limits(&self) -> Result<Targets, Diagnostic> {
         let limit = |limit: Option<Seconds>| limit.map(|limit| TimeTarget { at: None, limit });
-        let limited = self.ttft.or(self.tpot).or(self.e2e).is_some();
         let request = Request {
             ttft: limit(self.ttft),
             tpot: limit(self.tpot),
             e2e: limit(self.e2e),
-            // One that is inherited by targets without limits says nothing of them.
-            confidence: self.confidence.clone().filter(|_| limited),
+            confidence: self.confidence.clone(),
             ..Request::default()
         };
-        request.targets(Task::Plan)
+        request.confidence()?;
+        // A confidence that targets without limits inherit says nothing of them.
+        match self.ttft.or(self.tpot).or(self.e2e) {
+            None => Ok(Targets::default()),
+            Some(_) => request.targets(Task::Plan),
+        }
     }
 }
 

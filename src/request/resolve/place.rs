@@ -145,7 +145,7 @@ pub fn of_gpus(catalog: &Catalog, gpu: &str, gpus: u32) -> Result<Cluster, Diagn
 /// Checks a price per GPU and hour.
 ///
 /// # Errors
-/// [`Code::Range`](crate::diagnostic::Code::Range) for one below zero, and for what is no number.
+/// [`Code::Range`] for one below zero, and for what is no number.
 pub fn check_price(price: UsdPerHour) -> Result<(), Diagnostic> {
     if price.get() >= 0.0 && price.get().is_finite() {
         return Ok(());

@@ -24,13 +24,18 @@ impl Request {
             let cause = format!("`{}` holds no limit at a percentile", task.name());
             return Err(usage(cause).at("--ttft, --tpot, --e2e").help(help));
         }
+        let confidence = self.confidence()?;
+        if confidence.is_some() && own.iter().all(Option::is_none) {
+            let help = "add --ttft, --tpot or --e2e: a confidence is the chance that limits hold";
+            return Err(usage("there is no limit to be confident of").at("--confidence").help(help));
+        }
         let limit = |target: Option<TimeTarget>| target.map(|target| target.limit);
         let mut targets = Targets {
             ttft: limit(self.ttft),
             tpot: limit(self.tpot),
             e2e: limit(self.e2e),
             at: Percentiles { ttft, tpot, e2e },
-            confidence: self.confidence()?,
+            confidence,
             budget: self.budget()?,
         };
         if let Some(rate) = self.tokens_per_user {
@@ -57,18 +62,12 @@ impl Request {
     }
 
     /// The chance with which limits are to hold.
-    fn confidence(&self) -> Result<Option<Confidence>, Diagnostic> {
+    pub(crate) fn confidence(&self) -> Result<Option<Confidence>, Diagnostic> {
         let wrong = |text: &String| {
             let cause = format!("`{}` is not a confidence", brief(text));
             range("--confidence", cause).help(Confidence::FORM)
         };
         let read = |text: &String| text.parse::<Confidence>().map_err(|_| wrong(text));
-        let confidence = self.confidence.as_ref().map(read).transpose()?;
-        let limited = [self.ttft, self.tpot, self.e2e].iter().any(Option::is_some);
-        if confidence.is_some() && !limited {
-            let help = "add --ttft, --tpot or --e2e: a confidence is the chance that limits hold";
-            return Err(usage("there is no limit to be confident of").at("--confidence").help(help));
-        }
-        Ok(confidence)
+        self.confidence.as_ref().map(read).transpose()
     }
 }
