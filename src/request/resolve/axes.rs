@@ -60,9 +60,10 @@ impl Request {
     /// Whether replicas do everything or pools are split, and the axes that are pinned of them.
     pub(crate) fn space(&self, task: Task) -> Result<(Mode, Pins), Diagnostic> {
         let (pins, mode) = (self.pins(task), self.mode()?);
-        if mode == Mode::Aggregated && pins.prefill != Degrees::default() {
+        let pinned = of_prefill(&pins.prefill).into_iter().find(|(_, degrees)| !degrees.is_empty());
+        if let (Mode::Aggregated, Some((flag, _))) = (mode, pinned) {
             let cause = "prefill workers are pinned, and there are none";
-            return Err(usage(cause).at("--prefill-…").help("add --mode split or any"));
+            return Err(usage(cause).at(flag).help("add --mode split or any"));
         }
         Ok((mode, pins))
     }
@@ -93,24 +94,31 @@ impl Request {
     }
 }
 
+/// The axes of prefill workers, by their flags.
+fn of_prefill(degrees: &Degrees) -> [(&'static str, &Vec<u32>); 4] {
+    [
+        ("--prefill-tp", &degrees.tp),
+        ("--prefill-pp", &degrees.pp),
+        ("--prefill-ep", &degrees.ep),
+        ("--prefill-attention-dp", &degrees.attention_dp),
+    ]
+}
+
 /// Refuses values of an axis that no pool has GPUs for, before plans are made of them. A single one is refused with the
 /// rule that it breaks.
 pub(super) fn refuse_degrees_beyond(pins: &Pins, pools: &[Cluster]) -> Result<(), Diagnostic> {
     let most = pools.iter().map(|pool| pool.gpus).max().unwrap_or(0);
-    let (split, prefill) = (&pins.split, &pins.prefill);
+    let split = &pins.split;
     let axes = [
         ("--tp", &split.tp),
         ("--pp", &split.pp),
         ("--ep", &split.ep),
         ("--attention-dp", &split.attention_dp),
         ("--dcp", &split.dcp),
-        ("--prefill-tp", &prefill.tp),
-        ("--prefill-pp", &prefill.pp),
-        ("--prefill-ep", &prefill.ep),
-        ("--prefill-attention-dp", &prefill.attention_dp),
     ];
+    let mut axes = axes.into_iter().chain(of_prefill(&pins.prefill));
     let beyond = |degrees: &&Vec<u32>| degrees.len() > 1 && degrees.iter().any(|n| *n > most);
-    match axes.into_iter().find(|(_, degrees)| beyond(degrees)) {
+    match axes.find(|(_, degrees)| beyond(degrees)) {
         Some((flag, degrees)) => {
             let largest = degrees.iter().max().copied().unwrap_or(0);
             Err(range(flag, format!("{largest} is more than the cluster has GPUs"))
