@@ -24,6 +24,9 @@ with_patch! {
         /// each takes as many.
         #[serde(default)]
         tokens_of_all_ranks: bool,
+        /// Whether no batch is captured that is larger than the most sequences, where those are stated.
+        #[serde(default)]
+        graphs_within_sequences: bool,
         /// What differs by GPU, the most general first; each entry that applies overwrites.
         #[serde(default)]
         by_gpu: Vec<DefaultsByGpu>,
@@ -108,6 +111,8 @@ pub struct Launch {
     pub attention_dp: u32,
     /// Tokens of a step, if the user sets them.
     pub batched_tokens: Option<u64>,
+    /// Sequences of a batch, if the user sets them.
+    pub sequences: Option<u64>,
     /// Whether attention is latent.
     pub latent: bool,
     /// Whether tokens go to their experts alone, instead of to every rank.

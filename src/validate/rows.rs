@@ -189,6 +189,12 @@ impl<'a> Row<'a> {
         self.number(column).filter(|x| *x >= 1.0).map(|x| x.round() as u64)
     }
 
+    /// A cell that says whether something is on; `None` when it is empty.
+    fn switch(&self, column: &str) -> Option<bool> {
+        let text = self.text(column)?.to_ascii_lowercase();
+        Some(matches!(text.as_str(), "1" | "true" | "yes"))
+    }
+
     /// A figure in a column of its own, or written `name=figure` in what is said about the load.
     pub fn stated(&self, name: &str) -> Option<f64> {
         self.number(name).or_else(|| figure(self.text("load_value")?, name))
@@ -220,6 +226,13 @@ impl<'a> Row<'a> {
             max_sequences: count("max_num_seqs"),
             max_batched_tokens: count("max_num_batched_tokens"),
             memory_fraction: self.number("gpu_memory_utilization"),
+            enforce_eager: self.switch("enforce_eager"),
+            kv_cache_memory_bytes: self.text("kv_cache_memory_bytes").map(str::to_owned),
+            block_size: self.whole("block_size"),
+            enable_prefix_caching: self.switch("enable_prefix_caching"),
+            language_model_only: self.switch("language_model_only"),
+            limit_mm_per_prompt: self.number("limit_mm_per_prompt").map(|n| n as u64),
+            redundant_experts: self.whole("redundant_experts"),
             ..Request::default()
         }
     }

@@ -348,7 +348,7 @@ fn groups_of_mixer_heads_and_experts_over_an_exchange_are_whole() {
 }
 
 /// Launches of every engine, small and large, with options that change what is set aside.
-const LAUNCHES: [&str; 8] = [
+const LAUNCHES: [&str; 11] = [
     "vllm@0.19.0 llama-3.1-8b h100-sxm tp=1 --max-model-len 8192 --max-num-seqs 128",
     "vllm@0.28.0 qwen3-30b-a3b h100-sxm tp=2 --max-num-batched-tokens 16384",
     "vllm@0.11.0 gpt-oss-120b h100-sxm tp=1 --gpu-memory-utilization 0.95",
@@ -357,6 +357,9 @@ const LAUNCHES: [&str; 8] = [
     "sglang@0.5.23 qwen3-8b rtx-5090 tp=1 --max-model-len 40960",
     "sglang@0.5.10 qwen3-32b h100-sxm tp=2 --gpu-memory-utilization 0.8",
     "trtllm@1.1 llama-3.1-8b h100-sxm tp=1 --max-num-batched-tokens 4096",
+    "vllm@0.28.0 qwen3-8b h100-sxm tp=1 --enforce-eager true --kv-cache-memory-bytes 20GiB",
+    "vllm@0.28.0 qwen2.5-vl-7b a100-sxm-80gb tp=1 --language-model-only true --block-size 32",
+    "vllm@0.28.0 deepseek-r1 h200-sxm tp=8 --redundant-experts 8",
 ];
 
 #[test]
@@ -366,6 +369,11 @@ fn estimates_and_validation_agree_on_every_launch() {
         ("--max-num-seqs", "max_num_seqs", "--max-sequences"),
         ("--max-num-batched-tokens", "max_num_batched_tokens", "--max-batched-tokens"),
         ("--gpu-memory-utilization", "gpu_memory_utilization", "--memory-fraction"),
+        ("--kv-cache-memory-bytes", "kv_cache_memory_bytes", "--kv-cache-memory-bytes"),
+        ("--block-size", "block_size", "--block-size"),
+        ("--redundant-experts", "redundant_experts", "--redundant-experts"),
+        ("--enforce-eager", "enforce_eager", "--enforce-eager"),
+        ("--language-model-only", "language_model_only", "--language-model-only"),
     ];
     for launch in LAUNCHES {
         let words: Vec<&str> = launch.split(' ').collect();
@@ -379,7 +387,10 @@ fn estimates_and_validation_agree_on_every_launch() {
             let Some(value) = stated(flag) else { continue };
             header = format!("{header},{column}");
             cells = format!("{cells},{value}");
-            asked = format!("{asked} {option} {value}");
+            asked = format!("{asked} {option}");
+            if value != "true" {
+                asked = format!("{asked} {value}");
+            }
         }
         let table = Table::parse(&format!("{header}\n{cells}\n"), "rows").unwrap();
         let row = account(&table.row(0), &Catalog::built_in()).unwrap();

@@ -77,8 +77,9 @@ impl MemoryQuestion<'_> {
         let weights = weights::on_rank(self, stage);
         let activations = activations::peak(self, groups, stage, spread.host.as_ref());
         let non_torch = self.non_torch(stage.last) + activations::exchange_buffers(self);
-        let batch = self.engine.launch_defaults(self.gpu, self.parallelism.tp).graph_batch;
-        let each = rule.graphs_per_layer + rule.graph_of_layer * graph_sizes(batch.unwrap_or(0));
+        let batch = self.engine.launch_defaults(self.gpu, self.parallelism.tp).graph_batch.unwrap_or(0);
+        let most = self.most_captured().map_or(batch, |most| u32::try_from(most).unwrap_or(batch).min(batch));
+        let each = rule.graphs_per_layer + rule.graph_of_layer * graph_sizes(most);
         let cuda_graphs = match self.limits.start.eager {
             true => Bytes::ZERO,
             false => (rule.graphs + each * stage.count() + moe + self.first_graph()).scaled(self.captured()),
