@@ -21,6 +21,10 @@ pub struct LaunchMode {
     /// Whether steps that only decode are launched kernel by kernel too.
     #[serde(default)]
     pub eager: bool,
+    /// Steps for which attention-data-parallel ranks that have prompts wait for the others to have one too, in place of
+    /// the engine's default.
+    #[serde(default)]
+    pub rank_wait_steps: Option<f64>,
     /// Sequences in one batch, in place of the engine's default.
     #[serde(default)]
     pub max_sequences: Option<u32>,
@@ -82,6 +86,7 @@ impl LaunchMode {
             expert_balancer: self.expert_balancer || more.expert_balancer,
             batch_overlap: self.batch_overlap || more.batch_overlap,
             eager: self.eager || more.eager,
+            rank_wait_steps: more.rank_wait_steps.or(self.rank_wait_steps),
             max_sequences: more.max_sequences.or(self.max_sequences),
             length: more.length.or(self.length),
         }

@@ -63,10 +63,13 @@ with_patch! {
         /// Share of the token budget that ends this wait.
         #[serde(default)]
         prompt_wait_share: f64,
-        /// Decode steps for which an attention-data-parallel rank with a prompt waits for the others to have
-        /// one too.
+        /// Steps for which attention-data-parallel ranks that have prompts wait for the others to have one too, counted
+        /// from the last time that prompts were let through.
         #[serde(default)]
         rank_wait_steps: f64,
+        /// Steps for which they then wait for more.
+        #[serde(default)]
+        rank_gather_steps: f64,
         /// Whether requests go to attention-data-parallel ranks in turn; otherwise to the rank with the fewest.
         #[serde(default)]
         ranks_in_turn: bool,

@@ -4,6 +4,7 @@
 //! once. A request needs its prompt computed and then `OSL − 1` decode steps; while it decodes, each of
 //! the others is replaced once, so it waits through `C − 1` prompts. Symbols in `docs/model.md`.
 
+mod balance;
 mod coincidence;
 mod pooled;
 mod prompts;
@@ -13,7 +14,8 @@ use crate::model::operator::Step;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 
 use super::Provenance;
-use prompts::closed_load;
+use balance::Balance;
+use coincidence::closed_load;
 pub use prompts::{Decoding, Prompt};
 pub use replica::Replica;
 
@@ -54,7 +56,7 @@ impl Replica<'_> {
         let osl = self.workload.osl as f64;
         let steps = self.decode_steps();
         let running = self.running_at(concurrency);
-        let supply = self.supplied(running);
+        let supply = self.supplied(running, ranks);
         let decoding = supply.decoding;
         let step = self.decode_step(decoding);
         let decode = step.time;
@@ -66,6 +68,7 @@ impl Replica<'_> {
             budget: supply.budget,
             steps: steps.max(1.0),
             wait: supply.wait(),
+            balance: supply.balance,
         });
         let generation = (decode + prompt.stall) * steps;
         let inside = prompt.queue + prompt.latency;
@@ -116,21 +119,26 @@ impl Replica<'_> {
         (concurrency / self.ranks_at(concurrency)).max(1.0).min(most)
     }
 
-    /// What of the `running` sequences of a rank decodes, and the room that its steps leave for prompts.
+    /// What of the `running` sequences of each of `ranks` ranks decodes, and the room that its steps leave for prompts.
     ///
-    /// Where prompts and decodes share steps, the others wait for their prompts: they take turns at the room.
-    pub fn supplied(&self, running: f64) -> Supply {
+    /// Where prompts and decodes share steps, the others wait for their prompts: they take turns at the room, or wait for
+    /// those of other ranks.
+    pub fn supplied(&self, running: f64, ranks: f64) -> Supply {
         let (stages, queries) = (self.micro_batches(), 1.0 + self.workload.drafted());
         let limit = self.limits.max_batched_tokens as f64;
         let (isl, steps) = (self.workload.computed_prompt() as f64, self.decode_steps().max(1.0));
         if !self.engine.scheduling.mixes_prefill {
-            return Supply { decoding: running, budget: limit.max(1.0), load: 0.0 };
+            return Supply { decoding: running, budget: limit.max(1.0), load: 0.0, balance: None };
         }
         let most = running.min(stages * limit / (queries + isl / steps));
         let budget = (limit - (most - 1.0).max(0.0) / stages * queries).max(1.0);
         let service = isl / (budget * stages);
+        if let Some(balance) = self.balance(ranks, running, 1.0 / service) {
+            let decoding = (running - balance.waiting).max(1.0);
+            return Supply { decoding, budget, load: 0.0, balance: Some(balance) };
+        }
         let load = closed_load(running, steps + service.ceil(), service);
-        Supply { decoding: (load / service * steps).min(running).max(1.0), budget, load }
+        Supply { decoding: (load / service * steps).min(running).max(1.0), budget, load, balance: None }
     }
 
     /// One static batch: all prompts first, then `OSL − 1` decode steps of the whole batch. Returns the
@@ -285,6 +293,8 @@ pub struct Supply {
     pub budget: f64,
     /// Share of that room that prompts take; none where they have steps of their own.
     pub load: f64,
+    /// How prompts are let through where ranks wait for each other.
+    pub balance: Option<Balance>,
 }
 
 impl Supply {

@@ -90,7 +90,7 @@ pub struct Server {
     pub speculation: Option<Drafts>,
     /// Whether adapters are served.
     pub lora: Option<bool>,
-    /// Ways to launch that the catalogue names: `deepep`, `eplb`, `dbo`, `tbo`.
+    /// Ways to launch that the catalogue names: `deepep`, `eplb`, `dbo`, `tbo`, `unbalanced`.
     pub launches: Vec<String>,
     /// Experts that are held a second time.
     pub redundant_experts: Option<u64>,

@@ -121,6 +121,15 @@ impl Lanes {
         (0..self.ranks).all(has)
     }
 
+    /// Whether a rank has prompts and nothing that decodes.
+    pub fn a_rank_has_prompts_alone(&self) -> bool {
+        let count = |rank: usize| {
+            let of_rank = self.lanes.iter().skip(rank).step_by(self.ranks);
+            of_rank.fold((0, 0), |(inside, prompts), lane| (inside + lane.inside, prompts + lane.prompts))
+        };
+        (0..self.ranks).map(count).any(|(inside, prompts)| prompts > 0 && inside == prompts)
+    }
+
     /// Computes up to `left` tokens of a prompt with `prior` tokens before them, as far as the budgets of its lane and
     /// then of the other micro-batches of its rank go: the chunks of a prompt follow each other through the stages.
     /// Returns how many.

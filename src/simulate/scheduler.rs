@@ -130,6 +130,9 @@ pub struct Simulation<'a, A> {
     poll: u64,
     /// The decode step at which prompts that wait for others are computed however few they are.
     prompts_due: Option<u64>,
+    /// The decode step at which prompts of ranks that wait for each other were last let through, and the one at which all
+    /// ranks had one.
+    let_through: (u64, Option<u64>),
     /// Time that prompts have held up the decoding sequences since their last token, and how many.
     stalled: (Seconds, u64),
     coming: Option<Arrival>,
@@ -175,6 +178,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             steps: 0,
             poll: 0,
             prompts_due: None,
+            let_through: (0, None),
             stalled: (Seconds::ZERO, 0),
             coming: None,
             lanes: Lanes::new(replica),
@@ -298,10 +302,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     /// Whether prompts still wait for others to be computed with them, while sequences decode.
     fn prompts_wait(&mut self) -> bool {
         let s = &self.replica.engine.scheduling;
-        let ranks = self.replica.attention_dp;
-        if ranks > 1 && s.rank_wait_steps >= 1.0 && self.sequences > 0 {
-            let due = *self.prompts_due.get_or_insert(self.steps + s.rank_wait_steps as u64);
-            return self.steps < due && !self.lanes.every_rank_has_a_prompt();
+        if self.replica.attention_dp > 1 && s.rank_wait_steps >= 1.0 && self.sequences > 0 {
+            self.prompts_due = self.ranks_wait();
+            return self.prompts_due.is_some();
         }
         if s.prompt_wait_steps < 1.0 || self.sequences == 0 {
             return false;
@@ -309,6 +312,34 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let due = *self.prompts_due.get_or_insert(self.steps + s.prompt_wait_steps as u64);
         let tokens: u64 = self.prompts.iter().map(|slot| self.live[*slot].left()).sum();
         self.steps < due && (tokens as f64) < s.prompt_wait_share * self.budget() * self.replica.lanes()
+    }
+
+    /// The decode step until which the prompts of ranks that wait for each other are held back at most, if they are: as
+    /// TensorRT-LLM's `_balance_adp_requests` does, whose count of steps goes on while no rank has a prompt.
+    fn ranks_wait(&mut self) -> Option<u64> {
+        let s = &self.replica.engine.scheduling;
+        let (timeout, gather) = (s.rank_wait_steps as u64, s.rank_gather_steps as u64);
+        let (all, alone) = (self.lanes.every_rank_has_a_prompt(), self.lanes.a_rank_has_prompts_alone());
+        let (last, complete) = &mut self.let_through;
+        if all {
+            *last = self.steps;
+            let due = *complete.get_or_insert(self.steps) + gather;
+            if self.steps < due && !alone {
+                return Some(due);
+            }
+            *complete = None;
+            return None;
+        }
+        let passed = self.steps - *last;
+        if passed > timeout {
+            *last = self.steps - passed % timeout;
+        }
+        let due = *last + timeout;
+        if self.steps < due && !alone {
+            return Some(due);
+        }
+        *last = self.steps;
+        None
     }
 
     /// Lets time pass up to the next arrival where a batch that is not full is held for more inputs, and says whether

@@ -1,5 +1,5 @@
 //! How many prompts coincide: requests end independently, each is followed by a prompt in its own lane, and the
-//! fullest lane sets the pace of all.
+//! fullest lane sets the pace of all. And how busy a lane is that requests take turns at.
 
 use crate::powers::power;
 
@@ -77,7 +77,7 @@ impl Lanes {
 }
 
 /// Expected largest of `n` standard normal values (Gumbel limit, as of Cramér 1946, §28.6); none of one.
-fn largest_normal(n: f64) -> f64 {
+pub(super) fn largest_normal(n: f64) -> f64 {
     if n <= 1.0 {
         return 0.0;
     }
@@ -87,9 +87,16 @@ fn largest_normal(n: f64) -> f64 {
     (about + EULER / high).max(0.0)
 }
 
-/// Prompts that have come when each of `ranks` ranks has one: the coupon collector's `ranks·H(ranks)`.
-pub fn one_for_each(ranks: f64) -> f64 {
-    ranks * (ranks.ln() + EULER + 1.0 / (2.0 * ranks))
+/// The load of a lane of `n` requests that each decode for `away` steps, wait, and take `service` steps of it.
+///
+/// With `ρ` for the load, `ρ/service` requests come in each step, each once in `away + service·ρ/(2(1 − ρ))` steps: a
+/// quadratic equation in `ρ`.
+pub(super) fn closed_load(n: f64, away: f64, service: f64) -> f64 {
+    let (a, b) = (2.0 * away - service, 2.0 * (away + n * service));
+    let c = 2.0 * n * service;
+    let root = (b * b - 4.0 * a * c).max(0.0).sqrt();
+    // The smaller solution, in the form that loses no digits and holds for `a = 0`.
+    (2.0 * c / (b + root)).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
@@ -143,8 +150,15 @@ mod tests {
     }
 
     #[test]
-    fn collecting_one_for_each_of_eight_ranks_takes_22_prompts() {
-        // 8·(1 + 1/2 + … + 1/8) = 21.74.
-        assert!((one_for_each(8.0) - 21.743).abs() < 0.02);
+    fn requests_that_take_turns_load_a_lane_as_they_are_many() {
+        // Few: each comes once in `away`. Many: the lane never rests.
+        let few = closed_load(1.0, 10_000.0, 1.0);
+        assert!((few * 10_000.0 - 1.0).abs() < 1e-3, "{few}");
+        assert!(closed_load(10_000.0, 100.0, 1.0) > 0.98);
+        // It solves its equation: ρ/s·(away + s·ρ/(2(1 − ρ))) = n.
+        let (n, away, s) = (54.0, 128.0, 1.3);
+        let load = closed_load(n, away, s);
+        let back = load / s * (away + s * load / (2.0 * (1.0 - load)));
+        assert!((back / n - 1.0).abs() < 1e-9, "{load} {back}");
     }
 }

@@ -3,7 +3,8 @@
 use crate::powers::power;
 use crate::units::Seconds;
 
-use super::coincidence::{Lanes, one_for_each};
+use super::balance::Balance;
+use super::coincidence::Lanes;
 use super::replica::Replica;
 
 /// Sequences that decode, and the pace at which they do.
@@ -23,6 +24,8 @@ pub struct Decoding {
     pub steps: f64,
     /// Mean wait of a prompt for others of its lane where they share steps with decodes, in services.
     pub wait: f64,
+    /// How prompts are let through where ranks wait for each other.
+    pub balance: Option<Balance>,
 }
 
 /// What a prompt costs.
@@ -92,7 +95,9 @@ impl Replica<'_> {
         let rounds = self.rounds(of, room);
         // The parts of a prompt follow each other through the stages, in one round.
         let parallel = if room < 1.0 { self.micro_batches() } else { 1.0 };
-        let turns = (1.0 / (room * parallel)).ceil().max(1.0);
+        // Where ranks wait for each other, the wait is that for the last part.
+        let parts = (1.0 / (room * parallel)).ceil().max(1.0);
+        let turns = if of.balance.is_some_and(|b| b.wait > 0.0) { 1.0 } else { parts };
         let lane = (of.each / self.micro_batches()).max(1.0);
         let mixes = self.engine.scheduling.mixes_prefill;
         let beside = if mixes { lane } else { 0.0 };
@@ -111,10 +116,10 @@ impl Replica<'_> {
             timed.round
         };
         Prompt {
-            cost: if coming > 0.0 { stall / coming } else { adds(timed.round) * turns },
+            cost: if coming > 0.0 { stall / coming } else { adds(timed.round) * parts },
             stall,
             least: adds(aligned) / (each * self.micro_batches()),
-            queue: timed.round * rounds.queue,
+            queue: timed.round * rounds.queue + (of.step + stall) * of.balance.map_or(0.0, |b| b.wait),
             latency: timed.latency * turns + self.engine.scheduling.step_overhead,
             often: rounds.often,
             round: timed.round,
@@ -159,7 +164,10 @@ impl Replica<'_> {
             let tokens = isl * self.fullest_part(room).unwrap_or(Chunks::of(room).mean);
             return Rounds { often: 0.0, queue: 0.0, tokens, in_all: tokens };
         }
-        if let Some(gathered) = self.gathered(coming, due.any, (of.ranks, lanes), room_of_lane) {
+        if let Some(balance) = of.balance {
+            return self.balanced(&balance, of, room);
+        }
+        if let Some(gathered) = self.gathered(coming, due.any, lanes, room_of_lane) {
             return gathered;
         }
         let mixes = self.engine.scheduling.mixes_prefill;
@@ -213,16 +221,31 @@ impl Replica<'_> {
         (self.micro_batches() > 1.0).then_some(room.min(1.0))
     }
 
-    /// The rounds where prompts wait for others: for some steps, until they fill a share of the budget, or until
-    /// every rank has one.
-    fn gathered(&self, coming: f64, any: f64, (ranks, lanes): (f64, f64), room: f64) -> Option<Rounds> {
+    /// The rounds where ranks wait for each other: all that is let through at a time is one round.
+    fn balanced(&self, balance: &Balance, of: &Decoding, room: f64) -> Rounds {
+        let isl = self.workload.computed_prompt() as f64;
+        let each = balance.each;
+        let coming = (of.each * of.ranks - 1.0).max(0.0) / of.steps;
+        // Those of a rank are spread over its micro-batches. The fullest lane has more than the mean where a step has room
+        // for more.
+        let (stages, all) = (self.micro_batches(), each * of.ranks);
+        let lanes = of.ranks * stages;
+        let lane = Lanes { count: lanes, sequences: all.max(1.0), ends: 1.0 / lanes, row: 1.0 };
+        let most = lane.due(room.max(1.0)).fullest.max(1.0);
+        let fullest = most.min(room).max(all / lanes);
+        let in_all = match stages > 1.0 {
+            true => Lanes { count: stages, ends: 1.0 / stages, ..lane }.due(all.max(1.0)).fullest,
+            false => all,
+        };
+        let in_all = in_all.clamp(fullest, fullest * of.ranks);
+        Rounds { often: coming / all, queue: 0.0, tokens: fullest * isl, in_all: in_all * isl }
+    }
+
+    /// The rounds where prompts wait for others: for some steps, or until they fill a share of the budget.
+    fn gathered(&self, coming: f64, any: f64, lanes: f64, room: f64) -> Option<Rounds> {
         let s = &self.engine.scheduling;
         let isl = self.workload.computed_prompt() as f64;
-        let prompts = if ranks > 1.0 && s.rank_wait_steps >= 1.0 {
-            (1.0 + coming * s.rank_wait_steps).min(one_for_each(ranks))
-        } else {
-            (1.0 + coming * s.prompt_wait_steps).min(room * s.prompt_wait_share * lanes)
-        };
+        let prompts = (1.0 + coming * s.prompt_wait_steps).min(room * s.prompt_wait_share * lanes);
         if prompts <= coming / any {
             return None;
         }
@@ -291,18 +314,6 @@ impl Chunks {
     }
 }
 
-/// The load of a lane of `n` requests that each decode for `away` steps, wait, and take `service` steps of it.
-///
-/// With `ρ` for the load, `ρ/service` requests come in each step, each once in `away + service·ρ/(2(1 − ρ))` steps: a
-/// quadratic equation in `ρ`.
-pub(super) fn closed_load(n: f64, away: f64, service: f64) -> f64 {
-    let (a, b) = (2.0 * away - service, 2.0 * (away + n * service));
-    let c = 2.0 * n * service;
-    let root = (b * b - 4.0 * a * c).max(0.0).sqrt();
-    // The smaller solution, in the form that loses no digits and holds for `a = 0`.
-    (2.0 * c / (b + root)).clamp(0.0, 1.0)
-}
-
 /// Chance that one of `count` is busy that each are so for this share of the time.
 fn any_of(count: f64, busy: f64) -> f64 {
     1.0 - power((1.0 - busy).max(1e-9), count)
@@ -311,19 +322,6 @@ fn any_of(count: f64, busy: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn requests_that_take_turns_load_a_lane_as_they_are_many() {
-        // Few: each comes once in `away`. Many: the lane never rests.
-        let few = closed_load(1.0, 10_000.0, 1.0);
-        assert!((few * 10_000.0 - 1.0).abs() < 1e-3, "{few}");
-        assert!(closed_load(10_000.0, 100.0, 1.0) > 0.98);
-        // It solves its equation: ρ/s·(away + s·ρ/(2(1 − ρ))) = n.
-        let (n, away, s) = (54.0, 128.0, 1.3);
-        let load = closed_load(n, away, s);
-        let back = load / s * (away + s * load / (2.0 * (1.0 - load)));
-        assert!((back / n - 1.0).abs() < 1e-9, "{load} {back}");
-    }
 
     #[test]
     fn chunks_compute_what_comes() {

@@ -89,6 +89,11 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     if experts.text("backend").is_some_and(|b| b.eq_ignore_ascii_case("WIDEEP")) {
         server.launches.push("wideep".into());
     }
+    let balance = y.object("attention_dp_config");
+    let balanced = Yaml { keys: &balance }.flag("enable_balance") == Some(true);
+    if groups == Some(true) && !balanced {
+        server.launches.push("unbalanced".into());
+    }
     if !experts.object("load_balancer").is_empty() || experts.text("load_balancer").is_some() {
         server.launches.push("eplb".into());
     }
@@ -188,8 +193,12 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     let mut options = Map::new();
     if groups > 1 {
         options.insert("enable_attention_dp".into(), true.into());
-        // Ranks that share out the prompts evenly, as public launches of this layout do.
-        options.insert("attention_dp_config".into(), json!({ "enable_balance": true, "timeout_iters": 60 }));
+        if !server.launches.iter().any(|l| l == "unbalanced") {
+            // Prompts start together on all ranks, as in public launches of this layout; ranks that have one would wait
+            // 10 steps for more by default (`AttentionDpConfig`).
+            let balance = json!({ "enable_balance": true, "timeout_iters": 60, "batching_wait_iters": 0 });
+            options.insert("attention_dp_config".into(), balance);
+        }
     }
     if let Some(layers) = &server.tensor_split {
         // `TorchLlmArgs.pp_partition`: whole numbers.

@@ -88,8 +88,11 @@ struct Flags {
     batch_wait_steps: Option<f64>,
     batch_wait_ratio: Option<f64>,
     rank_wait_steps: Option<f64>,
+    rank_gather_steps: Option<f64>,
     /// The script spreads the experts over all ranks, whatever the run is labelled.
     expert_parallel: Option<bool>,
+    /// The script gives every rank sequences of its own, whatever the run is labelled.
+    attention_data_parallel: Option<bool>,
     /// The script ignores attention-DP and expert parallelism: all ranks are tensor parallel.
     tensor_parallel_only: Option<bool>,
     /// The engine version, where the runs do not state theirs.
@@ -223,9 +226,13 @@ impl Flags {
         s.prompt_wait_steps = self.batch_wait_steps.unwrap_or(s.prompt_wait_steps);
         s.prompt_wait_share = self.batch_wait_ratio.unwrap_or(s.prompt_wait_share);
         s.rank_wait_steps = self.rank_wait_steps.unwrap_or(s.rank_wait_steps);
+        s.rank_gather_steps = self.rank_gather_steps.unwrap_or(s.rank_gather_steps);
         let split = &mut to.split;
         if self.tensor_parallel_only == Some(true) {
             *split = Parallelism { tp: split.tp * split.attention_dp, ep: 1, attention_dp: 1, ..*split };
+        }
+        if self.attention_data_parallel == Some(true) {
+            *split = Parallelism { tp: 1, attention_dp: split.tp * split.attention_dp, ..*split };
         }
         if self.expert_parallel == Some(true) {
             split.ep = split.tp * split.attention_dp;
