@@ -39,6 +39,7 @@ mod hub;
 mod labels;
 mod launch_commands;
 mod launches;
+mod laws;
 mod layering;
 mod llama_cpp;
 mod malformed_configs;
