@@ -1,7 +1,5 @@
 //! One plan in every detail, and launches that were read and not judged.
 
-use serde_json::{Map, Value, json};
-
 use super::emit;
 use super::launched::{Improved, Read};
 use super::view::{Answered, Setting, View};
@@ -10,7 +8,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Explanation;
 use crate::estimate::memory::Verdict;
 use crate::launch;
-use crate::report::{self, Format, Row, Sheet, Subject};
+use crate::report::{self, Format, Row, Subject};
 use crate::request::{Estimated, Explain, Request, Resolved, Task};
 
 /// What an estimate came to.
@@ -97,14 +95,8 @@ fn unjudged(view: View, launched: &Read, why: &Diagnostic) -> Result<String, Dia
     view.format.write(
         view.width,
         || Ok(format!("{}not judged: {why}\n", launched.text())),
-        || {
-            let mut map = launched.json();
-            map.insert("feasible".into(), Value::Null);
-            map.insert("reasons".into(), json!([]));
-            map.insert("notes".into(), json!([format!("not judged: {}", why.cause)]));
-            Ok(Value::Object(map))
-        },
-        || Ok(Sheet::new(launched.json().keys().map(String::as_str))),
+        || Ok(report::unjudged_json(&launched.servers, launched.main(), why)),
+        || Ok(report::launched_sheet(launched.main())),
     )
 }
 
@@ -125,25 +117,13 @@ fn render(
             Ok(read + &report::estimate_text(subject, estimate, reasons, fit, view.width) + &better)
         },
         || {
-            let mut answer = report::estimate_json(subject, estimate, reasons, fit);
-            if let (Some(launched), Value::Object(map)) = (launched, &mut answer) {
-                with_launch(map, launched);
-                map.insert("better".into(), better.map_or(Value::Null, Improved::json));
-            }
-            Ok(answer)
+            let answer = report::estimate_answer(subject, estimate, reasons, fit);
+            let better = better.map(Improved::improvement);
+            Ok(match launched {
+                Some(read) => answer.launched(&read.servers, read.main(), better).json(),
+                None => answer.json(),
+            })
         },
         || Ok(report::plan_sheet(&[Row::from(estimate)], false).about(subject.asked())),
     )
-}
-
-/// Adds what the launch says to an estimate's JSON: its degrees are those of the estimate.
-fn with_launch(map: &mut Map<String, Value>, launched: &Read) {
-    for (key, value) in launched.json() {
-        match map.get(&key) {
-            Some(own) if value.is_null() && !own.is_null() => {}
-            _ => {
-                map.insert(key, value);
-            }
-        }
-    }
 }

@@ -1,7 +1,5 @@
 //! Models taken apart.
 
-use serde_json::json;
-
 use super::training;
 use super::view::{Answered, View};
 use crate::catalog::{Cluster, Gpu};
@@ -16,7 +14,7 @@ use crate::estimate::memory::{LimitOverrides, MemoryQuestion};
 use crate::load;
 use crate::model::Model;
 use crate::plan::Parallelism;
-use crate::report::{self, Format, Section, Sheet};
+use crate::report::{self, Format, Inspected, Section};
 use crate::request::inspect::{Inspection, Table};
 use crate::units::{Bytes, group_thousands};
 use crate::validate::{KnownSize, known_sizes};
@@ -199,17 +197,12 @@ fn base_format(dtype: DType) -> WeightFormat {
 
 fn one_section(section: &Section, format: Format, width: Option<u16>) -> Result<String, Diagnostic> {
     let sections = std::slice::from_ref(section);
-    let json = || {
-        let mut json = json!({});
-        report::sections_json(sections, &mut json);
-        json
-    };
     Ok(match format {
         Format::Table => report::sections_text(sections, width),
         Format::Markdown => report::sections_markdown(sections),
         Format::Csv => report::sections_csv(sections)?,
-        Format::Json => format!("{:#}", json()),
-        Format::Yaml => load::to_yaml(&json())?,
+        Format::Json => format!("{:#}", report::tables_json(sections)),
+        Format::Yaml => load::to_yaml(&report::tables_json(sections))?,
     })
 }
 
@@ -232,23 +225,13 @@ fn render(
 }
 
 impl Report {
-    /// What every inspection has.
-    fn inspection(&self) -> Result<serde_json::Value, Diagnostic> {
-        let mut json = report::inspection_json(&self.model)?;
-        json["warnings"] = json!(self.warnings);
-        if let Some(s) = &self.setting {
-            json["setting"] = json!({
-                "mode": s.mode.name(), "batch": s.batch, "seq": s.tokens,
-                "dtype": s.activations.name(), "kv": s.kv.name(),
-            });
-        }
-        Ok(json)
+    /// What programs read.
+    fn inspected(&self) -> Inspected<'_> {
+        Inspected { model: &self.model, setting: self.setting.as_ref(), warnings: &self.warnings }
     }
 
     fn json(&self) -> Result<serde_json::Value, Diagnostic> {
-        let mut json = self.inspection()?;
-        report::sections_json(&self.sections, &mut json);
-        Ok(json)
+        self.inspected().json(&self.sections)
     }
 
     fn render(&self, table: Table, format: Format, width: Option<u16>) -> Result<String, Diagnostic> {
@@ -257,8 +240,8 @@ impl Report {
             Ok(std::iter::once(params).chain(self.sections.iter().cloned()).collect())
         };
         match (table, format) {
-            (Table::Params, Format::Csv) => Sheet::of_json(&self.inspection()?).csv(),
-            (Table::Params, Format::Markdown) => Ok(Sheet::of_json(&self.inspection()?).markdown()),
+            (Table::Params, Format::Csv) => self.inspected().sheet()?.csv(),
+            (Table::Params, Format::Markdown) => Ok(self.inspected().sheet()?.markdown()),
             (Table::All, Format::Csv) => report::sections_csv(&all()?),
             (Table::All, Format::Markdown) => Ok(report::sections_markdown(&all()?)),
             (_, Format::Csv) => report::sections_csv(&self.sections),

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
-
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::Hub;
 use crate::launch::{self, Server};
 use crate::load;
 use crate::model::Model;
+use crate::plan::Axis;
+use crate::report::Improvement;
 use crate::request::launched::pools;
 use crate::request::{Better, Estimated, ModelRequest, Request, Resolved};
 use crate::search::Stop;
@@ -123,33 +123,6 @@ impl Read {
         pools(&self.servers).map_or(&self.servers[0], |(_, decode)| decode)
     }
 
-    /// What was read, for the JSON of an answer: the quantities of the launch at the top, and `launch` with what was not
-    /// read.
-    pub fn json(&self) -> serde_json::Map<String, Value> {
-        let s = self.main();
-        let mut out = serde_json::Map::new();
-        let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
-        put("model_asked", json!(s.model));
-        put("tp", json!(s.tp));
-        put("pp", json!(s.pp));
-        put("ep", json!(s.ep));
-        put("attention_dp", json!(s.attention_dp));
-        put("dcp", json!(s.dcp));
-        put("kv", json!(s.kv));
-        put("max_model_len", json!(s.max_model_len));
-        put("max_sequences", json!(s.max_sequences));
-        put("max_batched_tokens", json!(s.max_batched_tokens));
-        put("memory_fraction", json!(s.memory_fraction));
-        let unread: Vec<Value> = self
-            .servers
-            .iter()
-            .flat_map(|s| &s.unread)
-            .map(|n| serde_json::to_value(n).unwrap_or_default())
-            .collect();
-        put("launch", json!({ "servers": self.servers, "unread": unread }));
-        out
-    }
-
     /// What was read, in lines for a table.
     pub fn text(&self) -> String {
         let mut out = String::from("read from the launch\n");
@@ -159,10 +132,9 @@ impl Read {
             let mut say =
                 |name: &str, value: Option<String>| said.extend(value.map(|v| format!("{name} {v}")));
             say("model", s.model.clone());
-            say("tp", s.tp.map(|n| n.to_string()));
-            say("pp", s.pp.map(|n| n.to_string()));
-            say("attention_dp", s.attention_dp.map(|n| n.to_string()));
-            say("ep", s.ep.map(|n| n.to_string()));
+            for axis in Axis::WRITTEN {
+                say(axis.name(), s.degree(axis).map(|n| n.to_string()));
+            }
             say("replicas", s.replicas.map(|n| n.to_string()));
             say("GPUs", s.gpus.map(|n| n.to_string()));
             say("kv", s.kv.clone());
@@ -254,23 +226,8 @@ impl Improved {
         out
     }
 
-    /// For the JSON of an answer.
-    pub fn json(&self) -> Value {
-        let estimate = &self.better.estimate;
-        let changes: Vec<Value> = self
-            .changed
-            .differences
-            .iter()
-            .map(|(what, was, is)| json!({ "what": what, "from": was, "to": is }))
-            .collect();
-        json!({
-            "gain": self.better.gain,
-            "output_tokens_per_s": estimate.output.get(),
-            "ttft_ms": estimate.service.ttft.as_millis(),
-            "tpot_ms": estimate.service.tpot.as_millis(),
-            "servers": self.copies,
-            "changes": changes,
-            "command": self.changed.command,
-        })
+    /// For an answer.
+    pub fn improvement(&self) -> Improvement<'_> {
+        Improvement { better: &self.better, changed: &self.changed, servers: self.copies }
     }
 }

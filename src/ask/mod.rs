@@ -38,6 +38,7 @@ use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::hub::Hub;
 use crate::load;
+use crate::report;
 use crate::request::form::{self, in_fields};
 use crate::request::{BudgetRequest, FitRequest, InspectRequest, Request, Task, TrainRequest};
 use crate::search::{Question, Stop};
@@ -154,6 +155,13 @@ impl Command {
             Command::Simulate => Request::schema_of(&[Task::Simulate]),
             Command::Emit => Request::schema_of(&[Task::Plan, Task::Estimate]),
         }
+    }
+}
+
+impl Command {
+    /// The JSON Schema (2020-12) of its answers.
+    pub fn answer_schema(self) -> Value {
+        report::answer_schema(self.name()).unwrap_or(Value::Bool(true))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::view::{Answered, View};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::report::{self, Sheet, Trained};
+use crate::launch::artefact::File;
+use crate::report::{self, Format, Trained};
 use crate::request::train::Training;
 use crate::search::Stop;
 use crate::train::TrainingAnswer;
@@ -38,7 +39,12 @@ pub fn written(training: &Training, stop: Stop, view: View) -> Result<Answered, 
                         .help("run without it to see why")
                 };
                 let best = answer.best.first().ok_or_else(nothing)?;
-                report::emit(target, &jobs[0].1, &best.plan)?
+                let text = report::emit(target, &jobs[0].1, &best.plan)?;
+                if format == Format::Json {
+                    let name = report::emitted_name(target).to_owned();
+                    return Ok(Answered::Files(vec![File { name, text }]));
+                }
+                text
             }
             _ => format.write(
                 width,
@@ -57,11 +63,10 @@ fn explained(trained: &Trained, rank: u64, View { format, width, .. }: View) -> 
     let estimate = best.get(at).ok_or_else(|| {
         Diagnostic::new(Code::Range, format!("rank {rank} of {} plans", best.len())).at("--explain")
     })?;
-    let json = || trained.explanation_json(estimate);
     format.write(
         width,
         || Ok(trained.explanation(estimate, width)),
-        || Ok(json()),
-        || Ok(Sheet::of_json(&json())),
+        || Ok(trained.explanation_json(estimate)),
+        || Ok(trained.explanation_sheet(estimate)),
     )
 }

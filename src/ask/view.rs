@@ -1,11 +1,9 @@
 //! What questions are asked of, how answers are written, and what they are then.
 
-use serde_json::json;
-
 use crate::catalog::Catalog;
 use crate::hub::Hub;
 use crate::launch::artefact::File;
-use crate::report::{ANSWER_VERSION, Format};
+use crate::report::{self, Format};
 use crate::search::Stop;
 
 /// What a question is asked of, and by what it may be ended.
@@ -73,9 +71,7 @@ impl Answered {
         let mut text = match self {
             Answered::Text { text, .. } => text.trim_end_matches('\n').to_owned(),
             Answered::Files(files) => {
-                let files: Vec<_> =
-                    files.iter().map(|file| json!({ "name": file.name, "text": file.text })).collect();
-                format!("{:#}", json!({ "schema_version": ANSWER_VERSION, "files": files }))
+                format!("{:#}", report::files_json(files))
             }
         };
         text.push('\n');

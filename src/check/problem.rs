@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::kind::Kind;
 use crate::diagnostic::Diagnostic;
 
 /// One thing that is wrong with a file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Problem {
     /// Line in the file, where it is known.
     pub line: Option<u64>,

@@ -1,12 +1,14 @@
 //! What the launch of a server says, in the planner's terms.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::dialect::{Said, Unread};
 use super::shell::Word;
+use crate::plan::Axis;
 
 /// What a server of split pools computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
     /// Prompts alone.
@@ -16,7 +18,7 @@ pub enum Pool {
 }
 
 /// Speculative decoding as launched.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Drafts {
     /// The engine's own name of the method: `mtp`, `eagle3`, `ngram`, `EAGLE`, `MTP` …
     pub method: Option<String>,
@@ -27,7 +29,7 @@ pub struct Drafts {
 }
 
 /// What the launch of one kind of server says. What it leaves out is `None`: the engine's default of its version holds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Server {
     /// Engine id of the catalogue.
     pub engine: String,
@@ -118,8 +120,21 @@ pub struct Server {
     pub notes: Vec<String>,
 }
 
+impl Server {
+    /// What it says of a degree.
+    pub fn degree(&self, axis: Axis) -> Option<u32> {
+        match axis {
+            Axis::Tensor => self.tp,
+            Axis::Pipeline => self.pp,
+            Axis::Expert => self.ep,
+            Axis::AttentionData => self.attention_dp,
+            Axis::DecodeContext => self.dcp,
+        }
+    }
+}
+
 /// A part of a launch that was not read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Note {
     /// As written.
     pub text: String,

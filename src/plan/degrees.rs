@@ -2,8 +2,6 @@
 
 use crate::diagnostic::{Code, Diagnostic, brief};
 
-use super::Parallelism;
-
 /// Largest parallel degree accepted.
 pub const MAX_DEGREE: u32 = 65_536;
 
@@ -52,17 +50,4 @@ pub struct Degrees {
     pub ep: Vec<u32>,
     /// Decode context parallel.
     pub dcp: Vec<u32>,
-}
-
-impl Degrees {
-    /// Those of one split alone.
-    pub fn only(split: Parallelism) -> Degrees {
-        Degrees {
-            tp: vec![split.tp],
-            pp: vec![split.pp],
-            attention_dp: vec![split.attention_dp],
-            ep: vec![split.ep],
-            dcp: vec![split.dcp],
-        }
-    }
 }

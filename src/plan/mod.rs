@@ -1,6 +1,7 @@
 //! Plans: how a model is divided over GPUs, the space of all plans, which of them are legal, and which
 //! links their rank groups cross.
 
+mod axis;
 pub mod degrees;
 pub mod divisors;
 pub mod ledger;
@@ -12,13 +13,12 @@ pub mod rules;
 pub mod space;
 pub(crate) mod why;
 
-use std::fmt;
-
 use crate::catalog::Engine;
 use crate::catalog::launch::ExpertExchange;
 use crate::dtype::{DType, WeightFormat};
 use crate::model::RankGroups;
 
+pub use axis::Axis;
 pub use degrees::Degrees;
 pub use ledger::{Counts, Fallen, Ledger};
 pub use offload::{Offload, Shares};
@@ -85,25 +85,6 @@ impl Parallelism {
             expert_tensor: u64::from(self.expert_tp().unwrap_or(1)),
             context: u64::from(self.dcp),
         }
-    }
-}
-
-impl fmt::Display for Parallelism {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tp={}", self.tp)?;
-        if self.pp > 1 {
-            write!(f, " pp={}", self.pp)?;
-        }
-        if self.attention_dp > 1 {
-            write!(f, " attention_dp={}", self.attention_dp)?;
-        }
-        if self.ep > 1 {
-            write!(f, " ep={}", self.ep)?;
-        }
-        if self.dcp > 1 {
-            write!(f, " dcp={}", self.dcp)?;
-        }
-        Ok(())
     }
 }
 

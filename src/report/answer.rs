@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::model::media::Items;
+use crate::plan::Reason;
 use crate::units::Seconds;
 use crate::workload::{Load, Percentile, Speculation, Targets, Workload};
 
@@ -39,8 +40,44 @@ impl JsonSchema for Digits {
     }
 }
 
+/// Values by names that are nobody's fields: ids, addresses, columns of a file. In their own order.
+pub(super) struct Names<T>(Vec<(String, T)>);
+
+impl<T> Names<T> {
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T> FromIterator<(String, T)> for Names<T> {
+    fn from_iter<I: IntoIterator<Item = (String, T)>>(pairs: I) -> Names<T> {
+        Names(pairs.into_iter().collect())
+    }
+}
+
+impl<T: Serialize> Serialize for Names<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Names<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Named{}", T::schema_name()).into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<T>();
+        json_schema!({ "type": "object", "additionalProperties": value })
+    }
+}
+
 /// Lengths, load and targets that were asked for.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Workload")]
 pub(super) struct WorkloadAnswer {
     /// What answers are made of: generate, embed or rerank.
     task: &'static str,
@@ -96,6 +133,7 @@ pub(super) struct WorkloadAnswer {
 
 /// Tokens that are drafted and verified together.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Speculation")]
 struct SpeculationAnswer {
     /// What drafts: mtp, ngram or model.
     draft: &'static str,
@@ -156,16 +194,44 @@ impl WorkloadAnswer {
     }
 }
 
+/// Why a plan is not an answer.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Reason")]
+pub(super) struct ReasonAnswer {
+    /// Key of the reason.
+    reason: String,
+    /// The reason in a sentence.
+    message: String,
+}
+
+impl From<&Reason> for ReasonAnswer {
+    fn from(reason: &Reason) -> ReasonAnswer {
+        ReasonAnswer { reason: reason.name(), message: reason.message() }
+    }
+}
+
 /// An answer as JSON.
 pub(super) fn json(answer: &impl Serialize) -> Json {
     // Text keys, and numbers that are finite: nothing of it can fail.
     serde_json::to_value(answer).unwrap_or(Json::Null)
 }
 
-/// The schema of an answer (JSON Schema 2020-12).
-pub(super) fn schema<T: JsonSchema>(title: &str) -> Json {
-    let settings = SchemaSettings::draft2020_12().for_serialize();
-    let mut schema = settings.into_generator().into_root_schema_for::<T>();
-    schema.insert("title".to_owned(), title.into());
-    schema.into()
+/// A kind of answer, as its schema refers to it.
+pub(super) type Kind = fn(&mut SchemaGenerator) -> Schema;
+
+/// The kind that a type is.
+pub(super) fn kind<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// The schema of what a command answers (JSON Schema 2020-12): one of several kinds.
+pub(super) fn schema(title: &str, kinds: &[Kind]) -> Json {
+    let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let kinds: Vec<Schema> = kinds.iter().map(|kind| kind(&mut generator)).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        "anyOf": kinds,
+        "$defs": generator.take_definitions(true),
+    })
 }

@@ -2,12 +2,17 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::budget::{Approach, Longer, best, law};
+use crate::request::budget::Pace;
 use crate::units::{Flops, group_thousands};
 
+use super::answer::{self, ANSWER_VERSION, Digits, kind, schema};
 use super::cell::{Value, round};
+use super::column::{self, Cells, Column, List, Rows};
 use super::sheet::Sheet;
 
 /// An answer.
@@ -18,12 +23,103 @@ pub struct Budgeted<'a> {
     pub approach: Approach,
     /// Smaller models trained longer; empty unless asked for.
     pub longer: &'a [Longer],
+    /// The GPU at what it reaches, where one is named.
+    pub pace: Option<&'a Pace>,
+}
+
+/// What is known of some FLOPs on a GPU.
+#[derive(Clone, Copy)]
+struct Spent<'a> {
+    flops: Flops,
+    pace: Option<&'a Pace>,
+}
+
+impl Spent<'_> {
     /// Hours of one GPU, if one is named.
-    pub hours: &'a dyn Fn(Flops) -> Option<f64>,
+    fn hours(self) -> Option<f64> {
+        self.pace.map(|p| self.flops.get() / (p.peak.get() * p.mfu) / 3600.0)
+    }
+
     /// What they cost, if the price is known.
-    pub dollars: &'a dyn Fn(Flops) -> Option<f64>,
-    /// The GPU, its peak, its MFU.
-    pub rate: Option<Json>,
+    fn dollars(self) -> Option<f64> {
+        self.hours().zip(self.pace?.price).map(|(h, p)| h * p.get())
+    }
+}
+
+/// Sizes that a budget buys, as rows: one for each law.
+enum Sizes {}
+
+/// A law, and the budget.
+struct Size<'a>(Approach, Spent<'a>);
+
+impl Rows for Sizes {
+    type Row<'a> = Size<'a>;
+}
+
+type SizeColumn = Column<Sizes>;
+
+const SIZE_COLUMNS: &[SizeColumn] = &[
+    SizeColumn::plain("approach", "law of scaling", |s| s.0.name().into()).text(),
+    SizeColumn::plain("parameters_b", "parameters, in billions", |s| {
+        (best(s.0, s.1.flops).parameters / 1e9).into()
+    }),
+    SizeColumn::plain("tokens_b", "tokens to train on, in billions", |s| {
+        (best(s.0, s.1.flops).tokens / 1e9).into()
+    }),
+    SizeColumn::plain("tokens_per_parameter", "tokens for each parameter", |s| {
+        best(s.0, s.1.flops).ratio().into()
+    }),
+    SizeColumn::plain("loss", "loss by the law, of those that state none by the corrected one", |s| {
+        law(s.0).loss(&best(s.0, s.1.flops)).into()
+    }),
+    SizeColumn::plain("gpu_hours", "hours of one GPU", |s| s.1.hours().into()).nullable(),
+    SizeColumn::plain("cost_usd", "what they cost", |s| s.1.dollars().into()).nullable(),
+];
+
+/// Smaller models trained longer, as rows.
+enum Curve {}
+
+/// A model on the curve, and the GPU that it is trained on.
+struct Point<'a>(&'a Longer, Option<&'a Pace>);
+
+impl Point<'_> {
+    fn training(&self) -> Spent<'_> {
+        Spent { flops: self.0.training, pace: self.1 }
+    }
+}
+
+impl Rows for Curve {
+    type Row<'a> = Point<'a>;
+}
+
+impl List for Curve {
+    type Of = Curve;
+    const NAME: &'static str = "Longer";
+    fn columns() -> &'static [Column<Curve>] {
+        CURVE_COLUMNS
+    }
+}
+
+type CurveColumn = Column<Curve>;
+
+const CURVE_COLUMNS: &[CurveColumn] = &[
+    CurveColumn::plain("parameters_b", "parameters, in billions", |p| (p.0.size.parameters / 1e9).into()),
+    CurveColumn::plain("tokens_b", "tokens to train on, in billions", |p| (p.0.size.tokens / 1e9).into()),
+    CurveColumn::plain("tokens_per_parameter", "tokens for each parameter", |p| p.0.size.ratio().into()),
+    CurveColumn::plain("training_flops", "FLOPs of training, in three digits", |p| exponent(p.0.training))
+        .text(),
+    CurveColumn::plain("inference_flops", "FLOPs of what is served, the same", |p| exponent(p.0.inference))
+        .text(),
+    CurveColumn::plain("total_flops", "both", |p| exponent(p.0.total())).text(),
+    CurveColumn::plain("training_gpu_hours", "hours of one GPU for training", |p| {
+        p.training().hours().into()
+    })
+    .nullable(),
+    CurveColumn::plain("training_usd", "what they cost", |p| p.training().dollars().into()).nullable(),
+];
+
+fn exponent(flops: Flops) -> Value {
+    Value::Text(format!("{:.2e}", flops.get()))
 }
 
 /// Without what only a GPU has.
@@ -35,62 +131,15 @@ fn narrowed(mut sheet: Sheet, has_gpu: bool, columns: usize) -> Sheet {
     sheet
 }
 
-fn real(x: Option<f64>) -> Value {
-    x.map_or(Value::Missing, Value::from)
-}
-
 impl Budgeted<'_> {
     /// One row per approach.
     pub fn sheet(&self) -> Sheet {
-        let mut sheet = Sheet::new([
-            "approach",
-            "parameters_b",
-            "tokens_b",
-            "tokens_per_parameter",
-            "loss",
-            "gpu_hours",
-            "cost_usd",
-        ]);
-        for approach in Approach::ALL {
-            let size = best(approach, self.flops);
-            sheet.rows.push(vec![
-                approach.name().into(),
-                (size.parameters / 1e9).into(),
-                (size.tokens / 1e9).into(),
-                size.ratio().into(),
-                law(approach).loss(&size).into(),
-                real((self.hours)(self.flops)),
-                real((self.dollars)(self.flops)),
-            ]);
-        }
-        sheet
+        let spent = Spent { flops: self.flops, pace: self.pace };
+        column::sheet(SIZE_COLUMNS.iter(), &Approach::ALL.map(|approach| Size(approach, spent)))
     }
 
-    fn curve(&self) -> Sheet {
-        let mut sheet = Sheet::new([
-            "parameters_b",
-            "tokens_b",
-            "tokens_per_parameter",
-            "training_flops",
-            "inference_flops",
-            "total_flops",
-            "training_gpu_hours",
-            "training_usd",
-        ]);
-        for l in self.longer {
-            let exponent = |f: Flops| Value::Text(format!("{:.2e}", f.get()));
-            sheet.rows.push(vec![
-                (l.size.parameters / 1e9).into(),
-                (l.size.tokens / 1e9).into(),
-                l.size.ratio().into(),
-                exponent(l.training),
-                exponent(l.inference),
-                exponent(l.total()),
-                real((self.hours)(l.training)),
-                real((self.dollars)(l.training)),
-            ]);
-        }
-        sheet
+    fn curve(&self) -> Vec<Point<'_>> {
+        self.longer.iter().map(|longer| Point(longer, self.pace)).collect()
     }
 
     /// The size with the least FLOPs of training and inference together.
@@ -101,18 +150,12 @@ impl Budgeted<'_> {
     /// For the terminal.
     pub fn text(&self, width: Option<u16>) -> String {
         let mut out = format!("{:.3e} FLOPs", self.flops.get());
-        if let Some(rate) = &self.rate {
-            let text = |key: &str| rate[key].to_string();
-            let how = if rate["mfu_estimated"] == json!(true) { "estimated" } else { "given" };
-            let _ = write!(
-                out,
-                ": {} at {} TFLOP/s and {} % of it, {how}",
-                rate["gpu"].as_str().unwrap_or(""),
-                text("peak_tflops"),
-                text("mfu_percent")
-            );
+        if let Some(pace) = self.pace {
+            let how = if pace.estimated { "estimated" } else { "given" };
+            let (peak, mfu) = (round(pace.peak.get() / 1e12), round(100.0 * pace.mfu));
+            let _ = write!(out, ": {} at {peak} TFLOP/s and {mfu} % of it, {how}", pace.gpu);
         }
-        let sheet = narrowed(self.sheet(), self.rate.is_some(), 5);
+        let sheet = narrowed(self.sheet(), self.pace.is_some(), 5);
         let _ = writeln!(out, "\n\n{}\n", sheet.table(width));
         for approach in Approach::ALL {
             let _ = writeln!(out, "{:>11}: {}", approach.name(), approach.about());
@@ -123,7 +166,8 @@ impl Budgeted<'_> {
                 out,
                 "\nSmaller models trained longer, to the same loss ({}):\n\n{}\n",
                 self.approach.about(),
-                narrowed(self.curve(), self.rate.is_some(), 6).table(width)
+                narrowed(column::sheet(CURVE_COLUMNS.iter(), &self.curve()), self.pace.is_some(), 6)
+                    .table(width)
             );
             let _ = writeln!(
                 out,
@@ -137,24 +181,100 @@ impl Budgeted<'_> {
 
     /// As JSON.
     pub fn json(&self) -> Json {
-        let approaches: Vec<Json> = Approach::ALL
-            .into_iter()
-            .map(|approach| {
-                let size = best(approach, self.flops);
-                json!({
-                    "approach": approach.name(), "about": approach.about(),
-                    "parameters": round(size.parameters), "tokens": round(size.tokens),
-                    "tokens_per_parameter": round(size.ratio()), "loss": round(law(approach).loss(&size)),
-                })
-            })
-            .collect();
-        json!({
-            "flops": round(self.flops.get()),
-            "gpu_hours": (self.hours)(self.flops).map(round),
-            "cost_usd": (self.dollars)(self.flops).map(round),
-            "rate": self.rate,
-            "approaches": approaches,
-            "longer": self.curve().json(),
+        let spent = Spent { flops: self.flops, pace: self.pace };
+        answer::json(&BudgetAnswer {
+            schema_version: ANSWER_VERSION,
+            flops: Digits(self.flops.get()),
+            gpu_hours: spent.hours().map(Digits),
+            cost_usd: spent.dollars().map(Digits),
+            rate: self.pace.map(RateAnswer::from),
+            approaches: Approach::ALL.map(|approach| ApproachAnswer::of(approach, self.flops)),
+            longer: self.curve().iter().map(Cells::of).collect(),
         })
     }
+}
+
+/// What a budget buys.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Budget")]
+struct BudgetAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// The budget.
+    flops: Digits,
+    /// Hours of one GPU; null where none is named.
+    gpu_hours: Option<Digits>,
+    /// What they cost; null where no price is known.
+    cost_usd: Option<Digits>,
+    /// The GPU at what it reaches; null where none is named.
+    rate: Option<RateAnswer<'a>>,
+    /// Sizes by each law.
+    approaches: [ApproachAnswer; 4],
+    /// Smaller models trained longer, to the same loss; empty unless it is said how much is served.
+    longer: Vec<Cells<Curve>>,
+}
+
+/// A GPU at what it reaches.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Rate")]
+struct RateAnswer<'a> {
+    /// The GPU.
+    gpu: &'a str,
+    /// Its peak.
+    peak_tflops: Digits,
+    /// Model FLOPs utilisation.
+    mfu_percent: Digits,
+    /// Whether that is an estimate.
+    mfu_estimated: bool,
+    /// What an hour costs; null where no price is known.
+    usd_per_gpu_hour: Option<f64>,
+}
+
+impl<'a> From<&'a Pace> for RateAnswer<'a> {
+    fn from(pace: &'a Pace) -> RateAnswer<'a> {
+        RateAnswer {
+            gpu: &pace.gpu,
+            peak_tflops: Digits(pace.peak.get() / 1e12),
+            mfu_percent: Digits(100.0 * pace.mfu),
+            mfu_estimated: pace.estimated,
+            usd_per_gpu_hour: pace.price.map(|price| price.get()),
+        }
+    }
+}
+
+/// The size that a law says is the best for a budget.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Approach")]
+struct ApproachAnswer {
+    /// The law.
+    approach: &'static str,
+    /// Where it is from.
+    about: &'static str,
+    /// Parameters.
+    parameters: Digits,
+    /// Tokens to train on.
+    tokens: Digits,
+    /// Tokens for each parameter.
+    tokens_per_parameter: Digits,
+    /// Loss by the law, of those that state none by the corrected one.
+    loss: Digits,
+}
+
+impl ApproachAnswer {
+    fn of(approach: Approach, flops: Flops) -> ApproachAnswer {
+        let size = best(approach, flops);
+        ApproachAnswer {
+            approach: approach.name(),
+            about: approach.about(),
+            parameters: Digits(size.parameters),
+            tokens: Digits(size.tokens),
+            tokens_per_parameter: Digits(size.ratio()),
+            loss: Digits(law(approach).loss(&size)),
+        }
+    }
+}
+
+/// The JSON Schema of what `budget` answers.
+pub(super) fn budget_schema() -> Json {
+    schema("BudgetAnswer", &[kind::<BudgetAnswer>])
 }

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
+use super::answer::{self, ANSWER_VERSION, kind, schema};
 use super::cell::Value;
 use super::sheet::Sheet;
-use crate::check::{Checked, Report};
+use crate::check::{Checked, Problem, Report};
 use crate::units::plural;
 
 /// One line per problem.
@@ -29,16 +32,53 @@ pub fn check_sheet(report: &Report) -> Sheet {
 
 /// Every file and its problems.
 pub fn check_json(report: &Report) -> Json {
-    let problems = |file: &Checked| -> Vec<Json> {
-        let one = |p: &crate::check::Problem| json!({ "line": p.line, "field": p.field, "problem": p.problem, "help": p.help });
-        file.problems.iter().map(one).collect()
-    };
-    let files: Vec<Json> = report
-        .files
-        .iter()
-        .map(|f| json!({ "file": f.path, "kind": f.kind.map(|k| k.name()), "problems": problems(f) }))
-        .collect();
-    json!({ "problems": report.problems(), "files": files, "skipped": report.skipped })
+    answer::json(&CheckAnswer {
+        schema_version: ANSWER_VERSION,
+        problems: report.problems(),
+        files: report.files.iter().map(FileAnswer::from).collect(),
+        skipped: report.skipped.iter().map(|path| path.display().to_string()).collect(),
+    })
+}
+
+/// Files that were checked.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Check")]
+struct CheckAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// Problems in all.
+    problems: usize,
+    /// The files.
+    files: Vec<FileAnswer<'a>>,
+    /// Files that are no descriptions and were left alone.
+    skipped: Vec<String>,
+}
+
+/// A file that was checked.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CheckedFile")]
+struct FileAnswer<'a> {
+    /// The file.
+    file: String,
+    /// What it describes; null where that cannot be told.
+    kind: Option<&'static str>,
+    /// What is wrong with it.
+    problems: &'a [Problem],
+}
+
+impl<'a> From<&'a Checked> for FileAnswer<'a> {
+    fn from(f: &'a Checked) -> FileAnswer<'a> {
+        FileAnswer {
+            file: f.path.display().to_string(),
+            kind: f.kind.map(|k| k.name()),
+            problems: &f.problems,
+        }
+    }
+}
+
+/// The JSON Schema of what `check` answers.
+pub(super) fn check_schema() -> Json {
+    schema("CheckAnswer", &[kind::<CheckAnswer>])
 }
 
 /// The files with problems, then how many there are.

@@ -1,6 +1,11 @@
-//! The one type of column that every table of rows is made of: terminals, CSV, JSON, Markdown, Parquet and the page of a
-//! sweep read it, so that what a column says of itself is said beside it.
+//! The one type of column that every table of rows is made of: terminals, CSV, JSON, its schema, Markdown, Parquet and the
+//! page of a sweep read it, so that what a column says of itself is said beside it.
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 use super::cell::{Value, to_json};
@@ -97,6 +102,8 @@ pub struct Column<S: Rows> {
     pub show: Show,
     /// In which order a narrow terminal leaves columns out, the lowest first; 0 stays.
     pub spare: u8,
+    /// Whether it may have no value, which JSON has as null.
+    pub nullable: bool,
     /// Whether the list of one row's figures leaves it out where it is missing.
     pub optional: bool,
     /// Whether it is of a whole deployment, and would mislead beside several of them.
@@ -133,6 +140,7 @@ impl<S: Rows> Column<S> {
             kind: Kind::Real,
             show: Show::Always,
             spare: 0,
+            nullable: false,
             optional: false,
             of_deployment: false,
             of_fleet: None,
@@ -154,6 +162,15 @@ impl<S: Rows> Column<S> {
         column
     }
 
+    /// A column of real numbers that tables head by its name.
+    pub const fn plain(
+        name: &'static str,
+        about: &'static str,
+        of: for<'a, 'b> fn(&'b S::Row<'a>) -> Value,
+    ) -> Self {
+        Column::shown(name, name, about, of)
+    }
+
     /// It holds text.
     pub const fn text(mut self) -> Self {
         self.kind = Kind::Text;
@@ -172,9 +189,16 @@ impl<S: Rows> Column<S> {
         self
     }
 
-    /// A terminal shows it then.
+    /// A terminal shows it then; what is shown unless it is missing may be missing.
     pub const fn when(mut self, show: Show) -> Self {
         self.show = show;
+        self.nullable |= matches!(show, Show::Unless(Idle::Missing));
+        self
+    }
+
+    /// It may have no value.
+    pub const fn nullable(mut self) -> Self {
+        self.nullable = true;
         self
     }
 
@@ -187,6 +211,7 @@ impl<S: Rows> Column<S> {
     /// The list of one row's figures leaves it out where it is missing.
     pub const fn optional(mut self) -> Self {
         self.optional = true;
+        self.nullable = true;
         self
     }
 
@@ -224,6 +249,26 @@ impl<S: Rows> Column<S> {
     /// What CSV and tables of figures call it: its name, after that of the object that holds it.
     pub fn path(&self) -> String {
         self.group.map_or(self.name.to_owned(), |group| format!("{group}.{}", self.name))
+    }
+
+    /// The unit that its name ends with, in words; none of texts, counts and shares.
+    pub fn unit(&self) -> Option<&'static str> {
+        UNITS.iter().find(|(ending, _)| self.name.ends_with(ending)).map(|(_, unit)| *unit)
+    }
+
+    /// What a value of it is in JSON.
+    fn schema(&self) -> Json {
+        let kind = match self.kind {
+            Kind::Text => "string",
+            Kind::Integer => "integer",
+            Kind::Real => "number",
+        };
+        let kind = if self.nullable { json!([kind, "null"]) } else { json!(kind) };
+        let mut schema = json!({ "type": kind, "description": self.about });
+        if let Some(unit) = self.unit() {
+            schema["x-unit"] = unit.into();
+        }
+        schema
     }
 
     /// Whether a terminal shows it over these rows, in a table about `holds`.
@@ -278,8 +323,119 @@ pub(super) fn shown<'c, S: Rows + 'c>(
     sheet
 }
 
+/// How names of figures end, and the unit that this stands for: the longest endings first.
+const UNITS: [(&str, &str); 29] = [
+    ("_usd_per_mtok_output_fleet", "US dollars per million output tokens"),
+    ("_usd_per_million_requests_fleet", "US dollars per million requests"),
+    ("_usd_per_million_requests", "US dollars per million requests"),
+    ("_usd_per_mtok_output", "US dollars per million output tokens"),
+    ("_usd_per_mtok_total", "US dollars per million tokens"),
+    ("_usd_per_month", "US dollars per month"),
+    ("_usd_per_hour", "US dollars per hour"),
+    ("_kwh_per_mtok_output", "kWh per million output tokens"),
+    ("_j_per_output_token", "J per output token"),
+    ("_j_per_token", "J per token"),
+    ("_w_per_gpu", "W per GPU"),
+    ("requests_per_s_per_replica", "requests per second per replica"),
+    ("requests_per_s_per_gpu", "requests per second per GPU"),
+    ("requests_per_s", "requests per second"),
+    ("tokens_per_s_per_gpu", "tokens per second per GPU"),
+    ("tokens_per_s_per_user", "tokens per second per user"),
+    ("tokens_per_s", "tokens per second"),
+    ("tokens_per_s_low", "tokens per second"),
+    ("tokens_per_s_high", "tokens per second"),
+    ("tflops_per_gpu", "TFLOP/s per GPU"),
+    ("_percent", "%"),
+    ("_ms", "ms"),
+    ("_ms_low", "ms"),
+    ("_ms_high", "ms"),
+    ("_us", "us"),
+    ("_s", "s"),
+    ("_gib", "GiB"),
+    ("_usd", "US dollars"),
+    ("_b", "billions"),
+];
+
+/// What the objects hold that JSON groups columns in.
+const GROUPS: [(&str, &str); 1] = [("memory", "Memory of the fullest rank.")];
+
+/// A list of columns that JSON objects are made of, and so is their schema.
+pub(super) trait List: 'static {
+    /// What rows are of.
+    type Of: Rows;
+    /// What the schema calls an object.
+    const NAME: &'static str;
+    /// The columns.
+    fn columns() -> &'static [Column<Self::Of>];
+}
+
+/// A row as JSON holds it: the value of each column of a list by its name, those of a group in an object of their own.
+pub(super) struct Cells<L> {
+    map: Map<String, Json>,
+    list: PhantomData<L>,
+}
+
+impl<L: List> Cells<L> {
+    /// The cells of a row.
+    pub(super) fn of(row: &<L::Of as Rows>::Row<'_>) -> Cells<L> {
+        Cells { map: object(L::columns().iter(), row), list: PhantomData }
+    }
+
+    /// Puts a value in place of a column's own.
+    pub(super) fn put(&mut self, column: &str, value: Json) {
+        if let Some(own) = self.map.get_mut(column) {
+            *own = value;
+        }
+    }
+}
+
+impl<L> Serialize for Cells<L> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.map.serialize(serializer)
+    }
+}
+
+impl<L: List> JsonSchema for Cells<L> {
+    fn schema_name() -> Cow<'static, str> {
+        L::NAME.into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut whole = Map::new();
+        for column in L::columns() {
+            match column.group {
+                None => hold(&mut whole, column.name, column.schema()),
+                Some(group) => {
+                    let mut within = whole
+                        .get_mut("properties")
+                        .and_then(|properties| properties.get_mut(group))
+                        .and_then(Json::as_object_mut)
+                        .map(std::mem::take)
+                        .unwrap_or_default();
+                    hold(&mut within, column.name, column.schema());
+                    let about = GROUPS.iter().find(|(name, _)| *name == group).map(|(_, about)| *about);
+                    within.insert("description".to_owned(), about.unwrap_or(group).into());
+                    hold(&mut whole, group, Json::Object(within));
+                }
+            }
+        }
+        whole.into()
+    }
+}
+
+/// Adds a property that an object always has to the schema of the object.
+fn hold(object: &mut Map<String, Json>, name: &str, schema: Json) {
+    object.entry("type").or_insert("object".into());
+    if let Some(properties) = object.entry("properties").or_insert(json!({})).as_object_mut() {
+        properties.insert(name.to_owned(), schema);
+    }
+    let required = object.entry("required").or_insert(json!([])).as_array_mut();
+    if let Some(required) = required.filter(|required| required.iter().all(|known| known != name)) {
+        required.push(name.into());
+    }
+}
+
 /// A row as a JSON object, grouped columns in objects of their own.
-pub(super) fn object<'c, S: Rows + 'c>(
+fn object<'c, S: Rows + 'c>(
     columns: impl Iterator<Item = &'c Column<S>>,
     row: &S::Row<'_>,
 ) -> Map<String, Json> {

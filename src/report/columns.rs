@@ -5,6 +5,7 @@ use crate::estimate::deployment::{Estimate, Verified};
 use crate::estimate::pairing::PrefillFacts;
 use crate::estimate::range::Ranges;
 use crate::estimate::sessions::Reuse;
+use crate::plan::Axis;
 
 use super::cell::Value;
 use super::column::{Column, Idle, Rows, Show, Situation, sheet};
@@ -98,8 +99,30 @@ const ENERGY: Plan =
     shown("energy_j_per_output_token", "J/tok out", "joules per output token, GPUs used", |r| {
         decoded(r, r.estimate.energy.per_output.get())
     })
+    .nullable()
     .when(Show::In(Situation::RankedByEnergy))
     .on_page();
+
+const TENSOR: usize = Axis::Tensor as usize;
+const PIPELINE: usize = Axis::Pipeline as usize;
+const EXPERT: usize = Axis::Expert as usize;
+const ATTENTION_DATA: usize = Axis::AttentionData as usize;
+const DECODE_CONTEXT: usize = Axis::DecodeContext as usize;
+
+/// The degree along an axis, by its place in the list of all.
+const fn degree<const AXIS: usize>() -> Plan {
+    let axis = Axis::ALL[AXIS];
+    shown(axis.name(), axis.heading(), axis.meaning(), |r| {
+        r.estimate.parallelism.degree(Axis::ALL[AXIS]).into()
+    })
+    .integer()
+    .on_page()
+}
+
+/// The same of a prefill worker.
+const fn prefill_degree<const AXIS: usize>(name: &'static str, about: &'static str) -> Plan {
+    quiet(name, about, |r| prefill(r, |p| p.parallelism.degree(Axis::ALL[AXIS]).into())).integer().optional()
+}
 
 /// Every column of a plan, in order.
 pub const PLAN_COLUMNS: &[Plan] = &[
@@ -147,29 +170,11 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     })
     .integer()
     .when(Show::Differing),
-    shown("tp", "tp", "tensor parallel", |r| r.estimate.parallelism.tp.into())
-        .integer()
-        .of_fleet(Show::Always)
-        .on_page(),
-    shown("pp", "pp", "pipeline stages", |r| r.estimate.parallelism.pp.into())
-        .integer()
-        .of_fleet(Show::Unless(Idle::One))
-        .on_page(),
-    shown("ep", "ep", "expert parallel", |r| r.estimate.parallelism.ep.into())
-        .integer()
-        .when(Show::Unless(Idle::One))
-        .of_fleet(Show::Unless(Idle::One))
-        .on_page(),
-    shown("attention_dp", "adp", "attention data parallel", |r| r.estimate.parallelism.attention_dp.into())
-        .integer()
-        .when(Show::Unless(Idle::One))
-        .of_fleet(Show::Unless(Idle::One))
-        .on_page(),
-    shown("dcp", "dcp", "decode context parallel", |r| r.estimate.parallelism.dcp.into())
-        .integer()
-        .when(Show::Unless(Idle::One))
-        .of_fleet(Show::Unless(Idle::One))
-        .on_page(),
+    degree::<TENSOR>().of_fleet(Show::Always),
+    degree::<PIPELINE>().of_fleet(Show::Unless(Idle::One)),
+    degree::<EXPERT>().when(Show::Unless(Idle::One)).of_fleet(Show::Unless(Idle::One)),
+    degree::<ATTENTION_DATA>().when(Show::Unless(Idle::One)).of_fleet(Show::Unless(Idle::One)),
+    degree::<DECODE_CONTEXT>().when(Show::Unless(Idle::One)).of_fleet(Show::Unless(Idle::One)),
     shown("expert_tp", "etp", "tensor parallel inside each expert", |r| r.estimate.expert_tp.into())
         .integer()
         .when(Show::Unless(Idle::One))
@@ -192,6 +197,7 @@ pub const PLAN_COLUMNS: &[Plan] = &[
         "layers of each stage, of llama.cpp proportions of its GPUs, where they are dealt out unevenly",
         |r| r.estimate.limits.offload.shares.map_or(Value::Missing, |shares| Value::Text(shares.text())),
     )
+    .nullable()
     .text(),
     shown("replicas", "replicas", "independent copies of the engine", |r| r.estimate.replicas.into())
         .integer()
@@ -210,20 +216,10 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     quiet("prefill_gpu", "GPU of a prefill worker", |r| prefill(r, |p| p.gpu.as_str().into()))
         .text()
         .optional(),
-    quiet("prefill_tp", "tensor parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.tp.into()))
-        .integer()
-        .optional(),
-    quiet("prefill_pp", "its pipeline stages", |r| prefill(r, |p| p.parallelism.pp.into()))
-        .integer()
-        .optional(),
-    quiet("prefill_ep", "expert parallel of a prefill worker", |r| prefill(r, |p| p.parallelism.ep.into()))
-        .integer()
-        .optional(),
-    quiet("prefill_attention_dp", "attention data parallel of a prefill worker", |r| {
-        prefill(r, |p| p.parallelism.attention_dp.into())
-    })
-    .integer()
-    .optional(),
+    prefill_degree::<TENSOR>("prefill_tp", "tensor parallel of a prefill worker"),
+    prefill_degree::<PIPELINE>("prefill_pp", "its pipeline stages"),
+    prefill_degree::<EXPERT>("prefill_ep", "expert parallel of a prefill worker"),
+    prefill_degree::<ATTENTION_DATA>("prefill_attention_dp", "attention data parallel of a prefill worker"),
     quiet("prefill_load", "share of its time that a prefill worker computes", |r| {
         prefill(r, |p| p.load.into())
     })
@@ -282,7 +278,8 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     .on_page(),
     quiet("output_tokens_per_s_per_user", "tokens per second of one stream after the first", |r| {
         decoded(r, 1.0 / r.estimate.service.tpot.get())
-    }),
+    })
+    .nullable(),
     quiet("requests_in_flight", "requests in flight over the deployment", |r| r.estimate.in_flight.into()),
     shown(
         "prefix_hit",
@@ -314,7 +311,8 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     .on_page(),
     quiet("price_usd_per_hour", "dollars per hour, GPUs used", |r| {
         r.estimate.price.map_or(Value::Missing, |p| p.get().into())
-    }),
+    })
+    .nullable(),
     shown("requests_per_s", "req/s", "requests per second, all replicas", |r| requests(r.estimate).into())
         .when(Show::In(Situation::Pooled))
         .on_page(),
@@ -347,6 +345,7 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     quiet("cost_usd_per_mtok_total", "dollars per million tokens, input and output", |r| {
         r.estimate.cost_total.map_or(Value::Missing, |c| c.get().into())
     })
+    .nullable()
     .of_deployment(),
     quiet("power_w_per_gpu", "power of one GPU used, mean", |r| r.estimate.energy.power.get().into()),
     ENERGY,
@@ -355,10 +354,12 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     }),
     quiet("energy_kwh_per_mtok_output", "kWh of the GPUs used per million output tokens", |r| {
         decoded(r, r.estimate.energy.per_output.as_kwh_per_million())
-    }),
+    })
+    .nullable(),
     quiet("electricity_usd_per_mtok_output", "part of the cost that electricity makes, if priced", |r| {
         r.estimate.electricity_output.map_or(Value::Missing, |c| decoded(r, c.get()))
-    }),
+    })
+    .nullable(),
     memory("weights_gib", "weights of the fullest rank", |r| r.estimate.memory.weights.as_gib().into())
         .on_page(),
     memory("kv_cache_gib", "KV cache that the engine allocates", |r| {
@@ -378,7 +379,8 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     memory("total_gib", "sum of the parts", |r| r.estimate.memory.total().as_gib().into()),
     memory("host_gib", "weights in the host's memory, where some are left there", |r| {
         r.estimate.memory.host.map_or(Value::Missing, |host| host.weights.as_gib().into())
-    }),
+    })
+    .nullable(),
     memory("capacity_gib", "physical memory", |r| r.estimate.memory.capacity.as_gib().into()).on_page(),
     quiet("simulated_ttft_ms", "time to first token as simulated, if it was, on what its limit is on", |r| {
         simulated_tokens(r, |v| v.ttft.as_millis())
@@ -472,6 +474,7 @@ pub const PLAN_COLUMNS: &[Plan] = &[
             _ => Value::Missing,
         }
     })
+    .nullable()
     .when(Show::In(Situation::Uncompared))
     .spare(2),
     shown("verdict", "memory", "fits, marginal or does_not_fit", |r| Value::Verdict(r.estimate.verdict))
@@ -490,16 +493,19 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     .when(Show::In(Situation::UnusualLayouts)),
     quiet("ttft_ms_low", "eight of ten measured servers of such a model and engine lie from here", |r| {
         range(r, |ranges| ranges.ttft.0.as_millis())
-    }),
-    quiet("ttft_ms_high", "to here", |r| range(r, |ranges| ranges.ttft.1.as_millis())),
+    })
+    .nullable(),
+    quiet("ttft_ms_high", "to here", |r| range(r, |ranges| ranges.ttft.1.as_millis())).nullable(),
     quiet("tpot_ms_low", "the same of the time per output token", |r| {
         range(r, |ranges| ranges.tpot.0.as_millis())
-    }),
-    quiet("tpot_ms_high", "to here", |r| range(r, |ranges| ranges.tpot.1.as_millis())),
+    })
+    .nullable(),
+    quiet("tpot_ms_high", "to here", |r| range(r, |ranges| ranges.tpot.1.as_millis())).nullable(),
     quiet("output_tokens_per_s_low", "the throughput that follows from both", |r| {
         range(r, |ranges| ranges.output.0.get())
-    }),
-    quiet("output_tokens_per_s_high", "to here", |r| range(r, |ranges| ranges.output.1.get())),
+    })
+    .nullable(),
+    quiet("output_tokens_per_s_high", "to here", |r| range(r, |ranges| ranges.output.1.get())).nullable(),
     shown("provenance", "kernels", "measured, fitted, mixed or uncalibrated kernel times", |r| {
         r.estimate.service.provenance.name().into()
     })
@@ -544,7 +550,8 @@ pub const DELTA_COLUMNS: &[Plan] = &[
     .when(Show::Unless(Idle::Missing)),
     quiet("delta_energy_percent", "joules per output token against today", |r| {
         change(r, |e| Some(e.energy.per_output.get()))
-    }),
+    })
+    .nullable(),
     shown("delta_gpus_percent", "Δgpus", "GPUs used against today", |r| change(r, |e| Some(e.gpus as f64)))
         .when(Show::Unless(Idle::Missing)),
 ];

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
+use super::answer::{self, ANSWER_VERSION, kind, schema};
 use super::cell::Value;
-use super::section::{Section, sections_json, sections_text};
+use super::section::{Section, Sections, sections_text};
 use crate::catalog::link::{Link, LinkKind};
 use crate::catalog::{Cluster, Detected, Engine, Group};
 use crate::detect::{Device, HostFacts, Machine, Vendor};
@@ -115,14 +118,35 @@ impl Diagnosis {
 
     /// For scripts.
     pub fn json(&self) -> Json {
-        let mut all = json!({
-            "cluster": self.name,
-            "is": self.detected.brief(),
-            "missing": self.machine.missing,
-        });
-        sections_json(&self.sections(), &mut all);
-        all
+        answer::json(&DoctorAnswer {
+            schema_version: ANSWER_VERSION,
+            cluster: &self.name,
+            is: self.detected.brief(),
+            missing: &self.machine.missing,
+            tables: Sections(&self.sections()),
+        })
     }
+}
+
+/// What was found of a machine.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Doctor")]
+struct DoctorAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// The name that means this machine as a cluster.
+    cluster: &'a str,
+    /// What it is, in a few words.
+    is: String,
+    /// What is not known of it.
+    missing: &'a [String],
+    #[serde(flatten)]
+    tables: Sections<'a>,
+}
+
+/// The JSON Schema of what `doctor` answers.
+pub(super) fn doctor_schema() -> Json {
+    schema("DoctorAnswer", &[kind::<DoctorAnswer>])
 }
 
 fn first_of_each(devices: &[Device]) -> Vec<&Device> {

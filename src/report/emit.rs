@@ -8,6 +8,15 @@ use crate::train::{Job, Optimizer, Precision, Recompute, Schedule, Sharding, Tra
 /// What a plan can be written for.
 pub const TARGETS: [&str; 3] = ["megatron", "torchtitan", "deepspeed"];
 
+/// What a file of a framework's is called.
+pub fn emitted_name(target: &str) -> &'static str {
+    match target {
+        "torchtitan" => "torchtitan.toml",
+        "deepspeed" => "deepspeed.json",
+        _ => "megatron.args",
+    }
+}
+
 /// The plan in a framework's own words.
 ///
 /// # Errors

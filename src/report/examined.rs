@@ -2,15 +2,19 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
-use crate::plan::{Parallelism, Reason};
+use crate::plan::Reason;
 use crate::search::{Asked, Examined};
 
+use super::answer;
 use super::cell::Value;
-use super::columns::Row;
-use super::fit::{memory_json, remedy_json, remedy_text};
-use super::json::{plan_object, subject_json};
+use super::column::Cells;
+use super::degrees::Layouts;
+use super::fit::{MemoryAnswer, RemedyAnswer, remedy_text};
+use super::json::{PlanAnswer, Ranked, SubjectAnswer};
 use super::sheet::Sheet;
 use super::subject::Subject;
 
@@ -50,36 +54,76 @@ pub fn examined_text(subject: &Subject, asked: Asked, examined: &[Examined]) -> 
     out
 }
 
+/// What became of one layout with each engine and precision.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Examination")]
+pub(super) struct ExaminationAnswer<'a> {
+    #[serde(flatten)]
+    subject: SubjectAnswer<'a>,
+    /// The layout of a replica, or of a decode worker.
+    layout: Cells<Layouts>,
+    /// The layout of a prefill worker; left out where pools are not split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefill: Option<Cells<Layouts>>,
+    /// What became of it, by GPU, engine and precision.
+    examined: Vec<ExaminedAnswer<'a>>,
+}
+
+/// What became of one layout with one engine and precision.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Examined")]
+struct ExaminedAnswer<'a> {
+    /// GPU.
+    gpu: &'a str,
+    /// Engine.
+    engine: &'a str,
+    /// Format of most weights.
+    weights: &'static str,
+    /// Most sequences in one batch, as launched.
+    max_sequences: u64,
+    /// Most tokens in one step, as launched.
+    max_batched_tokens: u64,
+    /// Whether it can be deployed within the targets.
+    feasible: bool,
+    /// Key of the reason why not.
+    reason: Option<String>,
+    /// The reason in a sentence.
+    message: Option<String>,
+    /// Memory of its fullest rank.
+    memory: MemoryAnswer,
+    /// What would make it fit, where it does not.
+    remedies: Vec<RemedyAnswer<'a>>,
+    /// Its best plan; null where it has none.
+    plan: Option<PlanAnswer<Ranked>>,
+}
+
+impl<'a> From<&'a Examined> for ExaminedAnswer<'a> {
+    fn from(e: &'a Examined) -> ExaminedAnswer<'a> {
+        let reason = e.outcome.as_ref().err();
+        ExaminedAnswer {
+            gpu: &e.gpu,
+            engine: &e.engine,
+            weights: e.weights.name(),
+            max_sequences: e.limits.max_sequences,
+            max_batched_tokens: e.limits.max_batched_tokens,
+            feasible: e.outcome.is_ok(),
+            reason: reason.map(Reason::name),
+            message: reason.map(Reason::message),
+            memory: (&e.memory).into(),
+            remedies: e.remedies.iter().map(RemedyAnswer::from).collect(),
+            plan: e.outcome.as_ref().ok().map(PlanAnswer::from),
+        }
+    }
+}
+
 /// The same as JSON, with every figure of the best plans.
 pub fn examined_json(subject: &Subject, asked: Asked, examined: &[Examined]) -> Json {
-    let one = |e: &Examined| {
-        let plan = e.outcome.as_ref().ok().map(|estimate| plan_object(&Row::from(estimate), false));
-        let reason = e.outcome.as_ref().err();
-        json!({
-            "gpu": e.gpu,
-            "engine": e.engine,
-            "weights": e.weights.name(),
-            "max_sequences": e.limits.max_sequences,
-            "max_batched_tokens": e.limits.max_batched_tokens,
-            "feasible": plan.is_some(),
-            "reason": reason.map(|r| r.name()),
-            "message": reason.map(|r| r.message()),
-            "memory": memory_json(&e.memory),
-            "remedies": e.remedies.iter().map(remedy_json).collect::<Vec<_>>(),
-            "plan": plan,
-        })
-    };
-    let mut map = subject_json(subject);
-    let layout = |split: Parallelism| {
-        let Parallelism { tp, pp, ep, attention_dp, dcp } = split;
-        json!({ "tp": tp, "pp": pp, "ep": ep, "attention_dp": attention_dp, "dcp": dcp })
-    };
-    map.insert("layout".into(), layout(asked.split));
-    if let Some(prefill) = asked.prefill {
-        map.insert("prefill".into(), layout(prefill));
-    }
-    map.insert("examined".into(), examined.iter().map(one).collect());
-    Json::Object(map)
+    answer::json(&ExaminationAnswer {
+        subject: subject.into(),
+        layout: Cells::of(&asked.split),
+        prefill: asked.prefill.map(|split| Cells::of(&split)),
+        examined: examined.iter().map(ExaminedAnswer::from).collect(),
+    })
 }
 
 /// The same as a sheet.

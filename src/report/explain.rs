@@ -4,7 +4,9 @@
 use std::fmt::Write as _;
 
 use itertools::Itertools as _;
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::estimate::Basis;
 use crate::estimate::deployment::{Estimate, Explanation, TableName};
@@ -12,9 +14,10 @@ use crate::estimate::program::Line;
 use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::units::{Seconds, si};
 
-use super::cell::{Value, round};
-use super::columns::Row;
-use super::json::{plan_object, subject_json};
+use super::answer::{self, Digits};
+use super::cell::Value;
+use super::column::{self, Cells, Column, List, Rows};
+use super::json::{PlanAnswer, Ranked, SubjectAnswer};
 use super::sheet::Sheet;
 use super::subject::Subject;
 
@@ -91,62 +94,108 @@ fn tables(all: &[TableName], estimate: &Estimate) -> String {
     )
 }
 
+/// A plan explained: each step operator by operator.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Explanation")]
+pub(super) struct ExplanationAnswer<'a> {
+    #[serde(flatten)]
+    subject: SubjectAnswer<'a>,
+    /// The plan.
+    plan: PlanAnswer<Ranked>,
+    /// A step that decodes.
+    decode: DecodeStep,
+    /// A step of prompts.
+    prompt: PromptStep,
+    /// Measured tables that times were read from; left out without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    measured_tables: Vec<TableAnswer<'a>>,
+}
+
+/// A step that decodes, on one rank.
+#[derive(Serialize, JsonSchema)]
+struct DecodeStep {
+    /// Sequences of the rank.
+    sequences_per_rank: Digits,
+    /// Tokens that each attends to, mean.
+    context_tokens: Digits,
+    /// Time of all operators.
+    operators_us: Digits,
+    /// Time that a token waits between pipeline stages.
+    between_stages_us: Digits,
+    /// Time of the host.
+    host_us: Digits,
+    /// The operators.
+    operators: Vec<Cells<Operators>>,
+}
+
+/// A step of prompts, on one rank.
+#[derive(Serialize, JsonSchema)]
+struct PromptStep {
+    /// Tokens of prompts.
+    tokens: Digits,
+    /// Time of all operators.
+    operators_us: Digits,
+    /// The operators.
+    operators: Vec<Cells<Operators>>,
+}
+
+/// A measured table.
+#[derive(Serialize, JsonSchema)]
+struct TableAnswer<'a> {
+    /// The operation that was measured.
+    operation: &'a str,
+    /// The engine that it was measured with.
+    engine: &'a str,
+    /// Its version.
+    version: &'a str,
+}
+
 /// The same as JSON: the plan, and each step operator by operator.
 pub fn explanation_json(subject: &Subject, estimate: &Estimate, e: &Explanation) -> Json {
-    let operators = |lines: &[Line], step: &Step| -> Json {
-        let mut sheet = Sheet::new(FIGURES.map(|(name, _)| name));
-        sheet.rows = rows(lines, step);
-        sheet.json()
-    };
-    let time = |lines: &[Line]| round(lines.iter().map(|l| l.time).sum::<Seconds>().as_micros());
-    let mut map = subject_json(subject);
-    map.insert("plan".into(), Json::Object(plan_object(&Row::from(estimate), false)));
-    map.insert(
-        "decode".into(),
-        json!({
-            "sequences_per_rank": round(e.decode_step.decode_sequences),
-            "context_tokens": round(e.decode_step.context),
-            "operators_us": time(&e.decode),
-            "between_stages_us": round(e.hop.as_micros()),
-            "host_us": round(e.host.as_micros()),
-            "operators": operators(&e.decode, &e.decode_step),
-        }),
-    );
-    map.insert(
-        "prompt".into(),
-        json!({
-            "tokens": round(e.prefill_step.prefill_tokens),
-            "operators_us": time(&e.prefill),
-            "operators": operators(&e.prefill, &e.prefill_step),
-        }),
-    );
-    if !e.tables.is_empty() {
-        let tables = e
+    let time = |lines: &[Line]| Digits(lines.iter().map(|l| l.time).sum::<Seconds>().as_micros());
+    let operators = |lines: &[Line], step: &Step| rows(lines, step).map(|row| Cells::of(&row)).collect();
+    answer::json(&ExplanationAnswer {
+        subject: subject.into(),
+        plan: estimate.into(),
+        decode: DecodeStep {
+            sequences_per_rank: Digits(e.decode_step.decode_sequences),
+            context_tokens: Digits(e.decode_step.context),
+            operators_us: time(&e.decode),
+            between_stages_us: Digits(e.hop.as_micros()),
+            host_us: Digits(e.host.as_micros()),
+            operators: operators(&e.decode, &e.decode_step),
+        },
+        prompt: PromptStep {
+            tokens: Digits(e.prefill_step.prefill_tokens),
+            operators_us: time(&e.prefill),
+            operators: operators(&e.prefill, &e.prefill_step),
+        },
+        measured_tables: e
             .tables
             .iter()
-            .map(|t| json!({ "operation": t.operation, "engine": t.engine, "version": t.version }));
-        map.insert("measured_tables".into(), tables.collect());
-    }
-    Json::Object(map)
+            .map(|t| TableAnswer { operation: t.operation, engine: &t.engine, version: &t.version })
+            .collect(),
+    })
 }
 
 /// The same as one sheet, a row per operator and step.
 pub fn explanation_sheet(e: &Explanation) -> Sheet {
-    let mut sheet = Sheet::new(["step"].into_iter().chain(FIGURES.map(|(name, _)| name)));
-    for (name, lines, step) in
-        [("decode", &e.decode, &e.decode_step), ("prompt", &e.prefill, &e.prefill_step)]
-    {
-        let named = rows(lines, step).into_iter().map(|row| [name.into()].into_iter().chain(row).collect());
-        sheet.rows.extend(named);
-    }
+    let step = |name: &'static str, lines: &[Line], step: &Step| {
+        let rows: Vec<OperatorRow> = rows(lines, step).collect();
+        let mut sheet = column::sheet(OPERATOR_COLUMNS.iter(), &rows);
+        sheet.columns.insert(0, "step".to_owned());
+        sheet.rows.iter_mut().for_each(|row| row.insert(0, name.into()));
+        sheet
+    };
+    let mut sheet = step("decode", &e.decode, &e.decode_step);
+    sheet.rows.extend(step("prompt", &e.prefill, &e.prefill_step).rows);
     sheet
 }
 
 fn step(what: &str, lines: &[Line], step: &Step, width: Option<u16>) -> String {
     let total: Seconds = lines.iter().map(|l| l.time).sum();
-    let mut sheet = Sheet::new(FIGURES.map(|(_, heading)| heading));
-    sheet.rows = rows(lines, step);
-    sheet.spare = vec!["form", "MB", "GFLOP", "shape per rank", "×"];
+    let rows: Vec<OperatorRow> = rows(lines, step).collect();
+    let sheet = column::shown(OPERATOR_COLUMNS.iter(), &rows, |_| false);
     let measured: Seconds = lines.iter().filter(|l| l.basis == Basis::Measured).map(|l| l.time).sum();
     let share = match measured > Seconds::ZERO {
         true => format!(", {:.0} % of it measured", 100.0 * (measured / total)),
@@ -155,37 +204,59 @@ fn step(what: &str, lines: &[Line], step: &Step, width: Option<u16>) -> String {
     format!("{what}: {total} in operators{share}\n{}\n", sheet.table(width))
 }
 
-/// What is said of an operator: its name in CSV and JSON, and the heading in tables.
-const FIGURES: [(&str, &str); 9] = [
-    ("operator", "operator"),
-    ("count", "×"),
-    ("shape", "shape per rank"),
-    ("time_us", "time us"),
-    ("share_percent", "%"),
-    ("gflop", "GFLOP"),
-    ("mb", "MB"),
-    ("bound", "bound"),
-    ("form", "form"),
+/// Operators of a step, as rows.
+enum Operators {}
+
+/// An operator as it is executed in a step, and the time of the whole step.
+struct OperatorRow<'a> {
+    line: &'a Line,
+    step: &'a Step,
+    total: Seconds,
+}
+
+impl Rows for Operators {
+    type Row<'a> = OperatorRow<'a>;
+}
+
+impl List for Operators {
+    type Of = Operators;
+    const NAME: &'static str = "Operator";
+    fn columns() -> &'static [Column<Operators>] {
+        OPERATOR_COLUMNS
+    }
+}
+
+type C = Column<Operators>;
+
+/// What is said of an operator.
+const OPERATOR_COLUMNS: &[C] = &[
+    C::shown("operator", "operator", "what is executed", |r| r.line.operator.name.into()).text(),
+    C::shown("count", "×", "how often, on one rank", |r| r.line.operator.count.into()).integer().spare(5),
+    C::shown("shape", "shape per rank", "its shape on one rank", |r| {
+        Value::Text(shape(&r.line.operator, r.step))
+    })
+    .text()
+    .spare(4),
+    C::shown("time_us", "time us", "time of all of them", |r| r.line.time.as_micros().into()),
+    C::shown("share_percent", "%", "share of the step's time", |r| (100.0 * (r.line.time / r.total)).into())
+        .nullable(),
+    C::shown("gflop", "GFLOP", "billions of floating-point operations of all of them", |r| {
+        let op = &r.line.operator;
+        (op.flops(r.step).get() * op.count as f64 / 1e9).into()
+    })
+    .spare(3),
+    C::shown("mb", "MB", "millions of bytes that all of them move", |r| {
+        let op = &r.line.operator;
+        (op.traffic(r.step).get() * op.count as f64 / 1e6).into()
+    })
+    .spare(2),
+    C::shown("bound", "bound", "what bounds it", |r| r.line.bound.name().into()).text(),
+    C::shown("form", "form", "what its time rests on", |r| r.line.basis.name().into()).text().spare(1),
 ];
 
-fn rows(lines: &[Line], step: &Step) -> Vec<Vec<Value>> {
+fn rows<'a>(lines: &'a [Line], step: &'a Step) -> impl Iterator<Item = OperatorRow<'a>> {
     let total: Seconds = lines.iter().map(|l| l.time).sum();
-    let row = |line: &Line| {
-        let op = &line.operator;
-        let count = op.count as f64;
-        vec![
-            op.name.into(),
-            op.count.into(),
-            Value::Text(shape(op, step)),
-            line.time.as_micros().into(),
-            (100.0 * (line.time / total)).into(),
-            (op.flops(step).get() * count / 1e9).into(),
-            (op.traffic(step).get() * count / 1e6).into(),
-            line.bound.name().into(),
-            line.basis.name().into(),
-        ]
-    };
-    lines.iter().map(row).collect()
+    lines.iter().map(move |line| OperatorRow { line, step, total })
 }
 
 /// The shape of an operator on one rank, as people write it.

@@ -3,16 +3,19 @@
 use std::fmt::Write as _;
 
 use itertools::Itertools as _;
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
+use crate::catalog::published::Measure;
 use crate::catalog::{Cluster, Engine};
 use crate::estimate::Provenance;
 use crate::fit::{Advised, Answer, Described, Need, Origin, Suggestion, Trust, Way};
 use crate::units::{group_thousands, plural};
 
-use super::answer::ANSWER_VERSION;
-use super::cell::{Value, round};
-use super::column::{self, Column, Idle, Rows, Show};
+use super::answer::{self, ANSWER_VERSION, Digits, kind, schema};
+use super::cell::Value;
+use super::column::{self, Cells, Column, Idle, List, Rows, Show};
 use super::sheet::Sheet;
 
 /// What was asked and found.
@@ -48,6 +51,14 @@ impl Rows for Models {
     type Row<'a> = ModelRow<'a>;
 }
 
+impl List for Models {
+    type Of = Models;
+    const NAME: &'static str = "FittingModel";
+    fn columns() -> &'static [Column<Models>] {
+        FIT_COLUMNS
+    }
+}
+
 type C = Column<Models>;
 
 /// A degree that divides something.
@@ -57,7 +68,7 @@ fn divided(n: u32) -> Value {
 
 /// Columns of a model that runs.
 pub const FIT_COLUMNS: &[C] = &[
-    C::shown("rank", "#", "place among the models that run", |r| r.rank.into()).integer(),
+    C::shown("rank", "#", "place among the models that run", |r| r.rank.into()).nullable().integer(),
     C::shown("model", "model", "catalogue name of the model", |r| r.model.id.as_str().into()).text(),
     C::shown("parameters_b", "params B", "parameters, in billions", |r| {
         (r.model.parameters as f64 / 1e9).into()
@@ -72,7 +83,8 @@ pub const FIT_COLUMNS: &[C] = &[
     .when(Show::Unless(Idle::Missing)),
     C::quiet("score_interval", "half the width of its 95 % interval", |r| {
         r.model.score.and_then(|score| score.interval).into()
-    }),
+    })
+    .nullable(),
     C::shown("weights", "format", "format of most weights", |r| r.way.format.name().into()).text(),
     C::quiet(
         "origin",
@@ -169,9 +181,10 @@ pub const FIT_COLUMNS: &[C] = &[
     C::shown("license", "license", "licence, as the Hugging Face hub calls it", |r| {
         r.model.facts.license.as_deref().into()
     })
+    .nullable()
     .text()
     .spare(1),
-    C::quiet("released", "day of release", |r| r.model.facts.released.as_deref().into()).text(),
+    C::quiet("released", "day of release", |r| r.model.facts.released.as_deref().into()).nullable().text(),
     C::shown("provenance", "kernels", "measured, fitted, mixed or uncalibrated kernel times", |r| {
         r.way.provenance.name().into()
     })
@@ -346,46 +359,155 @@ impl<'a> Fitted<'a> {
     /// The answer as JSON.
     pub fn json(&self) -> Json {
         let Fitted { cluster, need, answer, .. } = *self;
-        let measure = answer.measure.map(|measure| {
-            json!({ "id": measure.id, "title": measure.title, "date": measure.date, "source": measure.source,
-                "license": measure.license })
-        });
-        let suggestion = |model: &Described, suggestion: &Suggestion| {
-            let row = ModelRow { rank: None, model, way: &suggestion.way, on_front: false };
-            json!({ "change": suggestion.change, "options": suggestion.options, "way": column::object(FIT_COLUMNS.iter(), &row) })
-        };
-        let above = answer.above.iter().map(|Advised { model, why, suggestions }| {
-            json!({
-                "model": model.id,
-                "score": model.score.map(|score| round(score.value)),
-                "reason": why.name(),
-                "message": why.message(),
-                "suggestions": suggestions.iter().map(|s| suggestion(model, s)).collect::<Vec<_>>(),
-            })
-        });
-        json!({
-            "schema_version": ANSWER_VERSION,
-            "cluster": cluster.id,
-            "gpu": cluster.gpu.id,
-            "gpus": cluster.gpus,
-            "gpu_memory_gib": round(cluster.gpu.memory.as_gib()),
-            "host_memory_gib": cluster.host.map(|host| round(host.memory.as_gib())),
-            "engines": self.engines.iter().map(Engine::label).collect::<Vec<_>>(),
-            "task": need.purpose.map(|purpose| purpose.name()),
-            "context": need.context,
-            "isl": self.lengths.0,
-            "osl": self.lengths.1,
-            "min_tokens_per_s": round(need.least.get()),
-            "measure": measure,
-            "considered": answer.considered,
-            "running": answer.running.len(),
-            "models": self.rows().iter().map(|row| Json::Object(column::object(FIT_COLUMNS.iter(), row))).collect::<Vec<_>>(),
-            "front": answer.front.iter().map(|place| &answer.running[*place].model.id).collect::<Vec<_>>(),
-            "next_better": above.collect::<Vec<_>>(),
-            "fallen": self.fallen().iter().map(|(name, n)| json!({ "reason": name, "count": n })).collect::<Vec<_>>(),
-            "notes": self.notes(),
+        answer::json(&FitAnswer {
+            schema_version: ANSWER_VERSION,
+            cluster: &cluster.id,
+            gpu: &cluster.gpu.id,
+            gpus: cluster.gpus,
+            gpu_memory_gib: Digits(cluster.gpu.memory.as_gib()),
+            host_memory_gib: cluster.host.map(|host| Digits(host.memory.as_gib())),
+            engines: self.engines.iter().map(Engine::label).collect(),
+            task: need.purpose.map(|purpose| purpose.name()),
+            context: need.context,
+            isl: self.lengths.0,
+            osl: self.lengths.1,
+            min_tokens_per_s: Digits(need.least.get()),
+            measure: answer.measure.map(MeasureAnswer::from),
+            considered: answer.considered,
+            running: answer.running.len(),
+            models: self.rows().iter().map(Cells::of).collect(),
+            front: answer.front.iter().map(|place| answer.running[*place].model.id.as_str()).collect(),
+            next_better: answer.above.iter().map(BetterModel::from).collect(),
+            fallen: self.fallen().into_iter().map(|(reason, count)| FallenModels { reason, count }).collect(),
+            notes: self.notes(),
         })
     }
+}
+
+/// Models that run on a machine.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Fit")]
+struct FitAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// The machine.
+    cluster: &'a str,
+    /// Its GPU.
+    gpu: &'a str,
+    /// How many it has.
+    gpus: u32,
+    /// Memory of each.
+    gpu_memory_gib: Digits,
+    /// Memory of the host; null where it is not known.
+    host_memory_gib: Option<Digits>,
+    /// Engines that were looked at, each with its version.
+    engines: Vec<String>,
+    /// The task that models are meant for; null for any.
+    task: Option<&'static str>,
+    /// Tokens of a conversation that must find room, or a model's own context if less.
+    context: u64,
+    /// Prompt tokens of the speeds.
+    isl: u64,
+    /// Output tokens of the speeds.
+    osl: u64,
+    /// Tokens per second of one user that a model must reach.
+    min_tokens_per_s: Digits,
+    /// What models are ranked by; null where nothing is published, and they are ranked by size.
+    measure: Option<MeasureAnswer<'a>>,
+    /// Models that were looked at.
+    considered: usize,
+    /// Those that run.
+    running: usize,
+    /// The best of them, each as it runs.
+    models: Vec<Cells<Models>>,
+    /// Models of which no other has both a better score and more tokens per second.
+    front: Vec<&'a str>,
+    /// Better models that do not run, and what would make them run.
+    next_better: Vec<BetterModel<'a>>,
+    /// How many do not run, by reason.
+    fallen: Vec<FallenModels>,
+    /// What to know of the figures.
+    notes: Vec<String>,
+}
+
+/// A published measure of quality.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "QualityMeasure")]
+struct MeasureAnswer<'a> {
+    /// Its name.
+    id: &'a str,
+    /// Its title.
+    title: &'a str,
+    /// Day of what was taken from it.
+    date: &'a str,
+    /// Where it is published.
+    source: &'a str,
+    /// Licence of the scores.
+    license: &'a str,
+}
+
+impl<'a> From<&'a Measure> for MeasureAnswer<'a> {
+    fn from(m: &'a Measure) -> MeasureAnswer<'a> {
+        MeasureAnswer { id: &m.id, title: &m.title, date: &m.date, source: &m.source, license: &m.license }
+    }
+}
+
+/// A better model that does not run.
+#[derive(Serialize, JsonSchema)]
+struct BetterModel<'a> {
+    /// The model.
+    model: &'a str,
+    /// Its score.
+    score: Option<Digits>,
+    /// Key of the reason why it does not run.
+    reason: &'static str,
+    /// The reason in a sentence.
+    message: String,
+    /// What would make it run.
+    suggestions: Vec<SuggestionAnswer<'a>>,
+}
+
+/// A change with which a model runs.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Suggestion")]
+struct SuggestionAnswer<'a> {
+    /// What is changed.
+    change: &'a str,
+    /// The options that say so.
+    options: &'a str,
+    /// How it runs then.
+    way: Cells<Models>,
+}
+
+impl<'a> From<&'a Advised> for BetterModel<'a> {
+    fn from(Advised { model, why, suggestions }: &'a Advised) -> BetterModel<'a> {
+        let suggestion = |Suggestion { change, options, way }: &'a Suggestion| SuggestionAnswer {
+            change,
+            options,
+            way: Cells::of(&ModelRow { rank: None, model, way, on_front: false }),
+        };
+        BetterModel {
+            model: &model.id,
+            score: model.score.map(|score| Digits(score.value)),
+            reason: why.name(),
+            message: why.message(),
+            suggestions: suggestions.iter().map(suggestion).collect(),
+        }
+    }
+}
+
+/// Models that do not run for one reason.
+#[derive(Serialize, JsonSchema)]
+struct FallenModels {
+    /// Key of the reason.
+    reason: &'static str,
+    /// How many.
+    count: usize,
+}
+
+/// The JSON Schema of what `fit` answers.
+pub(super) fn fit_schema() -> Json {
+    schema("FitAnswer", &[kind::<FitAnswer>])
 }
 
 /// Why a better model does not run, and what would make it run.

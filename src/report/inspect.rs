@@ -2,16 +2,19 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::diagnostic::Diagnostic;
 use crate::dtype::DType;
-use crate::estimate::breakdown::LargeTensor;
+use crate::estimate::breakdown::{LargeTensor, Setting};
 use crate::model::{Component, Model, RankGroups};
 use crate::units::{Bytes, group_thousands, si};
 
+use super::answer::{self, ANSWER_VERSION, Names, kind, schema};
 use super::cell::Value;
-use super::section::Section;
+use super::section::{Section, Sections};
 use super::sheet::Sheet;
 
 const GIB: f64 = 1_073_741_824.0;
@@ -19,52 +22,197 @@ const GIB: f64 = 1_073_741_824.0;
 /// Contexts of the KV ladder.
 const LADDER: [u64; 5] = [4096, 8192, 32_768, 131_072, 1_048_576];
 
-/// The inspection as JSON; names are fixed.
-///
-/// # Errors
-/// A model too large to count.
-pub fn inspection_json(model: &Model) -> Result<Json, Diagnostic> {
-    let count = model.parameters()?;
-    let mut params = Map::new();
-    params.insert("total".into(), json!(count.total));
-    params.insert("active".into(), json!(count.active));
-    for component in Component::ALL {
-        params.insert(component.name().into(), json!(count.of(component)));
+/// A model taken apart: names are fixed, scripts lean on them.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Inspection")]
+struct InspectionAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    #[serde(flatten)]
+    figures: Figures<'a>,
+    #[serde(flatten)]
+    tables: Sections<'a>,
+}
+
+/// A model's own figures, and what a step of it was asked to be.
+#[derive(Serialize, JsonSchema)]
+struct Figures<'a> {
+    /// Model.
+    model: &'a str,
+    /// Its family: `model_type` of its configuration.
+    family: &'a str,
+    /// Whether the family is known; general rules were used where it is not.
+    recognised: bool,
+    /// What its answers are made of.
+    task: &'static str,
+    /// The part of the model: full or text.
+    scope: &'static str,
+    /// Layers.
+    layers: u64,
+    /// Width of the residual stream.
+    hidden: u64,
+    /// Rows of the embedding.
+    vocabulary: u64,
+    /// Longest context in tokens; null where it is not known.
+    max_context: Option<u64>,
+    /// Format of most weights.
+    weights: &'static str,
+    /// Format that engines serve them in.
+    served_as: &'static str,
+    /// Parameters by component: tied weights once, in `embedding`; `mtp` is no part of `total`.
+    params: Names<u64>,
+    /// Bytes of the checkpoint.
+    checkpoint_bytes: u64,
+    /// The same by component.
+    stored_bytes: Names<u64>,
+    /// Bytes of KV cache of one token of one sequence, in 16 bits.
+    kv_cache_bytes_per_token: u64,
+    /// Bytes of recurrent state of one sequence.
+    recurrent_state_bytes_per_sequence: u64,
+    /// What to know of the model.
+    notes: &'a [String],
+    /// LoRA adapters; left out where none are served or trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lora: Option<LoraAnswer>,
+    /// What to look out for.
+    warnings: &'a [String],
+    /// What the tables are of; left out where none depends on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setting: Option<SettingAnswer>,
+}
+
+/// LoRA adapters.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Lora")]
+struct LoraAnswer {
+    /// Parameters of one.
+    params: u64,
+    /// Bytes of all of them on a rank, by tensor-parallel ranks.
+    bytes_per_rank: Names<u64>,
+}
+
+/// What a step is of.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Setting")]
+struct SettingAnswer {
+    /// Pretrain, prefill or decode.
+    mode: &'static str,
+    /// Sequences.
+    batch: u64,
+    /// Tokens of each.
+    seq: u64,
+    /// Type of activations.
+    dtype: &'static str,
+    /// Type of the KV cache.
+    kv: &'static str,
+}
+
+impl From<&Setting> for SettingAnswer {
+    fn from(s: &Setting) -> SettingAnswer {
+        SettingAnswer {
+            mode: s.mode.name(),
+            batch: s.batch,
+            seq: s.tokens,
+            dtype: s.activations.name(),
+            kv: s.kv.name(),
+        }
     }
-    params.insert("mtp".into(), json!(count.mtp));
-    let storage: Map<String, Json> =
-        model.stored_by_component().map(|(c, bytes)| (c.name().to_owned(), json!(bytes.get()))).collect();
-    let mut inspection = json!({
-        "model": model.id,
-        "family": model.family,
-        "recognised": model.recognised,
-        "task": model.task.name(),
-        "scope": model.scope.name(),
-        "layers": model.layers(),
-        "hidden": model.hidden,
-        "vocabulary": model.vocabulary,
-        "max_context": model.max_context,
-        "weights": model.quantisation.main_format().name(),
-        "served_as": model.served_as().name(),
-        "params": params,
-        "checkpoint_bytes": model.checkpoint_bytes().get(),
-        "stored_bytes": storage,
-        "kv_cache_bytes_per_token": model.kv_bytes_per_token(DType::Bf16).get(),
-        "recurrent_state_bytes_per_sequence": model.state_bytes_per_sequence().get(),
-        "notes": model.notes,
-    });
-    if model.lora_parameters() > 0 {
-        inspection["lora"] = lora(model);
+}
+
+/// A model, what its tables are of, and what to look out for.
+#[derive(Clone, Copy, Debug)]
+pub struct Inspected<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// What its tables are of, where they depend on it.
+    pub setting: Option<&'a Setting>,
+    /// What to look out for.
+    pub warnings: &'a [String],
+}
+
+impl<'a> Inspected<'a> {
+    fn figures(self) -> Result<Figures<'a>, Diagnostic> {
+        let model = self.model;
+        let count = model.parameters()?;
+        let components = Component::ALL.map(|c| (c.name(), count.of(c)));
+        let params = [("total", count.total), ("active", count.active)]
+            .into_iter()
+            .chain(components)
+            .chain([("mtp", count.mtp)]);
+        let stored = model.stored_by_component();
+        Ok(Figures {
+            model: &model.id,
+            family: &model.family,
+            recognised: model.recognised,
+            task: model.task.name(),
+            scope: model.scope.name(),
+            layers: model.layers(),
+            hidden: model.hidden,
+            vocabulary: model.vocabulary,
+            max_context: model.max_context,
+            weights: model.quantisation.main_format().name(),
+            served_as: model.served_as().name(),
+            params: params.map(|(name, n)| (name.to_owned(), n)).collect(),
+            checkpoint_bytes: model.checkpoint_bytes().get(),
+            stored_bytes: stored.map(|(c, bytes)| (c.name().to_owned(), bytes.get())).collect(),
+            kv_cache_bytes_per_token: model.kv_bytes_per_token(DType::Bf16).get(),
+            recurrent_state_bytes_per_sequence: model.state_bytes_per_sequence().get(),
+            notes: &model.notes,
+            lora: (model.lora_parameters() > 0).then(|| lora(model)),
+            warnings: self.warnings,
+            setting: self.setting.map(SettingAnswer::from),
+        })
     }
-    Ok(inspection)
+
+    /// With tables, as JSON.
+    ///
+    /// # Errors
+    /// A model too large to count.
+    pub fn json(self, tables: &[Section]) -> Result<Json, Diagnostic> {
+        let figures = self.figures()?;
+        Ok(answer::json(&InspectionAnswer {
+            schema_version: ANSWER_VERSION,
+            figures,
+            tables: Sections(tables),
+        }))
+    }
+
+    /// The model's own figures, a row each.
+    ///
+    /// # Errors
+    /// A model too large to count.
+    pub fn sheet(self) -> Result<Sheet, Diagnostic> {
+        Ok(Sheet::of_json(&answer::json(&self.figures()?)))
+    }
 }
 
 /// LoRA adapters: parameters of one, bytes of all on a rank by tensor-parallel ranks.
-fn lora(model: &Model) -> Json {
+fn lora(model: &Model) -> LoraAnswer {
     let on_rank = |tensor: u64| model.lora_bytes(RankGroups { tensor, ..RankGroups::SINGLE }).get();
-    let by_ranks: Map<String, Json> =
-        [1, 2, 4, 8].map(|tp| (tp.to_string(), json!(on_rank(tp)))).into_iter().collect();
-    json!({ "params": model.lora_parameters(), "bytes_per_rank": by_ranks })
+    LoraAnswer {
+        params: model.lora_parameters(),
+        bytes_per_rank: [1, 2, 4, 8].map(|tp| (tp.to_string(), on_rank(tp))).into_iter().collect(),
+    }
+}
+
+/// Tables that are of no model.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KnownSizes")]
+struct TablesAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    #[serde(flatten)]
+    tables: Sections<'a>,
+}
+
+/// Tables that are of no model, as JSON.
+pub fn tables_json(tables: &[Section]) -> Json {
+    answer::json(&TablesAnswer { schema_version: ANSWER_VERSION, tables: Sections(tables) })
+}
+
+/// The JSON Schema of what `inspect` answers: a model, a list of several, published sizes.
+pub(super) fn inspection_schema() -> Json {
+    schema("InspectAnswer", &[kind::<InspectionAnswer>, kind::<Vec<InspectionAnswer>>, kind::<TablesAnswer>])
 }
 
 /// The inspection for the terminal.

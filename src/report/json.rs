@@ -1,163 +1,168 @@
-//! Answers and estimates as JSON: names and shape are fixed, scripts lean on them.
+//! What `plan` and `estimate` answer, as programs read it: names and shape are fixed, scripts lean on them.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
 use crate::estimate::deployment::Estimate;
-use crate::plan::{Plan, Reason, Rejection};
-use crate::search::{Advice, Answer, Combined, CurrentAnswer, WhatIf};
+use crate::plan::{Counts, Plan, Reason, Rejection};
+use crate::search::{Advice, Answer, Combined, CurrentAnswer, Named, WhatIf};
 
-use super::answer::{self, ANSWER_VERSION, WorkloadAnswer};
-use super::cell::round;
-use super::column::object;
-use super::columns::{Row, columns};
-use super::fit::{Fit, remedy_json, room_json};
-use super::keeping::tiers_json;
+use super::answer::{self, ANSWER_VERSION, Digits, WorkloadAnswer};
+use super::column::{Cells, Column, List};
+use super::columns::{DELTA_COLUMNS, PLAN_COLUMNS, Plans, Row};
+use super::fit::{Fit, RemedyAnswer, RoomAnswer};
+use super::keeping::{TierAnswer, tiers};
 use super::subject::Subject;
 
-/// One plan with every column, memory in an object of its own.
-pub(super) fn plan_object(row: &Row, compared: bool) -> Map<String, Json> {
-    let mut map = object(columns(compared), row);
-    if let Some(tiers) = tiers_json(row.estimate) {
-        map.insert("tiers".into(), tiers);
-    }
-    map
-}
+/// Every column of a plan.
+pub(super) enum Ranked {}
 
-pub(super) fn subject_json(s: &Subject) -> Map<String, Json> {
-    let mut map = Map::new();
-    map.insert("schema_version".into(), json!(ANSWER_VERSION));
-    map.insert("model".into(), json!(s.model.id));
-    map.insert("recognised".into(), json!(s.model.recognised));
-    map.insert("cluster".into(), json!(s.cluster));
-    map.insert("workload".into(), answer::json(&WorkloadAnswer::of(s.workload, &s.targets)));
-    map
-}
-
-/// The answer to a planning question, with what would make it answerable if nothing is feasible.
-pub fn answer_json(
-    subject: &Subject,
-    answer: &Answer,
-    advice: &[Advice],
-    moved: &[(WhatIf, Option<Estimate>)],
-) -> Json {
-    let compared = answer.current.is_some();
-    let row = |rank: Option<u64>, estimate: &Estimate| {
-        let row = Row { rank, estimate, current: answer.reference() };
-        Json::Object(plan_object(&row, compared))
-    };
-    let ranked =
-        |plans: &[Estimate]| -> Json { plans.iter().zip(1..).map(|(e, n)| row(Some(n), e)).collect() };
-    let unranked = |plans: &[Estimate]| -> Json { plans.iter().map(|e| row(None, e)).collect() };
-    let c = &answer.counts;
-    let mut map = subject_json(subject);
-    map.insert(
-        "space".into(),
-        json!({
-            "plans": c.plans, "illegal": c.illegal, "out_of_memory": c.out_of_memory,
-            "target_missed": c.target_missed, "feasible": c.feasible, "dominated": c.dominated,
-            "unseen": c.unseen, "stopped": answer.stopped.name(),
-        }),
-    );
-    if let Some(current) = &answer.current {
-        map.insert("current".into(), current_json(current));
-    }
-    if !answer.named.is_empty() {
-        let named = answer.named.iter().map(|named| {
-            let mut plan = plan_object(&Row::from(&named.estimate), false);
-            plan.shift_remove("rank");
-            plan.shift_insert(0, "meaning".into(), json!(named.best.meaning(subject.workload.purpose)));
-            (named.best.key().to_owned(), Json::Object(plan))
-        });
-        map.insert("named".into(), Json::Object(named.collect()));
-    }
-    map.insert("plans".into(), ranked(&answer.best));
-    let servers = subject.servers(&answer.best);
-    if !servers.is_empty() {
-        let named = servers.iter().map(|(gpu, server)| ((*gpu).to_owned(), json!(server)));
-        map.insert("servers".into(), Json::Object(named.collect()));
-    }
-    if let Some(next) = answer.calibrated_runner_up() {
-        map.insert("calibrated_runner_up".into(), row(None, next));
-    }
-    map.insert("pareto".into(), unranked(&answer.pareto));
-    map.insert("rejected".into(), answer.rejected.iter().map(|r| rejection_json(subject, r)).collect());
-    map.insert("combined".into(), answer.combined.as_ref().map_or(Json::Null, combined_json));
-    map.insert("mixed_replicas".into(), answer.mixed.as_ref().map_or(Json::Null, combined_json));
-    let changed = |a: &Advice| {
-        let plan = plan_object(&Row::from(&a.best), false);
-        json!({ "change": a.change, "plan": plan })
-    };
-    map.insert("advice".into(), advice.iter().map(changed).collect());
-    let moved = moved.iter().map(|(change, best)| {
-        let plan = best.as_ref().map(|e| plan_object(&Row::from(e), false));
-        json!({ "change": change.knob.name(), "percent": round(change.percent), "plan": plan })
-    });
-    map.insert("what_if".into(), moved.collect());
-    map.insert("notes".into(), json!(subject.notes()));
-    Json::Object(map)
-}
-
-/// What runs today, with the reasons why the search would not propose it.
-fn current_json(current: &CurrentAnswer) -> Json {
-    let plan = current.estimate.as_ref().map(|e| plan_object(&Row::from(e), false));
-    json!({
-        "feasible": current.reasons.is_empty(),
-        "reasons": current.reasons.iter().map(reason_json).collect::<Json>(),
-        "plan": plan,
-    })
-}
-
-fn reason_json(reason: &Reason) -> Json {
-    json!({ "reason": reason.name(), "message": reason.message() })
-}
-
-fn rejection_json(subject: &Subject, r: &Rejection) -> Json {
-    json!({
-        "reason": r.reason.name(),
-        "count": r.count,
-        "nearest_miss": {
-            "gpu": subject.gpu(&r.nearest).map(|gpu| gpu.id.as_str()),
-            "plan": describe(&r.nearest),
-            "message": r.reason.message(),
-        },
-    })
-}
-
-/// What several pools deliver together.
-fn combined_json(c: &Combined) -> Json {
-    let plan = |e: &Estimate| {
-        let mut plan = plan_object(&Row::from(e), false);
-        plan.shift_remove("rank");
-        Json::Object(plan)
-    };
-    json!({
-        "gpus": c.gpus,
-        "idle_gpus": c.idle_gpus,
-        "requests_per_s": round(c.requests.get()),
-        "output_tokens_per_s": round(c.output.get()),
-        "cost_usd_per_mtok_output": c.cost_output.map_or(Json::Null, |cost| round(cost.get())),
-        "serves_rate": c.serves_rate,
-        "plans": c.plans.iter().map(plan).collect::<Vec<_>>(),
-    })
-}
-
-/// A plan in a few words.
-pub fn describe(plan: &Plan) -> String {
-    match &plan.prefill {
-        None => plan.layout.parallelism.to_string(),
-        Some(prefill) => format!("prefill {}, decode {}", prefill.parallelism, plan.layout.parallelism),
+impl List for Ranked {
+    type Of = Plans;
+    const NAME: &'static str = "Plan";
+    fn columns() -> &'static [Column<Plans>] {
+        PLAN_COLUMNS
     }
 }
 
-/// One estimate with its reasons, if it is not feasible.
-pub fn estimate_json(subject: &Subject, estimate: &Estimate, reasons: &[Reason], fit: &Fit) -> Json {
-    let mut map = subject_json(subject);
-    map.extend(plan_object(&Row::from(estimate), false));
-    map.shift_remove("rank");
-    map.insert("feasible".into(), json!(reasons.is_empty()));
-    map.insert("reasons".into(), reasons.iter().map(reason_json).collect());
-    map.insert("room".into(), room_json(estimate, fit));
-    map.insert("remedies".into(), fit.remedies.iter().map(remedy_json).collect());
-    map.insert("notes".into(), json!(subject.notes()));
-    Json::Object(map)
+/// Every column of a plan but its place in a ranking, which is the first.
+pub(super) enum Unranked {}
+
+impl List for Unranked {
+    type Of = Plans;
+    const NAME: &'static str = "UnrankedPlan";
+    fn columns() -> &'static [Column<Plans>] {
+        PLAN_COLUMNS.get(1..).unwrap_or_default()
+    }
 }
+
+/// Columns of a plan that is compared with what runs today.
+enum Changes {}
+
+impl List for Changes {
+    type Of = Plans;
+    const NAME: &'static str = "Changes";
+    fn columns() -> &'static [Column<Plans>] {
+        DELTA_COLUMNS
+    }
+}
+
+/// One plan: its columns, memory in an object of its own, and what tiers below the cache are worth to it.
+#[derive(Serialize)]
+#[serde(bound = "")]
+pub(super) struct PlanAnswer<L: List> {
+    #[serde(flatten)]
+    pub(super) cells: Cells<L>,
+    #[serde(flatten)]
+    changes: Option<Cells<Changes>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tiers: Vec<TierAnswer>,
+}
+
+impl<L: List<Of = Plans>> PlanAnswer<L> {
+    /// A plan, with its difference to what runs today where that is asked for.
+    fn compared(row: &Row, compared: bool) -> PlanAnswer<L> {
+        PlanAnswer {
+            cells: Cells::of(row),
+            changes: compared.then(|| Cells::of(row)),
+            tiers: tiers(row.estimate),
+        }
+    }
+}
+
+impl<L: List<Of = Plans>> From<&Estimate> for PlanAnswer<L> {
+    fn from(estimate: &Estimate) -> PlanAnswer<L> {
+        PlanAnswer::compared(&Row::from(estimate), false)
+    }
+}
+
+impl<L: List<Of = Plans>> JsonSchema for PlanAnswer<L> {
+    fn schema_name() -> Cow<'static, str> {
+        L::NAME.into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Cells::<L>::json_schema(generator);
+        let changes = Cells::<Changes>::json_schema(generator);
+        let mut tiers = generator.subschema_for::<Vec<TierAnswer>>();
+        tiers.insert("description".to_owned(), "Tiers below the GPUs' cache, the fastest first; left out without any.".into());
+        if let Some(properties) = schema.get_mut("properties").and_then(Json::as_object_mut) {
+            let changes = changes.get("properties").and_then(Json::as_object);
+            properties.extend(changes.into_iter().flatten().map(|(name, schema)| (name.clone(), schema.clone())));
+            properties.insert("tiers".to_owned(), tiers.into());
+        }
+        schema
+    }
+}
+
+/// What an answer about serving is about.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct SubjectAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// Model.
+    model: &'a str,
+    /// Whether the model's family is known; general rules were used where it is not.
+    recognised: bool,
+    /// Cluster.
+    cluster: &'a str,
+    /// Lengths, load and targets.
+    workload: WorkloadAnswer,
+}
+
+impl<'a> From<&Subject<'a>> for SubjectAnswer<'a> {
+    fn from(subject: &Subject<'a>) -> SubjectAnswer<'a> {
+        SubjectAnswer {
+            schema_version: ANSWER_VERSION,
+            model: &subject.model.id,
+            recognised: subject.model.recognised,
+            cluster: subject.cluster,
+            workload: subject.workload.into(),
+        }
+    }
+}
+
+/// Every plan for a model on a cluster, ranked.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Ranking")]
+pub(super) struct RankingAnswer<'a> {
+    #[serde(flatten)]
+    subject: SubjectAnswer<'a>,
+    /// How many plans there were, and how many fell at each stage.
+    space: SpaceAnswer,
+    /// What runs today; left out where the question does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<CurrentPlan>,
+    /// Three plans by what they are best at; left out where a load, a batch or a limit on a time is given.
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    named: Names<NamedPlan>,
+    /// The best plan of each layout, the best layout first.
+    plans: Vec<PlanAnswer<Ranked>>,
+    /// Names of the servers of plans by their GPU; left out where clusters have none of their own.
+    #[serde(skip_serializing_if = "Names::is_empty")]
+    servers: Names<&'a str>,
+    /// The best plan whose kernels were measured on its GPU; left out where the first one's were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calibrated_runner_up: Option<PlanAnswer<Ranked>>,
+    /// Plans that no other beats in all that the front is drawn over; their rank is null.
+    pareto: Vec<PlanAnswer<Ranked>>,
+    /// Why plans fell, the most frequent reason first.
+    rejected: Vec<RejectionAnswer<'a>>,
+    /// What GPUs of several kinds deliver together; null where there is one kind.
+    combined: Option<CombinedAnswer>,
+    /// Replicas of different sizes that deliver more than the best plan, where that leaves GPUs idle.
+    mixed_replicas: Option<CombinedAnswer>,
+    /// What would make the question answerable, where nothing is feasible.
+    advice: Vec<AdviceAnswer<'a>>,
+    /// The best plan on GPUs that differ, where that is asked for.
+    what_if: Vec<WhatIfAnswer>,
+    /// What to know of the model and the engines.
+    notes: Vec<String>,
+}
+
+/// Values by names that are no fields of ours, in their order.
+#[derive(Default)]
+struct Names<T>(Vec<(String, T)>);

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::estimate::deployment::{Estimate, TierFigures, TierWorth};
 
-use super::cell::round;
+use super::answer::Digits;
 
 /// Gain below which a tier is not called worth anything.
 const SLIGHT: f64 = 0.01;
@@ -53,27 +54,67 @@ fn gains(without: &TierFigures, with: &TierFigures) -> (f64, f64) {
     (with.requests / without.requests - 1.0, with.ttft / without.ttft - 1.0)
 }
 
-/// The tiers of a plan, the fastest first; nothing without any.
-pub(super) fn tiers_json(estimate: &Estimate) -> Option<Json> {
-    let of = |figures: &TierFigures| {
-        json!({
-            "prefix_hit": round(figures.hit),
-            "ttft_ms": round(figures.ttft.as_millis()),
-            "requests_per_s": round(figures.requests.get()),
-            "cost_usd_per_mtok_output": figures.cost_output.map(|cost| round(cost.get())),
-        })
-    };
-    let tier = |worth: &TierWorth| {
-        let (requests, ttft) = gains(&worth.without, &worth.with);
-        json!({
-            "tier": worth.tier.kind.name(),
-            "size_gib": round(worth.tier.size.as_gib()),
-            "used": worth.used,
-            "requests_gain": round(requests),
-            "ttft_gain": round(ttft),
-            "without": of(&worth.without),
-            "with": of(&worth.with),
-        })
-    };
-    (!estimate.tiers.is_empty()).then(|| estimate.tiers.iter().map(tier).collect())
+/// What a tier below the GPUs' cache is worth to a plan.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Tier")]
+pub(super) struct TierAnswer {
+    /// What it is.
+    tier: &'static str,
+    /// Its size.
+    size_gib: Digits,
+    /// Whether it is used: loading from it is faster than computing again.
+    used: bool,
+    /// What it adds to the requests per second, as a share.
+    requests_gain: Digits,
+    /// What it adds to the time to the first token, as a share.
+    ttft_gain: Digits,
+    /// Figures of the plan without it.
+    without: TierFiguresAnswer,
+    /// Figures of the plan with it.
+    with: TierFiguresAnswer,
+}
+
+/// Figures of a plan with the tiers that it has.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TierFigures")]
+struct TierFiguresAnswer {
+    /// Share of the prompt tokens that is found.
+    prefix_hit: Digits,
+    /// Time to the first token.
+    ttft_ms: Digits,
+    /// Requests per second of a replica.
+    requests_per_s: Digits,
+    /// Dollars per million output tokens, where the GPU has a price.
+    cost_usd_per_mtok_output: Option<Digits>,
+}
+
+impl From<&TierFigures> for TierFiguresAnswer {
+    fn from(figures: &TierFigures) -> TierFiguresAnswer {
+        TierFiguresAnswer {
+            prefix_hit: Digits(figures.hit),
+            ttft_ms: Digits(figures.ttft.as_millis()),
+            requests_per_s: Digits(figures.requests.get()),
+            cost_usd_per_mtok_output: figures.cost_output.map(|cost| Digits(cost.get())),
+        }
+    }
+}
+
+impl From<&TierWorth> for TierAnswer {
+    fn from(TierWorth { tier, used, without, with }: &TierWorth) -> TierAnswer {
+        let (requests, ttft) = gains(without, with);
+        TierAnswer {
+            tier: tier.kind.name(),
+            size_gib: Digits(tier.size.as_gib()),
+            used: *used,
+            requests_gain: Digits(requests),
+            ttft_gain: Digits(ttft),
+            without: without.into(),
+            with: with.into(),
+        }
+    }
+}
+
+/// The tiers of a plan, the fastest first.
+pub(super) fn tiers(estimate: &Estimate) -> Vec<TierAnswer> {
+    estimate.tiers.iter().map(TierAnswer::from).collect()
 }

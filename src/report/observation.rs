@@ -1,7 +1,12 @@
 //! What was seen of a server beside what is predicted for it.
 
-use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::answer::{self, ANSWER_VERSION, Names, kind, schema};
 use super::cell::Value;
 use super::draw::wrap;
 use super::sheet::Sheet;
@@ -37,44 +42,124 @@ fn difference(c: &Compared) -> Option<f64> {
 
 /// For JSON: a list of observations.
 pub fn observation_json(observed: &[Observed]) -> Json {
-    let all: Vec<Json> = observed.iter().map(one_json).collect();
-    json!({ "observations": all })
+    answer::json(&ObservationsAnswer {
+        schema_version: ANSWER_VERSION,
+        observations: observed.iter().map(ObservedAnswer::from).collect(),
+    })
 }
 
-fn one_json(o: &Observed) -> Json {
-    let figures: Map<String, Json> = o
-        .compared
-        .iter()
-        .map(|c| {
-            let row = json!({
-                "measured": c.measured,
-                "predicted": c.predicted,
-                "difference_pct": difference(c),
-                "low": c.range.map(|r| r.0),
-                "high": c.range.map(|r| r.1),
-                "within": c.within(),
-            });
-            (c.figure.column.to_owned(), row)
-        })
-        .collect();
-    let explanations: Vec<Json> =
-        o.explanations.iter().map(|e| json!({ "says": e.says, "predicted": e.predicted })).collect();
-    let seen = &o.seen;
-    json!({
-        "source": seen.source,
-        "model": seen.model,
-        "version": seen.version,
-        "predicted_for": o.subject,
-        "isl": seen.isl,
-        "osl": seen.osl,
-        "concurrency": seen.concurrency,
-        "rate": seen.rate,
-        "answered": seen.answered,
-        "failures": seen.failures,
-        "figures": figures,
-        "explanations": explanations,
-        "notes": seen.notes,
-    })
+/// What was seen of a server beside what is predicted for it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Observations")]
+struct ObservationsAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// Each load.
+    observations: Vec<ObservedAnswer<'a>>,
+}
+
+/// A server under a load.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Observation")]
+struct ObservedAnswer<'a> {
+    /// Where it was seen: an address, or a file with the row's name.
+    source: &'a str,
+    /// The model as the server or the file names it.
+    model: &'a Option<String>,
+    /// The engine's version as the server tells it.
+    version: &'a Option<String>,
+    /// What it was predicted for: engine, plan, GPUs.
+    predicted_for: &'a str,
+    /// Prompt tokens of a request, mean.
+    isl: f64,
+    /// Output tokens of a request, mean.
+    osl: f64,
+    /// Requests in flight, of a closed loop.
+    concurrency: Option<u64>,
+    /// Requests per second, of an open loop.
+    rate: Option<f64>,
+    /// Requests that were answered.
+    answered: u64,
+    /// Requests that failed, by why.
+    failures: &'a BTreeMap<String, u64>,
+    /// What is compared, by its column in measured rows.
+    figures: Names<ComparedAnswer>,
+    /// What explains the differences.
+    explanations: Vec<ExplanationOf<'a>>,
+    /// What to know of what was seen.
+    notes: &'a [String],
+}
+
+/// A figure that is compared.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ComparedFigure")]
+struct ComparedAnswer {
+    /// As measured.
+    measured: Option<f64>,
+    /// As predicted.
+    predicted: Option<f64>,
+    /// How much more was measured than predicted, in per cent.
+    difference_pct: Option<f64>,
+    /// Eight of ten measured servers of such a model and engine lie from here.
+    low: Option<f64>,
+    /// To here.
+    high: Option<f64>,
+    /// Whether what was measured does.
+    within: Option<bool>,
+}
+
+/// What explains a difference.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ExplanationOfDifference")]
+struct ExplanationOf<'a> {
+    /// In a sentence.
+    says: &'a str,
+    /// What is predicted with it, by column; null where it was not put in.
+    predicted: &'a Option<Figures>,
+}
+
+impl From<&Compared> for ComparedAnswer {
+    fn from(c: &Compared) -> ComparedAnswer {
+        ComparedAnswer {
+            measured: c.measured,
+            predicted: c.predicted,
+            difference_pct: difference(c),
+            low: c.range.map(|r| r.0),
+            high: c.range.map(|r| r.1),
+            within: c.within(),
+        }
+    }
+}
+
+impl<'a> From<&'a Observed> for ObservedAnswer<'a> {
+    fn from(o: &'a Observed) -> ObservedAnswer<'a> {
+        let seen = &o.seen;
+        let figure = |c: &Compared| (c.figure.column.to_owned(), c.into());
+        ObservedAnswer {
+            source: &seen.source,
+            model: &seen.model,
+            version: &seen.version,
+            predicted_for: &o.subject,
+            isl: seen.isl,
+            osl: seen.osl,
+            concurrency: seen.concurrency,
+            rate: seen.rate,
+            answered: seen.answered,
+            failures: &seen.failures,
+            figures: o.compared.iter().map(figure).collect(),
+            explanations: o
+                .explanations
+                .iter()
+                .map(|e| ExplanationOf { says: &e.says, predicted: &e.predicted })
+                .collect(),
+            notes: &seen.notes,
+        }
+    }
+}
+
+/// The JSON Schema of what `observe` answers.
+pub(super) fn observation_schema() -> Json {
+    schema("ObserveAnswer", &[kind::<ObservationsAnswer>])
 }
 
 /// For people.

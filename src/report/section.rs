@@ -1,9 +1,12 @@
 //! Sections: titled tables whose columns have one name for scripts and one heading with a handy unit for
 //! people.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value as Json, json};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
 
@@ -81,27 +84,72 @@ impl Section {
         sheet
     }
 
-    fn json(&self) -> Json {
-        let object = |row: &Vec<Value>| -> Json {
-            let pairs = self.columns.iter().zip(row).map(|(c, v)| (c.name.clone(), to_json(v)));
-            Json::Object(pairs.collect::<Map<_, _>>())
+    fn answer(&self) -> SectionAnswer<'_> {
+        let object = |row: &Vec<Value>| -> Map<String, Json> {
+            self.columns.iter().zip(row).map(|(c, v)| (c.name.clone(), to_json(v))).collect()
         };
-        let mut map = Map::new();
-        map.insert("rows".into(), self.rows.iter().map(object).collect());
-        if let Some(total) = &self.total {
-            map.insert("total".into(), object(total));
+        SectionAnswer {
+            rows: self.rows.iter().map(object).collect(),
+            total: self.total.as_ref().map(object),
+            remarks: &self.remarks,
         }
-        map.insert("remarks".into(), json!(self.remarks));
-        Json::Object(map)
     }
 }
 
-/// Adds each section to a JSON object under its key.
-pub fn sections_json(sections: &[Section], into: &mut Json) {
-    if let Some(map) = into.as_object_mut() {
-        map.extend(sections.iter().map(|s| (s.key.to_owned(), s.json())));
+/// A table. Its columns depend on what is asked for: names say the unit, what is not known is null.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Table")]
+struct SectionAnswer<'a> {
+    /// The rows.
+    rows: Vec<Map<String, Json>>,
+    /// Their sum, where it means something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<Map<String, Json>>,
+    /// What to know when reading it.
+    remarks: &'a [String],
+}
+
+/// Tables by their keys.
+pub(super) struct Sections<'a>(pub(super) &'a [Section]);
+
+impl Serialize for Sections<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|section| (section.key, section.answer())))
     }
 }
+
+impl JsonSchema for Sections<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "Tables".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = |about: &str| {
+            let mut table = generator.subschema_for::<SectionAnswer>();
+            table.insert("description".to_owned(), about.into());
+            table
+        };
+        let abouts = KEYS.map(|(_, about)| about).map(table);
+        let tables: Map<String, Json> =
+            KEYS.iter().zip(abouts).map(|((key, _), table)| ((*key).to_owned(), table.into())).collect();
+        json_schema!({ "type": "object", "properties": tables })
+    }
+}
+
+/// The keys of all tables, and what each shows.
+const KEYS: [(&str, &str); 12] = [
+    ("memory", "Memory of a step by part."),
+    ("flops", "FLOPs of a step by part."),
+    ("intensity", "Time of a step by part, and what bounds it."),
+    ("precision", "Memory by precision, and the machines whose memory it fits."),
+    ("context_ladder", "Sequences that find room, by their length."),
+    ("training_memory", "Memory of the ranks of a training plan."),
+    ("training_activations", "What layers keep for a backward pass, by recomputation."),
+    ("known", "Published sizes beside what is computed."),
+    ("parameters", "Parameters by component."),
+    ("gpus", "GPUs of the machine, and what the catalogue calls them."),
+    ("host", "Processor and memory of the machine."),
+    ("engines", "Engines that run there."),
+];
 
 /// Sections for the terminal.
 pub fn sections_text(sections: &[Section], width: Option<u16>) -> String {

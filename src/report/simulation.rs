@@ -14,8 +14,10 @@ use crate::simulate::{Interval, Outcome, Spread, Timeline};
 use crate::units::{group_thousands, plural};
 use crate::workload::{Load, Purpose, Targets, Workload};
 
-use super::answer::{ANSWER_VERSION, Digits, WorkloadAnswer, json, schema};
+use super::answer::{ANSWER_VERSION, Digits, WorkloadAnswer, json, kind, schema};
 use super::cell::Value;
+use super::column::Cells;
+use super::degrees::Layouts;
 use super::draw::wrap;
 use super::format::Format;
 use super::sheet::Sheet;
@@ -78,7 +80,7 @@ pub fn no_simulation(
         || {
             let (reason, message) = (reason.name(), reason.message());
             let answer = NoSimulation { schema_version: ANSWER_VERSION, feasible: false, reason, message };
-            Ok(json(&EitherSimulation::CannotRun(answer)))
+            Ok(json(&answer))
         },
         || Ok(sheet),
     )
@@ -254,16 +256,9 @@ struct SimulationAnswer<'a> {
     cluster: &'a str,
     /// Engine, with how it is launched.
     engine: String,
-    /// Tensor parallel; with split pools, as those below, of the decode workers.
-    tp: u32,
-    /// Pipeline stages.
-    pp: u32,
-    /// Expert parallel.
-    ep: u32,
-    /// Attention data parallel.
-    attention_dp: u32,
-    /// Decode context parallel.
-    dcp: u32,
+    /// With split pools, of the decode workers.
+    #[serde(flatten)]
+    layout: Cells<Layouts>,
     /// Replicas.
     replicas: u64,
     /// GPUs used.
@@ -351,32 +346,19 @@ struct NoSimulation {
     message: String,
 }
 
-/// Either answer to a simulation, for the schema.
-#[derive(Serialize, JsonSchema)]
-#[serde(untagged)]
-enum EitherSimulation<'a> {
-    Ran(Box<SimulationAnswer<'a>>),
-    CannotRun(NoSimulation),
-}
-
 /// The JSON Schema of what `simulate` answers.
-pub fn simulation_schema() -> Json {
-    schema::<EitherSimulation>("Simulation")
+pub(super) fn simulation_schema() -> Json {
+    schema("SimulateAnswer", &[kind::<SimulationAnswer>, kind::<NoSimulation>])
 }
 
 fn object(s: &SimulationSubject, o: &Outcome) -> Json {
-    let Parallelism { tp, pp, ep, attention_dp, dcp } = s.parallelism;
     let decodes = !s.workload.purpose.pools();
-    json(&EitherSimulation::Ran(Box::new(SimulationAnswer {
+    json(&SimulationAnswer {
         schema_version: ANSWER_VERSION,
         model: &s.model.id,
         cluster: &s.cluster.id,
         engine: s.engine.label(),
-        tp,
-        pp,
-        ep,
-        attention_dp,
-        dcp,
+        layout: Cells::of(&s.parallelism),
         replicas: s.replicas,
         gpus: s.gpus() as u64,
         drive: s.drive,
@@ -399,5 +381,5 @@ fn object(s: &SimulationSubject, o: &Outcome) -> Json {
         output_tokens: if decodes { o.output_tokens } else { 0 },
         duration_s: Digits(o.duration.get()),
         notes: s.model.notes.iter().cloned().chain(s.engine.caveat()).collect(),
-    })))
+    })
 }

@@ -3,18 +3,19 @@
 use std::fmt::Write as _;
 
 use itertools::Itertools as _;
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::catalog::Engine;
 use crate::estimate::Provenance;
 use crate::search::size::{Demand, Fleet, HOURS_PER_MONTH, Sizing, Step, Unit};
 use crate::units::{group_thousands, plural};
 
-use super::answer::{ANSWER_VERSION, WorkloadAnswer};
-use super::cell::round;
-use super::column::{self, Column, Idle, Rows, Show, Situation};
+use super::answer::{self, ANSWER_VERSION, Digits, WorkloadAnswer};
+use super::column::{self, Cells, Column, Idle, List, Rows, Show, Situation};
 use super::columns::{PLAN_COLUMNS, Row, all_calibrated};
-use super::json::plan_object;
+use super::json::{PlanAnswer, Unranked};
 use super::sheet::Sheet;
 use super::subject::Subject;
 use super::table::describe_workload;
@@ -83,10 +84,12 @@ pub const FLEET_COLUMNS: &[C] = &[
     }),
     C::shown("cost_usd_per_hour", "$/h", "dollars per hour, GPUs bought", |r| {
         r.fleet.price.map(|p| p.get()).into()
-    }),
+    })
+    .nullable(),
     C::shown("cost_usd_per_month", "$/month", "dollars per month of 730 hours, GPUs bought", |r| {
         r.fleet.price.map(|p| p.get() * HOURS_PER_MONTH).into()
-    }),
+    })
+    .nullable(),
     C::shown(
         "cost_usd_per_mtok_output_fleet",
         "$/Mtok out",
@@ -133,35 +136,42 @@ pub fn size_sheet(subject: &Subject, answer: &SizeAnswer) -> Sheet {
         .about(subject.asked())
 }
 
+/// Months of a forecast, as rows.
+enum Months {}
+
+impl Rows for Months {
+    type Row<'a> = Step;
+}
+
+impl List for Months {
+    type Of = Months;
+    const NAME: &'static str = "Month";
+    fn columns() -> &'static [Column<Months>] {
+        MONTH_COLUMNS
+    }
+}
+
+type MonthColumn = Column<Months>;
+
+const MONTH_COLUMNS: &[MonthColumn] = &[
+    MonthColumn::shown("month", "month", "month of the forecast", |s| s.month.as_str().into()).text(),
+    MonthColumn::shown("rate_per_s", "req/s", "requests per second that are asked", |s| s.rate.get().into()),
+    MonthColumn::shown("replicas", "replicas", "replicas that serve them", |s| s.replicas.into()).integer(),
+    MonthColumn::shown("needed_gpus", "needs", "GPUs that are needed", |s| s.needed.into()).integer(),
+    MonthColumn::shown("bought_gpus", "buy", "GPUs that are bought", |s| s.bought.into()).integer(),
+    MonthColumn::shown("owned_gpus", "owned", "GPUs that are owned then", |s| s.owned.into()).integer(),
+    MonthColumn::shown(
+        "utilisation_percent",
+        "used %",
+        "share of the fleet's capacity that the demand takes",
+        |s| (100.0 * s.utilisation).into(),
+    ),
+    MonthColumn::shown("cost_usd_per_month", "$/month", "dollars of the month", |s| s.cost.into()).nullable(),
+];
+
 /// The months of a forecast.
 pub fn growth_sheet(steps: &[Step]) -> Sheet {
-    let names = [
-        "month",
-        "rate_per_s",
-        "replicas",
-        "needed_gpus",
-        "bought_gpus",
-        "owned_gpus",
-        "utilisation_percent",
-        "cost_usd_per_month",
-    ];
-    let mut sheet = Sheet::new(names);
-    sheet.rows = steps
-        .iter()
-        .map(|s| {
-            vec![
-                s.month.as_str().into(),
-                s.rate.get().into(),
-                s.replicas.into(),
-                s.needed.into(),
-                s.bought.into(),
-                s.owned.into(),
-                (100.0 * s.utilisation).into(),
-                s.cost.into(),
-            ]
-        })
-        .collect();
-    sheet
+    column::sheet(MONTH_COLUMNS.iter(), steps)
 }
 
 /// The answer for the terminal.
@@ -201,10 +211,8 @@ pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> 
     }
     if !answer.growth.is_empty() {
         let _ = writeln!(out, "\nThe first row month by month, GPUs bought when first needed and kept:\n");
-        let mut sheet = growth_sheet(answer.growth);
-        let heads = ["month", "req/s", "replicas", "needs", "buy", "owned", "used %", "$/month"];
-        sheet.columns = heads.map(str::to_owned).to_vec();
-        let _ = writeln!(out, "{}", sheet.table(width));
+        let months = column::shown(MONTH_COLUMNS.iter(), answer.growth, |_| false);
+        let _ = writeln!(out, "{}", months.table(width));
     }
     subject
         .engines
@@ -277,40 +285,108 @@ fn fleets(answer: &SizeAnswer) -> Sheet {
         .beside(column::shown(own.iter(), &fleets, holds))
 }
 
+impl List for Fleets {
+    type Of = Fleets;
+    const NAME: &'static str = "FleetColumns";
+    fn columns() -> &'static [Column<Fleets>] {
+        FLEET_COLUMNS
+    }
+}
+
+/// Fleets that serve a rate.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Fleets")]
+pub(super) struct FleetsAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// Model.
+    model: &'a str,
+    /// Lengths, load and targets.
+    workload: WorkloadAnswer,
+    /// Requests per second that the fleets serve.
+    rate_per_s: Digits,
+    /// Share of capacity that is kept free beside them.
+    headroom_percent: Digits,
+    /// Replicas that are kept beside those that are needed.
+    spare_replicas: u32,
+    /// How GPUs are bought.
+    unit: UnitAnswer,
+    /// The best fleets of each kind of GPU, the best kind first.
+    fleets: Vec<FleetAnswer>,
+    /// The best fleet whose kernels were measured on its GPU; null where the first one's were.
+    calibrated_runner_up: Option<FleetAnswer>,
+    /// Kinds of GPU that serve this with no fleet.
+    none: Vec<NoFleet<'a>>,
+    /// The first fleet month by month; empty without a forecast.
+    growth: Vec<Cells<Months>>,
+    /// What to know of the model and the engines.
+    notes: Vec<String>,
+}
+
+/// How GPUs are bought: so many at a time, or by whole clusters.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Lot")]
+enum UnitAnswer {
+    /// So many GPUs at a time.
+    Gpus(u32),
+    /// The word `cluster`.
+    Clusters(&'static str),
+}
+
+/// A fleet.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Fleet")]
+struct FleetAnswer {
+    #[serde(flatten)]
+    cells: Cells<Fleets>,
+    /// One replica of it.
+    replica: PlanAnswer<Unranked>,
+}
+
+impl From<FleetRow<'_>> for FleetAnswer {
+    fn from(row: FleetRow) -> FleetAnswer {
+        FleetAnswer { cells: Cells::of(&row), replica: (&row.fleet.replica).into() }
+    }
+}
+
+/// A kind of GPU that serves this with no fleet.
+#[derive(Serialize, JsonSchema)]
+struct NoFleet<'a> {
+    /// The cluster.
+    cluster: &'a str,
+    /// Key of the reason of what came nearest; null where no layout is legal.
+    reason: Option<String>,
+    /// The reason in a sentence.
+    message: Option<String>,
+}
+
 /// The answer as JSON.
 pub fn size_json(subject: &Subject, answer: &SizeAnswer) -> Json {
     let d = answer.demand;
-    let unit = match d.unit {
-        Unit::Gpus(n) => json!(n),
-        Unit::Clusters => json!("cluster"),
-    };
-    let object = |row: FleetRow| {
-        let mut map = column::object(FLEET_COLUMNS.iter(), &row);
-        let mut replica = plan_object(&Row::from(&row.fleet.replica), false);
-        replica.remove("rank");
-        map.insert("replica".into(), Json::Object(replica));
-        Json::Object(map)
-    };
     let runner_up = answer.runner_up().map(|(sizing, fleet)| FleetRow { sizing, fleet, demand: d });
-    let none = answer.sizings.iter().filter(|s| s.fleets.is_empty()).map(|s| {
-        json!({
-            "cluster": s.cluster.id,
-            "reason": s.nearest.as_ref().map(|r| r.reason.name()),
-            "message": s.nearest.as_ref().map(|r| r.reason.message()),
-        })
-    });
-    json!({
-        "schema_version": ANSWER_VERSION,
-        "model": subject.model.id,
-        "workload": WorkloadAnswer::of(subject.workload, &subject.targets),
-        "rate_per_s": round(d.rate.get()),
-        "headroom_percent": round(100.0 * d.headroom),
-        "spare_replicas": d.spare,
-        "unit": unit,
-        "fleets": answer.rows().map(object).collect::<Vec<_>>(),
-        "calibrated_runner_up": runner_up.map(object),
-        "none": none.collect::<Vec<_>>(),
-        "growth": growth_sheet(answer.growth).json(),
-        "notes": subject.notes(),
+    let without = answer.sizings.iter().filter(|s| s.fleets.is_empty());
+    answer::json(&FleetsAnswer {
+        schema_version: ANSWER_VERSION,
+        model: &subject.model.id,
+        workload: WorkloadAnswer::of(subject.workload, &subject.targets),
+        rate_per_s: Digits(d.rate.get()),
+        headroom_percent: Digits(100.0 * d.headroom),
+        spare_replicas: d.spare,
+        unit: match d.unit {
+            Unit::Gpus(n) => UnitAnswer::Gpus(n),
+            Unit::Clusters => UnitAnswer::Clusters("cluster"),
+        },
+        fleets: answer.rows().map(FleetAnswer::from).collect(),
+        calibrated_runner_up: runner_up.map(FleetAnswer::from),
+        none: without
+            .map(|s| NoFleet {
+                cluster: &s.cluster.id,
+                reason: s.nearest.as_ref().map(|r| r.reason.name()),
+                message: s.nearest.as_ref().map(|r| r.reason.message()),
+            })
+            .collect(),
+        growth: answer.growth.iter().map(Cells::of).collect(),
+        notes: subject.notes(),
     })
 }

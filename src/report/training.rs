@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::train::{Convention, Job, Memory, Operations, Run, TrainingAnswer, TrainingEstimate};
 use crate::units::{UsdPerHour, group_thousands, plural};
 
+use super::answer::{self, ANSWER_VERSION, Digits, Names, kind, schema};
 use super::cell::Value;
-use super::cell::round;
-use super::column::{self, Column, Idle, Rows, Show};
+use super::column::{self, Cells, Column, Idle, List, Rows, Show};
+use super::files::FilesAnswer;
 use super::sheet::Sheet;
 
 /// What an answer is about.
@@ -40,6 +43,14 @@ pub enum TrainingPlans {}
 
 impl Rows for TrainingPlans {
     type Row<'a> = Row<'a>;
+}
+
+impl List for TrainingPlans {
+    type Of = TrainingPlans;
+    const NAME: &'static str = "TrainingPlanColumns";
+    fn columns() -> &'static [Column<TrainingPlans>] {
+        TRAINING_COLUMNS
+    }
 }
 
 type C = Column<TrainingPlans>;
@@ -231,41 +242,34 @@ impl Trained<'_> {
     /// As JSON.
     pub fn json(&self) -> Json {
         let (job, counts) = (self.job, &self.answer.counts);
-        let rejected: Vec<Json> = self
-            .answer
-            .rejected
-            .iter()
-            .map(|r| {
-                json!({
-                    "reason": r.reason.name(), "count": r.count,
-                    "nearest": r.nearest.to_string(), "message": r.reason.message(),
-                })
-            })
-            .collect();
-        let plans: Vec<Json> = self
-            .rows()
-            .map(|row| {
-                let mut object = column::object(TRAINING_COLUMNS.iter(), &row);
-                object.insert("time_s".into(), time_json(row.estimate));
-                object.insert("memory_gib".into(), memory_json(&row.estimate.fullest()));
-                Json::Object(object)
-            })
-            .collect();
-        json!({
-            "model": job.model.id,
-            "cluster": job.machine.cluster.id,
-            "framework": job.machine.framework.id,
-            "global_batch": job.global_batch,
-            "sequence": job.sequence,
-            "optimizer": job.optimizer.name(),
-            "tuning": job.tuning.name(),
-            "mfu_convention": self.convention.name(),
-            "space": {
-                "plans": counts.plans, "illegal": counts.illegal,
-                "out_of_memory": counts.out_of_memory, "feasible": counts.feasible,
+        answer::json(&TrainingAnswers {
+            schema_version: ANSWER_VERSION,
+            model: &job.model.id,
+            cluster: &job.machine.cluster.id,
+            framework: &job.machine.framework.id,
+            global_batch: job.global_batch,
+            sequence: job.sequence,
+            optimizer: job.optimizer.name(),
+            tuning: job.tuning.name(),
+            mfu_convention: self.convention.name(),
+            space: TrainingSpace {
+                plans: counts.plans,
+                illegal: counts.illegal,
+                out_of_memory: counts.out_of_memory,
+                feasible: counts.feasible,
             },
-            "plans": plans,
-            "rejected": rejected,
+            plans: self.rows().map(|row| TrainingPlanAnswer::from(&row)).collect(),
+            rejected: self
+                .answer
+                .rejected
+                .iter()
+                .map(|r| TrainingRejection {
+                    reason: r.reason.name(),
+                    count: r.count,
+                    nearest: r.nearest.to_string(),
+                    message: r.reason.message(),
+                })
+                .collect(),
         })
     }
 
@@ -278,17 +282,171 @@ impl Trained<'_> {
         }
         time.rows.push(vec!["step".into(), e.time.total.into(), 100.0.into()]);
         let _ = writeln!(out, "{}\n", time.table(width));
-        let _ = writeln!(out, "{}", stages_sheet(e).table(width));
+        let _ = writeln!(out, "{}", column::sheet(STAGE_COLUMNS.iter(), &e.stages).table(width));
         out
     }
 
     /// The same as rows: a figure and its value.
-    pub fn explanation_json(&self, e: &TrainingEstimate) -> Json {
-        json!({
-            "plan": e.plan.to_string(), "step_s": round(e.time.total), "time_s": time_json(e),
-            "stages": stages_sheet(e).json(),
-        })
+    pub fn explanation_sheet(&self, e: &TrainingEstimate) -> Sheet {
+        Sheet::of_json(&answer::json(&TrainingParts::from(e)))
     }
+
+    /// The same as JSON.
+    pub fn explanation_json(&self, e: &TrainingEstimate) -> Json {
+        answer::json(&TrainingExplanation { schema_version: ANSWER_VERSION, parts: e.into() })
+    }
+}
+
+/// Training plans, ranked.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TrainingPlans")]
+struct TrainingAnswers<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// Model.
+    model: &'a str,
+    /// Cluster.
+    cluster: &'a str,
+    /// Training framework.
+    framework: &'a str,
+    /// Sequences of a step.
+    global_batch: u64,
+    /// Tokens of a sequence.
+    sequence: u64,
+    /// Optimizer.
+    optimizer: &'static str,
+    /// What is trained: all weights, or adapters.
+    tuning: &'static str,
+    /// What MFU counts.
+    mfu_convention: &'static str,
+    /// How many plans there were, and what became of them.
+    space: TrainingSpace,
+    /// The plans, the fastest first.
+    plans: Vec<TrainingPlanAnswer>,
+    /// Why plans fell.
+    rejected: Vec<TrainingRejection>,
+}
+
+/// How many training plans there were, and what became of them.
+#[derive(Serialize, JsonSchema)]
+struct TrainingSpace {
+    /// Plans in the space.
+    plans: u64,
+    /// Those that a rule of the framework or the model forbids.
+    illegal: u64,
+    /// Those that found no room.
+    out_of_memory: u64,
+    /// Those that can be run.
+    feasible: u64,
+}
+
+/// A training plan.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TrainingPlan")]
+struct TrainingPlanAnswer {
+    #[serde(flatten)]
+    cells: Cells<TrainingPlans>,
+    /// Seconds of a step by what they are spent on: `exposed` are those that transfers are waited for, `bubble` those that
+    /// stages wait for each other.
+    time_s: Names<Digits>,
+    /// Memory of the fullest stage by what it holds, and in total.
+    memory_gib: Names<Digits>,
+}
+
+impl From<&Row<'_>> for TrainingPlanAnswer {
+    fn from(row: &Row) -> TrainingPlanAnswer {
+        let memory = memory_parts(&row.estimate.fullest());
+        TrainingPlanAnswer {
+            cells: Cells::of(row),
+            time_s: times(row.estimate),
+            memory_gib: memory.into_iter().map(|(name, b)| (name.to_owned(), Digits(b / GIB))).collect(),
+        }
+    }
+}
+
+/// Training plans that fell for one reason.
+#[derive(Serialize, JsonSchema)]
+struct TrainingRejection {
+    /// Key of the reason.
+    reason: String,
+    /// How many plans fell.
+    count: u64,
+    /// The one that came nearest.
+    nearest: String,
+    /// Why it fell, in a sentence.
+    message: String,
+}
+
+/// A training plan explained.
+#[derive(Serialize, JsonSchema)]
+struct TrainingExplanation {
+    /// Version of the form of answers.
+    schema_version: u64,
+    #[serde(flatten)]
+    parts: TrainingParts,
+}
+
+/// Where the time and the memory of a training plan go.
+#[derive(Serialize, JsonSchema)]
+struct TrainingParts {
+    /// The plan.
+    plan: String,
+    /// Seconds of a step.
+    step_s: Digits,
+    /// What they are spent on.
+    time_s: Names<Digits>,
+    /// Memory of a rank of each stage that differs.
+    stages: Vec<Cells<StageRanks>>,
+}
+
+impl From<&TrainingEstimate> for TrainingParts {
+    fn from(e: &TrainingEstimate) -> TrainingParts {
+        TrainingParts {
+            plan: e.plan.to_string(),
+            step_s: Digits(e.time.total),
+            time_s: times(e),
+            stages: e.stages.iter().map(Cells::of).collect(),
+        }
+    }
+}
+
+/// Ranks of a stage, as rows: the first stage, how many are alike, and their memory.
+enum StageRanks {}
+
+impl Rows for StageRanks {
+    type Row<'a> = (u32, u32, Memory);
+}
+
+impl List for StageRanks {
+    type Of = StageRanks;
+    const NAME: &'static str = "TrainingStage";
+    fn columns() -> &'static [Column<StageRanks>] {
+        STAGE_COLUMNS
+    }
+}
+
+type StageColumn = Column<StageRanks>;
+
+const STAGE_COLUMNS: &[StageColumn] = &[
+    StageColumn::plain("stage", "number of the first of stages that are alike", |s| s.0.into()).integer(),
+    StageColumn::plain("stages", "how many are alike", |s| s.1.into()).integer(),
+    StageColumn::plain("weights", "weights, in GiB", |s| (s.2.weights / GIB).into()),
+    StageColumn::plain("gradients", "gradients, in GiB", |s| (s.2.gradients / GIB).into()),
+    StageColumn::plain("optimizer", "the optimizer's states, in GiB", |s| (s.2.optimizer / GIB).into()),
+    StageColumn::plain("activations", "activations that are kept for backward, in GiB", |s| {
+        (s.2.activations / GIB).into()
+    }),
+    StageColumn::plain("transient", "what is held for a moment, in GiB", |s| (s.2.transient / GIB).into()),
+    StageColumn::plain("fragmentation", "what fragments waste, in GiB", |s| (s.2.fragmentation / GIB).into()),
+    StageColumn::plain("outside", "context, libraries, communication buffers, in GiB", |s| {
+        (s.2.outside / GIB).into()
+    }),
+    StageColumn::plain("total", "sum of the parts, in GiB", |s| (s.2.total().as_f64() / GIB).into()),
+];
+
+/// The JSON Schema of what `train` answers.
+pub(super) fn training_schema() -> Json {
+    schema("TrainAnswer", &[kind::<TrainingAnswers>, kind::<TrainingExplanation>, kind::<FilesAnswer>])
 }
 
 /// What a convention counts, in words.
@@ -319,8 +477,8 @@ fn time_parts(e: &TrainingEstimate) -> [(&'static str, f64); 12] {
     ]
 }
 
-fn time_json(e: &TrainingEstimate) -> Json {
-    Json::Object(time_parts(e).into_iter().map(|(name, s)| (name.to_owned(), round(s))).collect())
+fn times(e: &TrainingEstimate) -> Names<Digits> {
+    time_parts(e).into_iter().map(|(name, s)| (name.to_owned(), Digits(s))).collect()
 }
 
 pub(super) fn memory_parts(m: &Memory) -> [(&'static str, f64); 8] {
@@ -334,21 +492,6 @@ pub(super) fn memory_parts(m: &Memory) -> [(&'static str, f64); 8] {
         ("outside", m.outside),
         ("total", m.total().as_f64()),
     ]
-}
-
-fn memory_json(m: &Memory) -> Json {
-    Json::Object(memory_parts(m).into_iter().map(|(name, b)| (name.to_owned(), round(b / GIB))).collect())
-}
-
-/// Memory of each stage that differs, in GiB.
-fn stages_sheet(e: &TrainingEstimate) -> Sheet {
-    let names = memory_parts(&Memory::default()).map(|(name, _)| name);
-    let mut sheet = Sheet::new(["stage", "stages"].into_iter().chain(names));
-    for (first, count, memory) in &e.stages {
-        let parts = memory_parts(memory).map(|(_, bytes)| Value::from(bytes / GIB));
-        sheet.rows.push([Value::from(*first), Value::from(*count)].into_iter().chain(parts).collect());
-    }
-    sheet
 }
 
 /// Why the plans that were asked about are not the best: how they fell, or how much slower the best is.

@@ -3,63 +3,157 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
-use crate::validate::memory::{Comparison, Spread, Worst};
+use crate::validate::memory::{Compared, Comparison, Spread, Worst};
 use crate::validate::{Choice, Metric, Validation};
 
-use super::cell::{Value, round};
+use super::answer::{self, ANSWER_VERSION, Digits, kind, schema};
+use super::cell::Value;
+use super::column::{self, Cells, Column, List, Rows};
 use super::sheet::Sheet;
 
 /// Metrics, skipped rows and groups; names are fixed.
 pub fn validation_json(v: &Validation) -> Json {
-    let skipped: Vec<Json> = v
+    let skipped = v
         .predictions
         .iter()
         .enumerate()
-        .filter_map(|(i, p)| p.as_ref().err().map(|why| json!({ "id": v.table.row(i).id(), "reason": why })))
-        .collect();
-    let groups: Map<String, Json> = v.groups.iter().map(|(k, m)| (k.clone(), metrics_json(m))).collect();
-    json!({
-        "rows": v.table.len(),
-        "predicted": v.predicted(),
-        "skipped": skipped,
-        "metrics": metrics_json(&v.metrics),
-        "groups": groups,
-        "worst": worst_sheet(&v.worst).json(),
-        "bands": spreads_sheet(&v.spreads).json(),
-        "choices": choices_json(&v.choices),
+        .filter_map(|(i, p)| p.as_ref().err().map(|reason| Skipped { id: v.table.row(i).id(), reason }));
+    answer::json(&ValidationAnswer {
+        schema_version: ANSWER_VERSION,
+        rows: v.table.len(),
+        predicted: v.predicted(),
+        skipped: skipped.collect(),
+        metrics: metrics(&v.metrics),
+        groups: v.groups.iter().map(|(group, of)| (group.as_str(), metrics(of))).collect(),
+        worst: v.worst.iter().map(Cells::of).collect(),
+        bands: v.spreads.iter().map(Cells::of).collect(),
+        choices: v.choices.iter().map(ChoiceAnswer::from).collect(),
     })
 }
 
-fn choices_json(choices: &[Choice]) -> Json {
-    let one = |c: &Choice| {
-        json!({
-            "tpot_limit_ms": c.limit, "groups": c.groups, "loss_percent": round(c.loss),
-            "broken_percent": round(c.broken),
-        })
-    };
-    choices.iter().map(one).collect()
+/// Errors of predictions for measured rows.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Validation")]
+struct ValidationAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// Rows of the file.
+    rows: usize,
+    /// Those that were predicted.
+    predicted: usize,
+    /// Those that were not, and why.
+    skipped: Vec<Skipped<'a>>,
+    /// Errors by measured column, or by the `metric` of files with one value a row.
+    metrics: BTreeMap<&'a str, MetricAnswer>,
+    /// The same by the values of a column, where that is asked for.
+    groups: BTreeMap<&'a str, BTreeMap<&'a str, MetricAnswer>>,
+    /// The rows that are off most, of memory.
+    worst: Vec<Cells<WorstRows>>,
+    /// How far memory is off, by engine and version, beside the uncertainty that verdicts use.
+    bands: Vec<Cells<Bands>>,
+    /// What choosing a layout by prediction costs.
+    choices: Vec<ChoiceAnswer>,
 }
 
-fn choices_sheet(choices: &[Choice]) -> Sheet {
-    let mut sheet = Sheet::new(["TPOT limit ms", "groups", "throughput lost %", "limit broken %"]);
-    for c in choices {
-        sheet.rows.push(vec![c.limit.into(), (c.groups as u64).into(), c.loss.into(), c.broken.into()]);
+/// A row that was not predicted.
+#[derive(Serialize, JsonSchema)]
+struct Skipped<'a> {
+    /// Its id, else its line.
+    id: String,
+    /// Why.
+    reason: &'a str,
+}
+
+/// What choosing a layout by prediction costs under a limit on the time per output token.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Choice")]
+struct ChoiceAnswer {
+    /// The limit.
+    tpot_limit_ms: f64,
+    /// Groups of rows that differ in layout alone.
+    groups: usize,
+    /// Throughput that the chosen layout loses to the best one, mean.
+    loss_percent: Digits,
+    /// Groups whose chosen layout breaks the limit.
+    broken_percent: Digits,
+}
+
+impl From<&Choice> for ChoiceAnswer {
+    fn from(c: &Choice) -> ChoiceAnswer {
+        ChoiceAnswer {
+            tpot_limit_ms: c.limit,
+            groups: c.groups,
+            loss_percent: Digits(c.loss),
+            broken_percent: Digits(c.broken),
+        }
     }
-    sheet
 }
 
-fn metrics_json(metrics: &BTreeMap<String, Metric>) -> Json {
-    let one = |m: &Metric| {
-        json!({
-            "n": m.n, "mape": round(m.mape), "median_ape": round(m.median_ape),
-            "p90_ape": round(m.p90_ape), "bias": round(m.bias), "rank": round(m.rank),
-            "median_ae": round(m.median_ae), "mae": round(m.mae), "within_range": m.within.map(round),
-        })
-    };
-    Json::Object(metrics.iter().map(|(column, m)| (column.clone(), one(m))).collect())
+/// Errors of one column, in per cent of the measured value.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Metric")]
+struct MetricAnswer {
+    /// Rows compared.
+    n: usize,
+    /// Mean absolute error.
+    mape: Digits,
+    /// Median absolute error.
+    median_ape: Digits,
+    /// 90th percentile of the absolute error.
+    p90_ape: Digits,
+    /// Median signed error: positive when predictions are too high.
+    bias: Digits,
+    /// Spearman's rank correlation of predicted and measured values.
+    rank: Digits,
+    /// Median absolute error, in the column's own unit.
+    median_ae: Digits,
+    /// Mean absolute error, in the column's own unit.
+    mae: Digits,
+    /// Of the rows that have a range, those that were measured within it; null where none has one.
+    within_range: Option<Digits>,
 }
+
+impl From<&Metric> for MetricAnswer {
+    fn from(m: &Metric) -> MetricAnswer {
+        MetricAnswer {
+            n: m.n,
+            mape: Digits(m.mape),
+            median_ape: Digits(m.median_ape),
+            p90_ape: Digits(m.p90_ape),
+            bias: Digits(m.bias),
+            rank: Digits(m.rank),
+            median_ae: Digits(m.median_ae),
+            mae: Digits(m.mae),
+            within_range: m.within.map(Digits),
+        }
+    }
+}
+
+fn metrics(metrics: &BTreeMap<String, Metric>) -> BTreeMap<&str, MetricAnswer> {
+    metrics.iter().map(|(column, m)| (column.as_str(), m.into())).collect()
+}
+
+/// What choosing layouts costs, as rows.
+enum Choices {}
+
+impl Rows for Choices {
+    type Row<'a> = Choice;
+}
+
+type ChoiceColumn = Column<Choices>;
+
+const CHOICE_COLUMNS: &[ChoiceColumn] = &[
+    ChoiceColumn::plain("TPOT limit ms", "limit on the time per output token", |c| c.limit.into()),
+    ChoiceColumn::plain("groups", "groups of rows that differ in layout alone", |c| (c.groups as u64).into()),
+    ChoiceColumn::plain("throughput lost %", "what the chosen layout loses to the best one", |c| {
+        c.loss.into()
+    }),
+    ChoiceColumn::plain("limit broken %", "groups whose chosen layout breaks the limit", |c| c.broken.into()),
+];
 
 /// One line per metric and group.
 pub fn metrics_sheet(v: &Validation) -> Sheet {
@@ -112,10 +206,14 @@ pub fn validation_text(v: &Validation, width: Option<u16>) -> String {
             out,
             "KV cache off by, GiB, where the configuration is known, and the uncertainty that verdicts use:"
         );
-        let _ = writeln!(out, "{}", spreads_sheet(&v.spreads).table(width));
+        let _ = writeln!(out, "{}", column::sheet(BAND_COLUMNS.iter(), &v.spreads).table(width));
     }
     if !v.choices.is_empty() {
-        let _ = writeln!(out, "layouts chosen by prediction\n{}", choices_sheet(&v.choices).table(width));
+        let _ = writeln!(
+            out,
+            "layouts chosen by prediction\n{}",
+            column::sheet(CHOICE_COLUMNS.iter(), &v.choices).table(width)
+        );
     }
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for why in v.predictions.iter().filter_map(|p| p.as_ref().err()) {
@@ -175,59 +273,115 @@ fn runs_sheet(v: &Validation) -> Sheet {
 }
 
 /// The rows that are off most, with the part that explains it.
-fn worst_sheet(worst: &[Worst]) -> Sheet {
-    let mut sheet = Sheet::new([
-        "id",
-        "engine",
-        "model",
-        "metric",
-        "measured",
-        "predicted",
-        "off",
-        "part",
-        "part off",
-        "not stated",
-    ]);
-    sheet.spare = vec!["metric", "model", "engine", "predicted"];
-    for w in worst {
-        sheet.rows.push(vec![
-            w.id.as_str().into(),
-            w.engine.as_str().into(),
-            w.model.as_str().into(),
-            w.column.into(),
-            w.measured.into(),
-            w.predicted.into(),
-            w.difference().into(),
-            w.part.map_or(Value::Missing, |(name, _)| name.into()),
-            w.part.map_or(Value::Missing, |(_, off)| off.into()),
-            Value::Text(w.assumed.join(", ")),
-        ]);
+enum WorstRows {}
+
+impl Rows for WorstRows {
+    type Row<'a> = Worst;
+}
+
+impl List for WorstRows {
+    type Of = WorstRows;
+    const NAME: &'static str = "WorstRow";
+    fn columns() -> &'static [Column<WorstRows>] {
+        WORST_COLUMNS
     }
-    sheet
+}
+
+type WorstColumn = Column<WorstRows>;
+
+const WORST_COLUMNS: &[WorstColumn] = &[
+    WorstColumn::plain("id", "the row", |w| w.id.as_str().into()).text(),
+    WorstColumn::plain("engine", "engine and version", |w| w.engine.as_str().into()).text().spare(3),
+    WorstColumn::plain("model", "model", |w| w.model.as_str().into()).text().spare(2),
+    WorstColumn::plain("metric", "what is off", |w| w.column.into()).text().spare(1),
+    WorstColumn::plain("measured", "as measured, in GiB", |w| w.measured.into()),
+    WorstColumn::plain("predicted", "as predicted, in GiB", |w| w.predicted.into()).spare(4),
+    WorstColumn::plain("off", "the difference, in GiB", |w| w.difference().into()),
+    WorstColumn::plain("part", "the part that is off most among those that were measured", |w| {
+        w.part.map_or(Value::Missing, |(name, _)| name.into())
+    })
+    .text()
+    .nullable(),
+    WorstColumn::plain("part off", "by how much, in GiB", |w| {
+        w.part.map_or(Value::Missing, |(_, off)| off.into())
+    })
+    .nullable(),
+    WorstColumn::plain("not stated", "settings that the row leaves out", |w| {
+        Value::Text(w.assumed.join(", "))
+    })
+    .text(),
+];
+
+fn worst_sheet(worst: &[Worst]) -> Sheet {
+    column::shown(WORST_COLUMNS.iter(), worst, |_| false)
 }
 
 /// The residuals by engine and version.
-fn spreads_sheet(spreads: &[Spread]) -> Sheet {
-    let mut sheet = Sheet::new(["engine", "version", "servers", "median_gib", "worst_gib", "band_gib"]);
-    for s in spreads {
-        let sizes = [s.median, s.worst, s.band].map(Value::from);
-        let names = [s.engine.as_str().into(), s.version.as_str().into(), (s.servers as u64).into()];
-        sheet.rows.push(names.into_iter().chain(sizes).collect());
-    }
-    sheet
+enum Bands {}
+
+impl Rows for Bands {
+    type Row<'a> = Spread;
 }
+
+impl List for Bands {
+    type Of = Bands;
+    const NAME: &'static str = "Band";
+    fn columns() -> &'static [Column<Bands>] {
+        BAND_COLUMNS
+    }
+}
+
+type BandColumn = Column<Bands>;
+
+const BAND_COLUMNS: &[BandColumn] = &[
+    BandColumn::plain("engine", "engine", |s| s.engine.as_str().into()).text(),
+    BandColumn::plain("version", "the first two parts of its version, and its backend", |s| {
+        s.version.as_str().into()
+    })
+    .text(),
+    BandColumn::plain("servers", "servers of known configuration", |s| (s.servers as u64).into()).integer(),
+    BandColumn::plain("median_gib", "median of the absolute error of the KV cache", |s| s.median.into()),
+    BandColumn::plain("worst_gib", "the largest", |s| s.worst.into()),
+    BandColumn::plain("band_gib", "the uncertainty that verdicts use", |s| s.band.into()),
+];
+
+/// A log beside its prediction, part by part.
+enum ComparedParts {}
+
+impl Rows for ComparedParts {
+    type Row<'a> = Compared;
+}
+
+impl List for ComparedParts {
+    type Of = ComparedParts;
+    const NAME: &'static str = "ComparedPart";
+    fn columns() -> &'static [Column<ComparedParts>] {
+        PART_COLUMNS
+    }
+}
+
+/// Predicted less logged.
+fn difference(part: &Compared) -> Option<f64> {
+    part.logged.map(|logged| part.predicted - logged)
+}
+
+type PartColumn = Column<ComparedParts>;
+
+const PART_COLUMNS: &[PartColumn] = &[
+    PartColumn::plain("part", "part of the memory, with its unit", |p| p.part.into()).text(),
+    PartColumn::plain("logged", "as logged", |p| p.logged.into()).nullable(),
+    PartColumn::plain("predicted", "as predicted", |p| p.predicted.into()),
+    PartColumn::plain("difference", "predicted less logged", |p| difference(p).into()).nullable(),
+    PartColumn::plain("difference %", "the same of what was logged", |p| {
+        let logged = p.logged.filter(|logged| *logged != 0.0);
+        logged.zip(difference(p)).map(|(logged, d)| 100.0 * d / logged.abs()).into()
+    })
+    .nullable(),
+];
 
 /// A log beside its prediction, part by part.
 pub fn comparison_sheet(c: &Comparison) -> Sheet {
-    let mut sheet = Sheet::new(["part", "logged", "predicted", "difference", "difference %"]);
-    for part in c.parts() {
-        let difference = part.logged.map(|logged| part.predicted - logged);
-        let percent = part.logged.filter(|x| *x != 0.0).zip(difference).map(|(x, d)| 100.0 * d / x.abs());
-        let number = |x: Option<f64>| x.map_or(Value::Missing, Value::from);
-        let cells = [part.logged, Some(part.predicted), difference, percent];
-        sheet.rows.push([Value::from(part.part)].into_iter().chain(cells.map(number)).collect());
-    }
-    sheet
+    column::sheet(PART_COLUMNS.iter(), &c.parts().into_iter().collect::<Vec<_>>())
 }
 
 /// The same with what was taken for the launch.
@@ -250,18 +404,52 @@ pub fn comparison_text(c: &Comparison, model: &str, width: Option<u16>) -> Strin
     out
 }
 
+/// A server's start-up log beside what is predicted for it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StartLog")]
+struct ComparisonAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// Model.
+    model: &'a str,
+    /// The GPU that was assumed.
+    gpu: &'a str,
+    /// Engine and version.
+    engine: &'a str,
+    /// The layout that was assumed.
+    parallelism: String,
+    /// Most sequences in one batch.
+    max_num_seqs: u64,
+    /// Most tokens in one step.
+    max_num_batched_tokens: u64,
+    /// Type of the KV cache.
+    kv: &'static str,
+    /// How far the memory may lie from what is predicted, either way.
+    band_gib: Digits,
+    /// Settings that neither log nor user state: the engine's defaults stand in.
+    assumed: &'a [&'static str],
+    /// Part by part.
+    parts: Vec<Cells<ComparedParts>>,
+}
+
 /// The same as JSON.
 pub fn comparison_json(c: &Comparison, model: &str) -> Json {
-    json!({
-        "model": model,
-        "gpu": c.gpu,
-        "engine": c.engine,
-        "parallelism": c.parallelism.to_string(),
-        "max_num_seqs": c.limits.max_sequences,
-        "max_num_batched_tokens": c.limits.max_batched_tokens,
-        "kv": c.kv.name(),
-        "band_gib": round(c.memory.band.as_gib()),
-        "assumed": c.assumed,
-        "parts": comparison_sheet(c).json(),
+    answer::json(&ComparisonAnswer {
+        schema_version: ANSWER_VERSION,
+        model,
+        gpu: &c.gpu,
+        engine: &c.engine,
+        parallelism: c.parallelism.to_string(),
+        max_num_seqs: c.limits.max_sequences,
+        max_num_batched_tokens: c.limits.max_batched_tokens,
+        kv: c.kv.name(),
+        band_gib: Digits(c.memory.band.as_gib()),
+        assumed: &c.assumed,
+        parts: c.parts().iter().map(Cells::of).collect(),
     })
+}
+
+/// The JSON Schema of what `validate` answers.
+pub(super) fn validation_schema() -> Json {
+    schema("ValidateAnswer", &[kind::<ValidationAnswer>, kind::<ComparisonAnswer>])
 }

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value as Json, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::model::verify::{Finding, Verification};
 use crate::units::{Bytes, group_thousands};
 
+use super::answer::{self, ANSWER_VERSION, kind, schema};
 use super::cell::Value;
 use super::sheet::Sheet;
 
@@ -15,26 +18,85 @@ const SHOWN: usize = 40;
 
 /// The comparison as JSON.
 pub fn verification_json(model: &str, v: &Verification) -> Json {
-    let findings: Vec<Json> = v
-        .findings
-        .iter()
-        .map(|f| {
-            json!({"kind": f.kind.name(), "tensor": f.name, "expected": f.expected, "found": f.found,
-                "layers": f.layers})
-        })
-        .collect();
-    json!({
-        "model": model,
-        "agrees": v.agrees(),
-        "files": v.files,
-        "tensors": v.tensors,
-        "agreeing": v.agreeing,
-        "auxiliary": v.auxiliary,
-        "passed_over": v.passed_over,
-        "parameters": {"expected": v.expected_parameters, "found": v.found_parameters},
-        "bytes": {"expected": v.expected_bytes, "found": v.found_bytes},
-        "findings": findings,
+    answer::json(&VerificationAnswer {
+        schema_version: ANSWER_VERSION,
+        model,
+        agrees: v.agrees(),
+        files: v.files,
+        tensors: v.tensors,
+        agreeing: v.agreeing,
+        auxiliary: v.auxiliary,
+        passed_over: v.passed_over,
+        parameters: Pair { expected: v.expected_parameters, found: v.found_parameters },
+        bytes: Pair { expected: v.expected_bytes, found: v.found_bytes },
+        findings: v.findings.iter().map(FindingAnswer::from).collect(),
     })
+}
+
+/// How a checkpoint's tensors compare with what its configuration says.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Verification")]
+struct VerificationAnswer<'a> {
+    /// Version of the form of answers.
+    schema_version: u64,
+    /// Model.
+    model: &'a str,
+    /// Whether everything agrees.
+    agrees: bool,
+    /// Files that were read.
+    files: u64,
+    /// Tensors in them.
+    tensors: u64,
+    /// Of these, weights that agree in shape and type.
+    agreeing: u64,
+    /// Of these, scales, zero points and the like of quantised weights.
+    auxiliary: u64,
+    /// Of these, what is no parameter or outside the scope.
+    passed_over: u64,
+    /// Parameters.
+    parameters: Pair,
+    /// Bytes.
+    bytes: Pair,
+    /// What does not agree.
+    findings: Vec<FindingAnswer<'a>>,
+}
+
+/// A count by the configuration and in the checkpoint.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ExpectedAndFound")]
+struct Pair {
+    /// By the configuration.
+    expected: u64,
+    /// In the checkpoint.
+    found: u64,
+}
+
+/// Tensors that do not agree, the same in all of the layers.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Finding")]
+struct FindingAnswer<'a> {
+    /// What is wrong.
+    kind: &'static str,
+    /// Name inside the layer, or of the tensor outside.
+    tensor: &'a str,
+    /// Shape or type by the configuration.
+    expected: &'a str,
+    /// Shape or type in the checkpoint.
+    found: &'a str,
+    /// The layers in which it is so; empty outside the layers.
+    layers: &'a [u32],
+}
+
+impl<'a> From<&'a Finding> for FindingAnswer<'a> {
+    fn from(f: &'a Finding) -> FindingAnswer<'a> {
+        let Finding { kind, name, expected, found, layers } = f;
+        FindingAnswer { kind: kind.name(), tensor: name, expected, found, layers }
+    }
+}
+
+/// The JSON Schema of what `inspect --verify` answers.
+pub(super) fn verification_schema() -> Json {
+    schema("VerifyAnswer", &[kind::<VerificationAnswer>])
 }
 
 /// The tensors that do not agree, one kind of fault and name a row.

@@ -1,4 +1,4 @@
-//! The API described: OpenAPI 3.1, from the types of requests.
+//! The API described: OpenAPI 3.1, from the types of requests and answers.
 
 use std::sync::LazyLock;
 
@@ -58,13 +58,20 @@ const ASKED: [(&str, &str); 5] = [
     ("503", "Too many questions are waiting, or this one took too long"),
 ];
 
+/// Takes a schema into those of the document, and refers to it.
+fn component(schema: Value, into: &mut Map<String, Value>) -> Value {
+    let title = schema["title"].as_str().unwrap_or_default().to_owned();
+    let hoisted = hoisted(schema, into);
+    let reference = json!({ "$ref": format!("#/components/schemas/{title}") });
+    into.insert(title, hoisted);
+    reference
+}
+
 /// The description of a question's address.
-fn operation(command: Command, schema: &str) -> Value {
+fn operation(command: Command, schemas: &mut Map<String, Value>) -> Value {
     let mut responses = faults(&ASKED);
-    let answer = match command {
-        Command::Inspect => json!({ "type": ["object", "array"] }),
-        _ => json!({ "type": "object" }),
-    };
+    let schema = component(command.schema(), schemas);
+    let answer = component(command.answer_schema(), schemas);
     responses.insert("200".into(), of_json("What the command line prints with `--format json`", &answer));
     json!({
         "operationId": command.name(),
@@ -73,7 +80,7 @@ fn operation(command: Command, schema: &str) -> Value {
         "requestBody": {
             "required": true,
             "content": { "application/json": {
-                "schema": { "$ref": format!("#/components/schemas/{schema}") },
+                "schema": schema,
                 "example": command.example(),
             } },
         },
@@ -90,11 +97,8 @@ pub fn openapi() -> Value {
     let mut schemas = Map::new();
     let mut paths = Map::new();
     for command in Command::ALL {
-        let schema = command.schema();
-        let title = schema["title"].as_str().unwrap_or_default().to_owned();
-        let hoisted = hoisted(schema, &mut schemas);
-        schemas.insert(title.clone(), hoisted);
-        paths.insert(format!("/api/v1/{}", command.name()), json!({ "post": operation(command, &title) }));
+        let post = operation(command, &mut schemas);
+        paths.insert(format!("/api/v1/{}", command.name()), json!({ "post": post }));
     }
     schemas.insert(
         "Fault".into(),

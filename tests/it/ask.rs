@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::common;
+use crate::common::{self, schema};
 use serde_json::{Map, Value, json};
 use shardfit::ask;
 use shardfit::catalog::Catalog;
@@ -215,7 +215,7 @@ fn sampled(command: &str, n: usize) -> Vec<Map<String, Value>> {
 }
 
 #[test]
-fn sampled_requests_are_answered_with_the_bytes_of_the_command_line() {
+fn sampled_requests_are_answered_with_the_bytes_of_the_command_line_and_as_their_schema_says() {
     // Models that are not in the catalogue are no question for a hub.
     let counts = [
         ("plan", 40),
@@ -231,6 +231,7 @@ fn sampled_requests_are_answered_with_the_bytes_of_the_command_line() {
     let (alike, faults) = (AtomicUsize::new(0), AtomicUsize::new(0));
     for (command, n) in counts {
         let requests = sampled(command, n);
+        let described = command.parse::<ask::Command>().unwrap().answer_schema();
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..2 {
@@ -243,6 +244,9 @@ fn sampled_requests_are_answered_with_the_bytes_of_the_command_line() {
                         let text = Value::Object(request.clone()).to_string();
                         match ask::answer(command, &text, &catalog) {
                             Ok(ours) => {
+                                let answer = serde_json::from_str(&ours).unwrap();
+                                let faults = schema::faults(&answer, &described);
+                                assert!(faults.is_empty(), "{words:?}: {faults:#?}");
                                 assert!(status < 2, "{words:?}: {said}");
                                 let theirs = String::from_utf8_lossy(&theirs.stdout);
                                 assert!(ours == theirs, "{words:?}\n{ours}\n{theirs}");

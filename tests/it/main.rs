@@ -1,6 +1,7 @@
 //! The tests in one binary, a module for each subject: linking the library once is most of what they take to build.
 //! What counts allocations stands beside this folder, in a process of its own.
 
+mod answers;
 mod any;
 mod ask;
 mod benchmark_results;

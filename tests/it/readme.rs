@@ -322,6 +322,80 @@ fn the_columns_of_a_ranking_are_those_of_the_code() {
     settle("docs/columns.md", &filled(&document("docs/columns.md"), "plan columns", &table));
 }
 
+/// What a schema says a field is.
+fn kind_of(field: &serde_json::Value) -> String {
+    match field {
+        field if field["$ref"].is_string() => last(field["$ref"].as_str().unwrap_or_default()).to_owned(),
+        field if field["anyOf"].is_array() => {
+            let all = field["anyOf"].as_array().into_iter().flatten().map(kind_of);
+            all.collect::<Vec<_>>().join(" or ")
+        }
+        field if field["items"].is_object() => format!("list of {}", kind_of(&field["items"])),
+        field if field["additionalProperties"].is_object() => {
+            format!("{} by name", kind_of(&field["additionalProperties"]))
+        }
+        field => match &field["type"] {
+            serde_json::Value::Array(types) => {
+                types.iter().filter_map(|t| t.as_str()).collect::<Vec<_>>().join(" or ")
+            }
+            one => one.as_str().unwrap_or("any").to_owned(),
+        },
+    }
+}
+
+fn last(reference: &str) -> &str {
+    reference.rsplit('/').next().unwrap_or_default()
+}
+
+/// The fields of a definition as a table, columns of a plan left out.
+fn fields_of(name: &str, definitions: &serde_json::Value) -> String {
+    let of_plan: Vec<&str> =
+        shardfit::report::PLAN_COLUMNS.iter().map(|c| c.group.unwrap_or(c.name)).collect();
+    let definition = &definitions[name];
+    let properties = definition["properties"].as_object();
+    let holds_a_plan = of_plan[1..].iter().all(|column| definition["properties"].get(column).is_some());
+    let mut text = format!("### {name}\n\n{}", definition["description"].as_str().unwrap_or_default());
+    if holds_a_plan {
+        text += " It has [the columns of a plan](columns.md).";
+    }
+    let rows = properties
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| !holds_a_plan || !of_plan.contains(&name.as_str()));
+    let rows: Vec<String> = rows
+        .map(|(name, field)| {
+            let about = field["description"].as_str().unwrap_or_default().replace('\n', " ");
+            format!("| `{name}` | {} | {about} |\n", kind_of(field))
+        })
+        .collect();
+    if !rows.is_empty() {
+        text += &format!("\n\n| field | holds | meaning |\n| --- | --- | --- |\n{}", rows.concat());
+    }
+    text.trim_end().to_owned() + "\n"
+}
+
+#[test]
+fn the_fields_of_answers_are_those_of_the_types() {
+    let (mut text, mut tables) = (String::new(), String::new());
+    let mut seen: Vec<String> = Vec::new();
+    for command in shardfit::report::ANSWERS {
+        let schema = shardfit::report::answer_schema(command).expect(command);
+        let mut kinds = Vec::new();
+        for kind in schema["anyOf"].as_array().into_iter().flatten().map(kind_of) {
+            let name = kind.trim_start_matches("list of ").to_owned();
+            kinds.push(kind.replace(&name, &format!("[{name}](#{})", name.to_lowercase())));
+            if !seen.contains(&name) {
+                tables += &format!("\n{}", fields_of(&name, &schema["$defs"]));
+                seen.push(name);
+            }
+        }
+        let command = if command == "verify" { "inspect --verify" } else { command };
+        text += &format!("- `{command}`: {}\n", kinds.join(", or "));
+    }
+    text += &tables;
+    settle("docs/answers.md", &filled(&document("docs/answers.md"), "answers", &text));
+}
+
 #[test]
 fn the_words_of_engines_are_those_of_the_code() {
     use shardfit::request::words::{Speaker, WORDS};

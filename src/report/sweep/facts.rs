@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::columns::Head;
 use crate::estimate::Provenance;
+use crate::plan::Axis;
 
 /// Number of a text among those that were seen.
 pub type Name = u32;
@@ -158,11 +159,12 @@ impl Facts {
             return self.cell(cells, "reason").as_str().unwrap_or("no plan").to_owned();
         }
         let mut words = self.cell(cells, "engine").as_str().unwrap_or_default().to_owned();
-        for (column, short, usual) in
-            [("tp", "tp", 0), ("pp", "pp", 1), ("attention_dp", "adp", 1), ("ep", "ep", 1), ("dcp", "dcp", 1)]
-        {
-            match self.cell(cells, column).as_u64() {
-                Some(degree) if degree != usual => words += &format!(" {short}={degree}"),
+        for axis in Axis::WRITTEN {
+            match self.cell(cells, axis.name()).as_u64() {
+                // A layout is written with its tensor parallelism, and with what else divides it.
+                Some(degree) if degree != 1 || axis == Axis::Tensor => {
+                    words += &format!(" {}={degree}", axis.heading());
+                }
                 _ => {}
             }
         }

@@ -4,6 +4,7 @@ pub mod gguf_file;
 pub mod odd;
 #[cfg(feature = "fetch")]
 pub mod openai;
+pub mod schema;
 #[cfg(feature = "fetch")]
 pub mod server;
 
