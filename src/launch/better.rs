@@ -4,6 +4,7 @@ use super::line::{Line, quoted};
 use super::server::Server;
 use super::speech;
 use crate::diagnostic::Diagnostic;
+use crate::plan::Axis;
 
 /// What is to be changed in a launch.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,15 +52,12 @@ fn states(line: &Line, flag: &str) -> bool {
 fn differences(was: &Server, is: &Server, replicas: Option<u32>) -> Vec<(&'static str, String, String)> {
     let whole = |n: Option<u64>| n.map_or("the engine's default".to_owned(), |n| n.to_string());
     let degree = |n: Option<u32>| n.unwrap_or(1).to_string();
+    let degrees =
+        Axis::WRITTEN.map(|axis| (axis.meaning(), degree(was.degree(axis)), degree(is.degree(axis))));
     let rows = [
-        ("tensor parallel", degree(was.tp), degree(is.tp)),
-        ("pipeline stages", degree(was.pp), degree(is.pp)),
-        ("attention data parallel", degree(was.attention_dp), degree(is.attention_dp)),
-        ("expert parallel", degree(was.ep), degree(is.ep)),
-        ("decode context parallel", degree(was.dcp), degree(is.dcp)),
         ("servers", degree(was.replicas), degree(replicas)),
         ("sequences", whole(was.max_sequences), whole(is.max_sequences)),
         ("tokens of a step", whole(was.max_batched_tokens), whole(is.max_batched_tokens)),
     ];
-    rows.into_iter().filter(|(_, was, is)| was != is).collect()
+    degrees.into_iter().chain(rows).filter(|(_, was, is)| was != is).collect()
 }

@@ -1,10 +1,12 @@
 //! A launch of a server as a request: what the launch says fills in what the person left out.
 
+use super::layout::{REPLICAS, Workers};
 use super::{Counts, Request, Texts, Values};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::launch::{Pool, Server};
 use crate::model::Model;
+use crate::plan::Axis;
 
 impl Request {
     /// Fills in what is not given from a launched server. The model's own format decides whether a word such as
@@ -15,30 +17,23 @@ impl Request {
                 *given = said.map(|n| Values(vec![n]));
             }
         };
-        degree(&mut self.tp, server.tp);
-        degree(&mut self.pp, server.pp);
-        degree(&mut self.ep, server.ep);
-        degree(&mut self.attention_dp, server.attention_dp);
-        degree(&mut self.dcp, server.dcp);
+        for axis in Axis::ALL {
+            degree(self.degrees_mut(axis), server.degree(axis));
+        }
         degree(&mut self.replicas, server.replicas);
         self.take_limits(server, model);
     }
 
     /// Fills in both pools of a launch with split pools.
     pub fn take_pools(&mut self, prefill: &Server, decode: &Server, model: Option<&Model>) {
-        let words = |s: &Server| {
-            let degrees = [
-                ("tp", s.tp),
-                ("pp", s.pp),
-                ("ep", s.ep),
-                ("attention_dp", s.attention_dp),
-                ("replicas", s.replicas),
-            ];
-            let said = degrees.into_iter().filter_map(|(name, n)| n.map(|n| format!("{name}={n}")));
-            said.collect::<Vec<_>>().join(",")
+        let words = |s: &Server, workers: Workers| {
+            let degrees = Axis::ALL.into_iter().filter(|axis| workers.have(*axis));
+            let degrees = degrees.map(|axis| (axis.name(), s.degree(axis)));
+            let said = degrees.chain([(REPLICAS, s.replicas)]);
+            said.filter_map(|(name, n)| n.map(|n| format!("{name}={n}"))).collect::<Vec<_>>().join(",")
         };
-        self.prefill.get_or_insert_with(|| words(prefill));
-        self.decode.get_or_insert_with(|| words(decode));
+        self.prefill.get_or_insert_with(|| words(prefill, Workers::Prefill));
+        self.decode.get_or_insert_with(|| words(decode, Workers::Decode));
         self.take_limits(decode, model);
     }
 
@@ -58,23 +53,18 @@ impl Request {
         if self.current.is_some() {
             return Ok(());
         }
-        let (Some(tp), Some(pp), Some(replicas)) = (server.tp, server.pp, server.replicas) else {
+        if [server.tp, server.pp, server.replicas].contains(&None) {
             return Err(Diagnostic::new(Code::Usage, "the launch leaves a degree in a variable")
                 .at("--launch")
                 .help("say what runs with --current, for example --current tp=4,replicas=2"));
-        };
-        let mut said = vec![
-            format!("tp={tp}"),
-            format!("pp={pp}"),
-            format!("replicas={replicas}"),
-            format!("engine={}", engine(server, true)),
-        ];
+        }
+        let mut said = vec![format!("engine={}", engine(server, true))];
         let mut say = |key: &str, value: Option<String>| {
             said.extend(value.map(|value| format!("{key}={value}")));
         };
-        say("ep", server.ep.map(|n| n.to_string()));
-        say("attention_dp", server.attention_dp.map(|n| n.to_string()));
-        say("dcp", server.dcp.map(|n| n.to_string()));
+        let number = |n: Option<u32>| n.map(|n| n.to_string());
+        Axis::ALL.into_iter().for_each(|axis| say(axis.name(), number(server.degree(axis))));
+        say(REPLICAS, number(server.replicas));
         say("weights", weights(server, model).map(|f| f.name().to_owned()));
         say("kv", kv(server).map(|kv| kv.name().to_owned()));
         say("max_sequences", sequences(server).map(|n| n.to_string()));

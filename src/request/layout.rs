@@ -2,33 +2,15 @@
 
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::plan::{Parallelism, Precision};
+use crate::plan::{Axis, Parallelism, Precision};
 use crate::search::{Asked, Current, LimitOverrides};
 
 use crate::plan::degrees::MAX_DEGREE;
 use crate::units::whole_number;
 
-/// Keys of a layout that is asked about: a split, and that of the prefill workers.
-const ASKED: [&str; 9] = [
-    "tp",
-    "pp",
-    "ep",
-    "attention_dp",
-    "dcp",
-    "prefill_tp",
-    "prefill_pp",
-    "prefill_ep",
-    "prefill_attention_dp",
-];
-
-/// Keys of a deployment.
-const DEPLOYMENT: [&str; 14] = [
-    "tp",
-    "pp",
-    "ep",
-    "attention_dp",
-    "dcp",
-    "replicas",
+/// Keys of a deployment beside its degrees.
+const DEPLOYMENT: [&str; 9] = [
+    REPLICAS,
     "batch",
     "gpu",
     "engine",
@@ -39,12 +21,21 @@ const DEPLOYMENT: [&str; 14] = [
     "memory_fraction",
 ];
 
+/// Key of the replicas.
+pub const REPLICAS: &str = "replicas";
+
+/// Keys of the degrees of a replica.
+fn degrees() -> impl Iterator<Item = &'static str> {
+    Axis::ALL.into_iter().map(Axis::name)
+}
+
 /// `tp=2,pp=1` as a layout, `tp=4,prefill_tp=2` as one with split pools; what is not named is 1.
 pub fn asked(flag: &str, text: &str) -> Result<Asked, Diagnostic> {
     let mut asked = Asked { split: Parallelism::SINGLE, prefill: None };
-    for (key, value) in pairs(flag, text, &ASKED)? {
-        let slot = match key.strip_prefix("prefill_") {
-            Some(key) => degree(asked.prefill.get_or_insert(Parallelism::SINGLE), key),
+    let keys: Vec<&str> = degrees().chain(Axis::ALL.into_iter().filter_map(Axis::of_prefill)).collect();
+    for (key, value) in pairs(flag, text, &keys)? {
+        let slot = match Axis::ALL.into_iter().find(|axis| axis.of_prefill() == Some(key)) {
+            Some(axis) => Some(asked.prefill.get_or_insert(Parallelism::SINGLE).degree_mut(axis)),
             None => degree(&mut asked.split, key),
         };
         if let Some(slot) = slot {
@@ -54,16 +45,31 @@ pub fn asked(flag: &str, text: &str) -> Result<Asked, Diagnostic> {
     Ok(asked)
 }
 
-/// Keys of a pool of prefill workers.
-pub const PREFILL: &[&str] = &["tp", "pp", "ep", "attention_dp", "replicas"];
+/// Which workers of split pools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// Those that compute prompts.
+    Prefill,
+    /// Those that decode.
+    Decode,
+}
 
-/// Keys of a pool of decode workers.
-pub const DECODE: &[&str] = &["tp", "pp", "ep", "attention_dp", "dcp", "replicas"];
+impl Workers {
+    /// Whether they can be divided along an axis.
+    pub fn have(self, axis: Axis) -> bool {
+        self == Workers::Decode || axis.of_prefill().is_some()
+    }
+
+    fn keys(self) -> Vec<&'static str> {
+        let axes = Axis::ALL.into_iter().filter(|axis| self.have(*axis));
+        axes.map(Axis::name).chain([REPLICAS]).collect()
+    }
+}
 
 /// `tp=2,replicas=3` as workers of one split; what is not named is 1.
-pub fn workers(flag: &str, text: &str, keys: &[&'static str]) -> Result<(Parallelism, u32), Diagnostic> {
+pub fn workers(flag: &str, text: &str, of: Workers) -> Result<(Parallelism, u32), Diagnostic> {
     let (mut split, mut count) = (Parallelism::SINGLE, 1);
-    for (key, value) in pairs(flag, text, keys)? {
+    for (key, value) in pairs(flag, text, &of.keys())? {
         match degree(&mut split, key) {
             Some(slot) => *slot = number(flag, key, value)?,
             None => count = number(flag, key, value)?,
@@ -83,10 +89,11 @@ pub fn deployment(catalog: &Catalog, flag: &str, text: &str) -> Result<Current, 
         precision: Precision { weights: None, kv: None },
         limits: LimitOverrides::default(),
     };
-    for (key, value) in pairs(flag, text, &DEPLOYMENT)? {
+    let keys: Vec<&str> = degrees().chain(DEPLOYMENT).collect();
+    for (key, value) in pairs(flag, text, &keys)? {
         let within = |d: Diagnostic| d.within(flag.to_owned());
         match key {
-            "replicas" => current.replicas = number(flag, key, value)?,
+            REPLICAS => current.replicas = number(flag, key, value)?,
             "batch" => current.batch = Some(u64::from(number(flag, key, value)?)),
             "gpu" => current.gpu = Some(catalog.gpu(value).map_err(within)?.id),
             "engine" => current.engine = Some(catalog.engine(value).map_err(within)?),
@@ -112,14 +119,7 @@ pub fn deployment(catalog: &Catalog, flag: &str, text: &str) -> Result<Current, 
 }
 
 fn degree<'a>(split: &'a mut Parallelism, key: &str) -> Option<&'a mut u32> {
-    match key {
-        "tp" => Some(&mut split.tp),
-        "pp" => Some(&mut split.pp),
-        "ep" => Some(&mut split.ep),
-        "attention_dp" => Some(&mut split.attention_dp),
-        "dcp" => Some(&mut split.dcp),
-        _ => None,
-    }
+    Axis::named(key).map(|axis| split.degree_mut(axis))
 }
 
 /// The `key=value` pairs of a text, each key once and known.

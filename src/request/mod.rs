@@ -45,6 +45,7 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::Hub;
 use crate::model::Model;
+use crate::plan::Axis;
 use crate::units::Seconds;
 
 pub use answers::{Better, Estimated, Planned, Simulated, SizedFleets};
@@ -488,10 +489,43 @@ impl Request {
         FIELDS.iter().filter(move |(_, tasks)| tasks.contains(&task)).map(|(name, _)| *name)
     }
 
+    /// What it says of a degree of a replica, or of a decode worker.
+    pub fn degrees(&self, axis: Axis) -> &Option<Values> {
+        match axis {
+            Axis::Tensor => &self.tp,
+            Axis::Pipeline => &self.pp,
+            Axis::Expert => &self.ep,
+            Axis::AttentionData => &self.attention_dp,
+            Axis::DecodeContext => &self.dcp,
+        }
+    }
+
+    /// The same, to be set.
+    pub fn degrees_mut(&mut self, axis: Axis) -> &mut Option<Values> {
+        match axis {
+            Axis::Tensor => &mut self.tp,
+            Axis::Pipeline => &mut self.pp,
+            Axis::Expert => &mut self.ep,
+            Axis::AttentionData => &mut self.attention_dp,
+            Axis::DecodeContext => &mut self.dcp,
+        }
+    }
+
+    /// What it says of a degree of a prefill worker, which decodes nothing.
+    pub fn prefill_degrees(&self, axis: Axis) -> &Option<Values> {
+        match axis {
+            Axis::Tensor => &self.prefill_tp,
+            Axis::Pipeline => &self.prefill_pp,
+            Axis::Expert => &self.prefill_ep,
+            Axis::AttentionData => &self.prefill_attention_dp,
+            Axis::DecodeContext => &None,
+        }
+    }
+
     /// Whether it gives a plan, by its degrees or by the launch of a server, in place of asking for one.
     pub fn gives_a_plan(&self) -> bool {
-        let degrees = [&self.tp, &self.pp, &self.ep, &self.attention_dp, &self.dcp, &self.replicas];
-        degrees.iter().any(|degree| degree.is_some()) || self.decode.is_some() || self.launch.is_some()
+        let mut degrees = Axis::ALL.map(|axis| self.degrees(axis)).into_iter().chain([&self.replicas]);
+        degrees.any(Option::is_some) || self.decode.is_some() || self.launch.is_some()
     }
 
     /// Finds the model, with its adapters and the model that drafts for it.

@@ -3,7 +3,7 @@
 use crate::catalog::Cluster;
 use crate::diagnostic::Diagnostic;
 use crate::plan::space::Pins;
-use crate::plan::{Degrees, Parallelism};
+use crate::plan::{Axis, Degrees, Parallelism};
 use crate::request::checks::{list, range, usage};
 use crate::request::{Request, SplitWorkers, Task, Values, layout};
 use crate::search::Mode;
@@ -33,25 +33,13 @@ impl Request {
         if task != Task::Plan {
             return Pins::default();
         }
+        let pp = match self.pp {
+            Some(_) => list(&self.pp),
+            None => self.stages_named().into_iter().collect(),
+        };
         Pins {
-            split: Degrees {
-                tp: list(&self.tp),
-                pp: if self.pp.is_some() {
-                    list(&self.pp)
-                } else {
-                    self.stages_named().into_iter().collect()
-                },
-                ep: list(&self.ep),
-                attention_dp: list(&self.attention_dp),
-                dcp: list(&self.dcp),
-            },
-            prefill: Degrees {
-                tp: list(&self.prefill_tp),
-                pp: list(&self.prefill_pp),
-                ep: list(&self.prefill_ep),
-                attention_dp: list(&self.prefill_attention_dp),
-                dcp: Vec::new(),
-            },
+            split: Degrees { pp, ..Degrees::of(|axis| list(self.degrees(axis))) },
+            prefill: Degrees::of(|axis| list(self.prefill_degrees(axis))),
             replicas: list(&self.replicas),
             batch: list(&self.batch).into_iter().map(u64::from).collect(),
         }
@@ -60,7 +48,7 @@ impl Request {
     /// Whether replicas do everything or pools are split, and the axes that are pinned of them.
     pub(crate) fn space(&self, task: Task) -> Result<(Mode, Pins), Diagnostic> {
         let (pins, mode) = (self.pins(task), self.mode()?);
-        let pinned = of_prefill(&pins.prefill).into_iter().find(|(_, degrees)| !degrees.is_empty());
+        let pinned = of_prefill(&pins.prefill).find(|(_, degrees)| !degrees.is_empty());
         if let (Mode::Aggregated, Some((flag, _))) = (mode, pinned) {
             let cause = "prefill workers are pinned, and there are none";
             return Err(usage(cause).at(flag).help("add --mode split or any"));
@@ -72,8 +60,8 @@ impl Request {
     pub(super) fn deployed(&self) -> Result<Deployed, Diagnostic> {
         if let (Some(prefill), Some(decode)) = (&self.prefill, &self.decode) {
             return Ok(Deployed::Split(SplitWorkers {
-                prefill: layout::workers("--prefill", prefill, layout::PREFILL)?,
-                decode: layout::workers("--decode", decode, layout::DECODE)?,
+                prefill: layout::workers("--prefill", prefill, layout::Workers::Prefill)?,
+                decode: layout::workers("--decode", decode, layout::Workers::Decode)?,
             }));
         }
         let degree = |flag: &str, values: &Option<Values>| match list(values).as_slice() {
@@ -83,45 +71,28 @@ impl Request {
                 .at(flag)
                 .help("`shardfit plan` compares several")),
         };
-        let split = Parallelism {
-            tp: degree("--tp", &self.tp)?,
-            pp: degree("--pp", &self.pp)?.max(self.stages_named().unwrap_or(1)),
-            ep: degree("--ep", &self.ep)?,
-            attention_dp: degree("--attention-dp", &self.attention_dp)?,
-            dcp: degree("--dcp", &self.dcp)?,
-        };
+        let mut split = Parallelism::try_of(|axis| degree(&axis.flag(), self.degrees(axis)))?;
+        split.pp = split.pp.max(self.stages_named().unwrap_or(1));
         Ok(Deployed::Replicas(split, degree("--replicas", &self.replicas)?))
     }
 }
 
 /// The axes of prefill workers, by their flags.
-fn of_prefill(degrees: &Degrees) -> [(&'static str, &Vec<u32>); 4] {
-    [
-        ("--prefill-tp", &degrees.tp),
-        ("--prefill-pp", &degrees.pp),
-        ("--prefill-ep", &degrees.ep),
-        ("--prefill-attention-dp", &degrees.attention_dp),
-    ]
+fn of_prefill(degrees: &Degrees) -> impl Iterator<Item = (String, &Vec<u32>)> {
+    Axis::ALL.into_iter().filter_map(|axis| Some((axis.prefill_flag()?, degrees.along(axis))))
 }
 
 /// Refuses values of an axis that no pool has GPUs for, before plans are made of them. A single one is refused with the
 /// rule that it breaks.
 pub(super) fn refuse_degrees_beyond(pins: &Pins, pools: &[Cluster]) -> Result<(), Diagnostic> {
     let most = pools.iter().map(|pool| pool.gpus).max().unwrap_or(0);
-    let split = &pins.split;
-    let axes = [
-        ("--tp", &split.tp),
-        ("--pp", &split.pp),
-        ("--ep", &split.ep),
-        ("--attention-dp", &split.attention_dp),
-        ("--dcp", &split.dcp),
-    ];
-    let mut axes = axes.into_iter().chain(of_prefill(&pins.prefill));
+    let own = Axis::ALL.into_iter().map(|axis| (axis.flag(), pins.split.along(axis)));
+    let mut axes = own.chain(of_prefill(&pins.prefill));
     let beyond = |degrees: &&Vec<u32>| degrees.len() > 1 && degrees.iter().any(|n| *n > most);
     match axes.find(|(_, degrees)| beyond(degrees)) {
         Some((flag, degrees)) => {
             let largest = degrees.iter().max().copied().unwrap_or(0);
-            Err(range(flag, format!("{largest} is more than the cluster has GPUs"))
+            Err(range(&flag, format!("{largest} is more than the cluster has GPUs"))
                 .help(format!("degrees of at most {most}")))
         }
         None => Ok(()),
