@@ -2,6 +2,7 @@
 //!
 //! Wrong input is a [`Diagnostic`]; an infeasible plan is a value of the ledger, never an error.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A problem with what the user gave: cause, place, allowed values.
@@ -250,6 +251,40 @@ pub fn brief(text: &str) -> String {
     }
 }
 
+/// Text with its control characters spelt out, those of its lines and tabs apart and, where it is `styled` by this program,
+/// colours: what comes from foreign files cannot steer a terminal.
+pub fn spelt_out(text: &str, styled: bool) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, c)) =
+        rest.find(steers).and_then(|at| Some((&rest[..at], rest[at..].chars().next()?)))
+    {
+        out.push_str(before);
+        rest = &rest[before.len()..];
+        let kept = if styled { style(rest) } else { 0 };
+        match kept {
+            0 => out.extend(c.escape_default()),
+            kept => out.push_str(&rest[..kept]),
+        }
+        rest = &rest[kept.max(c.len_utf8())..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Bytes of the sequence that sets a colour or weight at the beginning of a text (ECMA-48, SGR); 0 without one.
+fn style(text: &str) -> usize {
+    let Some(after) = text.strip_prefix("\u{1b}[") else { return 0 };
+    match after.find(|c: char| !c.is_ascii_digit() && c != ';') {
+        Some(end) if after[end..].starts_with('m') => "\u{1b}[".len() + end + 1,
+        _ => 0,
+    }
+}
+
 /// Text that can neither steer nor flood a terminal: control characters, those of the text's own lines
 /// apart, are spelt out, and words longer than any path are cut.
 fn tame(text: &str) -> String {
@@ -291,6 +326,14 @@ mod tests {
     fn a_typo_names_the_nearest_valid_name() {
         let d = Diagnostic::unknown("GPU", "h100-smx", ["h100-sxm", "a100-sxm-80gb"], "");
         assert!(d.help.unwrap().contains("`h100-sxm`"));
+    }
+
+    #[test]
+    fn control_characters_are_spelt_out_and_colours_of_our_own_stay() {
+        let text = "a\u{1b}[1;31mred\u{1b}[0m\u{1b}[2J\u{9b}b\tc\n";
+        assert_eq!(spelt_out(text, true), "a\u{1b}[1;31mred\u{1b}[0m\\u{1b}[2J\\u{9b}b\tc\n");
+        assert!(!spelt_out(text, false).contains('\u{1b}'));
+        assert!(matches!(spelt_out("plain\n", false), Cow::Borrowed(_)));
     }
 
     #[test]

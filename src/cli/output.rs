@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueHint};
 
 use crate::ask::Answered;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, spelt_out};
 use crate::load;
 use crate::report::{Format, Sheet};
 
@@ -133,7 +133,8 @@ pub fn width() -> Option<u16> {
     }
     let stated = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|n| *n > 0);
     let own = || if terminal { comfy_table::Table::new().width() } else { Some(u16::MAX) };
-    stated.or_else(own)
+    // A terminal that does not know its width says 0.
+    stated.or_else(own).filter(|n| *n > 0)
 }
 
 /// Prints a result: text for people as wide as the terminal, JSON also for YAML, a sheet for CSV and Markdown.
@@ -166,6 +167,7 @@ pub fn print(text: &str) -> Result<(), Diagnostic> {
     if is_kept {
         return Ok(());
     }
+    let text = spelt_out(text, true);
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -10,7 +10,7 @@ use clap::{ArgMatches, Args, Command, parser::ValueSource};
 use itertools::Itertools as _;
 
 use crate::catalog::Engine;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, spelt_out};
 use crate::load;
 
 /// How much a run says on stderr.
@@ -79,7 +79,7 @@ pub fn error(diagnostic: &Diagnostic) {
 
 /// A stderr that is closed or full is no reason to fail.
 fn line(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", spelt_out(text, true));
 }
 
 /// The options that were not given and have a default, as they would be written.

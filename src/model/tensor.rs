@@ -249,12 +249,12 @@ impl Tensor {
             Split::Replicated => Bytes::new(one) * self.copies,
             Split::Tensor { units } => Bytes::new(share(one, units, groups.tensor)) * self.copies,
             Split::Vocabulary => {
-                let padded = self.rows.next_multiple_of(VOCABULARY_PADDING).div_ceil(groups.tensor);
+                let padded = self.rows.next_multiple_of(VOCABULARY_PADDING).div_ceil(groups.tensor.max(1));
                 Bytes::new(storage.stored_bytes(padded, self.columns).unwrap_or(u64::MAX))
             }
             Split::Experts { inner } => {
                 let each = share(one, inner, groups.expert_tensor);
-                Bytes::new(each) * self.copies.div_ceil(groups.expert)
+                Bytes::new(each) * self.copies.div_ceil(groups.expert.max(1))
             }
         }
     }
@@ -262,7 +262,7 @@ impl Tensor {
 
 /// The part of `total` that the fullest of `ranks` holds when it is divided in `units`.
 pub(super) fn share(total: u64, units: u64, ranks: u64) -> u64 {
-    let held = u128::from(units.div_ceil(ranks).max(1));
+    let held = u128::from(units.div_ceil(ranks.max(1)).max(1));
     u64::try_from((u128::from(total) * held).div_ceil(u128::from(units.max(1)))).unwrap_or(u64::MAX)
 }
 

@@ -61,11 +61,11 @@ impl Parallelism {
         self.stage_ranks() * u64::from(self.pp)
     }
 
-    /// Tensor parallel inside each expert, if `ep` divides the ranks of a stage.
+    /// Tensor parallel inside each expert, if `ep` divides the ranks of a stage and a count holds what that leaves.
     pub fn expert_tp(self) -> Option<u32> {
         let ranks = self.stage_ranks();
         let ep = u64::from(self.ep);
-        (ep > 0 && ranks.is_multiple_of(ep)).then(|| (ranks / ep) as u32)
+        if ep == 0 || !ranks.is_multiple_of(ep) { None } else { u32::try_from(ranks / ep).ok() }
     }
 
     /// How tokens go to their experts alone, where the engine is launched so and ranks have tokens and experts of

@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::diagnostic::spelt_out;
 use crate::estimate::memory::Verdict;
 
 /// A cell.
@@ -69,10 +70,23 @@ pub(super) fn to_json(value: &Value) -> Json {
     }
 }
 
-/// A cell as CSV: the same digits as in JSON, nothing where the value is missing.
+/// What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
+const FORMULA: [char; 5] = ['=', '+', '-', '@', '\t'];
+
+/// Text as a cell of CSV that no spreadsheet runs: behind an apostrophe where it would, which spreadsheets read as the
+/// mark of text; numbers stay numbers. Control characters are spelt out.
+pub(super) fn inert(text: &str) -> String {
+    let text = spelt_out(text, false);
+    match text.starts_with(FORMULA) && text.trim().parse::<f64>().is_err() {
+        true => format!("'{text}"),
+        false => text.into_owned(),
+    }
+}
+
+/// A cell as CSV: the same digits as in JSON, nothing where the value is missing, no formula.
 pub(super) fn plain(value: &Value) -> String {
     match value {
-        Value::Text(text) => text.clone(),
+        Value::Text(text) => inert(text),
         Value::Verdict(verdict) => verdict.name().to_owned(),
         Value::Missing => String::new(),
         other => to_json(other).to_string(),
@@ -82,7 +96,7 @@ pub(super) fn plain(value: &Value) -> String {
 /// A cell for people: three or four significant digits.
 pub(super) fn short(value: &Value) -> String {
     match value {
-        Value::Text(text) => text.clone(),
+        Value::Text(text) => spelt_out(text, false).into_owned(),
         Value::Verdict(verdict) => verdict.name().to_owned(),
         Value::Integer(n) => crate::units::group_thousands(*n),
         Value::Missing => "-".into(),
@@ -92,5 +106,28 @@ pub(super) fn short(value: &Value) -> String {
         Value::Real(x) if x.abs() >= 100.0 => format!("{x:.0}"),
         Value::Real(x) if x.abs() >= 10.0 => format!("{x:.1}"),
         Value::Real(x) => format!("{x:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_that_a_spreadsheet_would_run_are_text_and_numbers_stay_numbers() {
+        for formula in ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1:A9)", "\t=1"] {
+            assert!(plain(&formula.into()).starts_with('\''), "{formula}");
+        }
+        for number in ["-1.5", "+3", "-1e9", "12"] {
+            assert_eq!(plain(&number.into()), number);
+        }
+        assert_eq!(plain(&Value::Change(-12.0)), "-12.0");
+        assert_eq!(plain(&"tp=4".into()), "tp=4");
+    }
+
+    #[test]
+    fn control_characters_of_a_text_are_spelt_out() {
+        assert_eq!(short(&"a\u{1b}[2Jb".into()), "a\\u{1b}[2Jb");
+        assert_eq!(plain(&"a\u{7}b".into()), "a\\u{7}b");
     }
 }

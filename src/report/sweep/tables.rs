@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
+use super::super::cell::inert;
 use super::columns::Head;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load::Stream;
@@ -80,7 +81,7 @@ impl Tables {
 fn plain(cell: &Json) -> String {
     match cell {
         Json::Null => String::new(),
-        Json::String(text) => text.clone(),
+        Json::String(text) => inert(text),
         other => other.to_string(),
     }
 }
