@@ -1,16 +1,18 @@
 //! What is known, built in and of the user's own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use itertools::Itertools as _;
 
 use super::view::View;
-use crate::catalog::{Catalog, Entry, Kind};
+use crate::catalog::{Catalog, Entry, Kind, published};
 use crate::diagnostic::{Diagnostic, folded};
 use crate::dtype::DType;
+use crate::fit::{Need, Running};
 use crate::load;
-use crate::model::{self, Scope};
+use crate::model::{self, Model, Scope};
 use crate::report::{Format, Sheet, Value};
+use crate::request::FitRequest;
 use crate::units::FlopsPerSecond;
 
 /// One entry as it is described: YAML or JSON, whichever its file is, or as asked for. A table of a GPU leaves out the
@@ -116,6 +118,55 @@ fn of_board(value: &mut serde_json::Value, id: &str) {
     map.extend(own.map(|(key, value)| (key.clone(), value.clone())));
 }
 
+/// Which models are listed.
+#[derive(Clone, Debug)]
+pub struct Models {
+    /// Purpose, licence, family and day of release.
+    need: Need,
+    /// Fewest and most parameters.
+    parameters: (Option<f64>, Option<f64>),
+    /// How those run that do on a machine, where one is named.
+    runs: Option<HashMap<String, String>>,
+}
+
+impl Models {
+    /// Those that a request to fit asks for, on its machine where it names one.
+    ///
+    /// # Errors
+    /// As [`FitRequest::resolve`], in the names of the command line's options.
+    pub fn of(
+        request: &FitRequest,
+        parameters: (Option<f64>, Option<f64>),
+        catalog: &Catalog,
+    ) -> Result<Models, Diagnostic> {
+        let runs = match &request.cluster {
+            None => None,
+            Some(_) => {
+                let answer = request.resolve_as_flags(catalog)?.answer()?;
+                let words = |running: &Running| {
+                    let way = running.ways.first()?;
+                    let how = format!("{} in {}, {:.0} tok/s", way.format, way.engine, way.pace().get());
+                    Some((running.model.id.clone(), how))
+                };
+                Some(answer.running.iter().filter_map(words).collect())
+            }
+        };
+        Ok(Models { need: request.wanted()?, parameters, runs })
+    }
+
+    fn takes(&self, model: &Model, id: &str, parameters: u64) -> bool {
+        let facts = published::facts(id).cloned().unwrap_or_default();
+        let (least, most) = self.parameters;
+        let n = parameters as f64;
+        self.need.takes_facts(&facts)
+            && (self.need.purpose.is_none() || self.need.serves(model, &facts))
+            && self.need.is_of_family(model, id)
+            && least.is_none_or(|least| n >= least)
+            && most.is_none_or(|most| n <= most)
+            && self.runs.as_ref().is_none_or(|runs| runs.contains_key(id))
+    }
+}
+
 /// Every entry of a kind, or those whose id, name or an alias holds `named`, in rows; `left_out` is told of files of the user's that are broken.
 ///
 /// # Errors
@@ -124,12 +175,12 @@ pub fn list(
     catalog: &Catalog,
     kind: Kind,
     View { format, width, .. }: View,
-    named: Option<&str>,
+    (named, wanted): (Option<&str>, Option<&Models>),
     mut left_out: impl FnMut(&Diagnostic),
 ) -> Result<String, Diagnostic> {
     let mut sheet = match kind {
         Kind::Gpu => gpus(catalog, &mut left_out),
-        Kind::Model => models(catalog, &mut left_out),
+        Kind::Model => models(catalog, wanted, &mut left_out),
         Kind::Cluster
         | Kind::Engine
         | Kind::Framework
@@ -151,7 +202,7 @@ pub fn list(
 
 fn names(catalog: &Catalog, kind: Kind, left_out: &mut dyn FnMut(&Diagnostic)) -> Result<Sheet, Diagnostic> {
     sheet((catalog, kind), left_out, &["id", "name", "aliases"], |entry| {
-        Ok(vec![text(entry.id()), text(entry.title()), text(&entry.aliases().join(", "))])
+        Ok(Some(vec![text(entry.id()), text(entry.title()), text(&entry.aliases().join(", "))]))
     })
 }
 
@@ -169,7 +220,7 @@ fn gpus(catalog: &Catalog, left_out: &mut dyn FnMut(&Diagnostic)) -> Result<Shee
     let mut sheet = sheet((catalog, Kind::Gpu), left_out, &columns, |entry| {
         let gpu = catalog.gpu(entry.id())?;
         let tera = |p: Option<FlopsPerSecond>| p.map_or(Value::Missing, |p| (p.get() / 1e12).into());
-        Ok(vec![
+        Ok(Some(vec![
             text(entry.id()),
             text(entry.title()),
             gpu.memory.as_gib().into(),
@@ -178,18 +229,29 @@ fn gpus(catalog: &Catalog, left_out: &mut dyn FnMut(&Diagnostic)) -> Result<Shee
             tera(gpu.peak(DType::Fp8)),
             gpu.price.as_ref().map_or(Value::Missing, |p| p.on_demand.get().into()),
             if gpu.is_measured() { "fitted" } else { "class default" }.into(),
-        ])
+        ]))
     })?;
     sheet.spare = vec!["origin", "kernels", "fp8_tflops", "usd_per_h", "name"];
     Ok(sheet)
 }
 
-fn models(catalog: &Catalog, left_out: &mut dyn FnMut(&Diagnostic)) -> Result<Sheet, Diagnostic> {
-    let columns = ["id", "aliases", "family", "parameters", "active", "weights", "context"];
+fn models(
+    catalog: &Catalog,
+    wanted: Option<&Models>,
+    left_out: &mut dyn FnMut(&Diagnostic),
+) -> Result<Sheet, Diagnostic> {
+    let mut columns = vec!["id", "aliases", "family", "parameters", "active", "weights", "context"];
+    if let Some(wanted) = wanted {
+        columns.extend(["released", "license"]);
+        columns.extend(wanted.runs.as_ref().map(|_| "runs_as"));
+    }
     sheet((catalog, Kind::Model), left_out, &columns, |entry| {
         let model = model::find_in(catalog, entry.id(), Scope::Full)?;
         let count = model.parameters()?;
-        Ok(vec![
+        if wanted.is_some_and(|wanted| !wanted.takes(&model, entry.id(), count.total)) {
+            return Ok(None);
+        }
+        let mut cells = vec![
             text(entry.id()),
             text(&entry.aliases().join(", ")),
             Value::Text(model.family.clone()),
@@ -197,7 +259,14 @@ fn models(catalog: &Catalog, left_out: &mut dyn FnMut(&Diagnostic)) -> Result<Sh
             count.active.into(),
             model.quantisation.main_format().name().into(),
             model.max_context.map_or(Value::Missing, Value::Integer),
-        ])
+        ];
+        if let Some(wanted) = wanted {
+            let facts = published::facts(entry.id()).cloned().unwrap_or_default();
+            let said = |fact: Option<String>| fact.map_or(Value::Missing, Value::Text);
+            cells.extend([said(facts.released), said(facts.license)]);
+            cells.extend(wanted.runs.as_ref().map(|runs| said(runs.get(entry.id()).cloned())));
+        }
+        Ok(Some(cells))
     })
 }
 
@@ -218,14 +287,15 @@ fn sheet(
     (catalog, kind): (&Catalog, Kind),
     left_out: &mut dyn FnMut(&Diagnostic),
     columns: &[&'static str],
-    row: impl Fn(Entry) -> Result<Vec<Value>, Diagnostic>,
+    row: impl Fn(Entry) -> Result<Option<Vec<Value>>, Diagnostic>,
 ) -> Result<Sheet, Diagnostic> {
     let mut sheet = Sheet::new(columns.iter().copied().chain(["origin"]));
     for entry in catalog.entries(kind) {
         match (row(entry), entry.fault()) {
             // Said with all such files when the command ends.
             (_, Some(_)) => {}
-            (Ok(mut cells), None) => {
+            (Ok(None), None) => {}
+            (Ok(Some(mut cells)), None) => {
                 cells.push(Value::Text(entry.origin()));
                 sheet.rows.push(cells);
             }

@@ -73,7 +73,7 @@ pub struct Question<'a> {
 
 impl Need {
     /// Whether what is published of a model is as asked for.
-    pub(super) fn takes_facts(&self, facts: &Facts) -> bool {
+    pub fn takes_facts(&self, facts: &Facts) -> bool {
         let licensed = |license: &LicenseFilter| match license {
             LicenseFilter::Permissive => facts.is_permissive(),
             LicenseFilter::Named(name) => {
@@ -88,19 +88,28 @@ impl Need {
     /// Whether a model is of the family and for the purpose that is asked for. Models that only make vectors are no
     /// answer unless they are.
     pub(super) fn takes(&self, model: &Model, id: &str, facts: &Facts) -> bool {
+        self.serves(model, facts) && self.is_of_family(model, id)
+    }
+
+    /// Whether a model is of a family that is asked for.
+    pub fn is_of_family(&self, model: &Model, id: &str) -> bool {
         let of_family = |family: &String| {
             let family = family.to_lowercase();
             id.to_lowercase().contains(&family) || model.family.to_lowercase().contains(&family)
         };
+        self.families.is_empty() || self.families.iter().any(of_family)
+    }
+
+    /// Whether a model is for the purpose that is asked for; without one, whether it writes.
+    pub fn serves(&self, model: &Model, facts: &Facts) -> bool {
         let writes = model.task == Task::Generation;
-        let serves = match self.purpose {
+        match self.purpose {
             Some(Purpose::Embedding) => {
                 model.task == Task::Embedding || facts.purposes.contains(&Purpose::Embedding)
             }
             Some(Purpose::Vision) => writes && model.sees(),
             Some(purpose) => writes && facts.purposes.contains(&purpose),
             None => writes && facts.purposes != [Purpose::Embedding],
-        };
-        serves && (self.families.is_empty() || self.families.iter().any(of_family))
+        }
     }
 }

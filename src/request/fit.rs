@@ -143,6 +143,14 @@ impl FitRequest {
         })
     }
 
+    /// What a model must be, whatever it is to run on.
+    ///
+    /// # Errors
+    /// As [`FitRequest::resolve`], in the names of the command line's options.
+    pub fn wanted(&self) -> Result<Need, Diagnostic> {
+        self.need(&[])
+    }
+
     fn engines(&self, catalog: &Catalog, cluster: &Cluster) -> Result<Vec<Engine>, Diagnostic> {
         let named: Vec<&str> = texts(&self.engine).unique().collect();
         let every = || -> Result<Vec<Engine>, Diagnostic> {

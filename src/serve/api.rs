@@ -155,8 +155,9 @@ pub async fn list(site: At, Path(name): Path<String>) -> Response {
     if let Some(models) = site.models.get().filter(|_| kind == Kind::Model) {
         return reply::json(StatusCode::OK, models.clone());
     }
-    let listed =
-        work(&site.0, move |site, _| ask::catalog::list(&site.catalog, kind, View::JSON, None, |_| ()));
+    let listed = work(&site.0, move |site, _| {
+        ask::catalog::list(&site.catalog, kind, View::JSON, (None, None), |_| ())
+    });
     match listed.await {
         Ok(Ok(text)) => {
             let bytes = Bytes::from(text + "\n");

@@ -126,7 +126,7 @@ pub fn exported(catalog: &Catalog) -> Result<Vec<(String, String)>, Diagnostic> 
         ("models", Kind::Model),
         ("frameworks", Kind::Framework),
     ] {
-        let text = ask::catalog::list(catalog, kind, View::JSON, None, |_| ())?;
+        let text = ask::catalog::list(catalog, kind, View::JSON, (None, None), |_| ())?;
         out.push((format!("api/v1/catalog/{name}"), text + "\n"));
     }
     let sealed = catalog.clone().sealed();

@@ -88,3 +88,42 @@ fn the_lists_are_one_snapshot() {
     }
     insta::assert_snapshot!("catalog", all);
 }
+
+#[test]
+fn models_are_filtered_by_what_they_are_for_their_size_licence_family_and_machine() {
+    let ids = |line: &str| -> Vec<String> {
+        let rows = shardfit(&format!("catalog models {line} --format json")).exits(0).json();
+        rows.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ids("");
+    let code = ids("qwen --task code --max-params 40B");
+    assert!(!code.is_empty() && code.len() < all.len());
+    assert!(code.iter().all(|id| id.to_lowercase().contains("qwen")), "{code:?}");
+    let rows = shardfit(
+        "catalog models --min-params 1b --max-params 9B --license permissive --since 2025 --format json",
+    )
+    .exits(0)
+    .json();
+    for row in rows.as_array().unwrap() {
+        let n = row["parameters"].as_u64().unwrap();
+        assert!((1_000_000_000..=9_000_000_000).contains(&n), "{row}");
+        assert!(row["released"].as_str().unwrap() >= "2025", "{row}");
+        assert!(
+            ["apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0"].contains(&row["license"].as_str().unwrap()),
+            "{row}"
+        );
+    }
+    // What runs on a card is what `fit` says of it.
+    let fit = shardfit("fit --cluster 1xrtx-4090 --family gemma --top 1000 --format json").exits(0).json();
+    let mut runs: Vec<String> =
+        fit["models"].as_array().unwrap().iter().map(|m| m["model"].as_str().unwrap().to_owned()).collect();
+    let mut listed = ids("--fits 1xrtx-4090 --family gemma --task chat");
+    listed.extend(ids("--fits 1xrtx-4090 --family gemma"));
+    listed.sort();
+    listed.dedup();
+    runs.sort();
+    assert_eq!(listed, runs);
+    shardfit("catalog gpus --task code").exits(2);
+    shardfit("catalog models --license apache").exits(2);
+    shardfit("catalog models --min-params many").exits(2);
+}
