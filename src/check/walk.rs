@@ -205,7 +205,8 @@ impl<'a> Walk<'a> {
         else {
             return;
         };
-        if load::is_yaml(&name) {
+        // Files are seen from the folder of the file that names them, which reading it in full sees to.
+        if load::is_yaml(&name) || what == "model" && is_model_file(&name) {
             return;
         }
         let exists = |kind: catalog::Kind| self.catalog.find(kind, &name).map(|_| ());
@@ -221,6 +222,11 @@ impl<'a> Walk<'a> {
             self.say_diagnostic(at, unknown);
         }
     }
+}
+
+/// Whether a model is named by a file and not by its name.
+fn is_model_file(name: &str) -> bool {
+    name.starts_with('.') || [".json", ".gguf", ".safetensors"].iter().any(|end| name.ends_with(end))
 }
 
 /// The values that an enumeration allows.

@@ -26,7 +26,7 @@ pub(crate) use file::ScenarioFile;
 pub use journal::{Header, Journal, Merged, Reader, Record, Resumed, Shard, check_shards, merge};
 pub use named::{NamedCluster, NamedModel};
 pub use resolved::{Case, Scenario};
-pub use run::{CaseAnswer, CaseOutcome, GroupAnswer, run};
+pub use run::{CaseAnswer, CaseOutcome, Enough, GroupAnswer, run};
 pub use search::Search;
 pub use trained::{TrainingCase, TrainingFound};
 pub use training::NamedTraining;

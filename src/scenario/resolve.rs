@@ -85,8 +85,30 @@ impl Resolver<'_> {
         self.problems.push(fault.within(format!("{}, line {}", self.place, load::line(entry))));
     }
 
+    /// A name of a model, an engine, a GPU or a cluster as it is, and a path to one as it is seen from the folder of the
+    /// scenario; of several pools each.
+    fn beside(&self, name: &str) -> String {
+        let folder = Path::new(self.place).parent().unwrap_or(Path::new(""));
+        let one = |part: &str| {
+            // Counts stand before a GPU: `8x./gpu.yaml`.
+            let counts = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == 'x');
+            let (before, path) = match part.len() - counts.len() {
+                at if part[..at].ends_with('x') => part.split_at(at),
+                _ => ("", part),
+            };
+            let joined = folder.join(path);
+            let is_path = path.contains(['/', '.']) && Path::new(path).is_relative();
+            match is_path && joined.exists() {
+                true => format!("{before}{}", joined.display()),
+                false => part.to_owned(),
+            }
+        };
+        name.split('+').map(|part| one(part.trim())).collect::<Vec<_>>().join("+")
+    }
+
     fn model(&self, entry: &ModelFields) -> Result<NamedModel, Diagnostic> {
-        let request = entry.request();
+        let mut request = entry.request();
+        request.model.model = request.model.model.map(|name| self.beside(&name));
         let model = request.find_model(self.catalog, &Hub::none())?;
         let written = entry.model.clone().or_else(|| entry.shape.clone()).unwrap_or_default();
         let [precision] = request.precisions()?[..] else {
@@ -105,7 +127,7 @@ impl Resolver<'_> {
         (prices, engines): (&[String], &Request),
         models: &[NamedModel],
     ) -> Result<NamedCluster, Diagnostic> {
-        let Pools { id, pools } = self.catalog.pools(&entry.cluster)?;
+        let Pools { id, pools } = self.catalog.pools(&self.beside(&entry.cluster))?;
         entry.price.map_or(Ok(()), check_price)?;
         let of_entry = |pool: &Cluster| entry.price.map(|price| vec![written(&pool.gpu.id, price)]);
         let at_prices = |pool: Cluster| {
@@ -128,8 +150,10 @@ impl Resolver<'_> {
 
     /// What it asks for of engines: those that are known.
     fn engines(&mut self) -> Request {
-        let names =
-            self.each(&self.file.engines, |this, name| this.catalog.engine(name).map(|_| name.clone()));
+        let names = self.each(&self.file.engines, |this, name| {
+            let name = this.beside(name);
+            this.catalog.engine(&name).map(|_| name)
+        });
         Request { engine: Texts::given(&names), ..Request::default() }
     }
 

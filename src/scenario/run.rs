@@ -3,12 +3,13 @@
 use std::slice;
 
 use super::resolved::{Case, Scenario};
+use crate::catalog::Cluster;
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Estimate;
-use crate::plan::Degrees;
-use crate::plan::Rejection;
 use crate::plan::space::Pins;
+use crate::plan::{Degrees, Parallelism, Rejection};
 use crate::rank::Objective;
+use crate::search::size::{Demand, Least, Unit};
 use crate::search::{Answer, Mode, Question, Variant, each_in_parallel};
 use crate::units::RequestsPerSecond;
 use crate::workload::{Load, Targets, Workload};
@@ -29,10 +30,23 @@ pub struct CaseAnswer {
 pub enum CaseOutcome {
     /// The best plan, and the most requests that it serves within the targets.
     Found(Box<Estimate>, RequestsPerSecond),
-    /// Nothing is feasible: the reason of the plans that got furthest, with the nearest miss.
-    NothingFeasible(Option<Rejection>),
+    /// Nothing is feasible: the reason of the plans that got furthest, with the nearest miss, and what would be enough.
+    NothingFeasible(Option<Rejection>, Option<Box<Enough>>),
     /// Prompt and output exceed the model's context: what was said.
     ContextExceeded(String),
+}
+
+/// How much more of the same hardware serves a rate that a cluster does not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Enough {
+    /// Nodes like those of the cluster.
+    pub nodes: u64,
+    /// Their GPUs.
+    pub gpus: u64,
+    /// Replicas that serve it, and the split of one.
+    pub replicas: u32,
+    /// The split of one.
+    pub parallelism: Parallelism,
 }
 
 /// The answers of a group of cases.
@@ -106,9 +120,43 @@ fn conclude(question: &Question, case: &Case, answer: Answer) -> Result<CaseAnsw
             let capacity = capacity(question, case, &best)?.map_or(served, |most| most.max(served));
             CaseOutcome::Found(Box::new(best), capacity)
         }
-        None => CaseOutcome::NothingFeasible(furthest),
+        None => CaseOutcome::NothingFeasible(furthest, enough(question, case)?),
     };
     Ok(CaseAnswer { plans: answer.counts.plans, feasible: answer.counts.feasible, outcome })
+}
+
+/// Nodes that a replica may stand on, where those of the cluster hold none: as many as a fleet's replica spans.
+const MOST_NODES: u32 = 4;
+
+/// How many nodes like those of a cluster of one kind of GPU serve the rate of a case within its targets; `None` without a
+/// rate, and where no number of them does.
+fn enough(question: &Question, case: &Case) -> Result<Option<Box<Enough>>, Diagnostic> {
+    let (Load::Rate(rate), [pool]) = (case.workload.load, question.pools) else { return Ok(None) };
+    let unit = Unit::Gpus(pool.gpus_per_node);
+    let demand = Demand { rate, users: None, headroom: 0.0, spare: 0, unit, least: Least::Gpus };
+    let wider =
+        |nodes: u32| Cluster { nodes, gpus: pool.gpus_per_node.saturating_mul(nodes), ..pool.clone() };
+    for nodes in [pool.nodes, MOST_NODES].into_iter().filter(|nodes| *nodes >= pool.nodes) {
+        let cluster = wider(nodes.max(1));
+        let wide = Question {
+            pools: slice::from_ref(&cluster),
+            targets: case.targets,
+            pins: Pins { replicas: Vec::new(), ..question.pins.clone() },
+            mode: Mode::Aggregated,
+            ..question.clone()
+        };
+        let sized = wide.size(&demand)?.into_iter().next();
+        if let Some(fleet) = sized.and_then(|sizing| sizing.fleets.into_iter().next()) {
+            let per_node = u64::from(pool.gpus_per_node.max(1));
+            return Ok(Some(Box::new(Enough {
+                nodes: fleet.bought.div_ceil(per_node),
+                gpus: fleet.bought,
+                replicas: fleet.replicas,
+                parallelism: fleet.replica.parallelism,
+            })));
+        }
+    }
+    Ok(None)
 }
 
 /// The most requests that a plan serves within the targets, at whichever batch; `None` where the batch was

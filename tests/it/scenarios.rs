@@ -263,3 +263,50 @@ fn retrieval_is_planned_for_passages_queries_and_candidates() {
     let rerank = [("model", "reranker"), ("cluster", "h100"), ("workload", "candidates")];
     assert_eq!(number(one(&rows, &rerank), "requests_per_s"), 200.0);
 }
+
+#[test]
+fn a_sweep_says_how_many_nodes_serve_a_rate_that_the_cluster_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("rate.yaml");
+    let text = "name: rate\nmodels: [llama-3.1-70b]\nclusters: [8xh100-sxm]\nworkloads:\n  - {name: chat, isl: 2048, osl: 512, rate: 60 req/s}\n\
+                targets:\n  - {name: quick, tpot: 60 ms}\n";
+    std::fs::write(&scenario, text).unwrap();
+    let out = folder.path().join("out");
+    shardfit(&format!("sweep {} -o {} --quiet", scenario.display(), out.display())).exits(1);
+    let mut rows = csv::Reader::from_path(out.join("results.csv")).unwrap();
+    let header = rows.headers().unwrap().clone();
+    let row = rows.records().next().unwrap().unwrap();
+    let cell = |name: &str| row[header.iter().position(|h| h == name).unwrap()].to_owned();
+    let nodes: u64 = cell("enough_nodes").parse().unwrap();
+    assert!(nodes > 1 && cell("enough_gpus") == (8 * nodes).to_string());
+    let said = format!("not enough; {nodes} nodes ({} GPUs) would be", 8 * nodes);
+    assert!(cell("reason").contains(&said), "{}", cell("reason"));
+    for file in ["summary.md", "report.html"] {
+        assert!(std::fs::read_to_string(out.join(file)).unwrap().contains(&said), "{file}");
+    }
+    // So many nodes serve it.
+    let cluster = format!("{nodes}x8xh100-sxm");
+    shardfit(&format!(
+        "plan llama-3.1-70b --cluster {cluster} --rate 60 --tpot 60ms --tp 4,8 --pp 1 --verify 0"
+    ))
+    .exits(0);
+}
+
+#[test]
+fn paths_in_a_scenario_are_relative_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = include_str!("../../models/meta-llama--Meta-Llama-3.1-8B.json");
+    std::fs::create_dir(folder.path().join("own")).unwrap();
+    std::fs::write(folder.path().join("own/config.json"), config).unwrap();
+    std::fs::write(
+        folder.path().join("own/pair.yaml"),
+        "id: pair\nname: pair\ngpu: h100-sxm\ngpus_per_node: 2\n",
+    )
+    .unwrap();
+    let scenario = folder.path().join("own.yaml");
+    let text = "name: own\nmodels: [own/config.json]\nclusters: [own/pair.yaml]\nworkloads:\n  - {name: chat, isl: 512, osl: 64}\n";
+    std::fs::write(&scenario, text).unwrap();
+    let out = folder.path().join("out");
+    shardfit(&format!("sweep {} -o {} --quiet", scenario.display(), out.display())).exits(0);
+    shardfit(&format!("check {}", scenario.display())).exits(0);
+}

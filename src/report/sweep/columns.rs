@@ -7,8 +7,8 @@ use crate::report::cell::Value;
 use crate::report::cell::to_json;
 use crate::report::column::{Column, Kind, Rows};
 use crate::report::columns::{PLAN_COLUMNS, Plans, Row};
-use crate::scenario::{Case, CaseAnswer, CaseOutcome, GroupAnswer, Scenario};
-use crate::units::{RequestsPerSecond, Seconds};
+use crate::scenario::{Case, CaseAnswer, CaseOutcome, Enough, GroupAnswer, Scenario};
+use crate::units::{RequestsPerSecond, Seconds, plural};
 use crate::workload::Load;
 
 /// Hours of a month, for its cost: a twelfth of 8,760.
@@ -149,6 +149,14 @@ const AFTER: &[C] = &[
     real("tightest_target_percent", "how much of it the plan uses", |c| {
         tightest(c).map_or(Value::Missing, |(_, percent)| percent.into())
     }),
+    integer(
+        "enough_nodes",
+        "nodes like those of the cluster that would serve the rate, where it does not",
+        |c| enough(c.answer).map_or(Value::Missing, |enough| enough.nodes.into()),
+    ),
+    integer("enough_gpus", "their GPUs", |c| {
+        enough(c.answer).map_or(Value::Missing, |enough| enough.gpus.into())
+    }),
     text("reason", "why nothing is feasible: the plan that came nearest", |c| reason(c.answer)).on_page(),
 ];
 
@@ -203,17 +211,34 @@ fn status(answer: &CaseAnswer) -> &'static str {
     match &answer.outcome {
         CaseOutcome::Found(..) => "found",
         CaseOutcome::ContextExceeded(_) => "context_exceeded",
-        CaseOutcome::NothingFeasible(_) => "nothing_feasible",
+        CaseOutcome::NothingFeasible(..) => "nothing_feasible",
+    }
+}
+
+/// What would serve a case that the cluster does not.
+fn enough(answer: &CaseAnswer) -> Option<&Enough> {
+    match &answer.outcome {
+        CaseOutcome::NothingFeasible(_, enough) => enough.as_deref(),
+        CaseOutcome::Found(..) | CaseOutcome::ContextExceeded(_) => None,
     }
 }
 
 fn reason(answer: &CaseAnswer) -> Value {
     match &answer.outcome {
-        CaseOutcome::Found(..) | CaseOutcome::NothingFeasible(None) => Value::Missing,
+        CaseOutcome::Found(..) | CaseOutcome::NothingFeasible(None, _) => Value::Missing,
         CaseOutcome::ContextExceeded(why) => why.as_str().into(),
-        CaseOutcome::NothingFeasible(Some(r)) => {
+        CaseOutcome::NothingFeasible(Some(r), enough) => {
             let nearest = r.nearest.layout.parallelism;
-            Value::Text(format!("{}: nearest {nearest}: {}", r.reason.name(), r.reason.message()))
+            let would = enough.as_ref().map_or(String::new(), |e| {
+                let nodes = plural(e.nodes, "node");
+                format!(
+                    "not enough; {nodes} ({} GPUs) would be, {} of {}: ",
+                    e.gpus,
+                    plural(e.replicas.into(), "replica"),
+                    e.parallelism
+                )
+            });
+            Value::Text(format!("{would}{}: nearest {nearest}: {}", r.reason.name(), r.reason.message()))
         }
     }
 }
