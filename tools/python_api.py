@@ -96,6 +96,8 @@ def function(name: str, about: str) -> str:
     lines.append("    *,")
     rest = {field: of for field, of in fields.items() if field != first}
     for field, of in rest.items():
+        # Several questions have several answers: in Python they are asked one by one.
+        of = of["anyOf"][0] if of.get("x-compared") else of
         types = " | ".join(dict.fromkeys(type_of(of)))
         lines.append(f"    {field}: {types} | None = None,")
     lines.append("    catalog: Folders | None = None,")

@@ -17,6 +17,7 @@
 
 pub mod budget;
 pub mod catalog;
+pub mod compared;
 pub mod emit;
 pub mod estimate;
 pub mod fit;
@@ -149,9 +150,9 @@ impl Command {
             Command::Train => TrainRequest::schema(),
             Command::Budget => BudgetRequest::schema(),
             Command::Fit => FitRequest::schema(),
-            Command::Plan => Request::schema_of(&[Task::Plan]),
-            Command::Estimate => Request::schema_of(&[Task::Estimate]),
-            Command::Size => Request::schema_of(&[Task::Size]),
+            Command::Plan => Request::schema_of_points(Task::Plan),
+            Command::Estimate => Request::schema_of_points(Task::Estimate),
+            Command::Size => Request::schema_of_points(Task::Size),
             Command::Simulate => Request::schema_of(&[Task::Simulate]),
             Command::Emit => Request::schema_of(&[Task::Plan, Task::Estimate]),
         }
@@ -225,8 +226,27 @@ pub fn answer_map<O: Observer>(
             let written = fitting.and_then(|fitting| fit::written(&fitting, View::JSON));
             written.map_err(in_fields::<FitRequest>)
         }
+        Command::Plan => questions(command, Task::Plan, map, setting, begin),
+        Command::Estimate => questions(command, Task::Estimate, map, setting, begin),
+        Command::Size => questions(command, Task::Size, map, setting, begin),
         _ => served(command, &Request::from_map(map)?, setting, begin).map_err(in_fields::<Request>),
     }
+}
+
+/// Answers what a request stands for: one question, or several beside each other.
+fn questions<O: Observer>(
+    command: Command,
+    task: Task,
+    map: Map<String, Value>,
+    setting: &Setting,
+    begin: impl FnMut(Option<u64>) -> O,
+) -> Result<Answered, Diagnostic> {
+    let points = Request::points(map, task)?;
+    let answered = match points.as_slice() {
+        [one] => served(command, &one.request, setting, begin),
+        several => compared::written(task, several, setting, View::JSON).map(|beside| beside.answered),
+    };
+    answered.map_err(in_fields::<Request>)
 }
 
 /// Answers a request about serving.

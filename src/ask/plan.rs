@@ -6,10 +6,12 @@ use super::words::{explained, remarks};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::deployment::Estimate;
+use crate::launch::artefact::File;
 use crate::launch::{self, artefact};
 use crate::report::{self, Row, Sheet, Subject};
 use crate::request::{Chosen, Explain, Planned, Request, Resolved, layout};
 use crate::search::{Answer, Best, Question};
+use crate::workload::Load;
 
 /// Checks what a search is asked for beside its ranking, before any work is done.
 ///
@@ -25,6 +27,9 @@ pub fn check(request: &Request) -> Result<(), Diagnostic> {
         ("--what-if", request.what_if.is_some(), "--why-not", request.why_not.is_some()),
         ("--current", request.current.is_some(), "--explain", request.explain.is_some()),
         ("--current", request.current.is_some(), "--why-not", request.why_not.is_some()),
+        ("--batches", request.batches == Some(true), "--pareto", request.pareto.is_some()),
+        ("--batches", request.batches == Some(true), "--explain", request.explain.is_some()),
+        ("--batches", request.batches == Some(true), "--why-not", request.why_not.is_some()),
         ("--emit", request.emit.is_some(), "--explain", request.explain.is_some()),
         ("--emit", request.emit.is_some(), "--why-not", request.why_not.is_some()),
     ];
@@ -58,12 +63,22 @@ pub fn written(
     let Planned { answer, what_if: moved, advice } = planned;
     let subject = &Subject::of(resolved);
     let targets = emit::targets(request)?;
-    if !targets.is_empty() && !answer.best.is_empty() {
-        let chosen = chosen(answer, request.rank.as_ref())?;
-        let asked = emit::asked(request, resolved, chosen.plan.layout.precision, catalog);
-        let release = question
-            .with_deployment(chosen, |deployment| launch::plan::release(chosen, deployment, &asked))?;
-        let mut files = emit::files(&targets, &release)?;
+    if !targets.is_empty() && answer.is_found() {
+        let mut files = Vec::new();
+        let parts = answer.together().filter(|_| request.rank.is_none()).map(|all| all.plans.as_slice());
+        let alone = match parts {
+            Some(_) => None,
+            None => Some(chosen(answer, request.rank.as_ref())?),
+        };
+        for (part, n) in parts.unwrap_or(&[]).iter().chain(alone).zip(1..) {
+            let asked = emit::asked(request, resolved, part.plan.layout.precision, catalog);
+            let mut release = question
+                .with_deployment(part, |deployment| launch::plan::release(part, deployment, &asked))?;
+            release.part = parts.map(|_| format!("{n}-{}", part.gpu));
+            let prefix = release.part.as_ref().map_or(String::new(), |part| format!("{part}-"));
+            let written = emit::files(&targets, &release)?;
+            files.extend(written.into_iter().map(|file| File { name: prefix.clone() + &file.name, ..file }));
+        }
         if targets.contains(&artefact::SWEEP) {
             let near = near(question, answer, |n| emit::asked(request, resolved, n, catalog))?;
             files.extend(artefact::sweep(&near)?);
@@ -77,6 +92,16 @@ pub fn written(
         })??;
         return Ok(Answered::Text { text, found: true });
     }
+    let batches = match request.batches {
+        Some(true) if resolved.workload.load != Load::Saturate => {
+            let cause = "the load says how many requests are in flight";
+            return Err(Diagnostic::new(Code::Usage, cause)
+                .at("--batches")
+                .help("leave --concurrency, --rate and --users out to see every batch"));
+        }
+        Some(true) => question.every_batch(&answer.best)?,
+        _ => Vec::new(),
+    };
     let front = request.pareto.is_some();
     let plans = if front { &answer.pareto } else { &answer.best };
     let text = view.format.write(
@@ -84,16 +109,23 @@ pub fn written(
         || {
             let shown = Answer { best: plans.clone(), ..answer.clone() };
             Ok(report::answer_text(subject, &shown, view.width, view.why)
+                + &report::batches_text(subject, answer, &batches, view.width)
                 + &if front { report::front_chart(answer, view.width) } else { String::new() }
                 + &report::what_if_text(answer, moved)
                 + &report::advice_text(advice)
                 + hint(question, answer)
                 + &remarks(resolved))
         },
-        || Ok(report::answer_json(subject, answer, advice, moved)),
-        || Ok(sheet(plans, answer).about(subject.asked())),
+        || {
+            let every = (request.batches == Some(true)).then_some(batches.as_slice());
+            Ok(report::answer_json(subject, answer, advice, moved, every))
+        },
+        || match request.batches {
+            Some(true) => Ok(report::batches_sheet(answer, &batches).about(subject.asked())),
+            _ => Ok(sheet(plans, answer, !front).about(subject.asked())),
+        },
     )?;
-    Ok(Answered::Text { text, found: !answer.best.is_empty() })
+    Ok(Answered::Text { text, found: answer.is_found() })
 }
 
 /// The plan of a rank or a name.
@@ -156,11 +188,21 @@ fn near<'a>(
     Ok(out)
 }
 
-/// Every column of the plans.
-fn sheet(plans: &[Estimate], answer: &Answer) -> Sheet {
-    let row = |(estimate, n)| Row { rank: Some(n), estimate, current: answer.reference() };
-    let rows: Vec<Row> = plans.iter().zip(1..).map(row).collect();
-    report::plan_sheet(&rows, answer.current.is_some())
+/// Every column of the plans; where several are to be deployed together those first, without a rank.
+fn sheet(plans: &[Estimate], answer: &Answer, with_parts: bool) -> Sheet {
+    let current = answer.reference();
+    let row = |(estimate, n)| Row { rank: Some(n), estimate, current };
+    let parts = answer.together().filter(|_| with_parts).map_or(&[][..], |all| &all.plans);
+    let of_part = |estimate| Row { rank: None, estimate, current };
+    let rows: Vec<Row> = parts.iter().map(of_part).chain(plans.iter().zip(1..).map(row)).collect();
+    let mut sheet = report::plan_sheet(&rows, answer.current.is_some());
+    if !parts.is_empty() {
+        sheet.columns.insert(0, "deployment".to_owned());
+        for (n, row) in sheet.rows.iter_mut().enumerate() {
+            row.insert(0, if n < parts.len() { "together" } else { "alone" }.into());
+        }
+    }
+    sheet
 }
 
 /// Puts one layout through the funnel and says where it falls.

@@ -1,5 +1,7 @@
 //! Fleets for a rate.
 
+use serde_json::Value;
+
 use super::view::{Answered, View};
 use crate::diagnostic::Diagnostic;
 use crate::report::{self, SizeAnswer, Subject};
@@ -11,8 +13,9 @@ use crate::search::Stop;
 /// # Errors
 /// As [`Resolved::size`].
 pub fn written(resolved: &Resolved, stop: Stop, view: View) -> Result<Answered, Diagnostic> {
-    let SizedFleets { demand, sizings, growth } = &resolved.size_until(stop)?;
-    let answer = SizeAnswer { demand, sizings, top: resolved.top, growth };
+    let sized = &resolved.size_until(stop)?;
+    let SizedFleets { sizings, growth, .. } = sized;
+    let answer = shown(resolved, sized);
     let subject = Subject::of(resolved);
     let text = view.format.write(
         view.width,
@@ -27,4 +30,15 @@ pub fn written(resolved: &Resolved, stop: Stop, view: View) -> Result<Answered, 
         },
     )?;
     Ok(Answered::Text { text, found: sizings.first().is_some_and(|sizing| !sizing.fleets.is_empty()) })
+}
+
+/// What is shown of the fleets.
+fn shown<'a>(resolved: &Resolved, sized: &'a SizedFleets) -> SizeAnswer<'a> {
+    let SizedFleets { demand, sizings, growth } = sized;
+    SizeAnswer { demand, sizings, top: resolved.top, growth }
+}
+
+/// The fleets as JSON.
+pub(super) fn json(resolved: &Resolved, sized: &SizedFleets) -> Value {
+    report::size_json(&Subject::of(resolved), &shown(resolved, sized))
 }

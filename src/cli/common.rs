@@ -5,27 +5,31 @@ use std::str::FromStr;
 
 use clap::{Args, ValueHint};
 
+use crate::ask::{self, Setting, View};
 use crate::catalog::{self, Catalog, Cluster, Kind};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
 use crate::hub::Hub;
 use crate::model::Model;
 use crate::request::{
-    Counts, LengthEntry, MAX_LIMIT, ModelRequest, Prices, RateEntry, Request, Resolved, ShareEntry, Task,
-    Texts, TimeTarget,
+    Counts, LengthEntry, Lists, MAX_LIMIT, ModelRequest, Point, Prices, RateEntry, Request, Resolved,
+    ShareEntry, Task, Texts, TimeTarget,
 };
 use crate::simulate::Lengths;
+use crate::units::plural;
 use crate::workload::{MAX_CONCURRENCY, MAX_LENGTH};
 
 use super::fetch;
 use super::host::HostArgs;
 use super::inputs::InputArgs;
 use super::kernels;
+use super::outcome::Outcome;
+use super::output::OutputArgs;
 use super::sessions::SessionArgs;
 use super::speculation::SpeculationArgs;
 use super::start::StartArgs;
 use super::talk;
-use super::values::{amount, count, names, real, share, tokens};
+use super::values::{amount, count, names, probability, real, share, tokens};
 
 /// Which model.
 #[derive(Clone, Debug, Args)]
@@ -123,6 +127,29 @@ pub fn resolve(request: &Request, task: Task, catalog: &Catalog) -> Result<Resol
     Ok(resolved)
 }
 
+/// Answers questions that differ in a few options, one beside the other.
+pub fn compared(
+    task: Task,
+    points: &[Point],
+    setting: &Setting,
+    (output, view): (&OutputArgs, View),
+) -> Result<Outcome, Diagnostic> {
+    let cluster = points.first().and_then(|point| point.request.cluster.as_deref());
+    let beside = ask::compared::written(task, points, setting, view)?;
+    note_detected(setting.catalog, cluster);
+    if beside.stopped > 0 {
+        talk::say(&format!(
+            "note: stopped early: {} were not looked at to the end",
+            plural(beside.stopped as u64, "question")
+        ));
+    }
+    let outcome = output.answer(&beside.answered)?;
+    Ok(match outcome {
+        Outcome::NothingFeasible if beside.stopped > 0 => Outcome::Stopped,
+        outcome => outcome,
+    })
+}
+
 /// Says on stderr what `local` and `k8s` stand for, and what was assumed of it.
 pub fn note_detected(catalog: &Catalog, name: Option<&str>) {
     if let Some((name, Ok(found))) = name.and_then(|name| Some((name, catalog.detected(name)?))) {
@@ -158,22 +185,31 @@ pub fn note(request: &Request, resolved: &Resolved) {
 /// Lengths, load and targets.
 #[derive(Clone, Debug, Args)]
 pub struct WorkloadArgs {
-    /// Prompt tokens, e.g. 2048 or 2k, which is the same [default: 2048, less in a shorter context]
-    #[arg(long, value_name = "TOKENS", help_heading = "Workload", value_parser = tokens(1..=MAX_LENGTH))]
-    pub isl: Option<u64>,
+    /// Prompt tokens, e.g. 2048 or 2k, which is the same; a list, 1k,8k, of this as of the other loads and of the targets,
+    /// answers for each beside the other [default: 2048, less in a shorter context]
+    #[arg(long, value_name = "TOKENS", help_heading = "Workload", value_delimiter = ',')]
+    #[arg(value_parser = tokens(1..=MAX_LENGTH))]
+    pub isl: Vec<u64>,
     /// Output tokens [default: 512, less in a shorter context]
-    #[arg(long, value_name = "TOKENS", help_heading = "Workload", value_parser = tokens(1..=MAX_LENGTH))]
-    pub osl: Option<u64>,
-    /// Requests in flight over the whole deployment
-    #[arg(long, value_name = "N", help_heading = "Workload", conflicts_with = "rate")]
+    #[arg(long, value_name = "TOKENS", help_heading = "Workload", value_delimiter = ',')]
+    #[arg(value_parser = tokens(1..=MAX_LENGTH))]
+    pub osl: Vec<u64>,
+    /// Requests in flight over the whole deployment, e.g. 64 or 1,16,64
+    #[arg(long, value_name = "N", help_heading = "Workload", conflicts_with = "rate", value_delimiter = ',')]
     #[arg(value_parser = amount(1..=MAX_CONCURRENCY))]
-    pub concurrency: Option<u64>,
+    pub concurrency: Vec<u64>,
     /// Requests per second over the whole deployment, e.g. 5 or "300 req/min"
-    #[arg(long, value_name = "RATE", allow_hyphen_values = true, help_heading = "Workload")]
-    pub rate: Option<String>,
-    /// Share of each prompt that is in the prefix cache and not computed, e.g. 50%
-    #[arg(long, value_name = "X", value_parser = share, help_heading = "Workload")]
-    pub prefix_hit: Option<f64>,
+    #[arg(
+        long,
+        value_name = "RATE",
+        allow_hyphen_values = true,
+        help_heading = "Workload",
+        value_delimiter = ','
+    )]
+    pub rate: Vec<String>,
+    /// Share of each prompt that is in the prefix cache and not computed, e.g. 50% or 0,0.5
+    #[arg(long, value_name = "X", value_parser = probability, help_heading = "Workload", value_delimiter = ',')]
+    pub prefix_hit: Vec<f64>,
     /// Accept prompts and outputs beyond the model's context
     #[arg(long, help_heading = "Workload")]
     pub allow_long_context: bool,
@@ -191,27 +227,46 @@ pub struct WorkloadArgs {
 #[derive(Clone, Debug, Args)]
 pub struct TargetArgs {
     /// Time to first token: 1s or 500ms on the mean, p95:1s at a percentile
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets")]
-    pub ttft: Option<String>,
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        help_heading = "Targets",
+        value_delimiter = ','
+    )]
+    pub ttft: Vec<String>,
     /// Time per output token after the first, in the same forms
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets")]
-    pub tpot: Option<String>,
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        help_heading = "Targets",
+        value_delimiter = ','
+    )]
+    pub tpot: Vec<String>,
     /// From request to last token, in the same forms
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Targets")]
-    pub e2e: Option<String>,
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        help_heading = "Targets",
+        value_delimiter = ','
+    )]
+    pub e2e: Vec<String>,
 }
 
 impl TargetArgs {
-    /// Puts what is given into a request.
-    pub fn fill(&self, request: &mut Request) -> Result<(), Diagnostic> {
-        let time = |flag: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(|t| quantity::<TimeTarget>(flag, t).map_err(|d| d.help_with(unit(flag, t))))
-                .transpose()
+    /// Puts the first of each that is given into a request, and several into the lists.
+    pub fn fill(&self, request: &mut Request, lists: &mut Lists) -> Result<(), Diagnostic> {
+        let mut time = |field: &str, texts: &[String]| {
+            let flag = format!("--{field}");
+            let one = |t: &String| quantity::<TimeTarget>(&flag, t).map_err(|d| d.help_with(unit(&flag, t)));
+            let times = texts.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+            Ok::<_, Diagnostic>(lists.first(field, &times))
         };
-        request.ttft = time("--ttft", &self.ttft)?;
-        request.tpot = time("--tpot", &self.tpot)?;
-        request.e2e = time("--e2e", &self.e2e)?;
+        request.ttft = time("ttft", &self.ttft)?;
+        request.tpot = time("tpot", &self.tpot)?;
+        request.e2e = time("e2e", &self.e2e)?;
         Ok(())
     }
 }
@@ -230,19 +285,36 @@ fn unit(flag: &str, text: &str) -> Option<String> {
 }
 
 impl WorkloadArgs {
-    /// Puts what is given into a request.
-    pub fn fill(&self, request: &mut Request) -> Result<(), Diagnostic> {
-        request.isl = self.isl.map(|n| LengthEntry(Lengths::Fixed(n)));
-        request.osl = self.osl.map(|n| LengthEntry(Lengths::Fixed(n)));
-        request.concurrency = self.concurrency;
-        request.rate = self.rate.as_deref().map(rate).transpose()?;
-        request.prefix_hit = self.prefix_hit.map(ShareEntry);
+    /// Puts the first of each that is given into a request, and several into the lists.
+    pub fn fill(&self, request: &mut Request, lists: &mut Lists) -> Result<(), Diagnostic> {
+        request.isl = lengths("isl", &self.isl, lists);
+        request.osl = lengths("osl", &self.osl, lists);
+        request.concurrency = lists.first("concurrency", &self.concurrency);
+        request.rate = rates(&self.rate, lists)?;
+        request.prefix_hit = shares("prefix_hit", &self.prefix_hit, lists);
         request.allow_long_context = self.allow_long_context.then_some(true);
         self.inputs.fill(request);
-        self.sessions.fill(request);
+        self.sessions.fill(request, lists);
         self.speculation.fill(request);
-        self.targets.fill(request)
+        self.targets.fill(request, lists)
     }
+}
+
+/// Numbers of tokens: the first, and several into the lists.
+pub fn lengths(field: &str, tokens: &[u64], lists: &mut Lists) -> Option<LengthEntry> {
+    let all: Vec<LengthEntry> = tokens.iter().map(|n| LengthEntry(Lengths::Fixed(*n))).collect();
+    lists.first(field, &all)
+}
+
+/// Shares: the first, and several into the lists.
+pub fn shares(field: &str, shares: &[f64], lists: &mut Lists) -> Option<ShareEntry> {
+    lists.first(field, &shares.iter().copied().map(ShareEntry).collect::<Vec<_>>())
+}
+
+/// Request rates: the first, and several into the lists.
+pub fn rates(texts: &[String], lists: &mut Lists) -> Result<Option<RateEntry>, Diagnostic> {
+    let rates = texts.iter().map(|text| rate(text)).collect::<Result<Vec<_>, _>>()?;
+    Ok(lists.first("rate", &rates))
 }
 
 /// A request rate: a bare number is per second.

@@ -11,6 +11,7 @@ mod emit;
 mod estimate;
 mod fetch;
 mod fit;
+mod guide;
 mod host;
 mod inputs;
 mod inspect;
@@ -148,7 +149,7 @@ pub fn run_words(words: Vec<OsString>) -> u8 {
     let mut command = command();
     if words.len() <= 1 {
         anstream::println!("{TO_BEGIN_WITH}");
-        return 0;
+        return guided();
     }
     let words = spelling::usual(&command, words);
     let parsed = command.try_get_matches_from_mut(&words);
@@ -161,6 +162,24 @@ pub fn run_words(words: Vec<OsString>) -> u8 {
     let code = answer(&cli);
     talk::note(|| "done".to_owned());
     code
+}
+
+/// Asks a person on a terminal what a command needs and runs it; anything else has been told what there is.
+fn guided() -> u8 {
+    use std::io::IsTerminal as _;
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return 0;
+    }
+    anstream::println!("\nOr answer a few questions: Enter takes what is in brackets, q ends.\n");
+    let catalog = match Catalog::usual(&[]) {
+        Ok(catalog) => catalog,
+        Err(diagnostic) => return refused(&diagnostic),
+    };
+    match guide::converse(&catalog, std::io::stdin().lock(), std::io::stdout()) {
+        Ok(Some(words)) => run_words(words.into_iter().map(OsString::from).collect()),
+        // A terminal that goes away ends the conversation.
+        Ok(None) | Err(_) => 0,
+    }
 }
 
 /// Runs a command quietly and gives its exit status, as of [`run_words`], and what it prints.
@@ -275,7 +294,24 @@ pub fn command() -> clap::Command {
     spelling::with_other_names(Cli::command())
 }
 
+/// Whether a command looks at plans in parallel.
+fn searches(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Catalog(_)
+            | Command::Check(_)
+            | Command::Completions(_)
+            | Command::Doctor(_)
+            | Command::Fetch(_)
+            | Command::Man(_)
+            | Command::Merge(_)
+    )
+}
+
 fn dispatch(asked: &Command, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
+    if searches(asked) {
+        crate::search::begin_threads();
+    }
     match asked {
         Command::Plan(args) => plan::run(args, catalog),
         Command::Estimate(args) => estimate::run(args, catalog),

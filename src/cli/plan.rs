@@ -5,15 +5,17 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::ask::launched::Read;
-use crate::ask::{self, Answered, View};
+use crate::ask::{self, Answered, Setting, View};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::rank::Objective;
-use crate::request::{Chosen, Explain, Request, Task, Texts, Values};
+use crate::request::{Chosen, Explain, Lists, Request, Task, Texts, Values};
 use crate::search::{Mode, Question, Stopped};
 use crate::units::{Seconds, group_thousands};
 
-use super::common::{ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, degrees, prices, resolve};
+use super::common::{
+    ElectricityArgs, EngineArgs, ModelArgs, WorkloadArgs, compared, degrees, prices, resolve,
+};
 use super::emit::{self, EmitArgs};
 use super::kernels::KernelsArgs;
 use super::launch::LaunchArgs;
@@ -30,6 +32,7 @@ use super::values::{count, names};
 #[command(after_help = "Examples:\n  \
     shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 2048 --osl 512 --ttft 1s --tpot 50ms\n  \
     shardfit plan deepseek-v3 --cluster 2x8xh200-sxm --engine any --rate 10 --objective cost\n  \
+    shardfit plan llama-3.1-70b --cluster 8xh100-sxm --isl 1k,8k --prefix-hit 0,50% --tpot 50ms\n  \
     shardfit plan ./config.json --cluster 4xl40s --weights fp8 --explain 1\n  \
     shardfit plan llama-3.1-70b --gpu any,vendor=nvidia,measured --rate 5 --tpot 50ms\n  \
     shardfit plan --cluster 8xh100-sxm --current --launch serve.sh\n  \
@@ -71,6 +74,9 @@ pub struct PlanArgs {
     /// Show every feasible layout
     #[arg(long, help_heading = "Ranking", conflicts_with = "top")]
     all: bool,
+    /// Show every feasible batch of the layouts that are shown, each in a row under the rank of its layout
+    #[arg(long, help_heading = "Ranking", conflicts_with_all = ["explain", "why_not", "pareto"])]
+    batches: bool,
     /// List why plans fell, with how many and which came nearest, where some did not
     #[arg(long, help_heading = "Ranking", conflicts_with_all = ["explain", "why_not"])]
     why: bool,
@@ -124,8 +130,9 @@ pub struct PlanArgs {
     #[command(flatten)]
     emit: EmitArgs,
     /// The plan that --emit writes, by its rank, or where no limit is named fastest, balanced or most_throughput
-    #[arg(long, value_name = "RANK", default_value = "1", requires = "emit", help_heading = "Launch")]
-    rank: String,
+    /// [default: 1; where several pools, or replicas of different sizes, deliver more, all parts of those]
+    #[arg(long, value_name = "RANK", requires = "emit", help_heading = "Launch")]
+    rank: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
     /// Print times to stderr
@@ -197,8 +204,9 @@ impl PinArgs {
 }
 
 impl PlanArgs {
-    /// What is asked.
-    fn request(&self) -> Result<Request, Diagnostic> {
+    /// What is asked, with the first of several values, and the lists of them.
+    fn request(&self) -> Result<(Request, Lists), Diagnostic> {
+        let mut lists = Lists::default();
         let limit = |text: &String| {
             text.parse::<Seconds>().map_err(|cause| Diagnostic::new(Code::Range, cause).at("--time-limit"))
         };
@@ -207,6 +215,7 @@ impl PlanArgs {
             gpu: Texts::given(&self.gpu),
             objective: self.objective.clone(),
             top: Some(if self.all { EVERY } else { self.top }),
+            batches: self.batches.then_some(true),
             pareto: self.pareto.clone(),
             verify: self.verify,
             percentile: self.percentile.clone(),
@@ -221,26 +230,31 @@ impl PlanArgs {
             explain: self.explain.map(Explain::Rank),
             why_not: self.why_not.clone(),
             emit: self.emit.given(),
-            rank: self.emit.emit.as_ref().map(|_| Chosen::from(self.rank.as_str())),
+            rank: self.rank.as_deref().map(Chosen::from),
             ..Request::default()
         };
         self.model.fill(&mut request);
-        self.workload.fill(&mut request)?;
+        self.workload.fill(&mut request, &mut lists)?;
         self.engine.fill(&mut request);
         self.electricity.fill(&mut request);
         self.pins.fill(&mut request)?;
         self.budget.fill(&mut request);
-        Ok(request)
+        Ok((request, lists))
     }
 }
 
 /// Runs the command.
 pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let started = Instant::now();
-    let mut request = args.request()?;
+    let (mut request, lists) = args.request()?;
     ask::plan::check(&request)?;
     let format = if request.emit.is_none() { args.output.prepare()? } else { emit::prepare(&args.output)? };
     let view = View { why: args.why, ..View::new(format, args.output.width()) };
+    let points = request.with_lists(&lists, Task::Plan)?;
+    if points.len() > 1 {
+        let setting = Setting { catalog, hub: args.model.hub()?, stop: stop(None) };
+        return compared(Task::Plan, &points, &setting, (&args.output, view));
+    }
     let launched = Read::current(&mut request, catalog, &args.model.hub()?)?;
     launched.iter().flat_map(Read::remarks).for_each(|remark| talk::say(&remark));
     let resolved = resolve(&request, Task::Plan, catalog)?;
@@ -280,7 +294,7 @@ pub fn run(args: &PlanArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
             ms(started.elapsed() - searched)
         );
     }
-    Ok(match (answer.best.is_empty(), answer.stopped) {
+    Ok(match (!answer.is_found(), answer.stopped) {
         (false, _) => outcome,
         (true, Stopped::Complete) => Outcome::NothingFeasible,
         (true, _) => Outcome::Stopped,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::request::Request;
+use crate::request::{Lists, Request};
 use crate::workload::{MAX_CONCURRENCY, Routing, Sessions};
 
 use super::values::{count, names};
@@ -17,8 +17,9 @@ pub struct SessionArgs {
     #[arg(value_parser = names(Sessions::names()), hide_possible_values = true)]
     pub sessions: Option<String>,
     /// Users of sessions over the whole deployment, in place of a load
-    #[arg(long, value_name = "N", help_heading = "Sessions", value_parser = count(1..=MAX_CONCURRENCY))]
-    pub users: Option<u64>,
+    #[arg(long, value_name = "N", help_heading = "Sessions", value_delimiter = ',')]
+    #[arg(value_parser = count(1..=MAX_CONCURRENCY))]
+    pub users: Vec<u64>,
     /// Tiers below the GPUs' cache, of each node but for the shared one: cpu=1TiB,nvme=4TB,shared=20TB, with a
     /// bandwidth where it is known: nvme=4TB@14GB/s
     #[arg(long, value_name = "TIERS", help_heading = "Sessions")]
@@ -30,10 +31,10 @@ pub struct SessionArgs {
 }
 
 impl SessionArgs {
-    /// Puts what is given into a request.
-    pub fn fill(&self, request: &mut Request) {
+    /// Puts what is given into a request, and several numbers of users into the lists.
+    pub fn fill(&self, request: &mut Request, lists: &mut Lists) {
         request.sessions.clone_from(&self.sessions);
-        request.users = self.users;
+        request.users = lists.first("users", &self.users);
         request.kv_tiers.clone_from(&self.kv_tiers);
         request.routing.clone_from(&self.routing);
     }

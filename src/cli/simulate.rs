@@ -11,7 +11,7 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 use crate::report;
-use crate::request::{Deployed, LengthEntry, MAX_REQUESTS, Request, ShareEntry, Simulated, Task};
+use crate::request::{Deployed, LengthEntry, Lists, MAX_REQUESTS, Request, ShareEntry, Simulated, Task};
 use crate::search::Stop;
 use crate::simulate::{Lengths, Observer, Protocol, State};
 use crate::workload::MAX_CONCURRENCY;
@@ -27,7 +27,7 @@ use super::sessions::SessionArgs;
 use super::speculation::SpeculationArgs;
 use super::split::SplitArgs;
 use super::talk;
-use super::values::{amount, count, names, real, share};
+use super::values::{amount, count, names, probability, real};
 
 /// Arguments of `simulate`.
 #[derive(Debug, Args)]
@@ -104,7 +104,7 @@ struct DriveArgs {
     #[arg(long, value_name = "NAMES", help_heading = "Load", requires = "trace")]
     columns: Option<String>,
     /// Share of each prompt that is in the prefix cache and not computed, e.g. 50%
-    #[arg(long, value_name = "X", value_parser = share, help_heading = "Load", conflicts_with = "trace")]
+    #[arg(long, value_name = "X", value_parser = probability, help_heading = "Load", conflicts_with = "trace")]
     prefix_hit: Option<f64>,
     /// Compute every prompt of a trace whole, though it says what prompts have in common (hash_ids, or
     /// prefix_group and prefix_tokens)
@@ -164,8 +164,10 @@ impl SimulateArgs {
         self.split.fill(&mut request);
         self.drive.fill(&mut request)?;
         self.inputs.fill(&mut request);
-        self.targets.fill(&mut request)?;
-        self.sessions.fill(&mut request);
+        let mut lists = Lists::default();
+        self.targets.fill(&mut request, &mut lists)?;
+        self.sessions.fill(&mut request, &mut lists);
+        lists.refuse("simulate")?;
         self.speculation.fill(&mut request);
         self.engine.fill(&mut request);
         request.launch.clone_from(&self.launch.launch);

@@ -4,27 +4,28 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::ask::{self, View};
+use crate::ask::{self, Setting, View};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic, brief};
-use crate::request::{LengthEntry, Request, ShareEntry, Task, Texts};
+use crate::request::{Lists, Request, ShareEntry, Task, Texts};
 use crate::search::Stop;
-use crate::simulate::Lengths;
 use crate::workload::MAX_LENGTH;
 
-use super::common::{EngineArgs, ModelArgs, TargetArgs, prices, rate, resolve};
+use super::common::{EngineArgs, ModelArgs, TargetArgs, compared, lengths, prices, rates, resolve, shares};
 use super::inputs::InputArgs;
 use super::outcome::Outcome;
 use super::output::OutputArgs;
 use super::sessions::SessionArgs;
 use super::speculation::SpeculationArgs;
+use super::stop::stop;
 use super::talk;
-use super::values::{count, names, share, tokens};
+use super::values::{count, names, probability, tokens};
 
 /// Arguments of `size`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     shardfit size llama-3.1-8b --gpu l40s,h100-sxm --rate 20 --ttft 1s --tpot 40ms\n  \
+    shardfit size llama-3.1-8b --gpu h100-sxm --rate 5,20,80 --tpot 30ms,60ms\n  \
     shardfit size llama-3.1-8b --gpu h100-sxm --forecast traffic.csv --headroom 20% --spare 1 --unit 8\n  \
     shardfit size llama-3.1-70b --clusters 8xh100-sxm,8xh200-sxm --rate 5 --tpot 40ms")]
 pub struct SizeArgs {
@@ -80,8 +81,8 @@ pub struct SizeArgs {
 struct DemandArgs {
     /// Requests per second in the busiest hour, e.g. 50 or "300 req/min"
     #[arg(long, value_name = "RATE", allow_hyphen_values = true, help_heading = "Demand")]
-    #[arg(required_unless_present_any = ["forecast", "users"], conflicts_with = "forecast")]
-    rate: Option<String>,
+    #[arg(required_unless_present_any = ["forecast", "users"], conflicts_with = "forecast", value_delimiter = ',')]
+    rate: Vec<String>,
     /// CSV file with the columns month and rate_per_s: the fleet of each month
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Demand")]
     forecast: Option<PathBuf>,
@@ -97,15 +98,16 @@ struct DemandArgs {
     /// Replicas beyond those needed
     #[arg(long, default_value = "0", value_name = "N", value_parser = count(0..=1000), help_heading = "Demand")]
     spare: u64,
-    /// Prompt tokens, e.g. 2048 or 2k, which is the same [default: 2048, less in a shorter context]
-    #[arg(long, value_name = "TOKENS", help_heading = "Demand", value_parser = tokens(1..=MAX_LENGTH))]
-    isl: Option<u64>,
+    /// Prompt tokens, e.g. 2048 or 2k, which is the same; a list, 1k,8k, of this as of the rate and the targets, sizes for
+    /// each beside the other [default: 2048, less in a shorter context]
+    #[arg(long, value_name = "TOKENS", help_heading = "Demand", value_parser = tokens(1..=MAX_LENGTH), value_delimiter = ',')]
+    isl: Vec<u64>,
     /// Output tokens [default: 512, less in a shorter context]
-    #[arg(long, value_name = "TOKENS", help_heading = "Demand", value_parser = tokens(1..=MAX_LENGTH))]
-    osl: Option<u64>,
-    /// Share of each prompt that is in the prefix cache and not computed, e.g. 50%
-    #[arg(long, value_name = "X", value_parser = share, help_heading = "Demand")]
-    prefix_hit: Option<f64>,
+    #[arg(long, value_name = "TOKENS", help_heading = "Demand", value_parser = tokens(1..=MAX_LENGTH), value_delimiter = ',')]
+    osl: Vec<u64>,
+    /// Share of each prompt that is in the prefix cache and not computed, e.g. 50% or 0,0.5
+    #[arg(long, value_name = "X", value_parser = probability, help_heading = "Demand", value_delimiter = ',')]
+    prefix_hit: Vec<f64>,
 }
 
 impl DemandArgs {
@@ -120,21 +122,22 @@ impl DemandArgs {
         if (0.0..=100.0).contains(&share) { Ok(share) } else { Err(wrong()) }
     }
 
-    fn fill(&self, request: &mut Request) -> Result<(), Diagnostic> {
-        request.rate = self.rate.as_deref().map(rate).transpose()?;
+    fn fill(&self, request: &mut Request, lists: &mut Lists) -> Result<(), Diagnostic> {
+        request.rate = rates(&self.rate, lists)?;
         request.forecast = self.forecast.as_ref().map(|file| file.to_string_lossy().into_owned());
         request.headroom = Some(ShareEntry(self.headroom()?));
         request.spare = Some(self.spare);
-        request.isl = self.isl.map(|n| LengthEntry(Lengths::Fixed(n)));
-        request.osl = self.osl.map(|n| LengthEntry(Lengths::Fixed(n)));
-        request.prefix_hit = self.prefix_hit.map(ShareEntry);
+        request.isl = lengths("isl", &self.isl, lists);
+        request.osl = lengths("osl", &self.osl, lists);
+        request.prefix_hit = shares("prefix_hit", &self.prefix_hit, lists);
         Ok(())
     }
 }
 
 impl SizeArgs {
-    /// What is asked.
-    fn request(&self) -> Result<Request, Diagnostic> {
+    /// What is asked, with the first of several values, and the lists of them.
+    fn request(&self) -> Result<(Request, Lists), Diagnostic> {
+        let mut lists = Lists::default();
         let mut request = Request {
             gpu: Texts::given(&self.gpu),
             clusters: Texts::given(&self.clusters),
@@ -147,20 +150,27 @@ impl SizeArgs {
             ..Request::default()
         };
         self.model.fill(&mut request);
-        self.demand.fill(&mut request)?;
+        self.demand.fill(&mut request, &mut lists)?;
         self.inputs.fill(&mut request);
-        self.targets.fill(&mut request)?;
-        self.sessions.fill(&mut request);
+        self.targets.fill(&mut request, &mut lists)?;
+        self.sessions.fill(&mut request, &mut lists);
         self.speculation.fill(&mut request);
         self.engine.fill(&mut request);
-        Ok(request)
+        Ok((request, lists))
     }
 }
 
 /// Runs the command.
 pub fn run(args: &SizeArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     let view = View::new(args.output.prepare()?, args.output.width());
-    let resolved = resolve(&args.request()?, Task::Size, catalog)?;
+    let (request, lists) = args.request()?;
+    let points = request.with_lists(&lists, Task::Size)?;
+    if points.len() > 1 {
+        let setting = Setting { catalog, hub: args.model.hub()?, stop: stop(None) };
+        return compared(Task::Size, &points, &setting, (&args.output, view));
+    }
+    let resolved = resolve(&request, Task::Size, catalog)?;
+    // Ctrl-C ends the program: there is nothing to show before all is done.
     let answered = ask::size::written(&resolved, Stop::NEVER, view)?;
     talk::note(|| format!("{} kinds of GPU", resolved.pools.len()));
     args.output.answer(&answered)

@@ -14,14 +14,26 @@ use crate::units::{self, token_count, whole_number};
 pub fn tokens(
     allowed: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
-    move |text| token_count(text, allowed.clone())
+    move |text| whole(text).and_then(|text| token_count(text, allowed.clone()))
+}
+
+/// Refuses what is left of `2,048` where a comma parts the values of a list.
+fn whole(text: &str) -> Result<&str, String> {
+    let after_a_comma = text.len() > 1 && text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+    match after_a_comma {
+        true => Err(format!(
+            "`{}` begins with a zero; thousands have no comma: 2048 or 2k",
+            crate::diagnostic::brief(text)
+        )),
+        false => Ok(text),
+    }
 }
 
 /// How many requests or sequences, in a range: `10k` is 10,000.
 pub fn amount(
     allowed: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
-    move |text| units::amount(text, allowed.clone())
+    move |text| whole(text).and_then(|text| units::amount(text, allowed.clone()))
 }
 
 /// A whole number in a range.

@@ -26,8 +26,12 @@ pub struct Release {
     pub vendor: String,
     /// The GPU's id in the catalogue.
     pub gpu: String,
+    /// That of the prefill servers, where they stand on GPUs of another kind.
+    pub prefill_gpu: Option<String>,
     /// GPUs of a node.
     pub gpus_per_node: u64,
+    /// What tells it from the other parts of a deployment of several, such as `1-h200-sxm`.
+    pub part: Option<String>,
     /// What the head of each file says: question, plan, figures with their ranges.
     pub head: Vec<String>,
     /// Prompt tokens of the benchmark that checks it.
@@ -259,7 +263,9 @@ impl Release {
         for member in members {
             let pool = if members.len() > 1 { member.server.pool } else { None };
             let counted = copies_line(pool).trim_start_matches("# ");
-            lines.push(format!("{counted}{} of {} GPUs", member.copies, member.gpus));
+            let apart = self.prefill_gpu.as_ref().filter(|_| member.server.pool == Some(Pool::Prefill));
+            let on = apart.map_or(String::new(), |gpu| format!(" ({gpu})"));
+            lines.push(format!("{counted}{} of {} GPUs{on}", member.copies, member.gpus));
         }
         lines.push(format!("check one server with: {}", self.benchmark()));
         let held =
@@ -268,10 +274,16 @@ impl Release {
         lines.iter().map(|line| format!("# {line}\n")).collect()
     }
 
+    /// Whether one node holds all servers: it has as many GPUs, and they are of one kind.
+    pub fn fits_a_node(&self) -> bool {
+        self.prefill_gpu.is_none() && self.gpus() <= self.gpus_per_node
+    }
+
     /// A name that Kubernetes, Compose and Slurm take: small letters, digits and dashes.
     pub fn name(&self) -> String {
         let model = self.members.first().and_then(|m| m.server.model.as_deref()).unwrap_or("model");
-        let last = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+        let part = self.part.as_ref().map_or(String::new(), |part| format!("{part}-"));
+        let last = part + &model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
         let mut out = String::new();
         for c in last.chars() {
             match c.is_ascii_alphanumeric() {

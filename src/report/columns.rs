@@ -60,7 +60,7 @@ const fn memory(name: &'static str, about: &'static str, of: fn(&Row) -> Value) 
 }
 
 /// A figure of the prefill pool, if there is one.
-fn prefill(row: &Row, of: fn(&PrefillFacts) -> Value) -> Value {
+fn prefill(row: &Row, of: impl Fn(&PrefillFacts) -> Value) -> Value {
     row.estimate.prefill.as_ref().map_or(Value::Missing, of)
 }
 
@@ -207,7 +207,12 @@ pub const PLAN_COLUMNS: &[Plan] = &[
         "prefill",
         "prefill",
         "prefill workers and the split of one; other columns are of decode workers",
-        |r| prefill(r, |p| Value::Text(format!("{} × {}", p.workers, p.parallelism))),
+        |r| {
+            // Prompts may be computed on GPUs of another kind.
+            let own = r.estimate.gpu.as_str();
+            let apart = |gpu: &str| if gpu == own { String::new() } else { format!("{gpu}, ") };
+            prefill(r, |p| Value::Text(format!("{} × {}{}", p.workers, apart(&p.gpu), p.parallelism)))
+        },
     )
     .text()
     .when(Show::Unless(Idle::Missing))

@@ -1,6 +1,7 @@
 //! Reports: one list of columns, and each output format a view of it. Nothing here computes.
 
 mod answer;
+mod batches;
 mod breakdown;
 mod budget;
 mod calibration;
@@ -8,6 +9,7 @@ mod cell;
 mod check;
 mod column;
 mod columns;
+mod compared;
 mod degrees;
 mod doctor;
 mod draw;
@@ -39,6 +41,7 @@ mod validation;
 mod verify;
 
 pub use answer::ANSWER_VERSION;
+pub use batches::{batches_sheet, batches_text};
 pub use breakdown::{
     context_section, flops_section, intensity_section, known_section, memory_section, precision_section,
 };
@@ -48,6 +51,7 @@ pub use cell::{Value, round};
 pub use check::{check_json, check_sheet, check_text};
 pub use column::{Column, Idle, Kind, Rows, Show, Situation};
 pub use columns::{DELTA_COLUMNS, PLAN_COLUMNS, Plans, Row, columns, plan_sheet};
+pub use compared::{Best, Compared, compared_json, compared_sheet, compared_text};
 pub use doctor::Diagnosis;
 pub use draw::wrap;
 pub use emit::{TARGETS as EMIT_TARGETS, emit, emitted_name};
@@ -71,7 +75,7 @@ pub use simulation::{SimulationSubject, no_simulation, simulation, timeline_shee
 pub use size::{FLEET_COLUMNS, SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
 
 pub use subject::Subject;
-pub use table::{advice_text, answer_text, estimate_text};
+pub use table::{Shown, advice_text, answer_text, estimate_text};
 
 pub use training::{TRAINING_COLUMNS, Trained, why_not_text};
 pub use validation::{

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::answer::{kind, schema};
 use super::budget::budget_schema;
 use super::check::check_schema;
+use super::compared::ComparedAnswers;
 use super::doctor::doctor_schema;
 use super::engine_calibration::calibration_schema;
 use super::examined::ExaminationAnswer;
@@ -50,13 +51,20 @@ pub fn answer_schema(command: &str) -> Option<Json> {
                 kind::<ExplanationAnswer>,
                 kind::<ExaminationAnswer>,
                 kind::<FilesAnswer>,
+                kind::<ComparedAnswers>,
             ],
         ),
         "estimate" => schema(
             "EstimateAnswer",
-            &[kind::<EstimateAnswer>, kind::<ExplanationAnswer>, kind::<UnjudgedAnswer>, kind::<FilesAnswer>],
+            &[
+                kind::<EstimateAnswer>,
+                kind::<ExplanationAnswer>,
+                kind::<UnjudgedAnswer>,
+                kind::<FilesAnswer>,
+                kind::<ComparedAnswers>,
+            ],
         ),
-        "size" => schema("SizeAnswer", &[kind::<FleetsAnswer>]),
+        "size" => schema("SizeAnswer", &[kind::<FleetsAnswer>, kind::<ComparedAnswers>]),
         "simulate" => simulation_schema(),
         "inspect" => inspection_schema(),
         "verify" => verification_schema(),

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::catalog::Engine;
 use crate::estimate::Provenance;
+use crate::request::SizedFleets;
 use crate::search::size::{Demand, Fleet, HOURS_PER_MONTH, Sizing, Step, Unit};
 use crate::units::{group_thousands, plural};
 
@@ -52,6 +53,19 @@ pub struct FleetRow<'a> {
     sizing: &'a Sizing,
     fleet: &'a Fleet,
     demand: &'a Demand,
+}
+
+impl<'a> FleetRow<'a> {
+    /// The best of all fleets.
+    pub(super) fn best(sized: &'a SizedFleets) -> Option<FleetRow<'a>> {
+        let (sizing, fleet) = sized.best()?;
+        Some(FleetRow { sizing, fleet, demand: &sized.demand })
+    }
+
+    /// Its replica, as a row of plans.
+    pub(super) fn replica(&self) -> Row<'a> {
+        Row::from(&self.fleet.replica)
+    }
 }
 
 /// Fleets, as rows.
@@ -266,12 +280,16 @@ fn headline(unit: Unit, sizing: &Sizing, best: &Fleet) -> String {
 
 /// The fleets as a table: the cluster, a replica, the rest of the fleet.
 fn fleets(answer: &SizeAnswer) -> Sheet {
-    let fleets: Vec<FleetRow> = answer.rows().collect();
-    let replicas: Vec<Row> = fleets.iter().map(|r| Row::from(&r.fleet.replica)).collect();
-    let whole = answer.demand.unit == Unit::Clusters;
+    fleet_table(&answer.rows().collect::<Vec<_>>(), answer.demand.unit != Unit::Clusters)
+}
+
+/// The columns of some fleets that a terminal shows; of which GPU each is, where that is asked for.
+pub(super) fn fleet_table(fleets: &[FleetRow], with_gpu: bool) -> Sheet {
+    let replicas: Vec<Row> = fleets.iter().map(FleetRow::replica).collect();
+    let whole = fleets.iter().any(|r| r.demand.unit == Unit::Clusters);
     let holds = |situation| match situation {
         // A cluster says its GPU, and two may hold the same.
-        Situation::SeveralGpus => !whole,
+        Situation::SeveralGpus => with_gpu && !whole,
         Situation::WholeClusters => whole,
         Situation::Uncalibrated => !all_calibrated(fleets.iter().map(|r| &r.fleet.replica)),
         Situation::BoughtInLots => fleets.iter().any(|r| r.fleet.bought != r.fleet.gpus),
@@ -280,9 +298,9 @@ fn fleets(answer: &SizeAnswer) -> Sheet {
     };
     let (cluster, own) = FLEET_COLUMNS.split_at(1);
     let replica: Vec<_> = PLAN_COLUMNS.iter().filter_map(|c| Some(c.when(c.of_fleet?))).collect();
-    column::shown(cluster.iter(), &fleets, holds)
+    column::shown(cluster.iter(), fleets, holds)
         .beside(column::shown(replica.iter(), &replicas, holds))
-        .beside(column::shown(own.iter(), &fleets, holds))
+        .beside(column::shown(own.iter(), fleets, holds))
 }
 
 impl List for Fleets {

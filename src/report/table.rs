@@ -15,8 +15,8 @@ use crate::units::{Seconds, TokensPerSecond, group_thousands, plural};
 use crate::workload::{CUT_LENGTHS, Load, Percentile, Targets, Workload};
 
 use super::cell::Value;
-use super::column::{Situation, shown};
-use super::columns::{PLAN_COLUMNS, Row, all_calibrated, columns};
+use super::column::{Column, Situation, shown};
+use super::columns::{PLAN_COLUMNS, Plans, Row, all_calibrated, columns};
 use super::fit::{Fit, fit_text};
 use super::json::describe;
 use super::keeping::tiers_text;
@@ -25,8 +25,14 @@ use super::subject::Subject;
 
 /// The ranking and the ledger.
 pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: bool) -> String {
-    let mut out = headline(subject, answer.best.first());
-    if answer.best.is_empty() {
+    let deploy = answer.together();
+    let first = deploy.and_then(|all| all.plans.first()).or(answer.best.first());
+    let mut out = headline(subject, first);
+    if answer.best.is_empty() && deploy.is_some() {
+        let _ = write!(out, "{}", current_text(answer));
+        let _ = write!(out, "{}", deployed_together(subject, answer, width));
+        let _ = writeln!(out, "\nNo plan of one pool alone is feasible.");
+    } else if answer.best.is_empty() {
         let said = match answer.stopped {
             Stopped::Complete => "No plan is feasible.".to_owned(),
             _ => {
@@ -41,12 +47,17 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: 
         };
         let _ = write!(out, "{}\n{said}\n", current_text(answer));
     } else {
-        let all = answer.best.iter().chain(answer.named.iter().map(|named| &named.estimate));
+        let parts = deploy.map_or(&[][..], |all| &all.plans);
+        let all = parts.iter().chain(&answer.best).chain(answer.named.iter().map(|named| &named.estimate));
         let said = common_values(&all.map(Row::from).collect::<Vec<_>>());
         if !said.is_empty() {
             let _ = writeln!(out, "{said}");
         }
         let _ = write!(out, "{}", current_text(answer));
+        if deploy.is_some() {
+            let _ = write!(out, "{}", deployed_together(subject, answer, width));
+            let _ = writeln!(out, "\nOne plan alone, which leaves GPUs idle:");
+        }
         let _ = write!(out, "{}", named(subject, answer, width));
         let _ = writeln!(out, "\n{}", ranking(subject, answer).table(width));
         let _ = write!(out, "{}", tails(answer, width));
@@ -54,10 +65,10 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: 
         let _ = write!(out, "{}", remarks(subject, &answer.best));
         let _ = write!(out, "{}", runner_up(answer));
     }
-    if let Some(combined) = &answer.combined {
+    if let (Some(combined), None) = (&answer.combined, deploy) {
         let _ = write!(out, "All pools together: {}", together(subject, combined));
     }
-    if let Some(mixed) = &answer.mixed {
+    if let (Some(mixed), None) = (&answer.mixed, deploy) {
         let idle = match mixed.idle_gpus {
             0 => String::new(),
             n => format!(" ({n} still idle)"),
@@ -227,7 +238,7 @@ pub(super) fn targets(targets: &Targets) -> String {
 }
 
 /// What all plans have in common, in words, of columns that are then said once.
-fn common_values(rows: &[Row]) -> String {
+pub(super) fn common_values(rows: &[Row]) -> String {
     let said = PLAN_COLUMNS.iter().filter_map(|c| Some(format!("{} {}", c.name, c.said_once(rows)?)));
     said.collect::<Vec<_>>().join(", ")
 }
@@ -304,16 +315,56 @@ fn ranking(subject: &Subject, answer: &Answer) -> Sheet {
 }
 
 /// Some plans; columns that say nothing of them are left out.
-fn plans(subject: &Subject, answer: &Answer, rows: &[Row]) -> Sheet {
-    let current = answer.reference();
+pub(super) fn plans(subject: &Subject, answer: &Answer, rows: &[Row]) -> Sheet {
+    let compared = answer.reference().is_some();
+    let shown = Shown {
+        several_gpus: subject.is_mixed(),
+        by_energy: answer.objective == Objective::Energy,
+        pooled: subject.workload.purpose.pools(),
+        compared,
+    };
+    shown_plans(columns(compared), rows, shown)
+}
+
+/// What a table of plans is about, as far as that decides which columns it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// GPUs of several kinds were asked about.
+    pub several_gpus: bool,
+    /// Plans are ranked by energy.
+    pub by_energy: bool,
+    /// Answers are made of their inputs alone.
+    pub pooled: bool,
+    /// Plans are compared with what runs today.
+    pub compared: bool,
+}
+
+impl Shown {
+    /// What either is about.
+    pub(super) fn or(self, other: Shown) -> Shown {
+        Shown {
+            several_gpus: self.several_gpus || other.several_gpus,
+            by_energy: self.by_energy || other.by_energy,
+            pooled: self.pooled || other.pooled,
+            compared: self.compared || other.compared,
+        }
+    }
+}
+
+/// Some plans under some of their columns; those that say nothing of them are left out.
+pub(super) fn shown_plans<'c>(
+    columns: impl Iterator<Item = &'c Column<Plans>>,
+    rows: &[Row],
+    about: Shown,
+) -> Sheet {
     let estimates = || rows.iter().map(|row| row.estimate);
-    shown(columns(current.is_some()), rows, |situation| match situation {
-        Situation::SeveralGpus => subject.is_mixed(),
+    shown(columns, rows, |situation| match situation {
+        Situation::SeveralGpus => about.several_gpus,
         Situation::Uncalibrated => !all_calibrated(estimates()),
         Situation::UnusualLayouts => estimates().any(|e| e.practice == Practice::Unusual),
-        Situation::RankedByEnergy => answer.objective == Objective::Energy,
-        Situation::Pooled => subject.workload.purpose.pools(),
-        Situation::Uncompared => current.is_none(),
+        Situation::RankedByEnergy => about.by_energy,
+        Situation::Pooled => about.pooled,
+        Situation::Uncompared => !about.compared,
         Situation::WholeClusters | Situation::BoughtInLots => false,
     })
 }
@@ -392,8 +443,38 @@ fn spread(best: &Estimate) -> String {
     )
 }
 
+/// What to deploy where it is more than one plan: what all of it delivers, and the plan of each part.
+fn deployed_together(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
+    let Some(all) = answer.together() else { return String::new() };
+    let (sum, _) = sum_of(subject, all);
+    let what = if subject.is_mixed() { "pools together" } else { "replicas of different sizes" };
+    let idle = if all.idle_gpus == 0 { String::new() } else { format!(", {} idle", all.idle_gpus) };
+    let mut out = format!("\n{} in {what}{idle}: {sum}\n", plural(all.gpus, "GPU"));
+    // What rows have in common is said once, of these and of those that follow.
+    let of = |estimate| Row { rank: None, estimate, current: answer.reference() };
+    let rows: Vec<Row> = all.plans.iter().chain(&answer.best).map(of).collect();
+    let mut sheet = plans(subject, answer, &rows);
+    sheet.rows.truncate(all.plans.len());
+    if let Some(first) = sheet.columns.first_mut() {
+        *first = "part".to_owned();
+    }
+    for (row, n) in sheet.rows.iter_mut().zip(1u64..) {
+        if let Some(first) = row.first_mut() {
+            *first = n.into();
+        }
+    }
+    let _ = writeln!(out, "{}", sheet.table(width));
+    out
+}
+
 /// What several pools deliver together, and with which plans.
 fn together(s: &Subject, c: &Combined) -> String {
+    let (sum, plans) = sum_of(s, c);
+    format!("{sum}: {plans}\n")
+}
+
+/// What several plans deliver together, and the plans in words.
+fn sum_of(s: &Subject, c: &Combined) -> (String, String) {
     let cost = c.cost_output.map_or(String::new(), |cost| format!(" at ${:.2} per million", cost.get()));
     let serves = match (c.serves_rate, s.workload.load) {
         (Some(true), Load::Rate(rate)) => format!(", enough for {} req/s", rate.get()),
@@ -416,7 +497,8 @@ fn together(s: &Subject, c: &Combined) -> String {
         true => String::new(),
         false => format!("{} output tokens/s, ", group_thousands(c.output.get().round() as u64)),
     };
-    format!("{output}{:.1} req/s{cost}{serves}: {}\n", c.requests.get(), c.plans.iter().map(plan).join("; "))
+    let sum = format!("{output}{:.1} req/s{cost}{serves}", c.requests.get());
+    (sum, c.plans.iter().map(plan).join("; "))
 }
 
 /// How many plans there were; why they fell, where that is asked or none is left.

@@ -93,7 +93,10 @@ pub fn read<T: Default + Serialize + DeserializeOwned>(map: Map<String, Value>) 
 ///
 /// # Errors
 /// [`Code::Usage`] for a field that is given under two names.
-fn in_our_words(map: Map<String, Value>, names: &[String]) -> Result<Map<String, Value>, Diagnostic> {
+pub(super) fn in_our_words(
+    map: Map<String, Value>,
+    names: &[String],
+) -> Result<Map<String, Value>, Diagnostic> {
     let mut ours = Map::new();
     for (key, value) in map {
         let field = match names.contains(&key) {

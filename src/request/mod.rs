@@ -29,6 +29,7 @@ pub mod layout;
 mod media;
 mod model;
 mod overrides;
+mod points;
 mod resolve;
 mod split;
 pub mod train;
@@ -54,6 +55,7 @@ pub use fit::FitRequest;
 pub use form::SCHEMA_VERSION;
 pub use inspect::InspectRequest;
 pub use model::ModelRequest;
+pub use points::{Lists, MAX_POINTS, Point};
 pub use resolve::{
     Deployed, MAX_LAYERS, MAX_LIMIT, MAX_REQUESTS, NO_DRAFT, Resolved, Source, check_price, of_gpus, priced,
 };
@@ -147,7 +149,7 @@ pub struct Request {
     pub concurrency: Option<u64>,
     /// Requests per second over the whole deployment: a number, or a text such as `300 req/min`.
     pub rate: Option<RateEntry>,
-    /// Share of each prompt that is in the prefix cache and not computed, above 0 and at most 1.
+    /// Share of each prompt that is in the prefix cache and not computed, from 0 to 1.
     pub prefix_hit: Option<ShareEntry>,
     /// Sessions of turns in place of lengths: `turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]`, or
     /// `chat`, `coding-agent`, `rag`, `deep-research`, each with what differs after it; what is in the prefix cache then
@@ -268,6 +270,8 @@ pub struct Request {
     pub objective: Option<String>,
     /// Plans to keep, one per layout, 10 when left out; of a fleet, of each kind of GPU, 1.
     pub top: Option<u64>,
+    /// Whether every feasible batch of the layouts that are kept is listed, and not the best of each alone.
+    pub batches: Option<bool>,
     /// Measures that the front is drawn over: `per-gpu,tpot` when left out.
     pub pareto: Option<String>,
     /// Plans from the first that are made sure to hold the targets as simulated, 0 for the closed form alone; when
@@ -346,7 +350,8 @@ pub struct Request {
     /// What starts the plan, in place of the answer: command, docker, k8s, llm-d, dynamo, kserve, slurm, skypilot or
     /// ray, or several.
     pub emit: Option<Texts>,
-    /// The plan that `emit` writes, by its rank, or where no limit is named by what it is best at; 1 when left out.
+    /// The plan that `emit` writes, by its rank, or where no limit is named by what it is best at; when left out 1, or all
+    /// parts of what several pools, or replicas of different sizes, deliver together where that is more.
     pub rank: Option<Chosen>,
     /// Whether this is a launch as it stands: what it leaves out is what the server starts with.
     #[serde(skip)]
@@ -434,6 +439,7 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("host_watts", &[Task::Plan, Task::Estimate]),
     ("objective", &[Task::Plan, Task::Size]),
     ("top", &[Task::Plan, Task::Size]),
+    ("batches", &[Task::Plan]),
     ("pareto", &[Task::Plan]),
     ("verify", &[Task::Plan]),
     ("percentile", &[Task::Plan]),

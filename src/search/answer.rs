@@ -48,6 +48,26 @@ impl Answer {
         self.best.iter().chain(&self.measured).chain(together).find(|e| e.service.provenance.is_calibrated())
     }
 
+    /// What to deploy where it is more than one plan: the pools side by side, each with its own plan, or replicas of
+    /// different sizes, where they deliver more within the targets than the best plan alone, or serve a rate that none
+    /// serves alone.
+    pub fn together(&self) -> Option<&Combined> {
+        let all = self.combined.as_ref().or(self.mixed.as_ref())?;
+        let more = match self.best.first() {
+            None => all.serves_rate != Some(false),
+            Some(best) => {
+                let most = self.objective == Objective::Throughput && all.serves_rate.is_none();
+                most && all.plans.len() > 1 && all.output > best.output
+            }
+        };
+        more.then_some(all)
+    }
+
+    /// Whether there is something to deploy.
+    pub fn is_found(&self) -> bool {
+        !self.best.is_empty() || self.together().is_some()
+    }
+
     /// What plans are compared with: the figures of what runs today.
     pub fn reference(&self) -> Option<&Estimate> {
         self.current.as_ref()?.estimate.as_ref()

@@ -29,7 +29,9 @@ impl Question<'_> {
         let answer = self.answers(&[self.own_variant()])?.pop();
         let answer = answer
             .ok_or_else(|| Diagnostic::new(Code::Usage, "a question needs targets and an objective"))?;
-        Ok(Answer { mixed: self.mixed(answer.best.first())?, ..answer })
+        let mixed = self.mixed(answer.best.first())?;
+        let combined = answer.combined.map(|all| self.all_holding(all)).transpose()?.flatten();
+        Ok(Answer { mixed, combined, ..answer })
     }
 
     /// Searches the whole space once for several targets and objectives: figures depend on neither. Each
@@ -72,9 +74,8 @@ impl Question<'_> {
                 found.iter_mut().zip(split.into_iter().zip(variants))
             {
                 *all = std::mem::take(all).merge(here, variant, self);
-                if !self.mode.aggregates() {
-                    *best_of_each = side_by_side(&best);
-                }
+                best_of_each.extend(best);
+                *best_of_each = side_by_side(best_of_each);
             }
         }
         let conclude = |(question, (summary, best_of_each)): (&Question, (Summary, Vec<Estimate>))| {

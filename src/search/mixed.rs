@@ -27,8 +27,13 @@ impl Question<'_> {
     pub(super) fn mixed(&self, best: Option<&Estimate>) -> Result<Option<Combined>, Diagnostic> {
         let ([pool], Some(best)) = (self.pools, best) else { return Ok(None) };
         let free = self.workload.load == Load::Saturate && self.pins.replicas.is_empty();
-        if !free || best.idle_gpus == 0 || self.objective != Objective::Throughput || best.prefill.is_some() {
+        if !free || best.idle_gpus == 0 || self.objective != Objective::Throughput {
             return Ok(None);
+        }
+        if best.prefill.is_some() {
+            // Pools that serve each other stay, and what they leave does everything.
+            let mixed = self.sum(self.filled(vec![best.clone()])?);
+            return Ok(mixed.filter(|mixed| mixed.output > best.output && mixed.plans.len() > 1));
         }
         let mut alone = Question {
             mode: Mode::Aggregated,
@@ -46,8 +51,11 @@ impl Question<'_> {
         for (times, gpus) in [(nodes as u32, per_node), (1, rest)] {
             packings[gpus].replicas.iter().for_each(|n| count[*n] += times);
         }
-        let plans: Vec<Estimate> =
-            candidates.iter().zip(count).filter(|(_, n)| *n > 0).map(|(one, n)| several(one, n)).collect();
+        let mut plans = Vec::new();
+        let simulating = Question { top: 1, current: None, ..self.clone() };
+        for (one, n) in candidates.into_iter().zip(count).filter(|(_, n)| *n > 0) {
+            plans.extend(simulating.simulated(one)?.map(|one| several(&one, n)));
+        }
         let mixed = self.sum(plans);
         Ok(mixed.filter(|mixed| mixed.output > best.output && mixed.plans.len() > 1))
     }

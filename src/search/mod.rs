@@ -6,6 +6,7 @@
 
 mod advice;
 mod answer;
+mod batches;
 mod candidate;
 mod choice;
 mod choices;
@@ -24,6 +25,7 @@ mod question;
 mod region;
 pub mod size;
 mod split;
+mod threads;
 mod today;
 mod verification;
 mod verify;
@@ -42,5 +44,6 @@ pub use examine::{Asked, Examined};
 pub use mode::Mode;
 pub use parallel::{each_in_parallel, in_parallel};
 pub use question::{Launch, Question, Variant};
+pub use threads::begin as begin_threads;
 pub use verification::{Depth, Verification};
 pub use what_if::{Knob, WhatIf};

@@ -106,6 +106,12 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
         let mut rivals = self.rivals();
         let mut misfits = Misfits::default();
         for (c, y) in self.region.counts.iter().enumerate() {
+            // The pairs of one layout may take seconds.
+            if self.region.question.stop.now() {
+                let left = (self.region.counts.len() - c) * batches.len();
+                self.sum.counts.unseen += (left as u64).saturating_mul(rivals.len() as u64);
+                break;
+            }
             let placed = self.find_room((c, *y), &mut rivals, batches.len() as u64, &mut misfits.no_place);
             for batch in batches.iter().filter(|_| placed > 0) {
                 match self.fill(*y, *batch) {

@@ -126,7 +126,7 @@ impl Question<'_> {
             let rival = |j: &usize| {
                 *j != i && prefill.at(*j).zip(prefill.at(i)).is_some_and(|(v, w)| dominates((v, *j), (w, i)))
             };
-            all.iter().any(rival)
+            !self.stop.now() && all.iter().any(rival)
         };
         all.iter().copied().filter(|i| !beaten(*i)).collect()
     }

@@ -693,3 +693,31 @@ fn a_plan_far_below_its_limits_is_surer_to_hold_than_one_at_them() {
     assert!((30.0..=80.0).contains(&near) && far >= 95.0, "{near} {far}");
     assert_eq!(far, at(1.5));
 }
+
+#[test]
+fn batches_lists_every_batch_of_the_layouts_with_that_of_the_plan_among_them() {
+    let asked = "--cluster 2xh100-sxm --tpot 30ms --top 3 --batches --verify 0";
+    let json = plan_json(&format!("llama-3.1-8b {asked}"));
+    let batches = json["batches"].as_array().unwrap();
+    for plan in plans(&json) {
+        let of: Vec<&Value> = batches.iter().filter(|b| b["rank"] == plan["rank"]).collect();
+        assert!(of.len() > 3, "{}", of.len());
+        assert!(of.iter().all(|b| b["tp"] == plan["tp"] && number(b, "tpot_ms") <= 30.0));
+        assert!(of.windows(2).all(|pair| number(pair[0], "batch") < number(pair[1], "batch")));
+        assert!(
+            of.iter().any(|b| b["batch"] == plan["batch"] && b["tpot_ms"] == plan["tpot_ms"]),
+            "{plan:#}"
+        );
+    }
+    let (_, rows) = shardfit(&format!("plan llama-3.1-8b {asked} --csv")).exits(0).csv();
+    assert_eq!(rows.len(), batches.len());
+    shardfit("plan llama-3.1-8b --cluster 2xh100-sxm --concurrency 8 --batches").exits(2);
+}
+
+#[test]
+fn where_no_thread_can_be_had_one_does_the_work() {
+    let line = "plan llama-3.1-8b --cluster 2xh100-sxm --tpot 30ms --format json";
+    // No stack of such a size can be had, and so no thread.
+    let alone = shardfit_with(line, &[("RUST_MIN_STACK", "100000000000000000")]).exits(0);
+    assert_eq!(alone.stdout, shardfit(line).exits(0).stdout);
+}

@@ -76,7 +76,7 @@ fn launches_are_compared() {
         plans(&ask(&format!("{line} {flags}"))).len()
     };
     assert_eq!(count("--speculate off --acceptance 0.8"), count(""));
-    shardfit("estimate llama-3.1-8b --gpu h100-sxm --max-sequences 16,32").exits(2);
+    shardfit("simulate llama-3.1-8b --gpu h100-sxm --max-sequences 16,32").exits(2);
     shardfit("plan deepseek-v3 --cluster 8xh200-sxm --speculate mtp,ngram --acceptance 0.8").exits(2);
 }
 

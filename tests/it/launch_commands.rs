@@ -242,6 +242,8 @@ fn release(members: Vec<Member>) -> Release {
         members,
         vendor: "nvidia".into(),
         gpu: "h100-sxm".into(),
+        prefill_gpu: None,
+        part: None,
         gpus_per_node: 8,
         head: vec!["shardfit 0.1.0: a plan".into()],
         isl: 2048,

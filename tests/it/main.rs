@@ -13,6 +13,7 @@ mod catalogue_models;
 mod check;
 mod checkpoint_kinds;
 mod cli_catalog;
+mod cli_compared;
 mod cli_energy;
 mod cli_estimate;
 mod cli_formats;

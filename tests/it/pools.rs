@@ -58,7 +58,9 @@ fn together_the_pools_deliver_the_sum_of_their_best_plans() {
     assert_eq!((number(&combined, "/gpus"), number(&combined, "/idle_gpus")), (16.0, 0.0));
     assert_eq!(combined["plans"].as_array().unwrap().len(), 2);
     assert_eq!(combined["serves_rate"], Value::Null);
-    shardfit(&format!("plan llama-3.1-70b --cluster {MIXED}")).exits(0).says(&["All pools together: "]);
+    shardfit(&format!("plan llama-3.1-70b --cluster {MIXED}"))
+        .exits(0)
+        .says(&["16 GPUs in pools together: "]);
 }
 
 #[test]
@@ -178,6 +180,70 @@ fn oversubscription_slows_what_crosses_nodes_as_a_narrower_port_would_and_nothin
     let ttft = |cluster: &str| estimate(cluster, "--tp 4 --pp 4 --concurrency 1", "/ttft_ms");
     assert!(ttft(&halved) > ttft(&full));
     assert_eq!(tpot(&halved, "--tp 8"), tpot(&full, "--tp 8"));
+}
+
+#[test]
+fn what_is_printed_first_on_two_kinds_uses_both_and_is_what_is_emitted() {
+    for mode in ["aggregated", "split", "any"] {
+        let asked = format!("plan llama-3.1-70b --cluster 8xh200-sxm+8xl40s --mode {mode} --tpot 60ms");
+        let json = shardfit(&format!("{asked} --format json")).exits(0).json();
+        assert_eq!(json["deploy"], "combined", "{mode}");
+        let all = &json["combined"];
+        assert_eq!((number(all, "/gpus"), number(all, "/idle_gpus")), (16.0, 0.0), "{mode}");
+        assert!(
+            number(all, "/output_tokens_per_s") > number(&json, "/plans/0/output_tokens_per_s"),
+            "{mode}"
+        );
+        let parts = all["plans"].as_array().unwrap();
+        let gpus = |key: &str| parts.iter().filter_map(|p| p[key].as_str()).collect::<Vec<_>>();
+        let used = [gpus("gpu"), gpus("prefill_gpu")].concat();
+        assert!(used.contains(&"h200-sxm") && used.contains(&"l40s"), "{mode}: {used:?}");
+        for part in parts {
+            assert!(number(part, "/tpot_ms") <= 60.0, "{mode}: {part:#}");
+        }
+        let text = shardfit(&asked).exits(0).stdout;
+        let (first, alone) =
+            (text.find("16 GPUs in pools together").unwrap(), text.find("One plan alone").unwrap());
+        assert!(first < alone && !text.contains("All pools together"), "{text}");
+        let csv = shardfit(&format!("{asked} --csv")).exits(0).stdout;
+        let kinds: Vec<&str> = csv
+            .lines()
+            .skip(1)
+            .filter_map(|l| l.split(',').find(|c| ["together", "alone"].contains(c)))
+            .collect();
+        assert_eq!(kinds.iter().filter(|kind| **kind == "together").count(), parts.len());
+        assert_eq!(kinds[0], "together");
+        let files = shardfit(&format!("{asked} --emit command")).exits(0).stdout;
+        for (part, n) in parts.iter().zip(1..) {
+            assert!(
+                files.contains(&format!("# file: {n}-{}-", part["gpu"].as_str().unwrap())),
+                "{mode}: {files}"
+            );
+        }
+        // One plan of the list is written where it is asked for.
+        let one = shardfit(&format!("{asked} --emit command --rank 1")).exits(0).stdout;
+        assert!(!one.contains("# file: 2-"), "{one}");
+    }
+}
+
+#[test]
+fn a_rate_that_no_pool_serves_alone_is_served_by_both() {
+    let alone =
+        |cluster: &str| number(&plan(&format!("--cluster {cluster} --top 1")), "/plans/0/requests_per_s");
+    let (one, other) = (alone("8xh100-sxm"), alone("8xa100-sxm-80gb"));
+    let rate = one.max(other) + 0.5 * one.min(other);
+    let asked = format!("plan llama-3.1-70b --cluster {MIXED} --rate {rate:.2}");
+    let json = shardfit(&format!("{asked} --format json")).exits(0).json();
+    assert_eq!(
+        (json["deploy"].as_str(), &json["combined"]["serves_rate"]),
+        (Some("combined"), &Value::Bool(true))
+    );
+    assert!(json["plans"].as_array().unwrap().is_empty());
+    shardfit(&asked).exits(0).says(&[
+        "16 GPUs in pools together",
+        "enough for",
+        "No plan of one pool alone is feasible.",
+    ]);
 }
 
 #[test]

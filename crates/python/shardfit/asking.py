@@ -72,5 +72,7 @@ def ask(command: str, model: Model | None, fields: Mapping[str, Any], catalog: F
         if isinstance(cause, InputError):
             raise
         raise InputError(f"the question cannot be written as JSON: {cause}", code="syntax") from cause
-    answer: dict[str, Any] = json.loads(_native.answer(command, text, folders(catalog)))
-    return answer
+    answer = json.loads(_native.answer(command, text, folders(catalog)))
+    if isinstance(answer, list):
+        raise InputError("a list of values asks several questions", None, "ask them one by one, in a loop")
+    return dict(answer)

@@ -92,6 +92,7 @@ def plan(
     host_watts: float | None = None,
     objective: str | None = None,
     top: int | None = None,
+    batches: bool | None = None,
     pareto: str | None = None,
     verify: int | None = None,
     percentile: str | None = None,
@@ -154,8 +155,7 @@ def plan(
             best.
         rate: Requests per second over the whole deployment: a number, or a text such as ``300
             req/min``.
-        prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
-            at most 1.
+        prefix_hit: Share of each prompt that is in the prefix cache and not computed, from 0 to 1.
         sessions: Sessions of turns in place of lengths:
             ``turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]``, or ``chat``,
             ``coding-agent``, ``rag``, ``deep-research``, each with what differs after it; what is
@@ -233,6 +233,8 @@ def plan(
         objective: What the best plan is best at: throughput, per-gpu, latency, cost, energy or
             weights ``throughput=2,ttft=1``; of a fleet, cost or gpus.
         top: Plans to keep, one per layout, 10 when left out; of a fleet, of each kind of GPU, 1.
+        batches: Whether every feasible batch of the layouts that are kept is listed, and not the
+            best of each alone.
         pareto: Measures that the front is drawn over: ``per-gpu,tpot`` when left out.
         verify: Plans from the first that are made sure to hold the targets as simulated, 0 for the
             closed form alone; when left out, the first, and more where that takes little.
@@ -264,7 +266,8 @@ def plan(
         emit: What starts the plan, in place of the answer: command, docker, k8s, llm-d, dynamo,
             kserve, slurm, skypilot or ray, or several.
         rank: The plan that ``emit`` writes, by its rank, or where no limit is named by what it is
-            best at; 1 when left out.
+            best at; when left out 1, or all parts of what several pools, or replicas of different
+            sizes, deliver together where that is more.
         catalog: Folder, or folders, of your own gpus/, clusters/, classes/, engines/ and models/,
             over those built in.
 
@@ -342,6 +345,7 @@ def plan(
         "host_watts": host_watts,
         "objective": objective,
         "top": top,
+        "batches": batches,
         "pareto": pareto,
         "verify": verify,
         "percentile": percentile,
@@ -479,8 +483,7 @@ def estimate(
             best.
         rate: Requests per second over the whole deployment: a number, or a text such as ``300
             req/min``.
-        prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
-            at most 1.
+        prefix_hit: Share of each prompt that is in the prefix cache and not computed, from 0 to 1.
         sessions: Sessions of turns in place of lengths:
             ``turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]``, or ``chat``,
             ``coding-agent``, ``rag``, ``deep-research``, each with what differs after it; what is
@@ -737,8 +740,7 @@ def size(
             context.
         rate: Requests per second over the whole deployment: a number, or a text such as ``300
             req/min``.
-        prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
-            at most 1.
+        prefix_hit: Share of each prompt that is in the prefix cache and not computed, from 0 to 1.
         sessions: Sessions of turns in place of lengths:
             ``turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]``, or ``chat``,
             ``coding-agent``, ``rag``, ``deep-research``, each with what differs after it; what is
@@ -992,8 +994,7 @@ def simulate(
             best.
         rate: Requests per second over the whole deployment: a number, or a text such as ``300
             req/min``.
-        prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
-            at most 1.
+        prefix_hit: Share of each prompt that is in the prefix cache and not computed, from 0 to 1.
         sessions: Sessions of turns in place of lengths:
             ``turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]``, or ``chat``,
             ``coding-agent``, ``rag``, ``deep-research``, each with what differs after it; what is
@@ -1670,6 +1671,7 @@ def emit(
     host_watts: float | None = None,
     objective: str | None = None,
     top: int | None = None,
+    batches: bool | None = None,
     pareto: str | None = None,
     verify: int | None = None,
     percentile: str | None = None,
@@ -1732,8 +1734,7 @@ def emit(
             best.
         rate: Requests per second over the whole deployment: a number, or a text such as ``300
             req/min``.
-        prefix_hit: Share of each prompt that is in the prefix cache and not computed, above 0 and
-            at most 1.
+        prefix_hit: Share of each prompt that is in the prefix cache and not computed, from 0 to 1.
         sessions: Sessions of turns in place of lengths:
             ``turns=12,system=4000,new=600,output=300,think=20s[,first=…,branches=…]``, or ``chat``,
             ``coding-agent``, ``rag``, ``deep-research``, each with what differs after it; what is
@@ -1814,6 +1815,8 @@ def emit(
         objective: What the best plan is best at: throughput, per-gpu, latency, cost, energy or
             weights ``throughput=2,ttft=1``; of a fleet, cost or gpus.
         top: Plans to keep, one per layout, 10 when left out; of a fleet, of each kind of GPU, 1.
+        batches: Whether every feasible batch of the layouts that are kept is listed, and not the
+            best of each alone.
         pareto: Measures that the front is drawn over: ``per-gpu,tpot`` when left out.
         verify: Plans from the first that are made sure to hold the targets as simulated, 0 for the
             closed form alone; when left out, the first, and more where that takes little.
@@ -1845,7 +1848,8 @@ def emit(
         emit: What starts the plan, in place of the answer: command, docker, k8s, llm-d, dynamo,
             kserve, slurm, skypilot or ray, or several.
         rank: The plan that ``emit`` writes, by its rank, or where no limit is named by what it is
-            best at; 1 when left out.
+            best at; when left out 1, or all parts of what several pools, or replicas of different
+            sizes, deliver together where that is more.
         catalog: Folder, or folders, of your own gpus/, clusters/, classes/, engines/ and models/,
             over those built in.
 
@@ -1925,6 +1929,7 @@ def emit(
         "host_watts": host_watts,
         "objective": objective,
         "top": top,
+        "batches": batches,
         "pareto": pareto,
         "verify": verify,
         "percentile": percentile,

@@ -13,7 +13,7 @@ pub(super) fn compose(release: &Release) -> Result<Vec<File>, Diagnostic> {
     let mut next_gpu = 0;
     let mut port = None;
     for member in &release.members {
-        if member.nodes(release.gpus_per_node) > 1 || release.gpus() > release.gpus_per_node {
+        if member.nodes(release.gpus_per_node) > 1 || !release.fits_a_node() {
             return Err(Diagnostic::new(
                 Code::Usage,
                 format!(

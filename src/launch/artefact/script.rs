@@ -12,7 +12,7 @@ pub(super) fn command(release: &Release) -> Result<Vec<File>, Diagnostic> {
     let mut text = String::from("#!/bin/sh\n") + &release.comments();
     let mut files = Vec::new();
     // Servers of both pools stand side by side where a node holds them all.
-    let together = release.gpus() <= release.gpus_per_node;
+    let together = release.fits_a_node();
     let (mut next_gpu, mut next_port) = (0, None);
     for member in &release.members {
         let nodes = member.nodes(release.gpus_per_node);

@@ -107,7 +107,8 @@ impl Request {
 
     /// Lengths under a load, with what is cached, drafted and waited for; checked.
     pub(crate) fn under(&self, load: Load, lengths: Workload, task: Task) -> Result<Workload, Diagnostic> {
-        let hit = share("--prefix-hit", self.prefix_hit.map(|hit| hit.0))?;
+        // Nothing in the cache is as good as nothing said.
+        let hit = share("--prefix-hit", self.prefix_hit.map(|hit| hit.0).filter(|hit| *hit != 0.0))?;
         let batch_window = self.batch_window()?;
         let cached_prefix = cached(hit, lengths.isl);
         let speculation = if task.is_of_one_plan() { self.one_speculation()? } else { self.speculation()? };
