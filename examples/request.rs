@@ -22,8 +22,13 @@ fn main() -> Result<(), Diagnostic> {
     for plan in &planned.answer.best {
         println!("{} × {}: {:.0} tokens/s", plan.parallelism, plan.replicas, plan.output.get());
     }
-    let json =
-        report::answer_json(&Subject::of(&resolved), &planned.answer, &planned.advice, &planned.what_if);
+    let json = report::answer_json(
+        &Subject::of(&resolved),
+        &planned.answer,
+        &planned.advice,
+        &planned.what_if,
+        None,
+    );
     println!("{} plans in the space", json["space"]["plans"]);
 
     // shardfit estimate llama-3.1-8b --gpu l40s --concurrency 16

@@ -53,8 +53,13 @@ fn a_request_from_json_is_answered_like_the_command_line_to_the_byte() {
     ] {
         let resolved = Request::from_json(text).unwrap().resolve(Task::Plan, &Catalog::built_in()).unwrap();
         let planned = resolved.plan().unwrap();
-        let ours =
-            report::answer_json(&Subject::of(&resolved), &planned.answer, &planned.advice, &planned.what_if);
+        let ours = report::answer_json(
+            &Subject::of(&resolved),
+            &planned.answer,
+            &planned.advice,
+            &planned.what_if,
+            None,
+        );
         let theirs: Value = shardfit(&format!("{line} --format json")).exits(0).json();
         assert_eq!(ours, theirs, "{line}");
     }

@@ -45,7 +45,7 @@ struct Bunched {
 impl Bunched {
     fn of(replica: &Replica, concurrency: f64, density: f64) -> Bunched {
         let (ranks, steps) = (replica.ranks_at(concurrency), replica.decode_steps());
-        let supply = replica.supplied(replica.running_at(concurrency));
+        let supply = replica.supplied(replica.running_at(concurrency), ranks);
         let step = replica.decode_step(supply.decoding);
         let mut prompt = replica.prompts(&Decoding {
             ranks,
@@ -55,6 +55,7 @@ impl Bunched {
             budget: supply.budget,
             steps: steps.max(1.0) / density,
             wait: wait(&supply, density),
+            balance: supply.balance,
         });
         // A bunch takes so much less of the time.
         prompt.often /= density;
