@@ -6,13 +6,24 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-/// A released version: `0.19`, `0.6.4`, `1.2.0rc6`, or a build: `b7000`. Pre-release and post-release suffixes do not count.
+/// A released version: `0.19`, `0.6.4`, `1.2.0rc6`, the last of a series: `0.11.x`, or a build: `b7000`. Pre-release and post-release suffixes do not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version([u32; 3]);
 
 impl Version {
     /// Newer than any.
     pub const NEWEST: Version = Version([u32::MAX; 3]);
+
+    /// Whether it stands for the last release of a series: `0.11.x`.
+    pub fn is_series(self) -> bool {
+        self.0[2] == u32::MAX
+    }
+
+    /// A release that is known to be: the first of a series, else the version itself.
+    #[must_use]
+    pub fn released(self) -> Version {
+        Version(self.0.map(|part| if part == u32::MAX { 0 } else { part }))
+    }
 
     /// Its first two parts: `0.19`.
     pub fn family(self) -> String {
@@ -25,20 +36,27 @@ impl FromStr for Version {
     fn from_str(text: &str) -> Result<Version, String> {
         let text = text.trim();
         let wrong = || format!("`{text}` is not a version; write 0.19 or 0.19.0");
-        let mut numbers = [0; 3];
+        let (mut numbers, mut series) = ([0; 3], None);
         let mut parts = text.trim_start_matches(['v', 'b']).split('.');
         for (i, slot) in numbers.iter_mut().enumerate() {
             let Some(part) = parts.next() else { break };
             let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            // `0.11.x` is 0.11, `0.5.post1` is 0.5; the first part must be a number.
+            // `0.5.post1` is 0.5; the first part must be a number.
             match part[..digits].parse() {
                 Ok(number) => *slot = number,
+                Err(_) if i > 0 && part == "x" => {
+                    series = Some(i);
+                    break;
+                }
                 Err(_) if i > 0 && digits == 0 && !part.is_empty() => break,
                 Err(_) => return Err(wrong()),
             }
             if digits < part.len() {
                 break;
             }
+        }
+        if let Some(from) = series {
+            numbers[from..].fill(u32::MAX);
         }
         Ok(Version(numbers))
     }
@@ -121,7 +139,8 @@ mod tests {
     fn versions_compare_by_number_and_suffixes_do_not_count() {
         assert!(version("0.9.2") < version("0.10"));
         assert_eq!(version("1.2.0rc6.post2"), version("1.2"));
-        assert_eq!(version("0.11.x"), version("0.11.0"));
+        // Whoever writes `0.11.x` runs a release of the series, the last of them most likely.
+        assert!(version("0.11.x") > version("0.11.2") && version("0.11.x") < version("0.12"));
         assert!("".parse::<Version>().is_err() && "main".parse::<Version>().is_err());
     }
 

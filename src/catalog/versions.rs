@@ -88,7 +88,7 @@ impl Engine {
         let mut engine = Engine { versions: Vec::new(), ..self.clone() };
         engine.launch_with(&asked.words);
         if let Some(version) = asked.version {
-            engine.version = version;
+            engine.version = version.released();
         }
         engine.beyond = (engine.version > self.version).then_some(self.version);
         let newest = version >= self.version && backend.is_none_or(|b| self.backend.as_deref() == Some(b));
@@ -102,8 +102,10 @@ impl Engine {
         let entry = self.versions.iter().filter(fits).filter(|v| v.from <= version).max_by_key(|v| v.from);
         match entry {
             Some(entry) => {
-                if asked.version.is_none() {
-                    engine.version = entry.from;
+                match asked.version {
+                    None => engine.version = entry.from,
+                    Some(version) if version.is_series() => engine.version = engine.version.max(entry.from),
+                    Some(_) => {}
                 }
                 engine.beyond = engine.beyond.map(|_| entry.from);
                 entry.apply(&mut engine);

@@ -5,26 +5,8 @@ use crate::search::Answer;
 
 use super::columns::{Row, plan_sheet};
 use super::sheet::Sheet;
-use super::subject::Subject;
-use super::table::plans;
 
-/// Every batch of the layouts that are ranked, each with the rank of its layout.
-pub fn batches_text(
-    subject: &Subject,
-    answer: &Answer,
-    batches: &[(usize, Estimate)],
-    width: Option<u16>,
-) -> String {
-    match batches {
-        [] => String::new(),
-        batches => {
-            let sheet = plans(subject, answer, &rows(answer, batches));
-            format!("\nEvery batch of these layouts, in closed form:\n{}\n", sheet.table(width))
-        }
-    }
-}
-
-/// The same as rows of CSV and Markdown.
+/// Every batch of the layouts that are ranked, each with the rank of its layout, as rows of CSV and Markdown.
 pub fn batches_sheet(answer: &Answer, batches: &[(usize, Estimate)]) -> Sheet {
     plan_sheet(&rows(answer, batches), answer.current.is_some())
 }

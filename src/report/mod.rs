@@ -41,7 +41,7 @@ mod validation;
 mod verify;
 
 pub use answer::ANSWER_VERSION;
-pub use batches::{batches_sheet, batches_text};
+pub use batches::batches_sheet;
 pub use breakdown::{
     context_section, flops_section, intensity_section, known_section, memory_section, precision_section,
 };
@@ -75,7 +75,7 @@ pub use simulation::{SimulationSubject, no_simulation, simulation, timeline_shee
 pub use size::{FLEET_COLUMNS, SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
 
 pub use subject::Subject;
-pub use table::{Shown, advice_text, answer_text, estimate_text};
+pub use table::{Shown, advice_text, answer_text, batches_text, estimate_text};
 
 pub use training::{TRAINING_COLUMNS, Trained, why_not_text};
 pub use validation::{

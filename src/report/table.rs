@@ -14,6 +14,7 @@ use crate::search::{Advice, Answer, Combined, CurrentAnswer, Stopped};
 use crate::units::{Seconds, TokensPerSecond, group_thousands, plural};
 use crate::workload::{CUT_LENGTHS, Load, Percentile, Targets, Workload};
 
+use super::batches;
 use super::cell::Value;
 use super::column::{Column, Situation, shown};
 use super::columns::{PLAN_COLUMNS, Plans, Row, all_calibrated, columns};
@@ -26,7 +27,11 @@ use super::subject::Subject;
 /// The ranking and the ledger.
 pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: bool) -> String {
     let deploy = answer.together();
-    let first = deploy.and_then(|all| all.plans.first()).or(answer.best.first());
+    let bare = |e: &&Estimate| e.service.provenance == Provenance::Uncalibrated;
+    let first = match deploy {
+        Some(all) => all.plans.iter().find(bare).or(all.plans.first()),
+        None => answer.best.first(),
+    };
     let mut out = headline(subject, first);
     if answer.best.is_empty() && deploy.is_some() {
         let _ = write!(out, "{}", current_text(answer));
@@ -131,7 +136,7 @@ fn runner_up(answer: &Answer) -> String {
 /// Pools that a headline lists.
 const LISTED: usize = 6;
 
-/// What was asked, and whether what stands first is on a GPU without measurements.
+/// What was asked, and whether what stands first is on a GPU without measurements; of several parts any.
 fn headline(s: &Subject, first: Option<&Estimate>) -> String {
     let nodes = |c: &Cluster| match c.nodes {
         0 | 1 => String::new(),
@@ -530,6 +535,22 @@ fn ledger(s: &Subject, answer: &Answer, why: bool) -> String {
         let _ = writeln!(out, "{line}; {nearest} {}{on}: {}", describe(&r.nearest), r.reason.message());
     }
     out
+}
+
+/// Every batch of the layouts that are ranked, each with the rank of its layout.
+pub fn batches_text(
+    subject: &Subject,
+    answer: &Answer,
+    batches: &[(usize, Estimate)],
+    width: Option<u16>,
+) -> String {
+    match batches {
+        [] => String::new(),
+        batches => {
+            let sheet = plans(subject, answer, &batches::rows(answer, batches));
+            format!("\nEvery batch of these layouts, in closed form:\n{}\n", sheet.table(width))
+        }
+    }
 }
 
 /// One estimate, every figure.

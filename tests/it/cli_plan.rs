@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::process::Stdio;
 
-use crate::common::{README, at, command, number, shardfit, shardfit_with, words};
+use crate::common::{README, at, command, number, shardfit, shardfit_with, spreadsheet_text, words};
 use serde_json::Value;
 
 /// Fields of one plan that scripts lean on.
@@ -157,7 +157,7 @@ fn csv_has_the_columns_and_the_figures_of_json() {
     for (row, plan) in rows.iter().zip(plans(&json)) {
         for (name, cell) in header.iter().zip(row).skip(asked) {
             let value = plan.get(name).unwrap_or_else(|| &plan["memory"][name]);
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = value.as_str().map_or_else(|| value.to_string(), spreadsheet_text);
             assert_eq!(*cell, if value.is_null() { String::new() } else { text }, "{name}");
         }
     }

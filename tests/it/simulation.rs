@@ -144,7 +144,8 @@ fn ranks_of_attention_data_parallelism_hold_each_other_up_alike_in_both() {
         &["trtllm"],
         &[(128, 128), (1024, 1024), (8192, 1024), (1024, 8192)],
         &[4, 16, 128, 256],
-        0.05,
+        // What ranks that wait for each other have left over from one time to the next is a mean in closed form.
+        0.08,
     );
     agree(
         &RANKS,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::common::{self, document, parse_csv, shardfit};
+use crate::common::{self, document, parse_csv, shardfit, spreadsheet_text};
 
 const SCENARIO: &str = "tests/data/valid/scenario.yaml";
 
@@ -297,7 +297,7 @@ fn json_lines_and_csv_hold_the_same_cells() {
         for (name, cell) in header.iter().zip(row) {
             let value = match &object[name] {
                 serde_json::Value::Null => String::new(),
-                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::String(text) => spreadsheet_text(text),
                 other => other.to_string(),
             };
             assert_eq!(&value, cell, "{name}");

@@ -132,6 +132,14 @@ impl Run {
     }
 }
 
+/// Text as a cell of CSV has it: quoted where a spreadsheet would run it.
+pub fn spreadsheet_text(text: &str) -> String {
+    match text.starts_with(['=', '+', '-', '@', '\t']) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
+}
+
 /// CSV text as header and rows, every row as long as the header.
 #[track_caller]
 pub fn parse_csv(text: &str) -> (Vec<String>, Vec<Vec<String>>) {
