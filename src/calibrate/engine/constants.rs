@@ -150,11 +150,16 @@ pub struct Constant {
     pub value: f64,
 }
 
-/// What can be fitted of an engine, in the order of its file.
+/// What can be fitted of an engine, in the order of its file. A backend that is on request beside another of the same
+/// release keeps its own.
 pub fn constants(engine: &Engine) -> Vec<Constant> {
     let own = Field::ALL.map(|field| Constant { from: None, field, value: field.of(&engine.scheduling) });
     let mut all = own.to_vec();
-    for version in &engine.versions {
+    for (n, version) in engine.versions.iter().enumerate() {
+        // An overlay names a version by its `from`: of two backends of one release the first is meant.
+        if engine.versions[..n].iter().any(|earlier| earlier.from == version.from) {
+            continue;
+        }
         let mut resolved = engine.scheduling.clone();
         version.scheduling.apply(&mut resolved);
         let said = Field::ALL.into_iter().filter(|field| field.said(&version.scheduling));
