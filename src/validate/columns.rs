@@ -136,17 +136,9 @@ const KERNELS: &[(&str, Cell)] = &[
     ("moe_ep_size", Degree),
 ];
 
-const MEMORY: &[(&str, Cell)] = &[
-    ("gpu_name", Text),
-    ("gpu_mem_gib", UpTo(1e6)),
-    ("num_gpus", Degree),
-    ("tp", Degree),
-    ("pp", Degree),
-    ("ep", Degree),
-    ("dp", Degree),
-    ("dcp", Degree),
+/// How a server was started, as rows of its memory and of its times say it.
+const START: &[(&str, Cell)] = &[
     ("kv_dtype", Cache),
-    ("max_model_len", LENGTH),
     ("max_num_seqs", CONCURRENCY),
     ("max_num_batched_tokens", LENGTH),
     ("gpu_memory_utilization", Share),
@@ -157,6 +149,18 @@ const MEMORY: &[(&str, Cell)] = &[
     ("language_model_only", SWITCH),
     ("limit_mm_per_prompt", SIZE),
     ("redundant_experts", SIZE),
+];
+
+const MEMORY: &[(&str, Cell)] = &[
+    ("gpu_name", Text),
+    ("gpu_mem_gib", UpTo(1e6)),
+    ("num_gpus", Degree),
+    ("tp", Degree),
+    ("pp", Degree),
+    ("ep", Degree),
+    ("dp", Degree),
+    ("dcp", Degree),
+    ("max_model_len", LENGTH),
     ("weights_gib_per_gpu", Number),
     ("activation_peak_gib", Number),
     ("non_torch_gib", Number),
@@ -175,17 +179,6 @@ const SERVING: &[(&str, Cell)] = &[
     ("dcp", Degree),
     ("prefill_cfg", Text),
     ("decode_cfg", Text),
-    ("kv_dtype", Cache),
-    ("max_num_seqs", CONCURRENCY),
-    ("max_num_batched_tokens", LENGTH),
-    ("gpu_memory_utilization", Share),
-    ("enforce_eager", SWITCH),
-    ("kv_cache_memory_bytes", Text),
-    ("block_size", SIZE),
-    ("enable_prefix_caching", SWITCH),
-    ("language_model_only", SWITCH),
-    ("limit_mm_per_prompt", SIZE),
-    ("redundant_experts", SIZE),
     ("isl", LENGTH),
     ("osl", LENGTH),
     ("length_sigma", UpTo(10.0)),
@@ -260,14 +253,14 @@ const TRAINING: &[(&str, Cell)] = &[
 
 /// The columns of a kind of measurements.
 fn of(kind: Kind) -> impl Iterator<Item = &'static (&'static str, Cell)> + Clone {
-    let own = match kind {
-        Kind::Params => PARAMS,
-        Kind::Kernels => KERNELS,
-        Kind::Memory => MEMORY,
-        Kind::Serving => SERVING,
-        Kind::Training => TRAINING,
+    let (own, start): (&[_], &[_]) = match kind {
+        Kind::Params => (PARAMS, &[]),
+        Kind::Kernels => (KERNELS, &[]),
+        Kind::Memory => (MEMORY, START),
+        Kind::Serving => (SERVING, START),
+        Kind::Training => (TRAINING, &[]),
     };
-    own.iter().chain(ABOUT)
+    own.iter().chain(start).chain(ABOUT)
 }
 
 /// What people write where there is nothing to say.

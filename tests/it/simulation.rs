@@ -139,14 +139,11 @@ const MIXED: [&str; 2] = ["vllm", "trtllm"];
 
 #[test]
 fn ranks_of_attention_data_parallelism_hold_each_other_up_alike_in_both() {
-    agree(
-        &WHOLE_RANKS,
-        &["trtllm"],
-        &[(128, 128), (1024, 1024), (8192, 1024), (1024, 8192)],
-        &[4, 16, 128, 256],
-        // What ranks that wait for each other have left over from one time to the next is a mean in closed form.
-        0.08,
-    );
+    agree(&WHOLE_RANKS, &["trtllm"], &[(128, 128), (1024, 1024), (1024, 8192)], &[4, 16, 128, 256], 0.05);
+    agree(&WHOLE_RANKS, &["trtllm"], &[(8192, 1024)], &[4, 16, 128], 0.05);
+    // A step has room for a little less than a prompt then, and the rest of each waits for the next time that prompts are
+    // let through: in closed form that is a mean, 7.3 % below what the simulation counts.
+    agree(&WHOLE_RANKS, &["trtllm"], &[(8192, 1024)], &[256], 0.08);
     agree(
         &RANKS,
         &SHARDING,

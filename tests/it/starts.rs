@@ -208,8 +208,12 @@ fn a_length_that_is_not_stated_is_judged_at_the_models_context() {
     };
     assert_eq!(launched("vllm serve meta-llama/Llama-3.1-8B"), "does_not_fit");
     assert_eq!(launched("vllm serve meta-llama/Llama-3.1-8B --max-model-len 8192"), "fits");
-    let other = launched("python -m sglang.launch_server --model meta-llama/Llama-3.1-8B");
-    assert_ne!(other, "does_not_fit");
+    // From 0.5.20 on it keeps 7.3 GB of such a GPU free for steps of 4,096 tokens and graphs, 4 before
+    // (arg_groups/memory_hook.py): little is left beside 15 GiB of weights.
+    let sglang = "python -m sglang.launch_server --model meta-llama/Llama-3.1-8B";
+    assert_eq!(launched(sglang), "marginal");
+    let before = estimate(&format!("llama-3.1-8b --gpu rtx-4090 --engine sglang@0.5.19 --launch '{sglang}'"));
+    assert_eq!(before["verdict"], "fits");
 }
 
 #[test]
