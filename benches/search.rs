@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use shardfit::catalog::{self, Engine};
-use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
+use shardfit::estimate::context::{Context, ContextParts};
+use shardfit::estimate::deployment::Deployment;
 use shardfit::estimate::memory::LimitOverrides;
 use shardfit::model::operator::Step;
 use shardfit::model::{self, Scope};

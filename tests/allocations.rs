@@ -1,7 +1,8 @@
 //! The hot path of the search allocates nothing: times of steps and estimates of plans.
 
 use shardfit::catalog::{Catalog, Cluster};
-use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
+use shardfit::estimate::context::{Context, ContextParts};
+use shardfit::estimate::deployment::Deployment;
 use shardfit::estimate::memory::LimitOverrides;
 use shardfit::model::operator::Step;
 use shardfit::model::{self, Scope};

@@ -5,7 +5,7 @@ use super::launched::{Improved, Read};
 use super::view::{Answered, Setting, View};
 use super::words::{explained, remarks};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::Explanation;
+use crate::estimate::explanation::Explanation;
 use crate::estimate::memory::Verdict;
 use crate::launch;
 use crate::report::{self, Format, Row, Subject};

@@ -9,7 +9,7 @@ use crate::estimate::breakdown::{
     Breakdown, Device, HOST_SHARE, Mode, PRECISIONS, Setting, context_ladder, footprint, large_tensors,
     memory_parts, precisions, recommended_memory, widest_that_fits,
 };
-use crate::estimate::deployment::{Context, ContextParts};
+use crate::estimate::context::{Context, ContextParts};
 use crate::estimate::memory::{LimitOverrides, MemoryQuestion};
 use crate::load;
 use crate::model::Model;

@@ -5,7 +5,7 @@ use super::view::{Answered, View};
 use super::words::{explained, remarks};
 use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::launch::artefact::File;
 use crate::launch::{self, artefact};
 use crate::report::{self, Row, Sheet, Subject};

@@ -3,7 +3,8 @@
 use super::view::View;
 use crate::catalog::{Cluster, DEFAULT_ENGINE, Engine, Gpu};
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::{Estimate, Explanation};
+use crate::estimate::estimated::Estimate;
+use crate::estimate::explanation::Explanation;
 use crate::report::{self, Subject};
 use crate::request::Resolved;
 

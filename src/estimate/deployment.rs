@@ -1,160 +1,27 @@
 //! A layout resolved on a cluster: memory, compiled step, placement; and the estimate of each of its
 //! plans.
 
-use std::borrow::Cow;
-
 use crate::catalog::residuals::{Class, Classes, Traffic};
-use crate::catalog::version::Version;
-use crate::catalog::{Cluster, Engine};
-use crate::diagnostic::{Code, Diagnostic};
-use crate::dtype::{DType, WeightFormat};
-use crate::model::Model;
-use crate::plan::divisors::Divisors;
-use crate::plan::rules::{self, Candidate};
+use crate::model::operator::Step;
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Practice, Reason};
-use crate::units::{Bytes, Seconds, TokensPerSecond, Usd, UsdPerHour};
-use crate::workload::{Draft, Load, Purpose, Speculation, Targets, Tier, Workload};
+use crate::units::{Bytes, UsdPerHour};
+use crate::workload::{Draft, Load, Targets};
 
-pub use super::explanation::{Explanation, TableName};
-use super::figures::{Bill, Figures, late};
-pub use super::figures::{Tail, Tails, Verified};
-use super::kernels::Kernels;
-use super::memory::{LimitOverrides, Limits, MemoryUse, Verdict};
-use super::offload;
-use super::pairing::PrefillFacts;
-use super::power::{Electricity, Energy};
-use super::program::{Pipeline, Target, check_draft};
-use super::range::{Chances, Ranges, Times, architecture};
+use super::context::Context;
+use super::estimated::{Estimate, NeededFlag, TierFigures, TierWorth};
+use super::explanation::Explanation;
+use super::figures::{Bill, Figures};
+use super::memory::{Limits, MemoryUse};
+use super::power::Energy;
+use super::program::{Pipeline, Target};
+use super::range::{Chances, Ranges};
 use super::service::{Replica, Service};
 use super::sessions::{Below, MAX_TIERS, Reuse, SessionCache, Stand};
-use crate::model::operator::Step;
 
 /// Share of the KV cache that stays free in a plan whose batch nobody asked for: requests differ in length, and a cache
 /// that is full to the last block computes some of them twice.
 pub const ROOM: f64 = 0.1;
-
-/// What all layouts of one engine and precision share.
-#[derive(Clone, Debug)]
-pub struct Context<'a> {
-    /// The model, at the plan's precision, as the engine runs it.
-    pub model: Cow<'a, Model>,
-    /// What the model divides by.
-    pub divisors: Divisors,
-    /// The cluster.
-    pub cluster: &'a Cluster,
-    /// The engine.
-    pub engine: &'a Engine,
-    /// Its kernels on the GPU.
-    pub kernels: Kernels<'a>,
-    /// Launch limits.
-    pub limits: Limits,
-    /// Type of the KV cache.
-    pub kv: DType,
-    /// The workload.
-    pub workload: Workload,
-    /// What electricity costs, if the rental price does not include it.
-    pub electricity: Option<Electricity>,
-    /// How far measured servers of such a model and engine lie from what is estimated.
-    pub classes: Classes,
-}
-
-/// What a context is made from.
-#[derive(Clone, Copy, Debug)]
-pub struct ContextParts<'a> {
-    /// The model, at the plan's precision.
-    pub model: &'a Model,
-    /// The cluster.
-    pub cluster: &'a Cluster,
-    /// The engine.
-    pub engine: &'a Engine,
-    /// Launch limits that are stated.
-    pub limits: LimitOverrides,
-    /// Type of the KV cache, if not the default.
-    pub kv: Option<DType>,
-    /// The workload.
-    pub workload: Workload,
-    /// What electricity costs, if the rental price does not include it.
-    pub electricity: Option<Electricity>,
-}
-
-impl<'a> Context<'a> {
-    /// Gathers what the layouts share.
-    ///
-    /// # Errors
-    /// A GPU description without the figures that kernels need; a draft that the model has no layers for.
-    pub fn new(parts: ContextParts<'a>) -> Result<Context<'a>, Diagnostic> {
-        check_draft(parts.model, parts.workload.speculation)?;
-        offload::check(&parts)?;
-        let computes = |kv: &DType| *kv != DType::Fp8 || parts.cluster.gpu.peak(DType::Fp8).is_some();
-        let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
-        let own = parts.model.quantisation.kv.filter(takes);
-        let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
-        let mut limits =
-            parts.limits.on(parts.engine, &parts.cluster.gpu, parts.model, parts.workload.context());
-        let model = as_run(&parts);
-        whole_prompts(&parts, &model, &mut limits)?;
-        let longest = model.max_context.unwrap_or(u64::MAX);
-        let served =
-            parts.engine.launch.length.map(|length| length.on(parts.cluster.gpu.memory).min(longest));
-        limits.start.length = limits.start.length.or(served);
-        let experts = &mut limits.offload.host_experts;
-        *experts = experts.map(|n| n.min(model.layers()));
-        Ok(Context {
-            classes: Classes::of(&parts.engine.id, architecture(&model)),
-            divisors: Divisors::of(&model),
-            model,
-            cluster: parts.cluster,
-            engine: parts.engine,
-            kernels: Kernels::new(&parts.cluster.gpu, parts.engine)?,
-            limits,
-            kv: parts.kv.or(own).unwrap_or(usual),
-            workload: parts.workload,
-            electricity: parts.electricity,
-        })
-    }
-}
-
-/// An encoder's input is computed in one step, so that a step has room for the longest: engines raise their default, and
-/// refuse a limit that is stated and smaller (vLLM `config/scheduler.py`, `verify_max_model_len`, 0.33.0).
-fn whole_prompts(parts: &ContextParts, model: &Model, limits: &mut Limits) -> Result<(), Diagnostic> {
-    if !parts.workload.purpose.pools() || model.keeps_tokens() {
-        return Ok(());
-    }
-    let longest = parts.workload.longest_context().max(limits.start.length.unwrap_or(0));
-    match limits.stated_tokens.filter(|tokens| *tokens < longest) {
-        Some(tokens) => {
-            let cause = format!(
-                "an encoder computes an input of {longest} tokens in one step, and a step has {tokens}"
-            );
-            let help = format!("at least {longest}, or shorter inputs");
-            Err(Diagnostic::new(Code::Range, cause).at("--max-batched-tokens").help(help))
-        }
-        None => {
-            limits.max_batched_tokens = limits.max_batched_tokens.max(longest);
-            Ok(())
-        }
-    }
-}
-
-/// The model as the engine runs it: loaded in 16 bits where it is stored in 32, without windows that it does not
-/// know, with caches that keep what its chunks have left where it cannot drop that, with the layers that draft.
-fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
-    let mut model = parts.model.loaded().map_or(Cow::Borrowed(parts.model), Cow::Owned);
-    if !parts.engine.windows {
-        model = Cow::Owned(model.into_owned().without_windows());
-    }
-    if !parts.engine.chunk_cache && model.is_chunked() {
-        model = Cow::Owned(model.into_owned().keeping_chunks());
-    }
-    if parts.workload.speculation.is_some_and(|s| s.draft == Draft::Layers) {
-        model = Cow::Owned(model.into_owned().with_prediction());
-    }
-    if parts.workload.purpose.pools() && model.head().is_some() {
-        model = Cow::Owned(model.into_owned().without_head());
-    }
-    model
-}
 
 /// A legal layout that fits in memory, with its step compiled.
 #[derive(Clone, Debug)]
@@ -170,135 +37,6 @@ pub struct Deployment<'a> {
     pub memory: MemoryUse,
     /// The compiled step.
     pub pipeline: Pipeline,
-}
-
-/// A plan with everything it needs and delivers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Estimate {
-    /// The point of the space.
-    pub plan: Plan,
-    /// The GPU of the pool that it runs on.
-    pub gpu: String,
-    /// Engine, with how it is launched ([`Engine::label`]).
-    pub engine: String,
-    /// Its version.
-    pub engine_version: Version,
-    /// The split.
-    pub parallelism: Parallelism,
-    /// Tensor parallel inside each expert; 1 for dense models.
-    pub expert_tp: u32,
-    /// Format of most weights.
-    pub weights: WeightFormat,
-    /// Type of the KV cache.
-    pub kv: DType,
-    /// Launch limits.
-    pub limits: Limits,
-    /// Speculative decoding, if it is on.
-    pub speculation: Option<Speculation>,
-    /// What answers are made of.
-    pub purpose: Purpose,
-    /// Prompt tokens of a request.
-    pub prompt_tokens: u64,
-    /// What encoding the images and sound of one prompt takes.
-    pub encoding: Seconds,
-    /// Replicas.
-    pub replicas: u32,
-    /// GPUs used.
-    pub gpus: u64,
-    /// GPUs of the cluster left idle, those of other pools among them.
-    pub idle_gpus: u64,
-    /// Requests in flight on each replica (the mean, under a given load).
-    pub batch: f64,
-    /// Most requests in flight on one replica that the KV cache and the engine allow.
-    pub max_batch: u64,
-    /// Memory of the fullest rank.
-    pub memory: MemoryUse,
-    /// KV cache left over at this batch.
-    pub headroom: Bytes,
-    /// Whether it fits.
-    pub verdict: Verdict,
-    /// Whether servers are launched so.
-    pub practice: Practice,
-    /// What one replica delivers.
-    pub service: Service,
-    /// Output tokens per second of all replicas.
-    pub output: TokensPerSecond,
-    /// The same per GPU used.
-    pub output_per_gpu: TokensPerSecond,
-    /// What it draws.
-    pub energy: Energy,
-    /// The part of `cost_output` that electricity makes, where it is not in the rental price.
-    pub electricity_output: Option<Usd>,
-    /// Dollars per million output tokens, for the GPUs used.
-    pub cost_output: Option<Usd>,
-    /// Dollars per million tokens, input and output together.
-    pub cost_total: Option<Usd>,
-    /// What the GPUs used cost, electricity included.
-    pub price: Option<UsdPerHour>,
-    /// Requests in flight over the deployment.
-    pub in_flight: f64,
-    /// The pool that computes prompts, where the replicas decode alone.
-    pub prefill: Option<PrefillFacts>,
-    /// What a simulation of it came to, if it was simulated.
-    pub verified: Option<Verified>,
-    /// How far measured servers of its kind lie from what is estimated.
-    pub class: &'static Class,
-    /// Where they lie, if any were measured.
-    pub ranges: Option<Ranges>,
-    /// The chance that a server keeps each limit on a time, around what was simulated where it was.
-    pub holds: Chances,
-    /// What it does not start without, beside what it is.
-    pub needs: Option<NeededFlag>,
-    /// Share of the prompt tokens that are in the prefix cache, where some are; as it is given, or as sessions find it.
-    pub prefix_hit: Option<f64>,
-    /// What the caches do for sessions, where requests are turns of them.
-    pub reuse: Option<Reuse>,
-    /// What each tier below the GPUs' cache is worth, the fastest first.
-    pub tiers: Vec<TierWorth>,
-}
-
-/// What a tier is worth: the plan under its load with the tiers down to this one, and with those above it alone.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TierWorth {
-    /// The tier.
-    pub tier: Tier,
-    /// Whether loading from it is faster than computing again.
-    pub used: bool,
-    /// With the tiers above it alone.
-    pub without: TierFigures,
-    /// With it.
-    pub with: TierFigures,
-}
-
-/// What a plan delivers with some tiers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TierFigures {
-    /// Share of prompt tokens that are not computed.
-    pub hit: f64,
-    /// Time to first token, mean.
-    pub ttft: crate::units::Seconds,
-    /// Requests per second of all replicas.
-    pub requests: crate::units::RequestsPerSecond,
-    /// Dollars per million output tokens.
-    pub cost_output: Option<Usd>,
-}
-
-/// A flag that a plan does not start without: one request of the model's whole context, the engine's default, finds no
-/// room.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NeededFlag {
-    /// What the engine calls it.
-    pub flag: String,
-    /// A length that finds room with some to spare.
-    pub tokens: u64,
-    /// The model's context.
-    pub context: u64,
-}
-
-impl std::fmt::Display for NeededFlag {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.flag, self.tokens)
-    }
 }
 
 /// Share of the longest request that finds room which is asked of a launch: memory is known to a few per cent.
@@ -736,42 +474,5 @@ impl<'a> Deployment<'a> {
             host: scheduling.host(sequences, w.mean_context(), self.context.engine.kv_block),
             tables: self.context.kernels.measured.iter().flat_map(|m| m.names()).collect(),
         }
-    }
-}
-
-impl Estimate {
-    /// The same with the chances that a server keeps the limits on its times; without any where nothing is generated,
-    /// whose residuals nobody has measured.
-    #[must_use]
-    pub fn judged(self, targets: &Targets) -> Estimate {
-        let holds = match self.ranges {
-            Some(_) => Chances::of(self.class, Times::of(&self.service), targets),
-            None => Chances::default(),
-        };
-        Estimate { holds, ..self }
-    }
-}
-
-/// The first target that a service misses, as a server of the class.
-pub fn missed_target(targets: &Targets, service: &Service, class: &Class) -> Option<Reason> {
-    late(targets, Times::of(service).surely(class, targets))
-}
-
-impl Context<'_> {
-    /// Applies the legality rules to a split.
-    ///
-    /// # Errors
-    /// The first rule that it breaks.
-    pub fn check(&self, parallelism: Parallelism) -> Result<Placement, Reason> {
-        rules::check(&Candidate {
-            model: &self.model,
-            divisors: &self.divisors,
-            cluster: self.cluster,
-            engine: self.engine,
-            parallelism,
-            kv: self.kv,
-            drafts: self.workload.speculation.is_some(),
-            redundant_experts: self.limits.start.redundant_experts,
-        })
     }
 }

@@ -1,5 +1,6 @@
 //! What an explanation of a plan holds.
 
+use super::measured::TableName;
 use super::program::Line;
 use crate::model::operator::Step;
 use crate::units::Seconds;
@@ -23,15 +24,4 @@ pub struct Explanation {
     pub host: Seconds,
     /// The measured tables that there are for the engine on the GPU.
     pub tables: Vec<TableName>,
-}
-
-/// A table of measured latencies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableName {
-    /// What it times.
-    pub operation: &'static str,
-    /// The engine or library that was measured.
-    pub engine: String,
-    /// Its version.
-    pub version: String,
 }

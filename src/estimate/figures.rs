@@ -6,10 +6,10 @@ use crate::plan::{Plan, Practice, Reason};
 use crate::units::{Joules, Seconds, TokensPerSecond, Usd, UsdPerHour, Watts};
 use crate::workload::{Load, Targets};
 
-use super::deployment::Estimate;
 use super::memory::Verdict;
 use super::power::Energy;
 use super::range::{Chances, Times};
+use super::service::Service;
 
 /// The figures of one plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,12 +51,6 @@ impl Figures {
     /// Dollars per million output tokens.
     pub fn cost_output(&self) -> Option<Usd> {
         self.price.map(|price| price.per_million_tokens(self.output))
-    }
-
-    /// What an estimate is ranked by: what was simulated of it, if it was.
-    pub fn ranked(estimate: &Estimate, load: Load) -> Figures {
-        let own = Figures::from(estimate);
-        estimate.verified.as_ref().map_or(own, |v| own.as_simulated(v, load))
     }
 
     /// The same where it delivers more by a share, each request as much sooner, of the same power.
@@ -138,26 +132,6 @@ pub(super) fn late(targets: &Targets, times: Times) -> Option<Reason> {
     })
 }
 
-impl From<&Estimate> for Figures {
-    fn from(e: &Estimate) -> Figures {
-        Figures {
-            plan: e.plan,
-            verdict: e.verdict,
-            practice: e.practice,
-            gpus: e.gpus,
-            output: e.output,
-            ttft: e.service.ttft,
-            tpot: e.service.tpot,
-            e2e: e.service.e2e,
-            in_flight: e.in_flight,
-            price: e.price,
-            power: e.energy.power * e.gpus as f64,
-            per_output: e.energy.per_output,
-            class: e.class,
-        }
-    }
-}
-
 /// What the simulation of a plan came to, each time on the mean or at the percentile that its limit is on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verified {
@@ -205,6 +179,11 @@ impl Verified {
     pub fn missed(&self, class: &Class, targets: &Targets) -> Option<Reason> {
         late(targets, self.times().surely(class, targets))
     }
+}
+
+/// The first target that a service misses, as a server of the class.
+pub fn missed_target(targets: &Targets, service: &Service, class: &Class) -> Option<Reason> {
+    late(targets, Times::of(service).surely(class, targets))
 }
 
 /// What all replicas of a plan deliver, draw and cost.

@@ -2,7 +2,8 @@
 
 use crate::catalog::engine::{LaunchOption, Residuals};
 
-use super::deployment::{Context, Estimate};
+use super::context::Context;
+use super::estimated::Estimate;
 use super::memory::{MemoryUse, Room, Verdict};
 use super::remedy::Remedy;
 

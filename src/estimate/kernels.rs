@@ -8,92 +8,36 @@ mod attention;
 mod experts;
 mod gemm;
 mod plain;
+mod reached;
+mod repeated;
 mod scan;
+mod skew;
+mod small;
+mod time;
 
 use crate::catalog::kernels::{
-    ByEngine, DecodeAttention, FitRange, Gemm, KernelTables, PowerShares, PrefillAttention, SmallKernel,
-    SmallKernels, is_kernel_set,
+    ByEngine, DecodeAttention, Gemm, KernelTables, PowerShares, PrefillAttention, SmallKernel, SmallKernels,
+    is_kernel_set,
 };
 use crate::catalog::{Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat, gguf};
 use crate::model::operator::ScanKind;
-use crate::units::{Flops, FlopsPerSecond, Seconds, Traffic};
+use crate::units::{FlopsPerSecond, Seconds};
 
 use super::measured::{MeasuredKernels, Setting};
-use super::{Bound, power};
+use super::power;
 pub use attention::AttentionKernel;
 pub use experts::ExpertsKernel;
 pub use gemm::GemmKernel;
 use plain::{PLAIN_DECODE, PLAIN_EXPERTS, PLAIN_GEMM, PLAIN_PREFILL};
+pub use reached::Reached;
+use repeated::Repeated;
 pub use scan::ScanKernel;
-
-/// A time and what bounds it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct KernelTime {
-    /// Time of one call.
-    pub time: Seconds,
-    /// The largest part of it.
-    pub bound: Bound,
-    /// What its arithmetic would take at the datasheet peak.
-    pub compute: Seconds,
-    /// What its traffic would take at the datasheet bandwidth.
-    pub memory: Seconds,
-    /// Whether its size lies outside of what its form was fitted to.
-    pub extrapolated: bool,
-}
-
-impl KernelTime {
-    /// No work.
-    pub const NONE: KernelTime = KernelTime::idle(Seconds::ZERO, Bound::Latency);
-
-    /// A time in which neither arithmetic nor memory is busy.
-    #[inline]
-    pub const fn idle(time: Seconds, bound: Bound) -> KernelTime {
-        KernelTime { time, bound, compute: Seconds::ZERO, memory: Seconds::ZERO, extrapolated: false }
-    }
-
-    /// The same, checked against the sizes that the form was fitted to: beyond them no time is shorter
-    /// than what the datasheet allows.
-    #[inline(always)]
-    fn within(self, range: Option<FitRange>, size: f64) -> KernelTime {
-        match range {
-            Some(range) if !range.holds(size) => {
-                KernelTime { time: self.time.max(self.compute).max(self.memory), extrapolated: true, ..self }
-            }
-            _ => self,
-        }
-    }
-}
-
-/// Shares of the datasheet's figures that a product reaches where nothing but those bounds it: what its
-/// coefficients say of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reached {
-    /// Of the peak, by many rows.
-    pub peak: f64,
-    /// Of the bandwidth, by one row for each matrix: weights are read and next to nothing is computed.
-    pub bandwidth: f64,
-}
-
-impl Reached {
-    /// The least share of the bandwidth at which a kernel still is one that servers run. Of the 168 products of engines
-    /// and number formats that were measured on ten GPUs, 161 reach 0.44 and more; the other seven, which were
-    /// not tuned (FlashInfer's FP8 experts on Hopper before its autotuning), 0.13 to 0.27.
-    pub const LEAST_BANDWIDTH: f64 = 1.0 / 3.0;
-
-    /// Whether a server may be expected to run such a kernel.
-    pub fn is_plausible(self) -> bool {
-        self.bandwidth >= Reached::LEAST_BANDWIDTH
-    }
-
-    /// Of a kernel that takes `body` seconds for one weight of `weight_bytes` and one row, where the datasheet's
-    /// peak and bandwidth allow the longer of its arithmetic and its traffic.
-    fn of(share_of_peak: f64, body: f64, (peak, bandwidth): (f64, f64), weight_bytes: f64) -> Reached {
-        let least = (2.0 / peak).max(weight_bytes / bandwidth);
-        Reached { peak: share_of_peak, bandwidth: least / body }
-    }
-}
+use skew::BALANCED_SKEW;
+pub use skew::EXPERT_SKEW;
+pub use small::SmallKernelTimer;
+pub use time::KernelTime;
 
 /// Coefficients found for a kernel, and whether they were measured on this GPU.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,51 +66,6 @@ pub struct Kernels<'a> {
     /// Latencies that were measured, if there are any.
     pub measured: Option<MeasuredKernels>,
 }
-
-/// A kernel that is timed again and again on the same buffers, as benchmarks do: what fits into the cache is
-/// read from there. In a server other kernels have displaced it in between.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Repeated {
-    /// Bytes of the cache; zero where kernels are not repeated.
-    cache: f64,
-}
-
-impl Repeated {
-    /// Share of the cache that the data may fill before it displaces itself.
-    const FILLED: f64 = 0.6;
-
-    /// Whether nothing is found in the cache.
-    #[inline]
-    fn is_cold(self) -> bool {
-        self.cache <= 0.0
-    }
-
-    /// What is left of a memory time: `1 − share/(1 + (bytes/(0.6·cache))^4)`.
-    #[inline]
-    fn remains(self, share: f64, bytes: f64) -> f64 {
-        if self.is_cold() || share <= 0.0 {
-            return 1.0;
-        }
-        let filled = bytes / (Repeated::FILLED * self.cache);
-        1.0 - share / (1.0 + filled * filled * filled * filled)
-    }
-}
-
-/// A small kernel ready to be timed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SmallKernelTimer {
-    form: SmallKernel,
-    peak: f64,
-    bandwidth: f64,
-}
-
-/// Skew of the experts' load under real traffic, as an exponent of the hot rank's excess: 0 is balanced,
-/// 1 the mildest skew that the kernel tables were measured with (a power law of exponent 1.01).
-pub const EXPERT_SKEW: f64 = 1.0;
-
-/// What a load balancer with redundant experts leaves of it: a fifth; perfect balance is not reached, since
-/// it acts on past loads.
-const BALANCED_SKEW: f64 = 0.2;
 
 impl<'a> Kernels<'a> {
     /// The kernels of an engine on a GPU.
@@ -446,26 +345,6 @@ impl<'a> Kernels<'a> {
 
     fn small(&self, form: SmallKernel) -> SmallKernelTimer {
         SmallKernelTimer { form, peak: self.peak_16bit.get(), bandwidth: self.gpu.bandwidth.get() }
-    }
-}
-
-impl SmallKernelTimer {
-    /// `t = kernels·launch + max(bytes/(bw·em), flops/(peak·ec))`.
-    #[inline]
-    pub fn time(&self, kernels: f64, flops: Flops, traffic: Traffic) -> KernelTime {
-        if traffic.get() <= 0.0 {
-            return KernelTime::NONE;
-        }
-        let launch = self.form.launch * kernels;
-        let memory = Seconds::new(traffic.get() / (self.bandwidth * self.form.memory_efficiency));
-        let compute = Seconds::new(flops.get() / (self.peak * self.form.compute_efficiency));
-        KernelTime {
-            time: launch + memory.max(compute),
-            bound: Bound::of(compute, memory, launch),
-            compute: compute * self.form.compute_efficiency,
-            memory: memory * self.form.memory_efficiency,
-            extrapolated: false,
-        }
     }
 }
 

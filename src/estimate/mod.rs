@@ -3,8 +3,10 @@
 
 pub mod breakdown;
 pub mod collectives;
+pub mod context;
 pub mod deployment;
-mod explanation;
+pub mod estimated;
+pub mod explanation;
 pub mod figures;
 pub mod fit;
 pub mod kernels;

@@ -4,28 +4,15 @@ use crate::catalog::residuals::{Class, Traffic};
 use crate::plan::{Parallelism, Placement, Plan, Practice, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, UsdPerHour, Watts};
 
-use super::deployment::{Context, Deployment, Estimate};
+use super::context::Context;
+use super::deployment::Deployment;
+use super::estimated::{Estimate, PrefillFacts};
 use super::figures::Figures;
 use super::memory::MemoryUse;
 use super::power::Energy;
 use super::range::Ranges;
 use super::service::Service;
 use super::split::{DecodeWorker, PrefillWorker, Split, SplitService, Transfer};
-
-/// The prefill pool of a plan with split pools.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PrefillFacts {
-    /// GPU of its pool.
-    pub gpu: String,
-    /// Split of one worker.
-    pub parallelism: Parallelism,
-    /// Workers.
-    pub workers: u32,
-    /// Share of its time that a worker computes.
-    pub load: f64,
-    /// What a first token waits for the transfer of the cache.
-    pub transfer: Seconds,
-}
 
 /// A legal layout that fits in memory, as a worker of either kind.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::plan::Parallelism;
 use crate::units::Bytes;
 
-use super::deployment::Context;
+use super::context::Context;
 use super::memory::{MemoryUse, Verdict};
 
 /// Most GPUs that are tried, as a multiple of the plan's.
@@ -129,7 +129,7 @@ impl Context<'_> {
 mod tests {
     use super::*;
     use crate::catalog;
-    use crate::estimate::deployment::ContextParts;
+    use crate::estimate::context::ContextParts;
     use crate::estimate::memory::LimitOverrides;
     use crate::model::{Scope, find};
     use crate::workload::Workload;

@@ -3,7 +3,9 @@
 use super::release::{Member, Release, drafts};
 use super::server::{Pool, Server};
 use crate::dtype::{DType, WeightFormat};
-use crate::estimate::deployment::{Deployment, Estimate, Verified};
+use crate::estimate::deployment::Deployment;
+use crate::estimate::estimated::Estimate;
+use crate::estimate::figures::Verified;
 use crate::plan::Parallelism;
 use crate::units::{Bytes, Seconds};
 use crate::workload::{Load, Targets};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{Measure, settle};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 
 /// What the best plan is best at.

@@ -1,6 +1,6 @@
 //! Every batch of the layouts that are ranked.
 
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::search::Answer;
 
 use super::columns::{Row, plan_sheet};

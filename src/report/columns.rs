@@ -1,8 +1,9 @@
 //! The columns of a plan: name, meaning, where the value comes from, when it is shown. Tables, CSV, JSON and sweeps read
 //! this one list.
 
-use crate::estimate::deployment::{Estimate, Verified};
-use crate::estimate::pairing::PrefillFacts;
+use crate::estimate::estimated::Estimate;
+use crate::estimate::estimated::PrefillFacts;
+use crate::estimate::figures::Verified;
 use crate::estimate::range::Ranges;
 use crate::estimate::sessions::Reuse;
 use crate::plan::Axis;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::request::{SizedFleets, TimeTarget};
 use crate::units::plural;
 

@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::estimate::Basis;
-use crate::estimate::deployment::{Estimate, Explanation, TableName};
+use crate::estimate::estimated::Estimate;
+use crate::estimate::explanation::Explanation;
+use crate::estimate::measured::TableName;
 use crate::estimate::program::Line;
 use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::units::{Seconds, si};

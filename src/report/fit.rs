@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 pub use crate::estimate::fit::Fit;
 use crate::estimate::memory::{MemoryUse, Verdict};
 use crate::estimate::remedy::Remedy;

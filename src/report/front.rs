@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 use crate::rank::{Front, Measure};
 use crate::search::{Answer, WhatIf};

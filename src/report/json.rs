@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::launch::Server;
 use crate::plan::{Counts, Plan, Reason, Rejection};
 use crate::search::{Advice, Answer, Combined, CurrentAnswer, Named, WhatIf};

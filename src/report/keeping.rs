@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::estimate::deployment::{Estimate, TierFigures, TierWorth};
+use crate::estimate::estimated::{Estimate, TierFigures, TierWorth};
 
 use super::answer::Digits;
 

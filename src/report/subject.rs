@@ -3,7 +3,7 @@
 use itertools::Itertools as _;
 
 use crate::catalog::{Cluster, Engine, Gpu};
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::model::Model;
 use crate::plan::Plan;
 use crate::request::Resolved;

@@ -7,7 +7,7 @@ use itertools::Itertools as _;
 use crate::catalog::Cluster;
 use crate::catalog::engine_of;
 use crate::estimate::Provenance;
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::plan::{Practice, Reason, Stage};
 use crate::rank::Objective;
 use crate::search::{Advice, Answer, Combined, CurrentAnswer, Stopped};

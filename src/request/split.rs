@@ -2,7 +2,9 @@
 
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::{Context, Deployment, Estimate};
+use crate::estimate::context::Context;
+use crate::estimate::deployment::Deployment;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 use crate::estimate::pairing::{Pair, Worker};
 use crate::estimate::split::SplitService;

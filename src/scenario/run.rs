@@ -5,7 +5,7 @@ use std::slice;
 use super::resolved::{Case, Scenario};
 use crate::catalog::Cluster;
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::plan::space::Pins;
 use crate::plan::{Degrees, Parallelism, Rejection};
 use crate::rank::Objective;

@@ -5,7 +5,7 @@ use itertools::Itertools as _;
 use crate::catalog::Cluster;
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::plan::Precision;
 use crate::workload::{Targets, Workload};
 

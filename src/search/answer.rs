@@ -1,7 +1,7 @@
 //! What a search comes to.
 
 use crate::estimate::Provenance;
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::plan::{Counts, Rejection};
 use crate::rank::{Front, Objective};
 use crate::stop::Stopped;

@@ -1,7 +1,7 @@
 //! Every batch of a layout, and not its best alone.
 
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 use crate::plan::Plan;
 

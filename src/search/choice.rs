@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::Provenance;
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 use crate::plan::{Counts, Ledger, Plan, Reason};
 use crate::stop::Stopped;

@@ -1,6 +1,6 @@
 //! What to run where no limit is named: three plans by what they are best at, all of which can be deployed as they are.
 
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 use crate::rank::{Front, Measure, Objective};
 use crate::workload::Purpose;

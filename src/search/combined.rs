@@ -2,7 +2,7 @@
 
 use crate::catalog::Cluster;
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::plan::Degrees;
 use crate::plan::space::Pins;
 use crate::units::{RequestsPerSecond, TokensPerSecond, Usd};

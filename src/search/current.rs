@@ -1,7 +1,7 @@
 //! A deployment that runs today, and what a question makes of it.
 
 use crate::catalog::Engine;
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::memory::LimitOverrides;
 use crate::plan::space::Pins;
 use crate::plan::{Parallelism, Precision, Reason};

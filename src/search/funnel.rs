@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::{Context, Estimate};
+use crate::estimate::context::Context;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 use crate::estimate::range::{Chances, Times};
 use crate::plan::PlanSpace;

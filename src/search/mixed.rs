@@ -1,7 +1,7 @@
 //! Replicas of different sizes, where equal ones would leave GPUs idle.
 
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::rank::Objective;
 use crate::workload::Load;
 

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::Context;
+use crate::estimate::context::Context;
 use crate::estimate::figures::Figures;
 use crate::workload::Load;
 

@@ -5,7 +5,7 @@
 //! pair is a product and a comparison, unless it may be an answer: of pairs that deliver the same in the same
 //! time per token only those with the fewest GPUs can be.
 
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 use crate::estimate::pairing::{Pair, Worker};
 use crate::estimate::range::tightened;

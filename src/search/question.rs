@@ -4,7 +4,7 @@ use itertools::Itertools;
 
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::{Context, ContextParts};
+use crate::estimate::context::{Context, ContextParts};
 use crate::estimate::memory::LimitOverrides;
 use crate::estimate::power::Electricity;
 use crate::model::Model;

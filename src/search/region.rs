@@ -1,6 +1,6 @@
 //! The workers of split pools, and the region of pairs that is looked at.
 
-use crate::estimate::deployment::Context;
+use crate::estimate::context::Context;
 use crate::estimate::pairing::Worker;
 use crate::plan::{BatchPoint, Layout, Parallelism, PrefillPool, Reason};
 

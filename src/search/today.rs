@@ -6,7 +6,9 @@ use itertools::Itertools as _;
 
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::{Context, Deployment, Estimate};
+use crate::estimate::context::Context;
+use crate::estimate::deployment::Deployment;
+use crate::estimate::estimated::Estimate;
 use crate::plan::ledger::furthest;
 use crate::plan::{Plan, Precision, Reason};
 use crate::stop::Stop;

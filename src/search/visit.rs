@@ -1,6 +1,8 @@
 //! One layout through the funnel, and what a part of the space came to.
 
-use crate::estimate::deployment::{Context, Deployment, Estimate};
+use crate::estimate::context::Context;
+use crate::estimate::deployment::Deployment;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 use crate::plan::space::Counts;
 use crate::plan::{BatchPoint, Counts as Tally, Ledger, Plan, PlanSpace, Reason, Rejection};

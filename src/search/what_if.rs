@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic, brief};
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 
 use super::Question;
 

@@ -5,7 +5,8 @@ use crate::common::{self, shardfit};
 use serde_json::{Value, json};
 use shardfit::catalog::{self, Cluster};
 use shardfit::dtype::DType;
-use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
+use shardfit::estimate::context::{Context, ContextParts};
+use shardfit::estimate::deployment::Deployment;
 use shardfit::estimate::memory::{LimitOverrides, MemoryUse};
 use shardfit::model::blocks::RankView;
 use shardfit::model::operator::{CollectiveKind, Operator, OperatorKind, RankGroup, Rows, Step};
@@ -225,7 +226,7 @@ fn prefill_workers_do_not_divide_contexts() {
         let answer = question.answer().unwrap();
         assert!(answer.best.iter().any(|plan| plan.parallelism.dcp == 2), "{pinned:?}");
         let alone = |plan: &_| {
-            let plan: &shardfit::estimate::deployment::Estimate = plan;
+            let plan: &shardfit::estimate::estimated::Estimate = plan;
             plan.prefill.as_ref().is_some_and(|p| p.parallelism.dcp == 1)
         };
         assert!(answer.best.iter().chain(&answer.pareto).all(alone), "{pinned:?}");

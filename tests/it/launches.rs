@@ -4,7 +4,8 @@
 use crate::common::shardfit;
 use serde_json::Value;
 use shardfit::catalog::{self, Cluster, Engine};
-use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
+use shardfit::estimate::context::{Context, ContextParts};
+use shardfit::estimate::deployment::Deployment;
 use shardfit::estimate::memory::LimitOverrides;
 use shardfit::model::operator::Step;
 use shardfit::model::{self, Scope};

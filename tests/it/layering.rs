@@ -28,27 +28,6 @@ const ORDER: &[&[&str]] = &[
     &["cli"],
 ];
 
-/// Circles inside rooms that still stand, as `src` names their files. The list only shrinks.
-const KNOWN_CIRCLES: &[&[&str]] = &[
-    &["estimate/deployment", "estimate/figures", "estimate/offload", "estimate/pairing"],
-    &[
-        "estimate/explanation",
-        "estimate/kernels",
-        "estimate/kernels/attention",
-        "estimate/kernels/experts",
-        "estimate/kernels/gemm",
-        "estimate/kernels/scan",
-        "estimate/measured",
-        "estimate/measured/shape",
-        "estimate/power",
-        "estimate/program",
-        "estimate/program/draft",
-        "estimate/program/encoder",
-        "estimate/program/host",
-        "estimate/program/instruction",
-    ],
-];
-
 /// Which files may name a third-party crate.
 const EDGES: &[(&str, &[&str])] = &[
     ("rayon", &["search/"]),
@@ -341,14 +320,7 @@ fn circles() -> Vec<Vec<String>> {
 #[test]
 fn no_circle_of_files_stands_in_a_room() {
     let circles = circles();
-    let is_known = |circle: &[String]| {
-        KNOWN_CIRCLES.iter().any(|known| circle.iter().all(|file| known.contains(&file.as_str())))
-    };
-    let new: Vec<_> = circles.iter().filter(|circle| !is_known(circle)).collect();
-    assert!(new.is_empty(), "move what both sides need to a file of its own: {new:#?}");
-    let stands = |known: &&[&str]| known.iter().any(|file| circles.iter().flatten().any(|f| f == file));
-    let cut: Vec<_> = KNOWN_CIRCLES.iter().filter(|known| !stands(known)).collect();
-    assert!(cut.is_empty(), "cut; remove from the list: {cut:?}");
+    assert!(circles.is_empty(), "move what both sides need to a file of its own: {circles:#?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::thread;
 
 use shardfit::catalog::{self, Cluster, Engine, Gpu, Kind, entries};
 use shardfit::dtype::{DType, WeightFormat};
-use shardfit::estimate::deployment::Estimate;
+use shardfit::estimate::estimated::Estimate;
 use shardfit::estimate::memory::{Verdict, stage_layers, weights_on_rank};
 use shardfit::model::operator::{Operator, OperatorKind, Step};
 use shardfit::model::tensor::Component;

@@ -1,7 +1,7 @@
 //! Sessions, computed prefix hits and tiers: laws, and the closed form against the simulation.
 
 use shardfit::catalog::Catalog;
-use shardfit::estimate::deployment::Estimate;
+use shardfit::estimate::estimated::Estimate;
 use shardfit::request::{Request, Simulated, Task};
 use shardfit::simulate::Outcome;
 

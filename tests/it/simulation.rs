@@ -1,7 +1,8 @@
 //! The simulation against the closed form, and against what queueing theory says must hold.
 
 use shardfit::catalog;
-use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
+use shardfit::estimate::context::{Context, ContextParts};
+use shardfit::estimate::deployment::Deployment;
 use shardfit::estimate::memory::LimitOverrides;
 use shardfit::model::{self, Scope};
 use shardfit::plan::Parallelism;

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 
 use shardfit::catalog::{self, Catalog};
-use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
+use shardfit::estimate::context::{Context, ContextParts};
+use shardfit::estimate::deployment::Deployment;
 use shardfit::estimate::memory::LimitOverrides;
 use shardfit::estimate::pairing::{Pair, Worker};
 use shardfit::model::{self, Model, Scope};
@@ -264,6 +265,6 @@ fn different_gpus_may_prefill_and_decode() {
     };
     let answer = case.answer(false);
     let mixed =
-        |e: &&shardfit::estimate::deployment::Estimate| e.prefill.as_ref().is_some_and(|p| p.gpu != e.gpu);
+        |e: &&shardfit::estimate::estimated::Estimate| e.prefill.as_ref().is_some_and(|p| p.gpu != e.gpu);
     assert!(answer.best.iter().find(mixed).is_some(), "H100 prefill for A100, or the other way round");
 }

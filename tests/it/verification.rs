@@ -3,7 +3,7 @@
 
 use crate::common::shardfit;
 use shardfit::catalog::{self, Cluster, Engine};
-use shardfit::estimate::deployment::Estimate;
+use shardfit::estimate::estimated::Estimate;
 use shardfit::model::{self, Model, Scope};
 use shardfit::rank::Objective;
 use shardfit::search::size::{Demand, Least, Unit};

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use serde_json::Value;
 use shardfit::catalog;
-use shardfit::estimate::deployment::{Context, ContextParts, Deployment};
+use shardfit::estimate::context::{Context, ContextParts};
+use shardfit::estimate::deployment::Deployment;
 use shardfit::estimate::memory::LimitOverrides;
 use shardfit::model::{self, Scope};
 use shardfit::plan::Parallelism;

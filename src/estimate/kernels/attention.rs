@@ -5,7 +5,8 @@ use crate::model::operator::{AttentionShape, LatentShape, Step};
 use crate::units::{Flops, Seconds, Traffic};
 
 use super::super::Bound;
-use super::{KernelTime, Repeated};
+use super::repeated::Repeated;
+use super::time::KernelTime;
 use crate::powers::{log2, power, smooth_max_of_fourth_powers, smooth_max_of_three};
 
 /// Attention ready to be timed.

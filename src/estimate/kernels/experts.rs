@@ -5,7 +5,9 @@ use crate::model::operator::{ExpertsShape, Step};
 use crate::units::Seconds;
 
 use super::super::Bound;
-use super::{KernelTime, Reached, Repeated};
+use super::reached::Reached;
+use super::repeated::Repeated;
+use super::time::KernelTime;
 use crate::powers::{power, smooth_max_of_three};
 
 /// Routed experts ready to be timed.

@@ -4,7 +4,9 @@ use crate::catalog::kernels::Gemm;
 use crate::units::Seconds;
 
 use super::super::Bound;
-use super::{KernelTime, Reached, Repeated};
+use super::reached::Reached;
+use super::repeated::Repeated;
+use super::time::KernelTime;
 use crate::powers::smooth_max_of_three;
 
 /// A dense product ready to be timed.

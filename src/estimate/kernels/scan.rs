@@ -6,7 +6,8 @@ use crate::powers::smooth_max;
 use crate::units::{Flops, Seconds, Traffic};
 
 use super::super::Bound;
-use super::{KernelTime, SmallKernelTimer};
+use super::small::SmallKernelTimer;
+use super::time::KernelTime;
 
 /// State updates ready to be timed.
 #[derive(Clone, Copy, Debug, PartialEq)]

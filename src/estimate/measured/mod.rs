@@ -17,8 +17,6 @@ use crate::model::blocks::Block;
 use crate::model::operator::{OperatorKind, Step};
 use crate::units::Seconds;
 
-use super::deployment::TableName;
-
 pub use shape::Setting;
 use shape::{candidates, coordinates, step_at, template, with_sizes};
 pub use surface::{Reading, Surface};
@@ -35,6 +33,17 @@ type Made = HashMap<(Operation, Key), Option<Arc<Surface>>>;
 pub struct MeasuredKernels {
     tables: Arc<Tables>,
     made: Arc<Mutex<Made>>,
+}
+
+/// A table of measured latencies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    /// What it times.
+    pub operation: &'static str,
+    /// The engine or library that was measured.
+    pub engine: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// The operations that a model executes, for which tables are wanted.

@@ -162,7 +162,7 @@ fn sparse(latent: &LatentAttention, kv: DType) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use crate::catalog::{self, Cluster};
-    use crate::estimate::deployment::{Context, ContextParts};
+    use crate::estimate::context::{Context, ContextParts};
     use crate::estimate::memory::LimitOverrides;
     use crate::model::{Scope, find};
     use crate::plan::Parallelism;

@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn experts_in_mxfp4_are_padded_as_their_kernels_want_them() {
         use crate::catalog::{self, Cluster};
-        use crate::estimate::deployment::{Context, ContextParts};
+        use crate::estimate::context::{Context, ContextParts};
         let model = find("gpt-oss-120b", &[], Scope::Full).unwrap();
         let cluster = Cluster::of_gpus(catalog::gpu("h100-sxm").unwrap(), 1).unwrap();
         let of = |engine: &str| {

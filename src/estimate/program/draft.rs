@@ -1,6 +1,8 @@
 //! Prediction layers, or a small model, that draft tokens after each step.
 
-use super::{Line, Program, StepTime, Target};
+use super::compiled::{Line, Program};
+use super::step_time::StepTime;
+use super::target::Target;
 use crate::catalog::kernels::PowerShares;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::stages::Part;

@@ -1,6 +1,8 @@
 //! Encoders of what prompts bring beside text: operators in the steps that compute those prompts.
 
-use super::{Line, Program, StepTime, Target};
+use super::compiled::{Line, Program};
+use super::step_time::StepTime;
+use super::target::Target;
 use crate::catalog::kernels::PowerShares;
 use crate::estimate::stages::Part;
 use crate::model::Formats;

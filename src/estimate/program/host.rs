@@ -1,6 +1,9 @@
 //! What stays in the host's memory: computed there, or copied to a GPU where a step is long enough.
 
-use super::{Instruction, Line, Program, StepTime, Target, decoder};
+use super::compiled::{Line, Program, decoder};
+use super::instruction::Instruction;
+use super::step_time::StepTime;
+use super::target::Target;
 use crate::catalog::kernels::PowerShares;
 use crate::dtype::DType;
 use crate::estimate::memory::StageLayers;

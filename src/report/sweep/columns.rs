@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::estimate::deployment::Estimate;
+use crate::estimate::estimated::Estimate;
 use crate::report::cell::Value;
 use crate::report::cell::to_json;
 use crate::report::column::{Column, Kind, Rows};

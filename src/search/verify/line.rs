@@ -4,7 +4,9 @@
 use std::ops::Range;
 
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::{Context, Deployment, Estimate};
+use crate::estimate::context::Context;
+use crate::estimate::deployment::Deployment;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 use crate::estimate::range::Chances;
 use crate::plan::space::ALL_REPLICAS;

@@ -13,8 +13,11 @@ mod trial;
 use rayon::prelude::*;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::{Context, Deployment, Estimate, Verified};
+use crate::estimate::context::Context;
+use crate::estimate::deployment::Deployment;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
+use crate::estimate::figures::Verified;
 use crate::plan::Stage;
 use crate::plan::{Plan, Reason, Rejection};
 use crate::stop::Stop;

@@ -6,7 +6,8 @@
 //! out in it, which no closed form sees coming, the next is lighter by a share that doubles each time.
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::deployment::{Context, Estimate};
+use crate::estimate::context::Context;
+use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
 use crate::plan::{Plan, Reason};
 use crate::rank::KNEE;

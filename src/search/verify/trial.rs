@@ -1,7 +1,8 @@
 //! One plan in discrete events, and what is known after it.
 
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::{Deployment, Tail, Tails, Verified};
+use crate::estimate::deployment::Deployment;
+use crate::estimate::figures::{Tail, Tails, Verified};
 use crate::simulate::{Drive, Outcome, Protocol, Requests, Simulation, SplitSimulation, Spread, Workers};
 use crate::stop::Stop;
 use crate::units::Seconds;

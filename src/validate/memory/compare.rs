@@ -3,7 +3,7 @@
 use crate::catalog::{Catalog, Cluster, Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::DType;
-use crate::estimate::deployment::{Context, ContextParts};
+use crate::estimate::context::{Context, ContextParts};
 use crate::estimate::memory::{LimitOverrides, Limits, MemoryUse};
 use crate::model::Model;
 use crate::plan::Parallelism;

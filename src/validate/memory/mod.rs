@@ -13,7 +13,7 @@ use itertools::Itertools as _;
 use crate::catalog::engine::FractionOf;
 use crate::catalog::{Catalog, Cluster, Engine, Gpu, Kind};
 use crate::diagnostic::Diagnostic;
-use crate::estimate::deployment::{Context, ContextParts};
+use crate::estimate::context::{Context, ContextParts};
 use crate::estimate::memory::{MemoryUse, never_cuts};
 use crate::model::Model;
 use crate::plan::Parallelism;

@@ -10,7 +10,8 @@ mod steady;
 
 use crate::catalog::{Catalog, Cluster, Gpu};
 use crate::dtype::WeightFormat;
-use crate::estimate::deployment::{Context, ContextParts, Deployment};
+use crate::estimate::context::{Context, ContextParts};
+use crate::estimate::deployment::Deployment;
 use crate::estimate::measured;
 use crate::model::Model;
 use crate::workload::Workload;

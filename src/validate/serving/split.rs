@@ -2,7 +2,8 @@
 
 use crate::catalog::residuals::Traffic;
 use crate::catalog::{Catalog, Cluster, Engine, Gpu};
-use crate::estimate::deployment::{Context, ContextParts, Deployment};
+use crate::estimate::context::{Context, ContextParts};
+use crate::estimate::deployment::Deployment;
 use crate::estimate::memory::{LimitOverrides, Limits};
 use crate::estimate::pairing::{Pair, Worker};
 use crate::plan::Parallelism;

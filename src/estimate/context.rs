@@ -1,0 +1,209 @@
+//! What all layouts of one engine and precision share: the model as the engine runs it, its kernels and limits; what is
+//! asked of memory under a split, and whether the split is legal.
+
+use std::borrow::Cow;
+
+use crate::catalog::residuals::Classes;
+use crate::catalog::{Cluster, Engine};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::DType;
+use crate::model::Model;
+use crate::plan::divisors::Divisors;
+use crate::plan::rules::{self, Candidate};
+use crate::plan::{Parallelism, Placement, Reason};
+use crate::workload::{Draft, Load, Workload};
+
+use super::kernels::Kernels;
+use super::memory::{LimitOverrides, Limits, MemoryQuestion, MemoryUse};
+use super::offload;
+use super::power::Electricity;
+use super::program::check_draft;
+use super::range::architecture;
+
+/// What all layouts of one engine and precision share.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// The model, at the plan's precision, as the engine runs it.
+    pub model: Cow<'a, Model>,
+    /// What the model divides by.
+    pub divisors: Divisors,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Its kernels on the GPU.
+    pub kernels: Kernels<'a>,
+    /// Launch limits.
+    pub limits: Limits,
+    /// Type of the KV cache.
+    pub kv: DType,
+    /// The workload.
+    pub workload: Workload,
+    /// What electricity costs, if the rental price does not include it.
+    pub electricity: Option<Electricity>,
+    /// How far measured servers of such a model and engine lie from what is estimated.
+    pub classes: Classes,
+}
+
+/// What a context is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct ContextParts<'a> {
+    /// The model, at the plan's precision.
+    pub model: &'a Model,
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Launch limits that are stated.
+    pub limits: LimitOverrides,
+    /// Type of the KV cache, if not the default.
+    pub kv: Option<DType>,
+    /// The workload.
+    pub workload: Workload,
+    /// What electricity costs, if the rental price does not include it.
+    pub electricity: Option<Electricity>,
+}
+
+impl<'a> Context<'a> {
+    /// Gathers what the layouts share.
+    ///
+    /// # Errors
+    /// A GPU description without the figures that kernels need; a draft that the model has no layers for.
+    pub fn new(parts: ContextParts<'a>) -> Result<Context<'a>, Diagnostic> {
+        check_draft(parts.model, parts.workload.speculation)?;
+        offload::check(parts.limits.offload, parts.model, parts.cluster, parts.engine)?;
+        let computes = |kv: &DType| *kv != DType::Fp8 || parts.cluster.gpu.peak(DType::Fp8).is_some();
+        let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
+        let own = parts.model.quantisation.kv.filter(takes);
+        let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
+        let mut limits =
+            parts.limits.on(parts.engine, &parts.cluster.gpu, parts.model, parts.workload.context());
+        let model = as_run(&parts);
+        whole_prompts(&parts, &model, &mut limits)?;
+        let longest = model.max_context.unwrap_or(u64::MAX);
+        let served =
+            parts.engine.launch.length.map(|length| length.on(parts.cluster.gpu.memory).min(longest));
+        limits.start.length = limits.start.length.or(served);
+        let experts = &mut limits.offload.host_experts;
+        *experts = experts.map(|n| n.min(model.layers()));
+        Ok(Context {
+            classes: Classes::of(&parts.engine.id, architecture(&model)),
+            divisors: Divisors::of(&model),
+            model,
+            cluster: parts.cluster,
+            engine: parts.engine,
+            kernels: Kernels::new(&parts.cluster.gpu, parts.engine)?,
+            limits,
+            kv: parts.kv.or(own).unwrap_or(usual),
+            workload: parts.workload,
+            electricity: parts.electricity,
+        })
+    }
+}
+
+/// An encoder's input is computed in one step, so that a step has room for the longest: engines raise their default, and
+/// refuse a limit that is stated and smaller (vLLM `config/scheduler.py`, `verify_max_model_len`, 0.33.0).
+fn whole_prompts(parts: &ContextParts, model: &Model, limits: &mut Limits) -> Result<(), Diagnostic> {
+    if !parts.workload.purpose.pools() || model.keeps_tokens() {
+        return Ok(());
+    }
+    let longest = parts.workload.longest_context().max(limits.start.length.unwrap_or(0));
+    match limits.stated_tokens.filter(|tokens| *tokens < longest) {
+        Some(tokens) => {
+            let cause = format!(
+                "an encoder computes an input of {longest} tokens in one step, and a step has {tokens}"
+            );
+            let help = format!("at least {longest}, or shorter inputs");
+            Err(Diagnostic::new(Code::Range, cause).at("--max-batched-tokens").help(help))
+        }
+        None => {
+            limits.max_batched_tokens = limits.max_batched_tokens.max(longest);
+            Ok(())
+        }
+    }
+}
+
+/// The model as the engine runs it: loaded in 16 bits where it is stored in 32, without windows that it does not
+/// know, with caches that keep what its chunks have left where it cannot drop that, with the layers that draft.
+fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
+    let mut model = parts.model.loaded().map_or(Cow::Borrowed(parts.model), Cow::Owned);
+    if !parts.engine.windows {
+        model = Cow::Owned(model.into_owned().without_windows());
+    }
+    if !parts.engine.chunk_cache && model.is_chunked() {
+        model = Cow::Owned(model.into_owned().keeping_chunks());
+    }
+    if parts.workload.speculation.is_some_and(|s| s.draft == Draft::Layers) {
+        model = Cow::Owned(model.into_owned().with_prediction());
+    }
+    if parts.workload.purpose.pools() && model.head().is_some() {
+        model = Cow::Owned(model.into_owned().without_head());
+    }
+    model
+}
+
+impl Context<'_> {
+    /// Memory of the fullest rank under a split.
+    pub fn memory(&self, parallelism: Parallelism) -> MemoryUse {
+        self.memory_question(parallelism).answer()
+    }
+
+    /// What is asked of memory under a split.
+    pub fn memory_question(&self, parallelism: Parallelism) -> MemoryQuestion<'_> {
+        MemoryQuestion { limits: self.limits_of(parallelism), ..self.unfitted(parallelism) }
+    }
+
+    /// The same with everything where the user says, else on the GPUs.
+    pub(super) fn unfitted(&self, parallelism: Parallelism) -> MemoryQuestion<'_> {
+        MemoryQuestion {
+            model: &self.model,
+            gpu: &self.cluster.gpu,
+            engine: self.engine,
+            limits: self.limits,
+            parallelism,
+            kv: self.kv,
+            workload: &self.workload,
+            host: self.cluster.host_of(parallelism.gpus()),
+        }
+    }
+
+    /// Launch limits under a split. Where the user does not say what stays in the host's memory and that is known,
+    /// it is what finds no room on the GPUs.
+    pub fn limits_of(&self, parallelism: Parallelism) -> Limits {
+        let asked = self.limits.offload.is_placed();
+        if self.engine.host.is_none()
+            || self.cluster.host.is_none()
+            || asked
+            || !self.cluster.has_own_memory()
+        {
+            return self.limits;
+        }
+        let requests = match self.workload.load {
+            Load::Concurrency(n) => n.min(self.limits.max_sequences),
+            _ => 1,
+        };
+        match self.unfitted(parallelism).fitted(requests) {
+            Some(offload) => Limits { offload, ..self.limits },
+            None => self.limits,
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Applies the legality rules to a split.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn check(&self, parallelism: Parallelism) -> Result<Placement, Reason> {
+        rules::check(&Candidate {
+            model: &self.model,
+            divisors: &self.divisors,
+            cluster: self.cluster,
+            engine: self.engine,
+            parallelism,
+            kv: self.kv,
+            drafts: self.workload.speculation.is_some(),
+            redundant_experts: self.limits.start.redundant_experts,
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! The operators that a stage executes, each with its kernel.
+
+use crate::catalog::kernels::PowerShares;
+use crate::estimate::stages::{Pace, Part, exchange};
+use crate::estimate::{Basis, Bound};
+use crate::model::blocks::{Block, RankView};
+use crate::model::operator::{Operator, OperatorKind, Step};
+use crate::model::{Formats, LayerGroup, Model};
+use crate::units::Seconds;
+
+use super::instruction::Instruction;
+use super::resolved::{measured, resolve, unshared};
+use super::step_time::StepTime;
+use super::target::Target;
+
+/// Stages that differ and are timed in one pass over the operators; there are seldom more than four.
+const PACES_AT_ONCE: usize = 8;
+
+/// What one stage executes in a step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Program {
+    pub(super) instructions: Vec<Instruction>,
+    /// Those that take different times: each is timed once for all that are like it.
+    distinct: Vec<Distinct>,
+}
+
+/// An instruction that stands for all that take as long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Distinct {
+    /// The first of them.
+    instruction: usize,
+    /// Executions of all of them.
+    count: f64,
+}
+
+/// One line of an explanation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Line {
+    /// The operator, with its count of executions.
+    pub operator: Operator,
+    /// Time of all executions.
+    pub time: Seconds,
+    /// What bounds it.
+    pub bound: Bound,
+    /// What its time rests on.
+    pub basis: Basis,
+}
+
+impl Program {
+    /// Adds the operators of `layers` equal layers, each with its kernel.
+    pub(super) fn emit(
+        &mut self,
+        t: &Target,
+        blocks: &[Block],
+        formats: Formats,
+        layers: u64,
+        part: &dyn Fn(u64) -> Part,
+    ) {
+        self.emit_some(t, (blocks, formats, layers), part, &|_| true);
+    }
+
+    /// Adds those of them that are wanted.
+    pub(super) fn emit_some(
+        &mut self,
+        t: &Target,
+        (blocks, formats, layers): (&[Block], Formats, u64),
+        part: &dyn Fn(u64) -> Part,
+        wanted: &dyn Fn(&OperatorKind) -> bool,
+    ) {
+        let view = RankView { groups: t.parallelism.groups(), formats, kv: t.kv };
+        let mut operators = Vec::with_capacity(24);
+        blocks.iter().for_each(|b| b.operators(&view, &mut operators));
+        if t.parallelism.exchange(t.kernels.engine).is_some() {
+            exchange(&mut operators, t.placement.stage.nodes);
+        }
+        self.instructions.reserve(operators.len());
+        for operator in operators.into_iter().filter(|o| wanted(&o.kind)) {
+            let part = part(operator.count);
+            let operator = Operator { count: operator.count * layers, ..operator };
+            let (timer, fitted) = resolve(t, &operator.kind);
+            let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
+            let measured = measured(t, &operator.kind, &timer);
+            let class = self.distinct.len();
+            let beside = if operator.beside_experts { t.kernels.shared_experts_beside() } else { 0.0 };
+            self.add(Instruction { operator, timer, fitted, eager, unshared, beside, measured, part, class });
+        }
+    }
+
+    /// Adds an instruction, to those that take as long if there are any.
+    pub(super) fn add(&mut self, new: Instruction) {
+        let count = new.operator.count as f64;
+        let alike = |d: &Distinct| self.instructions[d.instruction].takes_as_long_as(&new);
+        let class = self.distinct.iter().position(alike).unwrap_or(self.distinct.len());
+        match self.distinct.get_mut(class) {
+            Some(known) => known.count += count,
+            None => self.distinct.push(Distinct { instruction: self.instructions.len(), count }),
+        }
+        self.instructions.push(Instruction { class, ..new });
+    }
+
+    /// How often one stage executes each of the distinct instructions.
+    pub(super) fn counts(&self, pace: &Pace) -> Vec<f64> {
+        let mut counts = vec![0.0; self.distinct.len()];
+        for i in &self.instructions {
+            counts[i.class] += pace.count(i.part, i.operator.count);
+        }
+        counts
+    }
+
+    /// Time of one step.
+    pub(super) fn time(&self, step: &Step, power: &PowerShares) -> StepTime {
+        self.staged(step, power, &[]).0
+    }
+
+    /// Time of one step through all stages, and through the slowest of those whose counts are given.
+    pub(super) fn staged(
+        &self,
+        step: &Step,
+        power: &PowerShares,
+        paces: &[Vec<f64>],
+    ) -> (StepTime, Option<Seconds>) {
+        let (at_once, more) = paces.split_at(paces.len().min(PACES_AT_ONCE));
+        let mut stages = [Seconds::ZERO; PACES_AT_ONCE];
+        let mut sum = StepTime::default();
+        for (class, d) in self.distinct.iter().enumerate() {
+            let (kernel, basis) = self.instructions[d.instruction].time(step);
+            if kernel.time <= Seconds::ZERO {
+                continue;
+            }
+            let time = kernel.time * d.count;
+            sum.total += time;
+            if !at_once.is_empty() {
+                let stages = stages.iter_mut().zip(at_once);
+                stages.for_each(|(stage, counts)| *stage += kernel.time * counts[class]);
+            }
+            sum.drawn += kernel.drawn(power) * d.count;
+            if self.instructions[d.instruction].exchanges() {
+                sum.exchanged += time;
+            }
+            if basis != Basis::Default {
+                sum.fitted += time;
+            }
+            if basis == Basis::Measured {
+                sum.measured += time;
+            }
+        }
+        let total = |counts: &Vec<f64>| {
+            let each = self.distinct.iter().zip(counts);
+            each.map(|(d, count)| self.instructions[d.instruction].time(step).0.time * *count).sum()
+        };
+        let stages = stages.into_iter().take(at_once.len()).chain(more.iter().map(total));
+        (sum, stages.reduce(Seconds::max))
+    }
+
+    /// The step operator by operator; operators without work are left out.
+    pub(super) fn explain(&self, step: &Step) -> Vec<Line> {
+        let line = |i: &Instruction| {
+            let (kernel, basis) = i.time(step);
+            let time = kernel.time * i.operator.count as f64;
+            Line { operator: i.operator, time, bound: kernel.bound, basis }
+        };
+        self.instructions.iter().map(line).filter(|l| l.time.get() > 0.0).collect()
+    }
+}
+
+/// The layers that every token passes: all but those that only predict.
+pub(super) fn decoder(model: &Model) -> &[LayerGroup] {
+    match model.groups.split_last() {
+        Some((_, decoder)) if model.predicts => decoder,
+        _ => &model.groups,
+    }
+}
