@@ -92,6 +92,11 @@ pub trait Arrivals {
     fn follow_answers(&self) -> bool {
         false
     }
+
+    /// Whether no more than some number of requests is ever unanswered, so that they never come too fast.
+    fn are_bounded(&self) -> bool {
+        self.follow_answers()
+    }
 }
 
 impl<A: Arrivals + ?Sized> Arrivals for Box<A> {
@@ -109,6 +114,10 @@ impl<A: Arrivals + ?Sized> Arrivals for Box<A> {
 
     fn follow_answers(&self) -> bool {
         (**self).follow_answers()
+    }
+
+    fn are_bounded(&self) -> bool {
+        (**self).are_bounded()
     }
 
     fn reconsider(&mut self, coming: Arrival) -> Option<Arrival> {
@@ -275,6 +284,10 @@ impl<A: Arrivals> Arrivals for Share<A> {
 
     fn follow_answers(&self) -> bool {
         self.source.follow_answers()
+    }
+
+    fn are_bounded(&self) -> bool {
+        self.source.are_bounded()
     }
 
     fn keeps_prefixes(&self) -> bool {

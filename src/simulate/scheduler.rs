@@ -233,7 +233,8 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
                 }
             }
         }
-        Ok(self.tally.close())
+        let bounded = self.arrivals.are_bounded();
+        Ok(self.tally.close(bounded))
     }
 
     /// Sets up what is kept of prompts, if anything is.

@@ -221,6 +221,10 @@ impl Arrivals for SessionLoop {
         true
     }
 
+    fn are_bounded(&self) -> bool {
+        true
+    }
+
     fn kept_before(&self) -> Vec<Part> {
         let shared = Part { key: SHARED, tokens: self.turns.sessions.system };
         let said = self.users.iter().map(|user| Part { key: user.session, tokens: user.said });

@@ -157,7 +157,8 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
                 (None, None) => break,
             }
         }
-        Ok(self.tally.close())
+        let bounded = self.arrivals.are_bounded();
+        Ok(self.tally.close(bounded))
     }
 
     fn peek(&mut self) -> Result<Option<Arrival>, Diagnostic> {

@@ -93,7 +93,8 @@ pub struct Outcome {
     /// The time that rates are taken over: after a warm-up, from when the first of them was let in to
     /// when the last was; else from when the first was sent to the last token of any.
     pub duration: Seconds,
-    /// After a warm-up, from when the first of them was sent to when the last was; else zero.
+    /// After a warm-up, from when the first of them was sent to when the last was; else zero, and where requests are
+    /// sent when others are answered: those never come too fast.
     pub sending: Seconds,
     /// Times that a sequence lost its cache to others and had to be computed again, of all requests.
     pub preemptions: u64,
@@ -114,7 +115,7 @@ impl Outcome {
         RequestsPerSecond::new(self.per_second(self.answered))
     }
 
-    /// Requests per second that were sent meanwhile; `None` without a warm-up.
+    /// Requests per second that were sent meanwhile; `None` without a warm-up, and where they wait for answers.
     pub fn offered(&self) -> Option<RequestsPerSecond> {
         let sent = self.requests as f64 / self.sending.get();
         (self.sending > Seconds::ZERO).then(|| RequestsPerSecond::new(sent))

@@ -96,10 +96,11 @@ impl Tally {
         o.good_requests += u64::from(good);
     }
 
-    /// What was measured.
-    pub fn close(mut self) -> Outcome {
+    /// What was measured. Where requests are `bounded`, none are offered that could not be answered.
+    pub fn close(mut self, bounded: bool) -> Outcome {
         self.outcome.duration = (self.ended - self.began.unwrap_or(self.ended)).max(Seconds::ZERO);
-        self.outcome.sending = self.sent.map_or(Seconds::ZERO, |(first, last)| last - first);
+        let sent = self.sent.filter(|_| !bounded);
+        self.outcome.sending = sent.map_or(Seconds::ZERO, |(first, last)| last - first);
         self.outcome
     }
 }

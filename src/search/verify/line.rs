@@ -285,7 +285,12 @@ impl<'q, 'c> Line<'q, 'c> {
     pub(super) fn simulate(&self, closed: &Figures) -> Result<Sample, Diagnostic> {
         let ((sent, replicas), targets) = (self.sent(closed), &self.question.targets);
         match &self.subject {
-            Subject::Replicas(deployment) => sent.through_replica(deployment, replicas, targets),
+            Subject::Replicas(deployment) => match (self.question.workload.load, sent.workload.load) {
+                (Load::Concurrency(n), Load::Concurrency(_)) => {
+                    sent.through_replicas(deployment, n, replicas as u64, targets)
+                }
+                _ => sent.through_replica(deployment, replicas, targets),
+            },
             Subject::Pools(pools) => sent.through_pools(pools, targets),
         }
     }

@@ -6,7 +6,7 @@ use crate::estimate::figures::{Tail, Tails, Verified};
 use crate::simulate::{Drive, Outcome, Protocol, Requests, Simulation, SplitSimulation, Spread, Workers};
 use crate::stop::Stop;
 use crate::units::Seconds;
-use crate::workload::{Load, Percentile, Targets, Workload};
+use crate::workload::{Load, Percentile, Percentiles, Targets, Workload};
 
 use super::pools::Pools;
 
@@ -69,6 +69,31 @@ impl Sent<'_> {
         self.requests().total().saturating_mul(chunks + 1)
     }
 
+    /// All replicas of a deployment that so many requests in flight are spread over: where those do not divide, some have
+    /// one more than the others.
+    ///
+    /// # Errors
+    /// [`Code::Stopped`](crate::diagnostic::Code::Stopped) when the time was up before its end.
+    pub(super) fn through_replicas(
+        &self,
+        deployment: &Deployment,
+        in_flight: u64,
+        replicas: u64,
+        targets: &Targets,
+    ) -> Result<Sample, Diagnostic> {
+        let (each, more) = (in_flight / replicas.max(1), in_flight % replicas.max(1));
+        let mut samples = [(each + 1, more), (each, replicas - more)].into_iter().filter_map(|(n, count)| {
+            let workload = Workload { load: Load::Concurrency(n), ..self.workload };
+            let sent = Sent { workload, in_flight: n as f64, ..*self };
+            (n > 0 && count > 0).then(|| sent.through_replica(deployment, count as f64, targets))
+        });
+        match (samples.next(), samples.next()) {
+            (Some(fuller), None) => fuller,
+            (Some(fuller), Some(others)) => Ok(fuller?.beside(others?, &targets.at)),
+            (None, _) => self.through_replica(deployment, replicas as f64, targets),
+        }
+    }
+
     /// One of `replicas` equal ones.
     ///
     /// # Errors
@@ -124,6 +149,38 @@ impl Sample {
             doubted: times(&doubted),
             strained: outcome.preemptions > 0,
             overloaded: outcome.overloaded(),
+        }
+    }
+}
+
+impl Sample {
+    /// With replicas that have fewer requests: what all deliver, each mean over all requests; percentiles are those of
+    /// the replicas whose are longer.
+    fn beside(self, other: Sample, at: &Percentiles) -> Sample {
+        let rate = |sample: &Sample| sample.verified.output.get();
+        let share = rate(&self) / (rate(&self) + rate(&other)).max(f64::MIN_POSITIVE);
+        let time = |at: Option<Percentile>, a: Seconds, b: Seconds| match at {
+            None => a * share + b * (1.0 - share),
+            Some(_) => a.max(b),
+        };
+        let tail =
+            |a: Tail, b: Tail| Tail { p50: a.p50.max(b.p50), p95: a.p95.max(b.p95), p99: a.p99.max(b.p99) };
+        let times = |a: &Verified, b: &Verified| Verified {
+            ttft: time(at.ttft, a.ttft, b.ttft),
+            tpot: time(at.tpot, a.tpot, b.tpot),
+            e2e: time(at.e2e, a.e2e, b.e2e),
+            output: a.output + b.output,
+            tails: Tails {
+                ttft: tail(a.tails.ttft, b.tails.ttft),
+                tpot: tail(a.tails.tpot, b.tails.tpot),
+                e2e: tail(a.tails.e2e, b.tails.e2e),
+            },
+        };
+        Sample {
+            verified: times(&self.verified, &other.verified),
+            doubted: times(&self.doubted, &other.doubted),
+            strained: self.strained || other.strained,
+            overloaded: self.overloaded || other.overloaded,
         }
     }
 }
