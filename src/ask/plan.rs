@@ -112,7 +112,7 @@ pub fn written(
                 + &report::batches_text(subject, answer, &batches, view.width)
                 + &if front { report::front_chart(answer, view.width) } else { String::new() }
                 + &report::what_if_text(answer, moved)
-                + &report::advice_text(advice)
+                + &report::advice_text(advice, subject.workload.load)
                 + hint(question, answer)
                 + &remarks(resolved))
         },

@@ -53,6 +53,15 @@ impl Figures {
         self.price.map(|price| price.per_million_tokens(self.output))
     }
 
+    /// What it counts as where plans are compared: less where no server is known to be launched so.
+    #[must_use]
+    pub fn weighed(self) -> Figures {
+        match self.practice {
+            Practice::Usual => self,
+            unproven => self.improved(1.0 / unproven.handicap() - 1.0),
+        }
+    }
+
     /// The same where it delivers more by a share, each request as much sooner, of the same power.
     #[must_use]
     pub fn improved(self, share: f64) -> Figures {

@@ -23,7 +23,7 @@ pub use degrees::Degrees;
 pub use ledger::{Counts, Fallen, Ledger};
 pub use offload::{Offload, Shares};
 pub use placement::{GroupLink, Placement};
-pub use practice::Practice;
+pub use practice::{Practice, UNPROVEN};
 pub use reason::{Metric, Reason, Rejection};
 pub use space::{Axes, BatchPoint, Layout, Plan, PlanSpace, PrefillPool};
 pub use why::{Stage, Why};

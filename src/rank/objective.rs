@@ -111,12 +111,12 @@ impl Objective {
         }
     }
 
-    /// The better plan first: plans that fit before marginal ones, then those that servers are launched as, then
-    /// the objective, then fewer GPUs, more output, the lower time per token, the shorter end-to-end time, and the plan's number. A total order.
+    /// The better plan first: plans that fit before marginal ones, then the objective, at which layouts that no server is
+    /// launched as count for less ([`Figures::weighed`]), then those that servers are launched as, then fewer GPUs, more output, the lower time per token, the shorter end-to-end time, and the plan's number. A total order.
     pub fn order(self, a: &Figures, b: &Figures) -> Ordering {
         (a.verdict.cmp(&b.verdict))
+            .then_with(|| self.loss(&a.weighed()).total_cmp(&self.loss(&b.weighed())))
             .then(a.practice.cmp(&b.practice))
-            .then_with(|| self.loss(a).total_cmp(&self.loss(b)))
             .then(a.gpus.cmp(&b.gpus))
             .then(b.output.total_cmp(&a.output))
             .then(a.tpot.total_cmp(&b.tpot))

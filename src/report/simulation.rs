@@ -10,7 +10,7 @@ use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
 use crate::model::Model;
 use crate::plan::{Parallelism, Reason};
-use crate::simulate::{Interval, Outcome, Spread, Timeline};
+use crate::simulate::{Interval, Mean, Outcome, Spread, Timeline};
 use crate::units::{group_thousands, plural};
 use crate::workload::{Load, Purpose, Targets, Workload};
 
@@ -190,6 +190,14 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
             n => format!("; {} tokens were loaded from tiers", group_thousands(n)),
         };
         let _ = writeln!(out, "prefix hits: {:.1} % of the prompt tokens{loaded}", 100.0 * o.prefix_hit());
+    }
+    if o.rises() && overloaded(s, o).is_none() {
+        let [first, second] = o.halves.map(Mean::of);
+        let _ = writeln!(
+            out,
+            "not settled: the first half of the requests waited {first} for the first token and the second {second}; \
+             the load is close to all that the server can do, or varies: a longer run (--requests) has other times"
+        );
     }
     if o.preemptions > 0 {
         let times = plural(o.preemptions, "time");

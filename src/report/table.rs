@@ -8,9 +8,11 @@ use crate::catalog::Cluster;
 use crate::catalog::engine_of;
 use crate::estimate::Provenance;
 use crate::estimate::estimated::Estimate;
-use crate::plan::{Practice, Reason, Stage};
+use crate::estimate::figures::Figures;
+use crate::estimate::memory::Verdict;
+use crate::plan::{Practice, Reason, Stage, UNPROVEN};
 use crate::rank::Objective;
-use crate::search::{Advice, Answer, Combined, CurrentAnswer, Stopped};
+use crate::search::{Advice, Answer, Best, Combined, CurrentAnswer, Stopped};
 use crate::units::{Seconds, TokensPerSecond, group_thousands, plural};
 use crate::workload::{CUT_LENGTHS, Load, Percentile, Targets, Workload};
 
@@ -218,7 +220,7 @@ pub(super) fn speculation(w: &Workload) -> String {
 }
 
 /// What the limits on times are on, if there are any.
-fn limits_on(targets: &Targets) -> String {
+pub(super) fn limits_on(targets: &Targets) -> String {
     let on: Vec<String> =
         targets.times().map(|(_, at, _)| at.map_or("the mean".into(), |at| at.to_string())).collect();
     let Some(first) = on.first() else { return String::new() };
@@ -274,8 +276,51 @@ fn named(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
         Objective::Weighted(_) => "the weights given".to_owned(),
         objective => objective.name().to_owned(),
     };
-    let _ = writeln!(out, "\nEvery layout, by {by}:");
+    let _ = writeln!(out, "\nEvery layout, by {by}{}:", ranked_last(answer));
+    out.insert_str(0, &passed_over(answer));
     out
+}
+
+/// What layouts come after others whatever they deliver, or count for less.
+fn ranked_last(answer: &Answer) -> String {
+    let any = |of: &dyn Fn(&Estimate) -> bool| answer.best.iter().any(of);
+    let unusual = any(&|e| e.practice == Practice::Unusual).then(|| {
+        format!("those that no server is known to be launched as count for 1/{UNPROVEN} of what they deliver")
+    });
+    let sure = any(&|e| e.verdict == Verdict::Fits);
+    let marginal =
+        (sure && any(&|e| e.verdict == Verdict::Marginal)).then(|| "marginal ones last".to_owned());
+    [unusual, marginal].into_iter().flatten().map(|said| format!("; {said}")).collect()
+}
+
+/// How much sooner a request would be answered for a layout that was passed over as none of the named plans to be worth a
+/// line.
+const SOONER: f64 = 1.2;
+
+/// That a layout of the list answers sooner than the fastest of the named plans, and why it is not named.
+fn passed_over(answer: &Answer) -> String {
+    let Some(fastest) = answer.named.iter().find(|named| named.best == Best::Fastest) else {
+        return String::new();
+    };
+    let shortest = fastest.estimate.service.e2e;
+    let doubt = |e: &Estimate| match (e.verdict, e.practice) {
+        (Verdict::Marginal, _) if fastest.estimate.verdict == Verdict::Fits => {
+            Some("marginal: it may find no room when it starts")
+        }
+        (_, Practice::Unusual) if fastest.estimate.practice == Practice::Usual => {
+            Some("unusual: no server is known to be launched so")
+        }
+        _ => None,
+    };
+    let ranked = answer.best.iter().zip(1..).filter(|(e, _)| e.service.e2e * SOONER < shortest);
+    let passed = ranked.filter_map(|(e, rank)| Some((e, rank, doubt(e)?)));
+    let sooner = passed.min_by(|(a, ..), (b, ..)| a.service.e2e.total_cmp(&b.service.e2e));
+    sooner.map_or(String::new(), |(e, rank, doubt)| {
+        format!(
+            "\n#{rank} below answers a request {:.1} times as fast as the fastest named plan, and is {doubt}.\n",
+            shortest / e.service.e2e
+        )
+    })
 }
 
 /// How the times of what was simulated are spread over requests: of plans that are named and of the list.
@@ -405,7 +450,13 @@ fn remarks(s: &Subject, best: &[Estimate]) -> String {
             ),
         };
         let _ = match v.missed(first.class, &s.targets) {
-            None => writeln!(out, "As simulated the best plan holds: {times}."),
+            None => {
+                let closed = Figures::from(first).missed(&s.targets).map(|missed| missed.message());
+                let closed = closed.map_or(String::new(), |missed| {
+                    format!(" The table has the closed form, by which {missed}; the simulation decides.")
+                });
+                writeln!(out, "As simulated the best plan holds: {times}.{closed}")
+            }
             Some(missed) => {
                 writeln!(out, "As simulated the best plan misses a target: {}.", missed.message())
             }
@@ -582,7 +633,7 @@ pub fn estimate_text(
 }
 
 /// What would make a question answerable.
-pub fn advice_text(advice: &[Advice]) -> String {
+pub fn advice_text(advice: &[Advice], load: Load) -> String {
     let mut out = String::new();
     if advice.is_empty() {
         return out;
@@ -590,14 +641,11 @@ pub fn advice_text(advice: &[Advice]) -> String {
     let _ = writeln!(out, "\nWhat would make it work:");
     for a in advice {
         let best = &a.best;
+        let (own, service) = (Figures::from(best), &best.service);
+        let f = best.verified.as_ref().map_or(own, |v| own.as_simulated(v, load));
         let delivers = match best.purpose.pools() {
-            true => format!("{:.0} req/s, end to end {}", best.output.get(), best.service.e2e),
-            false => format!(
-                "{:.0} output tokens/s, TTFT {}, TPOT {}",
-                best.output.get(),
-                best.service.ttft,
-                best.service.tpot
-            ),
+            true => format!("{:.0} req/s, end to end {}", f.output.get(), service.e2e),
+            false => format!("{:.0} output tokens/s, TTFT {}, TPOT {}", f.output.get(), f.ttft, f.tpot),
         };
         let _ = writeln!(
             out,

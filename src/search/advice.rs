@@ -9,6 +9,7 @@ use crate::estimate::estimated::Estimate;
 use crate::plan::Precision;
 use crate::workload::{Targets, Workload};
 
+use super::verification::Depth;
 use super::{Launch, LimitOverrides, Question, Verification};
 
 /// Share of the memory that an engine can be given where nothing else runs on the GPU.
@@ -57,7 +58,9 @@ impl Question<'_> {
         self.with_other_cache(&mut advice)?;
         self.with_formats_and_gpus(&mut advice)?;
         if self.workload.context() > 4096 {
-            let workload = Workload { isl: (self.workload.isl / 2).max(1), ..self.workload };
+            let half = |tokens: u64| (tokens / 2).max(1);
+            let (isl, prefix) = (half(self.workload.isl), self.workload.cached_prefix / 2);
+            let workload = Workload { isl, cached_prefix: prefix, ..self.workload };
             self.ask("half the prompt", &Question { workload, ..self.clone() }, &mut advice)?;
         }
         if self.targets != Targets::default() {
@@ -148,8 +151,12 @@ impl Question<'_> {
     }
 
     fn ask(&self, change: &str, question: &Question, advice: &mut Vec<Advice>) -> Result<(), Diagnostic> {
-        let question =
-            Question { top: 1, current: None, verification: Verification::NONE, ..question.clone() };
+        // As the answer to the question itself would be: what is advised holds.
+        let verification = match self.verification.depth {
+            Depth::Nothing => Verification::NONE,
+            Depth::First | Depth::Plans(_) => Verification::UNASKED,
+        };
+        let question = Question { top: 1, current: None, verification, ..question.clone() };
         if let Some(best) = question.answer()?.best.into_iter().next() {
             advice.push(Advice { change: change.to_owned(), best });
         }

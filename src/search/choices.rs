@@ -1,7 +1,11 @@
 //! What to run where no limit is named: three plans by what they are best at, all of which can be deployed as they are.
 
+use std::collections::BTreeMap;
+
 use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
+use crate::estimate::memory::Verdict;
+use crate::plan::Practice;
 use crate::rank::{Front, Measure, Objective};
 use crate::workload::Purpose;
 
@@ -75,9 +79,9 @@ pub struct Named {
     pub estimate: Estimate,
 }
 
-/// Plans of which none is better in throughput and in time: of those that fit and are launched so, if there are any.
+/// Plans of which none is better in throughput and in time, of each verdict and practice.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Choices(Vec<Figures>);
+pub(super) struct Choices(BTreeMap<(Verdict, Practice), Vec<Figures>>);
 
 impl Choices {
     fn front() -> Front {
@@ -87,26 +91,26 @@ impl Choices {
     /// Takes plans in.
     pub(super) fn extend(&mut self, plans: impl IntoIterator<Item = Figures>) {
         let front = Choices::front();
-        let class = |f: &Figures| (f.verdict, f.practice);
         for plan in plans {
-            match self.0.first().map(|known| class(&plan).cmp(&class(known))) {
-                Some(std::cmp::Ordering::Greater) => continue,
-                Some(std::cmp::Ordering::Less) => self.0.clear(),
-                Some(std::cmp::Ordering::Equal) | None => {}
-            }
-            front.insert(&mut self.0, plan);
+            front.insert(self.0.entry((plan.verdict, plan.practice)).or_default(), plan);
         }
     }
 
     pub(super) fn merge(&mut self, other: Choices) {
-        self.extend(other.0);
+        self.extend(other.0.into_values().flatten());
     }
 
-    /// The best of each kind, if there is any plan.
+    /// The best of each kind, if there is any plan: of those that fit, or of marginal ones where none does. Layouts that no
+    /// server is launched as count for less.
     pub(super) fn best(&self) -> Vec<(Best, Figures)> {
+        let Some(((surest, _), _)) = self.0.first_key_value() else { return Vec::new() };
+        let sure = self.0.iter().filter(|((verdict, _), _)| verdict == surest);
         // In an order that does not depend on how the parts were put together.
-        let mut plans = self.0.clone();
+        let mut plans: Vec<Figures> = sure.flat_map(|(_, plans)| plans.iter().copied()).collect();
         plans.sort_by_key(|f| f.plan.id);
-        Best::ALL.into_iter().filter_map(|best| Some((best, *best.of(&plans)?))).collect()
+        let weighed: Vec<Figures> =
+            plans.iter().map(|f| Figures { practice: Practice::Usual, ..f.weighed() }).collect();
+        let own = |best: &Figures| plans.iter().find(|f| f.plan == best.plan).copied();
+        Best::ALL.into_iter().filter_map(|best| Some((best, own(best.of(&weighed)?)?))).collect()
     }
 }

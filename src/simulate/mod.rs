@@ -31,6 +31,6 @@ pub use routed::Routed;
 pub use scheduler::{Observer, Simulation, State};
 pub use sessions::{SessionLoop, Turns};
 pub use split::{SplitSimulation, Workers};
-pub use statistics::{Outcome, SUSTAINED, Spread};
+pub use statistics::{Mean, Outcome, SUSTAINED, Spread};
 pub use timeline::{Interval, Timeline};
 pub use trace::{NamedColumns, Trace};

@@ -139,6 +139,13 @@ impl Requests {
         self.before.saturating_add(self.count).saturating_add(self.after)
     }
 
+    /// So many times as many of each.
+    #[must_use]
+    pub fn times(&self, n: u64) -> Requests {
+        let of = |requests: u64| requests.saturating_mul(n);
+        Requests { before: of(self.before), count: of(self.count), after: of(self.after) }
+    }
+
     /// The numbers of those that count.
     pub fn window(&self) -> Range<u64> {
         self.before..self.before.saturating_add(self.count)

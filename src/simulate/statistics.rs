@@ -67,11 +67,46 @@ impl Spread {
 /// queue grows for as long as the run lasts, and so do its times.
 pub const SUSTAINED: f64 = 0.97;
 
+/// How many times as long the second half of a run waits as the first where its queue grows. Of a server that keeps up
+/// both halves of a thousand requests differ by less, but for one that has next to no time left.
+const RISING: f64 = 1.5;
+
+/// Fewest requests of each half that say so.
+const FEWEST_TO_RISE: u64 = 200;
+
+/// A mean that is added to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mean {
+    count: u64,
+    sum: Seconds,
+}
+
+impl Mean {
+    /// Adds a value.
+    pub fn add(&mut self, value: Seconds) {
+        self.count += 1;
+        self.sum += value;
+    }
+
+    /// Adds all values of another one.
+    pub fn merge(&mut self, other: Mean) {
+        self.count += other.count;
+        self.sum += other.sum;
+    }
+
+    /// The mean; zero without values.
+    pub fn of(self) -> Seconds {
+        self.sum / self.count.max(1) as f64
+    }
+}
+
 /// What a simulation measures, over the requests that count.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Request sent to first token.
     pub ttft: Spread,
+    /// The same of the first half of the requests that count, and of the second.
+    pub halves: [Mean; 2],
     /// Mean gap between the tokens of a request.
     pub tpot: Spread,
     /// Gap between two tokens, every one of them.
@@ -126,6 +161,14 @@ impl Outcome {
         self.offered().is_some_and(|offered| self.rate() < offered * SUSTAINED)
     }
 
+    /// Whether the queue grew while it was measured: the second half of the requests waited so much longer for their first
+    /// token than the first that what was measured depends on how long that was. Only of requests that come by themselves.
+    pub fn rises(&self) -> bool {
+        let [first, second] = self.halves.map(|half| half.of());
+        let many = self.halves.iter().all(|half| half.count >= FEWEST_TO_RISE);
+        many && self.sending > Seconds::ZERO && second > first * RISING
+    }
+
     /// Share of the prompt tokens that were in the prefix cache.
     pub fn prefix_hit(&self) -> f64 {
         self.reused_tokens as f64 / self.prompt_tokens.max(1) as f64
@@ -143,6 +186,7 @@ impl Outcome {
     /// Takes in what another replica served meanwhile.
     pub fn merge(&mut self, other: &Outcome) {
         self.ttft.merge(&other.ttft);
+        self.halves.iter_mut().zip(other.halves).for_each(|(half, more)| half.merge(more));
         self.tpot.merge(&other.tpot);
         self.itl.merge(&other.itl);
         self.e2e.merge(&other.e2e);

@@ -77,7 +77,8 @@ impl Tally {
     }
 
     fn count(&mut self, Answered { request, ttft, first_token, .. }: Answered, now: Seconds) {
-        let o = &mut self.outcome;
+        let (o, all) = (&mut self.outcome, self.window.end - self.window.start);
+        o.halves[usize::from(o.requests >= all / 2)].add(ttft);
         let e2e = (now - request.at).max(ttft);
         let gaps = request.output.saturating_sub(1);
         let tpot = (now - first_token).max(Seconds::ZERO) / gaps.max(1) as f64;

@@ -8,11 +8,12 @@ use crate::estimate::context::Context;
 use crate::estimate::deployment::Deployment;
 use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
-use crate::estimate::range::Chances;
+use crate::estimate::range::{Chances, Ranges};
+use crate::estimate::service::Service;
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Plan, Reason};
 use crate::units::RequestsPerSecond;
-use crate::workload::{Load, Workload};
+use crate::workload::{Load, Percentiles, Workload};
 
 use super::super::Question;
 use super::super::pairs::Batch;
@@ -243,7 +244,15 @@ impl<'q, 'c> Line<'q, 'c> {
             .filter(|_| estimate.ranges.is_some())
             .map(|v| Chances::of(estimate.class, v.times(), targets));
         let holds = simulated.unwrap_or(estimate.holds);
-        Some(Estimate { idle_gpus, verified, holds, ..estimate })
+        // Means lie in a range around what was simulated; where a percentile was, around the closed form's.
+        let on_means = targets.at == Percentiles::default();
+        let around = verified.filter(|_| on_means && estimate.ranges.is_some()).map(|v| {
+            let service = Service { ttft: v.ttft, tpot: v.tpot, e2e: v.e2e, ..estimate.service };
+            let output = Figures::from(&estimate).as_simulated(&v, self.question.workload.load).output;
+            Ranges::new(estimate.class, &service, &self.question.workload, output)
+        });
+        let ranges = around.or(estimate.ranges);
+        Some(Estimate { idle_gpus, verified, holds, ranges, ..estimate })
     }
 
     /// What a trial of a plan sends, and to how many replicas it is sent in turn.

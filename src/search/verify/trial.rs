@@ -22,6 +22,10 @@ const DOUBT: f64 = 2.0;
 /// Share of a mean that runs differ by however many requests count: what is in flight together is not independent.
 const LEAST_DOUBT: f64 = 0.004;
 
+/// How many times as many requests a run has whose times still rose, and how often it is made longer.
+const LONGER: u64 = 4;
+const LONGER_RUNS: usize = 2;
+
 /// What the simulation of a plan came to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
@@ -104,12 +108,16 @@ impl Sent<'_> {
         replicas: f64,
         targets: &Targets,
     ) -> Result<Sample, Diagnostic> {
-        let (drive, replica) = (self.drive(), deployment.replica());
-        let window = drive.requests.window();
-        let drive = drive.spread(deployment.limits.keeping.routing, replicas as u64);
-        let below = deployment.below(replicas as u32).into_iter().flatten();
-        let simulation = Simulation::new(&replica, drive.arrivals(), window, Targets::default());
-        let outcome = simulation.above(below).run(&mut { self.stop })?;
+        let replica = deployment.replica();
+        let run = |requests: Requests| {
+            let drive = Drive { requests, ..self.drive() };
+            let window = drive.requests.window();
+            let drive = drive.spread(deployment.limits.keeping.routing, replicas as u64);
+            let below = deployment.below(replicas as u32).into_iter().flatten();
+            let simulation = Simulation::new(&replica, drive.arrivals(), window, Targets::default());
+            simulation.above(below).run(&mut { self.stop })
+        };
+        let outcome = self.settled(run)?;
         Ok(Sample::of(&outcome, replicas, targets))
     }
 
@@ -118,19 +126,37 @@ impl Sent<'_> {
     /// # Errors
     /// [`Code::Stopped`](crate::diagnostic::Code::Stopped) when the time was up before its end.
     pub(super) fn through_pools(&self, pools: &Pools, targets: &Targets) -> Result<Sample, Diagnostic> {
-        let drive = self.drive();
         let pair = pools.pair();
         let (p, d) = (pools.prefill.replica(), pools.decode.replica());
-        let outcome = SplitSimulation::new(
-            Workers { replica: &p, count: pair.prefill_workers },
-            Workers { replica: &d, count: pair.decode_workers },
-            pair.transfer.time,
-            drive.arrivals(),
-            drive.requests.window(),
-            Targets::default(),
-        )
-        .run(&self.stop)?;
+        let run = |requests: Requests| {
+            let drive = Drive { requests, ..self.drive() };
+            SplitSimulation::new(
+                Workers { replica: &p, count: pair.prefill_workers },
+                Workers { replica: &d, count: pair.decode_workers },
+                pair.transfer.time,
+                drive.arrivals(),
+                drive.requests.window(),
+                Targets::default(),
+            )
+            .run(&self.stop)
+        };
+        let outcome = self.settled(run)?;
         Ok(Sample::of(&outcome, 1.0, targets))
+    }
+
+    /// A run that is long enough: where times still rise, one of [`LONGER`] times as many requests, as often as that is
+    /// allowed.
+    fn settled(&self, run: impl Fn(Requests) -> Result<Outcome, Diagnostic>) -> Result<Outcome, Diagnostic> {
+        let mut requests = self.requests();
+        let mut outcome = run(requests)?;
+        for _ in 0..LONGER_RUNS {
+            if !outcome.rises() || outcome.overloaded() {
+                break;
+            }
+            requests = requests.times(LONGER);
+            outcome = run(requests)?;
+        }
+        Ok(outcome)
     }
 }
 
@@ -148,7 +174,7 @@ impl Sample {
             verified: times(&found),
             doubted: times(&doubted),
             strained: outcome.preemptions > 0,
-            overloaded: outcome.overloaded(),
+            overloaded: outcome.overloaded() || outcome.rises(),
         }
     }
 }
