@@ -331,7 +331,7 @@ const assumptions = () => {
   const prices = (cluster) => cluster.pools.map((p) => dollars(p.price_usd_per_gpu_h)).join(" + ");
   plainTable(byId("clusters"), [{ name: "Cluster" }, { name: "GPUs" }, n("$ per GPU and hour")], about.clusters.map((c) => [element("span", {}, dot(c.name), c.name), c.pools.map((p) => `${p.gpus} × ${p.gpu}${p.nodes > 1 ? ` in ${p.nodes} nodes` : ""}`).join(" + "), prices(c)]));
   plainTable(byId("gpus"), [{ name: "GPU" }, n("Memory GiB"), { name: "List price" }, { name: "Kernel times" }, { name: "Sources" }],
-    about.gpus.map((g) => [g.name, figure(g.memory_gib), source(known(g.price_usd_per_h) ? `${dollars(g.price_usd_per_h)}/h, ${g.price_source}, ${g.price_date}` : "unknown"), source(g.kernels || "borrowed from a relative or its class"), sources(g.sources)]));
+    about.gpus.map((g) => [g.name, figure(g.memory_gib), source(known(g.price_usd_per_h) ? [`${dollars(g.price_usd_per_h)}/h`, g.price_source, g.price_date].filter(Boolean).join(", ") : "unknown"), source(g.kernels || "borrowed from a relative or its class"), sources(g.sources)]));
   plainTable(byId("engines"), [{ name: "Engine" }, { name: "Version" }, { name: "Sources" }], about.engines.map((e) => [e.name, e.version, sources(e.sources)]));
 };
 

@@ -80,7 +80,8 @@ impl Parts<'_> {
             let value = given.split_once('=').map(|(_, value)| value).or(after.map(String::as_str));
             value.filter(|value| !value.starts_with('-'))
         };
-        if let Some(said) = words::meaning(name.trim_start_matches('-'), value()) {
+        let has = |option: &str| self.command.get_arguments().any(|arg| arg.get_long() == Some(option));
+        if let Some(said) = words::meaning(name.trim_start_matches('-'), value(), has) {
             return diagnostic.help(said);
         }
         let close = self.close(name);

@@ -55,6 +55,10 @@ pub struct SizeArgs {
     inputs: InputArgs,
     #[command(flatten)]
     targets: TargetArgs,
+    /// Hold the targets at this percentile, as simulated, where they name none themselves, e.g. p95
+    /// [default: the mean]
+    #[arg(long, value_name = "P", help_heading = "Targets")]
+    percentile: Option<String>,
     /// Size for limits on times that hold on a real server with this chance, by those measured, e.g. 90% [default: as
     /// estimated]
     #[arg(long, value_name = "CHANCE", help_heading = "Targets")]
@@ -146,6 +150,7 @@ impl SizeArgs {
             price: prices(&self.price),
             objective: Some(self.objective.clone()),
             top: Some(self.top),
+            percentile: self.percentile.clone(),
             confidence: self.confidence.clone(),
             ..Request::default()
         };

@@ -12,7 +12,12 @@ use crate::plan::Reason;
 /// most GGUF files are downloaded as, raises that of Llama 3 8B by 2.8 %.
 const SMALL_LOSS: f64 = 0.03;
 
-/// The ways that run, the one that is meant first: the fastest of those whose format loses little; where none of them
+/// Powers of one user's speed that equal one of what all users have together: a tenth more of the one is worth twice the
+/// other.
+const FOR_ONE: f64 = 7.0;
+
+/// The ways that run, the one that is meant first: the best of those whose format loses little, mostly the fastest for one
+/// user; where none of them
 /// is fast enough, the one that loses least of those that are. Plans inside the uncertainty of memory come after those
 /// that fit.
 pub(super) fn of(attempts: Vec<Attempt>, need: &Need, every_way: bool) -> Result<Vec<Way>, Fallen> {
@@ -84,5 +89,12 @@ fn preferred(a: &Way, b: &Way) -> Ordering {
         .cmp(&lossy(b))
         .then_with(|| marginal(a).cmp(&marginal(b)))
         .then_with(|| if both { loss(a).total_cmp(&loss(b)) } else { Ordering::Equal })
+        .then_with(|| worth(b).total_cmp(&worth(a)))
         .then_with(|| fastest_first(a, b))
+}
+
+/// What a way is worth, as a logarithm: the speed of one user, and what all have together ([`FOR_ONE`]).
+fn worth(way: &Way) -> f64 {
+    let all = way.throughput.get().max(f64::MIN_POSITIVE).ln();
+    way.pace().get().max(f64::MIN_POSITIVE).ln() * FOR_ONE + all
 }

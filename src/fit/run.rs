@@ -39,6 +39,21 @@ impl Question<'_> {
         for way in chosen.iter_mut().flatten() {
             self.measure_room(way, &forms)?;
         }
+        // Of ways beside the first, those alone that keep what is promised of all: marginal ones may not.
+        let asked = |way: &Way| {
+            let own = forms
+                .iter()
+                .find(|form| form.checkpoint == way.checkpoint)
+                .and_then(|form| form.model.max_context);
+            way.room >= self.need.context.min(own.unwrap_or(u64::MAX))
+        };
+        if let Ok(ways) = &mut chosen {
+            let mut place = 0;
+            ways.retain(|way| {
+                place += 1;
+                place == 1 || !self.every_way || asked(way)
+            });
+        }
         Ok(chosen)
     }
 

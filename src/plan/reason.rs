@@ -106,6 +106,22 @@ reasons! {
             ],
         }
 
+        /// Slices of GPUs do not work together.
+        SlicesApart {
+            /// Slices of a replica.
+            gpus: u64,
+        } => {
+            stage: Illegal,
+            key: ["slices_work_alone", "", ""],
+            distance: *gpus as f64,
+            message: format!("a replica of {gpus} slices: a process sees one slice, and slices exchange nothing"),
+            guide: (
+                "a process sees one MIG slice, and there is no peer-to-peer between them (NVIDIA's MIG user guide)",
+                "replicas of one slice each; a larger slice",
+            ),
+            examples: [Reason::SlicesApart { gpus: 2 }],
+        }
+
         /// More stages than layers.
         TooManyStages {
             /// Layers.

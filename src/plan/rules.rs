@@ -36,6 +36,7 @@ pub type Rule = fn(&Candidate) -> Result<(), Reason>;
 /// Every rule, cheapest first.
 pub const RULES: &[Rule] = &[
     vendor_is_supported,
+    slices_work_alone,
     weight_format_runs,
     cache_type_is_supported,
     dense_models_have_no_expert_ranks,
@@ -61,6 +62,14 @@ pub fn check(c: &Candidate) -> Result<Placement, Reason> {
 
 fn vendor_is_supported(c: &Candidate) -> Result<(), Reason> {
     if c.engine.runs_on(&c.cluster.gpu) { Ok(()) } else { Err(Reason::VendorUnsupported) }
+}
+
+/// A process enumerates one MIG slice, and NCCL joins none: NVIDIA's MIG user guide, "Application considerations".
+fn slices_work_alone(c: &Candidate) -> Result<(), Reason> {
+    match c.parallelism.gpus() {
+        gpus if gpus > 1 && c.cluster.gpu.is_slice => Err(Reason::SlicesApart { gpus }),
+        _ => Ok(()),
+    }
 }
 
 /// A format runs where the GPU computes in its element type, or where the engine has a kernel that

@@ -452,6 +452,7 @@ pub const PLAN_COLUMNS: &[Plan] = &[
         |r| percent(r.estimate.holds.all()),
     )
     .when(Show::Unless(Idle::Missing))
+    .of_fleet(Show::Unless(Idle::Missing))
     .optional(),
     quiet("holds_ttft_percent", "chance that it keeps the limit on the time to first token", |r| {
         percent(r.estimate.holds.ttft)

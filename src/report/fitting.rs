@@ -296,6 +296,18 @@ impl<'a> Fitted<'a> {
         counted.into_iter().sorted_by(|(a, n), (b, m)| m.cmp(n).then(a.cmp(b))).collect()
     }
 
+    /// What writes the launch of a way.
+    fn next(&self, way: &Way) -> String {
+        let format = match way.origin {
+            Origin::Own | Origin::Checkpoint => String::new(),
+            Origin::OnLoading | Origin::Made => format!(" --weights {}", way.format.name()),
+        };
+        format!(
+            "The first, as a command to start it: `shardfit plan {} --cluster {} --engine {}{format} --emit command`.",
+            way.checkpoint, self.cluster.id, way.engine
+        )
+    }
+
     /// What to know of the figures.
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -330,6 +342,8 @@ impl<'a> Fitted<'a> {
                     .to_owned(),
             );
         }
+        notes
+            .extend(self.answer.running.first().and_then(|best| best.ways.first()).map(|way| self.next(way)));
         let unmeasured =
             ways().filter(|way| way.provenance == Provenance::Uncalibrated).map(|way| way.engine.as_str());
         let unmeasured = unmeasured.unique().join(", ");

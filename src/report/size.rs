@@ -19,7 +19,7 @@ use super::columns::{PLAN_COLUMNS, Row, all_calibrated};
 use super::json::{PlanAnswer, Unranked};
 use super::sheet::Sheet;
 use super::subject::Subject;
-use super::table::describe_workload;
+use super::table::{describe_workload, limits_on};
 
 /// What was asked and found.
 #[derive(Clone, Copy, Debug)]
@@ -191,7 +191,9 @@ pub fn growth_sheet(steps: &[Step]) -> Sheet {
 /// The answer for the terminal.
 pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> String {
     let d = answer.demand;
-    let mut out = format!("{}\n{}", subject.model.id, describe_workload(subject.workload, &subject.targets));
+    let (workload, targets) = (subject.workload, &subject.targets);
+    let mut out =
+        format!("{}{}\n{}", subject.model.id, limits_on(targets), describe_workload(workload, targets));
     let unit = match d.unit {
         Unit::Gpus(1) => String::new(),
         Unit::Gpus(n) => format!(", GPUs bought in {n}s"),

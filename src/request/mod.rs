@@ -442,7 +442,7 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("batches", &[Task::Plan]),
     ("pareto", &[Task::Plan]),
     ("verify", &[Task::Plan]),
-    ("percentile", &[Task::Plan]),
+    ("percentile", &[Task::Plan, Task::Size]),
     ("confidence", &[Task::Plan, Task::Size]),
     ("what_if", &[Task::Plan]),
     ("current", &[Task::Plan]),

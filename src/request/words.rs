@@ -286,7 +286,13 @@ pub const MEANINGS: &[(&str, &str)] = &[
         "nnodes",
         "`--cluster {}x8xGPU` says how many nodes of how many GPUs, for example --cluster 2x8xh100-sxm",
     ),
+    ("gpu", "`--cluster 1x{}` is a machine with one of them"),
     ("users", "`--concurrency {}` is how many requests are in flight"),
+    ("batch-size", "`--micro-batch {}` is a GPU's at a time, `--global-batch {}` that of all GPUs in a step"),
+    ("bs", "`--micro-batch {}` is a GPU's at a time, `--global-batch {}` that of all GPUs in a step"),
+    ("batch", "`--micro-batch {}` is a GPU's at a time, `--global-batch {}` that of all GPUs in a step"),
+    ("qlora", "`--tuning qlora` trains adapters over weights in four bits"),
+    ("peft", "`--tuning lora` or `--tuning qlora` trains adapters"),
     (
         "batch-size",
         "`--batch {}` pins the requests in flight on each replica, `--max-sequences {}` limits a server",
@@ -310,6 +316,9 @@ pub const MEANINGS: &[(&str, &str)] = &[
     ("enable-expert-parallel", "`--ep N` says over how many ranks: under vLLM tp × attention-dp"),
     ("dtype", "`--weights {}` is how weights are stored, `--kv {}` the type of the KV cache"),
     ("precision", "`--weights {}` is how weights are stored, `--kv {}` the type of the KV cache"),
+    ("context", "`--context {}` is the longest conversation that must find room"),
+    ("ctx", "`--context {}` is the longest conversation that must find room"),
+    ("max-model-len", "`--context {}` is the longest conversation that must find room"),
     (
         "context",
         "`--isl` and `--osl` are a request's lengths, `--max-model-len {}` the longest that a server takes",
@@ -319,6 +328,8 @@ pub const MEANINGS: &[(&str, &str)] = &[
         "`--isl` and `--osl` are a request's lengths, `--max-model-len {}` the longest that a server takes",
     ),
     ("budget", "`--max-price {}` limits dollars an hour, `--max-cost {}` dollars per million tokens"),
+    ("budget", "every fleet has its dollars an hour and a month, and `--objective cost` ranks by them"),
+    ("max-price", "every fleet has its dollars an hour and a month, and `--objective cost` ranks by them"),
     ("max-budget", "`--max-price {}` limits dollars an hour, `--max-cost {}` dollars per million tokens"),
     ("slo", "`--ttft 1s` and `--tpot 50ms` are targets; `--ttft p95:1s` is at a percentile"),
     ("sla", "`--ttft 1s` and `--tpot 50ms` are targets; `--ttft p95:1s` is at a percentile"),
@@ -350,10 +361,22 @@ pub fn option(name: &str) -> Option<&'static str> {
     WORDS.iter().find(is).map(|word| word.option)
 }
 
-/// What to say instead of a word that is no option, with the value that was given.
-pub fn meaning(name: &str, value: Option<&str>) -> Option<String> {
-    let (_, said) = MEANINGS.iter().find(|(word, _)| *word == name)?;
+/// What to say instead of a word that is no option of a command, with the value that was given: what names options that the
+/// command has, where something does.
+pub fn meaning(name: &str, value: Option<&str>, has: impl Fn(&str) -> bool) -> Option<String> {
+    let known = || MEANINGS.iter().filter(|(word, _)| *word == name);
+    let of_command = |(_, said): &&(&str, &str)| options_in(said).all(&has);
+    // A word that another command has as an option is that command's where nothing is known of it here.
+    let other = known().find(|(word, _)| WORDS.iter().all(|w| w.option != *word));
+    let (_, said) = known().find(of_command).or(other)?;
     Some(said.replace("{}", value.unwrap_or("N")))
+}
+
+/// The options that a sentence names.
+fn options_in(said: &str) -> impl Iterator<Item = &str> {
+    said.split("--")
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').next().unwrap_or(""))
 }
 
 #[cfg(test)]
@@ -367,8 +390,16 @@ mod tests {
             .flat_map(|word| word.spoken().chain(word.others.iter().copied()).chain([word.option]));
         let twice: Vec<_> = all.duplicates().collect();
         assert!(twice.is_empty(), "{twice:?}");
-        let both: Vec<_> = MEANINGS.iter().filter(|(word, _)| option(word).is_some()).collect();
-        assert!(both.is_empty(), "{both:?}");
+    }
+
+    #[test]
+    fn what_is_said_instead_names_options_that_the_command_has() {
+        let fit = |option: &str| ["cluster", "context"].contains(&option);
+        let plan = |option: &str| ["isl", "osl", "max-model-len", "cluster", "gpu"].contains(&option);
+        assert!(meaning("ctx", Some("32k"), fit).unwrap().contains("`--context 32k`"));
+        assert!(meaning("ctx", Some("32k"), plan).unwrap().contains("`--max-model-len 32k`"));
+        assert!(meaning("gpu", Some("rtx-4090"), fit).unwrap().contains("`--cluster 1xrtx-4090`"));
+        assert_eq!(meaning("gpu", Some("rtx-4090"), |_| false), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::training::TrainingEntry;
 use crate::diagnostic::Diagnostic;
 use crate::load::Located;
 use crate::rank::Objective;
-use crate::request::{Counts, LengthEntry, Request, Task, Values};
+use crate::request::{Counts, LengthEntry, Request, Task, TimeTarget, Values};
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
 use crate::workload::Purpose;
 
@@ -256,12 +256,12 @@ pub struct TargetsEntry {
     pub name: Option<String>,
     /// Targets above that these have where they do not say otherwise.
     pub like: Option<String>,
-    /// Time to first token.
-    pub ttft: Option<Seconds>,
-    /// Time per output token after the first.
-    pub tpot: Option<Seconds>,
-    /// From request to last token.
-    pub e2e: Option<Seconds>,
+    /// Mean time to first token.
+    pub ttft: Option<TimeTarget>,
+    /// Mean time per output token after the first.
+    pub tpot: Option<TimeTarget>,
+    /// Mean time from request to last token.
+    pub e2e: Option<TimeTarget>,
     /// The chance with which they are to hold on a real server, by those measured: `90%`.
     pub confidence: Option<String>,
 }

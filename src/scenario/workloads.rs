@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::file::{TargetsEntry, WorkloadEntry};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::request::{LengthEntry, Request, ShareEntry, Task, Texts, TimeTarget};
+use crate::request::{LengthEntry, Request, ShareEntry, Task, Texts};
 use crate::simulate::{Arrivals as _, Lengths, Trace};
-use crate::units::{RequestsPerSecond, Seconds, group_thousands};
+use crate::units::{RequestsPerSecond, group_thousands};
 use crate::workload::{Draft, Load, Targets, Workload, forecast};
 
 /// Most requests of a trace.
@@ -98,11 +98,20 @@ impl TargetsEntry {
     /// # Errors
     /// A limit that is not positive, a confidence that is none.
     pub fn limits(&self) -> Result<Targets, Diagnostic> {
-        let limit = |limit: Option<Seconds>| limit.map(|limit| TimeTarget { at: None, limit });
+        let times = [("ttft", self.ttft), ("tpot", self.tpot), ("e2e", self.e2e)];
+        let at = times.into_iter().find_map(|(name, target)| Some((name, target?.at?)));
+        if let Some((name, at)) = at {
+            let help =
+                format!("`shardfit plan --{name} {at}:…` and `shardfit size` simulate, and hold percentiles");
+            let cause = format!(
+                "`{name}` is on the mean in a scenario, whose plans are not simulated, and {at} is not"
+            );
+            return Err(usage(cause).help(help));
+        }
         let request = Request {
-            ttft: limit(self.ttft),
-            tpot: limit(self.tpot),
-            e2e: limit(self.e2e),
+            ttft: self.ttft,
+            tpot: self.tpot,
+            e2e: self.e2e,
             confidence: self.confidence.clone(),
             ..Request::default()
         };

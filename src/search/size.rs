@@ -9,6 +9,7 @@ use crate::estimate::Provenance;
 use crate::estimate::deployment::Deployment;
 use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::{Verified, missed_target};
+use crate::estimate::range::Chances;
 use crate::plan::ledger::furthest;
 use crate::plan::{BatchPoint, Plan, Rejection};
 use crate::rank::Objective;
@@ -256,8 +257,10 @@ impl Question<'_> {
             (false, _) => fleet.capacity,
         };
         let fleet = self.of(&fleet.replica, capacity, needed.saturating_add(demand.spare), demand)?;
-        Ok(fleet
-            .map(|fleet| Fleet { replica: Estimate { verified: Some(verified), ..fleet.replica }, ..fleet }))
+        Ok(fleet.map(|fleet| {
+            let holds = Chances::of(fleet.replica.class, verified.times(), &self.targets);
+            Fleet { replica: Estimate { verified: Some(verified), holds, ..fleet.replica }, ..fleet }
+        }))
     }
 
     /// The fleet of a layout whose best batch is known; `None` when it would have absurdly many replicas.
@@ -355,18 +358,22 @@ fn capacity(deployment: &Deployment, best: &Estimate, targets: &Targets) -> (Req
 }
 
 impl Least {
-    /// The better fleet first: those that fit before marginal ones, then what there should be least of,
-    /// then fewer GPUs, then more capacity, then the plan's number. A total order.
+    /// The better fleet first: those that fit before marginal ones, then what there should be least of, of which layouts
+    /// that no server is launched as count for more ([`Practice::handicap`]), then fewer GPUs, then more capacity, then the plan's number. A total order.
     pub fn compare(self, a: &Fleet, b: &Fleet) -> Ordering {
         let cost = |f: &Fleet| f.price.map_or(f64::INFINITY, UsdPerHour::get);
-        let by_cost = match self {
-            Least::Cost => cost(a).total_cmp(&cost(b)),
-            Least::Gpus => Ordering::Equal,
+        let handicap = |f: &Fleet| f.replica.practice.handicap();
+        let least = match self {
+            Least::Cost => (cost(a) * handicap(a)).total_cmp(&(cost(b) * handicap(b))),
+            Least::Gpus => {
+                let counted = |f: &Fleet| f.bought as f64 * handicap(f);
+                counted(a).total_cmp(&counted(b))
+            }
         };
         let served = |f: &Fleet| f.capacity.get() * f64::from(f.replicas);
         (a.replica.verdict.cmp(&b.replica.verdict))
+            .then(least)
             .then(a.replica.practice.cmp(&b.replica.practice))
-            .then(by_cost)
             .then(a.bought.cmp(&b.bought))
             .then(cost(a).total_cmp(&cost(b)))
             .then(served(b).total_cmp(&served(a)))

@@ -11,11 +11,13 @@ use crate::units::{Seconds, UsdPerHour};
 
 /// What results say about the run, from the scenario alone.
 pub fn about(scenario: &Scenario) -> Json {
-    let mut gpus: BTreeMap<&str, Json> = BTreeMap::new();
+    // By what one costs too: clusters may state prices of their own.
+    let mut gpus: BTreeMap<(&str, String), Json> = BTreeMap::new();
     let mut engines: BTreeMap<String, Json> = BTreeMap::new();
     for cluster in &scenario.clusters {
         for pool in &cluster.pools.pools {
-            gpus.entry(&pool.gpu.id).or_insert_with(|| gpu(&pool.gpu));
+            let costs = price(pool.price).to_string();
+            gpus.entry((&pool.gpu.id, costs)).or_insert_with(|| gpu(&pool.gpu, pool.price));
         }
         for engine in cluster.all_engines() {
             engines
@@ -68,12 +70,15 @@ fn cluster(named: &crate::scenario::NamedCluster) -> Json {
     json!({ "name": named.name, "pools": pools.collect::<Vec<_>>() })
 }
 
-fn gpu(gpu: &Gpu) -> Json {
+/// A GPU at the price that answers count with: the catalogue's, with its day and source, or one that the scenario states.
+fn gpu(gpu: &Gpu, costs: Option<UsdPerHour>) -> Json {
+    let listed = gpu.price.as_ref().filter(|listed| costs == Some(listed.on_demand));
+    let source = listed.map(|listed| listed.source.as_str()).or(costs.map(|_| "stated by the scenario"));
     json!({
         "id": gpu.id, "name": gpu.name, "memory_gib": round(gpu.memory.as_gib()),
-        "price_usd_per_h": price(gpu.price.as_ref().map(|p| p.on_demand)),
-        "price_date": gpu.price.as_ref().map(|p| p.date.as_str()),
-        "price_source": gpu.price.as_ref().map(|p| p.source.as_str()),
+        "price_usd_per_h": price(costs),
+        "price_date": listed.map(|listed| listed.date.as_str()),
+        "price_source": source,
         "sources": gpu.sources,
         "kernels": gpu.kernels.source,
     })
