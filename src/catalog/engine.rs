@@ -87,9 +87,12 @@ pub struct Engine {
     pub lacks: Vec<Lacks>,
     /// KV cache types, the default first.
     pub kv_types: Vec<DType>,
-    /// Whether the cache is FP8 by default when the weights are 8-bit or narrower and the GPU has FP8.
+    /// Formats whose checkpoints come with an FP8 cache, on GPUs that compute in it: the engine's own tools write them so.
     #[serde(default)]
-    pub kv_follows_weights: bool,
+    pub kv_follows: Vec<WeightFormat>,
+    /// Whether public benchmarks of the engine ask for an FP8 cache with all weights of 8 bits and fewer.
+    #[serde(default)]
+    pub benchmarks_ask_for_fp8_kv: bool,
     /// Whether prompt attention computes in FP8 when the cache is FP8.
     #[serde(default)]
     pub fp8_attention: bool,
@@ -143,9 +146,17 @@ impl Engine {
 
     /// The cache type it uses unless told otherwise.
     pub fn default_kv(&self, gpu: &Gpu, weights: WeightFormat) -> DType {
-        let narrow = weights.element().bits() <= 8;
         let fp8 = gpu.peak(DType::Fp8).is_some() && self.kv_types.contains(&DType::Fp8);
-        if self.kv_follows_weights && narrow && fp8 { DType::Fp8 } else { self.kv_types[0] }
+        if self.kv_follows.contains(&weights) && fp8 { DType::Fp8 } else { self.kv_types[0] }
+    }
+
+    /// The same as benchmarks launch it with weights of a format.
+    #[must_use]
+    pub fn benchmarked(mut self, weights: WeightFormat) -> Engine {
+        if self.benchmarks_ask_for_fp8_kv && weights.element().bits() <= 8 {
+            self.kv_follows.push(weights);
+        }
+        self
     }
 
     /// What the engine calls its memory fraction.

@@ -37,9 +37,6 @@ pub struct EngineVersion {
     /// KV cache types.
     #[serde(default)]
     pub kv_types: Option<Vec<DType>>,
-    /// Whether the cache follows 8-bit weights.
-    #[serde(default)]
-    pub kv_follows_weights: Option<bool>,
     /// Whether sliding windows apply without being asked for.
     #[serde(default)]
     pub windows: Option<bool>,

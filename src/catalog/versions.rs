@@ -29,7 +29,6 @@ impl EngineVersion {
         if let Some(types) = &self.kv_types {
             to.kv_types.clone_from(types);
         }
-        to.kv_follows_weights = self.kv_follows_weights.unwrap_or(to.kv_follows_weights);
         to.windows = self.windows.unwrap_or(to.windows);
         to.chunk_cache = self.chunk_cache.unwrap_or(to.chunk_cache);
         if self.unshared_heads.is_some() {

@@ -42,6 +42,7 @@ pub fn predict_by(row: &Row, catalog: &Catalog, estimate: impl FnOnce(&Run) -> P
     let launched = launch::of(row, catalog, protocol)?;
     let limits = launched.limits()?;
     let launch::Launched { engine, kv, split, scripted, .. } = launched;
+    let engine = engine.benchmarked(model.quantisation.main_format());
     // Runs that do not state their protocol but were launched by InferenceX's scripts follow its protocol.
     let protocol = if scripted { "inferencex" } else { protocol };
     let gpus = row.whole("num_gpus").unwrap_or_else(|| split.gpus());

@@ -67,7 +67,7 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     };
     let ((x, prefill), (y, decode)) = (of("prefill_cfg")?, of("decode_cfg")?);
     let model = row.model(catalog)?;
-    let mut engine = engine(row, catalog)?;
+    let mut engine = engine(row, catalog)?.benchmarked(model.quantisation.main_format());
     // Launches of split pools say the tokens of all ranks together: as many on each as on one alone.
     engine.defaults.tokens_of_all_ranks = false;
     let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(|d| d.cause)?;
