@@ -435,11 +435,24 @@ pub fn parse_with_unit(text: &str, units: &[(&str, f64)]) -> Result<f64, String>
             allowed()
         ));
     }
-    let scale = units
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .or_else(|| units.iter().find(|(name, _)| name.eq_ignore_ascii_case(in_full(unit))))
-        .map(|(_, scale)| *scale)
+    let known = |unit: &str| {
+        let exact = units.iter().find(|(name, _)| *name == unit);
+        exact
+            .or_else(|| units.iter().find(|(name, _)| name.eq_ignore_ascii_case(in_full(unit))))
+            .map(|(_, scale)| *scale)
+    };
+    // `800k req/day`: a thousand of a unit that stands apart.
+    let thousands = || {
+        let (prefix, unit) = unit.split_once(' ')?;
+        let times = match prefix {
+            "k" | "K" => 1e3,
+            "M" => 1e6,
+            _ => return None,
+        };
+        Some(known(unit.trim())? * times)
+    };
+    let scale = known(unit)
+        .or_else(thousands)
         .ok_or_else(|| format!("unknown unit `{unit}` in `{text}`; allowed units: {}", allowed()))?;
     match value * scale {
         x if x < 0.0 => Err(format!("`{text}` is negative")),

@@ -152,8 +152,8 @@ impl Budgeted<'_> {
         let mut out = format!("{:.3e} FLOPs", self.flops.get());
         if let Some(pace) = self.pace {
             let how = if pace.estimated { "estimated" } else { "given" };
-            let (peak, mfu) = (round(pace.peak.get() / 1e12), round(100.0 * pace.mfu));
-            let _ = write!(out, ": {} at {peak} TFLOP/s and {mfu} % of it, {how}", pace.gpu);
+            let (peak, mfu) = (round(pace.peak.get() / 1e12), 100.0 * pace.mfu);
+            let _ = write!(out, ": {} at {peak} TFLOP/s and {mfu:.1} % of it, {how}", pace.gpu);
         }
         let sheet = narrowed(self.sheet(), self.pace.is_some(), 5);
         let _ = writeln!(out, "\n\n{}\n", sheet.table(width));

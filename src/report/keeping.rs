@@ -6,11 +6,36 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::estimate::estimated::{Estimate, TierFigures, TierWorth};
+use crate::workload::Sessions;
 
 use super::answer::Digits;
 
 /// Gain below which a tier is not called worth anything.
 const SLIGHT: f64 = 0.01;
+
+/// Share of the hits that sessions can have below which a cache is said to be too small for them.
+const MOSTLY: f64 = 0.8;
+
+/// That the cache keeps too little of what sessions have said, where it does.
+pub(super) fn forgotten(estimate: &Estimate, sessions: Option<Sessions>) -> String {
+    let (Some(reuse), Some(most)) = (estimate.reuse, sessions.map(|s| s.most_hits())) else {
+        return String::new();
+    };
+    if reuse.hit >= most * MOSTLY {
+        return String::new();
+    }
+    let more = match estimate.tiers.is_empty() {
+        true => "a tier below it (--kv-tiers cpu=1TiB), an FP8 cache or more GPUs keep",
+        false => "larger tiers, an FP8 cache or more GPUs keep",
+    };
+    format!(
+        "The caches are too small for {:.0} users: {:.0} % of their prompts is found where {:.0} % was said before; {more} \
+         more of it.\n",
+        reuse.users * f64::from(estimate.replicas),
+        100.0 * reuse.hit,
+        100.0 * most
+    )
+}
 
 /// A line for each tier of the plan.
 pub(super) fn tiers_text(estimate: &Estimate) -> String {

@@ -92,14 +92,17 @@ pub const FLEET_COLUMNS: &[C] = &[
         "req/s each",
         "most requests per second that a replica serves within the targets",
         |r| r.fleet.capacity.get().into(),
-    ),
+    )
+    .spare(5),
     C::shown("utilisation_percent", "used %", "share of the fleet's capacity that the demand takes", |r| {
         (100.0 * r.fleet.utilisation).into()
-    }),
+    })
+    .spare(4),
     C::shown("cost_usd_per_hour", "$/h", "dollars per hour, GPUs bought", |r| {
         r.fleet.price.map(|p| p.get()).into()
     })
-    .nullable(),
+    .nullable()
+    .spare(3),
     C::shown("cost_usd_per_month", "$/month", "dollars per month of 730 hours, GPUs bought", |r| {
         r.fleet.price.map(|p| p.get() * HOURS_PER_MONTH).into()
     })
@@ -115,7 +118,8 @@ pub const FLEET_COLUMNS: &[C] = &[
             price.map(|p| p.get() / (tokens * 3600.0) * 1e6).into()
         },
     )
-    .when(Show::Unless(Idle::Missing)),
+    .when(Show::Unless(Idle::Missing))
+    .spare(1),
     C::shown(
         "cost_usd_per_million_requests_fleet",
         "$/M req",
@@ -136,7 +140,8 @@ pub const FLEET_COLUMNS: &[C] = &[
             tpot.map(|(low, high)| 100.0 * ((high - low) / (high + low))).into()
         },
     )
-    .when(Show::Unless(Idle::Missing)),
+    .when(Show::Unless(Idle::Missing))
+    .spare(2),
 ];
 
 /// Every column of every fleet.

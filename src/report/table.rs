@@ -22,7 +22,7 @@ use super::column::{Column, Situation, shown};
 use super::columns::{PLAN_COLUMNS, Plans, Row, all_calibrated, columns};
 use super::fit::{Fit, fit_text};
 use super::json::describe;
-use super::keeping::tiers_text;
+use super::keeping::{forgotten, tiers_text};
 use super::sheet::Sheet;
 use super::subject::Subject;
 
@@ -69,6 +69,9 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: 
         let _ = writeln!(out, "\n{}", ranking(subject, answer).table(width));
         let _ = write!(out, "{}", tails(answer, width));
         let _ = write!(out, "{}", answer.best.first().map(tiers_text).unwrap_or_default());
+        let sessions = subject.workload.sessions;
+        let _ =
+            write!(out, "{}", answer.best.first().map(|best| forgotten(best, sessions)).unwrap_or_default());
         let _ = write!(out, "{}", remarks(subject, &answer.best));
         let _ = write!(out, "{}", runner_up(answer));
     }
@@ -166,7 +169,7 @@ pub(super) fn describe_workload(w: &Workload, asked: &Targets) -> String {
     let load = match w.load {
         Load::Saturate => "batch searched".to_owned(),
         Load::Concurrency(n) => format!("{} in flight", group_thousands(n)),
-        Load::Rate(r) => format!("{} req/s", r.get()),
+        Load::Rate(r) => format!("{} req/s", brief_rate(r.get())),
         Load::Users(n) => format!("{} users", group_thousands(n)),
     };
     let reused = match w.reused_prompt() {
@@ -212,6 +215,12 @@ fn media(w: &Workload) -> String {
     let words =
         brought.map(|(what, items)| format!("{} of {what}", group_thousands(items.all_tokens()))).join(", ");
     if words.is_empty() { words } else { format!(" ({words})") }
+}
+
+/// A rate to six digits, as `800k req/day` has many.
+fn brief_rate(rate: f64) -> f64 {
+    let scale = 10f64.powi(5 - rate.abs().log10().floor() as i32);
+    if scale.is_finite() && scale > 0.0 { (rate * scale).round() / scale } else { rate }
 }
 
 /// Speculative decoding, after a comma, if it is on.

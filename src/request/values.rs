@@ -453,10 +453,10 @@ impl Amount {
     /// # Errors
     /// [`Code::Range`] at the flag for what is no such number.
     pub fn above_zero(&self, flag: &str) -> Result<f64, Diagnostic> {
-        let text = self.0.trim();
+        let text = self.0.trim().trim_start_matches('$').to_uppercase();
         let scales = [("K", 1e3), ("M", 1e6), ("B", 1e9), ("G", 1e9), ("T", 1e12), ("P", 1e15)];
         let found = scales.iter().find_map(|(suffix, scale)| Some((text.strip_suffix(suffix)?, *scale)));
-        let (number, scale) = found.unwrap_or((text, 1.0));
+        let (number, scale) = found.unwrap_or((&text, 1.0));
         match number.trim().parse::<f64>() {
             Ok(x) if x > 0.0 && (x * scale).is_finite() => Ok(x * scale),
             _ => {

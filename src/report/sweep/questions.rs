@@ -178,7 +178,7 @@ fn turning_point(facts: &Facts, best: &Fact, second: Option<&Fact>, measure: Mea
 /// Where nothing is feasible: other targets of the sweep that are kept, else the nearest miss.
 fn way_out(facts: &Facts, kept: &Kept, cases: &[usize]) -> String {
     let Some(first) = cases.first().map(|c| &facts.cases[*c]) else { return String::new() };
-    let nearest = format!("nearest: {}", facts.text(first.words));
+    let nearest = format!("nearest, on {}: {}", facts.text(first.cluster), facts.text(first.words));
     match kept.get(&(first.model, first.workload, first.objective)) {
         None => nearest,
         Some(targets) => {
