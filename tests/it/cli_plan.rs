@@ -91,12 +91,16 @@ fn ranks_count_from_one_and_follow_the_objective() {
         for (i, plan) in list.iter().enumerate() {
             assert_eq!(plan["rank"].as_u64(), Some(i as u64 + 1));
         }
-        // Plans that only just fit come after those that do, whatever the objective.
-        // And layouts that no server is known to have after those that some have.
-        let class = |p: &Value| (p["verdict"] != "fits", p["practice"] != "usual");
+        // Plans that only just fit come after those that do, whatever the objective; layouts that no server is known to
+        // have count as half as good.
+        let class = |p: &Value| p["verdict"] != "fits";
         assert!(list.is_sorted_by_key(class), "{objective}");
+        let weighed = |p: &Value| {
+            let handicap: f64 = if p["practice"] == "usual" { 1.0 } else { 2.0 };
+            sign * number(p, field) * handicap.powf(sign)
+        };
         for alike in list.chunk_by(|a, b| class(a) == class(b)) {
-            let figures: Vec<f64> = alike.iter().map(|p| sign * number(p, field)).collect();
+            let figures: Vec<f64> = alike.iter().map(weighed).collect();
             assert!(figures.is_sorted(), "{objective}: {figures:?}");
         }
     }
@@ -615,7 +619,7 @@ fn without_limits_three_plans_are_named_and_leave_a_tenth_of_the_cache() {
 
 /// No published launch on a node with NVLink has pipeline stages inside it: `truth/reports/launches.csv`, InferenceX.
 #[test]
-fn stages_inside_a_node_with_nvlink_come_after_layouts_that_are_run() {
+fn stages_inside_a_node_with_nvlink_come_after_layouts_that_are_run_unless_twice_as_good() {
     for question in [
         "deepseek-v3 --cluster 8xh200-sxm",
         "llama-3.1-70b --cluster 8xh100-sxm",
@@ -623,7 +627,10 @@ fn stages_inside_a_node_with_nvlink_come_after_layouts_that_are_run() {
     ] {
         let json = plan_json(&format!("{question} --top 20 --verify 0"));
         assert!(plans(&json).iter().any(|p| p["pp"] == 1), "{question}");
-        assert!(plans(&json).is_sorted_by_key(|p| p["pp"] != 1), "{question}");
+        assert_eq!(plans(&json)[0]["pp"], 1, "{question}");
+        let weighed =
+            |p: &Value| number(p, "output_tokens_per_s") * if p["practice"] == "usual" { 1.0 } else { 0.5 };
+        assert!(plans(&json).is_sorted_by(|a, b| weighed(a) >= weighed(b)), "{question}");
         assert!(plans(&json).iter().all(|p| (p["practice"] == "unusual") == (p["pp"] != 1)), "{question}");
     }
     // Over PCIe stages are common, and where a question pins them they are the answer.
@@ -720,4 +727,64 @@ fn where_no_thread_can_be_had_one_does_the_work() {
     // No stack of such a size can be had, and so no thread.
     let alone = shardfit_with(line, &[("RUST_MIN_STACK", "100000000000000000")]).exits(0);
     assert_eq!(alone.stdout, shardfit(line).exits(0).stdout);
+}
+
+#[test]
+fn slices_of_gpus_work_alone() {
+    // A process sees one MIG slice: NVIDIA's MIG user guide, "Application considerations".
+    let run =
+        shardfit("plan llama-3.2-1b --cluster 4xa100-sxm-80gb-mig-1g.10gb --concurrency 8 --format json");
+    let answer = run.exits(0).json();
+    for plan in answer["plans"].as_array().expect("a list") {
+        assert_eq!((&plan["tp"], &plan["pp"]), (&1.into(), &1.into()), "{plan}");
+    }
+    let fell = answer["rejected"].as_array().expect("a list").iter();
+    assert!(fell.filter(|r| r["reason"] == "slices_work_alone").count() == 1, "{answer}");
+}
+
+#[test]
+fn an_fp8_cache_comes_with_the_formats_whose_checkpoints_say_so() {
+    // TensorRT-LLM, KvCacheConfig.dtype auto: ModelOpt's FP8 and NVFP4 checkpoints say an FP8 cache, MXFP4 and block FP8 none.
+    let kv = |asked: &str| {
+        let run = shardfit(&format!("estimate {asked} --engine trtllm --format json"));
+        run.exits(0).json()["kv"].as_str().expect("a type").to_owned()
+    };
+    assert_eq!(kv("llama-3.3-70b --gpu h100-sxm --tp 4 --weights fp8"), "fp8");
+    assert_eq!(kv("gpt-oss-120b --gpu h100-sxm --tp 2"), "bf16");
+    assert_eq!(kv("qwen3-32b-fp8 --gpu h100-sxm"), "bf16");
+}
+
+#[test]
+fn words_that_mean_another_option_are_answered_for_the_command_at_hand() {
+    for (line, said) in [
+        ("fit --gpu rtx-4090", "`--cluster 1xrtx-4090`"),
+        ("fit --cluster 1xrtx-4090 --ctx 32k", "`--context 32k`"),
+        ("plan llama-3.1-8b --cluster 1xl4 --ctx 32k", "`--max-model-len 32k`"),
+        ("train llama-3.1-8b --cluster 8xh100-sxm --qlora", "`--tuning qlora`"),
+        ("train llama-3.1-8b --cluster 8xh100-sxm --batch-size 8", "`--micro-batch 8`"),
+        ("size llama-3.1-8b --gpu l40s --rate 5 --budget 300", "`--objective cost`"),
+        ("plan llama-3.1-8b --cluster 8xl40s --budget 300", "`--max-price 300`"),
+    ] {
+        let run = shardfit(line).exits(2);
+        assert!(run.stderr.contains(said), "{line}\n{}", run.stderr);
+    }
+}
+
+#[test]
+fn amounts_are_read_as_people_write_them() {
+    shardfit("budget --dollars 100k --gpu h100-sxm").exits(0).says(&["25,063", "100,000"]);
+    // 800,000 in 86,400 s.
+    shardfit("plan llama-3.1-8b --cluster 8xh100-sxm --rate \"800k req/day\" --top 1")
+        .exits(0)
+        .says(&["9.25926 req/s"]);
+}
+
+#[test]
+fn caches_that_are_too_small_for_their_users_are_said_to_be() {
+    let asked = "plan llama-3.3-70b --cluster 8xh100-sxm --sessions coding-agent --top 1";
+    shardfit(&format!("{asked} --users 40"))
+        .exits(0)
+        .says(&["The caches are too small for 40 users", "--kv-tiers"]);
+    let few = shardfit(&format!("{asked} --users 2")).exits(0);
+    assert!(!few.stdout.contains("too small"), "{}", few.stdout);
 }

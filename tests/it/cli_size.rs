@@ -154,3 +154,9 @@ fn any_gpu_is_every_one_with_a_price_that_its_filters_let_through() {
     let run = shardfit(&format!("{line} --gpu any,memory=900GiB")).exits(2);
     assert!(run.stderr.contains("no GPU of the catalogue"), "{}", run.stderr);
 }
+
+#[test]
+fn fleets_have_the_chance_that_their_limits_hold_and_hold_percentiles() {
+    let run = shardfit("size llama-3.1-8b --gpu h100-sxm --rate 20 --ttft 1s --tpot 40ms --percentile p95");
+    run.exits(0).says(&["limits on p95", "p95 of TPOT ≤ 40.0 ms", "holds %"]);
+}

@@ -135,3 +135,25 @@ fn answers_on_gpus_without_measurements_are_marked_beside_the_best_that_was_meas
     let data = page.split("\"calibrated\":{\"cluster\":\"").nth(1).expect("a runner-up in the page");
     assert!(data.starts_with("8xh100-sxm\""));
 }
+
+#[test]
+fn prices_of_a_scenario_are_those_that_its_summary_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = "name: prices\nmodels: [llama-3.1-8b]\nclusters: [4xl40s]\nprices: {l40s: 0.50 USD/h}\n\
+                    workloads: [{name: w, isl: 1000, osl: 250, rate: 5 req/s}]\ntargets: [{name: t, tpot: 40ms}]\n";
+    let file = folder.path().join("prices.yaml");
+    fs::write(&file, scenario).unwrap();
+    let out = folder.path().join("out");
+    shardfit(&format!("sweep {} -o {} --quiet", file.display(), out.display())).exits(0);
+    let summary = fs::read_to_string(out.join("summary.md")).unwrap();
+    assert!(summary.contains("| 0.5 | stated by the scenario |"), "{summary}");
+    let late = scenario.replace("tpot: 40ms", "tpot: p95:40ms");
+    fs::write(&file, late).unwrap();
+    let run = shardfit(&format!("sweep {} -o {} --quiet", file.display(), folder.path().join("b").display()))
+        .exits(2);
+    assert!(
+        run.stderr.contains("on the mean in a scenario") && run.stderr.contains("--tpot p95:"),
+        "{}",
+        run.stderr
+    );
+}

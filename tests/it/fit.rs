@@ -238,3 +238,32 @@ fn bad_input_says_what_is_allowed() {
     let nothing = shardfit("fit --cluster 1xrtx-4090 --family no-such-family").exits(1);
     assert!(nothing.stdout.contains("No model runs"), "{}", nothing.stdout);
 }
+
+#[test]
+fn a_way_is_the_fastest_for_one_user_unless_all_would_lose_much() {
+    // Eight cards: one user gains nothing beyond four, and two copies serve twice as many.
+    let all = answer("fit --cluster 8xrtx-4090 --family gpt-oss");
+    let way = model(&all, "openai/gpt-oss-20b");
+    assert_eq!((&way["tp"], &way["replicas"]), (&4.into(), &2.into()), "{way}");
+}
+
+#[test]
+fn the_first_way_is_followed_by_the_command_that_starts_it() {
+    let run = shardfit("fit --cluster 1xrtx-4090 --family llama-3.1 --top 1").exits(0);
+    let (_, command) = run.stdout.split_once("`shardfit ").expect("a command");
+    let command = command.split('`').next().expect("its end");
+    let started = shardfit(command).exits(0);
+    assert!(
+        started.stdout.contains("llama-server") || started.stdout.contains("serve"),
+        "{}",
+        started.stdout
+    );
+}
+
+#[test]
+fn every_way_that_is_listed_has_the_room_that_is_promised() {
+    let run = shardfit("fit --cluster 2xrtx-3090 --family llama-3.3 --all-formats --format json").exits(0);
+    for row in run.json()["models"].as_array().expect("a list") {
+        assert!(row["room_tokens"].as_u64().is_none_or(|room| room >= 8192), "{row}");
+    }
+}
