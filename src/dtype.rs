@@ -144,6 +144,8 @@ pub enum WeightFormat {
     Fp8,
     /// FP8 with one FP32 scale per 128×128 block (DeepSeek-V3).
     Fp8Block,
+    /// MXFP8: E4M3 with one byte of shared exponent per 32 (OCP MX v1.0).
+    Mxfp8,
     /// INT8 with one scale per output channel.
     Int8,
     /// INT4 in groups of 128 with a 16-bit scale and a 4-bit zero point (AWQ, GPTQ).
@@ -194,12 +196,13 @@ pub enum WeightFormat {
 
 impl WeightFormat {
     /// Every format that can be asked for, in order.
-    pub const ALL: [WeightFormat; 21] = [
+    pub const ALL: [WeightFormat; 22] = [
         WeightFormat::Fp32,
         WeightFormat::Bf16,
         WeightFormat::Fp16,
         WeightFormat::Fp8,
         WeightFormat::Fp8Block,
+        WeightFormat::Mxfp8,
         WeightFormat::Int8,
         WeightFormat::Int4,
         WeightFormat::Int4Group32,
@@ -226,6 +229,7 @@ impl WeightFormat {
             WeightFormat::Fp16 => "fp16",
             WeightFormat::Fp8 => "fp8",
             WeightFormat::Fp8Block => "fp8_block",
+            WeightFormat::Mxfp8 => "mxfp8",
             WeightFormat::Int8 => "int8",
             WeightFormat::Int4 => "int4",
             WeightFormat::Int4Group32 => "int4_group32",
@@ -252,7 +256,7 @@ impl WeightFormat {
             WeightFormat::Fp32 => DType::Fp32,
             WeightFormat::Bf16 => DType::Bf16,
             WeightFormat::Fp16 => DType::Fp16,
-            WeightFormat::Fp8 | WeightFormat::Fp8Block => DType::Fp8,
+            WeightFormat::Fp8 | WeightFormat::Fp8Block | WeightFormat::Mxfp8 => DType::Fp8,
             WeightFormat::Int8 | WeightFormat::Q8_0 | WeightFormat::Q6K => DType::Int8,
             WeightFormat::Q5KM
             | WeightFormat::Q5KS
@@ -306,12 +310,13 @@ impl WeightFormat {
         self.element().bits() < 16
     }
 
-    /// Bytes of one activation element entering a product with such weights: FP8 and NVFP4 products
+    /// Bytes of one activation element entering a product with such weights: FP8, MXFP8 and NVFP4 products
     /// quantise their activations, weight-only formats keep 16 bits.
     pub const fn activation_bytes(self) -> f64 {
         match self {
             WeightFormat::Fp32 => 4.0,
             WeightFormat::Fp8 | WeightFormat::Fp8Block | WeightFormat::Int8 => 1.0,
+            WeightFormat::Mxfp8 => 1.031_25,
             WeightFormat::Nvfp4 => 0.5625,
             _ => 2.0,
         }
@@ -345,6 +350,8 @@ const OTHER_NAMES: &[(&str, WeightFormat)] = &[
     ("fp8_w8a8", WeightFormat::Fp8),
     ("block_fp8", WeightFormat::Fp8Block),
     ("fp8_blockwise", WeightFormat::Fp8Block),
+    ("modelopt_mxfp8", WeightFormat::Mxfp8),
+    ("mxfp8_e4m3", WeightFormat::Mxfp8),
     ("w4a4_nvfp4", WeightFormat::Nvfp4),
     ("bfloat16", WeightFormat::Bf16),
     ("torch.bfloat16", WeightFormat::Bf16),
@@ -383,6 +390,13 @@ mod tests {
     fn block_fp8_stores_one_fp32_scale_per_128_by_128_block() {
         // DeepSeek-V3 q_a_proj: 1536 × 7168 → 12 × 56 scales.
         assert_eq!(WeightFormat::Fp8Block.stored_bytes(1536, 7168), Some(1536 * 7168 + 12 * 56 * 4));
+    }
+
+    #[test]
+    fn mxfp8_is_eight_and_a_quarter_bits_per_weight() {
+        assert_eq!(WeightFormat::Mxfp8.stored_bytes(32, 2880), Some(32 * 2880 + 32 * 90));
+        assert_eq!(WeightFormat::Mxfp8.bytes_per_element() * 8.0, 8.25);
+        assert_eq!("modelopt_mxfp8".parse::<WeightFormat>().unwrap(), WeightFormat::Mxfp8);
     }
 
     #[test]

@@ -53,6 +53,10 @@ FLAGS = {
     "--disable-radix-cache": "--no-enable-prefix-caching",
     "--ep-num-redundant-experts": "--redundant-experts",
     "--cpu-offload-gb": "--cpu-offload-gb",
+    "--cudagraph-mode": "--cudagraph-mode",
+    "--max-cudagraph-capture-size": "--max-cudagraph-capture-size",
+    "--cuda-graph-max-bs": "--max-cudagraph-capture-size",
+    "--cuda-graph-max-bs-decode": "--max-cudagraph-capture-size",
 }
 
 

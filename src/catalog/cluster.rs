@@ -6,9 +6,9 @@ use serde::Deserialize;
 use super::gpu::Gpu;
 use super::host::Host;
 use super::kernels::KernelTables;
-use super::link::{Bridge, Link};
+use super::link::{Bridge, Link, LinkKind};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::units::UsdPerHour;
+use crate::units::{BytesPerSecond, UsdPerHour};
 
 /// More GPUs than any cluster has; guards against typing errors and overflow.
 pub const MAX_GPUS: u32 = 1_048_576;
@@ -248,6 +248,13 @@ fn checked_size(nodes: u32, per_node: u32) -> Result<u32, Diagnostic> {
     }
 }
 
+/// Share of a link's datasheet bandwidth that copies of pinned memory reach: 50 to 55 of the 64 GB/s of a PCIe 5.0 slot
+/// (vLLM's blog on its offloading connector, 8 Jan 2026, measures 83 GB/s both ways together).
+const LINK_SHARE: f64 = 0.8;
+
+/// Link between the host and one GPU, per direction, of a GPU whose file does not say: PCIe 5.0 of 16 lanes.
+const USUAL_LINK: BytesPerSecond = BytesPerSecond::new(64e9);
+
 impl Cluster {
     /// The part of a node's host that a replica of `gpus` GPUs has: replicas share it by their GPUs.
     pub fn host_of(&self, gpus: u64) -> Option<Host> {
@@ -255,6 +262,14 @@ impl Cluster {
         let node = u64::from(self.gpus_per_node.min(self.gpus)).max(1);
         let share = (gpus as f64 / node as f64).min(1.0);
         Some(Host { memory: host.memory.scaled(share), bandwidth: host.bandwidth * share, ..host })
+    }
+
+    /// What the link between the host and one GPU carries in a second, per direction, of pinned memory.
+    pub fn host_link(&self) -> BytesPerSecond {
+        let gpu = &self.gpu;
+        let slot = (gpu.scale_up.kind == LinkKind::Pcie).then_some(gpu.scale_up.bandwidth);
+        let known = self.host.and_then(|host| host.link_to(gpu)).or(gpu.host_link).or(slot);
+        known.unwrap_or(USUAL_LINK) * LINK_SHARE
     }
 
     /// Whether its GPUs have a memory of their own beside the host's.

@@ -111,8 +111,8 @@ pub struct Launch {
     pub attention_dp: u32,
     /// Tokens of a step, if the user sets them.
     pub batched_tokens: Option<u64>,
-    /// Sequences of a batch, if the user sets them.
-    pub sequences: Option<u64>,
+    /// Sequences of the largest batch with a CUDA graph, if that is not the default.
+    pub graph_batch: Option<u64>,
     /// Whether attention is latent.
     pub latent: bool,
     /// Whether tokens go to their experts alone, instead of to every rank.

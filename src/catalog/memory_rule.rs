@@ -124,6 +124,10 @@ with_patch! {
         /// Whether the output projection goes to the GPUs last, after all layers, instead of first.
         #[serde(default)]
         output_last: bool,
+        /// Whether weights that stay in the host's memory are copied layer by layer in every step, before the layer is
+        /// computed; otherwise kernels read them over the link.
+        #[serde(default)]
+        offloaded_copied: bool,
         /// Bytes of one value of the rotary tables that it builds up front; none without.
         #[serde(default)]
         rotary_value: Bytes,
@@ -185,7 +189,7 @@ with_patch! {
         #[serde(default)]
         expert_workspace: bool,
         /// Most tokens that the experts' kernels take at a time, of all attention-data-parallel ranks together: the
-        /// workspaces hold no more.
+        /// workspaces hold no more. All of them when left out.
         #[serde(default = "unlimited")]
         expert_tokens: u64,
         /// Logits of every token of a step, not of the last of each sequence: 4-byte values per token
@@ -214,6 +218,10 @@ with_patch! {
         /// Instead of both on several AMD GPUs, whose communication library keeps buffers of its own.
         #[serde(default)]
         non_torch_rocm: Option<Bytes>,
+        /// More on several GPUs where stages of a pipeline stand on several nodes: connections that are made when the first
+        /// step hands over.
+        #[serde(default)]
+        non_torch_stages: Bytes,
         /// More on several GPUs if the model routes experts: workspaces of their kernels and of the exchange.
         #[serde(default)]
         non_torch_experts: Bytes,

@@ -13,6 +13,12 @@ pub enum LaunchOption {
     MaxModelLen,
     /// No CUDA graphs.
     EnforceEager,
+    /// The largest step with a CUDA graph.
+    MaxCudagraphCaptureSize,
+    /// Which steps have CUDA graphs.
+    CudagraphMode,
+    /// Weights in the host's memory.
+    CpuOffloadGb,
     /// The KV cache in bytes.
     KvCacheMemoryBytes,
     /// Tokens of a block.
@@ -29,10 +35,13 @@ pub enum LaunchOption {
 
 impl LaunchOption {
     /// Every option.
-    pub const ALL: [LaunchOption; 9] = [
+    pub const ALL: [LaunchOption; 12] = [
         LaunchOption::MemoryFraction,
         LaunchOption::MaxModelLen,
         LaunchOption::EnforceEager,
+        LaunchOption::MaxCudagraphCaptureSize,
+        LaunchOption::CudagraphMode,
+        LaunchOption::CpuOffloadGb,
         LaunchOption::KvCacheMemoryBytes,
         LaunchOption::BlockSize,
         LaunchOption::EnablePrefixCaching,
@@ -51,6 +60,9 @@ impl LaunchOption {
             LaunchOption::MemoryFraction => "memory_fraction",
             LaunchOption::MaxModelLen => "max_model_len",
             LaunchOption::EnforceEager => "enforce_eager",
+            LaunchOption::MaxCudagraphCaptureSize => "max_cudagraph_capture_size",
+            LaunchOption::CudagraphMode => "cudagraph_mode",
+            LaunchOption::CpuOffloadGb => "cpu_offload_gb",
             LaunchOption::KvCacheMemoryBytes => "kv_cache_memory_bytes",
             LaunchOption::BlockSize => "block_size",
             LaunchOption::EnablePrefixCaching => "enable_prefix_caching",

@@ -53,8 +53,7 @@ impl ReservedMemory {
         defaults: &LaunchDefaults,
         launch: &Launch,
     ) -> Bytes {
-        let graph = u64::from(defaults.graph_batch.unwrap_or(0));
-        let graph = graph.min(launch.sequences.unwrap_or(u64::MAX));
+        let graph = launch.graph_batch.unwrap_or(u64::from(defaults.graph_batch.unwrap_or(0)));
         let captured = if launch.latent { tokens.min(LATENT_GRAPH_TOKENS) } else { tokens };
         let prompts = self.latent_prompt_graphs.filter(|_| launch.latent);
         let mut reserved = defaults.reserved.unwrap_or(self.fixed)

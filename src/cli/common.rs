@@ -336,7 +336,7 @@ pub struct EngineArgs {
     #[arg(long, value_name = "NAME", help_heading = "Engine")]
     #[arg(value_parser = names(engine_names()), hide_possible_values = true)]
     pub engine: Option<String>,
-    /// Store linear layers and experts as bf16, fp16, fp8, fp8_block, int8, int4, mxfp4, nvfp4, or as GGUF
+    /// Store linear layers and experts as bf16, fp16, fp8, fp8_block, mxfp8, int8, int4, mxfp4, nvfp4, or as GGUF
     /// files do: q8_0, q6_k, q5_k_m, q4_k_m, q4_0, iq4_xs, … [default: the checkpoint's own]
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', help_heading = "Engine")]
     #[arg(value_parser = names(WeightFormat::ALL.map(WeightFormat::name)), hide_possible_values = true)]

@@ -16,6 +16,15 @@ pub struct StartArgs {
     /// Start without CUDA graphs
     #[arg(long, help_heading = "Engine")]
     pub enforce_eager: bool,
+    /// Largest step with a CUDA graph, in tokens, of decode steps in sequences [default: the engine's]
+    #[arg(long, value_name = "N", help_heading = "Engine", value_parser = count(1..=MAX_LIMIT))]
+    pub max_cudagraph_capture_size: Option<u64>,
+    /// Which steps have CUDA graphs: none, piecewise, full, full_decode_only or full_and_piecewise [default: the engine's]
+    #[arg(long, value_name = "MODE", help_heading = "Engine")]
+    pub cudagraph_mode: Option<String>,
+    /// Weights of each GPU that stay in the host's memory and are read over the link in every step, in GiB
+    #[arg(long, value_name = "GIB", help_heading = "Engine")]
+    pub cpu_offload_gb: Option<f64>,
     /// Memory of the KV cache on each GPU, e.g. 49GiB, in place of what the memory fraction leaves
     #[arg(long, value_name = "BYTES", help_heading = "Engine")]
     pub kv_cache_memory_bytes: Option<String>,
@@ -44,6 +53,9 @@ impl StartArgs {
     pub fn fill(&self, request: &mut Request) {
         request.max_model_len = self.max_model_len;
         request.enforce_eager = self.enforce_eager.then_some(true);
+        request.max_cudagraph_capture_size = self.max_cudagraph_capture_size;
+        request.cudagraph_mode.clone_from(&self.cudagraph_mode);
+        request.cpu_offload_gb = self.cpu_offload_gb;
         request.kv_cache_memory_bytes.clone_from(&self.kv_cache_memory_bytes);
         request.block_size = self.block_size;
         request.enable_prefix_caching = match (self.enable_prefix_caching, self.no_enable_prefix_caching) {

@@ -26,7 +26,7 @@ impl WeightFormat {
                 groups.checked_mul(2)?.checked_add(groups.div_ceil(2))?
             }
             WeightFormat::Int4Group32 => rows.checked_mul(columns.div_ceil(32))?.checked_mul(2)?,
-            WeightFormat::Mxfp4 => rows.checked_mul(columns.div_ceil(32))?,
+            WeightFormat::Mxfp4 | WeightFormat::Mxfp8 => rows.checked_mul(columns.div_ceil(32))?,
             WeightFormat::Nvfp4 => rows.checked_mul(columns.div_ceil(16))?.checked_add(4)?,
             _ => 0,
         };
@@ -45,7 +45,7 @@ impl WeightFormat {
             WeightFormat::Fp8Block => 4.0 / (128.0 * 128.0),
             WeightFormat::Int4 => 2.5 / 128.0,
             WeightFormat::Int4Group32 => 2.0 / 32.0,
-            WeightFormat::Mxfp4 => 1.0 / 32.0,
+            WeightFormat::Mxfp4 | WeightFormat::Mxfp8 => 1.0 / 32.0,
             WeightFormat::Nvfp4 => 1.0 / 16.0,
             _ => 0.0,
         };

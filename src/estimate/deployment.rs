@@ -5,7 +5,7 @@ use crate::catalog::residuals::{Class, Classes, Traffic};
 use crate::model::operator::Step;
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Practice, Reason};
-use crate::units::{Bytes, UsdPerHour};
+use crate::units::{Bytes, Traffic as Moved, UsdPerHour};
 use crate::workload::{Draft, Load, Targets};
 
 use super::context::Context;
@@ -14,7 +14,7 @@ use super::explanation::Explanation;
 use super::figures::{Bill, Figures};
 use super::memory::{Limits, MemoryUse};
 use super::power::Energy;
-use super::program::{Pipeline, Target};
+use super::program::{Pipeline, Stream, Target};
 use super::range::{Chances, Ranges};
 use super::service::{Replica, Service};
 use super::sessions::{Below, MAX_TIERS, Reuse, SessionCache, Stand};
@@ -76,6 +76,12 @@ impl<'a> Deployment<'a> {
             kv: context.kv,
             offload: limits.offload,
             host: context.cluster.host_of(parallelism.gpus()),
+            stream: context.memory_question(parallelism).streamed().map(|(share, bytes)| Stream {
+                share,
+                bytes: Moved::new(bytes.as_f64()),
+                link: context.cluster.host_link(),
+                copied: context.engine.memory.offloaded_copied,
+            }),
             media: context.workload.media,
             prompt_tokens: context.workload.computed_prompt(),
             drafted: context

@@ -151,7 +151,7 @@ impl<'a> Kernels<'a> {
         let wide_peak = self.gpu.peak(DType::Fp32).filter(|_| format == WeightFormat::Fp32);
         let base = self.lookup(|t| &t.gemm, WeightFormat::Bf16.name());
         let found = if narrow {
-            self.lookup(|t| &t.gemm, format.name())
+            self.lookup(|t| &t.gemm, narrow_key(format))
         } else {
             self.gemm_of_weights(format, weight_only)
         };
@@ -285,7 +285,7 @@ impl<'a> Kernels<'a> {
             _ if format.is_ggml() => gguf::KERNEL_KEY,
             WeightFormat::Mxfp4 if fp8.is_some() => MXFP4_BY_FP8,
             kernel @ (WeightFormat::Mxfp4 | WeightFormat::Int4) => kernel.name(),
-            _ if narrow => format.name(),
+            _ if narrow => narrow_key(format),
             _ => WeightFormat::Bf16.name(),
         };
         let by_key = |key: &str| self.lookup(|t| &t.grouped_gemm, key);
@@ -351,6 +351,14 @@ impl<'a> Kernels<'a> {
 /// The key of the coefficients of MXFP4 experts with MXFP8 activations.
 pub const MXFP4_BY_FP8: &str = "mxfp4_mxfp8";
 
+/// The key of a narrow product's coefficients. No table has MXFP8: those of blocks of 128 stand in.
+fn narrow_key(format: WeightFormat) -> &'static str {
+    match format {
+        WeightFormat::Mxfp8 => WeightFormat::Fp8Block.name(),
+        format => format.name(),
+    }
+}
+
 /// The key of a product's coefficients: the format, and whether only its weights are narrow though the GPU
 /// could multiply them as they are.
 pub fn gemm_key(format: WeightFormat, weight_only: bool) -> String {
@@ -362,6 +370,8 @@ pub fn gemm_key(format: WeightFormat, weight_only: bool) -> String {
 pub fn narrow_peak(gpu: &Gpu, format: WeightFormat) -> Option<FlopsPerSecond> {
     match format {
         WeightFormat::Fp8 | WeightFormat::Fp8Block => gpu.peak(DType::Fp8),
+        // Scales of 32 elements came with FP4.
+        WeightFormat::Mxfp8 => gpu.peak(DType::Fp4).and(gpu.peak(DType::Fp8)),
         WeightFormat::Int8 => gpu.peak(DType::Int8),
         WeightFormat::Nvfp4 => gpu.peak(DType::Fp4),
         _ => None,

@@ -9,6 +9,7 @@ mod instruction;
 mod lone;
 mod resolved;
 mod step_time;
+mod streamed;
 mod target;
 
 use crate::catalog::kernels::PowerShares;
@@ -25,6 +26,7 @@ use encoder::Encoders;
 use host::HostPart;
 pub use lone::Lone;
 pub use step_time::StepTime;
+pub use streamed::Stream;
 pub use target::Target;
 
 /// The programs of a replica's stages, and the hand-offs between them.
@@ -42,6 +44,7 @@ pub struct Pipeline {
     encoders: Option<Encoders>,
     /// What is with the host.
     host: Option<Box<HostPart>>,
+    stream: Option<Stream>,
     power: PowerShares,
     /// Whether half batches overlap.
     overlaps: bool,
@@ -92,6 +95,7 @@ impl Pipeline {
             draft: Draft::compile(t),
             encoders: Encoders::compile(t),
             host: spread.host.and_then(|host| HostPart::compile(t, &host)).map(Box::new),
+            stream: t.stream,
             power: t.kernels.power,
             overlaps: t.kernels.engine.launch.batch_overlap && exchanges,
             hop_latency,
@@ -116,6 +120,12 @@ impl Pipeline {
             let with_host = host.time(step, &self.power);
             interval += with_host.total;
             whole += with_host;
+        }
+        if let Some(stream) = &self.stream {
+            let stages = f64::from(self.stages);
+            let waited = stream.time(self.whole.reads(step), stages);
+            interval += waited / stages;
+            whole.total += waited;
         }
         let hops = self.hop(step) * f64::from(self.stages - 1);
         let share = |part: Seconds| if whole.total.get() > 0.0 { part / whole.total } else { 0.0 };

@@ -163,7 +163,8 @@ impl Replica<'_> {
         let at = |share: f64| {
             let context = w.isl as f64 + share * w.osl as f64;
             let time = self.pipeline.time(&self.decode_of(per_rank, context));
-            self.launched(time.latency, 1.0) + self.host(per_rank, context)
+            let tokens = per_rank * (1.0 + w.drafted());
+            self.decoded(time.latency, 1.0, tokens) + self.host(per_rank, context)
         };
         let mean = (at(0.0) + at(0.5) * 2.0 + at(1.0)) / 4.0;
         (ttft, ttft + mean * self.decode_steps())
@@ -205,8 +206,9 @@ impl Replica<'_> {
         let time = self.pipeline.time(&self.decode_of(micro, context));
         let in_flight = (sequences / micro).max(1.0);
         let host = self.host(micro, context);
+        let tokens = micro * (1.0 + self.workload.drafted());
         let (latency, interval) =
-            (self.launched(time.latency, 1.0), self.launched(time.interval, self.stages()));
+            (self.decoded(time.latency, 1.0, tokens), self.decoded(time.interval, self.stages(), tokens));
         let (alone, in_turn) = (latency + host, (interval + host) * in_flight);
         DecodeStep {
             time: if self.engine.scheduling.stages_overlap { alone.max(in_turn) } else { alone },
@@ -271,6 +273,15 @@ impl Replica<'_> {
     pub(super) fn launched(&self, kernels: Seconds, parts: f64) -> Seconds {
         let layers = (self.layers.all as f64 / parts).ceil() as u64;
         self.engine.scheduling.launched(kernels, layers)
+    }
+
+    /// The same of a step of `tokens` that only decodes: beyond the largest that is captured it is launched kernel by kernel.
+    fn decoded(&self, kernels: Seconds, parts: f64, tokens: f64) -> Seconds {
+        let scheduling = &self.engine.scheduling;
+        match self.limits.start.captured.leaves_out(tokens) {
+            true => kernels.max(scheduling.eager_layer * (self.layers.all as f64 / parts).ceil()),
+            false => self.launched(kernels, parts),
+        }
     }
 
     /// Host time of a step of so many sequences at a mean context.

@@ -32,6 +32,9 @@ pub fn changed(launch: &Server, plan: &Server) -> Result<Changed, Diagnostic> {
     server.memory_fraction = launch.memory_fraction.or(server.memory_fraction);
     server.prefix_caching = launch.prefix_caching.or(server.prefix_caching);
     server.eager = launch.eager;
+    server.largest_graph = launch.largest_graph;
+    server.graph_mode.clone_from(&launch.graph_mode);
+    server.cpu_offload_gb = launch.cpu_offload_gb;
     server.speculation.clone_from(&launch.speculation);
     // What the user serves with stays his to say.
     server.required.clear();

@@ -273,8 +273,12 @@ impl Dialect {
         let mut said = Said::default();
         let mut i = 0;
         while i < words.len() {
-            let word = &words[i];
-            i += 1;
+            let short = if self.engine == "vllm" { long_form(&words[i], words.get(i + 1)) } else { None };
+            let (word, taken) = match &short {
+                Some((long, taken)) => (long, *taken),
+                None => (&words[i], 1),
+            };
+            i += taken;
             let is_flag = word.text.starts_with('-')
                 && word.text.len() > 1
                 && !word.text[1..].starts_with(|c: char| c.is_ascii_digit() || c == '.');
@@ -537,6 +541,29 @@ pub fn size(text: &str) -> Option<u64> {
     // Decimal fractions make sense of decimal units only: `25.6k`, never `25.6K`.
     (value.is_finite() && (0.0..=1e18).contains(&value) && !(whole && number.fract() != 0.0))
         .then_some(value as u64)
+}
+
+/// What vLLM's parser makes of its short spellings before it reads them, and the words that are used up: `-O2`, `-O 2` and
+/// `-O=2` are levels of optimisation, `-cc.key=value` and `-O.key=value` settings of the compilation
+/// (`utils/argparse_utils.py`, `FlexibleArgumentParser.parse_args`, 0.33; `utils/__init__.py`, 0.10).
+fn long_form(word: &Word, next: Option<&Word>) -> Option<(Word, usize)> {
+    let level = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let long = |text: String, taken| Some((Word { text, unknown: word.unknown }, taken));
+    for dotted in ["-cc.", "-O."] {
+        if let Some(path) = word.text.strip_prefix(dotted) {
+            return long(format!("--compilation-config.{path}"), 1);
+        }
+    }
+    let rest = word.text.strip_prefix("-O")?;
+    match next {
+        Some(next) if rest.is_empty() && level(&next.text) => {
+            long(format!("--optimization-level={}", next.text), 2)
+        }
+        _ => {
+            let rest = rest.strip_prefix('=').unwrap_or(rest);
+            if level(rest) { long(format!("--optimization-level={rest}"), 1) } else { None }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -127,6 +127,10 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
         server.kv = Some(estimate.kv.name().to_owned()).filter(|_| !(sixteen && server.engine == "trtllm"));
     }
     server.launches = engine.launched.clone();
+    let start = estimate.limits.start;
+    server.largest_graph = start.captured.largest;
+    server.graph_mode = start.captured.mode.map(|mode| mode.name().to_ascii_uppercase());
+    server.cpu_offload_gb = Some(start.offloaded.as_gib()).filter(|gib| *gib > 0.0);
     if let Some(s) = estimate.speculation {
         server.speculation = Some(drafts(&server.engine, s.draft, s.tokens));
     }
@@ -155,6 +159,10 @@ fn weights(server: &mut Server, estimate: &Estimate, asked: &Asked) {
     match asked.weights {
         Some(WeightFormat::Fp8) if matches!(server.engine.as_str(), "vllm" | "sglang") => {
             server.weights = Some("fp8".to_owned());
+        }
+        // Scales of 32 are made while loading too (`--quantization mxfp8`, vLLM 0.19, SGLang 0.5.10).
+        Some(WeightFormat::Mxfp8) if matches!(server.engine.as_str(), "vllm" | "sglang") => {
+            server.weights = Some("mxfp8".to_owned());
         }
         Some(format) => server.model = Some(format!("/models/{last}-{}", format.name())),
         None => {}
@@ -262,7 +270,7 @@ fn needs(estimate: &Estimate, asked: &Asked) -> Option<String> {
         ("llama.cpp", _) => {
             Some(format!("needs: a GGUF file of {} in {}", asked.model, estimate.weights.name()))
         }
-        ("vllm" | "sglang", Some(WeightFormat::Fp8)) | (_, None) => None,
+        ("vllm" | "sglang", Some(WeightFormat::Fp8 | WeightFormat::Mxfp8)) | (_, None) => None,
         (_, Some(format)) => {
             Some(format!("needs: a checkpoint of {} in {} at the path below", asked.model, format.name()))
         }

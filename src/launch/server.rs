@@ -80,6 +80,12 @@ pub struct Server {
     pub chunked_prefill: Option<bool>,
     /// Whether CUDA graphs are left out.
     pub eager: Option<bool>,
+    /// Tokens of the largest step with a CUDA graph, or sequences of each rank where it only decodes.
+    pub largest_graph: Option<u64>,
+    /// Which steps have CUDA graphs, in vLLM's word.
+    pub graph_mode: Option<String>,
+    /// GiB of weights of each GPU that stay in the host's memory.
+    pub cpu_offload_gb: Option<f64>,
     /// Whether the longest request is as long as there is room for (`--max-model-len auto`).
     pub length_by_room: bool,
     /// Whether text alone is taken.
@@ -226,6 +232,14 @@ impl<'a> Reading<'a> {
     /// A share.
     pub fn share(&mut self, flag: &'a str) -> Option<f64> {
         self.read(flag, |t| t.parse().ok().filter(|f| (0.0..=1.0).contains(f)))
+    }
+
+    /// The largest of the numbers after a flag.
+    pub fn largest(&mut self, flag: &'a str) -> Option<u64> {
+        let said = self.said.get(flag)?;
+        let largest = said.values.iter().filter_map(|w| w.text.trim().parse().ok()).max()?;
+        self.used.push(flag);
+        Some(largest)
     }
 
     /// Whether a switch is on or off, if it stands there.

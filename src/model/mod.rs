@@ -110,11 +110,29 @@ pub struct EncoderSize {
     /// Positions times width that it computes for each token of a video, whose frames are as large as images; none
     /// without videos.
     pub per_video_token: u64,
+    /// Its largest image, where the family has one.
+    pub image: Option<LargestImage>,
 }
+
+/// The largest image that an encoder takes, and what it holds of each of its patches at once, in values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LargestImage {
+    /// Patches.
+    pub patches: u64,
+    /// Residual streams and pixels, which every rank holds.
+    pub whole: u64,
+    /// What ranks divide: inputs and outputs of the feed-forward layer's products.
+    pub divided: u64,
+}
+
+/// Tokens of the largest image of Qwen2-VL and its successors (`preprocessor_config.json`: 12,845,056 pixels by 28², or
+/// 16,777,216 by 32²).
+const LARGEST_IMAGE: u64 = 16_384;
 
 impl EncoderSize {
     /// ViT-L, which stands in for what a configuration leaves out.
-    pub const VIT_LARGE: EncoderSize = EncoderSize { layers: 24, width: 1024, per_video_token: 0 };
+    pub const VIT_LARGE: EncoderSize =
+        EncoderSize { layers: 24, width: 1024, per_video_token: 0, image: None };
 
     /// Layers times squared width, of ViT-L's.
     pub fn of_vit_large(self) -> f64 {
@@ -128,16 +146,31 @@ impl EncoderSize {
         let size = |keys: &[&str], usual| vision.opt_size_of(keys).ok().flatten().unwrap_or(usual);
         let usual = Self::VIT_LARGE;
         let family = root.opt_str("model_type").ok().flatten();
+        // Qwen3.5 and its successors take a video as an image of two frames.
         let videos = matches!(family, Some("qwen2_vl" | "qwen2_5_vl" | "qwen3_vl" | "qwen3_vl_moe"));
+        let images = videos || matches!(family, Some("qwen3_5" | "qwen3_5_moe"));
         let merged = size(&["spatial_merge_size"], 2).saturating_pow(2);
+        let gated = family == Some("qwen2_5_vl");
+        let width = size(&["embed_dim", "hidden_size"], 1280);
+        let inner = match family {
+            Some("qwen2_vl") => size(&["mlp_ratio"], 4).saturating_mul(width),
+            _ => size(&["intermediate_size"], width.saturating_mul(4)),
+        };
+        let pixels = size(&["in_channels", "in_chans"], 3)
+            .saturating_mul(size(&["temporal_patch_size"], 2))
+            .saturating_mul(size(&["patch_size"], 14).saturating_pow(2));
+        // Two residuals and 32-bit pixels; a third of the width with gate, up-projection and what goes back, or the inner
+        // width twice without a gate.
+        let image = LargestImage {
+            patches: merged.saturating_mul(LARGEST_IMAGE),
+            whole: width.saturating_add(pixels).saturating_mul(2),
+            divided: width.saturating_add(inner.saturating_mul(if gated { 3 } else { 2 })),
+        };
         Some(EncoderSize {
             layers: size(&["num_hidden_layers", "vt_num_hidden_layers"], usual.layers),
             width: size(&["hidden_size", "vt_hidden_size"], usual.width),
-            per_video_token: if videos {
-                merged.saturating_mul(size(&["embed_dim", "hidden_size"], 1280))
-            } else {
-                0
-            },
+            per_video_token: if videos { merged.saturating_mul(width) } else { 0 },
+            image: images.then_some(image),
         })
     }
 }

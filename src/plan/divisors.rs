@@ -91,7 +91,11 @@ struct Whole {
 
 impl Whole {
     fn of(group: &LayerGroup) -> Whole {
-        let block = |format| if format == WeightFormat::Fp8Block { 128 } else { 1 };
+        let block = |format| match format {
+            WeightFormat::Fp8Block => 128,
+            WeightFormat::Mxfp8 => 32,
+            _ => 1,
+        };
         let mut whole = Whole { mlp: block(group.formats.mlp), experts: block(group.formats.experts) };
         let integers = [WeightFormat::Int4, WeightFormat::Int4Group32, WeightFormat::Int8];
         for (tensor, storage) in

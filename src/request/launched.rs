@@ -112,6 +112,9 @@ impl Request {
         let image_limit = server.images;
         self.max_model_len = self.max_model_len.or(server.max_model_len);
         self.enforce_eager = self.enforce_eager.or(server.eager);
+        self.max_cudagraph_capture_size = self.max_cudagraph_capture_size.or(server.largest_graph);
+        self.cudagraph_mode = self.cudagraph_mode.take().or_else(|| server.graph_mode.clone());
+        self.cpu_offload_gb = self.cpu_offload_gb.or(server.cpu_offload_gb);
         let cache = server.kv_cache_memory_bytes.map(|bytes| bytes.to_string());
         self.kv_cache_memory_bytes = self.kv_cache_memory_bytes.take().or(cache);
         self.block_size = self.block_size.or(server.block_size);

@@ -195,6 +195,13 @@ pub struct Request {
     pub max_model_len: Option<u64>,
     /// Whether the server starts without CUDA graphs.
     pub enforce_eager: Option<bool>,
+    /// The largest step with a CUDA graph, in tokens, or sequences of a step that only decodes; the engine's when left out.
+    pub max_cudagraph_capture_size: Option<u64>,
+    /// Which steps have CUDA graphs: `none`, `piecewise`, `full`, `full_decode_only` or `full_and_piecewise`; the engine's when
+    /// left out.
+    pub cudagraph_mode: Option<String>,
+    /// GiB of weights of each GPU that stay in the host's memory and are read from there in every step.
+    pub cpu_offload_gb: Option<f64>,
     /// Memory of the KV cache on each GPU, such as `49GiB`, in place of what the memory fraction leaves.
     pub kv_cache_memory_bytes: Option<String>,
     /// Tokens of a block of the KV cache; the engine's when left out.
@@ -405,6 +412,9 @@ const FIELDS: &[(&str, &[Task])] = &[
     ("memory_fraction", &Task::ALL),
     ("max_model_len", &Task::ALL),
     ("enforce_eager", &Task::ALL),
+    ("max_cudagraph_capture_size", &Task::ALL),
+    ("cudagraph_mode", &Task::ALL),
+    ("cpu_offload_gb", &Task::ALL),
     ("kv_cache_memory_bytes", &Task::ALL),
     ("block_size", &Task::ALL),
     ("enable_prefix_caching", &Task::ALL),

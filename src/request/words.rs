@@ -139,6 +139,12 @@ pub const WORDS: &[Word] = &[
         &["-c", "max-context", "num-ctx"],
     ),
     word("enforce-eager", &[(Vllm, "enforce-eager"), (Sglang, "disable-cuda-graph")], &["eager"]),
+    word(
+        "max-cudagraph-capture-size",
+        &[(Vllm, "max-cudagraph-capture-size"), (Sglang, "cuda-graph-max-bs")],
+        &["cuda-graph-max-bs-decode", "cuda-graph-sizes"],
+    ),
+    word("cpu-offload-gb", &[(Vllm, "cpu-offload-gb"), (Sglang, "cpu-offload-gb")], &["cpu-offload"]),
     word("block-size", &[(Vllm, "block-size"), (Sglang, "page-size"), (Trtllm, "tokens-per-block")], &[]),
     word("enable-prefix-caching", &[(Vllm, "enable-prefix-caching")], &["prefix-caching", "prefix-cache"]),
     word(

@@ -120,7 +120,7 @@ impl<'a> Machine<'a> {
     /// The narrow type that products in a format compute in, if the GPU has it.
     pub fn narrow(&self, format: WeightFormat) -> Option<DType> {
         let dtype = match format {
-            WeightFormat::Fp8 | WeightFormat::Fp8Block => DType::Fp8,
+            WeightFormat::Fp8 | WeightFormat::Fp8Block | WeightFormat::Mxfp8 => DType::Fp8,
             WeightFormat::Nvfp4 => DType::Fp4,
             _ => return None,
         };

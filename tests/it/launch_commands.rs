@@ -109,7 +109,26 @@ fn server(engine: &str, version: &str, d: &mut Draw) -> Server {
         s.pool = d.pick(&[None, None, Some(Pool::Prefill), Some(Pool::Decode)]);
     }
     s.gpus = Some(u64::from(all) * u64::from(s.pp.unwrap()));
+    graphs(&mut s, d);
     s
+}
+
+/// Which steps have CUDA graphs, and what stays with the host, where the version has words for it.
+fn graphs(s: &mut Server, d: &mut Draw) {
+    let sequences = s.max_sequences.unwrap();
+    match s.engine.as_str() {
+        // Graphs for every batch up to the planned one.
+        "sglang" => s.largest_graph = Some(sequences.div_ceil(s.attention_dp.unwrap().into())),
+        "trtllm" => s.largest_graph = Some(sequences),
+        _ if s.version.as_deref() != Some("0.8.5") => {
+            s.largest_graph = d.maybe(sequences);
+            s.graph_mode = d.maybe("full_decode_only".into());
+        }
+        _ => {}
+    }
+    if s.engine != "trtllm" {
+        s.cpu_offload_gb = d.maybe(10.0);
+    }
 }
 
 #[test]

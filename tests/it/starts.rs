@@ -327,6 +327,17 @@ fn engines_have_a_least_compute_capability_of_all_and_of_a_format() {
     launch(small, "t4", "vllm@0.21", "--weights fp8").exits(0);
     refused(small, "v100-sxm-32gb", "vllm@0.21", "--weights fp8", "does not compute in fp8");
     refused("gpt-oss-20b", "t4", "vllm@0.33", "--tp 2", "does not compute in mxfp4");
+    // MXFP8: vLLM `modelopt.py` 100 in 0.19, 80 in 0.20; SGLang `fp8.py` 100 in 0.5.12 and 0.5.23, none in 0.5.8; TensorRT-LLM
+    // since pull request 14962 of June 2026.
+    let scaled = "--weights mxfp8";
+    refused(small, "h100-sxm", "vllm@0.19", scaled, "does not compute in mxfp8");
+    launch(small, "h100-sxm", "vllm@0.20", scaled).exits(0);
+    launch(small, "b200-sxm", "vllm@0.19", scaled).exits(0);
+    refused(small, "h100-sxm", "sglang@0.5.23", scaled, "does not compute in mxfp8");
+    launch(small, "b200-sxm", "sglang@0.5.12", scaled).exits(0);
+    refused(small, "b200-sxm", "sglang@0.5.8", scaled, "does not compute in mxfp8");
+    launch(small, "b200-sxm", "trtllm@1.3", scaled).exits(0);
+    refused(small, "b200-sxm", "trtllm@1.1", scaled, "does not compute in mxfp8");
     // SGLang 0.5.14 and 0.5.23 `load_model`: "SGLang only supports sm75 and above."
     refused(small, "v100-sxm-32gb", "sglang@0.5.14", "", "does not run on such GPUs");
     launch(small, "t4", "sglang@0.5.14", "").exits(0);
@@ -352,7 +363,7 @@ fn groups_of_mixer_heads_and_experts_over_an_exchange_are_whole() {
 }
 
 /// Launches of every engine, small and large, with options that change what is set aside.
-const LAUNCHES: [&str; 11] = [
+const LAUNCHES: [&str; 14] = [
     "vllm@0.19.0 llama-3.1-8b h100-sxm tp=1 --max-model-len 8192 --max-num-seqs 128",
     "vllm@0.28.0 qwen3-30b-a3b h100-sxm tp=2 --max-num-batched-tokens 16384",
     "vllm@0.11.0 gpt-oss-120b h100-sxm tp=1 --gpu-memory-utilization 0.95",
@@ -364,6 +375,9 @@ const LAUNCHES: [&str; 11] = [
     "vllm@0.28.0 qwen3-8b h100-sxm tp=1 --enforce-eager true --kv-cache-memory-bytes 20GiB",
     "vllm@0.28.0 qwen2.5-vl-7b a100-sxm-80gb tp=1 --language-model-only true --block-size 32",
     "vllm@0.28.0 deepseek-r1 h200-sxm tp=8 --redundant-experts 8",
+    "vllm@0.28.0 qwen3-32b rtx-5090 tp=2 --cpu-offload-gb 10 --max-model-len 8192",
+    "vllm@0.28.0 llama-3.1-8b h100-sxm tp=1 --cudagraph-mode full_decode_only",
+    "sglang@0.5.23 llama-3.1-8b h100-sxm tp=1 --max-cudagraph-capture-size 16",
 ];
 
 #[test]
@@ -376,6 +390,9 @@ fn estimates_and_validation_agree_on_every_launch() {
         ("--kv-cache-memory-bytes", "kv_cache_memory_bytes", "--kv-cache-memory-bytes"),
         ("--block-size", "block_size", "--block-size"),
         ("--redundant-experts", "redundant_experts", "--redundant-experts"),
+        ("--cpu-offload-gb", "cpu_offload_gb", "--cpu-offload-gb"),
+        ("--cudagraph-mode", "cudagraph_mode", "--cudagraph-mode"),
+        ("--max-cudagraph-capture-size", "max_cudagraph_capture_size", "--max-cudagraph-capture-size"),
         ("--enforce-eager", "enforce_eager", "--enforce-eager"),
         ("--language-model-only", "language_model_only", "--language-model-only"),
     ];
@@ -410,4 +427,215 @@ fn estimates_and_validation_agree_on_every_launch() {
             assert!((said - gib.as_gib()).abs() < 1e-3, "{launch}: {part} {said} and {}", gib.as_gib());
         }
     }
+}
+
+/// GiB of a part of memory.
+fn part(arguments: &str, name: &str) -> f64 {
+    estimate(arguments)["memory"][name].as_f64().unwrap()
+}
+
+#[test]
+fn experts_take_16_384_tokens_at_a_time_and_from_0_18_on_all() {
+    // Qwen3-30B-A3B at 32,768 tokens of two ranks each: two workspaces of 8 × 2,048 values of 16 bits a token (`fused_moe.py`,
+    // `cache13` of 0.17; `TritonExperts.workspace_shapes` of 0.19), beside the sampler's 3.85 × 1,024 × 151,936 values of 32
+    // bits, which are more than a layer's forward values.
+    let activations = |version: &str, more: &str| {
+        let asked =
+            format!("qwen3-30b-a3b --gpu h200-sxm --max-batched-tokens 32768 --max-model-len 4096 {more}");
+        part(&format!("{asked} --engine vllm@{version}"), "activations_gib")
+    };
+    let workspaces = |tokens: f64| tokens * 8.0 * (2048.0 + 2048.0) * 2.0 / GIB;
+    let sampler = 3.85 * 1024.0 * 151_936.0 * 4.0 / GIB;
+    close(activations("0.17.1", ""), sampler + workspaces(16_384.0));
+    close(activations("0.19.0", ""), sampler + workspaces(32_768.0));
+    // Of 0.11 32,768 of 65,536 (`envs.py`: VLLM_FUSED_MOE_CHUNK_SIZE). From 0.18 on what gathered tokens may take beyond is
+    // uncertain: no start with them has left a log.
+    let ranks = "--attention-dp 2 --ep 2";
+    let band = |version: &str| {
+        let asked =
+            format!("qwen3-30b-a3b --gpu h200-sxm --max-batched-tokens 32768 --max-model-len 4096 {ranks}");
+        estimate(&format!("{asked} --engine vllm@{version}"))["room"]["band_gib"].as_f64().unwrap()
+    };
+    close(activations("0.19.0", ranks), sampler + workspaces(32_768.0));
+    close(band("0.19.0"), 0.5 + workspaces(32_768.0));
+    close(band("0.17.1"), 0.5);
+}
+
+#[test]
+fn weights_with_the_host_are_read_over_the_link_in_every_step() {
+    // 64 GB/s of a PCIe 5.0 slot, of which pinned memory reaches 0.8: 5 GiB take 104.9 ms.
+    let link = 5.0 * GIB / (64e9 * 0.8) * 1e3;
+    let asked = |engine: &str, more: &str| {
+        estimate(&format!("llama-3.1-8b --gpu h100-sxm --concurrency 1 --engine {engine} {more}"))
+    };
+    let (offload, mut read) = ("--cpu-offload-gb 5", Vec::new());
+    for engine in ["vllm@0.8.5-v0", "vllm@0.8.5", "vllm@0.33.0", "sglang@0.5.23"] {
+        let (whole, with) = (asked(engine, ""), asked(engine, offload));
+        let gib = |json: &Value, name: &str| json["memory"][name].as_f64().unwrap();
+        let (weights, host) =
+            (gib(&whole, "weights_gib") - gib(&with, "weights_gib"), gib(&with, "host_gib"));
+        assert_eq!(((weights * 100.0).round(), host), (500.0, 5.0), "{engine}");
+        let tpot = |json: &Value| json["tpot_ms"].as_f64().unwrap();
+        read.push((tpot(&with) - tpot(&whole)) / link);
+        // Copies are beside the activations: a layer of 436 MB (V0 `models/utils.py`, SGLang `utils/offloader.py`).
+        let copied = gib(&with, "activations_gib") - gib(&whole, "activations_gib");
+        let layer =
+            (2.0 * 4096.0 * 4096.0 + 2.0 * 4096.0 * 1024.0 + 3.0 * 4096.0 * 14_336.0 + 2.0 * 4096.0) * 2.0;
+        let expected = if read.len() % 3 == 1 { layer / GIB } else { 0.0 };
+        assert!((copied - expected).abs() < 0.001, "{engine}: {copied} for {expected}");
+    }
+    // Whole layers are copied before they are computed; kernels that read over the link compute meanwhile.
+    assert!((read[0] - 1.0).abs() < 0.001 && (read[3] - 1.0).abs() < 0.001, "{read:?}");
+    assert!(read[1] < 0.99 && read[1] > 0.96 && read[2] < 0.99 && read[2] > 0.96, "{read:?}");
+}
+
+#[test]
+fn of_experts_with_the_host_those_that_are_chosen_are_read() {
+    // Qwen3-30B-A3B: 8 of 128 experts a token. V0 copied all of them.
+    let waits = |engine: &str| {
+        let asked = |more: &str| {
+            let json =
+                estimate(&format!("qwen3-30b-a3b --gpu h100-sxm --concurrency 1 --engine {engine} {more}"));
+            json["tpot_ms"].as_f64().unwrap()
+        };
+        asked("--cpu-offload-gb 20") - asked("")
+    };
+    let (copied, read) = (waits("vllm@0.8.5-v0"), waits("vllm@0.8.5"));
+    close(copied, 20.0 * GIB / (64e9 * 0.8) * 1e3);
+    assert!(read < copied * 0.13 && read > copied * 8.0 / 128.0, "{read} of {copied}");
+}
+
+#[test]
+fn the_host_must_hold_what_is_left_to_it() {
+    let of = |memory: &str| {
+        estimate(&format!(
+            "llama-3.1-70b --gpu a100-sxm-80gb --tp 2 --engine vllm --cpu-offload-gb 10 --max-model-len 8192 --host \
+             memory={memory},bandwidth=200GB/s"
+        ))
+    };
+    // Two ranks of 10 GiB each; a replica on two of eight GPUs has a quarter of the host.
+    assert_eq!(of("64GiB")["memory"]["host_gib"], 20.0);
+    assert_eq!(of("64GiB")["verdict"], "fits");
+    assert_eq!(of("16GiB")["reasons"][0]["reason"], "host_out_of_memory");
+}
+
+#[test]
+fn graphs_take_as_many_sizes_as_are_captured() {
+    // 0.19 and later: 51 sizes of pieces up to 512 tokens and 51 of whole steps, 0.40 + 32 × 0.015 GiB; up to 64 tokens 11 of
+    // each. 0.9 captured pieces alone (`config/vllm.py`, `_set_cudagraph_sizes`; 0.9.2 `config.py`, `cuda_graph_sizes`).
+    let graphs = |version: &str, more: &str| {
+        part(&format!("llama-3.1-8b --gpu h100-sxm --engine vllm@{version} {more}"), "cuda_graphs_gib")
+    };
+    let all = 0.40 + 32.0 * 0.015;
+    for (more, share) in [
+        ("", 1.0),
+        ("--max-cudagraph-capture-size 64", 22.0 / 102.0),
+        ("--cudagraph-mode full_decode_only", 51.0 / 102.0),
+        ("--cudagraph-mode piecewise --max-cudagraph-capture-size 8", 4.0 / 102.0),
+        ("--cudagraph-mode none", 0.0),
+        ("--enforce-eager", 0.0),
+    ] {
+        assert!((graphs("0.33.0", more) - all * share).abs() < 1e-4, "{more}");
+    }
+    assert!((graphs("0.9.2", "") - all).abs() < 1e-4);
+    assert!((graphs("0.9.2", "--max-cudagraph-capture-size 64") - all * 11.0 / 51.0).abs() < 1e-4);
+}
+
+#[test]
+fn steps_beyond_the_largest_graph_are_launched_kernel_by_kernel() {
+    let tpot = |more: &str| {
+        let json =
+            estimate(&format!("llama-3.1-8b --gpu h100-sxm --engine vllm@0.33.0 --concurrency 8 {more}"));
+        json["tpot_ms"].as_f64().unwrap()
+    };
+    let captured = tpot("--max-cudagraph-capture-size 8");
+    assert_eq!(captured, tpot(""));
+    // At least 0.4 ms a layer.
+    let eager = tpot("--enforce-eager");
+    assert!(eager > 32.0 * 0.4 && eager > 1.5 * captured, "{eager} beside {captured}");
+    assert_eq!(tpot("--max-cudagraph-capture-size 4"), eager);
+    assert_eq!(tpot("--cudagraph-mode none"), eager);
+}
+
+#[test]
+fn sglang_keeps_less_free_for_fewer_graphs() {
+    // 2 MiB for each sequence of the largest (memory_hook.py of 0.5.23, server_args.py of 0.5.9): 256 on one H100, of
+    // 81,559 MiB; 1 MiB for each size and layer, 35 sizes up to 256 and 5 up to 16.
+    for version in ["0.5.9", "0.5.23"] {
+        let room = |more: &str| {
+            let asked = format!(
+                "llama-3.1-8b --gpu h100-sxm --engine sglang@{version} --max-batched-tokens 8192 {more}"
+            );
+            let json = estimate(&asked);
+            let of = |name: &str| json[name].clone();
+            (
+                of("room")["memory_fraction"].as_f64().unwrap(),
+                of("memory")["cuda_graphs_gib"].as_f64().unwrap(),
+            )
+        };
+        let (all, few) = (room(""), room("--max-cudagraph-capture-size 16"));
+        assert!((few.0 - all.0 - 480.0 / 81_559.0).abs() < 0.0011, "{version}: {all:?} {few:?}");
+        assert!((all.1 - few.1 - 30.0 * 32.0 / 1024.0).abs() < 1e-4, "{version}: {all:?} {few:?}");
+    }
+}
+
+#[test]
+fn short_spellings_of_vllms_parser_are_read() {
+    // `-O0` has no graphs and `-O1` pieces alone (`config/vllm.py`, `OPTIMIZATION_LEVEL_00`, 0.12 on).
+    for (said, mode) in [
+        ("-O0", Some("none")),
+        ("-O 1", Some("piecewise")),
+        ("-O2", None),
+        ("-cc.cudagraph_mode=FULL_DECODE_ONLY", Some("full_decode_only")),
+        ("-cc '{\"cudagraph_mode\": \"NONE\", \"cudagraph_capture_sizes\": [1, 2, 4]}'", Some("none")),
+    ] {
+        let text = format!("vllm serve org/m {said}");
+        let found = shardfit::launch::invocations(&text, &|_: &str| None).unwrap();
+        let server = shardfit::launch::speech::read(&found[0], None);
+        assert!(server.unread.is_empty(), "{said}: {:?}", server.unread);
+        assert_eq!(server.graph_mode.as_deref(), mode, "{said}");
+        assert_eq!(server.largest_graph, said.contains("sizes").then_some(4), "{said}");
+    }
+}
+
+#[test]
+fn the_largest_image_is_encoded_at_the_start() {
+    // Qwen3.6-27B: 16,384 tokens of four patches; two residuals of 1,152 and 1,536 pixels of 32 bits on every rank, 1,152 and
+    // twice 4,304 divided. vLLM 0.19 and 0.26 `gpu_model_runner.py`, `profile_run`; without it the sampler's peak.
+    let peak = |version: &str, more: &str| {
+        let asked =
+            "qwen3.6-27b --gpu h200-sxm --max-batched-tokens 2048 --max-sequences 256 --max-model-len 32768";
+        part(&format!("{asked} --engine vllm@{version} {more}"), "activations_gib")
+    };
+    let encoder =
+        |ranks: f64| 65_536.0 * (2.0 * (1152.0 + 1536.0) + (1152.0 + 2.0 * 4304.0) / ranks) * 2.0 / GIB;
+    let sampler = 3.85 * 256.0 * 248_320.0 * 4.0 / GIB;
+    for version in ["0.19.0", "0.26.0"] {
+        close(peak(version, ""), encoder(1.0));
+        close(peak(version, "--tp 2"), encoder(2.0));
+        close(peak(version, "--language-model-only"), sampler);
+        close(peak(version, "--limit-mm-per-prompt 0"), sampler);
+    }
+}
+
+#[test]
+fn scales_of_mxfp8_take_a_byte_for_every_32_weights() {
+    // 32 layers of 218,103,808 weights; embedding and head stay in 16 bits.
+    let weights = part("llama-3.1-8b --gpu b200-sxm --engine vllm --weights mxfp8", "weights_gib");
+    let worked = (32.0 * 218_103_808.0 * 33.0 / 32.0 + 2.0 * 128_256.0 * 4096.0 * 2.0) / GIB;
+    assert!((weights - worked).abs() < 0.06, "{weights} for {worked}");
+}
+
+#[test]
+fn stages_on_several_nodes_connect_when_they_first_hand_over() {
+    // vLLM V0 measures from a snapshot after its groups are made: 2.53 GiB beside PyTorch for stages on two nodes of eight
+    // (0.7, vllm-project/vllm#13074), 0.93 and 1.35 (0.8), 0.2 on one node.
+    let beside = |engine: &str, split: &str| {
+        part(&format!("llama-3.1-70b --gpu h200-sxm --engine {engine} {split}"), "non_torch_gib")
+    };
+    for engine in ["vllm@0.7.3", "vllm@0.8.5-v0"] {
+        close(beside(engine, "--tp 4 --pp 2"), 0.2);
+        close(beside(engine, "--tp 8 --pp 2"), 1.6);
+    }
+    assert_eq!(beside("vllm@0.19", "--tp 4 --pp 2"), beside("vllm@0.19", "--tp 8 --pp 2"));
 }

@@ -60,6 +60,9 @@ def plan(
     memory_fraction: float | None = None,
     max_model_len: int | None = None,
     enforce_eager: bool | None = None,
+    max_cudagraph_capture_size: int | None = None,
+    cudagraph_mode: str | None = None,
+    cpu_offload_gb: float | None = None,
     kv_cache_memory_bytes: str | None = None,
     block_size: int | None = None,
     enable_prefix_caching: bool | None = None,
@@ -188,6 +191,12 @@ def plan(
             together: vLLM refuses to start where one finds no room; the model's context when left
             out.
         enforce_eager: Whether the server starts without CUDA graphs.
+        max_cudagraph_capture_size: The largest step with a CUDA graph, in tokens, or sequences of a
+            step that only decodes; the engine's when left out.
+        cudagraph_mode: Which steps have CUDA graphs: ``none``, ``piecewise``, ``full``,
+            ``full_decode_only`` or ``full_and_piecewise``; the engine's when left out.
+        cpu_offload_gb: GiB of weights of each GPU that stay in the host's memory and are read from
+            there in every step.
         kv_cache_memory_bytes: Memory of the KV cache on each GPU, such as ``49GiB``, in place of
             what the memory fraction leaves.
         block_size: Tokens of a block of the KV cache; the engine's when left out.
@@ -313,6 +322,9 @@ def plan(
         "memory_fraction": memory_fraction,
         "max_model_len": max_model_len,
         "enforce_eager": enforce_eager,
+        "max_cudagraph_capture_size": max_cudagraph_capture_size,
+        "cudagraph_mode": cudagraph_mode,
+        "cpu_offload_gb": cpu_offload_gb,
         "kv_cache_memory_bytes": kv_cache_memory_bytes,
         "block_size": block_size,
         "enable_prefix_caching": enable_prefix_caching,
@@ -412,6 +424,9 @@ def estimate(
     memory_fraction: float | None = None,
     max_model_len: int | None = None,
     enforce_eager: bool | None = None,
+    max_cudagraph_capture_size: int | None = None,
+    cudagraph_mode: str | None = None,
+    cpu_offload_gb: float | None = None,
     kv_cache_memory_bytes: str | None = None,
     block_size: int | None = None,
     enable_prefix_caching: bool | None = None,
@@ -516,6 +531,12 @@ def estimate(
             together: vLLM refuses to start where one finds no room; the model's context when left
             out.
         enforce_eager: Whether the server starts without CUDA graphs.
+        max_cudagraph_capture_size: The largest step with a CUDA graph, in tokens, or sequences of a
+            step that only decodes; the engine's when left out.
+        cudagraph_mode: Which steps have CUDA graphs: ``none``, ``piecewise``, ``full``,
+            ``full_decode_only`` or ``full_and_piecewise``; the engine's when left out.
+        cpu_offload_gb: GiB of weights of each GPU that stay in the host's memory and are read from
+            there in every step.
         kv_cache_memory_bytes: Memory of the KV cache on each GPU, such as ``49GiB``, in place of
             what the memory fraction leaves.
         block_size: Tokens of a block of the KV cache; the engine's when left out.
@@ -607,6 +628,9 @@ def estimate(
         "memory_fraction": memory_fraction,
         "max_model_len": max_model_len,
         "enforce_eager": enforce_eager,
+        "max_cudagraph_capture_size": max_cudagraph_capture_size,
+        "cudagraph_mode": cudagraph_mode,
+        "cpu_offload_gb": cpu_offload_gb,
         "kv_cache_memory_bytes": kv_cache_memory_bytes,
         "block_size": block_size,
         "enable_prefix_caching": enable_prefix_caching,
@@ -680,6 +704,9 @@ def size(
     memory_fraction: float | None = None,
     max_model_len: int | None = None,
     enforce_eager: bool | None = None,
+    max_cudagraph_capture_size: int | None = None,
+    cudagraph_mode: str | None = None,
+    cpu_offload_gb: float | None = None,
     kv_cache_memory_bytes: str | None = None,
     block_size: int | None = None,
     enable_prefix_caching: bool | None = None,
@@ -772,6 +799,12 @@ def size(
             together: vLLM refuses to start where one finds no room; the model's context when left
             out.
         enforce_eager: Whether the server starts without CUDA graphs.
+        max_cudagraph_capture_size: The largest step with a CUDA graph, in tokens, or sequences of a
+            step that only decodes; the engine's when left out.
+        cudagraph_mode: Which steps have CUDA graphs: ``none``, ``piecewise``, ``full``,
+            ``full_decode_only`` or ``full_and_piecewise``; the engine's when left out.
+        cpu_offload_gb: GiB of weights of each GPU that stay in the host's memory and are read from
+            there in every step.
         kv_cache_memory_bytes: Memory of the KV cache on each GPU, such as ``49GiB``, in place of
             what the memory fraction leaves.
         block_size: Tokens of a block of the KV cache; the engine's when left out.
@@ -852,6 +885,9 @@ def size(
         "memory_fraction": memory_fraction,
         "max_model_len": max_model_len,
         "enforce_eager": enforce_eager,
+        "max_cudagraph_capture_size": max_cudagraph_capture_size,
+        "cudagraph_mode": cudagraph_mode,
+        "cpu_offload_gb": cpu_offload_gb,
         "kv_cache_memory_bytes": kv_cache_memory_bytes,
         "block_size": block_size,
         "enable_prefix_caching": enable_prefix_caching,
@@ -920,6 +956,9 @@ def simulate(
     memory_fraction: float | None = None,
     max_model_len: int | None = None,
     enforce_eager: bool | None = None,
+    max_cudagraph_capture_size: int | None = None,
+    cudagraph_mode: str | None = None,
+    cpu_offload_gb: float | None = None,
     kv_cache_memory_bytes: str | None = None,
     block_size: int | None = None,
     enable_prefix_caching: bool | None = None,
@@ -1027,6 +1066,12 @@ def simulate(
             together: vLLM refuses to start where one finds no room; the model's context when left
             out.
         enforce_eager: Whether the server starts without CUDA graphs.
+        max_cudagraph_capture_size: The largest step with a CUDA graph, in tokens, or sequences of a
+            step that only decodes; the engine's when left out.
+        cudagraph_mode: Which steps have CUDA graphs: ``none``, ``piecewise``, ``full``,
+            ``full_decode_only`` or ``full_and_piecewise``; the engine's when left out.
+        cpu_offload_gb: GiB of weights of each GPU that stay in the host's memory and are read from
+            there in every step.
         kv_cache_memory_bytes: Memory of the KV cache on each GPU, such as ``49GiB``, in place of
             what the memory fraction leaves.
         block_size: Tokens of a block of the KV cache; the engine's when left out.
@@ -1122,6 +1167,9 @@ def simulate(
         "memory_fraction": memory_fraction,
         "max_model_len": max_model_len,
         "enforce_eager": enforce_eager,
+        "max_cudagraph_capture_size": max_cudagraph_capture_size,
+        "cudagraph_mode": cudagraph_mode,
+        "cpu_offload_gb": cpu_offload_gb,
         "kv_cache_memory_bytes": kv_cache_memory_bytes,
         "block_size": block_size,
         "enable_prefix_caching": enable_prefix_caching,
@@ -1637,6 +1685,9 @@ def emit(
     memory_fraction: float | None = None,
     max_model_len: int | None = None,
     enforce_eager: bool | None = None,
+    max_cudagraph_capture_size: int | None = None,
+    cudagraph_mode: str | None = None,
+    cpu_offload_gb: float | None = None,
     kv_cache_memory_bytes: str | None = None,
     block_size: int | None = None,
     enable_prefix_caching: bool | None = None,
@@ -1767,6 +1818,12 @@ def emit(
             together: vLLM refuses to start where one finds no room; the model's context when left
             out.
         enforce_eager: Whether the server starts without CUDA graphs.
+        max_cudagraph_capture_size: The largest step with a CUDA graph, in tokens, or sequences of a
+            step that only decodes; the engine's when left out.
+        cudagraph_mode: Which steps have CUDA graphs: ``none``, ``piecewise``, ``full``,
+            ``full_decode_only`` or ``full_and_piecewise``; the engine's when left out.
+        cpu_offload_gb: GiB of weights of each GPU that stay in the host's memory and are read from
+            there in every step.
         kv_cache_memory_bytes: Memory of the KV cache on each GPU, such as ``49GiB``, in place of
             what the memory fraction leaves.
         block_size: Tokens of a block of the KV cache; the engine's when left out.
@@ -1895,6 +1952,9 @@ def emit(
         "memory_fraction": memory_fraction,
         "max_model_len": max_model_len,
         "enforce_eager": enforce_eager,
+        "max_cudagraph_capture_size": max_cudagraph_capture_size,
+        "cudagraph_mode": cudagraph_mode,
+        "cpu_offload_gb": cpu_offload_gb,
         "kv_cache_memory_bytes": kv_cache_memory_bytes,
         "block_size": block_size,
         "enable_prefix_caching": enable_prefix_caching,

@@ -19,6 +19,34 @@ pub(super) fn peak(
     stage: &StageLayers,
     host: Option<&StageLayers>,
 ) -> Bytes {
+    peak_of(q, groups, stage, host, gathered_tokens(q, groups).min(most_gathered(q)))
+}
+
+/// What the peak may be more where tokens of many attention-data-parallel ranks are gathered: engines that take them all at
+/// once allocate by their number (vLLM 0.18 `fused_moe/modular_kernel.py`, `_allocate_buffers`), as far as their kernels do.
+/// No log of such a start is known, so that it counts as uncertainty.
+pub(super) fn gathered_beyond(
+    q: &MemoryQuestion,
+    groups: RankGroups,
+    stage: &StageLayers,
+    host: Option<&StageLayers>,
+    peak: Bytes,
+) -> Bytes {
+    let (all, most) = (gathered_tokens(q, groups), most_gathered(q));
+    match all > most && q.engine.memory.expert_tokens == u64::MAX {
+        true => peak_of(q, groups, stage, host, all).saturating_sub(peak),
+        false => Bytes::ZERO,
+    }
+}
+
+/// The same with so many tokens for the experts' kernels.
+fn peak_of(
+    q: &MemoryQuestion,
+    groups: RankGroups,
+    stage: &StageLayers,
+    host: Option<&StageLayers>,
+    gathered: f64,
+) -> Bytes {
     let (first, last) = (stage.first, stage.last);
     let host = host.filter(|_| first && copies(q));
     let rule = &q.engine.memory;
@@ -30,7 +58,7 @@ pub(super) fn peak(
         false => 0.0,
     };
     let hidden = q.model.hidden as f64;
-    let widest = widest(q, groups, rule);
+    let widest = widest(q, groups, rule, gathered);
     let each = rule.mask_bytes + rule.score_bytes * query_heads(q) as f64 / groups.tensor as f64;
     let mask = tokens * q.served_length() as f64 * each;
     // What leaves residual streams and what goes back into them (vLLM 0.24 `models/deepseek_v4/nvidia/model.py`,
@@ -43,8 +71,8 @@ pub(super) fn peak(
         true => tokens * hidden * 2.0,
         false => 0.0,
     };
-    let images = if first { images(q) } else { 0.0 };
-    let sampling = sampler + if rule.expert_workspace { workspace(q, groups) } else { 0.0 };
+    let images = if first { images(q).max(largest_image(q, groups)) } else { 0.0 };
+    let sampling = sampler + if rule.expert_workspace { workspace(q, groups, gathered) } else { 0.0 };
     Bytes::ceil((sampling.max(forward) + kept).max(images)) + indexer(q)
 }
 
@@ -101,7 +129,7 @@ fn indexer(q: &MemoryQuestion) -> Bytes {
 /// The two workspaces of the experts' kernel: for each token and each of its experts the wider of the
 /// width that experts work on and the activation, and of that width and gate with up-projection. Packed 4-bit
 /// experts run in kernels that have their own.
-fn workspace(q: &MemoryQuestion, groups: RankGroups) -> f64 {
+fn workspace(q: &MemoryQuestion, groups: RankGroups, gathered: f64) -> f64 {
     let of = |group: &LayerGroup| {
         let wide = group.formats.experts.element().bits() >= 8;
         let moe = group.blocks.iter().find_map(|block| match block {
@@ -110,18 +138,28 @@ fn workspace(q: &MemoryQuestion, groups: RankGroups) -> f64 {
         })?;
         let inner = moe.inner as f64 / groups.expert_tensor as f64;
         let hidden = moe.latent.unwrap_or(q.model.hidden) as f64;
-        Some(expert_copies(q, groups, moe.top_k) * (hidden.max(inner) + hidden.max(2.0 * inner)))
+        Some(gathered * moe.top_k as f64 * (hidden.max(inner) + hidden.max(2.0 * inner)))
     };
     2.0 * q.model.groups.iter().filter_map(of).fold(0.0, f64::max)
 }
 
-/// Rows of the experts' kernel in a full step: tokens of all attention-data-parallel ranks as far as the kernel
-/// takes them at a time, once per expert chosen; where each goes to its experts alone, those that come to the rank.
-fn expert_copies(q: &MemoryQuestion, groups: RankGroups, top_k: u64) -> f64 {
+/// Tokens of a full step that come to the experts of a rank: those of all attention-data-parallel ranks; where each goes
+/// to its experts alone, the rank's part of them.
+fn gathered_tokens(q: &MemoryQuestion, groups: RankGroups) -> f64 {
     let tokens = q.step_tokens() as f64 * groups.attention_data as f64;
-    let here =
-        if q.parallelism.exchange(q.engine).is_some() { tokens / groups.expert as f64 } else { tokens };
-    here.min(q.engine.memory.expert_tokens as f64) * top_k as f64
+    if q.parallelism.exchange(q.engine).is_some() { tokens / groups.expert as f64 } else { tokens }
+}
+
+/// Tokens that vLLM's kernels of experts took at a time up to 0.11 (`envs.py`, `VLLM_FUSED_MOE_CHUNK_SIZE`).
+const GATHERED_BEFORE: u64 = 32_768;
+
+/// Tokens that the experts' kernels take at a time; where they take all, those of the rank itself, and of others no more
+/// than they took before.
+fn most_gathered(q: &MemoryQuestion) -> f64 {
+    match q.engine.memory.expert_tokens {
+        u64::MAX => q.step_tokens().max(GATHERED_BEFORE) as f64,
+        most => most as f64,
+    }
 }
 
 /// Tokens of other ranks that are gathered before the experts.
@@ -150,7 +188,7 @@ pub(super) fn exchange_buffers(q: &MemoryQuestion) -> Bytes {
 }
 
 /// Live elements of the widest feed-forward layer.
-fn widest(q: &MemoryQuestion, groups: RankGroups, rule: &MemoryRule) -> f64 {
+fn widest(q: &MemoryQuestion, groups: RankGroups, rule: &MemoryRule, at_experts: f64) -> f64 {
     let tokens = q.step_tokens() as f64;
     let of = |formats: &Formats, block: &Block| match block {
         Block::Mlp(m) => {
@@ -161,7 +199,7 @@ fn widest(q: &MemoryQuestion, groups: RankGroups, rule: &MemoryRule) -> f64 {
             let inner = m.inner as f64 / groups.expert_tensor as f64 * rule.forward_inner_copies;
             let gathered = gathered(q, groups) * q.model.hidden as f64;
             let width = m.latent.unwrap_or(q.model.hidden) as f64;
-            gathered + expert_copies(q, groups, m.top_k) * (inner + width)
+            gathered + at_experts * m.top_k as f64 * (inner + width)
         }
         _ => 0.0,
     };
@@ -173,7 +211,10 @@ fn widest(q: &MemoryQuestion, groups: RankGroups, rule: &MemoryRule) -> f64 {
 /// (`layers/quantization/compressed_tensors`, `scaled_int8_quant` and `scaled_fp8_quant`). Llama-3.3-70B in INT8 has 2.25
 /// GiB of activations on one H100 (0.19), and 2.07 with it.
 fn narrowed(q: &MemoryQuestion, format: WeightFormat) -> f64 {
-    let eight_bits = matches!(format, WeightFormat::Int8 | WeightFormat::Fp8 | WeightFormat::Fp8Block);
+    let eight_bits = matches!(
+        format,
+        WeightFormat::Int8 | WeightFormat::Fp8 | WeightFormat::Fp8Block | WeightFormat::Mxfp8
+    );
     if eight_bits && q.gpu.peak(format.element()).is_some() { 0.5 } else { 0.0 }
 }
 
@@ -181,6 +222,16 @@ fn narrowed(q: &MemoryQuestion, format: WeightFormat) -> f64 {
 fn images(q: &MemoryQuestion) -> f64 {
     let per_image = q.model.images.map_or(0.0, |i| i.positions as f64 * i.features as f64);
     q.limits.max_sequences as f64 * per_image * q.engine.memory.image_copies * 2.0
+}
+
+/// Encoding the largest image, which the start-up profile tries where an encoder's output is kept: one of 16,384 tokens is
+/// the whole budget (vLLM 0.27 `gpu_model_runner.py`, `profile_run`; `models/qwen3_vl.py`). 1.85 GiB for Qwen3.6-27B's on one
+/// GPU and 1.25 on each of two: reports of 0.26 on RTX 5090 amount to 1.83 and 1.27 (vllm-project/recipes#810).
+fn largest_image(q: &MemoryQuestion, groups: RankGroups) -> f64 {
+    let tried = q.model.encoder.filter(|_| q.engine.memory.encoder_cache && q.sees());
+    let Some(image) = tried.and_then(|encoder| encoder.image) else { return 0.0 };
+    let values = image.whole as f64 + image.divided as f64 / groups.tensor as f64;
+    image.patches as f64 * values * 2.0
 }
 
 /// Tokens of the largest image of Qwen2-VL and its successors.

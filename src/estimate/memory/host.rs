@@ -3,13 +3,48 @@
 use super::cache::RankCache;
 use super::host_use::HostUse;
 use super::question::MemoryQuestion;
-use super::stages::StageLayers;
+use super::stages::{Spread, StageLayers};
 use super::used::{MemoryUse, Verdict};
 use super::{limits, weights};
 use crate::plan::{Offload, Parallelism, Shares};
 use crate::units::Bytes;
 
 impl MemoryQuestion<'_> {
+    /// Weights of a stage's layers on a rank that stay in the host's memory: as many bytes as are stated, matrix by matrix
+    /// (vLLM 0.33 `model_executor/offloader/uva.py`, before `models/utils.py`, `maybe_offload_to_cpu`; SGLang 0.5.23
+    /// `utils/offloader.py`, `OffloaderV1`: embedding and output projection stay on the GPU).
+    pub(super) fn offloaded(&self, stage: &StageLayers) -> Bytes {
+        match self.limits.start.offloaded {
+            Bytes::ZERO => Bytes::ZERO,
+            stated => stated.min(weights::of_layers(self, stage)),
+        }
+    }
+
+    /// What weights of a replica's layers stay in the host's memory, as a share of them, and their bytes on each GPU in the
+    /// mean.
+    pub fn streamed(&self) -> Option<(f64, Bytes)> {
+        if self.limits.start.offloaded == Bytes::ZERO {
+            return None;
+        }
+        let stages = self.spread().stages;
+        let sum = |of: &dyn Fn(&StageLayers) -> Bytes| stages.iter().map(of).sum::<Bytes>();
+        let (held, all) =
+            (sum(&|stage| self.offloaded(stage)), sum(&|stage| weights::of_layers(self, stage)));
+        let share = held.as_f64() / all.as_f64().max(1.0);
+        Some((share, Bytes::new(held.get() / (stages.len() as u64).max(1))))
+    }
+
+    /// What the host holds beside GPUs that compute everything.
+    pub(super) fn beside_gpus(&self, spread: &Spread) -> Option<HostUse> {
+        let held: Bytes = spread.stages.iter().map(|stage| self.offloaded(stage)).sum();
+        (held > Bytes::ZERO).then(|| HostUse {
+            weights: held * self.parallelism.stage_ranks(),
+            per_request: Bytes::ZERO,
+            per_running_request: Bytes::ZERO,
+            usable: self.host.map_or(Bytes::new(u64::MAX), |host| host.memory),
+        })
+    }
+
     /// What the host holds.
     pub(super) fn on_host(&self, host: &StageLayers) -> HostUse {
         let cache = RankCache::of(self, &host.layers, false);

@@ -1,5 +1,6 @@
 //! Launch limits: what is stated, and what the engine answers where nothing is.
 
+use super::captured::Captured;
 use crate::catalog::engine::NeverCut;
 use crate::catalog::{Engine, Gpu};
 use crate::model::Model;
@@ -32,6 +33,10 @@ pub struct Start {
     pub length: Option<u64>,
     /// Whether CUDA graphs are left out.
     pub eager: bool,
+    /// Which steps have CUDA graphs.
+    pub captured: Captured,
+    /// Bytes of weights of each GPU that stay in the host's memory and are read from there in every step.
+    pub offloaded: Bytes,
     /// Bytes of KV cache on each GPU, in place of what the memory fraction leaves.
     pub cache: Option<Bytes>,
     /// Tokens of a block of the KV cache.

@@ -5,6 +5,8 @@
 
 mod activations;
 mod cache;
+mod captured;
+mod graphs;
 mod host;
 mod host_use;
 mod kept;
@@ -17,11 +19,9 @@ mod used;
 mod weights;
 
 use crate::catalog::link::LinkKind;
-use crate::dtype::WeightFormat;
-use crate::model::LayerGroup;
-use crate::model::blocks::Block;
 use crate::units::Bytes;
 use cache::RankCache;
+pub use captured::{Captured, GraphMode};
 pub use host_use::HostUse;
 pub use limits::{LimitOverrides, Limits, Start, never_cuts};
 pub use question::MemoryQuestion;
@@ -73,17 +73,15 @@ impl MemoryQuestion<'_> {
     fn stage(&self, stage: &StageLayers, spread: &Spread) -> MemoryUse {
         let groups = self.parallelism.groups();
         let rule = &self.engine.memory;
-        let moe = if self.model.is_moe() { rule.graphs_moe } else { Bytes::ZERO };
-        let weights = weights::on_rank(self, stage);
-        let activations = activations::peak(self, groups, stage, spread.host.as_ref());
+        let offloaded = self.offloaded(stage);
+        let weights = weights::on_rank(self, stage).saturating_sub(offloaded);
+        let copied =
+            if rule.offloaded_copied { offloaded.min(weights::layer(self, stage)) } else { Bytes::ZERO };
+        let peak = activations::peak(self, groups, stage, spread.host.as_ref());
+        let beyond = activations::gathered_beyond(self, groups, stage, spread.host.as_ref(), peak);
+        let activations = peak + copied;
         let non_torch = self.non_torch(stage.last) + activations::exchange_buffers(self);
-        let batch = self.engine.launch_defaults(self.gpu, self.parallelism.tp).graph_batch.unwrap_or(0);
-        let most = self.most_captured().map_or(batch, |most| u32::try_from(most).unwrap_or(batch).min(batch));
-        let each = rule.graphs_per_layer + rule.graph_of_layer * graph_sizes(most);
-        let cuda_graphs = match self.limits.start.eager {
-            true => Bytes::ZERO,
-            false => (rule.graphs + each * stage.count() + moe + self.first_graph()).scaled(self.captured()),
-        };
+        let cuda_graphs = self.cuda_graphs(stage);
         let beside = Beside { weights, activations, non_torch, cuda_graphs };
         let usable = rules::usable(self, &beside);
         // Without a layer that keeps tokens there is nothing to size (vLLM `v1/core/kv_cache_utils.py`, 0.33.0).
@@ -122,8 +120,8 @@ impl MemoryQuestion<'_> {
                 stated: self.limits.stated_sequences,
                 by_default: Some(self.limits.max_sequences).filter(|_| self.limits.start.launched),
             }),
-            host: spread.host.as_ref().map(|host| self.on_host(host)),
-            band: rule.band + activations::longest_video(self, stage, activations),
+            host: spread.host.as_ref().map(|host| self.on_host(host)).or_else(|| self.beside_gpus(spread)),
+            band: rule.band + activations::longest_video(self, stage, activations) + beyond,
         }
     }
 
@@ -138,43 +136,10 @@ impl MemoryQuestion<'_> {
         let unlinked = rule.non_torch_pcie.filter(|_| self.gpu.scale_up.kind == LinkKind::Pcie);
         let rocm = rule.non_torch_rocm.filter(|_| self.gpu.platform() == "amd");
         let experts = if self.model.is_moe() { rule.non_torch_experts } else { Bytes::ZERO };
-        sampler + rocm.or(unlinked).unwrap_or(rule.non_torch_multi_gpu) + experts
+        let spans = self.parallelism.pp > 1 && self.parallelism.gpus() > u64::from(self.gpu.gpus_per_node);
+        let stages = if spans { rule.non_torch_stages } else { Bytes::ZERO };
+        sampler + rocm.or(unlinked).unwrap_or(rule.non_torch_multi_gpu) + experts + stages
     }
-
-    /// What the graphs of experts' kernels take at the usual sizes beside what each adds; fewer sizes take less: eight RTX
-    /// PRO 6000 with 32 sequences (vLLM 0.27, Qwen3-235B) left 2.5 GiB for everything around weights and cache.
-    /// Kernels of experts in INT4 take none: on a RTX 3090 a model of 35B has 2.44 GiB around weights and cache in all (0.22).
-    fn first_graph(&self) -> Bytes {
-        let kernels = |group: &LayerGroup| {
-            let routes = group.blocks.iter().any(|block| matches!(block, Block::Moe(_)));
-            routes && group.formats.experts != WeightFormat::Int4
-        };
-        let rule = &self.engine.memory;
-        match self.model.groups.iter().any(kernels) {
-            true => rule.graphs_per_token * self.step_tokens().min(rule.graphs_tokens),
-            false => Bytes::ZERO,
-        }
-    }
-
-    /// Graphs that vLLM captures, of those that its figures were measured with: pieces of steps up to twice the most
-    /// sequences, 512 at most, and whole decode steps up to the most sequences (`vllm/config/vllm.py`,
-    /// `_set_cudagraph_sizes`).
-    fn captured(&self) -> f64 {
-        let Some(measured) = self.engine.memory.graphs_measured.filter(|graphs| *graphs > 0) else {
-            return 1.0;
-        };
-        let most = u32::try_from(self.limits.max_sequences).unwrap_or(u32::MAX);
-        let sizes = |n: u32| graph_sizes(n.min(512));
-        (sizes(most.saturating_mul(2)) + sizes(most)) as f64 / measured as f64
-    }
-}
-
-/// Batch sizes up to `largest` that SGLang and vLLM capture: 1, 2, 4, then steps of 8, from 256 on of 16
-/// (`cuda_graph_runner.py`, `get_batch_sizes_to_capture`).
-fn graph_sizes(largest: u32) -> u64 {
-    let fine = largest.min(256);
-    let rest = largest - fine;
-    u64::from(if fine < 8 { fine.min(3) } else { 3 + fine / 8 } + rest / 16)
 }
 
 /// Whether a rank is fuller than another: holds fewer running requests, then has less room. Not tokens:

@@ -52,11 +52,6 @@ impl MemoryQuestion<'_> {
         self.limits.start.block.unwrap_or(u64::from(self.engine.kv_block)).max(1)
     }
 
-    /// The most sequences of a captured graph, where the engine captures none beyond those that are stated.
-    pub(super) fn most_captured(&self) -> Option<u64> {
-        self.limits.stated_sequences.filter(|_| self.engine.defaults.graphs_within_sequences)
-    }
-
     /// Most tokens in one step, per attention-data-parallel rank.
     pub(super) fn step_tokens(&self) -> u64 {
         self.engine.tokens_per_rank(self.limits.max_batched_tokens, self.parallelism.attention_dp)
@@ -83,7 +78,7 @@ impl MemoryQuestion<'_> {
                 ranks: u64::from(p.tp) * u64::from(p.pp),
                 attention_dp: p.attention_dp,
                 batched_tokens: self.limits.stated_tokens,
-                sequences: self.most_captured(),
+                graph_batch: self.largest_graph(),
                 latent: self.model.is_latent(),
                 exchanges: p.exchange(self.engine).is_some(),
                 drafts: self.model.draft.is_some() || self.model.predicts,

@@ -43,12 +43,17 @@ impl StateBlocks {
     /// Whether the engine refuses to start: each sequence of a captured graph takes a block (vLLM 0.20 to 0.33
     /// `config/compilation.py`: "max_num_seqs exceeds available Mamba cache blocks").
     pub fn are_too_few(self) -> bool {
-        self.stated.is_some_and(|sequences| sequences > self.blocks + self.uncertain)
+        self.sequences().is_some_and(|sequences| sequences > self.blocks + self.uncertain)
     }
 
     /// Whether it may refuse.
     pub fn may_be_too_few(self) -> bool {
-        self.stated.or(self.by_default).is_some_and(|sequences| sequences > self.blocks)
+        self.sequences().is_some_and(|sequences| sequences > self.blocks)
+    }
+
+    /// Sequences that the server starts with.
+    pub fn sequences(self) -> Option<u64> {
+        self.stated.or(self.by_default)
     }
 }
 
@@ -173,7 +178,7 @@ impl MemoryUse {
         let short = self.weights + self.per_request > self.for_weights_and_cache + self.band;
         if let Some(states) = self.states.filter(|states| states.are_too_few() && !short) {
             return Some(Reason::TooManySequences {
-                sequences: states.stated.unwrap_or(0),
+                sequences: states.sequences().unwrap_or(0),
                 most: states.blocks,
             });
         }

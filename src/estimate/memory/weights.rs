@@ -69,6 +69,20 @@ pub(super) fn on_host(q: &MemoryQuestion, host: &StageLayers) -> Bytes {
     exact.allocated(ends) + exact.of_layers(host)
 }
 
+/// The weights of a stage's layers on a rank: what may stay in the host's memory.
+pub(super) fn of_layers(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
+    let exact = Weights {
+        redundant_experts: q.limits.start.redundant_experts,
+        ..Weights::exact(q.model, q.parallelism.groups())
+    };
+    exact.of_layers(stage)
+}
+
+/// The weights of a layer of a stage in the mean.
+pub(super) fn layer(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
+    Bytes::new(of_layers(q, stage).get() / stage.count().max(1))
+}
+
 /// The largest tensor that is with the host, of its layers.
 pub(super) fn largest_on_host(q: &MemoryQuestion, host: &StageLayers) -> Bytes {
     let groups = q.parallelism.groups();

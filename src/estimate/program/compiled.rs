@@ -1,6 +1,7 @@
 //! The operators that a stage executes, each with its kernel.
 
 use crate::catalog::kernels::PowerShares;
+use crate::dtype::DType;
 use crate::estimate::stages::{Pace, Part, exchange};
 use crate::estimate::{Basis, Bound};
 use crate::model::blocks::{Block, RankView};
@@ -11,6 +12,7 @@ use crate::units::Seconds;
 use super::instruction::Instruction;
 use super::resolved::{measured, resolve, unshared};
 use super::step_time::StepTime;
+use super::streamed::Reads;
 use super::target::Target;
 
 /// Stages that differ and are timed in one pass over the operators; there are seldom more than four.
@@ -150,6 +152,16 @@ impl Program {
         };
         let stages = stages.into_iter().take(at_once.len()).chain(more.iter().map(total));
         (sum, stages.reduce(Seconds::max))
+    }
+
+    /// Operators of the layers with the weights that they read.
+    pub(super) fn reads(&self, step: &Step) -> impl Iterator<Item = Reads> {
+        let layers =
+            self.instructions.iter().filter(|i| matches!(i.part, Part::Group(..) | Part::Experts(..)));
+        layers.map(|i| {
+            let weights = i.operator.traffic_parts(step, DType::Fp32).weights;
+            (weights, i.time(step).0.time, i.operator.count as f64)
+        })
     }
 
     /// The step operator by operator; operators without work are left out.

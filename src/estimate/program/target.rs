@@ -7,6 +7,8 @@ use crate::model::Model;
 use crate::model::media::Media;
 use crate::plan::{Offload, Parallelism, Placement};
 
+use super::streamed::Stream;
+
 /// What is needed to compile a layout.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
@@ -28,6 +30,8 @@ pub struct Target<'a> {
     pub offload: Offload,
     /// The replica's part of the host's memory, if it is known.
     pub host: Option<Host>,
+    /// What of the weights is with the host, where the GPUs compute everything.
+    pub stream: Option<Stream>,
     /// What prompts bring beside text.
     pub media: Media,
     /// Tokens of a prompt that are computed, with those of what it brings.

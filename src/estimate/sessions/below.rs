@@ -1,7 +1,6 @@
 //! A tier below the GPUs' cache, as one replica sees it.
 
 use crate::catalog::Cluster;
-use crate::catalog::link::LinkKind;
 use crate::units::BytesPerSecond;
 use crate::workload::{Tier, TierKind};
 
@@ -11,9 +10,6 @@ pub const MAX_TIERS: usize = TierKind::ALL.len();
 /// Share of a link's datasheet bandwidth that copies of a cache's blocks reach: 50 to 55 of the 64 GB/s of a PCIe 5.0
 /// slot for pinned memory (vLLM's blog on its offloading connector, 8 Jan 2026, measures 83 GB/s both ways together).
 const LINK_SHARE: f64 = 0.8;
-
-/// Link between the host and one GPU, per direction, of a GPU whose file does not say: PCIe 5.0 of 16 lanes.
-const USUAL_LINK: BytesPerSecond = BytesPerSecond::new(64e9);
 
 /// A drive of a server: Samsung's PM9A3 of 3.84 TB reads 6.8 GB/s and writes 4 GB/s, as its datasheet says.
 const DRIVE: (f64, f64, f64) = (3.84e12, 6.8e9, 4.0e9);
@@ -68,10 +64,7 @@ impl Below {
         let stated = tier.bandwidth.map(BytesPerSecond::get);
         let (read, write, bytes) = match tier.kind {
             TierKind::Cpu => {
-                let gpu = &at.cluster.gpu;
-                let slot = (gpu.scale_up.kind == LinkKind::Pcie).then_some(gpu.scale_up.bandwidth);
-                let known = at.cluster.host.and_then(|host| host.link_to(gpu)).or(gpu.host_link).or(slot);
-                let link = stated.unwrap_or(known.unwrap_or(USUAL_LINK).get() * LINK_SHARE);
+                let link = stated.unwrap_or(at.cluster.host_link().get());
                 (link, link, at.on_gpu)
             }
             TierKind::Nvme => {

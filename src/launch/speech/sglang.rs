@@ -92,6 +92,12 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.memory_fraction = r.share("--mem-fraction-static");
     server.prefix_caching = r.switch("--disable-radix-cache").map(|off| !off);
     server.eager = r.switch("--disable-cuda-graph");
+    server.largest_graph = r
+        .number("--cuda-graph-max-bs-decode")
+        .or_else(|| r.number("--cuda-graph-max-bs"))
+        .or_else(|| r.largest("--cuda-graph-bs-decode"))
+        .or_else(|| r.largest("--cuda-graph-bs"));
+    server.cpu_offload_gb = r.read("--cpu-offload-gb", |t| t.parse().ok().filter(|gib: &f64| *gib >= 0.0));
     server.lora = r.switch("--enable-lora").or_else(|| said.get("--lora-paths").map(|_| true));
     let method = r.text("--speculative-algorithm");
     let drafted = r.count("--speculative-num-draft-tokens");
@@ -159,7 +165,7 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     if let Some(requests) = server.max_sequences {
         line.set("--max-running-requests", requests)?;
         // Graphs for every batch up to the planned one, on each group of ranks.
-        let batch = requests.div_ceil(groups.into());
+        let batch = server.largest_graph.unwrap_or(requests.div_ceil(groups.into()));
         let flag = match line.takes("--cuda-graph-max-bs-decode") {
             true => "--cuda-graph-max-bs-decode",
             false => "--cuda-graph-max-bs",
@@ -193,6 +199,9 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     }
     if server.eager == Some(true) {
         line.switch("--disable-cuda-graph")?;
+    }
+    if let Some(gib) = server.cpu_offload_gb {
+        line.set("--cpu-offload-gb", gib)?;
     }
     if let Some(drafts) = &server.speculation {
         line.set("--speculative-algorithm", drafts.method.as_deref().unwrap_or("EAGLE"))?;

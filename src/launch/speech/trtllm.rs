@@ -101,6 +101,10 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
         Some(Value::Null) => Some(true),
         _ => None,
     };
+    let graphs = yaml.get("cuda_graph_config");
+    let listed =
+        graphs.and_then(|g| g.get("batch_sizes")?.as_array()?.iter().filter_map(Value::as_u64).max());
+    server.largest_graph = graphs.and_then(|g| g.get("max_batch_size")?.as_u64()).or(listed);
     let layers = yaml.get("pp_partition").and_then(Value::as_array);
     server.tensor_split = layers.map(|stages| stages.iter().filter_map(Value::as_f64).collect());
     server.pool = invocation.pool;
@@ -228,6 +232,7 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
             options.insert("cuda_graph_config".into(), Value::Null);
         }
         (_, Some(batch)) => {
+            let batch = server.largest_graph.unwrap_or(batch);
             options.insert(
                 "cuda_graph_config".into(),
                 json!({ "max_batch_size": batch, "enable_padding": true }),

@@ -81,6 +81,8 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.prefix_caching = r.switch("--enable-prefix-caching");
     server.chunked_prefill = r.switch("--enable-chunked-prefill");
     server.eager = r.switch("--enforce-eager");
+    graphs(&mut r, server);
+    server.cpu_offload_gb = r.read("--cpu-offload-gb", |t| t.parse().ok().filter(|gib: &f64| *gib >= 0.0));
     server.text_only = r.switch("--language-model-only");
     server.images = r.object("--limit-mm-per-prompt").and_then(|limits| images(&limits));
     server.lora = r.switch("--enable-lora");
@@ -96,6 +98,28 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     }
     server.pool = invocation.pool.or(server.pool);
     r.finish(server, version);
+}
+
+/// Which steps have CUDA graphs: of the compilation's settings, or by the level of optimisation, of which 0 has none and 1
+/// pieces alone (`config/vllm.py`, `OPTIMIZATION_LEVEL_00` and `_01`, 0.12 on).
+fn graphs(r: &mut Reading, server: &mut Server) {
+    let config = r.object("--compilation-config").unwrap_or_default();
+    let count = |v: &serde_json::Value| v.as_u64().or_else(|| v.as_str()?.parse().ok());
+    let listed =
+        config.get("cudagraph_capture_sizes").and_then(|v| v.as_array()?.iter().filter_map(count).max());
+    let sizes = r.largest("--cudagraph-capture-sizes").or_else(|| r.largest("--cuda-graph-sizes"));
+    server.largest_graph = r
+        .number("--max-cudagraph-capture-size")
+        .or(config.get("max_cudagraph_capture_size").and_then(count))
+        .or(listed)
+        .or(sizes);
+    let by_level = r.read("--optimization-level", |t| t.parse::<u64>().ok()).and_then(|level| match level {
+        0 => Some("none"),
+        1 => Some("piecewise"),
+        _ => None,
+    });
+    let mode = config.get("cudagraph_mode").and_then(|v| v.as_str()).map(str::to_ascii_lowercase);
+    server.graph_mode = mode.or(by_level.map(str::to_owned));
 }
 
 /// What is made of an input, where it is no text: `--task` up to 0.11, then `--convert` beside `--runner pooling`, which
@@ -246,6 +270,21 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     }
     if server.eager == Some(true) {
         line.switch("--enforce-eager")?;
+    }
+    match (&server.graph_mode, server.largest_graph) {
+        (_, Some(largest)) if line.takes("--max-cudagraph-capture-size") => {
+            line.set("--max-cudagraph-capture-size", largest)?;
+        }
+        // 0.9 to 0.11: one number is the largest.
+        (_, Some(largest)) if line.takes("--cuda-graph-sizes") => line.set("--cuda-graph-sizes", largest)?,
+        _ => {}
+    }
+    if let Some(mode) = &server.graph_mode {
+        let config = serde_json::json!({ "cudagraph_mode": mode.to_ascii_uppercase() });
+        line.set("--compilation-config", config)?;
+    }
+    if let Some(gib) = server.cpu_offload_gb {
+        line.set("--cpu-offload-gb", gib)?;
     }
     if let Some(task) = &server.task {
         let embeds = task == "embed";

@@ -160,7 +160,7 @@ fn of_method(q: &Config, method: &str) -> Result<Storage, Diagnostic> {
         | "modelopt"
         | "modelopt_fp8" => float8(q, method)?,
         "mxfp4" | "w4a16_mxfp4" | "w4a8_mxfp4_fp8" | "mxfp4_awq" => mxfp4(),
-        "mxfp8" | "modelopt_mxfp8" => Storage::new(WeightFormat::Fp8, Layout::new(8, Scales::Group(32), 1)),
+        "mxfp8" | "modelopt_mxfp8" => mxfp8(),
         "modelopt_fp4" | "nvfp4" | "nvfp4_awq" | "nvfp4_svdquant" | "w4a8_nvfp4_fp8" | "petit_nvfp4" => {
             nvfp4(8, method)
         }
@@ -268,7 +268,7 @@ fn mlx_storage(places: &[&Config]) -> Result<Storage, Diagnostic> {
         }
         "mxfp4" => mxfp4(),
         "nvfp4" => nvfp4(0, ""),
-        "mxfp8" => Storage::new(WeightFormat::Fp8, Layout::new(8, Scales::Group(32), 1)),
+        "mxfp8" => mxfp8(),
         other => return Err(unknown(q, &format!("mlx {other}"))),
     })
 }
@@ -323,9 +323,7 @@ fn auto_round_storage(places: &[&Config]) -> Result<Storage, Diagnostic> {
     let bits = first(places, &["bits"])?.unwrap_or(4);
     Ok(match (kind, bits) {
         (kind, 4) if kind.starts_with("mx_fp") => mxfp4(),
-        (kind, 8) if kind.starts_with("mx_fp") => {
-            Storage::new(WeightFormat::Fp8, Layout::new(8, Scales::Group(32), 1))
-        }
+        (kind, 8) if kind.starts_with("mx_fp") => mxfp8(),
         (kind, 4) if kind.starts_with("nv_fp") => nvfp4(8, ""),
         (kind, 8) if kind.starts_with("fp") => rows(WeightFormat::Fp8, HALF),
         (kind, _) if kind.starts_with("int") => of_integers(places, false)?,
@@ -336,6 +334,10 @@ fn auto_round_storage(places: &[&Config]) -> Result<Storage, Diagnostic> {
 /// 8 bits and a scale per output feature.
 fn rows(format: WeightFormat, scale_bytes: u64) -> Storage {
     Storage::new(format, Layout::new(8, Scales::Row, scale_bytes))
+}
+
+fn mxfp8() -> Storage {
+    Storage::new(WeightFormat::Mxfp8, Layout::new(8, Scales::Group(32), 1))
 }
 
 fn mxfp4() -> Storage {

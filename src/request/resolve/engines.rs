@@ -9,6 +9,7 @@ use crate::catalog::{Catalog, Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::measured;
+use crate::estimate::memory::GraphMode;
 use crate::load;
 use crate::model::Model;
 use crate::plan::Precision;
@@ -59,6 +60,16 @@ impl Request {
                 .map(|name| catalog.engine(name))
                 .collect::<Result<_, _>>()?,
         };
+        let mode = self.captured()?.mode;
+        for engine in &mut engines {
+            let eager = self.enforce_eager == Some(true) || mode == Some(GraphMode::None);
+            if eager && !engine.launch.eager {
+                engine.launch_with(&["eager"]);
+            }
+            if let Some(mode) = mode {
+                engine.scheduling.prefill_graphs = mode.has_prompts();
+            }
+        }
         Engine::tell_apart(&mut engines);
         if let Some(text) = &self.scheduling {
             let patch = load::assignments::<SchedulingPatch>(text, "--scheduling")?;

@@ -3,7 +3,7 @@
 use itertools::Itertools as _;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::estimate::memory::Start;
+use crate::estimate::memory::{Captured, GraphMode, Start};
 use crate::plan::{Offload, Shares};
 use crate::request::checks::{list, share, texts, usage, within};
 use crate::request::overrides::layers_with_host_experts;
@@ -17,6 +17,9 @@ pub const MAX_LIMIT: u64 = 1 << 30;
 
 /// Most layers that an option may name.
 pub const MAX_LAYERS: u64 = 100_000;
+
+/// Most GiB of weights that may stay with the host.
+const MAX_OFFLOAD: f64 = 65_536.0;
 
 /// An amount of memory: with a unit, or bytes.
 fn bytes_of(text: &str) -> Result<Bytes, Diagnostic> {
@@ -46,12 +49,36 @@ impl Request {
         })
     }
 
+    /// Which steps have CUDA graphs.
+    pub(super) fn captured(&self) -> Result<Captured, Diagnostic> {
+        let mode = self.cudagraph_mode.as_deref().map(str::parse::<GraphMode>).transpose();
+        Ok(Captured {
+            largest: within("--max-cudagraph-capture-size", self.max_cudagraph_capture_size, 1..=MAX_LIMIT)?,
+            mode: mode.map_err(|d| d.at("--cudagraph-mode"))?,
+        })
+    }
+
+    /// Bytes of weights that stay in the host's memory.
+    fn offloaded(&self) -> Result<Bytes, Diagnostic> {
+        let gib = self.cpu_offload_gb.unwrap_or(0.0);
+        match gib {
+            0.0..=MAX_OFFLOAD => Ok(Bytes::gib(gib)),
+            _ => Err(Diagnostic::new(
+                Code::Range,
+                format!("{gib} is out of range; expected GiB from 0 to {MAX_OFFLOAD}"),
+            )
+            .at("--cpu-offload-gb")),
+        }
+    }
+
     /// What is stated of the start beside limits.
     fn start(&self) -> Result<Start, Diagnostic> {
         let cache = self.kv_cache_memory_bytes.as_deref().map(bytes_of).transpose()?;
         Ok(Start {
             length: self.max_model_len,
             eager: self.enforce_eager == Some(true),
+            captured: self.captured()?,
+            offloaded: self.offloaded()?,
             cache,
             block: within("--block-size", self.block_size, 1..=1 << 16)?,
             prefixes: self.enable_prefix_caching,

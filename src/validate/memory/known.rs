@@ -2,7 +2,7 @@
 
 use crate::catalog::engine::{FractionOf, MemoryRule};
 use crate::catalog::{Catalog, Engine};
-use crate::validate::Row;
+use crate::validate::{Prediction, Row};
 
 /// Columns that a row may leave out, so that the engine's default for the GPU stands in.
 const SETTINGS: [&str; 3] = ["gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens"];
@@ -90,6 +90,26 @@ fn version(text: &str, engine: &Engine, weights: Option<&str>) -> Option<String>
     }
     let newer = first.beyond.filter(|_| first.caveat().is_some());
     newer.map(|newest| format!("newer than {newest}, the newest version that is described"))
+}
+
+/// How far logged weights may lie from those of the model that is named: beyond it another one was loaded, or part of it.
+const OTHER_WEIGHTS: f64 = 0.25;
+
+/// Whether a row contradicts itself, so that no estimate meets all of it: its source says that its figures are abnormal, its
+/// parts add up to another fraction than it states, or its weights are not those of the model that it names.
+pub fn contradicts(row: &Row, catalog: &Catalog, prediction: Option<&Prediction>) -> bool {
+    let engine = row.text("engine").and_then(|name| catalog.every_version(name).ok());
+    let of_version = engine.map(|engine| engine.logged(row.text("engine_version").unwrap_or("")));
+    let weights = "weights_gib_per_gpu";
+    let expected = prediction.and_then(|p| p.as_ref().ok()).and_then(|parts| {
+        parts.iter().find(|(column, gib)| *column == weights && *gib > 0.0).map(|(_, gib)| *gib)
+    });
+    let others = expected
+        .zip(row.number(weights))
+        .is_some_and(|(expected, logged)| (logged / expected - 1.0).abs() > OTHER_WEIGHTS);
+    row.text("quality") == Some("suspect")
+        || others
+        || of_version.is_some_and(|engine| contradiction(row, &engine).is_some())
 }
 
 /// Whether what vLLM logged of its parts does not add up to the fraction that the row states.

@@ -22,6 +22,7 @@ use crate::workload::Workload;
 
 use super::{Metric, Prediction, Row, Table, metrics};
 pub use compare::{Compared, Comparison, Told, compare};
+use known::contradicts;
 pub use known::{assumed, unknowns};
 pub use log::StartLog;
 pub use spread::{Spread, spreads};
@@ -60,6 +61,11 @@ pub(super) fn configurations(
     };
     add("configuration=known".into(), &|row| known[row.index()]);
     add("configuration=not known".into(), &|row| !known[row.index()]);
+    // Of those, what no estimate can meet and what only lacks settings.
+    let against = |row: &Row| contradicts(row, catalog, predictions.get(row.index()));
+    let unknown = |row: &Row| !known[row.index()];
+    add("configuration=contradicts itself".into(), &|row| unknown(row) && against(row));
+    add("configuration=not stated".into(), &|row| unknown(row) && !against(row));
     for engine in engines {
         let own = |row: &Row| known[row.index()] && row.text("engine") == Some(engine);
         add(format!("configuration=known, engine={engine}"), &own);
