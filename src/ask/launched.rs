@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::catalog::Catalog;
+use crate::catalog::version::Version;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::Hub;
 use crate::launch::{self, Server};
@@ -90,7 +91,11 @@ impl Read {
                 .find(|p| p.is_file())
                 .and_then(|p| load::text(p).ok())
         };
-        let invocations = launch::invocations(&text, &find).map_err(|d| d.at("--launch"))?;
+        let mut invocations = launch::invocations(&text, &find).map_err(|d| d.at("--launch"))?;
+        for invocation in &mut invocations {
+            // The version that is asked for says what its flags mean, over a tag and over none.
+            invocation.version = asked_version(request, invocation.engine).or(invocation.version.take());
+        }
         let named = invocations.iter().find_map(|i| launch::speech::read(i, None).model);
         let asked = ModelRequest { model: request.model.model.clone().or(named), ..request.model.clone() };
         let model: Option<Model> = asked.find(catalog, hub).ok();
@@ -193,6 +198,15 @@ impl Read {
         Ok(Some(Improved { better, changed, copies: member.copies })
             .filter(|i| !i.changed.differences.is_empty()))
     }
+}
+
+/// The version that a request names of an engine: `sglang@0.5.5`, as it is written.
+fn asked_version(request: &Request, engine: &str) -> Option<String> {
+    let [named] = request.engine.as_ref()?.0.as_slice() else { return None };
+    let (_, rest) = named.split_once('@').filter(|(name, _)| *name == engine)?;
+    let is_version =
+        |part: &&str| part.parse::<Version>().is_ok() && part.contains(|c: char| c.is_ascii_digit());
+    rest.split('-').find(is_version).map(str::to_owned)
 }
 
 /// A launch as it would be better.

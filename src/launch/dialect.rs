@@ -238,6 +238,26 @@ impl Dialect {
         found.or(self.versions.first()).expect("a table has a version")
     }
 
+    /// Whether the engine's parser is Python's `argparse`, which takes `-tp=4` and unambiguous beginnings of names.
+    fn is_argparse(&self) -> bool {
+        matches!(self.engine.as_str(), "vllm" | "sglang")
+    }
+
+    /// A level of optimisation, `-O3` or `-O=3`, as a field of the object that the version has it in
+    /// (`vllm/utils/argparse_utils.py`, `FlexibleArgumentParser`); any other word as it stands.
+    fn optimised(&'static self, word: &Word, version: &str) -> Word {
+        let level = word.text.strip_prefix("-O").map(|rest| rest.strip_prefix('=').unwrap_or(rest));
+        match level
+            .filter(|l| self.engine == "vllm" && !l.is_empty() && l.bytes().all(|b| b.is_ascii_digit()))
+        {
+            Some(level) if self.flag(version, "--optimization-level").is_some() => {
+                Word { text: format!("--optimization-level={level}"), ..word.clone() }
+            }
+            Some(level) => Word { text: format!("--compilation-config.level={level}"), ..word.clone() },
+            None => word.clone(),
+        }
+    }
+
     fn rank(&self, version: &str) -> usize {
         self.versions.iter().position(|v| v == version).unwrap_or(0)
     }
@@ -271,6 +291,7 @@ impl Dialect {
     pub fn read(&'static self, words: &[Word], version: Option<&str>) -> Said {
         let version = self.version_for(version);
         let mut said = Said::default();
+        let words: Vec<Word> = words.iter().map(|word| self.optimised(word, version)).collect();
         let mut i = 0;
         while i < words.len() {
             let short = if self.engine == "vllm" { long_form(&words[i], words.get(i + 1)) } else { None };
@@ -287,14 +308,16 @@ impl Dialect {
                 continue;
             }
             let (spelling, inline) = match word.text.split_once('=') {
-                Some((flag, value)) if flag.starts_with("--") => {
-                    (flag, Some(Word { text: value.to_owned(), unknown: word.unknown }))
+                Some((flag, value)) if flag.starts_with("--") || self.is_argparse() => {
+                    (flag, Some(Word { text: value.to_owned(), ..word.clone() }))
                 }
                 _ => (word.text.as_str(), None),
             };
             let asked = self.spelled(spelling);
             let (base, path) = match asked.split_once('.') {
-                Some((base, path)) if base.starts_with("--") => (base.to_owned(), Some(path.to_owned())),
+                Some((base, path)) if base.starts_with("--") || self.engine == "vllm" => {
+                    (base.to_owned(), Some(path.to_owned()))
+                }
                 _ => (asked.clone(), None),
             };
             let Some((flag, elsewhere)) = self.find(&base, version, &mut said, &word.text) else {
@@ -449,7 +472,7 @@ impl Dialect {
             return Some((flag, None));
         }
         // argparse takes an unambiguous beginning of a long flag; llama.cpp's and click's parsers do not.
-        let abbreviates = matches!(self.engine.as_str(), "vllm" | "sglang") && spelling.starts_with("--");
+        let abbreviates = self.is_argparse() && spelling.starts_with("--");
         if abbreviates {
             let begins = |f: &&&'static Flag| f.spellings().any(|s| s.starts_with(spelling));
             let found: Vec<&&'static Flag> = here.iter().filter(begins).collect();

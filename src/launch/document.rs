@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::invocation::{self, Find, Invocation};
 use super::keys::{flags, word};
 use super::server::{Note, Pool};
-use super::shell::Word;
+use super::shell::{self, Word};
 use crate::load;
 
 /// The servers of a text that is YAML or JSON; `None` if it is neither.
@@ -92,6 +92,8 @@ struct Around {
     image: Option<String>,
     model: Option<String>,
     variables: BTreeMap<String, Word>,
+    /// What is read of a variable that nothing sets.
+    assumed: Vec<Note>,
     /// Degrees that stand beside the containers (llm-d).
     degrees: Vec<Word>,
 }
@@ -146,15 +148,20 @@ impl Walk<'_> {
 
     /// Takes in what holds for everything inside.
     fn surround(&mut self, keys: &Map<String, Value>) {
-        let count = |v: &Value| v.as_u64().and_then(|n| u32::try_from(n).ok());
-        for key in ["replicas", "replicaCount", "num_replicas"] {
-            if let Some(n) = keys.get(key).and_then(count) {
-                self.around.copies = Some(n);
+        let known = self.around.variables.clone();
+        let assumed = &mut self.around.assumed;
+        let mut count = |v: &Value| match v {
+            Value::String(written) => {
+                let value = shell::expanded(&word(v), &known);
+                assumed.extend(Note::assumed(written, &value));
+                value.text.trim().parse::<u32>().ok()
             }
-        }
-        if let Some(n) = keys.get("deploy").and_then(|d| d.get("replicas")).and_then(count) {
-            self.around.copies = Some(n);
-        }
+            number => number.as_u64().and_then(|n| u32::try_from(n).ok()),
+        };
+        let stated = ["replicas", "replicaCount", "num_replicas", "minReplicas"].map(|key| keys.get(key));
+        let deployed = keys.get("deploy").and_then(|d| d.get("replicas"));
+        let copies = stated.into_iter().chain([deployed]).flatten().filter_map(&mut count).last();
+        self.around.copies = copies.or(self.around.copies);
         if let Some(pool) = keys.get("subComponentType").or(keys.get("role")).and_then(Value::as_str) {
             self.around.pool = match pool {
                 "prefill" => Some(Pool::Prefill),
@@ -175,34 +182,43 @@ impl Walk<'_> {
                         match item {
                             Value::String(text) => {
                                 if let Some((name, value)) = text.split_once('=') {
-                                    self.around.variables.insert(name.into(), word(&Value::from(value)));
+                                    self.set(name, &Value::from(value));
                                 }
                             }
                             Value::Object(pair) => {
                                 if let (Some(name), Some(value)) =
                                     (pair.get("name").and_then(Value::as_str), pair.get("value"))
                                 {
-                                    self.around.variables.insert(name.into(), word(value));
+                                    self.set(name, value);
                                 }
                             }
                             _ => {}
                         }
                     }
                 }
-                Some(Value::Object(pairs)) => {
-                    self.around
-                        .variables
-                        .extend(pairs.iter().map(|(name, value)| (name.clone(), word(value))));
-                }
+                Some(Value::Object(pairs)) => pairs.iter().for_each(|(name, value)| self.set(name, value)),
                 _ => {}
             }
         }
     }
 
+    /// Sets a variable of what is inside; its value may name those before it.
+    fn set(&mut self, name: &str, value: &Value) {
+        let value = self.expanded(&word(value));
+        self.around.variables.insert(name.to_owned(), value);
+    }
+
+    /// A word with its variables replaced.
+    fn expanded(&self, word: &Word) -> Word {
+        shell::expanded(word, &self.around.variables)
+    }
+
     /// Reads a mapping that is a form of its own; false if it is only a part of a document.
     fn own_form(&mut self, keys: &Map<String, Value>, out: &mut Vec<Invocation>) -> bool {
-        self.container(keys, out)
+        self.serve_config(keys, out)
+            || self.container(keys, out)
             || self.inference_service(keys, out)
+            || self.hugging_face_runtime(keys, out)
             || self.helm_model(keys, out)
             || self.flag_tables(keys, out)
             || self.split_servers(keys, out)
@@ -218,7 +234,11 @@ impl Walk<'_> {
             return false;
         }
         let image = match (keys.get("image"), keys.get("repository")) {
-            (Some(Value::String(image)), _) => Some(image.clone()),
+            (Some(Value::String(image)), _) => {
+                let read = self.expanded(&word(&Value::from(image.as_str())));
+                self.around.assumed.extend(Note::assumed(image, &read));
+                Some(read.text)
+            }
             _ => self.around.image.clone(),
         };
         // Compose splits a text as a shell does; Kubernetes has lists alone.
@@ -226,7 +246,7 @@ impl Walk<'_> {
             match keys.get(key) {
                 Some(Value::Array(items)) => items.iter().map(word).collect(),
                 Some(Value::String(text)) => {
-                    let script = super::shell::read(&text.replace('\n', " "));
+                    let script = shell::read_in(&text.replace('\n', " "), &self.around.variables);
                     script.commands.into_iter().flat_map(|c| c.words).collect()
                 }
                 _ => Vec::new(),
@@ -245,8 +265,10 @@ impl Walk<'_> {
         // A whole command line in one item.
         let joined = |w: &Word| w.text.contains(char::is_whitespace) && !w.text.trim_start().starts_with('{');
         if all.len() == 1 && joined(&all[0]) {
-            all = super::shell::read(&all[0].text).commands.into_iter().flat_map(|c| c.words).collect();
+            let script = shell::read_in(&all[0].text, &self.around.variables);
+            all = script.commands.into_iter().flat_map(|c| c.words).collect();
         }
+        let all = all.iter().map(|word| self.expanded(word)).collect();
         let found = invocation::in_container(image.as_deref(), all, &self.around.variables, self.find);
         let any = !found.is_empty();
         for server in found {
@@ -257,6 +279,10 @@ impl Walk<'_> {
 
     /// Adds what stands around a server.
     fn keep(&self, mut server: Invocation, out: &mut Vec<Invocation>) {
+        server.argv = server.argv.iter().map(|word| self.expanded(word)).collect();
+        let model = server.model.take().map(|name| self.expanded(&word(&Value::from(name))).text);
+        server.model = model;
+        server.unread.extend(self.around.assumed.iter().cloned());
         server.copies = server.copies.or(self.around.copies);
         server.pool = server.pool.or(self.around.pool);
         server.model = server.model.or(self.around.model.clone());
@@ -299,6 +325,68 @@ impl Walk<'_> {
                 inner.keep(server, out);
             }
         }
+        true
+    }
+
+    /// A RayService, whose applications stand in a text of their own.
+    fn serve_config(&mut self, keys: &Map<String, Value>, out: &mut Vec<Invocation>) -> bool {
+        let Some(text) = keys.get("serveConfigV2").and_then(Value::as_str) else { return false };
+        let before = out.len();
+        for document in documents(text).into_iter().flatten() {
+            self.visit(&document, out);
+        }
+        out.len() > before
+    }
+
+    /// KServe's InferenceService with its runtime of Hugging Face models, which takes vLLM's flags beside its own
+    /// (`python/huggingfaceserver/huggingfaceserver/__main__.py`).
+    fn hugging_face_runtime(&mut self, keys: &Map<String, Value>, out: &mut Vec<Invocation>) -> bool {
+        let format = keys.get("modelFormat").and_then(|f| f.get("name")).and_then(Value::as_str);
+        let (Some("huggingface"), Some(args)) = (format, keys.get("args").and_then(Value::as_array)) else {
+            return false;
+        };
+        let words: Vec<Word> = args.iter().map(word).collect();
+        let uri = keys.get("storageUri").and_then(Value::as_str);
+        let mut server = Invocation {
+            engine: "vllm",
+            model: uri.map(|uri| uri.strip_prefix("hf://").unwrap_or(uri).to_owned()),
+            variables: self.around.variables.clone(),
+            ..Invocation::default()
+        };
+        let mut words = words.into_iter().peekable();
+        while let Some(word) = words.next() {
+            let (flag, inline) = match word.text.split_once('=') {
+                Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
+                None => (word.text.clone(), None),
+            };
+            let own = RUNTIME.iter().find(|(name, _)| *name == flag.replace('_', "-"));
+            let Some((_, valued)) = own else {
+                server.argv.push(word);
+                continue;
+            };
+            let value = match valued {
+                true => inline.or_else(|| words.next_if(|w| !w.text.starts_with('-')).map(|w| w.text)),
+                false => None,
+            };
+            match (flag.replace('_', "-").as_str(), value) {
+                ("--model-id", Some(name)) => server.model = Some(name),
+                ("--backend", Some(backend)) if backend == "huggingface" => server.unread.push(Note {
+                    text: format!("--backend {backend}"),
+                    why: "Transformers' own generation is no engine that is described; read as vLLM".into(),
+                    refused: false,
+                }),
+                ("--max-length", Some(length)) => server.unread.push(Note {
+                    text: format!("--max_length {length}"),
+                    why: "it cuts prompts of Transformers' own generation; vLLM's is --max-model-len".into(),
+                    refused: false,
+                }),
+                _ => {}
+            }
+        }
+        if self.around.copies.is_none() {
+            server.copies = Some(1);
+        }
+        self.keep(server, out);
         true
     }
 
@@ -481,6 +569,23 @@ impl Walk<'_> {
         true
     }
 }
+
+/// Flags of KServe's runtime of Hugging Face models that are not vLLM's, and whether a value follows.
+const RUNTIME: [(&str, bool); 13] = [
+    ("--model-id", true),
+    ("--model-dir", true),
+    ("--model-name", true),
+    ("--model-revision", true),
+    ("--tokenizer-revision", true),
+    ("--max-length", true),
+    ("--backend", true),
+    ("--task", true),
+    ("--tensor-input-names", true),
+    ("--disable-lower-case", false),
+    ("--disable-special-tokens", false),
+    ("--return-token-type-ids", false),
+    ("--return-probabilities", false),
+];
 
 /// Flags from degrees in a manifest's own words (KServe, llm-d).
 fn degrees(parallelism: &Map<String, Value>) -> Vec<Word> {

@@ -139,43 +139,38 @@ fn is_second_node(found: &Invocation) -> bool {
 fn one(command: &Command, find: Find, image: Image, depth: usize) -> Vec<Invocation> {
     let words = &command.words;
     let first = words.first().map_or("", |w| base(&w.text));
+    let contained =
+        matches!(first, "docker" | "podman" | "nerdctl" | "apptainer" | "singularity") || first == "sudo";
+    let image_at = words.iter().position(|w| contained && engine_of_image(&w.text).is_some());
+    let mut variables = command.variables.clone();
+    variables.extend(given_to_container(&words[..image_at.unwrap_or(0)]));
     // A script behind `-c`, or a whole command line in one word.
     if depth < MAX_DEPTH {
+        let named = image_at.map(|at| words[at].text.as_str());
+        let outer = named.or(image.name()).map_or(Image::None, Image::Holds);
         let shell_at = words.iter().position(|w| matches!(base(&w.text), "sh" | "bash" | "zsh" | "ash"));
         let flag = |w: &Word| w.text.starts_with('-') && !w.text.starts_with("--") && w.text.ends_with('c');
         if let Some(at) = shell_at
             && let Some(c) = words[at + 1..].iter().position(flag)
             && let Some(script) = words.get(at + 2 + c)
         {
-            let mut inner = shell::read(&script.text);
-            for command_inside in &mut inner.commands {
-                let mut variables = command.variables.clone();
-                variables.extend(std::mem::take(&mut command_inside.variables));
-                command_inside.variables = variables;
+            return within(&inside(&script.text, &variables), find, outer, depth + 1);
+        }
+        // `tmux new -d "vllm serve …"`, `ssh host "…"`: whoever runs it is told the line in one word.
+        let speaks = matches!(first, "echo" | "printf" | "grep" | "sed" | "awk" | "git" | "cat" | "curl");
+        if !speaks && entry(words).is_none() {
+            let lines = words.iter().filter(|w| w.text.trim().contains(char::is_whitespace));
+            let found: Vec<Invocation> = lines
+                .flat_map(|line| within(&inside(&line.text, &variables), find, outer, depth + 1))
+                .collect();
+            if !found.is_empty() {
+                return found;
             }
-            let named =
-                words[..at].iter().find(|w| engine_of_image(&w.text).is_some()).map(|w| w.text.as_str());
-            let outer = named.or(image.name()).map_or(Image::None, Image::Holds);
-            return within(&inner, find, outer, depth + 1);
         }
     }
-    let mut variables = command.variables.clone();
     let mut image = image;
-    let contained =
-        matches!(first, "docker" | "podman" | "nerdctl" | "apptainer" | "singularity") || first == "sudo";
-    let image_at = words.iter().position(|w| contained && engine_of_image(&w.text).is_some());
     if let Some(at) = image_at {
         image = Image::Runs(&words[at].text);
-        for (i, word) in words[..at].iter().enumerate() {
-            let stated = match word.text.as_str() {
-                "-e" | "--env" => words.get(i + 1).map(|w| w.text.as_str()),
-                other => other.strip_prefix("--env=").or(other.strip_prefix("-e=")),
-            };
-            if let Some((name, value)) = stated.and_then(shell::assignment) {
-                variables
-                    .insert(name.to_owned(), Word { text: value.to_owned(), unknown: value.contains('$') });
-            }
-        }
     }
     let (engine, argv, takes_model) = match entry(words) {
         Some((engine, after, takes_model)) => (engine, words[after..].to_vec(), takes_model),
@@ -213,16 +208,82 @@ fn one(command: &Command, find: Find, image: Image, depth: usize) -> Vec<Invocat
         variables,
         ..Invocation::default()
     };
-    found.take_workers_own();
+    found.take_workers_own(words.iter().find_map(|w| w.text.strip_prefix("dynamo.")).is_some());
     found.take_arrays();
     found.take_variables();
     found.take_files(find);
     vec![found]
 }
 
+/// What `docker run -e NAME=value` gives to the container.
+fn given_to_container(words: &[Word]) -> BTreeMap<String, Word> {
+    let mut out = BTreeMap::new();
+    for (i, word) in words.iter().enumerate() {
+        let stated = match word.text.as_str() {
+            "-e" | "--env" => words.get(i + 1).map(|w| w.text.as_str()),
+            other => other.strip_prefix("--env=").or(other.strip_prefix("-e=")),
+        };
+        if let Some((name, value)) = stated.and_then(shell::assignment) {
+            out.insert(name.to_owned(), Word { unknown: value.contains('$'), ..Word::plain(value) });
+        }
+    }
+    out
+}
+
+/// A script inside a command, whose commands have the variables around it.
+fn inside(text: &str, variables: &BTreeMap<String, Word>) -> Script {
+    let mut script = shell::read_in(text, variables);
+    for command in &mut script.commands {
+        let mut all = variables.clone();
+        all.extend(std::mem::take(&mut command.variables));
+        command.variables = all;
+    }
+    script
+}
+
+/// Flags of Dynamo's workers with a value that say nothing of a plan (`components/src/dynamo/*/args.py` and
+/// `backend_args.py`).
+const DYNAMO_VALUES: [&str; 12] = [
+    "--connector",
+    "--migration-limit",
+    "--endpoint",
+    "--namespace",
+    "--discovery-backend",
+    "--store-kv",
+    "--request-plane",
+    "--event-plane",
+    "--custom-jinja-template",
+    "--disaggregation-strategy",
+    "--modality",
+    "--kv-block-size",
+];
+
+/// Its switches that say nothing of a plan.
+const DYNAMO_SWITCHES: [&str; 5] = [
+    "--publish-events-and-metrics",
+    "--use-vllm-tokenizer",
+    "--use-sglang-tokenizer",
+    "--enable-local-indexer",
+    "--durable-kv-events",
+];
+
+/// What Dynamo's worker of TensorRT-LLM calls the options of `trtllm-serve`
+/// (`components/src/dynamo/trtllm/backend_args.py`).
+const DYNAMO_TRTLLM: [(&str, &str); 9] = [
+    ("--tensor-parallel-size", "--tp_size"),
+    ("--pipeline-parallel-size", "--pp_size"),
+    ("--expert-parallel-size", "--ep_size"),
+    ("--max-batch-size", "--max_batch_size"),
+    ("--max-num-tokens", "--max_num_tokens"),
+    ("--max-seq-len", "--max_seq_len"),
+    ("--free-gpu-memory-fraction", "--kv_cache_free_gpu_memory_fraction"),
+    ("--extra-engine-args", "--extra_llm_api_options"),
+    ("--served-model-name", ""),
+];
+
 impl Invocation {
     /// Flags of Dynamo's workers (`components/src/dynamo/*/args.py`) that are not the engine's.
-    fn take_workers_own(&mut self) {
+    fn take_workers_own(&mut self, dynamo: bool) {
         let own = |w: &Word| {
             w.text == "--is-prefill-worker" || w.text == "--is-decode-worker" || w.text.starts_with("--dyn-")
         };
@@ -233,6 +294,9 @@ impl Invocation {
                 _ => {}
             }
         }
+        if dynamo {
+            self.take_dynamo();
+        }
         // Its worker of TensorRT-LLM names the model by a flag.
         if self.engine == "trtllm"
             && let Some(at) =
@@ -241,6 +305,48 @@ impl Invocation {
             let mut words = self.argv.drain(at..(at + 2).min(self.argv.len()));
             self.model = words.nth(1).map(|w| w.text);
         }
+    }
+
+    fn take_dynamo(&mut self) {
+        let mut out = Vec::with_capacity(self.argv.len());
+        let mut words = std::mem::take(&mut self.argv).into_iter().peekable();
+        while let Some(word) = words.next() {
+            let (flag, inline) = match word.text.split_once('=') {
+                Some((flag, value)) => (flag, Some(value)),
+                None => (word.text.as_str(), None),
+            };
+            let renamed = DYNAMO_TRTLLM.iter().find(|(of, _)| *of == flag && self.engine == "trtllm");
+            let pool = flag == "--disaggregation-mode" && self.engine != "sglang";
+            let value = flag == "--override-engine-args" && self.engine == "trtllm";
+            let dropped = renamed.is_some_and(|(_, to)| to.is_empty()) || DYNAMO_VALUES.contains(&flag);
+            if dropped || pool || value {
+                let mut values: Vec<String> = inline.map(str::to_owned).into_iter().collect();
+                while inline.is_none() && words.peek().is_some_and(|w| !w.text.starts_with('-')) {
+                    values.extend(words.next().map(|w| w.text));
+                }
+                match values.first().map(String::as_str) {
+                    Some("prefill") if pool => self.pool = Some(Pool::Prefill),
+                    Some("decode") if pool => self.pool = Some(Pool::Decode),
+                    Some(text) if value => match super::keys::mapping(text) {
+                        Some(keys) => self.options.extend(keys),
+                        None => self.unread.push(Note {
+                            text: format!("{flag} {text}"),
+                            why: "it is no object of options".into(),
+                            refused: true,
+                        }),
+                    },
+                    _ => {}
+                }
+            } else if let Some((_, to)) = renamed {
+                match inline.map(str::to_owned) {
+                    Some(value) => out.push(Word { text: format!("{to}={value}"), ..word }),
+                    None => out.push(Word::plain(*to)),
+                }
+            } else if !DYNAMO_SWITCHES.contains(&flag) {
+                out.push(word);
+            }
+        }
+        self.argv = out;
     }
 
     /// The pool that its manifest or its own words name.

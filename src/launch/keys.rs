@@ -52,6 +52,7 @@ pub(super) fn word(value: &Value) -> Word {
     Word {
         unknown: text.contains("$(") || text.contains("${") || text.contains("{{") || is_variable(&text),
         text,
+        assumed: None,
     }
 }
 

@@ -32,7 +32,25 @@ pub use server::{Drafts, Note, Pool, Server};
 /// # Errors
 /// [`Code::Syntax`] where the text starts no server that is known.
 pub fn invocations(text: &str, find: invocation::Find) -> Result<Vec<Invocation>, Diagnostic> {
-    let found = match document::read(text, find) {
+    let mut found: Vec<Invocation> = match fenced(text) {
+        blocks if blocks.is_empty() => in_text(text, find),
+        blocks => blocks.iter().flat_map(|block| in_text(block, find)).collect(),
+    };
+    for server in found.iter_mut().filter(|server| server.version.is_none()) {
+        server.version = stated_version(text, server.engine);
+    }
+    let found = merged(found);
+    if found.is_empty() {
+        return Err(Diagnostic::new(Code::Syntax, "no launch of a server stands in this text").help(
+            "known: `vllm serve`, `python -m vllm.entrypoints.openai.api_server`, `python -m sglang.launch_server`, \
+             `sglang serve`, `trtllm-serve`, `llama-server`, `docker run` of their images, and manifests that hold one",
+        ));
+    }
+    Ok(found)
+}
+
+fn in_text(text: &str, find: invocation::Find) -> Vec<Invocation> {
+    match document::read(text, find) {
         Some(found) if !found.is_empty() => found,
         _ => {
             let mut found = merged(in_script(text, find));
@@ -42,15 +60,40 @@ pub fn invocations(text: &str, find: invocation::Find) -> Result<Vec<Invocation>
             });
             found
         }
-    };
-    let found = merged(found);
-    if found.is_empty() {
-        return Err(Diagnostic::new(Code::Syntax, "no launch of a server stands in this text").help(
-            "known: `vllm serve`, `python -m vllm.entrypoints.openai.api_server`, `python -m sglang.launch_server`, \
-             `sglang serve`, `trtllm-serve`, `llama-server`, `docker run` of their images, and manifests that hold one",
-        ));
     }
-    Ok(found)
+}
+
+/// The blocks of code in a text of Markdown; none where it has no fences.
+fn fenced(text: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(&str, String)> = None;
+    for line in text.lines() {
+        let bare = line.trim_start();
+        let fence = ["```", "~~~"].into_iter().find(|fence| bare.starts_with(fence));
+        match (&mut open, fence) {
+            (None, Some(fence)) => open = Some((fence, String::new())),
+            (Some((begun, _)), Some(fence)) if *begun == fence && bare.trim() == fence => {
+                blocks.extend(open.take().map(|(_, block)| block));
+            }
+            (Some((_, block)), _) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    // A text that is cut off ends its last block.
+    blocks.extend(open.map(|(_, block)| block));
+    blocks
+}
+
+/// The version of an engine that the head of a file written here states: `# plan: …, vllm 0.33.0, weights …`.
+fn stated_version(text: &str, engine: &str) -> Option<String> {
+    let ours = text.lines().any(|line| line.starts_with(HEAD));
+    let plan = text.lines().find_map(|line| line.strip_prefix("# plan: ")).filter(|_| ours)?;
+    let versions = plan.split(", ").filter_map(|part| part.split_once(' '));
+    let said = |named: &str| named.split(['-', '@']).next() == Some(engine);
+    versions.filter(|(named, _)| said(named)).map(|(_, version)| version.to_owned()).next()
 }
 
 /// The servers of a script; files that state both pools are read as the manifests that they are.

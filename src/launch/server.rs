@@ -150,6 +150,18 @@ pub struct Note {
     pub refused: bool,
 }
 
+impl Note {
+    /// That a word is read as what the text has where nothing sets a variable, if it is.
+    pub fn assumed(written: &str, word: &Word) -> Option<Note> {
+        let name = word.assumed.as_ref()?;
+        Some(Note {
+            text: written.to_owned(),
+            why: format!("read as {}, what the text has where nothing sets {name}", word.text),
+            refused: false,
+        })
+    }
+}
+
 impl From<Unread> for Note {
     fn from(unread: Unread) -> Note {
         Note { text: unread.text, why: unread.why, refused: unread.refused }
@@ -187,6 +199,9 @@ impl<'a> Reading<'a> {
                 format!("{} {}", setting.written, word.text)
             });
             return None;
+        }
+        if let Some(note) = Note::assumed(flag, word).filter(|note| !self.unread.contains(note)) {
+            self.unread.push(note);
         }
         Some(word)
     }

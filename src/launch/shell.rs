@@ -13,12 +13,14 @@ pub struct Word {
     pub text: String,
     /// Whether part of it stands in a variable or a substitution whose value is not in the text.
     pub unknown: bool,
+    /// A variable in it that nothing sets and that is read as what the text has for that case: `TP` of `${TP:-2}`.
+    pub assumed: Option<String>,
 }
 
 impl Word {
     /// A word that is known.
     pub fn plain(text: impl Into<String>) -> Word {
-        Word { text: text.into(), unknown: false }
+        Word { text: text.into(), ..Word::default() }
     }
 }
 
@@ -42,11 +44,39 @@ pub struct Script {
 
 /// Reads a script.
 pub fn read(text: &str) -> Script {
+    read_in(text, &BTreeMap::new())
+}
+
+/// Reads a script that runs in an environment, as that of a container.
+pub fn read_in(text: &str, environment: &BTreeMap<String, Word>) -> Script {
     let text = text.trim_start_matches('\u{feff}');
     let powershell = text.lines().any(|l| l.trim_end().ends_with(" `"));
-    let mut reader = Reader { rest: text.chars().collect(), powershell, ..Reader::default() };
+    let assigned = environment.clone();
+    let mut reader = Reader { rest: text.chars().collect(), powershell, assigned, ..Reader::default() };
     reader.run();
     reader.script
+}
+
+/// A word of a manifest, whose variables are replaced as Kubernetes (`$(NAME)`), Compose and shells do: those that the
+/// environment sets, and `${NAME:-2}`, where it does not, by what the text has for that case.
+pub fn expanded(word: &Word, environment: &BTreeMap<String, Word>) -> Word {
+    if !word.unknown || !word.text.contains('$') {
+        return word.clone();
+    }
+    let assigned = environment.clone();
+    let mut reader =
+        Reader { rest: word.text.chars().collect(), assigned, manifest: true, ..Reader::default() };
+    let mut out = Word { assumed: word.assumed.clone(), ..Word::default() };
+    while let Some(c) = reader.peek(0) {
+        if c == '$' {
+            reader.expansion(&mut out);
+        } else {
+            out.text.push(c);
+            reader.at += 1;
+        }
+    }
+    out.unknown |= out.text.contains("{{");
+    out
 }
 
 #[derive(Default)]
@@ -55,6 +85,8 @@ struct Reader {
     at: usize,
     /// Whether a backslash is a plain character, as in paths of Windows.
     powershell: bool,
+    /// Whether `$(NAME)` is a variable, as in Kubernetes, and no command.
+    manifest: bool,
     /// What the script has assigned so far; only exported names reach later commands.
     assigned: BTreeMap<String, Word>,
     exported: BTreeMap<String, Word>,
@@ -98,7 +130,7 @@ impl Reader {
         let stated = if exports { &words[1..] } else { set };
         for word in stated {
             if let Some((name, value)) = assignment(&word.text) {
-                let value = Word { text: value.to_owned(), unknown: word.unknown };
+                let value = Word { text: value.to_owned(), ..word.clone() };
                 if exports {
                     self.exported.insert(name.to_owned(), value.clone());
                 }
@@ -342,49 +374,157 @@ impl Reader {
         }
     }
 
-    /// `$NAME`, `${NAME}`, `${NAME:-…}`, `$( … )`: replaced where the script itself set the name.
+    /// `$NAME`, `${NAME}`, `${NAME:-…}`, `$(( … ))`, `$( … )`: replaced where the text says what they are.
     fn expansion(&mut self, out: &mut Word) {
         let start = self.at;
         self.at += 1;
-        let name = match self.peek(0) {
+        let value = match self.peek(0) {
             Some(open @ ('{' | '(')) => {
-                let close = if open == '{' { '}' } else { ')' };
-                let mut depth = 0usize;
-                let begin = self.at + 1;
-                while let Some(c) = self.peek(0) {
-                    self.at += 1;
-                    if c == open {
-                        depth += 1;
-                    } else if c == close {
-                        depth -= 1;
-                        if depth == 0 {
-                            break;
-                        }
-                    }
+                let inner = self.enclosed(open);
+                let sum = inner.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+                match (open, sum) {
+                    ('(', Some(sum)) => self.sum(sum),
+                    ('(', None) if !(self.manifest && is_name(&inner)) => None,
+                    _ => self.parameter(&inner),
                 }
-                let inner: String =
-                    self.rest[begin.min(self.at)..self.at.saturating_sub(1).max(begin)].iter().collect();
-                (open == '{' && is_name(&inner)).then_some(inner)
             }
             Some(c) if c.is_ascii_alphabetic() || c == '_' => {
                 let begin = self.at;
                 while self.peek(0).is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
                     self.at += 1;
                 }
-                Some(self.rest[begin..self.at].iter().collect())
+                let name: String = self.rest[begin..self.at].iter().collect();
+                self.parameter(&name)
             }
             _ => None,
         };
-        match name.and_then(|name| self.assigned.get(&name)) {
+        match value {
             Some(value) => {
                 out.text.push_str(&value.text);
                 out.unknown |= value.unknown;
+                out.assumed = out.assumed.take().or(value.assumed);
             }
             None => {
                 out.text.extend(&self.rest[start..self.at]);
                 out.unknown = true;
             }
         }
+    }
+
+    /// What stands between an opening character and the one that closes it, which is passed.
+    fn enclosed(&mut self, open: char) -> String {
+        let close = if open == '{' { '}' } else { ')' };
+        let mut depth = 0usize;
+        let begin = self.at + 1;
+        while let Some(c) = self.peek(0) {
+            self.at += 1;
+            if c == open {
+                depth += 1;
+            } else if c == close {
+                depth -= 1;
+                if depth == 0 {
+                    break;
+                }
+            }
+        }
+        self.rest[begin.min(self.at)..self.at.saturating_sub(1).max(begin)].iter().collect()
+    }
+
+    /// The value of `NAME`, or of `NAME:-default` and `NAME-default` where nothing sets it.
+    fn parameter(&self, inner: &str) -> Option<Word> {
+        let (name, default) = match inner.split_once('-') {
+            Some((name, default)) => (name.strip_suffix(':').unwrap_or(name), Some(default)),
+            None => (inner, None),
+        };
+        if !is_name(name) {
+            return None;
+        }
+        if let Some(set) = self.assigned.get(name).filter(|set| default.is_none() || !set.text.is_empty()) {
+            return Some(set.clone());
+        }
+        let default = default.filter(|text| !text.contains(['$', '`']))?.trim_matches(['"', '\'']);
+        Some(Word { assumed: Some(name.to_owned()), ..Word::plain(default) })
+    }
+
+    /// What whole numbers come to: `32*1024`, `TP * PP`, in the order of C.
+    fn sum(&self, text: &str) -> Option<Word> {
+        let mut tokens: Vec<String> = Vec::new();
+        for c in text.chars().filter(|c| *c != '$' && *c != '{' && *c != '}') {
+            let joins = c.is_ascii_alphanumeric() || c == '_';
+            match tokens.last_mut() {
+                Some(last) if joins && last.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') => {
+                    last.push(c)
+                }
+                _ => tokens.push(c.to_string()),
+            }
+        }
+        tokens.retain(|token| !token.trim().is_empty());
+        let mut figures = Vec::new();
+        let mut assumed = None;
+        for token in tokens {
+            figures.push(match token.parse::<i64>() {
+                Ok(number) => Figure::Number(number),
+                Err(_) if is_name(&token) => {
+                    let value = self.parameter(&token).filter(|w| !w.unknown)?;
+                    let number = value.text.trim().parse().ok()?;
+                    assumed = assumed.or(value.assumed);
+                    Figure::Number(number)
+                }
+                Err(_) => Figure::Sign(token.chars().next()?),
+            });
+        }
+        let mut at = 0;
+        let value = terms(&figures, &mut at, 0)?;
+        (at == figures.len()).then(|| Word { assumed, ..Word::plain(value.to_string()) })
+    }
+}
+
+/// A part of a sum.
+#[derive(Clone, Copy)]
+enum Figure {
+    Number(i64),
+    Sign(char),
+}
+
+/// How deep sums may be nested.
+const MAX_BRACKETS: usize = 16;
+
+/// Terms that are added; `None` where it is no sum of whole numbers, or too large.
+fn terms(figures: &[Figure], at: &mut usize, depth: usize) -> Option<i64> {
+    let mut value = factors(figures, at, depth)?;
+    while let Some(Figure::Sign(sign @ ('+' | '-'))) = figures.get(*at) {
+        *at += 1;
+        let next = factors(figures, at, depth)?;
+        value = if *sign == '+' { value.checked_add(next)? } else { value.checked_sub(next)? };
+    }
+    Some(value)
+}
+
+fn factors(figures: &[Figure], at: &mut usize, depth: usize) -> Option<i64> {
+    let mut value = factor(figures, at, depth)?;
+    while let Some(Figure::Sign(sign @ ('*' | '/' | '%'))) = figures.get(*at) {
+        *at += 1;
+        let next = factor(figures, at, depth)?;
+        value = match sign {
+            '*' => value.checked_mul(next)?,
+            '/' => value.checked_div(next)?,
+            _ => value.checked_rem(next)?,
+        };
+    }
+    Some(value)
+}
+
+fn factor(figures: &[Figure], at: &mut usize, depth: usize) -> Option<i64> {
+    let figure = figures.get(*at)?;
+    *at += 1;
+    match figure {
+        Figure::Number(number) => Some(*number),
+        Figure::Sign('(') if depth < MAX_BRACKETS => {
+            let value = terms(figures, at, depth + 1)?;
+            *at += 1;
+            matches!(figures.get(*at - 1), Some(Figure::Sign(')'))).then_some(value)
+        }
+        Figure::Sign(_) => None,
     }
 }
 
@@ -440,9 +580,14 @@ mod tests {
     }
 
     #[test]
-    fn a_default_inside_a_variable_is_not_taken_for_its_value() {
-        let word = &read("serve ${TP:-8}").commands[0].words[1];
-        assert_eq!((word.text.as_str(), word.unknown), ("${TP:-8}", true));
+    fn a_default_inside_a_variable_is_its_value_where_nothing_sets_it_and_is_said() {
+        let word = |text: &str| read(text).commands[0].words[1].clone();
+        assert_eq!(
+            word("serve ${TP:-8}"),
+            Word { text: "8".into(), unknown: false, assumed: Some("TP".into()) }
+        );
+        assert_eq!(word("TP=4; serve ${TP:-8}"), Word::plain("4"));
+        assert_eq!(word("TP=${TP:-8}\nserve $((TP / 2))").assumed.as_deref(), Some("TP"));
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod gguf;
 mod hub;
 mod labels;
 mod launch_commands;
+mod launch_reading;
 mod launches;
 mod laws;
 mod layering;

@@ -1,0 +1,154 @@
+//! Launches as people paste them: every spelling that an engine's parser takes, variables that the text itself sets,
+//! texts around the command.
+
+use shardfit::launch::{self, Pool, Server};
+
+/// The only server of a text.
+fn only(text: &str) -> Server {
+    let found = launch::invocations(text, &|_| None).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(found.len(), 1, "{text}: {found:?}");
+    launch::speech::read(&found[0], Some(false))
+}
+
+#[test]
+fn short_flags_take_their_value_after_an_equals_sign() {
+    // `argparse._parse_optional` splits any option at its first `=`.
+    let s = only("vllm serve m -tp=4 -pp=2 -dp=8");
+    assert_eq!((s.tp, s.pp, s.replicas, s.gpus), (Some(4), Some(2), Some(8), Some(64)));
+    assert!(s.unread.is_empty(), "{:?}", s.unread);
+}
+
+#[test]
+fn levels_of_optimisation_stand_behind_a_capital_o() {
+    // `FlexibleArgumentParser.parse_args` (vllm/utils): `-O3`, `-O=3` and `-O.level=3` are one.
+    for line in ["vllm serve m -O3 -tp 2", "vllm serve m -O=3 -tp 2"] {
+        let s = only(line);
+        assert!(s.unread.is_empty() && s.tp == Some(2), "{line}: {:?}", s.unread);
+    }
+    let s = only("docker run vllm/vllm-openai:v0.11.0 --model m -O.level=3 -O3 -tp 2");
+    assert!(s.unread.is_empty() && s.elsewhere.is_empty() && s.tp == Some(2), "{:?}", s.unread);
+}
+
+#[test]
+fn variables_have_the_value_that_the_text_gives_them() {
+    let s = only("vllm serve m -tp ${TP:-2} --max-model-len $((32*1024)) --max-num-seqs $(( (2 + 6) * 8 ))");
+    assert_eq!((s.tp, s.max_model_len, s.max_sequences), (Some(2), Some(32_768), Some(64)));
+    // Whoever reads it is told what was assumed.
+    assert_eq!(s.unread.len(), 1, "{:?}", s.unread);
+    assert_eq!(s.unread[0].why, "read as 2, what the text has where nothing sets TP");
+    let s = only("TP=4\nPP=2\nvllm serve m -tp ${TP:-2} --max-num-seqs $((TP * PP))");
+    assert_eq!((s.tp, s.max_sequences, s.unread.len()), (Some(4), Some(8), 0));
+    let s = only("vllm serve m -tp $((GPUS / 2))");
+    assert_eq!((s.tp, s.unread.len()), (None, 1), "{:?}", s.unread);
+}
+
+#[test]
+fn a_container_reads_the_variables_of_its_own_environment() {
+    let container = |command: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nspec:\n  replicas: 3\n  template:\n    spec:\n      containers:\n      \
+             - image: vllm/vllm-openai:v0.11.0\n        {command}\n        env:\n        - {{name: TP, value: \"2\"}}\n        \
+             - {{name: LEN, value: \"16384\"}}\n"
+        )
+    };
+    for command in [
+        r#"args: ["--model", "m", "--tensor-parallel-size", "$(TP)", "--max-model-len=$(LEN)"]"#,
+        r#"command: ["/bin/sh", "-c", "exec vllm serve m -tp $TP --max-model-len ${LEN}"]"#,
+    ] {
+        let s = only(&container(command));
+        assert_eq!((s.tp, s.max_model_len, s.replicas, s.gpus), (Some(2), Some(16_384), Some(3), Some(6)));
+        assert!(s.unread.is_empty(), "{:?}", s.unread);
+    }
+    let s = only("docker run -e TP=4 vllm/vllm-openai:v0.11.0 sh -c 'vllm serve m -tp $TP'");
+    assert_eq!(s.tp, Some(4));
+}
+
+#[test]
+fn compose_takes_what_stands_behind_a_dash_where_nothing_is_set() {
+    // docs.docker.com/reference/compose-file/interpolation: `${VARIABLE:-default}`.
+    let s = only(
+        "services:\n  v:\n    image: vllm/vllm-openai:${TAG:-v0.11.0}\n    \
+         command: --model m --tensor-parallel-size ${TP:-2}\n    deploy:\n      replicas: ${N:-3}\n",
+    );
+    assert_eq!((s.version.as_deref(), s.tp, s.replicas), (Some("0.11.0"), Some(2), Some(3)));
+    assert_eq!(s.unread.len(), 3, "{:?}", s.unread);
+}
+
+#[test]
+fn a_command_is_found_in_what_people_paste_around_it() {
+    for text in [
+        "Start it:\n\n```bash\nvllm serve org/m \\\n  -tp 2\n```\n\nIt's up when it says so.",
+        "tmux new -d -s llm \"vllm serve org/m -tp 2\"",
+        "tmux send-keys -t llm 'vllm serve org/m -tp 2' C-m",
+        "ssh gpu1 \"cd /srv && nohup vllm serve org/m -tp 2 > log 2>&1 &\"",
+        "nohup vllm serve org/m -tp 2 > log 2>&1 &",
+    ] {
+        let s = only(text);
+        assert_eq!((s.model.as_deref(), s.tp), (Some("org/m"), Some(2)), "{text}");
+    }
+    assert!(launch::invocations("echo \"vllm serve org/m -tp 2\"", &|_| None).is_err(), "it is only said");
+}
+
+#[test]
+fn a_ray_service_holds_its_servers_in_a_text() {
+    // docs.ray.io, RayService: `serveConfigV2` is a text of YAML.
+    let s = only(
+        "apiVersion: ray.io/v1\nkind: RayService\nspec:\n  serveConfigV2: |\n    applications:\n    - name: llm\n      \
+         import_path: ray.serve.llm:build_openai_app\n      args:\n        llm_configs:\n        \
+         - model_loading_config: {model_source: org/m}\n          engine_kwargs: {tensor_parallel_size: 2}\n          \
+         deployment_config: {autoscaling_config: {min_replicas: 3}}\n  rayClusterConfig:\n    workerGroupSpecs:\n    \
+         - {replicas: 1, template: {spec: {containers: [{image: \"rayproject/ray-llm:2.46.0\"}]}}}\n",
+    );
+    assert_eq!((s.model.as_deref(), s.tp, s.replicas), (Some("org/m"), Some(2), Some(3)));
+}
+
+#[test]
+fn kserves_runtime_of_hugging_face_models_takes_vllms_flags_beside_its_own() {
+    // kserve/python/huggingfaceserver/huggingfaceserver/__main__.py.
+    let s = only(
+        "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nspec:\n  predictor:\n    minReplicas: 2\n    \
+         model:\n      modelFormat: {name: huggingface}\n      args: [\"--model_name=q\", \"--model_id=org/m\", \
+         \"--tensor-parallel-size=2\", \"--max-model-len=8192\"]\n",
+    );
+    assert_eq!(
+        (s.engine.as_str(), s.model.as_deref(), s.tp, s.max_model_len, s.replicas),
+        ("vllm", Some("org/m"), Some(2), Some(8192), Some(2))
+    );
+    assert!(s.unread.is_empty(), "{:?}", s.unread);
+}
+
+#[test]
+fn dynamos_workers_have_flags_of_their_own() {
+    // ai-dynamo/dynamo, components/src/dynamo/vllm/args.py and trtllm/backend_args.py.
+    let s = only("python3 -m dynamo.vllm --model org/m --connector nixl --is-decode-worker -tp 2");
+    assert_eq!((s.tp, s.pool, s.unread.len()), (Some(2), Some(Pool::Decode), 0), "{:?}", s.unread);
+    let s = only(
+        "python3 -m dynamo.trtllm --model-path org/m --tensor-parallel-size 2 --max-batch-size 64 \
+         --disaggregation-mode prefill --free-gpu-memory-fraction 0.8",
+    );
+    assert_eq!(
+        (s.model.as_deref(), s.tp, s.max_sequences, s.memory_fraction, s.pool),
+        (Some("org/m"), Some(2), Some(64), Some(0.8), Some(Pool::Prefill))
+    );
+    assert!(s.unread.is_empty(), "{:?}", s.unread);
+}
+
+#[test]
+fn the_version_that_is_asked_for_says_what_flags_mean() {
+    use crate::common::{at, shardfit};
+    // `--cuda-graph-max-bs` is ambiguous to SGLang 0.5.23 and whole in 0.5.5.
+    let line =
+        "python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B --tp-size 2 --cuda-graph-max-bs 64";
+    let unread = |question: &str| {
+        let run = shardfit(&format!("estimate --gpu h100-sxm {question} --json"));
+        let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        at(&read, "launch.unread").as_array().unwrap().len()
+    };
+    assert_eq!(unread(&format!("--engine sglang@0.5.5 --launch '{line}'")), 0);
+    assert_eq!(unread(&format!("--engine sglang@0.5.23 --launch '{line}'")), 1);
+    // So does the head of a file that was written here.
+    let head = "# shardfit 0.1.0: Qwen/Qwen3-8B on 2xh100-sxm\n# plan: tp=2 × 1 on NVIDIA H100, sglang 0.5.5, weights bf16\n";
+    let found = launch::invocations(&format!("{head}{line}\n"), &|_| None).unwrap();
+    assert_eq!(found[0].version.as_deref(), Some("0.5.5"));
+    assert!(launch::speech::read(&found[0], None).unread.is_empty());
+}
