@@ -8,6 +8,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::explanation::Explanation;
 use crate::estimate::memory::Verdict;
 use crate::launch;
+use crate::plan::Reason;
 use crate::report::{self, Format, Row, Subject};
 use crate::request::{Estimated, Explain, Request, Resolved, Task};
 
@@ -43,15 +44,20 @@ pub fn written(request: &Request, setting: &Setting, view: View) -> Result<Judge
     filled.launch = None;
     let resolved = filled.resolve_as_flags(Task::Estimate, setting.catalog, setting.hub.clone());
     let left_out = launched.as_ref().map_or(0, Read::left_out);
+    let stated = launched.as_ref().map_or(Ok(()), |launched| launched.stated(&filled));
+    let mut illegal = None;
     let judged = resolved.and_then(|resolved| {
+        stated?;
+        illegal = launched.as_ref().and_then(|_| resolved.illegal());
         let answered = judged(&filled, &resolved, launched.as_ref(), setting, view)?;
         Ok(Judged { answered, resolved: Some(resolved), left_out })
     });
     match (judged, &launched) {
         // What the launch says is read all the same; why it was not judged is said.
         (Err(why), Some(launched)) => {
-            let answered = Answered::found(unjudged(view, launched, &why)?);
-            Ok(Judged { answered, resolved: None, left_out })
+            let text = unjudged(view, launched, &why, illegal.as_ref())?;
+            let found = launched.refused.is_empty() && illegal.is_none();
+            Ok(Judged { answered: Answered::Text { text, found }, resolved: None, left_out })
         }
         (judged, _) => judged,
     }
@@ -86,16 +92,24 @@ fn judged(
     if view.format == Format::Table {
         text += &remarks(resolved);
     }
-    Ok(Answered::Text { text, found: estimated.reasons.is_empty() })
+    let refused = launched.is_some_and(|launched| !launched.refused.is_empty());
+    Ok(Answered::Text { text, found: estimated.reasons.is_empty() && !refused })
 }
 
 /// A launch that was read and could not be judged: without a GPU, with a model that is not at hand, with a layout that
-/// the engine refuses. What it says is printed, and why there is no verdict.
-fn unjudged(view: View, launched: &Read, why: &Diagnostic) -> Result<String, Diagnostic> {
+/// the engine refuses. What it says is printed, and why there are no figures.
+fn unjudged(
+    view: View,
+    launched: &Read,
+    why: &Diagnostic,
+    illegal: Option<&Reason>,
+) -> Result<String, Diagnostic> {
+    let verdict = if illegal.is_some() { "does not start" } else { "not judged" };
+    let main = (launched.servers.as_slice(), launched.main());
     view.format.write(
         view.width,
-        || Ok(format!("{}not judged: {why}\n", launched.text())),
-        || Ok(report::unjudged_json(&launched.servers, launched.main(), why)),
+        || Ok(format!("{}{verdict}: {why}\n", launched.text())),
+        || Ok(report::unjudged_json(main, why, (&launched.refused, illegal))),
         || Ok(report::launched_sheet(launched.main())),
     )
 }
@@ -120,7 +134,7 @@ fn render(
             let answer = report::estimate_answer(subject, estimate, reasons, fit);
             let better = better.map(Improved::improvement);
             Ok(match launched {
-                Some(read) => answer.launched(&read.servers, read.main(), better).json(),
+                Some(read) => answer.launched(&read.servers, (read.main(), &read.refused), better).json(),
                 None => answer.json(),
             })
         },

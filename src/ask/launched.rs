@@ -14,6 +14,7 @@ use crate::report::Improvement;
 use crate::request::launched::pools;
 use crate::request::{Better, Estimated, ModelRequest, Request, Resolved};
 use crate::search::Stop;
+use itertools::Itertools as _;
 
 /// What runs today where the launch says it.
 pub const AS_LAUNCHED: &str = "as launched";
@@ -22,6 +23,8 @@ pub const AS_LAUNCHED: &str = "as launched";
 pub struct Read {
     /// Each kind of server.
     pub servers: Vec<Server>,
+    /// Why their engines would not start them, whatever the hardware.
+    pub refused: Vec<String>,
 }
 
 impl Read {
@@ -101,7 +104,12 @@ impl Read {
         let model: Option<Model> = asked.find(catalog, hub).ok();
         let experts = model.as_ref().map(Model::is_moe);
         let servers: Vec<Server> = invocations.iter().map(|i| launch::speech::read(i, experts)).collect();
-        Ok(Some((Read { servers }, model)))
+        let refused: Vec<String> = servers
+            .iter()
+            .flat_map(|server| launch::refused::reasons(server, model.as_ref()))
+            .unique()
+            .collect();
+        Ok(Some((Read { servers, refused }, model)))
     }
 
     /// What was not read and what a reader should know, in sentences, for answers that have no place for it.
@@ -115,7 +123,46 @@ impl Read {
             out.push(format!("note: not read: {}: {}", crate::diagnostic::brief(&note.text), note.why));
         }
         out.extend(self.servers.iter().flat_map(|s| &s.notes).map(|note| format!("note: {note}")));
+        out.extend(self.refused.iter().map(|why| format!("note: the engine refuses this launch: {why}")));
         out
+    }
+
+    /// That the degrees of a replica are known: an estimate of a degree that stands in a variable would be of another
+    /// server.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] where one stands in a variable and `request`, filled in from the launch, does not say it.
+    pub fn stated(&self, request: &Request) -> Result<(), Diagnostic> {
+        if pools(&self.servers).is_some() {
+            return Ok(());
+        }
+        let missing = [Axis::Tensor, Axis::Pipeline].into_iter().find(|axis| {
+            let open = self.main().engine != "llama.cpp" && self.main().degree(*axis).is_none();
+            open && request.degrees(*axis).is_none()
+        });
+        match missing {
+            None => Ok(()),
+            Some(axis) => {
+                let flag = axis.name().replace('_', "-");
+                Err(Diagnostic::new(Code::Usage, format!("the launch leaves {} open", axis.meaning()))
+                    .at("--launch")
+                    .help(format!("say it with --{flag}, for example --{flag} 2")))
+            }
+        }
+    }
+
+    /// That it can be run: nothing that its engine refuses, and every degree known.
+    ///
+    /// # Errors
+    /// As [`Read::stated`]; [`Code::Usage`] with why the engine refuses it.
+    pub fn runs(&self, request: &Request) -> Result<(), Diagnostic> {
+        match self.refused.first() {
+            Some(why) => {
+                let cause = format!("the engine refuses this launch: {why}");
+                Err(Diagnostic::new(Code::Usage, cause).at("--launch"))
+            }
+            None => self.stated(request),
+        }
     }
 
     /// How many kinds of server are left out of an answer, which is about the first.
@@ -158,6 +205,9 @@ impl Read {
                 out += &format!("  no bearing on the plan: {}\n", s.without_bearing.join(" "));
             }
         }
+        for why in &self.refused {
+            out += &format!("the engine refuses this launch: {why}\n");
+        }
         out
     }
 
@@ -171,6 +221,9 @@ impl Read {
         estimated: &Estimated,
         (asked, stop): (&launch::plan::Asked, Stop),
     ) -> Result<Option<Improved>, Diagnostic> {
+        if !self.refused.is_empty() {
+            return Ok(None);
+        }
         // What was not read may say anything of the plan.
         let [server] = self.servers.as_slice() else { return Ok(None) };
         if server.unread.iter().any(|note| !note.refused) {

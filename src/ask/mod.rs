@@ -269,7 +269,9 @@ fn served<O: Observer>(
         Command::Size => size::written(&resolve(Task::Size)?, setting.stop, View::JSON),
         Command::Simulate => {
             let mut filled = request.clone();
-            launched::Read::into(&mut filled, setting.catalog, &setting.hub)?;
+            if let Some(launched) = launched::Read::into(&mut filled, setting.catalog, &setting.hub)? {
+                launched.runs(&filled)?;
+            }
             filled.launch = None;
             let resolved = filled.resolve_as_flags(Task::Simulate, setting.catalog, setting.hub.clone())?;
             let simulated = resolved.simulate_watched(setting.stop, begin)?;

@@ -185,6 +185,7 @@ pub fn run(args: &SimulateArgs, catalog: &Catalog) -> Result<Exit, Diagnostic> {
     let launched = Read::into(&mut request, catalog, &args.model.hub()?)?;
     request.launch = None;
     launched.iter().flat_map(Read::remarks).for_each(|remark| talk::say(&remark));
+    launched.iter().try_for_each(|launched| launched.runs(&request))?;
     let resolved = resolve(&request, Task::Simulate, catalog)?;
     if args.timeline.is_some() && matches!(resolved.deployed, Some(Deployed::Split(_))) {
         let cause = "a timeline is of one replica, not of split pools";

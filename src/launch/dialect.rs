@@ -136,6 +136,8 @@ pub struct Setting {
     pub on: bool,
     /// The versions that take it so, where those asked for do not: `from` and `until`.
     pub elsewhere: Option<(String, String)>,
+    /// Whether the version that is stated surely does not take it: it is described, or those before and after it are.
+    pub refused: bool,
     /// Whether the version in use warns of it.
     pub deprecated: bool,
 }
@@ -289,6 +291,7 @@ impl Dialect {
     /// Reads a command line by the flags of a version. Abbreviations are resolved as `argparse` does, while they are
     /// unique; a flag that only other versions take is read and says so.
     pub fn read(&'static self, words: &[Word], version: Option<&str>) -> Said {
+        let stated = version;
         let version = self.version_for(version);
         let mut said = Said::default();
         let words: Vec<Word> = words.iter().map(|word| self.optimised(word, version)).collect();
@@ -320,7 +323,7 @@ impl Dialect {
                 }
                 _ => (asked.clone(), None),
             };
-            let Some((flag, elsewhere)) = self.find(&base, version, &mut said, &word.text) else {
+            let Some((flag, elsewhere)) = self.find(&base, (stated, version), &mut said, &word.text) else {
                 // Its value, if it looks like one, is part of what was not read.
                 if inline.is_none()
                     && words.get(i).is_some_and(|w| !w.text.starts_with('-'))
@@ -342,7 +345,11 @@ impl Dialect {
                 Some(older) => {
                     let needs =
                         format!("{} {version} needs a value: {}", self.engine, flag.choices.join(", "));
-                    said.unread.push(Unread { text: word.text.clone(), why: needs, refused: true });
+                    said.unread.push(Unread {
+                        text: word.text.clone(),
+                        why: needs,
+                        refused: stated.is_some(),
+                    });
                     (older, Some((older.from.clone(), older.until.clone())))
                 }
                 None => (flag, elsewhere),
@@ -365,6 +372,7 @@ impl Dialect {
                         written: word.text.clone(),
                         values,
                         on: on != off,
+                        refused: elsewhere.is_some() && self.surely_lacks(stated, &base),
                         elsewhere,
                         deprecated: flag.deprecated,
                     });
@@ -401,7 +409,10 @@ impl Dialect {
                 (Takes::Value, None) => {}
             }
             if let Some(problem) = self.problem(flag, &values, path.is_some()) {
-                said.unread.push(Unread { text: word.text.clone(), why: problem, refused: true });
+                // Where no version is stated it may be one that takes the value.
+                let taken = |f: &&Flag| f.is(&flag.name) && self.problem(f, &values, false).is_none();
+                let refused = stated.is_some() || !self.flags.iter().any(|f| taken(&f));
+                said.unread.push(Unread { text: word.text.clone(), why: problem, refused });
             }
             said.settings.push(Setting {
                 form: flag,
@@ -409,11 +420,22 @@ impl Dialect {
                 written: word.text.clone(),
                 values,
                 on,
+                refused: elsewhere.is_some() && self.surely_lacks(stated, &base),
                 elsewhere,
                 deprecated: flag.deprecated,
             });
         }
         said
+    }
+
+    /// Whether the version that is stated takes no such flag: it is described, or lies between two that do not.
+    fn surely_lacks(&'static self, stated: Option<&str>, spelling: &str) -> bool {
+        let Some(asked) = stated else { return false };
+        let below = self.version_for(stated);
+        let at = self.rank(below);
+        let after = self.versions.get(at + 1).filter(|_| order(below) != order(asked));
+        let takes = |version: &str| self.at(version).any(|f| !f.removed && self.answers(f, spelling));
+        !takes(below) && !after.is_some_and(|version| takes(version))
     }
 
     /// Why the engine's parser would refuse a value.
@@ -426,7 +448,8 @@ impl Dialect {
             let wrong = match flag.kind {
                 Kind::Integer => text.parse::<i64>().is_err(),
                 Kind::Number => text.parse::<f64>().is_err(),
-                Kind::Size => size(text).is_none() && text != "auto",
+                // -1 is `auto` in numbers (`human_readable_int_or_auto`).
+                Kind::Size => size(text).is_none() && !matches!(text, "auto" | "-1"),
                 Kind::Json => !text.is_empty() && serde_json::from_str::<serde_json::Value>(text).is_err(),
                 Kind::Text | Kind::JsonOrText => {
                     !flag.choices.is_empty() && !flag.choices.iter().any(|c| c == text)
@@ -455,7 +478,7 @@ impl Dialect {
     fn find(
         &'static self,
         spelling: &str,
-        version: &str,
+        (stated, version): (Option<&str>, &str),
         said: &mut Said,
         written: &str,
     ) -> Option<(&'static Flag, Option<(String, String)>)> {
@@ -489,7 +512,7 @@ impl Dialect {
                         self.engine,
                         names.join(", ")
                     ),
-                    refused: true,
+                    refused: stated.is_some() || older.is_none(),
                 });
                 // An older version took it whole: what it meant there is known.
                 return older.map(|f| (f, Some((f.from.clone(), f.until.clone()))));

@@ -14,6 +14,7 @@ pub mod invocation;
 pub mod keys;
 pub mod line;
 pub mod plan;
+pub mod refused;
 pub mod release;
 pub mod required;
 pub mod server;

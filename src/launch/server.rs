@@ -124,6 +124,10 @@ pub struct Server {
     pub kept: Vec<Vec<String>>,
     /// What a reader should know: flags of other versions, variables that this version ignores, meanings.
     pub notes: Vec<String>,
+    /// Whether it may be asked for more than the context that the model's configuration states: a variable allows it, or
+    /// the launch changes that configuration.
+    #[serde(skip)]
+    pub stretches: bool,
 }
 
 impl Server {
@@ -221,15 +225,22 @@ impl<'a> Reading<'a> {
 
     /// What `read` makes of the word after a flag; one that it cannot read is noted.
     pub fn read<T>(&mut self, flag: &'a str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.read_as(flag, "the value was not understood", read)
+    }
+
+    /// The same; `wanted` says why another value is refused.
+    fn read_as<T>(&mut self, flag: &'a str, wanted: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
         let word = self.word(flag)?;
         let value = read(word.text.trim());
-        let told = self.unread.iter().any(|n| n.text.starts_with(flag) || n.why.contains(flag));
+        let written = self.said.get(flag).map_or(flag, |setting| setting.written.as_str());
+        let told = self
+            .unread
+            .iter()
+            .any(|n| n.text.starts_with(flag) || n.text.starts_with(written) || n.why.contains(flag));
         if value.is_none() && !told {
-            self.unread.push(Note {
-                text: format!("{flag} {}", word.text),
-                why: "the value was not understood".into(),
-                refused: true,
-            });
+            let text =
+                if written.contains('=') { written.to_owned() } else { format!("{written} {}", word.text) };
+            self.unread.push(Note { text, why: wanted.into(), refused: true });
         }
         value
     }
@@ -246,7 +257,9 @@ impl<'a> Reading<'a> {
 
     /// A share.
     pub fn share(&mut self, flag: &'a str) -> Option<f64> {
-        self.read(flag, |t| t.parse().ok().filter(|f| (0.0..=1.0).contains(f)))
+        self.read_as(flag, "it is a share, from 0 to 1", |t| {
+            t.parse().ok().filter(|f| (0.0..=1.0).contains(f))
+        })
     }
 
     /// The largest of the numbers after a flag.
@@ -299,7 +312,7 @@ impl<'a> Reading<'a> {
                 server.elsewhere.push(Note {
                     text: setting.written.split('=').next().unwrap_or_default().to_owned(),
                     why: format!("a flag of {span}: {} {version} does not take it", server.engine),
-                    refused: true,
+                    refused: setting.refused,
                 });
             } else if setting.form.deprecated {
                 server.notes.push(format!("{} is deprecated in {version}", setting.written));

@@ -272,6 +272,20 @@ reasons! {
             examples: [Reason::VendorUnsupported],
         }
 
+        /// The engine refuses the launch that was read, whatever the plan.
+        LaunchRefused => {
+            stage: Illegal,
+            key: ["launch_refused", "", ""],
+            distance: 1.0,
+            message: "the engine refuses this launch".to_owned(),
+            guide: (
+                "the engine's version refuses to start so: a flag or a value that it does not take, a request longer than \
+                 the model's context, a format that the checkpoint is not in (`--launch`)",
+                "what the message says of the flag",
+            ),
+            examples: [Reason::LaunchRefused],
+        }
+
         /// Not even one request fits.
         OutOfMemory {
             /// What one request at full length needs with everything else.

@@ -204,6 +204,13 @@ pub(super) struct ReasonAnswer {
     message: String,
 }
 
+impl ReasonAnswer {
+    /// That an engine refuses a launch, and why.
+    pub(super) fn refused(why: &str) -> ReasonAnswer {
+        ReasonAnswer { reason: Reason::LaunchRefused.name(), message: why.to_owned() }
+    }
+}
+
 impl From<&Reason> for ReasonAnswer {
     fn from(reason: &Reason) -> ReasonAnswer {
         ReasonAnswer { reason: reason.name(), message: reason.message() }

@@ -431,14 +431,16 @@ pub fn estimate_answer<'a>(
 
 impl<'a> EstimateAnswer<'a> {
     /// The estimate of a launch: what the launch says stands in place of the plan's own, and beside it what the plan has no
-    /// place for. `main` is the server that the plan is of.
+    /// place for. `main` is the server that the plan is of, `refused` why its engine would not start it.
     #[must_use]
     pub fn launched(
         mut self,
         servers: &'a [Server],
-        main: &'a Server,
+        (main, refused): (&'a Server, &[String]),
         better: Option<Improvement<'a>>,
     ) -> EstimateAnswer<'a> {
+        self.reasons.splice(0..0, refused.iter().map(|why| ReasonAnswer::refused(why)));
+        self.feasible = self.reasons.is_empty();
         stated(main).for_each(|(column, value)| self.plan.cells.put(column, value));
         self.launched = Some(LaunchedAnswer::of(servers, main, better));
         self

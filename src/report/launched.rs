@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use crate::diagnostic::Diagnostic;
 use crate::launch::better::Changed;
 use crate::launch::{Note, Server};
+use crate::plan::Reason;
 use crate::request::Better;
 
 use super::answer::{self, ANSWER_VERSION, ReasonAnswer};
@@ -161,7 +162,7 @@ pub(super) fn stated(server: &Server) -> impl Iterator<Item = (&'static str, Jso
     said.filter(|(_, value)| !value.is_null())
 }
 
-/// A launch that was read and could not be judged.
+/// A launch that was read and has no figures.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Unjudged")]
 pub(super) struct UnjudgedAnswer<'a> {
@@ -171,22 +172,29 @@ pub(super) struct UnjudgedAnswer<'a> {
     server: Cells<Servers>,
     /// Each kind of server, and what was not read of them.
     launch: Launch<'a>,
-    /// Null: not known.
+    /// False where the engine refuses it or no rule allows its layout; else null: not known.
     feasible: Option<bool>,
-    /// None are known.
-    reasons: [ReasonAnswer; 0],
+    /// Why it is refused.
+    reasons: Vec<ReasonAnswer>,
     /// Why it was not judged.
     notes: [String; 1],
 }
 
-/// A launch that was read and could not be judged, and why, as JSON.
-pub fn unjudged_json(servers: &[Server], main: &Server, why: &Diagnostic) -> Json {
+/// A launch that was read and has no figures, and why, as JSON: `refused` has why the engine would not start it, and
+/// `illegal` the rule that its layout breaks.
+pub fn unjudged_json(
+    (servers, main): (&[Server], &Server),
+    why: &Diagnostic,
+    (refused, illegal): (&[String], Option<&Reason>),
+) -> Json {
+    let mut reasons: Vec<ReasonAnswer> = refused.iter().map(|why| ReasonAnswer::refused(why)).collect();
+    reasons.extend(illegal.map(ReasonAnswer::from));
     answer::json(&UnjudgedAnswer {
         schema_version: ANSWER_VERSION,
         server: Cells::of(main),
         launch: servers.into(),
-        feasible: None,
-        reasons: [],
+        feasible: (!reasons.is_empty()).then_some(false),
+        reasons,
         notes: [format!("not judged: {}", why.cause)],
     })
 }

@@ -244,6 +244,21 @@ impl Resolved {
         Ok((Estimated { estimate, reasons, fit }, looked))
     }
 
+    /// The rule that forbids the plan that is given, or keeps it from standing on the cluster, if one does.
+    pub fn illegal(&self) -> Option<Reason> {
+        let context = self.context().ok()?;
+        let splits = match self.deployed? {
+            Deployed::Replicas(split, replicas) => match context.check(split) {
+                Ok(place) if place.max_replicas < replicas => {
+                    return Some(Reason::TooManyReplicas { replicas, most: place.max_replicas });
+                }
+                _ => vec![split],
+            },
+            Deployed::Split(workers) => vec![workers.prefill.0, workers.decode.0],
+        };
+        splits.into_iter().find_map(|split| context.check(split).err())
+    }
+
     /// The estimate and every reason against it. An illegal plan has no figures: that is an error here.
     fn appraise<'a>(
         &self,

@@ -542,7 +542,8 @@ fn a_launch_that_cannot_be_judged_is_read_all_the_same() {
 fn a_request_longer_than_the_cache_is_refused_as_engines_do() {
     use crate::common::{at, shardfit};
     let run = shardfit(
-        "estimate --launch 'vllm serve Qwen/Qwen3-32B -tp 1 --max-model-len 131072' --gpu h100-sxm --json",
+        "estimate --launch 'VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve Qwen/Qwen3-32B -tp 1 --max-model-len 131072' \
+         --gpu h100-sxm --json",
     );
     let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((run.code, at(&read, "feasible")), (1, &false.into()));

@@ -152,3 +152,89 @@ fn the_version_that_is_asked_for_says_what_flags_mean() {
     assert_eq!(found[0].version.as_deref(), Some("0.5.5"));
     assert!(launch::speech::read(&found[0], None).unread.is_empty());
 }
+
+/// What `estimate --launch` says: its exit code and its answer.
+fn judged(question: &str) -> (i32, serde_json::Value) {
+    let run = crate::common::shardfit(&format!("estimate --gpu h100-sxm {question} --json"));
+    let read = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{question}: {}", run.stderr));
+    (run.code, read)
+}
+
+/// The key and the sentence of the first reason of an answer that refuses.
+fn refused(question: &str) -> (String, String) {
+    let (code, read) = judged(question);
+    assert_eq!((code, &read["feasible"]), (1, &false.into()), "{question}: {read:#}");
+    let text = |field: &str| read["reasons"][0][field].as_str().unwrap_or_default().to_owned();
+    (text("reason"), text("message"))
+}
+
+#[test]
+fn what_an_engine_refuses_at_start_is_not_feasible() {
+    for (line, key, says) in [
+        // vllm/config/model.py, `_get_and_verify_max_len`; the model's context is 40,960.
+        ("vllm serve Qwen/Qwen3-8B --max-model-len 131072", "launch_refused", "context of 40960 tokens"),
+        // sglang/srt/configs/model_config.py, from 0.5.1 on.
+        (
+            "python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B --context-length 131072",
+            "launch_refused",
+            "context of 40960 tokens",
+        ),
+        ("vllm serve Qwen/Qwen3-8B -tp 3", "tp_does_not_divide_attention_heads", "32 attention heads"),
+        ("vllm serve Qwen/Qwen3-8B --gpu-memory-utilization 95", "launch_refused", "from 0 to 1"),
+        ("vllm serve Qwen/Qwen3-8B --tensor-parallel-size=two", "launch_refused", "a whole number"),
+        ("vllm serve Qwen/Qwen3-8B --max-modellen 4096", "launch_refused", "did you mean --max-model-len"),
+        // vllm/model_executor/model_loader/weight_utils.py: "Cannot find the config file for awq".
+        ("vllm serve Qwen/Qwen3-8B --quantization awq", "launch_refused", "stored in bf16"),
+        // `vllm serve --help` of both versions: gone by 0.19.
+        (
+            "docker run vllm/vllm-openai:v0.33.0 --model Qwen/Qwen3-8B --swap-space 16",
+            "launch_refused",
+            "a flag of 0.8.5 to 0.16.0",
+        ),
+    ] {
+        let (reason, message) = refused(&format!("--launch '{line}'"));
+        assert_eq!(reason, key, "{line}: {message}");
+        assert!(message.contains(says), "{line}: {message}");
+    }
+}
+
+#[test]
+fn a_launch_that_is_refused_is_not_simulated() {
+    let run = crate::common::shardfit(
+        "simulate --gpu h100-sxm --launch 'vllm serve Qwen/Qwen3-8B --gpu-memory-utilization 95'",
+    );
+    assert_eq!(run.code, 2, "{}", run.stdout);
+    assert!(run.stderr.contains("the engine refuses this launch"), "{}", run.stderr);
+}
+
+#[test]
+fn what_an_engine_takes_is_not_refused() {
+    for line in [
+        "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve Qwen/Qwen3-8B --max-model-len 65536",
+        // As it stands on the model's card: the launch changes the configuration.
+        "vllm serve Qwen/Qwen3-8B --rope-scaling.rope_type yarn --rope-scaling.factor 4.0 --max-model-len 131072",
+        "docker run lmsysorg/sglang:v0.4.6 python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B --context-length 65536",
+        "vllm serve Qwen/Qwen3-8B-AWQ --quantization awq",
+        "vllm serve Qwen/Qwen3-8B --quantization fp8",
+        // A flag of older versions, and no version is stated; one between two that are described.
+        "vllm serve Qwen/Qwen3-8B --swap-space 16",
+        "docker run vllm/vllm-openai:v0.10.2 --model Qwen/Qwen3-8B --runner generate",
+        "vllm serve Qwen/Qwen3-8B --max-model-len -1",
+    ] {
+        let question = format!("--launch '{line}'");
+        let (code, read) = judged(&question);
+        assert_eq!((code, &read["feasible"]), (0, &true.into()), "{question}: {:#}", read["reasons"]);
+    }
+}
+
+#[test]
+fn a_degree_in_a_variable_is_not_judged_until_it_is_said() {
+    let (code, read) = judged("--launch 'vllm serve Qwen/Qwen3-8B -tp $TP'");
+    assert_eq!(
+        (code, &read["feasible"], &read["tp"]),
+        (0, &serde_json::Value::Null, &serde_json::Value::Null)
+    );
+    assert!(read["notes"][0].as_str().unwrap().contains("leaves"), "{:#}", read["notes"]);
+    let (code, read) = judged("--tp 2 --launch 'vllm serve Qwen/Qwen3-8B -tp $TP'");
+    assert_eq!((code, &read["feasible"]), (0, &true.into()), "{:#}", read["reasons"]);
+}

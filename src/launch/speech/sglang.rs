@@ -122,6 +122,10 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
         Some("decode") => Some(Pool::Decode),
         _ => None,
     });
+    let allowed = invocation.variables.get("SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN");
+    server.stretches = allowed
+        .is_some_and(|word| word.unknown || !matches!(word.text.to_ascii_lowercase().trim(), "0" | "false"))
+        || said.get("--json-model-override-args").is_some();
     r.finish(server, version);
 }
 

@@ -97,6 +97,10 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
         };
     }
     server.pool = invocation.pool.or(server.pool);
+    let allowed = invocation.variables.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN");
+    let changed = ["--hf-overrides", "--rope-scaling", "--hf-config-path"];
+    server.stretches = allowed.is_some_and(|word| word.unknown || !matches!(word.text.trim(), "0" | "false"))
+        || changed.iter().any(|flag| said.settings.iter().any(|setting| setting.is(flag)));
     r.finish(server, version);
 }
 
