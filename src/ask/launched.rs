@@ -33,11 +33,23 @@ impl Read {
     /// # Errors
     /// A file that cannot be read, a text that starts no server.
     pub fn into(request: &mut Request, catalog: &Catalog, hub: &Hub) -> Result<Option<Read>, Diagnostic> {
-        let Some((read, model)) = Read::of(request, catalog, hub)? else { return Ok(None) };
+        let Some((mut read, model)) = Read::of(request, catalog, hub)? else { return Ok(None) };
         match (pools(&read.servers), read.servers.first()) {
             (Some((prefill, decode)), _) => request.take_pools(prefill, decode, model.as_ref()),
             (None, Some(first)) => request.take_launch(first, model.as_ref()),
             (None, None) => {}
+        }
+        let find = |name: &str| {
+            let asked = ModelRequest { model: Some(name.to_owned()), ..ModelRequest::default() };
+            let models = request.model.models.clone();
+            ModelRequest { models, offline: request.model.offline, ..asked }.find(catalog, hub).ok()
+        };
+        let main = read.main().clone();
+        let mut drafting = request.clone();
+        let notes = drafting.take_drafts(&main, find);
+        *request = drafting;
+        if let Some(server) = read.servers.iter_mut().find(|server| **server == main) {
+            server.unread.extend(notes);
         }
         Ok(Some(read))
     }

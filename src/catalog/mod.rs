@@ -2,6 +2,7 @@
 
 mod boards;
 mod builtin;
+pub mod classes;
 pub mod cluster;
 mod defaults;
 pub mod engine;

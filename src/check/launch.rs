@@ -5,6 +5,7 @@ use std::path::Path;
 use super::problem::Problem;
 use crate::launch::{self, Server};
 use crate::load;
+use crate::model::{self, Scope};
 
 /// The servers of a text; files that it names are looked for in `folder`.
 fn servers(text: &str, folder: Option<&Path>) -> Result<Vec<Server>, Problem> {
@@ -31,6 +32,11 @@ pub fn problems(text: &str, folder: Option<&Path>) -> Vec<Problem> {
     };
     let mut out = Vec::new();
     for server in &servers {
+        let model = server.model.as_ref().and_then(|name| model::find(name, &[], Scope::Full).ok());
+        for problem in launch::refused::of_model(server, model.as_ref()) {
+            let field = server.model.clone().unwrap_or_default();
+            out.push(Problem { line: line_of(text, &field), field, problem, help: None });
+        }
         for note in server.unread.iter().filter(|note| note.refused) {
             let field = note.text.split([' ', '=']).next().unwrap_or_default().to_owned();
             let (problem, help) = match note.why.split_once("; ") {

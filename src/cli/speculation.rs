@@ -20,8 +20,7 @@ pub struct SpeculationArgs {
         long,
         value_name = "N",
         value_parser = count(1..=MAX_DRAFTED.into()),
-        help_heading = "Speculative decoding",
-        requires = "speculate"
+        help_heading = "Speculative decoding"
     )]
     draft_tokens: Option<u64>,
     /// How likely a drafted token is accepted when those before it were, e.g. 0.8 or 80%
@@ -31,8 +30,7 @@ pub struct SpeculationArgs {
         value_name = "X",
         value_parser = probability,
         allow_hyphen_values = true,
-        help_heading = "Speculative decoding",
-        requires = "speculate"
+        help_heading = "Speculative decoding"
     )]
     acceptance: Option<f64>,
 }

@@ -195,6 +195,12 @@ impl Said {
     }
 }
 
+/// Most words of a command line that are read; long ones have a few hundred.
+const MAX_WORDS: usize = 4096;
+
+/// Unknown flags that are answered with the nearest known one; the others are only named.
+const MAX_HINTS: usize = 32;
+
 /// The built-in tables.
 pub fn dialects() -> &'static [Dialect] {
     static TABLES: OnceLock<Vec<Dialect>> = OnceLock::new();
@@ -294,6 +300,14 @@ impl Dialect {
         let stated = version;
         let version = self.version_for(version);
         let mut said = Said::default();
+        if let Some(beyond) = words.get(MAX_WORDS) {
+            said.unread.push(Unread {
+                text: beyond.text.chars().take(80).collect(),
+                why: format!("the {} words from here on are not read", words.len() - MAX_WORDS),
+                refused: false,
+            });
+        }
+        let words = &words[..words.len().min(MAX_WORDS)];
         let words: Vec<Word> = words.iter().map(|word| self.optimised(word, version)).collect();
         let mut i = 0;
         while i < words.len() {
@@ -542,7 +556,7 @@ impl Dialect {
             });
             return Some((flag, None));
         }
-        let near = nearest(spelling, &names);
+        let near = if said.unread.len() < MAX_HINTS { nearest(spelling, &names) } else { None };
         let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
         said.unread.push(Unread {
             text: written.to_owned(),

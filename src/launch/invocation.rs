@@ -522,9 +522,12 @@ pub fn engine_of_image(image: &str) -> Option<&'static str> {
     }
 }
 
-/// The version in an image's tag.
+/// The version in an image's tag; images of Dynamo carry its own version.
 pub fn image_version(image: &str) -> Option<String> {
     let name = image.split('@').next().unwrap_or(image);
+    if name.contains("ai-dynamo/") {
+        return None;
+    }
     let (_, tag) = name.rsplit_once(':')?;
     tag_version(tag)
 }

@@ -10,6 +10,7 @@ pub mod artefact;
 pub mod better;
 pub mod dialect;
 pub mod document;
+pub mod drafting;
 pub mod invocation;
 pub mod keys;
 pub mod line;
@@ -33,6 +34,13 @@ pub use server::{Drafts, Note, Pool, Server};
 /// # Errors
 /// [`Code::Syntax`] where the text starts no server that is known.
 pub fn invocations(text: &str, find: invocation::Find) -> Result<Vec<Invocation>, Diagnostic> {
+    if text.len() > MAX_TEXT {
+        return Err(Diagnostic::new(
+            Code::Range,
+            format!("a launch of {} bytes is longer than the {MAX_TEXT} that are read", text.len()),
+        )
+        .help("name the part that starts the server"));
+    }
     let mut found: Vec<Invocation> = match fenced(text) {
         blocks if blocks.is_empty() => in_text(text, find),
         blocks => blocks.iter().flat_map(|block| in_text(block, find)).collect(),
@@ -105,6 +113,9 @@ fn in_script(text: &str, find: invocation::Find) -> Vec<Invocation> {
     };
     invocation::in_script(text, find).into_iter().flat_map(expand).collect()
 }
+
+/// The longest text that is read, in bytes: manifests of whole clusters are a tenth of it.
+const MAX_TEXT: usize = 1 << 20;
 
 /// How a head that was written here begins.
 const HEAD: &str = "# shardfit ";

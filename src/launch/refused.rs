@@ -1,9 +1,12 @@
 //! Why an engine would not start a server as it is launched, beside what its memory and its layout say.
 
 use super::dialect;
+use super::drafting::draft;
 use super::server::Server;
+use crate::catalog::classes;
 use crate::dtype::WeightFormat;
 use crate::model::Model;
+use crate::workload::Draft;
 
 /// Why the engine refuses to start, in sentences; none where nothing of it is known.
 pub fn reasons(server: &Server, model: Option<&Model>) -> Vec<String> {
@@ -12,11 +15,46 @@ pub fn reasons(server: &Server, model: Option<&Model>) -> Vec<String> {
         server.unread.iter().filter(|note| note.refused).map(|note| said(&note.text, &note.why)).collect();
     let elsewhere = server.elsewhere.iter().filter(|note| note.refused);
     out.extend(elsewhere.map(|note| said(&note.text, &note.why)));
-    if let Some(model) = model {
-        out.extend(too_long(server, model));
-        out.extend(not_quantised_so(server, model));
-    }
+    out.extend(of_model(server, model));
     out
+}
+
+/// Why the engine refuses to start it with its model, whatever its flags are.
+pub fn of_model(server: &Server, model: Option<&Model>) -> Vec<String> {
+    let with = |refusal: fn(&Server, &Model) -> Option<String>| refusal(server, model?);
+    let all = [with(unknown_class), with(too_long), with(not_quantised_so), nothing_drafts(server, model)];
+    all.into_iter().flatten().collect()
+}
+
+/// A release that is older than the model's class.
+fn unknown_class(server: &Server, model: &Model) -> Option<String> {
+    let version = server.version.as_ref()?.parse().ok()?;
+    classes::refusal(&server.engine, &model.family, version)
+}
+
+/// Drafts that nothing makes: a head or a model that is not named (`vllm/config/speculative.py`: "num_speculative_tokens
+/// was provided but without speculative model"; `sglang/srt/server_args.py`; `llm_args.py` of TensorRT-LLM), or layers
+/// that the model does not have.
+fn nothing_drafts(server: &Server, model: Option<&Model>) -> Option<String> {
+    let drafts = server.speculation.as_ref()?;
+    if server.engine == "llama.cpp" {
+        return None;
+    }
+    let draft = draft(drafts).ok()?;
+    let named = drafts.method.as_deref().unwrap_or("speculative decoding");
+    match draft {
+        Draft::Eagle3 | Draft::Model if drafts.model.is_none() => {
+            Some(format!("{named} without a model that drafts: the engine asks for one"))
+        }
+        Draft::Layers if drafts.model.is_none() => {
+            let model = model.filter(|m| m.mtp.is_empty() && !classes::predicts(&m.family))?;
+            Some(format!(
+                "{named}: {} has no multi-token-prediction layers, and no model that drafts is named",
+                model.id
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// The longest request against the model's context: vLLM raises where it is longer (`vllm/config/model.py`,

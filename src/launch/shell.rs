@@ -90,8 +90,14 @@ struct Reader {
     /// What the script has assigned so far; only exported names reach later commands.
     assigned: BTreeMap<String, Word>,
     exported: BTreeMap<String, Word>,
+    /// Bytes that variables were replaced by, and that environments of commands took.
+    spent: usize,
     script: Script,
 }
+
+/// The most that replaced variables and environments may come to, in bytes: variables that hold each other twice grow
+/// without bound. What is beyond stays as it is written, and unknown.
+const MAX_SPENT: usize = 1 << 22;
 
 /// A here-document, and the file that it is written to.
 struct Here {
@@ -123,7 +129,8 @@ impl Reader {
 
     /// Files a command and what it assigns.
     fn keep(&mut self, words: Vec<Word>, here: Option<Here>) {
-        let mut variables = self.exported.clone();
+        self.spent += self.exported.iter().map(|(name, word)| name.len() + word.text.len()).sum::<usize>();
+        let mut variables = if self.spent <= MAX_SPENT { self.exported.clone() } else { BTreeMap::new() };
         let assignments = words.iter().take_while(|w| assignment(&w.text).is_some()).count();
         let (set, words) = words.split_at(assignments);
         let exports = words.first().is_some_and(|w| matches!(w.text.as_str(), "export" | "declare" | "set"));
@@ -398,7 +405,8 @@ impl Reader {
             }
             _ => None,
         };
-        match value {
+        self.spent += value.as_ref().map_or(0, |value| value.text.len());
+        match value.filter(|_| self.spent <= MAX_SPENT) {
             Some(value) => {
                 out.text.push_str(&value.text);
                 out.unknown |= value.unknown;

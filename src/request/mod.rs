@@ -21,6 +21,7 @@ mod answers;
 mod any;
 pub mod budget;
 mod checks;
+pub mod drafted;
 pub mod fit;
 pub mod form;
 pub mod inspect;

@@ -161,6 +161,7 @@ impl Request {
         self.put_host(&mut place.pools)?;
         let engines = self.engines(catalog, &place.pools)?;
         let mut engines = self.that_take_the_options(engines)?;
+        self.know_the_model(&engines, &model)?;
         let current =
             self.current.as_deref().map(|text| layout::deployment(catalog, "--current", text)).transpose()?;
         let unmeasured = match task {

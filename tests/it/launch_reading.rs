@@ -238,3 +238,97 @@ fn a_degree_in_a_variable_is_not_judged_until_it_is_said() {
     let (code, read) = judged("--tp 2 --launch 'vllm serve Qwen/Qwen3-8B -tp $TP'");
     assert_eq!((code, &read["feasible"]), (0, &true.into()), "{:#}", read["reasons"]);
 }
+
+const LLAMA: &str = "vllm serve meta-llama/Llama-3.1-8B-Instruct --speculative-config";
+
+fn judged_drafting(config: &str, more: &str) -> (i32, serde_json::Value) {
+    // The questions of these tests are cut at quotes: the launch stands in a file.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("serve.sh");
+    std::fs::write(&file, format!("{LLAMA} '{config}'\n")).unwrap();
+    judged(&format!("--concurrency 8 {more} --launch {}", file.display()))
+}
+
+#[test]
+fn what_a_launch_drafts_is_in_its_times_and_in_its_memory() {
+    let (_, plain) = judged("--concurrency 8 --launch 'vllm serve meta-llama/Llama-3.1-8B-Instruct'");
+    // A head that is not at hand is said, and a usual one is counted.
+    let (code, eagle) = judged_drafting(
+        r#"{"method":"eagle3","model":"org/a-head-that-is-not-at-hand","num_speculative_tokens":3}"#,
+        "--offline",
+    );
+    assert_eq!((code, &eagle["draft_tokens"]), (0, &3.into()), "{:#}", eagle["reasons"]);
+    let number = |of: &serde_json::Value, at: &str| of.pointer(at).unwrap().as_f64().unwrap();
+    assert!(number(&eagle, "/tpot_ms") < 0.75 * number(&plain, "/tpot_ms"));
+    assert!(number(&eagle, "/memory/weights_gib") > number(&plain, "/memory/weights_gib") + 0.2);
+    assert!(eagle["launch"]["unread"][0]["why"].as_str().unwrap().contains("not at hand"));
+    // How often lookups are accepted is the text's own: said, and counted where it is given.
+    let ngram = r#"{"method":"ngram","num_speculative_tokens":4}"#;
+    let (_, unsaid) = judged_drafting(ngram, "");
+    assert_eq!(number(&unsaid, "/tpot_ms"), number(&plain, "/tpot_ms"));
+    assert!(unsaid["launch"]["unread"][0]["why"].as_str().unwrap().contains("--acceptance"));
+    let (_, given) = judged_drafting(ngram, "--acceptance 0.6");
+    assert!(number(&given, "/tpot_ms") < number(&plain, "/tpot_ms"), "{:#}", given["launch"]);
+    // A model that is known drafts with its own weights: 0.6 B in 16 bits.
+    let (_, draft) = judged_drafting(
+        r#"{"model":"meta-llama/Llama-3.2-1B-Instruct","num_speculative_tokens":4}"#,
+        "--acceptance 0.6",
+    );
+    assert!(number(&draft, "/memory/weights_gib") > number(&plain, "/memory/weights_gib") + 2.0);
+}
+
+#[test]
+fn drafts_that_nothing_makes_are_refused() {
+    for (config, says) in [
+        // vllm/config/speculative.py: "num_speculative_tokens was provided but without speculative model."
+        (r#"{"method":"eagle3","num_speculative_tokens":3}"#, "without a model that drafts"),
+        (r#"{"method":"mtp","num_speculative_tokens":1}"#, "no multi-token-prediction layers"),
+    ] {
+        let (code, read) = judged_drafting(config, "");
+        assert_eq!((code, &read["feasible"]), (1, &false.into()), "{config}");
+        let message = read["reasons"][0]["message"].as_str().unwrap();
+        assert!(message.contains(says), "{config}: {message}");
+    }
+}
+
+#[test]
+fn a_release_older_than_the_models_class_refuses_it() {
+    use crate::common::shardfit;
+    // vllm/model_executor/models/registry.py: GptOssForCausalLM from 0.10.1 on.
+    let (reason, message) =
+        refused("--launch 'docker run vllm/vllm-openai:v0.8.5 --model openai/gpt-oss-120b -tp 2'");
+    assert_eq!(reason, "launch_refused");
+    assert!(message.contains("0.10.1"), "{message}");
+    for command in ["plan", "estimate"] {
+        let place = if command == "plan" { "--cluster 8xh100-sxm" } else { "--gpu h100-sxm --tp 2" };
+        let run = shardfit(&format!("{command} openai/gpt-oss-120b {place} --engine vllm@0.8.5"));
+        assert_eq!(run.code, 2, "{}", run.stdout);
+        assert!(run.stderr.contains("does not know GptOssForCausalLM: 0.10.1 does"), "{}", run.stderr);
+    }
+    let (code, _) =
+        judged("--launch 'docker run vllm/vllm-openai:v0.10.1 --model openai/gpt-oss-120b -tp 2'");
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn variables_that_hold_each_other_do_not_grow_without_bound() {
+    // 10 · 4⁴⁰ bytes, were they written out.
+    let text = format!("A=xxxxxxxxxx\n{}vllm serve m -tp 2 --revision $A", "A=$A$A$A$A\n".repeat(40));
+    let s = only(&text);
+    assert_eq!(s.tp, Some(2));
+    // A line of a million flags is cut, and said.
+    let s = only(&format!("vllm serve m {}", "--nope ".repeat(100_000)));
+    assert!(s.unread.iter().any(|note| note.why.contains("are not read")));
+    assert!(
+        launch::invocations(&"vllm serve m ".repeat(100_000), &|_| None).is_err(),
+        "longer than a launch"
+    );
+}
+
+#[test]
+fn an_image_of_dynamo_carries_dynamos_version() {
+    let s = only(
+        "docker run nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.5.0 python3 -m dynamo.vllm --model org/m -tp 2",
+    );
+    assert_eq!((s.version, s.tp), (None, Some(2)));
+}

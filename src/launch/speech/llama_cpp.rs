@@ -8,7 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::launch::dialect::{self, Said};
 use crate::launch::invocation::Invocation;
 use crate::launch::line::Line;
-use crate::launch::server::{Note, Reading, Server};
+use crate::launch::server::{Drafts, Note, Reading, Server};
 
 /// Reads a command line and the variables that stand for flags.
 pub fn read(invocation: &Invocation, said: &Said, server: &mut Server) {
@@ -90,6 +90,16 @@ pub fn read(invocation: &Invocation, said: &Said, server: &mut Server) {
         server.cpu_moe_layers = Some(u64::MAX);
     }
     server.prefix_caching = r.switch("--cache-prompt");
+    let method = r.text("--spec-type").filter(|method| method != "none");
+    let model = ["--model-draft", "--hf-repo-draft", "--spec-draft-model", "--spec-draft-hf"]
+        .into_iter()
+        .fold(None, |found: Option<String>, flag| found.or_else(|| r.text(flag)));
+    let tokens = ["--draft-max", "--spec-draft-n-max"]
+        .into_iter()
+        .fold(None, |found: Option<u32>, flag| found.or_else(|| r.count(flag)));
+    if method.is_some() || model.is_some() {
+        server.speculation = Some(Drafts { method, tokens, model });
+    }
     for stray in &said.positional {
         r.unread.push(Note {
             text: stray.text.clone(),

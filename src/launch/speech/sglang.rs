@@ -102,7 +102,9 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     let method = r.text("--speculative-algorithm");
     let drafted = r.count("--speculative-num-draft-tokens");
     let steps = r.count("--speculative-num-steps");
-    r.switch("--speculative-eagle-topk");
+    if let Some(branches) = r.count("--speculative-eagle-topk").filter(|n| *n > 1) {
+        server.notes.push(format!("drafts of {branches} branches are read as one line of tokens"));
+    }
     let model = r.text("--speculative-draft-model-path");
     if method.is_some() {
         // The tokens verified in a step count the one that the target computes (server_args.py).

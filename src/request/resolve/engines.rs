@@ -5,7 +5,7 @@ use std::str::FromStr;
 use itertools::Itertools as _;
 
 use crate::catalog::engine::{LaunchOption, SchedulingPatch};
-use crate::catalog::{Catalog, Cluster, Engine};
+use crate::catalog::{Catalog, Cluster, Engine, classes};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::measured;
@@ -104,6 +104,20 @@ impl Request {
         let runs = |engine: &Engine| pools.iter().any(|pool| engine.runs_on(&pool.gpu));
         let others: Vec<Engine> = catalog.engines()?.into_iter().filter(|e| runs(e) && takes(e)).collect();
         Ok(if others.is_empty() { usual } else { others })
+    }
+
+    /// That the engines that are named in a version have a class for the model.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] for one that is older than it.
+    pub(super) fn know_the_model(&self, engines: &[Engine], model: &Model) -> Result<(), Diagnostic> {
+        // A launch is answered with why its engine refuses it.
+        let named = !self.launched && texts(&self.engine).iter().any(|name| name.contains('@'));
+        let refusal = |engine: &Engine| classes::refusal(&engine.id, &model.family, engine.version);
+        match engines.iter().filter(|_| named).find_map(refusal) {
+            Some(why) => Err(usage(why).at("--engine").help("name a newer version, or none for the newest")),
+            None => Ok(()),
+        }
     }
 
     /// The precisions to consider.
