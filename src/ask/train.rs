@@ -39,7 +39,7 @@ pub fn written(training: &Training, stop: Stop, view: View) -> Result<Answered, 
                         .help("run without it to see why")
                 };
                 let best = answer.best.first().ok_or_else(nothing)?;
-                let text = report::emit(target, &jobs[0].1, &best.plan)?;
+                let text = report::emit(target, &jobs[0].1, (&best.plan, training.lora.as_ref()))?;
                 if format == Format::Json {
                     let name = report::emitted_name(target).to_owned();
                     return Ok(Answered::Files(vec![File { name, text }]));

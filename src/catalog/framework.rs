@@ -36,6 +36,9 @@ pub struct Framework {
     /// Whether it keeps FP32 master weights beside 16-bit ones.
     #[serde(default = "yes")]
     pub master_weights: bool,
+    /// Ways to divide work that it does not have: no plan is made of them.
+    #[serde(default)]
+    pub lacks: Vec<Technique>,
     /// What its counter of TFLOP/s and MFU counts.
     #[serde(default)]
     pub counts: Convention,
@@ -45,6 +48,51 @@ pub struct Framework {
     pub memory: TrainingMemory,
     /// Where the figures come from: its repository, reports of runs with it.
     pub sources: Vec<String>,
+}
+
+/// A way to divide work over GPUs that not every framework has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Technique {
+    /// Optimizer states over data-parallel ranks, parameters and gradients whole (ZeRO-1, Megatron's distributed
+    /// optimizer).
+    Zero1,
+    /// The same with gradients (ZeRO-2).
+    Zero2,
+    /// Tensor parallel.
+    TensorParallel,
+    /// Pipeline stages.
+    PipelineParallel,
+    /// Context parallel.
+    ContextParallel,
+    /// Expert parallel.
+    ExpertParallel,
+}
+
+impl Technique {
+    /// The axis or the sharding, as options name it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Technique::Zero1 => "zero1",
+            Technique::Zero2 => "zero2",
+            Technique::TensorParallel => "tp",
+            Technique::PipelineParallel => "pp",
+            Technique::ContextParallel => "cp",
+            Technique::ExpertParallel => "ep",
+        }
+    }
+
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Technique::Zero1 => "sharding of optimizer states alone (zero1)",
+            Technique::Zero2 => "sharding of optimizer states and gradients alone (zero2)",
+            Technique::TensorParallel => "tensor parallelism",
+            Technique::PipelineParallel => "pipeline stages",
+            Technique::ContextParallel => "context parallelism",
+            Technique::ExpertParallel => "expert parallelism",
+        }
+    }
 }
 
 fn yes() -> bool {

@@ -48,7 +48,7 @@ pub struct TrainArgs {
     /// Why plans with these degrees are not the best, e.g. tp=2,pp=1
     #[arg(long, value_name = "DEGREES", help_heading = "Ranking", conflicts_with = "emit")]
     why_not: Option<String>,
-    /// Write the best plan for megatron, torchtitan or deepspeed
+    /// Write the best plan for megatron, torchtitan, deepspeed or axolotl, which has adapters
     #[arg(long, value_name = "FRAMEWORK", help_heading = "Output")]
     #[arg(value_parser = names(report::EMIT_TARGETS), hide_possible_values = true)]
     emit: Option<String>,

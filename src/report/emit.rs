@@ -3,16 +3,21 @@
 use serde_json::json;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::train::{Job, Optimizer, Precision, Recompute, Schedule, Sharding, TrainingPlan};
+use crate::model::Lora;
+use crate::train::{Job, Optimizer, Precision, Recompute, Schedule, Sharding, TrainingPlan, Tuning};
 
 /// What a plan can be written for.
-pub const TARGETS: [&str; 3] = ["megatron", "torchtitan", "deepspeed"];
+pub const TARGETS: [&str; 4] = ["megatron", "torchtitan", "deepspeed", "axolotl"];
+
+/// The one of them whose file says what adapters are trained, and in which format frozen weights lie.
+const WITH_ADAPTERS: &str = "axolotl";
 
 /// What a file of a framework's is called.
 pub fn emitted_name(target: &str) -> &'static str {
     match target {
         "torchtitan" => "torchtitan.toml",
         "deepspeed" => "deepspeed.json",
+        "axolotl" => "axolotl.yaml",
         _ => "megatron.args",
     }
 }
@@ -21,8 +26,25 @@ pub fn emitted_name(target: &str) -> &'static str {
 ///
 /// # Errors
 /// [`Code::UnknownName`] for another framework, [`Code::Usage`] where it lacks what the plan needs.
-pub fn emit(target: &str, job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
+pub fn emit(
+    target: &str,
+    job: &Job,
+    (plan, lora): (&TrainingPlan, Option<&Lora>),
+) -> Result<String, Diagnostic> {
+    if job.tuning != Tuning::Full && TARGETS.contains(&target) && target != WITH_ADAPTERS {
+        let cause = match target {
+            "deepspeed" => {
+                "DeepSpeed's configuration says nothing of adapters, which the trainer around it attaches"
+            }
+            "megatron" => "arguments of Megatron-LM train all weights: they have no adapters",
+            _ => "torchtitan's configuration trains all weights: it has no adapters",
+        };
+        return Err(Diagnostic::new(Code::Usage, format!("{cause} ({} is asked)", job.tuning.name()))
+            .at("--emit")
+            .help(format!("--emit {WITH_ADAPTERS} writes them; --tuning full trains all weights")));
+    }
     match target {
+        WITH_ADAPTERS => axolotl(job, plan, lora),
         "megatron" => megatron(job, plan),
         "torchtitan" => torchtitan(job, plan),
         "deepspeed" => deepspeed(job, plan),
@@ -125,7 +147,10 @@ fn torchtitan(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         }
         Sharding::Parameters => (s.dp, 1),
         Sharding::Optimizer | Sharding::Gradients => {
-            return Err(lacks("torchtitan", plan.sharding.name(), plan));
+            let cause = format!("torchtitan has no {}, which the plan needs", plan.sharding.name());
+            return Err(Diagnostic::new(Code::Usage, cause).at("--emit").help(
+                "--framework torchtitan leaves out what it does not have; --sharding zero3 names what it has",
+            ));
         }
     };
     let (mode, option) = match plan.recompute {
@@ -154,11 +179,117 @@ fn torchtitan(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
     ))
 }
 
+/// A configuration of Axolotl (`docs/config-reference`, `docs/nd_parallelism`, 0.12 and newer): FSDP2, tensor and context
+/// parallel over the Hugging Face model, adapters of PEFT.
+fn axolotl(job: &Job, plan: &TrainingPlan, lora: Option<&Lora>) -> Result<String, Diagnostic> {
+    let s = &plan.split;
+    for (missing, what) in [
+        (s.pp > 1, "pipeline stages"),
+        (s.ep > 1, "expert parallelism"),
+        (plan.precision != Precision::Bf16, plan.precision.name()),
+        (
+            !matches!(plan.recompute, Recompute::None | Recompute::Full),
+            "recomputation of a part of each layer",
+        ),
+        (plan.offload.activations && plan.recompute == Recompute::None, "activations on the host alone"),
+    ] {
+        if missing {
+            return Err(lacks("Axolotl", what, plan));
+        }
+    }
+    let optimizer = match job.optimizer {
+        Optimizer::Adam | Optimizer::AdamBf16 => "adamw_torch_fused",
+        Optimizer::Adam8bit => "adamw_8bit",
+        Optimizer::Adafactor => "adafactor",
+        Optimizer::Muon => "muon",
+        Optimizer::Sgd => return Err(lacks("Axolotl", job.optimizer.name(), plan)),
+    };
+    let mut config = serde_json::Map::new();
+    let mut say = |key: &str, value: serde_json::Value| {
+        config.insert(key.to_owned(), value);
+    };
+    say("base_model", json!(job.model.id));
+    match job.tuning {
+        Tuning::Full => {}
+        Tuning::Lora | Tuning::Qlora => {
+            let lora = lora.ok_or_else(|| lacks("Axolotl", "adapters without a rank", plan))?;
+            let quantised = job.tuning == Tuning::Qlora;
+            say("adapter", json!(job.tuning.name()));
+            say("load_in_4bit", json!(quantised));
+            say("lora_r", json!(lora.rank));
+            // Twice the rank is what PEFT's guides scale by; it takes no memory or time.
+            say("lora_alpha", json!(lora.rank * 2));
+            match lora.targets.is_empty() {
+                true => say("lora_target_linear", json!(true)),
+                false => say("lora_target_modules", json!(modules(lora))),
+            }
+        }
+    }
+    say("sequence_len", json!(job.sequence));
+    say("sample_packing", json!(true));
+    say("micro_batch_size", json!(plan.micro_batch));
+    let at_once = u64::from(s.dp) * u64::from(plan.micro_batch);
+    say("gradient_accumulation_steps", json!(job.global_batch / at_once.max(1)));
+    say("optimizer", json!(optimizer));
+    say("bf16", json!(true));
+    say("flash_attention", json!(true));
+    say("gradient_checkpointing", json!(plan.recompute == Recompute::Full));
+    if s.tp > 1 {
+        say("tensor_parallel_size", json!(s.tp));
+    }
+    if s.cp > 1 {
+        say("context_parallel_size", json!(s.cp));
+    }
+    let inside = (job.machine.per_node() / s.tp).clamp(1, s.dp);
+    match plan.sharding {
+        Sharding::None if s.dp > 1 => say("dp_replicate_size", json!(s.dp)),
+        Sharding::None => {}
+        Sharding::Optimizer => say("deepspeed", json!("deepspeed_configs/zero1.json")),
+        Sharding::Gradients => say("deepspeed", json!("deepspeed_configs/zero2.json")),
+        Sharding::Parameters => say("dp_shard_size", json!(s.dp)),
+        Sharding::Hybrid => {
+            say("dp_shard_size", json!(inside));
+            say("dp_replicate_size", json!(s.dp / inside));
+        }
+    }
+    if matches!(plan.sharding, Sharding::Parameters | Sharding::Hybrid) {
+        say("fsdp_version", json!(2));
+        say(
+            "fsdp_config",
+            json!({
+                "offload_params": plan.offload.weights,
+                "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+                "state_dict_type": "FULL_STATE_DICT",
+                "reshard_after_forward": true,
+            }),
+        );
+    }
+    say("datasets", json!([{ "path": "/data/train.jsonl", "type": "chat_template" }]));
+    say("output_dir", json!("./outputs"));
+    let head = format!(
+        "# shardfit {}: {plan}\n# needs: the data at the path below\n# start it with: axolotl train axolotl.yaml\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    Ok(head + &crate::load::to_yaml(&serde_json::Value::Object(config))?)
+}
+
+/// Targets of adapters as the modules of Hugging Face models are called.
+fn modules(lora: &Lora) -> Vec<String> {
+    let short = ["q", "k", "v", "o", "gate", "up", "down"];
+    let whole = |target: &String| match short.contains(&target.as_str()) {
+        true => format!("{target}_proj"),
+        false => target.clone(),
+    };
+    lora.targets.iter().map(whole).collect()
+}
+
 /// A configuration of DeepSpeed (`deepspeed/runtime/config.py`).
 fn deepspeed(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
     let s = &plan.split;
     for (missing, what) in [
         (s.cp > 1, "context parallelism"),
+        // It is said in the model's code (`deepspeed.moe.layer.MoE`, `ep_size`), which the file does not reach.
+        (s.ep > 1, "key in its configuration for expert parallelism"),
         (plan.chunks > 1, "interleaved stages"),
         (plan.schedule != Schedule::OneForwardOneBackward, plan.schedule.name()),
         (plan.precision != Precision::Bf16, plan.precision.name()),

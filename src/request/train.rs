@@ -12,7 +12,7 @@ use super::{Amount, ModelRequest, Prices, Texts, Values};
 use crate::catalog::{Catalog, Cluster, Engine, Framework};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::hub::Hub;
-use crate::model::Model;
+use crate::model::{Lora, Model};
 use crate::plan::degrees;
 use crate::stop::Stop;
 use crate::train::{
@@ -142,6 +142,8 @@ pub struct Training {
     pub top: usize,
     /// The rank to explain.
     pub explain: Option<u64>,
+    /// The adapters that are trained, where only they are.
+    pub lora: Option<Lora>,
     /// The framework whose files are wanted.
     pub emit: Option<String>,
 }
@@ -283,6 +285,7 @@ impl TrainRequest {
             convention,
             top: usize::try_from(top.max(explain.unwrap_or(1))).unwrap_or(usize::MAX),
             explain,
+            lora: self.model.lora.as_deref().map(str::parse).transpose()?,
             emit: self.emit.clone(),
         })
     }

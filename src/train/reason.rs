@@ -1,5 +1,6 @@
 //! Why a training plan is not an answer.
 
+use crate::catalog::framework::Technique;
 use crate::plan::ledger::{Fallen, Numbered};
 use crate::plan::why::reasons;
 use crate::units::Bytes;
@@ -142,6 +143,22 @@ reasons! {
             message: format!("{name} divides nothing over one data-parallel rank"),
             guide: ("there is nobody to share with", "no sharding, or more data-parallel ranks"),
             examples: [Misfit::Sharding { name: "zero1" }],
+        }
+
+        /// The framework has no such way to divide work.
+        Framework {
+            /// Which.
+            lacks: Technique,
+        } => {
+            stage: Illegal,
+            key: ["framework", lacks.key(), ""],
+            distance: 1.0,
+            message: format!("the framework has no {}", lacks.name()),
+            guide: (
+                "its description lists what it does not have under `lacks`",
+                "a plan without it, or --framework with one that has it",
+            ),
+            examples: [Misfit::Framework { lacks: Technique::ExpertParallel }],
         }
 
         /// The network inside nodes does not reach that far.

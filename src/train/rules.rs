@@ -1,5 +1,6 @@
 //! The rules of training plans: each says why a plan cannot be run.
 
+use crate::catalog::framework::Technique;
 use crate::model::Model;
 
 use super::job::Job;
@@ -42,9 +43,26 @@ pub(super) fn rule_of_split(job: &Job, outer: &Outer) -> Option<Misfit> {
     None
 }
 
+/// The first way to divide work of a plan that the framework does not have.
+fn lacking(job: &Job, plan: &TrainingPlan) -> Option<Technique> {
+    let s = &plan.split;
+    let of = |technique: &Technique| match technique {
+        Technique::Zero1 => plan.sharding == Sharding::Optimizer,
+        Technique::Zero2 => plan.sharding == Sharding::Gradients,
+        Technique::TensorParallel => s.tp > 1,
+        Technique::PipelineParallel => s.pp > 1,
+        Technique::ContextParallel => s.cp > 1,
+        Technique::ExpertParallel => s.ep > 1,
+    };
+    job.machine.framework.lacks.iter().copied().find(of)
+}
+
 /// Rules of one plan.
 pub(super) fn rule(job: &Job, plan: &TrainingPlan) -> Option<Misfit> {
     let s = &plan.split;
+    if let Some(lacks) = lacking(job, plan) {
+        return Some(Misfit::Framework { lacks });
+    }
     let even = s.pp.is_multiple_of(2) && plan.chunks == 1;
     if plan.schedule == Schedule::DualPipe && s.pp > 1 && !even {
         return Some(Misfit::Schedule { name: plan.schedule.name(), pp: s.pp, chunks: plan.chunks });

@@ -456,6 +456,61 @@ fn plans_are_written_in_the_words_of_each_framework() {
     assert_eq!(deepspeed["train_batch_size"], 32);
 }
 
+/// Adapters are written where the framework's file says them, and refused elsewhere: a full fine-tune in their place would
+/// be out of memory at once.
+#[test]
+fn adapters_are_written_or_refused_and_never_dropped() {
+    let job = "train llama-3.1-8b --cluster 1xrtx-4090 --lora rank=16 --global-batch 16 --seq 2048";
+    for target in ["megatron", "deepspeed", "torchtitan"] {
+        let run = shardfit(&format!("{job} --tuning qlora --emit {target}")).exits(2);
+        assert!(run.stderr.contains("adapters") && run.stderr.contains("--emit axolotl"), "{}", run.stderr);
+    }
+    let text = shardfit(&format!("{job} --tuning qlora --emit axolotl")).exits(0).stdout;
+    for line in [
+        "adapter: qlora",
+        "load_in_4bit: true",
+        "lora_r: 16",
+        "lora_target_linear: true",
+        "sequence_len: 2048",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let lora = "train llama-3.1-8b --cluster 8xh100-sxm --tuning lora --lora rank=16,targets=q,v --global-batch 64 \
+                --seq 4096 --sharding zero3 --pp 1 --recompute full --emit axolotl";
+    let text = shardfit(lora).exits(0).stdout;
+    for line in ["adapter: lora", "load_in_4bit: false", "- q_proj", "- v_proj", "fsdp_version: 2"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn a_framework_is_not_asked_for_what_it_lacks() {
+    let job =
+        "train llama-3.1-8b --cluster 8xh100-sxm --tuning lora --lora rank=16 --global-batch 64 --seq 4096";
+    for framework in ["torchtitan", "torchtune", "litgpt"] {
+        let json = shardfit(&format!("{job} --framework {framework} --format json")).exits(0).json();
+        for plan in json["plans"].as_array().unwrap() {
+            let sharding = plan["sharding"].as_str().unwrap();
+            assert!(!matches!(sharding, "zero1" | "zero2"), "{framework}: {sharding}");
+            if framework == "litgpt" {
+                assert_eq!((plan["tp"].as_u64(), plan["pp"].as_u64()), (Some(1), Some(1)), "{plan}");
+            }
+        }
+    }
+    let run = shardfit(&format!("{job} --framework torchtitan --sharding zero1")).exits(0);
+    assert!(
+        run.stdout.contains("the framework has no sharding of optimizer states alone (zero1)"),
+        "{}",
+        run.stdout
+    );
+    let experts = "train qwen3-30b-a3b --cluster 8xh100-sxm --global-batch 64 --seq 4096";
+    let json = shardfit(&format!("{experts} --framework torchtune --format json")).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert!(json["plans"].as_array().unwrap().iter().all(|plan| plan["ep"] == 1), "{json}");
+    let run = shardfit(&format!("{experts} --ep 8 --cp 1 --pp 1 --sharding zero3 --emit deepspeed"));
+    assert!(run.code == 2 && run.stderr.contains("expert parallelism"), "{}", run.stderr);
+}
+
 #[test]
 fn nothing_feasible_exits_with_1_and_says_why() {
     let line = "train llama-3.1-70b --cluster 1xh100-sxm --global-batch 1 --seq 4096 --sharding ddp";
