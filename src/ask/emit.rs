@@ -60,5 +60,7 @@ pub fn asked<'a>(
         cluster: &resolved.cluster,
         weights: precision.and_then(|p| p.weights),
         kv: precision.is_some_and(|p| p.kv.is_some()),
+        length: request.max_model_len,
+        draft: request.model.draft_model.as_deref(),
     }
 }

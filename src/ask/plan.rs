@@ -1,5 +1,7 @@
 //! What a search found.
 
+use std::collections::BTreeMap;
+
 use super::emit;
 use super::view::{Answered, View};
 use super::words::{explained, remarks};
@@ -7,6 +9,7 @@ use crate::catalog::Catalog;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::estimated::Estimate;
 use crate::launch::artefact::File;
+use crate::launch::release::Beside;
 use crate::launch::{self, artefact};
 use crate::report::{self, Row, Sheet, Subject};
 use crate::request::{Chosen, Explain, Planned, Request, Resolved, layout};
@@ -70,11 +73,20 @@ pub fn written(
             Some(_) => None,
             None => Some(chosen(answer, request.rank.as_ref())?),
         };
+        // Parts of one kind of GPU that a node holds stand beside each other on it.
+        let mut beside: BTreeMap<&str, Beside> = BTreeMap::new();
         for (part, n) in parts.unwrap_or(&[]).iter().chain(alone).zip(1..) {
             let asked = emit::asked(request, resolved, part.plan.layout.precision, catalog);
             let mut release = question
                 .with_deployment(part, |deployment| launch::plan::release(part, deployment, &asked))?;
             release.part = parts.map(|_| format!("{n}-{}", part.gpu));
+            let alike = parts.unwrap_or(&[]).iter().filter(|other| other.gpu == part.gpu);
+            if alike.map(|other| other.gpus).sum::<u64>() <= release.gpus_per_node {
+                let taken = beside.entry(&part.gpu).or_default();
+                release.beside = *taken;
+                taken.gpus += release.gpus();
+                taken.servers += release.servers();
+            }
             let prefix = release.part.as_ref().map_or(String::new(), |part| format!("{part}-"));
             let written = emit::files(&targets, &release)?;
             files.extend(written.into_iter().map(|file| File { name: prefix.clone() + &file.name, ..file }));

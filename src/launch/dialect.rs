@@ -608,7 +608,7 @@ pub fn size(text: &str) -> Option<u64> {
 /// (`utils/argparse_utils.py`, `FlexibleArgumentParser.parse_args`, 0.33; `utils/__init__.py`, 0.10).
 fn long_form(word: &Word, next: Option<&Word>) -> Option<(Word, usize)> {
     let level = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let long = |text: String, taken| Some((Word { text, unknown: word.unknown }, taken));
+    let long = |text: String, taken| Some((Word { text, ..word.clone() }, taken));
     for dotted in ["-cc.", "-O."] {
         if let Some(path) = word.text.strip_prefix(dotted) {
             return long(format!("--compilation-config.{path}"), 1);

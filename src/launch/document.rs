@@ -460,6 +460,13 @@ impl Walk<'_> {
         let mut any = false;
         for (key, pool) in [("context_servers", Pool::Prefill), ("generation_servers", Pool::Decode)] {
             let Some(own) = keys.get(key).and_then(Value::as_object) else { continue };
+            any = true;
+            // A router's file names servers that are started elsewhere.
+            let only_names =
+                own.keys().all(|key| matches!(key.as_str(), "num_instances" | "urls" | "router"));
+            if only_names && own.contains_key("urls") {
+                continue;
+            }
             let mut options = keys.clone();
             for other in ["context_servers", "generation_servers", "hostname", "port"] {
                 options.remove(other);
@@ -482,7 +489,6 @@ impl Walk<'_> {
                 ..Invocation::default()
             };
             self.keep(server, out);
-            any = true;
         }
         any
     }

@@ -267,20 +267,6 @@ const DYNAMO_SWITCHES: [&str; 5] = [
     "--durable-kv-events",
 ];
 
-/// What Dynamo's worker of TensorRT-LLM calls the options of `trtllm-serve`
-/// (`components/src/dynamo/trtllm/backend_args.py`).
-const DYNAMO_TRTLLM: [(&str, &str); 9] = [
-    ("--tensor-parallel-size", "--tp_size"),
-    ("--pipeline-parallel-size", "--pp_size"),
-    ("--expert-parallel-size", "--ep_size"),
-    ("--max-batch-size", "--max_batch_size"),
-    ("--max-num-tokens", "--max_num_tokens"),
-    ("--max-seq-len", "--max_seq_len"),
-    ("--free-gpu-memory-fraction", "--kv_cache_free_gpu_memory_fraction"),
-    ("--extra-engine-args", "--extra_llm_api_options"),
-    ("--served-model-name", ""),
-];
-
 impl Invocation {
     /// Flags of Dynamo's workers (`components/src/dynamo/*/args.py`) that are not the engine's.
     fn take_workers_own(&mut self, dynamo: bool) {
@@ -315,10 +301,12 @@ impl Invocation {
                 Some((flag, value)) => (flag, Some(value)),
                 None => (word.text.as_str(), None),
             };
-            let renamed = DYNAMO_TRTLLM.iter().find(|(of, _)| *of == flag && self.engine == "trtllm");
+            let of_engine = if self.engine == "trtllm" { super::dynamo::of_engine(flag) } else { flag };
+            let renamed = Some(of_engine).filter(|of_engine| *of_engine != flag);
             let pool = flag == "--disaggregation-mode" && self.engine != "sglang";
             let value = flag == "--override-engine-args" && self.engine == "trtllm";
-            let dropped = renamed.is_some_and(|(_, to)| to.is_empty()) || DYNAMO_VALUES.contains(&flag);
+            let named = flag == "--served-model-name" && self.engine == "trtllm";
+            let dropped = named || DYNAMO_VALUES.contains(&flag);
             if dropped || pool || value {
                 let mut values: Vec<String> = inline.map(str::to_owned).into_iter().collect();
                 while inline.is_none() && words.peek().is_some_and(|w| !w.text.starts_with('-')) {
@@ -337,10 +325,10 @@ impl Invocation {
                     },
                     _ => {}
                 }
-            } else if let Some((_, to)) = renamed {
+            } else if let Some(to) = renamed {
                 match inline.map(str::to_owned) {
                     Some(value) => out.push(Word { text: format!("{to}={value}"), ..word }),
-                    None => out.push(Word::plain(*to)),
+                    None => out.push(Word::plain(to)),
                 }
             } else if !DYNAMO_SWITCHES.contains(&flag) {
                 out.push(word);
@@ -355,7 +343,9 @@ impl Invocation {
             let said = |word: &str| {
                 self.argv.iter().any(|w| w.text == word || w.text.contains(&format!("\"{word}\"")))
             };
-            match (said("prefill") || said("kv_producer"), said("decode") || said("kv_consumer")) {
+            let prefill = said("prefill") || said("kv_producer") || said("CONTEXT");
+            let decode = said("decode") || said("kv_consumer") || said("GENERATION");
+            match (prefill, decode) {
                 (true, false) => Some(Pool::Prefill),
                 (false, true) => Some(Pool::Decode),
                 _ => None,

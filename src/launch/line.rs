@@ -158,8 +158,15 @@ impl Line {
     }
 }
 
-/// A word as a POSIX shell takes it whole. `$(NAME)` of Kubernetes and `$NAME` are left open on purpose only by
-/// callers that write them themselves.
+/// A word in which a shell puts in the variables that it names, and works out `$((…))`.
+pub fn open(word: &str) -> String {
+    match word.contains('$') {
+        true => format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"")),
+        false => quoted(word),
+    }
+}
+
+/// A word as a POSIX shell takes it whole: `$NAME` stays as it is written ([`open`] puts variables in).
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     match !word.is_empty() && word.chars().all(plain) {

@@ -11,6 +11,7 @@ pub mod better;
 pub mod dialect;
 pub mod document;
 pub mod drafting;
+pub mod dynamo;
 pub mod invocation;
 pub mod keys;
 pub mod line;
@@ -45,8 +46,10 @@ pub fn invocations(text: &str, find: invocation::Find) -> Result<Vec<Invocation>
         blocks if blocks.is_empty() => in_text(text, find),
         blocks => blocks.iter().flat_map(|block| in_text(block, find)).collect(),
     };
-    for server in found.iter_mut().filter(|server| server.version.is_none()) {
-        server.version = stated_version(text, server.engine);
+    if let Some((engine, version)) = written_for(text) {
+        for server in found.iter_mut().filter(|server| server.engine == engine) {
+            server.version.get_or_insert_with(|| version.to_owned());
+        }
     }
     let found = merged(found);
     if found.is_empty() {
@@ -60,9 +63,12 @@ pub fn invocations(text: &str, find: invocation::Find) -> Result<Vec<Invocation>
 
 fn in_text(text: &str, find: invocation::Find) -> Vec<Invocation> {
     match document::read(text, find) {
-        Some(found) if !found.is_empty() => found,
+        Some(found) if !found.is_empty() => {
+            found.into_iter().flat_map(|found| expanded(found, find)).collect()
+        }
         _ => {
-            let mut found = merged(in_script(text, find));
+            let all = invocation::in_script(text, find);
+            let mut found = merged(all.into_iter().flat_map(|found| expanded(found, find)).collect());
             found.iter_mut().for_each(|f| {
                 f.copies =
                     stated_copies(text, None).or_else(|| stated_copies(text, f.pool_said())).or(f.copies);
@@ -96,22 +102,19 @@ fn fenced(text: &str) -> Vec<String> {
     blocks
 }
 
-/// The version of an engine that the head of a file written here states: `# plan: …, vllm 0.33.0, weights …`.
-fn stated_version(text: &str, engine: &str) -> Option<String> {
-    let ours = text.lines().any(|line| line.starts_with(HEAD));
-    let plan = text.lines().find_map(|line| line.strip_prefix("# plan: ")).filter(|_| ours)?;
-    let versions = plan.split(", ").filter_map(|part| part.split_once(' '));
-    let said = |named: &str| named.split(['-', '@']).next() == Some(engine);
-    versions.filter(|(named, _)| said(named)).map(|(_, version)| version.to_owned()).next()
-}
-
-/// The servers of a script; files that state both pools are read as the manifests that they are.
-fn in_script(text: &str, find: invocation::Find) -> Vec<Invocation> {
-    let expand = |found: Invocation| match &found.pools {
+/// Files that state both pools are read as the manifests that they are.
+fn expanded(found: Invocation, find: invocation::Find) -> Vec<Invocation> {
+    match &found.pools {
         Some(pools) => document::read(pools, find).unwrap_or_default(),
         None => vec![found],
-    };
-    invocation::in_script(text, find).into_iter().flat_map(expand).collect()
+    }
+}
+
+/// The engine and version that the head of a file written here names.
+fn written_for(text: &str) -> Option<(&str, &str)> {
+    text.lines().find(|line| line.starts_with(HEAD))?;
+    let stated = text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(release::VERSION))?;
+    stated.trim().split_once(' ')
 }
 
 /// The longest text that is read, in bytes: manifests of whole clusters are a tenth of it.
@@ -138,7 +141,7 @@ fn merged(found: Vec<Invocation>) -> Vec<Invocation> {
                 continue;
             }
             match word.text.as_str() {
-                "--port" | "--host" => skip = true,
+                "--port" | "--host" | "--disaggregation-bootstrap-port" => skip = true,
                 text if text.starts_with("--port=") || text.starts_with("--host=") => {}
                 text => words.push(text.to_owned()),
             }

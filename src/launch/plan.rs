@@ -1,6 +1,6 @@
 //! A plan that was scored, as servers to be started.
 
-use super::release::{Member, Release, drafts};
+use super::release::{Bench, Beside, Member, Release, drafts};
 use super::server::{Pool, Server};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::Deployment;
@@ -8,7 +8,7 @@ use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Verified;
 use crate::plan::Parallelism;
 use crate::units::{Bytes, Seconds};
-use crate::workload::{Load, Targets};
+use crate::workload::{Draft, Load, Percentile, Targets};
 
 /// What an estimate does not tell by itself.
 #[derive(Clone, Debug)]
@@ -23,6 +23,10 @@ pub struct Asked<'a> {
     pub kv: bool,
     /// The targets.
     pub targets: Targets,
+    /// Tokens of the longest request that the server is to take, where they are stated.
+    pub length: Option<u64>,
+    /// The model that drafts, where one is named.
+    pub draft: Option<&'a str>,
 }
 
 /// The batch sizes that vLLM and SGLang capture graphs of: 1, 2, 4, then steps of 8, from 256 on of 16
@@ -45,25 +49,108 @@ pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> R
     if let Some(prefill) = &estimate.prefill {
         members[0].server.pool = Some(Pool::Decode);
         let mut server = members[0].server.clone();
+        server.max_model_len = match prefill.gpu == estimate.gpu {
+            true => server.max_model_len.min(Some(longest(deployment, prefill.parallelism, 1, asked))),
+            // What finds room on other GPUs is not known here.
+            false => Some(drawn(deployment)),
+        };
+        members[0].server.max_model_len = server.max_model_len;
         server.pool = Some(Pool::Prefill);
         server.max_sequences = None;
         server.speculation = None;
         split(&mut server, prefill.parallelism, context.model.is_moe());
         members.insert(0, Member { server, copies: prefill.workers, gpus: prefill.parallelism.gpus() });
     }
+    let workload = &context.workload;
     Release {
-        members,
         vendor: cluster.gpu.platform().to_owned(),
         gpu: estimate.gpu.clone(),
         prefill_gpu: estimate.prefill.as_ref().map(|p| p.gpu.clone()).filter(|gpu| *gpu != estimate.gpu),
         part: None,
         gpus_per_node: u64::from(cluster.gpus_per_node.min(cluster.gpus)),
-        head: head(estimate, deployment, asked),
+        head: head(estimate, deployment, asked, members[0].server.max_model_len),
         isl: context.workload.isl,
         osl: context.workload.osl,
         purpose: estimate.purpose,
         concurrency: (estimate.in_flight.ceil() as u64).max(1),
+        bench: Bench {
+            prefix: if workload.sessions.is_some() { 0 } else { workload.cached_prefix },
+            rate: match workload.load {
+                Load::Rate(rate) => Some(rate.get()),
+                _ => None,
+            },
+            sessions: workload.sessions,
+            users: match workload.load {
+                Load::Users(n) => Some(n),
+                _ => None,
+            },
+        },
+        checkpoint: context.model.checkpoint_bytes(),
+        beside: Beside::default(),
+        members,
     }
+}
+
+/// By how much lengths that are drawn around a mean exceed it at most ([`crate::simulate`]).
+const DRAWN: f64 = 1.2;
+
+/// Share of the longest request that finds room which a server is told to take: memory is known to a few per cent.
+const SURE: f64 = 0.9;
+
+/// Tokens that such a length is a multiple of.
+const LENGTH_STEP: u64 = 1024;
+
+/// Tokens of the longest request that comes: that of the load, and what lengths around their mean are drawn up to.
+fn drawn(deployment: &Deployment) -> u64 {
+    let context = deployment.context();
+    let workload = &context.workload;
+    let longer = |n: u64| (n as f64 * DRAWN).ceil() as u64;
+    let most = match workload.purpose.pools() {
+        true => longer(workload.isl),
+        false => longer(workload.isl).saturating_add(longer(workload.osl)),
+    };
+    let known = context.model.max_context.unwrap_or(u64::MAX);
+    most.min(known).max(workload.longest_context())
+}
+
+/// Tokens of the longest request that a server is told to take. Where nobody states them it is as long as the model
+/// allows and a request finds room, as far as the memory that was planned stays as it is; at least the longest that comes.
+/// `slots` are the requests that each reserve such a length, where the engine gives each its part of the cache.
+fn longest(deployment: &Deployment, p: Parallelism, slots: u64, asked: &Asked) -> u64 {
+    let context = deployment.context();
+    let workload = &context.workload;
+    let least = drawn(deployment);
+    if let Some(stated) = asked.length {
+        return stated.max(workload.longest_context());
+    }
+    let question = context.memory_question(p);
+    let room = question.room(slots).longest_context;
+    // Encoders compute an input in one step.
+    let step = match workload.purpose.pools() && !context.model.keeps_tokens() {
+        true => context.limits.max_batched_tokens,
+        false => u64::MAX,
+    };
+    let most = context.model.max_context.unwrap_or(room).min(step);
+    let sure = (room as f64 * SURE) as u64 / LENGTH_STEP * LENGTH_STEP;
+    // A request that comes finds room, or the plan would not stand.
+    let least = least.min(room.max(workload.longest_context())).min(most.max(workload.longest_context()));
+    let mut length = if room >= most { most } else { sure.min(most) };
+    let planned = question.answer();
+    while length > least {
+        let mut longer = question;
+        longer.limits.start.length = Some(length);
+        let memory = longer.answer();
+        // Slots reserve their part of what the plan leaves to the cache; elsewhere no figure is to change.
+        let stays = match slots > 1 || context.engine.id == "llama.cpp" {
+            true => memory.verdict() == planned.verdict(),
+            false => (memory.kv_cache, memory.total()) == (planned.kv_cache, planned.total()),
+        };
+        if stays {
+            return length;
+        }
+        length = length / 2 / LENGTH_STEP * LENGTH_STEP;
+    }
+    least
 }
 
 fn split(server: &mut Server, p: Parallelism, experts: bool) {
@@ -89,8 +176,6 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     server.tensor_split = estimate.limits.offload.shares.map(|shares| shares.parts().to_vec());
     server.required = super::required::flags(&server.engine, asked.model).to_vec();
     split(&mut server, p, context.model.is_moe());
-    let longest = context.workload.longest.unwrap_or(0).max(context.workload.context());
-    server.max_model_len = Some(longest);
     let planned = match context.workload.load {
         // A limit at the mean of a given rate would make bursts wait.
         Load::Rate(_) => estimate.max_batch,
@@ -105,6 +190,9 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     let each = if rounded <= room.min(most) { rounded } else { each.min(most) };
     // SGLang counts over all ranks of attention data parallel, the others on each.
     server.max_sequences = Some(if engine.defaults.tokens_of_all_ranks { each * ranks } else { each });
+    // llama.cpp gives each slot its part of the cache.
+    let slots = if engine.id == "llama.cpp" { each } else { 1 };
+    server.max_model_len = Some(longest(deployment, p, slots, asked));
     server.max_batched_tokens = Some(estimate.limits.max_batched_tokens);
     server.task = Some(estimate.purpose).filter(|p| p.pools()).map(|purpose| purpose.name().to_owned());
     if engine.id != "llama.cpp" {
@@ -132,7 +220,8 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     server.graph_mode = start.captured.mode.map(|mode| mode.name().to_ascii_uppercase());
     server.cpu_offload_gb = Some(start.offloaded.as_gib()).filter(|gib| *gib > 0.0);
     if let Some(s) = estimate.speculation {
-        server.speculation = Some(drafts(&server.engine, s.draft, s.tokens));
+        let model = drafter(&server.engine, s.draft, asked).map(|(model, _)| model);
+        server.speculation = Some(drafts(&server.engine, s.draft, s.tokens, model));
     }
     weights(&mut server, estimate, asked);
     if server.engine == "llama.cpp" {
@@ -142,6 +231,27 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
         (server.attention_dp, server.ep) = (None, None);
     }
     Member { server, copies: estimate.replicas, gpus: p.gpus() }
+}
+
+/// The model that drafts, and whether it is only a place for one: the one that is named, else a head that is published for
+/// the model, else a path.
+fn drafter(engine: &str, draft: Draft, asked: &Asked) -> Option<(String, bool)> {
+    if !matches!(draft, Draft::Model | Draft::Eagle3) {
+        return None;
+    }
+    if let Some(named) = asked.draft {
+        return Some((named.to_owned(), false));
+    }
+    let published = super::required::drafter(engine, asked.model, draft);
+    Some(match published {
+        Some(head) => (head.to_owned(), false),
+        None => {
+            let model = asked.model.trim_end_matches('/');
+            let last = model.rsplit('/').next().unwrap_or(model);
+            let kind = if draft == Draft::Eagle3 { "eagle3" } else { "draft" };
+            (format!("/models/{last}-{kind}"), true)
+        }
+    })
 }
 
 /// Weights in another format than the checkpoint's: engines make FP8 of 16 bits while they load; other formats are
@@ -170,7 +280,7 @@ fn weights(server: &mut Server, estimate: &Estimate, asked: &Asked) {
 }
 
 /// The question, the plan, what it should deliver, and what it rests on.
-fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<String> {
+fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked, length: Option<u64>) -> Vec<String> {
     let context = deployment.context();
     let workload = &context.workload;
     let short = |t: Seconds| {
@@ -185,11 +295,12 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<Stri
         Load::Rate(rate) => format!("{} requests/s", rate.get()),
         Load::Users(n) => format!("{n} users"),
     };
-    let targets: Vec<String> =
-        [("TTFT", asked.targets.ttft), ("TPOT", asked.targets.tpot), ("end to end", asked.targets.e2e)]
-            .into_iter()
-            .filter_map(|(name, limit)| limit.map(|limit| format!(", {name} at most {}", short(limit))))
-            .collect();
+    let at = |of: Option<Percentile>| of.map_or(String::new(), |of| format!("{of} "));
+    let targets: Vec<String> = asked
+        .targets
+        .times()
+        .map(|(name, of, limit)| format!(", {}{name} at most {}", at(of), short(limit)))
+        .collect();
     lines.push(match workload.purpose.pools() {
         true => format!(
             "question: {} {} of {} tokens each, {load}{}",
@@ -230,20 +341,27 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<Stri
     if workload.purpose.pools() {
         lines.push(format!("predicted: {:.0} requests/s, end to end {}", output.get(), short(service.e2e)));
         let simulated = |v: &Verified| {
-            format!("as simulated: {:.0} requests/s, end to end {}", v.output.get(), short(v.e2e))
+            let e2e = at(asked.targets.at.e2e);
+            format!("as simulated: {:.0} requests/s, {e2e}end to end {}", v.output.get(), short(v.e2e))
         };
         lines.extend(estimate.verified.as_ref().map(simulated));
     } else {
+        // Estimates are means; percentiles are of what is simulated.
+        let mean = |of: Option<Percentile>| if of.is_some() { "mean " } else { "" };
         lines.push(format!(
-            "predicted: TTFT {}{ttft_range}, TPOT {}{tpot_range}, {:.0} output tokens/s{output_range}",
+            "predicted: {}TTFT {}{ttft_range}, {}TPOT {}{tpot_range}, {:.0} output tokens/s{output_range}",
+            mean(asked.targets.at.ttft),
             short(ttft),
+            mean(asked.targets.at.tpot),
             short(tpot),
             output.get(),
         ));
         if let Some(v) = &estimate.verified {
             lines.push(format!(
-                "as simulated: TTFT {}, TPOT {}, {:.0} output tokens/s",
+                "as simulated: {}TTFT {}, {}TPOT {}, {:.0} output tokens/s",
+                at(asked.targets.at.ttft),
                 short(v.ttft),
+                at(asked.targets.at.tpot),
                 short(v.tpot),
                 v.output.get()
             ));
@@ -257,16 +375,38 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Vec<Stri
         estimate.memory.capacity.as_gib(),
         estimate.verdict.name(),
     ));
-    if let Some(missing) = needs(estimate, asked) {
-        lines.push(missing);
+    if let Some(tokens) = length {
+        let why = match (asked.length, context.model.max_context) {
+            (Some(_), _) => ", as asked",
+            (None, Some(most)) if most == tokens => ", the model's context",
+            (None, _) if tokens <= drawn(deployment) => {
+                ", which lengths around those of the question come to; --max-model-len plans for longer ones"
+            }
+            (None, _) => ", for which there is room beside the plan; --max-model-len plans for longer ones",
+        };
+        lines.push(format!("longest request: {tokens} tokens, prompt and output together{why}"));
+    }
+    lines.extend(needs(estimate, asked));
+    if let Some((model, true)) =
+        estimate.speculation.and_then(|s| drafter(engine_of(estimate), s.draft, asked))
+    {
+        let kind = match estimate.speculation.map(|s| s.draft) {
+            Some(Draft::Eagle3) => "an EAGLE-3 head",
+            _ => "a draft model",
+        };
+        lines.push(format!("needs: {kind} of {} at {model}; --draft-model names another place", asked.model));
     }
     lines
 }
 
+/// The engine of a plan, without how it is launched.
+fn engine_of(estimate: &Estimate) -> &str {
+    estimate.engine.split(['@', '-']).next().unwrap_or_default()
+}
+
 /// What has to be there first.
 fn needs(estimate: &Estimate, asked: &Asked) -> Option<String> {
-    let engine = estimate.engine.split(['@', '-']).next().unwrap_or_default();
-    match (engine, asked.weights) {
+    match (engine_of(estimate), asked.weights) {
         ("llama.cpp", _) => {
             Some(format!("needs: a GGUF file of {} in {}", asked.model, estimate.weights.name()))
         }

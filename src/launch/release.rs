@@ -4,7 +4,8 @@ use super::line::{Line, quoted};
 use super::server::{Drafts, Pool, Server};
 use super::speech;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::workload::Purpose;
+use crate::units::Bytes;
+use crate::workload::{Purpose, Sessions};
 
 /// Servers of one kind.
 #[derive(Clone, Debug)]
@@ -42,6 +43,34 @@ pub struct Release {
     pub purpose: Purpose,
     /// Requests in flight over all servers.
     pub concurrency: u64,
+    /// What else the load is made of.
+    pub bench: Bench,
+    /// What the checkpoint takes to store.
+    pub checkpoint: Bytes,
+    /// What other parts of the deployment take of the same node.
+    pub beside: Beside,
+}
+
+/// What a load is made of beside lengths and requests in flight.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bench {
+    /// Prompt tokens that all requests begin with and that the prefix cache holds.
+    pub prefix: u64,
+    /// Requests a second over all servers, where they come at a rate.
+    pub rate: Option<f64>,
+    /// The sessions that requests are turns of.
+    pub sessions: Option<Sessions>,
+    /// Users of them over all servers.
+    pub users: Option<u64>,
+}
+
+/// What stands on a node already when a part of a deployment is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// GPUs.
+    pub gpus: u64,
+    /// Servers, each with a port.
+    pub servers: u64,
 }
 
 /// Where the other nodes of a server find its first one.
@@ -60,9 +89,24 @@ pub struct Node<'a> {
 pub enum Rank<'a> {
     /// Of a command that is written out.
     Is(u64),
-    /// A variable of the launcher, for example `$(LWS_WORKER_INDEX)`.
+    /// The name of a variable of the launcher, for example `LWS_WORKER_INDEX`.
     Set(&'a str),
 }
+
+impl Rank<'_> {
+    /// The number times another, as a command says it: a variable as Kubernetes puts it in, a product as a shell works
+    /// it out.
+    fn times(self, other: u64) -> String {
+        match (self, other) {
+            (Rank::Is(n), _) => n.saturating_mul(other).to_string(),
+            (Rank::Set(name), 1) => format!("$({name})"),
+            (Rank::Set(name), _) => format!("$(({name} * {other}))"),
+        }
+    }
+}
+
+/// The platform of GPUs that no container reaches.
+pub const WITHOUT_CONTAINERS: &str = "apple";
 
 impl Member {
     /// Its name in files and manifests.
@@ -96,10 +140,6 @@ impl Member {
         if node.nodes <= 1 {
             return Ok(line);
         }
-        let text = |rank: u64| match node.rank {
-            Rank::Is(n) => (n * rank).to_string(),
-            Rank::Set(variable) => variable.to_owned(),
-        };
         match self.server.engine.as_str() {
             "vllm" => {
                 let ranks = u64::from(self.server.attention_dp.unwrap_or(1));
@@ -111,14 +151,14 @@ impl Member {
                     line.set("--data-parallel-address", node.address)?;
                     line.set("--data-parallel-rpc-port", 13345)?;
                     if follower {
-                        if let Rank::Is(_) = node.rank {
-                            line.set("--data-parallel-start-rank", text(local))?;
-                        }
+                        // A follower that is not told would take the first ranks (`vllm/entrypoints/cli/serve.py`,
+                        // `run_headless`).
+                        line.set("--data-parallel-start-rank", node.rank.times(local.min(ranks)))?;
                         line.switch("--headless")?;
                     }
                 } else {
                     line.set("--nnodes", node.nodes)?;
-                    line.set("--node-rank", text(1))?;
+                    line.set("--node-rank", node.rank.times(1))?;
                     line.set("--master-addr", node.address)?;
                     if follower {
                         line.switch("--headless")?;
@@ -127,11 +167,12 @@ impl Member {
             }
             "sglang" => {
                 line.set("--nnodes", node.nodes)?;
-                line.set("--node-rank", text(1))?;
+                line.set("--node-rank", node.rank.times(1))?;
                 line.set("--dist-init-addr", format!("{}:20000", node.address))?;
             }
             "trtllm" => {
-                // Every rank runs the same command under MPI (`trtllm-llmapi-launch`).
+                // One MPI world: every rank runs the same command, of which `trtllm-llmapi-launch` makes one server and
+                // workers (docs of `trtllm-serve`, serving over nodes).
                 line.program.insert(0, "trtllm-llmapi-launch".into());
                 line.set("--gpus_per_node", gpus_per_node)?;
             }
@@ -159,6 +200,20 @@ impl Member {
             self.server.version.as_deref().ok_or_else(|| {
                 Diagnostic::new(Code::Usage, "no version of the engine is pinned").at("--emit")
             })?;
+        let published = match self.server.engine.as_str() {
+            "trtllm" => vendor == "nvidia",
+            "llama.cpp" => matches!(vendor, "nvidia" | "amd" | "intel"),
+            _ => matches!(vendor, "nvidia" | "amd"),
+        };
+        if !published {
+            let engine = &self.server.engine;
+            return Err(Diagnostic::new(
+                Code::Usage,
+                format!("no image of {engine} {version} is published for GPUs of {vendor}"),
+            )
+            .at("--emit")
+            .help("write `command`, which starts an engine that is installed"));
+        }
         Ok(match (self.server.engine.as_str(), vendor) {
             ("sglang", "amd") => format!("lmsysorg/sglang:v{version}-rocm700-mi30x"),
             ("sglang", _) => format!("lmsysorg/sglang:v{version}"),
@@ -201,48 +256,82 @@ impl Member {
 }
 
 impl Release {
-    /// The benchmark of the same engine that loads one server as planned.
+    /// Whether prompts and answers are computed by servers of their own, which a router joins.
+    pub fn is_split(&self) -> bool {
+        self.members.iter().any(|member| member.server.pool.is_some())
+    }
+
+    /// The benchmark of the same engine that loads one server as planned; where pools are split all of them, through
+    /// their router.
     pub fn benchmark(&self) -> String {
         let Some(member) = self.members.last() else { return String::new() };
         let model = quoted(member.server.model.as_deref().unwrap_or_default());
         let (isl, osl) = (self.isl, self.osl);
-        let each = self.concurrency.div_ceil(u64::from(member.copies.max(1))).max(1);
-        let prompts = each.saturating_mul(10).max(32);
+        let share = if self.is_split() { 1 } else { member.copies.max(1) };
+        let each = self.concurrency.div_ceil(u64::from(share)).max(1);
+        if let Some(sessions) = self.bench.sessions {
+            return conversations(&sessions, self.bench.users.unwrap_or(each).div_ceil(share.into()), &model);
+        }
+        let rate = self.bench.rate.map(|rate| rate / f64::from(share));
+        // A minute of a rate; ten rounds of what is in flight.
+        let prompts = match rate {
+            Some(rate) => ((rate * 60.0).ceil() as u64).max(32),
+            None => each.saturating_mul(10).max(32),
+        };
+        let load = match rate {
+            Some(rate) => format!("--request-rate {rate:.4} --num-prompts {prompts}"),
+            None => format!("--max-concurrency {each} --num-prompts {prompts}"),
+        };
         // vLLM's benchmark speaks the protocols of all of them (`vllm/benchmarks/lib/endpoint_request_func.py`).
         match self.purpose {
             Purpose::Generate => {}
             Purpose::Embed => {
                 return format!(
                     "vllm bench serve --backend openai-embeddings --endpoint /v1/embeddings --model {model} \
-                     --dataset-name random --random-input-len {isl} --max-concurrency {each} --num-prompts {prompts}"
+                     --dataset-name random --random-input-len {isl} {load}"
                 );
             }
             Purpose::Rerank => {
                 return format!(
                     "vllm bench serve --backend vllm-rerank --endpoint /v1/rerank --model {model} --dataset-name \
-                     random-rerank --random-input-len {isl} --random-batch-size 1 --max-concurrency {each} \
-                     --num-prompts {prompts}"
+                     random-rerank --random-input-len {isl} --random-batch-size 1 {load}"
                 );
             }
         }
+        // Both benchmarks count the common prefix beside the length that is random.
+        let prefix = self.bench.prefix.min(isl.saturating_sub(1));
+        let lengths = match prefix {
+            0 => format!("--random-input-len {isl} --random-output-len {osl}"),
+            _ => format!(
+                "--random-prefix-len {prefix} --random-input-len {} --random-output-len {osl}",
+                isl - prefix
+            ),
+        };
         match member.server.engine.as_str() {
+            "sglang" if prefix > 0 => format!(
+                "python3 -m sglang.bench_serving --backend sglang --model {model} --dataset-name \
+                 generated-shared-prefix --gsp-num-groups 1 --gsp-prompts-per-group {prompts} --gsp-system-prompt-len \
+                 {prefix} --gsp-question-len {} --gsp-output-len {osl} {load}",
+                isl - prefix
+            ),
             "sglang" => format!(
                 "python3 -m sglang.bench_serving --backend sglang --model {model} --dataset-name random \
-                 --random-input-len {isl} --random-output-len {osl} --random-range-ratio 1.0 \
-                 --max-concurrency {each} --num-prompts {prompts}"
+                 {lengths} --random-range-ratio 1.0 {load}"
             ),
             "trtllm" => format!(
                 "python3 -m tensorrt_llm.serve.scripts.benchmark_serving --model {model} --backend openai \
-                 --dataset-name random --random-ids --random-input-len {isl} --random-output-len {osl} \
-                 --max-concurrency {each} --num-prompts {prompts} --ignore-eos"
+                 --dataset-name random --random-ids {lengths} {load} --ignore-eos"
             ),
-            "llama.cpp" => format!(
-                "llama-batched-bench --model {model} -npp {isl} -ntg {osl} -npl {each} -c {}",
-                (isl + osl).saturating_mul(each)
-            ),
+            // Its own benchmark takes no time to the first token.
+            "llama.cpp" => {
+                let load = rate.map_or(format!("--concurrency {each}"), |rate| format!("--rate {rate:.4}"));
+                format!(
+                    "shardfit observe --url http://127.0.0.1:{} --isl {isl} --osl {osl} {load}",
+                    member.port()
+                )
+            }
             _ => format!(
-                "vllm bench serve --model {model} --dataset-name random --random-input-len {isl} \
-                 --random-output-len {osl} --max-concurrency {each} --num-prompts {prompts} --ignore-eos"
+                "vllm bench serve --model {model} --dataset-name random {lengths} {load} --ignore-eos"
             ),
         }
     }
@@ -267,7 +356,15 @@ impl Release {
             let on = apart.map_or(String::new(), |gpu| format!(" ({gpu})"));
             lines.push(format!("{counted}{} of {} GPUs{on}", member.copies, member.gpus));
         }
-        lines.push(format!("check one server with: {}", self.benchmark()));
+        if let Some(version) = self.members.first().and_then(|m| m.server.version.as_deref()) {
+            lines.push(format!("{VERSION}{} {version}", self.members[0].server.engine));
+        }
+        let what = match (self.is_split(), self.bench.sessions) {
+            (true, _) => "check all of it, through the router, with: ",
+            (false, None) => "check one server with: ",
+            (false, Some(_)) => "check one server with conversations, which single prompts are not: ",
+        };
+        lines.push(format!("{what}{}", self.benchmark()));
         let held =
             if self.purpose.pools() { "requests/s and latency" } else { "TTFT, TPOT and output tokens/s" };
         lines.push(format!("and hold its {held} against the figures above"));
@@ -277,6 +374,11 @@ impl Release {
     /// Whether one node holds all servers: it has as many GPUs, and they are of one kind.
     pub fn fits_a_node(&self) -> bool {
         self.prefill_gpu.is_none() && self.gpus() <= self.gpus_per_node
+    }
+
+    /// Programs that listen at a port: servers, and the router of split pools.
+    pub fn servers(&self) -> u64 {
+        self.members.iter().map(|m| u64::from(m.copies)).sum::<u64>() + u64::from(self.is_split())
     }
 
     /// A name that Kubernetes, Compose and Slurm take: small letters, digits and dashes.
@@ -307,21 +409,41 @@ impl Release {
     }
 }
 
-/// The engine's name of what drafts, where it has one.
-pub fn drafts(engine: &str, draft: crate::workload::Draft, tokens: u32) -> Drafts {
+/// How the line of a head begins that names engine and version, by which the file is read back.
+pub const VERSION: &str = "written for ";
+
+/// What talks to a server in turns: vLLM's benchmark of conversations, which speaks the protocol of all of them
+/// (`benchmarks/multi_turn` of its repository; sizes stand in a file of its own).
+fn conversations(sessions: &Sessions, users: u64, model: &str) -> String {
+    format!(
+        "benchmarks/multi_turn/benchmark_serving_multi_turn.py of vLLM's repository --model {model} --num-clients {users}, \
+         whose --input-file has {} turns, a common prefix of {} tokens, {} more in the first, {} new and {} output tokens \
+         a turn",
+        sessions.turns, sessions.system, sessions.first, sessions.new, sessions.output,
+    )
+}
+
+/// The engine's name of what drafts, and a place for the model where it is one of its own.
+///
+/// Methods: `vllm/config/speculative.py`, `sglang/srt/speculative/spec_info.py`, `tensorrt_llm/llmapi/llm_args.py`
+/// (`Eagle` names both generations of heads up to 1.2).
+pub fn drafts(engine: &str, draft: crate::workload::Draft, tokens: u32, model: Option<String>) -> Drafts {
     use crate::workload::Draft;
     let method = match (engine, draft) {
         ("sglang", Draft::Layers) => "EAGLE",
         ("sglang", Draft::Lookup) => "NGRAM",
-        ("sglang", Draft::Model | Draft::Eagle3) => "EAGLE3",
+        ("sglang", Draft::Eagle3) => "EAGLE3",
+        ("sglang", Draft::Model) => "STANDALONE",
         ("trtllm", Draft::Layers) => "MTP",
         ("trtllm", Draft::Lookup) => "NGram",
-        ("trtllm", Draft::Model | Draft::Eagle3) => "Eagle3",
+        ("trtllm", Draft::Eagle3) => "Eagle",
+        ("trtllm", Draft::Model) => "DraftTarget",
         (_, Draft::Layers) => "mtp",
         (_, Draft::Lookup) => "ngram",
-        (_, Draft::Model | Draft::Eagle3) => "eagle3",
+        (_, Draft::Eagle3) => "eagle3",
+        (_, Draft::Model) => "draft_model",
     };
-    Drafts { method: Some(method.to_owned()), tokens: Some(tokens), model: None }
+    Drafts { method: Some(method.to_owned()), tokens: Some(tokens), model }
 }
 
 /// The line of a head that counts servers of a pool; a script shows those of one node, or one of many jobs.

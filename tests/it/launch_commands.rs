@@ -269,6 +269,9 @@ fn release(members: Vec<Member>) -> Release {
         osl: 512,
         purpose: shardfit::workload::Purpose::Generate,
         concurrency: 192,
+        bench: shardfit::launch::release::Bench::default(),
+        checkpoint: shardfit::units::Bytes::gib(140.0),
+        beside: shardfit::launch::release::Beside::default(),
     }
 }
 
@@ -319,7 +322,7 @@ fn every_artefact_asks_for_the_gpus_of_the_plan() {
                 let experts = release.members[0].server.ep.is_some();
                 let read: Vec<Server> = files
                     .iter()
-                    .filter(|f| !f.name.starts_with("trtllm-options"))
+                    .filter(|f| !f.name.starts_with("trtllm-options") && !f.name.contains("router"))
                     .flat_map(|f| {
                         launch::invocations(&f.text, &find).unwrap_or_else(|e| panic!("{}: {e:?}", f.text))
                     })
@@ -517,9 +520,9 @@ fn a_written_plan_that_is_read_is_estimated_as_the_same_plan() {
     }
     assert_eq!(at(&read, "launch.unread"), &serde_json::json!([]));
     assert_eq!(at(&read, "verdict"), at(plan, "verdict"));
-    // The next size of CUDA graphs: steps of eight.
+    // The next size of CUDA graphs: steps of eight. The model's whole context finds room.
     let limit = (number(plan, "batch") / 8.0).ceil() * 8.0;
-    assert_eq!((number(&read, "max_model_len"), number(&read, "max_sequences")), (2560.0, limit));
+    assert_eq!((number(&read, "max_model_len"), number(&read, "max_sequences")), (131_072.0, limit));
     // Fewer sequences take no longer and leave no less.
     assert!((number(&read, "tpot_ms") / number(plan, "tpot_ms") - 1.0).abs() < 0.02);
     assert!(number(&read, "memory.kv_cache_gib") >= number(plan, "memory.kv_cache_gib"));
@@ -548,4 +551,361 @@ fn a_request_longer_than_the_cache_is_refused_as_engines_do() {
     let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((run.code, at(&read, "feasible")), (1, &false.into()));
     assert_eq!(at(&read, "reasons")[0]["reason"], "out_of_memory", "{read:#}");
+}
+
+/// The files that a question writes, by name.
+fn emitted(question: &str, target: &str) -> std::collections::BTreeMap<String, String> {
+    use crate::common::shardfit;
+    let folder = tempfile::tempdir().unwrap();
+    let run = shardfit(&format!("{question} --emit {target} -o '{}'", folder.path().display()));
+    assert_eq!(run.code, 0, "{question}: {}", run.stderr);
+    std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|e| (e.file_name().into_string().unwrap(), std::fs::read_to_string(e.path()).unwrap()))
+        .collect()
+}
+
+/// Words of all commands of a file after a flag or before a value.
+fn after<'a>(text: &'a str, flag: &str) -> Vec<&'a str> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.windows(2).filter(|pair| pair[0] == flag).map(|pair| pair[1].trim_matches('"')).collect()
+}
+
+/// Two pools of an engine on one node.
+fn two_pools(engine: &str, version: &str) -> Release {
+    let pool = |pool| Server { pool: Some(pool), ..plain(engine, version) };
+    release(vec![
+        Member { server: pool(Pool::Prefill), copies: 2, gpus: 2 },
+        Member { server: pool(Pool::Decode), copies: 2, gpus: 2 },
+    ])
+}
+
+#[test]
+fn split_pools_have_a_router_and_nothing_of_one_node_twice() {
+    for (engine, version) in [("vllm", "0.33.0"), ("sglang", "0.5.23"), ("trtllm", "1.4.0")] {
+        let release = two_pools(engine, version);
+        for target in ["command", "docker"] {
+            let files = artefact::write(target, &release).unwrap();
+            let text = &files[0].text;
+            let mut ports: Vec<String> = Vec::new();
+            let mut cards: Vec<String> = Vec::new();
+            if target == "docker" {
+                let read: serde_json::Value = serde_yaml::from_str(text).unwrap();
+                let services = read["services"].as_object().unwrap();
+                assert_eq!(services.len(), 5, "{text}");
+                assert!(services["router"]["command"][0].as_str().unwrap().contains("exec "), "{text}");
+                for (name, service) in services.iter().filter(|(name, _)| *name != "router") {
+                    assert_eq!(service["network_mode"], "host", "{name}");
+                    let words: Vec<&str> =
+                        service["command"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
+                    let at = words.iter().position(|w| *w == "--port").unwrap();
+                    ports.push(words[at + 1].to_owned());
+                    let ids = &service["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"];
+                    cards.extend(ids.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()));
+                }
+            } else {
+                ports.extend(after(text, "--port").into_iter().take(4).map(str::to_owned));
+                let visible = text.lines().filter_map(|l| l.trim().strip_prefix("CUDA_VISIBLE_DEVICES="));
+                cards.extend(visible.flat_map(|l| l.trim_end_matches(" \\").split(',')).map(str::to_owned));
+                assert!(text.trim_end().ends_with("wait"), "{text}");
+            }
+            ports.sort();
+            cards.sort();
+            let usual = release.members[0].port();
+            let wanted: Vec<String> = (1..=4).map(|n| (usual + n).to_string()).collect();
+            assert_eq!((ports, cards.len()), (wanted, 8), "{engine} {target}: {text}");
+            cards.dedup();
+            assert_eq!(cards.len(), 8, "{engine} {target}: {text}");
+            match engine {
+                // docs/model-routing/pd-disaggregation.md of vLLM's router; features/nixl_connector_usage of vLLM.
+                "vllm" => {
+                    assert!(
+                        text.contains("vllm-router") && text.contains("--vllm-pd-disaggregation"),
+                        "{text}"
+                    );
+                    for n in 0..4 {
+                        let port = 5600 + 2 * n;
+                        assert!(
+                            text.contains(&format!("VLLM_NIXL_SIDE_CHANNEL_PORT={port}"))
+                                || text.contains(&format!("VLLM_NIXL_SIDE_CHANNEL_PORT: '{port}'"))
+                                || text.contains(&format!("VLLM_NIXL_SIDE_CHANNEL_PORT: \"{port}\"")),
+                            "{port}: {text}"
+                        );
+                    }
+                }
+                // advanced_features/pd_disaggregation of SGLang's docs.
+                "sglang" => {
+                    assert!(
+                        text.contains("sglang_router.launch_router") && text.contains("--pd-disaggregation")
+                    );
+                    for port in ["8998", "8999"] {
+                        assert!(text.contains(port), "{port}: {text}");
+                    }
+                }
+                // examples/disaggregated of TensorRT-LLM.
+                _ => {
+                    assert!(text.contains("trtllm-serve disaggregated -c trtllm-router.yaml"), "{text}");
+                    assert!(text.contains("context_servers:") && text.contains("127.0.0.1:8001"), "{text}");
+                }
+            }
+            // The router is no server, and the servers are those of the plan.
+            let found = launch::invocations(text, &|_| None).unwrap();
+            let read: Vec<Server> = found.iter().map(|i| launch::speech::read(i, Some(true))).collect();
+            let pools: Vec<_> = read.iter().map(|s| (s.pool, s.replicas)).collect();
+            assert_eq!(
+                pools,
+                [(Some(Pool::Prefill), Some(2)), (Some(Pool::Decode), Some(2))],
+                "{engine} {target}: {text}"
+            );
+        }
+        let files = artefact::write("k8s", &release).unwrap();
+        let names: Vec<&str> = files.iter().map(|f| f.name.as_str()).collect();
+        assert_eq!(names, ["k8s-prefill.yaml", "k8s-decode.yaml", "k8s-router.yaml"]);
+        let text = &files[2].text;
+        for host in ["some-model-prefill-0.some-model-prefill:", "some-model-decode-1.some-model-decode:"] {
+            assert!(text.contains(host), "{text}");
+        }
+        assert!(files[0].text.contains("kind: StatefulSet") && files[0].text.contains("clusterIP: None"));
+        assert_eq!(files[0].text.contains("fieldPath: status.podIP"), engine == "vllm", "{}", files[0].text);
+    }
+}
+
+#[test]
+fn parts_of_a_deployment_on_one_node_stand_beside_each_other() {
+    let beside = shardfit::launch::release::Beside { gpus: 4, servers: 3 };
+    let one = plain("vllm", "0.33.0");
+    let part = Release { beside, ..release(vec![Member { server: one, copies: 2, gpus: 2 }]) };
+    let text = artefact::write("command", &part).unwrap()[0].text.clone();
+    assert!(text.contains("CUDA_VISIBLE_DEVICES=4,5") && text.contains("CUDA_VISIBLE_DEVICES=6,7"), "{text}");
+    assert_eq!(after(&text, "--port"), ["8003", "8004"]);
+    let text = artefact::write("docker", &part).unwrap()[0].text.clone();
+    assert!(text.contains("- 8003:8000") && text.contains("- 8004:8000"), "{text}");
+}
+
+#[test]
+fn the_workers_of_a_group_take_the_ranks_after_its_leader() {
+    let ranks = |dp, gpus| {
+        let one = plain("vllm", "0.33.0");
+        let wide = Server { tp: Some(1), attention_dp: Some(dp), ep: Some(dp), ..one };
+        release(vec![Member { server: wide, copies: 1, gpus }])
+    };
+    let text = artefact::write("k8s", &ranks(16, 16)).unwrap()[0].text.clone();
+    assert!(text.contains("--data-parallel-start-rank \"$((LWS_WORKER_INDEX * 8))\""), "{text}");
+    let text = artefact::write("llm-d", &ranks(16, 16)).unwrap()[0].text.clone();
+    assert!(text.contains("--data-parallel-start-rank \"$((LWS_WORKER_INDEX * 8))\""), "{text}");
+    assert!(text.contains("modelCommand: custom") && text.contains("workers: 2"), "{text}");
+    // The bare name is that of the service by which the group's controller names pods.
+    let text = artefact::write("k8s", &ranks(16, 16)).unwrap()[0].text.clone();
+    assert!(text.contains("name: some-model-leader"), "{text}");
+    let tall = Server { tp: Some(8), attention_dp: Some(2), ep: Some(16), ..plain("vllm", "0.33.0") };
+    let text = artefact::write("k8s", &release(vec![Member { server: tall, copies: 1, gpus: 16 }])).unwrap();
+    assert!(text[0].text.contains("- $(LWS_WORKER_INDEX)"), "{}", text[0].text);
+}
+
+#[test]
+fn tensorrt_llm_over_nodes_is_one_world_of_ranks() {
+    let wide = Server { tp: Some(1), attention_dp: Some(16), ep: Some(16), ..plain("trtllm", "1.4.0") };
+    let release = release(vec![Member { server: wide, copies: 1, gpus: 16 }]);
+    let text = artefact::write("command", &release).unwrap()[0].text.clone();
+    let launcher = "mpirun -np 16 --hostfile \"$HOSTFILE\" --map-by ppr:8:node";
+    assert!(
+        text.contains(launcher) && text.matches("trtllm-llmapi-launch trtllm-serve").count() == 1,
+        "{text}"
+    );
+    let text = artefact::write("slurm", &release).unwrap()[0].text.clone();
+    assert!(text.contains("#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=8\n"), "{text}");
+    assert!(text.contains("srun --mpi=pmix --ntasks=16 --ntasks-per-node=8"), "{text}");
+    let refused = artefact::write("k8s", &release).unwrap_err().to_string();
+    assert!(refused.contains("MPI") && refused.contains("slurm") && refused.contains("dynamo"), "{refused}");
+}
+
+#[test]
+fn the_workers_of_dynamo_are_told_in_their_own_words() {
+    let text = artefact::write("dynamo", &two_pools("trtllm", "1.4.0")).unwrap()[0].text.clone();
+    // components/src/dynamo/trtllm/backend_args.py.
+    for word in [
+        "--tensor-parallel-size",
+        "--max-batch-size",
+        "--max-num-tokens",
+        "--max-seq-len",
+        "--extra-engine-args",
+        "/etc/shardfit/trtllm-options-prefill.yaml",
+        "--disaggregation-mode",
+        "kind: ConfigMap",
+        "mountPath: /etc/shardfit",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert!(!text.contains("--tp_size") && !text.contains("--extra_llm_api_options"), "{text}");
+    let amd = Release { vendor: "amd".into(), ..two_pools("vllm", "0.33.0") };
+    assert!(artefact::write("dynamo", &amd).unwrap_err().to_string().contains("NVIDIA"));
+}
+
+#[test]
+fn where_no_container_reaches_the_gpu_the_command_is_named() {
+    use crate::common::shardfit;
+    for target in ["docker", "k8s", "slurm"] {
+        let run =
+            shardfit(&format!("plan llama-3.1-8b --weights q4_k_m --cluster m3-max-36gb --emit {target}"))
+                .exits(2);
+        assert!(run.stderr.contains("`command`"), "{}", run.stderr);
+    }
+    shardfit("plan llama-3.1-8b --weights q4_k_m --cluster m3-max-36gb --emit command").exits(0);
+}
+
+#[test]
+fn checkpoints_that_have_a_path_are_mounted() {
+    let int4 = Server { model: Some("/models/Some-Model-int4".into()), ..plain("vllm", "0.33.0") };
+    let release = release(vec![Member { server: int4, copies: 1, gpus: 2 }]);
+    let text = artefact::write("docker", &release).unwrap()[0].text.clone();
+    assert!(text.contains("- /models:/models:ro"), "{text}");
+    let text = artefact::write("k8s", &release).unwrap()[0].text.clone();
+    for word in ["claimName: models", "mountPath: /models", "# needs: a PersistentVolumeClaim `models`"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let text = artefact::write("llm-d", &release).unwrap()[0].text.clone();
+    assert!(text.contains("uri: pvc://models/Some-Model-int4"), "{text}");
+    // The checkpoint's 140 GiB and a tenth, with what lies beside them.
+    assert!(text.contains("size: 164Gi"), "{text}");
+}
+
+#[test]
+fn a_server_of_slurm_has_the_cores_and_memory_that_it_needs() {
+    let part = release(vec![Member { server: plain("vllm", "0.33.0"), copies: 4, gpus: 2 }]);
+    let text = artefact::write("slurm", &part).unwrap()[0].text.clone();
+    assert!(text.contains("#SBATCH --cpus-per-task=12\n#SBATCH --mem=128G\n"), "{text}");
+    // Elements of an array may share a node.
+    assert!(text.contains("PORT=$((8000 + SLURM_ARRAY_TASK_ID))"), "{text}");
+    let whole = Server { tp: Some(8), ..plain("vllm", "0.33.0") };
+    let whole = release(vec![Member { server: whole, copies: 1, gpus: 8 }]);
+    let text = artefact::write("slurm", &whole).unwrap()[0].text.clone();
+    assert!(text.contains("#SBATCH --exclusive\n#SBATCH --mem=0\n"), "{text}");
+}
+
+#[test]
+fn groups_of_attention_ranks_are_an_application_of_ray_with_its_own_form() {
+    let wide = Server { tp: Some(2), attention_dp: Some(2), ep: Some(4), ..plain("vllm", "0.33.0") };
+    let text = artefact::write("ray", &release(vec![Member { server: wide, copies: 1, gpus: 4 }])).unwrap()
+        [0]
+    .text
+    .clone();
+    assert!(text.contains("ray.serve.llm:build_dp_openai_app") && text.contains("llm_config:"), "{text}");
+    assert!(!text.contains("num_replicas"), "{text}");
+}
+
+#[test]
+fn the_check_measures_the_load_that_was_planned() {
+    let head = |question: &str| {
+        let files = emitted(question, "command");
+        files["serve.sh"].lines().filter(|l| l.starts_with('#')).collect::<Vec<_>>().join("\n")
+    };
+    // vllm/benchmarks/datasets.py: the common prefix counts beside the random length.
+    let text = head(
+        "plan llama-3.1-8b --cluster 1xh100-sxm --isl 4096 --osl 256 --concurrency 16 --prefix-hit 0.75",
+    );
+    assert!(
+        text.contains("--random-prefix-len 3072 --random-input-len 1024 --random-output-len 256"),
+        "{text}"
+    );
+    let text = head(
+        "plan llama-3.1-8b --cluster 1xh100-sxm --engine sglang --isl 4096 --osl 256 --concurrency 16 --prefix-hit 0.75",
+    );
+    assert!(
+        text.contains("generated-shared-prefix") && text.contains("--gsp-system-prompt-len 3072"),
+        "{text}"
+    );
+    let text = head("plan llama-3.1-8b --cluster 4xl40s --rate 4 --replicas 4 --tp 1");
+    assert!(text.contains("--request-rate 1.0000") && !text.contains("--max-concurrency"), "{text}");
+    let text = head("plan llama-3.1-8b --cluster 1xh100-sxm --sessions chat --users 20");
+    assert!(text.contains("--num-clients 20") && text.contains("4 turns"), "{text}");
+    let text = head("plan llama-3.1-8b --cluster 1xh100-sxm --ttft p95:1s --tpot p95:50ms");
+    assert!(text.contains("p95 TTFT at most 1000 ms") && text.contains("predicted: mean TTFT"), "{text}");
+    assert!(text.contains("as simulated: p95 TTFT"), "{text}");
+}
+
+/// Who states no longest request is given a server that takes as long ones as find room, and whose memory is that of the
+/// plan.
+#[test]
+fn a_server_takes_longer_requests_than_the_load_where_nobody_limits_them() {
+    use crate::common::{number, shardfit};
+    for (question, least) in [
+        ("llama-3.1-8b --cluster 1xh100-sxm --concurrency 16", 131_072.0),
+        ("llama-3.1-8b --cluster 1xh100-sxm --concurrency 16 --engine sglang", 131_072.0),
+        ("llama-3.1-8b --cluster 1xh100-sxm --concurrency 16 --engine trtllm", 131_072.0),
+        ("llama-3.1-8b --cluster 1xrtx-4090 --engine llama.cpp --weights q4_k_m --concurrency 4", 24_000.0),
+        ("llama-3.1-8b --cluster 1xh100-sxm --sessions chat --users 20", 131_072.0),
+    ] {
+        let plan: serde_json::Value =
+            serde_json::from_str(&shardfit(&format!("plan {question} --top 1 --json")).stdout).unwrap();
+        let plan = &plan["plans"][0];
+        let files = emitted(&format!("plan {question}"), "command");
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in &files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let cluster: Vec<&str> = question.split_whitespace().skip_while(|w| *w != "--cluster").collect();
+        let run = shardfit(&format!(
+            "estimate llama-3.1-8b --cluster {} --launch '{}/serve.sh' --concurrency 4 --json",
+            cluster[1],
+            folder.path().display()
+        ));
+        assert_eq!(run.code, 0, "{question}: {}", run.stderr);
+        let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert!(number(&read, "max_model_len") >= least, "{question}: {}", files["serve.sh"]);
+        assert!(files["serve.sh"].contains("# longest request: "), "{}", files["serve.sh"]);
+        // No more memory is set aside for it: a launch leaves as much as the plan does, but for llama.cpp's masks, which
+        // grow with the slots.
+        if question.contains("sessions") {
+            continue;
+        }
+        let more = number(&read, "memory.kv_cache_gib") / number(plan, "memory.kv_cache_gib");
+        assert!((0.99..1.1).contains(&more), "{question}: {read:#}");
+        assert!(number(&read, "tpot_ms") <= number(plan, "tpot_ms") * 1.01, "{question}: {read:#}");
+        assert_eq!(read["verdict"], plan["verdict"], "{question}");
+    }
+    let text = &emitted("plan llama-3.1-8b --cluster 1xh100-sxm --max-model-len 8k", "command")["serve.sh"];
+    assert!(text.contains("--max-model-len 8000") || text.contains("--max-model-len 8192"), "{text}");
+}
+
+#[test]
+fn a_draft_model_has_a_name_or_a_place() {
+    let eagle = |question: &str| {
+        emitted(&format!("plan {question} --speculate eagle3"), "command")["serve.sh"].clone()
+    };
+    let text = eagle("llama-3.3-70b --cluster 8xh100-sxm --tpot 20ms");
+    assert!(text.contains("\"model\":\"yuhuili/EAGLE3-LLaMA3.3-Instruct-70B\""), "{text}");
+    let text = eagle("llama-3.1-405b --weights fp8 --cluster 8xh200-sxm --engine sglang");
+    assert!(text.contains("--speculative-draft-model-path /models/"), "{text}");
+    assert!(text.contains("# needs: an EAGLE-3 head of "), "{text}");
+    let text = eagle("llama-3.3-70b --cluster 8xh100-sxm --engine trtllm");
+    assert!(text.contains("speculative_model_dir: yuhuili/EAGLE3-LLaMA3.3-Instruct-70B"), "{text}");
+    let check = |text: &str| {
+        let found = launch::invocations(text, &|_| None).unwrap();
+        launch::speech::read(&found[0], Some(false))
+            .unread
+            .iter()
+            .any(|n| n.refused && n.why.contains("drafts"))
+    };
+    // vllm/config/speculative.py: a method that drafts with a model of its own and none named.
+    assert!(check(
+        "vllm serve m --speculative-config '{\"method\":\"eagle3\",\"num_speculative_tokens\":3}'"
+    ));
+    assert!(check("python3 -m sglang.launch_server --model-path m --speculative-algorithm EAGLE3"));
+    assert!(!check("vllm serve m --speculative-config '{\"method\":\"mtp\",\"num_speculative_tokens\":1}'"));
+}
+
+#[test]
+fn a_script_of_an_older_version_is_read_as_it_was_written() {
+    use crate::common::{at, shardfit};
+    let files =
+        emitted("plan llama-3.1-8b --cluster 1xh100-sxm --engine sglang@0.5.5 --concurrency 16", "command");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("serve.sh");
+    std::fs::write(&path, &files["serve.sh"]).unwrap();
+    assert!(files["serve.sh"].contains("# written for sglang 0.5.5"), "{}", files["serve.sh"]);
+    let run =
+        shardfit(&format!("estimate --cluster 1xh100-sxm --launch '{}' --json", path.display())).exits(0);
+    let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(at(&read, "launch.unread"), &serde_json::json!([]), "{read:#}");
 }

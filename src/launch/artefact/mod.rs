@@ -4,17 +4,21 @@ mod compose;
 mod kubernetes;
 mod parts;
 mod platforms;
+mod router;
 mod script;
 mod sweep;
 
-use super::release::Release;
-use crate::diagnostic::Diagnostic;
+use super::release::{Release, WITHOUT_CONTAINERS};
+use crate::diagnostic::{Code, Diagnostic};
 
 pub use parts::File;
 pub use sweep::{Candidate, sweep};
 
 /// The target of several plans instead of one: what the engines' own tuners measure.
 pub const SWEEP: &str = "sweep";
+
+/// The target that is the engine's own command.
+const COMMAND: &str = "command";
 
 /// What a release is written for.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +33,7 @@ pub struct Target {
 /// Every target, in the order of help.
 pub const TARGETS: &[Target] = &[
     Target {
-        name: "command",
+        name: COMMAND,
         makes: "the engine's own command, one a server and node",
         write: script::command,
     },
@@ -62,5 +66,16 @@ pub fn write(target: &str, release: &Release) -> Result<Vec<File>, Diagnostic> {
         let list = format!("known: {}", names().join(", "));
         Diagnostic::unknown("target to write for", target, names(), &list).at("--emit")
     })?;
+    if release.vendor == WITHOUT_CONTAINERS && found.name != COMMAND {
+        return Err(Diagnostic::new(
+            Code::Usage,
+            format!(
+                "`{target}` runs in containers or on clusters, and neither reaches the GPU of {}",
+                release.gpu
+            ),
+        )
+        .at("--emit")
+        .help(format!("write `{COMMAND}`, which runs on the machine itself")));
+    }
     (found.write)(release)
 }

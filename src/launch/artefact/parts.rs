@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::super::line::open;
 use super::super::release::{Member, Release};
+use super::router::SIDE_CHANNEL;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
@@ -21,9 +23,20 @@ pub(super) fn yaml(
     name: impl Into<String>,
     documents: &[Value],
 ) -> Result<File, Diagnostic> {
+    yaml_with(release, name, documents, &[])
+}
+
+/// The same with more lines at the end of the head.
+pub(super) fn yaml_with(
+    release: &Release,
+    name: impl Into<String>,
+    documents: &[Value],
+    more: &[String],
+) -> Result<File, Diagnostic> {
     let texts = documents.iter().map(load::to_yaml).collect::<Result<Vec<_>, _>>()?;
     let body: Vec<String> = texts.iter().map(|t| t.trim_end().to_owned() + "\n").collect();
-    Ok(File { name: name.into(), text: release.comments() + &body.join("---\n") })
+    let more: String = more.iter().map(|line| format!("# {line}\n")).collect();
+    Ok(File { name: name.into(), text: release.comments() + &more + &body.join("---\n") })
 }
 
 /// The resource of Kubernetes by which a vendor's GPUs are asked for (the vendors' device plugins).
@@ -51,6 +64,39 @@ pub(super) fn only_vllm(release: &Release, target: &str) -> Result<(), Diagnosti
     }
 }
 
+/// Folders outside of the hub's cache that a server reads: those of models and drafts that are named by a path.
+pub(super) fn folders(member: &Member) -> Vec<String> {
+    let server = &member.server;
+    let draft = server.speculation.as_ref().and_then(|drafts| drafts.model.as_deref());
+    let mut out = Vec::new();
+    for path in [server.model.as_deref(), draft].into_iter().flatten() {
+        let folder = match path.rsplit_once('/') {
+            // Files and folders beside each other are mounted once.
+            Some((folder, _)) if folder.starts_with('/') => folder.to_owned(),
+            Some(("", _)) => path.to_owned(),
+            _ => continue,
+        };
+        if !out.contains(&folder) {
+            out.push(folder);
+        }
+    }
+    out
+}
+
+/// The claim of Kubernetes on the volume that holds checkpoints which no hub has.
+pub(super) const CLAIM: &str = "models";
+
+/// What a manifest needs to be there first.
+pub(super) fn claimed(release: &Release) -> Vec<String> {
+    let folders: Vec<String> = release.members.iter().flat_map(folders).collect();
+    match folders.first() {
+        Some(folder) => vec![format!(
+            "needs: a PersistentVolumeClaim `{CLAIM}` whose volume is what the pods see at {folder}"
+        )],
+        None => Vec::new(),
+    }
+}
+
 /// Environment of a container: the hub's token from a secret, then what the command needs.
 pub(super) fn environment(variables: &[(String, String)]) -> Vec<Value> {
     let token = json!({ "name": "HF_TOKEN", "valueFrom": { "secretKeyRef": {
@@ -67,11 +113,18 @@ pub(super) fn container(
     gpus: u64,
 ) -> Result<Value, Diagnostic> {
     let line = member.line()?;
+    let mut env = environment(&line.variables);
+    if member.server.engine == "vllm" && member.server.pool.is_some() {
+        // Where decode servers ask for what a prefill server holds (`vllm/envs.py`).
+        env.push(json!({ "name": "VLLM_NIXL_SIDE_CHANNEL_HOST",
+            "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }));
+        env.push(json!({ "name": "VLLM_NIXL_SIDE_CHANNEL_PORT", "value": SIDE_CHANNEL.to_string() }));
+    }
     let own_program = matches!(member.server.engine.as_str(), "vllm" | "llama.cpp");
     let mut out = json!({
         "name": member.role(),
         "image": member.image(&release.vendor)?,
-        "env": environment(&line.variables),
+        "env": env,
         "ports": [{ "containerPort": member.port(), "name": "http" }],
         "resources": {
             "limits": { resource(&release.vendor): gpus.to_string() },
@@ -85,7 +138,26 @@ pub(super) fn container(
             { "name": "cache", "mountPath": "/root/.cache/huggingface" },
         ],
     });
-    out[if own_program { "args" } else { "command" }] = json!(words);
+    for folder in folders(member) {
+        let mount = json!({ "name": CLAIM, "mountPath": folder, "readOnly": true });
+        out["volumeMounts"].as_array_mut().expect("made above").push(mount);
+    }
+    // What a shell works out is left to a shell.
+    let worked_out = words.iter().any(|word| word.contains("$(("));
+    if worked_out {
+        let words = match words {
+            // `vllm serve` takes its model bare.
+            [model, name, rest @ ..] if own_program && model == "--model" => {
+                ["vllm", "serve", name].map(str::to_owned).into_iter().chain(rest.iter().cloned()).collect()
+            }
+            _ => words.to_vec(),
+        };
+        let opened: Vec<String> = words.iter().map(|word| open(word)).collect();
+        out["command"] = json!(["/bin/sh", "-c"]);
+        out["args"] = json!([format!("exec {}", opened.join(" "))]);
+    } else {
+        out[if own_program { "args" } else { "command" }] = json!(words);
+    }
     if let Some((name, _)) = &line.options {
         let mount =
             json!({ "name": "options", "mountPath": format!("/etc/shardfit/{name}"), "subPath": name });
@@ -104,6 +176,9 @@ pub(super) fn volumes(member: &Member, name: &str) -> Result<Vec<Value>, Diagnos
         json!({ "name": "shm", "emptyDir": { "medium": "Memory", "sizeLimit": "16Gi" } }),
         json!({ "name": "cache", "emptyDir": {} }),
     ];
+    if !folders(member).is_empty() {
+        out.push(json!({ "name": CLAIM, "persistentVolumeClaim": { "claimName": CLAIM } }));
+    }
     if member.line()?.options.is_some() {
         out.push(json!({ "name": "options", "configMap": { "name": name } }));
     }

@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::line::quoted;
-use super::super::release::{Member, Release};
+use super::super::dynamo::of_worker;
+use super::super::line::{open, quoted};
+use super::super::release::{Member, Node, Rank, Release};
 use super::super::server::Pool;
 use super::parts::{self, File};
+use super::router::SIDE_CHANNEL;
 use crate::diagnostic::{Code, Diagnostic};
 
 /// Values of the chart `llm-d-modelservice` 0.4: degrees in `parallelism`, flags as arguments.
@@ -13,10 +15,13 @@ pub(super) fn llm_d(release: &Release) -> Result<Vec<File>, Diagnostic> {
     parts::only_vllm(release, "llm-d")?;
     let model = model(release);
     let mut values = json!({
-        "modelArtifacts": { "uri": format!("hf://{model}"), "name": model, "size": "500Gi" },
+        "modelArtifacts": { "uri": uri(&model), "name": model, "size": size(release) },
         "routing": { "servicePort": 8000 },
         "prefill": { "create": false },
     });
+    if let Some(folder) = release.members.iter().flat_map(parts::folders).next() {
+        values["modelArtifacts"]["mountPath"] = json!(folder);
+    }
     let split = release.members.len() > 1;
     for member in &release.members {
         let line = member.line()?;
@@ -27,6 +32,13 @@ pub(super) fn llm_d(release: &Release) -> Result<Vec<File>, Diagnostic> {
         let nodes = member.nodes(release.gpus_per_node);
         let server = &member.server;
         let role = if split && server.pool == Some(Pool::Prefill) { "prefill" } else { "decode" };
+        let mut env: Vec<Value> =
+            line.variables.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        if split {
+            env.push(json!({ "name": "VLLM_NIXL_SIDE_CHANNEL_HOST",
+                "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }));
+            env.push(json!({ "name": "VLLM_NIXL_SIDE_CHANNEL_PORT", "value": SIDE_CHANNEL.to_string() }));
+        }
         values[role] = json!({
             "create": true,
             "replicas": member.copies,
@@ -40,6 +52,7 @@ pub(super) fn llm_d(release: &Release) -> Result<Vec<File>, Diagnostic> {
                 "image": member.image(&release.vendor)?,
                 "modelCommand": "vllmServe",
                 "args": args,
+                "env": env,
                 "mountModelVolume": true,
                 "resources": {
                     "limits": { parts::resource(&release.vendor): member.gpus.div_ceil(nodes).to_string() },
@@ -49,15 +62,59 @@ pub(super) fn llm_d(release: &Release) -> Result<Vec<File>, Diagnostic> {
         });
         if nodes > 1 {
             values["multinode"] = json!(true);
+            values[role]["parallelism"]["workers"] = json!(nodes);
+            let container = &mut values[role]["containers"][0];
+            container["modelCommand"] = json!("custom");
+            container["command"] = json!(["/bin/sh", "-c"]);
+            container["args"] = json!([of_each_node(release, member, nodes)?]);
         }
     }
-    Ok(vec![parts::yaml(release, "llm-d-values.yaml", &[values])?])
+    Ok(vec![parts::yaml_with(release, "llm-d-values.yaml", &[values], &parts::claimed(release))?])
+}
+
+/// What every pod of a group runs: the first answers, the others join it by their number. The chart starts leader and
+/// workers by the same words.
+fn of_each_node(release: &Release, member: &Member, nodes: u64) -> Result<String, Diagnostic> {
+    let words = |rank| -> Result<String, Diagnostic> {
+        let node = Node { rank, nodes, address: "$(LWS_LEADER_ADDRESS)" };
+        let line = member.line_of_node(node, release.gpus_per_node)?;
+        Ok(line.words().iter().map(|word| open(word)).collect::<Vec<_>>().join(" "))
+    };
+    // Beside the routing proxy of decode pods the engine has the port that the chart sends the proxy to.
+    let port = if member.server.pool == Some(Pool::Prefill) { 8000 } else { 8200 };
+    Ok(format!(
+        "if [ \"$LWS_WORKER_INDEX\" -gt 0 ]; then\n  exec {}\nfi\nexec {} --host 0.0.0.0 --port {port}\n",
+        words(Rank::Set("LWS_WORKER_INDEX"))?,
+        words(Rank::Is(0))?
+    ))
+}
+
+/// Where a chart or KServe takes a checkpoint from: the hub, or the volume of a claim for one that has a path.
+fn uri(model: &str) -> String {
+    match model.strip_prefix('/') {
+        // The claim's volume is what is seen at the first folder of the path.
+        Some(path) => {
+            format!("pvc://{}/{}", parts::CLAIM, path.split_once('/').map_or(path, |(_, rest)| rest))
+        }
+        None => format!("hf://{model}"),
+    }
+}
+
+/// Room for the checkpoint while it is fetched: a tenth more than its bytes, and what lies beside them.
+fn size(release: &Release) -> String {
+    const BESIDE_GIB: f64 = 10.0;
+    format!("{:.0}Gi", (release.checkpoint.as_gib() * 1.1 + BESIDE_GIB).ceil())
 }
 
 /// A DynamoGraphDeployment (`nvidia.com/v1alpha1`): a frontend, and workers of one or two kinds.
 pub(super) fn dynamo(release: &Release) -> Result<Vec<File>, Diagnostic> {
+    if release.vendor != "nvidia" {
+        let cause = format!("Dynamo's images are of NVIDIA's GPUs, and the plan is on {}", release.gpu);
+        return Err(Diagnostic::new(Code::Usage, cause).at("--emit dynamo").help("write `k8s` or `command`"));
+    }
     let name = release.name();
     let mut services = Map::new();
+    let mut documents = Vec::new();
     let engine = &release.members[0].server.engine;
     let runtime = match engine.as_str() {
         "vllm" | "sglang" => engine.clone(),
@@ -89,7 +146,16 @@ pub(super) fn dynamo(release: &Release) -> Result<Vec<File>, Diagnostic> {
         // The workers connect pools themselves.
         let own = ["--kv-transfer-config", "--backend"];
         let kept = line.arguments.iter().filter(|a| !own.contains(&a.flag.as_str()));
-        args.extend(kept.flat_map(|a| std::iter::once(a.flag.clone()).chain(a.value.clone())));
+        if engine == "trtllm" {
+            for argument in kept {
+                args.extend(of_worker(&argument.flag, argument.value.as_deref(), OPTIONS)?);
+            }
+        } else {
+            args.extend(kept.flat_map(|a| std::iter::once(a.flag.clone()).chain(a.value.clone())));
+        }
+        if engine == "sglang" && server.pool.is_some() {
+            args.extend(["--host", "0.0.0.0"].map(str::to_owned));
+        }
         if server.pool == Some(Pool::Prefill) && engine == "vllm" {
             args.push("--is-prefill-worker".into());
         }
@@ -108,6 +174,29 @@ pub(super) fn dynamo(release: &Release) -> Result<Vec<File>, Diagnostic> {
         if let Some(pool) = server.pool {
             service["subComponentType"] = json!(if pool == Pool::Prefill { "prefill" } else { "decode" });
         }
+        let pod = &mut service["extraPodSpec"];
+        let mut mounts = Vec::new();
+        let mut volumes = Vec::new();
+        if let Some((file, keys)) = &line.options {
+            let map = format!("{name}-{}", member.role());
+            let text = crate::load::to_yaml(&Value::Object(keys.clone()))?;
+            documents.push(json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": map }, "data": { file: text },
+            }));
+            mounts.push(json!({ "name": "options", "mountPath": OPTIONS }));
+            volumes.push(json!({ "name": "options", "configMap": { "name": map } }));
+        }
+        for folder in parts::folders(member) {
+            mounts.push(json!({ "name": parts::CLAIM, "mountPath": folder, "readOnly": true }));
+        }
+        if !parts::folders(member).is_empty() {
+            let claim = json!({ "claimName": parts::CLAIM });
+            volumes.push(json!({ "name": parts::CLAIM, "persistentVolumeClaim": claim }));
+        }
+        if !mounts.is_empty() {
+            pod["mainContainer"]["volumeMounts"] = json!(mounts);
+            pod["volumes"] = json!(volumes);
+        }
         if nodes > 1 {
             service["multinode"] = json!({ "nodeCount": nodes });
         }
@@ -118,20 +207,17 @@ pub(super) fn dynamo(release: &Release) -> Result<Vec<File>, Diagnostic> {
         };
         services.insert(role.into(), service);
     }
-    let document = json!({
+    documents.push(json!({
         "apiVersion": "nvidia.com/v1alpha1",
         "kind": "DynamoGraphDeployment",
         "metadata": { "name": name },
         "spec": { "services": services },
-    });
-    let mut files = vec![parts::yaml(release, "dynamo.yaml", &[document])?];
-    for member in &release.members {
-        if let Some((name, keys)) = member.line()?.options {
-            files.push(File { name, text: crate::load::to_yaml(&Value::Object(keys))? });
-        }
-    }
-    Ok(files)
+    }));
+    Ok(vec![parts::yaml_with(release, "dynamo.yaml", &documents, &parts::claimed(release))?])
 }
+
+/// The folder in which a worker of Dynamo finds its file of options.
+const OPTIONS: &str = "/etc/shardfit";
 
 /// An LLMInferenceService (`serving.kserve.io/v1alpha1`): degrees in the spec, flags in a variable.
 pub(super) fn kserve(release: &Release) -> Result<Vec<File>, Diagnostic> {
@@ -182,7 +268,7 @@ pub(super) fn kserve(release: &Release) -> Result<Vec<File>, Diagnostic> {
     };
     let decode = release.members.last().expect("a release has a member");
     let mut spec = workload(decode)?;
-    spec["model"] = json!({ "uri": format!("hf://{model}"), "name": model });
+    spec["model"] = json!({ "uri": uri(&model), "name": model });
     spec["router"] = json!({ "route": {}, "gateway": {}, "scheduler": {} });
     if release.members.len() > 1 {
         spec["prefill"] = workload(&release.members[0])?;
@@ -193,7 +279,7 @@ pub(super) fn kserve(release: &Release) -> Result<Vec<File>, Diagnostic> {
         "metadata": { "name": release.name() },
         "spec": spec,
     });
-    Ok(vec![parts::yaml(release, "kserve.yaml", &[document])?])
+    Ok(vec![parts::yaml_with(release, "kserve.yaml", &[document], &parts::claimed(release))?])
 }
 
 /// A SkyPilot task; with several servers a service.
@@ -227,10 +313,16 @@ pub(super) fn skypilot(release: &Release) -> Result<Vec<File>, Diagnostic> {
             "accelerators": { accelerator(&release.gpu): member.gpus },
             "image_id": format!("docker:{}", member.image(&release.vendor)?),
             "ports": member.port(),
-            "disk_size": 1024,
+            "disk_size": ((release.checkpoint.as_gib() * 1.1).ceil() as u64 + 100).max(256),
         },
         "run": run,
     });
+    let folders = parts::folders(member);
+    if !folders.is_empty() {
+        // From this machine to the same place there.
+        let mounts = folders.into_iter().map(|folder| (folder.clone(), Value::from(folder)));
+        task["file_mounts"] = Value::Object(mounts.collect());
+    }
     if member.copies > 1 {
         task["service"] = json!({
             "readiness_probe": { "path": "/health", "initial_delay_seconds": 3600 },
@@ -282,21 +374,30 @@ pub(super) fn ray(release: &Release) -> Result<Vec<File>, Diagnostic> {
         kwargs.insert(key, value);
     }
     let model = model(release);
+    // Groups of data parallel ranks are an application of their own form (`data-parallel-attention` of Ray's guides), in
+    // which one group needs no number: versions before 2.54 take none.
+    let groups = member.server.attention_dp.is_some_and(|ranks| ranks > 1);
     let mut config = json!({
         "model_loading_config": { "model_id": model, "model_source": model },
-        "deployment_config": { "num_replicas": member.copies },
         "engine_kwargs": kwargs,
     });
+    if !groups || member.copies > 1 {
+        config["deployment_config"] = json!({ "num_replicas": member.copies });
+    }
     if !line.variables.is_empty() {
         let pairs: Map<String, Value> =
             line.variables.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect();
         config["runtime_env"] = json!({ "env_vars": pairs });
     }
+    let (builder, args) = match groups {
+        true => ("build_dp_openai_app", json!({ "llm_config": config })),
+        false => ("build_openai_app", json!({ "llm_configs": [config] })),
+    };
     let document = json!({ "applications": [{
         "name": release.name(),
         "route_prefix": "/",
-        "import_path": "ray.serve.llm:build_openai_app",
-        "args": { "llm_configs": [config] },
+        "import_path": format!("ray.serve.llm:{builder}"),
+        "args": args,
     }] });
     Ok(vec![parts::yaml(release, "ray-serve.yaml", &[document])?])
 }

@@ -2,7 +2,9 @@
 
 use super::super::line::{Line, quoted};
 use super::super::release::{Member, Node, Rank, Release};
+use super::super::server::Pool;
 use super::parts::File;
+use super::router::{Address, BOOTSTRAP, Router, SIDE_CHANNEL, Seats};
 use crate::diagnostic::Diagnostic;
 use crate::load;
 
@@ -10,57 +12,140 @@ use crate::load;
 /// started there by the same lines.
 pub(super) fn command(release: &Release) -> Result<Vec<File>, Diagnostic> {
     let mut text = String::from("#!/bin/sh\n") + &release.comments();
-    let mut files = Vec::new();
     // Servers of both pools stand side by side where a node holds them all.
     let together = release.fits_a_node();
-    let (mut next_gpu, mut next_port) = (0, None);
+    let mut seats = Seats::of(release);
+    let (mut prefill, mut decode): (Vec<Address>, Vec<Address>) = (Vec::new(), Vec::new());
+    let mut started = 0;
+    let several = release.members.iter().map(|m| u64::from(m.copies)).sum::<u64>() > 1 || release.is_split();
+    if release.is_split() && !together && release.members[0].server.engine == "vllm" {
+        // By which servers on other hosts find the side channel of this one.
+        text += &format!("\nexport {SIDE_CHANNEL_HOST}={OWN_ADDRESS}\n");
+    }
     for member in &release.members {
         let nodes = member.nodes(release.gpus_per_node);
         let line = member.line()?;
+        let addresses = match member.server.pool {
+            Some(Pool::Prefill) => &mut prefill,
+            _ => &mut decode,
+        };
         if let Some((name, keys)) = &line.options {
             text += &here_document(name, keys)?;
         }
         if nodes > 1 {
-            text += &format!(
-                "\n# {} {}: one command on each of its {nodes} nodes",
-                member.copies,
-                servers(member)
-            );
-            text += "; HEAD is the address of its first node\n";
-            for rank in 0..nodes {
-                let node = Node { rank: Rank::Is(rank), nodes, address: "$HEAD" };
-                let line = member.line_of_node(node, release.gpus_per_node)?;
-                text += &format!("\n# node {rank}\n{}", open(&line.shell()));
+            text += &over_nodes(release, member, nodes)?;
+            for copy in 0..member.copies {
+                let host = variable(member, copy);
+                addresses.push(Address { at: format!("{host}:{}", member.port()), bootstrap: BOOTSTRAP });
             }
             continue;
         }
         let on_node = (release.gpus_per_node / member.gpus.max(1)).max(1).min(member.copies.into());
-        let whole = member.gpus == release.gpus_per_node || release.gpus() == member.gpus;
-        if u64::from(member.copies) > on_node {
+        let whole = release.beside.gpus == 0
+            && (member.gpus == release.gpus_per_node || release.gpus() == member.gpus);
+        let spread = u64::from(member.copies) > on_node;
+        if spread {
             text += &format!("\n# {} {} in all: these lines on each node\n", member.copies, servers(member));
         }
-        for copy in 0..on_node {
-            let mut one = line.clone();
-            let port = *next_port.get_or_insert(u64::from(member.port()));
-            next_port = Some(port + 1);
-            let first = next_gpu;
-            next_gpu += member.gpus;
-            if !whole {
-                let cards: Vec<String> = (first..first + member.gpus).map(|n| n.to_string()).collect();
-                let variable =
-                    if release.vendor == "amd" { "HIP_VISIBLE_DEVICES" } else { "CUDA_VISIBLE_DEVICES" };
-                one.variables.push((variable.into(), cards.join(",")));
+        let before = seats.clone();
+        for copy in 0..member.copies {
+            if u64::from(copy) % on_node == 0 && copy > 0 {
+                seats = before.clone();
             }
-            one.set("--port", port)?;
-            let end = if copy + 1 < on_node || release.members.len() > 1 { " &\n" } else { "\n" };
+            let seat = seats.take(member);
+            let host = match together {
+                true => "127.0.0.1".to_owned(),
+                false => variable(member, (u64::from(copy) / on_node) as u32),
+            };
+            addresses.push(Address { at: format!("{host}:{}", seat.port), bootstrap: seat.bootstrap });
+            // The lines of a node stand once.
+            if u64::from(copy) >= on_node {
+                continue;
+            }
+            let mut one = line.clone();
+            if !whole {
+                let name =
+                    if release.vendor == "amd" { "HIP_VISIBLE_DEVICES" } else { "CUDA_VISIBLE_DEVICES" };
+                one.variables.push((name.into(), seat.cards().join(",")));
+            }
+            one.variables
+                .extend(seat.variables(member).into_iter().map(|(name, value)| (name.into(), value)));
+            for (flag, value) in seat.flags(member) {
+                one.set(flag, value)?;
+            }
+            one.set("--port", seat.port)?;
+            started += 1;
+            let end = if several { " &\n" } else { "\n" };
             text += &format!("\n{}{end}", one.shell().trim_end());
         }
         if !together {
-            (next_gpu, next_port) = (0, None);
+            seats = Seats::of(release);
         }
     }
-    files.insert(0, File { name: "serve.sh".into(), text });
-    Ok(files)
+    if let Some(port) = seats.router() {
+        let engine = release.members[0].server.engine.as_str();
+        let router = Router::of(engine, &prefill, &decode, port);
+        text += "\n# the router: requests go to it";
+        if let Some(package) = router.package {
+            text += &format!(" (pip install {package})");
+        }
+        if !together {
+            text += ", on any host; each variable is the address of a node of that pool";
+        }
+        text.push('\n');
+        if let Some((name, keys)) = &router.options {
+            text += open_document(name, keys)?.trim_start();
+        }
+        text += &format!("{} &\n", router.shell());
+        started += 1;
+    }
+    if several && started > 0 {
+        text += "\nwait\n";
+    }
+    Ok(vec![File { name: "serve.sh".into(), text }])
+}
+
+/// The variable of vLLM's side channel, and this host's own address in a shell.
+const SIDE_CHANNEL_HOST: &str = "VLLM_NIXL_SIDE_CHANNEL_HOST";
+const OWN_ADDRESS: &str = "$(hostname -i | cut -d' ' -f1)";
+
+/// The variable that holds the address of a node of a pool.
+fn variable(member: &Member, node: u32) -> String {
+    format!("${}_{node}", member.role().to_ascii_uppercase())
+}
+
+/// The commands of servers that each span nodes.
+fn over_nodes(release: &Release, member: &Member, nodes: u64) -> Result<String, Diagnostic> {
+    let per_node = release.gpus_per_node;
+    let count = format!("\n# {} {}", member.copies, servers(member));
+    if member.server.engine == "trtllm" {
+        // One MPI world of all ranks, started from one node (docs of `trtllm-serve`).
+        let node = Node { rank: Rank::Is(0), nodes, address: "" };
+        let mut line = member.line_of_node(node, per_node)?;
+        line.set("--host", "0.0.0.0")?;
+        let shell = line.shell();
+        let (variables, command) = shell.split_at(shell.find("trtllm-llmapi-launch").unwrap_or(0));
+        return Ok(count
+            + &format!(
+                ", each one MPI world over {nodes} nodes: run it on the first, in a folder that all of them see; HOSTFILE \
+                 names a file with a line `ADDRESS slots={per_node}` for each node\n"
+            )
+            + &format!(
+                "{variables}mpirun -np {} --hostfile \"$HOSTFILE\" --map-by ppr:{per_node}:node -x HF_TOKEN \\\n  {command}",
+                member.gpus
+            ));
+    }
+    let mut text = count
+        + &format!(": one command on each of its {nodes} nodes; HEAD is the address of its first node\n");
+    for rank in 0..nodes {
+        let node = Node { rank: Rank::Is(rank), nodes, address: "$HEAD" };
+        let mut line = member.line_of_node(node, per_node)?;
+        if rank == 0 {
+            line.set("--host", "0.0.0.0")?;
+        }
+        text += &format!("\n# node {rank}\n{}", open(&line.shell()));
+    }
+    Ok(text)
 }
 
 fn servers(member: &Member) -> String {
@@ -86,20 +171,59 @@ fn here_document(
     Ok(format!("\ncat > {} <<'EOF'\n{}\nEOF\n", quoted(name), body.trim_end()))
 }
 
+/// A file in which the script puts variables in.
+fn open_document(
+    name: &str,
+    keys: &serde_json::Map<String, serde_json::Value>,
+) -> Result<String, Diagnostic> {
+    Ok(here_document(name, keys)?.replacen("<<'EOF'", "<<EOF", 1))
+}
+
+/// CPU cores and GiB of memory of the host that a server is given for each GPU, where it shares a node.
+const CORES: u64 = 6;
+const HOST_GIB: u64 = 64;
+
 /// A batch script of Slurm: one server a job step, its nodes and GPUs asked for.
 pub(super) fn slurm(release: &Release) -> Result<Vec<File>, Diagnostic> {
     let per_node = release.gpus_per_node.max(1);
-    release
+    // Elements of an array may share a node, so that each server has a port of its own.
+    let mut before = u64::from(release.is_split()) + release.beside.servers;
+    let mut addresses: [Vec<Address>; 2] = Default::default();
+    let mut files = release
         .members
         .iter()
         .map(|member| {
+            let first = before;
+            before += u64::from(member.copies);
+            let port = u64::from(member.port()) + first;
+            let pool = usize::from(member.server.pool != Some(Pool::Prefill));
+            for copy in 0..member.copies {
+                let host = variable(member, copy);
+                addresses[pool].push(Address {
+                    at: format!("{host}:{}", port + u64::from(copy)),
+                    bootstrap: BOOTSTRAP + first + u64::from(copy),
+                });
+            }
             let nodes = member.nodes(per_node);
             let gpus = member.gpus.min(per_node);
             let name = format!("{}-{}", release.name(), member.role());
             let mut text = String::from("#!/bin/bash\n");
-            text +=
-                &format!("#SBATCH --job-name={name}\n#SBATCH --nodes={nodes}\n#SBATCH --ntasks-per-node=1\n");
-            text += &format!("#SBATCH --gpus-per-node={gpus}\n#SBATCH --output=%x-%A-%a.log\n");
+            // Every rank of an MPI world is a task; other engines start their own.
+            let tasks = if member.server.engine == "trtllm" && nodes > 1 { gpus } else { 1 };
+            text += &format!(
+                "#SBATCH --job-name={name}\n#SBATCH --nodes={nodes}\n#SBATCH --ntasks-per-node={tasks}\n"
+            );
+            text += &format!("#SBATCH --gpus-per-node={gpus}\n");
+            // A task is given one core and its part of the memory unless it is told.
+            text += &match gpus == per_node {
+                true => "#SBATCH --exclusive\n#SBATCH --mem=0\n".to_owned(),
+                false => format!(
+                    "#SBATCH --cpus-per-task={}\n#SBATCH --mem={}G\n",
+                    CORES * gpus / tasks,
+                    HOST_GIB * gpus
+                ),
+            };
+            text += "#SBATCH --output=%x-%A-%a.log\n";
             if member.copies > 1 {
                 // Each element of the array is one server.
                 text += &format!("#SBATCH --array=0-{}\n", member.copies - 1);
@@ -110,33 +234,91 @@ pub(super) fn slurm(release: &Release) -> Result<Vec<File>, Diagnostic> {
                 text += &here_document(name, keys)?;
             }
             text += "\nset -eu\n";
+            let numbered = |base: u64, step: u64| match (member.copies, step) {
+                (1, _) => base.to_string(),
+                (_, 1) => format!("$(({base} + SLURM_ARRAY_TASK_ID))"),
+                _ => format!("$(({base} + {step} * SLURM_ARRAY_TASK_ID))"),
+            };
+            text += &format!("PORT={}\n", numbered(port, 1));
+            let mut more = "--host 0.0.0.0 --port \"$PORT\"".to_owned();
+            match (member.server.engine.as_str(), member.server.pool) {
+                ("vllm", Some(_)) => {
+                    let channel = numbered(SIDE_CHANNEL + first * member.gpus, member.gpus);
+                    text += &format!(
+                        "export {SIDE_CHANNEL_HOST}={OWN_ADDRESS}\nexport VLLM_NIXL_SIDE_CHANNEL_PORT={channel}\n"
+                    );
+                }
+                ("sglang", Some(Pool::Prefill)) => {
+                    text += &format!("BOOTSTRAP={}\n", numbered(BOOTSTRAP + first, 1));
+                    more += " --disaggregation-bootstrap-port \"$BOOTSTRAP\"";
+                }
+                _ => {}
+            }
             if nodes > 1 {
-                text += "HEAD=$(scontrol show hostnames \"$SLURM_JOB_NODELIST\" | head -n 1)\nexport HEAD\n";
-                text += &several(member, nodes, per_node)?;
+                if member.server.engine != "trtllm" {
+                    text +=
+                        "HEAD=$(scontrol show hostnames \"$SLURM_JOB_NODELIST\" | head -n 1)\nexport HEAD\n";
+                }
+                text += &several(member, nodes, per_node, &more)?;
             } else {
-                let mut line = line;
-                line.set("--host", "0.0.0.0")?;
-                line.set("--port", member.port())?;
-                text += &format!("srun {}", line.shell());
+                // A step inherits no number of cores from its job (Slurm from 22.05 on).
+                let cores = match gpus == per_node {
+                    true => "--cpu-bind=none".to_owned(),
+                    false => format!("--cpus-per-task={}", CORES * gpus),
+                };
+                text += &format!("srun {cores} {} \\\n  {more}\n", variables_first(&line).trim_end());
             }
             Ok(File { name: format!("{}.sbatch", member.role()), text })
         })
-        .collect()
+        .collect::<Result<Vec<_>, Diagnostic>>()?;
+    if release.is_split() {
+        files.push(router_script(release, &addresses)?);
+    }
+    Ok(files)
 }
 
-fn several(member: &Member, nodes: u64, per_node: u64) -> Result<String, Diagnostic> {
+/// The router beside jobs whose nodes are known when they run.
+fn router_script(release: &Release, [prefill, decode]: &[Vec<Address>; 2]) -> Result<File, Diagnostic> {
+    let member = &release.members[0];
+    let router = Router::of(&member.server.engine, prefill, decode, member.port().into());
+    let mut text = String::from("#!/bin/sh\n# the router: requests go to it");
+    if let Some(package) = router.package {
+        text += &format!(" (pip install {package})");
+    }
+    text += "; each variable is the node of one server, which `squeue` tells when it runs\n";
+    if let Some((name, keys)) = &router.options {
+        text += open_document(name, keys)?.trim_start();
+    }
+    text += &format!("exec {}\n", router.shell());
+    Ok(File { name: "router.sh".into(), text })
+}
+
+/// A command behind another one: its variables are set by `env`.
+fn variables_first(line: &Line) -> String {
+    match line.variables.is_empty() {
+        true => line.shell(),
+        false => format!("env {}", line.shell()),
+    }
+}
+
+fn several(member: &Member, nodes: u64, per_node: u64, more: &str) -> Result<String, Diagnostic> {
     let first = Node { rank: Rank::Is(0), nodes, address: "$HEAD" };
     if member.server.engine == "trtllm" {
         let line = member.line_of_node(first, per_node)?;
-        return Ok(format!("srun --mpi=pmix --ntasks-per-node={per_node} {}", open(&line.shell())));
+        let step =
+            format!("srun --mpi=pmix --ntasks={} --ntasks-per-node={per_node} --cpu-bind=none", member.gpus);
+        return Ok(format!("{step} {} \\\n  {more}\n", variables_first(&line).trim_end()));
     }
     let mut out = String::new();
-    let shell = |line: &Line| open(line.shell().trim_end());
+    let shell = |line: &Line| open(variables_first(line).trim_end());
     for rank in 0..nodes {
         let node = Node { rank: Rank::Is(rank), ..first };
         let line = member.line_of_node(node, per_node)?;
-        let step = format!("srun --nodes=1 --ntasks=1 --relative={rank} {}", shell(&line));
+        let step = format!("srun --nodes=1 --ntasks=1 --relative={rank} --cpu-bind=none {}", shell(&line));
         out += &step;
+        if rank == 0 {
+            out += &format!(" \\\n  {more}");
+        }
         out += " &\n";
     }
     Ok(out + "wait\n")

@@ -107,7 +107,11 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.largest_graph = graphs.and_then(|g| g.get("max_batch_size")?.as_u64()).or(listed);
     let layers = yaml.get("pp_partition").and_then(Value::as_array);
     server.tensor_split = layers.map(|stages| stages.iter().filter_map(Value::as_f64).collect());
-    server.pool = invocation.pool;
+    server.pool = invocation.pool.or(match r.text("--server_role").as_deref() {
+        Some(role) if role.eq_ignore_ascii_case("context") => Some(Pool::Prefill),
+        Some(role) if role.eq_ignore_ascii_case("generation") => Some(Pool::Decode),
+        _ => None,
+    });
     r.finish(server, version);
 }
 
@@ -241,7 +245,11 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
         _ => {}
     }
     if let Some(drafts) = &server.speculation {
-        let method = drafts.method.as_deref().unwrap_or("MTP");
+        // `Eagle3` has a name of its own from 1.3 on (`Eagle3DecodingConfig`).
+        let method = match drafts.method.as_deref().unwrap_or("MTP") {
+            "Eagle" if dialect::is_at_least(line.version(), "1.3.0") => "Eagle3",
+            method => method,
+        };
         let tokens = if method == "MTP" { "num_nextn_predict_layers" } else { "max_draft_len" };
         let mut config = Map::from_iter([("decoding_type".to_owned(), Value::from(method))]);
         config.extend(drafts.tokens.map(|n| (tokens.to_owned(), n.into())));
@@ -251,7 +259,8 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     if server.launches.iter().any(|l| l == "wideep") {
         options.insert("moe_config".into(), json!({ "backend": "WIDEEP" }));
     }
-    if server.pool.is_some() {
+    if let Some(pool) = server.pool {
+        line.set("--server_role", if pool == Pool::Prefill { "CONTEXT" } else { "GENERATION" })?;
         options.insert("cache_transceiver_config".into(), json!({ "backend": "UCX" }));
         // Prompt workers cannot overlap steps with the hand-over (`llm_args.py`).
         if server.pool == Some(Pool::Prefill) {
