@@ -194,17 +194,20 @@ struct File {
     classes: Vec<Entry>,
 }
 
+/// Measured runs below which a class may look narrow by chance.
+const FEW_ROWS: u32 = 30;
+
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     // The file is part of the program; a test reads it.
     let file = builtin::residuals().and_then(|file| serde_json::from_str::<File>(file.json).ok());
     let mut classes = file.map_or_else(Vec::new, |file| file.classes);
-    // A class of few rows may look narrow by chance.
+    // A class of few rows may look narrow by chance, and is no surer than that of kernels that were measured.
     let measured: Vec<(String, Architecture, Traffic, Class)> = classes
         .iter()
         .filter(|entry| entry.calibrated)
         .map(|entry| (entry.engine.clone(), entry.architecture, entry.traffic, entry.class))
         .collect();
-    for entry in classes.iter_mut().filter(|entry| !entry.calibrated) {
+    for entry in classes.iter_mut().filter(|entry| !entry.calibrated && entry.class.rows < FEW_ROWS) {
         let twin = |engine: &str| {
             let is = |(name, architecture, traffic, _): &&(String, Architecture, Traffic, Class)| {
                 name == engine && *architecture == entry.architecture && *traffic == entry.traffic
@@ -274,17 +277,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_no_surer_than_what_was() {
+    fn what_was_not_measured_is_no_surer_than_what_was_unless_many_rows_say_so() {
+        let mut few = 0;
         for architecture in Architecture::ALL {
             let classes = Classes::of("an engine that nobody has measured", architecture);
             for traffic in [Traffic::Few, Traffic::Many, Traffic::Rate] {
                 let [bare, measured] = [false, true].map(|known| classes.class(known, traffic));
+                if bare.rows >= FEW_ROWS {
+                    continue;
+                }
+                few += 1;
                 for [bare, measured] in [[bare.tpot, measured.tpot], [bare.ttft, measured.ttft]] {
                     let width = |spread: &Spread| spread.high() / spread.low();
                     assert!(width(&bare) >= width(&measured) * (1.0 - 1e-9), "{architecture:?} {traffic:?}");
                 }
             }
         }
+        assert!(few > 0);
     }
 
     #[test]

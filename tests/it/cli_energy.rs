@@ -67,7 +67,7 @@ fn every_plan_shows_its_difference_to_what_runs_today() {
     let (header, _) = shardfit(&format!("{QUESTION} {rest} --format csv")).exits(0).csv();
     assert_eq!(header.iter().filter(|name| name.starts_with("delta_")).count(), 6);
     let table = shardfit(&format!("{QUESTION} {rest} --objective energy")).exits(0);
-    assert!(table.stdout.lines().take(10).all(|l| l.chars().count() <= 160), "{}", table.stdout);
+    assert!(table.stdout.lines().take(10).all(|l| l.chars().count() <= 170), "{}", table.stdout);
     insta::assert_snapshot!("plan_current", table.stdout.lines().take(10).collect::<Vec<_>>().join("\n"));
 }
 

@@ -146,7 +146,7 @@ fn prices_of_a_scenario_are_those_that_its_summary_shows() {
     let out = folder.path().join("out");
     shardfit(&format!("sweep {} -o {} --quiet", file.display(), out.display())).exits(0);
     let summary = fs::read_to_string(out.join("summary.md")).unwrap();
-    assert!(summary.contains("| 0.5 | stated by the scenario |"), "{summary}");
+    assert!(summary.contains("| 0.50 | stated by the scenario |"), "{summary}");
     let late = scenario.replace("tpot: 40ms", "tpot: p95:40ms");
     fs::write(&file, late).unwrap();
     let run = shardfit(&format!("sweep {} -o {} --quiet", file.display(), folder.path().join("b").display()))

@@ -242,7 +242,7 @@ fn bad_input_says_what_is_allowed() {
 #[test]
 fn a_way_is_the_fastest_for_one_user_unless_all_would_lose_much() {
     // Eight cards: one user gains nothing beyond four, and two copies serve twice as many.
-    let all = answer("fit --cluster 8xrtx-4090 --family gpt-oss");
+    let all = answer("--cluster 8xrtx-4090 --family gpt-oss");
     let way = model(&all, "openai/gpt-oss-20b");
     assert_eq!((&way["tp"], &way["replicas"]), (&4.into(), &2.into()), "{way}");
 }

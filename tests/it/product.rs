@@ -207,6 +207,8 @@ fn walk(models: &[&str], gpus: &[Gpu]) {
                         faults.lock().unwrap().extend(found);
                         remarks.lock().unwrap().extend(remark);
                     }
+                    // A slice works alone, and what it has no room for no number of them has.
+                    Outcome::Refused(_) if gpu.is_slice => {}
                     Outcome::Refused(why) => {
                         refused.lock().unwrap().push(format!("{id} on {}: {why}", gpu.id));
                     }
