@@ -19,6 +19,8 @@ pub struct Asked<'a> {
     pub cluster: &'a str,
     /// The format that weights were asked to be held in, if not the checkpoint's.
     pub weights: Option<WeightFormat>,
+    /// Whether the checkpoint's own weights are narrower than 16 bits.
+    pub quantised: bool,
     /// Whether the type of the cache was asked for.
     pub kv: bool,
     /// The targets.
@@ -267,16 +269,20 @@ fn weights(server: &mut Server, estimate: &Estimate, asked: &Asked) {
         return;
     }
     match asked.weights {
-        Some(WeightFormat::Fp8) if matches!(server.engine.as_str(), "vllm" | "sglang") => {
-            server.weights = Some("fp8".to_owned());
-        }
-        // Scales of 32 are made while loading too (`--quantization mxfp8`, vLLM 0.19, SGLang 0.5.10).
-        Some(WeightFormat::Mxfp8) if matches!(server.engine.as_str(), "vllm" | "sglang") => {
-            server.weights = Some("mxfp8".to_owned());
+        Some(format) if made_on_loading(&server.engine, format, asked) => {
+            server.weights = Some(format.name().to_owned());
         }
         Some(format) => server.model = Some(format!("/models/{last}-{}", format.name())),
         None => {}
     }
+}
+
+/// Whether an engine makes a format of the checkpoint's weights while it loads them: of 16-bit ones FP8, and with scales of 32
+/// MXFP8 (`--quantization mxfp8`, vLLM 0.19, SGLang 0.5.10). Of weights that are quantised it refuses another method
+/// (vLLM `config/model.py`, `_verify_quantization`; SGLang `configs/model_config.py`).
+fn made_on_loading(engine: &str, format: WeightFormat, asked: &Asked) -> bool {
+    let makes = matches!((engine, format), ("vllm" | "sglang", WeightFormat::Fp8 | WeightFormat::Mxfp8));
+    makes && !asked.quantised
 }
 
 /// The question, the plan, what it should deliver, and what it rests on.
@@ -410,7 +416,8 @@ fn needs(estimate: &Estimate, asked: &Asked) -> Option<String> {
         ("llama.cpp", _) => {
             Some(format!("needs: a GGUF file of {} in {}", asked.model, estimate.weights.name()))
         }
-        ("vllm" | "sglang", Some(WeightFormat::Fp8 | WeightFormat::Mxfp8)) | (_, None) => None,
+        (_, None) => None,
+        (engine, Some(format)) if made_on_loading(engine, format, asked) => None,
         (_, Some(format)) => {
             Some(format!("needs: a checkpoint of {} in {} at the path below", asked.model, format.name()))
         }

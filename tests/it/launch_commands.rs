@@ -909,3 +909,19 @@ fn a_script_of_an_older_version_is_read_as_it_was_written() {
     let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(at(&read, "launch.unread"), &serde_json::json!([]), "{read:#}");
 }
+
+#[test]
+fn weights_that_are_quantised_are_not_quantised_again_while_they_load() {
+    // vLLM: "Quantization method specified in the model config (mxfp4) does not match …".
+    let run = crate::common::shardfit(
+        "plan gpt-oss-120b --cluster 8xh100-sxm --weights fp8 --concurrency 64 --emit command",
+    )
+    .exits(0);
+    assert!(!run.stdout.contains("--quantization"), "{}", run.stdout);
+    run.says(&["needs: a checkpoint of openai/gpt-oss-120b in fp8", "/models/gpt-oss-120b-fp8"]);
+    let run = crate::common::shardfit(
+        "plan llama-3.1-8b --cluster 1xh100-sxm --weights fp8 --concurrency 64 --emit command",
+    )
+    .exits(0);
+    run.says(&["--quantization fp8"]);
+}
