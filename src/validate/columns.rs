@@ -185,6 +185,7 @@ const SERVING: &[(&str, Cell)] = &[
     ("isl", LENGTH),
     ("osl", LENGTH),
     ("length_sigma", UpTo(10.0)),
+    ("statistic", OneOf(&["mean", "median"])),
     ("concurrency", CONCURRENCY),
     ("batch", CONCURRENCY),
     ("mode", Text),

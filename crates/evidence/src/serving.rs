@@ -9,12 +9,7 @@ use shardfit::validate::{Estimator, Prediction, Row, Table, figure};
 use crate::waves::{burst, waves};
 
 /// Columns that are filled in.
-const COLUMNS: [&str; 5] = ["num_requests", "qps", "rate", "engine_version", "length_sigma"];
-
-/// Standard deviation of the logarithm of the lengths of ShareGPT's requests as `benchmark_serving` cuts them. With 0.6 to 0.75
-/// the output of 50 offline runs and 80 under a rate comes out right in the middle; with equal lengths it is 73 and 7 %
-/// too high, as no run waits for the longest answers.
-const SHAREGPT_SIGMA: f64 = 0.65;
+const COLUMNS: [&str; 4] = ["num_requests", "qps", "rate", "engine_version"];
 
 /// The rows with what is known of them in their columns.
 pub fn told(table: Table) -> Table {
@@ -24,16 +19,8 @@ pub fn told(table: Table) -> Table {
             None => figure(row.text("notes")?, name).map(|x| x.to_string()),
         };
         let version = is_image_of_dynamo(row).then(String::new);
-        let sigma = is_of_sharegpt(row) && row.stated("length_sigma").is_none();
-        let sigma = sigma.then(|| SHAREGPT_SIGMA.to_string());
-        vec![noted("num_requests"), noted("qps"), noted("rate"), version, sigma]
+        vec![noted("num_requests"), noted("qps"), noted("rate"), version]
     })
-}
-
-/// Whether `benchmark_serving` sent ShareGPT's requests. AccelMark's answers are cut at 512 tokens, and vary little.
-fn is_of_sharegpt(row: &Row) -> bool {
-    let said = |column: &str| row.text(column).is_some_and(|text| text.to_lowercase().contains("sharegpt"));
-    (said("notes") || said("doubt")) && !row.text("source").is_some_and(|text| text.contains("AccelMark"))
 }
 
 /// Whether a row's version is that of an image of NVIDIA Dynamo, which carries Dynamo's and not the engine's.
@@ -104,14 +91,6 @@ mod tests {
         assert_eq!(said("64,,num_requests=500", "num_requests"), "64");
         assert_eq!(said(",rate=4,qps=2.5", "qps"), "2.5");
         assert_eq!(said(",qps=4,qps=2.5", "qps"), "");
-    }
-
-    #[test]
-    fn lengths_of_sharegpt_vary_unless_the_row_says_how() {
-        let header = "notes,source,length_sigma";
-        assert_eq!(cell(header, "200 ShareGPT prompts,IOG,", "length_sigma"), "0.65");
-        assert_eq!(cell(header, "200 ShareGPT prompts,IOG,0.4", "length_sigma"), "0.4");
-        assert_eq!(cell(header, "300 ShareGPT requests,FreedomIntelligence/AccelMark,", "length_sigma"), "");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod run;
 mod simulated;
 mod split;
 mod steady;
+mod words;
 
 use crate::catalog::{Catalog, Cluster, Gpu};
 use crate::dtype::WeightFormat;

@@ -1,11 +1,12 @@
 //! Rows in discrete events, driven as the benchmark drove the server.
 
-use crate::simulate::{Drive, Lengths, Outcome, Protocol, Requests, Simulation};
+use crate::simulate::{Drive, Lengths, Outcome, Protocol, Requests, Simulation, Spread};
 use crate::units::Seconds;
-use crate::workload::{Load, MAX_LENGTH, Targets, Workload};
+use crate::workload::{Load, Targets, Workload};
 
 use super::run::Run;
-use crate::validate::Prediction;
+use super::words::{Medians, Variety};
+use crate::validate::{Prediction, Row};
 
 /// Requests that an offline run queues where nothing says how many: most public ones have 1,000 to 3,000.
 const QUEUED: f64 = 2000.0;
@@ -19,18 +20,21 @@ pub fn predict(run: &Run) -> Prediction {
     let drive = drive(run)?;
     let simulation = Simulation::new(&replica, drive.arrivals(), drive.requests.window(), Targets::default());
     let outcome = simulation.run(&mut ()).map_err(|d| d.cause)?;
-    Ok(columns(&outcome, run.replicas))
+    Ok(columns(&outcome, run.replicas, Medians::of(run.row)))
 }
 
-pub(super) fn columns(outcome: &Outcome, replicas: f64) -> Vec<(&'static str, f64)> {
+pub(super) fn columns(outcome: &Outcome, replicas: f64, medians: Medians) -> Vec<(&'static str, f64)> {
     let (output, requests) = (outcome.output().get() * replicas, outcome.rate().get() * replicas);
     let prompt_share = outcome.prompt_tokens as f64 / outcome.output_tokens.max(1) as f64;
-    let ms = |time: Seconds| time.as_millis();
+    let ms = |times: &Spread, median: bool| {
+        let time: Seconds = if median { times.quantile(0.5) } else { times.mean() };
+        time.as_millis()
+    };
     vec![
-        ("ttft_ms", ms(outcome.ttft.mean())),
-        ("tpot_ms", ms(outcome.tpot.mean())),
-        ("itl_ms", ms(outcome.itl.mean())),
-        ("e2e_ms", ms(outcome.e2e.mean())),
+        ("ttft_ms", ms(&outcome.ttft, medians.ttft)),
+        ("tpot_ms", ms(&outcome.tpot, medians.rest)),
+        ("itl_ms", ms(&outcome.itl, medians.rest)),
+        ("e2e_ms", ms(&outcome.e2e, medians.rest)),
         ("output_tok_s", output),
         ("total_tok_s", output * (1.0 + prompt_share)),
         ("req_s", requests),
@@ -39,31 +43,34 @@ pub(super) fn columns(outcome: &Outcome, replicas: f64) -> Vec<(&'static str, f6
 
 /// How one replica of the row was driven.
 fn drive(run: &Run) -> Result<Drive, String> {
-    let nominal = |column: &str| run.row.whole(column).ok_or_else(|| format!("no {column}"));
+    let mixes = run.deployment.replica().engine.scheduling.mixes_prefill;
+    driven(run.row, run.protocol, &Workload { load: load(run), ..run.workload }, (mixes, run.replicas))
+}
+
+/// How one of so many replicas was driven under a protocol; `mixes` says whether its engine computes prompts beside decodes.
+pub(super) fn driven(
+    row: &Row,
+    named: &str,
+    workload: &Workload,
+    (mixes, replicas): (bool, f64),
+) -> Result<Drive, String> {
+    let nominal = |column: &str| row.whole(column).ok_or_else(|| format!("no {column}"));
     let (isl, osl) = (nominal("isl")?, nominal("osl")?);
-    let protocol = protocol(run);
-    let load = load(run);
+    let protocol = protocol(named);
+    let load = workload.load;
     let queued = (load == Load::Saturate).then_some(QUEUED);
-    let requests = match run.row.stated("num_requests").or(queued) {
-        Some(n) => Requests { before: 0, count: (n / run.replicas).ceil() as u64, after: 0 },
+    let requests = match row.stated("num_requests").or(queued) {
+        Some(n) => Requests { before: 0, count: (n / replicas).ceil() as u64, after: 0 },
         None => protocol.requests(load),
     };
-    let varied = run.row.stated("length_sigma").map(|sigma| (spread(isl, sigma), spread(osl, sigma)));
-    let lengths = varied.unwrap_or_else(|| match run.protocol {
+    let varied = Variety::of(row).map(|variety| (variety.about(isl), variety.about(osl)));
+    let lengths = varied.unwrap_or_else(|| match named {
         // Lengths are not stated. Engines that compute prompts first, alone, show the waves of fixed ones.
-        "closed-loop-unstated" if !run.deployment.replica().engine.scheduling.mixes_prefill => {
-            (Lengths::Fixed(isl), Lengths::Fixed(osl))
-        }
+        "closed-loop-unstated" if !mixes => (Lengths::Fixed(isl), Lengths::Fixed(osl)),
         "closed-loop-unstated" | "closed-loop" => (around(isl), around(osl)),
         _ => (protocol.lengths(isl), protocol.lengths(osl)),
     });
-    let drive = Drive::new(protocol, &Workload { load, ..run.workload }, SEED);
-    Ok(Drive { lengths, requests, ..drive })
-}
-
-/// Lengths as people send them, with the nominal one as their mean.
-fn spread(nominal: u64, sigma: f64) -> Lengths {
-    Lengths::LogNormal { mean: nominal as f64, sigma, most: MAX_LENGTH }
+    Ok(Drive { lengths, requests, ..Drive::new(protocol, workload, SEED) })
 }
 
 /// Lengths that keep requests from marching in step, with the nominal one as their mean.
@@ -72,8 +79,8 @@ fn around(nominal: u64) -> Lengths {
     Lengths::Uniform { low: (nominal - part).max(1), high: nominal.saturating_add(part) }
 }
 
-fn protocol(run: &Run) -> Protocol {
-    match run.protocol {
+fn protocol(named: &str) -> Protocol {
+    match named {
         "inferencex" | "closed-loop-unstated" | "closed-loop" => Protocol::InferenceX,
         "trtllm-bench" => Protocol::TrtllmBench,
         "mlperf" | "open-loop" => Protocol::MlperfServer,

@@ -7,15 +7,13 @@ use crate::estimate::deployment::Deployment;
 use crate::estimate::memory::{LimitOverrides, Limits};
 use crate::estimate::pairing::{Pair, Worker};
 use crate::plan::Parallelism;
-use crate::simulate::{Drive, Protocol, SplitSimulation, Workers};
+use crate::simulate::{SplitSimulation, Workers};
 use crate::workload::{Load, Targets, Workload};
 
 use super::estimator::Estimator;
 use super::run::{INFERENCEX_MEAN_LENGTH, range};
+use super::words::Medians;
 use crate::validate::{Prediction, Row};
-
-/// Seed of everything drawn.
-const SEED: u64 = 1;
 
 /// Workers of one kind and the split of each, as a row states them: `5x(TP8 PP1 DP1 EP8 = 8 GPU)`.
 fn pool(text: &str) -> Option<(u32, Parallelism)> {
@@ -59,6 +57,10 @@ fn on_racks(row: &Row, engine: &mut Engine, gpu: &Gpu, split: Parallelism) -> Pa
     Parallelism { ep: split.tp.saturating_mul(split.attention_dp), ..split }
 }
 
+/// The share of the memory that launches take where the engine's own leaves no room for the batch: `mem-fraction-static` in
+/// NVIDIA's recipes of DeepSeek-R1 in FP8 over four GB200 a worker (srt-slurm), 0.92 to 0.95.
+const SIZED_FRACTION: f64 = 0.95;
+
 /// Estimates the pools of a row.
 pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction {
     let of = |column: &str| {
@@ -89,16 +91,20 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     // Launches of split pools size their decode workers for the concurrency.
     let sequences = Limits::of(&engine, &cluster.gpu).max_sequences.max(concurrency.div_ceil(y.into()));
     let limits = LimitOverrides { max_sequences: Some(sequences), ..LimitOverrides::default() };
-    let parts = ContextParts {
-        model: &model,
-        cluster: &cluster,
-        engine: &engine,
-        limits,
-        kv: row.kv(),
-        workload,
-        electricity: None,
+    let context = |limits: LimitOverrides| {
+        let (model, cluster, engine, kv) = (&model, &cluster, &engine, row.kv());
+        Context::new(ContextParts { model, cluster, engine, limits, kv, workload, electricity: None })
+            .map_err(|d| d.cause)
     };
-    let context = Context::new(parts).map_err(|d| d.cause)?;
+    let by_default = context(limits)?;
+    let sized = context(LimitOverrides { memory_fraction: Some(SIZED_FRACTION), ..limits })?;
+    let holds = |context: &Context| {
+        let memory = context.memory(decode);
+        let placement = context.check(decode).map_err(|r| r.message())?;
+        let batch = Deployment::compile(context, decode, placement, memory).max_batch();
+        Ok::<_, String>(batch >= concurrency.div_ceil(y.into()))
+    };
+    let context = if holds(&by_default)? { by_default } else { sized };
     let deploy = |split: Parallelism| {
         let placement = context.check(split).map_err(|r| r.message())?;
         Ok::<_, String>(Deployment::compile(&context, split, placement, context.memory(split)))
@@ -112,17 +118,17 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
         Estimator::Steady => steady(&pair, concurrency as f64),
         Estimator::Simulate => {
             let load = Load::Concurrency(concurrency);
-            let nominal = |column: &str| row.whole(column).unwrap_or(1);
-            let protocol = if protocol == "inferencex" { Protocol::InferenceX } else { Protocol::Steady };
-            let drawn = Workload { isl: nominal("isl"), osl: nominal("osl"), load, ..workload };
-            let drive = Drive::new(protocol, &drawn, SEED);
+            let drawn = Workload { load, ..workload };
+            // Runs that state nothing are taken for the long run of pools that stand ready.
+            let named = if protocol == "closed-loop-unstated" { "steady" } else { protocol };
+            let drive = super::simulated::driven(row, named, &drawn, (engine.scheduling.mixes_prefill, 1.0))?;
             let (from, to) = (Workers { replica: &from, count: x }, Workers { replica: &to, count: y });
             let window = drive.requests.window();
             let outcome =
                 SplitSimulation::new(from, to, transfer.time, drive.arrivals(), window, Targets::default())
                     .run(&())
                     .map_err(|d| d.cause)?;
-            super::simulated::columns(&outcome, 1.0)
+            super::simulated::columns(&outcome, 1.0, Medians::of(row))
         }
     };
     range(&mut predicted, context.classes.class(false, Traffic::Split));
