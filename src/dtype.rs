@@ -146,8 +146,10 @@ pub enum WeightFormat {
     Fp8Block,
     /// MXFP8: E4M3 with one byte of shared exponent per 32 (OCP MX v1.0).
     Mxfp8,
-    /// INT8 with one scale per output channel.
+    /// INT8 with one scale per output channel, activations in INT8 too (W8A8).
     Int8,
+    /// INT8 with one scale per output channel, activations in 16 bits (W8A16).
+    Int8Weights,
     /// INT4 in groups of 128 with a 16-bit scale and a 4-bit zero point (AWQ, GPTQ).
     Int4,
     /// INT4 in groups of 32 with a 16-bit scale and no zero point (Kimi-K2-Thinking, Kimi-K2.5).
@@ -196,7 +198,7 @@ pub enum WeightFormat {
 
 impl WeightFormat {
     /// Every format that can be asked for, in order.
-    pub const ALL: [WeightFormat; 22] = [
+    pub const ALL: [WeightFormat; 23] = [
         WeightFormat::Fp32,
         WeightFormat::Bf16,
         WeightFormat::Fp16,
@@ -204,6 +206,7 @@ impl WeightFormat {
         WeightFormat::Fp8Block,
         WeightFormat::Mxfp8,
         WeightFormat::Int8,
+        WeightFormat::Int8Weights,
         WeightFormat::Int4,
         WeightFormat::Int4Group32,
         WeightFormat::Mxfp4,
@@ -231,6 +234,7 @@ impl WeightFormat {
             WeightFormat::Fp8Block => "fp8_block",
             WeightFormat::Mxfp8 => "mxfp8",
             WeightFormat::Int8 => "int8",
+            WeightFormat::Int8Weights => "int8_weights",
             WeightFormat::Int4 => "int4",
             WeightFormat::Int4Group32 => "int4_group32",
             WeightFormat::Mxfp4 => "mxfp4",
@@ -257,7 +261,9 @@ impl WeightFormat {
             WeightFormat::Bf16 => DType::Bf16,
             WeightFormat::Fp16 => DType::Fp16,
             WeightFormat::Fp8 | WeightFormat::Fp8Block | WeightFormat::Mxfp8 => DType::Fp8,
-            WeightFormat::Int8 | WeightFormat::Q8_0 | WeightFormat::Q6K => DType::Int8,
+            WeightFormat::Int8 | WeightFormat::Int8Weights | WeightFormat::Q8_0 | WeightFormat::Q6K => {
+                DType::Int8
+            }
             WeightFormat::Q5KM
             | WeightFormat::Q5KS
             | WeightFormat::Q5_0
@@ -341,6 +347,9 @@ const OTHER_NAMES: &[(&str, WeightFormat)] = &[
     ("w8a8_int8", WeightFormat::Int8),
     ("int8_w8a8", WeightFormat::Int8),
     ("smoothquant", WeightFormat::Int8),
+    ("w8a16", WeightFormat::Int8Weights),
+    ("int8_w8a16", WeightFormat::Int8Weights),
+    ("int8_wo", WeightFormat::Int8Weights),
     ("fp8_dynamic", WeightFormat::Fp8),
     ("fp8_static", WeightFormat::Fp8),
     ("fp8_e4m3", WeightFormat::Fp8),

@@ -82,6 +82,10 @@ pub struct Engine {
     /// Formats it can run at 16-bit compute on GPUs that lack the narrow type.
     #[serde(default)]
     pub weight_only_formats: Vec<WeightFormat>,
+    /// What large products reach of the rate of 16-bit ones where their weights are widened on the way and nothing was
+    /// measured of the kernel, by format; all of it where nothing is said.
+    #[serde(default)]
+    pub widening_efficiency: BTreeMap<WeightFormat, f64>,
     /// What it has no kernels for on GPUs of an architecture, whatever they compute in.
     #[serde(default)]
     pub lacks: Vec<Lacks>,
@@ -239,6 +243,9 @@ impl Engine {
         }
         if self.host.as_ref().is_some_and(|h| !share(h.bandwidth_share) || !share(h.link_share)) {
             fail("host", "`bandwidth_share` and `link_share` must lie in (0, 1]");
+        }
+        if !self.widening_efficiency.values().copied().all(share) {
+            fail("widening_efficiency", "must lie in (0, 1]");
         }
         let (s, m) = (&self.scheduling, &self.memory);
         for (name, share) in [

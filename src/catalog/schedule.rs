@@ -27,6 +27,10 @@ with_patch! {
         /// messages that hold the engine up. Runs that answer when all is done have none of it.
         #[serde(default)]
         stream_overhead: Seconds,
+        /// What the host takes for each running sequence beside the GPU: it prepares a step and hands out the tokens of
+        /// the one before while another is computed, so that a step lasts at least as long.
+        #[serde(default)]
+        overlapped_sequence: Seconds,
         /// Whether every step is launched kernel by kernel, those that only decode too.
         #[serde(default)]
         eager: bool,

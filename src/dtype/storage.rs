@@ -17,7 +17,7 @@ impl WeightFormat {
         let payload = elements.checked_mul(self.element().bits())?.div_ceil(8);
         let scales = match self {
             WeightFormat::Fp32 | WeightFormat::Bf16 | WeightFormat::Fp16 => 0,
-            WeightFormat::Fp8 | WeightFormat::Int8 => rows.checked_mul(4)?,
+            WeightFormat::Fp8 | WeightFormat::Int8 | WeightFormat::Int8Weights => rows.checked_mul(4)?,
             WeightFormat::Fp8Block => {
                 rows.div_ceil(128).checked_mul(columns.div_ceil(128))?.checked_mul(4)?
             }

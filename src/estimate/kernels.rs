@@ -155,9 +155,15 @@ impl<'a> Kernels<'a> {
         } else {
             self.gemm_of_weights(format, weight_only)
         };
+        // No kernel of its own was measured: a 16-bit product that widens its weights on the way.
+        let widened =
+            if narrow || found.is_some() { None } else { self.engine.widening_efficiency.get(&format) };
         let found = found.or(base);
         let fitted = found.is_some_and(|f| f.fitted);
         let mut form = found.map_or(PLAIN_GEMM, |f| f.form);
+        if let Some(share) = widened {
+            form.compute_efficiency *= share;
+        }
         if let (true, Some(base)) = (narrow, base) {
             // Activation scales are static or fused into the previous kernel for all but a share.
             let share = self.engine.scheduling.quantise_share;

@@ -164,7 +164,8 @@ impl Replica<'_> {
             let context = w.isl as f64 + share * w.osl as f64;
             let time = self.pipeline.time(&self.decode_of(per_rank, context));
             let tokens = per_rank * (1.0 + w.drafted());
-            self.decoded(time.latency, 1.0, tokens) + self.host(per_rank, context)
+            let step = self.decoded(time.latency, 1.0, tokens) + self.host(per_rank, context);
+            self.beside_host(step, per_rank)
         };
         let mean = (at(0.0) + at(0.5) * 2.0 + at(1.0)) / 4.0;
         (ttft, ttft + mean * self.decode_steps())
@@ -209,7 +210,8 @@ impl Replica<'_> {
         let tokens = micro * (1.0 + self.workload.drafted());
         let (latency, interval) =
             (self.decoded(time.latency, 1.0, tokens), self.decoded(time.interval, self.stages(), tokens));
-        let (alone, in_turn) = (latency + host, (interval + host) * in_flight);
+        let alone = self.beside_host(latency + host, micro);
+        let in_turn = self.beside_host(interval + host, micro) * in_flight;
         DecodeStep {
             time: if self.engine.scheduling.stages_overlap { alone.max(in_turn) } else { alone },
             fitted: time.fitted_share,
@@ -255,7 +257,8 @@ impl Replica<'_> {
     /// after the other, and the rest of the ring keeps its pace. Host time included.
     pub fn prompt_round(&self, step: &Step) -> Seconds {
         let host = self.host(step.decode_sequences, step.context);
-        self.launched(self.pipeline.time(step).latency, 1.0) + host + self.prompt_overhead()
+        let step_time = self.launched(self.pipeline.time(step).latency, 1.0) + host + self.prompt_overhead();
+        self.beside_host(step_time, step.decode_sequences)
     }
 
     /// What a prompt token takes in full steps of prompts alone.
@@ -282,6 +285,11 @@ impl Replica<'_> {
             true => kernels.max(scheduling.eager_layer * (self.layers.all as f64 / parts).ceil()),
             false => self.launched(kernels, parts),
         }
+    }
+
+    /// The time of a step of so many sequences, no less than what the host does beside it.
+    pub(super) fn beside_host(&self, step: Seconds, sequences: f64) -> Seconds {
+        self.engine.scheduling.beside_host(step, sequences)
     }
 
     /// Host time of a step of so many sequences at a mean context.

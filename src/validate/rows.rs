@@ -298,7 +298,7 @@ fn format_of(text: &str) -> Option<WeightFormat> {
         () if starts("nvfp4") || starts("fp4") => WeightFormat::Nvfp4,
         () if starts("mxfp4") => WeightFormat::Mxfp4,
         () if starts("mxfp8") => WeightFormat::Mxfp8,
-        () if starts("int8") => WeightFormat::Int8,
+        () if starts("int8") && lower.parse::<WeightFormat>().is_err() => WeightFormat::Int8,
         () if starts("int4") || starts("uint4") => WeightFormat::Int4,
         () => return lower.parse().ok(),
     })
@@ -318,11 +318,12 @@ fn published_fp8(model: &Model) -> WeightFormat {
     if model.family.starts_with("qwen3") { WeightFormat::Fp8Block } else { WeightFormat::Fp8 }
 }
 
-/// Whether the checkpoint's own storage is what the words mean: FP8 covers block FP8, and both 16-bit
-/// types are alike.
+/// Whether the checkpoint's own storage is what the words mean: FP8 covers block FP8, INT4 any size of groups, and both
+/// 16-bit types are alike.
 fn same_storage(named: WeightFormat, own: WeightFormat) -> bool {
     let wide = |f: WeightFormat| f.element().bits() == 16;
-    named == own
+    named == own.kernel()
+        || named == own
         || (named == WeightFormat::Fp8 && own == WeightFormat::Fp8Block)
         || (wide(named) && wide(own))
 }

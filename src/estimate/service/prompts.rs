@@ -274,7 +274,8 @@ impl Replica<'_> {
         let overhead = self.prompt_overhead();
         let latency = self.launched(time.latency, 1.0);
         Timed {
-            round: latency + self.host(beside, self.workload.mean_context()) + overhead,
+            round: self
+                .beside_host(latency + self.host(beside, self.workload.mean_context()) + overhead, beside),
             latency: latency + overhead,
             drawn: time.drawn,
         }

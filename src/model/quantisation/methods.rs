@@ -173,9 +173,8 @@ fn of_method(q: &Config, method: &str) -> Result<Storage, Diagnostic> {
         "gptq" | "gptq_marlin" | "marlin" | "gptqmodel" => integer(q, true)?,
         "gptq_marlin_24" => integer(q, false)?.sparse(),
         "qqq" => integer(q, false)?,
-        "int8_sq" | "w8a16" | "w8a8" | "w8a8_int8" | "experts_int8" | "int8_wo" => {
-            rows(WeightFormat::Int8, SINGLE)
-        }
+        "int8_sq" | "w8a8" | "w8a8_int8" | "experts_int8" => rows(WeightFormat::Int8, SINGLE),
+        "w8a16" | "int8_wo" => rows(WeightFormat::Int8Weights, SINGLE),
         "eetq" => rows(WeightFormat::Int8, HALF),
         "quanto" => quanto(q)?,
         "bitnet" => Storage::new(
