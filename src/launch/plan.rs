@@ -196,6 +196,10 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     let slots = if engine.id == "llama.cpp" { each } else { 1 };
     server.max_model_len = Some(longest(deployment, p, slots, asked));
     server.max_batched_tokens = Some(estimate.limits.max_batched_tokens);
+    if server.engine == "trtllm" && server.max_model_len > server.max_batched_tokens {
+        // A prompt beyond one step is refused unless prompts are cut (`enable_chunked_prefill`, off by default).
+        server.chunked_prefill = Some(true);
+    }
     server.task = Some(estimate.purpose).filter(|p| p.pools()).map(|purpose| purpose.name().to_owned());
     if engine.id != "llama.cpp" {
         server.memory_fraction = Some(context.memory_question(p).fraction());

@@ -864,6 +864,10 @@ fn a_server_takes_longer_requests_than_the_load_where_nobody_limits_them() {
         assert!(number(&read, "tpot_ms") <= number(plan, "tpot_ms") * 1.01, "{question}: {read:#}");
         assert_eq!(read["verdict"], plan["verdict"], "{question}");
     }
+    // Without it TensorRT-LLM refuses prompts beyond one step.
+    let text = &emitted("plan llama-3.1-8b --cluster 1xh100-sxm --engine trtllm --concurrency 8", "command")
+        ["serve.sh"];
+    assert!(text.contains("enable_chunked_prefill: true"), "{text}");
     let text = &emitted("plan llama-3.1-8b --cluster 1xh100-sxm --max-model-len 8k", "command")["serve.sh"];
     assert!(text.contains("--max-model-len 8000") || text.contains("--max-model-len 8192"), "{text}");
 }

@@ -188,6 +188,7 @@ pub(super) fn slurm(release: &Release) -> Result<Vec<File>, Diagnostic> {
     let per_node = release.gpus_per_node.max(1);
     // Elements of an array may share a node, so that each server has a port of its own.
     let mut before = u64::from(release.is_split()) + release.beside.servers;
+    let mut gpus_before = release.beside.gpus;
     let mut addresses: [Vec<Address>; 2] = Default::default();
     let mut files = release
         .members
@@ -195,6 +196,8 @@ pub(super) fn slurm(release: &Release) -> Result<Vec<File>, Diagnostic> {
         .map(|member| {
             let first = before;
             before += u64::from(member.copies);
+            let first_gpu = gpus_before;
+            gpus_before += u64::from(member.copies) * member.gpus;
             let port = u64::from(member.port()) + first;
             let pool = usize::from(member.server.pool != Some(Pool::Prefill));
             for copy in 0..member.copies {
@@ -243,7 +246,7 @@ pub(super) fn slurm(release: &Release) -> Result<Vec<File>, Diagnostic> {
             let mut more = "--host 0.0.0.0 --port \"$PORT\"".to_owned();
             match (member.server.engine.as_str(), member.server.pool) {
                 ("vllm", Some(_)) => {
-                    let channel = numbered(SIDE_CHANNEL + first * member.gpus, member.gpus);
+                    let channel = numbered(SIDE_CHANNEL + first_gpu, member.gpus);
                     text += &format!(
                         "export {SIDE_CHANNEL_HOST}={OWN_ADDRESS}\nexport VLLM_NIXL_SIDE_CHANNEL_PORT={channel}\n"
                     );
