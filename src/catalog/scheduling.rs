@@ -164,7 +164,7 @@ mod tests {
     fn constants_go_over_the_profile_and_over_the_version_that_is_named() {
         let catalog = catalog::Catalog::built_in().with_scheduling(overlay("0.11.1"));
         let step = |name: &str| catalog.engine(name).unwrap().scheduling.step_overhead.as_millis();
-        assert_eq!((step("vllm"), step("vllm@0.12"), step("vllm@0.16")), (3.0, 7.0, 3.0));
+        assert_eq!((step("vllm"), step("vllm@0.11.2"), step("vllm@0.16")), (3.0, 7.0, 3.0));
         let others = |c: &catalog::Catalog| c.engine("vllm@0.12").unwrap().scheduling.sequence_overhead;
         assert_eq!(others(&catalog), others(&catalog::Catalog::built_in()), "what is not named stays");
     }
