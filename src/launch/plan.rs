@@ -225,6 +225,14 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     server.largest_graph = start.captured.largest;
     server.graph_mode = start.captured.mode.map(|mode| mode.name().to_ascii_uppercase());
     server.cpu_offload_gb = Some(start.offloaded.as_gib()).filter(|gib| *gib > 0.0);
+    server.kv_cache_memory_bytes = start.cache.map(Bytes::get);
+    server.block_size = start.block;
+    server.text_only = start.text_only.then_some(true);
+    server.images = start.images;
+    server.redundant_experts = Some(start.redundant_experts).filter(|n| *n > 0);
+    // SGLang has no word for what is its default.
+    let stated = start.prefixes.filter(|kept| !(*kept && server.engine == "sglang"));
+    server.prefix_caching = stated.or(server.prefix_caching);
     if let Some(s) = estimate.speculation {
         let model = drafter(&server.engine, s.draft, asked).map(|(model, _)| model);
         server.speculation = Some(drafts(&server.engine, s.draft, s.tokens, model));

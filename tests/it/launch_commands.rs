@@ -121,6 +121,10 @@ fn graphs(s: &mut Server, d: &mut Draw) {
         "sglang" => s.largest_graph = Some(sequences.div_ceil(s.attention_dp.unwrap().into())),
         "trtllm" => s.largest_graph = Some(sequences),
         _ if s.version.as_deref() != Some("0.8.5") => {
+            let newer = !matches!(s.version.as_deref(), Some("0.11.0" | "0.13.0" | "0.16.0"));
+            s.text_only = d.maybe(true).filter(|_| newer);
+            s.images = d.maybe(3);
+            s.kv_cache_memory_bytes = d.maybe(49 << 30);
             s.largest_graph = d.maybe(sequences);
             s.graph_mode = d.maybe("full_decode_only".into());
         }

@@ -639,3 +639,37 @@ fn stages_on_several_nodes_connect_when_they_first_hand_over() {
     }
     assert_eq!(beside("vllm@0.19", "--tp 4 --pp 2"), beside("vllm@0.19", "--tp 8 --pp 2"));
 }
+
+#[test]
+fn a_written_launch_states_what_was_stated_of_its_start() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().display();
+    let stated = "--cpu-offload-gb 4 --max-cudagraph-capture-size 64 --cudagraph-mode full_decode_only --block-size 32 \
+                  --kv-cache-memory-bytes 20GiB --language-model-only --no-enable-prefix-caching";
+    let asked = format!("qwen3-vl-8b --gpu h100-sxm --engine vllm@0.33.0 --concurrency 8 {stated}");
+    shardfit(&format!("estimate {asked} --offline --emit command -o '{folder}'")).exits(0);
+    let text = std::fs::read_to_string(out.path().join("serve.sh")).unwrap();
+    for words in [
+        "--cpu-offload-gb 4",
+        "--max-cudagraph-capture-size 64",
+        "FULL_DECODE_ONLY",
+        "--block-size 32",
+        "--kv-cache-memory-bytes 21474836480",
+        "--language-model-only",
+        "--no-enable-prefix-caching",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let read = shardfit(&format!(
+        "estimate --gpu h100-sxm --launch '{folder}/serve.sh' --concurrency 8 --json --offline"
+    ));
+    let (read, own): (Value, _) = (serde_json::from_str(&read.stdout).unwrap(), estimate(&asked));
+    for name in ["weights_gib", "host_gib", "kv_cache_gib"] {
+        assert_eq!(read["memory"][name], own["memory"][name], "{name}");
+    }
+    // By groups of layers they are not described, and that is said.
+    let groups =
+        "estimate --gpu h100-sxm --launch 'vllm serve Qwen/Qwen3-8B --offload-group-size 4' --json --offline";
+    let said: Value = serde_json::from_str(&shardfit(groups).stdout).unwrap();
+    assert_eq!(said["launch"]["unread"][0]["text"], "--offload-group-size 4");
+}

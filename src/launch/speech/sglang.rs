@@ -4,7 +4,7 @@
 //! Its `--tp-size` counts all ranks of a stage: attention is split over `tp-size / attention_dp` of them. Limits on
 //! requests and tokens count over all of them too.
 
-use super::words::{dtype, spelled};
+use super::words::{by_groups, dtype, spelled};
 use crate::diagnostic::Diagnostic;
 use crate::launch::dialect::{self, Said};
 use crate::launch::invocation::Invocation;
@@ -98,6 +98,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
         .or_else(|| r.largest("--cuda-graph-bs-decode"))
         .or_else(|| r.largest("--cuda-graph-bs"));
     server.cpu_offload_gb = r.read("--cpu-offload-gb", |t| t.parse().ok().filter(|gib: &f64| *gib >= 0.0));
+    by_groups(&mut r, &["--offload-group-size"]);
     server.lora = r.switch("--enable-lora").or_else(|| said.get("--lora-paths").map(|_| true));
     let method = r.text("--speculative-algorithm");
     let drafted = r.count("--speculative-num-draft-tokens");

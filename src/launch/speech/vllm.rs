@@ -1,7 +1,7 @@
 //! vLLM: `vllm serve`, the older `python -m vllm.entrypoints.openai.api_server`, and YAML keys of the same names
 //! (`vllm/engine/arg_utils.py`, `vllm/entrypoints/openai/cli_args.py`, 0.8.5 to 0.33.0).
 
-use super::words::{dtype, spelled};
+use super::words::{by_groups, dtype, spelled};
 use crate::diagnostic::Diagnostic;
 use crate::launch::dialect::{self, Said};
 use crate::launch::invocation::Invocation;
@@ -83,6 +83,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.eager = r.switch("--enforce-eager");
     graphs(&mut r, server);
     server.cpu_offload_gb = r.read("--cpu-offload-gb", |t| t.parse().ok().filter(|gib: &f64| *gib >= 0.0));
+    by_groups(&mut r, &["--offload-group-size", "--cpu-offload-params"]);
     server.text_only = r.switch("--language-model-only");
     server.images = r.object("--limit-mm-per-prompt").and_then(|limits| images(&limits));
     server.lora = r.switch("--enable-lora");
@@ -263,6 +264,15 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     }
     if let Some(block) = server.block_size {
         line.set("--block-size", block)?;
+    }
+    if let Some(bytes) = server.kv_cache_memory_bytes {
+        line.set("--kv-cache-memory-bytes", bytes)?;
+    }
+    if server.text_only == Some(true) {
+        line.switch("--language-model-only")?;
+    }
+    if let Some(images) = server.images {
+        line.set("--limit-mm-per-prompt", serde_json::json!({ "image": images }))?;
     }
     match server.prefix_caching {
         Some(true) => line.switch("--enable-prefix-caching")?,

@@ -1,5 +1,19 @@
 //! Words of engines that mean the same.
 
+use crate::launch::server::{Note, Reading};
+
+/// Says of flags that leave weights with the host by groups of layers, or by name, that they are not accounted for.
+pub(super) fn by_groups<'a>(r: &mut Reading<'a>, flags: &[&'a str]) {
+    for flag in flags {
+        let Some(value) = r.text(flag).filter(|value| value != "0") else { continue };
+        r.unread.push(Note {
+            text: format!("{flag} {value}"),
+            why: "weights that stay with the host by groups of layers or by name count as on the GPU".into(),
+            refused: false,
+        });
+    }
+}
+
 /// The planner's word for a type of cache or numbers in an engine's words.
 pub(super) fn dtype(word: &str) -> Option<String> {
     let known = match word.to_ascii_lowercase().as_str() {
