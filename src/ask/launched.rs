@@ -34,11 +34,11 @@ impl Read {
     /// A file that cannot be read, a text that starts no server.
     pub fn into(request: &mut Request, catalog: &Catalog, hub: &Hub) -> Result<Option<Read>, Diagnostic> {
         let Some((mut read, model)) = Read::of(request, catalog, hub)? else { return Ok(None) };
-        match (pools(&read.servers), read.servers.first()) {
+        let mut notes = match (pools(&read.servers), read.servers.first()) {
             (Some((prefill, decode)), _) => request.take_pools(prefill, decode, model.as_ref()),
             (None, Some(first)) => request.take_launch(first, model.as_ref()),
-            (None, None) => {}
-        }
+            (None, None) => Vec::new(),
+        };
         let find = |name: &str| {
             let asked = ModelRequest { model: Some(name.to_owned()), ..ModelRequest::default() };
             let models = request.model.models.clone();
@@ -46,7 +46,7 @@ impl Read {
         };
         let main = read.main().clone();
         let mut drafting = request.clone();
-        let notes = drafting.take_drafts(&main, find);
+        notes.extend(drafting.take_drafts(&main, find));
         *request = drafting;
         if let Some(server) = read.servers.iter_mut().find(|server| **server == main) {
             server.unread.extend(notes);
@@ -257,6 +257,11 @@ impl Read {
         }
         if server.memory_fraction.is_none() {
             plan.memory_fraction = None;
+        }
+        // A limit that is higher than the plan needs costs nothing and takes bursts.
+        let ample = |limit: u64| plan.max_sequences.is_none_or(|planned| limit >= planned);
+        if server.max_sequences.is_none_or(ample) {
+            plan.max_sequences = server.max_sequences;
         }
         // A version that cannot be told so has no better command.
         let Ok(changed) = launch::better::changed(server, &plan) else { return Ok(None) };

@@ -91,10 +91,37 @@ const READ_FROM_CHECKPOINTS: [&str; 8] = [
     "modelopt_fp4",
 ];
 
+/// A method beside a checkpoint that says another: "Quantization method specified in the model config does not match the
+/// quantization argument" (`_verify_quantization` in `vllm/config/model.py` and `sglang/srt/configs/model_config.py`).
+fn quantised_otherwise(server: &Server, asked: &str, model: &Model) -> Option<String> {
+    use WeightFormat::{Fp8, Fp8Block, Int4, Int4Group32, Int8, Mxfp4, Nvfp4};
+    let stored = model.quantisation.main_format();
+    let reads: &[WeightFormat] = match asked.to_ascii_lowercase().as_str() {
+        "fp8" => &[Fp8, Fp8Block],
+        "awq" | "awq_marlin" | "gptq" | "gptq_marlin" => &[Int4, Int4Group32, Int8],
+        "bitsandbytes" => &[Int4, Int4Group32, Int8],
+        "mxfp4" => &[Mxfp4],
+        "modelopt_fp4" => &[Nvfp4],
+        _ => return None,
+    };
+    let quantised = matches!(stored, Fp8 | Fp8Block | Int4 | Int4Group32 | Int8 | Mxfp4 | Nvfp4);
+    (quantised && !reads.contains(&stored) && matches!(server.engine.as_str(), "vllm" | "sglang")).then(
+        || {
+            format!(
+                "--quantization {asked} on a checkpoint that is stored in {}: leave it out",
+                stored.name()
+            )
+        },
+    )
+}
+
 /// A method that needs a checkpoint in its format: vLLM raises "Cannot find the config file for awq"
 /// (`vllm/model_executor/model_loader/weight_utils.py`), SGLang the same.
 fn not_quantised_so(server: &Server, model: &Model) -> Option<String> {
     let asked = server.weights.as_deref()?;
+    if let Some(other) = quantised_otherwise(server, asked, model) {
+        return Some(other);
+    }
     let method = READ_FROM_CHECKPOINTS.iter().find(|method| asked.eq_ignore_ascii_case(method))?;
     if !matches!(server.engine.as_str(), "vllm" | "sglang") {
         return None;

@@ -104,8 +104,15 @@ pub struct Server {
     pub redundant_experts: Option<u64>,
     /// Layers on the GPUs (llama.cpp); `None` with `all`.
     pub gpu_layers: Option<u64>,
-    /// First layers whose experts stay with the host (llama.cpp).
+    /// First layers whose experts stay with the host (llama.cpp); null also where those of all layers do.
+    #[serde(serialize_with = "of_some_layers")]
     pub cpu_moe_layers: Option<u64>,
+    /// Patterns of tensors that stay with the host (llama.cpp's `--override-tensor`).
+    #[serde(skip)]
+    pub override_tensor: Option<Vec<String>>,
+    /// Whether what is made is no text, and the model says what it is.
+    #[serde(skip)]
+    pub pooling: bool,
     /// Layers of each pipeline stage, or proportions over GPUs (llama.cpp).
     pub tensor_split: Option<Vec<f64>>,
     /// What was written and not read: flags that are unknown, values that stand in variables.
@@ -128,6 +135,11 @@ pub struct Server {
     /// the launch changes that configuration.
     #[serde(skip)]
     pub stretches: bool,
+}
+
+/// A number of layers; none of all.
+fn of_some_layers<S: serde::Serializer>(layers: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+    layers.filter(|n| *n != u64::MAX).serialize(to)
 }
 
 impl Server {
@@ -216,6 +228,16 @@ impl<'a> Reading<'a> {
             let why = "its value stands in a variable that this text does not set".into();
             self.unread.push(Note { text, why, refused: false });
         }
+    }
+
+    /// Notes a flag that says something to a plan which the planner has no place for.
+    pub fn undescribed(&mut self, flag: &'a str, why: &str) {
+        let Some(setting) = self.said.get(flag) else { return };
+        self.used.push(flag);
+        let written = setting.written.split('=').next().unwrap_or_default();
+        let value = setting.values.first().map_or("", |word| word.text.as_str());
+        let text = format!("{written} {value}").trim().to_owned();
+        self.unread.push(Note { text, why: why.to_owned(), refused: false });
     }
 
     /// Text after a flag.

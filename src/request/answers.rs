@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::resolve::{Deployed, Resolved, Source};
 use super::{SplitWorkers, Task};
+use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::context::{Context, ContextParts};
 use crate::estimate::deployment::Deployment;
@@ -159,7 +160,9 @@ impl Resolved {
         stop: Stop,
     ) -> Result<Option<Better>, Diagnostic> {
         let Some(Deployed::Replicas(..)) = self.deployed else { return Ok(None) };
-        let mut question = Question { stop, ..self.question() };
+        let used = given.estimate.gpus;
+        let own: Vec<Cluster> = self.pools.iter().map(|pool| only(pool, used)).collect();
+        let mut question = Question { stop, pools: &own, ..self.question() };
         question.pins = Pins::default();
         question.workload.longest = longest.or(question.workload.longest);
         for launch in &mut question.launches {
@@ -353,6 +356,20 @@ impl Resolved {
         let replica = deployment.replica();
         run_replicas(&source, (&replica, &below), (replicas.into(), self.targets), (stop, begin))
     }
+}
+
+/// So many GPUs of a pool, where it has more and they are a part of a node or whole ones.
+fn only(pool: &Cluster, gpus: u64) -> Cluster {
+    let mut own = pool.clone();
+    let per_node = u64::from(pool.gpus_per_node);
+    if let Ok(gpus @ 1..) = u32::try_from(gpus).map(|n| n.min(pool.gpus))
+        && (u64::from(gpus) < per_node || u64::from(gpus).is_multiple_of(per_node))
+    {
+        own.gpus = gpus;
+        own.gpus_per_node = pool.gpus_per_node.min(gpus);
+        own.nodes = gpus.div_ceil(own.gpus_per_node);
+    }
+    own
 }
 
 /// Whether all replicas have room where at most `most` have.

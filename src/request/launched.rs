@@ -1,17 +1,21 @@
 //! A launch of a server as a request: what the launch says fills in what the person left out.
 
+use super::MAX_LAYERS;
 use super::layout::{REPLICAS, Workers};
+use super::overrides::{layers_anywhere, layers_with_host_experts};
 use super::{Counts, Request, Texts, Values};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
-use crate::launch::{Pool, Server};
+use crate::launch::{Note, Pool, Server};
 use crate::model::Model;
 use crate::plan::Axis;
+use crate::workload::Purpose;
 
 impl Request {
     /// Fills in what is not given from a launched server. The model's own format decides whether a word such as
-    /// `--quantization fp8` changes it: a checkpoint that is stored so already stays as it is.
-    pub fn take_launch(&mut self, server: &Server, model: Option<&Model>) {
+    /// `--quantization fp8` changes it: a checkpoint that is stored so already stays as it is. What the planner has no place
+    /// for is returned.
+    pub fn take_launch(&mut self, server: &Server, model: Option<&Model>) -> Vec<Note> {
         let degree = |given: &mut Option<Values>, said: Option<u32>| {
             if given.is_none() {
                 *given = said.map(|n| Values(vec![n]));
@@ -21,11 +25,11 @@ impl Request {
             degree(self.degrees_mut(axis), server.degree(axis));
         }
         degree(&mut self.replicas, server.replicas);
-        self.take_limits(server, model);
+        self.take_limits(server, model)
     }
 
-    /// Fills in both pools of a launch with split pools.
-    pub fn take_pools(&mut self, prefill: &Server, decode: &Server, model: Option<&Model>) {
+    /// Fills in both pools of a launch with split pools; returns what the planner has no place for.
+    pub fn take_pools(&mut self, prefill: &Server, decode: &Server, model: Option<&Model>) -> Vec<Note> {
         let words = |s: &Server, workers: Workers| {
             let degrees = Axis::ALL.into_iter().filter(|axis| workers.have(*axis));
             let degrees = degrees.map(|axis| (axis.name(), s.degree(axis)));
@@ -34,7 +38,7 @@ impl Request {
         };
         self.prefill.get_or_insert_with(|| words(prefill, Workers::Prefill));
         self.decode.get_or_insert_with(|| words(decode, Workers::Decode));
-        self.take_limits(decode, model);
+        self.take_limits(decode, model)
     }
 
     /// Makes a launch what runs today, beside which every plan is shown. Model and engine are those of the launch where
@@ -74,7 +78,8 @@ impl Request {
         Ok(())
     }
 
-    fn take_limits(&mut self, server: &Server, model: Option<&Model>) {
+    fn take_limits(&mut self, server: &Server, model: Option<&Model>) -> Vec<Note> {
+        let mut notes = Vec::new();
         if self.model.model.is_none() && self.model.shape.is_none() {
             self.model.model.clone_from(&server.model);
         }
@@ -82,7 +87,9 @@ impl Request {
             self.engine = Some(Texts(vec![engine(server, true)]));
         }
         if self.weights.is_none() {
-            self.weights = weights(server, model).map(|f| Texts(vec![f.name().to_owned()]));
+            let format = weights(server, model);
+            notes.extend(uncounted(server, model, format));
+            self.weights = format.map(|f| Texts(vec![f.name().to_owned()]));
         }
         if self.kv.is_none() {
             self.kv = kv(server).map(|kv| Texts(vec![kv.name().to_owned()]));
@@ -105,7 +112,9 @@ impl Request {
                 (uneven || server.engine != "llama.cpp" && parts.len() > 1).then_some(Texts(parts));
         }
         if self.task.is_none() {
-            self.task.clone_from(&server.task);
+            let writes = model.is_none_or(|model| Purpose::of(None, model).is_ok_and(|own| !own.pools()));
+            let embeds = server.pooling && writes;
+            self.task = server.task.clone().or(embeds.then(|| Purpose::Embed.name().to_owned()));
         }
         self.launched = true;
         self.length_by_room = server.length_by_room;
@@ -128,6 +137,36 @@ impl Request {
                 Some(u64::MAX) => self.cpu_moe = self.cpu_moe.or(Some(true)),
                 layers => self.n_cpu_moe = self.n_cpu_moe.or(layers),
             }
+            notes.extend(self.take_overrides(server, model));
+        }
+        notes
+    }
+
+    /// Experts that patterns of llama.cpp leave with the host.
+    fn take_overrides(&mut self, server: &Server, model: Option<&Model>) -> Option<Note> {
+        let patterns = server.override_tensor.as_ref()?;
+        if self.n_cpu_moe.is_some() || self.cpu_moe.is_some() || self.override_tensor.is_some() {
+            return None;
+        }
+        let note = |why: String| Note {
+            text: format!("--override-tensor {}", patterns.join(",")),
+            why,
+            refused: false,
+        };
+        if layers_with_host_experts(patterns, MAX_LAYERS).is_ok() {
+            self.override_tensor = Some(Texts(patterns.clone()));
+            return None;
+        }
+        match model.and_then(|model| layers_anywhere(patterns, model.layers())) {
+            Some(layers) => {
+                self.n_cpu_moe = Some(layers);
+                Some(note(format!(
+                    "read as the experts of {layers} layers, the first ones in place of those named"
+                )))
+            }
+            None => Some(note(
+                "where these tensors lie is not described: they are counted where llama.cpp puts them".into(),
+            )),
         }
     }
 }
@@ -148,12 +187,54 @@ fn engine(server: &Server, launched: bool) -> String {
     }
 }
 
+/// Words of `--quantization` for formats that engines make while they load, or read of a checkpoint that says no more,
+/// beside those that every option takes. NF4 of bitsandbytes has a 32-bit scale for 64 weights, 4.5 bits each, as integers
+/// in groups of 32 with a 16-bit one have (`BitsAndBytesConfig`, `vllm/model_executor/layers/quantization/`).
+const MADE: [(&str, WeightFormat); 10] = [
+    ("bitsandbytes", WeightFormat::Int4Group32),
+    ("ptpc_fp8", WeightFormat::Fp8),
+    ("fbgemm_fp8", WeightFormat::Fp8),
+    ("fp8_per_tensor", WeightFormat::Fp8),
+    ("fp8_per_block", WeightFormat::Fp8Block),
+    ("modelopt_fp8", WeightFormat::Fp8),
+    ("modelopt_fp4", WeightFormat::Nvfp4),
+    ("nvfp4_online", WeightFormat::Nvfp4),
+    ("petit_nvfp4", WeightFormat::Nvfp4),
+    ("moe_wna16", WeightFormat::Int4),
+];
+
+fn is_sixteen(model: Option<&Model>) -> bool {
+    let stored = model.map(|m| m.quantisation.main_format());
+    stored.is_none_or(|f| matches!(f, WeightFormat::Bf16 | WeightFormat::Fp16))
+}
+
 /// The format that a launch changes weights to.
 fn weights(server: &Server, model: Option<&Model>) -> Option<WeightFormat> {
-    let stored = model.map(|m| m.quantisation.main_format());
-    let sixteen = stored.is_none_or(|f| matches!(f, WeightFormat::Bf16 | WeightFormat::Fp16));
-    let format = server.weights.as_deref().and_then(|w| w.parse::<WeightFormat>().ok());
-    format.filter(|_| server.engine == "llama.cpp" || sixteen)
+    let sixteen = is_sixteen(model);
+    let format = server.weights.as_deref().and_then(|word| {
+        let made = MADE.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, format)| *format);
+        made.or_else(|| word.parse::<WeightFormat>().ok())
+    });
+    let format = format.filter(|_| server.engine == "llama.cpp" || sixteen);
+    let wide = (server.dtype.as_deref() == Some("fp32") && sixteen && server.weights.is_none())
+        .then_some(WeightFormat::Fp32);
+    format.or(wide)
+}
+
+/// What of a launch's formats is not in the plan's figures.
+fn uncounted(server: &Server, model: Option<&Model>, format: Option<WeightFormat>) -> Option<Note> {
+    let note = |text: String, why: &str| Some(Note { text, why: why.to_owned(), refused: false });
+    match (&server.weights, format) {
+        (Some(word), None) if is_sixteen(model) && server.engine != "llama.cpp" => note(
+            format!("--quantization {word}"),
+            "the format is not described: weights are counted as they are stored",
+        ),
+        (_, Some(WeightFormat::Fp32)) => note(
+            "--dtype float32".to_owned(),
+            "weights are counted in 32 bits, the cache in 16: it is twice as large",
+        ),
+        _ => None,
+    }
 }
 
 fn kv(server: &Server) -> Option<DType> {

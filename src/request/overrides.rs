@@ -60,6 +60,23 @@ pub fn layers_with_host_experts(patterns: &[String], all: u64) -> Result<u64, Di
     Ok(if first == LAYERS { all } else { first })
 }
 
+/// How many of a model's layers have their routed experts left with the host by patterns that mean nothing else,
+/// wherever those layers are; `None` where they mean other tensors or other places, or cannot be read.
+pub fn layers_anywhere(patterns: &[String], layers: u64) -> Option<u64> {
+    let read: Option<Vec<Regex>> =
+        patterns.iter().map(|written| Regex::new(written.strip_suffix("=CPU")?).ok()).collect();
+    let read = read?;
+    let meant = |name: &str| read.iter().any(|regex| regex.is_match(name));
+    let of_layer = |layer: u64, tensor: &str| meant(&format!("blk.{layer}.{tensor}.weight"));
+    let layers = layers.min(LAYERS);
+    let others = (0..layers).any(|layer| OTHERS.iter().any(|name| of_layer(layer, name)));
+    let whole = |layer: &u64| EXPERTS.iter().all(|name| of_layer(*layer, name));
+    let part = |layer: u64| EXPERTS.iter().any(|name| of_layer(layer, name));
+    let found = (0..layers).filter(whole).count() as u64;
+    (!others && found > 0 && (0..layers).filter(|layer| part(*layer)).count() as u64 == found)
+        .then_some(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +92,13 @@ mod tests {
         assert_eq!(layers(r"\.ffn_.*_exps\.=CPU"), Some(9999));
         assert_eq!(layers(r"blk\.([0-9]|1[0-4])\.ffn_(up|down|gate)_exps=CPU"), Some(15));
         assert_eq!(layers(r"blk\.0\.ffn_(up|down|gate)_exps=CPU"), Some(1));
+    }
+
+    #[test]
+    fn layers_in_the_middle_are_counted() {
+        let count = |pattern: &str| layers_anywhere(&[pattern.to_owned()], 48);
+        assert_eq!(count(r"blk\.(1[0-9]|2[0-9])\.ffn_.*_exps.=CPU"), Some(20));
+        assert_eq!((count("ffn_up_exps=CPU"), count("ffn=CPU"), count("exps=CUDA1")), (None, None, None));
     }
 
     #[test]

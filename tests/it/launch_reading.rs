@@ -242,11 +242,15 @@ fn a_degree_in_a_variable_is_not_judged_until_it_is_said() {
 const LLAMA: &str = "vllm serve meta-llama/Llama-3.1-8B-Instruct --speculative-config";
 
 fn judged_drafting(config: &str, more: &str) -> (i32, serde_json::Value) {
-    // The questions of these tests are cut at quotes: the launch stands in a file.
+    judged_text(&format!("{LLAMA} '{config}'\n"), &format!("--concurrency 8 {more}"))
+}
+
+/// What `estimate` says of a script with quotes of its own: it stands in a file.
+fn judged_text(text: &str, more: &str) -> (i32, serde_json::Value) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("serve.sh");
-    std::fs::write(&file, format!("{LLAMA} '{config}'\n")).unwrap();
-    judged(&format!("--concurrency 8 {more} --launch {}", file.display()))
+    std::fs::write(&file, text).unwrap();
+    judged(&format!("{more} --launch {}", file.display()))
 }
 
 #[test]
@@ -331,4 +335,83 @@ fn an_image_of_dynamo_carries_dynamos_version() {
         "docker run nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.5.0 python3 -m dynamo.vllm --model org/m -tp 2",
     );
     assert_eq!((s.version, s.tp), (None, Some(2)));
+}
+
+#[test]
+fn formats_that_engines_make_while_they_load_are_in_the_weights() {
+    let weights = |flags: &str| {
+        let (_, read) = judged(&format!("--concurrency 8 --launch 'vllm serve Qwen/Qwen3-8B {flags}'"));
+        read.pointer("/memory/weights_gib").unwrap_or_else(|| panic!("{read:#}")).as_f64().unwrap()
+    };
+    let stored = weights("");
+    // NF4: 4 bits and a 32-bit scale for 64 weights; embedding and head stay in 16 bits.
+    let four = weights("--quantization bitsandbytes");
+    assert!((0.3..0.45).contains(&(four / stored)), "{four} of {stored}");
+    let wide = weights("--dtype float32");
+    assert!((1.9..2.05).contains(&(wide / stored)), "{wide} of {stored}");
+    // `int4wo`: sglang/srt/layers/torchao_utils.py.
+    let s = only(
+        "docker run lmsysorg/sglang:v0.5.5 python3 -m sglang.launch_server --model-path m --torchao-config int4wo-128",
+    );
+    assert_eq!(s.weights.as_deref(), Some("int4"));
+}
+
+#[test]
+fn what_caps_a_cache_or_divides_attention_otherwise_is_said() {
+    for (line, flag) in [
+        ("vllm serve m --num-gpu-blocks-override 1000", "--num-gpu-blocks-override 1000"),
+        (
+            "python3 -m sglang.launch_server --model-path m --max-total-tokens 65536",
+            "--max-total-tokens 65536",
+        ),
+        ("python3 -m sglang.launch_server --model-path m --tp 8 --attn-cp-size 2", "--attn-cp-size 2"),
+    ] {
+        let s = only(line);
+        assert!(s.unread.iter().any(|note| note.text == flag && !note.refused), "{line}: {:?}", s.unread);
+    }
+}
+
+#[test]
+fn a_launch_that_pools_is_estimated_as_one_that_embeds() {
+    for line in [
+        "vllm serve Qwen/Qwen3-8B --runner pooling",
+        "python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B --is-embedding",
+    ] {
+        let (_, read) = judged(&format!("--launch '{line}'"));
+        assert_eq!(read.pointer("/workload/task"), Some(&"embed".into()), "{line}");
+    }
+}
+
+#[test]
+fn experts_that_patterns_leave_with_the_host_are_counted() {
+    let (_, read) = judged_text(
+        "llama-server -m Qwen3-30B-A3B-Q4_K_M.gguf -c 8192 -np 1 -ot \"blk\\.(1[0-9]|2[0-9])\\.ffn_.*_exps.=CPU\"\n",
+        "Qwen/Qwen3-30B-A3B --host memory=256GiB,bandwidth=200GB/s",
+    );
+    assert!(
+        read["launch"]["unread"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|n| n["why"].as_str().unwrap().contains("20 layers")),
+        "{:#}",
+        read["launch"]["unread"]
+    );
+    let s = only("llama-server -m m.gguf -cmoe");
+    assert_eq!(serde_json::to_value(&s).unwrap()["cpu_moe_layers"], serde_json::Value::Null);
+}
+
+#[test]
+fn better_is_on_the_gpus_of_the_launch_alone() {
+    let line = "vllm serve meta-llama/Llama-3.1-8B-Instruct -tp 2 --max-num-seqs 64";
+    let run = crate::common::shardfit(&format!(
+        "estimate --cluster 8xh100-sxm --concurrency 32 --launch '{line}' --json"
+    ));
+    let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    if let Some(better) = read["better"].as_object() {
+        // One server of two GPUs or two of one.
+        assert!(better["servers"].as_u64().unwrap() <= 2, "{better:#?}");
+        let changes = better["changes"].as_array().unwrap();
+        assert!(!changes.iter().any(|change| change["what"] == "sequences"), "{better:#?}");
+    }
 }

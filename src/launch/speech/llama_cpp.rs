@@ -89,6 +89,8 @@ pub fn read(invocation: &Invocation, said: &Said, server: &mut Server) {
     if r.switch("--cpu-moe") == Some(true) {
         server.cpu_moe_layers = Some(u64::MAX);
     }
+    let patterns = r.text("--override-tensor");
+    server.override_tensor = patterns.map(|all| all.split(',').map(|one| one.trim().to_owned()).collect());
     server.prefix_caching = r.switch("--cache-prompt");
     let method = r.text("--spec-type").filter(|method| method != "none");
     let model = ["--model-draft", "--hf-repo-draft", "--spec-draft-model", "--spec-draft-hf"]

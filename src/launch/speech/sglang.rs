@@ -84,7 +84,24 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.block_size = r.number("--page-size");
     server.max_model_len = r.number("--context-length");
     // It says no more: what the model's class gives is made.
-    r.switch("--is-embedding");
+    server.pooling = r.switch("--is-embedding") == Some(true);
+    r.undescribed("--max-total-tokens", "it caps the tokens of the cache: the cache is counted without it");
+    if said.get("--attn-cp-size").and_then(|s| s.value()).is_some_and(|n| n.trim() != "1") {
+        let why = "context parallel of attention is not described: attention is read as split over all ranks of a group";
+        r.undescribed("--attn-cp-size", why);
+    }
+    // `<type>wo` of weights alone, `<type>dq` of activations too, a group behind a dash (`sglang/srt/layers/torchao_utils.py`).
+    let applied = r.text("--torchao-config").filter(|config| !config.is_empty());
+    if let Some(config) = applied.filter(|_| server.weights.is_none()) {
+        let kind = config.split('-').next().unwrap_or_default();
+        match ["int4", "int8", "fp8"].into_iter().find(|format| kind.starts_with(format)) {
+            Some(format) => server.weights = Some(format.to_owned()),
+            None => r.undescribed(
+                "--torchao-config",
+                "the format is not described: weights are counted as they are stored",
+            ),
+        }
+    }
     server.max_sequences = r.number("--max-running-requests");
     let chunk = r.read("--chunked-prefill-size", |t| t.parse::<i64>().ok());
     server.chunked_prefill = chunk.filter(|n| *n <= 0).map(|_| false);

@@ -87,7 +87,15 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.text_only = r.switch("--language-model-only");
     server.images = r.object("--limit-mm-per-prompt").and_then(|limits| images(&limits));
     server.lora = r.switch("--enable-lora");
-    server.task = task(&mut r);
+    server.task = task(&mut r, server);
+    r.undescribed(
+        "--num-gpu-blocks-override",
+        "it caps the cache at so many blocks: the cache is counted without it",
+    );
+    if said.get("--prefill-context-parallel-size").and_then(|s| s.value()).is_some_and(|n| n.trim() != "1") {
+        let why = "prefill context parallel is not described: its GPUs and times are not counted";
+        r.undescribed("--prefill-context-parallel-size", why);
+    }
     speculation(&mut r, server);
     launches(invocation, version, &mut r, server);
     if let Some(config) = r.object("--kv-transfer-config") {
@@ -129,9 +137,9 @@ fn graphs(r: &mut Reading, server: &mut Server) {
 
 /// What is made of an input, where it is no text: `--task` up to 0.11, then `--convert` beside `--runner pooling`, which
 /// alone leaves it to the model.
-fn task(r: &mut Reading) -> Option<String> {
+fn task(r: &mut Reading, server: &mut Server) -> Option<String> {
     let (task, convert) = (r.text("--task"), r.text("--convert"));
-    r.text("--runner");
+    server.pooling = r.text("--runner").as_deref() == Some("pooling");
     match task.as_deref().or(convert.as_deref())? {
         "embed" | "embedding" => Some("embed".to_owned()),
         "classify" | "score" | "reward" => Some("rerank".to_owned()),
