@@ -97,6 +97,10 @@ pub struct Engine {
     /// Whether public benchmarks of the engine ask for an FP8 cache with all weights of 8 bits and fewer.
     #[serde(default)]
     pub benchmarks_ask_for_fp8_kv: bool,
+    /// What attention over prompts reaches, where heads have sinks, of the rate of attention without them, by architecture
+    /// of the GPU: the kernels that reach more have no sinks there. All of it where nothing is said.
+    #[serde(default)]
+    pub sink_efficiency: BTreeMap<String, f64>,
     /// Whether prompt attention computes in FP8 when the cache is FP8.
     #[serde(default)]
     pub fp8_attention: bool,
@@ -246,6 +250,9 @@ impl Engine {
         }
         if !self.widening_efficiency.values().copied().all(share) {
             fail("widening_efficiency", "must lie in (0, 1]");
+        }
+        if !self.sink_efficiency.values().copied().all(share) {
+            fail("sink_efficiency", "must lie in (0, 1]");
         }
         let (s, m) = (&self.scheduling, &self.memory);
         for (name, share) in [

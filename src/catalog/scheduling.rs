@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_request_that_comes_by_itself_does_not_wait_for_a_busy_front_end() {
         let s = catalog::engine("vllm").unwrap().scheduling;
-        assert_eq!(s.request_overhead_beside(0.0).as_millis(), 10.0);
+        assert_eq!(s.request_overhead_beside(0.0).as_millis(), 5.0);
         assert!(s.request_overhead_beside(1000.0).as_millis() > 23.9);
         assert!(s.first_token_steps_beside(0.0) < 0.5 && s.first_token_steps_beside(63.0) > 2.8);
     }

@@ -22,7 +22,7 @@ use crate::catalog::kernels::{
 use crate::catalog::{Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat, gguf};
-use crate::model::operator::ScanKind;
+use crate::model::operator::{AttentionShape, ScanKind};
 use crate::units::{FlopsPerSecond, Seconds};
 
 use super::measured::{MeasuredKernels, Setting};
@@ -214,6 +214,16 @@ impl<'a> Kernels<'a> {
         self.attention(found, PLAIN_PREFILL, |f, share| f.launch = f.launch * share)
     }
 
+    /// The same of heads of a shape, which may have sinks.
+    pub fn prefill_heads(&self, shape: &AttentionShape) -> (AttentionKernel<PrefillAttention>, bool) {
+        let (mut kernel, fitted) = self.prefill_attention(shape.kv);
+        let share = self.engine.sink_efficiency.get(&self.gpu.architecture).filter(|_| shape.sinks);
+        if let Some(share) = share {
+            kernel.form.compute_efficiency *= share;
+        }
+        (kernel, fitted)
+    }
+
     /// The form of attention of decoding sequences.
     pub fn decode_attention(&self, kv: DType) -> (AttentionKernel<DecodeAttention>, bool) {
         let found = self.by_cache(|t| &t.decode_attention, kv).map(|f| (f, self.peak_16bit));
@@ -381,5 +391,51 @@ pub fn narrow_peak(gpu: &Gpu, format: WeightFormat) -> Option<FlopsPerSecond> {
         WeightFormat::Int8 => gpu.peak(DType::Int8),
         WeightFormat::Nvfp4 => gpu.peak(DType::Fp4),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog;
+
+    fn on<T>(gpu: &str, read: impl Fn(&Kernels) -> T) -> T {
+        let (gpu, engine) = (catalog::gpu(gpu).unwrap(), catalog::engine("vllm@0.11.0").unwrap());
+        read(&Kernels::new(&gpu, &engine).unwrap())
+    }
+
+    /// Qwen3-32B at 256 in flight on an A100 under vLLM 0.11: 851 tokens/s with AWQ, 832 in BF16 (GPUStack's laboratory).
+    #[test]
+    fn large_products_of_awq_pay_for_widening_and_those_of_symmetric_groups_do_not() {
+        let share = |format| {
+            on("a100-sxm-80gb", |k| {
+                k.gemm(format).0.form().compute_efficiency
+                    / k.gemm(WeightFormat::Bf16).0.form().compute_efficiency
+            })
+        };
+        assert!((share(WeightFormat::Int4) - 0.5).abs() < 1e-9);
+        assert!((share(WeightFormat::Int4Group32) - 1.0).abs() < 1e-9);
+        assert!((share(WeightFormat::Int8Weights) - 1.0).abs() < 1e-9);
+    }
+
+    /// FlashAttention 3 has sinks, FlashAttention 2 has none (vLLM, `v1/attention/backends/fa_utils.py`).
+    #[test]
+    fn attention_with_sinks_is_slower_where_triton_computes_it() {
+        let plain = AttentionShape {
+            heads: 64,
+            kv_heads: 8,
+            head_dim: 64,
+            window: None,
+            both_ways: false,
+            sinks: false,
+            kv: DType::Bf16,
+            context_ranks: 1,
+        };
+        let share = |gpu| {
+            let of = |shape: &AttentionShape| on(gpu, |k| k.prefill_heads(shape).0.form().compute_efficiency);
+            of(&AttentionShape { sinks: true, ..plain }) / of(&plain)
+        };
+        assert!((share("a100-sxm-80gb") - 0.25).abs() < 1e-9);
+        assert!((share("h100-sxm") - 1.0).abs() < 1e-9);
     }
 }

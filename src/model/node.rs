@@ -248,6 +248,8 @@ pub struct Heads {
     /// Whether a query sees the tokens after it too, as in an encoder; a window then reaches as far to both sides
     /// together.
     pub both_ways: bool,
+    /// Whether each head has a learned sink, a logit beside those of the keys.
+    pub sinks: bool,
 }
 
 /// Which tokens a node of latent attention serves.

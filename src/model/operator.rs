@@ -87,6 +87,8 @@ pub struct AttentionShape {
     pub window: Option<u64>,
     /// Whether a query sees the tokens after it too.
     pub both_ways: bool,
+    /// Whether each head has a learned sink.
+    pub sinks: bool,
     /// Type of the cache.
     pub kv: DType,
     /// Ranks that divide the cached tokens of each sequence.

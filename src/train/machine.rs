@@ -171,6 +171,7 @@ impl<'a> Machine<'a> {
                     head_dim,
                     window: None,
                     both_ways: false,
+                    sinks: false,
                     kv,
                     context_ranks: 1,
                 };

@@ -67,6 +67,7 @@ pub(super) fn attention(row: &Row, kv: DType) -> Result<AttentionShape, String> 
         head_dim: need(row, "head_dim")?,
         window: row.whole("window_size"),
         both_ways: false,
+        sinks: false,
         kv,
         context_ranks: 1,
     })

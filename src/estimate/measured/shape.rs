@@ -149,6 +149,7 @@ pub fn with_sizes(of: &OperatorKind, key: &Key) -> OperatorKind {
         head_dim: c,
         window,
         both_ways: false,
+        sinks: false,
         kv: DType::Bf16,
         context_ranks: 1,
     };

@@ -27,7 +27,7 @@ pub(super) fn resolve_kernel(k: &Kernels, kind: &OperatorKind) -> (Timer, bool) 
     match kind {
         OperatorKind::Gemm { format, .. } => wrap(k.gemm(*format), Timer::Gemm),
         OperatorKind::GroupedGemm(e) => wrap(k.experts(e.format), Timer::Experts),
-        OperatorKind::PrefillAttention(a) => wrap(k.prefill_attention(a.kv), Timer::Prefill),
+        OperatorKind::PrefillAttention(a) => wrap(k.prefill_heads(a), Timer::Prefill),
         OperatorKind::DecodeAttention(a) => wrap(k.decode_attention(a.kv), Timer::Decode),
         OperatorKind::LatentPrefill(l) => wrap(k.latent_prefill(l.kv), Timer::Prefill),
         OperatorKind::LatentDecode(l) => wrap(k.latent_decode(l.kv), Timer::Decode),

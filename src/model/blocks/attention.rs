@@ -195,6 +195,7 @@ impl Attention {
             kept_window: self.window.filter(|_| !self.keeps_all),
             keeps: self.cached && self.keys != Keys::Shared,
             both_ways: !self.cached,
+            sinks: self.sinks,
         }));
         if self.sinks {
             each(Tensor::vector("self_attn.sinks", h, part).split_over(h).into());

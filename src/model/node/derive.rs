@@ -164,6 +164,7 @@ impl Heads {
             head_dim: (self.head_dim + self.v_dim) / 2,
             window: self.window,
             both_ways: self.both_ways,
+            sinks: self.sinks,
             kv: view.kv,
             context_ranks: view.groups.context,
         };
