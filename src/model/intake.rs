@@ -133,17 +133,21 @@ fn beside_weights(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagno
 
 /// A model by a name of the catalogue.
 fn find_named(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
-    let found = catalog.find(Kind::Model, name).or_else(|unknown| names::find(catalog, name)?.ok_or(unknown));
+    let known = catalog.find(Kind::Model, name);
+    let typed = known.is_err();
+    let found = known.or_else(|unknown| names::find(catalog, name)?.ok_or(unknown));
     let entry = found.map_err(|d| {
         let help = d.help.clone().unwrap_or_default();
         d.help(format!("{help}; a path to a config.json and org/name on the hub work too"))
     })?;
     let place = if matches!(entry, Entry::File(_)) { entry.place() } else { entry.id().to_owned() };
     let model = from_config(&config::parse(&entry.text()?, &place)?, &names::heading(&entry, name), scope);
-    model.map_err(|d| match entry {
+    let mut model = model.map_err(|d| match entry {
         Entry::File(_) => load::tree::blame(d, &place),
         Entry::BuiltIn(_) => d,
-    })
+    })?;
+    model.notes.extend(names::note(name, &entry).filter(|_| typed));
+    Ok(model)
 }
 
 /// A model of the hub, if the name can be one there; `unknown` is what the catalogue said.
