@@ -102,7 +102,10 @@ fn is_format(word: &str) -> bool {
 
 /// What to know of an answer about a name that says more than the model.
 pub(super) fn note(asked: &str, entry: &Entry) -> Option<String> {
-    let typed = Typed::read(asked.trim()).filter(|typed| typed.repacked || typed.format.is_some())?;
+    // A size of Ollama's is headed by what was asked: which model it is has to be said.
+    let sized = asked.contains(':') && heading(entry, asked) == asked.trim();
+    let says_more = |typed: &Typed| sized || typed.repacked || typed.format.is_some();
+    let typed = Typed::read(asked.trim()).filter(says_more)?;
     let copy = if typed.repacked { ", of which it holds copies in llama.cpp's formats" } else { "" };
     let format = typed.format.map(|format| format.to_ascii_lowercase());
     let format = format.map_or(String::new(), |format| format!("; its format is --weights {format}"));
