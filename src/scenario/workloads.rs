@@ -101,8 +101,7 @@ impl TargetsEntry {
         let times = [("ttft", self.ttft), ("tpot", self.tpot), ("e2e", self.e2e)];
         let at = times.into_iter().find_map(|(name, target)| Some((name, target?.at?)));
         if let Some((name, at)) = at {
-            let help =
-                format!("`shardfit plan --{name} {at}:…` and `shardfit size` simulate, and hold percentiles");
+            let help = "`shardfit plan` and `shardfit size` simulate, and hold percentiles";
             let cause = format!(
                 "`{name}` is on the mean in a scenario, whose plans are not simulated, and {at} is not"
             );

@@ -152,7 +152,7 @@ fn prices_of_a_scenario_are_those_that_its_summary_shows() {
     let run = shardfit(&format!("sweep {} -o {} --quiet", file.display(), folder.path().join("b").display()))
         .exits(2);
     assert!(
-        run.stderr.contains("on the mean in a scenario") && run.stderr.contains("--tpot p95:"),
+        run.stderr.contains("on the mean in a scenario") && run.stderr.contains("hold percentiles"),
         "{}",
         run.stderr
     );

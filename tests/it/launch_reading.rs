@@ -147,7 +147,7 @@ fn the_version_that_is_asked_for_says_what_flags_mean() {
     assert_eq!(unread(&format!("--engine sglang@0.5.5 --launch '{line}'")), 0);
     assert_eq!(unread(&format!("--engine sglang@0.5.23 --launch '{line}'")), 1);
     // So does the head of a file that was written here.
-    let head = "# shardfit 0.1.0: Qwen/Qwen3-8B on 2xh100-sxm\n# plan: tp=2 × 1 on NVIDIA H100, sglang 0.5.5, weights bf16\n";
+    let head = "# shardfit 0.1.0: Qwen/Qwen3-8B on 2xh100-sxm\n# written for sglang 0.5.5\n";
     let found = launch::invocations(&format!("{head}{line}\n"), &|_| None).unwrap();
     assert_eq!(found[0].version.as_deref(), Some("0.5.5"));
     assert!(launch::speech::read(&found[0], None).unread.is_empty());
@@ -285,7 +285,7 @@ fn what_a_launch_drafts_is_in_its_times_and_in_its_memory() {
 fn drafts_that_nothing_makes_are_refused() {
     for (config, says) in [
         // vllm/config/speculative.py: "num_speculative_tokens was provided but without speculative model."
-        (r#"{"method":"eagle3","num_speculative_tokens":3}"#, "without a model that drafts"),
+        (r#"{"method":"eagle3","num_speculative_tokens":3}"#, "the launch names none"),
         (r#"{"method":"mtp","num_speculative_tokens":1}"#, "no multi-token-prediction layers"),
     ] {
         let (code, read) = judged_drafting(config, "");

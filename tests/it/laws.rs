@@ -145,6 +145,10 @@ fn fewer_bytes_at_no_lower_rate_are_at_most_a_tenth_slower() {
     for ((name, tp), gpu) in MODELS.into_iter().cartesian_product(gpus.map(gpu)) {
         let model = named(name);
         for (engine, (wide, narrow)) in engines().iter().cartesian_product(NARROWER) {
+            // AWQ's zero points are widened at half the rate of 16-bit products: no law of bytes alone.
+            if !model.is_moe() && engine.widening_efficiency.contains_key(&narrow) {
+                continue;
+            }
             let of =
                 |format| served((&model, Some(format)), (&gpu, tp), engine, LENGTHS, &[1.0, 16.0, 128.0]);
             let (Some(wider), Some(narrower)) = (of(wide), of(narrow)) else { continue };

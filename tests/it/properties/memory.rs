@@ -168,6 +168,7 @@ proptest! {
             // states for each slot.
             let apart = |block: &Block| match block {
                 Block::Attention(a) => a.window.is_some(),
+                Block::Compressed(_) => true,
                 Block::Recurrent(_) => rule.cache_layout == CacheLayout::Cells,
                 _ => false,
             };
