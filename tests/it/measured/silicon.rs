@@ -220,6 +220,7 @@ fn step_of(
         kv: DType::Bf16,
         offload: shardfit::plan::Offload::NONE,
         host: None,
+        stream: None,
         drafted: 0,
         media: shardfit::model::media::Media::default(),
         prompt_tokens: 0,
