@@ -21,7 +21,7 @@ pub struct Estimate {
     pub plan: Plan,
     /// The GPU of the pool that it runs on.
     pub gpu: String,
-    /// Engine, with how it is launched ([`Engine::label`]).
+    /// Engine, with how it is launched ([`Engine::label`](crate::catalog::Engine::label)).
     pub engine: String,
     /// Its version.
     pub engine_version: Version,

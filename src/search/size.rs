@@ -359,7 +359,7 @@ fn capacity(deployment: &Deployment, best: &Estimate, targets: &Targets) -> (Req
 
 impl Least {
     /// The better fleet first: those that fit before marginal ones, then what there should be least of, of which layouts
-    /// that no server is launched as count for more ([`Practice::handicap`]), then fewer GPUs, then more capacity, then the plan's number. A total order.
+    /// that no server is launched as count for more ([`Practice::handicap`](crate::plan::Practice::handicap)), then fewer GPUs, then more capacity, then the plan's number. A total order.
     pub fn compare(self, a: &Fleet, b: &Fleet) -> Ordering {
         let cost = |f: &Fleet| f.price.map_or(f64::INFINITY, UsdPerHour::get);
         let handicap = |f: &Fleet| f.replica.practice.handicap();
