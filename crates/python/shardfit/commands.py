@@ -725,6 +725,7 @@ def size(
     override_tensor: str | Sequence[str] | None = None,
     objective: str | None = None,
     top: int | None = None,
+    percentile: str | None = None,
     confidence: str | None = None,
     unit: int | None = None,
     max_replica: int | None = None,
@@ -834,6 +835,8 @@ def size(
         objective: What the best plan is best at: throughput, per-gpu, latency, cost, energy or
             weights ``throughput=2,ttft=1``; of a fleet, cost or gpus.
         top: Plans to keep, one per layout, 10 when left out; of a fleet, of each kind of GPU, 1.
+        percentile: Percentile that limits on times are on where they say none themselves, such as
+            ``p90``; the mean when left out.
         confidence: Chance with which limits on times are to hold on a real server, by those
             measured, such as ``90%``; as estimated when left out.
         unit: GPUs that are bought together; 1 when left out.
@@ -906,6 +909,7 @@ def size(
         "override_tensor": override_tensor,
         "objective": objective,
         "top": top,
+        "percentile": percentile,
         "confidence": confidence,
         "unit": unit,
         "max_replica": max_replica,
