@@ -127,7 +127,7 @@ const HEAD: &str = "# shardfit ";
 fn stated_copies(text: &str, pool: Option<Pool>) -> Option<u32> {
     let ours = text.lines().any(|line| line.starts_with(HEAD));
     let stated = text.lines().find_map(|line| line.strip_prefix(release::copies_line(pool)));
-    stated.filter(|_| ours)?.split_whitespace().next()?.parse().ok()
+    stated.filter(|_| ours)?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// Copies of one server, told apart by port, host and GPUs alone, as one.

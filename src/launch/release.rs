@@ -4,7 +4,7 @@ use super::line::{Line, quoted};
 use super::server::{Drafts, Pool, Server};
 use super::speech;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::units::Bytes;
+use crate::units::{Bytes, plural};
 use crate::workload::{Purpose, Sessions};
 
 /// Servers of one kind.
@@ -354,7 +354,8 @@ impl Release {
             let counted = copies_line(pool).trim_start_matches("# ");
             let apart = self.prefill_gpu.as_ref().filter(|_| member.server.pool == Some(Pool::Prefill));
             let on = apart.map_or(String::new(), |gpu| format!(" ({gpu})"));
-            lines.push(format!("{counted}{} of {} GPUs{on}", member.copies, member.gpus));
+            let each = plural(member.gpus, "GPU");
+            lines.push(format!("{counted}{}, each on {each}{on}", member.copies));
         }
         if let Some(version) = self.members.first().and_then(|m| m.server.version.as_deref()) {
             lines.push(format!("{VERSION}{} {version}", self.members[0].server.engine));
