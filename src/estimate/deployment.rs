@@ -5,7 +5,7 @@ use crate::catalog::residuals::{Class, Classes, Traffic};
 use crate::model::operator::Step;
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Practice, Reason};
-use crate::units::{Bytes, Traffic as Moved, UsdPerHour};
+use crate::units::{self, Bytes, UsdPerHour};
 use crate::workload::{Draft, Load, Targets};
 
 use super::context::Context;
@@ -78,7 +78,7 @@ impl<'a> Deployment<'a> {
             host: context.cluster.host_of(parallelism.gpus()),
             stream: context.memory_question(parallelism).streamed().map(|(share, bytes)| Stream {
                 share,
-                bytes: Moved::new(bytes.as_f64()),
+                bytes: units::Traffic::new(bytes.as_f64()),
                 link: context.cluster.host_link(),
                 copied: context.engine.memory.offloaded_copied,
             }),

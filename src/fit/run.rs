@@ -40,21 +40,15 @@ impl Question<'_> {
             self.measure_room(way, &forms)?;
         }
         // Of ways beside the first, those alone that keep what is promised of all: marginal ones may not.
-        let asked = |way: &Way| {
-            let own = forms
-                .iter()
-                .find(|form| form.checkpoint == way.checkpoint)
-                .and_then(|form| form.model.max_context);
-            way.room >= self.need.context.min(own.unwrap_or(u64::MAX))
+        let promised = |way: &Way| {
+            let own = forms.iter().find(|form| form.checkpoint == way.checkpoint);
+            let most = own.and_then(|form| form.model.max_context).unwrap_or(u64::MAX);
+            way.room >= self.need.context.min(most)
         };
-        if let Ok(ways) = &mut chosen {
-            let mut place = 0;
-            ways.retain(|way| {
-                place += 1;
-                place == 1 || !self.every_way || asked(way)
-            });
-        }
-        Ok(chosen)
+        Ok(chosen.map(|ways| {
+            let mut ways = ways.into_iter();
+            ways.next().into_iter().chain(ways.filter(promised)).collect()
+        }))
     }
 
     /// Memory of the machine: its GPUs and, where an engine uses it, its host.

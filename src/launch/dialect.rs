@@ -251,18 +251,30 @@ impl Dialect {
         matches!(self.engine.as_str(), "vllm" | "sglang")
     }
 
-    /// A level of optimisation, `-O3` or `-O=3`, as a field of the object that the version has it in
-    /// (`vllm/utils/argparse_utils.py`, `FlexibleArgumentParser`); any other word as it stands.
-    fn optimised(&'static self, word: &Word, version: &str) -> Word {
-        let level = word.text.strip_prefix("-O").map(|rest| rest.strip_prefix('=').unwrap_or(rest));
-        match level
-            .filter(|l| self.engine == "vllm" && !l.is_empty() && l.bytes().all(|b| b.is_ascii_digit()))
-        {
-            Some(level) if self.flag(version, "--optimization-level").is_some() => {
-                Word { text: format!("--optimization-level={level}"), ..word.clone() }
-            }
-            Some(level) => Word { text: format!("--compilation-config.level={level}"), ..word.clone() },
-            None => word.clone(),
+    /// What vLLM's parser makes of its short spellings before it reads them, and the words that are used up: `-O2`, `-O 2` and
+    /// `-O=2` are levels of optimisation, a field of the compilation's settings in versions that have no flag for them;
+    /// `-cc.key=value` and `-O.key=value` are such settings (`utils/argparse_utils.py`,
+    /// `FlexibleArgumentParser.parse_args`, 0.33; `utils/__init__.py`, 0.10).
+    fn long_form(&'static self, word: &Word, next: Option<&Word>, version: &str) -> Option<(Word, usize)> {
+        if self.engine != "vllm" {
+            return None;
+        }
+        let long = |text: String, taken| Some((Word { text, ..word.clone() }, taken));
+        let setting = ["-cc.", "-O."].into_iter().find_map(|dotted| word.text.strip_prefix(dotted));
+        if let Some(path) = setting {
+            return long(format!("--compilation-config.{path}"), 1);
+        }
+        let rest = word.text.strip_prefix("-O")?;
+        let (level, taken) = match next {
+            Some(next) if rest.is_empty() => (next.text.as_str(), 2),
+            _ => (rest.strip_prefix('=').unwrap_or(rest), 1),
+        };
+        if level.is_empty() || !level.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        match self.flag(version, "--optimization-level") {
+            Some(_) => long(format!("--optimization-level={level}"), taken),
+            None => long(format!("--compilation-config.level={level}"), taken),
         }
     }
 
@@ -308,10 +320,9 @@ impl Dialect {
             });
         }
         let words = &words[..words.len().min(MAX_WORDS)];
-        let words: Vec<Word> = words.iter().map(|word| self.optimised(word, version)).collect();
         let mut i = 0;
         while i < words.len() {
-            let short = if self.engine == "vllm" { long_form(&words[i], words.get(i + 1)) } else { None };
+            let short = self.long_form(&words[i], words.get(i + 1), version);
             let (word, taken) = match &short {
                 Some((long, taken)) => (long, *taken),
                 None => (&words[i], 1),
@@ -601,29 +612,6 @@ pub fn size(text: &str) -> Option<u64> {
     // Decimal fractions make sense of decimal units only: `25.6k`, never `25.6K`.
     (value.is_finite() && (0.0..=1e18).contains(&value) && !(whole && number.fract() != 0.0))
         .then_some(value as u64)
-}
-
-/// What vLLM's parser makes of its short spellings before it reads them, and the words that are used up: `-O2`, `-O 2` and
-/// `-O=2` are levels of optimisation, `-cc.key=value` and `-O.key=value` settings of the compilation
-/// (`utils/argparse_utils.py`, `FlexibleArgumentParser.parse_args`, 0.33; `utils/__init__.py`, 0.10).
-fn long_form(word: &Word, next: Option<&Word>) -> Option<(Word, usize)> {
-    let level = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let long = |text: String, taken| Some((Word { text, ..word.clone() }, taken));
-    for dotted in ["-cc.", "-O."] {
-        if let Some(path) = word.text.strip_prefix(dotted) {
-            return long(format!("--compilation-config.{path}"), 1);
-        }
-    }
-    let rest = word.text.strip_prefix("-O")?;
-    match next {
-        Some(next) if rest.is_empty() && level(&next.text) => {
-            long(format!("--optimization-level={}", next.text), 2)
-        }
-        _ => {
-            let rest = rest.strip_prefix('=').unwrap_or(rest);
-            if level(rest) { long(format!("--optimization-level={rest}"), 1) } else { None }
-        }
-    }
 }
 
 #[cfg(test)]

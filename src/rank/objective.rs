@@ -7,6 +7,7 @@ use super::{Measure, settle};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
+use crate::plan::Practice;
 
 /// What the best plan is best at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,11 +112,19 @@ impl Objective {
         }
     }
 
+    /// The same, where layouts that no server is launched as count for less.
+    fn weighed(self, f: &Figures) -> f64 {
+        match f.practice {
+            Practice::Usual => self.loss(f),
+            Practice::Unusual => self.loss(&f.weighed()),
+        }
+    }
+
     /// The better plan first: plans that fit before marginal ones, then the objective, at which layouts that no server is
     /// launched as count for less ([`Figures::weighed`]), then those that servers are launched as, then fewer GPUs, more output, the lower time per token, the shorter end-to-end time, and the plan's number. A total order.
     pub fn order(self, a: &Figures, b: &Figures) -> Ordering {
         (a.verdict.cmp(&b.verdict))
-            .then_with(|| self.loss(&a.weighed()).total_cmp(&self.loss(&b.weighed())))
+            .then_with(|| self.weighed(a).total_cmp(&self.weighed(b)))
             .then(a.practice.cmp(&b.practice))
             .then(a.gpus.cmp(&b.gpus))
             .then(b.output.total_cmp(&a.output))
