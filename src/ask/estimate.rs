@@ -128,7 +128,9 @@ fn render(
         || {
             let read = launched.map(|l| l.text() + "\n").unwrap_or_default();
             let better = better.map(|b| format!("\n{}", b.text())).unwrap_or_default();
-            Ok(read + &report::estimate_text(subject, estimate, reasons, fit, view.width) + &better)
+            let refused = launched.is_some_and(|l| !l.refused.is_empty());
+            let judged = (reasons.as_slice(), refused);
+            Ok(read + &report::estimate_text(subject, estimate, judged, fit, view.width) + &better)
         },
         || {
             let answer = report::estimate_answer(subject, estimate, reasons, fit);

@@ -613,16 +613,16 @@ pub fn batches_text(
     }
 }
 
-/// One estimate, every figure.
+/// One estimate, every figure; of a launch that is `refused` whatever its figures are too.
 pub fn estimate_text(
     subject: &Subject,
     estimate: &Estimate,
-    reasons: &[Reason],
+    (reasons, refused): (&[Reason], bool),
     fit: &Fit,
     width: Option<u16>,
 ) -> String {
     let mut out = headline(subject, Some(estimate));
-    let verdict = if reasons.is_empty() { "feasible" } else { "not feasible" };
+    let verdict = if reasons.is_empty() && !refused { "feasible" } else { "not feasible" };
     let _ = writeln!(out, "{}: {verdict}", describe(&estimate.plan));
     for reason in reasons {
         let _ = writeln!(out, "  {}: {}", reason.name(), reason.message());

@@ -890,10 +890,8 @@ fn a_draft_model_has_a_name_or_a_place() {
     assert!(text.contains("speculative_model_dir: yuhuili/EAGLE3-LLaMA3.3-Instruct-70B"), "{text}");
     let check = |text: &str| {
         let found = launch::invocations(text, &|_| None).unwrap();
-        launch::speech::read(&found[0], Some(false))
-            .unread
-            .iter()
-            .any(|n| n.refused && n.why.contains("drafts"))
+        let server = launch::speech::read(&found[0], Some(false));
+        launch::refused::reasons(&server, None).iter().any(|why| why.contains("drafts"))
     };
     // vllm/config/speculative.py: a method that drafts with a model of its own and none named.
     assert!(check(

@@ -285,7 +285,7 @@ fn what_a_launch_drafts_is_in_its_times_and_in_its_memory() {
 fn drafts_that_nothing_makes_are_refused() {
     for (config, says) in [
         // vllm/config/speculative.py: "num_speculative_tokens was provided but without speculative model."
-        (r#"{"method":"eagle3","num_speculative_tokens":3}"#, "the launch names none"),
+        (r#"{"method":"eagle3","num_speculative_tokens":3}"#, "without a model that drafts"),
         (r#"{"method":"mtp","num_speculative_tokens":1}"#, "no multi-token-prediction layers"),
     ] {
         let (code, read) = judged_drafting(config, "");

@@ -57,27 +57,7 @@ pub fn read(invocation: &Invocation, experts: Option<bool>) -> Server {
         _ => vllm::read(invocation, &said, experts, &mut server),
     }
     read_stage_layers(invocation, &mut server);
-    names_its_drafter(&mut server);
     server
-}
-
-/// Methods that draft with a model of its own, which engines refuse to start without (`vllm/config/speculative.py`,
-/// `sglang/srt/server_args.py`, `tensorrt_llm/llmapi/llm_args.py`).
-const WITH_A_MODEL: [&str; 6] = ["eagle3", "draft_model", "EAGLE3", "STANDALONE", "Eagle3", "DraftTarget"];
-
-/// Notes a launch that drafts with a model and names none.
-fn names_its_drafter(server: &mut Server) {
-    let Some(drafts) = &server.speculation else { return };
-    let Some(method) = drafts.method.as_deref().filter(|method| WITH_A_MODEL.contains(method)) else {
-        return;
-    };
-    if drafts.model.is_none() {
-        server.unread.push(Note {
-            text: format!("speculative decoding by {method}"),
-            why: "it drafts with a model of its own, and the launch names none".into(),
-            refused: true,
-        });
-    }
 }
 
 /// Writes the command of one server.
