@@ -66,6 +66,7 @@ fn every_plan_shows_its_difference_to_what_runs_today() {
     assert!((0.0..3.0).contains(&number(same, "delta_output_tokens_per_s_percent")), "{same:#}");
     let (header, _) = shardfit(&format!("{QUESTION} {rest} --format csv")).exits(0).csv();
     assert_eq!(header.iter().filter(|name| name.starts_with("delta_")).count(), 6);
+    // One of the three layouts is unusual, so that the table says of each whether it is.
     let table = shardfit(&format!("{QUESTION} {rest} --objective energy")).exits(0);
     assert!(table.stdout.lines().take(10).all(|l| l.chars().count() <= 170), "{}", table.stdout);
     insta::assert_snapshot!("plan_current", table.stdout.lines().take(10).collect::<Vec<_>>().join("\n"));
