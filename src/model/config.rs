@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use itertools::Itertools as _;
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -118,6 +119,23 @@ const STATED: &[&str] = &[
     "hc_mult",
     "hc_count",
     "hc_lowrank",
+    "unpadded_vocab_size",
+    "loop_gate_rank",
+    "loop_layer_index_start",
+    "loop_layer_index_end",
+    // Encoders, and encoder-decoders.
+    "embedding_size",
+    "input_embedding_size",
+    "dim",
+    "hidden_dim",
+    "d_kv",
+    "pronunciation_embed_dim",
+    "pronunciation_vocab_size",
+    "shape_embed_dim",
+    "shape_vocab_size",
+    "num_mel_bins",
+    "max_source_positions",
+    "max_target_positions",
     "d_rel",
     "rel_extent",
     "expand",
@@ -200,6 +218,11 @@ impl<'a> Config<'a> {
         }
     }
 
+    /// Whether the defaults of its configuration class are known.
+    pub fn has_class(&self) -> bool {
+        self.defaults.is_some()
+    }
+
     /// Whether a field is present in the file and not null.
     pub fn has(&self, key: &str) -> bool {
         self.map.get(key).is_some_and(|v| !v.is_null())
@@ -275,13 +298,22 @@ impl<'a> Config<'a> {
             .help("this does not look like the complete config.json of a decoder model")
     }
 
-    /// A size, zero allowed, if present.
+    /// A size, zero allowed, if present. A list of one number for all layers is that number.
     ///
     /// # Errors
     /// [`Code::Model`] when it is not a whole number from 0 to [`MAX_SIZE`].
     pub fn opt_u64(&self, key: &str) -> Result<Option<u64>, Diagnostic> {
         let Some(value) = self.value(key) else {
             return if self.is_fragment(key) { Err(self.missing(key)) } else { Ok(None) };
+        };
+        let value = match value {
+            Value::Array(list) if list.iter().all_equal() => list.first().unwrap_or(value),
+            Value::Array(_) => {
+                let cause =
+                    format!("numbers that differ, {}, where the family is read with one", brief(value));
+                return Err(self.error(key, cause));
+            }
+            value => value,
         };
         let whole = |f: f64| (f >= 0.0 && f.fract() == 0.0 && f <= MAX_SIZE as f64).then_some(f as u64);
         match value.as_u64().or_else(|| value.as_f64().and_then(whole)) {

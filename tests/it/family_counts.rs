@@ -146,6 +146,20 @@ fn a_looped_model_stores_its_layers_once_and_caches_every_pass() {
 }
 
 #[test]
+fn dory_keeps_a_cache_for_each_pass_of_its_recurrent_section() {
+    // `modeling_dory.py` of Transformers 5.24, `DoryModel.forward`: attention and feed-forward layers take turns, 36 of them
+    // with attention, of which 20 run twice: 56 × 2 × 4 × 256 × 2 bytes a token.
+    let kinds: Vec<&str> = (0..36).flat_map(|_| ["full_attention", "mlp"]).collect();
+    let config = json!({
+        "model_type": "dory", "hidden_size": 2560, "intermediate_size": 7168, "num_hidden_layers": 72,
+        "num_attention_heads": 16, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 131_072,
+        "tie_word_embeddings": false, "layer_types": kinds,
+        "n_input_layers": 16, "n_recurrent_layers": 40, "n_output_layers": 16, "n_recurrent_loops": 2
+    });
+    assert_eq!(read(config).kv_bytes_per_token(DType::Bf16).get(), 229_376);
+}
+
+#[test]
 fn an_unknown_type_is_read_by_what_its_fields_give_away() {
     let sizes = json!({
         "model_type": "yet_unheard_of", "hidden_size": 64, "intermediate_size": 192,

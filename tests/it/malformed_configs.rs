@@ -101,6 +101,9 @@ const ASSUMED: &[&str] = &[
     "intermediate_multiple_size",
     "vocab_size_per_layer_input",
     "sliding_window_size",
+    // Kinds of tokens, and buckets of distances, that no published file of a class changes.
+    "type_vocab_size",
+    "relative_attention_num_buckets",
 ];
 
 /// Another name of the field that Step-3.5's published files have, `moe_num_experts`.
@@ -129,4 +132,74 @@ fn a_size_that_matters_is_asked_for_and_never_the_classs_default() {
         }
     }
     assert!(silent.is_empty(), "{} are assumed:\n{}", silent.len(), silent.join("\n"));
+}
+
+/// A mixture of a type whose class is not published with Transformers: 256 experts of 512, one dense layer before them.
+fn mixture() -> serde_json::Map<String, serde_json::Value> {
+    let whole = json!({
+        "model_type": "bailing_moe_v2", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "vocab_size": 100_000, "tie_word_embeddings": false, "intermediate_size": 5120,
+        "moe_intermediate_size": 512, "num_experts": 256, "num_experts_per_tok": 8, "num_shared_experts": 1,
+        "first_k_dense_replace": 1,
+    });
+    whole.as_object().unwrap().clone()
+}
+
+fn total(map: &serde_json::Map<String, serde_json::Value>) -> Result<u64, String> {
+    let model = model::from_config(map, "config.json", Scope::Full).map_err(|e| e.to_string())?;
+    Ok(model.parameters().unwrap().total)
+}
+
+#[test]
+fn a_mixture_that_does_not_count_or_measure_its_experts_is_refused_by_the_field() {
+    assert!(total(&mixture()).is_ok());
+    for key in ["num_experts", "moe_intermediate_size"] {
+        let mut without = mixture();
+        without.remove(key);
+        let refused = total(&without).unwrap_err();
+        assert!(refused.contains("experts"), "{key}: {refused}");
+    }
+}
+
+#[test]
+fn a_feed_forward_layer_without_a_width_is_refused_where_the_class_has_no_rule_for_it() {
+    for model_type in ["internlm2", "baichuan", "mimo", "exaone"] {
+        let config = json!({
+            "model_type": model_type, "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+            "num_key_value_heads": 8, "vocab_size": 100_000, "tie_word_embeddings": false,
+        });
+        let refused = total(config.as_object().unwrap()).unwrap_err();
+        assert!(refused.contains("missing field `intermediate_size`"), "{model_type}: {refused}");
+    }
+}
+
+#[test]
+fn a_list_of_one_number_for_all_layers_is_that_number() {
+    let plain = total(&mixture()).unwrap();
+    for key in ["num_experts", "moe_intermediate_size", "num_experts_per_tok", "intermediate_size"] {
+        let mut listed = mixture();
+        let number = listed[key].clone();
+        listed.insert(key.to_owned(), vec![number; 32].into());
+        assert_eq!(total(&listed), Ok(plain), "{key}");
+    }
+}
+
+#[test]
+fn experts_that_differ_by_layer_are_refused_and_dense_widths_are_read_by_layer() {
+    let mut differ = mixture();
+    let widths: Vec<u64> = (0..32).map(|i| if i < 16 { 512 } else { 256 }).collect();
+    differ.insert("moe_intermediate_size".to_owned(), widths.into());
+    assert!(total(&differ).unwrap_err().contains("numbers that differ"));
+    let dense = |inner: serde_json::Value| {
+        let config = json!({
+            "model_type": "qwen3", "hidden_size": 4096, "num_hidden_layers": 36, "num_attention_heads": 32,
+            "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151_936, "tie_word_embeddings": false,
+            "intermediate_size": inner,
+        });
+        total(config.as_object().unwrap())
+    };
+    // Qwen3-8B; six layers of half the width have 6 × 3 × 4096 × 6144 weights less.
+    assert_eq!(dense(json!(12_288)), Ok(8_190_735_360));
+    let pruned: Vec<u64> = (0..36).map(|i| if i < 30 { 12_288 } else { 6144 }).collect();
+    assert_eq!(dense(json!(pruned)), Ok(8_190_735_360 - 6 * 3 * 4096 * 6144));
 }

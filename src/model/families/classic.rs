@@ -1,6 +1,6 @@
 //! Decoders before Llama: layer norms with biases, plain feed-forward layers, often learned positions.
 
-use super::decoder::{Decoder, NormKind, Order, extra, positions};
+use super::decoder::{Decoder, NormKind, Order, Reading, extra, positions};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Biases, Block, Embedding, Head, QkNorm};
 use crate::model::config::Config;
@@ -8,7 +8,8 @@ use crate::model::{Architecture, Component, Scope, Tensor};
 
 /// Layer norms with biases, a plain feed-forward layer, and biases wherever `bias` says.
 fn classic(config: &Config, bias: bool) -> Result<Decoder, Diagnostic> {
-    let mut decoder = Decoder::read(config)?.ungated();
+    let reading = Reading { four_times: true, ..Reading::default() };
+    let mut decoder = Decoder::read_as(config, reading)?.ungated();
     decoder.common.norms = NormKind::WeightAndBias;
     decoder.attention.biases = Biases::qkv_o(bias, bias);
     (decoder.mlp.up_bias, decoder.mlp.down_bias) = (bias, bias);

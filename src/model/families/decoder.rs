@@ -180,8 +180,10 @@ pub(super) struct Decoder {
     pub attention: Attention,
     /// Most keys a query sees, by layer.
     pub windows: Vec<Option<u64>>,
-    /// Feed-forward layer of the dense layers.
+    /// Feed-forward layer of the dense layers, but for a width of its own.
     pub mlp: Mlp,
+    /// Widths of the feed-forward layers, where the file lists one for each.
+    pub widths: Vec<u64>,
     /// Experts of the sparse layers.
     pub moe: Option<Moe>,
     /// Which layers are sparse.
@@ -190,31 +192,62 @@ pub(super) struct Decoder {
     pub head_bias: bool,
 }
 
+/// What a family says of its fields before they are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reading {
+    /// Layers, where another field decides.
+    pub layers: Option<u64>,
+    /// Experts that the family reads by itself.
+    pub own_experts: bool,
+    /// A feed-forward layer that is not measured is four times as wide as the model, or the family measures it by itself.
+    pub four_times: bool,
+}
+
 impl Decoder {
     /// Reads the fields by the names that most families share.
+    ///
+    /// # Errors
+    /// A size that is missing or out of range.
     pub fn read(config: &Config) -> Result<Decoder, Diagnostic> {
-        Decoder::read_layers(config, None)
+        Decoder::read_as(config, Reading::default())
     }
 
-    /// The same with a number of layers that another field decides.
-    pub fn read_layers(config: &Config, layers: Option<u64>) -> Result<Decoder, Diagnostic> {
-        let common = Common::read(config, layers)?;
-        let moe = experts(config, common.hidden)?;
+    /// The same with what a family says of its fields.
+    ///
+    /// # Errors
+    /// A size that is missing or out of range.
+    pub fn read_as(config: &Config, reading: Reading) -> Result<Decoder, Diagnostic> {
+        let common = Common::read(config, reading.layers)?;
+        let moe = if reading.own_experts { None } else { experts(config, common.hidden)? };
         let sparse = match &moe {
             Some(_) => sparse_layers(config, common.layers)?,
             None => vec![false; common.layers as usize],
         };
-        let inner = match config.is_list(INNER[0]) {
-            true => config.numbers(INNER[0])?.and_then(|widths| widths.first().copied()),
-            false => config.opt_size_of(INNER)?,
+        let widths = match config.is_list(INNER[0]) {
+            true => config.numbers(INNER[0])?.unwrap_or_default(),
+            false => Vec::new(),
         };
-        let inner = inner.unwrap_or(4 * common.hidden);
+        if !widths.is_empty() && widths.len() as u64 != common.layers {
+            let cause = format!("{} widths of {} layers", widths.len(), common.layers);
+            return Err(config.error(INNER[0], cause));
+        }
+        let inner = match widths.first() {
+            Some(first) => *first,
+            None => match config.opt_size_of(INNER)? {
+                Some(inner) => inner,
+                None if reading.four_times || reading.own_experts || sparse.iter().all(|sparse| *sparse) => {
+                    4 * common.hidden
+                }
+                None => config.size(INNER[0])?,
+            },
+        };
         let bias = config.bool_of(&["mlp_bias", "use_bias"], false)?;
         Ok(Decoder {
             order: Order::Pre,
             attention: Attention { biases: biases(config)?, qk_norm: qk_norm(config)?, ..common.attention() },
             windows: windows(config, common.layers)?,
             mlp: Mlp { up_bias: bias, down_bias: bias, ..Mlp::gated(common.hidden, inner) },
+            widths,
             moe,
             sparse,
             head_bias: false,
@@ -231,7 +264,10 @@ impl Decoder {
     pub fn ffn_of(&self, i: usize) -> Block {
         match &self.moe {
             Some(moe) if self.sparse[i] => Block::Moe(moe.clone()),
-            _ => Block::Mlp(self.mlp.clone()),
+            _ => {
+                let inner = self.widths.get(i).copied().unwrap_or(self.mlp.inner);
+                Block::Mlp(Mlp { inner, ..self.mlp.clone() })
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What configuration classes assume for fields that a file leaves out, by `model_type`.
 //!
-//! `defaults.json` holds the defaults of the Transformers configuration classes (5.23), reduced to the
+//! `defaults.json` holds the defaults of the Transformers configuration classes (5.24), reduced to the
 //! fields that some family reads. Sizes that every complete file states are kept only for towers and
 //! nested text models, whose files may be a handful of lines (Gemma 3).
 

@@ -1,6 +1,6 @@
 //! Dense decoders with RMS norms and gated feed-forward layers, and what sets each apart from Llama.
 
-use super::decoder::{Decoder, NormKind, Order, extra};
+use super::decoder::{Decoder, NormKind, Order, Reading, extra};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Biases, Block, Embedding, Mlp, Norm, QkNorm};
 use crate::model::config::Config;
@@ -281,7 +281,7 @@ pub(super) fn mllama(config: &Config, _: Scope) -> Result<Architecture, Diagnost
 /// DeciLM (`modeling_decilm.py` of NVIDIA's Nemotron-NAS models): `block_configs` says for each layer
 /// whether attention and feed-forward layer are there, are replaced by a linear layer, and how large.
 pub(super) fn decilm(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let decoder = Decoder::read(config)?;
+    let decoder = Decoder::read_as(config, Reading { four_times: true, ..Reading::default() })?;
     let c = &decoder.common;
     let blocks = config.subs("block_configs")?;
     if blocks.len() as u64 != c.layers {

@@ -65,17 +65,56 @@ pub(super) fn refuse_lists(config: &Config) -> Result<(), Diagnostic> {
     }
 }
 
+/// Refuses a file that speaks of experts and does not say how many there are: it would be read as a dense model.
+fn refuse_uncounted(config: &Config) -> Result<(), Diagnostic> {
+    let says = |key: &&&str| config.has(key) && matches!(config.opt_u64(key), Ok(Some(n)) if n > 1);
+    let spoken = TOP_K.iter().chain(EXPERT_INNER).find(says);
+    match spoken.filter(|_| !EXPERTS.iter().any(|key| config.mentions(key))) {
+        None => Ok(()),
+        Some(key) => {
+            let cause = format!("`{key}` is given, and how many experts there are is not");
+            Err(config.error(EXPERTS[0], cause).help(format!("write it as `{}`", EXPERTS[1])))
+        }
+    }
+}
+
+/// Refuses a mixture whose experts have no width where its dense layers or its shared experts show that theirs is another
+/// than `intermediate_size`. A class whose defaults are known has such a field, or none.
+fn refuse_unmeasured(config: &Config) -> Result<(), Diagnostic> {
+    if config.has_class() || config.has("dense_intermediate_size") {
+        return Ok(());
+    }
+    let apart = ["first_k_dense_replace", "num_dense_layers"].iter().chain(SHARED);
+    let says = |key: &&&str| config.has(key) && matches!(config.opt_u64(key), Ok(Some(n)) if n > 0);
+    match apart.into_iter().find(says) {
+        None => Ok(()),
+        Some(key) => {
+            let cause = format!(
+                "`{key}` sets experts apart from dense layers, and how wide an expert is is not said"
+            );
+            Err(config.error(EXPERT_INNER[0], cause).help(format!("write it as `{}`", EXPERT_INNER[0])))
+        }
+    }
+}
+
 /// The experts of a sparse layer, or `None` when the model has none.
+///
+/// # Errors
+/// Experts whose number or width the file does not say, though it says that there are some; numbers that differ by layer.
 pub(super) fn experts(config: &Config, hidden: u64) -> Result<Option<Moe>, Diagnostic> {
-    let by_layer = EXPERTS.iter().chain(TOP_K).chain(&["moe_intermediate_size"]);
-    if by_layer.into_iter().any(|key| config.is_list(key)) {
-        // A number per layer: the family reads it (Hunyuan).
+    let Some(experts) = config.opt_size_of(EXPERTS)? else {
+        refuse_uncounted(config)?;
+        return Ok(None);
+    };
+    if experts <= 1 {
         return Ok(None);
     }
-    let Some(experts) = config.opt_size_of(EXPERTS)?.filter(|n| *n > 1) else { return Ok(None) };
     let inner = match config.opt_size_of(EXPERT_INNER)? {
         Some(inner) => inner,
-        None => config.size("intermediate_size")?,
+        None => {
+            refuse_unmeasured(config)?;
+            config.size("intermediate_size")?
+        }
     };
     let top_k = top_k(config, experts)?;
     let shared = match config.opt_size_of(SHARED_INNER)? {

@@ -80,14 +80,12 @@ pub(super) fn gemma3n(config: &Config, _: Scope) -> Result<Architecture, Diagnos
     decoder.order = Order::Sandwich;
     decoder.attention.qk_norm = QkNorm::PerHead;
     let (hidden, layers) = (decoder.common.hidden, decoder.common.layers);
-    let inner = config.size_list("intermediate_size")?;
     let shares = shares_keys(config, layers)?;
     let embeddings = LayerEmbeddings::read_any(config, hidden, layers)?;
     let streams = config.size_or("altup_num_inputs", 4)?;
     let stream_tensors = stream_tensors(hidden, streams, config.size_or("laurel_rank", 64)?);
     let blocks = (0..layers as usize).map(|i| {
         let mut own = decoder.clone();
-        own.mlp.inner = inner.get(i).or(inner.last()).copied().unwrap_or(4 * hidden);
         own.attention.keys = if shares(i) { Keys::Shared } else { Keys::Own };
         let mut layer = own.layer_with(i, vec![own.attention_of(i)]);
         layer.push(extra(stream_tensors.clone()));

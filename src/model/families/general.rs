@@ -1,6 +1,6 @@
 //! The rules for unknown types: what the fields of a configuration give away.
 
-use super::decoder::{Decoder, INNER, NormKind, TIED};
+use super::decoder::{Decoder, INNER, NormKind, Reading, TIED};
 use super::experts::refuse_lists;
 use super::{deepseek, hybrid, linear};
 use crate::diagnostic::Diagnostic;
@@ -37,7 +37,7 @@ fn shaped(config: &Config, scope: Scope) -> Result<Option<Architecture>, Diagnos
 
 /// A decoder whose norms, gates and biases are guessed from the norm's and the activation's names.
 fn guessed(config: &Config) -> Result<Decoder, Diagnostic> {
-    let mut decoder = Decoder::read(config)?;
+    let mut decoder = Decoder::read_as(config, Reading { four_times: true, ..Reading::default() })?;
     let classic = LAYER_NORM.iter().any(|key| config.has(key)) && !config.has("rms_norm_eps");
     if classic {
         decoder.common.norms = NormKind::WeightAndBias;

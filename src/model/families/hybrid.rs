@@ -1,6 +1,6 @@
 //! Mamba and Mamba-2, alone and beside attention: Jamba, Bamba, Falcon-H1, Granite-4, Nemotron-H.
 
-use super::decoder::{Common, Decoder, layer_kinds};
+use super::decoder::{Common, Decoder, Reading, layer_kinds};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{Mamba, Mamba2};
 use crate::model::blocks::{Biases, Block, Mlp, Moe};
@@ -177,7 +177,10 @@ pub(super) fn nemotron_h(config: &Config, _: Scope) -> Result<Architecture, Diag
     // Files from before there were experts say nothing of them.
     let has_experts = parts.contains(&Part::Experts);
     let sizes = if has_experts { config.clone() } else { config.clone().lenient() };
-    let mut decoder = Decoder::read_layers(&sizes, Some(parts.len() as u64))?;
+    let mut decoder = Decoder::read_as(
+        &sizes,
+        Reading { layers: Some(parts.len() as u64), four_times: true, own_experts: false },
+    )?;
     if !has_experts {
         for key in ["hidden_size", "num_attention_heads", "vocab_size"] {
             config.size(key)?;

@@ -1,6 +1,6 @@
 //! Mixtures of experts with ordinary attention.
 
-use super::decoder::{Decoder, Order, extra};
+use super::decoder::{Decoder, Order, Reading, extra};
 use super::experts::{sparse_layers, unread_top_k};
 use super::prediction::{prediction_layer, predictions};
 use crate::diagnostic::Diagnostic;
@@ -217,7 +217,7 @@ fn llama4_chunks(config: &Config, decoder: &Decoder) -> Result<Vec<Option<u64>>,
 
 /// DBRX: sizes in `attn_config` and `ffn_config`, layer norms without biases.
 pub(super) fn dbrx(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let mut decoder = Decoder::read(config)?;
+    let mut decoder = Decoder::read_as(config, Reading { own_experts: true, ..Reading::default() })?;
     let attention = config.sub("attn_config")?;
     let ffn = config.sub("ffn_config")?;
     let c = &mut decoder.common;
@@ -257,7 +257,7 @@ pub(super) fn arctic(config: &Config, _: Scope) -> Result<Architecture, Diagnost
 
 /// Hunyuan: query-key norms; experts per token and shared experts may differ by layer.
 pub(super) fn hunyuan_moe(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let mut decoder = Decoder::read(config)?;
+    let mut decoder = Decoder::read_as(config, Reading { own_experts: true, ..Reading::default() })?;
     decoder.attention.qk_norm = QkNorm::PerHead;
     let hidden = decoder.common.hidden;
     let experts = config.size_list("num_experts")?;
@@ -289,7 +289,7 @@ pub(super) fn hunyuan_moe(config: &Config, _: Scope) -> Result<Architecture, Dia
 /// ERNIE-4.5-VL's text model: beside the experts of text tokens as many of images, narrower, with a
 /// router of their own. `active` is of a text token.
 pub(super) fn ernie_vl(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let mut decoder = Decoder::read(config)?;
+    let mut decoder = Decoder::read_as(config, Reading { own_experts: true, ..Reading::default() })?;
     let c = decoder.common.clone();
     let bias = config.bool_or("use_bias", false)?;
     let widths = config.size_list("moe_intermediate_size")?;

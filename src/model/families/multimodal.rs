@@ -210,6 +210,8 @@ pub(super) fn phi4(config: &Config, scope: Scope) -> Result<Architecture, Diagno
 /// Fuyu: patches go into the decoder through one linear layer.
 pub(super) fn fuyu(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
     let mut architecture = text(config, "persimmon", families)?;
+    // Without a word on it the class unties, as its language model does.
+    set_tied(&mut architecture, config.opt_bool("tie_word_embeddings")?);
     if scope == Scope::Full {
         architecture.towers.extend(towers::fuyu(config, architecture.hidden)?);
     }

@@ -1,6 +1,9 @@
 //! Decoders whose parts are known and whose arrangement is their own: Beam, Lara, Dory, Moshi, XLNet.
 
+use std::ops::Range;
+
 use super::decoder::{Common, Decoder, NormKind, Order, extra};
+use super::hybrid::reuse;
 use super::linear;
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Attention, Biases, Block, Gate, Head, Mlp, QkNorm};
@@ -50,9 +53,50 @@ pub(super) fn dory(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
             vec![decoder.attention_of(i), scales(2 * c.heads * c.head_dim + c.hidden, Component::Attention)]
         }
     });
-    let mut architecture = decoder.finish(layers.collect());
+    let layers: Vec<Vec<Block>> = layers.collect();
+    let recurrent = recurrent(config, layers.len())?;
+    let again = (1..recurrent.loops)
+        .flat_map(|_| layers[recurrent.layers.clone()].iter().map(|layer| reuse(layer.clone(), false)));
+    let (first, rest) = layers.split_at(recurrent.layers.end);
+    let unrolled = first.iter().cloned().chain(again).chain(rest.iter().cloned()).collect();
+    let mut architecture = decoder.finish(unrolled);
+    if config.opt_str("recurrent_kv_cache_mode")? == Some("last_loop") && recurrent.loops > 1 {
+        architecture.notes.push(
+            "`recurrent_kv_cache_mode` last_loop keeps one cache for each layer; one for each pass is counted".into(),
+        );
+    }
     architecture.after = vec![Block::Head(c.head()), scales(c.vocabulary, Component::LmHead)];
     Ok(architecture)
+}
+
+/// Layers that a token passes several times, one after the other.
+struct Recurrent {
+    layers: Range<usize>,
+    loops: u64,
+}
+
+/// Most passes: they multiply layers.
+const MOST_LOOPS: u64 = 64;
+
+/// Dory's recurrent section: behind `n_input_layers`, `n_recurrent_layers` long (all that are left where it is not said),
+/// passed `n_recurrent_loops` times (twice), each pass with a cache of its own (`DoryModel.forward`). Where the numbers before
+/// and behind are not said they are the class's, 8.
+fn recurrent(config: &Config, layers: usize) -> Result<Recurrent, Diagnostic> {
+    let start = config.opt_u64("n_input_layers")?.unwrap_or(8) as usize;
+    let output = config.opt_u64("n_output_layers")?.unwrap_or(8) as usize;
+    let length = match config.opt_u64("n_recurrent_layers")? {
+        Some(n) => n as usize,
+        None => layers.saturating_sub(start).saturating_sub(output),
+    };
+    let loops = config.size_or("n_recurrent_loops", 2)?;
+    if start.saturating_add(length) > layers {
+        let cause = format!("{length} layers from {start} on, of {layers}");
+        return Err(config.error("n_recurrent_layers", cause));
+    }
+    if loops > MOST_LOOPS {
+        return Err(config.error("n_recurrent_loops", format!("more than {MOST_LOOPS} passes")));
+    }
+    Ok(Recurrent { layers: start..start + length, loops })
 }
 
 /// Moshi's language model: a gated feed-forward layer whose width is stated for gate and up-projection together, and one

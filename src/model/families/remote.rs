@@ -1,7 +1,7 @@
 //! Families whose modelling code is in their own repositories, read through vLLM's implementations:
 //! Bailing (Ling, Ring), JAIS-1, Phi-3-small, MiMo-7B, Ouro and Step-3.
 
-use super::decoder::{Decoder, NormKind, Order, extra};
+use super::decoder::{Decoder, NormKind, Order, Reading, extra};
 use super::gated::{enumerated, step_experts};
 use super::prediction::{prediction_layer, predictions};
 use crate::diagnostic::Diagnostic;
@@ -47,7 +47,7 @@ pub(super) fn jais(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
 
 /// Phi-3-small: biases everywhere, layer norms, `ff_intermediate_size`.
 pub(super) fn phi3small(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    let mut decoder = Decoder::read(config)?;
+    let mut decoder = Decoder::read_as(config, Reading { four_times: true, ..Reading::default() })?;
     decoder.common.norms = NormKind::WeightAndBias;
     let bias = config.bool_or("attention_bias", true)?;
     decoder.attention.biases = Biases::qkv_o(bias, bias);

@@ -1,6 +1,6 @@
 //! Decoders with parts of their own: DeepSeek-V4, MiMo-V2, MiniMax-M3, JetMoE, Zaya, Inkling, HRM.
 
-use super::decoder::{Decoder, NormKind, Order, extra, layer_kinds};
+use super::decoder::{Decoder, NormKind, Order, Reading, extra, layer_kinds};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{
     Attention, Block, CompressedAttention, Compressor, Gate, Head, Indexer, Moe, QkNorm, Queries,
@@ -514,7 +514,7 @@ impl Looped {
 pub(super) fn hrm(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let (high, low) = (config.size_or("H_cycles", 2)?, config.size_or("L_cycles", 3)?);
     let stack = config.opt_size_of(&["num_layers_per_stack"])?;
-    let mut decoder = Decoder::read_layers(config, stack)?;
+    let mut decoder = Decoder::read_as(config, Reading { layers: stack, ..Reading::default() })?;
     decoder.common.norms = NormKind::Bare;
     decoder.attention.gate = Gate::Full;
     decoder.attention.biases.gate = decoder.attention.biases.q;

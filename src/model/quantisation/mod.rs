@@ -5,10 +5,13 @@ mod methods;
 mod modules;
 mod storage;
 
+use std::collections::BTreeSet;
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::gguf::{self, Place};
 use crate::dtype::{DType, WeightFormat};
 
+use super::blocks::Block;
 use super::config::Config;
 use super::tensor::{Component, Tensor, TensorClass};
 use methods::Reach;
@@ -197,6 +200,44 @@ impl Quantisation {
         }
     }
 
+    /// What the configuration asks of the quantisation and these layers do not have, in words.
+    pub(super) fn unmet(&self, layers: &[Vec<Block>]) -> Vec<String> {
+        let mut notes = Vec::new();
+        let tensors = |layer: &Vec<Block>| {
+            let mut all = Vec::new();
+            layer.iter().for_each(|block| block.tensors(&mut all));
+            all
+        };
+        let is_expert = |tensor: &Tensor| tensor.class == TensorClass::Expert;
+        if self.reach.experts_only && !layers.iter().any(|layer| tensors(layer).iter().any(is_expert)) {
+            notes.push(
+                "the quantisation is of experts alone, and there are none: all weights are in 16 bits".into(),
+            );
+        }
+        let lists = self.rules.iter().filter(|(_, own)| own.is_none()).map(|(modules, _)| modules);
+        // Routers and norms stay as they are whether a list names them or not.
+        let small = |name: &&str| [".gate", "router", "norm"].iter().any(|end| name.ends_with(end));
+        let numbered: BTreeSet<&str> =
+            lists.flat_map(Modules::of_layers).filter(|name| !small(name)).collect();
+        if !numbered.is_empty() {
+            let named = layers.iter().enumerate().any(|(index, layer)| {
+                let tensors = tensors(layer);
+                let sparse = tensors.iter().any(is_expert);
+                let names = tensors.iter().flat_map(|tensor| modules::names(index, tensor, sparse));
+                names.into_iter().any(|name| modules::parents(&name).any(|parent| numbered.contains(parent)))
+            });
+            if !named {
+                let example = numbered.first().unwrap_or(&"");
+                notes.push(format!(
+                    "of the {} modules that the quantisation leaves alone by their layer (`{example}`) the model has \
+                     none: they are counted as quantised",
+                    numbered.len()
+                ));
+            }
+        }
+        notes
+    }
+
     /// What engines make of it when they load it: a configuration's 32 bits become 16, as `--dtype auto` has it
     /// (vLLM `config/model.py` `_resolve_auto_dtype` and SGLang `model_config.py` `_get_and_verify_dtype`: "downcast
     /// for float32 models"; llama.cpp `convert_hf_to_gguf.py --outtype auto`: a 16-bit type). `None` where it is
@@ -337,14 +378,18 @@ fn cache_type(q: &Config) -> Result<Option<DType>, Diagnostic> {
             });
         }
     };
-    let named = named.or(q.opt_str("kv_cache_quant_algo")?).or(q.opt_str("kv_cache_dtype")?);
+    let keys = ["kv_cache_scheme", "kv_cache_quant_algo", "kv_cache_dtype"];
+    let named = named.or(q.opt_str(keys[1])?).or(q.opt_str(keys[2])?);
     Ok(match named.map(str::to_lowercase).as_deref() {
-        None | Some("none" | "auto") => None,
+        // How scales come about, of a cache that engines make of their own type unless they are asked (AutoFP8, AngelSlim;
+        // vLLM 0.33 `quantization/fp8.py` `Fp8Config.from_config` does not read it).
+        None | Some("none" | "auto" | "static" | "dynamic") => None,
         Some(name) if name.contains("fp8") => Some(DType::Fp8),
         Some(name) if name.contains("int8") => Some(DType::Int8),
         Some(name) if name.contains("fp4") => Some(DType::Fp4),
         Some(other) => {
-            return Err(q.error("kv_cache_quant_algo", format!("unknown type of cache `{other}`")));
+            let key = keys.into_iter().find(|key| q.has(key)).unwrap_or(keys[1]);
+            return Err(q.error(key, format!("unknown type of cache `{other}`")));
         }
     })
 }
@@ -436,6 +481,17 @@ mod tests {
         assert_eq!(channel[0], Q.2 + Q.0 * 2);
         // The router stays in 16 bits.
         assert_eq!(channel[3], 8 * 2048 * 2);
+    }
+
+    #[test]
+    fn how_a_caches_scales_come_about_is_not_its_type() {
+        // AutoFP8's and AngelSlim's files.
+        for word in ["static", "dynamic"] {
+            let q = read(&format!(
+                r#"{{"quantization_config": {{"quant_method": "fp8", "activation_scheme": "static", "kv_cache_scheme": "{word}"}}}}"#
+            ));
+            assert_eq!(q.kv, None, "{word}");
+        }
     }
 
     #[test]

@@ -9,19 +9,32 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::model::tensor::{Tensor, TensorClass};
 
 /// What a checkpoint's names may begin with, before `layers.0…` or `lm_head`.
-const PREFIXES: [&str; 11] = [
+const PREFIXES: [&str; 18] = [
     "model.language_model.model.",
     "model.language_model.",
+    "language_model.backbone.",
     "language_model.model.",
     "language_model.",
     "thinker.model.",
     "model.text_model.",
+    "text_model.model.",
+    "text_model.",
+    "model.llm.",
     "llm.model.",
+    "llm.",
+    "model.decoder.",
+    "model.model.",
     "model.",
     "backbone.",
     "transformer.",
     "",
 ];
+
+/// What a layer's number may follow in checkpoints, whatever stands before: `layers` is ours.
+const LAYERS: [&str; 3] = ["layers.", "h.", "blocks."];
+
+/// What stands before the layers of a tower, whose numbers are not those of the text model.
+const TOWERS: [&str; 6] = ["vision", "visual", "audio", "vit", "speech", "encoder"];
 
 /// Names of a tensor's module after the layer's number, by the name that blocks give it. Each checkpoint
 /// uses one of them.
@@ -147,11 +160,11 @@ impl Modules {
                 let rests = |prefix: &&str| rests(entry.as_bytes(), prefix.as_bytes());
                 modules.globs.extend(PREFIXES.iter().flat_map(rests).map(|rest| (number, rest)));
             } else {
-                let bare = PREFIXES.iter().find_map(|prefix| entry.strip_prefix(prefix)).unwrap_or(entry);
+                let bare = bare(entry);
                 if !bare.starts_with("layers.") {
                     modules.parts.push(format!(".{}.", bare.trim_matches('.')));
                 }
-                modules.names.insert(bare.to_owned());
+                modules.names.insert(bare);
             }
         }
         modules.written = written;
@@ -178,14 +191,35 @@ impl Modules {
         self.globs.iter().any(|(number, from)| glob(&self.written[*number].as_bytes()[*from..], module))
     }
 
+    /// The entries that name something of a layer by its number, without what stands before.
+    pub fn of_layers(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str).filter(|name| name.starts_with("layers."))
+    }
+
     /// Whether routed experts are among them.
     pub fn names_experts(&self) -> bool {
         self.written.iter().any(|name| name.contains("experts") && !name.contains("shared"))
     }
 }
 
+/// An entry without what stands before the layers: `language_model.backbone.layers.3.mixer` and `transformer.h.3.attn`
+/// begin with `layers.3`. A tower's stays as it is.
+fn bare(entry: &str) -> String {
+    let is_tower = |before: &str| TOWERS.iter().any(|tower| before.contains(tower));
+    let starts = |word: &str| {
+        let begins = |at: &usize| *at == 0 || entry.as_bytes()[at - 1] == b'.';
+        let at = entry.match_indices(word).map(|(at, _)| at).find(begins)?;
+        let rest = &entry[at + word.len()..];
+        (rest.starts_with(|c: char| c.is_ascii_digit()) && !is_tower(&entry[..at])).then_some(rest)
+    };
+    match LAYERS.into_iter().find_map(starts) {
+        Some(rest) => format!("layers.{rest}"),
+        None => PREFIXES.iter().find_map(|prefix| entry.strip_prefix(prefix)).unwrap_or(entry).to_owned(),
+    }
+}
+
 /// A name and the parents of its module.
-fn parents(name: &str) -> impl Iterator<Item = &str> {
+pub(super) fn parents(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| name.rfind('.').map(|at| &name[..at]))
 }
 
@@ -286,6 +320,18 @@ mod tests {
     fn a_part_of_a_name_covers_whole_steps_of_it_only() {
         assert!(covers("self_attn", "layers.3.self_attn.o_proj"));
         assert!(!covers("gate", "layers.3.mlp.gate_proj"));
+    }
+
+    #[test]
+    fn an_entry_with_a_layers_number_counts_whatever_stands_before_unless_that_is_a_tower() {
+        for before in
+            ["language_model.backbone.", "text_model.", "llm.", "model.decoder.", "anything.at.all."]
+        {
+            assert!(covers(&format!("{before}layers.3.mixer"), "layers.3.mixer.in_proj"), "{before}");
+        }
+        assert!(covers("transformer.h.3.attn", "layers.3.attn.c_attn"));
+        assert!(!covers("model.vision_tower.layers.3.self_attn", "layers.3.self_attn.q_proj"));
+        assert!(!covers("visual.blocks.3.attn", "layers.3.attn.c_attn"));
     }
 
     #[test]

@@ -13,7 +13,8 @@ fn linear(name: &'static str, outputs: u64, inputs: u64) -> [Tensor; 2] {
 
 /// `side × side` neighbours side by side.
 fn merged(width: u64, side: u64) -> u64 {
-    width.saturating_mul(side.saturating_mul(side))
+    // Sizes that no tower has end as no count of its weights: what is made of them is checked there.
+    width.saturating_mul(side.saturating_mul(side)).min(u64::MAX / 64)
 }
 
 /// CLIP (`CLIPVisionModel`): a class token and norms before and after the layers.
@@ -251,7 +252,7 @@ pub(super) fn aya_vision(
     let aligned = wrapper.size_or("alignment_intermediate_size", text_hidden)?;
     let inputs = merged(config.size("hidden_size")?, wrapper.size_or("downsample_factor", 2)?);
     let mut out = cohere(config, wrapper, (aligned, text_hidden))?;
-    out.push(vector("multi_modal_projector.layernorm", 2 * inputs));
+    out.push(vector("multi_modal_projector.layernorm", inputs.saturating_mul(2)));
     Ok(out)
 }
 
