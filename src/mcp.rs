@@ -115,7 +115,8 @@ impl Tool {
         let setting = Setting { catalog, hub: Hub::from_environment()?, stop };
         // A fault of one question is no reason to leave the agent without its tools.
         let answered = catch_unwind(AssertUnwindSafe(|| {
-            ask::answer_map(self.command, request, &setting, |_| ()).map(|answered| answered.text())
+            let asked = request.clone();
+            ask::answer_map(self.command, request, &setting, |_| ()).map(|answered| answered.brief(&asked))
         }));
         answered.unwrap_or_else(|_| {
             Err(Diagnostic::new(Code::Usage, "the question was not answered: a fault of this program"))
@@ -152,7 +153,9 @@ pub fn answer(line: &str, catalog: &Catalog) -> Option<Value> {
             let about = json!({ "name": "shardfit", "version": env!("CARGO_PKG_VERSION") });
             let words = "Capacity planning for LLM serving: ask `plan` which configuration to deploy, `why_not` about one \
                 that you expected, `estimate` about one that runs, `emit` for what starts it. Quantities have units: \
-                \"1s\", \"50ms\". That nothing is feasible is an answer: read `rejected` and `advice`.";
+                \"1s\", \"50ms\". That nothing is feasible is an answer: read `rejected` and `advice`. Answers leave out \
+                what is null, and the Pareto front unless `pareto` asks for one; `top` is the number of plans, 3 unless \
+                given. Pass on what `notes` says of the best plan.";
             let result = json!({
                 "protocolVersion": revision, "capabilities": { "tools": {} }, "serverInfo": about, "instructions": words,
             });

@@ -160,6 +160,18 @@ impl Command {
 }
 
 impl Command {
+    /// Whether a request stands for several questions, each as much work as one.
+    pub fn stands_for_several(self, map: &Map<String, Value>) -> bool {
+        let task = match self {
+            Command::Plan => Task::Plan,
+            Command::Estimate => Task::Estimate,
+            Command::Size => Task::Size,
+            _ => return false,
+        };
+        // What is wrong with it is said when it is answered.
+        Request::points(map.clone(), task).is_ok_and(|points| points.len() > 1)
+    }
+
     /// The JSON Schema (2020-12) of its answers.
     pub fn answer_schema(self) -> Value {
         report::answer_schema(self.name()).unwrap_or(Value::Bool(true))

@@ -1,5 +1,7 @@
 //! What questions are asked of, how answers are written, and what they are then.
 
+use serde_json::{Map, Value};
+
 use crate::catalog::Catalog;
 use crate::hub::Hub;
 use crate::launch::artefact::File;
@@ -76,5 +78,27 @@ impl Answered {
         };
         text.push('\n');
         text
+    }
+
+    /// An answer in JSON for who pays for what is read: on one line, without what is null, and without the front, which is
+    /// most of a plan's answer, unless the request draws one with `pareto`.
+    pub fn brief(&self, request: &Map<String, Value>) -> String {
+        let text = self.text();
+        // What is no JSON is short already: a command's own words.
+        let Ok(answer) = serde_json::from_str::<Value>(&text) else { return text };
+        format!("{}\n", shortened(answer, request.contains_key("pareto")))
+    }
+}
+
+/// The same without what is null, and without fronts unless they are wanted.
+fn shortened(answer: Value, fronts: bool) -> Value {
+    match answer {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(name, value)| !value.is_null() && (fronts || name != "pareto"))
+            .map(|(name, value)| (name, shortened(value, fronts)))
+            .collect(),
+        Value::Array(list) => list.into_iter().map(|value| shortened(value, fronts)).collect(),
+        other => other,
     }
 }

@@ -18,6 +18,7 @@ use super::columns::{DELTA_COLUMNS, PLAN_COLUMNS, Plans, Row};
 use super::fit::{Fit, RemedyAnswer, RoomAnswer};
 use super::keeping::{TierAnswer, tiers};
 use super::launched::{Improvement, LaunchedAnswer, stated};
+use super::remarks::remarks;
 use super::subject::Subject;
 
 /// Every column of a plan.
@@ -171,7 +172,8 @@ pub(super) struct RankingAnswer<'a> {
     advice: Vec<AdviceAnswer<'a>>,
     /// The best plan on GPUs that differ, where that is asked for.
     what_if: Vec<WhatIfAnswer>,
-    /// What to know of the model and the engines.
+    /// What to know of the model and the engines, then of the best plan: what its simulation says of the targets, where
+    /// measured servers like it lie.
     notes: Vec<String>,
 }
 
@@ -376,7 +378,7 @@ pub fn answer_json(
                 plan: best.as_ref().map(PlanAnswer::from),
             })
             .collect(),
-        notes: subject.notes(),
+        notes: subject.notes().into_iter().chain(remarks(subject, answer)).collect(),
     })
 }
 

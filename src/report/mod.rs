@@ -28,6 +28,7 @@ mod keeping;
 mod kept;
 mod launched;
 mod observation;
+mod remarks;
 mod schemas;
 mod section;
 mod sheet;

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use itertools::Itertools as _;
 
 use crate::catalog::Cluster;
-use crate::catalog::engine_of;
 use crate::estimate::Provenance;
 use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Figures;
@@ -13,8 +12,8 @@ use crate::estimate::memory::Verdict;
 use crate::plan::{Practice, Reason, Stage, UNPROVEN};
 use crate::rank::Objective;
 use crate::search::{Advice, Answer, Best, Combined, CurrentAnswer, Stopped};
-use crate::units::{Seconds, TokensPerSecond, group_thousands, plural};
-use crate::workload::{CUT_LENGTHS, Load, Percentile, Targets, Workload};
+use crate::units::{Seconds, group_thousands, plural};
+use crate::workload::{CUT_LENGTHS, Load, Targets, Workload};
 
 use super::batches;
 use super::cell::Value;
@@ -23,6 +22,7 @@ use super::columns::{PLAN_COLUMNS, Plans, Row, all_calibrated, columns};
 use super::fit::{Fit, fit_text};
 use super::json::describe;
 use super::keeping::{forgotten, tiers_text};
+use super::remarks::remarks;
 use super::sheet::Sheet;
 use super::subject::Subject;
 
@@ -72,7 +72,7 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: 
         let sessions = subject.workload.sessions;
         let _ =
             write!(out, "{}", answer.best.first().map(|best| forgotten(best, sessions)).unwrap_or_default());
-        let _ = write!(out, "{}", remarks(subject, &answer.best));
+        remarks(subject, answer).iter().for_each(|line| out += &format!("{line}\n"));
         let _ = write!(out, "{}", runner_up(answer));
     }
     if let (Some(combined), None) = (&answer.combined, deploy) {
@@ -426,86 +426,6 @@ pub(super) fn shown_plans<'c>(
         Situation::Uncompared => !about.compared,
         Situation::WholeClusters | Situation::BoughtInLots => false,
     })
-}
-
-fn remarks(s: &Subject, best: &[Estimate]) -> String {
-    let mut out = String::new();
-    let servers = s.servers(best);
-    if !servers.is_empty() {
-        let named = servers.iter().map(|(gpu, server)| format!("{gpu} in {server}"));
-        let _ = writeln!(out, "Servers: {}.", named.format(", "));
-    }
-    let first = &best[0];
-    if first.idle_gpus > 0 {
-        let _ = writeln!(
-            out,
-            "The best plan leaves {} of {} GPUs idle.",
-            first.idle_gpus,
-            first.gpus + first.idle_gpus
-        );
-    }
-    if let Some(v) = first.verified.filter(|_| s.targets.limit_times()) {
-        let tokens = group_thousands(v.output.get().round() as u64);
-        let on = |at: Option<Percentile>| at.map_or(String::new(), |at| format!("{at} of "));
-        let at = s.targets.at;
-        let times = match s.workload.purpose.pools() {
-            true => format!("{}end to end {}, {tokens} req/s", on(at.e2e), v.e2e),
-            false => format!(
-                "{}TTFT {}, {}TPOT {}, {tokens} output tokens/s",
-                on(at.ttft),
-                v.ttft,
-                on(at.tpot),
-                v.tpot
-            ),
-        };
-        let _ = match v.missed(first.class, &s.targets) {
-            None => {
-                let closed = Figures::from(first).missed(&s.targets).map(|missed| missed.message());
-                let closed = closed.map_or(String::new(), |missed| {
-                    format!(" The table has the closed form, by which {missed}; the simulation decides.")
-                });
-                writeln!(out, "As simulated the best plan holds: {times}.{closed}")
-            }
-            Some(missed) => {
-                writeln!(out, "As simulated the best plan misses a target: {}.", missed.message())
-            }
-        };
-    }
-    if let Some(needs) = &first.needs {
-        let _ = writeln!(
-            out,
-            "The best plan starts with {needs}: one request of the model's whole context of {} tokens finds no room.",
-            group_thousands(needs.context)
-        );
-    }
-    out += &spread(first);
-    if let Some(gpu) = s.gpu(&first.plan)
-        && !matches!(first.service.provenance, Provenance::Fitted | Provenance::Measured)
-    {
-        let _ = writeln!(
-            out,
-            "Kernel times are {}: where {} has not been measured on {}, other engines' kernels or {} stand in.",
-            first.service.provenance.name(),
-            engine_of(&first.engine),
-            gpu.name,
-            gpu.kernels_from.as_ref().map_or("class defaults".into(), |twin| format!("those of {twin}"))
-        );
-    }
-    out
-}
-
-/// Where measured servers like the best plan's lie.
-fn spread(best: &Estimate) -> String {
-    let Some(r) = &best.ranges else { return String::new() };
-    let tokens = |rate: TokensPerSecond| group_thousands(rate.get().round() as u64);
-    let throughput = match (tokens(r.output.0), tokens(r.output.1)) {
-        (low, high) if low == high => String::new(),
-        (low, high) => format!(", {low} to {high} output tokens/s"),
-    };
-    format!(
-        "Likely range of the best plan (8 of 10 measured servers like it): TTFT {} to {}, TPOT {} to {}{throughput}.\n",
-        r.ttft.0, r.ttft.1, r.tpot.0, r.tpot.1,
-    )
 }
 
 /// What to deploy where it is more than one plan: what all of it delivers, and the plan of each part.

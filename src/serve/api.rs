@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Path;
+use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -55,12 +55,14 @@ pub fn bounded(map: &Map<String, Value>, most: u64) -> Result<(), Diagnostic> {
     Ok(())
 }
 
-/// Answers a question on a thread of its own, when its turn has come.
+/// Answers a question on a thread of its own, when its turn has come. One that stands for several waits for a place among
+/// its kind first: single questions find room beside them.
 ///
 /// # Errors
 /// What is answered where too many wait, or where the program is at fault.
 async fn work<T: Send + 'static>(
     site: &Shared,
+    several: bool,
     then: impl FnOnce(&Shared, &AtomicBool) -> T + Send + 'static,
 ) -> Result<T, Response> {
     let waiting = &site.metrics.waiting;
@@ -69,6 +71,10 @@ async fn work<T: Send + 'static>(
         return Err(reply::busy());
     }
     let turn = Turn(site.clone());
+    let among = match several {
+        true => Some(site.lists.clone().acquire_owned().await.map_err(|_| reply::busy())?),
+        false => None,
+    };
     let permit = site.at_work.clone().acquire_owned().await.map_err(|_| reply::busy())?;
     drop(turn);
     let theirs = site.clone();
@@ -77,7 +83,7 @@ async fn work<T: Send + 'static>(
     let worked = tokio::task::spawn_blocking(move || {
         let answer = then(&theirs, &gone);
         // The place is free when the work is done, not when the client has gone: it could come again for more.
-        drop(permit);
+        drop((permit, among));
         answer
     });
     worked.await.map_err(|_| reply::broke())
@@ -104,8 +110,22 @@ impl Drop for Turn {
     }
 }
 
-/// `POST /api/v1/{command}`.
-pub async fn answer(site: At, Path(command): Path<String>, body: Body) -> Response {
+/// `POST /api/v1/{command}`; with `?brief` the answer in few bytes.
+pub async fn answer(
+    site: At,
+    Path(command): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Response {
+    let brief = match query.as_deref() {
+        None | Some("") => false,
+        Some("brief") => true,
+        Some(other) => {
+            let cause = format!("unknown parameter `{}`", crate::diagnostic::brief(other));
+            let unknown = Diagnostic::new(Code::Usage, cause).help("known: `?brief`; the question stands in the body");
+            return reply::fault(StatusCode::BAD_REQUEST, &unknown);
+        }
+    };
     let command: Command = match command.parse() {
         Ok(command) => command,
         Err(unknown) => return reply::fault(StatusCode::NOT_FOUND, &unknown),
@@ -119,10 +139,13 @@ pub async fn answer(site: At, Path(command): Path<String>, body: Body) -> Respon
         Ok(map) => map,
         Err(fault) => return reply::refused(&fault),
     };
-    let answered = work(&site.0, move |site, gone| {
+    let several = command.stands_for_several(&map);
+    let answered = work(&site.0, several, move |site, gone| {
         let stop = Stop { deadline: Some(Instant::now() + site.bounds.answering), asked: Some(gone) };
         let setting = Setting { catalog: &site.catalog, hub: Hub::none(), stop };
-        ask::answer_map(command, map, &setting, |_| ()).map(|answered| answered.text())
+        let asked = brief.then(|| map.clone());
+        let answered = ask::answer_map(command, map, &setting, |_| ())?;
+        Ok(asked.map_or_else(|| answered.text(), |asked| answered.brief(&asked)))
     });
     match answered.await {
         Ok(Ok(text)) => reply::json(StatusCode::OK, text),
@@ -155,7 +178,7 @@ pub async fn list(site: At, Path(name): Path<String>) -> Response {
     if let Some(models) = site.models.get().filter(|_| kind == Kind::Model) {
         return reply::json(StatusCode::OK, models.clone());
     }
-    let listed = work(&site.0, move |site, _| {
+    let listed = work(&site.0, false, move |site, _| {
         ask::catalog::list(&site.catalog, kind, View::JSON, (None, None), |_| ())
     });
     match listed.await {

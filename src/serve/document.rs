@@ -77,6 +77,10 @@ fn operation(command: Command, schemas: &mut Map<String, Value>) -> Value {
         "operationId": command.name(),
         "summary": command.about(),
         "tags": ["questions"],
+        "parameters": [{
+            "name": "brief", "in": "query", "allowEmptyValue": true, "schema": { "type": "string", "enum": [""] },
+            "description": "The answer on one line, without what is null, and without the Pareto front unless `pareto` asks for it",
+        }],
         "requestBody": {
             "required": true,
             "content": { "application/json": {

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Bounds {
     /// Questions that are worked on at once.
     pub at_once: usize,
+    /// Of these, questions that stand for several: a list of lengths or loads is as much work as all its combinations.
+    pub lists: usize,
     /// Questions that wait for their turn; more are turned away.
     pub waiting: usize,
     /// Connections that are open at once; more wait to be accepted.
@@ -30,6 +32,8 @@ impl Bounds {
     pub fn for_cores(cores: usize) -> Bounds {
         Bounds {
             at_once: cores.max(1),
+            // A single question finds a place whatever lists are asked.
+            lists: cores.saturating_sub(1).max(1),
             waiting: 12_000,
             connections: 16_384,
             body: 2 << 20,

@@ -19,6 +19,8 @@ pub struct Site {
     pub loopback: bool,
     /// Questions that are worked on.
     pub at_work: Arc<Semaphore>,
+    /// Of these, those that stand for several.
+    pub lists: Arc<Semaphore>,
     /// Large requests that are read.
     pub large: Semaphore,
     pub metrics: Metrics,
@@ -35,6 +37,7 @@ impl Site {
         Arc::new(Site {
             catalog,
             at_work: Arc::new(Semaphore::new(bounds.at_once)),
+            lists: Arc::new(Semaphore::new(bounds.lists)),
             large: Semaphore::new(bounds.large),
             jobs: Jobs::default(),
             bounds,

@@ -71,3 +71,25 @@ fn an_agent_lists_tools_and_asks_them() {
     assert_eq!(answers[8]["error"]["code"], -32601);
     assert_eq!(answers[9]["id"], "ten");
 }
+
+/// What an agent reads of a plain question is small: it pays for every token. Clients cut answers of more than 25,000 tokens.
+#[test]
+fn an_agent_reads_plans_without_nulls_and_the_front_only_where_it_asks_for_one() {
+    let asked = json!({ "model": "llama-3.1-70b", "cluster": "8xh100-sxm", "tpot": "50ms" });
+    let mut with_front = asked.clone();
+    with_front["pareto"] = json!("per-gpu,tpot");
+    let answers = conversation(&[call(1, "plan", asked), call(2, "plan", with_front)]);
+    let text = |n: usize| answers[n]["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text(0).len() < 16_000, "{} bytes", text(0).len());
+    assert!(!text(0).contains("null") && text(0).lines().count() == 1, "{}", text(0));
+    let plain: Value = serde_json::from_str(text(0)).unwrap();
+    assert_eq!(plain["plans"].as_array().unwrap().len(), 3);
+    assert!(plain.get("pareto").is_none());
+    // What the terminal says below its table is among the notes.
+    let notes = plain["notes"].as_array().unwrap();
+    let said = |start: &str| notes.iter().any(|note| note.as_str().unwrap().starts_with(start));
+    assert!(said("As simulated the best plan holds: TTFT") && said("Likely range of the best plan"), "{notes:?}");
+    let front: Value = serde_json::from_str(text(1)).unwrap();
+    assert!(front["pareto"].as_array().unwrap().len() > 3);
+    assert_eq!(front["plans"], plain["plans"]);
+}

@@ -75,6 +75,49 @@ fn a_question_is_answered_with_the_bytes_of_the_command_line() {
 }
 
 #[test]
+fn a_brief_answer_has_the_same_figures_without_nulls_and_without_a_front_that_is_not_asked_for() {
+    let request = r#"{"model": "llama-3.1-8b", "cluster": "2xh100-sxm"}"#;
+    let whole = ask("POST", "/api/v1/plan", request).json();
+    let brief = ask("POST", "/api/v1/plan?brief", request);
+    assert_eq!(brief.status, 200, "{}", brief.body);
+    assert!(!brief.body.contains("null") && brief.body.lines().count() == 1, "{}", brief.body);
+    let brief = brief.json();
+    assert!(brief.get("pareto").is_none() && whole["pareto"].is_array());
+    let (theirs, ours) = (whole["plans"].as_array().unwrap(), brief["plans"].as_array().unwrap());
+    assert_eq!(theirs.len(), ours.len());
+    for (whole, brief) in theirs.iter().zip(ours) {
+        let whole = whole.as_object().unwrap();
+        assert!(whole.iter().all(|(name, value)| value.is_null() || value.is_object() || brief[name] == *value));
+    }
+    let front = r#"{"model": "llama-3.1-8b", "cluster": "2xh100-sxm", "pareto": "per-gpu,tpot"}"#;
+    assert!(ask("POST", "/api/v1/plan?brief", front).json()["pareto"].is_array());
+    let other = ask("POST", "/api/v1/plan?breif", request);
+    assert!(other.status == 400 && other.body.contains("?brief"), "{}", other.body);
+}
+
+/// Lists wait for a place among lists, so that one place is left: with as many lists in flight as there are cores, a small
+/// question is answered before any of them.
+#[test]
+fn a_small_question_is_answered_before_lists_that_were_asked_first() {
+    let lengths: Vec<u64> = (1000..1100).collect();
+    let list = json!({ "model": "llama-3.1-8b", "cluster": "8xh100-sxm", "isl": lengths, "engine": "any", "top": 1 });
+    let list = list.to_string();
+    let request = format!(
+        "POST /api/v1/plan HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{list}",
+        list.len()
+    );
+    let asked: Vec<TcpStream> = (0..3).map(|_| send(request.as_bytes())).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    let small = ask("POST", "/api/v1/plan", r#"{"model": "llama-3.1-8b", "cluster": "1xh100-sxm", "top": 1}"#);
+    assert_eq!(small.status, 200, "{}", small.body);
+    for stream in &asked {
+        stream.set_nonblocking(true).unwrap();
+        let nothing = stream.peek(&mut [0]).map_err(|e| e.kind());
+        assert_eq!(nothing, Err(std::io::ErrorKind::WouldBlock), "a list was answered first");
+    }
+}
+
+#[test]
 fn faults_are_data_with_a_status_that_says_whose() {
     let deep = "[".repeat(60_000);
     let large = format!(r#"{{"model": "{}"}}"#, "x".repeat(200_000));

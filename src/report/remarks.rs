@@ -1,0 +1,87 @@
+//! What a search is told of its best plan beside the figures, in sentences: for the terminal and as notes.
+
+use itertools::Itertools as _;
+
+use crate::catalog::engine_of;
+use crate::estimate::Provenance;
+use crate::estimate::estimated::Estimate;
+use crate::estimate::figures::Figures;
+use crate::search::Answer;
+use crate::units::{TokensPerSecond, group_thousands};
+use crate::workload::Percentile;
+
+use super::subject::Subject;
+
+/// What to know of the best plan beside its figures, a sentence or two each.
+pub(super) fn remarks(s: &Subject, answer: &Answer) -> Vec<String> {
+    let best = answer.best.as_slice();
+    let Some(first) = best.first() else { return Vec::new() };
+    let mut out = Vec::new();
+    let servers = s.servers(best);
+    if !servers.is_empty() {
+        let named = servers.iter().map(|(gpu, server)| format!("{gpu} in {server}"));
+        out.push(format!("Servers: {}.", named.format(", ")));
+    }
+    if first.idle_gpus > 0 {
+        let all = first.gpus + first.idle_gpus;
+        out.push(format!("The best plan leaves {} of {all} GPUs idle.", first.idle_gpus));
+    }
+    out.extend(as_simulated(s, first));
+    if let Some(needs) = &first.needs {
+        out.push(format!(
+            "The best plan starts with {needs}: one request of the model's whole context of {} tokens finds no room.",
+            group_thousands(needs.context)
+        ));
+    }
+    out.extend(spread(first));
+    if let Some(gpu) = s.gpu(&first.plan)
+        && !matches!(first.service.provenance, Provenance::Fitted | Provenance::Measured)
+    {
+        out.push(format!(
+            "Kernel times are {}: where {} has not been measured on {}, other engines' kernels or {} stand in.",
+            first.service.provenance.name(),
+            engine_of(&first.engine),
+            gpu.name,
+            gpu.kernels_from.as_ref().map_or("class defaults".into(), |twin| format!("those of {twin}"))
+        ));
+    }
+    out
+}
+
+/// What the simulation, which decides, says of a plan and the limits on its times.
+fn as_simulated(s: &Subject, plan: &Estimate) -> Option<String> {
+    let v = plan.verified.filter(|_| s.targets.limit_times())?;
+    let tokens = group_thousands(v.output.get().round() as u64);
+    let on = |at: Option<Percentile>| at.map_or(String::new(), |at| format!("{at} of "));
+    let at = s.targets.at;
+    let times = match s.workload.purpose.pools() {
+        true => format!("{}end to end {}, {tokens} req/s", on(at.e2e), v.e2e),
+        false => {
+            format!("{}TTFT {}, {}TPOT {}, {tokens} output tokens/s", on(at.ttft), v.ttft, on(at.tpot), v.tpot)
+        }
+    };
+    Some(match v.missed(plan.class, &s.targets) {
+        None => {
+            let closed = Figures::from(plan).missed(&s.targets).map(|missed| missed.message());
+            let closed = closed.map_or(String::new(), |missed| {
+                format!(" In closed form {missed}; the simulation decides.")
+            });
+            format!("As simulated the best plan holds: {times}.{closed}")
+        }
+        Some(missed) => format!("As simulated the best plan misses a target: {}.", missed.message()),
+    })
+}
+
+/// Where measured servers like the best plan's lie.
+fn spread(best: &Estimate) -> Option<String> {
+    let r = best.ranges.as_ref()?;
+    let tokens = |rate: TokensPerSecond| group_thousands(rate.get().round() as u64);
+    let throughput = match (tokens(r.output.0), tokens(r.output.1)) {
+        (low, high) if low == high => String::new(),
+        (low, high) => format!(", {low} to {high} output tokens/s"),
+    };
+    Some(format!(
+        "Likely range of the best plan (8 of 10 measured servers like it): TTFT {} to {}, TPOT {} to {}{throughput}.",
+        r.ttft.0, r.ttft.1, r.tpot.0, r.tpot.1,
+    ))
+}
