@@ -10,7 +10,8 @@ export class Fault extends Error {
   }
 }
 
-export async function ask(command, request, signal) {
+/** The text of an answer. */
+export async function asText(command, request, signal) {
   let response;
   try {
     response = await fetch(`/api/v1/${command}`, {
@@ -21,15 +22,22 @@ export async function ask(command, request, signal) {
     throw new Fault({ cause: 'the server does not answer', help: 'is `shardfit serve` still running?' });
   }
   const text = await response.text();
-  let value;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new Fault({ cause: `the server answered ${response.status} without JSON` });
-  }
-  if (!response.ok) throw new Fault(value.error ?? { cause: `the server answered ${response.status}` });
-  return value;
+  if (!response.ok) throw new Fault(parsed(text, response.status).error ?? { cause: `the server answered ${response.status}` });
+  return text;
 }
+
+function parsed(text, status) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Fault({ cause: `the server answered ${status} without JSON` });
+  }
+}
+
+export const ask = async (command, request, signal) => parsed(await asText(command, request, signal), 200);
+
+/** Asks for an answer in few bytes: without what is null, and without the front unless `pareto` asks for it. */
+export const askBriefly = (command, request, signal) => ask(`${command}?brief`, request, signal);
 
 /** Asks one thing at a time: an answer to an older question is never seen. */
 export class Latest {

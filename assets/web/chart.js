@@ -57,7 +57,8 @@ export function scatter({ points, path = [], xLabel, yLabel, xMost, yLeast = 0, 
   svg.append(h('text', { x: (left + w - right) / 2, y: height - 6, 'text-anchor': 'middle' }, xLabel), h('text', { x: 14, y: (height - bottom) / 2, 'text-anchor': 'middle', transform: `rotate(-90 14 ${(height - bottom) / 2})` }, yLabel));
   const line = [...path].sort((a, b) => a.x - b.x).map((p, i) => `${i ? 'L' : 'M'}${sx(p.x).toFixed(1)} ${sy(p.y).toFixed(1)}`).join('');
   if (line) svg.append(h('path', { class: 'path', d: line }));
-  for (const p of points) {
+  // What is chosen lies above its neighbours.
+  for (const p of [...points].sort((a, b) => (a.kind === 'chosen') - (b.kind === 'chosen'))) {
     const show = (e) => {
       const box = e.currentTarget.getBoundingClientRect();
       showTip(box.right, box.top, p.label);
@@ -72,25 +73,32 @@ export function scatter({ points, path = [], xLabel, yLabel, xMost, yLeast = 0, 
   return svg;
 }
 
-/** Bars of parts `{name, value, color}`, each as long as its share of the longest whole. */
+/** Width of a text at the largest size that the style gives it, that of a phone. */
+const wide = (text) => 9.2 * text.length + 8;
+
+/** Bars of parts `{name, value, color}`, each as long as its share of the longest whole. Names that are too long to stand
+ * beside their bars stand above them. */
 export function bars(rows, { format = number, most, label }) {
   const whole = most ?? Math.max(...rows.map((r) => r.parts.reduce((sum, p) => sum + p.value, 0)));
-  const [w, each, left] = [560, 30, 150];
-  const right = rows.some((r) => r.end) ? 64 : 6;
+  const w = 560;
+  const above = rows.some((r) => wide(r.name) > 170);
+  const [each, thick, down] = above ? [44, 18, 19] : [30, 20, 5];
+  const left = above ? 0 : Math.max(60, ...rows.map((r) => wide(r.name)));
+  const right = Math.max(6, ...rows.map((r) => (r.end ? wide(r.end) : 0)));
   const svg = h('svg', { viewBox: `0 0 ${w} ${rows.length * each + 4}`, role: 'img', 'aria-label': `${label}: ${rows.map((r) => `${r.name} ${r.parts.map((p) => `${p.name} ${format(p.value)}`).join(', ')}`).join('; ')}` });
   rows.forEach((row, i) => {
     let x = left;
-    svg.append(h('text', { x: 0, y: i * each + 19 }, row.name));
+    svg.append(h('text', { x: 0, y: i * each + (above ? 14 : 19) }, row.name));
     for (const part of row.parts) {
       const width = ((w - left - right) * part.value) / whole;
       if (!(width > 0)) continue;
       svg.append(h('rect', {
-        class: part.color, x: x.toFixed(1), y: i * each + 5, width: width.toFixed(1), height: each - 10,
+        class: part.color, x: x.toFixed(1), y: i * each + down, width: width.toFixed(1), height: thick,
         onmouseenter: (e) => showTip(e.clientX, e.clientY, `${part.name}: ${format(part.value)}`), onmouseleave: hideTip,
       }));
       x += width;
     }
-    if (row.end) svg.append(h('text', { x: x + 5, y: i * each + 19 }, row.end));
+    if (row.end) svg.append(h('text', { x: x + 5, y: i * each + down + 14 }, row.end));
   });
   return svg;
 }

@@ -1,11 +1,10 @@
 // Compare: questions side by side, what differs marked.
 
-import { address, ask } from './ask.js';
-import { Fault } from './ask.js';
+import { address, askBriefly, Fault } from './ask.js';
 import { scatter } from './chart.js';
 import { h, number, replace, table, words } from './dom.js';
 import { exporting } from './export.js';
-import { columns, layout, plan } from './plan.js';
+import { columns, FRONT, layout, plan, saying, subject } from './plan.js';
 
 const MOST = 6;
 
@@ -19,6 +18,16 @@ function fieldsOf(text) {
 const list = (fields) => [].concat(fields.q ?? []).slice(0, MOST);
 const kept = (all) => ({ q: all });
 
+/** The best plan on GPUs that differ, where a question asks for that. */
+function what(all) {
+  const asked = all.flatMap((x) => (x.a.answer?.what_if ?? []).map((w) => `${w.change} ${w.percent > 0 ? '+' : ''}${w.percent} %`));
+  const found = (x, name) => x.a.answer?.what_if?.find((w) => `${w.change} ${w.percent > 0 ? '+' : ''}${w.percent} %` === name);
+  return [...new Set(asked)].flatMap((name) => {
+    const of = (say) => (x) => { const w = found(x, name); return w ? (w.plan ? say(w.plan) : 'nothing fits') : '–'; };
+    return [[`With ${name}`, of((p) => `${layout(p)} × ${p.replicas}`)], ['… tok/s', of((p) => number(p.output_tokens_per_s))], ['… TPOT ms', of((p) => number(p.tpot_ms))]];
+  });
+}
+
 function show(result, answers, fields, context) {
   const questions = list(fields);
   const all = answers.map((a, i) => ({ a, best: a.answer?.plans[0], asked: fieldsOf(questions[i]), i }));
@@ -29,7 +38,8 @@ function show(result, answers, fields, context) {
     ...all.map((x) => ({ head: head(x), of: ([, of]) => of(x) ?? '–', mark: ([, of]) => (String(of(x)) !== String(of(all[0])) ? 'differs' : null) })),
   ], rows, { label });
   const figures = [['Answer', (x) => (x.a.error ? x.a.error.cause : x.best ? `${x.best.engine} ${x.best.weights} ${layout(x.best)} × ${x.best.replicas}` : 'nothing feasible')],
-    ...columns.slice(5).map((c) => [c.head, (x) => (x.best ? number(c.of(x.best)) : '–')]),
+    ...saying(columns.slice(5), all.map((x) => x.best)).map((c) => [c.head, (x) => (x.best ? number(c.of(x.best)) : '–')]),
+    ...what(all),
     ['Feasible plans', (x) => number(x.a.answer?.space.feasible)]];
   const points = all.flatMap((x) => (x.a.answer?.pareto ?? []).map((p, n) => ({ x: p.tpot_ms, y: p.output_tokens_per_s_per_gpu, kind: ['', 'listed', 'chosen'][x.i % 3], label: `${head(x)}: ${layout(p)} × ${p.replicas}\n${number(p.tpot_ms)} ms per token, ${number(p.output_tokens_per_s_per_gpu)} tok/s per GPU`, key: `c-${x.i}-${n}` })));
   replace(result,
@@ -40,7 +50,7 @@ function show(result, answers, fields, context) {
     h('div', { class: 'row' }, all.map((x) => [
       h('a', { href: address('plan', x.asked) }, `Open ${head(x)}`),
       all.length > 1 && h('button', { type: 'button', onclick: () => { context.replaceFields(kept(questions.filter((_, n) => n !== x.i))); context.rebuild(); } }, `Drop ${head(x)}`)])));
-  result.append(exporting('comparison', answers.map((a) => a.answer ?? a.error), all.filter((x) => x.best).map((x) => ({ question: head(x), ...x.best })), result));
+  result.append(exporting('comparison', answers.map((a) => a.answer ?? a.error), all.filter((x) => x.best).map((x) => ({ question: head(x), ...subject(x.a.answer), ...x.best })), result));
 }
 
 export const compare = {
@@ -64,7 +74,7 @@ export const compare = {
   },
   ask: (fields, signal) => Promise.all(list(fields).map(async (q) => {
     try {
-      return { answer: await ask('plan', plan.request(fieldsOf(q)), signal) };
+      return { answer: await askBriefly('plan', { ...plan.request(fieldsOf(q)), pareto: FRONT }, signal) };
     } catch (e) {
       if (e instanceof Fault) return { error: e.error };
       throw e;

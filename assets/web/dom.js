@@ -62,6 +62,34 @@ export function table(columns, rows, options = {}) {
     h('table', options.pick ? { role: 'grid' } : {}, h('thead', {}, head), h('tbody', {}, body)));
 }
 
+/** Puts a text on the clipboard; false where the browser lets nobody. Pages that come over plain HTTP from another machine
+ * have no clipboard of their own: there a selection is copied. */
+export async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch { /* not over plain HTTP, or not allowed */ }
+  const area = h('textarea', { value: text, class: 'unseen', 'aria-hidden': 'true' });
+  const focus = document.activeElement;
+  document.body.append(area);
+  area.select();
+  let done = false;
+  try { done = document.execCommand('copy'); } catch { /* not allowed */ }
+  area.remove();
+  focus?.focus({ preventScroll: true });
+  return done;
+}
+
+/** A button that copies what `text()` says, and says whether it did. */
+export function copying(name, text) {
+  return h('button', { type: 'button', onclick: async (e) => {
+    const done = await copied(text());
+    e.target.textContent = done ? 'Copied' : 'Not copied: the browser does not allow it';
+    say(done ? 'copied' : 'not copied');
+    setTimeout(() => { e.target.textContent = name; }, 4000);
+  } }, name);
+}
+
 export function say(text) {
   document.getElementById('status').textContent = text;
 }

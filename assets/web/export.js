@@ -1,6 +1,6 @@
 // Answers as files: CSV, JSON, an image, a page of its own.
 
-import { h, say } from './dom.js';
+import { copying, h, say } from './dom.js';
 
 function save(name, type, data) {
   const url = URL.createObjectURL(data instanceof Blob ? data : new Blob([data], { type }));
@@ -20,8 +20,10 @@ export function csv(rows) {
   const all = rows.map((row) => Object.fromEntries(flat(row)));
   const names = [...new Set(all.flatMap((row) => Object.keys(row)))];
   const cell = (v) => {
-    const text = v === null || v === undefined ? '' : Array.isArray(v) ? v.join(' ') : String(v);
-    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    let text = v === null || v === undefined ? '' : Array.isArray(v) ? v.join(' ') : String(v);
+    // A text that a spreadsheet would take for a formula stays a text.
+    if (typeof v !== 'number' && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return [names.join(','), ...all.map((row) => names.map((n) => cell(row[n])).join(','))].join('\n') + '\n';
 }
@@ -57,21 +59,25 @@ async function image(svg, name) {
   canvas.toBlob((blob) => save(name, 'image/png', blob));
 }
 
-async function page(element, name) {
+async function page(element, name, asked) {
   const copy = element.cloneNode(true);
-  copy.querySelectorAll('button, .row').forEach((b) => b.remove());
+  // What only asks further, and what it was answered, is no part of the answer.
+  copy.querySelectorAll('button, .row, form, .asked, .fault').forEach((b) => b.remove());
   const theme = document.documentElement.dataset.theme;
-  const html = `<!doctype html><html lang="en" data-theme="${theme}"><head><meta charset="utf-8"><title>${document.title}</title><style>${await styles()} main{display:block}</style></head><body><main>${copy.innerHTML}<p class="soft">Asked of shardfit: ${location.hash.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</p></main></body></html>`;
+  const html = `<!doctype html><html lang="en" data-theme="${theme}"><head><meta charset="utf-8"><title>${document.title}</title><style>${await styles()} main{display:block}</style></head><body><main>${copy.innerHTML}<p class="soft">Asked of shardfit: ${asked.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</p></main></body></html>`;
   save(name, 'text/html', html);
 }
 
-/** Buttons that save an answer. */
+/** Buttons that save an answer: `answer` is data, or a function that has its text fetched. The address is the one that was
+ * asked, whatever is asked by the time of a click. */
 export function exporting(name, answer, rows, result) {
   const chart = result.querySelector('svg');
+  const { href, hash } = location;
+  const whole = async () => (typeof answer === 'function' ? answer() : `${JSON.stringify(answer, null, 2)}\n`);
   return h('div', { class: 'row', role: 'group', 'aria-label': 'Save the answer' },
-    h('button', { type: 'button', onclick: () => navigator.clipboard.writeText(location.href).then(() => say('the link is copied')) }, 'Copy link'),
+    copying('Copy link', () => href),
     rows && h('button', { type: 'button', onclick: () => save(`${name}.csv`, 'text/csv', csv(rows)) }, 'CSV'),
-    h('button', { type: 'button', onclick: () => save(`${name}.json`, 'application/json', `${JSON.stringify(answer, null, 2)}\n`) }, 'JSON'),
+    h('button', { type: 'button', onclick: async () => save(`${name}.json`, 'application/json', await whole()) }, 'JSON'),
     chart && h('button', { type: 'button', onclick: () => image(result.querySelector('svg'), `${name}.png`) }, 'Image'),
-    h('button', { type: 'button', onclick: () => page(result, `${name}.html`) }, 'Page'));
+    h('button', { type: 'button', onclick: () => page(result, `${name}.html`, hash) }, 'Page'));
 }

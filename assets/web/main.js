@@ -1,7 +1,7 @@
 // The page: which view, what it asks, its answer.
 
 import { Latest, address, entries, isStatic, readAddress } from './ask.js';
-import { form } from './controls.js';
+import { follow, follows, form } from './controls.js';
 import { hideTip } from './chart.js';
 import { fault, h, replace, say } from './dom.js';
 import { plan } from './plan.js';
@@ -18,6 +18,8 @@ const result = document.getElementById('result');
 const latest = new Latest();
 let current = { name: '', fields: {} };
 let settling = 0;
+let fuller = 0;
+let forms = 0;
 
 function navigation() {
   document.getElementById('views').replaceChildren(...Object.entries(views).map(([name, view]) =>
@@ -27,16 +29,27 @@ function navigation() {
 /** What a question of one view has in common with another's. */
 function carried(name) {
   const known = views[name].groups?.flatMap((g) => g.fields.map((f) => f.name)) ?? [];
-  return Object.fromEntries(Object.entries({ ...views[name].start, ...Object.fromEntries(Object.entries(current.fields).filter(([key]) => key === 'model' || key === 'config')) }).filter(([key]) => known.includes(key)));
+  return oneModel(Object.fromEntries(Object.entries({ ...views[name].start, ...Object.fromEntries(Object.entries(current.fields).filter(([key]) => key === 'model' || key === 'config')) }).filter(([key]) => known.includes(key))));
 }
+
+/** A configuration of one's own is the model, whatever name an address holds beside it. */
+function oneModel(fields) {
+  const { model: named, ...rest } = fields;
+  return fields.config && named ? rest : fields;
+}
+
+const groupsOf = (view, fields) => (typeof view.groups === 'function' ? view.groups(fields) : view.groups) ?? [];
 
 /** A control moved: the address says so, and the question is asked anew. */
 function changed(name, value, settled) {
   const before = current.fields[name] ?? '';
   if (before === value && !settled) return;
   if (before === value && settled) { clearTimeout(settling); settling = setTimeout(rest, 400); return; }
-  const fields = { ...current.fields, [name]: value };
-  if (value === '' || value === null) delete fields[name];
+  const given = { ...current.fields, [name]: value };
+  if (value === '' || value === null) delete given[name];
+  const groups = groupsOf(views[current.name], given);
+  const fields = follow(groups, given, name);
+  follows(groups, given, fields);
   set(fields, settled);
 }
 
@@ -47,7 +60,7 @@ function set(fields, settled = true) {
   // One entry of the history for each question that came to rest, none for those on the way.
   if (!same) history.replaceState(history.state, '', address(current.name, fields));
   if (settled && !same) settling = setTimeout(rest, 400);
-  answer();
+  answer(!settled && views[current.name].quick);
 }
 
 /** The question has come to rest: the one before it stays behind, one step back. */
@@ -60,35 +73,53 @@ function rest() {
   navigation();
 }
 
-async function answer() {
+/** Asks; `quick` while a control is on its way: what takes longest is asked when it has come to rest. */
+async function answer(quick = false) {
+  clearTimeout(fuller);
   const view = views[current.name];
   const { fields } = current;
   result.classList.add('asking');
   result.setAttribute('aria-busy', 'true');
-  const got = await latest.run((signal) => view.ask(fields, signal, context));
+  const got = await latest.run((signal) => view.ask(fields, signal, context, quick));
   if (!got) return;
   result.classList.remove('asking');
-  result.removeAttribute('aria-busy');
   hideTip();
+  if (quick && !got.error) fuller = setTimeout(answer, 200);
+  else result.removeAttribute('aria-busy');
   if (got.error) {
     // The last answer stays in sight below what is wrong.
-    const last = [...result.children].filter((c) => !c.classList.contains('fault'));
-    replace(result, fault(got.error), last);
+    replace(result, fault(got.error), aged());
     say(got.error.cause);
     return;
   }
-  view.show(result, got.value, fields, context);
+  view.show(result, got.value, fields, context, quick);
   say(view.spoken?.(got.value) ?? 'answered');
 }
 
-const context = { set: (more) => set({ ...current.fields, ...more }), replaceFields: set, go: (view, fields) => { location.hash = address(view, fields); }, fields: () => current.fields, latest };
+/** A question that takes long is given up: what was answered before stays as it was, with a way to ask again. */
+function cancelled() {
+  latest.cancel();
+  result.classList.remove('asking');
+  result.removeAttribute('aria-busy');
+  replace(result, h('div', { class: 'fault', role: 'alert' }, h('div', {}, h('b', {}, 'cancelled')), h('button', { type: 'button', onclick: () => answer() }, 'Ask again')), aged());
+  say('cancelled');
+}
+
+/** What stands there as the answer to another question: nothing of it is saved or copied. */
+function aged() {
+  const last = [...result.children].filter((c) => !c.classList.contains('fault'));
+  const is = last.length === 1 && last[0].classList.contains('old');
+  return is ? last : last.length > 0 && h('div', { class: 'old', inert: true }, h('p', { class: 'soft' }, 'The answer to the question before:'), last);
+}
+
+const context = { cancelled, set: (more) => set({ ...current.fields, ...more }), replaceFields: set, go: (view, fields) => { location.hash = address(view, fields); }, fields: () => current.fields, latest };
 
 function open() {
   const { view, fields } = readAddress();
   const name = views[view] ? view : first;
   const changedView = name !== current.name;
   latest.cancel();
-  current = { name, fields: Object.keys(fields).length ? fields : { ...views[name].start } };
+  current = { name, fields: Object.keys(fields).length ? oneModel(fields) : { ...views[name].start } };
   history.replaceState({ rest: address(name, current.fields) }, '', address(name, current.fields));
   document.title = `shardfit: ${views[name].title}`;
   navigation();
@@ -99,8 +130,10 @@ function open() {
 
 function rebuild() {
   const view = views[current.name];
-  const groups = typeof view.groups === 'function' ? view.groups(current.fields) : view.groups;
-  replace(controls, view.before?.(context), form(groups ?? [], current.fields, changed));
+  // A control that goes away while it has the focus still says that it changed: it is of another question by then.
+  const mine = ++forms;
+  const heard = (...change) => { if (mine === forms) changed(...change); };
+  replace(controls, view.before?.(context), form(groupsOf(view, current.fields), current.fields, heard));
 }
 
 context.rebuild = rebuild;

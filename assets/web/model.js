@@ -11,10 +11,10 @@ const PHASES = ['pretrain', 'prefill', 'decode'];
 
 const groups = [
   { title: 'Model', fields: [
-    { name: 'model', label: 'Name', list: 'models', about: 'A name of the catalogue' },
+    { name: 'model', label: 'Name', list: 'models', about: 'A name of the catalogue', instead: ['config', 'shape'] },
     { name: 'others', label: 'Compare with', kind: 'list', list: 'models', placeholder: 'qwen3-8b, gemma-2-9b' },
-    { name: 'config', label: 'Your config.json', kind: 'config' },
-    { name: 'shape', label: 'Or sizes', placeholder: 'layers=32,hidden=4096,heads=32,ffn=14336,vocab=128256' },
+    { name: 'config', label: 'Your config.json', kind: 'config', instead: ['model', 'shape'] },
+    { name: 'shape', label: 'Or sizes', instead: ['model', 'config'], placeholder: 'layers=32,hidden=4096,heads=32,ffn=14336,vocab=128256' },
   ] },
   { title: 'What it does', fields: [
     { name: 'batch', label: 'Sequences', kind: 'slider', min: 1, max: 1024, log: true, value: 1 },
@@ -117,7 +117,7 @@ function show(result, { models, phases }) {
     a.warnings.map((w) => h('p', { class: 'soft' }, w)), a.notes.map((w) => h('p', { class: 'soft' }, w)),
     models.length > 1 && [h('h2', {}, 'Compared'), comparison(models)],
     h('h2', {}, 'Parameters'),
-    h('figure', {}, bars([{ name: a.model.split('/').pop().slice(0, 20), parts }], { format: count, label: 'Parameters' }), legend(parts)),
+    h('figure', {}, bars([{ name: a.model.split('/').pop(), parts }], { format: count, label: 'Parameters' }), legend(parts)),
     parameters(a),
     h('h2', {}, 'Pretraining, prefill, decode'),
     phasesTable(answers),

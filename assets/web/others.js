@@ -5,9 +5,9 @@ import { bars, legend, lines } from './chart.js';
 import { question } from './controls.js';
 import { count, fault, h, number, replace, si, table, words } from './dom.js';
 import { exporting } from './export.js';
-import { layout } from './plan.js';
+import { caveats, layout, saying } from './plan.js';
 
-const modelGroup = { title: 'Model', fields: [{ name: 'model', label: 'Name', list: 'models' }, { name: 'config', label: 'Your config.json', kind: 'config' }] };
+const modelGroup = { title: 'Model', fields: [{ name: 'model', label: 'Name', list: 'models', instead: ['config'] }, { name: 'config', label: 'Your config.json', kind: 'config', instead: ['model'] }] };
 const lengths = [
   { name: 'isl', label: 'Prompt tokens', kind: 'slider', min: 64, max: 131072, log: true, value: 2048 },
   { name: 'osl', label: 'Output tokens', kind: 'slider', min: 16, max: 16384, log: true, value: 512 },
@@ -19,6 +19,8 @@ const sizeGroups = [modelGroup,
   targets,
   { title: 'Hardware', fields: [{ name: 'gpu', label: 'Kinds of GPU', kind: 'list', list: 'gpus', placeholder: 'l40s, h100-sxm' }, { name: 'unit', label: 'Bought together', kind: 'number' }, { name: 'price', label: 'Price', placeholder: 'h100-sxm=2.10' }, { name: 'engine', label: 'Engine', list: 'engines' }, { name: 'weights', label: 'Weights' }, { name: 'objective', label: 'Least of', kind: 'choice', options: [['', 'cost'], ['gpus', 'GPUs']] }] }];
 
+const holding = (p) => (typeof p.holds_percent === 'number' ? ` Of servers like it, ${number(p.holds_percent, 2)} % would keep these targets.` : '');
+
 const fleets = (a) => a.fleets.filter((f) => f.replica);
 
 export const size = {
@@ -26,15 +28,17 @@ export const size = {
   ask: (fields, signal) => ask('size', question(sizeGroups, fields), signal),
   show(result, a) {
     const found = fleets(a);
-    const fallen = a.fleets.filter((f) => !f.replica);
+    const replicas = found.map((f) => f.replica);
+    const said = saying(caveats, replicas).map((c) => ({ ...c, of: (f) => c.of(f.replica), mark: (f) => c.mark?.(f.replica) }));
     replace(result, h('h1', {}, `${a.model} at ${number(a.rate_per_s)} requests/s`),
-      h('p', {}, found.length ? `The best fleet has ${number(found[0].bought_gpus)} × ${found[0].replica.gpu}: ${number(found[0].fleet_replicas)} replicas of ${layout(found[0].replica)}, $${number(found[0].cost_usd_per_month, 3)} a month.` : 'No fleet serves this.'),
+      h('p', {}, found.length ? `The best fleet has ${number(found[0].bought_gpus)} × ${found[0].replica.gpu}: ${number(found[0].fleet_replicas)} replicas of ${layout(found[0].replica)}, $${number(found[0].cost_usd_per_month, 3)} a month.${holding(found[0].replica)}` : 'No fleet serves this.'),
       found.length > 0 && h('figure', {}, h('figcaption', {}, 'Dollars a month'), bars(found.map((f) => ({ name: f.replica.gpu, parts: [{ name: f.replica.gpu, value: f.cost_usd_per_month ?? 0, color: 'f1' }], end: `$${number(f.cost_usd_per_month, 3)}` })), { label: 'Dollars a month' })),
       found.length > 0 && table([
         { head: 'GPU', kind: 'text', of: (f) => f.replica.gpu }, { head: 'GPUs', of: (f) => f.bought_gpus }, { head: 'Replicas', of: (f) => f.fleet_replicas },
         { head: 'Replica', kind: 'text', of: (f) => `${f.replica.engine} ${f.replica.weights} ${layout(f.replica)}` }, { head: 'Used %', of: (f) => f.utilisation_percent },
-        { head: 'TTFT ms', of: (f) => f.replica.ttft_ms }, { head: 'TPOT ms', of: (f) => f.replica.tpot_ms }, { head: '$/h', of: (f) => f.cost_usd_per_hour }, { head: '$/Mtok', of: (f) => f.cost_usd_per_mtok_output_fleet }], found, { label: 'Fleets' }),
-      fallen.length > 0 && h('ul', {}, fallen.map((f) => h('li', {}, JSON.stringify(f)))));
+        { head: 'TTFT ms', of: (f) => f.replica.ttft_ms }, { head: 'TPOT ms', of: (f) => f.replica.tpot_ms }, ...said, { head: '$/h', of: (f) => f.cost_usd_per_hour }, { head: '$/Mtok', of: (f) => f.cost_usd_per_mtok_output_fleet }], found, { label: 'Fleets' }),
+      a.none?.length > 0 && [h('h2', {}, 'What serves nothing'), table([{ head: 'Cluster', kind: 'text', of: (n) => n.cluster }, { head: 'Reason', kind: 'text', of: (n) => words(n.reason ?? '') }, { head: 'The nearest plan', kind: 'words', of: (n) => n.message }], a.none, { label: 'What serves nothing' })],
+      a.notes.map((n) => h('p', { class: 'soft' }, n)));
     result.append(exporting('fleets', a, a.fleets, result));
   },
   spoken: (a) => `${fleets(a).length} fleets`,
@@ -46,8 +50,11 @@ const trainGroups = [modelGroup,
     { name: 'tokens', label: 'Tokens of the run', placeholder: '15T' }, { name: 'framework', label: 'Framework', list: 'frameworks' },
     { name: 'optimizer', label: 'Optimizer', kind: 'choice', options: [['', 'adam'], ...['adam-bf16', 'adam-8bit', 'adafactor', 'sgd', 'muon'].map((x) => [x, x])] },
     { name: 'precision', label: 'Products', placeholder: 'bf16, fp8' },
-    { name: 'tuning', label: 'Trained', kind: 'choice', options: [['', 'all weights'], ['lora', 'LoRA'], ['qlora', 'QLoRA']] }, { name: 'lora', label: 'LoRA', placeholder: 'rank=16' }] },
+    { name: 'tuning', label: 'Trained', kind: 'choice', options: [['', 'all weights'], ['lora', 'LoRA'], ['qlora', 'QLoRA']], brings: { lora: 'rank=16' }, ends: ['lora'] }, { name: 'lora', label: 'LoRA', placeholder: 'rank=16', brings: { tuning: 'lora' }, ends: ['tuning'] }] },
   { title: 'Pinned', folded: true, about: 'degrees, sharding, recomputation', fields: ['tp', 'pp', 'cp', 'ep', 'micro_batch', 'vp', 'schedule', 'sharding', 'recompute', 'offload'].map((name) => ({ name, label: words(name) })) }];
+
+/** Degrees of a training plan; those of one that may be left out are. */
+const placed = (p) => ['tp', 'pp', 'cp', 'ep', 'dp'].filter((k) => p[k] > 1 || ['tp', 'dp'].includes(k)).map((k) => `${k}=${p[k]}`).join(' ');
 
 const TRAINED = [['weights', 'f1'], ['gradients', 'f2'], ['optimizer', 'f3'], ['activations', 'f4'], ['transient', 'f5'], ['fragmentation', 'f6'], ['outside', 'f6']];
 
@@ -58,7 +65,7 @@ export const train = {
     const best = a.plans[0];
     replace(result, h('h1', {}, `Training ${a.model} on ${a.cluster}`),
       h('p', {}, best ? `tp=${best.tp} pp=${best.pp} cp=${best.cp} dp=${best.dp}, ${best.sharding}, microbatches of ${best.micro_batch}, recompute ${best.recompute}: ${number(best.step_s, 3)} s a step, ${number(best.tokens_per_s_per_gpu, 3)} tokens/s per GPU, MFU ${number(best.mfu_percent, 3)} %.` : 'Nothing is feasible.'),
-      best && h('div', { class: 'charts' }, h('figure', {}, h('figcaption', {}, 'Memory of a GPU, GiB'), bars(a.plans.slice(0, 6).map((p) => ({ name: `#${p.rank} tp=${p.tp} pp=${p.pp} dp=${p.dp}`, parts: TRAINED.map(([name, color]) => ({ name, color, value: p.memory_gib[name] ?? 0 })), end: number(p.memory_gib.total, 3) })), { format: (x) => `${number(x, 3)} GiB`, label: 'Memory of a GPU' }), legend(TRAINED.slice(0, 6).map(([name, color]) => ({ name, color }))))),
+      best && h('div', { class: 'charts' }, h('figure', {}, h('figcaption', {}, 'Memory of a GPU, GiB'), bars(a.plans.slice(0, 6).map((p) => ({ name: `#${p.rank} ${placed(p)}`, parts: TRAINED.map(([name, color]) => ({ name, color, value: p.memory_gib[name] ?? 0 })), end: number(p.memory_gib.total, 3) })), { format: (x) => `${number(x, 3)} GiB`, label: 'Memory of a GPU' }), legend(TRAINED.slice(0, 6).map(([name, color]) => ({ name, color }))))),
       best && table(['rank', 'tp', 'pp', 'cp', 'dp', 'ep', 'micro_batch', 'schedule', 'sharding', 'recompute', 'precision', 'step_s', 'tokens_per_s_per_gpu', 'mfu_percent', 'bubble_percent', 'exposed_percent', 'peak_memory_gib', 'days', 'cost_usd'].map((k) => ({ head: words(k), kind: typeof best[k] === 'string' ? 'text' : null, of: (p) => p[k] })), a.plans, { label: 'Training plans' }),
       a.rejected.length > 0 && [h('h2', {}, 'Why the others fell'), table([{ head: 'Reason', kind: 'text', of: (r) => words(r.reason) }, { head: 'Plans', of: (r) => r.count }, { head: 'Nearest', kind: 'text', of: (r) => r.nearest }, { head: '', kind: 'words', of: (r) => r.message }], a.rejected, { label: 'Why the others fell' })]);
     result.append(exporting('training', a, a.plans, result));
@@ -67,7 +74,7 @@ export const train = {
 };
 
 const budgetGroups = [
-  { title: 'Budget', fields: [{ name: 'flops', label: 'FLOPs', placeholder: '5.76e23' }, { name: 'gpu_hours', label: 'or GPU-hours', placeholder: '1e6' }, { name: 'dollars', label: 'or dollars', placeholder: '1e6' }, { name: 'gpu', label: 'GPU', list: 'gpus' }, { name: 'gpus', label: 'GPUs', kind: 'number' }, { name: 'mfu', label: 'MFU', kind: 'number', placeholder: 'estimated' }, { name: 'inference_tokens', label: 'Tokens served', placeholder: '10T' }] }];
+  { title: 'Budget', fields: [{ name: 'flops', label: 'FLOPs', placeholder: '5.76e23', instead: ['gpu_hours', 'dollars'] }, { name: 'gpu_hours', label: 'or GPU-hours', placeholder: '1e6', instead: ['flops', 'dollars'] }, { name: 'dollars', label: 'or dollars', placeholder: '1e6', instead: ['flops', 'gpu_hours'] }, { name: 'gpu', label: 'GPU', list: 'gpus' }, { name: 'gpus', label: 'GPUs', kind: 'number' }, { name: 'mfu', label: 'MFU', kind: 'share', placeholder: 'estimated; 40%' }, { name: 'inference_tokens', label: 'Tokens served', placeholder: '10T' }] }];
 
 export const budget = {
   title: 'Budget', groups: budgetGroups, start: { flops: '5.76e23' },
@@ -84,7 +91,7 @@ export const budget = {
 
 const simulateGroups = [modelGroup,
   { title: 'Plan', fields: [{ name: 'gpu', label: 'GPU', list: 'gpus' }, ...['tp', 'pp', 'ep', 'attention_dp', 'replicas'].map((name) => ({ name, label: words(name), kind: 'number', placeholder: '1' })), { name: 'engine', label: 'Engine', list: 'engines' }, { name: 'weights', label: 'Weights' }] },
-  { title: 'Load', fields: [{ name: 'concurrency', label: 'Clients', kind: 'number' }, { name: 'rate', label: 'or requests/s' }, { name: 'isl', label: 'Prompt tokens', placeholder: '2048, uniform:100..900' }, { name: 'osl', label: 'Output tokens', placeholder: '512, lognormal:200,0.8' }, { name: 'requests', label: 'Requests', kind: 'number' }, { name: 'burstiness', label: 'Burstiness', kind: 'number', placeholder: '1' }, { name: 'protocol', label: 'Protocol', kind: 'choice', options: [['', 'steady'], ['inferencex', 'inferencex'], ['trtllm-bench', 'trtllm-bench'], ['mlperf-server', 'mlperf-server']] }, { name: 'seed', label: 'Seed', kind: 'number', placeholder: '1' }] },
+  { title: 'Load', fields: [{ name: 'concurrency', label: 'Clients', kind: 'number', instead: ['rate'] }, { name: 'rate', label: 'or requests/s', instead: ['concurrency'] }, { name: 'isl', label: 'Prompt tokens', placeholder: '2048, uniform:100..900' }, { name: 'osl', label: 'Output tokens', placeholder: '512, lognormal:200,0.8' }, { name: 'requests', label: 'Requests', kind: 'number' }, { name: 'burstiness', label: 'Burstiness', kind: 'number', placeholder: '1' }, { name: 'protocol', label: 'Protocol', kind: 'choice', options: [['', 'steady'], ['inferencex', 'inferencex'], ['trtllm-bench', 'trtllm-bench'], ['mlperf-server', 'mlperf-server']] }, { name: 'seed', label: 'Seed', kind: 'number', placeholder: '1' }] },
   targets];
 
 /** Runs a job: its progress as it comes, cancelled with the signal. */
@@ -122,7 +129,7 @@ export const simulate = {
     const result = document.getElementById('result');
     const bar = h('progress', { 'aria-label': 'Requests answered' });
     const said = h('span', { class: 'soft' });
-    const shown = h('div', { class: 'row fault' }, bar, said, h('button', { type: 'button', onclick: () => { context.latest.cancel(); shown.remove(); result.removeAttribute('aria-busy'); result.classList.remove('asking'); } }, 'Cancel'));
+    const shown = h('div', { class: 'row fault' }, bar, said, h('button', { type: 'button', onclick: () => context.cancelled() }, 'Cancel'));
     const later = setTimeout(() => { result.querySelectorAll('.fault').forEach((f) => f.remove()); result.prepend(shown); }, 200);
     const over = () => { clearTimeout(later); shown.remove(); };
     signal.addEventListener('abort', over);

@@ -1,14 +1,14 @@
 // Plan: every plan for a model on a cluster, ranked.
 
-import { address, ask } from './ask.js';
+import { address, ask, asText, askBriefly } from './ask.js';
 import { bars, legend, scatter } from './chart.js';
 import { question } from './controls.js';
-import { fault, h, number, replace, table, words } from './dom.js';
+import { copying, fault, h, number, replace, table, words } from './dom.js';
 import { exporting } from './export.js';
 
 const modelGroup = { title: 'Model', fields: [
-  { name: 'model', label: 'Name', list: 'models', about: 'A name of the catalogue' },
-  { name: 'config', label: 'Your config.json', kind: 'config' },
+  { name: 'model', label: 'Name', list: 'models', about: 'A name of the catalogue', instead: ['config'] },
+  { name: 'config', label: 'Your config.json', kind: 'config', instead: ['model'] },
 ] };
 
 const groups = [
@@ -21,8 +21,8 @@ const groups = [
   { title: 'Workload', fields: [
     { name: 'isl', label: 'Prompt tokens', kind: 'slider', min: 64, max: 131072, log: true, value: 2048 },
     { name: 'osl', label: 'Output tokens', kind: 'slider', min: 16, max: 16384, log: true, value: 512 },
-    { name: 'concurrency', label: 'In flight', kind: 'number', placeholder: 'as many as are best' },
-    { name: 'rate', label: 'Requests/s', placeholder: '5 or 300 req/min' },
+    { name: 'concurrency', label: 'In flight', kind: 'number', placeholder: 'as many as are best', instead: ['rate'] },
+    { name: 'rate', label: 'or requests/s', placeholder: '5 or 300 req/min', instead: ['concurrency'] },
     { name: 'prefix_hit', label: 'Prefix cached', placeholder: '20%' },
   ] },
   { title: 'Targets', fields: [
@@ -41,9 +41,9 @@ const groups = [
     ...['tp', 'pp', 'ep', 'attention_dp', 'dcp', 'replicas', 'batch'].map((name) => ({ name, label: words(name), placeholder: '2, 2,4 or 1..4' })),
     { name: 'max_sequences', label: 'Sequences', kind: 'number' },
     { name: 'max_batched_tokens', label: 'Tokens of a step', kind: 'number' },
-    { name: 'memory_fraction', label: 'Memory fraction', kind: 'number' },
+    { name: 'memory_fraction', label: 'Memory fraction', kind: 'share' },
     { name: 'speculate', label: 'Drafts', placeholder: 'mtp, ngram' },
-    { name: 'acceptance', label: 'Acceptance', kind: 'slider', min: 0, max: 1, step: 0.01, value: 0 },
+    { name: 'acceptance', label: 'Acceptance', kind: 'share', placeholder: 'assumed; 80%' },
     { name: 'draft_tokens', label: 'Drafted tokens', kind: 'number' },
     { name: 'top', label: 'Plans shown', kind: 'number', placeholder: '10' },
   ] },
@@ -52,6 +52,9 @@ const groups = [
       ({ name: `if_${name}`, label, kind: 'slider', min: -50, max: 100, step: 5, value: 0, unit: ' %', local: true })),
   ] },
 ];
+
+/** What the chart is drawn over. */
+export const FRONT = 'per-gpu,tpot';
 
 function request(fields) {
   const out = question(groups, fields);
@@ -66,6 +69,29 @@ export const layout = (p) => {
   return `${prefill}${degrees.join(' ') || 'tp=1'}`;
 };
 
+/** A figure as simulated, which decides whether a target is kept, else in closed form. */
+const DECIDES = 'As simulated, which decides whether a target is kept; in closed form where a plan was not simulated';
+const decided = (p, name) => p[`simulated_${name}`] ?? p[name];
+
+const perGpu = (p) => (typeof p.simulated_output_tokens_per_s === 'number' ? p.simulated_output_tokens_per_s / p.gpus : p.output_tokens_per_s_per_gpu);
+
+const span = (p, name) => (typeof p[`${name}_low`] === 'number' ? `${number(p[`${name}_low`], 3)} to ${number(p[`${name}_high`], 3)}` : null);
+
+const VERDICTS = { fits: 'fits', marginal: 'marginal', does_not_fit: 'does not fit' };
+
+/** What is said of plans beside their figures: how surely they hold, whether they start, whether servers are launched so. A
+ * column with `when` is shown where it says something of one of the plans. */
+export const caveats = [
+  { head: 'Holds %', about: 'Chance that a server keeps every limit on a time, by those measured', of: (p) => p.holds_percent, mark: (p) => (p.holds_percent < 50 ? 'warned' : null), when: (p) => typeof p.holds_percent === 'number' },
+  { head: 'Launched', about: 'Unusual: no server is known to be launched so', kind: 'text', of: (p) => p.practice, mark: (p) => (p.practice === 'unusual' ? 'warned' : null), when: (p) => p.practice === 'unusual' },
+  { head: 'TPOT likely, ms', about: 'Eight of ten measured servers of such a model and engine lie here', kind: 'text', of: (p) => span(p, 'tpot_ms'), when: (p) => span(p, 'tpot_ms') },
+  { head: 'Memory', about: 'Marginal: it may find no room when it starts', kind: 'text', of: (p) => VERDICTS[p.verdict] ?? p.verdict, mark: (p) => (p.verdict === 'fits' ? null : 'warned') },
+  { head: 'Needs', about: 'What it does not start without', kind: 'text', of: (p) => p.needs_flag ?? '', when: (p) => p.needs_flag },
+];
+
+/** Of columns those that say something of some plans. */
+export const saying = (columns, plans) => columns.filter((c) => !c.when || plans.some((p) => p && c.when(p)));
+
 export const columns = [
   { head: '#', of: (p) => p.rank ?? '' },
   { head: 'Engine', kind: 'text', of: (p) => p.engine },
@@ -73,12 +99,14 @@ export const columns = [
   { head: 'Layout', kind: 'text', of: layout },
   { head: 'Replicas', of: (p) => p.replicas },
   { head: 'Batch', of: (p) => p.batch },
-  { head: 'TTFT ms', of: (p) => p.ttft_ms },
-  { head: 'TPOT ms', of: (p) => p.tpot_ms },
-  { head: 'tok/s', of: (p) => p.output_tokens_per_s },
-  { head: 'tok/s/GPU', of: (p) => p.output_tokens_per_s_per_gpu },
+  { head: 'TTFT ms', about: DECIDES, of: (p) => decided(p, 'ttft_ms') },
+  { head: 'TPOT ms', about: DECIDES, of: (p) => decided(p, 'tpot_ms') },
+  ...caveats.slice(0, 2),
+  { head: 'tok/s', about: DECIDES, of: (p) => decided(p, 'output_tokens_per_s') },
+  { head: 'tok/s/GPU', about: DECIDES, of: perGpu },
   { head: '$/Mtok', about: 'Dollars per million output tokens', of: (p) => p.cost_usd_per_mtok_output },
   { head: 'GiB/GPU', of: (p) => p.memory.total_gib },
+  ...caveats.slice(2),
 ];
 
 const MEMORY = [['weights_gib', 'weights', 'f1'], ['kv_cache_gib', 'KV cache', 'f2'], ['activations_gib', 'activations', 'f3'], ['cuda_graphs_gib', 'CUDA graphs', 'f4'], ['non_torch_gib', 'other', 'f5']];
@@ -88,7 +116,7 @@ const memoryBars = (plans) => {
     const parts = MEMORY.map(([key, name, color]) => ({ name, value: p.memory[key] ?? 0, color }));
     const rest = (p.memory.capacity_gib ?? 0) - parts.reduce((sum, x) => sum + x.value, 0);
     parts.push({ name: 'left free', value: Math.max(0, rest), color: 'f6' });
-    return { name: `${p.rank ? `#${p.rank} ` : ''}${layout(p)}`.slice(0, 21), parts };
+    return { name: `${p.rank ? `#${p.rank} ` : ''}${layout(p)}`, parts };
   });
   return [bars(rows, { format: (x) => `${number(x, 3)} GiB`, label: 'Memory of a GPU' }), legend([...MEMORY.map(([, name, color]) => ({ name, color })), { name: 'left free', color: 'f6' }])];
 };
@@ -98,15 +126,50 @@ const funnel = (s) => {
   return bars(rows.map(([name, value, color]) => ({ name, parts: [{ name, value, color }], end: number(value) })), { most: s.plans || 1, label: 'What fell' });
 };
 
+/** Milliseconds as people say them. */
+const time = (ms) => (ms >= 1000 ? `${number(ms / 1000, 3)} s` : `${number(ms, 3)} ms`);
+
 const sentence = (a) => {
   const best = a.plans[0];
   if (!best) return `Nothing is feasible among ${number(a.space.plans)} plans.`;
-  const cost = best.cost_usd_per_mtok_output === null ? '' : `, $${number(best.cost_usd_per_mtok_output, 3)} per million output tokens`;
-  return `${best.engine} ${best.weights}, ${layout(best)} × ${best.replicas}, ${number(best.batch)} in flight on each: ${number(best.output_tokens_per_s, 3)} tokens/s, first token after ${number(best.ttft_ms, 3)} ms, then ${number(best.tpot_ms, 3)} ms each${cost}.`;
+  const cost = typeof best.cost_usd_per_mtok_output !== 'number' ? '' : `, $${number(best.cost_usd_per_mtok_output, 3)} per million output tokens`;
+  const holds = typeof best.holds_percent !== 'number' ? '' : ` Of servers like it, ${number(best.holds_percent, 2)} % would keep these targets.`;
+  const times = typeof best.tpot_ms === 'number' && best.tpot_ms > 0 ? `first token after ${time(decided(best, 'ttft_ms'))}, then ${time(decided(best, 'tpot_ms'))} each` : `answered after ${time(decided(best, 'e2e_ms'))}`;
+  return `${best.engine} ${best.weights}, ${layout(best)} × ${best.replicas}, ${number(best.batch)} in flight on each: ${number(decided(best, 'output_tokens_per_s'), 3)} tokens/s, ${times}${cost}.${holds}`;
 };
 
-const pointOf = (p) => `${p.engine} ${p.weights} ${layout(p)} × ${p.replicas}, batch ${number(p.batch)}\n${number(p.tpot_ms)} ms per token, ${number(p.ttft_ms)} ms to the first\n${number(p.output_tokens_per_s_per_gpu)} tok/s per GPU`;
+const pointOf = (p) => `${p.engine} ${p.weights} ${layout(p)} × ${p.replicas}, batch ${number(p.batch)}\n${number(decided(p, 'tpot_ms'))} ms per token, ${number(decided(p, 'ttft_ms'))} ms to the first${typeof p.simulated_tpot_ms === 'number' ? ', as simulated' : ''}\n${typeof p.holds_percent === 'number' ? `targets hold in ${number(p.holds_percent, 2)} %\n` : ''}${number(perGpu(p))} tok/s per GPU`;
 const sameAs = (a, b) => a && b && ['engine', 'weights', 'kv', 'tp', 'pp', 'ep', 'attention_dp', 'dcp', 'replicas', 'batch', 'prefill', 'gpu'].every((k) => a[k] === b[k]);
+
+/** Columns but the rank, of the plan that a row is about. */
+const of = (plan, rows) => saying(columns.slice(1), rows.map(plan)).map((c) => ({ ...c, of: (x) => (plan(x) ? c.of(plan(x)) : '–'), mark: (x) => (plan(x) ? c.mark?.(plan(x)) : null) }));
+
+/** What rows of a file are about, so that each stands alone. */
+export const subject = (a) => ({ model: a.model, cluster: a.cluster, isl: a.workload.isl, osl: a.workload.osl, cached_prefix: a.workload.cached_prefix, concurrency: a.workload.concurrency, rate_per_s: a.workload.rate_per_s, target_ttft_ms: a.workload.target_ttft_ms, target_tpot_ms: a.workload.target_tpot_ms, target_e2e_ms: a.workload.target_e2e_ms });
+
+/** A model's name; where it is a file's, what the file says it is. */
+function titled(model, fields) {
+  if (model !== 'config.json' || !fields.config) return model;
+  const own = JSON.parse(fields.config);
+  return `${own.architectures?.[0] ?? own.model_type ?? 'your model'} (config.json)`;
+}
+
+/** What a person is to know of the best plan before its figures are believed. */
+function warnings(a) {
+  const best = a.plans[0];
+  return [
+    best?.verdict === 'marginal' && 'The memory of the best plan is marginal: it may find no room when it starts.',
+    best?.practice === 'unusual' && 'The best plan is unusual: no server is known to be launched so.',
+  ].filter(Boolean);
+}
+
+/** What to deploy where that is more than one plan. */
+function together(a) {
+  const all = a.deploy && a[a.deploy];
+  return all && [h('h2', {}, 'To deploy together'),
+    h('p', {}, `${number(all.output_tokens_per_s)} tokens/s, ${number(all.requests_per_s)} requests/s on ${number(all.gpus)} GPUs${all.idle_gpus ? `, ${number(all.idle_gpus)} idle` : ''}; the ranking below is of one plan alone.`),
+    table([{ head: 'GPU', kind: 'text', of: (p) => p.gpu }, ...saying(columns.slice(1), all.plans)], all.plans, { label: 'Plans together' })];
+}
 
 /** The chosen plan operator by operator, and what starts it. */
 async function details(box, fields, chosen, which) {
@@ -126,7 +189,7 @@ async function details(box, fields, chosen, which) {
   const show = async (target) => {
     try {
       const { files } = await ask('emit', { ...asked, rank: chosen.rank, emit: target });
-      out.replaceChildren(...files.map((f) => h('div', {}, h('div', { class: 'row' }, h('b', {}, f.name), h('button', { type: 'button', onclick: async (e) => { await navigator.clipboard.writeText(f.text); e.target.textContent = 'Copied'; } }, 'Copy')), h('pre', { tabindex: '0' }, f.text))));
+      out.replaceChildren(...files.map((f) => h('div', {}, h('div', { class: 'row' }, h('b', {}, f.name), copying('Copy', () => f.text)), h('pre', { tabindex: '0' }, f.text))));
     } catch (e) {
       out.replaceChildren(fault(e.error ?? { cause: e.message }));
     }
@@ -134,6 +197,16 @@ async function details(box, fields, chosen, which) {
   const out = h('div');
   replace(box, h('div', { class: 'row' }, h('label', { for: 'target' }, 'as'), h('div', {}, h('select', { id: 'target', onchange: (e) => show(e.target.value) }, targets.map((t) => h('option', { value: t }, t))))), out);
   await show('command');
+}
+
+/** The question that leaves this plan alone. */
+const pinned = (fields, p) => ({ ...fields, engine: p.engine, weights: p.weights, kv: p.kv, ...Object.fromEntries(['tp', 'pp', 'ep', 'attention_dp', 'dcp', 'replicas', 'batch'].map((k) => [k, p[k]])) });
+
+/** What advice says in options of the command line, as a question; nothing where an option is none of the page's. */
+function advised(fields, change) {
+  const known = groups.flatMap((g) => g.fields.map((f) => f.name));
+  const given = [...change.matchAll(/--([a-z-]+) ([^\s)]+)/g)].map(([, name, value]) => [name.replaceAll('-', '_'), value]);
+  return given.length > 0 && given.every(([name]) => known.includes(name)) ? { ...fields, ...Object.fromEntries(given) } : null;
 }
 
 function chosenPanel(result, a, fields, chosen) {
@@ -146,17 +219,23 @@ function chosenPanel(result, a, fields, chosen) {
     }
   };
   const listed = a.plans.some((p) => p === chosen);
-  const facts = [['Requests in flight', chosen.requests_in_flight], ['Requests/s', chosen.requests_per_s], ['Whole answer, ms', chosen.e2e_ms], ['tok/s per user', chosen.output_tokens_per_s_per_user], ['$/h', chosen.price_usd_per_hour], ['W per GPU', chosen.power_w_per_gpu], ['Simulated TTFT, ms', chosen.simulated_ttft_ms], ['Simulated TPOT, ms', chosen.simulated_tpot_ms], ['Figures from', chosen.provenance]];
+  const facts = [['Requests in flight', chosen.requests_in_flight], ['Requests/s', chosen.requests_per_s], ['Whole answer, ms', chosen.e2e_ms], ['tok/s per user', chosen.output_tokens_per_s_per_user], ['$/h', chosen.price_usd_per_hour], ['W per GPU', chosen.power_w_per_gpu], ['Figures from', chosen.provenance],
+    ['TTFT as simulated, ms', chosen.simulated_ttft_ms], ['TPOT as simulated, ms', chosen.simulated_tpot_ms], ['TTFT p95, ms', chosen.simulated_ttft_p95_ms], ['TPOT p95, ms', chosen.simulated_tpot_p95_ms],
+    ['TTFT in closed form, ms', chosen.ttft_ms], ['TPOT in closed form, ms', chosen.tpot_ms],
+    ['TTFT likely, ms', span(chosen, 'ttft_ms')], ['TPOT likely, ms', span(chosen, 'tpot_ms')], ['tok/s likely', span(chosen, 'output_tokens_per_s')], ['Targets hold, %', chosen.holds_percent], ['Memory', VERDICTS[chosen.verdict]], ['Margin, GiB', chosen.margin_gib], ['Launched', chosen.practice], ['Needs', chosen.needs_flag]]
+    .filter(([, value]) => value !== null && value !== undefined);
   return h('section', { 'aria-label': 'The chosen plan' },
     h('h2', {}, `${listed ? `Plan ${chosen.rank}` : 'Plan of the front'}: ${chosen.engine} ${chosen.engine_version ?? ''} ${chosen.weights}, ${layout(chosen)} × ${chosen.replicas}`),
-    table(facts.map(([head], i) => ({ head, of: (row) => row[i][1] })), [facts], { label: 'Figures of the plan' }),
+    h('dl', { class: 'facts', 'aria-label': 'Figures of the plan' }, facts.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, typeof value === 'number' ? number(value) : value)))),
     listed && h('div', { class: 'row' },
       h('button', { type: 'button', class: 'main', 'data-key': 'launch', onclick: open('emit') }, 'Launch command'),
       h('button', { type: 'button', 'data-key': 'explain', onclick: open('explain') }, 'Operator by operator')),
+    !listed && !chosen.prefill && h('p', {}, 'In closed form, as all of the front: ', h('a', { href: address('plan', pinned(fields, chosen)) }, 'ask for this plan'), ' to have it simulated and written as a command.'),
     box);
 }
 
-function show(result, a, fields, context) {
+function show(result, a, fields, context, quick) {
+  a.pareto ??= [];
   let chosen = a.plans[0] ?? a.pareto[0];
   const place = h('div');
   const chart = h('figure');
@@ -167,19 +246,23 @@ function show(result, a, fields, context) {
     draw();
     replace(place, chosen && chosenPanel(result, a, fields, chosen));
   };
+  // Where a plan was simulated it stands where the simulation puts it.
+  const at = (p) => ({ x: decided(p, 'tpot_ms'), y: perGpu(p) });
+  const shownColumns = saying(columns, a.plans);
   const draw = () => {
+    if (!chosen) return;
     const seen = [...a.pareto.filter((p) => !a.plans.some((q) => sameAs(p, q))), ...a.plans];
-    const points = seen.map((p, i) => ({
-      x: p.tpot_ms, y: p.output_tokens_per_s_per_gpu, label: pointOf(p), key: `dot-${i}`,
+    const points = seen.filter((p) => p.tpot_ms > 0).map((p, i) => ({
+      ...at(p), label: pointOf(p), key: `dot-${i}`,
       kind: p === chosen ? 'chosen' : a.plans.includes(p) ? 'listed' : '', pick: () => choose(p),
     }));
     replace(chart, h('figcaption', {}, 'Time per token against throughput per GPU'),
-      scatter({ points, path: a.pareto.map((p) => ({ x: p.tpot_ms, y: p.output_tokens_per_s_per_gpu })), xLabel: 'ms per token', yLabel: 'tokens/s per GPU', xMost: a.workload.target_tpot_ms, label: 'Front of plans' }),
+      scatter({ points, path: a.pareto.map((p) => at(a.plans.find((q) => sameAs(p, q)) ?? p)), xLabel: 'ms per token', yLabel: 'tokens/s per GPU', xMost: a.workload.target_tpot_ms, label: 'Front of plans' }),
       legend([{ name: 'front', color: 'f1' }, { name: 'listed', color: 'f3' }, { name: 'chosen', color: 'f4' }]));
-    replace(ranking, table(columns, a.plans, { label: 'Ranking', chosen: (p) => p === chosen, pick: choose }));
+    replace(ranking, table(shownColumns, a.plans, { label: 'Ranking', chosen: (p) => p === chosen, pick: choose }));
     replace(memory, h('figcaption', {}, 'Memory of a GPU'), ...memoryBars(chosen && !a.plans.includes(chosen) ? [chosen, ...a.plans.slice(0, 5)] : a.plans.slice(0, 6)));
   };
-  const why = h('div');
+  const why = h('div', { class: 'asked' });
   const whyNot = async (e) => {
     e.preventDefault();
     const text = e.target.elements.layout.value.trim();
@@ -196,27 +279,31 @@ function show(result, a, fields, context) {
     }
   };
   replace(result,
-    h('h1', {}, `${a.model} on ${a.cluster}`),
-    h('p', {}, sentence(a)),
+    h('h1', {}, `${titled(a.model, fields)} on ${a.cluster}`),
+    h('p', {}, sentence(a), quick && ' To be simulated when the controls rest.'),
+    warnings(a).map((w) => h('p', { class: 'warn' }, w)),
+    together(a),
     !a.recognised && h('p', { class: 'soft' }, 'Of an unknown family: general rules apply.'),
     a.notes.map((n) => h('p', { class: 'soft' }, n)),
     a.plans.length > 0 && h('div', { class: 'row' }, h('a', { href: address('compare', { q: address('plan', fields).slice(2) }) }, 'Compare with another question')),
-    h('div', { class: 'charts' }, chart, memory, h('figure', {}, h('figcaption', {}, `What fell: ${number(a.space.plans)} plans, ${number(a.space.feasible)} feasible`), funnel(a.space))),
-    a.plans.length > 0 && [h('h2', {}, 'Ranking'), ranking],
+    h('div', { class: 'charts' }, chosen && [chart, memory], h('figure', {}, h('figcaption', {}, `What fell: ${number(a.space.plans)} plans, ${number(a.space.feasible)} feasible`), funnel(a.space))),
+    a.plans.length > 0 && [h('h2', {}, 'Ranking'), a.plans.some((p) => typeof p.simulated_tpot_ms === 'number') && h('p', { class: 'soft' }, 'Times and tokens/s as simulated, which decides whether a target is kept; the closed form stands with the chosen plan.'), ranking],
     place,
-    a.advice.length > 0 && [h('h2', {}, 'What would make it work'), table([{ head: 'Change', kind: 'text', of: (x) => x.change }, ...columns.slice(1).map((c) => ({ ...c, of: (x) => c.of(x.plan) }))], a.advice, { label: 'Advice' })],
-    a.what_if.length > 0 && [h('h2', {}, 'What if'), table([{ head: 'GPUs with', kind: 'text', of: (x) => `${x.change} ${x.percent > 0 ? '+' : ''}${x.percent} %` }, ...columns.slice(1).map((c) => ({ ...c, of: (x) => (x.plan ? c.of(x.plan) : 'nothing fits') }))], a.what_if, { label: 'What if' })],
+    a.advice.length > 0 && [h('h2', {}, 'What would make it work'), table([{ head: 'Change', kind: 'text', of: (x) => { const to = advised(fields, x.change); return to ? h('a', { href: address('plan', to) }, x.change) : x.change; } }, ...of((x) => x.plan, a.advice)], a.advice, { label: 'Advice' })],
+    a.what_if.length > 0 && [h('h2', {}, 'What if'), table([{ head: 'GPUs with', kind: 'text', of: (x) => `${x.change} ${x.percent > 0 ? '+' : ''}${x.percent} %` }, ...of((x) => x.plan, a.what_if)], a.what_if, { label: 'What if' })],
     a.rejected.length > 0 && [h('h2', {}, 'Why the others fell'), table([
       { head: 'Reason', kind: 'text', of: (r) => words(r.reason) }, { head: 'Plans', of: (r) => r.count },
-      { head: 'Nearest', kind: 'text', of: (r) => r.nearest_miss.plan }, { head: '', kind: 'words', of: (r) => r.nearest_miss.message }], a.rejected, { label: 'Why the others fell' })],
+      { head: 'Nearest', kind: 'words', mark: () => 'near', of: (r) => r.nearest_miss.plan }, { head: '', kind: 'words', of: (r) => r.nearest_miss.message }], a.rejected, { label: 'Why the others fell' })],
     h('form', { class: 'row', onsubmit: whyNot }, h('label', { for: 'layout' }, 'Why not'), h('div', {}, h('input', { id: 'layout', name: 'layout', placeholder: 'tp=2,pp=1', 'data-key': 'layout', autocomplete: 'off' })), h('button', { type: 'submit' }, 'Ask')),
     why);
   choose(chosen);
-  result.append(exporting('plans', a, a.plans, result));
+  result.append(exporting('plans', () => asText('plan', request(fields)), a.plans.map((p) => ({ ...subject(a), ...p })), result));
 }
 
 export const plan = {
   title: 'Plan', groups, start: { model: 'llama-3.1-70b', cluster: '8xh100-sxm', ttft: '1s', tpot: '50ms' },
-  ask: (fields, signal) => ask('plan', request(fields), signal),
+  quick: true,
+  // While a control is on its way the simulation of the best, which takes longest, waits.
+  ask: (fields, signal, context, quick) => askBriefly('plan', { ...request(fields), pareto: FRONT, ...(quick && { verify: 0 }) }, signal),
   show, request, spoken: sentence,
 };

@@ -1,11 +1,10 @@
 // Sweep: models × clusters × workloads, the best plan of each.
 
-import { ask, Fault } from './ask.js';
-import { address } from './ask.js';
+import { address, askBriefly, Fault } from './ask.js';
 import { bars } from './chart.js';
 import { h, number, replace, table } from './dom.js';
 import { exporting } from './export.js';
-import { layout } from './plan.js';
+import { caveats, layout, saying, subject } from './plan.js';
 
 const MOST = 400;
 const AT_ONCE = 4;
@@ -36,14 +35,31 @@ function cases(fields) {
 
 const request = (asked) => ({ ...asked, ...(asked.isl && { isl: Number(asked.isl) }), ...(asked.osl && { osl: Number(asked.osl) }), top: 1, verify: 0 });
 
-const row = ({ asked, answer, error }) => ({ ...asked, feasible: answer?.space.feasible ?? null, ...(answer?.plans[0] ?? {}), fault: error?.cause ?? (answer && !answer.plans.length ? answer.rejected.at(-1)?.reason : null) });
+const row = ({ asked, answer, error }) => ({ ...asked, ...(answer && subject(answer)), feasible: answer?.space.feasible ?? null, ...(answer?.plans[0] ?? {}), fault: error?.cause ?? (answer && !answer.plans.length ? answer.rejected.at(-1)?.reason : null) });
+
+const best = (x) => x.answer?.plans[0];
+
+const figures = (list) => list.map(([head, key]) => ({ head, of: (x) => best(x)?.[key] ?? '–' }));
+
+/** Columns of a plan, of the best of a case. */
+const said = (list) => list.map((c) => ({ ...c, of: (x) => (best(x) ? c.of(best(x)) : '–'), mark: (x) => (best(x) ? c.mark?.(best(x)) : null), when: c.when && ((x) => best(x) && c.when(best(x))) }));
 
 const columns = [
-  ...['model', 'cluster', 'engine', 'weights', 'isl', 'osl', 'tpot'].map((k) => ({ head: k, kind: 'text', of: (x) => x.asked[k] ?? '' })),
-  { head: 'Best plan', kind: 'text', of: (x) => (x.error ? x.error.cause : x.answer.plans[0] ? `${x.answer.plans[0].engine} ${layout(x.answer.plans[0])} × ${x.answer.plans[0].replicas}` : 'nothing feasible'), mark: (x) => (x.answer?.plans[0] ? null : 'bad') },
-  ...[['TTFT ms', 'ttft_ms'], ['TPOT ms', 'tpot_ms'], ['tok/s', 'output_tokens_per_s'], ['tok/s/GPU', 'output_tokens_per_s_per_gpu'], ['$/Mtok', 'cost_usd_per_mtok_output']].map(([head, key]) => ({ head, of: (x) => x.answer?.plans[0]?.[key] })),
   { head: '', kind: 'text', of: (x) => h('a', { href: address('plan', x.asked) }, 'open') },
+  ...['model', 'cluster', 'engine', 'weights', 'isl', 'osl', 'tpot'].map((k) => ({ head: k, kind: 'text', of: (x) => x.asked[k] ?? '', when: (x) => x.asked[k] })),
+  { head: 'Best plan', kind: 'text', of: (x) => (x.error ? x.error.cause : x.answer.plans[0] ? `${x.answer.plans[0].engine} ${layout(x.answer.plans[0])} × ${x.answer.plans[0].replicas}` : 'nothing feasible'), mark: (x) => (x.answer?.plans[0] ? null : 'bad') },
+  ...figures([['TTFT ms', 'ttft_ms'], ['TPOT ms', 'tpot_ms']]),
+  ...said(caveats.slice(0, 2)),
+  ...figures([['tok/s', 'output_tokens_per_s'], ['tok/s/GPU', 'output_tokens_per_s_per_gpu'], ['$/Mtok', 'cost_usd_per_mtok_output']]),
+  ...said(caveats.slice(2)),
 ];
+
+/** What tells cases of one model and cluster apart. */
+const named = (asked, all) => {
+  const differ = (...keys) => new Set(all.map((x) => keys.map((k) => x.asked[k]).join())).size > 1;
+  const more = ['engine', 'weights', 'tpot'].filter((k) => differ(k)).map((k) => asked[k]);
+  return [asked.model, asked.cluster, differ('isl', 'osl') && `${asked.isl}/${asked.osl}`, ...more].filter(Boolean).join(' ');
+};
 
 export const sweep = {
   title: 'Sweep', groups, start: { models: 'llama-3.1-8b, qwen3-32b', clusters: '8xh100-sxm, 8xl40s', workloads: '2048/512, 8192/1024', tpots: '50ms' },
@@ -52,7 +68,7 @@ export const sweep = {
     if (all.length > MOST) throw new Fault({ cause: `${number(all.length)} cases are too many for a page`, help: `at most ${MOST}; \`shardfit sweep\` answers a million` });
     const result = document.getElementById('result');
     const bar = h('progress', { max: all.length, value: 0, 'aria-label': 'Cases answered' });
-    const shown = h('div', { class: 'row' }, bar, h('button', { type: 'button', onclick: () => { context.latest.cancel(); shown.remove(); result.removeAttribute('aria-busy'); result.classList.remove('asking'); } }, 'Cancel'));
+    const shown = h('div', { class: 'row' }, bar, h('button', { type: 'button', onclick: () => context.cancelled() }, 'Cancel'));
     const later = setTimeout(() => result.prepend(shown), 200);
     signal.addEventListener('abort', () => { clearTimeout(later); shown.remove(); });
     const out = [];
@@ -62,7 +78,7 @@ export const sweep = {
         const at = next;
         next += 1;
         try {
-          out[at] = { asked: all[at], answer: await ask('plan', request(all[at]), signal) };
+          out[at] = { asked: all[at], answer: await askBriefly('plan', request(all[at]), signal) };
         } catch (e) {
           if (!(e instanceof Fault)) throw e;
           out[at] = { asked: all[at], error: e.error };
@@ -80,10 +96,10 @@ export const sweep = {
   },
   show(result, answers) {
     const found = answers.filter((x) => x.answer?.plans[0]);
-    const best = [...found].sort((a, b) => b.answer.plans[0].output_tokens_per_s_per_gpu - a.answer.plans[0].output_tokens_per_s_per_gpu).slice(0, 12);
+    const first = [...found].sort((a, b) => b.answer.plans[0].output_tokens_per_s_per_gpu - a.answer.plans[0].output_tokens_per_s_per_gpu).slice(0, 12);
     replace(result, h('h1', {}, `${number(answers.length)} cases, ${number(found.length)} with a feasible plan`),
-      best.length > 0 && h('figure', {}, h('figcaption', {}, 'Tokens/s per GPU'), bars(best.map((x) => ({ name: `${x.asked.model} ${x.asked.cluster}`.slice(0, 24), parts: [{ name: 'tokens/s per GPU', value: x.answer.plans[0].output_tokens_per_s_per_gpu, color: 'f1' }], end: number(x.answer.plans[0].output_tokens_per_s_per_gpu, 3) })), { label: 'Tokens per second of a GPU' })),
-      table(columns, answers, { label: 'Cases' }));
+      first.length > 0 && h('figure', {}, h('figcaption', {}, 'Tokens/s per GPU'), bars(first.map((x) => ({ name: named(x.asked, answers), parts: [{ name: 'tokens/s per GPU', value: x.answer.plans[0].output_tokens_per_s_per_gpu, color: 'f1' }], end: number(x.answer.plans[0].output_tokens_per_s_per_gpu, 3) })), { label: 'Tokens per second of a GPU' })),
+      table(saying(columns, answers), answers, { label: 'Cases' }));
     result.append(exporting('sweep', answers, answers.map(row), result));
   },
   spoken: (answers) => `${answers.length} cases answered`,

@@ -97,6 +97,11 @@ def plan(browser):
     assert "model=llama-3.1-70b" in page.url and "v=1" in page.url, page.url
     first = rows(page, "Ranking").count()
     assert first >= 3
+    # What makes a figure honest stands beside it: the chance that targets hold, where servers lie, layouts nobody launches.
+    told = page.locator("#result").inner_text()
+    for said in ["would keep these targets", "As simulated the best plan", "Likely range of the best plan", "Holds %", "unusual"]:
+        assert said in told, said
+    assert page.locator('[aria-label="Ranking"] tbody tr').first.locator("td:nth-child(9)").inner_text().isdigit()
     # A target moves: other plans, another address, and one step back to the first.
     page.get_by_label("Per token", exact=True).fill("20ms")
     page.get_by_label("Per token", exact=True).press("Enter")
@@ -160,13 +165,28 @@ def plan(browser):
     with page.expect_download() as saved:
         page.get_by_role("button", name="Image", exact=True).click()
     assert pathlib.Path(saved.value.path()).read_bytes().startswith(b"\x89PNG")
-    # What makes no sense is said with its cure, and the last answer stays in sight.
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    head = pathlib.Path(saved.value.path()).read_text().splitlines()[0].split(",")
+    assert {"model", "cluster", "isl", "osl", "target_tpot_ms"} <= set(head), head
+    # Over plain HTTP from another machine a browser has no clipboard: the button copies all the same, and says so.
+    page.evaluate("() => Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    # What makes no sense is said with its cure, and the last answer stays in sight as that of another question.
     page.get_by_label("Cluster", exact=True).fill("8xh100-smx")
     expect(page.locator("#result .fault")).to_contain_text("did you mean")
     assert page.locator("#result h1").count() == 1
+    assert page.locator("#result .old h1").count() == 1
+    assert page.locator('#result .old[inert] [aria-label="Save the answer"]').count() == 1
     page.get_by_label("Cluster", exact=True).fill("1xl40s")
     expect(page.locator("#result .fault")).to_have_count(0)
     expect(page.locator("#result p").first).to_contain_text("Nothing is feasible")
+    assert page.locator("#result .old").count() == 0
+    # Advice is a question that is asked by a click.
+    watched.open("/#/plan?v=1&model=llama-3.1-70b&cluster=1xl40s")
+    page.locator('[aria-label="Advice"] a').first.click()
+    expect(page.locator("#result p").first).to_contain_text("tokens/s")
     # Hostile text stays text.
     page.get_by_label("Name", exact=True).fill("<img src=x onerror=alert(1)>")
     expect(page.locator("#result .fault")).to_contain_text("unknown model")
@@ -201,6 +221,14 @@ def own_model(browser):
     )
     page.dispatch_event("textarea", "drop", {"dataTransfer": transfer})
     expect(page.locator("#result h1")).to_have_text("mine/dropped")
+    # A name takes the place of the configuration, and a configuration that of a name.
+    page.get_by_label("Name", exact=True).fill("qwen3-8b")
+    expect(page.locator("#result h1")).to_contain_text("Qwen3-8B")
+    expect(page.locator("textarea")).to_have_value("")
+    page.locator("textarea").fill(json.dumps(OWN))
+    page.locator("textarea").blur()
+    expect(page.locator("#result h1")).to_have_text("mine/own-1b")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("")
     page.locator("textarea").fill("{ no json")
     page.locator("textarea").blur()
     expect(page.locator('output[for="f-config"]')).to_contain_text("not read")
@@ -262,6 +290,20 @@ def questions(browser):
     page.get_by_label("Requests", exact=True).press("Enter")
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    expect(page.locator("#result .fault")).to_contain_text("cancelled")
+    # Controls that stand for the same give way to each other, those that need each other come together.
+    watched.open("/#/budget")
+    page.get_by_label("or dollars").fill("1e6")
+    page.get_by_label("GPU", exact=True).fill("h100-sxm")
+    expect(page.locator("#result .fault")).to_have_count(0)
+    assert "flops=" not in page.url and "dollars=" in page.url, page.url
+    watched.open("/#/train")
+    page.get_by_label("Trained").select_option("qlora")
+    expect(page.get_by_label("LoRA", exact=True)).to_have_value("rank=16")
+    expect(page.locator("#result .fault")).to_have_count(0)
+    watched.open("/#/size?v=1&model=llama-3.1-8b&gpu=l40s,h100-sxm&rate=20&tpot=5ms")
+    expect(rows(page, "What serves nothing")).to_have_count(1)
+    assert "Holds %" in page.locator("#result").inner_text()
     watched.open("/#/sweep?v=1&models=llama-3.1-8b&clusters=1xh100-sxm,1xl40s&workloads=512/128")
     assert rows(page, "Cases").count() == 2
     watched.done()
