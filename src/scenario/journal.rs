@@ -123,6 +123,11 @@ impl Header {
         }
     }
 
+    /// The scenario's name.
+    fn name(&self) -> Option<&str> {
+        self.about.get("name")?.as_str()
+    }
+
     /// Why a journal of another header is not one of this run.
     fn differs(&self, journal: &Header) -> Option<String> {
         let what = match () {
@@ -170,18 +175,18 @@ impl Journal {
     /// The journal's name in the folder of the results.
     pub const NAME: &str = "journal";
 
-    /// Begins a run, in place of a finished one.
+    /// Begins a run, in place of a finished one of the scenario of its name.
     ///
     /// # Errors
-    /// [`Code::File`] when another run writes to its folder, an unfinished one is there, or the file cannot be
-    /// written.
+    /// [`Code::File`] when another run writes to its folder, an unfinished one or one of a scenario of another name is there,
+    /// or the file cannot be written.
     pub fn begin(path: &Path, header: &Header) -> Result<Resumed, Diagnostic> {
         let lock = lock(path)?;
         Journal::begun(path, header, lock)
     }
 
     fn begun(path: &Path, header: &Header, lock: Lock) -> Result<Resumed, Diagnostic> {
-        spare(path)?;
+        spare(path, header)?;
         let writer = Mutex::new(Writer::create(path, &line(header)?)?);
         let left = header.shard.groups(header.groups).collect();
         Ok(Resumed { journal: Journal { writer, _lock: lock }, left, done: 0, damaged: 0 })
@@ -236,13 +241,23 @@ fn lock(path: &Path) -> Result<Lock, Diagnostic> {
     load::lock(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 
-/// Refuses to write over the journal of an unfinished run.
-fn spare(path: &Path) -> Result<(), Diagnostic> {
+/// Refuses to write over the journal of an unfinished run, and over results of a scenario of another name: a folder that is
+/// mistyped is no reason to lose them.
+fn spare(path: &Path, header: &Header) -> Result<(), Diagnostic> {
     if !path.exists() {
         return Ok(());
     }
-    match Reader::open(path)?.missing() {
-        0 => Ok(()),
+    let there = Reader::open(path)?;
+    match there.missing() {
+        0 => match (there.header.name(), header.name()) {
+            (Some(theirs), Some(ours)) if theirs != ours => {
+                let cause = format!("the results of another scenario are here: {}", crate::diagnostic::brief(theirs));
+                Err(Diagnostic::new(Code::File, cause)
+                    .at(path.display().to_string())
+                    .help("write to another folder; remove the file to have it written over"))
+            }
+            _ => Ok(()),
+        },
         missing => {
             let cause = format!("an unfinished run is here: {missing} of its groups are missing");
             Err(Diagnostic::new(Code::File, cause)
@@ -356,7 +371,7 @@ pub fn merge(journals: &[PathBuf], to: &Path) -> Result<Merged, Diagnostic> {
     let Some(first) = parts.first() else { return Err(nothing()) };
     let whole = Header { shard: Shard::WHOLE, ..first.header.clone() };
     let lock = lock(to)?;
-    spare(to)?;
+    spare(to, &whole)?;
     let of = parts.len();
     let answers = (0..whole.groups).filter_map(|group| match parts[group % of].group(group) {
         Ok(record) => record.map(|record| line(&record)),

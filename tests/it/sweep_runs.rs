@@ -387,3 +387,19 @@ fn a_name_cannot_break_out_of_the_report() {
     assert!(!report.contains("<script>alert(1)"));
     assert_eq!(report.matches("id=\"data\"").count(), 1);
 }
+
+#[test]
+fn results_of_another_scenario_are_not_written_over() {
+    let folder = whole();
+    let before = fs::read(folder.path().join("results.csv")).unwrap();
+    let other = folder.path().join("other.yaml");
+    let text = fs::read_to_string(SCENARIO).unwrap();
+    let named = text.lines().find(|line| line.starts_with("name:")).unwrap();
+    fs::write(&other, text.replace(named, "name: another")).unwrap();
+    let run = shardfit(&format!("sweep {} -q -o {}", other.display(), folder.path().display())).exits(2);
+    assert!(run.stderr.contains("the results of another scenario are here"), "{}", run.stderr);
+    assert_eq!(fs::read(folder.path().join("results.csv")).unwrap(), before);
+    // The same scenario again, edited or not, takes the place of its results.
+    fs::write(&other, text.clone() + "# edited\n").unwrap();
+    shardfit(&format!("sweep {} -q -o {}", other.display(), folder.path().display())).exits(0);
+}
