@@ -294,13 +294,15 @@ const cases = () => {
   const plan = (row) => (get(row, "tp") === null ? null :
     [["tp", 0], ["pp", 1], ["ep", 1], ["attention_dp", 1]].filter(([name, usual]) => get(row, name) !== usual)
       .map(([name]) => `${name === "attention_dp" ? "adp" : name}=${get(row, name)}`).join(" ") + ` ×${get(row, "replicas")}`);
+  const remark = (row) => get(row, "reason") || get(row, "comment") || "";
+  const reason = (row) => (get(row, "status") === "found" ? null : get(row, "reason"));
   const status = { found: ["good", "found"], nothing_feasible: ["bad", "nothing feasible"], context_exceeded: ["warn", "context exceeded"] };
   const columns = [
     { name: "#", of: of("case"), kind: "n" },
     { name: "Model", of: of("model"), show: model }, { name: "Cluster", of: of("cluster"), kind: "nowrap", show: (name) => element("span", {}, dot(name), name) },
     { name: "Workload", of: of("workload") }, { name: "Targets", of: of("targets") },
     several(data.rows.map(of("objective"))) && { name: "Objective", of: of("objective") },
-    { name: "Status", of: of("status"), show: (name) => element("span", { class: "badge " + status[name][0] }, status[name][1]) },
+    { name: "Status", of: of("status"), text: (row) => `${get(row, "status")} ${get(row, "reason") || ""}`, show: (name) => element("span", { class: "badge " + status[name][0] }, status[name][1]) },
     { name: "Engine", of: of("engine") }, { name: "Plan", of: plan, kind: "nowrap" },
     { name: "GPUs", of: of("gpus"), kind: "n" }, { name: "In flight", of: of("batch"), kind: "n", about: "requests in flight on each replica" },
     { name: "TTFT", of: of("ttft_ms"), kind: "n", show: time }, { name: "TPOT", of: of("tpot_ms"), kind: "n", show: time },
@@ -309,11 +311,12 @@ const cases = () => {
     { name: "J/token", of: of("energy_j_per_output_token"), kind: "n", about: "joules per output token" },
     { name: "Memory", of: of("verdict"), show: (name) => name && element("span", { class: "badge " + (name === "fits" ? "good" : "warn") }, name) },
     { name: "Confidence", of: of("provenance"), show: confidence },
-    { name: "Remark", of: (row) => get(row, "reason") || get(row, "comment") || "", kind: "wide", show: (text) => element("span", { class: "sub" }, text) },
+    data.rows.some((row) => remark(row) && !reason(row)) && { name: "Remark", of: remark, kind: "wide", show: (text) => element("span", { class: "sub" }, text) },
   ].filter(Boolean);
   byId("cases-note").textContent = data.rows.length < data.cases
     ? `The first ${data.rows.length.toLocaleString("en-US")} of ${data.cases.toLocaleString("en-US")} cases are here; results.csv has all.` : "Every column is in results.csv.";
   sortableTable(byId("cases"), columns, data.rows, {
+    said: reason, from: "Engine",
     page: 50, filters: byId("cases-filters"), more: byId("cases-more"),
     choices: ["model", "cluster", "workload", "targets", "status"].map((name) => ({ name: name[0].toUpperCase() + name.slice(1), of: of(name) })),
   });

@@ -39,6 +39,7 @@ const picker = (label, options, all, changed) => {
 // A table that sorts by its headings, filters by text and choices, and shows more on request.
 //
 // columns: {name, of: row => value, show: (value, row) => content, kind: "n" | "wide" | …, about}
+// options.said: row => words in place of a row's figures, from the column that options.from names on
 const sortableTable = (table, columns, rows, options) => {
   const state = { sort: null, down: false, text: "", choices: new Map(), shown: options.page };
   const textOf = new Map();
@@ -76,11 +77,15 @@ const sortableTable = (table, columns, rows, options) => {
     if (state.sort) found.sort(compare);
     const visible = found.slice(0, state.shown);
     body.replaceChildren(...visible.map((row) => {
-      const cells = columns.map((column) => {
+      // What a row says in place of its figures begins where they would, and takes their room.
+      const said = options.said?.(row);
+      const told = said ? columns.findIndex((column) => column.name === options.from) : columns.length;
+      const cells = columns.slice(0, told).map((column) => {
         const value = column.of(row);
         const content = column.show ? column.show(value, row) : typeof value === "number" ? figure(value) : value;
         return element("td", { class: column.kind }, content ?? "–");
       });
+      if (said) cells.push(element("td", { class: "sub", colspan: columns.length - told }, said));
       const line = element("tr", options.pick ? { class: "pick", onclick: () => options.pick(row) } : {}, cells);
       if (options.picked && options.picked(row)) line.classList.add("picked");
       return line;

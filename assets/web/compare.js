@@ -38,7 +38,7 @@ function show(result, answers, fields, context) {
     ...all.map((x) => ({ head: head(x), of: ([, of]) => of(x) ?? '–', mark: ([, of]) => (String(of(x)) !== String(of(all[0])) ? 'differs' : null) })),
   ], rows, { label });
   const figures = [['Answer', (x) => (x.a.error ? x.a.error.cause : x.best ? `${x.best.engine} ${x.best.weights} ${layout(x.best)} × ${x.best.replicas}` : 'nothing feasible')],
-    ...saying(columns.slice(5), all.map((x) => x.best)).map((c) => [c.head, (x) => (x.best ? number(c.of(x.best)) : '–')]),
+    ...saying(columns.slice(columns.findIndex((c) => c.head === 'Batch')), all.map((x) => x.best)).map((c) => [c.head, (x) => (x.best ? number(c.of(x.best)) : '–')]),
     ...what(all),
     ['Feasible plans', (x) => number(x.a.answer?.space.feasible)]];
   const points = all.flatMap((x) => (x.a.answer?.pareto ?? []).map((p, n) => ({ x: p.tpot_ms, y: p.output_tokens_per_s_per_gpu, kind: ['', 'listed', 'chosen'][x.i % 3], label: `${head(x)}: ${layout(p)} × ${p.replicas}\n${number(p.tpot_ms)} ms per token, ${number(p.output_tokens_per_s_per_gpu)} tok/s per GPU`, key: `c-${x.i}-${n}` })));

@@ -73,6 +73,9 @@ export const layout = (p) => {
 const DECIDES = 'As simulated, which decides whether a target is kept; in closed form where a plan was not simulated';
 const decided = (p, name) => p[`simulated_${name}`] ?? p[name];
 
+/** Whether answers are made token by token; those of embedding and reranking have one time, from request to answer. */
+const generates = (p) => p.tpot_ms > 0;
+
 const perGpu = (p) => (typeof p.simulated_output_tokens_per_s === 'number' ? p.simulated_output_tokens_per_s / p.gpus : p.output_tokens_per_s_per_gpu);
 
 const span = (p, name) => (typeof p[`${name}_low`] === 'number' ? `${number(p[`${name}_low`], 3)} to ${number(p[`${name}_high`], 3)}` : null);
@@ -90,21 +93,24 @@ export const caveats = [
 ];
 
 /** Of columns those that say something of some plans. */
-export const saying = (columns, plans) => columns.filter((c) => !c.when || plans.some((p) => p && c.when(p)));
+export const saying = (columns, plans) => columns.filter((c) => !c.when || plans.some((p) => p && c.when(p, plans)));
 
 export const columns = [
   { head: '#', of: (p) => p.rank ?? '' },
+  { head: 'GPU', kind: 'text', of: (p) => p.gpu, when: (p, all) => all.some((q) => q && q.gpu !== p.gpu) },
   { head: 'Engine', kind: 'text', of: (p) => p.engine },
   { head: 'Weights', kind: 'text', of: (p) => p.weights },
   { head: 'Layout', kind: 'text', of: layout },
   { head: 'Replicas', of: (p) => p.replicas },
   { head: 'Batch', of: (p) => p.batch },
-  { head: 'TTFT ms', about: DECIDES, of: (p) => decided(p, 'ttft_ms') },
-  { head: 'TPOT ms', about: DECIDES, of: (p) => decided(p, 'tpot_ms') },
+  { head: 'TTFT ms', about: DECIDES, of: (p) => decided(p, 'ttft_ms'), when: generates },
+  { head: 'TPOT ms', about: DECIDES, of: (p) => decided(p, 'tpot_ms'), when: generates },
+  { head: 'Answered ms', about: DECIDES, of: (p) => decided(p, 'e2e_ms'), when: (p) => !generates(p) },
+  { head: 'Requests/s', about: DECIDES, of: (p) => decided(p, 'requests_per_s'), when: (p) => !generates(p) },
   ...caveats.slice(0, 2),
-  { head: 'tok/s', about: DECIDES, of: (p) => decided(p, 'output_tokens_per_s') },
-  { head: 'tok/s/GPU', about: DECIDES, of: perGpu },
-  { head: '$/Mtok', about: 'Dollars per million output tokens', of: (p) => p.cost_usd_per_mtok_output },
+  { head: 'tok/s', about: DECIDES, of: (p) => decided(p, 'output_tokens_per_s'), when: generates },
+  { head: 'tok/s/GPU', about: DECIDES, of: perGpu, when: generates },
+  { head: '$/Mtok', about: 'Dollars per million output tokens', of: (p) => p.cost_usd_per_mtok_output, when: generates },
   { head: 'GiB/GPU', of: (p) => p.memory.total_gib },
   ...caveats.slice(2),
 ];
@@ -134,8 +140,8 @@ const sentence = (a) => {
   if (!best) return `Nothing is feasible among ${number(a.space.plans)} plans.`;
   const cost = typeof best.cost_usd_per_mtok_output !== 'number' ? '' : `, $${number(best.cost_usd_per_mtok_output, 3)} per million output tokens`;
   const holds = typeof best.holds_percent !== 'number' ? '' : ` Of servers like it, ${number(best.holds_percent, 2)} % would keep these targets.`;
-  const times = typeof best.tpot_ms === 'number' && best.tpot_ms > 0 ? `first token after ${time(decided(best, 'ttft_ms'))}, then ${time(decided(best, 'tpot_ms'))} each` : `answered after ${time(decided(best, 'e2e_ms'))}`;
-  return `${best.engine} ${best.weights}, ${layout(best)} × ${best.replicas}, ${number(best.batch)} in flight on each: ${number(decided(best, 'output_tokens_per_s'), 3)} tokens/s, ${times}${cost}.${holds}`;
+  const times = generates(best) ? `${number(decided(best, 'output_tokens_per_s'), 3)} tokens/s, first token after ${time(decided(best, 'ttft_ms'))}, then ${time(decided(best, 'tpot_ms'))} each` : `${number(decided(best, 'requests_per_s'), 3)} requests/s, each answered after ${time(decided(best, 'e2e_ms'))}`;
+  return `${best.engine} ${best.weights}, ${layout(best)} × ${best.replicas}, ${number(best.batch)} in flight on each: ${times}${cost}.${holds}`;
 };
 
 const pointOf = (p) => `${p.engine} ${p.weights} ${layout(p)} × ${p.replicas}, batch ${number(p.batch)}\n${number(decided(p, 'tpot_ms'))} ms per token, ${number(decided(p, 'ttft_ms'))} ms to the first${typeof p.simulated_tpot_ms === 'number' ? ', as simulated' : ''}\n${typeof p.holds_percent === 'number' ? `targets hold in ${number(p.holds_percent, 2)} %\n` : ''}${number(perGpu(p))} tok/s per GPU`;
@@ -168,7 +174,7 @@ function together(a) {
   const all = a.deploy && a[a.deploy];
   return all && [h('h2', {}, 'To deploy together'),
     h('p', {}, `${number(all.output_tokens_per_s)} tokens/s, ${number(all.requests_per_s)} requests/s on ${number(all.gpus)} GPUs${all.idle_gpus ? `, ${number(all.idle_gpus)} idle` : ''}; the ranking below is of one plan alone.`),
-    table([{ head: 'GPU', kind: 'text', of: (p) => p.gpu }, ...saying(columns.slice(1), all.plans)], all.plans, { label: 'Plans together' })];
+    table([{ head: 'GPU', kind: 'text', of: (p) => p.gpu }, ...saying(columns.slice(1), all.plans).filter((c) => c.head !== 'GPU')], all.plans, { label: 'Plans together' })];
 }
 
 /** The chosen plan operator by operator, and what starts it. */
@@ -286,7 +292,7 @@ function show(result, a, fields, context, quick) {
     !a.recognised && h('p', { class: 'soft' }, 'Of an unknown family: general rules apply.'),
     a.notes.map((n) => h('p', { class: 'soft' }, n)),
     a.plans.length > 0 && h('div', { class: 'row' }, h('a', { href: address('compare', { q: address('plan', fields).slice(2) }) }, 'Compare with another question')),
-    h('div', { class: 'charts' }, chosen && [chart, memory], h('figure', {}, h('figcaption', {}, `What fell: ${number(a.space.plans)} plans, ${number(a.space.feasible)} feasible`), funnel(a.space))),
+    h('div', { class: 'charts' }, chosen && [generates(chosen) && chart, memory], h('figure', {}, h('figcaption', {}, `What fell: ${number(a.space.plans)} plans, ${number(a.space.feasible)} feasible`), funnel(a.space))),
     a.plans.length > 0 && [h('h2', {}, 'Ranking'), a.plans.some((p) => typeof p.simulated_tpot_ms === 'number') && h('p', { class: 'soft' }, 'Times and tokens/s as simulated, which decides whether a target is kept; the closed form stands with the chosen plan.'), ranking],
     place,
     a.advice.length > 0 && [h('h2', {}, 'What would make it work'), table([{ head: 'Change', kind: 'text', of: (x) => { const to = advised(fields, x.change); return to ? h('a', { href: address('plan', to) }, x.change) : x.change; } }, ...of((x) => x.plan, a.advice)], a.advice, { label: 'Advice' })],

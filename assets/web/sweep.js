@@ -99,6 +99,7 @@ export const sweep = {
     const first = [...found].sort((a, b) => b.answer.plans[0].output_tokens_per_s_per_gpu - a.answer.plans[0].output_tokens_per_s_per_gpu).slice(0, 12);
     replace(result, h('h1', {}, `${number(answers.length)} cases, ${number(found.length)} with a feasible plan`),
       first.length > 0 && h('figure', {}, h('figcaption', {}, 'Tokens/s per GPU'), bars(first.map((x) => ({ name: named(x.asked, answers), parts: [{ name: 'tokens/s per GPU', value: x.answer.plans[0].output_tokens_per_s_per_gpu, color: 'f1' }], end: number(x.answer.plans[0].output_tokens_per_s_per_gpu, 3) })), { label: 'Tokens per second of a GPU' })),
+      h('p', { class: 'soft' }, 'In closed form; what opens is simulated, which decides whether a target is kept.'),
       table(saying(columns, answers), answers, { label: 'Cases' }));
     result.append(exporting('sweep', answers, answers.map(row), result));
   },
