@@ -57,15 +57,20 @@ fn as_simulated(s: &Subject, plan: &Estimate) -> Option<String> {
     let times = match s.workload.purpose.pools() {
         true => format!("{}end to end {}, {tokens} req/s", on(at.e2e), v.e2e),
         false => {
-            format!("{}TTFT {}, {}TPOT {}, {tokens} output tokens/s", on(at.ttft), v.ttft, on(at.tpot), v.tpot)
+            format!(
+                "{}TTFT {}, {}TPOT {}, {tokens} output tokens/s",
+                on(at.ttft),
+                v.ttft,
+                on(at.tpot),
+                v.tpot
+            )
         }
     };
     Some(match v.missed(plan.class, &s.targets) {
         None => {
             let closed = Figures::from(plan).missed(&s.targets).map(|missed| missed.message());
-            let closed = closed.map_or(String::new(), |missed| {
-                format!(" In closed form {missed}; the simulation decides.")
-            });
+            let closed = closed
+                .map_or(String::new(), |missed| format!(" In closed form {missed}; the simulation decides."));
             format!("As simulated the best plan holds: {times}.{closed}")
         }
         Some(missed) => format!("As simulated the best plan misses a target: {}.", missed.message()),

@@ -251,7 +251,8 @@ fn spare(path: &Path, header: &Header) -> Result<(), Diagnostic> {
     match there.missing() {
         0 => match (there.header.name(), header.name()) {
             (Some(theirs), Some(ours)) if theirs != ours => {
-                let cause = format!("the results of another scenario are here: {}", crate::diagnostic::brief(theirs));
+                let cause =
+                    format!("the results of another scenario are here: {}", crate::diagnostic::brief(theirs));
                 Err(Diagnostic::new(Code::File, cause)
                     .at(path.display().to_string())
                     .help("write to another folder; remove the file to have it written over"))

@@ -122,7 +122,8 @@ pub async fn answer(
         Some("brief") => true,
         Some(other) => {
             let cause = format!("unknown parameter `{}`", crate::diagnostic::brief(other));
-            let unknown = Diagnostic::new(Code::Usage, cause).help("known: `?brief`; the question stands in the body");
+            let unknown =
+                Diagnostic::new(Code::Usage, cause).help("known: `?brief`; the question stands in the body");
             return reply::fault(StatusCode::BAD_REQUEST, &unknown);
         }
     };

@@ -88,7 +88,10 @@ fn an_agent_reads_plans_without_nulls_and_the_front_only_where_it_asks_for_one()
     // What the terminal says below its table is among the notes.
     let notes = plain["notes"].as_array().unwrap();
     let said = |start: &str| notes.iter().any(|note| note.as_str().unwrap().starts_with(start));
-    assert!(said("As simulated the best plan holds: TTFT") && said("Likely range of the best plan"), "{notes:?}");
+    assert!(
+        said("As simulated the best plan holds: TTFT") && said("Likely range of the best plan"),
+        "{notes:?}"
+    );
     let front: Value = serde_json::from_str(text(1)).unwrap();
     assert!(front["pareto"].as_array().unwrap().len() > 3);
     assert_eq!(front["plans"], plain["plans"]);

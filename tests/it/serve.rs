@@ -87,7 +87,9 @@ fn a_brief_answer_has_the_same_figures_without_nulls_and_without_a_front_that_is
     assert_eq!(theirs.len(), ours.len());
     for (whole, brief) in theirs.iter().zip(ours) {
         let whole = whole.as_object().unwrap();
-        assert!(whole.iter().all(|(name, value)| value.is_null() || value.is_object() || brief[name] == *value));
+        assert!(
+            whole.iter().all(|(name, value)| value.is_null() || value.is_object() || brief[name] == *value)
+        );
     }
     let front = r#"{"model": "llama-3.1-8b", "cluster": "2xh100-sxm", "pareto": "per-gpu,tpot"}"#;
     assert!(ask("POST", "/api/v1/plan?brief", front).json()["pareto"].is_array());
@@ -108,7 +110,8 @@ fn a_small_question_is_answered_before_lists_that_were_asked_first() {
     );
     let asked: Vec<TcpStream> = (0..3).map(|_| send(request.as_bytes())).collect();
     std::thread::sleep(Duration::from_millis(300));
-    let small = ask("POST", "/api/v1/plan", r#"{"model": "llama-3.1-8b", "cluster": "1xh100-sxm", "top": 1}"#);
+    let small =
+        ask("POST", "/api/v1/plan", r#"{"model": "llama-3.1-8b", "cluster": "1xh100-sxm", "top": 1}"#);
     assert_eq!(small.status, 200, "{}", small.body);
     for stream in &asked {
         stream.set_nonblocking(true).unwrap();
