@@ -307,7 +307,7 @@ impl<'a> Config<'a> {
             return if self.is_fragment(key) { Err(self.missing(key)) } else { Ok(None) };
         };
         let value = match value {
-            Value::Array(list) if list.iter().all_equal() => list.first().unwrap_or(value),
+            Value::Array(list) if list.len() > 1 && list.iter().all_equal() => &list[0],
             Value::Array(_) => {
                 let cause =
                     format!("numbers that differ, {}, where the family is read with one", brief(value));

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use crate::model::media::Items;
 use crate::plan::Reason;
 use crate::units::Seconds;
-use crate::workload::{Load, Percentile, Speculation, Targets, Workload};
+use crate::workload::{Load, Percentile, Percentiles, Speculation, Targets, Workload};
 
 use super::cell::round;
 
@@ -161,9 +161,7 @@ impl WorkloadAnswer {
             tokens_per_step: Digits(s.yielded()),
         };
         let of = |items: Items| Some(items.all_tokens()).filter(|tokens| *tokens > 0);
-        let on = |limit: Option<Seconds>, at: Option<Percentile>| {
-            limit.map(|_| at.map_or_else(|| "mean".to_owned(), |at| at.to_string()))
-        };
+        let on = |limit: Option<Seconds>, at: Option<Percentile>| limit.map(|_| Percentiles::word(at));
         WorkloadAnswer {
             task: w.purpose.name(),
             batch_window_ms: Some(w.batch_window)

@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::plan::Plan;
 use crate::request::Resolved;
 use crate::units::Seconds;
-use crate::workload::{Load, Targets, Workload};
+use crate::workload::{Load, Percentiles, Targets, Workload};
 
 use super::cell::Value;
 
@@ -72,6 +72,8 @@ pub(super) fn asked(
     targets: &Targets,
 ) -> Vec<(&'static str, Value)> {
     let millis = |t: Option<Seconds>| t.map_or(Value::Missing, |t| t.as_millis().into());
+    let on =
+        |limit: Option<Seconds>, at| limit.map_or(Value::Missing, |_| Value::Text(Percentiles::word(at)));
     let (concurrency, rate) = match w.load {
         Load::Saturate => (Value::Missing, Value::Missing),
         Load::Concurrency(n) => (n.into(), Value::Missing),
@@ -92,7 +94,10 @@ pub(super) fn asked(
         ("rate_per_s", rate),
         ("users", users),
         ("target_ttft_ms", millis(targets.ttft)),
+        ("target_ttft_on", on(targets.ttft, targets.at.ttft)),
         ("target_tpot_ms", millis(targets.tpot)),
+        ("target_tpot_on", on(targets.tpot, targets.at.tpot)),
         ("target_e2e_ms", millis(targets.e2e)),
+        ("target_e2e_on", on(targets.e2e, targets.at.e2e)),
     ]
 }

@@ -20,8 +20,9 @@ use crate::load::{self, Located};
 use crate::rank::Objective;
 use crate::request::form::in_fields;
 use crate::request::{Request, Texts, check_price, priced};
+use crate::search::Verification;
 use crate::units::UsdPerHour;
-use crate::workload::Targets;
+use crate::workload::{Percentiles, Targets};
 
 /// The scenario with what could be resolved of it, and what could not.
 pub fn resolve(file: &ScenarioFile, place: &str, catalog: &Catalog) -> (Scenario, Vec<Diagnostic>) {
@@ -255,6 +256,7 @@ impl Resolver<'_> {
     /// Works out the cases and their groups.
     fn settle(&self, scenario: &mut Scenario) -> Result<(), Diagnostic> {
         let file = self.file;
+        self.percentiles(scenario)?;
         if !file.training.is_empty() {
             return self.training_alone().and_then(|()| self.unique(scenario));
         }
@@ -272,6 +274,23 @@ impl Resolver<'_> {
         scenario.starts = cases.keys.iter().enumerate().filter(begins).map(|(n, _)| n).collect();
         (scenario.keys, scenario.comments) = (cases.keys, cases.comments);
         Ok(())
+    }
+
+    /// Percentiles are those of simulations.
+    fn percentiles(&self, scenario: &Scenario) -> Result<(), Diagnostic> {
+        let at = scenario.targets.iter().find(|t| t.targets.at != Percentiles::MEANS);
+        match at.filter(|_| scenario.search.verification == Verification::NONE) {
+            Some(named) => {
+                let cause = format!(
+                    "`{}` are on a percentile, and only what is simulated has percentiles",
+                    named.name
+                );
+                Err(Diagnostic::new(Code::Usage, cause)
+                    .at(self.place)
+                    .help("leave `verify: 0` out of `search`"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What is about serving has no meaning beside trainings.

@@ -10,7 +10,7 @@ use crate::plan::space::Pins;
 use crate::plan::{Degrees, Parallelism, Rejection};
 use crate::rank::Objective;
 use crate::search::size::{Demand, Least, Unit};
-use crate::search::{Answer, Mode, Question, Variant, each_in_parallel};
+use crate::search::{Answer, Mode, Question, Variant, Verification, each_in_parallel};
 use crate::units::RequestsPerSecond;
 use crate::workload::{Load, Targets, Workload};
 
@@ -108,6 +108,7 @@ fn question<'a>(scenario: &Scenario, case: &Case<'a>) -> Question<'a> {
         launches: scenario.search.launches.clone(),
         top: 1,
         mode: scenario.search.mode,
+        verification: scenario.search.verification,
         ..Question::on(&model.model, &cluster.pools.pools, cluster.engines_for(model.precision))
     }
 }
@@ -184,6 +185,7 @@ fn capacity(
         objective: Objective::Throughput,
         pins: Pins { prefill, replicas: vec![best.replicas], ..Pins::default().at(best.parallelism) },
         mode,
+        verification: Verification::NONE,
         ..question.clone()
     };
     let most = full.answer()?.best.into_iter().next();

@@ -80,6 +80,7 @@ impl TargetsEntry {
             ttft: self.ttft.or(base.ttft),
             tpot: self.tpot.or(base.tpot),
             e2e: self.e2e.or(base.e2e),
+            percentile: self.percentile.clone().or(base.percentile.clone()),
             confidence: self.confidence.clone().or(base.confidence.clone()),
         })
     }
@@ -98,19 +99,11 @@ impl TargetsEntry {
     /// # Errors
     /// A limit that is not positive, a confidence that is none.
     pub fn limits(&self) -> Result<Targets, Diagnostic> {
-        let times = [("ttft", self.ttft), ("tpot", self.tpot), ("e2e", self.e2e)];
-        let at = times.into_iter().find_map(|(name, target)| Some((name, target?.at?)));
-        if let Some((name, at)) = at {
-            let help = "`shardfit plan` and `shardfit size` simulate, and hold percentiles";
-            let cause = format!(
-                "`{name}` is on the mean in a scenario, whose plans are not simulated, and {at} is not"
-            );
-            return Err(usage(cause).help(help));
-        }
         let request = Request {
             ttft: self.ttft,
             tpot: self.tpot,
             e2e: self.e2e,
+            percentile: self.percentile.clone(),
             confidence: self.confidence.clone(),
             ..Request::default()
         };

@@ -16,6 +16,7 @@ use super::answer::Answer;
 use super::combined::{Combined, side_by_side};
 use super::current::CurrentAnswer;
 use super::question::{Question, Variant};
+use super::verify::Shared;
 use super::visit::Summary;
 
 impl Question<'_> {
@@ -79,11 +80,12 @@ impl Question<'_> {
                 *best_of_each = side_by_side(best_of_each);
             }
         }
+        let shared = Shared::default();
         let conclude = |(question, (summary, best_of_each)): (&Question, (Summary, Vec<Estimate>))| {
             let judged = |estimate: Estimate| estimate.judged(&question.targets);
             let combined = question.combined(best_of_each.into_iter().map(judged).collect())?;
             let named = question.named(&summary.choices, &contexts)?;
-            let summary = question.verified(summary, &contexts)?;
+            let summary = question.verified(summary, &contexts, &shared)?;
             let current = question.current.as_ref().map(|current| question.current(current)).transpose()?;
             Ok(Answer { named, ..question.conclude(summary, combined, current) })
         };

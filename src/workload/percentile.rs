@@ -51,6 +51,11 @@ impl Percentiles {
     pub fn all(at: Percentile) -> Percentiles {
         Percentiles { ttft: Some(at), tpot: Some(at), e2e: Some(at) }
     }
+
+    /// What a limit is on, in a word: `mean`, `p95`.
+    pub fn word(at: Option<Percentile>) -> String {
+        at.map_or_else(|| "mean".to_owned(), |at| at.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::report::column::{Column, Kind, Rows};
 use crate::report::columns::{PLAN_COLUMNS, Plans, Row};
 use crate::scenario::{Case, CaseAnswer, CaseOutcome, Enough, GroupAnswer, Scenario};
 use crate::units::{RequestsPerSecond, Seconds, plural};
-use crate::workload::Load;
+use crate::workload::{Load, Percentile, Percentiles};
 
 /// Hours of a month, for its cost: a twelfth of 8,760.
 const HOURS_PER_MONTH: f64 = 730.0;
@@ -65,6 +65,10 @@ fn maybe(text: Option<&str>) -> Value {
     text.map_or(Value::Missing, Value::from)
 }
 
+fn on(limit: Option<Seconds>, at: Option<Percentile>) -> Value {
+    limit.map_or(Value::Missing, |_| Value::Text(Percentiles::word(at)))
+}
+
 fn millis(time: Option<Seconds>) -> Value {
     time.map_or(Value::Missing, |t| t.as_millis().into())
 }
@@ -99,9 +103,14 @@ const BEFORE: &[C] = &[
     real("mean_rate_per_s", "mean requests per second of a day, where the load has a peak", |c| {
         c.case.named.mean_rate.map_or(Value::Missing, |r| r.get().into())
     }),
-    real("target_ttft_ms", "limit of the mean time to first token", |c| millis(c.case.targets.ttft)),
-    real("target_tpot_ms", "limit of the mean time per output token", |c| millis(c.case.targets.tpot)),
-    real("target_e2e_ms", "limit of the mean time of a request", |c| millis(c.case.targets.e2e)),
+    real("target_ttft_ms", "limit of the time to first token", |c| millis(c.case.targets.ttft)),
+    text("target_ttft_on", "what that limit is on, mean or a percentile such as p95", |c| {
+        on(c.case.targets.ttft, c.case.targets.at.ttft)
+    }),
+    real("target_tpot_ms", "limit of the time per output token", |c| millis(c.case.targets.tpot)),
+    text("target_tpot_on", "what that limit is on", |c| on(c.case.targets.tpot, c.case.targets.at.tpot)),
+    real("target_e2e_ms", "limit of the time of a request", |c| millis(c.case.targets.e2e)),
+    text("target_e2e_on", "what that limit is on", |c| on(c.case.targets.e2e, c.case.targets.at.e2e)),
     integer("cluster_gpus", "GPUs of the cluster", |c| {
         c.case.cluster.pools.pools.iter().map(|p| u64::from(p.gpus)).sum::<u64>().into()
     }),
@@ -251,12 +260,10 @@ fn hourly(cell: &Cell) -> Option<f64> {
 
 /// The target that the plan uses most of, in per cent.
 fn tightest(cell: &Cell) -> Option<(&'static str, f64)> {
-    let (targets, service) = (cell.case.targets, cell.best?.0.service);
-    let uses = [
-        ("ttft", targets.ttft, service.ttft),
-        ("tpot", targets.tpot, service.tpot),
-        ("e2e", targets.e2e, service.e2e),
-    ];
+    let (targets, best) = (cell.case.targets, cell.best?.0);
+    let closed = (best.service.ttft, best.service.tpot, best.service.e2e);
+    let (ttft, tpot, e2e) = best.verified.map_or(closed, |v| (v.ttft, v.tpot, v.e2e));
+    let uses = [("ttft", targets.ttft, ttft), ("tpot", targets.tpot, tpot), ("e2e", targets.e2e, e2e)];
     let used = uses.into_iter().filter_map(|(name, want, got)| Some((name, 100.0 * (got / want?))));
     used.max_by(|a, b| a.1.total_cmp(&b.1))
 }

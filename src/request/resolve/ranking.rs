@@ -34,7 +34,7 @@ impl Request {
         front.map_err(|d| d.within("--pareto"))
     }
 
-    pub(super) fn verification(&self) -> Result<Verification, Diagnostic> {
+    pub(crate) fn verification(&self) -> Result<Verification, Diagnostic> {
         let depth = match within("--verify", self.verify, 0..=1000)? {
             None => Depth::First,
             Some(0) => Depth::Nothing,

@@ -8,6 +8,7 @@
 mod line;
 mod pools;
 mod probe;
+mod shared;
 mod trial;
 
 use rayon::prelude::*;
@@ -29,6 +30,7 @@ use super::verification::Depth;
 use super::visit::Summary;
 use line::Line;
 use probe::Probe;
+pub(super) use shared::Shared;
 use trial::Sent;
 
 /// Steps that are simulated beyond what the first plan takes, without being asked for: worth some 20 ms of one core.
@@ -41,7 +43,8 @@ const AT_ONCE: usize = 4;
 const CLOSE: f64 = 0.1;
 
 impl Question<'_> {
-    /// Puts plans that hold as simulated in the place of those of the closed form.
+    /// Puts plans that hold as simulated in the place of those of the closed form. Questions that share their figures
+    /// share what was simulated.
     ///
     /// # Errors
     /// None in practice: lengths are drawn and not read.
@@ -49,6 +52,7 @@ impl Question<'_> {
         &self,
         mut summary: Summary,
         contexts: &'c [Vec<Context<'c>>],
+        shared: &Shared,
     ) -> Result<Summary, Diagnostic> {
         let depth = self.verification.depth;
         let stopped = depth == Depth::First && summary.counts.unseen > 0;
@@ -56,7 +60,7 @@ impl Question<'_> {
             return Ok(summary);
         }
         let candidates: Vec<Candidate> = std::mem::take(&mut summary.candidates);
-        let probes = candidates.into_iter().map(|candidate| Probe::new(self, candidate)).collect();
+        let probes = candidates.into_iter().map(|candidate| Probe::new(self, candidate, shared)).collect();
         let probes = self.settle(probes, contexts)?;
         let known = std::mem::take(&mut summary.best);
         // What was not simulated is not shown beside enough that was.

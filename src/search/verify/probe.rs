@@ -17,6 +17,7 @@ use crate::workload::Load;
 use super::super::Question;
 use super::super::candidate::Candidate;
 use super::line::Line;
+use super::shared::Shared;
 use super::trial::Sample;
 
 /// Most simulations of one layout before the lightest load decides.
@@ -78,6 +79,7 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Probe<'q, 'c> {
     question: &'q Question<'q>,
+    shared: &'q Shared,
     candidate: Candidate,
     line: Option<Line<'q, 'c>>,
     /// Closed forms that are known, by size.
@@ -89,10 +91,10 @@ pub(super) struct Probe<'q, 'c> {
 }
 
 impl<'q, 'c> Probe<'q, 'c> {
-    pub(super) fn new(question: &'q Question<'q>, candidate: Candidate) -> Probe<'q, 'c> {
+    pub(super) fn new(question: &'q Question<'q>, candidate: Candidate, shared: &'q Shared) -> Probe<'q, 'c> {
         let (known, trials) = (Vec::new(), Vec::new());
         let hoped = candidate.hoped;
-        Probe { question, candidate, line: None, known, trials, state: State::New, hoped }
+        Probe { question, shared, candidate, line: None, known, trials, state: State::New, hoped }
     }
 
     /// What the layout may come to; what it does come to once that is certain.
@@ -172,7 +174,8 @@ impl<'q, 'c> Probe<'q, 'c> {
 
     fn simulate(&mut self, size: u64) -> Result<(), Diagnostic> {
         let (Some(closed), Some(line)) = (self.closed(size), &self.line) else { return Ok(()) };
-        let sample = match line.simulate(&closed) {
+        let at = self.question.targets.at;
+        let sample = match self.shared.sample(closed.plan, at, || line.simulate(&closed)) {
             // It stays open, as one that was not tried.
             Err(stopped) if stopped.code == Code::Stopped => return Ok(()),
             sample => sample?,
