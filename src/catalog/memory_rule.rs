@@ -153,6 +153,10 @@ with_patch! {
         /// Whether the server refuses to start where one request of the longest length that it serves finds no room.
         #[serde(default)]
         refuses_length: bool,
+        /// Whether that request is counted over all layers of the model on every worker of a pipeline, against the least
+        /// memory that any of them has for its cache.
+        #[serde(default)]
+        length_over_all_stages: bool,
         /// Whether the server refuses to start with more sequences than there are blocks for recurrent state.
         #[serde(default)]
         refuses_states: bool,

@@ -34,8 +34,7 @@ impl Context<'_> {
         let mut found = Vec::new();
         let mut tried = |change: String, split, memory: MemoryUse| {
             if memory.verdict() != Verdict::DoesNotFit {
-                let need = memory.weights + memory.per_request;
-                let spare = memory.for_weights_and_cache.saturating_sub(need);
+                let spare = memory.for_weights_and_cache.saturating_sub(memory.need());
                 found.push(Remedy { change, parallelism: split, memory, spare });
             }
         };

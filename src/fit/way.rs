@@ -189,7 +189,7 @@ fn way(form: &Form, deployment: &Deployment) -> Way {
         throughput: many * f64::from(replicas),
         users: users.saturating_mul(replicas.into()),
         room: 0,
-        taken: memory.weights + memory.per_request + around,
+        taken: memory.need() + around,
         capacity: memory.capacity,
         margin_gib: memory.spare_gib(),
         verdict: memory.verdict(),

@@ -374,7 +374,7 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     .on_page(),
     memory("kv_cache_tokens", "tokens that it holds", |r| r.estimate.memory.kv_cache_tokens.into()).integer(),
     memory("one_request_gib", "KV cache that one request of the longest length needs", |r| {
-        r.estimate.memory.per_request.as_gib().into()
+        r.estimate.memory.request_asked_for().as_gib().into()
     }),
     memory("activations_gib", "activation peak", |r| r.estimate.memory.activations.as_gib().into()).on_page(),
     memory("non_torch_gib", "context, libraries, communication buffers", |r| {

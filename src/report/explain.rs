@@ -50,7 +50,7 @@ pub fn explanation(estimate: &Estimate, e: &Explanation, width: Option<u16>) -> 
     let _ = writeln!(
         out,
         "One request at full length needs {}; weights and cache may take {} together, uncertain by {}: {}",
-        m.per_request,
+        m.request_asked_for(),
         m.for_weights_and_cache,
         m.band,
         estimate.verdict.name()

@@ -32,6 +32,14 @@ pub fn fit_text(estimate: &Estimate, fit: &Fit) -> String {
             group_thousands(room.longest_context)
         );
     }
+    if let Some(asked) = m.asked_of_all {
+        let _ = write!(
+            out,
+            " At the start this version of the engine asks every pipeline worker for {}, the cache of one request in all \
+             layers of the model; the least that one has is {}.",
+            asked.request, asked.least
+        );
+    }
     if let Some(states) = m.states.filter(|states| states.may_be_too_few()) {
         let _ = write!(
             out,

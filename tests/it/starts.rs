@@ -673,3 +673,29 @@ fn a_written_launch_states_what_was_stated_of_its_start() {
     let said: Value = serde_json::from_str(&shardfit(groups).stdout).unwrap();
     assert_eq!(said["launch"]["unread"][0]["text"], "--offload-group-size 4");
 }
+
+#[test]
+fn from_0_14_to_0_16_a_request_is_counted_over_all_stages_of_a_pipeline() {
+    // vllm-project/vllm#32105: GLM-4.7, 92 layers of 8 key-value heads of 128 in 16 bits, 4,096 B a token and layer: 71.16 GiB
+    // for 202,752 tokens, and at most 81,392 where 28.57 GiB are available. 0.13.0 and 0.17.0 ask each worker for its
+    // own layers, 12 of the fullest of eight.
+    let launch = |version: &str, length: u64| {
+        estimate(&format!(
+            "zai-org/GLM-4.7-FP8 --gpu a100-80gb --tp 1 --pp 8 --engine vllm@{version} --max-sequences 128 \
+             --memory-fraction 0.925 --max-model-len {length}"
+        ))
+    };
+    let whole = 92.0 * 4096.0 * 202_752.0 / GIB;
+    assert!((whole - 71.16).abs() < 0.01);
+    for version in ["0.14.0", "0.15.0", "0.16.0"] {
+        let refused = launch(version, 202_752);
+        close(refused["memory"]["one_request_gib"].as_f64().unwrap(), whole);
+        assert_eq!(refused["verdict"], "does_not_fit", "{version}");
+        assert_eq!(launch(version, 65_536)["verdict"], "fits", "{version}");
+    }
+    for version in ["0.13.0", "0.17.0"] {
+        let starts = launch(version, 202_752);
+        close(starts["memory"]["one_request_gib"].as_f64().unwrap(), whole * 12.0 / 92.0);
+        assert_eq!(starts["verdict"], "fits", "{version}");
+    }
+}

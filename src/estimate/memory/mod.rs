@@ -28,17 +28,32 @@ pub use question::MemoryQuestion;
 pub use room::Room;
 use rules::Beside;
 pub use stages::{Spread, StageLayers, spread, stage_layers};
-pub use used::{MemoryUse, StateBlocks, Verdict};
+pub use used::{AskedOfAll, MemoryUse, StateBlocks, Verdict};
 pub use weights::weights_on_rank;
 
 impl MemoryQuestion<'_> {
     /// Memory of the fullest rank: the stage whose KV cache holds the fewest requests.
     pub fn answer(&self) -> MemoryUse {
         let spread = self.spread();
-        let uses = spread.stages.iter().map(|stage| self.stage(stage, &spread));
+        let mut uses = spread.stages.iter().map(|stage| self.stage(stage, &spread));
         // There is at least one stage.
-        uses.reduce(|a, b| if fuller(&b, &a) { b } else { a })
-            .unwrap_or_else(|| self.stage(&StageLayers::default(), &spread))
+        let first = uses.next().unwrap_or_else(|| self.stage(&StageLayers::default(), &spread));
+        let free = |m: &MemoryUse| m.for_weights_and_cache.saturating_sub(m.weights);
+        let (fullest, least) = uses.fold((first, free(&first)), |(fullest, least), other| {
+            let least = least.min(free(&other));
+            (if fuller(&other, &fullest) { other } else { fullest }, least)
+        });
+        MemoryUse { asked_of_all: self.asked_of_all(&spread, least), ..fullest }
+    }
+
+    /// What the engine asks for at the start, of which the worker with the least has so much, where it counts the layers
+    /// of all stages.
+    fn asked_of_all(&self, spread: &Spread, least: Bytes) -> Option<AskedOfAll> {
+        let counted = self.engine.memory.length_over_all_stages && spread.stages.len() > 1;
+        counted.then(|| {
+            let layers: Vec<u64> = self.model.groups.iter().map(|group| group.layers.len() as u64).collect();
+            AskedOfAll { request: RankCache::of(self, &layers, true).request(self.length()), least }
+        })
     }
 
     /// Layers and memory of a rank of each stage; the ranks of one stage hold alike.
@@ -108,6 +123,7 @@ impl MemoryQuestion<'_> {
             capacity: self.gpu.memory,
             for_weights_and_cache: usable,
             per_request: cache.request(length),
+            asked_of_all: None,
             per_running_request: own,
             running_tokens: running,
             shared: whole.saturating_sub(own),

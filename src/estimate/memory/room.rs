@@ -48,11 +48,13 @@ impl MemoryQuestion<'_> {
         let fits = |n: u64| {
             let workload = Workload::new(n, 0);
             let longer = self.of_length(&workload);
-            spread.stages.iter().all(|stage| {
-                let memory = longer.stage(stage, &spread);
-                let on_host = memory.host.is_none_or(|host| host.holds(batch));
-                on_host && memory.per_request * batch <= memory.kv_cache
-            })
+            let asked = longer.answer().asked_of_all;
+            asked.is_none_or(|asked| asked.request <= asked.least)
+                && spread.stages.iter().all(|stage| {
+                    let memory = longer.stage(stage, &spread);
+                    let on_host = memory.host.is_none_or(|host| host.holds(batch));
+                    on_host && memory.per_request * batch <= memory.kv_cache
+                })
         };
         if fits(most) {
             return most;

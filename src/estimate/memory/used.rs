@@ -57,6 +57,16 @@ impl StateBlocks {
     }
 }
 
+/// What an engine asks for at the start on every worker of a pipeline, where it counts a request over all layers of the
+/// model (vLLM 0.14 to 0.16 `v1/core/kv_cache_utils.py`, `get_kv_cache_configs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AskedOfAll {
+    /// KV cache of one request at full length in all layers.
+    pub request: Bytes,
+    /// What the worker with the least has for its cache.
+    pub least: Bytes,
+}
+
 /// How far off what graphs take may be, as a factor: 75 % at the 90th percentile of 48 starts of vLLM that logged it.
 const GRAPHS_UNCERTAIN: f64 = 1.75;
 
@@ -81,6 +91,8 @@ pub struct MemoryUse {
     pub for_weights_and_cache: Bytes,
     /// KV cache of one request at full length.
     pub per_request: Bytes,
+    /// What the engine asks for at the start in place of that, where it counts layers of other stages too.
+    pub asked_of_all: Option<AskedOfAll>,
     /// KV cache of one request at its mean length, as the engine reserves it, beside what all have in common.
     pub per_running_request: Bytes,
     /// Tokens of that length, with those that all have in common.
@@ -108,6 +120,21 @@ impl MemoryUse {
         self.weights + self.kv_cache + self.activations + self.non_torch + self.cuda_graphs
     }
 
+    /// KV cache that the engine says one request at full length needs.
+    pub fn request_asked_for(&self) -> Bytes {
+        self.asked_of_all.map_or(self.per_request, |asked| asked.request)
+    }
+
+    /// What weights and one request at full length need of [`MemoryUse::for_weights_and_cache`], as the engine counts it at
+    /// the start.
+    pub fn need(&self) -> Bytes {
+        let own = self.weights + self.per_request;
+        let asked = self
+            .asked_of_all
+            .map(|asked| (self.for_weights_and_cache + asked.request).saturating_sub(asked.least));
+        asked.map_or(own, |asked| asked.max(own))
+    }
+
     /// GiB of KV cache that the engine's log says it has: less than none where the weights alone take more than there
     /// is (vLLM: "Available KV cache memory: -2.28 GiB").
     pub fn logged_cache_gib(&self) -> f64 {
@@ -131,7 +158,7 @@ impl MemoryUse {
             return Verdict::DoesNotFit;
         }
         let close = graphs * GRAPHS_UNCERTAIN > left;
-        let need = self.weights + self.per_request;
+        let need = self.need();
         let uncertain = close || self.states.is_some_and(StateBlocks::may_be_too_few);
         if need + self.band <= self.for_weights_and_cache && !uncertain {
             Verdict::Fits
@@ -144,7 +171,7 @@ impl MemoryUse {
 
     /// Room beside weights and one request at full length, GiB; negative where they do not fit.
     pub fn spare_gib(&self) -> f64 {
-        self.for_weights_and_cache.as_gib() - (self.weights + self.per_request).as_gib()
+        self.for_weights_and_cache.as_gib() - self.need().as_gib()
     }
 
     /// Requests in flight that the KV cache holds on one attention-data-parallel rank.
@@ -175,7 +202,7 @@ impl MemoryUse {
         if let Some(host) = self.host.filter(|host| host.need() > host.usable) {
             return Some(Reason::HostOutOfMemory { need: host.need(), have: host.usable });
         }
-        let short = self.weights + self.per_request > self.for_weights_and_cache + self.band;
+        let short = self.need() > self.for_weights_and_cache + self.band;
         if let Some(states) = self.states.filter(|states| states.are_too_few() && !short) {
             return Some(Reason::TooManySequences {
                 sequences: states.sequences().unwrap_or(0),
@@ -191,10 +218,7 @@ impl MemoryUse {
         }
         (self.verdict() == Verdict::DoesNotFit).then(|| {
             let around = self.activations + self.non_torch + self.cuda_graphs;
-            Reason::OutOfMemory {
-                need: self.weights + self.per_request + around,
-                have: self.for_weights_and_cache + around,
-            }
+            Reason::OutOfMemory { need: self.need() + around, have: self.for_weights_and_cache + around }
         })
     }
 }

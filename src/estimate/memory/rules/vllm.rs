@@ -334,6 +334,6 @@ pub(in crate::estimate::memory) fn fraction_needed(
 ) -> (Bytes, Bytes, Bytes) {
     let inside = if q.engine.memory.graphs_inside_fraction { m.cuda_graphs } else { Bytes::ZERO };
     let outside = m.cuda_graphs.saturating_sub(inside);
-    let part = m.weights + m.per_request + m.activations + m.non_torch + inside;
+    let part = m.need() + m.activations + m.non_torch + inside;
     (part, m.capacity, m.capacity.saturating_sub(outside))
 }
