@@ -7,7 +7,8 @@ use crate::workload::{Load, Targets, Workload};
 
 use super::service::Service;
 
-/// Values between which eight of ten measured servers of the class lie.
+/// Values between which eight of ten measured servers of the class lie, stretched to the estimate where those lie on one
+/// side of it: a range holds the figure that it is printed with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ranges {
     /// Mean time to first token.
@@ -22,7 +23,7 @@ impl Ranges {
     /// The ranges of a class around a service. As many requests are in flight, so that throughput is as much less as a
     /// request takes longer; a given rate is what it is.
     pub fn new(class: &Class, service: &Service, workload: &Workload, output: TokensPerSecond) -> Ranges {
-        let around = |time: Seconds, spread: Spread| (time * spread.low(), time * spread.high());
+        let own = output;
         let output = match workload.load {
             Load::Rate(_) => (output, output),
             Load::Saturate | Load::Concurrency(_) => (output / class.e2e.high(), output / class.e2e.low()),
@@ -32,7 +33,11 @@ impl Ranges {
                 (slower(class.e2e.high()), slower(class.e2e.low()))
             }
         };
-        Ranges { ttft: around(service.ttft, class.ttft), tpot: around(service.tpot, class.tpot), output }
+        Ranges {
+            ttft: around(service.ttft, class.ttft),
+            tpot: around(service.tpot, class.tpot),
+            output: holding(output, own),
+        }
     }
 
     /// Those of so many times the replicas.
@@ -40,6 +45,21 @@ impl Ranges {
     pub fn times(self, n: f64) -> Ranges {
         Ranges { output: (self.output.0 * n, self.output.1 * n), ..self }
     }
+}
+
+/// Times of servers of a class around an estimated one.
+fn around(time: Seconds, spread: Spread) -> (Seconds, Seconds) {
+    (time * spread.low().min(1.0), time * spread.high().max(1.0))
+}
+
+/// A range, stretched to the estimate.
+fn holding(
+    (low, high): (TokensPerSecond, TokensPerSecond),
+    own: TokensPerSecond,
+) -> (TokensPerSecond, TokensPerSecond) {
+    let at_most = |a: TokensPerSecond, b: TokensPerSecond| if a.get() <= b.get() { a } else { b };
+    let at_least = |a: TokensPerSecond, b: TokensPerSecond| if a.get() >= b.get() { a } else { b };
+    (at_most(low, own), at_least(high, own))
 }
 
 /// Times to the first token, per token, and from request to last token.
@@ -147,6 +167,21 @@ mod tests {
         assert!((chances.ttft.unwrap() - 0.9).abs() < 1e-3 && (chances.tpot.unwrap() - 0.75).abs() < 1e-3);
         assert_eq!((chances.e2e, chances.all()), (None, chances.tpot));
         assert_eq!(Chances::default().all(), None);
+    }
+
+    #[test]
+    fn a_range_holds_its_estimate_where_all_measured_servers_are_slower_or_faster() {
+        let slower = Spread([1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.9, 3.0]);
+        let faster = Spread([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9]);
+        let time = Seconds::new(2.0);
+        assert_eq!(around(time, slower), (time, time * slower.high()));
+        assert_eq!(around(time, faster), (time * faster.low(), time));
+        assert_eq!(around(time, class().ttft), (time * class().ttft.low(), time * class().ttft.high()));
+        let rate = TokensPerSecond::new;
+        let stretched = |low, high| holding((rate(low), rate(high)), rate(400.0));
+        assert_eq!(stretched(300.0, 350.0), (rate(300.0), rate(400.0)));
+        assert_eq!(stretched(450.0, 500.0), (rate(400.0), rate(500.0)));
+        assert_eq!(stretched(300.0, 500.0), (rate(300.0), rate(500.0)));
     }
 
     #[test]
