@@ -167,6 +167,11 @@ impl Engine {
         self
     }
 
+    /// Whether it serves GGUF files.
+    pub fn reads_gguf(&self) -> bool {
+        self.weight_formats.iter().any(|format| format.is_ggml())
+    }
+
     /// What the engine calls its memory fraction.
     pub fn fraction_name(&self) -> &'static str {
         match self.memory.fraction_of {

@@ -317,8 +317,21 @@ impl Model {
 
     /// The same model with its linear layers and experts stored as `format`.
     #[must_use]
-    pub fn with_weights(mut self, format: crate::dtype::WeightFormat) -> Model {
-        self.quantisation = self.quantisation.overridden(format, self.tied_head().is_some(), self.is_moe());
+    pub fn with_weights(self, format: crate::dtype::WeightFormat) -> Model {
+        let stored = self.quantisation.overridden(format, self.tied_head().is_some(), self.is_moe());
+        self.stored(stored)
+    }
+
+    /// The same model in a GGUF file of that name: as [`Model::with_weights`], but files in 16 and 32 bits keep experts that
+    /// the checkpoint has in MXFP4.
+    #[must_use]
+    pub fn with_weights_in_gguf(self, format: crate::dtype::WeightFormat) -> Model {
+        let stored = self.quantisation.widened_in_gguf(format, self.tied_head().is_some(), self.is_moe());
+        self.stored(stored)
+    }
+
+    fn stored(mut self, quantisation: Quantisation) -> Model {
+        self.quantisation = quantisation;
         let layers = ungroup(self.groups);
         self.groups = group(layers, &self.quantisation);
         self

@@ -170,7 +170,7 @@ impl Request {
         };
         let precisions = self.precisions()?;
         if task.is_of_one_plan() {
-            let ([_], [precision]) = (engines.as_slice(), precisions.as_slice()) else {
+            let ([engine], [precision]) = (engines.as_slice(), precisions.as_slice()) else {
                 let cause = match task {
                     Task::Estimate => "an estimate is of one engine and one precision",
                     _ => "one plan has one engine and one precision",
@@ -178,7 +178,10 @@ impl Request {
                 return Err(usage(cause).help("`shardfit plan` compares several"));
             };
             if let Some(format) = precision.weights {
-                model = model.with_weights(format);
+                model = match engine.reads_gguf() {
+                    true => model.with_weights_in_gguf(format),
+                    false => model.with_weights(format),
+                };
             }
         }
         let (mode, pins) = self.space(task)?;

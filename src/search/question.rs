@@ -142,6 +142,9 @@ impl Question<'_> {
     /// The model at each precision.
     pub(super) fn models(&self) -> Vec<Model> {
         let at = |p: &Precision| match p.weights {
+            Some(format) if self.engines.iter().all(Engine::reads_gguf) => {
+                self.model.clone().with_weights_in_gguf(format)
+            }
             Some(format) => self.model.clone().with_weights(format),
             None => self.model.clone(),
         };

@@ -348,3 +348,19 @@ fn an_old_build_on_apples_chips_has_their_kernels_and_no_others() {
     assert!((old / new - 1.0).abs() < 0.05, "{old} {new}");
     assert!((old / 515.1 - 1.0).abs() < 0.2, "{old}");
 }
+
+#[test]
+fn files_of_gpt_oss_keep_their_experts_in_mxfp4_whatever_their_names_say() {
+    // unsloth/gpt-oss-120b-GGUF: 60.88 GiB as F16, 59.03 as Q8_0, 58.46 as Q4_K_M, 58.27 as Q2_K.
+    for (format, size) in [("F16", 60.88), ("Q8_0", 59.03), ("Q4_K_M", 58.46), ("Q2_K", 58.27)] {
+        let run = shardfit(&format!(
+            "estimate --launch \"llama-server -hf unsloth/gpt-oss-120b-GGUF:{format} -c 8192 -ngl 99\" \
+             --gpu h100-sxm --offline --format json"
+        ));
+        let plan: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {}", run.stderr));
+        let weights = plan["memory"]["weights_gib"].as_f64().unwrap();
+        // The embedding, 0.6 to 1.1 GiB of the file, stays with the host.
+        assert!(weights < size && weights > size - 1.3, "{format}: {weights:.2} of {size}");
+        assert_eq!(plan["verdict"], "fits", "{format}");
+    }
+}

@@ -187,12 +187,15 @@ impl Quantisation {
     /// Quantises every linear layer and expert to `format`, as `--weights` asks; `tied` says whether the
     /// output projection shares the embedding. NVFP4 leaves attention beside experts as it is, as the
     /// published checkpoints do, and asks for an FP8 cache (`exclude_modules` and `kv_cache_quant_algo` of
-    /// nvidia/MiniMax-M2.5-NVFP4).
+    /// nvidia/MiniMax-M2.5-NVFP4). A GGUF file keeps experts that the checkpoint has in MXFP4, whatever its name says of the
+    /// rest: the conversion repacks them bit by bit (llama.cpp `convert_hf_to_gguf.py`), and `llama-quantize` does not
+    /// quantise what is quantised already (`src/llama-quant.cpp`: "requantizing from type mxfp4 is disabled").
     pub fn overridden(&self, format: WeightFormat, tied: bool, sparse: bool) -> Quantisation {
         let quantised = format.is_quantised();
         Quantisation {
             attention_kept: sparse && format == WeightFormat::Nvfp4,
             storage: quantised.then(|| format.into()),
+            experts: self.packed_experts().filter(|_| sparse && format.is_ggml()),
             kv: self.kv.or((format == WeightFormat::Nvfp4).then_some(DType::Fp8)),
             tied,
             by_config: quantised && self.by_config,
@@ -236,6 +239,18 @@ impl Quantisation {
             }
         }
         notes
+    }
+
+    /// A GGUF file in 16 or 32 bits of a model with experts, which keeps those that are in MXFP4 as they are too.
+    pub(super) fn widened_in_gguf(&self, format: WeightFormat, tied: bool, sparse: bool) -> Quantisation {
+        let experts = self.packed_experts().filter(|_| sparse && !format.is_quantised());
+        let wide = self.overridden(format, tied, sparse);
+        Quantisation { experts: experts.or(wide.experts), ..wide }
+    }
+
+    /// How experts are stored that are in MXFP4.
+    fn packed_experts(&self) -> Option<Storage> {
+        (self.main_format() == WeightFormat::Mxfp4).then(|| WeightFormat::Mxfp4.into())
     }
 
     /// What engines make of it when they load it: a configuration's 32 bits become 16, as `--dtype auto` has it
