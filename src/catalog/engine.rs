@@ -142,6 +142,11 @@ impl Engine {
             && !self.lacks.iter().any(|l| l.architecture == gpu.architecture && l.weights.is_empty())
     }
 
+    /// Whether it loads GGUF files: the mixes of formats that there are in no other.
+    pub fn loads_gguf(&self) -> bool {
+        self.weight_formats.contains(&WeightFormat::Q4KM)
+    }
+
     /// Whether it has no kernels for weights of a format on a GPU.
     pub fn lacks_kernels(&self, gpu: &Gpu, format: WeightFormat) -> bool {
         self.lacks.iter().any(|l| l.architecture == gpu.architecture && l.weights.contains(&format.kernel()))

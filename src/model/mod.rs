@@ -38,6 +38,7 @@ pub use families::{FAMILIES, Family, defaults as class_defaults};
 pub use gguf::from_gguf;
 pub use intake::{Downloaded, download, find, find_in, find_with, from_config};
 pub use lora::Lora;
+pub use names::{GgufFile, gguf_file};
 pub use operator::{Operator, OperatorKind, Rows, Step, TrafficParts};
 pub use quantisation::{Formats, Quantisation, Storage};
 pub use rotary::RotaryTable;

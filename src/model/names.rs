@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::{Catalog, Entry, Kind};
 use crate::diagnostic::{Code, Diagnostic, brief, folded, same_letters, same_words};
+use crate::dtype::WeightFormat;
 
 /// Endings that say what a model was tuned for, and not which one it is.
 const TUNED: [&str; 4] = ["instruct", "chat", "it", "hf"];
@@ -58,46 +59,99 @@ pub(super) fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<Option<Entry<
 }
 
 /// What a name says beside which model it is.
-struct Typed {
+struct Typed<'a> {
     /// The model's own name.
     name: String,
     /// The format that it names: `Q4_K_M` of `org/model-GGUF:Q4_K_M` and of `llama3.3:70b-instruct-q4_K_M`.
-    format: Option<String>,
+    format: Option<&'a str>,
     /// Whether it is a repository of files that were made from a model's.
     repacked: bool,
+    /// Whether it means a GGUF file: of a repository, of Ollama's library, or by its format.
+    is_file: bool,
 }
 
-impl Typed {
+impl<'a> Typed<'a> {
     /// Reads a name without an organisation, or one of GGUF files on the hub; `None` for any other.
-    fn read(name: &str) -> Option<Typed> {
+    fn read(name: &'a str) -> Option<Typed<'a>> {
         if name.contains('/') {
-            let (repository, tag) = match name.rsplit_once(':') {
-                Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag.to_owned())),
+            // LM Studio writes `@q4_k_m`, llama.cpp and Ollama `:Q4_K_M`.
+            let (repository, tag) = match name.rsplit_once([':', '@']) {
+                Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
                 _ => (name, None),
             };
             let tail = tail(repository);
             let cut = tail.len().checked_sub(GGUF.len()).filter(|cut| tail.is_char_boundary(*cut))?;
             let is_gguf = tail[cut..].eq_ignore_ascii_case(GGUF);
             let model = is_gguf.then(|| tail[..cut].to_owned()).filter(|model| !model.is_empty())?;
-            return Some(Typed { name: model, format: tag, repacked: true });
+            let format = tag.filter(|tag| is_format(tag));
+            return Some(Typed { name: model, format, repacked: true, is_file: true });
         }
-        let (model, ending) = match name.rsplit_once('-') {
-            Some((model, ending)) if name.contains(':') && is_format(ending) => (model, Some(ending)),
+        let of_ollama = name.contains(':');
+        let (model, ending) = match name.rsplit_once(['-', ':']) {
+            Some((model, ending)) if is_format(ending) && (of_ollama || is_of_llama_cpp(ending)) => {
+                (model, Some(ending))
+            }
+            // Google's files for Ollama that were trained for four bits.
+            Some((model, ending)) if of_ollama && ending.eq_ignore_ascii_case("qat") => (model, Some("q4_0")),
+            Some((model, ending)) if of_ollama && ending.eq_ignore_ascii_case("latest") => (model, None),
             _ => (name, None),
         };
-        Some(Typed { name: model.to_owned(), format: ending.map(str::to_owned), repacked: false })
+        let is_file = of_ollama || ending.is_some();
+        Some(Typed { name: model.to_owned(), format: ending, repacked: false, is_file })
     }
 }
 
 /// How repositories of GGUF files end.
 const GGUF: &str = "-GGUF";
 
-/// Whether a word is one of llama.cpp's formats: `q4_K_M`, `iq4_xs`, `fp16`.
+/// Whether a word is one of the formats that GGUF files come in: `q4_K_M`, `UD-Q4_K_XL`, `iq4_xs`, `fp16`.
 fn is_format(word: &str) -> bool {
+    is_of_llama_cpp(word)
+        || matches!(word.to_ascii_lowercase().as_str(), "fp16" | "f16" | "bf16" | "f32" | "mxfp4")
+}
+
+/// Whether a word is one of llama.cpp's own formats, which nothing else is called.
+fn is_of_llama_cpp(word: &str) -> bool {
+    bits_of(word).is_some()
+}
+
+/// The bits that one of llama.cpp's own formats is named after: 4 of `q4_K_M`, `IQ4_NL` and Unsloth's `UD-Q4_K_XL`.
+fn bits_of(word: &str) -> Option<char> {
     let lower = word.to_ascii_lowercase();
-    let bits = lower.strip_prefix("iq").or(lower.strip_prefix('q'));
-    bits.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        || matches!(lower.as_str(), "fp16" | "f16" | "bf16")
+    let own = lower.strip_prefix("ud-").unwrap_or(&lower);
+    let mut rest = own.strip_prefix("iq").or(own.strip_prefix('q'))?.chars();
+    let bits = rest.next().filter(|c| ('1'..='8').contains(c))?;
+    (rest.next() == Some('_')).then_some(bits)
+}
+
+/// The GGUF file that a name means: of Ollama's library, of a repository of such files, or of a format.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GgufFile {
+    /// How it stores weights: the format that is named, or of those that are described the nearest.
+    pub format: WeightFormat,
+    /// The format as the name writes it; `None` where it names none and the usual file is meant.
+    pub named: Option<String>,
+}
+
+/// What Ollama's library and `llama-server -hf` load where a name says no format
+/// (<https://docs.ollama.com/import>, llama.cpp's common/arg.cpp).
+const USUAL: WeightFormat = WeightFormat::Q4KM;
+
+/// The GGUF file that a name means; `None` for a name that means a checkpoint.
+pub fn gguf_file(name: &str) -> Option<GgufFile> {
+    let typed = Typed::read(name.trim()).filter(|typed| typed.is_file)?;
+    let format = match typed.format {
+        None => USUAL,
+        Some(word) => word.parse().unwrap_or(match bits_of(word) {
+            Some('1' | '2') => WeightFormat::Q2K,
+            Some('3') => WeightFormat::Q3KM,
+            Some('5') => WeightFormat::Q5KM,
+            Some('6' | '7') => WeightFormat::Q6K,
+            Some('8') => WeightFormat::Q8_0,
+            _ => USUAL,
+        }),
+    };
+    Some(GgufFile { format, named: typed.format.map(str::to_owned) })
 }
 
 /// What to know of an answer about a name that says more than the model.
@@ -107,9 +161,7 @@ pub(super) fn note(asked: &str, entry: &Entry) -> Option<String> {
     let says_more = |typed: &Typed| sized || typed.repacked || typed.format.is_some();
     let typed = Typed::read(asked.trim()).filter(says_more)?;
     let copy = if typed.repacked { ", of which it holds copies in llama.cpp's formats" } else { "" };
-    let format = typed.format.map(|format| format.to_ascii_lowercase());
-    let format = format.map_or(String::new(), |format| format!("; its format is --weights {format}"));
-    Some(format!("`{}` is read as {}{copy}{format}", brief(asked.trim()), entry.id()))
+    Some(format!("`{}` is read as {}{copy}", brief(asked.trim()), entry.id()))
 }
 
 /// The name that an answer is headed by: the entry's, or that of one of its aliases on the hub, where it says all that
@@ -177,10 +229,46 @@ mod tests {
         ] {
             assert_eq!(id(name).unwrap().as_deref(), Some(model), "{name}");
         }
+        for (name, model) in [
+            ("hf.co/bartowski/Llama-3.3-70B-Instruct-GGUF:IQ3_XXS", "meta-llama/Llama-3.3-70B-Instruct"),
+            ("lmstudio-community/Qwen3-32B-GGUF@q8_0", "Qwen/Qwen3-32B"),
+            ("gemma3:27b-it-qat", "google/gemma-3-27b-it"),
+            ("phi4:latest", "microsoft/phi-4"),
+            ("Llama-3.3-70B-Instruct-Q4_K_M", "meta-llama/Llama-3.3-70B-Instruct"),
+        ] {
+            assert_eq!(id(name).unwrap().as_deref(), Some(model), "{name}");
+        }
         // Two models of this size are distilled from it.
         assert!(id("deepseek-r1:8b").is_err());
         for unknown in ["org/other-GGUF", "org/Qwen3-32B", "deepseek-r1:999b"] {
             assert_eq!(id(unknown).unwrap(), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_gguf_file_says_its_format() {
+        let read = |name: &str| gguf_file(name).map(|file| (file.format.name(), file.named.is_some()));
+        for (name, format, named) in [
+            ("qwen2.5-coder:32b-instruct-q4_K_M", "q4_k_m", true),
+            ("llama3.1:8b-instruct-fp16", "fp16", true),
+            ("llama3.1:8b-instruct-q8_0", "q8_0", true),
+            ("gemma3:27b-it-qat", "q4_0", true),
+            ("gemma3:27b", "q4_k_m", false),
+            ("phi4:latest", "q4_k_m", false),
+            ("unsloth/Llama-3.3-70B-Instruct-GGUF", "q4_k_m", false),
+            ("unsloth/Llama-3.3-70B-Instruct-GGUF:Q4_K_M", "q4_k_m", true),
+            ("hf.co/unsloth/Qwen3-32B-GGUF:UD-Q5_K_XL", "q5_k_m", true),
+            ("bartowski/Qwen3-32B-GGUF:IQ3_XXS", "q3_k_m", true),
+            ("lmstudio-community/Qwen3-32B-gguf@q6_k", "q6_k", true),
+            ("ggml-org/gpt-oss-20b-GGUF:MXFP4", "mxfp4", true),
+            ("Qwen3-32B-Q5_K_S", "q5_k_s", true),
+        ] {
+            assert_eq!(read(name), Some((format, named)), "{name}");
+        }
+        for checkpoint in
+            ["phi4", "meta-llama/Llama-3.3-70B-Instruct", "qwen3-32b", "qwen2-7b-q", "model-bf16"]
+        {
+            assert_eq!(read(checkpoint), None, "{checkpoint}");
         }
     }
 

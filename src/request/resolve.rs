@@ -5,6 +5,7 @@ mod drive;
 mod engines;
 mod fleet;
 mod launches;
+mod named_file;
 mod place;
 mod ranking;
 mod speculation;
@@ -159,16 +160,18 @@ impl Request {
         let deployed = if task.is_of_one_plan() { Some(self.deployed()?) } else { None };
         let mut place = self.place(task, catalog, deployed.as_ref())?;
         self.put_host(&mut place.pools)?;
-        let engines = self.engines(catalog, &place.pools)?;
-        let mut engines = self.that_take_the_options(engines)?;
-        self.know_the_model(&engines, &model)?;
+        let named_file = self.of_named_file(catalog, &place.pools, purpose, &mut model)?;
+        let asked = named_file.as_ref().unwrap_or(self);
+        let engines = asked.engines(catalog, &place.pools)?;
+        let mut engines = asked.that_take_the_options(engines)?;
+        asked.know_the_model(&engines, &model)?;
         let current =
             self.current.as_deref().map(|text| layout::deployment(catalog, "--current", text)).transpose()?;
         let unmeasured = match task {
             Task::Size => Vec::new(),
             _ => measure(catalog, &mut place.pools, &engines, current.as_ref(), &model)?,
         };
-        let precisions = self.precisions()?;
+        let precisions = asked.precisions()?;
         if task.is_of_one_plan() {
             let ([engine], [precision]) = (engines.as_slice(), precisions.as_slice()) else {
                 let cause = match task {
@@ -191,9 +194,9 @@ impl Request {
             return Err(usage(cause).at("--mode").help("leave it out, or give lengths and --prefix-hit"));
         }
         let mut launches = match &deployed {
-            Some(Deployed::Replicas(split, _)) => vec![self.launch_of_one_plan(split.pp)?],
-            Some(Deployed::Split(_)) => vec![self.launch_of_one_plan(1)?],
-            None => self.launches(task)?,
+            Some(Deployed::Replicas(split, _)) => vec![asked.launch_of_one_plan(split.pp)?],
+            Some(Deployed::Split(_)) => vec![asked.launch_of_one_plan(1)?],
+            None => asked.launches(task)?,
         };
         if self.launched && !self.length_by_room {
             // What a launch leaves out is the model's context, which vLLM holds against its cache.

@@ -89,3 +89,39 @@ fn each_task_answers_its_request() {
     assert!(sized.best().is_some());
     assert!(resolve(Task::Size, fleet).estimate().is_err());
 }
+
+#[test]
+fn a_name_of_a_gguf_file_is_asked_about_in_its_format_and_on_what_loads_it() {
+    // ollama.com/library; the usual quantisation of its files and of `llama-server -hf` is Q4_K_M.
+    let catalog = Catalog::built_in();
+    let asked = |more: &str| {
+        let text = format!(r#"{{"isl": 512, "osl": 128, {more}}}"#);
+        let resolved = request(&text).resolve(Task::Plan, &catalog).unwrap();
+        let weights = resolved.precisions[0].weights.map_or("own", |format| format.name());
+        (resolved.engines[0].id.clone(), weights, resolved.model.notes.join("; "))
+    };
+    for (more, engine, weights) in [
+        (r#""model": "qwen2.5-coder:32b-instruct-q4_K_M", "cluster": "rtx-4090""#, "llama.cpp", "q4_k_m"),
+        (r#""model": "deepseek-r1:32b", "cluster": "2xrtx-4090""#, "llama.cpp", "q4_k_m"),
+        (r#""model": "gemma3:27b-it-qat", "cluster": "rtx-5090""#, "llama.cpp", "q4_0"),
+        (r#""model": "llama3.1:8b-instruct-fp16", "cluster": "rtx-4090""#, "llama.cpp", "fp16"),
+        (r#""model": "unsloth/Llama-3.3-70B-Instruct-GGUF", "cluster": "2xrtx-3090""#, "llama.cpp", "q4_k_m"),
+        (r#""model": "hf.co/unsloth/Qwen3-32B-GGUF:Q8_0", "cluster": "2xrtx-3090""#, "llama.cpp", "q8_0"),
+        (r#""model": "gemma3:27b", "cluster": "rtx-5090", "engine": "ollama""#, "llama.cpp", "q4_k_m"),
+        // MXFP4 from the start: Ollama's file is in it, too.
+        (r#""model": "gpt-oss:20b", "cluster": "rtx-4090""#, "llama.cpp", "own"),
+        // What the request says itself wins; of an engine that loads no such file, the usual one is not meant.
+        (r#""model": "gemma3:27b", "cluster": "h100-sxm", "weights": "fp8""#, "vllm", "fp8"),
+        (r#""model": "gemma3:27b", "cluster": "h100-sxm", "engine": "vllm""#, "vllm", "own"),
+        (r#""model": "gemma3:27b", "cluster": "h100-sxm", "enforce_eager": true"#, "vllm", "own"),
+        (r#""model": "gemma3:27b-it-q8_0", "cluster": "h100-sxm", "engine": "vllm""#, "vllm", "q8_0"),
+        (r#""model": "gemma-3-27b", "cluster": "h100-sxm""#, "vllm", "own"),
+    ] {
+        let (on, stored, notes) = asked(more);
+        assert_eq!((on.as_str(), stored), (engine, weights), "{more}");
+        let says = notes.contains("is a GGUF file");
+        assert_eq!(says, engine == "llama.cpp" || weights == "q8_0", "{more}: {notes}");
+    }
+    let (.., notes) = asked(r#""model": "unsloth/Qwen3-32B-GGUF:UD-Q4_K_XL", "cluster": "rtx-4090""#);
+    assert!(notes.contains("in UD-Q4_K_XL, counted as q4_k_m"), "{notes}");
+}

@@ -21,12 +21,17 @@ use crate::search::Current;
 const HOST_SPEEDS: std::ops::RangeInclusive<f64> = 0.1..=10.0;
 
 impl Request {
+    /// The first of the options that are given and that an engine does not take.
+    pub(super) fn lacking(&self, engine: &Engine) -> Option<LaunchOption> {
+        let given = self.given();
+        LaunchOption::ALL
+            .into_iter()
+            .find(|option| given.contains_key(option.field()) && !engine.options.contains(option))
+    }
+
     /// The engines that take every option that is given; those that were named must.
     pub(super) fn that_take_the_options(&self, engines: Vec<Engine>) -> Result<Vec<Engine>, Diagnostic> {
-        let given = self.given();
-        let asked: Vec<LaunchOption> =
-            LaunchOption::ALL.into_iter().filter(|option| given.contains_key(option.field())).collect();
-        let lacks = |engine: &Engine| asked.iter().find(|option| !engine.options.contains(option)).copied();
+        let lacks = |engine: &Engine| self.lacking(engine);
         let named = self.engine.is_some() && texts(&self.engine) != ["any"];
         let first = engines.iter().find_map(|engine| Some((engine.id.clone(), lacks(engine)?)));
         let (with, _): (Vec<Engine>, Vec<Engine>) = engines.into_iter().partition(|e| lacks(e).is_none());

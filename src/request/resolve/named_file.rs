@@ -1,0 +1,84 @@
+//! The file that a model's name means, where it means one of llama.cpp's: `gemma3:27b`, `org/model-GGUF:Q4_K_M`.
+
+use std::path::Path;
+
+use crate::catalog::{Catalog, Cluster, Engine};
+use crate::diagnostic::{Diagnostic, brief};
+use crate::model::{GgufFile, Model, gguf_file};
+use crate::request::checks::texts;
+use crate::request::{Request, Texts};
+use crate::workload::Purpose;
+
+/// Bits per parameter up to which a checkpoint is itself of four bits, scales and embeddings included: files of it keep
+/// its format.
+const FOUR_BITS: f64 = 6.0;
+
+impl Request {
+    /// The request with the format of the file that its model's name means, and the engines that load such files; what is
+    /// put in is said in a note of the model. `None` where the name means a checkpoint, or the request says the format
+    /// itself.
+    ///
+    /// # Errors
+    /// An engine that is not known.
+    pub(super) fn of_named_file(
+        &self,
+        catalog: &Catalog,
+        pools: &[Cluster],
+        purpose: Purpose,
+        model: &mut Model,
+    ) -> Result<Option<Request>, Diagnostic> {
+        let asked = self.model.model.as_deref().map(str::trim).filter(|_| self.weights.is_none());
+        let is_path = |name: &str| !catalog.is_sealed() && Path::new(name).exists();
+        let Some(name) = asked.filter(|name| !is_path(name)) else { return Ok(None) };
+        let Some(file) = gguf_file(name) else { return Ok(None) };
+        let runs = |engine: &Engine| pools.iter().any(|pool| engine.runs_on(&pool.gpu));
+        let loads = |engine: &Engine| engine.weight_formats.contains(&file.format);
+        let engines: Vec<Engine> = match texts(&self.engine) {
+            [] => {
+                let all = catalog.engines()?.into_iter();
+                all.filter(|e| runs(e) && e.loads_gguf() && loads(e) && self.lacking(e).is_none()).collect()
+            }
+            [any] if any == "any" => catalog.engines()?,
+            named => named.iter().map(|name| catalog.engine(name.trim())).collect::<Result<_, _>>()?,
+        };
+        // A format that is named is asked for, whatever the engine says of it; the usual one only where it can be meant.
+        let is_meant = engines.iter().any(loads) && purpose == Purpose::Generate;
+        if file.named.is_none() && !is_meant {
+            return Ok(None);
+        }
+        let mut request = self.clone();
+        let keeps_its_own = file.named.is_none() && bits_per_parameter(model) <= FOUR_BITS;
+        if !keeps_its_own {
+            request.weights = Some(Texts(vec![file.format.name().to_owned()]));
+        }
+        if self.engine.is_none() && !engines.is_empty() {
+            request.engine = Some(Texts(engines.iter().map(|engine| engine.id.clone()).collect()));
+        }
+        model.notes.push(said(name, &file, keeps_its_own, self.engine.is_none()));
+        Ok(Some(request))
+    }
+}
+
+/// What is asked about in place of the checkpoint.
+fn said(name: &str, file: &GgufFile, keeps_its_own: bool, chooses_engine: bool) -> String {
+    let (name, format) = (brief(name), file.format.name());
+    let which = match &file.named {
+        _ if keeps_its_own => format!("`{name}` is a GGUF file in the checkpoint's own format"),
+        None => format!("`{name}` is a GGUF file, usually {format}"),
+        Some(word) if word.eq_ignore_ascii_case(format) => format!("`{name}` is a GGUF file in {format}"),
+        Some(word) => format!("`{name}` is a GGUF file in {}, counted as {format}", brief(word)),
+    };
+    let others =
+        if chooses_engine { "--weights and --engine ask for others" } else { "--weights asks for another" };
+    format!("{which}; {others}")
+}
+
+/// Bits that a parameter of the checkpoint takes, scales included.
+fn bits_per_parameter(model: &Model) -> f64 {
+    let parameters = model.parameters().map_or(0, |parameters| parameters.total);
+    if parameters == 0 {
+        f64::INFINITY
+    } else {
+        model.checkpoint_bytes().get() as f64 * 8.0 / parameters as f64
+    }
+}
