@@ -12,7 +12,5 @@ use crate::request::budget::{Budgeting, Settled};
 pub fn written(budgeting: &Budgeting, view: View) -> Result<Answered, Diagnostic> {
     let Settled { flops, approach, longer, pace } = budgeting.settle()?;
     let answer = Budgeted { flops, approach, longer: &longer, pace: pace.as_ref() };
-    let View { format, width, .. } = view;
-    let text = format.write(width, || Ok(answer.text(width)), || Ok(answer.json()), || Ok(answer.sheet()))?;
-    Ok(Answered::found(text))
+    view.written(&answer.report()).map(Answered::found)
 }

@@ -11,7 +11,7 @@ use crate::dtype::DType;
 use crate::fit::{Need, Running};
 use crate::load;
 use crate::model::{self, Model, Scope};
-use crate::report::{Format, Sheet, Value};
+use crate::report::{Page, Report, Sheet, Value};
 use crate::request::FitRequest;
 use crate::units::FlopsPerSecond;
 
@@ -24,7 +24,7 @@ pub fn show(
     catalog: &Catalog,
     kind: Kind,
     name: &str,
-    View { format, width, .. }: View,
+    view: View,
     coefficients: bool,
 ) -> Result<String, Diagnostic> {
     let entry = catalog.find(kind, name)?;
@@ -33,43 +33,53 @@ pub fn show(
         add_coefficients(catalog, &mut value)?;
         of_board(&mut value, entry.id());
     }
-    match (format, kind) {
-        (Format::Table, Kind::Gpu) if !coefficients => {
-            let kernels = value.as_object_mut().and_then(|fields| fields.remove("kernels"));
-            let others = other_boards(&mut value);
-            let forms = kernels.as_ref().and_then(|k| k.as_object()).into_iter().flatten();
-            let engines = forms.filter_map(|(_, by_engine)| by_engine.as_object()).flatten();
-            let known = catalog.entries(Kind::Engine);
-            let is_engine = |name: &&str| known.iter().any(|entry| *name == entry.id());
-            let engines: BTreeSet<&str> =
-                engines.filter_map(|(name, _)| name.split('@').next()).filter(is_engine).collect();
-            let mut sheet = Sheet::of_json(&value);
-            for cell in sheet.rows.iter_mut().flatten() {
-                if let Value::Integer(n) = cell {
-                    *cell = Value::Text(n.to_string());
-                }
-            }
-            // What it is comes first.
-            sheet.rows.sort_by_key(|row| {
-                let figure = row.first().map(words).unwrap_or_default();
-                FIRST
-                    .iter()
-                    .position(|name| figure == *name || figure.starts_with(&format!("{name}[")))
-                    .unwrap_or(FIRST.len())
-            });
-            let fitted = match engines.is_empty() {
-                true => "none of its own; those of its class, or of `kernels_from`, stand in".to_owned(),
-                false => format!("fitted: {}; --coefficients shows them", engines.into_iter().join(", ")),
-            };
-            sheet.rows.extend(others.map(|names| vec!["boards".into(), Value::Text(names)]));
-            sheet.rows.push(vec!["kernels".into(), Value::Text(fitted)]);
-            Ok(sheet.table(width))
+    let page = match kind {
+        Kind::Gpu if !coefficients => Page::from(datasheet(catalog, value.clone())),
+        Kind::Model => as_it_is(format!("{value:#}")),
+        _ => as_it_is(load::to_yaml(&value)?),
+    };
+    let rows = Sheet::of_json(&value);
+    view.written(&Report::new(page, value, rows))
+}
+
+/// A file on a page.
+fn as_it_is(text: String) -> Page {
+    let mut page = Page::default();
+    page.verbatim(text);
+    page
+}
+
+/// A GPU's figures without the coefficients of its kernels, and whose there are.
+fn datasheet(catalog: &Catalog, mut value: serde_json::Value) -> Sheet {
+    let kernels = value.as_object_mut().and_then(|fields| fields.remove("kernels"));
+    let others = other_boards(&mut value);
+    let forms = kernels.as_ref().and_then(|k| k.as_object()).into_iter().flatten();
+    let engines = forms.filter_map(|(_, by_engine)| by_engine.as_object()).flatten();
+    let known = catalog.entries(Kind::Engine);
+    let is_engine = |name: &&str| known.iter().any(|entry| *name == entry.id());
+    let engines: BTreeSet<&str> =
+        engines.filter_map(|(name, _)| name.split('@').next()).filter(is_engine).collect();
+    let mut sheet = Sheet::of_json(&value);
+    for cell in sheet.rows.iter_mut().flatten() {
+        if let Value::Integer(n) = cell {
+            *cell = Value::Text(n.to_string());
         }
-        (Format::Json, _) | (Format::Table, Kind::Model) => Ok(format!("{value:#}")),
-        (Format::Csv, _) => Sheet::of_json(&value).csv(),
-        (Format::Markdown, _) => Ok(Sheet::of_json(&value).markdown()),
-        (Format::Yaml | Format::Table, _) => load::to_yaml(&value),
     }
+    // What it is comes first.
+    sheet.rows.sort_by_key(|row| {
+        let figure = row.first().map(words).unwrap_or_default();
+        FIRST
+            .iter()
+            .position(|name| figure == *name || figure.starts_with(&format!("{name}[")))
+            .unwrap_or(FIRST.len())
+    });
+    let fitted = match engines.is_empty() {
+        true => "none of its own; those of its class, or of `kernels_from`, stand in".to_owned(),
+        false => format!("fitted: {}; --coefficients shows them", engines.into_iter().join(", ")),
+    };
+    sheet.rows.extend(others.map(|names| vec!["boards".into(), Value::Text(names)]));
+    sheet.rows.push(vec!["kernels".into(), Value::Text(fitted)]);
+    sheet
 }
 
 /// Figures of a GPU in the order of a datasheet, before all others.
@@ -174,7 +184,7 @@ impl Models {
 pub fn list(
     catalog: &Catalog,
     kind: Kind,
-    View { format, width, .. }: View,
+    view: View,
     (named, wanted): (Option<&str>, Option<&Models>),
     mut left_out: impl FnMut(&Diagnostic),
 ) -> Result<String, Diagnostic> {
@@ -197,7 +207,7 @@ pub fn list(
             .collect();
         sheet.rows.retain(|row| columns.iter().filter_map(|i| row.get(*i)).any(said));
     }
-    format.write(width, || Ok(sheet.table(width)), || Ok(sheet.json()), || Ok(sheet.clone()))
+    view.written(&Report::of_rows(sheet))
 }
 
 fn names(catalog: &Catalog, kind: Kind, left_out: &mut dyn FnMut(&Diagnostic)) -> Result<Sheet, Diagnostic> {

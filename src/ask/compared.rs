@@ -64,15 +64,9 @@ pub fn written(task: Task, points: &[Point], setting: &Setting, view: View) -> R
             true
         }
     });
-    let text = view.format.write(
-        view.width,
-        || {
-            let lines: String = said.iter().map(|line| format!("{line}\n")).collect();
-            Ok(report::compared_text(&all, view.width) + &lines)
-        },
-        || Ok(report::compared_json(answers)),
-        || Ok(report::compared_sheet(&all)),
-    )?;
+    let mut report = report::compared(&all, answers);
+    said.iter().for_each(|line| report.page.push_str(&format!("{line}\n")));
+    let text = view.written(&report)?;
     let found = all.iter().any(|one| one.best.is_some() && one.why.is_empty());
     Ok(Beside { answered: Answered::Text { text, found }, stopped })
 }

@@ -9,7 +9,7 @@ use crate::estimate::explanation::Explanation;
 use crate::estimate::memory::Verdict;
 use crate::launch;
 use crate::plan::Reason;
-use crate::report::{self, Format, Row, Subject};
+use crate::report::{self, Format, Page, Report, Row, Subject};
 use crate::request::{Estimated, Explain, Request, Resolved, Task};
 
 /// What an estimate came to.
@@ -106,12 +106,11 @@ fn unjudged(
 ) -> Result<String, Diagnostic> {
     let verdict = if illegal.is_some() { "does not start" } else { "not judged" };
     let main = (launched.servers.as_slice(), launched.main());
-    view.format.write(
-        view.width,
-        || Ok(format!("{}{verdict}: {why}\n", launched.text())),
-        || Ok(report::unjudged_json(main, why, (&launched.refused, illegal))),
-        || Ok(report::launched_sheet(launched.main())),
-    )
+    view.written(&Report::new(
+        format!("{}{verdict}: {why}\n", launched.text()),
+        report::unjudged_json(main, why, (&launched.refused, illegal)),
+        report::launched_sheet(launched.main()),
+    ))
 }
 
 fn render(
@@ -123,23 +122,16 @@ fn render(
     if let Some(explanation) = explanation {
         return explained(view, subject, estimate, explanation);
     }
-    view.format.write(
-        view.width,
-        || {
-            let read = launched.map(|l| l.text() + "\n").unwrap_or_default();
-            let better = better.map(|b| format!("\n{}", b.text())).unwrap_or_default();
-            let refused = launched.is_some_and(|l| !l.refused.is_empty());
-            let judged = (reasons.as_slice(), refused);
-            Ok(read + &report::estimate_text(subject, estimate, judged, fit, view.width) + &better)
-        },
-        || {
-            let answer = report::estimate_answer(subject, estimate, reasons, fit);
-            let better = better.map(Improved::improvement);
-            Ok(match launched {
-                Some(read) => answer.launched(&read.servers, (read.main(), &read.refused), better).json(),
-                None => answer.json(),
-            })
-        },
-        || Ok(report::plan_sheet(&[Row::from(estimate)], false).about(subject.asked())),
-    )
+    let mut page = Page::from(launched.map(|l| l.text() + "\n").unwrap_or_default());
+    let refused = launched.is_some_and(|l| !l.refused.is_empty());
+    page.append(report::estimate_page(subject, estimate, (reasons, refused), fit));
+    page.push_str(&better.map(|b| format!("\n{}", b.text())).unwrap_or_default());
+    let answer = report::estimate_answer(subject, estimate, reasons, fit);
+    let better = better.map(Improved::improvement);
+    let value = match launched {
+        Some(read) => answer.launched(&read.servers, (read.main(), &read.refused), better).json(),
+        None => answer.json(),
+    };
+    let rows = report::plan_sheet(&[Row::from(estimate)], false).about(subject.asked());
+    view.written(&Report::new(page, value, rows))
 }

@@ -19,7 +19,5 @@ pub fn written(fitting: &Fitting, view: View) -> Result<Answered, Diagnostic> {
         top: fitting.top,
         answer: &answer,
     };
-    let View { format, width, .. } = view;
-    let text = format.write(width, || Ok(fitted.text(width)), || Ok(fitted.json()), || Ok(fitted.sheet()))?;
-    Ok(Answered::Text { text, found: !answer.running.is_empty() })
+    Ok(Answered::Text { text: view.written(&fitted.report())?, found: !answer.running.is_empty() })
 }

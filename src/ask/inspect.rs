@@ -11,10 +11,9 @@ use crate::estimate::breakdown::{
 };
 use crate::estimate::context::{Context, ContextParts};
 use crate::estimate::memory::{LimitOverrides, MemoryQuestion};
-use crate::load;
 use crate::model::Model;
 use crate::plan::Parallelism;
-use crate::report::{self, Format, Inspected, Section};
+use crate::report::{self, Format, Inspected, Page, Section};
 use crate::request::inspect::{Inspection, Table};
 use crate::units::{Bytes, group_thousands};
 use crate::validate::{KnownSize, known_sizes};
@@ -35,13 +34,14 @@ struct Report {
 pub fn written(of: &Inspection, view: View) -> Result<Answered, Diagnostic> {
     if of.table == Table::Known {
         let known = known_sizes()?;
-        let section = report::known_section(&known, view.format == Format::Table);
-        let text = one_section(&section, view.format, view.width)?;
+        let sections = [report::known_section(&known, view.format == Format::Table)];
+        let page = report::sections_page(&sections);
+        let text = view.written(&of_sections(page, report::tables_json(&sections), &sections))?;
         return Ok(Answered::Text { text, found: known.iter().all(KnownSize::passes) });
     }
     let reports: Vec<Report> =
         of.models.iter().map(|model| at_each_length(of, model)).collect::<Result<_, _>>()?;
-    render(&reports, of.table, view.format, view.width).map(Answered::found)
+    view.written(&render(&reports, of.table)?).map(Answered::found)
 }
 
 /// Whether a table is asked for.
@@ -195,32 +195,13 @@ fn base_format(dtype: DType) -> WeightFormat {
     }
 }
 
-fn one_section(section: &Section, format: Format, width: Option<u16>) -> Result<String, Diagnostic> {
-    let sections = std::slice::from_ref(section);
-    Ok(match format {
-        Format::Table => report::sections_text(sections, width),
-        Format::Markdown => report::sections_markdown(sections),
-        Format::Csv => report::sections_csv(sections)?,
-        Format::Json => format!("{:#}", report::tables_json(sections)),
-        Format::Yaml => load::to_yaml(&report::tables_json(sections))?,
-    })
-}
-
-fn render(
-    reports: &[Report],
-    table: Table,
-    format: Format,
-    width: Option<u16>,
-) -> Result<String, Diagnostic> {
-    let json = || -> Result<serde_json::Value, Diagnostic> {
-        let mut all = reports.iter().map(Report::json).collect::<Result<Vec<_>, _>>()?;
-        Ok(if all.len() == 1 { all.remove(0) } else { serde_json::Value::Array(all) })
-    };
-    match (format, reports) {
-        (Format::Json, _) => Ok(format!("{:#}", json()?)),
-        (Format::Yaml, _) => load::to_yaml(&json()?),
-        (_, [one]) => one.render(table, format, width),
-        (_, several) => compare(several, table, format, width),
+/// What several reports come to: of one model all about it, of several the comparison, and the other tables with a column
+/// that names the model.
+fn render(reports: &[Report], table: Table) -> Result<report::Report, Diagnostic> {
+    let mut all = reports.iter().map(Report::json).collect::<Result<Vec<_>, _>>()?;
+    match reports {
+        [one] => one.render(table, all.remove(0)),
+        several => compare(several, table, serde_json::Value::Array(all)),
     }
 }
 
@@ -234,62 +215,53 @@ impl Report {
         self.inspected().json(&self.sections)
     }
 
-    fn render(&self, table: Table, format: Format, width: Option<u16>) -> Result<String, Diagnostic> {
-        let all = || -> Result<Vec<Section>, Diagnostic> {
-            let params = report::parameters_section(&self.model)?;
-            Ok(std::iter::once(params).chain(self.sections.iter().cloned()).collect())
+    fn render(&self, table: Table, value: serde_json::Value) -> Result<report::Report, Diagnostic> {
+        let mut page = match table {
+            Table::Params | Table::All => {
+                let mut page = report::inspection_page(&self.model)?;
+                page.push_str(if self.sections.is_empty() { "" } else { "\n" });
+                page
+            }
+            _ => Page::from(format!("{}\n\n", self.model.id)),
         };
-        match (table, format) {
-            (Table::Params, Format::Csv) => self.inspected().sheet()?.csv(),
-            (Table::Params, Format::Markdown) => Ok(self.inspected().sheet()?.markdown()),
-            (Table::All, Format::Csv) => report::sections_csv(&all()?),
-            (Table::All, Format::Markdown) => Ok(report::sections_markdown(&all()?)),
-            (_, Format::Csv) => report::sections_csv(&self.sections),
-            (_, Format::Markdown) => Ok(report::sections_markdown(&self.sections)),
-            (Table::Params | Table::All, _) => {
-                let mut text = report::wrap(&report::inspection_text(&self.model, width)?, width);
-                if !self.sections.is_empty() {
-                    text += &format!("\n{}", report::sections_text(&self.sections, width));
-                }
-                Ok(text + &self.warning_text())
+        page.append(report::sections_page(&self.sections));
+        self.warnings.iter().for_each(|w| page.push_str(&format!("warning: {w}\n")));
+        let sections = match table {
+            Table::Params => return Ok(report::Report::new(page, value, self.inspected().sheet()?)),
+            Table::All => {
+                let params = report::parameters_section(&self.model)?;
+                std::iter::once(params).chain(self.sections.iter().cloned()).collect()
             }
-            _ => {
-                let sections = report::sections_text(&self.sections, width);
-                Ok(format!("{}\n\n{sections}{}", self.model.id, self.warning_text()))
-            }
-        }
-    }
-
-    fn warning_text(&self) -> String {
-        self.warnings.iter().map(|w| format!("warning: {w}\n")).collect()
+            _ => self.sections.clone(),
+        };
+        Ok(of_sections(page, value, &sections))
     }
 }
 
+/// A report whose rows and Markdown are those of its sections.
+fn of_sections(page: Page, value: serde_json::Value, sections: &[Section]) -> report::Report {
+    let markdown = Some(report::sections_markdown(sections));
+    report::Report { markdown, ..report::Report::new(page, value, report::sections_sheet(sections)) }
+}
+
 /// Several models: the comparison, and the other tables with a column that names the model.
-fn compare(
-    reports: &[Report],
-    table: Table,
-    format: Format,
-    width: Option<u16>,
-) -> Result<String, Diagnostic> {
+fn compare(reports: &[Report], table: Table, value: serde_json::Value) -> Result<report::Report, Diagnostic> {
     let models: Vec<Model> = reports.iter().map(|r| r.model.clone()).collect();
     let comparison = report::comparison(&models)?;
     let sections = reports.iter().map(|r| (r.model.id.clone(), r.sections.clone())).collect();
     let sections = report::side_by_side("model", sections);
-    let compares = matches!(table, Table::Params | Table::All);
-    match format {
-        Format::Csv if table == Table::Params => comparison.csv(),
-        Format::Csv => report::sections_csv(&sections),
-        Format::Markdown => {
-            let head = if compares { comparison.markdown() + "\n\n" } else { String::new() };
-            Ok(head + &report::sections_markdown(&sections))
-        }
-        _ => {
-            let head = if compares { comparison.table(width) + "\n\n" } else { String::new() };
-            let warn =
-                |r: &Report| r.warnings.iter().map(|w| format!("warning: {}: {w}\n", r.model.id)).collect();
-            let warnings: Vec<String> = reports.iter().map(warn).collect();
-            Ok(head + &report::sections_text(&sections, width) + &warnings.concat())
-        }
+    let mut head = Page::default();
+    if matches!(table, Table::Params | Table::All) {
+        head.table(comparison.clone());
+        head.push_str("\n");
     }
+    let (mut page, mut markdown) = (head.clone(), head);
+    page.append(report::sections_page(&sections));
+    for report in reports {
+        let name = &report.model.id;
+        report.warnings.iter().for_each(|w| page.push_str(&format!("warning: {name}: {w}\n")));
+    }
+    markdown.append(report::sections_markdown(&sections));
+    let rows = if table == Table::Params { comparison } else { report::sections_sheet(&sections) };
+    Ok(report::Report { markdown: Some(markdown), ..report::Report::new(page, value, rows) })
 }

@@ -11,7 +11,7 @@ use crate::estimate::estimated::Estimate;
 use crate::launch::artefact::File;
 use crate::launch::release::Beside;
 use crate::launch::{self, artefact};
-use crate::report::{self, Row, Sheet, Subject};
+use crate::report::{self, Report, Row, Sheet, Subject};
 use crate::request::{Chosen, Explain, Planned, Request, Resolved, layout};
 use crate::search::{Answer, Best, Question};
 use crate::workload::Load;
@@ -116,27 +116,23 @@ pub fn written(
     };
     let front = request.pareto.is_some();
     let plans = if front { &answer.pareto } else { &answer.best };
-    let text = view.format.write(
-        view.width,
-        || {
-            let shown = Answer { best: plans.clone(), ..answer.clone() };
-            Ok(report::answer_text(subject, &shown, view.width, view.why)
-                + &report::batches_text(subject, answer, &batches, view.width)
-                + &if front { report::front_chart(answer, view.width) } else { String::new() }
-                + &report::what_if_text(answer, moved)
-                + &report::advice_text(advice, subject.workload.load)
-                + hint(question, answer)
-                + &remarks(resolved))
-        },
-        || {
-            let every = (request.batches == Some(true)).then_some(batches.as_slice());
-            Ok(report::answer_json(subject, answer, advice, moved, every))
-        },
-        || match request.batches {
-            Some(true) => Ok(report::batches_sheet(answer, &batches).about(subject.asked())),
-            _ => Ok(sheet(plans, answer, !front).about(subject.asked())),
-        },
-    )?;
+    let shown = Answer { best: plans.clone(), ..answer.clone() };
+    let mut page = report::answer_page(subject, &shown, view.why);
+    page.append(report::batches_page(subject, answer, &batches));
+    if front {
+        page.front(answer);
+    }
+    page.push_str(&report::what_if_text(answer, moved));
+    page.push_str(&report::advice_text(advice, subject.workload.load));
+    page.push_str(hint(question, answer));
+    page.push_str(&remarks(resolved));
+    let every = (request.batches == Some(true)).then_some(batches.as_slice());
+    let value = report::answer_json(subject, answer, advice, moved, every);
+    let rows = match every {
+        Some(batches) => report::batches_sheet(answer, batches),
+        None => sheet(plans, answer, !front),
+    };
+    let text = view.written(&Report::new(page, value, rows.about(subject.asked())))?;
     Ok(Answered::Text { text, found: answer.is_found() })
 }
 
@@ -230,12 +226,7 @@ pub fn why_not(
     let subject = &Subject::of(resolved);
     let asked = layout::asked("--why-not", layout)?;
     let examined = question.examine(asked)?;
-    let text = view.format.write(
-        view.width,
-        || Ok(report::examined_text(subject, asked, &examined)),
-        || Ok(report::examined_json(subject, asked, &examined)),
-        || Ok(report::examined_sheet(asked, &examined).about(subject.asked())),
-    )?;
+    let text = view.written(&report::examined(subject, asked, &examined))?;
     Ok(Answered::Text { text, found: examined.iter().any(|e| e.outcome.is_ok()) })
 }
 

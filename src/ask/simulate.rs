@@ -45,7 +45,7 @@ pub fn written(resolved: &Resolved, simulated: &Simulated, view: View) -> Result
     let (outcome, timeline) = match simulated {
         Simulated::Ran { outcome, timeline } => (outcome, timeline),
         Simulated::CannotRun(reason, place) => {
-            let text = report::no_simulation(reason, place, view.format, view.width)?;
+            let text = view.written(&report::no_simulation(reason, place))?;
             return Ok(Answered::Text { text, found: false });
         }
     };
@@ -60,6 +60,6 @@ pub fn written(resolved: &Resolved, simulated: &Simulated, view: View) -> Result
         drive: &resolved.drive,
         prefill,
     };
-    let text = report::simulation(&subject, outcome, timeline, view.format, view.width)?;
+    let text = view.written(&report::simulation(&subject, outcome, timeline))?;
     Ok(Answered::Text { text, found: outcome.requests > 0 })
 }

@@ -14,21 +14,10 @@ use crate::search::Stop;
 /// As [`Resolved::size`].
 pub fn written(resolved: &Resolved, stop: Stop, view: View) -> Result<Answered, Diagnostic> {
     let sized = &resolved.size_until(stop)?;
-    let SizedFleets { sizings, growth, .. } = sized;
+    let SizedFleets { sizings, .. } = sized;
     let answer = shown(resolved, sized);
     let subject = Subject::of(resolved);
-    let text = view.format.write(
-        view.width,
-        || Ok(report::size_text(&subject, &answer, view.width)),
-        || Ok(report::size_json(&subject, &answer)),
-        || match sizings.first() {
-            Some(sizing) if !growth.is_empty() => {
-                let subject = Subject { cluster: &sizing.cluster.id, ..subject };
-                Ok(report::growth_sheet(growth).about(subject.asked()))
-            }
-            _ => Ok(report::size_sheet(&subject, &answer)),
-        },
-    )?;
+    let text = view.written(&report::size(&subject, &answer))?;
     Ok(Answered::Text { text, found: sizings.first().is_some_and(|sizing| !sizing.fleets.is_empty()) })
 }
 

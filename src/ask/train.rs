@@ -23,13 +23,11 @@ pub fn written(training: &Training, stop: Stop, view: View) -> Result<Answered, 
         };
         let answer = training.ask(jobs, &training.axes, stop)?;
         let trained = about(&answer);
-        let View { format, width, .. } = view;
         let text = match (&training.why_not, training.explain, &training.emit) {
             (Some(axes), ..) => {
                 let asked = training.ask(jobs, axes, stop)?;
                 let trained = about(&asked);
-                let text = || Ok(report::why_not_text(&trained, answer.best.first()));
-                format.write(width, text, || Ok(trained.json()), || Ok(trained.sheet()))?
+                view.written(&trained.why_not(answer.best.first()))?
             }
             (_, Some(rank), _) => explained(&trained, rank, view)?,
             (_, _, Some(target)) => {
@@ -40,33 +38,23 @@ pub fn written(training: &Training, stop: Stop, view: View) -> Result<Answered, 
                 };
                 let best = answer.best.first().ok_or_else(nothing)?;
                 let text = report::emit(target, &jobs[0].1, (&best.plan, training.lora.as_ref()))?;
-                if format == Format::Json {
+                if view.format == Format::Json {
                     let name = report::emitted_name(target).to_owned();
                     return Ok(Answered::Files(vec![File { name, text }]));
                 }
                 text
             }
-            _ => format.write(
-                width,
-                || Ok(trained.text(width)),
-                || Ok(trained.json()),
-                || Ok(trained.sheet()),
-            )?,
+            _ => view.written(&trained.report())?,
         };
         Ok(Answered::Text { text, found: !answer.best.is_empty() })
     })
 }
 
-fn explained(trained: &Trained, rank: u64, View { format, width, .. }: View) -> Result<String, Diagnostic> {
+fn explained(trained: &Trained, rank: u64, view: View) -> Result<String, Diagnostic> {
     let TrainingAnswer { best, .. } = trained.answer;
     let at = usize::try_from(rank - 1).unwrap_or(usize::MAX);
     let estimate = best.get(at).ok_or_else(|| {
         Diagnostic::new(Code::Range, format!("rank {rank} of {} plans", best.len())).at("--explain")
     })?;
-    format.write(
-        width,
-        || Ok(trained.explanation(estimate, width)),
-        || Ok(trained.explanation_json(estimate)),
-        || Ok(trained.explanation_sheet(estimate)),
-    )
+    view.written(&trained.explanation(estimate))
 }

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 
 use crate::catalog::Catalog;
+use crate::diagnostic::Diagnostic;
 use crate::hub::Hub;
 use crate::launch::artefact::File;
-use crate::report::{self, Format};
+use crate::report::{self, Format, Report};
 use crate::search::Stop;
 
 /// What a question is asked of, and by what it may be ended.
@@ -33,6 +34,14 @@ pub struct View {
 impl View {
     /// For programs.
     pub const JSON: View = View::new(Format::Json, None);
+
+    /// A report in the format and the width.
+    ///
+    /// # Errors
+    /// As [`Report::written`].
+    pub fn written(&self, report: &Report) -> Result<String, Diagnostic> {
+        report.written(self.format, self.width)
+    }
 
     /// A format in a width, without what is told on request alone.
     pub const fn new(format: Format, width: Option<u16>) -> View {

@@ -15,12 +15,7 @@ pub fn explained(
     estimate: &Estimate,
     explanation: &Explanation,
 ) -> Result<String, Diagnostic> {
-    view.format.write(
-        view.width,
-        || Ok(report::explanation(estimate, explanation, view.width)),
-        || Ok(report::explanation_json(subject, estimate, explanation)),
-        || Ok(report::explanation_sheet(explanation).about(subject.asked())),
-    )
+    view.written(&report::explanation(subject, estimate, explanation))
 }
 
 /// What to say about the choice of engines: one that was not asked for, a version newer than those described.

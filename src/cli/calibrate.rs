@@ -123,12 +123,7 @@ fn run_engines(
     let bar = progress::bar(servers.passes() as u64, "passes")?;
     let calibration = servers.answer(|| bar.inc(1))?;
     bar.finish_and_clear();
-    output::show(
-        format,
-        |width| report::engine_calibration_text(&calibration, width),
-        || report::engine_calibration_json(&calibration),
-        || report::engine_errors_sheet(&calibration),
-    )?;
+    output::show(&report::engine_calibration(&calibration), format)?;
     let engine = calibration.constants.first().map_or("", |c| c.engine.as_str());
     write_new(args, overlay_yaml(&calibration, engine, &args.source()))?;
     Ok(if calibration.is_new() { Outcome::Found } else { Outcome::NothingFeasible })
@@ -170,12 +165,7 @@ pub fn run(args: &CalibrateArgs, catalog: &Catalog, reader: &dyn Reader) -> Resu
     let bar = progress::bar(questions.len() as u64, "fits")?;
     let calibration = questions.answer(|| bar.inc(1))?;
     bar.finish_and_clear();
-    output::show(
-        format,
-        |width| report::calibration_text(&calibration, width),
-        || report::calibration_json(&calibration),
-        || report::calibration_sheet(&calibration),
-    )?;
+    output::show(&report::calibration(&calibration), format)?;
     write_new(args, overlay(&calibration, &args.source()))?;
     let any = calibration.groups.iter().any(|g| matches!(g.outcome, Fate::Fitted(_) | Fate::Kept));
     Ok(if any { Outcome::Found } else { Outcome::NothingFeasible })

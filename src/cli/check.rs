@@ -7,8 +7,7 @@ use clap::Args;
 use crate::catalog::Catalog;
 use crate::check::{self, Kind};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::load;
-use crate::report::{self, Format};
+use crate::report;
 
 use super::outcome::Outcome;
 use super::output::OutputArgs;
@@ -52,14 +51,7 @@ pub fn run(args: &CheckArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> {
     if let Some(launch) = &args.launch {
         report.files.push(check::launch(launch)?);
     }
-    let text = match format {
-        Format::Table => report::check_text(&report),
-        Format::Json => format!("{:#}", report::check_json(&report)),
-        Format::Yaml => load::to_yaml(&report::check_json(&report))?,
-        Format::Csv => report::check_sheet(&report).csv()?,
-        Format::Markdown => report::check_sheet(&report).markdown(),
-    };
-    args.output.emit(&text)?;
+    args.output.report(&report::check(&report), format)?;
     Ok(if report.problems() == 0 { Outcome::Found } else { Outcome::Faulty })
 }
 

@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 use crate::detect::{self, Machine, Outputs};
 use crate::diagnostic::Diagnostic;
 use crate::load;
-use crate::report::{self, Diagnosis, Format};
+use crate::report::Diagnosis;
 
 use super::outcome::Outcome;
 use super::output::OutputArgs;
@@ -47,15 +47,7 @@ pub fn run(args: &DoctorArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic> 
     let name = args.from.as_ref().map_or("local".to_owned(), |path| format!("local:{}", path.display()));
     let detected = catalog.of_machine(&machine);
     let diagnosis = Diagnosis { machine, detected, engines: catalog.engines()?, name };
-    let sections = diagnosis.sections();
-    let text = match format {
-        Format::Table => diagnosis.text(args.output.width()),
-        Format::Json => format!("{:#}", diagnosis.json()),
-        Format::Yaml => load::to_yaml(&diagnosis.json())?,
-        Format::Csv => report::sections_csv(&sections)?,
-        Format::Markdown => report::sections_markdown(&sections),
-    };
-    args.output.emit(&text)?;
+    args.output.report(&diagnosis.report(), format)?;
     Ok(Outcome::Found)
 }
 

@@ -228,13 +228,7 @@ pub fn run(args: &ObserveArgs, catalog: &Catalog) -> Result<Outcome, Diagnostic>
         }
     }
     let kept = folder.map(|folder| learn::append(&folder, &RESULT_COLUMNS, rows)).transpose()?;
-    let text = format.write(
-        args.output.width(),
-        || Ok(report::observation_text(&observed, args.output.width())),
-        || Ok(report::observation_json(&observed)),
-        || Ok(report::observation_sheet(&observed)),
-    )?;
-    args.output.emit(&text)?;
+    args.output.report(&report::observation(&observed), format)?;
     if let Some(kept) = kept {
         let engine = rows.first().and_then(|row| row.get(1)).map_or("vllm", String::as_str);
         let (file, constants) = (kept.path.display(), kept.constants.join(format!("{engine}.yaml")));

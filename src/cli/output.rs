@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 use crate::ask::Answered;
 use crate::diagnostic::{Code, Diagnostic, spelt_out};
 use crate::load;
-use crate::report::{Format, Sheet};
+use crate::report::{Format, Report};
 
 use super::outcome::Outcome;
 use super::values::names;
@@ -105,6 +105,11 @@ impl OutputArgs {
         }
     }
 
+    /// Writes a report.
+    pub fn report(&self, report: &Report, format: Format) -> Result<(), Diagnostic> {
+        self.emit(&report.written(format, self.width())?)
+    }
+
     /// Writes an answer, and says what became of the question.
     pub fn answer(&self, answered: &Answered) -> Result<Outcome, Diagnostic> {
         self.emit(&answered.text())?;
@@ -137,15 +142,9 @@ pub fn width() -> Option<u16> {
     stated.or_else(own).filter(|n| *n > 0)
 }
 
-/// Prints a result: text for people as wide as the terminal, JSON also for YAML, a sheet for CSV and Markdown.
-pub fn show(
-    format: Format,
-    text: impl FnOnce(Option<u16>) -> String,
-    json: impl FnOnce() -> serde_json::Value,
-    sheet: impl FnOnce() -> Sheet,
-) -> Result<(), Diagnostic> {
-    let width = width();
-    let text = format.write(width, || Ok(text(width)), || Ok(json()), || Ok(sheet()))?;
+/// Prints a report, for people as wide as the terminal.
+pub fn show(report: &Report, format: Format) -> Result<(), Diagnostic> {
+    let text = report.written(format, width())?;
     print(&(text.trim_end().to_owned() + "\n"))
 }
 

@@ -12,7 +12,7 @@ use crate::dtype::WeightFormat;
 use crate::launch;
 use crate::load;
 use crate::model::{self, Model, Scope};
-use crate::report::{self, Format};
+use crate::report::{self, Format, Report};
 use crate::request::launched::sequences;
 use crate::request::{ModelRequest, Request};
 use crate::validate::memory::{StartLog, Told, compare};
@@ -203,12 +203,7 @@ fn compare_log(
     let model = told.served(&log, catalog)?;
     let compared = compare(log, &model, &told.told(catalog)?, catalog).map_err(|d| d.within(place))?;
     let width = output::width();
-    let text = format.write(
-        width,
-        || Ok(report::comparison_text(&compared, &model.id, width)),
-        || Ok(report::comparison_json(&compared, &model.id)),
-        || Ok(report::comparison_sheet(&compared)),
-    )?;
+    let text = report::log_comparison(&compared, &model.id).written(format, width)?;
     let text = text.trim_end().to_owned() + "\n";
     match &args.output {
         Some(path) => load::write_whole(path, text.as_bytes())?,
@@ -267,16 +262,10 @@ pub fn run(args: &ValidateArgs, catalog: &Catalog, reader: &dyn Reader) -> Resul
         talk::caveats(&named.filter_map(|row| row.engine(&catalog).ok()).collect::<Vec<_>>());
     }
     if let Some(path) = &args.output {
-        let rows = report::predictions_sheet(&result);
-        let of_rows = of_file.unwrap_or(Format::Csv);
-        let text = of_rows.write(None, || Ok(rows.table(None)), || Ok(rows.json()), || Ok(rows.clone()))?;
+        let rows = Report::of_rows(report::predictions_sheet(&result));
+        let text = rows.written(of_file.unwrap_or(Format::Csv), None)?;
         load::write_whole(path, text.as_bytes())?;
     }
-    output::show(
-        format,
-        |width| report::validation_text(&result, width),
-        || report::validation_json(&result),
-        || report::metrics_sheet(&result),
-    )?;
+    output::show(&report::validation(&result), format)?;
     Ok(if result.predicted() > 0 { Outcome::Found } else { Outcome::NothingFeasible })
 }

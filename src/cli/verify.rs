@@ -7,9 +7,8 @@ use clap::Args;
 use crate::checkpoint::{self, Weights};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::{Hub, Id};
-use crate::load;
 use crate::model::{Model, verify};
-use crate::report::{self, Format};
+use crate::report;
 
 use super::outcome::Outcome;
 use super::output::OutputArgs;
@@ -34,15 +33,7 @@ pub fn run(
     let format = output.prepare()?;
     let weights = find(model, name, weights, hub)?;
     let result = verify::verify(model, &weights)?;
-    let json = || report::verification_json(&model.id, &result);
-    let text = match format {
-        Format::Json => format!("{:#}", json()),
-        Format::Yaml => load::to_yaml(&json())?,
-        Format::Table => report::verification_text(&model.id, &result, output.width()),
-        Format::Csv => report::verification_sheet(&result).csv()?,
-        Format::Markdown => report::verification_sheet(&result).markdown(),
-    };
-    output.emit(&text)?;
+    output.report(&report::verification(&model.id, &result), format)?;
     Ok(if result.agrees() { Outcome::Found } else { Outcome::Differs })
 }
 

@@ -13,6 +13,8 @@ use crate::units::{Flops, group_thousands};
 use super::answer::{self, ANSWER_VERSION, Digits, kind, schema};
 use super::cell::{Value, round};
 use super::column::{self, Cells, Column, List, Rows};
+use super::format::Report;
+use super::page::Page;
 use super::sheet::Sheet;
 
 /// An answer.
@@ -133,7 +135,7 @@ fn narrowed(mut sheet: Sheet, has_gpu: bool, columns: usize) -> Sheet {
 
 impl Budgeted<'_> {
     /// One row per approach.
-    pub fn sheet(&self) -> Sheet {
+    fn sheet(&self) -> Sheet {
         let spent = Spent { flops: self.flops, pace: self.pace };
         column::sheet(SIZE_COLUMNS.iter(), &Approach::ALL.map(|approach| Size(approach, spent)))
     }
@@ -147,28 +149,32 @@ impl Budgeted<'_> {
         self.longer.iter().min_by(|a, b| a.total().total_cmp(&b.total()))
     }
 
-    /// For the terminal.
-    pub fn text(&self, width: Option<u16>) -> String {
-        let mut out = format!("{:.3e} FLOPs", self.flops.get());
+    /// Sizes by each law, and smaller models trained longer.
+    pub fn report(&self) -> Report {
+        Report::new(self.page(), self.json(), self.sheet())
+    }
+
+    fn page(&self) -> Page {
+        let mut out = Page::from(format!("{:.3e} FLOPs", self.flops.get()));
         if let Some(pace) = self.pace {
             let how = if pace.estimated { "estimated" } else { "given" };
             let (peak, mfu) = (round(pace.peak.get() / 1e12), 100.0 * pace.mfu);
             let _ = write!(out, ": {} at {peak} TFLOP/s and {mfu:.1} % of it, {how}", pace.gpu);
         }
         let sheet = narrowed(self.sheet(), self.pace.is_some(), 5);
-        let _ = writeln!(out, "\n\n{}\n", sheet.table(width));
+        out.push_str("\n\n");
+        out.table(sheet);
+        out.push_str("\n");
         for approach in Approach::ALL {
             let _ = writeln!(out, "{:>11}: {}", approach.name(), approach.about());
         }
         out.push_str("Approaches 1 and 2 state no loss; theirs is the corrected law's.\n");
         if let Some(least) = self.least() {
-            let _ = writeln!(
-                out,
-                "\nSmaller models trained longer, to the same loss ({}):\n\n{}\n",
-                self.approach.about(),
-                narrowed(column::sheet(CURVE_COLUMNS.iter(), &self.curve()), self.pace.is_some(), 6)
-                    .table(width)
-            );
+            let about = self.approach.about();
+            let _ = write!(out, "\nSmaller models trained longer, to the same loss ({about}):\n\n");
+            let curve = column::sheet(CURVE_COLUMNS.iter(), &self.curve());
+            out.table(narrowed(curve, self.pace.is_some(), 6));
+            out.push_str("\n");
             let _ = writeln!(
                 out,
                 "Of these, {:.1} B parameters on {} B tokens take the fewest FLOPs with what is served.",
@@ -179,8 +185,7 @@ impl Budgeted<'_> {
         out
     }
 
-    /// As JSON.
-    pub fn json(&self) -> Json {
+    fn json(&self) -> Json {
         let spent = Spent { flops: self.flops, pace: self.pace };
         answer::json(&BudgetAnswer {
             schema_version: ANSWER_VERSION,

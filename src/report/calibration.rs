@@ -13,6 +13,8 @@ use crate::validate::Metric;
 use super::answer::{self, ANSWER_VERSION};
 use super::cell::Value;
 use super::column::{self, Cells, Column, List, Rows};
+use super::format::Report;
+use super::page::Page;
 use super::sheet::Sheet;
 
 /// Groups of rows, as rows. Errors after are those of fits to other rows, in per cent as before.
@@ -73,7 +75,7 @@ fn after(group: &Group, of: fn(&Metric) -> f64) -> Value {
 }
 
 /// One line per group.
-pub fn calibration_sheet(c: &Calibration) -> Sheet {
+fn calibration_sheet(c: &Calibration) -> Sheet {
     column::shown(GROUP_COLUMNS.iter(), &c.groups, |_| false)
 }
 
@@ -120,12 +122,17 @@ fn left_out(c: &Calibration) -> Vec<OnGpu<'_>> {
     rows
 }
 
-/// The table, what was left out, and which coefficients to distrust.
-pub fn calibration_text(c: &Calibration, width: Option<u16>) -> String {
-    let mut out = format!("{}\n", calibration_sheet(c).table(width));
+/// Fitted coefficients of kernels, what was left out, and which coefficients to distrust.
+pub fn calibration(c: &Calibration) -> Report {
+    Report::new(calibration_page(c), calibration_json(c), calibration_sheet(c))
+}
+
+fn calibration_page(c: &Calibration) -> Page {
+    let mut out = Page::from(calibration_sheet(c));
     let left_out = column::sheet(LEFT_OUT_COLUMNS.iter(), &left_out(c));
     if !left_out.rows.is_empty() {
-        let _ = write!(out, "\nOn a GPU, by a fit to the others\n\n{}\n", left_out.table(width));
+        out.push_str("\nOn a GPU, by a fit to the others\n\n");
+        out.table(left_out);
     }
     if c.groups.iter().any(|g| g.outcome == Outcome::TooFew) {
         let _ = writeln!(out, "\nleft alone: fewer than {FEWEST} rows");
@@ -186,8 +193,7 @@ impl<'a> From<(&'a String, &u64)> for LeftOutRows<'a> {
     }
 }
 
-/// The same for scripts.
-pub fn calibration_json(c: &Calibration) -> Json {
+fn calibration_json(c: &Calibration) -> Json {
     answer::json(&CalibrationAnswer {
         schema_version: ANSWER_VERSION,
         subject: c.subject.id(),

@@ -8,12 +8,12 @@ use serde_json::Value as Json;
 
 use super::answer::{self, ANSWER_VERSION, kind, schema};
 use super::cell::Value;
+use super::format::Report;
 use super::sheet::Sheet;
-use crate::check::{Checked, Problem, Report};
+use crate::check::{Checked, Problem, Report as Check};
 use crate::units::plural;
 
-/// One line per problem.
-pub fn check_sheet(report: &Report) -> Sheet {
+fn check_sheet(report: &Check) -> Sheet {
     let mut sheet = Sheet::new(["file", "kind", "line", "field", "problem", "help"]);
     for file in &report.files {
         for p in &file.problems {
@@ -30,8 +30,7 @@ pub fn check_sheet(report: &Report) -> Sheet {
     sheet
 }
 
-/// Every file and its problems.
-pub fn check_json(report: &Report) -> Json {
+fn check_json(report: &Check) -> Json {
     answer::json(&CheckAnswer {
         schema_version: ANSWER_VERSION,
         problems: report.problems(),
@@ -81,8 +80,12 @@ pub(super) fn check_schema() -> Json {
     schema("CheckAnswer", &[kind::<CheckAnswer>])
 }
 
-/// The files with problems, then how many there are.
-pub fn check_text(report: &Report) -> String {
+/// The files with problems, then how many there are; a row each problem.
+pub fn check(report: &Check) -> Report {
+    Report::new(check_text(report), check_json(report), check_sheet(report))
+}
+
+fn check_text(report: &Check) -> String {
     let mut text = String::new();
     let faulty = report.files.iter().filter(|f| !f.problems.is_empty());
     for file in faulty.clone() {

@@ -15,6 +15,8 @@ use super::answer;
 use super::cell::Value;
 use super::column;
 use super::columns::{PLAN_COLUMNS, Row, columns};
+use super::format::Report;
+use super::page::Page;
 use super::sheet::Sheet;
 use super::size::{FLEET_COLUMNS, FleetRow, fleet_table};
 use super::subject::Subject;
@@ -95,9 +97,14 @@ impl Compared {
     }
 }
 
+/// Several questions beside each other: `all` of them as rows, and their whole `answers`.
+pub fn compared(all: &[Compared], answers: Vec<(Vec<(String, Json)>, Json)>) -> Report {
+    Report::new(compared_page(all), compared_json(answers), compared_sheet(all))
+}
+
 /// The table of what was found, under what all questions have in common.
-pub fn compared_text(all: &[Compared], width: Option<u16>) -> String {
-    let mut out = String::new();
+fn compared_page(all: &[Compared]) -> Page {
+    let mut out = Page::default();
     let same = |name: &str| {
         let mut values = all.iter().filter(|one| !one.asked.is_empty()).map(|one| one.about(name));
         values.next().filter(|first| values.all(|v| v == *first))
@@ -115,14 +122,16 @@ pub fn compared_text(all: &[Compared], width: Option<u16>) -> String {
     };
     let _ = writeln!(out, "{model}{place}: {}{best}", plural(all.len() as u64, "question"));
     match all.iter().filter(|one| !one.asked.is_empty()).map(|one| &one.workload).all_equal() {
-        true => out.extend(all.first().map(|one| format!("{}\n", one.workload))),
+        true => all.iter().take(1).for_each(|one| out.push_str(&format!("{}\n", one.workload))),
         false => {
             let common = COMMON.iter().filter_map(|(name, word, unit)| match same(name)? {
                 Value::Missing | Value::Integer(0) => None,
                 value => Some(format!("{word} {}{unit}", super::cell::short(&value))),
             });
             let common = common.collect::<Vec<_>>().join(", ");
-            out.extend((!common.is_empty()).then(|| format!("{common}\n")));
+            if !common.is_empty() {
+                let _ = writeln!(out, "{common}");
+            }
         }
     }
     let rows: Vec<Row> = all.iter().filter_map(Compared::plan).collect();
@@ -130,7 +139,8 @@ pub fn compared_text(all: &[Compared], width: Option<u16>) -> String {
     if !said.is_empty() {
         let _ = writeln!(out, "{said}");
     }
-    let _ = writeln!(out, "\n{}", table(all).table(width));
+    out.push_str("\n");
+    out.table(table(all));
     out
 }
 
@@ -179,7 +189,7 @@ fn table(all: &[Compared]) -> Sheet {
 }
 
 /// A row for each question that stands alone: what it is about, every figure of what was found, why nothing was.
-pub fn compared_sheet(all: &[Compared]) -> Sheet {
+fn compared_sheet(all: &[Compared]) -> Sheet {
     let rows: Vec<Row> = all.iter().filter_map(Compared::plan).collect();
     let fleets: Vec<FleetRow> = all.iter().filter_map(Compared::fleet).collect();
     let found = match fleets.is_empty() {
@@ -297,7 +307,7 @@ struct ComparedAnswer {
 }
 
 /// A list of answers, each with what it differs in.
-pub fn compared_json(answers: Vec<(Vec<(String, Json)>, Json)>) -> Json {
+fn compared_json(answers: Vec<(Vec<(String, Json)>, Json)>) -> Json {
     let with = |(differs, answer): (Vec<(String, Json)>, Json)| ComparedAnswer {
         differs: differs.into_iter().collect(),
         answer: match answer {

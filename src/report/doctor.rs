@@ -8,7 +8,9 @@ use serde_json::Value as Json;
 
 use super::answer::{self, ANSWER_VERSION, kind, schema};
 use super::cell::Value;
-use super::section::{Section, Sections, sections_text};
+use super::format::Report;
+use super::page::Page;
+use super::section::{Section, Sections, sections_markdown, sections_page, sections_sheet};
 use crate::catalog::link::{Link, LinkKind};
 use crate::catalog::{Cluster, Detected, Engine, Group};
 use crate::detect::{Device, HostFacts, Machine, Vendor};
@@ -28,7 +30,7 @@ pub struct Diagnosis {
 
 impl Diagnosis {
     /// Every section: devices, host, engines.
-    pub fn sections(&self) -> Vec<Section> {
+    fn sections(&self) -> Vec<Section> {
         vec![self.devices(), host(&self.machine.host), self.engine_table()]
     }
 
@@ -88,36 +90,42 @@ impl Diagnosis {
         section
     }
 
-    /// For people: the sections, what is missing, the name to use.
-    pub fn text(&self, width: Option<u16>) -> String {
-        let mut out = sections_text(&self.sections(), width);
+    /// The sections, what is missing, the name to use.
+    pub fn report(&self) -> Report {
+        let sections = self.sections();
+        let rows = sections_sheet(&sections);
+        let markdown = Some(sections_markdown(&sections));
+        Report { markdown, ..Report::new(self.page(), self.json(), rows) }
+    }
+
+    fn page(&self) -> Page {
+        let mut out = sections_page(&self.sections());
         if !self.machine.missing.is_empty() {
-            out += "Not known\n\n";
+            out.push_str("Not known\n\n");
             self.machine.missing.iter().for_each(|missing| {
                 let _ = writeln!(out, "  {missing}");
             });
-            out.push('\n');
+            out.push_str("\n");
         }
         match self.detected.groups.is_empty() {
             false => {
                 let _ = writeln!(out, "`--cluster {}` is {}.", self.name, self.detected.brief());
             }
-            true => out += "Nothing here that the catalogue can plan with.\n",
+            true => out.push_str("Nothing here that the catalogue can plan with.\n"),
         }
         for device in first_of_each(&self.detected.unknown) {
             let _ = write!(
                 out,
-                "\nA description of {} to complete, as DIR/gpus/{}.yaml of `--catalog DIR`:\n\n{}",
+                "\nA description of {} to complete, as DIR/gpus/{}.yaml of `--catalog DIR`:\n\n",
                 device.name,
-                id(&device.name),
-                description(device)
+                id(&device.name)
             );
+            out.verbatim(description(device));
         }
         out
     }
 
-    /// For scripts.
-    pub fn json(&self) -> Json {
+    fn json(&self) -> Json {
         answer::json(&DoctorAnswer {
             schema_version: ANSWER_VERSION,
             cluster: &self.name,

@@ -12,6 +12,8 @@ use crate::validate::{Choice, Metric};
 use super::answer::{self, ANSWER_VERSION, kind, schema};
 use super::calibration::{CalibrationAnswer, LeftOutRows};
 use super::column::{self, Cells, Column, List, Rows};
+use super::format::Report;
+use super::page::Page;
 use super::sheet::Sheet;
 
 /// Constants of engines, as rows.
@@ -120,7 +122,7 @@ fn unseen(c: &EngineCalibration) -> Vec<ErrorRow<'_>> {
 }
 
 /// One line per file, set of constants and measured column.
-pub fn engine_errors_sheet(c: &EngineCalibration) -> Sheet {
+fn engine_errors_sheet(c: &EngineCalibration) -> Sheet {
     column::shown(Fits::columns().iter(), &fits(c), |_| false)
 }
 
@@ -168,10 +170,14 @@ fn choices(c: &EngineCalibration) -> Vec<ChoiceRow<'_>> {
     rows
 }
 
-/// The tables, and what was left out.
-pub fn engine_calibration_text(c: &EngineCalibration, width: Option<u16>) -> String {
+/// Fitted constants of engines, errors before and after, and what was left out.
+pub fn engine_calibration(c: &EngineCalibration) -> Report {
+    Report::new(engine_calibration_page(c), engine_calibration_json(c), engine_errors_sheet(c))
+}
+
+fn engine_calibration_page(c: &EngineCalibration) -> Page {
     let moved = c.constants.iter().filter(|fitted| fitted.rows > 0).cloned().collect::<Vec<_>>();
-    let mut out = format!("{}\n", column::sheet(CONSTANT_COLUMNS.iter(), &moved).table(width));
+    let mut out = Page::from(column::sheet(CONSTANT_COLUMNS.iter(), &moved));
     if c.constants.iter().any(|fitted| fitted.rows > 0 && fitted.after.is_none()) {
         let _ = writeln!(out, "left alone: fewer than {FEWEST} rows move with it");
     }
@@ -187,8 +193,9 @@ pub fn engine_calibration_text(c: &EngineCalibration, width: Option<u16>) -> Str
         ),
         ("Layouts chosen by prediction", column::shown(CHOICE_COLUMNS.iter(), &choices(c), |_| false)),
     ];
-    for (title, sheet) in tables.iter().filter(|(_, sheet)| !sheet.rows.is_empty()) {
-        let _ = write!(out, "\n{title}\n\n{}\n", sheet.table(width));
+    for (title, sheet) in tables.into_iter().filter(|(_, sheet)| !sheet.rows.is_empty()) {
+        let _ = write!(out, "\n{title}\n\n");
+        out.table(sheet);
     }
     for (why, rows) in &c.left_out {
         let _ = writeln!(out, "left out {rows}: {why}");
@@ -214,8 +221,7 @@ struct CalibrationOfEngines<'a> {
     left_out: Vec<LeftOutRows<'a>>,
 }
 
-/// The same for scripts.
-pub fn engine_calibration_json(c: &EngineCalibration) -> Json {
+fn engine_calibration_json(c: &EngineCalibration) -> Json {
     answer::json(&CalibrationOfEngines {
         schema_version: ANSWER_VERSION,
         constants: c.constants.iter().map(Cells::of).collect(),

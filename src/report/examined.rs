@@ -14,12 +14,18 @@ use super::cell::Value;
 use super::column::Cells;
 use super::degrees::Layouts;
 use super::fit::{MemoryAnswer, RemedyAnswer, remedy_text};
+use super::format::Report;
 use super::json::{PlanAnswer, Ranked, SubjectAnswer};
 use super::sheet::Sheet;
 use super::subject::Subject;
 
-/// One line per engine and precision.
-pub fn examined_text(subject: &Subject, asked: Asked, examined: &[Examined]) -> String {
+/// What became of one layout, a row for each engine and precision.
+pub fn examined(subject: &Subject, asked: Asked, examined: &[Examined]) -> Report {
+    let rows = examined_sheet(asked, examined).about(subject.asked());
+    Report::new(examined_text(subject, asked, examined), examined_json(subject, asked, examined), rows)
+}
+
+fn examined_text(subject: &Subject, asked: Asked, examined: &[Examined]) -> String {
     let mut out = String::new();
     for e in examined {
         let verdict = match &e.outcome {
@@ -116,8 +122,8 @@ impl<'a> From<&'a Examined> for ExaminedAnswer<'a> {
     }
 }
 
-/// The same as JSON, with every figure of the best plans.
-pub fn examined_json(subject: &Subject, asked: Asked, examined: &[Examined]) -> Json {
+/// As JSON, with every figure of the best plans.
+fn examined_json(subject: &Subject, asked: Asked, examined: &[Examined]) -> Json {
     answer::json(&ExaminationAnswer {
         subject: subject.into(),
         layout: Cells::of(&asked.split),
@@ -126,8 +132,7 @@ pub fn examined_json(subject: &Subject, asked: Asked, examined: &[Examined]) -> 
     })
 }
 
-/// The same as a sheet.
-pub fn examined_sheet(asked: Asked, examined: &[Examined]) -> Sheet {
+fn examined_sheet(asked: Asked, examined: &[Examined]) -> Sheet {
     let mut sheet = Sheet::new([
         "gpu",
         "engine",

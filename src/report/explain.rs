@@ -19,17 +19,24 @@ use crate::units::{Seconds, si};
 use super::answer::{self, Digits};
 use super::cell::Value;
 use super::column::{self, Cells, Column, List, Rows};
+use super::format::Report;
 use super::json::{PlanAnswer, Ranked, SubjectAnswer};
+use super::page::Page;
 use super::sheet::Sheet;
 use super::subject::Subject;
 
-/// The decode step and the prompt step of a plan.
-pub fn explanation(estimate: &Estimate, e: &Explanation, width: Option<u16>) -> String {
+/// The decode step and the prompt step of a plan, operator by operator.
+pub fn explanation(subject: &Subject, estimate: &Estimate, e: &Explanation) -> Report {
+    let rows = explanation_sheet(e).about(subject.asked());
+    Report::new(explanation_page(estimate, e), explanation_json(subject, estimate, e), rows)
+}
+
+fn explanation_page(estimate: &Estimate, e: &Explanation) -> Page {
     let m = &estimate.memory;
-    let mut out = format!(
+    let mut out = Page::from(format!(
         "Plan: {} × {} replicas, batch {:.0}\n",
         estimate.parallelism, estimate.replicas, estimate.batch
-    );
+    ));
     let _ = writeln!(
         out,
         "Memory of the fullest rank: weights {} + KV cache {} + activations {} + non-torch {} + CUDA graphs {} = {} of {}",
@@ -68,13 +75,13 @@ pub fn explanation(estimate: &Estimate, e: &Explanation, width: Option<u16>) -> 
         "Decode step: {:.0} sequences per rank at a context of {:.0}",
         e.decode_step.decode_sequences, e.decode_step.context
     );
-    let _ = write!(out, "\n{}", step(&what, &e.decode, &e.decode_step, width));
+    add_step(&mut out, &what, &e.decode, &e.decode_step);
     let _ = writeln!(out, "between stages {}, host {}", e.hop, e.host);
     if e.hidden > Seconds::ZERO {
         let _ = writeln!(out, "hidden, as half batches overlap: {}", e.hidden);
     }
     let what = format!("Prompt step: {:.0} tokens", e.prefill_step.prefill_tokens);
-    let _ = write!(out, "\n{}", step(&what, &e.prefill, &e.prefill_step, width));
+    add_step(&mut out, &what, &e.prefill, &e.prefill_step);
     if !e.tables.is_empty() {
         let _ = writeln!(out, "\nMeasured tables: {}", tables(&e.tables, estimate));
     }
@@ -153,7 +160,7 @@ struct TableAnswer<'a> {
 }
 
 /// The same as JSON: the plan, and each step operator by operator.
-pub fn explanation_json(subject: &Subject, estimate: &Estimate, e: &Explanation) -> Json {
+fn explanation_json(subject: &Subject, estimate: &Estimate, e: &Explanation) -> Json {
     let time = |lines: &[Line]| Digits(lines.iter().map(|l| l.time).sum::<Seconds>().as_micros());
     let operators = |lines: &[Line], step: &Step| rows(lines, step).map(|row| Cells::of(&row)).collect();
     answer::json(&ExplanationAnswer {
@@ -181,7 +188,7 @@ pub fn explanation_json(subject: &Subject, estimate: &Estimate, e: &Explanation)
 }
 
 /// The same as one sheet, a row per operator and step.
-pub fn explanation_sheet(e: &Explanation) -> Sheet {
+fn explanation_sheet(e: &Explanation) -> Sheet {
     let step = |name: &'static str, lines: &[Line], step: &Step| {
         let rows: Vec<OperatorRow> = rows(lines, step).collect();
         let mut sheet = column::sheet(OPERATOR_COLUMNS.iter(), &rows);
@@ -194,7 +201,8 @@ pub fn explanation_sheet(e: &Explanation) -> Sheet {
     sheet
 }
 
-fn step(what: &str, lines: &[Line], step: &Step, width: Option<u16>) -> String {
+/// Adds the operators of a step, under what step it is.
+fn add_step(out: &mut Page, what: &str, lines: &[Line], step: &Step) {
     let total: Seconds = lines.iter().map(|l| l.time).sum();
     let rows: Vec<OperatorRow> = rows(lines, step).collect();
     let sheet = column::shown(OPERATOR_COLUMNS.iter(), &rows, |_| false);
@@ -203,7 +211,8 @@ fn step(what: &str, lines: &[Line], step: &Step, width: Option<u16>) -> String {
         true => format!(", {:.0} % of it measured", 100.0 * (measured / total)),
         false => String::new(),
     };
-    format!("{what}: {total} in operators{share}\n{}\n", sheet.table(width))
+    let _ = writeln!(out, "\n{what}: {total} in operators{share}");
+    out.table(sheet);
 }
 
 /// Operators of a step, as rows.

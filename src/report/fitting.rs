@@ -16,6 +16,8 @@ use crate::units::{group_thousands, plural};
 use super::answer::{self, ANSWER_VERSION, Digits, kind, schema};
 use super::cell::Value;
 use super::column::{self, Cells, Column, Idle, List, Rows, Show};
+use super::format::Report;
+use super::page::Page;
 use super::sheet::Sheet;
 
 /// What was asked and found.
@@ -213,7 +215,7 @@ impl<'a> Fitted<'a> {
     }
 
     /// Every column of every way that is listed.
-    pub fn sheet(&self) -> Sheet {
+    fn sheet(&self) -> Sheet {
         column::sheet(FIT_COLUMNS.iter(), &self.rows()).about(vec![
             ("cluster", self.cluster.id.as_str().into()),
             ("context", self.need.context.into()),
@@ -222,18 +224,23 @@ impl<'a> Fitted<'a> {
         ])
     }
 
-    /// The answer for the terminal.
-    pub fn text(&self, width: Option<u16>) -> String {
+    /// Models that run, ranked; a row each way that is listed.
+    pub fn report(&self) -> Report {
+        Report::new(self.page(), self.json(), self.sheet())
+    }
+
+    fn page(&self) -> Page {
         let rows = self.rows();
-        let mut out = self.headline();
+        let mut out = Page::from(self.headline());
         if rows.is_empty() {
             out.push_str("\nNo model runs.\n");
         } else {
             let sheet = column::shown(FIT_COLUMNS.iter(), &rows, |_| false);
-            let _ = writeln!(out, "\n{}", sheet.table(width));
-            out += &self.front();
+            out.push_str("\n");
+            out.table(sheet);
+            out.push_str(&self.front());
         }
-        self.answer.above.iter().for_each(|advised| out += &above(advised));
+        self.answer.above.iter().for_each(|advised| out.push_str(&above(advised)));
         let fell = self.fallen();
         if !fell.is_empty() {
             let fell = fell.iter().map(|(name, n)| format!("{n} {}", name.replace('_', " ")));
@@ -371,7 +378,7 @@ impl<'a> Fitted<'a> {
     }
 
     /// The answer as JSON.
-    pub fn json(&self) -> Json {
+    fn json(&self) -> Json {
         let Fitted { cluster, need, answer, .. } = *self;
         answer::json(&FitAnswer {
             schema_version: ANSWER_VERSION,

@@ -1,4 +1,4 @@
-//! The formats that results are written in.
+//! Reports, and the formats that they are written in.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::load;
 
-use super::draw::wrap;
+use super::page::Page;
 use super::sheet::Sheet;
 
 /// Output formats.
@@ -58,25 +58,45 @@ impl Format {
             Diagnostic::new(Code::UnknownName, cause).help(help)
         })
     }
+}
 
-    /// Writes a result: `text` for people, at most `width` wide; `json` also for YAML; `sheet` for CSV
-    /// and Markdown.
+/// An answer in all that it is made of. A new answer is one of these; a new format is one line of [`Report::written`].
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What people read: headings, tables, notes.
+    pub page: Page,
+    /// What programs read: JSON and YAML.
+    pub value: Json,
+    /// Every figure, row by row: CSV, and the table of Markdown.
+    pub rows: Sheet,
+    /// Markdown, where it is more than the rows.
+    pub markdown: Option<Page>,
+}
+
+impl Report {
+    /// An answer whose Markdown is its rows.
+    pub fn new(page: impl Into<Page>, value: Json, rows: Sheet) -> Report {
+        Report { page: page.into(), value, rows, markdown: None }
+    }
+
+    /// Rows and nothing else.
+    pub fn of_rows(rows: Sheet) -> Report {
+        Report::new(rows.clone(), rows.json(), rows)
+    }
+
+    /// In a format; for people at most `width` wide.
     ///
     /// # Errors
-    /// Those of the part that is asked for.
-    pub fn write(
-        self,
-        width: Option<u16>,
-        text: impl FnOnce() -> Result<String, Diagnostic>,
-        json: impl FnOnce() -> Result<Json, Diagnostic>,
-        sheet: impl FnOnce() -> Result<Sheet, Diagnostic>,
-    ) -> Result<String, Diagnostic> {
-        match self {
-            Format::Table => Ok(wrap(&text()?, width)),
-            Format::Json => Ok(format!("{:#}", json()?)),
-            Format::Yaml => load::to_yaml(&json()?),
-            Format::Csv => sheet()?.csv(),
-            Format::Markdown => Ok(sheet()?.markdown()),
+    /// Never in practice: writing to memory.
+    pub fn written(&self, format: Format, width: Option<u16>) -> Result<String, Diagnostic> {
+        match format {
+            Format::Table => Ok(self.page.terminal(width)),
+            Format::Json => Ok(format!("{:#}", self.value)),
+            Format::Yaml => load::to_yaml(&self.value),
+            Format::Csv => self.rows.csv(),
+            Format::Markdown => {
+                Ok(self.markdown.as_ref().map_or_else(|| self.rows.markdown(), Page::markdown))
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::units::{Bytes, group_thousands, si};
 
 use super::answer::{self, ANSWER_VERSION, Names, kind, schema};
 use super::cell::Value;
+use super::page::Page;
 use super::section::{Section, Sections};
 use super::sheet::Sheet;
 
@@ -219,9 +220,9 @@ pub(super) fn inspection_schema() -> Json {
 ///
 /// # Errors
 /// A model too large to count.
-pub fn inspection_text(model: &Model, width: Option<u16>) -> Result<String, Diagnostic> {
+pub fn inspection_page(model: &Model) -> Result<Page, Diagnostic> {
     let count = model.parameters()?;
-    let mut out = format!(
+    let mut out = Page::from(format!(
         "{} ({}{}, {} layers, width {}, vocabulary {}, context {})\n",
         model.id,
         model.family,
@@ -230,7 +231,7 @@ pub fn inspection_text(model: &Model, width: Option<u16>) -> Result<String, Diag
         model.hidden,
         group_thousands(model.vocabulary),
         model.max_context.map_or("unknown".into(), group_thousands),
-    );
+    ));
     let checkpoint = model.checkpoint_bytes();
     let mut sheet = Sheet::new(["component", "parameters", "% of total", "stored as", "stored"]);
     let formats = model.formats_by_component();
@@ -257,14 +258,15 @@ pub fn inspection_text(model: &Model, width: Option<u16>) -> Result<String, Diag
         "".into(),
         Value::Text(checkpoint.to_string()),
     ]);
-    let _ = writeln!(out, "\n{}", sheet.table(width));
+    out.push_str("\n");
+    out.table(sheet);
     let active = 100.0 * count.active as f64 / count.total as f64;
     let _ = writeln!(out, "{}active per token ({active:.1} %)", si_parameters(count.active));
     if count.mtp > 0 {
         let _ =
             writeln!(out, "{}in multi-token-prediction layers, not in the total", si_parameters(count.mtp));
     }
-    let _ = write!(out, "{}", cache_text(model, width));
+    add_cache(&mut out, model);
     for note in &model.notes {
         let _ = writeln!(out, "note: {note}");
     }
@@ -275,11 +277,13 @@ fn si_parameters(n: u64) -> String {
     format!("{} parameters ({}) ", group_thousands(n), si(n as f64))
 }
 
-fn cache_text(model: &Model, width: Option<u16>) -> String {
+/// Adds the cache of a token and of sequences by their length.
+fn add_cache(out: &mut Page, model: &Model) {
     let per_token = |kv| model.kv_bytes_per_token(kv);
     let state = model.state_bytes_per_sequence();
-    let mut out = format!(
-        "\nKV cache per token: {} in 16 bits, {} in 8 bits; recurrent state per sequence: {state}\n",
+    let _ = writeln!(
+        out,
+        "\nKV cache per token: {} in 16 bits, {} in 8 bits; recurrent state per sequence: {state}",
         per_token(DType::Bf16),
         per_token(DType::Fp8)
     );
@@ -290,9 +294,8 @@ fn cache_text(model: &Model, width: Option<u16>) -> String {
         sheet.rows.push(vec![tokens.into(), at(DType::Bf16), at(DType::Fp8)]);
     }
     if !sheet.rows.is_empty() && per_token(DType::Bf16) > Bytes::ZERO {
-        let _ = writeln!(out, "{}", sheet.table(width));
+        out.table(sheet);
     }
-    out
 }
 
 /// Parameters by component as a section.

@@ -1,4 +1,4 @@
-//! Reports: one list of columns, and each output format a view of it. Nothing here computes.
+//! Reports: what answers are made of, and each output format a view of it. Nothing here computes.
 
 mod answer;
 mod batches;
@@ -28,6 +28,7 @@ mod keeping;
 mod kept;
 mod launched;
 mod observation;
+mod page;
 mod remarks;
 mod schemas;
 mod section;
@@ -47,40 +48,37 @@ pub use breakdown::{
     context_section, flops_section, intensity_section, known_section, memory_section, precision_section,
 };
 pub use budget::Budgeted;
-pub use calibration::{calibration_json, calibration_sheet, calibration_text};
+pub use calibration::calibration;
 pub use cell::{Value, round};
-pub use check::{check_json, check_sheet, check_text};
+pub use check::check;
 pub use column::{Column, Idle, Kind, Rows, Show, Situation};
 pub use columns::{DELTA_COLUMNS, PLAN_COLUMNS, Plans, Row, columns, plan_sheet};
-pub use compared::{Best, Compared, compared_json, compared_sheet, compared_text};
+pub use compared::{Best, Compared, compared};
 pub use doctor::Diagnosis;
-pub use draw::wrap;
 pub use emit::{TARGETS as EMIT_TARGETS, emit, emitted_name};
-pub use engine_calibration::{engine_calibration_json, engine_calibration_text, engine_errors_sheet};
-pub use examined::{examined_json, examined_sheet, examined_text};
-pub use explain::{explanation, explanation_json, explanation_sheet};
+pub use engine_calibration::engine_calibration;
+pub use examined::examined;
+pub use explain::explanation;
 pub use files::files_json;
 pub use fit::Fit;
 pub use fitting::{FIT_COLUMNS, Fitted, Models};
-pub use format::Format;
-pub use front::{front_chart, what_if_text};
-pub use inspect::{Inspected, comparison, inspection_text, parameters_section, tables_json, warning};
+pub use format::{Format, Report};
+pub use front::what_if_text;
+pub use inspect::{Inspected, comparison, inspection_page, parameters_section, tables_json, warning};
 pub use json::{EstimateAnswer, answer_json, estimate_answer};
 pub use kept::{kept_section, training_memory_section};
 pub use launched::{Improvement, launched_sheet, unjudged_json};
-pub use observation::{observation_json, observation_sheet, observation_text};
+pub use observation::observation;
+pub use page::Page;
 pub use schemas::{ANSWERS, answer_schema};
-pub use section::{Section, SectionColumn, sections_csv, sections_markdown, sections_text, side_by_side};
+pub use section::{Section, SectionColumn, sections_markdown, sections_page, sections_sheet, side_by_side};
 pub use sheet::Sheet;
 pub use simulation::{SimulationSubject, no_simulation, simulation, timeline_sheet};
-pub use size::{FLEET_COLUMNS, SizeAnswer, growth_sheet, size_json, size_sheet, size_text};
+pub use size::{FLEET_COLUMNS, SizeAnswer, size, size_json};
 
 pub use subject::Subject;
-pub use table::{Shown, advice_text, answer_text, batches_text, estimate_text};
+pub use table::{Shown, advice_text, answer_page, batches_page, estimate_page};
 
-pub use training::{TRAINING_COLUMNS, Trained, why_not_text};
-pub use validation::{
-    comparison_json, comparison_sheet, comparison_text, metrics_sheet, predictions_sheet, validation_json,
-    validation_text,
-};
-pub use verify::{verification_json, verification_sheet, verification_text};
+pub use training::{TRAINING_COLUMNS, Trained};
+pub use validation::{log_comparison, predictions_sheet, validation};
+pub use verify::verification;

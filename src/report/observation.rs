@@ -1,6 +1,7 @@
 //! What was seen of a server beside what is predicted for it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,12 +9,13 @@ use serde_json::Value as Json;
 
 use super::answer::{self, ANSWER_VERSION, Names, kind, schema};
 use super::cell::Value;
-use super::draw::wrap;
+use super::format::Report;
+use super::page::Page;
 use super::sheet::Sheet;
 use crate::observe::{Compared, Figures, Observation, Observed};
 
 /// The figures of all observations, a row each.
-pub fn observation_sheet(observed: &[Observed]) -> Sheet {
+fn observation_sheet(observed: &[Observed]) -> Sheet {
     let names =
         ["source", "figure", "measured", "predicted", "difference_pct", "low", "high", "within", "meaning"];
     let mut sheet = Sheet::new(names);
@@ -41,7 +43,7 @@ fn difference(c: &Compared) -> Option<f64> {
 }
 
 /// For JSON: a list of observations.
-pub fn observation_json(observed: &[Observed]) -> Json {
+fn observation_json(observed: &[Observed]) -> Json {
     answer::json(&ObservationsAnswer {
         schema_version: ANSWER_VERSION,
         observations: observed.iter().map(ObservedAnswer::from).collect(),
@@ -162,9 +164,14 @@ pub(super) fn observation_schema() -> Json {
     schema("ObserveAnswer", &[kind::<ObservationsAnswer>])
 }
 
-/// For people.
-pub fn observation_text(observed: &[Observed], width: Option<u16>) -> String {
-    observed.iter().map(|o| one_text(o, width)).collect::<Vec<_>>().join("\n")
+/// Observations beside what is predicted for them, and what explains the differences.
+pub fn observation(observed: &[Observed]) -> Report {
+    let mut page = Page::default();
+    for (n, o) in observed.iter().enumerate() {
+        page.push_str(if n > 0 { "\n" } else { "" });
+        page.append(one_page(o));
+    }
+    Report::new(page, observation_json(observed), observation_sheet(observed))
 }
 
 fn load(seen: &Observation) -> String {
@@ -175,9 +182,9 @@ fn load(seen: &Observation) -> String {
     }
 }
 
-fn one_text(o: &Observed, width: Option<u16>) -> String {
+fn one_page(o: &Observed) -> Page {
     let seen = &o.seen;
-    let mut out = format!(
+    let mut out = Page::from(format!(
         "{}{}: {} requests answered, {}, {:.0} prompt and {:.0} output tokens\n",
         seen.source,
         seen.model.as_ref().map_or(String::new(), |m| format!(" ({m})")),
@@ -185,8 +192,8 @@ fn one_text(o: &Observed, width: Option<u16>) -> String {
         load(seen),
         seen.isl,
         seen.osl
-    );
-    out += &format!("predicted for {}\n\n", o.subject);
+    ));
+    let _ = write!(out, "predicted for {}\n\n", o.subject);
     let mut sheet =
         Sheet::new(["figure", "measured", "predicted", "difference", "8 of 10 lie in", "meaning"]);
     for c in &o.compared {
@@ -202,21 +209,18 @@ fn one_text(o: &Observed, width: Option<u16>) -> String {
             c.figure.meaning.into(),
         ]);
     }
-    out += &sheet.table(width);
-    out += "\n";
+    out.table(sheet);
     for (why, n) in &seen.failures {
-        out += &format!("failed: {n} × {why}\n");
+        let _ = writeln!(out, "failed: {n} × {why}");
     }
     for note in &seen.notes {
-        out += &wrap(&format!("note: {note}"), width);
-        out += "\n";
+        let _ = writeln!(out, "note: {note}");
     }
-    out += "What explains it:\n";
+    out.push_str("What explains it:\n");
     for e in &o.explanations {
-        out += &wrap(&format!("  {}", e.says), width);
-        out += "\n";
+        let _ = writeln!(out, "  {}", e.says);
         if let Some(with) = &e.predicted {
-            out += &format!("    with that predicted: {}\n", figures(with));
+            let _ = writeln!(out, "    with that predicted: {}", figures(with));
         }
     }
     out

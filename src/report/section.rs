@@ -8,9 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
-use crate::diagnostic::Diagnostic;
-
 use super::cell::{Value, to_json};
+use super::page::Page;
 use super::sheet::Sheet;
 
 /// One column.
@@ -151,35 +150,34 @@ const KEYS: [(&str, &str); 12] = [
     ("engines", "Engines that run there."),
 ];
 
-/// Sections for the terminal.
-pub fn sections_text(sections: &[Section], width: Option<u16>) -> String {
-    let mut out = String::new();
+/// Sections below each other, for people.
+pub fn sections_page(sections: &[Section]) -> Page {
+    let mut page = Page::default();
     for s in sections {
-        let _ = writeln!(out, "{}\n\n{}", s.title, s.shown().table(width));
-        s.remarks.iter().for_each(|r| out.extend([r, "\n"]));
-        out.push('\n');
+        let _ = write!(page, "{}\n\n", s.title);
+        page.table(s.shown());
+        s.remarks.iter().for_each(|r| page.push_str(&format!("{r}\n")));
+        page.push_str("\n");
     }
-    out
+    page
 }
 
-/// Sections as Markdown.
-pub fn sections_markdown(sections: &[Section]) -> String {
-    let mut out = String::new();
+/// Sections below each other, for Markdown: titles are headings, remarks paragraphs.
+pub fn sections_markdown(sections: &[Section]) -> Page {
+    let mut page = Page::default();
     for s in sections {
-        let _ = writeln!(out, "## {}\n\n{}", s.title, s.shown().markdown());
-        s.remarks.iter().for_each(|r| out.extend(["\n", r, "\n"]));
-        out.push('\n');
+        let _ = write!(page, "## {}\n\n", s.title);
+        page.table(s.shown());
+        s.remarks.iter().for_each(|r| page.push_str(&format!("\n{r}\n")));
+        page.push_str("\n");
     }
-    out
+    page
 }
 
-/// Sections as CSV: one as it is, several in long form, one figure a line.
-///
-/// # Errors
-/// Never in practice: writing to memory.
-pub fn sections_csv(sections: &[Section]) -> Result<String, Diagnostic> {
+/// Sections for scripts: one as it is, several in long form, one figure a row.
+pub fn sections_sheet(sections: &[Section]) -> Sheet {
     if let [one] = sections {
-        return one.plain().csv();
+        return one.plain();
     }
     let mut sheet = Sheet::new(["table", "row", "figure", "value"]);
     for s in sections {
@@ -196,10 +194,10 @@ pub fn sections_csv(sections: &[Section]) -> Result<String, Diagnostic> {
             }
         }
     }
-    sheet.csv()
+    sheet
 }
 
-/// The same sections of several models, or of one at several lengths, as one each: a first column of this name tells
+/// Sections that several models have, or one model at several lengths, as one each: a first column of this name tells
 /// them apart.
 pub fn side_by_side(what: &str, models: Vec<(String, Vec<Section>)>) -> Vec<Section> {
     let mut merged: Vec<Section> = Vec::new();

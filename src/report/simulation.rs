@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::catalog::{Cluster, Engine};
-use crate::diagnostic::Diagnostic;
 use crate::model::Model;
 use crate::plan::{Parallelism, Reason};
 use crate::simulate::{Interval, Mean, Outcome, Spread, Timeline};
@@ -18,8 +17,8 @@ use super::answer::{ANSWER_VERSION, Digits, WorkloadAnswer, json, kind, schema};
 use super::cell::Value;
 use super::column::Cells;
 use super::degrees::Layouts;
-use super::draw::wrap;
-use super::format::Format;
+use super::format::Report;
+use super::page::Page;
 use super::sheet::Sheet;
 use super::subject::asked;
 use super::table::{speculation, targets};
@@ -62,53 +61,22 @@ fn times(o: &Outcome) -> [(&'static str, &Spread); 4] {
     [("ttft_ms", &o.ttft), ("tpot_ms", &o.tpot), ("itl_ms", &o.itl), ("e2e_ms", &o.e2e)]
 }
 
-/// A deployment that cannot run, in any format.
-///
-/// # Errors
-/// Never in practice: writing to memory.
-pub fn no_simulation(
-    reason: &Reason,
-    place: &str,
-    format: Format,
-    width: Option<u16>,
-) -> Result<String, Diagnostic> {
+/// A deployment that cannot run, and why.
+pub fn no_simulation(reason: &Reason, place: &str) -> Report {
+    let (reason, message) = (reason.name(), reason.message());
     let mut sheet = Sheet::new(["reason", "message"]);
-    sheet.rows.push(vec![Value::Text(reason.name()), Value::Text(reason.message())]);
-    format.write(
-        width,
-        || Ok(wrap(&format!("{place} cannot run, {}: {}", reason.name(), reason.message()), width)),
-        || {
-            let (reason, message) = (reason.name(), reason.message());
-            let answer = NoSimulation { schema_version: ANSWER_VERSION, feasible: false, reason, message };
-            Ok(json(&answer))
-        },
-        || Ok(sheet),
-    )
+    sheet.rows.push(vec![Value::Text(reason.clone()), Value::Text(message.clone())]);
+    let page = format!("{place} cannot run, {reason}: {message}");
+    let answer = NoSimulation { schema_version: ANSWER_VERSION, feasible: false, reason, message };
+    Report::new(page, json(&answer), sheet)
 }
 
-/// A simulation in any format.
-///
-/// # Errors
-/// Never in practice: writing to memory.
-pub fn simulation(
-    subject: &SimulationSubject,
-    outcome: &Outcome,
-    timeline: &Timeline,
-    format: Format,
-    width: Option<u16>,
-) -> Result<String, Diagnostic> {
-    format.write(
-        width,
-        || Ok(text(subject, outcome, timeline, width)),
-        || Ok(object(subject, outcome)),
-        || {
-            Ok(percentiles(outcome, subject.workload.purpose).about(asked(
-                (&subject.model.id, &subject.cluster.id),
-                subject.workload,
-                &subject.targets,
-            )))
-        },
-    )
+/// What a simulation measured; its rows are percentiles.
+pub fn simulation(subject: &SimulationSubject, outcome: &Outcome, timeline: &Timeline) -> Report {
+    let of = (subject.model.id.as_str(), subject.cluster.id.as_str());
+    let rows = percentiles(outcome, subject.workload.purpose);
+    let rows = rows.about(asked(of, subject.workload, &subject.targets));
+    Report::new(page(subject, outcome, timeline), object(subject, outcome), rows)
 }
 
 /// That requests come faster than they are answered, if they do.
@@ -136,11 +104,11 @@ fn percentiles(outcome: &Outcome, purpose: Purpose) -> Sheet {
     sheet
 }
 
-fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u16>) -> String {
+fn page(s: &SimulationSubject, o: &Outcome, timeline: &Timeline) -> Page {
     let split =
         s.prefill.map(|(split, n)| format!("prefill {split} × {}; decode ", plural(n.into(), "replica")));
     let (prefill, replicas) = (split.unwrap_or_default(), plural(s.replicas, "replica"));
-    let mut out = overloaded(s, o).map_or(String::new(), |said| wrap(&said, width) + "\n");
+    let mut out = Page::from(overloaded(s, o).map_or(String::new(), |said| said + "\n"));
     let _ = writeln!(
         out,
         "{} on {}: {prefill}{} × {replicas}, {}",
@@ -157,7 +125,8 @@ fn text(s: &SimulationSubject, o: &Outcome, timeline: &Timeline, width: Option<u
         speculation(s.workload),
         group_thousands(o.requests)
     );
-    let _ = writeln!(out, "\n{}", percentiles(o, s.workload.purpose).table(width));
+    out.push_str("\n");
+    out.table(percentiles(o, s.workload.purpose));
     let _ = match s.workload.purpose.pools() {
         true => writeln!(
             out,

@@ -16,7 +16,9 @@ use crate::units::{group_thousands, plural};
 use super::answer::{self, ANSWER_VERSION, Digits, WorkloadAnswer};
 use super::column::{self, Cells, Column, Idle, List, Rows, Show, Situation};
 use super::columns::{PLAN_COLUMNS, Row, all_calibrated};
+use super::format::Report;
 use super::json::{PlanAnswer, Unranked};
+use super::page::Page;
 use super::sheet::Sheet;
 use super::subject::Subject;
 use super::table::{describe_workload, limits_on};
@@ -145,7 +147,7 @@ pub const FLEET_COLUMNS: &[C] = &[
 ];
 
 /// Every column of every fleet.
-pub fn size_sheet(subject: &Subject, answer: &SizeAnswer) -> Sheet {
+fn size_sheet(subject: &Subject, answer: &SizeAnswer) -> Sheet {
     let fleets: Vec<FleetRow> = answer.rows().collect();
     let replicas: Vec<Row> = fleets.iter().map(|r| Row::from(&r.fleet.replica)).collect();
     // What is of a whole deployment would mislead beside the fleet.
@@ -189,16 +191,28 @@ const MONTH_COLUMNS: &[MonthColumn] = &[
 ];
 
 /// The months of a forecast.
-pub fn growth_sheet(steps: &[Step]) -> Sheet {
+fn growth_sheet(steps: &[Step]) -> Sheet {
     column::sheet(MONTH_COLUMNS.iter(), steps)
 }
 
-/// The answer for the terminal.
-pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> String {
+/// Fleets for a rate, ranked; along a forecast the rows are its months.
+pub fn size(subject: &Subject, answer: &SizeAnswer) -> Report {
+    let rows = match answer.sizings.first() {
+        Some(sizing) if !answer.growth.is_empty() => {
+            let subject = Subject { cluster: &sizing.cluster.id, ..*subject };
+            growth_sheet(answer.growth).about(subject.asked())
+        }
+        _ => size_sheet(subject, answer),
+    };
+    Report::new(size_page(subject, answer), size_json(subject, answer), rows)
+}
+
+fn size_page(subject: &Subject, answer: &SizeAnswer) -> Page {
     let d = answer.demand;
     let (workload, targets) = (subject.workload, &subject.targets);
-    let mut out =
+    let what =
         format!("{}{}\n{}", subject.model.id, limits_on(targets), describe_workload(workload, targets));
+    let mut out = Page::from(what);
     let unit = match d.unit {
         Unit::Gpus(1) => String::new(),
         Unit::Gpus(n) => format!(", GPUs bought in {n}s"),
@@ -220,8 +234,9 @@ pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> 
                 };
                 let _ = writeln!(out, "Best with measured kernels: {next}");
             }
-            let _ = writeln!(out, "\n{}", fleets(answer).table(width));
-            out += &prices(answer);
+            out.push_str("\n");
+            out.table(fleets(answer));
+            out.push_str(&prices(answer));
         }
     }
     for sizing in answer.sizings.iter().filter(|s| s.fleets.is_empty()) {
@@ -233,14 +248,11 @@ pub fn size_text(subject: &Subject, answer: &SizeAnswer, width: Option<u16>) -> 
     if !answer.growth.is_empty() {
         let _ = writeln!(out, "\nThe first row month by month, GPUs bought when first needed and kept:\n");
         let months = column::shown(MONTH_COLUMNS.iter(), answer.growth, |_| false);
-        let _ = writeln!(out, "{}", months.table(width));
+        out.table(months);
     }
-    subject
-        .engines
-        .iter()
-        .filter_map(Engine::caveat)
-        .unique()
-        .for_each(|caveat| out.extend([&caveat, ".\n"]));
+    for caveat in subject.engines.iter().filter_map(Engine::caveat).unique() {
+        let _ = writeln!(out, "{caveat}.");
+    }
     out
 }
 

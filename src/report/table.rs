@@ -22,22 +22,23 @@ use super::columns::{PLAN_COLUMNS, Plans, Row, all_calibrated, columns};
 use super::fit::{Fit, fit_text};
 use super::json::describe;
 use super::keeping::{forgotten, tiers_text};
+use super::page::Page;
 use super::remarks::remarks;
 use super::sheet::Sheet;
 use super::subject::Subject;
 
 /// The ranking and the ledger.
-pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: bool) -> String {
+pub fn answer_page(subject: &Subject, answer: &Answer, why: bool) -> Page {
     let deploy = answer.together();
     let bare = |e: &&Estimate| e.service.provenance == Provenance::Uncalibrated;
     let first = match deploy {
         Some(all) => all.plans.iter().find(bare).or(all.plans.first()),
         None => answer.best.first(),
     };
-    let mut out = headline(subject, first);
+    let mut out = Page::from(headline(subject, first));
     if answer.best.is_empty() && deploy.is_some() {
         let _ = write!(out, "{}", current_text(answer));
-        let _ = write!(out, "{}", deployed_together(subject, answer, width));
+        deployed_together(&mut out, subject, answer);
         let _ = writeln!(out, "\nNo plan of one pool alone is feasible.");
     } else if answer.best.is_empty() {
         let said = match answer.stopped {
@@ -62,17 +63,20 @@ pub fn answer_text(subject: &Subject, answer: &Answer, width: Option<u16>, why: 
         }
         let _ = write!(out, "{}", current_text(answer));
         if deploy.is_some() {
-            let _ = write!(out, "{}", deployed_together(subject, answer, width));
+            deployed_together(&mut out, subject, answer);
             let _ = writeln!(out, "\nOne plan alone, which leaves GPUs idle:");
         }
-        let _ = write!(out, "{}", named(subject, answer, width));
-        let _ = writeln!(out, "\n{}", ranking(subject, answer).table(width));
-        let _ = write!(out, "{}", tails(answer, width));
+        named(&mut out, subject, answer);
+        out.push_str("\n");
+        out.table(ranking(subject, answer));
+        tails(&mut out, answer);
         let _ = write!(out, "{}", answer.best.first().map(tiers_text).unwrap_or_default());
         let sessions = subject.workload.sessions;
         let _ =
             write!(out, "{}", answer.best.first().map(|best| forgotten(best, sessions)).unwrap_or_default());
-        remarks(subject, answer).iter().for_each(|line| out += &format!("{line}\n"));
+        for line in remarks(subject, answer) {
+            let _ = writeln!(out, "{line}");
+        }
         let _ = write!(out, "{}", runner_up(answer));
     }
     if let (Some(combined), None) = (&answer.combined, deploy) {
@@ -259,10 +263,10 @@ pub(super) fn common_values(rows: &[Row]) -> String {
     said.collect::<Vec<_>>().join(", ")
 }
 
-/// The plans that are named, where no limit is; what they are; and what the list that follows is ranked by.
-fn named(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
+/// Adds the plans that are named, where no limit is; what they are; and what the list that follows is ranked by.
+fn named(out: &mut Page, subject: &Subject, answer: &Answer) {
     if answer.named.is_empty() {
-        return String::new();
+        return;
     }
     let current = answer.reference();
     let rows: Vec<Row> =
@@ -277,7 +281,8 @@ fn named(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
             *first = named.best.name().into();
         }
     }
-    let mut out = format!("\n{}\n", sheet.table(width));
+    let _ = writeln!(out, "{}", passed_over(answer));
+    out.table(sheet);
     for named in &answer.named {
         let _ = writeln!(out, "{}: {}", named.best.name(), named.best.meaning(subject.workload.purpose));
     }
@@ -286,8 +291,6 @@ fn named(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
         objective => objective.name().to_owned(),
     };
     let _ = writeln!(out, "\nEvery layout, by {by}{}:", ranked_last(answer));
-    out.insert_str(0, &passed_over(answer));
-    out
 }
 
 /// What layouts come after others whatever they deliver, or count for less.
@@ -332,13 +335,13 @@ fn passed_over(answer: &Answer) -> String {
     })
 }
 
-/// How the times of what was simulated are spread over requests: of plans that are named and of the list.
-fn tails(answer: &Answer, width: Option<u16>) -> String {
+/// Adds how the times of what was simulated are spread over requests: of plans that are named and of the list.
+fn tails(out: &mut Page, answer: &Answer) {
     let named = answer.named.iter().map(|named| (Value::from(named.best.name()), &named.estimate));
     let ranked = answer.best.iter().zip(1u64..).map(|(estimate, rank)| (Value::from(rank), estimate));
     let simulated: Vec<_> = named.chain(ranked).filter(|(_, estimate)| estimate.verified.is_some()).collect();
     if simulated.is_empty() {
-        return String::new();
+        return;
     }
     // An answer that is made of its input alone has one time.
     let pools = simulated.iter().all(|(_, estimate)| estimate.purpose.pools());
@@ -350,7 +353,8 @@ fn tails(answer: &Answer, width: Option<u16>) -> String {
         sheet.rows.push(std::iter::once(name).chain(columns().map(|c| (c.of)(&row))).collect());
     }
     sheet.spare = vec!["e2e p50", "TTFT p50", "TPOT p50", "e2e p95", "TPOT p99", "e2e p99"];
-    format!("\nAs simulated, ms:\n{}\n", sheet.table(width))
+    out.push_str("\nAs simulated, ms:\n");
+    out.table(sheet);
 }
 
 /// Columns of percentiles as simulated, with their headings beside each other.
@@ -428,13 +432,13 @@ pub(super) fn shown_plans<'c>(
     })
 }
 
-/// What to deploy where it is more than one plan: what all of it delivers, and the plan of each part.
-fn deployed_together(subject: &Subject, answer: &Answer, width: Option<u16>) -> String {
-    let Some(all) = answer.together() else { return String::new() };
+/// Adds what to deploy where it is more than one plan: what all of it delivers, and the plan of each part.
+fn deployed_together(out: &mut Page, subject: &Subject, answer: &Answer) {
+    let Some(all) = answer.together() else { return };
     let (sum, _) = sum_of(subject, all);
     let what = if subject.is_mixed() { "pools together" } else { "replicas of different sizes" };
     let idle = if all.idle_gpus == 0 { String::new() } else { format!(", {} idle", all.idle_gpus) };
-    let mut out = format!("\n{} in {what}{idle}: {sum}\n", plural(all.gpus, "GPU"));
+    let _ = writeln!(out, "\n{} in {what}{idle}: {sum}", plural(all.gpus, "GPU"));
     // What rows have in common is said once, of these and of those that follow.
     let of = |estimate| Row { rank: None, estimate, current: answer.reference() };
     let rows: Vec<Row> = all.plans.iter().chain(&answer.best).map(of).collect();
@@ -448,8 +452,7 @@ fn deployed_together(subject: &Subject, answer: &Answer, width: Option<u16>) -> 
             *first = n.into();
         }
     }
-    let _ = writeln!(out, "{}", sheet.table(width));
-    out
+    out.table(sheet);
 }
 
 /// What several pools deliver together, and with which plans.
@@ -518,30 +521,23 @@ fn ledger(s: &Subject, answer: &Answer, why: bool) -> String {
 }
 
 /// Every batch of the layouts that are ranked, each with the rank of its layout.
-pub fn batches_text(
-    subject: &Subject,
-    answer: &Answer,
-    batches: &[(usize, Estimate)],
-    width: Option<u16>,
-) -> String {
-    match batches {
-        [] => String::new(),
-        batches => {
-            let sheet = plans(subject, answer, &batches::rows(answer, batches));
-            format!("\nEvery batch of these layouts, in closed form:\n{}\n", sheet.table(width))
-        }
+pub fn batches_page(subject: &Subject, answer: &Answer, batches: &[(usize, Estimate)]) -> Page {
+    let mut out = Page::default();
+    if !batches.is_empty() {
+        out.push_str("\nEvery batch of these layouts, in closed form:\n");
+        out.table(plans(subject, answer, &batches::rows(answer, batches)));
     }
+    out
 }
 
 /// One estimate, every figure; of a launch that is `refused` whatever its figures are too.
-pub fn estimate_text(
+pub fn estimate_page(
     subject: &Subject,
     estimate: &Estimate,
     (reasons, refused): (&[Reason], bool),
     fit: &Fit,
-    width: Option<u16>,
-) -> String {
-    let mut out = headline(subject, Some(estimate));
+) -> Page {
+    let mut out = Page::from(headline(subject, Some(estimate)));
     let verdict = if reasons.is_empty() && !refused { "feasible" } else { "not feasible" };
     let _ = writeln!(out, "{}: {verdict}", describe(&estimate.plan));
     for reason in reasons {
@@ -557,8 +553,11 @@ pub fn estimate_text(
         }
     }
     sheet.spare = vec!["meaning"];
-    let _ = writeln!(out, "\n{}", sheet.table(width));
-    out + &tiers_text(estimate) + &fit_text(estimate, fit)
+    out.push_str("\n");
+    out.table(sheet);
+    out.push_str(&tiers_text(estimate));
+    out.push_str(&fit_text(estimate, fit));
+    out
 }
 
 /// What would make a question answerable.

@@ -13,6 +13,8 @@ use super::answer::{self, ANSWER_VERSION, Digits, Names, kind, schema};
 use super::cell::Value;
 use super::column::{self, Cells, Column, Idle, List, Rows, Show};
 use super::files::FilesAnswer;
+use super::format::Report;
+use super::page::Page;
 use super::sheet::Sheet;
 
 /// What an answer is about.
@@ -168,7 +170,7 @@ impl Trained<'_> {
     }
 
     /// Every column of every plan.
-    pub fn sheet(&self) -> Sheet {
+    pub(super) fn sheet(&self) -> Sheet {
         let (rows, job): (Vec<Row>, _) = (self.rows().collect(), self.job);
         column::sheet(TRAINING_COLUMNS.iter(), &rows).about(vec![
             ("model", job.model.id.as_str().into()),
@@ -187,11 +189,20 @@ impl Trained<'_> {
         column::shown(TRAINING_COLUMNS.iter(), &rows, |_| false)
     }
 
-    /// For the terminal.
-    pub fn text(&self, width: Option<u16>) -> String {
+    /// Training plans, ranked.
+    pub fn report(&self) -> Report {
+        Report::new(self.page(), self.json(), self.sheet())
+    }
+
+    /// Why others than the best are not; the ranking for programs.
+    pub fn why_not(&self, best: Option<&TrainingEstimate>) -> Report {
+        Report::new(why_not_text(self, best), self.json(), self.sheet())
+    }
+
+    fn page(&self) -> Page {
         let (job, counts) = (self.job, &self.answer.counts);
         let cluster = &job.machine.cluster;
-        let mut out = format!(
+        let mut out = Page::from(format!(
             "{}\n{} × {}, {}; global batch {}, {} tokens each; {} with {}, {}\n\n",
             job.model.id,
             group_thousands(cluster.gpus.into()),
@@ -202,7 +213,7 @@ impl Trained<'_> {
             if self.operations.tokens.is_some() { "run" } else { "step" },
             job.optimizer.name(),
             job.tuning.name(),
-        );
+        ));
         let _ = writeln!(
             out,
             "{}: {} illegal, {} out of memory, {} feasible",
@@ -214,7 +225,8 @@ impl Trained<'_> {
         if self.answer.best.is_empty() {
             out.push_str("\nNothing is feasible.\n");
         } else {
-            let _ = writeln!(out, "\n{}", self.shown().table(width));
+            out.push_str("\n");
+            out.table(self.shown());
         }
         out.push_str(&self.ledger());
         let _ = writeln!(out, "\nMFU counts {}.", counted(self.convention));
@@ -239,8 +251,7 @@ impl Trained<'_> {
         out
     }
 
-    /// As JSON.
-    pub fn json(&self) -> Json {
+    fn json(&self) -> Json {
         let (job, counts) = (self.job, &self.answer.counts);
         answer::json(&TrainingAnswers {
             schema_version: ANSWER_VERSION,
@@ -274,26 +285,21 @@ impl Trained<'_> {
     }
 
     /// One plan of the ranking in full.
-    pub fn explanation(&self, e: &TrainingEstimate, width: Option<u16>) -> String {
-        let mut out = format!("{}\n\n", e.plan);
+    pub fn explanation(&self, e: &TrainingEstimate) -> Report {
+        let parts = TrainingParts::from(e);
+        // A figure and its value a row.
+        let rows = Sheet::of_json(&answer::json(&parts));
+        let value = answer::json(&TrainingExplanation { schema_version: ANSWER_VERSION, parts });
+        let mut out = Page::from(format!("{}\n\n", e.plan));
         let mut time = Sheet::new(["part", "s", "%"]);
         for (name, seconds) in time_parts(e) {
             time.rows.push(vec![name.into(), seconds.into(), (100.0 * seconds / e.time.total).into()]);
         }
         time.rows.push(vec!["step".into(), e.time.total.into(), 100.0.into()]);
-        let _ = writeln!(out, "{}\n", time.table(width));
-        let _ = writeln!(out, "{}", column::sheet(STAGE_COLUMNS.iter(), &e.stages).table(width));
-        out
-    }
-
-    /// The same as rows: a figure and its value.
-    pub fn explanation_sheet(&self, e: &TrainingEstimate) -> Sheet {
-        Sheet::of_json(&answer::json(&TrainingParts::from(e)))
-    }
-
-    /// The same as JSON.
-    pub fn explanation_json(&self, e: &TrainingEstimate) -> Json {
-        answer::json(&TrainingExplanation { schema_version: ANSWER_VERSION, parts: e.into() })
+        out.table(time);
+        out.push_str("\n");
+        out.table(column::sheet(STAGE_COLUMNS.iter(), &e.stages));
+        Report::new(out, value, rows)
     }
 }
 
@@ -495,7 +501,7 @@ pub(super) fn memory_parts(m: &Memory) -> [(&'static str, f64); 8] {
 }
 
 /// Why the plans that were asked about are not the best: how they fell, or how much slower the best is.
-pub fn why_not_text(asked: &Trained, best: Option<&TrainingEstimate>) -> String {
+fn why_not_text(asked: &Trained, best: Option<&TrainingEstimate>) -> String {
     let mut out = String::new();
     match (asked.answer.best.first(), best) {
         (Some(mine), Some(best)) => {

@@ -13,10 +13,12 @@ use crate::validate::{Choice, Metric, Validation};
 use super::answer::{self, ANSWER_VERSION, Digits, kind, schema};
 use super::cell::Value;
 use super::column::{self, Cells, Column, List, Rows};
+use super::format::Report;
+use super::page::Page;
 use super::sheet::Sheet;
 
 /// Metrics, skipped rows and groups; names are fixed.
-pub fn validation_json(v: &Validation) -> Json {
+fn validation_json(v: &Validation) -> Json {
     let skipped = v
         .predictions
         .iter()
@@ -156,7 +158,7 @@ const CHOICE_COLUMNS: &[ChoiceColumn] = &[
 ];
 
 /// One line per metric and group.
-pub fn metrics_sheet(v: &Validation) -> Sheet {
+fn metrics_sheet(v: &Validation) -> Sheet {
     let columns = ["group", "metric", "n", "median %", "mean %", "p90 %", "bias %", "rank"];
     let ranged = v.metrics.values().any(|metric| metric.within.is_some());
     let within = ranged.then_some("in range %");
@@ -184,36 +186,38 @@ pub fn metrics_sheet(v: &Validation) -> Sheet {
     sheet
 }
 
-/// Metrics, and why rows were skipped.
-pub fn validation_text(v: &Validation, width: Option<u16>) -> String {
-    let mut out = format!("{} rows, {} predicted\n\n", v.table.len(), v.predicted());
+/// Errors of predictions by metric and group, and why rows were skipped.
+pub fn validation(v: &Validation) -> Report {
+    Report::new(validation_page(v), validation_json(v), metrics_sheet(v))
+}
+
+fn validation_page(v: &Validation) -> Page {
+    let mut out = Page::from(format!("{} rows, {} predicted\n\n", v.table.len(), v.predicted()));
     if v.one_by_one {
-        let _ = writeln!(out, "{}\n", runs_sheet(v).table(width));
+        out.table(runs_sheet(v));
+        out.push_str("\n");
     }
     if !v.one_by_one || v.table.len() > 1 {
-        let _ = writeln!(out, "{}", metrics_sheet(v).table(width));
+        out.table(metrics_sheet(v));
     }
     if !v.worst.is_empty() {
         let _ = writeln!(out, "\nFurthest off, in GiB, and the measured part that is off most:");
-        let _ = writeln!(out, "{}", worst_sheet(&v.worst).table(width));
+        out.table(worst_sheet(&v.worst));
         for w in &v.worst {
             let _ = writeln!(out, "{}: {}", w.id, w.explanation());
         }
-        out.push('\n');
+        out.push_str("\n");
     }
     if !v.spreads.is_empty() {
         let _ = writeln!(
             out,
             "KV cache off by, GiB, where the configuration is known, and the uncertainty that verdicts use:"
         );
-        let _ = writeln!(out, "{}", column::sheet(BAND_COLUMNS.iter(), &v.spreads).table(width));
+        out.table(column::sheet(BAND_COLUMNS.iter(), &v.spreads));
     }
     if !v.choices.is_empty() {
-        let _ = writeln!(
-            out,
-            "layouts chosen by prediction\n{}",
-            column::sheet(CHOICE_COLUMNS.iter(), &v.choices).table(width)
-        );
+        out.push_str("layouts chosen by prediction\n");
+        out.table(column::sheet(CHOICE_COLUMNS.iter(), &v.choices));
     }
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for why in v.predictions.iter().filter_map(|p| p.as_ref().err()) {
@@ -379,24 +383,27 @@ const PART_COLUMNS: &[PartColumn] = &[
     .nullable(),
 ];
 
-/// A log beside its prediction, part by part.
-pub fn comparison_sheet(c: &Comparison) -> Sheet {
+/// A log beside its prediction, part by part, and what was taken for the launch of `model`.
+pub fn log_comparison(c: &Comparison, model: &str) -> Report {
+    Report::new(comparison_page(c, model), comparison_json(c, model), comparison_sheet(c))
+}
+
+fn comparison_sheet(c: &Comparison) -> Sheet {
     column::sheet(PART_COLUMNS.iter(), &c.parts().into_iter().collect::<Vec<_>>())
 }
 
-/// The same with what was taken for the launch.
-pub fn comparison_text(c: &Comparison, model: &str, width: Option<u16>) -> String {
-    let mut out = format!(
-        "{model} on {} ({}), {}, {}: {} sequences, {} tokens a step, {} cache\n\n{}\n",
+fn comparison_page(c: &Comparison, model: &str) -> Page {
+    let mut out = Page::from(format!(
+        "{model} on {} ({}), {}, {}: {} sequences, {} tokens a step, {} cache\n\n",
         c.gpu,
         c.memory.capacity,
         c.engine,
         c.parallelism,
         c.limits.max_sequences,
         c.limits.max_batched_tokens,
-        c.kv,
-        comparison_sheet(c).table(width)
-    );
+        c.kv
+    ));
+    out.table(comparison_sheet(c));
     let _ = writeln!(out, "The prediction is uncertain by {}.", c.memory.band);
     if !c.assumed.is_empty() {
         let _ = writeln!(out, "Not in the log, so the engine's default: {}.", c.assumed.join(", "));
@@ -432,8 +439,7 @@ struct ComparisonAnswer<'a> {
     parts: Vec<Cells<ComparedParts>>,
 }
 
-/// The same as JSON.
-pub fn comparison_json(c: &Comparison, model: &str) -> Json {
+fn comparison_json(c: &Comparison, model: &str) -> Json {
     answer::json(&ComparisonAnswer {
         schema_version: ANSWER_VERSION,
         model,

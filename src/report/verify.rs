@@ -11,13 +11,15 @@ use crate::units::{Bytes, group_thousands};
 
 use super::answer::{self, ANSWER_VERSION, kind, schema};
 use super::cell::Value;
+use super::format::Report;
+use super::page::Page;
 use super::sheet::Sheet;
 
 /// Most findings in the terminal's table; files have all.
 const SHOWN: usize = 40;
 
 /// The comparison as JSON.
-pub fn verification_json(model: &str, v: &Verification) -> Json {
+fn verification_json(model: &str, v: &Verification) -> Json {
     answer::json(&VerificationAnswer {
         schema_version: ANSWER_VERSION,
         model,
@@ -99,9 +101,9 @@ pub(super) fn verification_schema() -> Json {
     schema("VerifyAnswer", &[kind::<VerificationAnswer>])
 }
 
-/// The tensors that do not agree, one kind of fault and name a row.
-pub fn verification_sheet(v: &Verification) -> Sheet {
-    sheet(&v.findings)
+/// A checkpoint beside what its configuration says: the tensors that do not agree, one kind of fault and name a row.
+pub fn verification(model: &str, v: &Verification) -> Report {
+    Report::new(verification_page(model, v), verification_json(model, v), sheet(&v.findings))
 }
 
 fn sheet(findings: &[Finding]) -> Sheet {
@@ -118,16 +120,15 @@ fn sheet(findings: &[Finding]) -> Sheet {
     sheet
 }
 
-/// The comparison for the terminal.
-pub fn verification_text(model: &str, v: &Verification, width: Option<u16>) -> String {
-    let mut out = format!(
+fn verification_page(model: &str, v: &Verification) -> Page {
+    let mut out = Page::from(format!(
         "{model}: {} tensors in {}\n\n",
         group_thousands(v.tensors),
         match v.files {
             1 => "1 file".to_owned(),
             n => format!("{n} files"),
         }
-    );
+    ));
     let difference = |ours: u64, theirs: u64| match i128::from(theirs) - i128::from(ours) {
         0 => "the same".to_owned(),
         d if d > 0 => format!("{} more", group_thousands(theirs - ours)),
@@ -145,7 +146,7 @@ pub fn verification_text(model: &str, v: &Verification, width: Option<u16>) -> S
             Value::Text(difference(ours, theirs)),
         ]);
     }
-    let _ = writeln!(out, "{}", totals.table(width));
+    out.table(totals);
     let _ = writeln!(
         out,
         "{} tensors agree in shape and type ({}){}{}",
@@ -159,7 +160,8 @@ pub fn verification_text(model: &str, v: &Verification, width: Option<u16>) -> S
         return out;
     }
     let shown = &v.findings[..v.findings.len().min(SHOWN)];
-    let _ = writeln!(out, "\n{}", sheet(shown).table(width));
+    out.push_str("\n");
+    out.table(sheet(shown));
     if v.findings.len() > SHOWN {
         let _ = writeln!(out, "{} more rows: --format csv shows all", v.findings.len() - SHOWN);
     }
