@@ -163,7 +163,7 @@ impl Engine {
         if self.kv_follows.contains(&weights) && fp8 { DType::Fp8 } else { self.kv_types[0] }
     }
 
-    /// The same as benchmarks launch it with weights of a format.
+    /// The engine as benchmarks launch it with weights of a format.
     #[must_use]
     pub fn benchmarked(mut self, weights: WeightFormat) -> Engine {
         if self.benchmarks_ask_for_fp8_kv && weights.element().bits() <= 8 {
@@ -225,7 +225,7 @@ impl Engine {
         ((left * 1000.0).round() / 1000.0).max(0.001) * r.of_fraction(&launch)
     }
 
-    /// The same of this profile alone.
+    /// What is wrong with the figures of this profile, without those of other versions.
     pub(super) fn profile_problems(&self) -> Vec<Diagnostic> {
         let mut problems = Vec::new();
         let mut fail = |field: &str, why: &str| {

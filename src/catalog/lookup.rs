@@ -51,7 +51,7 @@ impl Catalog {
         Catalog { files: Vec::new(), measured: None, tried: Vec::new(), sealed: false }
     }
 
-    /// The same for strangers: names are those of its entries alone, and no file or hub is looked at because a question
+    /// The catalogue as strangers may ask it: names are those of its entries alone, and no file or hub is looked at because a question
     /// names it.
     pub fn sealed(self) -> Catalog {
         Catalog { sealed: true, ..self }
@@ -96,7 +96,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The same with a folder in front.
+    /// The catalogue with a folder whose files go before those it has.
     ///
     /// # Errors
     /// As [`Catalog::open`].
@@ -106,7 +106,7 @@ impl Catalog {
         Ok(Catalog { files, ..self })
     }
 
-    /// The same with folders of `<org>--<name>.json` in front.
+    /// The catalogue with folders of models, `<org>--<name>.json`, that go before those it has.
     ///
     /// # Errors
     /// [`Code::File`] for a folder that is missing.
@@ -304,7 +304,7 @@ impl Catalog {
         self.tried.iter().filter(|tried| tried.id == id).try_for_each(|tried| tried.apply(engine))
     }
 
-    /// The same with constants of an engine that are tried, over those of files.
+    /// The catalogue with constants of an engine that are tried, over those of files.
     pub fn with_scheduling(mut self, overlay: SchedulingOverlay) -> Catalog {
         self.tried.push(overlay);
         self

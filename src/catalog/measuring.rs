@@ -8,7 +8,7 @@ use super::{Catalog, Cluster, Engine, Gpu};
 use crate::diagnostic::Diagnostic;
 
 impl Catalog {
-    /// The same with a kernel database: the folder that is named, else that of `$SHARDFIT_KERNELS`.
+    /// The catalogue with a kernel database: the folder that is named, else that of `$SHARDFIT_KERNELS`.
     ///
     /// # Errors
     /// As [`Database::open`].
@@ -45,7 +45,7 @@ impl Catalog {
         Ok(unknown)
     }
 
-    /// The same for one GPU and engine: false when there is a kernel database that has nothing for them.
+    /// Hangs the measured tables of one engine on a GPU: false when there is a kernel database that has nothing for them.
     ///
     /// # Errors
     /// As [`Database::tables`].

@@ -158,7 +158,7 @@ pub struct Class {
 }
 
 impl Class {
-    /// The same with spreads at least as wide as another's: of kernels that nobody measured no more is known than of those
+    /// The class with spreads at least as wide as another's: of kernels that nobody measured no more is known than of those
     /// that somebody did.
     #[must_use]
     fn no_surer_than(self, measured: &Class) -> Class {

@@ -127,7 +127,7 @@ impl Engine {
         ))
     }
 
-    /// The same for a version as a log writes it: what cannot be made out has the newest profile.
+    /// The engine in a version as a log writes it: what cannot be made out has the newest profile.
     #[must_use]
     pub fn logged(&self, text: &str) -> Engine {
         let mut asked = Asked::read(text);

@@ -225,7 +225,7 @@ impl CollectiveTimer {
         CollectiveTimer { custom: Some(custom), ..self }.with_ways()
     }
 
-    /// The same without the engine's own kernels.
+    /// The timer without the engine's own kernels.
     #[must_use]
     pub fn library_only(self) -> CollectiveTimer {
         CollectiveTimer { custom: None, ..self }.with_ways()

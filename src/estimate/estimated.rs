@@ -159,7 +159,7 @@ pub struct PrefillFacts {
 }
 
 impl Estimate {
-    /// The same with the chances that a server keeps the limits on its times; without any where nothing is generated,
+    /// The estimate with the chances that a server keeps the limits on its times; without any where nothing is generated,
     /// whose residuals nobody has measured.
     #[must_use]
     pub fn judged(self, targets: &Targets) -> Estimate {

@@ -56,7 +56,7 @@ pub struct Kernels<'a> {
     /// The engine.
     pub engine: &'a Engine,
     peak_16bit: FlopsPerSecond,
-    /// The same of products of weights, as this engine sums them.
+    /// Peak in 16 bits of products of weights, as this engine sums them.
     products_16bit: FlopsPerSecond,
     small: SmallKernels,
     /// What they draw.
@@ -95,7 +95,7 @@ impl<'a> Kernels<'a> {
         })
     }
 
-    /// The same with another skew of the experts' load; see [`EXPERT_SKEW`].
+    /// The kernels under another skew of the experts' load; see [`EXPERT_SKEW`].
     #[must_use]
     pub fn with_expert_skew(self, expert_skew: f64) -> Kernels<'a> {
         Kernels { expert_skew, ..self }
@@ -107,7 +107,7 @@ impl<'a> Kernels<'a> {
         Setting { fp8_attention, spread: Setting::spread(self.expert_skew), ranks }
     }
 
-    /// The same as a benchmark times them: on their own, again and again on the same data.
+    /// The kernels as a benchmark times them: on their own, again and again on the same data.
     #[must_use]
     pub fn repeated(self) -> Kernels<'a> {
         Kernels { repeated: Repeated { cache: self.gpu.cache.as_f64() }, ..self }
@@ -214,7 +214,7 @@ impl<'a> Kernels<'a> {
         self.attention(found, PLAIN_PREFILL, |f, share| f.launch = f.launch * share)
     }
 
-    /// The same of heads of a shape, which may have sinks.
+    /// The kernel of prefill attention for heads of a shape, which may have sinks.
     pub fn prefill_heads(&self, shape: &AttentionShape) -> (AttentionKernel<PrefillAttention>, bool) {
         let (mut kernel, fitted) = self.prefill_attention(shape.kv);
         let share = self.engine.sink_efficiency.get(&self.gpu.architecture).filter(|_| shape.sinks);

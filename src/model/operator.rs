@@ -462,7 +462,7 @@ impl AttentionShape {
 }
 
 impl LatentShape {
-    /// The same.
+    /// Keys that one query sees on a rank, in a context.
     #[inline]
     pub fn seen(&self, context: f64) -> f64 {
         context / self.context_ranks as f64

@@ -159,7 +159,7 @@ struct TableAnswer<'a> {
     version: &'a str,
 }
 
-/// The same as JSON: the plan, and each step operator by operator.
+/// As JSON: the plan, and each step operator by operator.
 fn explanation_json(subject: &Subject, estimate: &Estimate, e: &Explanation) -> Json {
     let time = |lines: &[Line]| Digits(lines.iter().map(|l| l.time).sum::<Seconds>().as_micros());
     let operators = |lines: &[Line], step: &Step| rows(lines, step).map(|row| Cells::of(&row)).collect();
@@ -187,7 +187,7 @@ fn explanation_json(subject: &Subject, estimate: &Estimate, e: &Explanation) -> 
     })
 }
 
-/// The same as one sheet, a row per operator and step.
+/// As one sheet, a row per operator and step.
 fn explanation_sheet(e: &Explanation) -> Sheet {
     let step = |name: &'static str, lines: &[Line], step: &Step| {
         let rows: Vec<OperatorRow> = rows(lines, step).collect();

@@ -59,9 +59,9 @@ pub struct Transfers {
     pub refresh: f64,
     /// Reducing and scattering its gradients.
     pub scatter: f64,
-    /// The same inside nodes, for hybrid sharding.
+    /// Gathering parameters inside nodes, for hybrid sharding.
     pub gather_inside: f64,
-    /// The same.
+    /// Reducing and scattering gradients inside nodes, for hybrid sharding.
     pub scatter_inside: f64,
     /// Adding up gradients between nodes.
     pub reduce_across: f64,

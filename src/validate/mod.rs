@@ -147,7 +147,7 @@ pub fn validate(file: &Path, predictor: &Predictor, by: &[String]) -> Result<Val
     validate_table(predictor.reader.told(predictor.kind, table), predictor, by)
 }
 
-/// The same of a benchmark's result file, or of a folder of them, with what is told of the server.
+/// Predicts a benchmark's result file, or of a folder of them, with what is told of the server.
 ///
 /// # Errors
 /// A file that is of no known benchmark; a column of `by` that there is not.

@@ -38,7 +38,7 @@ pub struct Budget {
 }
 
 impl Targets {
-    /// The same with each limit on a time so many times as long.
+    /// The targets with each limit on a time so many times as long.
     #[must_use]
     pub fn loosened(self, times: f64) -> Targets {
         let longer = |limit: Option<Seconds>| limit.map(|limit| limit * times);

@@ -57,7 +57,7 @@ impl MemoryQuestion<'_> {
         }
     }
 
-    /// The same with another placement.
+    /// The question with another placement.
     pub fn placed(self, offload: Offload) -> Self {
         MemoryQuestion { limits: limits::Limits { offload, ..self.limits }, ..self }
     }

@@ -19,7 +19,7 @@ pub fn weights_on_rank(
     exact.of_stage(&StageLayers { layers: counts.to_vec(), experts: counts.to_vec(), first, last })
 }
 
-/// The same as the question's engine holds them, its rotary tables with them.
+/// Weights of a rank of a stage as the question's engine holds them, its rotary tables with them.
 pub(super) fn on_rank(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
     let rule = &q.engine.memory;
     let native = q.gpu.peak(DType::Fp4).is_some();

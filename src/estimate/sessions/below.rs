@@ -99,7 +99,7 @@ impl Below {
         tokens * self.per_token
     }
 
-    /// The same of writing.
+    /// Seconds that its bandwidth is taken up by writing so many tokens.
     pub fn write(&self, tokens: f64) -> f64 {
         tokens * self.written
     }

@@ -26,7 +26,7 @@ pub(super) fn yaml(
     yaml_with(release, name, documents, &[])
 }
 
-/// The same with more lines at the end of the head.
+/// A YAML file with the release's head and more lines at its end.
 pub(super) fn yaml_with(
     release: &Release,
     name: impl Into<String>,

@@ -212,7 +212,7 @@ impl Decoder {
         Decoder::read_as(config, Reading::default())
     }
 
-    /// The same with what a family says of its fields.
+    /// Reads the fields by the names that most families share, and by what a family says of them.
     ///
     /// # Errors
     /// A size that is missing or out of range.
@@ -301,7 +301,7 @@ impl Decoder {
         architecture
     }
 
-    /// The same without biases in feed-forward layers and shared experts: the class ignores `mlp_bias`.
+    /// The decoder without biases in feed-forward layers and shared experts: the class ignores `mlp_bias`.
     pub fn without_mlp_biases(mut self) -> Decoder {
         let shared = self.moe.as_mut().and_then(|moe| moe.shared.as_mut()).map(|shared| &mut shared.mlp);
         for mlp in shared.into_iter().chain([&mut self.mlp]) {
@@ -310,7 +310,7 @@ impl Decoder {
         self
     }
 
-    /// The same with a feed-forward layer without a gate.
+    /// The decoder with feed-forward layers without a gate.
     pub fn ungated(mut self) -> Decoder {
         self.mlp.gated = false;
         self

@@ -122,7 +122,7 @@ impl Storage {
         Storage { format, layout: Held::Packed(layout) }
     }
 
-    /// The same with half the elements left out, two of four neighbours.
+    /// The storage with half the elements left out, two of four neighbours.
     #[must_use]
     pub(super) fn sparse(self) -> Storage {
         let layout = match self.layout {
