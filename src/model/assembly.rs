@@ -33,7 +33,12 @@ pub(super) fn from_parts(
         outputs::of_task(root, task, &mut architecture);
     }
     architecture.notes.extend(unread::note(&watched, without_towers));
-    architecture.notes.extend(quantisation.unmet(&architecture.layers));
+    let tensors = architecture.layers.iter().map(|blocks| {
+        let mut all = Vec::new();
+        blocks.iter().for_each(|block| block.tensors(&mut all));
+        all
+    });
+    architecture.notes.extend(quantisation.unmet(tensors));
     let model = Model::build(id, model_type, recognised, scope, architecture, quantisation)?;
     let (encoder, rotary) = (EncoderSize::read(root), rotary::tables(root));
     let (sight, hearing) = match model.sees() {

@@ -11,7 +11,6 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::gguf::{self, Place};
 use crate::dtype::{DType, WeightFormat};
 
-use super::blocks::Block;
 use super::config::Config;
 use super::tensor::{Component, Tensor, TensorClass};
 use methods::Reach;
@@ -203,16 +202,12 @@ impl Quantisation {
         }
     }
 
-    /// What the configuration asks of the quantisation and these layers do not have, in words.
-    pub(super) fn unmet(&self, layers: &[Vec<Block>]) -> Vec<String> {
+    /// What the configuration asks of the quantisation and the model does not have, in words; `layers` are each layer's
+    /// tensors.
+    pub(super) fn unmet(&self, layers: impl Iterator<Item = Vec<Tensor>> + Clone) -> Vec<String> {
         let mut notes = Vec::new();
-        let tensors = |layer: &Vec<Block>| {
-            let mut all = Vec::new();
-            layer.iter().for_each(|block| block.tensors(&mut all));
-            all
-        };
         let is_expert = |tensor: &Tensor| tensor.class == TensorClass::Expert;
-        if self.reach.experts_only && !layers.iter().any(|layer| tensors(layer).iter().any(is_expert)) {
+        if self.reach.experts_only && !layers.clone().any(|tensors| tensors.iter().any(is_expert)) {
             notes.push(
                 "the quantisation is of experts alone, and there are none: all weights are in 16 bits".into(),
             );
@@ -223,8 +218,7 @@ impl Quantisation {
         let numbered: BTreeSet<&str> =
             lists.flat_map(Modules::of_layers).filter(|name| !small(name)).collect();
         if !numbered.is_empty() {
-            let named = layers.iter().enumerate().any(|(index, layer)| {
-                let tensors = tensors(layer);
+            let named = layers.enumerate().any(|(index, tensors)| {
                 let sparse = tensors.iter().any(is_expert);
                 let names = tensors.iter().flat_map(|tensor| modules::names(index, tensor, sparse));
                 names.into_iter().any(|name| modules::parents(&name).any(|parent| numbered.contains(parent)))
