@@ -31,6 +31,8 @@ pub struct Invocation {
     pub pools: Option<String>,
     /// Copies that a manifest asks for.
     pub copies: Option<u32>,
+    /// Whether it joins a server that another command starts.
+    pub joins: bool,
     /// Whether an array of further flags stands in a variable: no default can be taken for what it may set.
     pub open_ended: bool,
     /// The pool that a manifest names.
@@ -94,9 +96,8 @@ fn within(script: &Script, find: Find, image: Image, depth: usize) -> Vec<Invoca
         };
         for mut found in one(command, &look, image, depth) {
             found.version = found.version.or_else(|| pinned.get(found.engine).cloned());
-            if !is_second_node(&found) {
-                out.push(found);
-            }
+            found.joins = is_second_node(&found);
+            out.push(found);
         }
     }
     out

@@ -26,7 +26,7 @@ pub mod speech;
 use crate::diagnostic::{Code, Diagnostic};
 
 pub use invocation::Invocation;
-pub use server::{Drafts, Note, Pool, Server};
+pub use server::{AdapterSlots, Drafts, Note, Pool, Server};
 
 /// The servers that a text starts: shell lines, a script, Compose, Kubernetes and other manifests.
 ///
@@ -50,6 +50,12 @@ pub fn invocations(text: &str, find: invocation::Find) -> Result<Vec<Invocation>
         for server in found.iter_mut().filter(|server| server.engine == engine) {
             server.version.get_or_insert_with(|| version.to_owned());
         }
+    }
+    // Commands of other nodes repeat that of the first, which stands for them where it is there.
+    if found.iter().any(|server| !server.joins) {
+        found.retain(|server| !server.joins);
+    } else {
+        found.truncate(1);
     }
     let found = merged(found);
     if found.is_empty() {

@@ -98,6 +98,9 @@ pub struct Server {
     pub speculation: Option<Drafts>,
     /// Whether adapters are served.
     pub lora: Option<bool>,
+    /// Slots for adapters that are made at start.
+    #[serde(skip)]
+    pub adapters: Option<AdapterSlots>,
     /// Ways to launch that the catalogue names: `deepep`, `eplb`, `dbo`, `tbo`, `unbalanced`.
     pub launches: Vec<String>,
     /// Experts that are held a second time.
@@ -135,6 +138,15 @@ pub struct Server {
     /// the launch changes that configuration.
     #[serde(skip)]
     pub stretches: bool,
+}
+
+/// Slots for adapters that a server makes at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdapterSlots {
+    /// Adapters that are held at once.
+    pub count: u64,
+    /// Largest rank that one may have.
+    pub rank: u64,
 }
 
 /// A number of layers; none of all.
@@ -186,6 +198,18 @@ impl From<Unread> for Note {
 
 /// Flags that say where a server answers and under which name.
 const ADDRESS: [&str; 4] = ["--host", "--port", "--served-model-name", "--alias"];
+
+/// Flags that change the model: what they come to is counted, and a changed command keeps them as they stand.
+const CHANGED: &[&str] = &[
+    "--hf-overrides",
+    "--rope-scaling",
+    "--json-model-override-args",
+    "--enable-lora",
+    "--max-loras",
+    "--max-lora-rank",
+    "--max-loras-per-batch",
+    "--lora-paths",
+];
 
 /// Reads figures out of a command line and keeps count of the flags that were used.
 pub(super) struct Reading<'a> {
@@ -343,7 +367,7 @@ impl<'a> Reading<'a> {
             if !used {
                 server.without_bearing.push(setting.form.name.clone());
             }
-            let stays = !used || ADDRESS.iter().any(|flag| setting.is(flag));
+            let stays = !used || ADDRESS.iter().chain(CHANGED).any(|flag| setting.is(flag));
             if stays && setting.elsewhere.is_none() {
                 let flag = setting.written.split_once('=').map_or(setting.written.as_str(), |(f, _)| f);
                 let values = setting.values.iter().map(|word| word.text.clone());

@@ -438,9 +438,22 @@ impl Reader {
         self.rest[begin.min(self.at)..self.at.saturating_sub(1).max(begin)].iter().collect()
     }
 
-    /// The value of `NAME`, or of `NAME:-default` and `NAME-default` where nothing sets it.
-    fn parameter(&self, inner: &str) -> Option<Word> {
-        let (name, default) = match inner.split_once('-') {
+    /// The value of a parameter; `NAME:=default` and `NAME=default` set it where nothing else does.
+    fn parameter(&mut self, inner: &str) -> Option<Word> {
+        let word = self.value(inner)?;
+        if let Some(name) = word.assumed.clone().filter(|name| {
+            inner
+                .strip_prefix(name.as_str())
+                .is_some_and(|rest| rest.trim_start_matches(':').starts_with('='))
+        }) {
+            self.assigned.insert(name, word.clone());
+        }
+        Some(word)
+    }
+
+    /// The value of `NAME`, or of `NAME:-default`, `NAME-default`, `NAME:=default` and `NAME=default` where nothing sets it.
+    fn value(&self, inner: &str) -> Option<Word> {
+        let (name, default) = match inner.split_once(['-', '=']) {
             Some((name, default)) => (name.strip_suffix(':').unwrap_or(name), Some(default)),
             None => (inner, None),
         };
@@ -473,7 +486,7 @@ impl Reader {
             figures.push(match token.parse::<i64>() {
                 Ok(number) => Figure::Number(number),
                 Err(_) if is_name(&token) => {
-                    let value = self.parameter(&token).filter(|w| !w.unknown)?;
+                    let value = self.value(&token).filter(|w| !w.unknown)?;
                     let number = value.text.trim().parse().ok()?;
                     assumed = assumed.or(value.assumed);
                     Figure::Number(number)

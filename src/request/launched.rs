@@ -6,7 +6,7 @@ use super::overrides::{layers_anywhere, layers_with_host_experts};
 use super::{Counts, Request, Texts, Values};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
-use crate::launch::{Note, Pool, Server};
+use crate::launch::{AdapterSlots, Note, Pool, Server};
 use crate::model::Model;
 use crate::plan::Axis;
 use crate::workload::Purpose;
@@ -85,6 +85,10 @@ impl Request {
         }
         if self.engine.is_none() {
             self.engine = Some(Texts(vec![engine(server, true)]));
+        }
+        if self.model.lora.is_none() {
+            let text = |slots: AdapterSlots| format!("rank={},count={}", slots.rank, slots.count);
+            self.model.lora = server.adapters.map(text);
         }
         if self.weights.is_none() {
             let format = weights(server, model);

@@ -43,6 +43,50 @@ fn variables_have_the_value_that_the_text_gives_them() {
 }
 
 #[test]
+fn a_default_that_is_assigned_holds_for_what_follows() {
+    let s = only(": ${TP:=4}\nvllm serve m --tensor-parallel-size ${TP} --max-model-len ${LEN:=16384}");
+    assert_eq!((s.tp, s.max_model_len), (Some(4), Some(16_384)));
+}
+
+#[test]
+fn the_command_of_a_second_node_alone_stands_for_its_server() {
+    let second = "vllm serve m --tensor-parallel-size 8 --pipeline-parallel-size 2 --nnodes 2 --node-rank 1 --headless";
+    let s = only(second);
+    assert_eq!((s.tp, s.pp), (Some(8), Some(2)));
+    // Beside the first node's it is not a server of its own.
+    assert_eq!(
+        only(&format!("{}\n{second}", second.replace("--node-rank 1 --headless", "--node-rank 0"))).gpus,
+        s.gpus
+    );
+}
+
+#[test]
+fn adapters_take_the_slots_that_the_launch_asks_for() {
+    // `create_lora_weights` (vllm/lora/layers): 8 slots of rank 64, 81,920 rows and columns a layer, 32 layers, 2 bytes.
+    let asked = |more: &str| {
+        let line = format!("vllm serve meta-llama/Llama-3.1-8B-Instruct --max-model-len 8192 {more}");
+        judged_text(&line, "").1["memory"]["weights_gib"].as_f64().unwrap()
+    };
+    let slots = asked("--enable-lora --max-loras 8 --max-lora-rank 64") - asked("");
+    assert!((slots - 2.5).abs() < 1e-3, "{slots}");
+}
+
+#[test]
+fn a_changed_configuration_changes_the_longest_request_or_is_said_not_to_be_counted() {
+    let yarn = r#"{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32768}"#;
+    for changes in [
+        r#"--hf-overrides '{"max_position_embeddings":131072}'"#.to_owned(),
+        format!("--rope-scaling '{yarn}'"),
+        format!(r#"--hf-overrides '{{"rope_scaling":{yarn},"max_position_embeddings":131072}}'"#),
+    ] {
+        let s = only(&format!("vllm serve Qwen/Qwen3-8B {changes}"));
+        assert_eq!((s.max_model_len, s.unread.len()), (Some(131_072), 0), "{changes}");
+    }
+    let s = only(r#"vllm serve deepseek-ai/DeepSeek-V3 --hf-overrides '{"num_hidden_layers":8}'"#);
+    assert!(s.unread[0].why.contains("counted as published"), "{:?}", s.unread);
+}
+
+#[test]
 fn a_container_reads_the_variables_of_its_own_environment() {
     let container = |command: &str| {
         format!(

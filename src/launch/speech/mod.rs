@@ -1,5 +1,6 @@
 //! How each engine says a launch: one file an engine, reading and writing side by side.
 
+mod changed;
 pub mod llama_cpp;
 pub mod sglang;
 pub mod trtllm;

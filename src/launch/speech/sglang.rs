@@ -4,6 +4,7 @@
 //! Its `--tp-size` counts all ranks of a stage: attention is split over `tp-size / attention_dp` of them. Limits on
 //! requests and tokens count over all of them too.
 
+use super::changed;
 use super::words::{by_groups, dtype, spelled};
 use crate::diagnostic::Diagnostic;
 use crate::launch::dialect::{self, Said};
@@ -116,7 +117,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
         .or_else(|| r.largest("--cuda-graph-bs"));
     server.cpu_offload_gb = r.read("--cpu-offload-gb", |t| t.parse().ok().filter(|gib: &f64| *gib >= 0.0));
     by_groups(&mut r, &["--offload-group-size"]);
-    server.lora = r.switch("--enable-lora").or_else(|| said.get("--lora-paths").map(|_| true));
+    changed::sglang_adapters(&mut r, server, said.get("--lora-paths").is_some());
     let method = r.text("--speculative-algorithm");
     let drafted = r.count("--speculative-num-draft-tokens");
     let steps = r.count("--speculative-num-steps");
@@ -146,6 +147,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.stretches = allowed
         .is_some_and(|word| word.unknown || !matches!(word.text.to_ascii_lowercase().trim(), "0" | "false"))
         || said.get("--json-model-override-args").is_some();
+    changed::configuration(&mut r, server, ("--json-model-override-args", None));
     r.finish(server, version);
 }
 

@@ -1,6 +1,7 @@
 //! vLLM: `vllm serve`, the older `python -m vllm.entrypoints.openai.api_server`, and YAML keys of the same names
 //! (`vllm/engine/arg_utils.py`, `vllm/entrypoints/openai/cli_args.py`, 0.8.5 to 0.33.0).
 
+use super::changed;
 use super::words::{by_groups, dtype, spelled};
 use crate::diagnostic::Diagnostic;
 use crate::launch::dialect::{self, Said};
@@ -86,7 +87,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     by_groups(&mut r, &["--offload-group-size", "--cpu-offload-params"]);
     server.text_only = r.switch("--language-model-only");
     server.images = r.object("--limit-mm-per-prompt").and_then(|limits| images(&limits));
-    server.lora = r.switch("--enable-lora");
+    changed::vllm_adapters(&mut r, server);
     server.task = task(&mut r, server);
     r.undescribed(
         "--num-gpu-blocks-override",
@@ -107,6 +108,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     }
     server.pool = invocation.pool.or(server.pool);
     let allowed = invocation.variables.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN");
+    changed::configuration(&mut r, server, ("--hf-overrides", Some("--rope-scaling")));
     let changed = ["--hf-overrides", "--rope-scaling", "--hf-config-path"];
     server.stretches = allowed.is_some_and(|word| word.unknown || !matches!(word.text.trim(), "0" | "false"))
         || changed.iter().any(|flag| said.settings.iter().any(|setting| setting.is(flag)));
