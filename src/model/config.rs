@@ -308,7 +308,7 @@ impl<'a> Config<'a> {
         };
         let value = match value {
             Value::Array(list) if list.len() > 1 && list.iter().all_equal() => &list[0],
-            Value::Array(_) => {
+            Value::Array(list) if list.len() > 1 => {
                 let cause =
                     format!("numbers that differ, {}, where the family is read with one", brief(value));
                 return Err(self.error(key, cause));
