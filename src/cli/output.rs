@@ -124,6 +124,12 @@ impl OutputArgs {
 
 /// The format that a file's extension stands for, said of `--output` where it stands for none.
 pub fn of_file(path: &Path) -> Result<Option<Format>, Diagnostic> {
+    if let Some(format) = path.to_str().filter(|name| name.parse::<Format>().is_ok()) {
+        let cause = format!("`{format}` is a format, and -o names a file");
+        let extension = if format == "table" { "txt" } else { format };
+        let help = format!("`--format {format}` prints it, `-o answer.{extension}` writes it");
+        return Err(Diagnostic::new(Code::Usage, cause).at(format!("--output {format}")).help(help));
+    }
     Format::of_file(path).map_err(|d| d.at(format!("--output {}", path.display())))
 }
 

@@ -82,7 +82,13 @@ impl Parts<'_> {
         };
         let has = |option: &str| self.command.get_arguments().any(|arg| arg.get_long() == Some(option));
         if let Some(said) = words::meaning(name.trim_start_matches('-'), value(), has) {
-            return diagnostic.help(said);
+            // The GPU may stand beside the number of them.
+            let of = |option: &&String| ["--gpu", "--gpu-type"].contains(&option.as_str());
+            let gpu = self.words.iter().skip_while(|word| !of(word)).nth(1);
+            return diagnostic.help(match gpu {
+                Some(gpu) => said.replace("xGPU`", &format!("x{}`", brief(gpu))),
+                None => said,
+            });
         }
         let close = self.close(name);
         let elsewhere: Vec<String> = self

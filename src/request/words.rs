@@ -337,6 +337,29 @@ pub const MEANINGS: &[(&str, &str)] = &[
     ("budget", "every fleet has its dollars an hour and a month, and `--objective cost` ranks by them"),
     ("max-price", "every fleet has its dollars an hour and a month, and `--objective cost` ranks by them"),
     ("max-budget", "`--max-price {}` limits dollars an hour, `--max-cost {}` dollars per million tokens"),
+    ("rpm", "`--rate '{} req/min'` is how many requests come"),
+    ("requests-per-minute", "`--rate '{} req/min'` is how many requests come"),
+    ("rph", "`--rate '{} req/h'` is how many requests come"),
+    ("requests-per-hour", "`--rate '{} req/h'` is how many requests come"),
+    ("rpd", "`--rate '{} req/day'` is how many requests come"),
+    ("requests-per-day", "`--rate '{} req/day'` is how many requests come"),
+    ("min-tps", "`--tokens-per-user {}` is the least that a user reads a second"),
+    ("min-tokens-per-second", "`--tokens-per-user {}` is the least that a user reads a second"),
+    ("cost-per-hour", "`--max-price {}` limits dollars an hour, `--max-cost {}` dollars per million tokens"),
+    (
+        "cost-per-hour",
+        "every fleet has its dollars an hour and a month, and `--objective cost` ranks by them",
+    ),
+    (
+        "max-cost-per-hour",
+        "`--max-price {}` limits dollars an hour, `--max-cost {}` dollars per million tokens",
+    ),
+    ("prefill-decode-disaggregation", "`--mode split` looks at pools of prefill and decode workers"),
+    ("pd-disaggregation", "`--mode split` looks at pools of prefill and decode workers"),
+    ("zero-stage", "`--sharding zero{}` says what data parallel ranks share"),
+    ("zero", "`--sharding zero{}` says what data parallel ranks share"),
+    ("address", "`--host {}` is the address that is listened on"),
+    ("bind", "`--host {}` is the address that is listened on"),
     ("slo", "`--ttft 1s` and `--tpot 50ms` are targets; `--ttft p95:1s` is at a percentile"),
     ("sla", "`--ttft 1s` and `--tpot 50ms` are targets; `--ttft p95:1s` is at a percentile"),
     ("latency-target", "`--ttft 1s` and `--tpot 50ms` are targets; `--ttft p95:1s` is at a percentile"),
@@ -375,6 +398,9 @@ pub fn meaning(name: &str, value: Option<&str>, has: impl Fn(&str) -> bool) -> O
     // A word that another command has as an option is that command's where nothing is known of it here.
     let other = known().find(|(word, _)| WORDS.iter().all(|w| w.option != *word));
     let (_, said) = known().find(of_command).or(other)?;
+    // Who names the GPUs too says the whole cluster.
+    let whole = value.filter(|value| value.parse::<u64>().is_err());
+    let said = whole.map_or((*said).to_owned(), |value| said.replace("{}xGPU", value));
     Some(said.replace("{}", value.unwrap_or("N")))
 }
 
@@ -406,6 +432,9 @@ mod tests {
         assert!(meaning("ctx", Some("32k"), plan).unwrap().contains("`--max-model-len 32k`"));
         assert!(meaning("gpu", Some("rtx-4090"), fit).unwrap().contains("`--cluster 1xrtx-4090`"));
         assert_eq!(meaning("gpu", Some("rtx-4090"), |_| false), None);
+        assert!(meaning("gpus", Some("8"), plan).unwrap().contains("`--cluster 8xGPU`"));
+        assert!(meaning("gpus", Some("4xH100"), plan).unwrap().contains("`--cluster 4xH100`"));
+        assert!(meaning("rpm", Some("600"), |_| true).unwrap().contains("`--rate '600 req/min'`"));
     }
 
     #[test]
