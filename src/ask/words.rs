@@ -18,11 +18,13 @@ pub fn explained(
     view.written(&report::explanation(subject, estimate, explanation))
 }
 
-/// What to say about the choice of engines: one that was not asked for, a version newer than those described.
+/// What to say about the choice of engines: a file that the model's name means, one that was not asked for, a version newer
+/// than those described.
 pub fn remarks(resolved: &Resolved) -> String {
-    let mut text = String::new();
+    let mut text = resolved.named_file.as_ref().map_or(String::new(), |said| format!("{said}.\n"));
+    let named = resolved.named_file.is_some();
     for engine in &resolved.engines {
-        text += &usual(resolved, engine).unwrap_or_default();
+        text += &usual(resolved, engine).filter(|_| !named).unwrap_or_default();
         if let Some(caveat) = engine.caveat() {
             text += &format!("{caveat}.\n");
         }

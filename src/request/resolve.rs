@@ -61,6 +61,8 @@ pub struct Resolved {
     pub engines: Vec<Engine>,
     /// Whether the request names them.
     pub engine_is_named: bool,
+    /// What the model's name means, in words, where it means a file of one engine.
+    pub named_file: Option<String>,
     /// Lengths and load.
     pub workload: Workload,
     /// What is asked of an answer.
@@ -161,7 +163,10 @@ impl Request {
         let mut place = self.place(task, catalog, deployed.as_ref())?;
         self.put_host(&mut place.pools)?;
         let named_file = self.of_named_file(catalog, &place.pools, purpose, &mut model)?;
-        let asked = named_file.as_ref().unwrap_or(self);
+        let (asked, named_file) = match &named_file {
+            Some((request, said)) => (request, Some(said.clone())),
+            None => (self, None),
+        };
         let engines = asked.engines(catalog, &place.pools)?;
         let mut engines = asked.that_take_the_options(engines)?;
         asked.know_the_model(&engines, &model)?;
@@ -215,6 +220,7 @@ impl Request {
             pools: place.pools,
             engines,
             engine_is_named: self.engine.is_some(),
+            named_file,
             workload,
             targets,
             precisions,

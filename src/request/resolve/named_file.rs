@@ -14,8 +14,8 @@ use crate::workload::Purpose;
 const FOUR_BITS: f64 = 6.0;
 
 impl Request {
-    /// The request with the format of the file that its model's name means, and the engines that load such files; what is
-    /// put in is said in a note of the model. `None` where the name means a checkpoint, or the request says the format
+    /// The request with the format of the file that its model's name means, and the engines that load such files, and what is
+    /// said of it, which is a note of the model too. `None` where the name means a checkpoint, or the request says the format
     /// itself.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ impl Request {
         pools: &[Cluster],
         purpose: Purpose,
         model: &mut Model,
-    ) -> Result<Option<Request>, Diagnostic> {
+    ) -> Result<Option<(Request, String)>, Diagnostic> {
         let asked = self.model.model.as_deref().map(str::trim).filter(|_| self.weights.is_none());
         let is_path = |name: &str| !catalog.is_sealed() && Path::new(name).exists();
         let Some(name) = asked.filter(|name| !is_path(name)) else { return Ok(None) };
@@ -54,8 +54,9 @@ impl Request {
         if self.engine.is_none() && !engines.is_empty() {
             request.engine = Some(Texts(engines.iter().map(|engine| engine.id.clone()).collect()));
         }
-        model.notes.push(said(name, &file, keeps_its_own, self.engine.is_none()));
-        Ok(Some(request))
+        let said = said(name, &file, keeps_its_own, self.engine.is_none());
+        model.notes.push(said.clone());
+        Ok(Some((request, said)))
     }
 }
 
