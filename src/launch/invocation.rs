@@ -577,7 +577,9 @@ mod tests {
     fn the_second_node_is_not_a_second_server() {
         let text = "python -m sglang.launch_server --model-path m --tp 16 --nnodes 2 --node-rank 0\n\
                     python -m sglang.launch_server --model-path m --tp 16 --nnodes 2 --node-rank 1";
-        assert_eq!(in_script(text, &|_| None).len(), 1);
+        let joins: Vec<bool> = in_script(text, &|_| None).iter().map(|found| found.joins).collect();
+        assert_eq!(joins, [false, true]);
+        assert_eq!(crate::launch::invocations(text, &|_| None).unwrap().len(), 1);
     }
 
     #[test]
