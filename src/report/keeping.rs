@@ -70,6 +70,7 @@ fn line(TierWorth { tier, used, without, with }: &TierWorth) -> String {
         without.ttft,
         with.ttft
     );
+    let figures = format!("against this layout without it, {figures}");
     let verdict = if requests < SLIGHT && ttft > -SLIGHT { "hardly worth it: " } else { "" };
     format!("{name} {}: {verdict}{figures}", tier.size)
 }

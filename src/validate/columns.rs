@@ -18,6 +18,8 @@ enum Cell {
     Text,
     /// A finite number.
     Number,
+    /// A time or a rate that was measured; tools write 0 and -1 for what was not.
+    Measured,
     /// A number from 0 to this; means of lengths are no whole ones.
     UpTo(f64),
     /// GPUs, or ranks of a kind of parallelism.
@@ -36,7 +38,7 @@ enum Cell {
     Has(&'static [&'static str]),
 }
 
-use Cell::{Cache, Degree, Has, Load, Number, OneOf, Share, Text, UpTo, Wide};
+use Cell::{Cache, Degree, Has, Load, Measured, Number, OneOf, Share, Text, UpTo, Wide};
 
 const LENGTH: Cell = UpTo(MAX_LENGTH as f64);
 const CONCURRENCY: Cell = UpTo(MAX_CONCURRENCY as f64);
@@ -194,15 +196,15 @@ const SERVING: &[(&str, Cell)] = &[
     ("qps", UpTo(1e9)),
     ("rate", UpTo(1e9)),
     ("num_requests", REQUESTS),
-    ("ttft_ms", Number),
-    ("tpot_ms", Number),
-    ("itl_ms", Number),
-    ("e2e_ms", Number),
-    ("output_tok_s", Number),
-    ("total_tok_s", Number),
-    ("req_s", Number),
-    ("median_ttft_ms", Number),
-    ("median_tpot_ms", Number),
+    ("ttft_ms", Measured),
+    ("tpot_ms", Measured),
+    ("itl_ms", Measured),
+    ("e2e_ms", Measured),
+    ("output_tok_s", Measured),
+    ("total_tok_s", Measured),
+    ("req_s", Measured),
+    ("median_ttft_ms", Measured),
+    ("median_tpot_ms", Measured),
     ("headroom_gib", Number),
 ];
 
@@ -278,7 +280,7 @@ pub fn unreadable(row: &Row, kind: Kind) -> Option<String> {
     of(kind).find_map(|(column, cell)| {
         let text = row.text(column).filter(|text| !says_nothing(text))?;
         let wanted = cell.refuses(text)?;
-        let mended = mended(text).filter(|text| cell.refuses(text).is_none());
+        let mended = mended(text, *cell == Share).filter(|text| cell.refuses(text).is_none());
         let help = mended.map_or(String::new(), |text| format!("; write {text}"));
         Some(format!("{column}: `{}` is not {wanted}{help}", brief(text)))
     })
@@ -292,6 +294,7 @@ impl Cell {
         let holds = match self {
             Text => true,
             Number => number.is_some(),
+            Measured => number.is_some_and(|x| x > 0.0),
             UpTo(most) => number.is_some_and(|x| (0.0..=most).contains(&x)),
             Degree => number.is_some_and(|x| x.fract() == 0.0 && (1.0..=f64::from(MAX_GPUS)).contains(&x)),
             Share => number.is_some_and(|x| x > 0.0 && x <= 1.0),
@@ -312,6 +315,7 @@ impl Cell {
         match self {
             Text => "text".to_owned(),
             Number => "a number".to_owned(),
+            Measured => "a number above 0 (what was not measured stays empty)".to_owned(),
             UpTo(most) => format!("a number from 0 to {most}"),
             Degree => format!("a whole number from 1 to {MAX_GPUS}"),
             Share => "a share above 0 and at most 1".to_owned(),
@@ -325,10 +329,20 @@ impl Cell {
 }
 
 /// What a number may have been meant as: `1,024`, `TP4`, `90%`, `8 GPUs`.
-fn mended(text: &str) -> Option<String> {
+fn mended(text: &str, is_share: bool) -> Option<String> {
     let plain = text.replace([',', '_', ' '], "");
     if let Some(percent) = plain.strip_suffix('%') {
+        if !is_share {
+            return None;
+        }
         return Some((percent.parse::<f64>().ok()? / 100.0).to_string());
+    }
+    // `2k` is 2,048, as lengths are written elsewhere.
+    if let Some(thousands) = plain.strip_suffix(['k', 'K']).and_then(|n| n.parse::<f64>().ok()) {
+        return Some((thousands * 1024.0).to_string());
+    }
+    if plain.starts_with('-') {
+        return None;
     }
     let digits = plain.trim_matches(|c: char| !c.is_ascii_digit());
     digits.parse::<f64>().ok().map(|x| x.to_string())
@@ -401,6 +415,14 @@ mod tests {
             (Kind::Kernels, "kv_cache_dtype", "fp9", "kv_cache_dtype: `fp9` is not bfloat16, float16 or fp8"),
             (Kind::Serving, "tp", "2.5", "tp: `2.5` is not a whole number from 1 to 1048576"),
             (Kind::Serving, "load_value", "qps=many", "load_value: `qps=many` is not a load such as qps=4"),
+            (Kind::Serving, "isl", "2k", "isl: `2k` is not a number from 0 to 100000000; write 2048"),
+            (Kind::Serving, "concurrency", "90%", "concurrency: `90%` is not a number from 0 to 10000000"),
+            (
+                Kind::Serving,
+                "ttft_ms",
+                "-1",
+                "ttft_ms: `-1` is not a number above 0 (what was not measured stays empty)",
+            ),
             (Kind::Serving, "osl", "1e20", "osl: `1e20` is not a number from 0 to 100000000"),
         ] {
             assert_eq!(why(kind, column, cell).as_deref(), Some(said));
