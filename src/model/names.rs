@@ -131,6 +131,8 @@ pub struct GgufFile {
     pub format: WeightFormat,
     /// The format as the name writes it; `None` where it names none and the usual file is meant.
     pub named: Option<String>,
+    /// Whether the name is that of a repository of such files.
+    pub of_repository: bool,
 }
 
 /// What Ollama's library and `llama-server -hf` load where a name says no format
@@ -151,7 +153,7 @@ pub fn gguf_file(name: &str) -> Option<GgufFile> {
             _ => USUAL,
         }),
     };
-    Some(GgufFile { format, named: typed.format.map(str::to_owned) })
+    Some(GgufFile { format, named: typed.format.map(str::to_owned), of_repository: typed.repacked })
 }
 
 /// What to know of an answer about a name that says more than the model.

@@ -109,13 +109,18 @@ fn a_name_of_a_gguf_file_is_asked_about_in_its_format_and_on_what_loads_it() {
         (r#""model": "hf.co/unsloth/Qwen3-32B-GGUF:Q8_0", "cluster": "2xrtx-3090""#, "llama.cpp", "q8_0"),
         (r#""model": "gemma3:27b", "cluster": "rtx-5090", "engine": "ollama""#, "llama.cpp", "q4_k_m"),
         // MXFP4 from the start: Ollama's file is in it, too.
-        (r#""model": "gpt-oss:20b", "cluster": "rtx-4090""#, "llama.cpp", "own"),
+        (r#""model": "gpt-oss:20b", "cluster": "rtx-4090", "engine": "ollama""#, "llama.cpp", "own"),
+        (r#""model": "gpt-oss:20b", "cluster": "rtx-4090""#, "vllm", "own"),
         // What the request says itself wins; of an engine that loads no such file, the usual one is not meant.
         (r#""model": "gemma3:27b", "cluster": "h100-sxm", "weights": "fp8""#, "vllm", "fp8"),
         (r#""model": "gemma3:27b", "cluster": "h100-sxm", "engine": "vllm""#, "vllm", "own"),
         (r#""model": "gemma3:27b", "cluster": "h100-sxm", "enforce_eager": true"#, "vllm", "own"),
         (r#""model": "gemma3:27b-it-q8_0", "cluster": "h100-sxm", "engine": "vllm""#, "vllm", "q8_0"),
         (r#""model": "gemma-3-27b", "cluster": "h100-sxm""#, "vllm", "own"),
+        // A size alone is what people call a model: where its checkpoint has room, nobody means a file of four bits.
+        (r#""model": "llama3.3:70b", "cluster": "8xh100-sxm""#, "vllm", "own"),
+        (r#""model": "llama3.3:70b", "cluster": "2xrtx-3090""#, "llama.cpp", "q4_k_m"),
+        (r#""model": "llama3.3:70b-instruct-q4_K_M", "cluster": "8xh100-sxm""#, "llama.cpp", "q4_k_m"),
     ] {
         let (on, stored, notes) = asked(more);
         assert_eq!((on.as_str(), stored), (engine, weights), "{more}");

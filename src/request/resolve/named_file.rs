@@ -13,6 +13,9 @@ use crate::workload::Purpose;
 /// its format.
 const FOUR_BITS: f64 = 6.0;
 
+/// Share of the memory that weights may take where a checkpoint is said to have room.
+const ROOMY: f64 = 0.9;
+
 impl Request {
     /// The request with the format of the file that its model's name means, and the engines that load such files, and what is
     /// said of it, which is a note of the model too. `None` where the name means a checkpoint, or the request says the format
@@ -41,8 +44,16 @@ impl Request {
             [any] if any == "any" => catalog.engines()?,
             named => named.iter().map(|name| catalog.engine(name.trim())).collect::<Result<_, _>>()?,
         };
-        // A format that is named is asked for, whatever the engine says of it; the usual one only where it can be meant.
-        let is_meant = engines.iter().any(loads) && purpose == Purpose::Generate;
+        // A format that is named is asked for, whatever the engine says of it; the usual one only where it can be meant. A
+        // size of Ollama's alone is what people call a model: where the checkpoint has room, it is that one.
+        let has_room = |pool: &Cluster| {
+            (pool.gpu.memory * u64::from(pool.gpus)).get() as f64 * ROOMY
+                > model.checkpoint_bytes().get() as f64
+        };
+        let is_open = !file.of_repository && self.engine.is_none();
+        let is_meant = engines.iter().any(loads)
+            && purpose == Purpose::Generate
+            && !(is_open && pools.iter().any(has_room));
         if file.named.is_none() && !is_meant {
             return Ok(None);
         }
