@@ -231,6 +231,41 @@ pub fn json<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Diagnostic
     }
 }
 
+/// Parses a JSON object whose keys stand once: of a key that is written twice, nobody can say which value is meant.
+///
+/// # Errors
+/// [`Code::Syntax`], naming the key.
+pub fn json_object(text: &str, name: &str) -> Result<serde_json::Map<String, serde_json::Value>, Diagnostic> {
+    json::<KeysOnce>(text, name).map(|object| object.0)
+}
+
+/// The fields of an object that stand once.
+struct KeysOnce(serde_json::Map<String, serde_json::Value>);
+
+impl<'de> serde::Deserialize<'de> for KeysOnce {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> serde::de::Visitor<'de> for Object {
+            type Value = KeysOnce;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<KeysOnce, A::Error> {
+                let mut fields = serde_json::Map::new();
+                while let Some((key, value)) = map.next_entry::<String, serde_json::Value>()? {
+                    if fields.contains_key(&key) {
+                        let said = format!("`{}` is given twice", crate::diagnostic::brief(&key));
+                        return Err(serde::de::Error::custom(said));
+                    }
+                    fields.insert(key, value);
+                }
+                Ok(KeysOnce(fields))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
 fn json_cause(text: &str, error: &serde_json::Error) -> String {
     if text.trim().is_empty() {
         "the file is empty; expected JSON".to_owned()
@@ -239,8 +274,51 @@ fn json_cause(text: &str, error: &serde_json::Error) -> String {
     } else {
         let full = error.to_string();
         let cause = full.rfind(" at line ").map_or(full.as_str(), |at| &full[..at]);
-        format!("not valid JSON: {cause}")
+        match error.is_data() {
+            true => in_own_words(cause).map_or(cause.to_owned(), |wrong| wrong.to_string()),
+            false => format!("not valid JSON: {cause}"),
+        }
     }
+}
+
+/// A value of another type than was expected, in words that need no knowledge of a parser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongType {
+    /// What would have been right, `a whole number`.
+    pub expected: String,
+    /// What stood there, `the text "x"`.
+    pub found: String,
+}
+
+impl std::fmt::Display for WrongType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "expected {}, found {}", self.expected, self.found)
+    }
+}
+
+/// Reads what serde says of a value of the wrong type; `None` of other faults.
+pub fn in_own_words(fault: &str) -> Option<WrongType> {
+    let said = fault.strip_prefix("invalid type: ").or_else(|| fault.strip_prefix("invalid value: "))?;
+    let (found, expected) = said.rsplit_once(", expected ")?;
+    let expected = match expected {
+        "a string" => "a text",
+        "a boolean" => "true or false",
+        "a map" => "an object",
+        "a sequence" => "a list",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        own => own,
+    };
+    let bare = ["integer ", "floating point ", "boolean "].iter().find_map(|kind| found.strip_prefix(kind));
+    let found = match (found, bare) {
+        ("map", _) => "an object".to_owned(),
+        ("sequence", _) => "a list".to_owned(),
+        ("unit value", _) => "null".to_owned(),
+        (_, Some(value)) => value.trim_matches('`').to_owned(),
+        _ => found.strip_prefix("string ").map_or(found.to_owned(), |text| format!("the text {text}")),
+    };
+    Some(WrongType { expected: expected.to_owned(), found })
 }
 
 /// Replaces bare `Infinity`, `-Infinity` and `NaN` outside strings by `null`; `None` if there are none.

@@ -198,7 +198,7 @@ impl FromStr for Command {
 /// is no error: the answer says so.
 pub fn answer(command: &str, request: &str, catalog: &Catalog) -> Result<String, Diagnostic> {
     let command: Command = command.parse()?;
-    let map = load::json(request, "the request")?;
+    let map = load::json_object(request, "the request")?;
     let setting = Setting { catalog, hub: Hub::from_environment()?, stop: Stop::NEVER };
     answer_map(command, map, &setting, |_| ()).map(|answered| answered.text())
 }

@@ -55,6 +55,7 @@ pub struct BudgetRequest {
     /// Price per GPU and hour in dollars, over the catalogue's: `{"h100-sxm": 2.10}`.
     pub price: Option<Prices>,
     /// Model FLOPs utilisation, above 0 and at most 1; that of the best plan for a model of the size when left out.
+    #[schemars(extend("x-unit" = "share"))]
     pub mfu: Option<f64>,
     /// Training framework that the MFU is estimated for; megatron-bridge when left out.
     pub framework: Option<String>,
@@ -96,10 +97,19 @@ pub struct Pace {
     pub peak: FlopsPerSecond,
     /// Model FLOPs utilisation.
     pub mfu: f64,
-    /// Whether that is an estimate.
-    pub estimated: bool,
+    /// What it was estimated on; none where it was given.
+    pub estimated: Option<EstimatedOn>,
     /// What an hour costs, if it is known.
     pub price: Option<UsdPerHour>,
+}
+
+/// What a utilisation is estimated on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EstimatedOn {
+    /// GPUs that train together: as many as were asked for, or as few more as a model of the size needs.
+    pub gpus: u32,
+    /// The framework's name.
+    pub framework: String,
 }
 
 impl Pace {
@@ -227,20 +237,22 @@ impl Budgeting {
             gpu: gpu.id.clone(),
             peak: if self.precision == Precision::Bf16 { wide } else { narrow.ok_or_else(wanting)? },
             mfu: self.mfu.unwrap_or(FIRST_MFU),
-            estimated: self.mfu.is_none(),
+            estimated: None,
             price: cluster.price,
         };
         let mut flops = in_flops(spent, &pace)?;
-        for _ in 0..if pace.estimated { 3 } else { 0 } {
+        for _ in 0..if self.mfu.is_none() { 3 } else { 0 } {
             budget::check(flops)?;
-            pace.mfu = self.estimated_mfu(cluster, budget::best(self.approach, flops).parameters)?;
+            let (mfu, gpus) = self.estimated_mfu(cluster, budget::best(self.approach, flops).parameters)?;
+            pace.mfu = mfu;
+            pace.estimated = Some(EstimatedOn { gpus, framework: self.framework.name.clone() });
             flops = in_flops(spent, &pace)?;
         }
         Ok((flops, Some(pace)))
     }
 
-    /// The MFU of the best plan for a model of `parameters`; more GPUs where it fits on none of fewer.
-    fn estimated_mfu(&self, cluster: &Cluster, parameters: f64) -> Result<f64, Diagnostic> {
+    /// The MFU of the best plan for a model of `parameters`, and on how many GPUs; more where it fits on none of fewer.
+    fn estimated_mfu(&self, cluster: &Cluster, parameters: f64) -> Result<(f64, u32), Diagnostic> {
         let precision = self.precision;
         let model = Job::in_precision(&dense(parameters)?, precision);
         let mut gpus = cluster.gpus;
@@ -261,7 +273,7 @@ impl Budgeting {
                 TrainingQuestion { jobs: &[(precision, job)], axes: &axes, top: 1, stop: Stop::NEVER }
                     .answer()?;
             if let Some(best) = answer.best.first() {
-                return Ok(best.mfu(Convention::SixN));
+                return Ok((best.mfu(Convention::SixN), gpus));
             }
             gpus = gpus.checked_mul(2).filter(|n| u64::from(*n) <= MOST_GPUS).ok_or_else(|| {
                 usage(format!("no plan for a model of {parameters:.2e} parameters fits"))

@@ -52,12 +52,15 @@ pub struct FitRequest {
     pub kv: Option<String>,
     /// Tokens of the longest conversation that must find room; 8,192 when left out, less of models made for less.
     #[schemars(range(min = 1, max = 100000000))]
+    #[schemars(extend("x-unit" = "tokens"))]
     pub context: Option<u64>,
     /// Prompt tokens of the speeds, 2,048 when left out.
     #[schemars(range(min = 1, max = 100000000))]
+    #[schemars(extend("x-unit" = "tokens"))]
     pub isl: Option<u64>,
     /// Output tokens of the speeds, 512 when left out.
     #[schemars(range(min = 1, max = 100000000))]
+    #[schemars(extend("x-unit" = "tokens"))]
     pub osl: Option<u64>,
     /// What models are for: chat, code, vision, embedding or reasoning; all but embedding when left out.
     pub task: Option<String>,

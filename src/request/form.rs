@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::words;
+use super::{words, written};
 use crate::diagnostic::{Code, Diagnostic};
 
 /// The version of the form of requests.
@@ -27,7 +27,7 @@ macro_rules! asked {
             /// [`Code::Syntax`](crate::diagnostic::Code::Syntax) for what is no JSON or no value of its field, naming it;
             /// [`Code::UnknownName`](crate::diagnostic::Code::UnknownName) for a key that is no field, with the nearest.
             pub fn from_json(text: &str) -> Result<$request, $crate::diagnostic::Diagnostic> {
-                $request::from_map($crate::load::json(text, "the request")?)
+                $request::from_map($crate::load::json_object(text, "the request")?)
             }
 
             /// Reads a request from a JSON object.
@@ -67,7 +67,9 @@ pub fn fields<T: Default + Serialize>() -> Vec<String> {
 /// # Errors
 /// [`Code::UnknownName`] for a key that is no field, with the nearest; [`Code::Syntax`] for a value that a field
 /// cannot have, said of the first such field.
-pub fn read<T: Default + Serialize + DeserializeOwned>(map: Map<String, Value>) -> Result<T, Diagnostic> {
+pub fn read<T: Default + Serialize + DeserializeOwned + JsonSchema>(
+    map: Map<String, Value>,
+) -> Result<T, Diagnostic> {
     let names = fields::<T>();
     let map = in_our_words(map, &names)?;
     if let Some(strange) = map.keys().find(|key| !names.contains(key)) {
@@ -75,18 +77,37 @@ pub fn read<T: Default + Serialize + DeserializeOwned>(map: Map<String, Value>) 
         let known = names.iter().map(String::as_str);
         return Err(Diagnostic::unknown("key", strange, known, list).at("the request"));
     }
-    serde_json::from_value(Value::Object(map.clone())).map_err(|whole| {
-        // The fault is that of the first field that cannot be read alone.
-        let alone = |(key, value): (String, Value)| {
-            let one = Value::Object([(key.clone(), value)].into_iter().collect());
-            serde_json::from_value::<T>(one).err().map(|fault| (key, fault))
+    match serde_json::from_value(Value::Object(map.clone())) {
+        Ok(request) => Ok(request),
+        Err(_) => as_meant(map),
+    }
+}
+
+/// Reads a request some of whose values are written in another way than their fields hold them.
+fn as_meant<T: Serialize + DeserializeOwned + JsonSchema>(map: Map<String, Value>) -> Result<T, Diagnostic> {
+    let schema = plain_schema::<T>("");
+    let alone = |key: &str, value: &Value| {
+        let one = Value::Object([(key.to_owned(), value.clone())].into_iter().collect());
+        serde_json::from_value::<T>(one).err()
+    };
+    let mut read = Map::new();
+    for (key, value) in map {
+        let field = written::of_field(&schema, &key);
+        let wrong = |cause: String| Diagnostic::new(Code::Syntax, cause).at(format!("`{key}`"));
+        let value = match alone(&key, &value) {
+            None => value,
+            Some(fault) => match written::meant(&value, field) {
+                Some(meant) => meant.map_err(wrong)?,
+                None => return Err(wrong(written::plainly(&fault.to_string(), field))),
+            },
         };
-        let (place, cause) = match map.into_iter().find_map(alone) {
-            Some((key, fault)) => (format!("`{key}`"), fault),
-            None => ("the request".to_owned(), whole),
-        };
-        Diagnostic::new(Code::Syntax, cause.to_string()).at(place)
-    })
+        if let Some(fault) = alone(&key, &value) {
+            return Err(wrong(written::plainly(&fault.to_string(), field)));
+        }
+        read.insert(key, value);
+    }
+    serde_json::from_value(Value::Object(read))
+        .map_err(|fault| Diagnostic::new(Code::Syntax, fault.to_string()).at("the request"))
 }
 
 /// The keys as fields are called, where they are what engines and benchmarks call them.
@@ -120,8 +141,16 @@ pub fn given<T: Serialize>(request: &T) -> Map<String, Value> {
     }
 }
 
-/// The JSON Schema (2020-12) of a kind of request. `x-units` lists the units of a quantity.
+/// The JSON Schema (2020-12) of a kind of request. `x-units` lists the units of a quantity; numbers may
+/// be written as the texts that the command line takes.
 pub fn schema<T: JsonSchema>(title: &str) -> Value {
+    let mut schema = plain_schema::<T>(title);
+    written::properties(&mut schema).into_iter().flat_map(Map::values_mut).for_each(written::say_texts);
+    schema
+}
+
+/// The schema of such requests without the texts that stand for numbers.
+fn plain_schema<T: JsonSchema>(title: &str) -> Value {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
     schema.insert("title".to_owned(), title.into());
     schema.insert("additionalProperties".to_owned(), false.into());

@@ -106,6 +106,7 @@ pub struct InspectRequest {
     pub batch: Option<u64>,
     /// Tokens of each sequence: prompt (prefill), training sequence, or context (decode); 2,048 when left out. Several
     /// are shown one below the other.
+    #[schemars(extend("x-unit" = "tokens"))]
     pub seq: Option<Counts>,
     /// Format of linear layers and experts; the checkpoint's own when left out, of training `dtype`.
     pub weights: Option<String>,
@@ -120,6 +121,7 @@ pub struct InspectRequest {
     /// Whether each sequence is decoded in one pass instead of in splits.
     pub no_flash_decoding: Option<bool>,
     /// Queries that share one pass over keys and values; 128 when left out.
+    #[schemars(extend("x-unit" = "tokens"))]
     pub query_block: Option<u64>,
     /// Splits of the context in flash decoding; the kernel's own choice when left out, with `gpu`.
     pub splits: Option<u64>,

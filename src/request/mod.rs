@@ -36,6 +36,7 @@ mod split;
 pub mod train;
 mod values;
 pub mod words;
+mod written;
 
 use std::str::FromStr;
 
@@ -177,6 +178,7 @@ pub struct Request {
     pub draft_tokens: Option<u64>,
     /// How likely a drafted token is accepted when those before it were, from 0 to 1; as published of `mtp` and `eagle3`
     /// when left out.
+    #[schemars(extend("x-unit" = "share"))]
     pub acceptance: Option<f64>,
     /// Engines: `vllm`, a version `vllm@0.19`, a launch `sglang@deepep-eplb`, several, `any`, or a YAML file;
     /// what runs on the GPU when left out.
@@ -186,17 +188,22 @@ pub struct Request {
     /// Types of the KV cache, such as `fp8`; the engine's when left out.
     pub kv: Option<Texts>,
     /// Sequences in one batch; the engine's when left out.
+    #[schemars(extend("x-unit" = "sequences"))]
     pub max_sequences: Option<Counts>,
     /// Tokens in one step; the engine's when left out.
+    #[schemars(extend("x-unit" = "tokens"))]
     pub max_batched_tokens: Option<Counts>,
     /// The engine's memory fraction, above 0 and at most 1; the engine's own when left out.
+    #[schemars(extend("x-unit" = "share"))]
     pub memory_fraction: Option<f64>,
     /// Tokens of the longest request that the server takes, prompt and output together: vLLM refuses to start where
     /// one finds no room; the model's context when left out.
+    #[schemars(extend("x-unit" = "tokens"))]
     pub max_model_len: Option<u64>,
     /// Whether the server starts without CUDA graphs.
     pub enforce_eager: Option<bool>,
     /// The largest step with a CUDA graph, in tokens, or sequences of a step that only decodes; the engine's when left out.
+    #[schemars(extend("x-unit" = "tokens"))]
     pub max_cudagraph_capture_size: Option<u64>,
     /// Which steps have CUDA graphs: `none`, `piecewise`, `full`, `full_decode_only` or `full_and_piecewise`; the engine's when
     /// left out.
@@ -206,6 +213,7 @@ pub struct Request {
     /// Memory of the KV cache on each GPU, such as `49GiB`, in place of what the memory fraction leaves.
     pub kv_cache_memory_bytes: Option<String>,
     /// Tokens of a block of the KV cache; the engine's when left out.
+    #[schemars(extend("x-unit" = "tokens"))]
     pub block_size: Option<u64>,
     /// Whether prefixes are kept; the engine's when left out.
     pub enable_prefix_caching: Option<bool>,
@@ -299,6 +307,7 @@ pub struct Request {
     /// Requests in flight that the deployment holds at least.
     pub min_concurrency: Option<u64>,
     /// Tokens of the longest request that must fit in memory, prompt and output together.
+    #[schemars(extend("x-unit" = "tokens"))]
     pub min_context: Option<u64>,
     /// GPUs used at most.
     pub max_gpus: Option<u64>,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::catalog::Catalog;
+use crate::simulate::Lengths;
 use crate::units::Seconds;
 
 fn request(text: &str) -> Request {
@@ -43,7 +44,7 @@ fn faults_are_said_in_the_names_of_the_fields() {
     };
     for (more, said) in [
         (r#""max_sequence": 3"#, "did you mean `max_sequences`?"),
-        (r#""ttft": 5"#, "at: `ttft`"),
+        (r#""ttft": 5"#, "`5` has no unit"),
         (r#""ttft": "5""#, "has no unit"),
         (r#""seed": 5"#, "it belongs to `simulate`"),
         (r#""concurrency": 5, "rate": 1"#, "`concurrency` and `rate` exclude each other"),
@@ -62,7 +63,7 @@ fn faults_are_said_in_the_names_of_the_fields() {
         fault(Task::Estimate, r#"{"model": "llama-3.1-8b", "gpu": "h100-sxm", "tp": [1, 2]}"#)
             .contains("at: `tp`")
     );
-    assert!(fault(Task::Plan, "[1]").contains("not valid JSON"));
+    assert!(fault(Task::Plan, "{").contains("ends too early"));
 }
 
 #[test]
@@ -129,4 +130,40 @@ fn a_name_of_a_gguf_file_is_asked_about_in_its_format_and_on_what_loads_it() {
     }
     let (.., notes) = asked(r#""model": "unsloth/Qwen3-32B-GGUF:UD-Q4_K_XL", "cluster": "rtx-4090""#);
     assert!(notes.contains("in UD-Q4_K_XL, counted as q4_k_m"), "{notes}");
+}
+
+#[test]
+fn numbers_may_be_written_as_the_command_line_takes_them() {
+    let all = request(
+        r#"{"max_model_len": "8k", "max_batched_tokens": "2k,8192", "max_sequences": "1k", "memory_fraction": "90%",
+            "top": "3", "batch": 16.0, "isl": 2048.0, "concurrency": "10k", "max_price": "12.5", "exhaustive": "true",
+            "enable_prefix_caching": "off", "acceptance": "0.8", "tp": [2.0, 4]}"#,
+    );
+    assert_eq!(all.max_model_len, Some(8192), "tokens count 1,024 to the k");
+    assert_eq!(all.max_batched_tokens, Some(Counts(vec![2048, 8192])));
+    assert_eq!(all.max_sequences, Some(Counts(vec![1000])), "sequences count 1,000 to the k");
+    assert_eq!((all.memory_fraction, all.acceptance), (Some(0.9), Some(0.8)));
+    assert_eq!((all.top, all.concurrency, all.max_price), (Some(3), Some(10_000), Some(12.5)));
+    assert_eq!((all.batch, all.tp), (Some(Values(vec![16])), Some(Values(vec![2, 4]))));
+    assert_eq!(all.isl.map(|isl| isl.0), Some(Lengths::Fixed(2048)));
+    assert_eq!((all.exhaustive, all.enable_prefix_caching), (Some(true), Some(false)));
+}
+
+#[test]
+fn values_of_another_kind_are_refused_in_plain_words() {
+    for (text, said) in [
+        (r#"{"max_price": "50%"}"#, "`50%` is not a number"),
+        (r#"{"top": "many"}"#, "`many` is not a number"),
+        (r#"{"top": -1}"#, "expected a whole number that is not negative, found -1"),
+        (r#"{"top": 2.5}"#, "found 2.5"),
+        (r#"{"tp": {}}"#, "expected a number, a list [2, 4] or a range 1..4, found an object"),
+        (r#"{"cluster": 5}"#, "expected a text, found 5"),
+        (r#"{"exhaustive": "perhaps"}"#, "expected true or false, found the text \"perhaps\""),
+        (r#"[1]"#, "expected an object, found a list"),
+        (r#"{"tp": 2, "tp": 4}"#, "`tp` is given twice"),
+    ] {
+        let fault = Request::from_json(text).unwrap_err().to_string();
+        assert!(fault.contains(said), "{text}: {fault}");
+        assert!(!fault.contains("u64") && !fault.contains("invalid type"), "{fault}");
+    }
 }

@@ -51,6 +51,7 @@ pub struct TrainRequest {
     pub global_batch: Option<u64>,
     /// Tokens of a sequence.
     #[schemars(range(min = 1, max = 16777216))]
+    #[schemars(extend("x-unit" = "tokens"))]
     pub seq: Option<u64>,
     /// Training framework, by name or YAML file; megatron-bridge when left out.
     pub framework: Option<String>,

@@ -23,6 +23,42 @@ fn said<E: de::Error>(d: Diagnostic) -> E {
     })
 }
 
+/// Doubles hold every whole number up to here.
+const EXACT: f64 = (1_u64 << 53) as f64;
+
+/// A number as languages write it that know no whole ones: `2048.0`.
+fn whole<E: de::Error>(n: f64) -> Result<u64, E> {
+    match n.fract() == 0.0 && (0.0..EXACT).contains(&n) {
+        true => Ok(n as u64),
+        false => Err(E::custom(format!("expected a whole number that is not negative, found {n}"))),
+    }
+}
+
+/// A whole number, however a language writes it.
+pub(super) struct Whole(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Whole, D::Error> {
+        struct Entry;
+        impl Visitor<'_> for Entry {
+            type Value = Whole;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Whole, E> {
+                Ok(Whole(n))
+            }
+            fn visit_i64<E: de::Error>(self, n: i64) -> Result<Whole, E> {
+                Err(E::custom(format!("expected a whole number that is not negative, found {n}")))
+            }
+            fn visit_f64<E: de::Error>(self, n: f64) -> Result<Whole, E> {
+                whole(n).map(Whole)
+            }
+        }
+        deserializer.deserialize_any(Entry)
+    }
+}
+
 /// A limit on a time: `1s` on the mean, `p95:1s` at a percentile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TimeTarget {
@@ -56,7 +92,24 @@ impl Serialize for TimeTarget {
 
 impl<'de> Deserialize<'de> for TimeTarget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TimeTarget, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        struct Entry;
+        impl Visitor<'_> for Entry {
+            type Value = TimeTarget;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time such as `1s` or `p95:500ms`")
+            }
+            // A number has no unit, which the reader of texts says.
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<TimeTarget, E> {
+                self.visit_str(&n.to_string())
+            }
+            fn visit_f64<E: de::Error>(self, n: f64) -> Result<TimeTarget, E> {
+                self.visit_str(&n.to_string())
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<TimeTarget, E> {
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+        deserializer.deserialize_any(Entry)
     }
 }
 
@@ -109,6 +162,9 @@ impl<'de> Deserialize<'de> for LengthEntry {
                 u64::try_from(n)
                     .map(|n| LengthEntry(Lengths::Fixed(n)))
                     .map_err(|_| E::custom("expected a whole number that is not negative"))
+            }
+            fn visit_f64<E: de::Error>(self, n: f64) -> Result<LengthEntry, E> {
+                whole(n).and_then(|n| self.visit_u64(n))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<LengthEntry, E> {
                 text.parse().map(LengthEntry).map_err(said)
@@ -315,12 +371,15 @@ impl<'de> Deserialize<'de> for Values {
             fn visit_i64<E: de::Error>(self, n: i64) -> Result<Values, E> {
                 read(&n.to_string())
             }
+            fn visit_f64<E: de::Error>(self, n: f64) -> Result<Values, E> {
+                whole(n).and_then(|n| self.visit_u64(n))
+            }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Values, E> {
                 read(text)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Values, A::Error> {
-                let all = Vec::<u32>::deserialize(SeqAccessDeserializer::new(list))?;
-                read(&all.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
+                let all = Vec::<Whole>::deserialize(SeqAccessDeserializer::new(list))?;
+                read(&all.iter().map(|n| n.0.to_string()).collect::<Vec<_>>().join(","))
             }
         }
         deserializer.deserialize_any(Entry)
@@ -386,6 +445,9 @@ impl<'de> Deserialize<'de> for Counts {
             fn visit_i64<E: de::Error>(self, n: i64) -> Result<Counts, E> {
                 u64::try_from(n).map(|n| Counts(vec![n])).map_err(|_| E::custom(format!("{n} is negative")))
             }
+            fn visit_f64<E: de::Error>(self, n: f64) -> Result<Counts, E> {
+                whole(n).and_then(|n| self.visit_u64(n))
+            }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Counts, E> {
                 let number = |part: &str| {
                     let wrong =
@@ -395,7 +457,8 @@ impl<'de> Deserialize<'de> for Counts {
                 text.split(',').map(number).collect::<Result<_, E>>().map(Counts)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Counts, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Counts)
+                let all = Vec::<Whole>::deserialize(SeqAccessDeserializer::new(list))?;
+                Ok(Counts(all.into_iter().map(|n| n.0).collect()))
             }
         }
         deserializer.deserialize_any(Entry)

@@ -17,6 +17,7 @@ use crate::catalog::Kind;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hub::Hub;
 use crate::load;
+use crate::request::Request;
 use crate::search::Stop;
 
 /// That it lives.
@@ -38,7 +39,7 @@ pub async fn metrics(site: At) -> Response {
 pub fn object(bytes: &Bytes) -> Result<Map<String, Value>, Diagnostic> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| Diagnostic::new(Code::Syntax, "not valid UTF-8").at("the request"))?;
-    load::json(text, "the request")
+    load::json_object(text, "the request")
 }
 
 /// Checks that a question is small enough to be answered at once.
@@ -46,8 +47,11 @@ pub fn object(bytes: &Bytes) -> Result<Map<String, Value>, Diagnostic> {
 /// # Errors
 /// [`Code::Range`] for a simulation of more requests than are sent for strangers.
 pub fn bounded(map: &Map<String, Value>, most: u64) -> Result<(), Diagnostic> {
-    for key in ["requests", "warmup"] {
-        if map.get(key).and_then(Value::as_u64).is_some_and(|n| n > most) {
+    for (key, value) in map {
+        // As the request reads it, by whatever name and in whatever form; what it cannot read is refused with the whole.
+        let alone = Request::from_map([(key.clone(), value.clone())].into_iter().collect());
+        let asked = alone.map_or(None, |request| request.requests.max(request.warmup));
+        if asked.is_some_and(|n| n > most) {
             let cause = format!("more than {most} requests are not sent here");
             return Err(Diagnostic::new(Code::Range, cause).at(format!("`{key}`")));
         }

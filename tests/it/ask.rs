@@ -293,7 +293,7 @@ fn faults_are_cause_place_and_help_in_the_names_of_the_fields() {
         ("fit", r#"{"cluster": "1xrtx-4090", "context": 0}"#, "range", Some("`context`"), "from 1"),
         ("inspect", r#"{"model": "llama-3.1-8b", "tp": 0}"#, "range", Some("`tp`"), "from 1"),
         ("inspect", r#"{"model": "llama-3.1-8b", "table": "context"}"#, "usage", None, "`gpu`"),
-        ("inspect", r#"{"model": 5}"#, "syntax", Some("`model`"), "string"),
+        ("inspect", r#"{"model": 5}"#, "syntax", Some("`model`"), "expected a text"),
         ("size", r#"{"model": "llama-3.1-8b", "gpu": "l40s"}"#, "usage", None, "`rate`"),
         (
             "emit",
