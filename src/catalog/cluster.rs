@@ -45,7 +45,7 @@ pub struct ClusterFile {
     pub scale_out: Option<Link>,
     /// Memory of each node's host, for engines that leave there what finds no room on the GPUs.
     pub host: Option<Host>,
-    /// Price of one GPU and hour, where it differs from the GPU's own.
+    /// Price of one GPU and hour; when left out the GPU's own, and of a cloud's servers none.
     pub price: Option<UsdPerHour>,
     /// Pools of different GPUs, instead of all of the above.
     #[serde(default)]
@@ -76,7 +76,7 @@ pub struct PoolFile {
     pub scale_out: Option<Link>,
     /// Memory of each node's host, for engines that leave there what finds no room on the GPUs.
     pub host: Option<Host>,
-    /// Price of one GPU and hour, where it differs from the GPU's own.
+    /// Price of one GPU and hour; when left out the GPU's own, and of a cloud's servers none.
     pub price: Option<UsdPerHour>,
 }
 

@@ -1,5 +1,7 @@
 //! The host's memory, where an engine leaves what finds no room on the GPUs.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -19,6 +21,14 @@ pub struct Host {
     /// Link between it and one GPU, per direction; the GPU's own where that is PCIe.
     #[serde(default)]
     pub link: Option<BytesPerSecond>,
+}
+
+/// As `--host` takes it.
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "memory={}GiB,bandwidth={}GB/s", self.memory.as_gib(), self.bandwidth.get() / 1e9)?;
+        self.link.map_or(Ok(()), |link| write!(f, ",link={}GB/s", link.get() / 1e9))
+    }
 }
 
 impl Host {

@@ -159,7 +159,11 @@ impl Catalog {
         let mut pools = Vec::with_capacity(all.len());
         for pool in &all {
             let found = self.described_pool(id, pool, path, several);
-            pools.push(found.map_err(|d| if several { d.field("pools") } else { d })?);
+            let mut found = found.map_err(|d| if several { d.field("pools") } else { d })?;
+            // A cloud's own servers cost what that cloud asks, which is two to four times what the cheapest provider of
+            // the GPU does: none is known where its file states none.
+            found.price = found.price.filter(|_| file.cloud.is_none() || pool.price.is_some());
+            pools.push(found);
         }
         Pools::new(id, pools).map_err(|d| d.field("pools"))
     }

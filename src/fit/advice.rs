@@ -112,10 +112,7 @@ impl Question<'_> {
                 if let Some(way) = tried(&with, need)? {
                     let rate = host.bandwidth.get() / 1e9;
                     let change = format!("{gib} GiB of host memory at {rate} GB/s");
-                    let link =
-                        host.link.map_or(String::new(), |link| format!(",link={}GB/s", link.get() / 1e9));
-                    let options = format!("--host memory={gib}GiB,bandwidth={rate}GB/s{link}");
-                    add(change, options, Some(way));
+                    add(change, format!("--host {host}"), Some(way));
                     break;
                 }
             }

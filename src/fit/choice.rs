@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::found::Fallen;
 use super::need::Need;
 use super::way::{Attempt, Way};
+use crate::estimate::Provenance;
 use crate::estimate::memory::Verdict;
 use crate::plan::Reason;
 
@@ -17,9 +18,8 @@ const SMALL_LOSS: f64 = 0.03;
 const FOR_ONE: f64 = 7.0;
 
 /// The ways that run, the one that is meant first: the best of those whose format loses little, mostly the fastest for one
-/// user; where none of them
-/// is fast enough, the one that loses least of those that are. Plans inside the uncertainty of memory come after those
-/// that fit.
+/// user; where none of them is fast enough, the one that loses least of those that are. Plans inside the uncertainty of
+/// memory come after those that fit, and speeds that nobody measured after those that rest on measurements.
 pub(super) fn of(attempts: Vec<Attempt>, need: &Need, every_way: bool) -> Result<Vec<Way>, Fallen> {
     let (mut ways, mut fell) = (Vec::new(), Vec::new());
     for attempt in attempts {
@@ -64,6 +64,12 @@ fn marginal(way: &Way) -> bool {
     way.verdict != Verdict::Fits
 }
 
+/// Whether the speed rests on no measurement of the engine on this GPU: where another's does, nobody knows that this one is
+/// faster.
+fn unmeasured(way: &Way) -> bool {
+    way.provenance == Provenance::Uncalibrated
+}
+
 /// How far a reason is from none, as a share of what there is; infinite of what is no shortage.
 fn shortage(reason: &Reason) -> f64 {
     match reason {
@@ -89,6 +95,7 @@ fn preferred(a: &Way, b: &Way) -> Ordering {
         .cmp(&lossy(b))
         .then_with(|| marginal(a).cmp(&marginal(b)))
         .then_with(|| if both { loss(a).total_cmp(&loss(b)) } else { Ordering::Equal })
+        .then_with(|| unmeasured(a).cmp(&unmeasured(b)))
         .then_with(|| worth(b).total_cmp(&worth(a)))
         .then_with(|| fastest_first(a, b))
 }

@@ -50,6 +50,8 @@ pub struct Way {
     pub throughput: TokensPerSecond,
     /// How many that is.
     pub users: u64,
+    /// Tokens of the longest request that it was worked out for.
+    pub context: u64,
     /// Tokens of the longest conversation that one user has room for; 0 of ways that were not chosen.
     pub room: u64,
     /// Weights, one conversation of the context that is asked for, and what the engine needs beside them, on the fullest
@@ -188,6 +190,7 @@ fn way(form: &Form, deployment: &Deployment) -> Way {
         ttft: one.ttft,
         throughput: many * f64::from(replicas),
         users: users.saturating_mul(replicas.into()),
+        context: workload.longest_context(),
         room: 0,
         taken: memory.need() + around,
         capacity: memory.capacity,

@@ -157,7 +157,10 @@ impl Budgeted<'_> {
     fn page(&self) -> Page {
         let mut out = Page::from(format!("{:.3e} FLOPs", self.flops.get()));
         if let Some(pace) = self.pace {
-            let how = if pace.estimated { "estimated" } else { "given" };
+            let how = match &pace.estimated {
+                None => "given".to_owned(),
+                Some(on) => format!("estimated for {} of them in {}", on.gpus, on.framework),
+            };
             let (peak, mfu) = (round(pace.peak.get() / 1e12), 100.0 * pace.mfu);
             let _ = write!(out, ": {} at {peak} TFLOP/s and {mfu:.1} % of it, {how}", pace.gpu);
         }
@@ -231,6 +234,10 @@ struct RateAnswer<'a> {
     mfu_percent: Digits,
     /// Whether that is an estimate.
     mfu_estimated: bool,
+    /// On how many GPUs it is estimated; null where it was given.
+    mfu_gpus: Option<u32>,
+    /// For which framework it is estimated; null where it was given.
+    mfu_framework: Option<&'a str>,
     /// What an hour costs; null where no price is known.
     usd_per_gpu_hour: Option<f64>,
 }
@@ -241,7 +248,9 @@ impl<'a> From<&'a Pace> for RateAnswer<'a> {
             gpu: &pace.gpu,
             peak_tflops: Digits(pace.peak.get() / 1e12),
             mfu_percent: Digits(100.0 * pace.mfu),
-            mfu_estimated: pace.estimated,
+            mfu_estimated: pace.estimated.is_some(),
+            mfu_gpus: pace.estimated.as_ref().map(|on| on.gpus),
+            mfu_framework: pace.estimated.as_ref().map(|on| on.framework.as_str()),
             usd_per_gpu_hour: pace.price.map(|price| price.get()),
         }
     }

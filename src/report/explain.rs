@@ -63,14 +63,18 @@ fn explanation_page(estimate: &Estimate, e: &Explanation) -> Page {
         estimate.verdict.name()
     );
     let s = &estimate.service;
-    let _ = writeln!(
-        out,
-        "TPOT {} = decode step {} + the prompts of others {}; one prompt adds {}",
-        s.tpot,
-        s.decode_step,
-        s.tpot - s.decode_step,
-        s.prefill_cost
-    );
+    // An answer of one token has no time between tokens.
+    let _ = match s.tpot > Seconds::ZERO {
+        true => writeln!(
+            out,
+            "TPOT {} = decode step {} + the prompts of others {}; one prompt adds {}",
+            s.tpot,
+            s.decode_step,
+            s.tpot - s.decode_step,
+            s.prefill_cost
+        ),
+        false => writeln!(out, "No token follows another; one prompt takes {}", s.prefill_cost),
+    };
     let what = format!(
         "Decode step: {:.0} sequences per rank at a context of {:.0}",
         e.decode_step.decode_sequences, e.decode_step.context

@@ -303,15 +303,38 @@ impl<'a> Fitted<'a> {
         counted.into_iter().sorted_by(|(a, n), (b, m)| m.cmp(n).then(a.cmp(b))).collect()
     }
 
-    /// What writes the launch of a way.
+    /// What writes the launch of a way for the one user whose speed stands in its row.
     fn next(&self, way: &Way) -> String {
         let format = match way.origin {
             Origin::Own | Origin::Checkpoint => String::new(),
             Origin::OnLoading | Origin::Made => format!(" --weights {}", way.format.name()),
         };
+        let mut options = String::new();
+        if let Some(host) = self.cluster.host.as_ref().filter(|_| way.on_host.is_some()) {
+            let _ = write!(options, " --host {host}");
+        }
+        let _ = write!(options, " --engine {}{format}", way.engine);
+        if self.need.kv == Some(way.kv) {
+            let _ = write!(options, " --kv {}", way.kv);
+        }
+        for (degree, n) in [("tp", way.parallelism.tp), ("pp", way.parallelism.pp)] {
+            if n > 1 {
+                let _ = write!(options, " --{degree} {n}");
+            }
+        }
+        for (length, asked) in [("isl", self.need.isl), ("osl", self.need.osl)] {
+            if let Some(tokens) = asked {
+                let _ = write!(options, " --{length} {tokens}");
+            }
+        }
+        // One user of a server that writes tokens; of embeddings a batch is the load.
+        let one = match way.speed.get() > 0.0 {
+            true => format!(" --concurrency 1 --max-model-len {}", way.context),
+            false => " --task embed".to_owned(),
+        };
         format!(
-            "The first, as a command to start it: `shardfit plan {} --cluster {} --engine {}{format} --emit command`.",
-            way.checkpoint, self.cluster.id, way.engine
+            "The first, as a command to start it: `shardfit estimate {} --cluster {}{options}{one} --emit command`.",
+            way.checkpoint, self.cluster.id
         )
     }
 

@@ -26,6 +26,7 @@ pub(super) fn remarks(s: &Subject, answer: &Answer) -> Vec<String> {
         let all = first.gpus + first.idle_gpus;
         out.push(format!("The best plan leaves {} of {all} GPUs idle.", first.idle_gpus));
     }
+    out.extend(waiting(first));
     out.extend(as_simulated(s, first));
     if let Some(needs) = &first.needs {
         out.push(format!(
@@ -46,6 +47,20 @@ pub(super) fn remarks(s: &Subject, answer: &Answer) -> Vec<String> {
         ));
     }
     out
+}
+
+/// Share of the requests in flight that may wait without a word: between steps a few always do.
+const FEW_WAIT: f64 = 0.1;
+
+/// That a replica runs fewer requests than are sent to it, which is why they wait for their first token.
+fn waiting(plan: &Estimate) -> Option<String> {
+    let (sent, run) = (plan.batch, plan.service.running);
+    (run < (1.0 - FEW_WAIT) * sent && sent - run >= 1.0).then(|| {
+        format!(
+            "Of {sent:.0} requests in flight on each replica {run:.0} run at once and the rest wait: its KV cache and limits take {}.",
+            plan.max_batch
+        )
+    })
 }
 
 /// What the simulation, which decides, says of a plan and the limits on its times.

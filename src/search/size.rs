@@ -221,8 +221,8 @@ impl Question<'_> {
     /// The fleet of a layout with the fewest replicas, from those of the closed form on, that hold the targets as
     /// simulated at the rate and the headroom; `None` where not even twice as many do.
     fn holding(&self, fleet: &Fleet, demand: &Demand) -> Result<Option<Fleet>, Diagnostic> {
-        let simulated = |n: u32| -> Result<Option<Verified>, Diagnostic> {
-            self.at_share(&fleet.replica, demand.share(n, demand.headroom), |deployment, plan| {
+        let at = |n: u32, headroom: f64| -> Result<Option<Verified>, Diagnostic> {
+            self.at_share(&fleet.replica, demand.share(n, headroom), |deployment, plan| {
                 match deployment.figures(plan) {
                     Ok(replica) => {
                         verify::under_load((deployment, n), replica.batch, &self.targets, self.stop)
@@ -231,6 +231,7 @@ impl Question<'_> {
                 }
             })?
         };
+        let simulated = |n: u32| at(n, demand.headroom);
         let fewest = fleet.replicas.saturating_sub(demand.spare).max(1);
         // More and more at a time until some hold, then by bisection the fewest.
         let (mut misses, mut n) = (fewest.saturating_sub(1), fewest);
@@ -256,7 +257,13 @@ impl Question<'_> {
             (true, Some(_)) => fleet.capacity * (f64::from(fewest) / f64::from(needed)),
             (false, _) => fleet.capacity,
         };
-        let fleet = self.of(&fleet.replica, capacity, needed.saturating_add(demand.spare), demand)?;
+        let replicas = needed.saturating_add(demand.spare);
+        // What is said of the fleet is of the rate alone: the headroom is for what comes beside it.
+        let verified = match demand.headroom > 0.0 || demand.spare > 0 {
+            true => at(replicas, 0.0)?.unwrap_or(verified),
+            false => verified,
+        };
+        let fleet = self.of(&fleet.replica, capacity, replicas, demand)?;
         Ok(fleet.map(|fleet| {
             let holds = Chances::of(fleet.replica.class, verified.times(), &self.targets);
             Fleet { replica: Estimate { verified: Some(verified), holds, ..fleet.replica }, ..fleet }

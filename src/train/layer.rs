@@ -241,6 +241,7 @@ impl<'a> Taking<'a> {
             tensors.push(head.weight());
         }
         let mut work = Work::default();
+        let mut packed = 0.0;
         for t in &tensors {
             let n = t.stored_on_rank(WeightFormat::Bf16, self.groups()).as_f64() / 2.0;
             let is_trained = self.shape.tuning == Tuning::Full || t.class == TensorClass::Adapter;
@@ -250,6 +251,9 @@ impl<'a> Taking<'a> {
                 TensorClass::Head => self.machine.framework.memory.nf4.head,
                 _ => false,
             };
+            if narrow && !is_trained {
+                packed += n;
+            }
             if narrow {
                 work.largest_matrix = work.largest_matrix.max(n / t.copies.max(1) as f64);
             } else if !is_trained {
@@ -262,6 +266,15 @@ impl<'a> Taking<'a> {
                 work.dense += n;
                 work.trained_dense += trained;
             }
+        }
+        if self.shape.tuning == Tuning::Qlora {
+            // Weights in NF4 are written out in 16 bits for the products of each pass (bitsandbytes, `MatMul4Bit` forward and
+            // backward; QLoRA, arXiv:2305.14314, section 3), whatever the microbatch.
+            let written = 2.0;
+            let unpacking =
+                self.machine.sweep(packed * (self.machine.framework.memory.nf4.bytes() + written)).get();
+            work.forward += unpacking;
+            work.input += unpacking;
         }
         work
     }

@@ -249,15 +249,24 @@ fn a_way_is_the_fastest_for_one_user_unless_all_would_lose_much() {
 
 #[test]
 fn the_first_way_is_followed_by_the_command_that_starts_it() {
-    let run = shardfit("fit --cluster 1xrtx-4090 --family llama-3.1 --top 1").exits(0);
-    let (_, command) = run.stdout.split_once("`shardfit ").expect("a command");
-    let command = command.split('`').next().expect("its end");
-    let started = shardfit(command).exits(0);
-    assert!(
-        started.stdout.contains("llama-server") || started.stdout.contains("serve"),
-        "{}",
-        started.stdout
-    );
+    for machine in
+        ["--cluster 1xrtx-4090 --task chat", "--cluster 2xrtx-3090 --family qwen3", "--cluster 1xm3-max-36gb"]
+    {
+        let listed = answer(&format!("{machine} --top 1"));
+        let row = &models(&listed)[0];
+        let run = shardfit(&format!("fit {machine} --top 1")).exits(0);
+        let (_, command) = run.stdout.split_once("`shardfit ").expect("a command");
+        let command = command.split('`').next().expect("its end");
+        let started = shardfit(command).exits(0).stdout;
+        assert!(started.contains("llama-server") || started.contains("serve"), "{started}");
+        // The server that starts is the one of the row: one user's speed, and room for the conversation that was asked for.
+        let same = shardfit(&command.replace("--emit command", "--format json")).exits(0);
+        let same: Value = serde_json::from_str(&same.stdout).unwrap();
+        let tpot = same["tpot_ms"].as_f64().expect("its time");
+        let speed = row["tokens_per_s"].as_f64().expect("a speed");
+        assert!((1e3 / tpot / speed - 1.0).abs() < 1e-3, "{command}: {tpot} ms, {speed} tokens/s");
+        assert!(started.contains("longest request: 8192 tokens"), "{started}");
+    }
 }
 
 #[test]

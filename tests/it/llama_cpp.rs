@@ -364,3 +364,19 @@ fn files_of_gpt_oss_keep_their_experts_in_mxfp4_whatever_their_names_say() {
         assert_eq!(plan["verdict"], "fits", "{format}");
     }
 }
+
+#[test]
+fn a_hosts_memory_that_is_said_is_used_by_the_engine_that_can() {
+    // 60.8 GiB of weights find no room on 24 GiB: of the engines that run there llama.cpp alone leaves experts with the host.
+    let line = "plan gpt-oss-120b --cluster 1xrtx-4090 --concurrency 1 --verify 0 --format json";
+    shardfit(line).exits(1);
+    let with = shardfit(&format!("{line} --host memory=64GiB,bandwidth=83.2GB/s")).exits(0);
+    let answer: serde_json::Value = serde_json::from_str(&with.stdout).unwrap();
+    assert_eq!(answer["plans"][0]["engine"], "llama.cpp");
+    assert!(answer["plans"][0]["n_cpu_moe"].as_u64().unwrap() > 0);
+    // A type of cache that it alone has means it, too.
+    let cache =
+        shardfit("plan llama-3.1-8b --cluster 1xrtx-4090 --kv q8_0 --verify 0 --format json").exits(0);
+    let answer: serde_json::Value = serde_json::from_str(&cache.stdout).unwrap();
+    assert_eq!(answer["plans"][0]["engine"], "llama.cpp");
+}

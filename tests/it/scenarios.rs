@@ -279,7 +279,11 @@ fn a_sweep_says_how_many_nodes_serve_a_rate_that_the_cluster_does_not() {
     let cell = |name: &str| row[header.iter().position(|h| h == name).unwrap()].to_owned();
     let nodes: u64 = cell("enough_nodes").parse().unwrap();
     assert!(nodes > 1 && cell("enough_gpus") == (8 * nodes).to_string());
-    let said = format!("not enough; {nodes} nodes ({} GPUs) would be", 8 * nodes);
+    let said = format!(
+        "not enough; {nodes} nodes ({} GPUs, ${} an hour) would be",
+        8 * nodes,
+        cell("enough_usd_per_hour")
+    );
     assert!(cell("reason").contains(&said), "{}", cell("reason"));
     for file in ["summary.md", "report.html"] {
         assert!(std::fs::read_to_string(out.join(file)).unwrap().contains(&said), "{file}");
@@ -290,6 +294,28 @@ fn a_sweep_says_how_many_nodes_serve_a_rate_that_the_cluster_does_not() {
         "plan llama-3.1-70b --cluster {cluster} --rate 60 --tpot 60ms --tp 4,8 --pp 1 --verify 0"
     ))
     .exits(0);
+}
+
+#[test]
+fn what_serves_a_rate_for_the_least_dollars_comes_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("rate.yaml");
+    let text = "name: rate\nmodels: [llama-3.1-70b]\nclusters: [8xh100-sxm, 8xh200-sxm]\nworkloads:\n  - {name: chat, isl: 2048, osl: 512, rate: 60 req/s}\n\
+                targets:\n  - {name: quick, tpot: 60 ms}\nprices: {h100-sxm: 9.0 USD/h, h200-sxm: 2.0 USD/h}\n";
+    std::fs::write(&scenario, text).unwrap();
+    let out = folder.path().join("out");
+    shardfit(&format!("sweep {} -o {} --quiet", scenario.display(), out.display())).exits(1);
+    let said = std::fs::read_to_string(out.join("summary.md")).unwrap();
+    assert!(said.contains("nearest, on 8xh200-sxm: not enough"), "{said}");
+    let mut rows = csv::Reader::from_path(out.join("results.csv")).unwrap();
+    let header = rows.headers().unwrap().clone();
+    for row in rows.records() {
+        let row = row.unwrap();
+        let cell = |name: &str| row[header.iter().position(|h| h == name).unwrap()].to_owned();
+        let usd = if cell("cluster") == "8xh100-sxm" { 9.0 } else { 2.0 };
+        let gpus: f64 = cell("enough_gpus").parse().unwrap();
+        assert_eq!(cell("enough_usd_per_hour").parse::<f64>().unwrap(), usd * gpus);
+    }
 }
 
 #[test]

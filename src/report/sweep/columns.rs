@@ -1,5 +1,6 @@
 //! The columns of a sweep's results: the case, its best plan, what follows from both.
 
+use itertools::Itertools as _;
 use serde_json::{Value as Json, json};
 
 use crate::estimate::estimated::Estimate;
@@ -166,7 +167,11 @@ const AFTER: &[C] = &[
     integer("enough_gpus", "their GPUs", |c| {
         enough(c.answer).map_or(Value::Missing, |enough| enough.gpus.into())
     }),
-    text("reason", "why nothing is feasible: the plan that came nearest", |c| reason(c.answer)).on_page(),
+    real("enough_usd_per_hour", "what those cost an hour", |c| {
+        enough_hourly(c.case, c.answer).map_or(Value::Missing, Into::into)
+    }),
+    text("reason", "why nothing is feasible: the plan that came nearest", |c| reason(c.case, c.answer))
+        .on_page(),
 ];
 
 /// The columns of a plan in a sweep, which is the best of its case: all but the first, its place.
@@ -232,7 +237,14 @@ fn enough(answer: &CaseAnswer) -> Option<&Enough> {
     }
 }
 
-fn reason(answer: &CaseAnswer) -> Value {
+/// Dollars per hour of what would serve a case, where the GPUs' price is known.
+fn enough_hourly(case: &Case, answer: &CaseAnswer) -> Option<f64> {
+    let pools = &case.cluster.pools.pools;
+    let price = pools.iter().exactly_one().ok()?.price?;
+    Some(enough(answer)?.gpus as f64 * price.get())
+}
+
+fn reason(case: &Case, answer: &CaseAnswer) -> Value {
     match &answer.outcome {
         CaseOutcome::Found(..) | CaseOutcome::NothingFeasible(None, _) => Value::Missing,
         CaseOutcome::ContextExceeded(why) => why.as_str().into(),
@@ -240,8 +252,10 @@ fn reason(answer: &CaseAnswer) -> Value {
             let nearest = r.nearest.layout.parallelism;
             let would = enough.as_ref().map_or(String::new(), |e| {
                 let nodes = plural(e.nodes, "node");
+                let dollars = enough_hourly(case, answer);
+                let cost = dollars.map_or(String::new(), |usd| format!(", ${usd:.2} an hour"));
                 format!(
-                    "not enough; {nodes} ({} GPUs) would be, {} of {}: ",
+                    "not enough; {nodes} ({} GPUs{cost}) would be, {} of {}: ",
                     e.gpus,
                     plural(e.replicas.into(), "replica"),
                     e.parallelism

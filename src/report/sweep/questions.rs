@@ -120,9 +120,16 @@ type Kept = BTreeMap<(Name, Name, Name), Vec<Name>>;
 
 fn answered(facts: &Facts, kept: &Kept, mut cases: Vec<usize>) -> Answered {
     let measure = Measure::for_question(facts, &cases);
+    // Where nothing serves the rate, what would and costs the least comes nearest; without prices, of the fewest GPUs.
+    let unserved = || cases.iter().map(|c| &facts.cases[*c]).filter(|f| f.enough_gpus.is_finite());
+    let priced = unserved().all(|fact| fact.enough_hourly.is_finite());
     let rank = |c: &usize| {
         let fact = &facts.cases[*c];
-        let value = measure.of(fact);
+        let value = match (fact.found(), priced) {
+            (true, _) => measure.of(fact),
+            (false, true) => fact.enough_hourly,
+            (false, false) => fact.enough_gpus,
+        };
         (!fact.found(), !fact.fits, if value.is_finite() { value } else { f64::INFINITY })
     };
     cases.sort_by(|a, b| {
@@ -166,8 +173,10 @@ fn turning_point(facts: &Facts, best: &Fact, second: Option<&Fact>, measure: Mea
         let name = facts.text(target).to_uppercase();
         parts.push(format!("a tighter {name}: the plan uses {:.0} % of the target", best.tightest_percent));
     }
-    if best.load_headroom.is_finite() {
-        parts.push(format!("a load {:.0} % higher", best.load_headroom));
+    match best.load_headroom {
+        little if little < 0.5 => parts.push("any higher load".to_owned()),
+        room if room.is_finite() => parts.push(format!("a load {room:.0} % higher")),
+        _ => {}
     }
     if !best.fits {
         parts.push("memory: whether it fits is uncertain".to_owned());

@@ -96,19 +96,30 @@ impl Request {
         Ok(engines)
     }
 
-    /// The usual engines of the pools; where none of them takes any of the formats that are asked for, those that run
-    /// there and take one.
+    /// The usual engines of the pools; where none of them takes any of the formats and types of cache that are asked for,
+    /// those that run there and do; and where the host's memory is said, those that use it too.
     fn usual_engines(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
         let usual = catalog.usual_engines(pools)?;
         // What is no format is said where formats are read.
         let formats: Vec<WeightFormat> = texts(&self.weights).iter().filter_map(|t| t.parse().ok()).collect();
-        let takes = |engine: &Engine| formats.iter().any(|format| engine.weight_formats.contains(format));
-        if formats.is_empty() || usual.iter().any(takes) {
+        let caches: Vec<DType> = texts(&self.kv).iter().filter_map(|t| t.parse().ok()).collect();
+        let takes = |engine: &Engine| {
+            (formats.is_empty() || formats.iter().any(|format| engine.weight_formats.contains(format)))
+                && (caches.is_empty() || caches.iter().any(|kv| engine.kv_types.contains(kv)))
+        };
+        let uses_host = |engine: &Engine| self.host.is_none() || engine.host.is_some();
+        let enough = usual.iter().any(takes);
+        if enough && usual.iter().any(uses_host) {
             return Ok(usual);
         }
         let runs = |engine: &Engine| pools.iter().any(|pool| engine.runs_on(&pool.gpu));
-        let others: Vec<Engine> = catalog.engines()?.into_iter().filter(|e| runs(e) && takes(e)).collect();
-        Ok(if others.is_empty() { usual } else { others })
+        let all = catalog.engines()?;
+        let others: Vec<Engine> = all.into_iter().filter(|e| runs(e) && takes(e) && uses_host(e)).collect();
+        Ok(match (enough, others.is_empty()) {
+            (_, true) => usual,
+            (false, false) => others,
+            (true, false) => usual.into_iter().chain(others).collect(),
+        })
     }
 
     /// That the engines that are named in a version have a class for the model.
