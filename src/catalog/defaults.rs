@@ -24,6 +24,9 @@ with_patch! {
         /// each takes as many.
         #[serde(default)]
         tokens_of_all_ranks: bool,
+        /// What becomes of a launch whose steps have fewer tokens than its batches have sequences.
+        #[serde(default)]
+        small_steps: SmallSteps,
         /// Whether no batch is captured that is larger than the most sequences, where those are stated.
         #[serde(default)]
         graphs_within_sequences: bool,
@@ -31,6 +34,19 @@ with_patch! {
         #[serde(default)]
         by_gpu: Vec<DefaultsByGpu>,
     }
+}
+
+/// What an engine makes of steps that have fewer tokens than its batches have sequences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SmallSteps {
+    /// It starts.
+    #[default]
+    Allowed,
+    /// It takes as many sequences as tokens where the sequences are not stated, and refuses to start where they are.
+    Lowered,
+    /// It refuses to start.
+    Refused,
 }
 
 /// Models whose prompts an engine computes whole where it cuts long ones of others.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use super::defaults::{
-    DefaultsByGpu, EngineDefaults, EngineDefaultsPatch, Launch, LaunchDefaults, NeverCut,
+    DefaultsByGpu, EngineDefaults, EngineDefaultsPatch, Launch, LaunchDefaults, NeverCut, SmallSteps,
 };
 use super::gpu::Gpu;
 use super::host::HostRule;

@@ -204,6 +204,7 @@ impl Context<'_> {
             kv: self.kv,
             drafts: self.workload.speculation.is_some(),
             redundant_experts: self.limits.start.redundant_experts,
+            step: (self.limits.max_batched_tokens, self.limits.max_sequences),
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::catalog::residuals::{Class, Classes, Traffic};
 use crate::model::operator::Step;
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Parallelism, Placement, Plan, Practice, Reason};
-use crate::units::{self, Bytes, UsdPerHour};
+use crate::units::{self, Bytes, RequestsPerSecond, UsdPerHour};
 use crate::workload::{Draft, Load, Targets};
 
 use super::context::Context;
@@ -16,7 +16,7 @@ use super::memory::{Limits, MemoryUse};
 use super::power::Energy;
 use super::program::{Pipeline, Stream, Target};
 use super::range::{Chances, Ranges};
-use super::service::{Replica, Service};
+use super::service::{Open, Replica, Service};
 use super::sessions::{Below, MAX_TIERS, Reuse, SessionCache, Stand};
 
 /// Share of the KV cache that stays free in a plan whose batch nobody asked for: requests differ in length, and a cache
@@ -37,6 +37,17 @@ pub struct Deployment<'a> {
     pub memory: MemoryUse,
     /// The compiled step.
     pub pipeline: Pipeline,
+}
+
+/// What the replicas of a plan come to in the long run.
+#[derive(Clone, Copy, Debug)]
+struct Steady {
+    replicas: u32,
+    /// Requests in flight on each.
+    concurrency: f64,
+    /// What each delivers.
+    service: Service,
+    reuse: Option<Reuse>,
 }
 
 /// Share of the longest request that finds room which is asked of a launch: memory is known to a few per cent.
@@ -248,8 +259,7 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// Why it has none: its batch does not fit, or the load is missed.
     pub fn figures(&self, plan: Plan) -> Result<Estimate, Reason> {
-        let (replicas, concurrency) = self.load(plan)?;
-        Ok(self.estimate_at(plan, replicas, concurrency))
+        Ok(self.estimate_of(plan, &self.steady(plan)?))
     }
 
     /// What a plan of this layout is compared by, whatever the targets; allocates nothing.
@@ -257,8 +267,7 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// As [`Deployment::figures`].
     pub fn score(&self, plan: Plan) -> Result<Figures, Reason> {
-        let (replicas, concurrency) = self.load(plan)?;
-        let (service, _) = self.served(concurrency, replicas);
+        let Steady { replicas, concurrency, service, .. } = self.steady(plan)?;
         let bill = self.bill(replicas, &service);
         Ok(Figures {
             plan,
@@ -277,8 +286,8 @@ impl<'a> Deployment<'a> {
         })
     }
 
-    /// Replicas of a plan and requests in flight on each.
-    fn load(&self, plan: Plan) -> Result<(u32, f64), Reason> {
+    /// What a plan's replicas come to under its load.
+    fn steady(&self, plan: Plan) -> Result<Steady, Reason> {
         let replicas = match plan.replicas {
             ALL_REPLICAS => self.placement.max_replicas,
             n if n <= self.placement.max_replicas => n,
@@ -286,7 +295,40 @@ impl<'a> Deployment<'a> {
                 return Err(Reason::TooManyReplicas { replicas: n, most: self.placement.max_replicas });
             }
         };
-        Ok((replicas, self.concurrency(plan.batch, replicas)?))
+        self.steady_of(plan.batch, replicas)
+    }
+
+    fn steady_of(&self, batch: BatchPoint, replicas: u32) -> Result<Steady, Reason> {
+        if let Some(rate) = self.comes_by_itself(batch) {
+            let Open { service, in_flight } = self.under(rate / f64::from(replicas), replicas)?;
+            return Ok(Steady { replicas, concurrency: in_flight, service, reuse: None });
+        }
+        let concurrency = self.concurrency(batch, replicas)?;
+        let (service, reuse) = self.served(concurrency, replicas);
+        Ok(Steady { replicas, concurrency, service, reuse })
+    }
+
+    /// The rate at which requests come, where they are no turns of sessions and their answers are generated.
+    fn comes_by_itself(&self, batch: BatchPoint) -> Option<RequestsPerSecond> {
+        let w = &self.context.workload;
+        match (batch, w.load) {
+            (BatchPoint::FromLoad, Load::Rate(rate)) if self.takes_single_requests() => Some(rate),
+            _ => None,
+        }
+    }
+
+    /// Whether requests are no turns of sessions and their answers are generated.
+    fn takes_single_requests(&self) -> bool {
+        let w = &self.context.workload;
+        w.sessions.is_none() && !w.purpose.pools()
+    }
+
+    /// Service of one of so many replicas that take turns at requests, `rate` of which come to each.
+    ///
+    /// # Errors
+    /// When it cannot keep up.
+    pub fn under(&self, rate: RequestsPerSecond, replicas: u32) -> Result<Open, Reason> {
+        self.replica().under(rate, f64::from(replicas)).map_err(|got| Reason::RateMissed { want: rate, got })
     }
 
     /// Estimates a plan whether it is an answer or not, with every reason against it, missed targets among them.
@@ -294,17 +336,19 @@ impl<'a> Deployment<'a> {
         let replicas =
             if plan.replicas == ALL_REPLICAS { self.placement.max_replicas } else { plan.replicas };
         let mut reasons: Vec<Reason> = self.memory.rejection().into_iter().collect();
-        let concurrency = self.concurrency(plan.batch, replicas).unwrap_or_else(|reason| {
+        let steady = self.steady_of(plan.batch, replicas).unwrap_or_else(|reason| {
             reasons.push(reason);
-            self.max_batch().max(1) as f64
+            let concurrency = self.max_batch().max(1) as f64;
+            let (service, reuse) = self.served(concurrency, replicas);
+            Steady { replicas, concurrency, service, reuse }
         });
-        let estimate = self.estimate_at(plan, replicas, concurrency).judged(targets);
+        let estimate = self.estimate_of(plan, &steady).judged(targets);
         reasons.extend(Figures::from(&estimate).missed(targets));
         (estimate, reasons)
     }
 
-    fn estimate_at(&self, plan: Plan, replicas: u32, concurrency: f64) -> Estimate {
-        let (service, reuse) = self.served(concurrency, replicas);
+    fn estimate_of(&self, plan: Plan, steady: &Steady) -> Estimate {
+        let Steady { replicas, concurrency, service, reuse } = *steady;
         let tiers =
             if self.limits.keeping.tiers.is_empty() { Vec::new() } else { self.worth(plan, replicas) };
         let plain = self.assemble(plan, replicas, concurrency, service);
@@ -344,25 +388,24 @@ impl<'a> Deployment<'a> {
         }
     }
 
-    /// The concurrency at which a replica serves `rate`: `N = rate × E2E(N)`, by bisection.
+    /// The requests in flight on a replica that serves `rate`, mean.
     ///
     /// # Errors
     /// When not even the largest batch serves it.
-    pub fn concurrency_at(&self, rate: crate::units::RequestsPerSecond) -> Result<f64, Reason> {
+    pub fn concurrency_at(&self, rate: RequestsPerSecond) -> Result<f64, Reason> {
         self.concurrency_for(rate, self.session_cache(1).as_ref())
     }
 
-    fn concurrency_for(
-        &self,
-        rate: crate::units::RequestsPerSecond,
-        cache: Option<&SessionCache>,
-    ) -> Result<f64, Reason> {
+    fn concurrency_for(&self, rate: RequestsPerSecond, cache: Option<&SessionCache>) -> Result<f64, Reason> {
         if let Some(cache) = cache {
             let most = self.max_batch().max(1) as f64;
             let got = || cache.at(most).0.requests;
             return cache
                 .concurrency_at(rate, most)
                 .ok_or_else(|| Reason::RateMissed { want: rate, got: got() });
+        }
+        if self.takes_single_requests() {
+            return Ok(self.under(rate, 1)?.in_flight);
         }
         let replica = self.replica();
         let served = |n: f64| replica.at(n).requests;

@@ -5,7 +5,9 @@
 //! the others is replaced once, so it waits through `C − 1` prompts. Symbols in `docs/model.md`.
 
 mod balance;
+mod cohort;
 mod coincidence;
+mod open;
 mod pooled;
 mod prompts;
 mod replica;
@@ -16,6 +18,7 @@ use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 use super::Provenance;
 use balance::Balance;
 use coincidence::closed_load;
+pub use open::Open;
 pub use prompts::{Decoding, Prompt};
 pub use replica::Replica;
 
@@ -46,12 +49,26 @@ pub struct Service {
     pub provenance: Provenance,
 }
 
+/// When requests come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comes {
+    /// Each follows an answer, as in a closed loop: at the end of a step, to a front end that is busy with it.
+    AfterAnswers,
+    /// At any time, whatever is answered.
+    ByThemselves,
+}
+
 impl Replica<'_> {
-    /// Service with `concurrency` requests in flight on the replica.
+    /// Service with `concurrency` requests in flight on the replica, each of which follows an answer.
     pub fn at(&self, concurrency: f64) -> Service {
         if self.workload.purpose.pools() {
             return self.pooled_at(concurrency);
         }
+        self.at_when(concurrency, Comes::AfterAnswers)
+    }
+
+    /// The same where requests come when they do.
+    fn at_when(&self, concurrency: f64, comes: Comes) -> Service {
         let ranks = self.ranks_at(concurrency);
         let osl = self.workload.osl as f64;
         let steps = self.decode_steps();
@@ -60,7 +77,7 @@ impl Replica<'_> {
         let decoding = supply.decoding;
         let step = self.decode_step(decoding);
         let decode = step.time;
-        let prompt = self.prompts(&Decoding {
+        let beside = Decoding {
             ranks,
             each: decoding,
             step: decode,
@@ -69,10 +86,15 @@ impl Replica<'_> {
             steps: steps.max(1.0),
             wait: supply.wait(),
             balance: supply.balance,
-        });
-        let generation = (decode + prompt.stall) * steps;
+        };
+        let prompt = self.prompts(&beside);
+        let generation = self.generation(decode, &prompt, steps);
         let inside = prompt.queue + prompt.latency;
-        let first = self.first_token(decode, &prompt, decoding * ranks - 1.0);
+        let more = match comes {
+            Comes::AfterAnswers => Seconds::ZERO,
+            Comes::ByThemselves => self.gathered_meanwhile(&beside, &prompt),
+        };
+        let first = self.first_token_when(comes, decode, &prompt, decoding * ranks - 1.0) + more;
         // Little's law, twice: of all requests, and of those that run, whose slots are filled again at once where
         // others wait. The prompts' own capacity bounds the second.
         let supply = (generation * (running / decoding)).max(prompt.least * running);
@@ -80,6 +102,15 @@ impl Replica<'_> {
         let rate =
             (per_rank / (first + generation).get()).min(running / (inside + generation).max(supply).get());
         let ttft = (Seconds::new(per_rank / rate) - generation).max(first);
+        let together = match comes {
+            Comes::AfterAnswers if per_rank <= running => self.cohort(running, ranks),
+            _ => None,
+        };
+        let (ttft, generation, rate) = together.map_or((ttft, generation, rate), |cohort| {
+            let mix = |apart: Seconds, together: Seconds| apart + (together - apart) * cohort.share;
+            let cycle = mix(Seconds::new(per_rank / rate), cohort.cycle);
+            (mix(ttft, cohort.first), mix(generation, cohort.generation), per_rank / cycle.get())
+        });
         let served = rate * ranks * concurrency.min(1.0);
         let each = served / self.attention_dp as f64;
         Service {
@@ -97,14 +128,32 @@ impl Replica<'_> {
         }
     }
 
-    /// Time to the first token of a request that finds a place at once, where a decode step takes so long and `others`
-    /// run beside it.
+    /// From the first token to the last. Where prompts have steps of their own, those before the first decode step of an
+    /// answer are the ones that its own prompt was in: it waits for what is left of them.
+    pub fn generation(&self, decode: Seconds, prompt: &Prompt, steps: f64) -> Seconds {
+        if self.engine.scheduling.mixes_prefill || steps < 1.0 {
+            return (decode + prompt.stall) * steps;
+        }
+        decode * steps + prompt.stall * (steps - 1.0) + prompt.queue
+    }
+
+    /// Time to the first token of a request that follows an answer and finds a place at once, where a decode step takes so
+    /// long and `others` run beside it.
     pub fn first_token(&self, decode: Seconds, prompt: &Prompt, others: f64) -> Seconds {
+        self.first_token_when(Comes::AfterAnswers, decode, prompt, others)
+    }
+
+    /// The same where requests come when they do.
+    fn first_token_when(&self, comes: Comes, decode: Seconds, prompt: &Prompt, others: f64) -> Seconds {
         let (s, half) = (&self.engine.scheduling, self.decode_steps() / 2.0);
+        // Who comes by itself is kept up by no answer.
+        let (busy, joins) = match comes {
+            Comes::AfterAnswers => (others, self.joins(decode, prompt, others)),
+            Comes::ByThemselves => (0.0, self.falls_in(decode, prompt, others)),
+        };
         let poll = decode * ((s.arrival_poll_steps - 1.0).max(0.0) / 2.0).min(half);
         let wait = decode * (s.prompt_wait_steps / 2.0).min(half);
-        let joins = self.joins(decode, prompt, others);
-        joins + poll + wait + (prompt.queue + prompt.latency) + decode * s.first_token_steps_beside(others)
+        joins + poll + wait + (prompt.queue + prompt.latency) + decode * s.first_token_steps_beside(busy)
     }
 
     /// Attention-data-parallel ranks that have requests when so many are in flight: fewer requests than ranks leave
@@ -115,8 +164,12 @@ impl Replica<'_> {
 
     /// Sequences that run on each rank when so many requests are in flight on the replica.
     pub fn running_at(&self, concurrency: f64) -> f64 {
-        let most = self.cache_batch.min(self.limits.max_sequences).max(1) as f64;
-        (concurrency / self.ranks_at(concurrency)).max(1.0).min(most)
+        (concurrency / self.ranks_at(concurrency)).max(1.0).min(self.running_most())
+    }
+
+    /// Most sequences that run on a rank.
+    fn running_most(&self) -> f64 {
+        self.cache_batch.min(self.limits.max_sequences).max(1) as f64
     }
 
     /// What of the `running` sequences of each of `ranks` ranks decodes, and the room that its steps leave for prompts.

@@ -272,6 +272,27 @@ reasons! {
             examples: [Reason::VendorUnsupported],
         }
 
+        /// The engine refuses to start with steps of fewer tokens than its batches have sequences.
+        StepBelowSequences {
+            /// Tokens of a step.
+            tokens: u64,
+            /// Sequences of a batch.
+            sequences: u64,
+        } => {
+            stage: Illegal,
+            key: ["step_below_sequences", "", ""],
+            distance: *sequences as f64 / (*tokens).max(1) as f64,
+            message: format!(
+                "a step of {tokens} tokens is smaller than a batch of {sequences} sequences, and the engine refuses to start \
+                 so: at least --max-batched-tokens {sequences}, or --max-sequences {tokens}"
+            ),
+            guide: (
+                "`max_num_batched_tokens` is smaller than `max_num_seqs` (vLLM: `SchedulerConfig`)",
+                "a larger `--max-batched-tokens`, or a smaller `--max-sequences`",
+            ),
+            examples: [Reason::StepBelowSequences { tokens: 1, sequences: 2 }],
+        }
+
         /// The engine refuses the launch that was read, whatever the plan.
         LaunchRefused => {
             stage: Illegal,

@@ -1,6 +1,6 @@
 //! Legality: small separate rules, each of which passes a layout or says why not.
 
-use crate::catalog::engine::ExpertParallel;
+use crate::catalog::engine::{ExpertParallel, SmallSteps};
 use crate::catalog::{Cluster, Engine};
 use crate::dtype::{DType, WeightFormat};
 use crate::model::Model;
@@ -28,6 +28,8 @@ pub struct Candidate<'a> {
     pub drafts: bool,
     /// Experts of a layer that are held a second time, over all ranks.
     pub redundant_experts: u64,
+    /// Tokens of a step and sequences of a batch, as launched.
+    pub step: (u64, u64),
 }
 
 /// One rule.
@@ -36,6 +38,7 @@ pub type Rule = fn(&Candidate) -> Result<(), Reason>;
 /// Every rule, cheapest first.
 pub const RULES: &[Rule] = &[
     vendor_is_supported,
+    steps_hold_batches,
     slices_work_alone,
     weight_format_runs,
     cache_type_is_supported,
@@ -62,6 +65,18 @@ pub fn check(c: &Candidate) -> Result<Placement, Reason> {
 
 fn vendor_is_supported(c: &Candidate) -> Result<(), Reason> {
     if c.engine.runs_on(&c.cluster.gpu) { Ok(()) } else { Err(Reason::VendorUnsupported) }
+}
+
+/// vLLM's `SchedulerConfig` raises where `max_num_batched_tokens` is less than `max_num_seqs` (`vllm/config.py`,
+/// `_verify_args`; from 0.11 on `vllm/config/scheduler.py`, `verify_max_model_len`).
+fn steps_hold_batches(c: &Candidate) -> Result<(), Reason> {
+    let (tokens, sequences) = c.step;
+    match c.engine.defaults.small_steps {
+        SmallSteps::Lowered | SmallSteps::Refused if tokens < sequences => {
+            Err(Reason::StepBelowSequences { tokens, sequences })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A process enumerates one MIG slice, and NCCL joins none: NVIDIA's MIG user guide, "Application considerations".

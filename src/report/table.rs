@@ -561,7 +561,7 @@ pub fn estimate_page(
 }
 
 /// What would make a question answerable.
-pub fn advice_text(advice: &[Advice], load: Load) -> String {
+pub fn advice_text(advice: &[Advice]) -> String {
     let mut out = String::new();
     if advice.is_empty() {
         return out;
@@ -569,8 +569,8 @@ pub fn advice_text(advice: &[Advice], load: Load) -> String {
     let _ = writeln!(out, "\nWhat would make it work:");
     for a in advice {
         let best = &a.best;
-        let (own, service) = (Figures::from(best), &best.service);
-        let f = best.verified.as_ref().map_or(own, |v| own.as_simulated(v, load));
+        // As the table of the answer has them.
+        let (f, service) = (Figures::from(best), &best.service);
         let delivers = match best.purpose.pools() {
             true => format!("{:.0} req/s, end to end {}", f.output.get(), service.e2e),
             false => format!("{:.0} output tokens/s, TTFT {}, TPOT {}", f.output.get(), f.ttft, f.tpot),

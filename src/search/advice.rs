@@ -2,21 +2,27 @@
 
 use itertools::Itertools as _;
 
-use crate::catalog::Cluster;
+use crate::catalog::{self, Cluster, Engine};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::estimated::Estimate;
 use crate::plan::Precision;
 use crate::workload::{Targets, Workload};
 
-use super::verification::Depth;
-use super::{Launch, LimitOverrides, Question, Verification};
+use super::{Launch, LimitOverrides, Question};
 
 /// Share of the memory that an engine can be given where nothing else runs on the GPU.
 const MOST_MEMORY: f64 = 0.96;
 
 /// Tokens of a step that delays others little.
 const SMALL_STEP: u64 = 2048;
+
+/// The engine that reads GGUF files.
+const READS_FILES: &str = "llama.cpp";
+
+/// Formats of files that are tried, the widest first.
+const FILES: [WeightFormat; 4] =
+    [WeightFormat::Q4KM, WeightFormat::Iq4Xs, WeightFormat::Q3KM, WeightFormat::Q2K];
 
 /// How many times the GPUs are tried.
 const FACTORS: [u32; 4] = [1, 2, 4, 8];
@@ -61,7 +67,11 @@ impl Question<'_> {
             let half = |tokens: u64| (tokens / 2).max(1);
             let (isl, prefix) = (half(self.workload.isl), self.workload.cached_prefix / 2);
             let workload = Workload { isl, cached_prefix: prefix, ..self.workload };
-            self.ask("half the prompt", &Question { workload, ..self.clone() }, &mut advice)?;
+            let change = match self.workload.sessions {
+                None => format!("half the prompt (--isl {isl})"),
+                Some(_) => "half the prompt".to_owned(),
+            };
+            self.ask(&change, &Question { workload, ..self.clone() }, &mut advice)?;
         }
         if self.targets != Targets::default() {
             let targets = Targets::default();
@@ -99,49 +109,90 @@ impl Question<'_> {
         Ok(())
     }
 
-    /// The checkpoint's format and narrower ones, each on the fewest GPUs that do; fewer GPUs first.
+    /// The checkpoint's format and narrower ones, each on the fewest GPUs that do; fewer GPUs first. Of the formats of files
+    /// the widest that does.
     fn with_formats_and_gpus(&self, advice: &mut Vec<Advice>) -> Result<(), Diagnostic> {
         let bits = self.model.quantisation.main_format().element().bits();
         let own = self.precisions.iter().all(|p| p.weights.is_none());
-        let narrower = [
-            (WeightFormat::Fp8, "FP8 weights (--weights fp8)", bits > 8 && self.computes_fp8()),
-            (WeightFormat::Int4, "INT4 weights (--weights int4)", bits > 4),
-            (WeightFormat::Q4KM, "four-bit GGUF weights (--weights q4_k_m)", bits > 4),
-        ];
-        let takes = |format| self.engines.iter().any(|engine| engine.weight_formats.contains(&format));
-        let narrower = narrower.into_iter().filter(|(format, _, may)| own && *may && takes(*format));
-        let formats =
-            std::iter::once((None, "")).chain(narrower.map(|(format, says, _)| (Some(format), says)));
-        let mut open: Vec<(Option<WeightFormat>, &str)> = formats.collect();
+        let takes = |format: &WeightFormat| self.engines.iter().any(|e| e.weight_formats.contains(format));
+        let mut open: Vec<Vec<Option<WeightFormat>>> = vec![vec![None]];
+        if own && bits > 8 && self.computes_fp8() && takes(&WeightFormat::Fp8) {
+            open.push(vec![Some(WeightFormat::Fp8)]);
+        }
+        if own && bits > 4 {
+            open.push(Some(WeightFormat::Int4).filter(takes).map(Some).into_iter().collect());
+            open.push(FILES.into_iter().filter(takes).map(Some).collect());
+        }
         for factor in FACTORS {
             let Some(pools) = self.pools.iter().map(|p| enlarged(p, factor)).collect::<Option<Vec<_>>>()
             else {
                 break;
             };
+            let known = advice.len();
             let mut still = Vec::new();
-            for (format, says) in open {
-                // Nothing is changed.
-                if factor == 1 && format.is_none() {
-                    still.push((format, says));
-                    continue;
-                }
-                let weights = |p: &Precision| Precision { weights: format.or(p.weights), ..*p };
-                let precisions = self.precisions.iter().map(weights).collect();
-                let question = Question { pools: &pools, precisions, ..self.clone() };
-                let names = pools.iter().map(|p| &p.id).join("+");
-                let gpus = format!("{} GPUs (--cluster {names})", question.gpus());
-                let change = match (factor, format) {
-                    (1, _) => says.to_owned(),
-                    (_, None) => gpus,
-                    (_, Some(_)) => format!("{gpus} with {says}"),
-                };
-                let known = advice.len();
-                self.ask(&change, &question, advice)?;
-                if advice.len() == known {
-                    still.push((format, says));
+            for formats in open {
+                if !self.with_one_of(&formats, (factor, &pools), advice)? {
+                    still.push(formats);
                 }
             }
             open = still;
+            if factor == 1 && advice.len() == known && own && bits > 4 {
+                self.with_files(advice)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of some formats that does on so many times the GPUs, if one does.
+    fn with_one_of(
+        &self,
+        formats: &[Option<WeightFormat>],
+        (factor, pools): (u32, &[Cluster]),
+        advice: &mut Vec<Advice>,
+    ) -> Result<bool, Diagnostic> {
+        for format in formats {
+            // Nothing is changed.
+            if factor == 1 && format.is_none() {
+                continue;
+            }
+            let weights = |p: &Precision| Precision { weights: format.or(p.weights), ..*p };
+            let precisions = self.precisions.iter().map(weights).collect();
+            let question = Question { pools, precisions, ..self.clone() };
+            let names = pools.iter().map(|p| &p.id).join("+");
+            let gpus = format!("{} GPUs (--cluster {names})", question.gpus());
+            let change = match (factor, format.map(words)) {
+                (1, words) => words.unwrap_or_default(),
+                (_, None) => gpus,
+                (_, Some(words)) => format!("{gpus} with {words}"),
+            };
+            if self.ask(&change, &question, advice)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// An engine that reads files of fewer bits and leaves with the host what finds no room on the GPUs, where the engines
+    /// that are asked about do neither.
+    fn with_files(&self, advice: &mut Vec<Advice>) -> Result<(), Diagnostic> {
+        if self.engines.iter().any(Engine::reads_gguf) {
+            return Ok(());
+        }
+        let engine = catalog::engine(READS_FILES)?;
+        let alone = |launch: &Launch| Launch {
+            limits: LimitOverrides { memory_fraction: None, ..launch.limits },
+            ..*launch
+        };
+        let launches: Vec<Launch> = self.launches.iter().map(alone).collect();
+        for format in FILES {
+            let weights = |p: &Precision| Precision { weights: Some(format), ..*p };
+            let precisions = self.precisions.iter().map(weights).collect();
+            let engines = std::slice::from_ref(&engine);
+            let question = Question { engines, precisions, launches: launches.clone(), ..self.clone() };
+            let change = format!("{} (--engine {READS_FILES} --weights {format})", engine.name);
+            if self.ask(&change, &question, advice)? {
+                break;
+            }
         }
         Ok(())
     }
@@ -150,16 +201,21 @@ impl Question<'_> {
         self.pools.iter().any(|p| p.gpu.peak(DType::Fp8).is_some())
     }
 
-    fn ask(&self, change: &str, question: &Question, advice: &mut Vec<Advice>) -> Result<(), Diagnostic> {
-        // As the answer to the question itself would be: what is advised holds.
-        let verification = match self.verification.depth {
-            Depth::Nothing => Verification::NONE,
-            Depth::First | Depth::Plans(_) => Verification::UNASKED,
-        };
-        let question = Question { top: 1, current: None, verification, ..question.clone() };
-        if let Some(best) = question.answer()?.best.into_iter().next() {
-            advice.push(Advice { change: change.to_owned(), best });
-        }
-        Ok(())
+    /// Asks as whoever types it would: what is advised is what the answer's first plan comes to. Says whether there is one.
+    fn ask(&self, change: &str, question: &Question, advice: &mut Vec<Advice>) -> Result<bool, Diagnostic> {
+        let question = Question { current: None, ..question.clone() };
+        let best = question.answer()?.best.into_iter().next();
+        let found = best.is_some();
+        advice.extend(best.map(|best| Advice { change: change.to_owned(), best }));
+        Ok(found)
+    }
+}
+
+/// What a narrower format is called, with the option that asks for it.
+fn words(format: WeightFormat) -> String {
+    match format {
+        WeightFormat::Fp8 => "FP8 weights (--weights fp8)".to_owned(),
+        WeightFormat::Int4 => "INT4 weights (--weights int4)".to_owned(),
+        format => format!("GGUF weights of fewer bits (--weights {format})"),
     }
 }

@@ -202,51 +202,61 @@ impl Question<'_> {
         Ok(all)
     }
 
-    /// Sorts fleets, and sees to it that the first `top` hold the targets as simulated.
+    /// Sorts fleets, and sees to it that the first `top` hold the targets as simulated, as far as that takes no more steps than
+    /// a question may.
     fn hold(
         &self,
         fleets: &mut Vec<Fleet>,
         (top, verification): (usize, Verification),
         demand: &Demand,
     ) -> Result<(), Diagnostic> {
+        let mut left = verify::MOST_STEPS;
         loop {
             fleets.sort_by(|a, b| demand.least.compare(a, b));
             let unsure = fleets.iter().take(top).position(|fleet| fleet.replica.verified.is_none());
             let Some(place) = unsure.filter(|_| verification.depth != Depth::Nothing) else { return Ok(()) };
-            let fleet = fleets.remove(place);
-            fleets.extend(self.holding(&fleet, demand)?);
+            let Some(held) = self.holding(&fleets[place], demand, &mut left)? else { return Ok(()) };
+            fleets.remove(place);
+            fleets.extend(held);
         }
     }
 
     /// The fleet of a layout with the fewest replicas, from those of the closed form on, that hold the targets as
-    /// simulated at the rate and the headroom; `None` where not even twice as many do.
-    fn holding(&self, fleet: &Fleet, demand: &Demand) -> Result<Option<Fleet>, Diagnostic> {
-        let at = |n: u32, headroom: f64| -> Result<Option<Verified>, Diagnostic> {
+    /// simulated at the rate and the headroom; none in it where not even twice as many do. `None` where that takes more steps
+    /// than are `left`.
+    fn holding(
+        &self,
+        fleet: &Fleet,
+        demand: &Demand,
+        left: &mut u64,
+    ) -> Result<Option<Option<Fleet>>, Diagnostic> {
+        let mut at = |n: u32, headroom: f64| -> Result<Option<Option<Verified>>, Diagnostic> {
             self.at_share(&fleet.replica, demand.share(n, headroom), |deployment, plan| {
-                match deployment.figures(plan) {
-                    Ok(replica) => {
-                        verify::under_load((deployment, n), replica.batch, &self.targets, self.stop)
-                    }
-                    Err(_) => Ok(None),
-                }
+                let Ok(replica) = deployment.figures(plan) else { return Ok(Some(None)) };
+                let of = (deployment, n);
+                let steps = verify::steps_under_load(of, replica.batch, self.stop);
+                let Some(rest) = left.checked_sub(steps) else { return Ok(None) };
+                *left = rest;
+                verify::under_load(of, replica.batch, &self.targets, self.stop).map(Some)
             })?
         };
-        let simulated = |n: u32| at(n, demand.headroom);
         let fewest = fleet.replicas.saturating_sub(demand.spare).max(1);
         // More and more at a time until some hold, then by bisection the fewest.
         let (mut misses, mut n) = (fewest.saturating_sub(1), fewest);
         let mut held = loop {
-            match simulated(n)? {
-                Some(verified) => break (n, verified),
-                None if n >= fewest.saturating_mul(2) => return Ok(None),
-                None => (misses, n) = (n, n.saturating_add((n - misses).saturating_mul(2).min(n))),
+            match at(n, demand.headroom)? {
+                None => return Ok(None),
+                Some(Some(verified)) => break (n, verified),
+                Some(None) if n >= fewest.saturating_mul(2) => return Ok(Some(None)),
+                Some(None) => (misses, n) = (n, n.saturating_add((n - misses).saturating_mul(2).min(n))),
             }
         };
         while held.0 > fewest && held.0 - misses > 1 {
             let middle = misses.midpoint(held.0);
-            match simulated(middle)? {
-                Some(verified) => held = (middle, verified),
-                None => misses = middle,
+            match at(middle, demand.headroom)? {
+                None => break,
+                Some(Some(verified)) => held = (middle, verified),
+                Some(None) => misses = middle,
             }
         }
         let (needed, verified) = held;
@@ -260,14 +270,14 @@ impl Question<'_> {
         let replicas = needed.saturating_add(demand.spare);
         // What is said of the fleet is of the rate alone: the headroom is for what comes beside it.
         let verified = match demand.headroom > 0.0 || demand.spare > 0 {
-            true => at(replicas, 0.0)?.unwrap_or(verified),
+            true => at(replicas, 0.0)?.flatten().unwrap_or(verified),
             false => verified,
         };
         let fleet = self.of(&fleet.replica, capacity, replicas, demand)?;
-        Ok(fleet.map(|fleet| {
+        Ok(Some(fleet.map(|fleet| {
             let holds = Chances::of(fleet.replica.class, verified.times(), &self.targets);
             Fleet { replica: Estimate { verified: Some(verified), holds, ..fleet.replica }, ..fleet }
-        }))
+        })))
     }
 
     /// The fleet of a layout whose best batch is known; `None` when it would have absurdly many replicas.

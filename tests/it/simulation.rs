@@ -76,6 +76,74 @@ fn the_closed_form_and_the_simulation_agree_in_steady_state() {
     }
 }
 
+/// A model, a GPU, an engine, its tensor-parallel degree, and lengths.
+type Server = (&'static str, &'static str, &'static str, u32, (u64, u64));
+
+/// Servers that are loaded by a rate.
+const OPEN: [Server; 8] = [
+    ("llama-3.1-8b", "h100-sxm", "vllm", 1, (2048, 512)),
+    ("llama-3.1-8b", "l40s", "sglang", 1, (512, 128)),
+    ("llama-3.1-8b", "h100-sxm", "trtllm", 1, (1024, 256)),
+    ("llama-3.1-70b", "h100-sxm", "vllm", 4, (8192, 256)),
+    ("llama-3.1-70b", "b200-sxm", "sglang", 2, (1024, 1024)),
+    ("qwen3-30b-a3b", "h100-sxm", "vllm", 1, (512, 128)),
+    ("qwen3-32b", "h200-sxm", "trtllm", 2, (4096, 512)),
+    ("mistral-7b", "a10g", "sglang", 1, (128, 512)),
+];
+
+#[test]
+fn under_a_rate_both_agree_from_an_idle_server_to_a_busy_one() {
+    for (model, gpu, engine, tp, (isl, osl)) in OPEN {
+        for (busy, within) in [(0.1, 0.1), (0.4, 0.1), (0.7, 0.2)] {
+            let plain = Workload::new(isl, osl);
+            with_deployment((model, gpu, engine), tensor(tp), plain, |d| {
+                let rate = d.replica().at(d.max_batch() as f64).requests * busy;
+                let closed = d.under(rate, 1).expect("it keeps up");
+                let mut drive =
+                    Drive::new(Protocol::Steady, &Workload { load: Load::Rate(rate), ..plain }, 1);
+                drive.requests = Protocol::requests_under_rate(closed.in_flight, 2000);
+                let simulated = run(d, &drive);
+                let case = format!("{model} {engine} {isl}/{osl} at {busy} of what it serves");
+                let tpot = off(closed.service.tpot.get(), simulated.tpot.mean().get());
+                assert!(tpot < 0.07, "{case}: TPOT off by {tpot:.3}");
+                let ttft = off(closed.service.ttft.get(), simulated.ttft.mean().get());
+                assert!(ttft < within, "{case}: TTFT off by {ttft:.3}");
+            });
+        }
+    }
+}
+
+#[test]
+fn what_comes_in_turns_waits_less_than_what_comes_at_random() {
+    let (rate, plain) = (RequestsPerSecond::new(7.0), Workload::new(2048, 512));
+    with_deployment(("llama-3.1-8b", "h100-sxm", "vllm"), tensor(1), plain, |d| {
+        let ttft = |in_turn| d.under(rate, in_turn).expect("it keeps up").service.ttft;
+        assert!(ttft(1) > ttft(2) && ttft(2) > ttft(8), "{} {} {}", ttft(1), ttft(2), ttft(8));
+        let more = RequestsPerSecond::new(100.0);
+        assert!(d.under(more, 1).is_err(), "no replica answers a hundred a second");
+    });
+}
+
+#[test]
+fn answers_of_a_few_tokens_march_in_step_in_both() {
+    for engine in ["vllm", "sglang", "trtllm"] {
+        for (isl, osl) in [(128, 2), (512, 4), (2048, 1), (512, 16)] {
+            for clients in [1, 8, 32] {
+                let workload = Workload { load: Load::Concurrency(clients), ..Workload::new(isl, osl) };
+                with_deployment(("llama-3.1-8b", "h100-sxm", engine), tensor(1), workload, |d| {
+                    let (steady, simulated) =
+                        (d.replica().at(clients as f64), long_run(d, &workload, clients));
+                    let case = format!("{engine} {isl}/{osl} at {clients}");
+                    let requests = off(steady.requests.get(), simulated.rate().get());
+                    assert!(requests < 0.15, "{case}: throughput off by {requests:.3}");
+                    let ttft = off(steady.ttft.get(), simulated.ttft.mean().get());
+                    assert!(ttft < 0.25, "{case}: TTFT off by {ttft:.3}");
+                });
+            }
+        }
+    }
+}
+
 /// A long run whose prompts have the length that the closed form has, after eight rounds of warm-up.
 fn long_run(d: &Deployment, workload: &Workload, clients: u64) -> Outcome {
     let mut drive = Drive::new(Protocol::Steady, workload, 1);

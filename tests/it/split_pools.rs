@@ -211,6 +211,41 @@ fn the_closed_form_and_the_simulation_of_split_pools_agree() {
 }
 
 #[test]
+fn under_a_rate_the_first_tokens_of_split_pools_come_as_they_do_in_the_simulation() {
+    for (engine, isl, osl) in [("vllm", 2048, 512), ("trtllm", 1024, 128), ("sglang", 8192, 256)] {
+        for busy in [0.1, 0.4, 0.7] {
+            let plain = Workload::new(isl, osl);
+            let case = ("llama-3.1-8b", "h100-sxm", engine);
+            with_pair(case, (tensor(1), 2), (tensor(1), 2), plain, |pair, (p, d)| {
+                let split = pair.split();
+                let capacity = split.prefill.capacity().get() * 2.0;
+                let most = capacity.min(split.decode.rate(split.decode.most).get() * 2.0);
+                let rate = RequestsPerSecond::new(most * busy);
+                let sequences = split.decode.sequences_at(rate / 2.0).expect("it keeps up");
+                let steady = split.at_sequences(sequences);
+                let workload = Workload { load: Load::Rate(rate), ..plain };
+                let mut drive = Drive::new(Protocol::Steady, &workload, 1);
+                drive.requests = Protocol::requests_under_rate(rate.get() * steady.e2e.get(), 2000);
+                let (p, d) = (p.replica(), d.replica());
+                let simulated = SplitSimulation::new(
+                    Workers { replica: &p, count: 2 },
+                    Workers { replica: &d, count: 2 },
+                    pair.transfer.time,
+                    drive.arrivals(),
+                    drive.requests.window(),
+                    Targets::default(),
+                )
+                .run(&())
+                .expect("no trace, no error");
+                let off = |a: f64, b: f64| (a / b - 1.0).abs();
+                let ttft = off(steady.ttft.get(), simulated.ttft.mean().get());
+                assert!(ttft < 0.15, "{engine} {isl}/{osl} at {busy}: TTFT off by {ttft:.3}");
+            });
+        }
+    }
+}
+
+#[test]
 fn a_decode_step_holds_no_prompt_and_so_is_shorter_than_in_an_aggregated_replica() {
     let workload = Workload::new(2048, 512);
     let case = ("llama-3.1-70b", "h100-sxm", "vllm");

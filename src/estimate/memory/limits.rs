@@ -1,7 +1,7 @@
 //! Launch limits: what is stated, and what the engine answers where nothing is.
 
 use super::captured::Captured;
-use crate::catalog::engine::NeverCut;
+use crate::catalog::engine::{NeverCut, SmallSteps};
 use crate::catalog::{Engine, Gpu};
 use crate::model::Model;
 use crate::plan::Offload;
@@ -65,9 +65,14 @@ impl LimitOverrides {
             true => defaults.max_batched_tokens.max(longest),
             false => defaults.max_batched_tokens,
         };
+        let max_batched_tokens = self.max_batched_tokens.unwrap_or(unstated);
+        let sequences = match engine.defaults.small_steps {
+            SmallSteps::Lowered => defaults.max_sequences.min(max_batched_tokens),
+            SmallSteps::Allowed | SmallSteps::Refused => defaults.max_sequences,
+        };
         Limits {
-            max_sequences: self.max_sequences.unwrap_or(defaults.max_sequences),
-            max_batched_tokens: self.max_batched_tokens.unwrap_or(unstated),
+            max_sequences: self.max_sequences.unwrap_or(sequences),
+            max_batched_tokens,
             stated_tokens: self.max_batched_tokens,
             stated_sequences: self.max_sequences,
             memory_fraction: self.memory_fraction,
@@ -144,6 +149,24 @@ mod tests {
         let stated = LimitOverrides { start, ..LimitOverrides::default() };
         let (engine, gpu) = (catalog::engine(engine).unwrap(), catalog::gpu("h200-sxm").unwrap());
         stated.on(&engine, &gpu, &find(model, &[], Scope::Full).unwrap(), length).max_batched_tokens
+    }
+
+    #[test]
+    fn small_steps_lower_the_sequences_that_are_not_stated() {
+        // vllm/engine/arg_utils.py from 0.10 on: the default of max_num_seqs is no more than max_num_batched_tokens.
+        let sequences = |engine: &str, stated: Option<u64>| {
+            let limits = LimitOverrides {
+                max_batched_tokens: Some(64),
+                max_sequences: stated,
+                ..LimitOverrides::default()
+            };
+            let (engine, gpu) = (catalog::engine(engine).unwrap(), catalog::gpu("h200-sxm").unwrap());
+            let model = find("llama-3.1-8b", &[], Scope::Full).unwrap();
+            limits.on(&engine, &gpu, &model, 4096).max_sequences
+        };
+        assert_eq!((sequences("vllm", None), sequences("vllm", Some(256))), (64, 256));
+        assert_eq!(sequences("vllm@0.9.1", None), 1024);
+        assert!(sequences("sglang", None) > 64);
     }
 
     #[test]

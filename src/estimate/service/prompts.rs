@@ -53,7 +53,7 @@ pub struct Prompt {
 
 /// Steps that hold prompts.
 #[derive(Clone, Copy, Debug)]
-struct Rounds {
+pub(super) struct Rounds {
     /// How many there are for each decode step.
     often: f64,
     /// How many of them a prompt waits for.
@@ -62,6 +62,13 @@ struct Rounds {
     tokens: f64,
     /// Prompt tokens in all ranks of the fullest micro-batch.
     in_all: f64,
+}
+
+impl Rounds {
+    /// Steps of so many prompt tokens in the fullest rank and in all, that none waits for.
+    pub(super) fn of(tokens: f64, in_all: f64) -> Rounds {
+        Rounds { often: 1.0, queue: 0.0, tokens, in_all }
+    }
 }
 
 /// What comes between two looks at arrivals.
@@ -81,8 +88,8 @@ struct Coming {
 }
 
 /// Times of a step with prompts.
-struct Timed {
-    round: Seconds,
+pub(super) struct Timed {
+    pub(super) round: Seconds,
     latency: Seconds,
     drawn: Seconds,
 }
@@ -138,8 +145,7 @@ impl Replica<'_> {
         if overhead <= Seconds::ZERO {
             return overhead;
         }
-        let (often, mixes) = (prompt.often, self.engine.scheduling.mixes_prefill);
-        let share = if mixes { often } else { often / (1.0 + often) }.min(1.0);
+        let share = self.share_of_rounds(prompt);
         let (t, p, d) = (decode.get(), prompt.round.get(), overhead.get());
         let mean = t + (p - t) * share;
         // Of prompt steps that begin in the last `d`, each leaves its time less what has passed of it.
@@ -148,6 +154,48 @@ impl Replica<'_> {
             ((1.0 - share) * t * t / 2.0 + share * (begun * p - begun * begun / 2.0)) / mean.max(1e-12);
         let joins = Seconds::new(mean.max(d + left));
         overhead + (joins - overhead) * others.clamp(0.0, 1.0)
+    }
+
+    /// The same of a request that comes at any time: the front end, and what is left of the step that runs then.
+    pub(super) fn falls_in(&self, decode: Seconds, prompt: &Prompt, others: f64) -> Seconds {
+        let (t, p, share) = (decode.get(), prompt.round.get(), self.share_of_rounds(prompt));
+        let mean = t + (p - t) * share;
+        let left = ((1.0 - share) * t * t + share * p * p) / (2.0 * mean.max(1e-12));
+        self.engine.scheduling.request_overhead_beside(0.0) + Seconds::new(left * others.clamp(0.0, 1.0))
+    }
+
+    /// By how much the step of a prompt that comes at any time is longer than others with prompts: those that come while it
+    /// waits for the step that runs are computed with it.
+    pub(super) fn gathered_meanwhile(&self, of: &Decoding, prompt: &Prompt) -> Seconds {
+        let isl = self.workload.computed_prompt() as f64;
+        let room = of.budget / isl;
+        // Parts of prompts that are cut take turns, which is counted as their wait.
+        if room < 1.0 {
+            return Seconds::ZERO;
+        }
+        let (t, p, share) = (of.step.get(), prompt.round.get(), self.share_of_rounds(prompt));
+        // A step that is come upon is the longer the longer it is.
+        let running = ((1.0 - share) * t * t + share * p * p) / (t + (p - t) * share).max(1e-12);
+        let others = (of.each * of.ranks - 1.0).max(0.0);
+        let come = others / of.steps / (of.step + prompt.stall).get().max(1e-12) * running;
+        let lanes = self.lanes().min(of.each * of.ranks).max(1.0);
+        let each = 1.0 + come / lanes;
+        let tokens = each.min(room) * isl;
+        let in_all = ((1.0 + come) * isl).clamp(tokens, tokens * of.ranks);
+        let beside = if self.engine.scheduling.mixes_prefill {
+            (of.each / self.micro_batches()).max(1.0)
+        } else {
+            0.0
+        };
+        let own = self.timed(&Rounds::of(tokens, in_all), beside).latency;
+        let before = prompt.round * ((each / room - 1.0).max(0.0) / 2.0);
+        (own + self.engine.scheduling.step_overhead - prompt.latency).max(Seconds::ZERO) + before
+    }
+
+    /// Share of steps that hold prompts.
+    fn share_of_rounds(&self, prompt: &Prompt) -> f64 {
+        let often = prompt.often;
+        if self.engine.scheduling.mixes_prefill { often } else { often / (1.0 + often) }.min(1.0)
     }
 
     /// How often steps hold prompts and how many, with room for so many prompts in a lane's step.
@@ -264,7 +312,7 @@ impl Replica<'_> {
     /// without the host from its start in the first stage to its end in the last.
     ///
     /// However a prompt of `n` tokens is cut, each of them attends to `n/2` on average.
-    fn timed(&self, rounds: &Rounds, beside: f64) -> Timed {
+    pub(super) fn timed(&self, rounds: &Rounds, beside: f64) -> Timed {
         let isl = self.workload.computed_prompt() as f64;
         let prompts = (rounds.tokens / isl).max(1.0);
         let prior = self.workload.reused_prompt() as f64 + (isl - rounds.tokens / prompts).max(0.0) / 2.0;

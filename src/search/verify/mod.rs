@@ -31,6 +31,7 @@ use super::visit::Summary;
 use line::Line;
 use probe::Probe;
 pub(super) use shared::Shared;
+pub(super) use trial::MOST_STEPS;
 use trial::Sent;
 
 /// Steps that are simulated beyond what the first plan takes, without being asked for: worth some 20 ms of one core.
@@ -114,11 +115,13 @@ impl Question<'_> {
                 let may = probe.hoped().improved(CLOSE);
                 wanted || leader.is_none_or(|leader| self.objective.order(&may, &leader).is_le())
             };
-            let due =
-                |probe: &&mut Probe| probe.is_open() && if enough { probe.was_tried() } else { close(probe) };
+            let affords = |probe: &Probe| spent.saturating_add(probe.steps()) <= MOST_STEPS;
+            let due = |probe: &&mut Probe| {
+                probe.is_open() && affords(probe) && if enough { probe.was_tried() } else { close(probe) }
+            };
             let next: Vec<&mut Probe> = probes.iter_mut().filter(due).take(AT_ONCE).collect();
             if next.is_empty() || self.stop.now() {
-                return self.shown(probes, contexts);
+                return self.shown(probes, contexts, spent);
             }
             spent = next.iter().fold(spent, |sum, probe| sum.saturating_add(probe.steps()));
             next.into_par_iter().map(|probe| probe.step(contexts)).collect::<Result<(), _>>()?;
@@ -138,14 +141,17 @@ impl Question<'_> {
         &'q self,
         mut probes: Vec<Probe<'q, 'c>>,
         contexts: &'c [Vec<Context<'c>>],
+        mut spent: u64,
     ) -> Result<Vec<Probe<'q, 'c>>, Diagnostic> {
         loop {
             self.sort(&mut probes);
-            let due = |probe: &&mut Probe| probe.is_open() && !probe.holds();
+            let affords = |probe: &Probe| spent.saturating_add(probe.steps()) <= MOST_STEPS;
+            let due = |probe: &&mut Probe| probe.is_open() && !probe.holds() && affords(probe);
             let next: Vec<&mut Probe> = probes.iter_mut().take(self.top).filter(due).take(AT_ONCE).collect();
             if next.is_empty() || self.stop.now() {
                 return Ok(probes);
             }
+            spent = next.iter().fold(spent, |sum, probe| sum.saturating_add(probe.steps()));
             next.into_par_iter().map(|probe| probe.step(contexts)).collect::<Result<(), _>>()?;
         }
     }
@@ -188,22 +194,32 @@ impl Summary {
     }
 }
 
-/// Simulates one of `replicas` under its share of the load, which is that of its deployment; those under a rate take
+/// What is sent to one of `replicas` under its share of the load, which is that of its deployment; those under a rate take
 /// turns.
+fn share<'s>((deployment, replicas): (&Deployment, u32), in_flight: f64, stop: Stop<'s>) -> Sent<'s> {
+    let given = deployment.context().workload;
+    let users = deployment.served(in_flight, replicas).1.map(|reuse| reuse.users.round().max(1.0) as u64);
+    let workload = Workload { load: users.map_or(given.load, Load::Users), ..given };
+    Sent { stop, workload, in_turn: f64::from(replicas), in_flight }
+}
+
+/// About how many steps [`under_load`] simulates.
+pub(super) fn steps_under_load(of: (&Deployment, u32), in_flight: f64, stop: Stop) -> u64 {
+    share(of, in_flight, stop).steps(of.0.replica().limits.max_batched_tokens)
+}
+
+/// Simulates one of `replicas` under its share of the load.
 ///
 /// # Errors
 /// None in practice: lengths are drawn and not read.
 pub(super) fn under_load(
-    (deployment, replicas): (&Deployment, u32),
+    of: (&Deployment, u32),
     in_flight: f64,
     targets: &Targets,
     stop: Stop,
 ) -> Result<Option<Verified>, Diagnostic> {
-    let in_turn = f64::from(replicas);
-    let given = deployment.context().workload;
-    let users = deployment.served(in_flight, replicas).1.map(|reuse| reuse.users.round().max(1.0) as u64);
-    let workload = Workload { load: users.map_or(given.load, Load::Users), ..given };
-    let sample = Sent { stop, workload, in_turn, in_flight }.through_replica(deployment, 1.0, targets)?;
+    let deployment = of.0;
+    let sample = share(of, in_flight, stop).through_replica(deployment, 1.0, targets)?;
     let class = deployment.class(&deployment.replica().at(in_flight), in_flight);
     let late = sample.doubted.missed(class, targets).is_some();
     Ok((!late && !sample.overloaded).then_some(sample.verified))

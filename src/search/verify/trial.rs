@@ -26,6 +26,10 @@ const LEAST_DOUBT: f64 = 0.004;
 const LONGER: u64 = 4;
 const LONGER_RUNS: usize = 2;
 
+/// Most steps that are simulated for one question: some twenty seconds of one core. Only prompts that are cut into thousands
+/// of parts come near.
+pub(in crate::search) const MOST_STEPS: u64 = 20_000_000;
+
 /// What the simulation of a plan came to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
@@ -73,6 +77,12 @@ impl Sent<'_> {
         self.requests().total().saturating_mul(chunks + 1)
     }
 
+    /// Whether a run of so many requests is one that a question may take.
+    fn affords(&self, requests: Requests, step_tokens: u64) -> bool {
+        let chunks = self.workload.computed_prompt().div_ceil(step_tokens.max(1));
+        requests.total().saturating_mul(chunks + 1) <= MOST_STEPS
+    }
+
     /// All replicas of a deployment that so many requests in flight are spread over: where those do not divide, some have
     /// one more than the others.
     ///
@@ -117,7 +127,7 @@ impl Sent<'_> {
             let simulation = Simulation::new(&replica, drive.arrivals(), window, Targets::default());
             simulation.above(below).run(&mut { self.stop })
         };
-        let outcome = self.settled(run)?;
+        let outcome = self.settled(replica.limits.max_batched_tokens, run)?;
         Ok(Sample::of(&outcome, replicas, targets))
     }
 
@@ -140,20 +150,25 @@ impl Sent<'_> {
             )
             .run(&self.stop)
         };
-        let outcome = self.settled(run)?;
+        let outcome = self.settled(p.limits.max_batched_tokens, run)?;
         Ok(Sample::of(&outcome, 1.0, targets))
     }
 
     /// A run that is long enough: where times still rise, one of [`LONGER`] times as many requests, as often as that is
     /// allowed.
-    fn settled(&self, run: impl Fn(Requests) -> Result<Outcome, Diagnostic>) -> Result<Outcome, Diagnostic> {
+    fn settled(
+        &self,
+        step_tokens: u64,
+        run: impl Fn(Requests) -> Result<Outcome, Diagnostic>,
+    ) -> Result<Outcome, Diagnostic> {
         let mut requests = self.requests();
         let mut outcome = run(requests)?;
         for _ in 0..LONGER_RUNS {
-            if !outcome.rises() || outcome.overloaded() {
+            let longer = requests.times(LONGER);
+            if !outcome.rises() || outcome.overloaded() || !self.affords(longer, step_tokens) {
                 break;
             }
-            requests = requests.times(LONGER);
+            requests = longer;
             outcome = run(requests)?;
         }
         Ok(outcome)

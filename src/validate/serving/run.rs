@@ -2,6 +2,7 @@
 
 use crate::catalog::residuals::{Class, Traffic};
 use crate::estimate::deployment::Deployment;
+use crate::estimate::service::Service;
 use crate::units::{RequestsPerSecond, Seconds};
 use crate::validate::Row;
 use crate::workload::Workload;
@@ -53,9 +54,18 @@ impl Run<'_> {
         }
     }
 
+    /// What one replica delivers in the long run.
+    pub fn service(&self) -> Service {
+        let open = || match (self.row.number("concurrency"), self.rate()) {
+            (None, Some(rate)) => self.deployment.under(rate, self.replicas as u32).ok(),
+            _ => None,
+        };
+        open().map_or_else(|| self.deployment.replica().at(self.concurrency()), |open| open.service)
+    }
+
     /// The columns of a run with these times, at the rate of the long run.
     pub fn columns(&self, ttft: Seconds, tpot: Seconds) -> Vec<(&'static str, f64)> {
-        let service = self.deployment.replica().at(self.concurrency());
+        let service = self.service();
         let requests = service.requests.get() * self.replicas;
         let steps = self.workload.osl as f64 - 1.0;
         vec![

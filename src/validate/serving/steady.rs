@@ -5,7 +5,6 @@ use crate::validate::Prediction;
 
 /// Continuous batching at a concurrency, at a rate, or with everything queued at once.
 pub fn predict(run: &Run) -> Prediction {
-    let replica = run.deployment.replica();
-    let service = replica.at(run.concurrency());
+    let service = run.service();
     Ok(run.columns(service.ttft, service.tpot))
 }
