@@ -123,10 +123,16 @@ fn whole_prompts(parts: &ContextParts, model: &Model, limits: &mut Limits) -> Re
     }
 }
 
-/// The model as the engine runs it: loaded in 16 bits where it is stored in 32, without windows that it does not
+/// The model as the engine runs it: loaded in 16 bits where it is stored in 32, in the formats of its GGUF file
+/// where the engine reads those, without windows that it does not
 /// know, with caches that keep what its chunks have left where it cannot drop that, with the layers that draft.
 fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
     let mut model = parts.model.loaded().map_or(Cow::Borrowed(parts.model), Cow::Owned);
+    if parts.engine.reads_gguf()
+        && let Some(file) = model.in_own_gguf()
+    {
+        model = Cow::Owned(file);
+    }
     if !parts.engine.windows {
         model = Cow::Owned(model.into_owned().without_windows());
     }

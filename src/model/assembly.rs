@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::{
     EncoderSize, Model, Quantisation, Scope, Task, draft, families, media, other_files, outputs, rotary,
-    unread,
+    task, unread,
 };
 use crate::diagnostic::Diagnostic;
 
@@ -32,6 +32,7 @@ pub(super) fn from_parts(
     if matches!(family.map(|family| family.reader), Some(families::Reader::LanguageModel(_)) | None) {
         outputs::of_task(root, task, &mut architecture);
     }
+    architecture.notes.extend(task::concluded(root, usual, task));
     architecture.notes.extend(unread::note(&watched, without_towers));
     let tensors = architecture.layers.iter().map(|blocks| {
         let mut all = Vec::new();

@@ -163,6 +163,8 @@ pub struct Config<'a> {
     source: &'a str,
     /// Path inside it, e.g. `text_config`.
     path: String,
+    /// Which version of Transformers wrote the file, as its root says.
+    version: Option<&'a str>,
     /// Paths of the fields that were read, where somebody wants to know.
     read: Option<Rc<RefCell<BTreeSet<String>>>>,
 }
@@ -184,7 +186,8 @@ pub fn parse(text: &str, source: &str) -> Result<Map<String, Value>, Diagnostic>
 impl<'a> Config<'a> {
     /// The root object of a configuration.
     pub fn new(map: &'a Map<String, Value>, source: &'a str) -> Config<'a> {
-        Config { map, defaults: None, strict: true, source, path: String::new(), read: None }
+        let version = map.get("transformers_version").and_then(Value::as_str);
+        Config { map, defaults: None, strict: true, source, path: String::new(), version, read: None }
     }
 
     /// The same, remembering what is read from now on: `Config::paths_read`.
@@ -209,6 +212,15 @@ impl<'a> Config<'a> {
         self
     }
 
+    /// Whether the file says that this version of Transformers wrote it, or a later one.
+    pub fn written_since(&self, since: (u64, u64)) -> bool {
+        let number = |text: Option<&str>| text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        self.version.is_some_and(|version| {
+            let mut numbers = version.split('.');
+            (number(numbers.next()), number(numbers.next())) >= since
+        })
+    }
+
     /// Where a field stands, for messages.
     pub fn place(&self, key: &str) -> String {
         if self.path.is_empty() {
@@ -221,6 +233,11 @@ impl<'a> Config<'a> {
     /// Whether the defaults of its configuration class are known.
     pub fn has_class(&self) -> bool {
         self.defaults.is_some()
+    }
+
+    /// Whether its class has another value than null for an absent field.
+    pub fn assumes(&self, key: &str) -> bool {
+        self.defaults.is_some_and(|defaults| defaults.get(key).is_some_and(|value| !value.is_null()))
     }
 
     /// Whether a field is present in the file and not null.
@@ -238,7 +255,8 @@ impl<'a> Config<'a> {
     pub fn empty(&self, key: &str) -> Config<'a> {
         static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
         let path = self.inside(key);
-        Config { map: &EMPTY, defaults: None, strict: false, source: self.source, path, read: None }
+        let (source, version) = (self.source, self.version);
+        Config { map: &EMPTY, defaults: None, strict: false, source, path, version, read: None }
     }
 
     /// The names of the fields.
@@ -529,6 +547,7 @@ impl<'a> Config<'a> {
                 source: self.source,
                 strict: false,
                 path: self.inside(key),
+                version: self.version,
                 read: self.read.clone(),
             })),
             Some(v) => Err(self.wrong(key, &format!("an object, found {}", brief(v)))),
@@ -548,6 +567,7 @@ impl<'a> Config<'a> {
                 strict: false,
                 source: self.source,
                 path: self.inside(&format!("{key}[{i}]")),
+                version: self.version,
                 read: self.read.clone(),
             }),
             _ => Err(self.wrong(key, "a list of objects")),

@@ -6,7 +6,7 @@ use crate::units::Bytes;
 
 use super::blocks::Cache;
 use super::tensor::{Component, Tensor, TensorClass};
-use super::{Model, Scope, Storage};
+use super::{Model, Scope, Storage, kept};
 
 /// Parameters by component. Tied weights count once, in `embedding`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,19 +133,27 @@ impl Model {
     /// Cache and state of one sequence of `tokens` on one GPU that holds the whole model, windows
     /// applied.
     pub fn cache_bytes(&self, kv: DType, tokens: u64) -> Bytes {
-        self.caches()
-            .map(|(cache, layers)| match cache {
-                Cache::KeyValue { heads, per_head, window } => {
-                    let kept = window.map_or(tokens, |w| tokens.min(w));
-                    Bytes::new(kv.stored_bytes(heads * per_head)) * kept * layers
-                }
-                Cache::Latent { elements } => Bytes::new(kv.stored_bytes(elements)) * tokens * layers,
-                Cache::State { bytes, .. } => Bytes::new(bytes) * layers,
-            })
-            .sum()
+        self.kept(kv, tokens).map(|(_, sequence)| sequence).sum()
     }
 
-    /// Bytes that one more token adds to the cache of the whole model, window caps not applied.
+    /// Bytes that one more token of a long sequence adds to the cache of the whole model as engines lay it out: a
+    /// compressed history by its entries, index keys with their latents. Windows are not applied, but for the one beside a
+    /// compressed history.
+    pub fn cache_bytes_per_token(&self, kv: DType) -> Bytes {
+        self.kept(kv, 1).map(|(token, _)| token).sum()
+    }
+
+    /// What the layers keep: bytes of one more token, and of a sequence of `tokens`.
+    fn kept(&self, kv: DType, tokens: u64) -> impl Iterator<Item = (Bytes, Bytes)> + '_ {
+        self.groups.iter().flat_map(move |group| {
+            let layers = group.layers.len() as u64;
+            let blocks = group.blocks.iter().filter_map(move |block| kept::of_block(block, kv, tokens));
+            blocks.map(move |(token, sequence)| (token * layers, sequence * layers))
+        })
+    }
+
+    /// Bytes of keys, values and latents of one token in all layers, as the model makes them: of a compressed history one
+    /// head a token, without index keys. Window caps are not applied.
     pub fn kv_bytes_per_token(&self, kv: DType) -> Bytes {
         self.caches()
             .map(|(cache, layers)| match cache {

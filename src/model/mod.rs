@@ -10,6 +10,7 @@ mod draft;
 mod families;
 mod gguf;
 mod intake;
+pub mod kept;
 mod lora;
 pub mod media;
 mod names;
@@ -324,11 +325,18 @@ impl Model {
     }
 
     /// The same model in a GGUF file of that name: as [`Model::with_weights`], but files in 16 and 32 bits keep experts that
-    /// the checkpoint has in MXFP4.
+    /// the checkpoint has in MXFP4, and of one in MXFP4 the rest is in Q8_0.
     #[must_use]
     pub fn with_weights_in_gguf(self, format: crate::dtype::WeightFormat) -> Model {
-        let stored = self.quantisation.widened_in_gguf(format, self.tied_head().is_some(), self.is_moe());
+        let stored = self.quantisation.made_in_gguf(format, self.tied_head().is_some(), self.is_moe());
         self.stored(stored)
+    }
+
+    /// The same model in the GGUF file that is published of its checkpoint, where that file has formats that the checkpoint
+    /// has not; `None` elsewhere.
+    pub fn in_own_gguf(&self) -> Option<Model> {
+        let stored = self.quantisation.published_in_gguf(self.tied_head().is_some(), self.is_moe())?;
+        Some(self.clone().stored(stored))
     }
 
     fn stored(mut self, quantisation: Quantisation) -> Model {

@@ -51,6 +51,58 @@ const CLASSES: &[(&str, Task)] = &[
     ("ForRetrieval", Task::Embedding),
 ];
 
+/// Classes that write though their names end as those of bodies without a head do: of vLLM's `registry.py`, those among
+/// `_TEXT_GENERATION_MODELS` and `_MULTIMODAL_MODELS`; of their authors' own repositories, LLaVA's and VILA's, NVLM's.
+const WRITERS: [&str; 15] = [
+    "AquilaModel",
+    "ChatGLMModel",
+    "Qwen2_5OmniModel",
+    "UltravoxModel",
+    "NVLM_D_Model",
+    "LlavaLlamaModel",
+    "LlavaQwenModel",
+    "LlavaQwen2Model",
+    "LlavaMistralModel",
+    "LlavaMixtralModel",
+    "LlavaTopDownLlamaModel",
+    "QWenLMHeadModel",
+    "GPT2LMHeadModel",
+    "InternVLChatModel",
+    "SkyworkR1VChatModel",
+];
+
+/// Automatic classes that write, of those that `auto_map` may name.
+const AUTOMATIC_WRITERS: [&str; 5] = [
+    "AutoModelForCausalLM",
+    "AutoModelForSeq2SeqLM",
+    "AutoModelForConditionalGeneration",
+    "AutoModelForImageTextToText",
+    "AutoModelForVision2Seq",
+];
+
+/// Whether a class is a decoder's body without a head, which gives vectors (E5-Mistral, NV-Embed).
+fn is_body(root: &Config, class: &str) -> bool {
+    let automatic = root.opt_sub("auto_map").ok().flatten();
+    let writes = automatic.is_some_and(|map| AUTOMATIC_WRITERS.iter().any(|writer| map.has(writer)));
+    class.ends_with("Model")
+        && !writes
+        && !WRITERS.contains(&class)
+        && !class.ends_with("LMHeadModel")
+        && !class.ends_with("ChatModel")
+}
+
+/// Where a decoder is read as one that makes vectors by the name of its class alone: a sentence that says so.
+pub(super) fn concluded(root: &Config, usual: Task, task: Task) -> Option<String> {
+    let class = root.strings("architectures").unwrap_or_default().into_iter().next()?;
+    let by_name = usual == Task::Generation && task == Task::Embedding && is_body(root, &class);
+    let named = CLASSES.iter().any(|(part, _)| class.contains(part));
+    (by_name && !named).then(|| {
+        format!(
+            "`{class}` is a body without an output projection: the model is read as one that makes vectors"
+        )
+    })
+}
+
 impl Task {
     /// Name as JSON value.
     pub const fn name(self) -> &'static str {
@@ -92,14 +144,7 @@ impl Task {
             Task::Speech => Task::Speech,
             _ if decodes && !matches!(usual, Task::Diffusion) => Task::Generation,
             _ if both => Task::EncoderDecoder,
-            // A decoder's body without a head gives vectors (E5-Mistral, NV-Embed).
-            Task::Generation
-                if class.ends_with("Model")
-                    && !class.ends_with("LMHeadModel")
-                    && !class.ends_with("ChatModel") =>
-            {
-                Task::Embedding
-            }
+            Task::Generation if is_body(root, class) => Task::Embedding,
             usual => usual,
         }
     }

@@ -66,7 +66,7 @@ struct Figures<'a> {
     checkpoint_bytes: u64,
     /// The same by component.
     stored_bytes: Names<u64>,
-    /// Bytes of KV cache of one token of one sequence, in 16 bits.
+    /// Bytes that one more token of a long sequence adds to the KV cache in 16 bits, as engines lay it out.
     kv_cache_bytes_per_token: u64,
     /// Bytes of recurrent state of one sequence.
     recurrent_state_bytes_per_sequence: u64,
@@ -156,7 +156,7 @@ impl<'a> Inspected<'a> {
             params: params.map(|(name, n)| (name.to_owned(), n)).collect(),
             checkpoint_bytes: model.checkpoint_bytes().get(),
             stored_bytes: stored.map(|(c, bytes)| (c.name().to_owned(), bytes.get())).collect(),
-            kv_cache_bytes_per_token: model.kv_bytes_per_token(DType::Bf16).get(),
+            kv_cache_bytes_per_token: model.cache_bytes_per_token(DType::Bf16).get(),
             recurrent_state_bytes_per_sequence: model.state_bytes_per_sequence().get(),
             notes: &model.notes,
             lora: (model.lora_parameters() > 0).then(|| lora(model)),
@@ -279,7 +279,7 @@ fn si_parameters(n: u64) -> String {
 
 /// Adds the cache of a token and of sequences by their length.
 fn add_cache(out: &mut Page, model: &Model) {
-    let per_token = |kv| model.kv_bytes_per_token(kv);
+    let per_token = |kv| model.cache_bytes_per_token(kv);
     let state = model.state_bytes_per_sequence();
     let _ = writeln!(
         out,
@@ -346,7 +346,7 @@ pub fn comparison(models: &[Model]) -> Result<Sheet, Diagnostic> {
     add("context", &|_, m| m.max_context.map_or(Value::Missing, Value::Integer));
     add("weights", &|_, m| m.quantisation.main_format().name().into());
     add("checkpoint_bytes", &|_, m| m.checkpoint_bytes().get().into());
-    add("kv_cache_bytes_per_token", &|_, m| m.kv_bytes_per_token(DType::Bf16).get().into());
+    add("kv_cache_bytes_per_token", &|_, m| m.cache_bytes_per_token(DType::Bf16).get().into());
     add("recurrent_state_bytes_per_sequence", &|_, m| m.state_bytes_per_sequence().get().into());
     for tokens in [8192, 32_768, 131_072] {
         add(&format!("cache_bytes_at_{tokens}"), &|_, m| match m.max_context {

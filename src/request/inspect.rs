@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checks::{exclude, range, usage, within};
 use super::form::{self, in_fields, named};
+use super::resolve::stored_as_named;
 use super::{Counts, ModelRequest, Texts};
 use crate::catalog::framework::Attention;
 use crate::catalog::{Catalog, Cluster, Engine, Framework, Gpu};
@@ -381,7 +382,14 @@ impl InspectRequest {
             ..self.model.clone()
         };
         let all = std::iter::once(self.model.clone()).chain(others.map(named));
-        all.map(|one| one.find(catalog, hub)).collect()
+        let found = |one: ModelRequest| {
+            let model = one.find(catalog, hub)?;
+            Ok(match (&one.model, &self.weights) {
+                (Some(name), None) => stored_as_named(name, catalog.is_sealed(), model),
+                _ => model,
+            })
+        };
+        all.map(found).collect()
     }
 
     fn attention(&self) -> AttentionKernels {

@@ -39,6 +39,7 @@ use speculation::with_eagle_head;
 pub use axes::Deployed;
 pub use drive::{MAX_REQUESTS, Source};
 pub use launches::{MAX_LAYERS, MAX_LIMIT};
+pub(super) use named_file::stored_as_named;
 pub(super) use place::{at_price, with_host};
 pub use place::{check_price, of_gpus, priced};
 pub use speculation::NO_DRAFT;

@@ -192,3 +192,256 @@ fn other_files_are_named_for_what_they_are() {
     fs::write(&path, wide).unwrap();
     assert!(model::find(path.to_str().unwrap(), &[], Scope::Full).is_ok());
 }
+
+/// A catalogue model's own configuration, with more fields.
+fn catalogued(id: &str, more: Value) -> Map<String, Value> {
+    let entries = shardfit::catalog::entries(shardfit::catalog::Kind::Model);
+    let entry = entries.iter().find(|entry| entry.id == id).unwrap_or_else(|| panic!("{id}"));
+    let mut config: Map<String, Value> = serde_json::from_str(entry.json).unwrap();
+    config.extend(more.as_object().unwrap().clone());
+    config
+}
+
+#[test]
+fn a_class_that_ends_like_a_body_writes_where_engines_or_its_own_map_say_so() {
+    let glm = |more: Value| {
+        let mut config = json!({"model_type": "chatglm", "architectures": ["ChatGLMModel"], "hidden_size": 4096,
+            "ffn_hidden_size": 13696, "kv_channels": 128, "num_attention_heads": 32, "multi_query_attention": true,
+            "multi_query_group_num": 2, "add_qkv_bias": true, "add_bias_linear": false, "rmsnorm": true,
+            "post_layer_norm": true, "tie_word_embeddings": false, "torch_dtype": "float16"});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        read(config.as_object().unwrap()).unwrap()
+    };
+    // huggingface.co/zai-org/chatglm3-6b and glm-4-9b: 6,243,584,000 and 9,399,951,360 parameters.
+    let six = glm(json!({"num_layers": 28, "padded_vocab_size": 65024, "seq_length": 8192}));
+    let nine = glm(json!({"num_layers": 40, "padded_vocab_size": 151_552, "seq_length": 8192}));
+    assert_eq!((six.task, six.parameters().unwrap().total), (Task::Generation, 6_243_584_000));
+    assert_eq!((nine.task, nine.parameters().unwrap().total), (Task::Generation, 9_399_951_360));
+
+    // vLLM's registry.py: `_TEXT_GENERATION_MODELS` and `_MULTIMODAL_MODELS`.
+    for class in ["AquilaModel", "Qwen2_5OmniModel", "UltravoxModel", "NVLM_D_Model", "LlavaLlamaModel"] {
+        let model = read(&llama(json!({"architectures": [class]}))).unwrap();
+        assert_eq!(
+            (model.task, model.parameters().unwrap().total),
+            (Task::Generation, 8_030_261_248),
+            "{class}"
+        );
+    }
+    let mapped = read(&llama(json!({"architectures": ["UnheardOfModel"],
+        "auto_map": {"AutoModelForCausalLM": "modeling.UnheardOfForCausalLM"}})));
+    assert_eq!(mapped.unwrap().task, Task::Generation);
+    // intfloat/e5-mistral-7b-instruct names its body.
+    let body =
+        read(&llama(json!({"architectures": ["MistralModel"], "auto_map": {"AutoModel": "m.MistralModel"}})));
+    let body = body.unwrap();
+    assert_eq!(body.task, Task::Embedding);
+    assert!(body.notes.iter().any(|note| note.contains("`MistralModel` is a body")), "{:?}", body.notes);
+}
+
+#[test]
+fn modelopt_may_quantise_the_cache_alone() {
+    // `unified_export_hf.py` of TensorRT-Model-Optimizer writes the file where either algorithm is set.
+    let wide = stored(json!({}));
+    for quantization in [
+        json!({"quant_method": "modelopt", "quant_algo": null, "kv_cache_quant_algo": "FP8", "exclude_modules": ["lm_head"]}),
+        json!({"producer": {"name": "modelopt"},
+            "quantization": {"quant_algo": null, "kv_cache_quant_algo": "FP8", "exclude_modules": ["lm_head"]}}),
+        json!({"kv_cache_quant_algo": "FP8"}),
+    ] {
+        let model = read(&llama(json!({"quantization_config": quantization}))).unwrap();
+        assert_eq!(model.checkpoint_bytes().get(), wide);
+        assert_eq!(model.quantisation.kv, Some(shardfit::dtype::DType::Fp8));
+    }
+    let fp8 = json!({"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP8"});
+    assert!(stored(json!({"quantization_config": fp8})) < wide * 6 / 10);
+}
+
+#[test]
+fn bitnet_that_is_quantised_as_it_runs_is_stored_in_16_bits() {
+    // huggingface.co/microsoft/bitnet-b1.58-2B-4T-bf16: 2,412,820,480 parameters in BF16; the packed one takes a quarter
+    // of a byte for each weight of its layers.
+    let of = |mode: &str| {
+        let config = json!({"model_type": "bitnet", "architectures": ["BitNetForCausalLM"], "hidden_size": 2560,
+            "intermediate_size": 6912, "num_hidden_layers": 30, "num_attention_heads": 20, "num_key_value_heads": 5,
+            "vocab_size": 128_256, "max_position_embeddings": 4096, "tie_word_embeddings": true,
+            "torch_dtype": "bfloat16", "quantization_config": {"quant_method": "bitnet",
+                "linear_class": "autobitlinear", "quantization_mode": mode}});
+        read(config.as_object().unwrap()).unwrap()
+    };
+    assert_eq!(of("online").parameters().unwrap().total, 2_412_820_480);
+    assert_eq!(of("online").checkpoint_bytes().get(), 2 * 2_412_820_480);
+    assert!(of("offline").checkpoint_bytes().get() < 1_250_000_000);
+}
+
+#[test]
+fn mlx_calls_routed_experts_switch_mlp_and_an_override_that_meets_nothing_is_said() {
+    // mlx_lm/models/qwen3_moe.py: `mlp.switch_mlp`; mixed recipes keep its down projections in 8 bits.
+    let mixed = |module: &str| {
+        let mut quantization = json!({"group_size": 64, "bits": 4, "mode": "affine"});
+        let names = (0..48).map(|i| format!("model.layers.{i}.mlp.{module}"));
+        let wider = names.map(|name| (name, json!({"group_size": 64, "bits": 8})));
+        quantization.as_object_mut().unwrap().extend(wider);
+        read(&catalogued("Qwen/Qwen3-30B-A3B", json!({"quantization": quantization}))).unwrap()
+    };
+    let plain = json!({"quantization": {"group_size": 64, "bits": 4, "mode": "affine"}});
+    let plain = read(&catalogued("Qwen/Qwen3-30B-A3B", plain)).unwrap().checkpoint_bytes().get();
+    let down = 48 * 128 * 2048 * 768;
+    let model = mixed("switch_mlp.down_proj");
+    assert_eq!(model.checkpoint_bytes().get(), plain + down / 2);
+    assert_eq!(model.notes, Vec::<String>::new());
+    let unmet = mixed("unheard_of.down_proj");
+    assert_eq!(unmet.checkpoint_bytes().get(), plain);
+    let said = "of the 48 modules that the quantisation stores otherwise by their layer the model has none";
+    assert!(unmet.notes.iter().any(|note| note.starts_with(said)), "{:?}", unmet.notes);
+}
+
+#[test]
+fn a_tower_that_a_list_leaves_alone_module_by_module_stays_in_16_bits() {
+    // llm-compressor writes the modules that its patterns matched when it saves a checkpoint.
+    let fp8 = |id: &str, ignore: Vec<String>| {
+        let groups = json!({"group_0": {"targets": ["Linear"], "input_activations": {"num_bits": 8, "dynamic": true},
+            "weights": {"num_bits": 8, "type": "float", "strategy": "channel", "symmetric": true}}});
+        let quantization = json!({"quant_method": "compressed-tensors", "format": "float-quantized", "ignore": ignore,
+            "config_groups": groups});
+        let model = read(&catalogued(id, json!({"quantization_config": quantization}))).unwrap();
+        model.checkpoint_bytes().get()
+    };
+    let named = |layers: u64, before: &str, modules: &[&str], rest: &[&str]| -> Vec<String> {
+        let of_layers = (0..layers).flat_map(|i| modules.iter().map(move |m| format!("{before}.{i}.{m}")));
+        of_layers.chain(rest.iter().map(|name| (*name).to_owned())).collect()
+    };
+    let all = |patterns: &[&str]| patterns.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
+    let qwen = "Qwen/Qwen2.5-VL-7B-Instruct";
+    let modules = ["attn.qkv", "attn.proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"];
+    for before in ["visual.", "model.visual."] {
+        let merger = [format!("{before}merger.mlp.0"), format!("{before}merger.mlp.2")];
+        let merger: Vec<&str> = merger.iter().map(String::as_str).chain(["lm_head"]).collect();
+        let list = named(32, &format!("{before}blocks"), &modules, &merger);
+        assert_eq!(fp8(qwen, list), fp8(qwen, all(&["re:.*visual.*", "lm_head"])), "{before}");
+    }
+    // Only the second halves of its feed-forward layers, whose width of 3,420 many kernels do not take.
+    let halves = fp8(qwen, named(32, "visual.blocks", &["mlp.down_proj"], &["lm_head"]));
+    let kept = 32 * (1280 * 3420 - 1280 * 2);
+    assert_eq!(halves - fp8(qwen, all(&["lm_head"])), kept);
+
+    let gemma = "google/gemma-3-27b-it";
+    let modules = [
+        "self_attn.q_proj",
+        "self_attn.k_proj",
+        "self_attn.v_proj",
+        "self_attn.out_proj",
+        "mlp.fc1",
+        "mlp.fc2",
+    ];
+    let list = named(27, "vision_tower.vision_model.encoder.layers", &modules, &["lm_head"]);
+    assert_eq!(fp8(gemma, list), fp8(gemma, all(&["re:.*vision_tower.*", "lm_head"])));
+}
+
+#[test]
+fn llava_as_its_authors_write_it_has_the_tower_that_it_names() {
+    let of = |model_type: &str, class: &str, sizes: Value| {
+        let mut config = json!({"model_type": model_type, "architectures": [class], "mm_projector_type": "mlp2x_gelu",
+            "mm_vision_tower": "openai/clip-vit-large-patch14-336", "mm_hidden_size": 1024,
+            "tie_word_embeddings": false, "torch_dtype": "bfloat16"});
+        config.as_object_mut().unwrap().extend(sizes.as_object().unwrap().clone());
+        read(config.as_object().unwrap()).unwrap()
+    };
+    let unpad = "spatial_unpad";
+    // huggingface.co: liuhaotian/llava-v1.6-34b, llava-v1.6-vicuna-13b, lmms-lab/llava-onevision-qwen2-7b-ov.
+    let yi = of(
+        "llava",
+        "LlavaLlamaForCausalLM",
+        json!({"hidden_size": 7168, "intermediate_size": 20480,
+        "num_hidden_layers": 60, "num_attention_heads": 56, "num_key_value_heads": 8, "vocab_size": 64000,
+        "max_position_embeddings": 4096, "mm_patch_merge_type": unpad}),
+    );
+    assert_eq!((yi.task, yi.parameters().unwrap().total), (Task::Generation, 34_751_166_464));
+    let vicuna = of(
+        "llava",
+        "LlavaLlamaForCausalLM",
+        json!({"hidden_size": 5120, "intermediate_size": 13824,
+        "num_hidden_layers": 40, "num_attention_heads": 40, "num_key_value_heads": 40, "vocab_size": 32000,
+        "max_position_embeddings": 4096, "mm_patch_merge_type": unpad}),
+    );
+    assert_eq!(vicuna.parameters().unwrap().total, 13_350_844_416);
+    let qwen = json!({"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+        "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152_064, "max_position_embeddings": 32768,
+        "mm_vision_tower": "google/siglip-so400m-patch14-384", "mm_hidden_size": 1152, "mm_patch_merge_type": unpad});
+    let qwen = of("llava_qwen", "LlavaQwenForCausalLM", qwen);
+    assert!(qwen.recognised && qwen.notes.is_empty(), "{:?}", qwen.notes);
+    assert_eq!(qwen.parameters().unwrap().total, 8_030_348_832);
+    // A tower that is not known is named.
+    let other = of(
+        "llava",
+        "LlavaLlamaForCausalLM",
+        json!({"hidden_size": 4096, "intermediate_size": 11008,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000,
+        "max_position_embeddings": 4096, "mm_vision_tower": "org/unheard-of"}),
+    );
+    assert_eq!(other.parameters().unwrap().total, 6_738_415_616);
+    assert!(other.notes.iter().any(|note| note.contains("org/unheard-of")), "{:?}", other.notes);
+}
+
+#[test]
+fn mlx_checkpoints_weigh_what_their_index_says() {
+    // model.safetensors.index.json of github.com/leo-kreisman/Qwen3.5-9B-MLX-8bit at 57b66137: total_size.
+    let quantization = json!({"group_size": 64, "bits": 8, "mode": "affine"});
+    let model = read(&catalogued("Qwen/Qwen3.5-9B", json!({"quantization": quantization}))).unwrap();
+    let stored = model.checkpoint_bytes().as_f64();
+    assert!((stored / 10_426_433_504.0 - 1.0).abs() < 0.005, "{stored}");
+}
+
+#[test]
+fn null_is_no_number_of_experts_and_a_pattern_is_as_long_as_the_model() {
+    let qwen = |more: Value| read(&catalogued("Qwen/Qwen3-30B-A3B", more));
+    assert!(qwen(json!({"num_experts_per_tok": null})).unwrap_err().to_string().contains("not said"));
+    assert!(qwen(json!({"num_experts": null})).is_err());
+    let nemotron = |more: Value| {
+        let mut config = catalogued("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", json!({}));
+        config.remove("layers_block_type");
+        config.remove("hybrid_override_pattern");
+        config.extend(more.as_object().unwrap().clone());
+        read(&config)
+    };
+    assert!(nemotron(json!({})).unwrap_err().to_string().contains("hybrid_override_pattern"));
+    let short = nemotron(json!({"hybrid_override_pattern": "MEM"})).unwrap_err().to_string();
+    assert!(short.contains("a pattern of 3 layers"), "{short}");
+    let vision = json!({"model_type": "internvl_chat", "architectures": ["InternVLChatModel"],
+        "llm_config": llama(json!({})), "vision_config": {"model_type": "intern_vit_6b", "hidden_size": 1024,
+            "intermediate_size": 4096, "num_hidden_layers": 24, "image_size": 448, "patch_size": 0}});
+    assert!(read(vision.as_object().unwrap()).unwrap_err().to_string().contains("patch_size"));
+}
+
+#[test]
+fn switches_of_towers_and_untied_encoders_count_as_their_classes_do() {
+    // Transformers 5.24 on the `meta` device: what a switch takes from the class's default, or adds.
+    let total = |config: &Value| read(config.as_object().unwrap()).unwrap().parameters().unwrap().total;
+    let wrapper = |model_type: &str, class: &str, root: Value, vision: Value| {
+        let mut config = json!({"model_type": model_type, "architectures": [class], "text_config": llama(json!({})),
+            "vision_config": vision});
+        config.as_object_mut().unwrap().extend(root.as_object().unwrap().clone());
+        total(&config)
+    };
+    let got = |vision| wrapper("got_ocr2", "GotOcr2ForConditionalGeneration", json!({}), vision);
+    assert_eq!(got(json!({})) - got(json!({"use_rel_pos": false})), 92_672);
+    assert_eq!(got(json!({})) - got(json!({"use_abs_pos": false})), 3_145_728);
+    assert_eq!(got(json!({})) - got(json!({"qkv_bias": false})), 27_648);
+    let glm = |vision| wrapper("glm_ocr", "GlmOcrForConditionalGeneration", json!({}), vision);
+    assert_eq!(glm(json!({})) - glm(json!({"attention_bias": false})), 319_488);
+    let step = |root| wrapper("step3p7", "Step3p7ForConditionalGeneration", root, json!({}));
+    assert_eq!(step(json!({"projector_bias": true})) - step(json!({})), 4096);
+    let lfm = |root| wrapper("lfm3_vl", "Lfm3VlForConditionalGeneration", root, json!({}));
+    assert_eq!(lfm(json!({})) - lfm(json!({"projector_bias": false})), 4096 + 4096);
+
+    let encoder = |model_type: &str, class: &str, vocabulary: u64, positions: u64, tied: bool| {
+        total(
+            &json!({"model_type": model_type, "architectures": [class], "hidden_size": 768, "num_hidden_layers": 12,
+            "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": vocabulary,
+            "max_position_embeddings": positions, "type_vocab_size": 2, "tie_word_embeddings": tied}),
+        )
+    };
+    assert_eq!(encoder("bert", "BertForMaskedLM", 30_522, 512, true), 109_514_298);
+    assert_eq!(encoder("bert", "BertForMaskedLM", 30_522, 512, false), 132_985_716);
+    assert_eq!(encoder("roformer", "RoFormerModel", 50_000, 1536, true), 123_555_840);
+    assert_eq!(encoder("roformer", "RoFormerForMaskedLM", 50_000, 1536, false), 162_647_968);
+}

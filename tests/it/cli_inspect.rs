@@ -74,6 +74,39 @@ fn kv_bytes_per_token_follow_from_heads_or_latents() {
 }
 
 #[test]
+fn a_token_of_a_sparse_cache_takes_what_engines_keep() {
+    // vLLM `DeepseekV32IndexerCache`: beside 576 values in 16 bits an index key of 128 bytes and 4 of its scale.
+    let sparse = inspect("deepseek-ai/DeepSeek-V3.2");
+    assert_eq!(count(&sparse, "kv_cache_bytes_per_token"), 61 * (576 * 2 + 132));
+    // vLLM `models/deepseek_v4/attention.py`: an entry of 584 bytes for 128 tokens, or for 4 with an index key of 132.
+    let compressed = inspect("deepseek-ai/DeepSeek-V4-Flash");
+    let per_token = count(&compressed, "kv_cache_bytes_per_token");
+    assert!((3_500..4_400).contains(&per_token), "{per_token}");
+}
+
+#[test]
+fn a_name_of_a_gguf_file_is_inspected_in_its_format() {
+    for (name, format) in [
+        ("llama3.1:70b-instruct-q4_K_M", "q4_k_m"),
+        ("bartowski/Llama-3.3-70B-Instruct-GGUF", "q4_k_m"),
+        ("unsloth/Qwen3-32B-GGUF:Q8_0", "q8_0"),
+        ("gemma3:12b-it-qat", "q4_0"),
+        ("ggml-org/gpt-oss-120b-GGUF", "mxfp4"),
+        // A size of Ollama's alone names a model.
+        ("gemma3:27b", "bf16"),
+    ] {
+        let json = inspect(name);
+        assert_eq!(json["weights"], format, "{name}");
+        let said =
+            json["notes"].as_array().unwrap().iter().any(|n| n.as_str().unwrap().contains("GGUF file"));
+        assert_eq!(said, format != "bf16", "{name}");
+    }
+    // A format that is asked for goes before that of the name.
+    let asked = inspect("llama3.1:70b-instruct-q4_K_M --weights fp8");
+    assert!(!asked["notes"].to_string().contains("GGUF file"), "{asked}");
+}
+
+#[test]
 fn the_text_scope_of_a_multimodal_model_is_the_smaller_part() {
     let full = inspect("google/gemma-3-4b-it");
     let text = inspect("google/gemma-3-4b-it --scope text");

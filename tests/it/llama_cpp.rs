@@ -349,6 +349,31 @@ fn an_old_build_on_apples_chips_has_their_kernels_and_no_others() {
     assert!((old / 515.1 - 1.0).abs() < 0.2, "{old}");
 }
 
+/// ggml-org/llama.cpp issue 15253, the log of ggml-org's gpt-oss-120b: 108 tensors in MXFP4, 146 in Q8_0, file size =
+/// 59.02 GiB.
+#[test]
+fn the_file_of_an_mxfp4_checkpoint_is_in_q8_0_but_for_its_experts() {
+    let model = find("openai/gpt-oss-120b", &[], Scope::Full).unwrap();
+    let file = model.in_own_gguf().unwrap();
+    let gib = file.checkpoint_bytes().as_gib();
+    assert!((gib / 59.02 - 1.0).abs() < 0.003, "{gib}");
+    let mut in_q8_0 = 0;
+    file.visit_tensors(|_, storage, layers| {
+        in_q8_0 += if storage.format.name() == "q8_0" { layers } else { 0 };
+    });
+    assert_eq!(in_q8_0, 146);
+    // The same asked for by its format; others are as they are stored.
+    assert_eq!(
+        model.clone().with_weights_in_gguf("mxfp4".parse().unwrap()).checkpoint_bytes(),
+        file.checkpoint_bytes()
+    );
+    assert!(find("llama-3.1-8b", &[], Scope::Full).unwrap().in_own_gguf().is_none());
+    // What the engine holds: all but the embedding, which stays with the host.
+    let plan = estimate("gpt-oss-120b --gpu h100-sxm --isl 1 --osl 128 --concurrency 1");
+    let weights = plan["memory"]["weights_gib"].as_f64().unwrap();
+    assert!((58.2..58.8).contains(&weights), "{weights}");
+}
+
 #[test]
 fn files_of_gpt_oss_keep_their_experts_in_mxfp4_whatever_their_names_say() {
     // unsloth/gpt-oss-120b-GGUF: 60.88 GiB as F16, 59.03 as Q8_0, 58.46 as Q4_K_M, 58.27 as Q2_K.

@@ -3,7 +3,8 @@
 use super::question::MemoryQuestion;
 use crate::dtype::DType;
 use crate::model::LayerGroup;
-use crate::model::blocks::{Block, Cache, CompressedAttention, LatentAttention};
+use crate::model::blocks::{Block, Cache};
+use crate::model::kept::{Compressed, indexed};
 use crate::units::Bytes;
 
 /// Layers that keep the same.
@@ -30,50 +31,6 @@ pub(super) enum Keeps {
     State(Bytes),
     /// A window beside a compressed history (DeepSeek-V4).
     Compressed(Compressed),
-}
-
-/// A layer with a compressed history: of so many tokens an entry of it, and an index key of so many elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Compressed {
-    /// Dimension of the one head that is key and value.
-    pub head_dim: u64,
-    /// Tokens of the window.
-    pub window: u64,
-    /// Tokens of an entry, and series that each token contributes to; `None` in layers that only slide.
-    pub history: Option<(u64, u64)>,
-    /// Elements of an index key.
-    pub index: Option<u64>,
-}
-
-impl Compressed {
-    fn of(block: &CompressedAttention) -> Compressed {
-        Compressed {
-            head_dim: block.head_dim,
-            window: block.window,
-            history: block.compressor.map(|c| (c.rate, c.series)),
-            index: block.compressor.and_then(|c| c.indexer).map(|index| index.head_dim),
-        }
-    }
-
-    /// Bytes of a token that is attended to as it is, of an entry and of an index key: FP8 with a byte of scale for
-    /// every 64 values, padded to 8, and 64 rotary dimensions in 16 bits; index keys in FP8 with a scale of 4 bytes
-    /// (vLLM 0.22 `v1/kv_cache_interface.py`: 448 + 128 + 8 = 584; `models/deepseek_v4/attention.py`).
-    pub fn token(&self) -> u64 {
-        const ROTARY: u64 = 64;
-        let plain = self.head_dim.saturating_sub(ROTARY);
-        plain + 2 * ROTARY.min(self.head_dim) + plain.div_ceil(64).next_multiple_of(8)
-    }
-
-    /// Bytes of an index key.
-    pub fn index_key(&self) -> Option<u64> {
-        self.index.map(|n| n + n.div_ceil(128) * 4)
-    }
-
-    /// Bytes for each token of a long sequence, the window apart.
-    pub fn per_token(&self) -> Bytes {
-        let entry = self.token() + self.index_key().unwrap_or(0);
-        self.history.map_or(Bytes::ZERO, |(rate, _)| Bytes::new(entry.div_ceil(rate.max(1))))
-    }
 }
 
 impl Keeps {
@@ -137,26 +94,13 @@ fn keeps(block: &Block, tensor: u64, kv: DType) -> Option<Keeps> {
             }
         }
         Cache::Latent { elements } => Keeps::All(match block {
-            Block::Latent(latent) => sparse(latent, kv).unwrap_or_else(|| bytes(elements)),
+            Block::Latent(latent) => indexed(latent, kv).unwrap_or_else(|| bytes(elements)),
             _ => bytes(elements),
         }),
         Cache::State { bytes, wider, heads } => Keeps::State(
             Bytes::new(bytes.saturating_add(wider) / heads.max(1)) * heads.div_ceil(tensor).max(1),
         ),
     })
-}
-
-/// Bytes per token of a latent that an indexer reads from (DeepSeek-V3.2, GLM-5): in FP8 the latent with
-/// a 4-byte scale per 128 values and its rotary part in 16 bits, 656 bytes; and the index key in FP8 with
-/// a 4-byte scale per 128 (vLLM `fp8_ds_mla`, `DeepseekV32IndexerCache`; SGLang `NSATokenToKVPool`).
-fn sparse(latent: &LatentAttention, kv: DType) -> Option<Bytes> {
-    let index = latent.indexer?;
-    let scaled = |n: u64| n + n.div_ceil(128) * 4;
-    let own = match kv {
-        DType::Fp8 => scaled(latent.kv_rank) + 2 * latent.rope_dim,
-        _ => kv.stored_bytes(latent.kv_rank + latent.rope_dim),
-    };
-    Some(Bytes::new(own + scaled(index.head_dim)))
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ struct Kind {
     deep_classifier: bool,
     /// A hidden layer and a norm before the output projection to the vocabulary.
     transform: bool,
+    /// Whether the layer before the output projection has a bias, and the projection a second one beside the head's where
+    /// it does not share the embedding.
+    second_bias: bool,
     /// Biases of linear layers.
     biased: bool,
     /// Whether a gate multiplies the feed-forward layer.
@@ -49,6 +52,7 @@ const BERT: Kind = Kind {
     pooler: true,
     deep_classifier: false,
     transform: true,
+    second_bias: true,
     biased: true,
     gated: false,
     norms: NormKind::WeightAndBias,
@@ -103,7 +107,7 @@ pub(super) fn roformer(config: &Config, _: Scope) -> Result<Architecture, Diagno
 
 /// ELECTRA: embeddings narrower than the model, a generator's head of their width.
 pub(super) fn electra(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    read(config, Kind { pooler: false, deep_classifier: true, ..BERT })
+    read(config, Kind { pooler: false, deep_classifier: true, second_bias: false, ..BERT })
 }
 
 /// BigBird: BERT that keeps its pooler under a language model's head.
@@ -162,7 +166,7 @@ pub(super) fn roc_bert(config: &Config, _: Scope) -> Result<Architecture, Diagno
 
 /// RemBERT: narrow embeddings, and an output projection of another width with weights of its own.
 pub(super) fn rembert(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    read(config, BERT)
+    read(config, Kind { second_bias: false, ..BERT })
 }
 
 /// ModernBERT: rotary positions, gated feed-forward layers, norms without biases before; the first layer's attention
@@ -175,6 +179,7 @@ pub(super) fn modernbert(config: &Config, _: Scope) -> Result<Architecture, Diag
         order: Order::Pre,
         last_norm: true,
         pooler: false,
+        second_bias: false,
         biased: false,
         gated: true,
         norms: if bias { NormKind::WeightAndBias } else { NormKind::Weight },
@@ -224,6 +229,7 @@ pub(super) fn eurobert(config: &Config, _: Scope) -> Result<Architecture, Diagno
         last_norm: true,
         pooler: false,
         transform: false,
+        second_bias: false,
         biased: false,
         gated: true,
         norms: NormKind::Weight,
@@ -234,7 +240,7 @@ pub(super) fn eurobert(config: &Config, _: Scope) -> Result<Architecture, Diagno
 
 /// DistilBERT: BERT without kinds of token and pooler, under names of its own.
 pub(super) fn distilbert(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
-    read(config, Kind { types: None, pooler: false, deep_classifier: true, ..BERT })
+    read(config, Kind { types: None, pooler: false, deep_classifier: true, second_bias: false, ..BERT })
 }
 
 /// MPNet: RoBERTa without kinds of token, with a table of relative positions.
@@ -281,6 +287,13 @@ pub(super) fn deberta_v2(config: &Config, _: Scope) -> Result<Architecture, Diag
         ]));
     }
     Ok(architecture)
+}
+
+/// Whether a class is named after a task: `BertForTokenClassification`, and not `RoFormerModel`.
+fn names_a_task(class: &str) -> bool {
+    let after =
+        |(at, word): (usize, &str)| class[at + word.len()..].starts_with(|c: char| c.is_ascii_uppercase());
+    class.match_indices("For").any(after)
 }
 
 /// A table of `count` vectors.
@@ -392,7 +405,7 @@ fn outputs(
                 Tensor::matrix("predictions.transform.dense.weight", output, hidden, Component::Other),
                 Tensor::vector(
                     "predictions.transform.vectors",
-                    (if kind.biased { 2 } else { 1 }) * output,
+                    (if kind.biased || kind.second_bias { 2 } else { 1 }) * output,
                     Component::Other,
                 ),
             ]));
@@ -407,7 +420,11 @@ fn outputs(
         let tied = common.tied && output == width;
         let bias = kind.biased || kind.transform;
         after.push(Block::Head(Head { vocabulary: common.vocabulary, width: output, tied, bias }));
-    } else if class.contains("For") {
+        if kind.second_bias && !tied {
+            let second = Tensor::vector("predictions.decoder.bias", common.vocabulary, Component::Other);
+            after.push(extra(vec![second]));
+        }
+    } else if names_a_task(class) {
         let labels = crate::model::outputs::labels(config);
         let tokens = class.contains("ForTokenClassification") || class.contains("ForQuestionAnswering");
         if !tokens && (kind.deep_classifier || kind.pooler) {

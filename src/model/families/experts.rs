@@ -27,13 +27,14 @@ const SHARED: &[&str] =
     &["n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"];
 
 /// Reads the experts one token uses, which cannot be more than there are. A file that does not say is refused: any
-/// guess would be wrong by the ratio of all experts to those in use. One that says null has no choice to make: all.
+/// guess would be wrong by the ratio of all experts to those in use. Null says as little, but in a class that has it by
+/// default: there it is no choice, and a token uses all (DeepSeek-V2, dots.llm1).
 pub(super) fn top_k(config: &Config, experts: u64) -> Result<u64, Diagnostic> {
     let Some(k) = config.opt_size_of(TOP_K)? else {
         return match TOP_K.iter().find(|key| config.mentions(key)) {
             Some(key) if config.has(key) => Err(config.error(key, "a token uses at least 1 expert, found 0")),
-            Some(_) => Ok(experts),
-            None => Err(unread_top_k(config, experts)),
+            Some(_) if config.has_class() && !TOP_K.iter().any(|key| config.assumes(key)) => Ok(experts),
+            _ => Err(unread_top_k(config, experts)),
         };
     };
     if k > experts {
@@ -65,11 +66,14 @@ pub(super) fn refuse_lists(config: &Config) -> Result<(), Diagnostic> {
     }
 }
 
-/// Refuses a file that speaks of experts and does not say how many there are: it would be read as a dense model.
+/// Refuses a file that speaks of experts and does not say how many there are, or says null: it would be read as a dense model.
 fn refuse_uncounted(config: &Config) -> Result<(), Diagnostic> {
     let says = |key: &&&str| config.has(key) && matches!(config.opt_u64(key), Ok(Some(n)) if n > 1);
     let spoken = TOP_K.iter().chain(EXPERT_INNER).find(says);
-    match spoken.filter(|_| !EXPERTS.iter().any(|key| config.mentions(key))) {
+    // Null is no number in a class that has one by default; in others it makes the model dense (Gemma 4).
+    let dense =
+        EXPERTS.iter().any(|key| config.mentions(key)) && !EXPERTS.iter().any(|key| config.assumes(key));
+    match spoken.filter(|_| !dense) {
         None => Ok(()),
         Some(key) => {
             let cause = format!("`{key}` is given, and how many experts there are is not");

@@ -186,8 +186,12 @@ pub(super) fn nemotron_h(config: &Config, _: Scope) -> Result<Architecture, Diag
             config.size(key)?;
         }
     }
-    // The pattern decides, whatever the number beside it says.
-    config.opt_size("num_hidden_layers")?;
+    // A number beside the pattern is how long that is: a part of a pattern would be another model.
+    let stated = config.opt_size("num_hidden_layers")?.filter(|n| *n != parts.len() as u64);
+    if let Some(layers) = stated {
+        let cause = format!("a pattern of {} layers for {layers}", parts.len());
+        return Err(config.error("hybrid_override_pattern", cause));
+    }
     // The class never ties the head, whatever the file says.
     decoder.common.tied = false;
     decoder.attention.biases = Biases::NONE;
@@ -228,7 +232,13 @@ fn nemotron_parts(config: &Config) -> Result<Vec<Part>, Diagnostic> {
                 _ => None,
             })
             .collect(),
-        _ if listed.is_empty() => Some(vec![Part::Mamba, Part::Experts, Part::Attention, Part::Mlp]),
+        // The class's own default, four layers, is no model.
+        _ if listed.is_empty() => {
+            let help = "write one letter for each layer: M, *, - or E";
+            return Err(config
+                .error("hybrid_override_pattern", "missing, and no layers are listed")
+                .help(help));
+        }
         _ => listed
             .iter()
             .map(|kind| match kind.as_str() {

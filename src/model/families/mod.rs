@@ -250,6 +250,7 @@ pub const FAMILIES: &[Family] = &[
     wrapper!("inkling2", "molmo2", "muse_glimmer", "cosmos3_edge", "minicpmv4_6", "minicpmv4_7" => multimodal::with_tower),
     wrapper!("idefics2", "aria", "video_llava", "paddleocr_vl", "minicpm_ocr" => multimodal::with_tower),
     wrapper!("inkling2_loop", "granite_docling", "unlimited_ocr", "moss_transcribe_diarize", "kimi_k3" => multimodal::with_tower),
+    wrapper!("llava_llama", "llava_mistral", "llava_mixtral", "llava_qwen", "llava_qwen2" => multimodal::with_tower),
     // With towers that are not known: the language model alone.
     wrapper!("got_ocr2", "pp_chart2table", "lfm3_vl" => multimodal::with_tower),
     wrapper!("janus", "gemma3n", "gemma4_unified", "inkling_mm_model" => multimodal::text_alone),

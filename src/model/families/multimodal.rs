@@ -12,9 +12,10 @@ use super::towers::table;
 use super::{dense, general, towers};
 
 /// Names of the language model's configuration inside a wrapper's.
-const TEXT: &[&str] = &["text_config", "llm_config", "language_config", "thinker_config"];
+const TEXT: &[&str] = &["text_config", "llm_config", "language_config", "thinker_config", "llm_cfg"];
 /// Names of a tower's configuration.
-const TOWERS: &[&str] = &["vision_config", "audio_config", "vision_tower_config", "speech_config"];
+const TOWERS: &[&str] =
+    &["vision_config", "audio_config", "vision_tower_config", "speech_config", "vision_tower_cfg"];
 
 /// Wrappers whose class has a head of its own, whatever the file says.
 const NEVER_TIED: &[&str] = &["mllama", "molmo2", "cosmos3_edge"];
@@ -29,7 +30,9 @@ fn text(config: &Config, default_type: &str, families: Lookup) -> Result<Archite
     let Some(inner) = inner else { return read(config, default_type, families) };
     if inner.has("text_config") {
         // A thinker has a class of its own, which says whether the head is tied.
-        let own = inner.opt_str("model_type")?.and_then(defaults);
+        let wrapper = config.opt_str("model_type")?.unwrap_or_default();
+        let usual = || defaults(&format!("{wrapper}_thinker"));
+        let own = inner.opt_str("model_type")?.and_then(defaults).or_else(usual);
         return text(&inner.with_defaults(own), default_type, families);
     }
     let written = inner.opt_str("model_type")?.filter(|name| families(name).is_some());
@@ -226,6 +229,9 @@ pub(super) fn with_tower(
 ) -> Result<Architecture, Diagnostic> {
     let wrapper = config.opt_str("model_type")?.unwrap_or_default();
     let mut architecture = text(config, language_model(wrapper), families)?;
+    if add_named_tower(config, scope, &mut architecture)? {
+        return Ok(architecture);
+    }
     if wants_towers(config, scope) {
         // Omni models keep their towers beside the language model, inside what thinks.
         let config = config.opt_sub("thinker_config")?.unwrap_or_else(|| config.clone());
@@ -237,9 +243,38 @@ pub(super) fn with_tower(
     Ok(architecture)
 }
 
+/// Adds the tower that LLaVA's authors name by its repository, beside the language model's fields; `false` where the file
+/// is of another kind. Their class writes text whatever its name ends with.
+fn add_named_tower(
+    config: &Config,
+    scope: Scope,
+    architecture: &mut Architecture,
+) -> Result<bool, Diagnostic> {
+    let named =
+        ["mm_vision_tower", "mm_video_tower", "mm_audio_tower"].into_iter().find(|key| config.has(key));
+    let (Some(key), false) = (named, config.has("vision_config")) else { return Ok(false) };
+    let name = config.opt_str(key)?.unwrap_or_default();
+    if scope == Scope::Text {
+        return Ok(true);
+    }
+    match towers::named(config, architecture.hidden)? {
+        Some(tensors) if key == "mm_vision_tower" => architecture.towers.extend(tensors),
+        _ => {
+            architecture.text_only = true;
+            let note =
+                format!("only the language model is counted: the tensors of `{key}`, {name}, are not known");
+            architecture.notes.push(note);
+        }
+    }
+    Ok(true)
+}
+
 /// The type of a wrapper's language model, where its file does not say.
 const TEXT_TYPES: &[(&[&str], &str)] = &[
-    (&["llava", "llava_next", "llava_next_video", "video_llava", "vipllava"], "llama"),
+    (&["llava", "llava_next", "llava_next_video", "video_llava", "vipllava", "llava_llama"], "llama"),
+    (&["llava_mistral"], "mistral"),
+    (&["llava_mixtral"], "mixtral"),
+    (&["llava_qwen", "llava_qwen2"], "qwen2"),
     (&["idefics3", "smolvlm", "deepseek_vl", "janus"], "llama"),
     (&["idefics2"], "mistral"),
     (&["paligemma"], "gemma"),
@@ -320,6 +355,7 @@ pub(super) fn text_alone(
 /// An unknown type, maybe a wrapper of a known one.
 pub(super) fn unknown(config: &Config, scope: Scope, families: Lookup) -> Result<Architecture, Diagnostic> {
     let mut architecture = text(config, "", families)?;
+    add_named_tower(config, scope, &mut architecture)?;
     note_towers(config, scope, &mut architecture);
     if !architecture.notes.iter().any(|note| note.starts_with("unknown model_type")) {
         architecture.notes.push("unknown model_type around a known language model".into());

@@ -58,6 +58,8 @@ pub(super) fn deepseek_v4(config: &Config, _: Scope) -> Result<Architecture, Dia
     }
     let c = &decoder.common;
     let (sparse, heavy) = compressors(config)?;
+    // A part of every head, which holds no weights of its own.
+    config.opt_size("qk_rope_head_dim")?;
     let attention = CompressedAttention {
         hidden: c.hidden,
         heads: c.heads,
@@ -444,7 +446,7 @@ pub(super) fn inkling2(config: &Config, _: Scope) -> Result<Architecture, Diagno
         architecture.before.push(extra(vec![queries]));
     }
     // The embedding is padded; from Transformers 5.24 on, which knows Inkling 2 Loop first, the head is not.
-    let unpadded = looped.is_some() || written_since(config, (5, 24))?;
+    let unpadded = looped.is_some() || config.written_since((5, 24));
     if let (Some(vocabulary), false, true) =
         (config.opt_size("unpadded_vocab_size")?, decoder.common.tied, unpadded)
     {
@@ -454,13 +456,6 @@ pub(super) fn inkling2(config: &Config, _: Scope) -> Result<Architecture, Diagno
     let query = Tensor::vector("final_input.query", hidden, Component::Other);
     architecture.after.push(extra(vec![query]));
     Ok(architecture)
-}
-
-/// Whether a file says that this version of Transformers wrote it, or a later one.
-fn written_since(config: &Config, since: (u64, u64)) -> Result<bool, Diagnostic> {
-    let Some(version) = config.opt_str("transformers_version")? else { return Ok(false) };
-    let mut numbers = version.split('.').map(|part| part.parse::<u64>().unwrap_or(0));
-    Ok((numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= since)
 }
 
 /// The layers that Inkling 2 Loop runs several times (`modeling_inkling2_loop.py`).

@@ -112,8 +112,10 @@ pub(super) fn zamba(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
         convolution_bias: config.bool_or("mamba_conv_bias", true)?,
         inner_norms: false,
     };
+    // Where the head is not tied, nothing is: each hybrid layer has a block of its own.
+    let copies = if common.tied { 1 } else { u64::MAX };
     let shared = Shared::read(config, common, hybrid, config.size_or("intermediate_size", 14_848)?)?;
-    Ok(shared.build(&Block::Recurrent(mixer.into()), (1, 0), &[]))
+    Ok(shared.build(&Block::Recurrent(mixer.into()), (copies, 0), &[]))
 }
 
 /// Zamba2: Mamba-2, `num_mem_blocks` shared blocks in turn, low-rank adapters where each is used.

@@ -55,6 +55,13 @@ pub(super) fn method(q: &Config) -> Result<String, Diagnostic> {
         ) => Some(algorithm),
         (named, _) => named,
     };
+    // ModelOpt writes its file where the cache alone is quantised too, with no algorithm of the weights
+    // (`unified_export_hf.py`: "quant_algo is not None or kv_cache_quant_algo is not None").
+    let of_modelopt = named.is_none_or(|named| named.starts_with("modelopt"));
+    let by_module = q.has("quantized_layers") || q.has("config_groups");
+    if of_modelopt && q.mentions("quant_algo") && !q.has("quant_algo") && !by_module {
+        return Ok("none".to_owned());
+    }
     if let Some(named) = named {
         return Ok(named.to_lowercase());
     }
@@ -64,8 +71,10 @@ pub(super) fn method(q: &Config) -> Result<String, Diagnostic> {
     } else if has(&["load_in_4bit", "load_in_8bit", "_load_in_4bit", "_load_in_8bit", "bnb_4bit_quant_type"])
     {
         "bitsandbytes"
-    } else if has(&["quantized_layers", "kv_cache_quant_algo"]) {
+    } else if has(&["quantized_layers"]) {
         "modelopt"
+    } else if has(&["kv_cache_quant_algo"]) {
+        "none"
     } else if has(&["global_quant_config", "layer_quant_config"]) {
         "quark"
     } else if has(&["weight_block_size", "activation_scheme", "fmt"]) {

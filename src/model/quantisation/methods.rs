@@ -70,6 +70,11 @@ pub(super) fn read(q: &Config) -> Result<Stored, Diagnostic> {
         "torchao" => torchao(q, &mut stored)?,
         "mlx" => mlx(q, &mut stored)?,
         "hqq" => hqq(q, &mut stored)?,
+        // Weights stand in the model's own type and are quantised in every pass (Transformers `integrations/bitnet.py`
+        // `AutoBitLinear`; `BitNetQuantConfig`: `offline` packs them beforehand).
+        "bitnet"
+            if q.opt_str("linear_class")? == Some("autobitlinear")
+                && q.opt_str("quantization_mode")? == Some("online") => {}
         "auto-round" | "autoround" | "intel/auto-round" | "inc" => auto_round(q, &mut stored)?,
         _ => stored.storage = Some(of_method(q, &method)?),
     }

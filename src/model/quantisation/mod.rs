@@ -212,34 +212,53 @@ impl Quantisation {
                 "the quantisation is of experts alone, and there are none: all weights are in 16 bits".into(),
             );
         }
-        let lists = self.rules.iter().filter(|(_, own)| own.is_none()).map(|(modules, _)| modules);
-        // Routers and norms stay as they are whether a list names them or not.
-        let small = |name: &&str| [".gate", "router", "norm"].iter().any(|end| name.ends_with(end));
-        let numbered: BTreeSet<&str> =
-            lists.flat_map(Modules::of_layers).filter(|name| !small(name)).collect();
-        if !numbered.is_empty() {
-            let named = layers.enumerate().any(|(index, tensors)| {
-                let sparse = tensors.iter().any(is_expert);
-                let names = tensors.iter().flat_map(|tensor| modules::names(index, tensor, sparse));
-                names.into_iter().any(|name| modules::parents(&name).any(|parent| numbered.contains(parent)))
-            });
-            if !named {
-                let example = numbered.first().unwrap_or(&"");
-                notes.push(format!(
-                    "of the {} modules that the quantisation leaves alone by their layer (`{example}`) the model has \
-                     none: they are counted as quantised",
-                    numbered.len()
-                ));
+        let mut known: Option<BTreeSet<String>> = None;
+        for (modules, own) in &self.rules {
+            // Routers and norms stay as they are whether a list names them or not.
+            let numbered: Vec<&str> = modules.of_layers().filter(|name| !modules::is_small(name)).collect();
+            if numbered.is_empty() {
+                continue;
             }
+            let known = known.get_or_insert_with(|| modules::all_names(layers.clone()));
+            let lacks = |name: &&&str| !modules::is_among(name, known);
+            // Of a list that leaves modules alone some may be names of a class that is counted under others.
+            let lacking: Vec<&&str> = numbered.iter().filter(lacks).collect();
+            let Some(example) = lacking.first() else { continue };
+            let (does, counted) = match own {
+                None if lacking.len() < numbered.len() => continue,
+                None => ("leaves alone", "quantised"),
+                Some(_) => ("stores otherwise", "the others"),
+            };
+            notes.push(format!(
+                "of the {} modules that the quantisation {does} by their layer the model has {} (`{example}`): they are \
+                 counted as {counted}",
+                numbered.len(),
+                if lacking.len() == numbered.len() { "none".to_owned() } else { format!("no {}", lacking.len()) },
+            ));
         }
         notes
     }
 
-    /// A GGUF file in 16 or 32 bits of a model with experts, which keeps those that are in MXFP4 as they are too.
-    pub(super) fn widened_in_gguf(&self, format: WeightFormat, tied: bool, sparse: bool) -> Quantisation {
+    /// A GGUF file of a model with experts: those that are in MXFP4 stay so in one of 16 or 32 bits too, and a file in MXFP4
+    /// is in Q8_0 but for its experts.
+    pub(super) fn made_in_gguf(&self, format: WeightFormat, tied: bool, sparse: bool) -> Quantisation {
+        if sparse && format == WeightFormat::Mxfp4 {
+            let experts = Some(format.into());
+            return Quantisation { experts, ..self.overridden(WeightFormat::Q8_0, tied, sparse) };
+        }
         let experts = self.packed_experts().filter(|_| sparse && !format.is_quantised());
         let wide = self.overridden(format, tied, sparse);
         Quantisation { experts: experts.or(wide.experts), ..wide }
+    }
+
+    /// The GGUF file that is published of a checkpoint whose experts are in MXFP4: all other matrices, embedding and output
+    /// projection too, are in Q8_0 (`MXFP4 MoE`, llama.cpp `src/llama-quant.cpp`; the log of ggml-org's gpt-oss-120b in
+    /// ggml-org/llama.cpp issue 15253 counts 108 tensors in MXFP4, 146 in Q8_0, and norms, biases and routers in 32 bits).
+    /// `None` of another checkpoint, and where a format was asked for.
+    pub(super) fn published_in_gguf(&self, tied: bool, sparse: bool) -> Option<Quantisation> {
+        let asked = self.storage.is_some_and(|storage| storage.format.is_ggml());
+        let is_made = sparse && self.by_config && !asked && self.packed_experts().is_some();
+        is_made.then(|| self.made_in_gguf(WeightFormat::Mxfp4, tied, sparse))
     }
 
     /// How experts are stored that are in MXFP4.
@@ -337,8 +356,8 @@ impl Quantisation {
         storage.unwrap_or(self.base.into())
     }
 
-    /// Storage of a tower's linear layer: as the others', where the method takes towers and no rule leaves out one of
-    /// the names that towers have.
+    /// Storage of a tower's linear layer: as a rule says that names its part of a tower by modules; in the model's own type
+    /// where a rule leaves out one of the names that towers have; else as the others', where the method takes towers.
     fn tower(&self, tensor: &Tensor) -> Storage {
         const NAMES: [&str; 8] = [
             "visual.blocks",
@@ -350,11 +369,21 @@ impl Quantisation {
             "mlp1",
             "merger",
         ];
+        // Convolutions over patches, tables of positions and marks: methods replace linear layers.
+        const OTHERS: [&str; 8] =
+            ["patch_", "pos", "conv", "embeddings", "token", "_table", "latents", "projection_weight"];
+        let base = self.base.into();
+        if self.only.is_some() || OTHERS.iter().any(|part| tensor.name.contains(part)) {
+            return base;
+        }
         let own = tensor.name.split('.').next().unwrap_or_default();
-        let left = |modules: &Modules| modules.cover(own) || NAMES.iter().any(|name| modules.cover(name));
-        let left_out =
-            self.only.is_some() || self.rules.iter().any(|(modules, to)| to.is_none() && left(modules));
-        self.storage.filter(|_| self.reach.towers && !left_out).unwrap_or(self.base.into())
+        let covers = |modules: &Modules| modules.cover(own) || NAMES.iter().any(|name| modules.cover(name));
+        for (modules, to) in &self.rules {
+            if modules.names_tower_of(&tensor.name) || to.is_none() && covers(modules) {
+                return to.unwrap_or(base);
+            }
+        }
+        self.storage.filter(|_| self.reach.towers).unwrap_or(base)
     }
 
     /// The formats of what lies outside the layers.

@@ -117,6 +117,91 @@ pub(super) fn names(index: usize, tensor: &Tensor, sparse: bool) -> Vec<String> 
     names
 }
 
+/// What a name of a module ends with that no method quantises, whether a list names it or not.
+const SMALL: [&str; 6] = [".gate", "router", "norm", "conv1d", "rotary_emb", "act_fn"];
+
+/// Whether a module holds no weights that a method could quantise.
+pub(super) fn is_small(name: &str) -> bool {
+    SMALL.iter().any(|end| name.ends_with(end))
+}
+
+/// The names that the modules of all `layers` may have, and their parents'.
+pub(super) fn all_names(layers: impl Iterator<Item = Vec<Tensor>>) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for (index, tensors) in layers.enumerate() {
+        let sparse = tensors.iter().any(|tensor| tensor.class == TensorClass::Expert);
+        for name in tensors.iter().flat_map(|tensor| names(index, tensor, sparse)) {
+            all.extend(parents(&name).map(str::to_owned));
+        }
+    }
+    all
+}
+
+/// Whether a name is among those of [`all_names`], or lies beyond the last layer, where prediction layers stand. One
+/// expert stands for all.
+pub(super) fn is_among(name: &str, all: &BTreeSet<String>) -> bool {
+    let (mut steps, mut is_expert) = (Vec::new(), false);
+    for step in name.split('.') {
+        let number = is_expert && step.bytes().all(|c| c.is_ascii_digit());
+        is_expert = step == "experts";
+        steps.push(if number { "0" } else { step });
+    }
+    let name = steps.join(".");
+    let layer = steps.iter().take(2).copied().collect::<Vec<_>>().join(".");
+    !all.contains(&layer) || parents(&name).take(2).any(|parent| parent != layer && all.contains(parent))
+}
+
+/// A part of a tower, as far as lists tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum TowerPart {
+    /// Projections of attention.
+    Attention,
+    /// The first half of a feed-forward layer, and its gate.
+    Up,
+    /// The second half.
+    Down,
+    /// What hands features on to the language model.
+    Bridge,
+}
+
+impl TowerPart {
+    /// The part that a module or tensor of a tower belongs to, by its name; `None` for embeddings and what is no part.
+    fn of(name: &str) -> Option<TowerPart> {
+        let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+        if has(&[
+            "projector",
+            "merger",
+            "connector",
+            "aligner",
+            "adapter",
+            "resampler",
+            "mlp1",
+            "embed_vision",
+        ]) || has(&[
+            "embed_audio",
+            "img_projection",
+            "vision_projection",
+            "projection_up",
+            "projection_down",
+        ]) {
+            Some(TowerPart::Bridge)
+        } else if has(&["attn", "attention", "qkv", ".wo"]) {
+            Some(TowerPart::Attention)
+        } else if has(&["down_proj", "mlp.down", "fc2", ".w2", "linear_2", "c_proj"]) {
+            Some(TowerPart::Down)
+        } else if has(&["mlp", "feed_forward", "ffn", "fc1", ".w1", ".w3", "linear_1", "c_fc"]) {
+            Some(TowerPart::Up)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether a name is of a tower for sound; else it is of one for images.
+fn is_of_sound(name: &str) -> bool {
+    ["audio", "speech", "sound"].iter().any(|word| name.contains(word))
+}
+
 /// A list of modules as a checkpoint writes it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Modules {
@@ -132,6 +217,8 @@ pub(super) struct Modules {
     whole: bool,
     /// Regular expressions.
     expressions: Vec<Regex>,
+    /// Parts of towers whose modules are named one by one, and whether the tower is of sound.
+    towers: BTreeSet<(bool, TowerPart)>,
 }
 
 impl PartialEq for Modules {
@@ -161,6 +248,10 @@ impl Modules {
                 modules.globs.extend(PREFIXES.iter().flat_map(rests).map(|rest| (number, rest)));
             } else {
                 let bare = bare(entry);
+                // A module of a tower has the tower's name before its own.
+                if !bare.starts_with("layers.") && bare.contains('.') && is_of_tower(&bare) {
+                    modules.towers.extend(TowerPart::of(&bare).map(|part| (is_of_sound(&bare), part)));
+                }
                 if !bare.starts_with("layers.") {
                     modules.parts.push(format!(".{}.", bare.trim_matches('.')));
                 }
@@ -186,6 +277,13 @@ impl Modules {
                 })
     }
 
+    /// Whether the list names modules of this tensor's part of a tower, one by one. What it says of one layer it says of
+    /// all.
+    pub fn names_tower_of(&self, tensor: &str) -> bool {
+        !self.towers.is_empty()
+            && TowerPart::of(tensor).is_some_and(|part| self.towers.contains(&(is_of_sound(tensor), part)))
+    }
+
     /// Whether a glob means this very module.
     fn globs_match(&self, module: &[u8]) -> bool {
         self.globs.iter().any(|(number, from)| glob(&self.written[*number].as_bytes()[*from..], module))
@@ -202,6 +300,12 @@ impl Modules {
     }
 }
 
+/// Whether a name is of a module of a tower, or of what stands between it and the language model.
+fn is_of_tower(name: &str) -> bool {
+    const BRIDGES: [&str; 5] = ["projector", "merger", "connector", "aligner", "mlp1"];
+    TOWERS.iter().chain(&BRIDGES).any(|word| name.split('.').any(|step| step.contains(word)))
+}
+
 /// An entry without what stands before the layers: `language_model.backbone.layers.3.mixer` and `transformer.h.3.attn`
 /// begin with `layers.3`. A tower's stays as it is.
 fn bare(entry: &str) -> String {
@@ -213,9 +317,27 @@ fn bare(entry: &str) -> String {
         (rest.starts_with(|c: char| c.is_ascii_digit()) && !is_tower(&entry[..at])).then_some(rest)
     };
     match LAYERS.into_iter().find_map(starts) {
-        Some(rest) => format!("layers.{rest}"),
+        Some(rest) => of_mlx(format!("layers.{rest}")),
         None => PREFIXES.iter().find_map(|prefix| entry.strip_prefix(prefix)).unwrap_or(entry).to_owned(),
     }
+}
+
+/// MLX's names of routed experts in ours: it calls them `switch_mlp` and `switch_glu`, after its `SwitchGLU`, wherever they
+/// stand in a layer (`mlx_lm/models/switch_layers.py`).
+fn of_mlx(name: String) -> String {
+    let experts = |word: &str, ours: &str| {
+        let (before, rest) = name.split_once(word)?;
+        let layer: Vec<&str> = before.split('.').take(2).collect();
+        let rest = match rest {
+            ".fc1" => ".up_proj",
+            ".fc2" => ".down_proj",
+            rest => rest,
+        };
+        Some(format!("{}.{ours}{rest}", layer.join(".")))
+    };
+    experts(".switch_mlp", "mlp.experts")
+        .or_else(|| experts(".experts.switch_glu", "experts"))
+        .unwrap_or(name)
 }
 
 /// A name and the parents of its module.

@@ -58,21 +58,46 @@ impl Request {
             return Ok(None);
         }
         let mut request = self.clone();
-        let keeps_its_own = file.named.is_none() && bits_per_parameter(model) <= FOUR_BITS;
+        let keeps_its_own = keeps_its_own(&file, model);
         if !keeps_its_own {
             request.weights = Some(Texts(vec![file.format.name().to_owned()]));
         }
         if self.engine.is_none() && !engines.is_empty() {
             request.engine = Some(Texts(engines.iter().map(|engine| engine.id.clone()).collect()));
         }
-        let said = said(name, &file, keeps_its_own, self.engine.is_none());
+        let others = match self.engine {
+            None => "--weights and --engine ask for others",
+            Some(_) => "--weights asks for another",
+        };
+        let said = said(name, &file, keeps_its_own, others);
         model.notes.push(said.clone());
         Ok(Some((request, said)))
     }
 }
 
+/// Whether a file that names no format is in the checkpoint's own.
+fn keeps_its_own(file: &GgufFile, model: &Model) -> bool {
+    file.named.is_none() && bits_per_parameter(model) <= FOUR_BITS
+}
+
+/// The model in the formats of the file that its name means, without a machine that it is to run on: of a repository of such
+/// files or of a format that is named. A size of Ollama's alone is the checkpoint's name there.
+pub(in crate::request) fn stored_as_named(name: &str, sealed: bool, model: Model) -> Model {
+    let name = name.trim();
+    let file = gguf_file(name).filter(|file| file.of_repository || file.named.is_some());
+    let Some(file) = file.filter(|_| sealed || !Path::new(name).exists()) else { return model };
+    let keeps_its_own = keeps_its_own(&file, &model);
+    let said = said(name, &file, keeps_its_own, "--weights asks for another");
+    let mut stored = match keeps_its_own {
+        true => model.in_own_gguf().unwrap_or(model),
+        false => model.with_weights_in_gguf(file.format),
+    };
+    stored.notes.push(said);
+    stored
+}
+
 /// What is asked about in place of the checkpoint.
-fn said(name: &str, file: &GgufFile, keeps_its_own: bool, chooses_engine: bool) -> String {
+fn said(name: &str, file: &GgufFile, keeps_its_own: bool, others: &str) -> String {
     let (name, format) = (brief(name), file.format.name());
     let which = match &file.named {
         _ if keeps_its_own => format!("`{name}` is a GGUF file in the checkpoint's own format"),
@@ -80,8 +105,6 @@ fn said(name: &str, file: &GgufFile, keeps_its_own: bool, chooses_engine: bool) 
         Some(word) if word.eq_ignore_ascii_case(format) => format!("`{name}` is a GGUF file in {format}"),
         Some(word) => format!("`{name}` is a GGUF file in {}, counted as {format}", brief(word)),
     };
-    let others =
-        if chooses_engine { "--weights and --engine ask for others" } else { "--weights asks for another" };
     format!("{which}; {others}")
 }
 

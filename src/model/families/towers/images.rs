@@ -110,7 +110,10 @@ pub(super) fn internvl(
 ) -> Result<Vec<Tensor>, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let inner = config.size("intermediate_size")?;
-    let side = |key| Ok::<_, Diagnostic>(config.size_list(key)?.into_iter().next().unwrap_or(1));
+    let side = |key| match config.size_list(key)?.first() {
+        Some(0) => Err(config.error(key, "at least 1, found 0")),
+        side => Ok(side.copied().unwrap_or(1)),
+    };
     let (image, patch) = (side("image_size")?, side("patch_size")?);
     let flag = |keys| Ok::<_, Diagnostic>(u64::from(config.bool_of(keys, false)?));
     let rms = config.opt_str("norm_type")? == Some("rms_norm");

@@ -2,12 +2,14 @@
 //! operators in the decoder's step. Sizes that a file leaves out come from `defaults.json`.
 
 mod images;
+mod named;
 mod own;
 pub(crate) mod table;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::config::Config;
 use crate::model::{Component, Images, Tensor};
+pub(super) use named::named;
 
 const PART: Component = Component::Other;
 
@@ -48,7 +50,8 @@ impl Encoder {
         let over = |t: Tensor, units| if self.divided { t.split_over(units) } else { t };
         [
             over(matrix("vision_tower.layers.self_attn.weights", 4 * h, h), h),
-            over(matrix("vision_tower.layers.mlp.weights", (ups + 1) * i, h), i),
+            over(matrix("vision_tower.layers.mlp.ups", ups * i, h), i),
+            over(matrix("vision_tower.layers.mlp.down", h, i), i),
             vector("vision_tower.layers.biases", biases),
             vector("vision_tower.layers.norms", self.vectors),
         ]

@@ -124,12 +124,13 @@ pub(super) fn glm_ocr(config: &Config, _: &Config, _: u64) -> Tensors {
         matrix("visual.merger.mlp.weights", 3 * context, output),
     ];
     out.extend(dense("visual.downsample.weight", output, merged(hidden, config)?));
-    out.extend(Encoder { gated: true, vectors: 2 * hidden + 2 * head, ..vit }.tensors());
+    let biased = config.bool_or("attention_bias", true)?;
+    out.extend(Encoder { gated: true, biased, vectors: 2 * hidden + 2 * head, ..vit }.tensors());
     Ok(out)
 }
 
 /// Step-3.7's images: a ViT whose branches are scaled, two convolutions that halve the side, a projection.
-pub(super) fn step3(config: &Config, _: &Config, text_hidden: u64) -> Tensors {
+pub(super) fn step3(config: &Config, wrapper: &Config, text_hidden: u64) -> Tensors {
     let hidden = config.size_of(&["hidden_size", "width"])?;
     let layers = config.size_of(&["num_hidden_layers", "layers"])?;
     let positions = match config.opt_size("max_position_embeddings")? {
@@ -143,6 +144,9 @@ pub(super) fn step3(config: &Config, _: &Config, text_hidden: u64) -> Tensors {
         vector("vision_model.pre_layernorm", 2 * hidden),
         matrix("multi_modal_projector.weight", text_hidden, 4 * hidden),
     ];
+    if wrapper.bool_or("projector_bias", false)? {
+        out.push(vector("multi_modal_projector.bias", text_hidden));
+    }
     out.extend(dense("vision_model.downsampler1.weight", 2 * hidden, hidden.saturating_mul(9)));
     out.extend(dense("vision_model.downsampler2.weight", 4 * hidden, hidden.saturating_mul(18)));
     out.extend(Encoder { vectors: 6 * hidden, ..vit }.tensors());
@@ -176,7 +180,10 @@ pub(super) fn nemotron(config: &Config, wrapper: &Config, text_hidden: u64) -> T
 /// Qianfan-OCR's images: InternViT without a norm of queries and keys, a norm and two layers over four neighbours.
 pub(super) fn qianfan(config: &Config, _: &Config, text_hidden: u64) -> Tensors {
     let hidden = config.size("hidden_size")?;
-    let first = |key| Ok::<_, Diagnostic>(config.size_list(key)?.into_iter().next().unwrap_or(1).max(1));
+    let first = |key| match config.size_list(key)?.first() {
+        Some(0) => Err(config.error(key, "at least 1, found 0")),
+        side => Ok(side.copied().unwrap_or(1)),
+    };
     let (image, patch) = (first("image_size")?, first("patch_size")?);
     let positions = (image / patch).saturating_mul(image / patch) + 1;
     let pixels = config.size_or("num_channels", 3)?.saturating_mul(patch.saturating_mul(patch));
@@ -481,18 +488,27 @@ fn sam_tower(config: &Config) -> Result<(Vec<Tensor>, u64), Diagnostic> {
     let relative = span(side)
         .saturating_mul(global)
         .saturating_add(span(config.size_or("window_size", 14)?).saturating_mul(layers - global));
+    let has = |switch| config.bool_or(switch, true);
     let mut out = vec![
-        matrix("vision_tower.pos_embed", side.saturating_mul(side), hidden),
         matrix("vision_tower.patch_embed.projection.weight", hidden, patch_pixels(config, "num_channels")?),
         vector("vision_tower.patch_embed.projection.bias", hidden),
-        vector("vision_tower.layers.attn.rel_pos", relative),
         matrix("vision_tower.neck.conv1.weight", channels, hidden),
         matrix("vision_tower.neck.conv2.weight", channels, channels.saturating_mul(9)),
         vector("vision_tower.neck.norms", 4 * channels),
         matrix("multi_modal_projector.conv_upsampler1.weight", 2 * channels, channels.saturating_mul(9)),
         matrix("multi_modal_projector.conv_upsampler2.weight", 4 * channels, channels.saturating_mul(18)),
     ];
-    out.extend(Encoder::vit(layers, hidden, config.size_of(&["mlp_dim", "intermediate_size"])?).tensors());
+    if has("use_abs_pos")? {
+        out.push(matrix("vision_tower.pos_embed", side.saturating_mul(side), hidden));
+    }
+    if has("use_rel_pos")? {
+        out.push(vector("vision_tower.layers.attn.rel_pos", relative));
+    }
+    let inner = config.size_of(&["mlp_dim", "intermediate_size"])?;
+    // Biases of queries, keys and values are left out by themselves.
+    let biases = (if has("qkv_bias")? { 4 * hidden } else { hidden }).saturating_add(inner + hidden);
+    let vit = Encoder::vit(layers, hidden, inner);
+    out.extend(Encoder { biased: false, vectors: biases.saturating_add(4 * hidden), ..vit }.tensors());
     Ok((out, 4 * channels))
 }
 
@@ -619,7 +635,10 @@ pub(super) fn lfm3(config: &Config, wrapper: &Config, text_hidden: u64) -> Tenso
         vector("multi_modal_projector.layer_norm", 2 * hidden),
     ];
     out.retain(|t| t.copies > 0);
-    out.extend(dense("multi_modal_projector.linear_1.weight", projected, merged(hidden, config)?));
-    out.extend(dense("multi_modal_projector.linear_2.weight", text_hidden, projected));
+    out.push(matrix("multi_modal_projector.linear_1.weight", projected, merged(hidden, config)?));
+    out.push(matrix("multi_modal_projector.linear_2.weight", text_hidden, projected));
+    if wrapper.bool_or("projector_bias", true)? {
+        out.push(vector("multi_modal_projector.biases", projected + text_hidden));
+    }
     Ok(out)
 }
