@@ -88,7 +88,12 @@ impl Replica<'_> {
             balance: supply.balance,
         };
         let prompt = self.prompts(&beside);
-        let generation = self.generation(decode, &prompt, steps);
+        let together = match comes {
+            Comes::AfterAnswers if concurrency <= running * ranks => self.cohort(running, ranks),
+            _ => None,
+        };
+        let own_apart = together.is_some() || comes == Comes::ByThemselves;
+        let generation = self.generation(decode, &prompt, (steps, own_apart));
         let inside = prompt.queue + prompt.latency;
         let more = match comes {
             Comes::AfterAnswers => Seconds::ZERO,
@@ -102,10 +107,6 @@ impl Replica<'_> {
         let rate =
             (per_rank / (first + generation).get()).min(running / (inside + generation).max(supply).get());
         let ttft = (Seconds::new(per_rank / rate) - generation).max(first);
-        let together = match comes {
-            Comes::AfterAnswers if per_rank <= running => self.cohort(running, ranks),
-            _ => None,
-        };
         let (ttft, generation, rate) = together.map_or((ttft, generation, rate), |cohort| {
             let mix = |apart: Seconds, together: Seconds| apart + (together - apart) * cohort.share;
             let cycle = mix(Seconds::new(per_rank / rate), cohort.cycle);
@@ -129,9 +130,10 @@ impl Replica<'_> {
     }
 
     /// From the first token to the last. Where prompts have steps of their own, those before the first decode step of an
-    /// answer are the ones that its own prompt was in: it waits for what is left of them.
-    pub fn generation(&self, decode: Seconds, prompt: &Prompt, steps: f64) -> Seconds {
-        if self.engine.scheduling.mixes_prefill || steps < 1.0 {
+    /// answer are the ones that its own prompt was in: of few steps and of requests that come by themselves they are counted
+    /// with that prompt, and what is left of them waited for.
+    fn generation(&self, decode: Seconds, prompt: &Prompt, (steps, own_apart): (f64, bool)) -> Seconds {
+        if self.engine.scheduling.mixes_prefill || steps < 1.0 || !own_apart {
             return (decode + prompt.stall) * steps;
         }
         decode * steps + prompt.stall * (steps - 1.0) + prompt.queue
