@@ -6,6 +6,7 @@
 
 mod balance;
 mod coincidence;
+mod least;
 mod pooled;
 mod prompts;
 mod replica;
@@ -16,6 +17,7 @@ use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 use super::Provenance;
 use balance::Balance;
 use coincidence::closed_load;
+pub use least::Least;
 pub use prompts::{Decoding, Prompt};
 pub use replica::Replica;
 
