@@ -360,14 +360,9 @@ const SLOWER_THOUGH_BETTER: Exceptions = &[
     ("experts l40s gddr-pcie", "within the errors of both fits"),
     // AMD publishes what large products reach; boards with GDDR have no measurements at all and take NVIDIA's shares, which
     // are higher. Tiles of 64 and more rows for each expert, fitted on Hopper where reading the weights hides them, cost
-    // those with little arithmetic for their bandwidth (MI100, MI210) up to 2.9 times as much.
+    // those with little arithmetic for their bandwidth (MI100, MI210) up to twice as much.
     ("dense cdna gddr-pcie", "AMD's shares beside NVIDIA's"),
     ("experts cdna gddr-pcie", "tiles that were fitted on Hopper"),
-    ("experts cdna r9700", "tiles that were fitted on Hopper"),
-    ("experts cdna ryzen-ai-max-395", "tiles that were fitted on Hopper"),
-    ("experts cdna ryzen-ai-max-395-32gb", "tiles that were fitted on Hopper"),
-    ("experts cdna ryzen-ai-max-395-64gb", "tiles that were fitted on Hopper"),
-    ("experts cdna ryzen-ai-max-395-96gb", "tiles that were fitted on Hopper"),
     // FlashInfer's INT4 experts have a floor of 35 us on Blackwell where Marlin's have 25 on Hopper, as measured.
     ("experts b200-sxm h100-sxm", "other kernels of INT4 experts"),
     ("experts b200-sxm h200-sxm", "other kernels of INT4 experts"),
