@@ -30,9 +30,22 @@ fn main() {
         let entries: String = all.iter().map(Entry::literal).collect();
         writeln!(out, "static {constant}: &[BuiltIn] = &[\n{entries}];").expect("writing to a string");
     }
+    writeln!(out, "static APART: &[&str] = &{:?};", apart(&root.join("engines")))
+        .expect("writing to a string");
     println!("cargo::rustc-env=SHARDFIT_BUILD={:016x}", build(&root));
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("builtin.rs");
     fs::write(target, out).expect("OUT_DIR is writable");
+}
+
+/// The keys in kernel tables of engines whose kernels no other engine has.
+fn apart(engines: &Path) -> Vec<String> {
+    let read = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let engine: Value = serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let apart = engine.get("kernels_apart").and_then(Value::as_bool) == Some(true);
+        apart.then(|| text_of(&engine, "kernels").unwrap_or_else(|| id(path)))
+    };
+    files(engines).iter().filter_map(read).collect()
 }
 
 /// A checksum of all that decides an answer: the sources, what is embedded, and the versions of the dependencies. It

@@ -19,6 +19,11 @@ pub struct BuiltIn {
 
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
+/// Whether a key of kernel tables is that of an engine whose kernels no other engine has (`kernels_apart` of its file).
+pub(super) fn is_apart(key: &str) -> bool {
+    APART.contains(&key)
+}
+
 /// The spreads of measured servers.
 pub fn residuals() -> Option<&'static BuiltIn> {
     RESIDUALS.first()

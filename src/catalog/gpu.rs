@@ -89,8 +89,11 @@ pub struct Gpu {
     /// Slices that the driver can cut, by profile (`3g.40gb`), each an entry of its own: `h100-sxm-mig-3g.40gb`.
     #[serde(default)]
     pub mig: BTreeMap<String, Slice>,
-    /// What fills the gaps in `kernels`: those of `kernels_from`, then those of the class. Filled in by
+    /// Those of the GPU that `kernels_from` names, which fill the gaps in `kernels` first. Filled in by
     /// [`crate::catalog::gpu()`].
+    #[serde(skip)]
+    pub twin: KernelTables,
+    /// Those of the class, which fill what is left. Filled in by [`crate::catalog::gpu()`].
     #[serde(skip)]
     pub stand_ins: KernelTables,
     /// What engines must support to run on it, where its class says that this is not the vendor's GPUs.
@@ -123,6 +126,12 @@ impl Gpu {
     /// The 16-bit peak: BF16 where there is one, else FP16 (Volta, Turing).
     pub fn peak_16bit(&self) -> Option<FlopsPerSecond> {
         self.peak(DType::Bf16).or_else(|| self.peak(DType::Fp16))
+    }
+
+    /// Kernel coefficients that may be had for it, the nearest first: its own, those of the GPU that lends it its, those of
+    /// its class.
+    pub fn tables(&self) -> [&KernelTables; 3] {
+        [&self.kernels, &self.twin, &self.stand_ins]
     }
 
     /// Whether its own kernels were measured, not just large products or those of an engine's old versions.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::builtin;
 pub use super::fit::FitError;
 use super::link::Link;
 use crate::diagnostic::{Code, Diagnostic};
@@ -259,6 +260,12 @@ pub fn is_kernel_set(key: &str) -> bool {
     key.contains('@')
 }
 
+/// Whether engines that have no coefficients of their own in a table borrow those under a key of it: not a set of some
+/// versions, nor those of an engine whose kernels are its own.
+pub fn is_lent(key: &str) -> bool {
+    !is_kernel_set(key) && !builtin::is_apart(key)
+}
+
 /// Collectives of one kind of link.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -319,29 +326,6 @@ impl KernelTables {
         drop_sets(&mut self.latent_decode);
         drop_sets(&mut self.scan_prefill);
         drop_sets(&mut self.grouped_gemm);
-        self
-    }
-
-    /// These coefficients as another GPU of the architecture borrows them: no kernel moves more than the whole of its
-    /// bandwidth. A share above one is what the caches of the GPU that was measured held of the shapes that it was fitted
-    /// to.
-    #[must_use]
-    pub fn lent(mut self) -> KernelTables {
-        macro_rules! within_bandwidth {
-            ($($form:ident),+) => {$(
-                for form in self.$form.values_mut().flat_map(|formats| formats.values_mut()) {
-                    form.memory_efficiency = form.memory_efficiency.min(1.0);
-                }
-            )+};
-        }
-        within_bandwidth!(
-            gemm,
-            prefill_attention,
-            decode_attention,
-            latent_prefill,
-            latent_decode,
-            grouped_gemm
-        );
         self
     }
 

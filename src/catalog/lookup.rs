@@ -12,7 +12,7 @@ use super::entry::Entry;
 use super::folder::{self, UserFile};
 use super::framework::Framework;
 use super::gpu::Gpu;
-use super::kernels::{GpuClass, KernelOverlay, KernelTables};
+use super::kernels::{Collectives, GpuClass, KernelOverlay, KernelTables};
 use super::kind::Kind;
 use super::link::LinkKind;
 use super::scheduling::SchedulingOverlay;
@@ -221,6 +221,7 @@ impl Catalog {
     pub fn gpu(&self, name: &str) -> Result<Gpu, Diagnostic> {
         let (mut gpu, file) = self.described(name)?;
         gpu.stand_ins = self.stand_ins(&gpu).map_err(|d| in_file(d, &file))?;
+        gpu.twin = self.twin(&gpu).map_err(|d| in_file(d, &file))?;
         gpu.platform = self.find(Kind::GpuClass, &gpu.class)?.parse::<GpuClass>()?.platform;
         Ok(gpu)
     }
@@ -358,8 +359,18 @@ impl Catalog {
         Ok(all)
     }
 
-    /// What fills the gaps in a GPU's kernel coefficients: those of a GPU of the same architecture if it
-    /// names one, then the pooled ones of its class.
+    /// The coefficients of the GPU of the same architecture that a GPU names, if it names one. Collectives are lent between
+    /// GPUs with the same kind of link; those through the host's memory are of the host and stay with it.
+    fn twin(&self, of: &Gpu) -> Result<KernelTables, Diagnostic> {
+        let Some(name) = &of.kernels_from else { return Ok(KernelTables::default()) };
+        let (twin, _) = self.described(name)?;
+        let alike = twin.scale_up.kind == of.scale_up.kind;
+        let collectives = if alike { twin.kernels.clone() } else { KernelTables::default() };
+        let through_host = Collectives::default();
+        Ok(twin.kernels.with_collectives_of(KernelTables { through_host, ..collectives }))
+    }
+
+    /// The pooled coefficients of a GPU's class.
     fn stand_ins(&self, of: &Gpu) -> Result<KernelTables, Diagnostic> {
         let class: GpuClass = self.find(Kind::GpuClass, &of.class)?.parse()?;
         let mut tables = class.kernels;
@@ -368,13 +379,6 @@ impl Catalog {
         }
         if of.scale_up.kind == LinkKind::Pcie && of.class != PCIE_CLASS {
             tables = tables.with_collectives_of(self.class_tables(PCIE_CLASS)?);
-        }
-        if let Some(name) = &of.kernels_from {
-            let (twin, _) = self.described(name)?;
-            let alike = twin.scale_up.kind == of.scale_up.kind;
-            let own =
-                if alike { twin.kernels } else { twin.kernels.with_collectives_of(KernelTables::default()) };
-            tables = own.lent().filled_from(tables);
         }
         Ok(tables)
     }

@@ -5,7 +5,7 @@
 //! each GPU over its own share of the fabric, all of them at once. A group inside one NVLink bridge runs
 //! over the bridge; a larger one of the same node is as fast as the slowest link of its ring, the node's.
 
-use crate::catalog::kernels::{Collective, CustomAllReduce, is_kernel_set};
+use crate::catalog::kernels::{Collective, CustomAllReduce, is_lent};
 use crate::catalog::launch::ExpertExchange;
 use crate::catalog::link::Link;
 use crate::catalog::{Cluster, Engine, KernelTables};
@@ -31,11 +31,14 @@ const PLAIN: Collective = Collective {
 };
 
 /// The link that a group crosses inside a node, the coefficients that were measured on it, and those
-/// that stand in. A GPU's own were measured on the link of its usual server.
-fn tables_of(group: GroupLink, cluster: &Cluster) -> (Link, Option<&KernelTables>, &KernelTables) {
+/// that stand in, the nearest first. A GPU's own were measured on the link of its usual server.
+fn tables_of(group: GroupLink, cluster: &Cluster) -> (Link, Option<&KernelTables>, Vec<&KernelTables>) {
     match &cluster.bridge {
-        Some(bridged) if group.bridged => (bridged.bridge.link, None, &bridged.collectives),
-        _ => (cluster.scale_up, Some(&cluster.gpu.kernels), &cluster.gpu.stand_ins),
+        Some(bridged) if group.bridged => (bridged.bridge.link, None, vec![&bridged.collectives]),
+        _ => {
+            let [own, stand_ins @ ..] = cluster.gpu.tables();
+            (cluster.scale_up, Some(own), stand_ins.to_vec())
+        }
     }
 }
 
@@ -111,17 +114,17 @@ impl CollectiveTimer {
                 let by_engine = t.collectives(&link).1;
                 let set = engine.kernel_set.as_deref().and_then(|set| by_engine.get(set));
                 let named = set.or_else(|| by_engine.get(engine.kernel_key()));
-                let others = || by_engine.iter().find(|(name, _)| !is_kernel_set(name)).map(|(_, ops)| ops);
+                let others = || by_engine.iter().find(|(name, _)| is_lent(name)).map(|(_, ops)| ops);
                 let named = named.or_else(others);
                 named.and_then(|ops| ops.get(kind.name())).copied()
             };
-            measured.and_then(pick).or_else(|| pick(stand_ins))
+            measured.and_then(pick).or_else(|| stand_ins.iter().find_map(|tables| pick(tables)))
         });
         let exchange = engine.launch.expert_exchange.filter(|_| kind == CollectiveKind::AllToAll);
         CollectiveTimer {
             kind,
             group,
-            library: own.or_else(|| find(stand_ins)).unwrap_or(PLAIN),
+            library: own.or_else(|| stand_ins.iter().find_map(|tables| find(tables))).unwrap_or(PLAIN),
             custom: custom.flatten(),
             link: link.bandwidth.get(),
             fabric: cluster.scale_out.under_load().get() * SCALE_OUT_EFFICIENCY,

@@ -452,6 +452,7 @@ impl<'a> Deployment<'a> {
         let running = (service.running / f64::from(self.parallelism.attention_dp)).ceil() as u64;
         let class = self.class(&service, batch);
         let generates = !c.workload.purpose.pools();
+        let least = || self.replica().least(service.decoding, c.cluster.gpu.bandwidth);
         Estimate {
             plan,
             gpu: c.cluster.gpu.id.clone(),
@@ -487,7 +488,7 @@ impl<'a> Deployment<'a> {
             prefill: None,
             verified: None,
             class,
-            ranges: generates.then(|| Ranges::new(class, &service, &c.workload, output)),
+            ranges: generates.then(|| Ranges::new(class, &service, (&c.workload, least()), output)),
             holds: Chances::default(),
             needs: self.needs(),
             prefix_hit: Some(c.workload.reused_prompt() as f64 / c.workload.isl.max(1) as f64)

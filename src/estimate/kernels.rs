@@ -17,7 +17,7 @@ mod time;
 
 use crate::catalog::kernels::{
     ByEngine, DecodeAttention, Gemm, KernelTables, PowerShares, PrefillAttention, SmallKernel, SmallKernels,
-    is_kernel_set,
+    is_lent,
 };
 use crate::catalog::{Engine, Gpu};
 use crate::diagnostic::{Code, Diagnostic};
@@ -46,6 +46,8 @@ pub struct Found<T> {
     pub form: T,
     /// Whether they come from this GPU's own measurements.
     pub fitted: bool,
+    /// Whether they are of this very engine, on this GPU or the one of its architecture that lends it its coefficients.
+    pub of_engine: bool,
 }
 
 /// The kernels of one engine on one GPU.
@@ -76,11 +78,12 @@ impl<'a> Kernels<'a> {
         let missing = |what: &str| {
             Diagnostic::new(Code::Catalog, format!("missing {what}")).at(format!("GPU {}", gpu.id))
         };
-        let small = gpu.kernels.small.or(gpu.stand_ins.small).ok_or_else(|| missing("kernels.small"))?;
+        let small = gpu.tables().into_iter().find_map(|tables| tables.small);
+        let small = small.ok_or_else(|| missing("kernels.small"))?;
         let peak_16bit = gpu.peak_16bit().ok_or_else(|| missing("peak.bf16"))?;
         // ggml's products sum in 16 bits or multiply in INT8.
         let half_sums = gpu.half_sums.filter(|_| engine.kernels_apart);
-        let power = gpu.kernels.power.or(gpu.stand_ins.power).unwrap_or(power::PLAIN);
+        let power = gpu.tables().into_iter().find_map(|tables| tables.power).unwrap_or(power::PLAIN);
         let measured = gpu.tables_of(engine).cloned().map(MeasuredKernels::new);
         Ok(Kernels {
             gpu,
@@ -119,8 +122,10 @@ impl<'a> Kernels<'a> {
         (narrow.unwrap_or(self.products_16bit), narrow.is_some())
     }
 
-    /// Looks a form up: this GPU (this engine, then any other), then what stands in for it. Only this
-    /// engine's own on this very GPU counts as fitted: engines differ by up to 2× in FP8 and experts. A set that its version names goes before.
+    /// Looks a form up: on this GPU, on the one that lends it its coefficients, in its class, each time this engine's, then
+    /// any other's; so that a GPU that borrows all of them is as fast as the one that lends them. Only this engine's own on
+    /// this very GPU counts as fitted: engines differ by up to 2× in FP8 and experts. A set that its version names goes
+    /// before.
     fn lookup<T: Copy>(&self, of: fn(&KernelTables) -> &ByEngine<T>, key: &str) -> Option<Found<T>> {
         let set = self.engine.kernel_set.as_deref();
         let in_set = |tables: &'a KernelTables| of(tables).get(set?)?.get(key);
@@ -128,15 +133,25 @@ impl<'a> Kernels<'a> {
             in_set(tables).or_else(|| of(tables).get(self.engine.kernel_key())?.get(key))
         };
         let any = |tables: &'a KernelTables| {
-            let of_engines = of(tables).iter().filter(|(name, _)| !is_kernel_set(name));
+            let of_engines = of(tables).iter().filter(|(name, _)| is_lent(name));
             of_engines.map(|(_, formats)| formats).find_map(|formats| formats.get(key))
         };
-        let (gpu, stand_ins) = (&self.gpu.kernels, &self.gpu.stand_ins);
-        let others = || any(gpu).filter(|_| !self.engine.kernels_apart);
-        let borrowed = || others().or_else(|| own(stand_ins)).or_else(|| any(gpu)).or_else(|| any(stand_ins));
-        own(gpu)
-            .map(|form| Found { form: *form, fitted: true })
-            .or_else(|| borrowed().map(|form| Found { form: *form, fitted: false }))
+        /// The place of the class among the tables.
+        const CLASS: usize = 2;
+        let tables = self.gpu.tables();
+        let own_in = |at: usize| {
+            let found = |form: &T| Found { form: *form, fitted: at == 0, of_engine: at < CLASS };
+            own(tables[at]).map(found)
+        };
+        let any_in = |at: usize| {
+            let found = |form: &T| Found { form: *form, fitted: false, of_engine: false };
+            any(tables[at]).map(found)
+        };
+        let places = 0..tables.len();
+        if self.engine.kernels_apart {
+            return places.clone().find_map(own_in).or_else(|| places.clone().find_map(any_in));
+        }
+        places.clone().find_map(|at| own_in(at).or_else(|| any_in(at)))
     }
 
     /// The form of a dense product, with the engine's static quantisation and graph launches applied.
@@ -190,7 +205,8 @@ impl<'a> Kernels<'a> {
     }
 
     /// The form of products by 16-bit activations. Narrow weights have one of their own only where this very
-    /// engine was measured with them; otherwise they are 16-bit products with less to read.
+    /// engine was measured with them, on this GPU or the one that lends it its coefficients; otherwise they are 16-bit products with
+    /// less to read.
     fn gemm_of_weights(&self, format: WeightFormat, weight_only: bool) -> Option<Found<Gemm>> {
         if format.is_ggml() {
             return self.lookup(|t| &t.gemm, gguf::KERNEL_KEY);
@@ -200,7 +216,7 @@ impl<'a> Kernels<'a> {
             return self.lookup(|t| &t.gemm, format.name());
         }
         let key = if weight_only { gemm_key(format, true) } else { format.kernel().name().to_owned() };
-        self.lookup(|t| &t.gemm, &key).filter(|found| found.fitted)
+        self.lookup(|t| &t.gemm, &key).filter(|found| found.of_engine)
     }
 
     /// The form of attention over prompts.
@@ -254,7 +270,7 @@ impl<'a> Kernels<'a> {
     ) -> Option<(Found<T>, FlopsPerSecond)> {
         let fp8 =
             (kv == DType::Fp8 && self.engine.fp8_attention).then(|| self.gpu.peak(DType::Fp8)).flatten();
-        let wide = || self.lookup(of, "bf16/fp8").filter(|found| found.fitted && kv.bits() == 8);
+        let wide = || self.lookup(of, "bf16/fp8").filter(|found| found.of_engine && kv.bits() == 8);
         fp8.and_then(|peak| self.lookup(of, "fp8/fp8").map(|f| (f, peak)))
             .or_else(|| wide().map(|f| (f, self.peak_16bit)))
             .or_else(|| self.lookup(of, "bf16/bf16").map(|f| (f, self.peak_16bit)))
@@ -266,7 +282,8 @@ impl<'a> Kernels<'a> {
         plain: T,
         in_graph: fn(&mut T, f64),
     ) -> (AttentionKernel<T>, bool) {
-        let (found, peak) = found.unwrap_or((Found { form: plain, fitted: false }, self.peak_16bit));
+        let (found, peak) =
+            found.unwrap_or((Found { form: plain, fitted: false, of_engine: false }, self.peak_16bit));
         let mut form = found.form;
         in_graph(&mut form, self.engine.scheduling.launch_share);
         let kernel = AttentionKernel {

@@ -206,8 +206,8 @@ impl<'w> Pair<'w, '_> {
         let here = std::ptr::eq(self.prefill.context.cluster, self.decode.context.cluster);
         let all = cluster(self.decode) + if here { 0 } else { cluster(self.prefill) };
         let class = self.class();
-        let ranges = Ranges::new(class, &service, w, output);
         let own = deployment.assemble(plan, self.decode_workers, s.sequences, service);
+        let ranges = own.ranges.map(|ranges| Ranges::new(class, &service, (w, ranges.least), output));
         Estimate {
             gpus: bill.gpus,
             idle_gpus: all.saturating_sub(bill.gpus),
@@ -222,7 +222,7 @@ impl<'w> Pair<'w, '_> {
             price: bill.price,
             in_flight: self.in_flight(s),
             class,
-            ranges: Some(ranges),
+            ranges,
             prefill: Some(PrefillFacts {
                 gpu: self.prefill.context.cluster.gpu.id.clone(),
                 parallelism: self.prefill.parallelism,

@@ -14,7 +14,7 @@ mod target;
 
 use crate::catalog::kernels::PowerShares;
 use crate::model::operator::Step;
-use crate::units::{Seconds, Traffic};
+use crate::units::{BytesPerSecond, Seconds, Traffic};
 
 use super::memory::{StageLayers, spread};
 use super::stages::{Pace, Part};
@@ -136,6 +136,12 @@ impl Pipeline {
             measured_share: share(whole.measured),
             drawn: whole.drawn,
         }
+    }
+
+    /// What a step takes at least over all stages, one after the other: the arithmetic of its prompts at the datasheet's
+    /// peak, the weights and the cache that it reads at its bandwidth.
+    pub fn least(&self, step: &Step, bandwidth: BytesPerSecond) -> Seconds {
+        self.whole.least(step, bandwidth)
     }
 
     /// What encoding a step's images and sound takes of its time.

@@ -5,10 +5,11 @@ use crate::model::Model;
 use crate::units::{Seconds, TokensPerSecond};
 use crate::workload::{Load, Targets, Workload};
 
-use super::service::Service;
+use super::service::{Least, Service};
 
 /// Values between which eight of ten measured servers of the class lie, stretched to the estimate where those lie on one
-/// side of it: a range holds the figure that it is printed with.
+/// side of it, and cut off where the datasheet forbids more: a range holds the figure that it is printed with, and promises
+/// nothing that no server can keep.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ranges {
     /// Mean time to first token.
@@ -17,26 +18,36 @@ pub struct Ranges {
     pub tpot: (Seconds, Seconds),
     /// Output tokens per second of all replicas.
     pub output: (TokensPerSecond, TokensPerSecond),
+    /// What no server is faster than.
+    pub least: Least,
 }
 
 impl Ranges {
     /// The ranges of a class around a service. As many requests are in flight, so that throughput is as much less as a
     /// request takes longer; a given rate is what it is.
-    pub fn new(class: &Class, service: &Service, workload: &Workload, output: TokensPerSecond) -> Ranges {
+    pub fn new(
+        class: &Class,
+        service: &Service,
+        (workload, least): (&Workload, Least),
+        output: TokensPerSecond,
+    ) -> Ranges {
         let own = output;
+        let shortest = least.ttft + least.tpot * (workload.osl as f64 - 1.0).max(0.0);
+        let fastest = class.e2e.low().max(shortest / service.e2e).min(1.0);
         let output = match workload.load {
             Load::Rate(_) => (output, output),
-            Load::Saturate | Load::Concurrency(_) => (output / class.e2e.high(), output / class.e2e.low()),
+            Load::Saturate | Load::Concurrency(_) => (output / class.e2e.high(), output / fastest),
             Load::Users(_) => {
                 let think = workload.sessions.map_or(Seconds::ZERO, |sessions| sessions.think);
                 let slower = |by: f64| output * ((service.e2e + think) / (service.e2e * by + think));
-                (slower(class.e2e.high()), slower(class.e2e.low()))
+                (slower(class.e2e.high()), slower(fastest))
             }
         };
         Ranges {
-            ttft: around(service.ttft, class.ttft),
-            tpot: around(service.tpot, class.tpot),
+            ttft: around(service.ttft, class.ttft, least.ttft),
+            tpot: around(service.tpot, class.tpot, least.tpot),
             output: holding(output, own),
+            least,
         }
     }
 
@@ -47,9 +58,9 @@ impl Ranges {
     }
 }
 
-/// Times of servers of a class around an estimated one.
-fn around(time: Seconds, spread: Spread) -> (Seconds, Seconds) {
-    (time * spread.low().min(1.0), time * spread.high().max(1.0))
+/// Times of servers of a class around an estimated one, of which none is less than the least.
+fn around(time: Seconds, spread: Spread, least: Seconds) -> (Seconds, Seconds) {
+    ((time * spread.low()).max(least).min(time), time * spread.high().max(1.0))
 }
 
 /// A range, stretched to the estimate.
@@ -174,14 +185,24 @@ mod tests {
         let slower = Spread([1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.9, 3.0]);
         let faster = Spread([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9]);
         let time = Seconds::new(2.0);
-        assert_eq!(around(time, slower), (time, time * slower.high()));
-        assert_eq!(around(time, faster), (time * faster.low(), time));
-        assert_eq!(around(time, class().ttft), (time * class().ttft.low(), time * class().ttft.high()));
+        let none = Seconds::ZERO;
+        assert_eq!(around(time, slower, none), (time, time * slower.high()));
+        assert_eq!(around(time, faster, none), (time * faster.low(), time));
+        assert_eq!(around(time, class().ttft, none), (time * class().ttft.low(), time * class().ttft.high()));
         let rate = TokensPerSecond::new;
         let stretched = |low, high| holding((rate(low), rate(high)), rate(400.0));
         assert_eq!(stretched(300.0, 350.0), (rate(300.0), rate(400.0)));
         assert_eq!(stretched(450.0, 500.0), (rate(400.0), rate(500.0)));
         assert_eq!(stretched(300.0, 500.0), (rate(300.0), rate(500.0)));
+    }
+
+    #[test]
+    fn a_range_begins_where_the_datasheet_does_and_still_holds_its_estimate() {
+        let (time, high) = (Seconds::new(2.0), Seconds::new(2.0) * class().ttft.high());
+        let least = |seconds| around(time, class().ttft, Seconds::new(seconds));
+        assert_eq!(least(1.0), (time * class().ttft.low(), high));
+        assert_eq!(least(1.7), (Seconds::new(1.7), high));
+        assert_eq!(least(2.5), (time, high));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod balance;
 mod cohort;
 mod coincidence;
+mod least;
 mod open;
 mod pooled;
 mod prompts;
@@ -18,6 +19,7 @@ use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 use super::Provenance;
 use balance::Balance;
 use coincidence::closed_load;
+pub use least::Least;
 pub use open::Open;
 pub use prompts::{Decoding, Prompt};
 pub use replica::Replica;

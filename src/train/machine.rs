@@ -75,7 +75,7 @@ impl<'a> Machine<'a> {
     ) -> Result<Machine<'a>, Diagnostic> {
         let gpu = &cluster.gpu;
         let kernels = Kernels::new(gpu, engine)?;
-        let shares = gpu.kernels.training.or(gpu.stand_ins.training).unwrap_or(PLAIN);
+        let shares = gpu.tables().into_iter().find_map(|tables| tables.training).unwrap_or(PLAIN);
         // Jobs use a node or domain only as far as all of them can be used alike.
         let most = cluster.gpus_per_node.min(cluster.gpus).max(1);
         let per_node = (most / 2..=most).rev().find(|n| *n > 0 && cluster.gpus.is_multiple_of(*n));

@@ -142,12 +142,7 @@ impl AttentionKernel<DecodeAttention> {
         let fixed = f.launch.get() + f.split_latency.get() * log2(1.0 + context / 128.0);
         let whole = fixed + smooth_max_of_fourth_powers(body, depth);
         let time = KernelTime {
-            // Benchmarks may read some of the cache from the GPU's own; servers read all of it from memory.
-            time: Seconds::new(if self.repeated.is_cold() {
-                whole.max(bytes / self.bandwidth)
-            } else {
-                whole
-            }),
+            time: Seconds::new(self.repeated.at_least_read(whole, bytes, self.bandwidth)),
             bound: Bound::of(
                 Seconds::new(compute),
                 Seconds::new(memory),

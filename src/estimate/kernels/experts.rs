@@ -73,8 +73,9 @@ impl ExpertsKernel {
         let memory = remains * bytes / (self.bandwidth * f.memory_efficiency);
         let depth = f.depth_latency.get() * (hidden + inner) / 1000.0;
         let body = smooth_max_of_three(compute, memory, depth, f.sharpness);
+        let whole = f.launch.get() + passes / self.bandwidth + body;
         let time = KernelTime {
-            time: Seconds::new(f.launch.get() + passes / self.bandwidth + body),
+            time: Seconds::new(self.repeated.at_least_read(whole, bytes, self.bandwidth)),
             bound: Bound::of(
                 Seconds::new(compute),
                 Seconds::new(memory),

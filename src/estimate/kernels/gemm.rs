@@ -54,7 +54,8 @@ impl GemmKernel {
             return KernelTime::NONE;
         }
         let f = &self.form;
-        let bytes = n * k * self.weight_bytes + m * k * self.activation_bytes + 2.0 * m * n;
+        let weights = n * k * self.weight_bytes;
+        let bytes = weights + m * k * self.activation_bytes + 2.0 * m * n;
         let compute = 2.0 * m * n * k / (self.peak * f.compute_efficiency);
         let cold = bytes / (self.bandwidth * f.memory_efficiency);
         let memory = cold * self.repeated.remains(f.cached_share, bytes);
@@ -62,7 +63,8 @@ impl GemmKernel {
         let rows = f.quantise_row.get() * m / self.multiprocessors;
         let quantise = (f.quantise_bytes * m * k / self.bandwidth).max(rows);
         let body = smooth_max_of_three(compute, memory, depth, f.sharpness);
-        let time = Seconds::new(f.launch.get() + quantise + body);
+        let whole = f.launch.get() + quantise + body;
+        let time = Seconds::new(self.repeated.at_least_read(whole, weights, self.bandwidth));
         let latency = Seconds::new(f.launch.get().max(depth));
         let time = KernelTime {
             time,

@@ -18,6 +18,13 @@ impl Repeated {
         self.cache <= 0.0
     }
 
+    /// A time, or what reading the data takes at the datasheet's bandwidth where that is longer: in a server all of it comes
+    /// from memory. Shares of more than the bandwidth are what a benchmark's cache held.
+    #[inline]
+    pub(super) fn at_least_read(self, time: f64, bytes: f64, bandwidth: f64) -> f64 {
+        if self.is_cold() { time.max(bytes / bandwidth) } else { time }
+    }
+
     /// What is left of a memory time: `1 − share/(1 + (bytes/(0.6·cache))^4)`.
     #[inline]
     pub(super) fn remains(self, share: f64, bytes: f64) -> f64 {

@@ -7,7 +7,7 @@ use crate::estimate::{Basis, Bound};
 use crate::model::blocks::{Block, RankView};
 use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::model::{Formats, LayerGroup, Model};
-use crate::units::Seconds;
+use crate::units::{BytesPerSecond, Seconds};
 
 use super::instruction::Instruction;
 use super::resolved::{measured, resolve, unshared};
@@ -152,6 +152,18 @@ impl Program {
         };
         let stages = stages.into_iter().take(at_once.len()).chain(more.iter().map(total));
         (sum, stages.reduce(Seconds::max))
+    }
+
+    /// What a step takes at least; see [`super::Pipeline::least`].
+    pub(super) fn least(&self, step: &Step, bandwidth: BytesPerSecond) -> Seconds {
+        let least = |d: &Distinct| {
+            let i = &self.instructions[d.instruction];
+            let parts = i.operator.traffic_parts(step, DType::Bf16);
+            let read = (parts.weights + parts.cache) / bandwidth;
+            let computed = if step.prefill_tokens > 0.0 { i.time(step).0.compute } else { Seconds::ZERO };
+            read.max(computed) * d.count
+        };
+        self.distinct.iter().map(least).sum()
     }
 
     /// Operators of the layers with the weights that they read.

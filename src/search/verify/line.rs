@@ -246,10 +246,10 @@ impl<'q, 'c> Line<'q, 'c> {
         let holds = simulated.unwrap_or(estimate.holds);
         // Means lie in a range around what was simulated; where a percentile was, around the closed form's.
         let on_means = targets.at == Percentiles::default();
-        let around = verified.filter(|_| on_means && estimate.ranges.is_some()).map(|v| {
+        let around = verified.filter(|_| on_means).zip(estimate.ranges).map(|(v, ranges)| {
             let service = Service { ttft: v.ttft, tpot: v.tpot, e2e: v.e2e, ..estimate.service };
             let output = Figures::from(&estimate).as_simulated(&v, self.question.workload.load).output;
-            Ranges::new(estimate.class, &service, &self.question.workload, output)
+            Ranges::new(estimate.class, &service, (&self.question.workload, ranges.least), output)
         });
         let ranges = around.or(estimate.ranges);
         Some(Estimate { idle_gpus, verified, holds, ranges, ..estimate })
