@@ -268,6 +268,22 @@ mod tests {
     }
 
     #[test]
+    fn what_grows_without_bound_when_it_is_run_is_read_in_bounded_time() {
+        for text in [
+            format!("if {}true; then X=1; fi", "! ".repeat(20_000)),
+            format!("if [ {}a ]; then X=1; fi", "! ".repeat(20_000)),
+            "for a in {1..64}; do\n".repeat(8) + "X=$a\n" + &"done\n".repeat(8),
+            format!("f() {{ {} }}\nf", "f; ".repeat(10)),
+            "if a; then\n".repeat(5_000) + "X=1\n" + &"fi\n".repeat(5_000),
+            format!("X={}1{}", "${A:-".repeat(3_000), "}".repeat(3_000)),
+            format!("vllm serve {}", "{{ <a ".repeat(20_000)),
+        ] {
+            let script = read(&(text + "\nserve m\n"));
+            assert!(script.commands.last().is_some(), "what follows is read too");
+        }
+    }
+
+    #[test]
     fn any_text_ends() {
         for text in [
             "$(",
