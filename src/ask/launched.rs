@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::plan::Axis;
 use crate::report::Improvement;
 use crate::request::launched::pools;
-use crate::request::{Better, Estimated, ModelRequest, Request, Resolved};
+use crate::request::{Better, Estimated, ModelRequest, Request, Resolved, Texts};
 use crate::search::Stop;
 use itertools::Itertools as _;
 
@@ -34,6 +34,7 @@ impl Read {
     /// A file that cannot be read, a text that starts no server.
     pub fn into(request: &mut Request, catalog: &Catalog, hub: &Hub) -> Result<Option<Read>, Diagnostic> {
         let Some((mut read, model)) = Read::of(request, catalog, hub)? else { return Ok(None) };
+        read.on_gpu(request, catalog);
         let mut notes = match (pools(&read.servers), read.servers.first()) {
             (Some((prefill, decode)), _) => request.take_pools(prefill, decode, model.as_ref()),
             (None, Some(first)) => request.take_launch(first, model.as_ref()),
@@ -84,6 +85,32 @@ impl Read {
         Ok(Some(read))
     }
 
+    /// vLLM on accelerators that it does not run on by itself is a plug-in under the same command: the engine that is meant
+    /// on the GPU which the request names.
+    fn on_gpu(&mut self, request: &mut Request, catalog: &Catalog) {
+        if request.engine.is_some() || self.main().engine != "vllm" {
+            return;
+        }
+        let gpu = match (&request.cluster, request.gpu.as_ref().map(|named| named.0.as_slice())) {
+            (Some(name), _) => {
+                catalog.pools(name).ok().and_then(|all| all.pools.first().map(|p| p.gpu.clone()))
+            }
+            (None, Some([name])) => catalog.gpu(name).ok(),
+            _ => None,
+        };
+        let meant = gpu.and_then(|gpu| {
+            let by_itself = catalog.engine("vllm").ok()?.runs_on(&gpu);
+            catalog.usual_engine(&gpu).ok().filter(|usual| !by_itself && usual.id.starts_with("vllm-"))
+        });
+        let Some(usual) = meant else { return };
+        let stated = self.main().version.as_ref().map(|version| format!("{}@{version}", usual.id));
+        let named = stated.filter(|named| catalog.engine(named).is_ok()).unwrap_or_else(|| usual.id.clone());
+        for server in &mut self.servers {
+            server.notes.push(format!("read as {}, which is vLLM on such GPUs", usual.id));
+        }
+        request.engine = Some(Texts(vec![named]));
+    }
+
     /// Reads the launch of a request, if there is one, with the model that it or the request names, where that is at hand.
     ///
     /// # Errors
@@ -129,7 +156,8 @@ impl Read {
         let mut out = Vec::new();
         if self.left_out() > 0 {
             let n = self.servers.len();
-            out.push(format!("note: --launch starts {n} kinds of server; the first is answered for"));
+            let which = if pools(&self.servers).is_some() { "one of each pool" } else { "the first" };
+            out.push(format!("note: --launch starts {n} kinds of server; {which} is answered for"));
         }
         for note in self.servers.iter().flat_map(|s| &s.unread) {
             out.push(format!("note: not read: {}: {}", crate::diagnostic::brief(&note.text), note.why));
@@ -148,8 +176,12 @@ impl Read {
         if pools(&self.servers).is_some() {
             return Ok(());
         }
-        let missing = [Axis::Tensor, Axis::Pipeline].into_iter().find(|axis| {
-            let open = self.main().engine != "llama.cpp" && self.main().degree(*axis).is_none();
+        let missing = Axis::ALL.into_iter().find(|axis| {
+            let main = self.main();
+            let none = main.degree(*axis).is_none();
+            // vLLM and others leave some degrees out, whose default holds.
+            let default = !matches!(axis, Axis::Tensor | Axis::Pipeline) || main.engine == "llama.cpp";
+            let open = main.open.contains(axis) || none && !default;
             open && request.degrees(*axis).is_none()
         });
         match missing {
@@ -179,7 +211,8 @@ impl Read {
 
     /// How many kinds of server are left out of an answer, which is about the first.
     pub fn left_out(&self) -> usize {
-        if pools(&self.servers).is_some() { 0 } else { self.servers.len().saturating_sub(1) }
+        let answered = if pools(&self.servers).is_some() { 2 } else { 1 };
+        self.servers.len().saturating_sub(answered)
     }
 
     /// The server that an answer is about: the only one, or the one that decodes.

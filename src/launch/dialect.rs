@@ -140,6 +140,8 @@ pub struct Setting {
     pub refused: bool,
     /// Whether the version in use warns of it.
     pub deprecated: bool,
+    /// The condition that decides whether it stands there, where the text does not settle it.
+    pub only_if: Option<String>,
 }
 
 impl Setting {
@@ -150,7 +152,7 @@ impl Setting {
 
     /// Its only value, if it is known.
     pub fn value(&self) -> Option<&str> {
-        self.values.first().filter(|w| !w.unknown).map(|w| w.text.as_str())
+        self.values.first().filter(|w| !w.unknown && self.only_if.is_none()).map(|w| w.text.as_str())
     }
 
     /// Whether its value stands in a variable.
@@ -187,6 +189,11 @@ impl Said {
     pub fn leaves_open(&self, flag: &str) -> bool {
         let count = |s: &Setting| s.value().and_then(|v| v.trim().parse::<u32>().ok()).filter(|n| *n > 0);
         self.get(flag).is_some_and(|s| count(s).is_none())
+    }
+
+    /// Whether a flag may stand there or not, by a condition that the text does not settle.
+    pub fn is_unsure(&self, flag: &str) -> bool {
+        self.get(flag).is_some_and(|setting| setting.only_if.is_some())
     }
 
     /// The last setting of a flag by any of its spellings: a later one wins, as in every engine's parser.
@@ -321,7 +328,13 @@ impl Dialect {
         }
         let words = &words[..words.len().min(MAX_WORDS)];
         let mut i = 0;
+        // What may not stand there is refused by no engine.
+        let mut unsure = (false, said.unread.len());
         while i < words.len() {
+            if unsure.0 {
+                said.unread[unsure.1..].iter_mut().for_each(|unread| unread.refused = false);
+            }
+            unsure = (words[i].only_if.is_some(), said.unread.len());
             let short = self.long_form(&words[i], words.get(i + 1), version);
             let (word, taken) = match &short {
                 Some((long, taken)) => (long, *taken),
@@ -397,9 +410,10 @@ impl Dialect {
                         written: word.text.clone(),
                         values,
                         on: on != off,
-                        refused: elsewhere.is_some() && self.surely_lacks(stated, &base),
+                        refused: elsewhere.is_some() && !unsure.0 && self.surely_lacks(stated, &base),
                         elsewhere,
                         deprecated: flag.deprecated,
+                        only_if: word.only_if.clone(),
                     });
                     continue;
                 }
@@ -420,13 +434,15 @@ impl Dialect {
                     }
                 },
                 (Takes::Optional, None) => {
-                    if let Some(value) = words.get(i).filter(|w| !w.text.starts_with('-')) {
+                    if let Some(value) = words.get(i).filter(|w| !w.text.starts_with('-') && !w.unknown) {
                         values.push(value.clone());
                         i += 1;
                     }
                 }
                 (Takes::List, None) => {
-                    while let Some(value) = words.get(i).filter(|w| !w.text.starts_with("--")) {
+                    // A variable behind values may hold further flags as well.
+                    let more = |w: &&Word, any: bool| !(w.text.starts_with("--") || any && w.unknown);
+                    while let Some(value) = words.get(i).filter(|w| more(w, !values.is_empty())) {
                         values.push(value.clone());
                         i += 1;
                     }
@@ -439,16 +455,22 @@ impl Dialect {
                 let refused = stated.is_some() || !self.flags.iter().any(|f| taken(&f));
                 said.unread.push(Unread { text: word.text.clone(), why: problem, refused });
             }
+            let only_if =
+                word.only_if.clone().or_else(|| values.iter().find_map(|value| value.only_if.clone()));
             said.settings.push(Setting {
                 form: flag,
                 path,
                 written: word.text.clone(),
                 values,
                 on,
-                refused: elsewhere.is_some() && self.surely_lacks(stated, &base),
+                refused: elsewhere.is_some() && !unsure.0 && self.surely_lacks(stated, &base),
                 elsewhere,
                 deprecated: flag.deprecated,
+                only_if,
             });
+        }
+        if unsure.0 {
+            said.unread[unsure.1..].iter_mut().for_each(|unread| unread.refused = false);
         }
         said
     }

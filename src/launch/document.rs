@@ -24,6 +24,12 @@ pub fn read(text: &str, find: Find) -> Option<Vec<Invocation>> {
     for document in &documents {
         Walk { find: &find, around: Around::default() }.visit(document, &mut out);
     }
+    if out.is_empty() {
+        // A script that is mounted somewhere is all that says what is started.
+        for text in held.values() {
+            out.extend(invocation::in_script(text, &find));
+        }
+    }
     Some(out)
 }
 
@@ -96,6 +102,10 @@ struct Around {
     assumed: Vec<Note>,
     /// Degrees that stand beside the containers (llm-d).
     degrees: Vec<Word>,
+    /// Workers of each pool that stand beside the engine's flags (srt-slurm): prefill, decode, both in one.
+    workers: [Option<u32>; 3],
+    /// Whether a copy is a pod, of which a server over several nodes takes one for each.
+    pods: bool,
 }
 
 struct Walk<'a> {
@@ -136,13 +146,27 @@ impl Walk<'_> {
                             "decode" | "decodeWorker" | "DecodeWorker" => Some(Pool::Decode),
                             _ => pool,
                         };
-                        self.at(value, out, depth + 1);
+                        match value.as_str() {
+                            Some(text) if !PROSE.contains(&key.as_str()) => self.script(text, out),
+                            _ => self.at(value, out, depth + 1),
+                        }
                         self.around.pool = pool;
                     }
                 }
                 self.around = before;
             }
             _ => {}
+        }
+    }
+
+    /// A command or a script under whatever key.
+    fn script(&mut self, text: &str, out: &mut Vec<Invocation>) {
+        if !text.trim().contains(char::is_whitespace) {
+            return;
+        }
+        let image = self.around.image.clone();
+        for server in invocation::in_script_of(text, &self.around.variables, image.as_deref(), self.find) {
+            self.keep(server, out);
         }
     }
 
@@ -161,6 +185,9 @@ impl Walk<'_> {
         let stated = ["replicas", "replicaCount", "num_replicas", "minReplicas"].map(|key| keys.get(key));
         let deployed = keys.get("deploy").and_then(|d| d.get("replicas"));
         let copies = stated.into_iter().chain([deployed]).flatten().filter_map(&mut count).last();
+        if let Some(kind) = keys.get("kind").and_then(Value::as_str).filter(|_| keys.contains_key("spec")) {
+            self.around.pods = matches!(kind, "StatefulSet" | "Deployment" | "ReplicaSet");
+        }
         self.around.copies = copies.or(self.around.copies);
         if let Some(pool) = keys.get("subComponentType").or(keys.get("role")).and_then(Value::as_str) {
             self.around.pool = match pool {
@@ -168,6 +195,15 @@ impl Walk<'_> {
                 "decode" => Some(Pool::Decode),
                 _ => self.around.pool,
             };
+        }
+        if let Some(resources) = keys.get("resources").and_then(Value::as_object) {
+            let count = |key: &str| resources.get(key)?.as_u64().and_then(|n| u32::try_from(n).ok());
+            let said = ["prefill_workers", "decode_workers", "agg_workers"].map(count);
+            if said.iter().any(Option::is_some) {
+                self.around.workers = said;
+                let image = keys.get("model").and_then(|m| m.get("container")).and_then(Value::as_str);
+                self.around.image = image.map(str::to_owned).or(self.around.image.take());
+            }
         }
         if let Some(name) = keys.get("modelArtifacts").and_then(|m| m.get("name")).and_then(Value::as_str) {
             self.around.model = Some(name.to_owned());
@@ -239,7 +275,8 @@ impl Walk<'_> {
                 self.around.assumed.extend(Note::assumed(image, &read));
                 Some(read.text)
             }
-            _ => self.around.image.clone(),
+            // What stands around it says a version, and not whose program takes the words.
+            _ => None,
         };
         // Compose splits a text as a shell does; Kubernetes has lists alone.
         let words = |key: &str| -> Vec<Word> {
@@ -262,6 +299,11 @@ impl Walk<'_> {
             front.append(&mut all);
             all = front;
         }
+        // An image alone is not told what to serve.
+        let told = !all.is_empty() || self.around.variables.keys().any(|name| name.starts_with("LLAMA_ARG_"));
+        if !told && self.around.model.is_none() {
+            return false;
+        }
         // A whole command line in one item.
         let joined = |w: &Word| w.text.contains(char::is_whitespace) && !w.text.trim_start().starts_with('{');
         if all.len() == 1 && joined(&all[0]) {
@@ -279,11 +321,17 @@ impl Walk<'_> {
 
     /// Adds what stands around a server.
     fn keep(&self, mut server: Invocation, out: &mut Vec<Invocation>) {
+        // Where a pod is a node, several are one server.
+        let nodes = server.nodes().filter(|nodes| self.around.pods && *nodes > 1);
+        let around = self.around.copies.map(|copies| match nodes {
+            Some(nodes) => (copies / nodes).max(1),
+            None => copies,
+        });
         server.argv = server.argv.iter().map(|word| self.expanded(word)).collect();
         let model = server.model.take().map(|name| self.expanded(&word(&Value::from(name))).text);
         server.model = model;
         server.unread.extend(self.around.assumed.iter().cloned());
-        server.copies = server.copies.or(self.around.copies);
+        server.copies = server.copies.or(around);
         server.pool = server.pool.or(self.around.pool);
         server.model = server.model.or(self.around.model.clone());
         out.push(server);
@@ -309,16 +357,38 @@ impl Walk<'_> {
             let mut inner = Walk { find: self.find, around: self.around.clone() };
             inner.surround(pool);
             let containers = pool.get("template").and_then(|t| t.get("containers")).and_then(Value::as_array);
-            let main = containers.and_then(|c| c.first()).and_then(Value::as_object);
+            let named = |c: &&Value| c.get("name").and_then(Value::as_str) == Some("main");
+            let main =
+                containers.and_then(|all| all.iter().find(named).or(all.first())).and_then(Value::as_object);
             if let Some(main) = main {
                 inner.surround(main);
             }
-            let image =
-                main.and_then(|m| m.get("image")).and_then(Value::as_str).unwrap_or("vllm/vllm-openai:any");
-            let args = main.and_then(|m| m.get("args")).and_then(Value::as_array);
-            argv.extend(args.into_iter().flatten().map(word));
-            for mut server in invocation::in_container(Some(image), argv, &inner.around.variables, self.find)
-            {
+            let image = main.and_then(|m| m.get("image")).and_then(Value::as_str).unwrap_or_default();
+            let words = |key: &str| main.and_then(|m| m.get(key)).and_then(Value::as_array);
+            let command: Vec<Word> = words("command").into_iter().flatten().map(word).collect();
+            let args = words("args").into_iter().flatten().map(word);
+            // A stand-in for servers is none (llm-d's simulator).
+            if image.contains("inference-sim") {
+                continue;
+            }
+            // Its own command is vLLM, whatever the image is; a container with another one says so itself.
+            let said = command.iter().cloned().chain(args.clone()).collect();
+            let mut found = invocation::in_container(Some(image), said, &inner.around.variables, self.find);
+            if command.is_empty() || found.is_empty() {
+                argv.extend(args);
+                found = invocation::in_container(Some(ANY_VLLM), argv, &inner.around.variables, self.find);
+                let version = invocation::image_version(image);
+                found.iter_mut().for_each(|server| server.version = version.clone());
+            }
+            let mut unread = unread_of_kserve(spec);
+            if pool.get("replicas").is_none() && pool.get("scaling").is_some() {
+                let why = "copies come and go with the load: one is counted";
+                unread.push(Note { text: "scaling".into(), why: why.into(), refused: false });
+            }
+            let based = spec.get("baseRefs").and_then(Value::as_array).is_some_and(|refs| !refs.is_empty());
+            for mut server in found {
+                server.open_ended |= based;
+                server.unread.extend(unread.iter().cloned());
                 server.model = server.model.or(name.map(str::to_owned));
                 server.takes_model = false;
                 server.pool = role.or(split.then_some(Pool::Decode));
@@ -392,13 +462,10 @@ impl Walk<'_> {
 
     /// A model of vLLM's production stack: `modelURL`, `vllmConfig` in camel case.
     fn helm_model(&mut self, keys: &Map<String, Value>, out: &mut Vec<Invocation>) -> bool {
-        let (Some(model), Some(config)) =
-            (keys.get("modelURL").and_then(Value::as_str), keys.get("vllmConfig").and_then(Value::as_object))
-        else {
-            return false;
-        };
+        let Some(model) = keys.get("modelURL").and_then(Value::as_str) else { return false };
+        let config = keys.get("vllmConfig").and_then(Value::as_object).cloned().unwrap_or_default();
         let mut plain = Map::new();
-        for (key, value) in config {
+        for (key, value) in &config {
             if key != "extraArgs" {
                 plain.insert(kebab(key), value.clone());
             }
@@ -406,9 +473,17 @@ impl Walk<'_> {
         let mut argv = flags(&plain);
         argv.extend(config.get("extraArgs").and_then(Value::as_array).into_iter().flatten().map(word));
         let tag = keys.get("tag").and_then(Value::as_str).unwrap_or("any");
+        let repository = keys.get("repository").and_then(Value::as_str).unwrap_or("vllm/vllm-openai");
+        let tiers = keys.get("lmcacheConfig").filter(|c| c.get("enabled") == Some(&Value::Bool(true)));
+        let tiered = tiers.map(|config| Note {
+            text: format!("lmcacheConfig: {config}"),
+            why: OUTSIDE.into(),
+            refused: false,
+        });
         let server = Invocation {
             engine: "vllm",
-            version: invocation::image_version(&format!("vllm/vllm-openai:{tag}")),
+            version: invocation::image_version(&format!("{repository}:{tag}")),
+            unread: tiered.into_iter().collect(),
             argv,
             model: Some(model.to_owned()),
             variables: self.around.variables.clone(),
@@ -436,10 +511,19 @@ impl Walk<'_> {
                 let name = ["model", "model-path", "served-model-name"]
                     .iter()
                     .find_map(|key| table.get(*key).and_then(Value::as_str));
+                let [prefill, decode, both] = self.around.workers;
+                let copies = match pool {
+                    Some(Pool::Prefill) => prefill,
+                    Some(Pool::Decode) => decode,
+                    None => both,
+                };
+                let version = self.around.image.as_deref().and_then(invocation::image_version);
                 let mut server = Invocation {
                     engine,
+                    version,
                     model: name.map(str::to_owned),
                     pool,
+                    copies,
                     variables: self.around.variables.clone(),
                     ..Invocation::default()
                 };
@@ -495,8 +579,12 @@ impl Walk<'_> {
 
     /// Ray Serve LLM: `model_loading_config`, `engine_kwargs`.
     fn ray_model(&mut self, keys: &Map<String, Value>, out: &mut Vec<Invocation>) -> bool {
-        let Some(kwargs) = keys.get("engine_kwargs").and_then(Value::as_object) else { return false };
         let loading = keys.get("model_loading_config").and_then(Value::as_object);
+        let kwargs = keys.get("engine_kwargs").and_then(Value::as_object);
+        if loading.is_none() && kwargs.is_none() {
+            return false;
+        }
+        let kwargs = kwargs.cloned().unwrap_or_default();
         let model = loading.and_then(|l| l.get("model_source").or(l.get("model_id"))).and_then(Value::as_str);
         let deployment = keys.get("deployment_config").and_then(Value::as_object);
         let scaling = deployment.and_then(|d| d.get("autoscaling_config")).and_then(Value::as_object);
@@ -504,7 +592,7 @@ impl Walk<'_> {
             deployment.and_then(|d| d.get("num_replicas")).or(scaling.and_then(|s| s.get("min_replicas")));
         let server = Invocation {
             engine: "vllm",
-            argv: flags(kwargs),
+            argv: flags(&kwargs),
             model: model.map(str::to_owned),
             copies: count.and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()),
             variables: self.around.variables.clone(),
@@ -517,17 +605,30 @@ impl Walk<'_> {
     /// A script in `run` (SkyPilot, GitHub workflows).
     fn task(&mut self, keys: &Map<String, Value>, out: &mut Vec<Invocation>) -> bool {
         let Some(run) = keys.get("run").and_then(Value::as_str) else { return false };
-        let set: String = self
-            .around
-            .variables
-            .iter()
-            .filter(|(_, v)| !v.unknown && !v.text.contains('\''))
-            .map(|(name, v)| format!("export {name}='{}'\n", v.text))
-            .collect();
+        let mut variables = self.around.variables.clone();
+        let resources = keys.get("resources");
+        // SkyPilot's own variables (docs.skypilot.co, environment variables), of what the task asks for.
+        let accelerators = resources.and_then(|r| r.get("accelerators"));
+        let each = match accelerators {
+            Some(Value::String(text)) => {
+                text.split_once(':').map_or(Some(1), |(_, n)| n.trim().parse::<u64>().ok())
+            }
+            Some(Value::Object(of)) if of.len() == 1 => of.values().next().and_then(Value::as_u64),
+            _ => None,
+        };
+        let nodes = keys.get("num_nodes").map_or(Some(1), Value::as_u64);
+        for (name, count) in [("SKYPILOT_NUM_GPUS_PER_NODE", each), ("SKYPILOT_NUM_NODES", nodes)] {
+            if let Some(count) = count.filter(|_| resources.is_some()) {
+                variables.entry(name.to_owned()).or_insert_with(|| Word::plain(count.to_string()));
+            }
+        }
+        let image = resources.and_then(|r| r.get("image_id")).and_then(Value::as_str);
+        let image = image.map(|image| image.strip_prefix("docker:").unwrap_or(image));
+        let setup = keys.get("setup").and_then(Value::as_str).unwrap_or_default();
         if let Some(n) = keys.get("service").and_then(|s| s.get("replicas")).and_then(Value::as_u64) {
             self.around.copies = u32::try_from(n).ok();
         }
-        let found = invocation::in_script(&format!("{set}{run}"), self.find);
+        let found = invocation::in_script_of(&format!("{setup}\n{run}"), &variables, image, self.find);
         let any = !found.is_empty();
         for server in found {
             self.keep(server, out);
@@ -574,6 +675,34 @@ impl Walk<'_> {
         self.keep(server, out);
         true
     }
+}
+
+/// Keys whose text is for people.
+const PROSE: [&str; 10] =
+    ["description", "name", "title", "note", "notes", "comment", "message", "summary", "usage", "text"];
+
+/// An image of vLLM that says no version.
+const ANY_VLLM: &str = "vllm/vllm-openai:any";
+
+/// What is said of a tier of the cache outside the GPUs.
+const OUTSIDE: &str = "a tier of the cache outside the GPUs is not read from a launch: --kv-tiers says it";
+
+/// Parts of an LLMInferenceService that say something to a plan and are not read.
+fn unread_of_kserve(spec: &Map<String, Value>) -> Vec<Note> {
+    let adapters = spec.get("model").and_then(|m| m.get("lora"));
+    let offloading =
+        spec.get("kvCacheOffloading").or(spec.get("workload").and_then(|w| w.get("kvCacheOffloading")));
+    [
+        (spec.get("baseRefs"), "baseRefs", "the configurations it builds on are not in this text; they may hold any flag, so no default is taken"),
+        (offloading, "kvCacheOffloading", OUTSIDE),
+        (adapters, "lora", "adapters that the manifest names are not counted: --lora says them"),
+    ]
+    .into_iter()
+    .filter_map(|(value, key, why)| {
+        let text = crate::diagnostic::brief(&format!("{key}: {}", value?));
+        Some(Note { text, why: why.to_owned(), refused: false })
+    })
+    .collect()
 }
 
 /// Flags of KServe's runtime of Hugging Face models that are not vLLM's, and whether a value follows.

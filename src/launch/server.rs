@@ -118,6 +118,9 @@ pub struct Server {
     pub pooling: bool,
     /// Layers of each pipeline stage, or proportions over GPUs (llama.cpp).
     pub tensor_split: Option<Vec<f64>>,
+    /// Degrees that the launch says by what is not in its text: their defaults do not hold.
+    #[serde(skip)]
+    pub open: Vec<Axis>,
     /// What was written and not read: flags that are unknown, values that stand in variables.
     pub unread: Vec<Note>,
     /// What the planner has no use for, by flag.
@@ -231,13 +234,15 @@ impl<'a> Reading<'a> {
         let setting = self.said.get(flag)?;
         self.used.push(flag);
         let word = setting.values.first()?;
+        let inline = setting.written.contains('=');
+        let written =
+            || if inline { setting.written.clone() } else { format!("{} {}", setting.written, word.text) };
+        if let Some(condition) = &setting.only_if {
+            self.unsure(written(), condition);
+            return None;
+        }
         if word.unknown {
-            let inline = setting.written.contains('=');
-            self.open(if inline {
-                setting.written.clone()
-            } else {
-                format!("{} {}", setting.written, word.text)
-            });
+            self.open(written(), word.why.as_deref());
             return None;
         }
         if let Some(note) = Note::assumed(flag, word).filter(|note| !self.unread.contains(note)) {
@@ -247,10 +252,30 @@ impl<'a> Reading<'a> {
     }
 
     /// Notes what stands in a variable, once.
-    pub fn open(&mut self, text: String) {
+    pub fn open(&mut self, text: String, why: Option<&str>) {
+        let place = || match text.contains('<') && !text.contains('$') {
+            true => "its value is for the reader of this text to fill in",
+            false => "its value stands in a variable that this text does not set",
+        };
+        self.note(text.clone(), why.unwrap_or_else(place).to_owned());
+    }
+
+    /// Notes what may stand there or not, once.
+    fn unsure(&mut self, text: String, condition: &str) {
+        let condition = crate::diagnostic::brief(condition);
+        self.note(text, format!("it stands there only by what this text does not settle: {condition}"));
+    }
+
+    fn note(&mut self, text: String, why: String) {
         if !self.unread.iter().any(|n| n.text == text) {
-            let why = "its value stands in a variable that this text does not set".into();
             self.unread.push(Note { text, why, refused: false });
+        }
+    }
+
+    /// Counts a flag as one that says something to the planner, wherever its value stands.
+    pub fn seen(&mut self, flag: &'a str) {
+        if self.said.get(flag).is_some() {
+            self.used.push(flag);
         }
     }
 
@@ -311,6 +336,15 @@ impl<'a> Reading<'a> {
     /// The largest of the numbers after a flag.
     pub fn largest(&mut self, flag: &'a str) -> Option<u64> {
         let said = self.said.get(flag)?;
+        if let Some(unknown) = said.values.iter().find(|w| w.unknown || said.only_if.is_some()) {
+            let text = format!("{} {}", said.written, unknown.text);
+            match &said.only_if {
+                Some(condition) => self.unsure(text, condition),
+                None => self.open(text, unknown.why.as_deref()),
+            }
+            self.used.push(flag);
+            return None;
+        }
         let largest = said.values.iter().filter_map(|w| w.text.trim().parse().ok()).max()?;
         self.used.push(flag);
         Some(largest)
@@ -318,9 +352,15 @@ impl<'a> Reading<'a> {
 
     /// Whether a switch is on or off, if it stands there.
     pub fn switch(&mut self, flag: &'a str) -> Option<bool> {
-        let on = self.said.get(flag)?.on;
+        let setting = self.said.get(flag)?;
         self.used.push(flag);
-        Some(on)
+        match &setting.only_if {
+            Some(condition) => {
+                self.unsure(setting.written.clone(), condition);
+                None
+            }
+            None => Some(setting.on),
+        }
     }
 
     /// A JSON object behind a flag, dotted forms (`--flag.key value`) merged in.
@@ -339,11 +379,18 @@ impl<'a> Reading<'a> {
                     let read = serde_json::from_str(value).unwrap_or_else(|_| value.into());
                     object.insert(path.replace('-', "_"), read);
                 }
-                None if setting.is_unknown() => unknown.push(setting.written.clone()),
+                None if setting.is_unknown() || setting.only_if.is_some() => {
+                    unknown.push((setting.written.clone(), setting.only_if.clone()));
+                }
                 None => {}
             }
         }
-        unknown.into_iter().for_each(|text| self.open(text));
+        for (text, only_if) in unknown {
+            match only_if {
+                Some(condition) => self.unsure(text, &condition),
+                None => self.open(text, None),
+            }
+        }
         (!object.is_empty()).then_some(object)
     }
 

@@ -459,3 +459,29 @@ fn better_is_on_the_gpus_of_the_launch_alone() {
         assert!(!changes.iter().any(|change| change["what"] == "sequences"), "{better:#?}");
     }
 }
+
+#[test]
+fn vllm_on_accelerators_of_others_is_the_plug_in_for_them() {
+    for gpu in ["ascend-910b2", "gaudi3", "tpu-v6e"] {
+        let question = format!(
+            "estimate --gpu {gpu} --launch 'vllm serve Qwen/Qwen3-8B -tp 2 --max-model-len 8192' --json"
+        );
+        let run = crate::common::shardfit(&question);
+        let read: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(read["feasible"], true, "{gpu}: {:#}", read["reasons"]);
+        assert!(read["engine"].as_str().unwrap().starts_with("vllm-"), "{gpu}: {}", read["engine"]);
+    }
+}
+
+#[test]
+fn a_launch_with_a_degree_that_a_branch_decides_is_not_judged_until_it_is_said() {
+    let text = "A=(--tp 8); if [ \"$DPA\" = 1 ]; then A+=(--dp 8 --enable-dp-attention); fi\n\
+                python3 -m sglang.launch_server --model-path Qwen/Qwen3-30B-A3B \"${A[@]}\"\n";
+    let (code, read) = judged_text(text, "");
+    assert_eq!(
+        (code, &read["feasible"], &read["tp"]),
+        (0, &serde_json::Value::Null, &serde_json::Value::Null)
+    );
+    let (code, read) = judged_text(text, "--tp 8 --attention-dp 1 --ep 1 --concurrency 8");
+    assert_eq!((code, &read["feasible"]), (0, &true.into()), "{:#}", read["notes"]);
+}

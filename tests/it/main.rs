@@ -41,6 +41,7 @@ mod hub;
 mod labels;
 mod launch_commands;
 mod launch_reading;
+mod launch_scripts;
 mod launches;
 mod laws;
 mod layering;

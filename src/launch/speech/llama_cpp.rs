@@ -17,15 +17,15 @@ pub fn read(invocation: &Invocation, said: &Said, server: &mut Server) {
     let mut model = None;
     for flag in ["--hf-repo", "--model", "--model-url"] {
         let written = said.get(flag).and_then(|s| s.values.first()).map(|w| w.text.clone());
-        r.switch(flag);
+        r.seen(flag);
         model = model.or(written);
     }
     server.model = model.or(invocation.model.clone());
     if let Some(name) = server.model.as_ref().filter(|m| m.contains("${") || m.starts_with('$')) {
-        r.open(name.clone());
+        r.open(name.clone(), None);
     }
     for flag in ["--host", "--port", "--alias", "--flash-attn"] {
-        r.switch(flag);
+        r.seen(flag);
     }
     // What was written of the file's format stands in its name.
     if let Some(model) = &server.model {
@@ -50,7 +50,7 @@ pub fn read(invocation: &Invocation, said: &Said, server: &mut Server) {
         (context, _, _) => context,
     };
     server.max_batched_tokens = r.number("--ubatch-size");
-    r.switch("--batch-size");
+    r.seen("--batch-size");
     let keys = r.text("--cache-type-k");
     let values = r.text("--cache-type-v");
     server.kv = match (keys, values) {
@@ -69,6 +69,15 @@ pub fn read(invocation: &Invocation, said: &Said, server: &mut Server) {
     });
     let cards = shares.as_ref().map(|s| s.iter().filter(|p| **p > 0.0).count().max(1) as u32);
     server.tensor_split = shares;
+    if let (Some("tensor" | "row"), Some(shares)) = (split.as_deref(), &server.tensor_split)
+        && shares.windows(2).any(|pair| pair[0] != pair[1])
+    {
+        server.tensor_split = None;
+        r.undescribed(
+            "--tensor-split",
+            "each layer is divided by these shares, and counted as divided evenly",
+        );
+    }
     match split.as_deref() {
         Some("tensor" | "row") => (server.tp, server.pp) = (cards, cards.map(|_| 1)),
         Some("none") => (server.tp, server.pp) = (Some(1), Some(1)),
@@ -106,7 +115,7 @@ pub fn read(invocation: &Invocation, said: &Said, server: &mut Server) {
         r.unread.push(Note {
             text: stray.text.clone(),
             why: "a word that belongs to no flag".into(),
-            refused: !stray.unknown,
+            refused: !stray.unknown && stray.only_if.is_none(),
         });
     }
     r.finish(server, version);

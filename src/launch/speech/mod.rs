@@ -11,6 +11,7 @@ use super::dialect::Said;
 use super::invocation::Invocation;
 use super::line::Line;
 use super::server::{Note, Server};
+use super::shell::Word;
 use crate::diagnostic::Diagnostic;
 
 /// Variables that say how many layers each pipeline stage has (`get_pp_indices` in `vllm/distributed/utils.py` and
@@ -50,15 +51,82 @@ pub fn read(invocation: &Invocation, experts: Option<bool>) -> Server {
     };
     let dialect =
         super::dialect::dialect(invocation.engine).expect("an invocation is of an engine with flags");
-    let said: Said = dialect.read(&invocation.argv, invocation.version.as_deref());
+    let mut said: Said = dialect.read(&invocation.argv, invocation.version.as_deref());
+    let mut invocation = invocation.clone();
+    take_open_words(&mut invocation, &mut said, &mut server);
     match invocation.engine {
-        "sglang" => sglang::read(invocation, &said, experts, &mut server),
-        "trtllm" => trtllm::read(invocation, &said, experts, &mut server),
-        "llama.cpp" => llama_cpp::read(invocation, &said, &mut server),
-        _ => vllm::read(invocation, &said, experts, &mut server),
+        "sglang" => sglang::read(&invocation, &said, experts, &mut server),
+        "trtllm" => trtllm::read(&invocation, &said, experts, &mut server),
+        "llama.cpp" => llama_cpp::read(&invocation, &said, &mut server),
+        _ => vllm::read(&invocation, &said, experts, &mut server),
     }
-    read_stage_layers(invocation, &mut server);
+    read_stage_layers(&invocation, &mut server);
+    take_siblings(&mut server);
     server
+}
+
+/// Flags by which programs beside an engine are told that share its command: vLLM-Omni (`vllm serve --omni`) and SGLang's
+/// servers of images and video (`sglang serve`, `sglang/multimodal_gen/runtime/server_args.py`).
+const SIBLINGS: [(&str, &[&str]); 2] = [
+    ("vllm", &["--omni", "--stage-configs-path"]),
+    ("sglang", &["--num-gpus", "--ulysses-degree", "--ring-degree", "--sp-degree", "--dit-cpu-offload"]),
+];
+
+/// Where a sibling of the engine is started, nothing of it is refused by the engine.
+fn take_siblings(server: &mut Server) {
+    let own =
+        SIBLINGS.iter().find(|(engine, _)| *engine == server.engine).map_or(&[][..], |(_, flags)| *flags);
+    let said = |note: &Note| {
+        let flag = note.text.split([' ', '=']).next().unwrap_or_default();
+        own.contains(&flag)
+    };
+    if !server.unread.iter().any(said) {
+        return;
+    }
+    for note in server.unread.iter_mut().chain(&mut server.elsewhere) {
+        note.refused = false;
+    }
+    let why =
+        "this starts a server of images, sound or video, which is not described: read as the engine's own";
+    server.notes.push(why.into());
+}
+
+/// Words that belong to no flag and whose text is not there. An array (`"${ARGS[@]}"`, `"$@"`) and dots may hold any flag;
+/// one variable (`$EXTRA`) is read as empty, which is said.
+fn take_open_words(invocation: &mut Invocation, said: &mut Said, server: &mut Server) {
+    // The first one is the model, where it may follow bare.
+    let named = ["--model", "--model-path"].iter().any(|flag| said.get(flag).is_some());
+    let model = invocation.takes_model && !named && invocation.model.is_none();
+    let (first, rest) = said.positional.split_at(usize::from(model).min(said.positional.len()));
+    // An array cannot be the model alone.
+    let several = |text: &str| {
+        ["[@]", "[*]", "$@", "$*"].iter().any(|all| text.contains(all))
+            || matches!(text, "..." | "…" | "[...]")
+    };
+    let array = |word: &Word| word.unknown && several(&word.text);
+    let (mut kept, mut open) = (Vec::new(), Vec::new());
+    for (word, is_model) in first.iter().map(|w| (w, true)).chain(rest.iter().map(|w| (w, false))) {
+        if array(word) || word.unknown && !is_model { &mut open } else { &mut kept }.push(word.clone());
+    }
+    said.positional = kept;
+    for word in open {
+        let any = array(&word);
+        invocation.open_ended |= any;
+        let why = word.why.as_deref();
+        let why = match any {
+            true => format!(
+                "{}; it may hold any flag, so no default is taken",
+                why.unwrap_or(match word.text.contains('$') {
+                    true => "an array that this text does not set",
+                    false => "what is left out of this text",
+                })
+            ),
+            false => {
+                format!("{}; read as if it were empty", why.unwrap_or("what it holds is not in this text"))
+            }
+        };
+        server.unread.push(Note { text: word.text, why, refused: false });
+    }
 }
 
 /// Writes the command of one server.

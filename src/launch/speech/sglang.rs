@@ -11,6 +11,7 @@ use crate::launch::dialect::{self, Said};
 use crate::launch::invocation::Invocation;
 use crate::launch::line::Line;
 use crate::launch::server::{Drafts, Note, Pool, Reading, Server};
+use crate::plan::Axis;
 
 /// Reads a command line.
 pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server: &mut Server) {
@@ -26,11 +27,12 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
         } else {
             "a word that belongs to no flag"
         };
-        r.unread.push(Note { text: stray.text.clone(), why: why.into(), refused: !stray.unknown });
+        let refused = !stray.unknown && stray.only_if.is_none();
+        r.unread.push(Note { text: stray.text.clone(), why: why.into(), refused });
     }
     server.model = named.or(written).or(first).or(invocation.model.clone());
     for flag in ["--served-model-name", "--host", "--port"] {
-        r.switch(flag);
+        r.seen(flag);
     }
     let open = |flag: &str| said.leaves_open(flag);
     let known =
@@ -39,8 +41,21 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.pp = r.count("--pp-size").or((!open("--pp-size") && !invocation.open_ended).then_some(1));
     let dp = r.count("--dp-size");
     let shared = r.switch("--enable-dp-attention") == Some(true);
-    let groups = r.count("--attn-dp-size").or(dp.filter(|_| shared));
-    server.attention_dp = (!open("--dp-size")).then(|| groups.unwrap_or(1));
+    let stated = r.count("--attn-dp-size");
+    let groups = stated.or(dp.filter(|_| shared));
+    // Whether ranks share attention decides what their number means.
+    let unsure = said.is_unsure("--enable-dp-attention") && dp != Some(1)
+        || invocation.open_ended && !(shared && dp.is_some());
+    let open_groups = open("--attn-dp-size") || stated.is_none() && (open("--dp-size") || unsure);
+    let known = known && !open_groups;
+    server.attention_dp = (!open_groups).then(|| groups.unwrap_or(1));
+    for (axis, is_open) in [
+        (Axis::Tensor, open("--tp-size") || invocation.open_ended && ranks.is_none() || open_groups),
+        (Axis::Pipeline, server.pp.is_none()),
+        (Axis::AttentionData, open_groups),
+    ] {
+        server.open.extend(is_open.then_some(axis));
+    }
     server.tp = match (ranks, groups) {
         (Some(ranks), Some(groups)) if ranks.is_multiple_of(groups) => Some(ranks / groups),
         (Some(ranks), Some(groups)) => {
@@ -51,11 +66,13 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
             });
             None
         }
+        // One rank is one group.
+        (Some(ranks), _) if open_groups && ranks > 1 => None,
         (ranks, _) => ranks,
     };
     let copies = invocation.copies.unwrap_or(1);
     let engines = dp.filter(|_| !shared).unwrap_or(1);
-    let copied = !invocation.open_ended && !open("--dp-size");
+    let copied = !invocation.open_ended && !open("--dp-size") && !open_groups;
     server.replicas = copied.then(|| copies.saturating_mul(engines));
     server.gpus = known.then(|| {
         u64::from(ranks.unwrap_or(1))
@@ -75,9 +92,19 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.ep = match (experts, all) {
         (false, _) => None,
         (true, true) => ranks,
+        (true, false) if said.is_unsure("--moe-a2a-backend") || said.is_unsure("--enable-deepep-moe") => None,
         (true, false) => spread.or((!invocation.open_ended && !open("--ep-size")).then_some(1)),
     };
-    r.switch("--deepep-mode");
+    if server.ep.is_none() && experts {
+        server.open.push(Axis::Expert);
+    }
+    r.seen("--deepep-mode");
+    for flag in ["--enable-hierarchical-cache", "--hicache-size", "--hicache-ratio"] {
+        r.undescribed(
+            flag,
+            "a tier of the cache outside the GPUs is not read from a launch: --kv-tiers says it",
+        );
+    }
     server.dcp = r.count("--dcp-size");
     server.dtype = r.text("--dtype").as_deref().and_then(dtype);
     server.weights = r.text("--quantization");

@@ -9,8 +9,10 @@ use super::words::dtype;
 use crate::diagnostic::Diagnostic;
 use crate::launch::dialect::{self, Said};
 use crate::launch::invocation::Invocation;
+use crate::launch::keys;
 use crate::launch::line::Line;
 use crate::launch::server::{Drafts, Note, Pool, Reading, Server};
+use crate::plan::Axis;
 
 /// Reads a command line with its YAML.
 pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server: &mut Server) {
@@ -22,34 +24,52 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
         r.unread.push(Note {
             text: stray.text.clone(),
             why: "a word that belongs to no option".into(),
-            refused: !stray.unknown,
+            refused: !stray.unknown && stray.only_if.is_none(),
         });
     }
     for flag in ["--host", "--port", "--backend", "--config", "--extra_llm_api_options"] {
-        r.switch(flag);
+        r.seen(flag);
     }
-    let yaml = options(invocation, &mut r);
+    let (yaml, open_keys) = options(invocation, &mut r);
     let y = Yaml { keys: &yaml };
-    let open = |flag: &str| said.leaves_open(flag);
-    let stated_ranks = r.count("--tp_size");
-    let known = !invocation.open_ended && !open("--tp_size") && !open("--pp_size");
+    // Keys of a file that is not there win over the command line.
+    let open_ended = invocation.open_ended || !invocation.missing_files.is_empty();
+    let left = |key: &str| open_keys.iter().any(|open| open == key);
+    let open = |flag: &str, key: &str| said.leaves_open(flag) || left(key);
+    let (open_ranks, open_stages) =
+        (open("--tp_size", "tensor_parallel_size"), open("--pp_size", "pipeline_parallel_size"));
+    let stated_ranks = r.count("--tp_size").filter(|_| !left("tensor_parallel_size"));
+    let known = !open_ended && !open_ranks && !open_stages;
     let ranks = y.count("tensor_parallel_size").or(stated_ranks).or(known.then_some(1));
-    let stated_stages = r.count("--pp_size");
+    let stated_stages = r.count("--pp_size").filter(|_| !left("pipeline_parallel_size"));
     server.pp = y.count("pipeline_parallel_size").or(stated_stages).or(known.then_some(1));
     let switched = r.switch("--enable_attention_dp");
     let groups = y.flag("enable_attention_dp").or(switched);
-    let spread = r.count("--ep_size");
+    let unsure = left("enable_attention_dp")
+        || groups.is_none() && (open_ended || said.is_unsure("--enable_attention_dp"));
+    let open_experts = open("--ep_size", "moe_expert_parallel_size") || left("moe_tensor_parallel_size");
+    let spread = r.count("--ep_size").filter(|_| !left("moe_expert_parallel_size"));
     let spread = y.count("moe_expert_parallel_size").or(spread);
     let within = y.count("moe_tensor_parallel_size");
     match groups {
         Some(true) => (server.tp, server.attention_dp) = (ranks.map(|_| 1), ranks),
-        _ => (server.tp, server.attention_dp) = (ranks, known.then_some(1)),
+        // One rank is one group.
+        _ if unsure && ranks != Some(1) => (server.tp, server.attention_dp) = (None, None),
+        _ => (server.tp, server.attention_dp) = (ranks, ranks.map(|_| 1)),
+    }
+    for (axis, is_open) in [
+        (Axis::Tensor, server.tp.is_none()),
+        (Axis::Pipeline, server.pp.is_none()),
+        (Axis::AttentionData, server.attention_dp.is_none()),
+        (Axis::Expert, open_experts || open_ended && spread.is_none() && experts == Some(true)),
+    ] {
+        server.open.extend(is_open.then_some(axis));
     }
     let divided = || Some(ranks? / within.filter(|n| *n > 0)?);
     server.ep = match experts {
         Some(false) => None,
         // Without a word all experts are split inside (`mapping.py`: moe_tp_size = tp_size).
-        Some(true) => spread.or_else(divided).or(known.then_some(1)),
+        Some(true) => spread.or_else(divided).or((known && !open_experts).then_some(1)),
         None => spread.or_else(divided),
     };
     let copies = invocation.copies.unwrap_or(1);
@@ -61,10 +81,23 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     });
     let cache = y.object("kv_cache_config");
     let cache = Yaml { keys: &cache };
-    server.max_sequences = y.number("max_batch_size").or_else(|| r.number("--max_batch_size"));
-    server.max_batched_tokens = y.number("max_num_tokens").or_else(|| r.number("--max_num_tokens"));
-    server.max_model_len = y.number("max_seq_len").or_else(|| r.number("--max_seq_len"));
-    let fraction = r.share("--kv_cache_free_gpu_memory_fraction");
+    if cache.number("host_cache_size").is_some_and(|bytes| bytes > 0) {
+        r.unread.push(Note {
+            text: "kv_cache_config.host_cache_size".into(),
+            why: "a tier of the cache outside the GPUs is not read from a launch: --kv-tiers says it".into(),
+            refused: false,
+        });
+    }
+    let mut limit = |key: &str, flag: &'static str| {
+        let stated = r.number(flag).filter(|_| !left(key));
+        y.number(key).or(stated)
+    };
+    server.max_sequences = limit("max_batch_size", "--max_batch_size");
+    server.max_batched_tokens = limit("max_num_tokens", "--max_num_tokens");
+    server.max_model_len = limit("max_seq_len", "--max_seq_len");
+    let fraction = r
+        .share("--kv_cache_free_gpu_memory_fraction")
+        .filter(|_| !left("kv_cache_config.free_gpu_memory_fraction") && !left("kv_cache_config"));
     server.memory_fraction = cache.share("free_gpu_memory_fraction").or(fraction);
     let kv = r.text("--kv_cache_dtype");
     server.kv = cache.text("dtype").or(kv).as_deref().and_then(dtype);
@@ -115,8 +148,9 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     r.finish(server, version);
 }
 
-/// The keys of the YAML that the command names: from a here-document, or from a file that was found.
-fn options(invocation: &Invocation, r: &mut Reading) -> Map<String, Value> {
+/// The keys of the YAML that the command names, from a here-document or from a file that was found, and the paths of those
+/// whose values the text leaves open.
+fn options(invocation: &Invocation, r: &mut Reading) -> (Map<String, Value>, Vec<String>) {
     let mut keys = invocation.options.clone();
     for file in &invocation.missing_files {
         r.unread.push(Note {
@@ -129,7 +163,64 @@ fn options(invocation: &Invocation, r: &mut Reading) -> Map<String, Value> {
     if let Some(Value::Object(inner)) = keys.remove("llm_args") {
         keys.extend(inner);
     }
-    keys
+    let mut open = Vec::new();
+    take_open(&mut keys, "", &mut open, r);
+    (keys, open)
+}
+
+/// Takes out keys whose values stand in variables, depend on a branch, or are not of their kind, and says so.
+fn take_open(keys: &mut Map<String, Value>, above: &str, open: &mut Vec<String>, r: &mut Reading) {
+    keys.retain(|key, value| {
+        let path = format!("{above}{key}");
+        match value {
+            Value::Object(inner) => {
+                take_open(inner, &format!("{path}."), open, r);
+                true
+            }
+            Value::String(text) if keys::is_open(text) => {
+                let branches = text.starts_with("$(");
+                let why = branches.then_some("its value depends on what this text does not settle");
+                r.open(format!("{path}: {text}"), why);
+                open.push(path);
+                false
+            }
+            Value::Array(items) if items.iter().any(|item| item.as_str().is_some_and(keys::is_open)) => {
+                r.open(format!("{path}: {}", Value::from(items.clone())), None);
+                open.push(path);
+                false
+            }
+            Value::String(text) if COUNTED.contains(&path.as_str()) && number(text).is_none() => {
+                let why = "the value was not understood".to_owned();
+                r.unread.push(Note { text: format!("{path}: {text}"), why, refused: false });
+                open.push(path);
+                false
+            }
+            _ => true,
+        }
+    });
+}
+
+/// Keys whose values are numbers or switches.
+const COUNTED: [&str; 10] = [
+    "tensor_parallel_size",
+    "pipeline_parallel_size",
+    "moe_expert_parallel_size",
+    "moe_tensor_parallel_size",
+    "max_batch_size",
+    "max_num_tokens",
+    "max_seq_len",
+    "enable_attention_dp",
+    "kv_cache_config.free_gpu_memory_fraction",
+    "kv_cache_config.enable_block_reuse",
+];
+
+/// A number or a switch that stands in quotes: `pydantic` takes both from text.
+fn number(text: &str) -> Option<Value> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" => Some(true.into()),
+        "false" => Some(false.into()),
+        other => serde_json::from_str(other).ok().filter(Value::is_number),
+    }
 }
 
 /// Keys of a YAML object.
@@ -138,8 +229,15 @@ struct Yaml<'a> {
 }
 
 impl Yaml<'_> {
+    fn value(&self, key: &str) -> Option<Value> {
+        match self.keys.get(key)? {
+            Value::String(text) => number(text),
+            other => Some(other.clone()),
+        }
+    }
+
     fn number(&self, key: &str) -> Option<u64> {
-        let value = self.keys.get(key)?;
+        let value = self.value(key)?;
         value.as_u64().or_else(|| value.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0).map(|f| f as u64))
     }
 
@@ -148,11 +246,11 @@ impl Yaml<'_> {
     }
 
     fn share(&self, key: &str) -> Option<f64> {
-        self.keys.get(key)?.as_f64().filter(|f| (0.0..=1.0).contains(f))
+        self.value(key)?.as_f64().filter(|f| (0.0..=1.0).contains(f))
     }
 
     fn flag(&self, key: &str) -> Option<bool> {
-        self.keys.get(key)?.as_bool()
+        self.value(key)?.as_bool()
     }
 
     fn text(&self, key: &str) -> Option<String> {

@@ -8,6 +8,7 @@ use crate::launch::dialect::{self, Said};
 use crate::launch::invocation::Invocation;
 use crate::launch::line::Line;
 use crate::launch::server::{Drafts, Note, Pool, Reading, Server};
+use crate::plan::Axis;
 
 /// Variables that newer versions no longer read, with the first that ignores them (`vllm/envs.py`).
 const IGNORED: &[(&str, &str)] = &[
@@ -22,7 +23,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     let version = dialect::dialect("vllm").map_or("", |d| d.version_for(invocation.version.as_deref()));
     server.model = model(invocation, said, &mut r);
     for flag in ["--served-model-name", "--host", "--port"] {
-        r.switch(flag);
+        r.seen(flag);
     }
     let tp = r.count("--tensor-parallel-size");
     let pp = r.count("--pipeline-parallel-size");
@@ -32,6 +33,16 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     let open = |flag: &str| said.leaves_open(flag);
     let sizes = ["--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"];
     let known = !invocation.open_ended && !sizes.iter().any(|flag| open(flag));
+    let axes = [Axis::Tensor, Axis::Pipeline, Axis::AttentionData];
+    for (axis, flag) in axes.into_iter().zip(sizes) {
+        if open(flag) || invocation.open_ended && said.get(flag).is_none() {
+            server.open.push(axis);
+        }
+    }
+    let unsure = said.is_unsure("--enable-expert-parallel");
+    if unsure || invocation.open_ended && spread.is_none() {
+        server.open.push(Axis::Expert);
+    }
     server.tp = tp.or((!open(sizes[0]) && !invocation.open_ended).then_some(1));
     server.pp = pp.or((!open(sizes[1]) && !invocation.open_ended).then_some(1));
     server.dcp = r.count("--decode-context-parallel-size");
@@ -42,8 +53,8 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
             server.attention_dp = dp;
             server.replicas = known.then_some(copies);
             let all = u64::from(stage) * u64::from(ranks);
-            server.ep =
-                known.then(|| if spread == Some(true) { all.min(u64::from(u32::MAX)) as u32 } else { 1 });
+            server.ep = (known && !unsure)
+                .then(|| if spread == Some(true) { all.min(u64::from(u32::MAX)) as u32 } else { 1 });
         }
         Some(false) => server.replicas = known.then(|| copies.saturating_mul(ranks)),
         None => {
@@ -100,12 +111,9 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     speculation(&mut r, server);
     launches(invocation, version, &mut r, server);
     if let Some(config) = r.object("--kv-transfer-config") {
-        server.pool = match config.get("kv_role").and_then(|v| v.as_str()) {
-            Some("kv_producer") => Some(Pool::Prefill),
-            Some("kv_consumer") => Some(Pool::Decode),
-            _ => None,
-        };
+        connectors(&config, &mut r, server);
     }
+    r.undescribed("--kv-offloading-size", TIER);
     server.pool = invocation.pool.or(server.pool);
     let allowed = invocation.variables.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN");
     changed::configuration(&mut r, server, ("--hf-overrides", Some("--rope-scaling")));
@@ -113,6 +121,32 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.stretches = allowed.is_some_and(|word| word.unknown || !matches!(word.text.trim(), "0" | "false"))
         || changed.iter().any(|flag| said.settings.iter().any(|setting| setting.is(flag)));
     r.finish(server, version);
+}
+
+/// What is said of a tier of the cache beside the GPUs'.
+const TIER: &str = "a tier of the cache outside the GPUs is not read from a launch: --kv-tiers says it";
+
+/// What hands the cache over: the pool that it makes of a server, and tiers outside the GPUs. Several stand inside one
+/// (`MultiConnector`, `kv_connector_extra_config.connectors`, `distributed/kv_transfer/kv_connector/v1/multi_connector.py`).
+fn connectors(config: &serde_json::Map<String, serde_json::Value>, r: &mut Reading, server: &mut Server) {
+    let several =
+        config.get("kv_connector_extra_config").and_then(|extra| extra.get("connectors")?.as_array());
+    let parts = several.into_iter().flatten().filter_map(|part| part.as_object());
+    for part in std::iter::once(config).chain(parts) {
+        let text = |key: &str| part.get(key).and_then(|v| v.as_str()).unwrap_or_default();
+        server.pool = server.pool.or(match text("kv_role") {
+            "kv_producer" => Some(Pool::Prefill),
+            "kv_consumer" => Some(Pool::Decode),
+            _ => None,
+        });
+        let name = text("kv_connector");
+        if ["Offloading", "LMCache", "SharedStorage", "MooncakeStore", "FlexKV"]
+            .iter()
+            .any(|tier| name.contains(tier))
+        {
+            r.unread.push(Note { text: name.to_owned(), why: TIER.into(), refused: false });
+        }
+    }
 }
 
 /// Which steps have CUDA graphs: of the compilation's settings, or by the level of optimisation, of which 0 has none and 1
@@ -170,11 +204,11 @@ fn model<'a>(invocation: &Invocation, said: &'a Said, r: &mut Reading<'a>) -> Op
             } else {
                 "a word that belongs to no flag".into()
             },
-            refused: !stray.unknown,
+            refused: !stray.unknown && stray.only_if.is_none(),
         });
     }
     if let Some(word) = first.filter(|w| w.unknown) {
-        r.open(word.text.clone());
+        r.open(word.text.clone(), word.why.as_deref());
     }
     named.or(written).or(first.map(|w| w.text.clone())).or(invocation.model.clone())
 }
@@ -203,7 +237,7 @@ fn launches<'a>(invocation: &Invocation, version: &str, r: &mut Reading<'a>, ser
     let mut exchange = r.text("--all2all-backend");
     for (name, gone) in IGNORED {
         let Some(value) = invocation.variables.get(*name) else { continue };
-        if invocation.version.is_some() && dialect::is_at_least(version, gone) {
+        if dialect::is_at_least(version, gone) {
             server.notes.push(format!("{name}={} is ignored by vLLM {version}", value.text));
         } else if *name == "VLLM_ALL2ALL_BACKEND" && !value.unknown {
             exchange = exchange.or(Some(value.text.clone()));
