@@ -8,6 +8,7 @@
 mod arrivals;
 mod cache;
 mod clock;
+mod histogram;
 mod kept;
 mod lanes;
 mod lengths;

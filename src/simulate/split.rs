@@ -16,6 +16,7 @@ use super::slots::Slots;
 use super::statistics::Outcome;
 use super::tally::{Answered, Tally};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::program::Recall;
 use crate::estimate::service::Replica;
 use crate::model::operator::Step;
 use crate::units::Seconds;
@@ -84,6 +85,8 @@ pub struct SplitSimulation<'a, A> {
     prefill: Workers<'a>,
     decode: Workers<'a>,
     clock: Clock<'a>,
+    /// Kernels of the prefill workers' steps that came before.
+    prompts: Recall,
     transfer: Seconds,
     arrivals: A,
     tally: Tally,
@@ -118,6 +121,7 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
         };
         SplitSimulation {
             clock: Clock::new(decode.replica),
+            prompts: Recall::default(),
             idle: (0..prefill.count as usize).rev().collect(),
             decoders: (0..decode.count).map(|_| decoder()).collect(),
             prefill,
@@ -237,7 +241,7 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
                 prefill_prior: replica.workload.reused_prompt() as f64 + on_rank / chunks * chunk as f64,
                 ..Step::default()
             };
-            let (latency, interval) = replica.prefill_step(&step);
+            let (latency, interval) = replica.prefill_step(&step, &mut self.prompts);
             done = busy + latency;
             busy += interval;
         }

@@ -74,6 +74,11 @@ impl Instruction {
                 == (other.fitted, other.eager, other.unshared, other.beside)
     }
 
+    /// Whether its time depends on the context of what decodes.
+    pub(super) fn is_by_context(&self) -> bool {
+        matches!(self.operator.kind, OperatorKind::DecodeAttention(_) | OperatorKind::LatentDecode(_))
+    }
+
     /// Whether it exchanges tokens with their experts.
     pub(super) fn exchanges(&self) -> bool {
         matches!(self.operator.kind, OperatorKind::Collective { kind: CollectiveKind::AllToAll, .. })
