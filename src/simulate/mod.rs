@@ -19,6 +19,7 @@ mod routed;
 mod scheduler;
 mod sessions;
 mod slots;
+mod soonest;
 mod split;
 mod statistics;
 mod tally;

@@ -20,7 +20,7 @@ impl Spread {
     pub fn add_many(&mut self, value: Seconds, times: u64) {
         self.sum += value.get() * times as f64;
         // Counted in nanoseconds, up to 584 years.
-        let nanoseconds = (value.get() * 1e9).round().max(0.0) as u64;
+        let nanoseconds = rounded(value.get() * 1e9);
         self.histogram.add(nanoseconds, times);
     }
 
@@ -52,6 +52,12 @@ impl Spread {
     pub fn quantile(&self, share: f64) -> Seconds {
         Seconds::new(self.histogram.quantile(share) as f64 * 1e-9)
     }
+}
+
+/// The nearest whole number, zero below; a half goes up. It is exact: a cast cuts off, and so is the difference.
+fn rounded(x: f64) -> u64 {
+    let whole = x as u64;
+    whole.saturating_add(u64::from(x - whole as f64 >= 0.5))
 }
 
 /// Share of the requests that come that a server answers as fast as they come: below it, it is overloaded, its

@@ -5,7 +5,7 @@ use crate::model::operator::Step;
 use crate::units::Seconds;
 
 /// Steps that are remembered at a time, a power of two.
-const MOST: usize = 1 << 10;
+const MOST: usize = 1 << 12;
 
 /// What a step is, but for the context.
 type Key = [u64; 6];
