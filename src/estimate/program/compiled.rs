@@ -10,7 +10,7 @@ use crate::model::{Formats, LayerGroup, Model};
 use crate::units::Seconds;
 
 use super::instruction::Instruction;
-use super::recall::Recall;
+use super::recall::{Recall, Varies};
 use super::resolved::{measured, resolve, unshared};
 use super::step_time::StepTime;
 use super::streamed::Reads;
@@ -34,8 +34,8 @@ struct Distinct {
     instruction: usize,
     /// Executions of all of them.
     count: f64,
-    /// Whether its time depends on the context of what decodes.
-    by_context: bool,
+    /// What of a step its time depends on.
+    varies: Varies,
     /// Whether it exchanges tokens with their experts.
     exchanges: bool,
 }
@@ -103,7 +103,7 @@ impl Program {
             None => self.distinct.push(Distinct {
                 instruction: self.instructions.len(),
                 count,
-                by_context: new.is_by_context(),
+                varies: new.varies(),
                 exchanges: new.exchanges(),
             }),
         }
@@ -172,15 +172,17 @@ impl Program {
         recall: &mut Recall,
     ) -> (StepTime, Option<Seconds>) {
         let timed = |d: &Distinct| self.instructions[d.instruction].time(step).0.time;
-        let known = recall.times(step, self.distinct.len(), |times| {
-            let each = times.iter_mut().zip(&self.distinct);
-            each.filter(|(_, d)| !d.by_context).for_each(|(time, d)| *time = timed(d));
-        });
+        let varies = self.distinct.iter().map(|d| d.varies);
+        let known = recall.times(step, varies, |class| timed(&self.distinct[class]));
+        let time_of = |d: &Distinct, known: &Seconds| match d.varies {
+            Varies::Context => timed(d),
+            _ => *known,
+        };
         let (at_once, more) = paces.split_at(paces.len().min(PACES_AT_ONCE));
         let mut stages = [Seconds::ZERO; PACES_AT_ONCE];
         let mut sum = StepTime::default();
         for (class, (d, known)) in self.distinct.iter().zip(known).enumerate() {
-            let each = if d.by_context { timed(d) } else { *known };
+            let each = time_of(d, known);
             if each <= Seconds::ZERO {
                 continue;
             }
@@ -194,7 +196,7 @@ impl Program {
         }
         let total = |counts: &Vec<f64>| {
             let each = self.distinct.iter().zip(known).zip(counts);
-            each.map(|((d, known), count)| if d.by_context { timed(d) } else { *known } * *count).sum()
+            each.map(|((d, known), count)| time_of(d, known) * *count).sum()
         };
         let stages = stages.into_iter().take(at_once.len()).chain(more.iter().map(total));
         (sum, stages.reduce(Seconds::max))
