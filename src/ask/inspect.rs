@@ -149,6 +149,7 @@ fn contexts(of: &Inspection, model: &Model) -> Result<Option<Section>, Diagnosti
     let question = MemoryQuestion {
         host: None,
         model: &context.model,
+        inventory: &context.inventory,
         gpu,
         engine,
         limits: context.limits,

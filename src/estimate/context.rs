@@ -14,7 +14,7 @@ use crate::plan::{Parallelism, Placement, Reason};
 use crate::workload::{Draft, Load, Workload};
 
 use super::kernels::Kernels;
-use super::memory::{LimitOverrides, Limits, MemoryQuestion, MemoryUse};
+use super::memory::{Inventory, LimitOverrides, Limits, MemoryQuestion, MemoryUse};
 use super::offload;
 use super::power::Electricity;
 use super::program::check_draft;
@@ -25,6 +25,8 @@ use super::range::architecture;
 pub struct Context<'a> {
     /// The model, at the plan's precision, as the engine runs it.
     pub model: Cow<'a, Model>,
+    /// What memory asks of it.
+    pub inventory: Inventory,
     /// What the model divides by.
     pub divisors: Divisors,
     /// The cluster.
@@ -89,6 +91,7 @@ impl<'a> Context<'a> {
         Ok(Context {
             classes: Classes::of(&parts.engine.id, architecture(&model)),
             divisors: Divisors::of(&model),
+            inventory: Inventory::of(&model),
             model,
             cluster: parts.cluster,
             engine: parts.engine,
@@ -163,6 +166,7 @@ impl Context<'_> {
     pub(super) fn unfitted(&self, parallelism: Parallelism) -> MemoryQuestion<'_> {
         MemoryQuestion {
             model: &self.model,
+            inventory: &self.inventory,
             gpu: &self.cluster.gpu,
             engine: self.engine,
             limits: self.limits,

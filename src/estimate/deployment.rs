@@ -1,6 +1,8 @@
 //! A layout resolved on a cluster: memory, compiled step, placement; and the estimate of each of its
 //! plans.
 
+use std::sync::OnceLock;
+
 use crate::catalog::residuals::{Class, Classes, Traffic};
 use crate::model::operator::Step;
 use crate::plan::space::ALL_REPLICAS;
@@ -37,6 +39,8 @@ pub struct Deployment<'a> {
     pub memory: MemoryUse,
     /// The compiled step.
     pub pipeline: Pipeline,
+    /// The flag that it does not start without, once it was asked for.
+    needs: OnceLock<Option<NeededFlag>>,
 }
 
 /// What the replicas of a plan come to in the long run.
@@ -101,7 +105,7 @@ impl<'a> Deployment<'a> {
                 .filter(|s| s.draft != Draft::Lookup)
                 .map_or(0, |s| s.tokens),
         });
-        Deployment { context, parallelism, placement, limits, memory, pipeline }
+        Deployment { context, parallelism, placement, limits, memory, pipeline, needs: OnceLock::new() }
     }
 
     /// Most requests in flight on one replica.
@@ -125,9 +129,13 @@ impl<'a> Deployment<'a> {
 
     /// The flag that it does not start without, if there is one.
     fn needs(&self) -> Option<NeededFlag> {
+        self.needs.get_or_init(|| self.needed_flag()).clone()
+    }
+
+    fn needed_flag(&self) -> Option<NeededFlag> {
         let c = self.context;
         let (flag, context) = (c.engine.whole_context.as_ref()?, c.model.max_context?);
-        let longest = c.memory_question(self.parallelism).room(1).longest_context;
+        let longest = c.memory_question(self.parallelism).longest_context(1);
         let sure = (longest as f64 * SURE) as u64 / LENGTH_STEP * LENGTH_STEP;
         let tokens = sure.max(c.workload.longest_context()).min(longest);
         (longest < context && tokens > 0).then(|| NeededFlag { flag: flag.clone(), tokens, context })
@@ -260,6 +268,15 @@ impl<'a> Deployment<'a> {
     /// Why it has none: its batch does not fit, or the load is missed.
     pub fn figures(&self, plan: Plan) -> Result<Estimate, Reason> {
         Ok(self.estimate_of(plan, &self.steady(plan)?))
+    }
+
+    /// What one replica of a plan delivers, what its sessions find again, and how far measured servers lie from that.
+    ///
+    /// # Errors
+    /// As [`Deployment::figures`].
+    pub fn service(&self, plan: Plan) -> Result<(Service, Option<Reuse>, &'static Class), Reason> {
+        let Steady { concurrency, service, reuse, .. } = self.steady(plan)?;
+        Ok((service, reuse, self.class(&service, concurrency)))
     }
 
     /// What a plan of this layout is compared by, whatever the targets; allocates nothing.

@@ -7,6 +7,7 @@ mod encoder;
 mod host;
 mod instruction;
 mod lone;
+mod recall;
 mod resolved;
 mod step_time;
 mod streamed;
@@ -25,6 +26,7 @@ pub(super) use draft::check_draft;
 use encoder::Encoders;
 use host::HostPart;
 pub use lone::Lone;
+pub use recall::Recall;
 pub use step_time::StepTime;
 pub use streamed::Stream;
 pub use target::Target;
@@ -107,7 +109,19 @@ impl Pipeline {
 
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
-        let (mut whole, slowest) = self.staged(step);
+        self.around(step, self.staged(step, |step| self.whole.staged(step, &self.power, &self.paces)))
+    }
+
+    /// From the start to the end of one step, and between two of them: the same as [`Pipeline::time`] has, of a step as
+    /// there were some before.
+    pub fn pace(&self, step: &Step, recall: &mut Recall) -> (Seconds, Seconds) {
+        let staged = self.staged(step, |step| self.whole.recalled(step, &self.paces, recall));
+        let PipelineTime { latency, interval, .. } = self.around(step, staged);
+        (latency, interval)
+    }
+
+    /// Times of a step whose operators take so long, what comes beside them included.
+    fn around(&self, step: &Step, (mut whole, slowest): (StepTime, Option<Seconds>)) -> PipelineTime {
         let draft = self.draft.as_ref().map(|d| d.time(step, &self.power)).unwrap_or_default();
         let mut interval = slowest.unwrap_or(whole.total) + draft.total;
         whole += draft;
@@ -150,11 +164,15 @@ impl Pipeline {
     }
 
     /// All stages one after the other, and the slowest of them.
-    fn staged(&self, step: &Step) -> (StepTime, Option<Seconds>) {
+    fn staged(
+        &self,
+        step: &Step,
+        timed: impl FnOnce(&Step) -> (StepTime, Option<Seconds>),
+    ) -> (StepTime, Option<Seconds>) {
         if !self.overlaps {
-            return self.whole.staged(step, &self.power, &self.paces);
+            return timed(step);
         }
-        let (half, slowest) = self.whole.staged(&step.halved(), &self.power, &self.paces);
+        let (half, slowest) = timed(&step.halved());
         let whole = half.overlapped();
         // Every stage hides as much of its time as all of them do.
         let share = if half.total > Seconds::ZERO { whole.total / half.total } else { 0.0 };

@@ -46,7 +46,7 @@ impl Context<'_> {
             let context = Context { model: Cow::Borrowed(&model), ..self.clone() };
             tried("FP8 weights".into(), split, context.memory(split));
         }
-        let longest = self.memory_question(split).room(1).longest_context;
+        let longest = self.memory_question(split).longest_context(1);
         if longest >= 2 && longest < self.workload.context() {
             let memory = self.memory_question(split).at_length(longest);
             tried(format!("a context of {longest} tokens"), split, memory);

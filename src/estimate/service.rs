@@ -17,6 +17,7 @@ use crate::model::operator::Step;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 
 use super::Provenance;
+use super::program::Recall;
 use balance::Balance;
 use coincidence::closed_load;
 pub use least::Least;
@@ -259,22 +260,37 @@ impl Replica<'_> {
     }
 
     pub(super) fn decode_step_in(&self, sequences: f64, context: f64) -> DecodeStep {
-        let stages = self.micro_batches();
-        let micro = (sequences / stages).max(1.0);
+        let micro = self.micro_batch(sequences);
         let time = self.pipeline.time(&self.decode_of(micro, context));
-        let in_flight = (sequences / micro).max(1.0);
-        let host = self.host(micro, context);
-        let tokens = micro * (1.0 + self.workload.drafted());
-        let (latency, interval) =
-            (self.decoded(time.latency, 1.0, tokens), self.decoded(time.interval, self.stages(), tokens));
-        let alone = self.beside_host(latency + host, micro);
-        let in_turn = self.beside_host(interval + host, micro) * in_flight;
         DecodeStep {
-            time: if self.engine.scheduling.stages_overlap { alone.max(in_turn) } else { alone },
+            time: self.token_time((sequences, micro), context, (time.latency, time.interval)),
             fitted: time.fitted_share,
             measured: time.measured_share,
             drawn: time.drawn / micro,
         }
+    }
+
+    /// Sequences of each micro-batch that has any.
+    fn micro_batch(&self, sequences: f64) -> f64 {
+        (sequences / self.micro_batches()).max(1.0)
+    }
+
+    /// A decode step of `sequences` per rank in micro-batches of so many, as one sequence sees it, where the stages take so
+    /// long from the first to the last and the slowest of them.
+    fn token_time(
+        &self,
+        (sequences, micro): (f64, f64),
+        context: f64,
+        (latency, interval): (Seconds, Seconds),
+    ) -> Seconds {
+        let in_flight = (sequences / micro).max(1.0);
+        let host = self.host(micro, context);
+        let tokens = micro * (1.0 + self.workload.drafted());
+        let (latency, interval) =
+            (self.decoded(latency, 1.0, tokens), self.decoded(interval, self.stages(), tokens));
+        let alone = self.beside_host(latency + host, micro);
+        let in_turn = self.beside_host(interval + host, micro) * in_flight;
+        if self.engine.scheduling.stages_overlap { alone.max(in_turn) } else { alone }
     }
 
     /// Micro-batches in flight: as many as stages, where the stages of this engine overlap.
@@ -289,7 +305,14 @@ impl Replica<'_> {
 
     /// A decode step of `sequences` per rank at a mean context, host time included.
     pub fn decode_step_at(&self, sequences: f64, context: f64) -> Seconds {
-        self.decode_step_in(sequences, context).time
+        self.decode_step_after(sequences, context, &mut Recall::default())
+    }
+
+    /// The same, of a step as there were some before.
+    pub fn decode_step_after(&self, sequences: f64, context: f64, recall: &mut Recall) -> Seconds {
+        let micro = self.micro_batch(sequences);
+        let pace = self.pipeline.pace(&self.decode_of(micro, context), recall);
+        self.token_time((sequences, micro), context, pace)
     }
 
     /// A step of one micro-batch whose fullest rank computes `prompts` with `tokens` and whose ranks compute `in_all`
@@ -312,9 +335,10 @@ impl Replica<'_> {
 
     /// The time in which all micro-batches go round once when `step` is that of the fullest: it passes all stages one
     /// after the other, and the rest of the ring keeps its pace. Host time included.
-    pub fn prompt_round(&self, step: &Step) -> Seconds {
+    pub fn prompt_round(&self, step: &Step, recall: &mut Recall) -> Seconds {
         let host = self.host(step.decode_sequences, step.context);
-        let step_time = self.launched(self.pipeline.time(step).latency, 1.0) + host + self.prompt_overhead();
+        let (latency, _) = self.pipeline.pace(step, recall);
+        let step_time = self.launched(latency, 1.0) + host + self.prompt_overhead();
         self.beside_host(step_time, step.decode_sequences)
     }
 
@@ -322,7 +346,7 @@ impl Replica<'_> {
     pub fn prompt_token(&self) -> Seconds {
         let tokens = (self.limits.max_batched_tokens as f64).max(1.0);
         let step = self.prompt_step((1.0, tokens, tokens), 0.0, (0.0, 0.0));
-        self.prompt_round(&step) / (tokens * self.lanes())
+        self.prompt_round(&step, &mut Recall::default()) / (tokens * self.lanes())
     }
 
     fn stages(&self) -> f64 {

@@ -11,6 +11,7 @@ use crate::powers::power;
 use crate::units::{Bytes, RequestsPerSecond, Seconds};
 
 use super::Provenance;
+use super::program::Recall;
 use super::service::Replica;
 
 /// Most of a prefill pool's capacity that a plan relies on: at nine tenths the mean wait of an M/D/1 queue
@@ -99,11 +100,11 @@ impl PrefillWorker {
 impl Replica<'_> {
     /// A step of a worker that computes prompts alone: from its start to its end, and until the next may
     /// start, host time included.
-    pub fn prefill_step(&self, step: &Step) -> (Seconds, Seconds) {
+    pub fn prefill_step(&self, step: &Step, recall: &mut Recall) -> (Seconds, Seconds) {
         let host = self.engine.scheduling.step_overhead + self.prompt_overhead();
-        let time = self.pipeline.time(step);
+        let (latency, interval) = self.pipeline.pace(step, recall);
         let overlaps = self.engine.scheduling.stages_overlap;
-        (time.latency + host, (if overlaps { time.interval } else { time.latency }) + host)
+        (latency + host, (if overlaps { interval } else { latency }) + host)
     }
 }
 

@@ -106,7 +106,7 @@ impl Question<'_> {
         let run_by = self.engines.iter().find(|engine| engine.label() == way.engine);
         if let (Some(form), Some(engine)) = (forms.iter().find(made), run_by) {
             let context = self.context(form, engine)?;
-            way.room = context.memory_question(way.parallelism).room(1).longest_context;
+            way.room = context.memory_question(way.parallelism).longest_context(1);
         }
         Ok(())
     }

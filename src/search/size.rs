@@ -355,11 +355,9 @@ fn bought(unit: Unit, pool: &Cluster, each: u64, per_cluster: Option<u32>, repli
 fn capacity(deployment: &Deployment, best: &Estimate, targets: &Targets) -> (RequestsPerSecond, f64) {
     let served = |n: u64| {
         let plan = Plan { replicas: 1, batch: BatchPoint::Sequences(n), ..best.plan };
-        let figures = deployment.figures(plan).ok()?;
-        let users = figures.reuse.map_or(0.0, |reuse| reuse.users);
-        missed_target(targets, &figures.service, figures.class)
-            .is_none()
-            .then_some((figures.service.requests, users))
+        let (service, reuse, class) = deployment.service(plan).ok()?;
+        let users = reuse.map_or(0.0, |reuse| reuse.users);
+        missed_target(targets, &service, class).is_none().then_some((service.requests, users))
     };
     let (mut low, mut most) = (best.batch as u64, best.service.requests);
     let mut users = best.reuse.map_or(0.0, |reuse| reuse.users);

@@ -1,5 +1,8 @@
 //! How long the steps of a simulated replica take.
 
+use std::sync::LazyLock;
+
+use crate::estimate::program::Recall;
 use crate::estimate::service::Replica;
 use crate::units::Seconds;
 
@@ -41,41 +44,76 @@ pub struct Prompts {
     pub in_all: f64,
 }
 
+/// The contexts of all nodes.
+static CONTEXTS: LazyLock<[f64; NODES]> =
+    LazyLock::new(|| std::array::from_fn(|index| FIRST_NODE * NODE_RATIO.powi(index as i32)));
+
+/// Decode steps of as many sequences.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// Times at the nodes; negative where not yet known.
+    times: [f64; NODES],
+    /// The node below the context that came last.
+    low: usize,
+}
+
+impl Row {
+    const UNKNOWN: Row = Row { times: [-1.0; NODES], low: 0 };
+}
+
 /// Step times of a replica; decode steps are remembered.
 #[derive(Debug)]
 pub struct Clock<'a> {
     replica: &'a Replica<'a>,
     ranks: f64,
-    /// Decode steps by number of sequences and context node; negative where not yet known.
-    decode: Vec<[f64; NODES]>,
+    contexts: &'static [f64; NODES],
+    /// Decode steps by number of sequences.
+    decode: Vec<Row>,
+    /// Kernels of steps that came before.
+    recall: Recall,
 }
 
 impl<'a> Clock<'a> {
     /// A clock for a replica.
     pub fn new(replica: &'a Replica<'a>) -> Clock<'a> {
-        Clock { replica, ranks: replica.attention_dp as f64, decode: Vec::new() }
+        let (ranks, contexts) = (replica.attention_dp as f64, &*CONTEXTS);
+        Clock { replica, ranks, contexts, decode: Vec::new(), recall: Recall::default() }
     }
 
     /// One decode step.
     pub fn decode(&mut self, batch: Batch) -> Seconds {
         let row = batch.sequences as usize;
         if self.decode.len() <= row {
-            self.decode.resize(row + 1, [-1.0; NODES]);
+            self.decode.resize(row + 1, Row::UNKNOWN);
         }
-        let position = (batch.context() / FIRST_NODE).max(1.0).ln() / NODE_RATIO.ln();
-        let low = (position as usize).min(NODES - 2);
+        let context = batch.context();
+        let low = self.below(context, self.decode[row].low);
+        self.decode[row].low = low;
         let (a, b) = (self.node(batch.sequences, low), self.node(batch.sequences, low + 1));
-        let (from, to) = (node(low), node(low + 1));
-        Seconds::new(a + (b - a) * ((batch.context() - from) / (to - from)))
+        let (from, to) = (self.contexts[low], self.contexts[low + 1]);
+        Seconds::new(a + (b - a) * ((context - from) / (to - from)))
+    }
+
+    /// The node below a context, which may be the one that is guessed.
+    fn below(&self, context: f64, guess: usize) -> usize {
+        // Farther from the nodes around it than logarithms are rounded by, a context lies between them for sure.
+        const SURE: f64 = 1e-9;
+        let above = guess == 0 || context > self.contexts[guess] * (1.0 + SURE);
+        if above && context < self.contexts[guess + 1] * (1.0 - SURE) {
+            return guess;
+        }
+        let position = (context / FIRST_NODE).max(1.0).ln() / NODE_RATIO.ln();
+        (position as usize).min(NODES - 2)
     }
 
     fn node(&mut self, sequences: u64, index: usize) -> f64 {
-        let known = self.decode[sequences as usize][index];
+        let known = self.decode[sequences as usize].times[index];
         if known >= 0.0 {
             return known;
         }
-        let time = self.replica.decode_step_at(self.per_rank(sequences), node(index)).get();
-        self.decode[sequences as usize][index] = time;
+        let (each, context) = (self.per_rank(sequences), self.contexts[index]);
+        let time = self.replica.decode_step_after(each, context, &mut self.recall).get();
+        self.decode[sequences as usize].times[index] = time;
         time
     }
 
@@ -99,7 +137,7 @@ impl<'a> Clock<'a> {
             prior.max(0.0),
             (decoding, batch.context()),
         );
-        let time = self.replica.prompt_round(&step);
+        let time = self.replica.prompt_round(&step, &mut self.recall);
         // The other micro-batches of the ring decode meanwhile.
         if decoding > 0.0 { time.max(self.decode(batch)) } else { time }
     }
@@ -112,8 +150,4 @@ impl<'a> Clock<'a> {
     fn per_rank(&self, sequences: u64) -> f64 {
         (sequences as f64 / self.ranks).max(1.0)
     }
-}
-
-fn node(index: usize) -> f64 {
-    FIRST_NODE * NODE_RATIO.powi(index as i32)
 }

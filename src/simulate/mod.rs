@@ -8,6 +8,7 @@
 mod arrivals;
 mod cache;
 mod clock;
+mod histogram;
 mod kept;
 mod lanes;
 mod lengths;
@@ -18,6 +19,7 @@ mod routed;
 mod scheduler;
 mod sessions;
 mod slots;
+mod soonest;
 mod split;
 mod statistics;
 mod tally;

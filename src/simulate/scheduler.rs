@@ -65,6 +65,8 @@ impl Observer for Stop<'_> {
 struct Decoding {
     ends: u64,
     slot: usize,
+    /// Its number in the order of admission.
+    number: u64,
 }
 
 /// A request in the engine, or one that was preempted and waits to return.
@@ -224,7 +226,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             } else if self.sequences > 0 {
                 self.decode_run()?;
             } else {
-                let arrives = self.peek()?.map(|next| self.reaches_engine(next));
+                let arrives = self.peek()?.map(|sent| self.reaches_engine(sent));
                 let loads = self.loading.peek().map(|Reverse((at, _))| at.0);
                 match (arrives, loads) {
                     (Some(a), Some(b)) => self.now = self.now.max(a.min(b)),
@@ -352,8 +354,8 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let Some(first) = self.prompts.front().filter(|_| window > Seconds::ZERO && !full) else {
             return Ok(false);
         };
-        let due = self.reaches_engine(self.live[*first].request) + window;
-        let next = self.peek()?.map(|next| self.reaches_engine(next));
+        let due = self.reaches_engine(self.live[*first].request.at) + window;
+        let next = self.peek()?.map(|sent| self.reaches_engine(sent));
         let until = next.map_or(due, |next| next.min(due));
         let passes = until > self.now;
         self.now = self.now.max(until);
@@ -382,14 +384,15 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         self.replica.engine.scheduling.mixes_prefill
     }
 
-    fn peek(&mut self) -> Result<Option<Arrival>, Diagnostic> {
+    /// When the next request is sent.
+    fn peek(&mut self) -> Result<Option<Seconds>, Diagnostic> {
         if self.coming.is_none() {
             self.coming = self.arrivals.next()?.map(|request| match request.content {
                 Content::Blocks(_) => Arrival { content: Content::Blocks(self.remember()), ..request },
                 _ => request,
             });
         }
-        Ok(self.coming)
+        Ok(self.coming.as_ref().map(|next| next.at))
     }
 
     /// Notes the parts of the request that came last.
@@ -404,10 +407,10 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         place
     }
 
-    /// When the engine could see a request: the front end comes first, busy with those that run.
-    fn reaches_engine(&self, request: Arrival) -> Seconds {
+    /// When the engine could see a request that is sent at a time: the front end comes first, busy with those that run.
+    fn reaches_engine(&self, sent: Seconds) -> Seconds {
         let others = self.running() as f64;
-        request.at + self.replica.engine.scheduling.request_overhead_beside(self.answers_beside(others))
+        sent + self.replica.engine.scheduling.request_overhead_beside(self.answers_beside(others))
     }
 
     /// The answers that a request may be kept up by where `others` run: it follows one of them, or comes by itself.
@@ -422,11 +425,11 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         if self.sequences + self.prompts.len() as u64 > 0 && self.steps < self.poll {
             return Ok(());
         }
-        while let Some(next) = self.peek()?
-            && self.reaches_engine(next) <= self.now
+        while let Some(sent) = self.peek()?
+            && self.reaches_engine(sent) <= self.now
+            && let Some(next) = self.coming.take()
         {
             self.lanes.arrive(next);
-            self.coming = None;
         }
         self.look_again_later();
         Ok(())
@@ -517,7 +520,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     /// Preempts the sequences that came last until all others have room for their next tokens.
     fn make_room(&mut self) {
         while self.sequences > 1 && self.cache.steps_left(self.step_tokens()) == Some(0) {
-            let last = self.decoding.iter().max_by_key(|d| self.live[d.0.slot].number).copied();
+            let last = self.decoding.iter().max_by_key(|d| d.0.number).copied();
             let Some(Reverse(last)) = last else { break };
             self.decoding.retain(|d| d.0 != last);
             self.preempt(last);
@@ -525,7 +528,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     }
 
     /// A decoding sequence loses its cache and returns to the head of the queue.
-    fn preempt(&mut self, Decoding { ends, slot }: Decoding) {
+    fn preempt(&mut self, Decoding { ends, slot, .. }: Decoding) {
         let live = &mut self.live[slot];
         let generated = (live.steps - (ends - self.steps)) as f64 * self.yielded;
         let owed = live.lacks() as f64 - 1.0 - generated;
@@ -640,7 +643,8 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         if live.steps == 0 {
             self.finish(slot);
         } else {
-            self.decoding.push(Reverse(Decoding { ends: self.steps + live.steps, slot }));
+            let (ends, number) = (self.steps + live.steps, live.number);
+            self.decoding.push(Reverse(Decoding { ends, slot, number }));
         }
     }
 
@@ -668,8 +672,8 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     fn decode_run(&mut self) -> Result<(), Diagnostic> {
         let Some(Reverse(first)) = self.decoding.peek() else { return Ok(()) };
         let mut steps = (first.ends - self.steps).max(1);
-        if let Some(next) = self.peek()? {
-            let until = self.reaches_engine(next) - self.now;
+        if let Some(sent) = self.peek()? {
+            let until = self.reaches_engine(sent) - self.now;
             let blind = self.poll.saturating_sub(self.steps);
             steps = steps.min(self.steps_in(until, steps).max(blind).max(1));
         }

@@ -13,9 +13,11 @@ use super::clock::{Batch, Clock};
 use super::moment::Moment;
 use super::scheduler::Observer;
 use super::slots::Slots;
+use super::soonest::Soonest;
 use super::statistics::Outcome;
 use super::tally::{Answered, Tally};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::program::Recall;
 use crate::estimate::service::Replica;
 use crate::model::operator::Step;
 use crate::units::Seconds;
@@ -37,8 +39,8 @@ enum Event {
     Free(usize),
     /// The cache of a request has reached its decode worker.
     Moved(usize),
-    /// Something ends in a decode worker, unless it has changed since it was foreseen.
-    Ends { worker: usize, version: u64 },
+    /// Something ends in a decode worker.
+    Ends(usize),
 }
 
 /// A request between its prompt and its last token.
@@ -75,7 +77,6 @@ struct Decoder {
     reserved: f64,
     /// Requests on their way or waiting.
     coming: u64,
-    version: u64,
 }
 
 /// Prefill and decode workers and what is in them.
@@ -84,6 +85,8 @@ pub struct SplitSimulation<'a, A> {
     prefill: Workers<'a>,
     decode: Workers<'a>,
     clock: Clock<'a>,
+    /// Kernels of the prefill workers' steps that came before.
+    prompts: Recall,
     transfer: Seconds,
     arrivals: A,
     tally: Tally,
@@ -92,7 +95,10 @@ pub struct SplitSimulation<'a, A> {
     queue: VecDeque<Arrival>,
     coming: Option<Arrival>,
     decoders: Vec<Decoder>,
+    /// What happens beside the ends of answers.
     events: BinaryHeap<Reverse<(Moment, Event)>>,
+    /// When something ends in each decode worker next.
+    ends: Soonest,
     live: Slots<Live>,
 }
 
@@ -114,10 +120,10 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
             waiting: VecDeque::new(),
             reserved: 0.0,
             coming: 0,
-            version: 0,
         };
         SplitSimulation {
             clock: Clock::new(decode.replica),
+            prompts: Recall::default(),
             idle: (0..prefill.count as usize).rev().collect(),
             decoders: (0..decode.count).map(|_| decoder()).collect(),
             prefill,
@@ -129,6 +135,7 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
             queue: VecDeque::new(),
             coming: None,
             events: BinaryHeap::new(),
+            ends: Soonest::new(decode.count as usize),
             live: Slots::new(),
         }
     }
@@ -148,8 +155,8 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
             {
                 self.prompt_step(worker);
             }
-            let next = self.events.peek().map(|Reverse((at, _))| at.0);
-            let arrives = self.peek()?.map(|a| self.reaches_engine(a));
+            let next = self.next_event().map(|(at, _)| at);
+            let arrives = self.peek()?.map(|sent| self.reaches_engine(sent));
             match (next, arrives) {
                 (Some(event), Some(arrival)) if arrival < event => self.now = self.now.max(arrival),
                 (None, Some(arrival)) => self.now = self.now.max(arrival),
@@ -161,34 +168,44 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
         Ok(self.tally.close(bounded))
     }
 
-    fn peek(&mut self) -> Result<Option<Arrival>, Diagnostic> {
+    /// When the next request is sent.
+    fn peek(&mut self) -> Result<Option<Seconds>, Diagnostic> {
         if self.coming.is_none() {
             self.coming = self.arrivals.next()?;
         }
-        Ok(self.coming)
+        Ok(self.coming.as_ref().map(|next| next.at))
     }
 
-    /// When the engine could see a request: the front end comes first.
-    fn reaches_engine(&self, request: Arrival) -> Seconds {
-        request.at + self.prefill.replica.engine.scheduling.request_overhead
+    /// When the engine could see a request that is sent at a time: the front end comes first.
+    fn reaches_engine(&self, sent: Seconds) -> Seconds {
+        sent + self.prefill.replica.engine.scheduling.request_overhead
     }
 
     fn receive(&mut self) -> Result<(), Diagnostic> {
-        while let Some(next) = self.peek()?
-            && self.reaches_engine(next) <= self.now
+        while let Some(sent) = self.peek()?
+            && self.reaches_engine(sent) <= self.now
         {
-            self.queue.push_back(next);
-            self.coming = None;
+            self.queue.extend(self.coming.take());
         }
         Ok(())
     }
 
-    fn happen(&mut self) {
-        let Some(Reverse((at, event))) = self.events.pop() else { return };
-        match event {
-            Event::Ends { worker, version } if self.decoders[worker].version != version => return,
-            _ => self.now = self.now.max(at.0),
+    /// What happens next.
+    fn next_event(&self) -> Option<(Seconds, Event)> {
+        let ends = self.ends.first().map(|(at, worker)| (Seconds::new(at), Event::Ends(worker)));
+        match (self.events.peek(), ends) {
+            (Some(Reverse((at, event))), Some((end, _))) if at.0 <= end => Some((at.0, *event)),
+            (Some(Reverse((at, event))), None) => Some((at.0, *event)),
+            (_, ends) => ends,
         }
+    }
+
+    fn happen(&mut self) {
+        let Some((at, event)) = self.next_event() else { return };
+        if !matches!(event, Event::Ends(_)) {
+            self.events.pop();
+        }
+        self.now = self.now.max(at);
         match event {
             Event::Free(worker) => self.idle.push(worker),
             Event::Moved(slot) => {
@@ -197,7 +214,7 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
                 self.decoders[worker].waiting.push_back(slot);
                 self.join(worker);
             }
-            Event::Ends { worker, .. } => {
+            Event::Ends(worker) => {
                 self.catch_up(worker);
                 self.join(worker);
             }
@@ -237,7 +254,7 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
                 prefill_prior: replica.workload.reused_prompt() as f64 + on_rank / chunks * chunk as f64,
                 ..Step::default()
             };
-            let (latency, interval) = replica.prefill_step(&step);
+            let (latency, interval) = replica.prefill_step(&step, &mut self.prompts);
             done = busy + latency;
             busy += interval;
         }
@@ -310,14 +327,12 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
             decoder.batch.cached += self.live[slot].request.prompt as f64;
             self.first_token(worker, slot);
         }
-        let decoder = &mut self.decoders[worker];
-        decoder.version += 1;
-        if let Some(Reverse(first)) = decoder.decoding.peek() {
+        let decoder = &self.decoders[worker];
+        let ends = decoder.decoding.peek().map_or(f64::INFINITY, |Reverse(first)| {
             let parts = first.ends.saturating_sub(decoder.steps) as f64;
-            let time = self.clock.decode(decoder.batch) * (parts / PARTS);
-            let event = Event::Ends { worker, version: decoder.version };
-            self.events.push(Reverse((Moment(self.now + time), event)));
-        }
+            (self.now + self.clock.decode(decoder.batch) * (parts / PARTS)).get()
+        });
+        self.ends.set(worker, ends);
     }
 
     /// A request joins at the end of the step that runs, half a step from now in the mean.

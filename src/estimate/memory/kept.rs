@@ -1,5 +1,6 @@
 //! What the layers of a rank keep of a sequence, whatever the engine.
 
+use super::inventory::Inventory;
 use super::question::MemoryQuestion;
 use crate::dtype::DType;
 use crate::model::LayerGroup;
@@ -51,11 +52,12 @@ pub(super) fn kinds(q: &MemoryQuestion, counts: &[u64], last: bool) -> Vec<Kind>
     let own = q.model.groups.iter().zip(counts).map(|(group, n)| (group, *n));
     let draft = q.model.draft.iter().flat_map(|d| &d.groups);
     let draft = draft.map(|group| (group, if last { all(group) } else { 0 }));
+    let caches = q.inventory.caches().chain(q.inventory.draft().into_iter().flat_map(Inventory::caches));
     let mut kinds: Vec<Kind> = Vec::new();
-    for (group, layers) in own.chain(draft) {
-        for block in &group.blocks {
+    for ((group, layers), caches) in own.chain(draft).zip(caches) {
+        for (block, cache) in group.blocks.iter().zip(caches) {
             let expanded = expanded(block, q, tensor);
-            let Some(keeps) = expanded.or_else(|| keeps(block, tensor, q.kv)) else { continue };
+            let Some(keeps) = expanded.or_else(|| keeps(block, *cache, tensor, q.kv)) else { continue };
             match kinds.iter_mut().find(|k| k.keeps == keeps) {
                 Some(kind) => {
                     kind.layers += layers;
@@ -78,13 +80,13 @@ fn expanded(block: &Block, q: &MemoryQuestion, tensor: u64) -> Option<Keeps> {
 }
 
 /// What one layer of a block keeps on a rank.
-fn keeps(block: &Block, tensor: u64, kv: DType) -> Option<Keeps> {
+fn keeps(block: &Block, cache: Option<Cache>, tensor: u64, kv: DType) -> Option<Keeps> {
     let bytes = |elements| Bytes::new(kv.stored_bytes(elements));
     if let Block::Compressed(compressed) = block {
         return Some(Keeps::Compressed(Compressed::of(compressed)));
     }
     let chunked = matches!(block, Block::Attention(attention) if attention.chunked);
-    Some(match block.cache()? {
+    Some(match cache? {
         Cache::KeyValue { heads, per_head, window } => {
             let each = bytes(heads.div_ceil(tensor).max(1) * per_head);
             match window {

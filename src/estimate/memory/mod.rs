@@ -9,6 +9,7 @@ mod captured;
 mod graphs;
 mod host;
 mod host_use;
+mod inventory;
 mod kept;
 mod limits;
 mod question;
@@ -23,6 +24,7 @@ use crate::units::Bytes;
 use cache::RankCache;
 pub use captured::{Captured, GraphMode};
 pub use host_use::HostUse;
+pub use inventory::Inventory;
 pub use limits::{LimitOverrides, Limits, Start, never_cuts};
 pub use question::MemoryQuestion;
 pub use room::Room;
@@ -35,12 +37,11 @@ impl MemoryQuestion<'_> {
     /// Memory of the fullest rank: the stage whose KV cache holds the fewest requests.
     pub fn answer(&self) -> MemoryUse {
         let spread = self.spread();
-        let mut uses = spread.stages.iter().map(|stage| self.stage(stage, &spread));
+        let mut uses = spread.distinct().map(|stage| self.stage(stage, &spread));
         // There is at least one stage.
         let first = uses.next().unwrap_or_else(|| self.stage(&StageLayers::default(), &spread));
-        let free = |m: &MemoryUse| m.for_weights_and_cache.saturating_sub(m.weights);
-        let (fullest, least) = uses.fold((first, free(&first)), |(fullest, least), other| {
-            let least = least.min(free(&other));
+        let (fullest, least) = uses.fold((first, first.free()), |(fullest, least), other| {
+            let least = least.min(other.free());
             (if fuller(&other, &fullest) { other } else { fullest }, least)
         });
         MemoryUse { asked_of_all: self.asked_of_all(&spread, least), ..fullest }
@@ -86,12 +87,29 @@ impl MemoryQuestion<'_> {
     }
 
     fn stage(&self, stage: &StageLayers, spread: &Spread) -> MemoryUse {
-        let groups = self.parallelism.groups();
-        let rule = &self.engine.memory;
+        self.stage_around(self.resting(stage), stage, spread)
+    }
+
+    /// What a rank of a stage holds of weights, whatever the lengths.
+    fn resting(&self, stage: &StageLayers) -> Resting {
         let offloaded = self.offloaded(stage);
         let weights = weights::on_rank(self, stage).saturating_sub(offloaded);
-        let copied =
-            if rule.offloaded_copied { offloaded.min(weights::layer(self, stage)) } else { Bytes::ZERO };
+        let copied = match self.engine.memory.offloaded_copied {
+            true => offloaded.min(weights::layer(self, stage)),
+            false => Bytes::ZERO,
+        };
+        Resting { weights, copied }
+    }
+
+    /// Memory of a rank of a stage around its weights.
+    fn stage_around(
+        &self,
+        Resting { weights, copied }: Resting,
+        stage: &StageLayers,
+        spread: &Spread,
+    ) -> MemoryUse {
+        let groups = self.parallelism.groups();
+        let rule = &self.engine.memory;
         let peak = activations::peak(self, groups, stage, spread.host.as_ref());
         let beyond = activations::gathered_beyond(self, groups, stage, spread.host.as_ref(), peak);
         let activations = peak + copied;
@@ -156,6 +174,15 @@ impl MemoryQuestion<'_> {
         let stages = if spans { rule.non_torch_stages } else { Bytes::ZERO };
         sampler + rocm.or(unlinked).unwrap_or(rule.non_torch_multi_gpu) + experts + stages
     }
+}
+
+/// Weights on a rank of a stage.
+#[derive(Clone, Copy, Debug)]
+struct Resting {
+    /// Those that stay on its GPU.
+    weights: Bytes,
+    /// Room for those of a layer that are copied from the host when they are due.
+    copied: Bytes,
 }
 
 /// Whether a rank is fuller than another: holds fewer running requests, then has less room. Not tokens:

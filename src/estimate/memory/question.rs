@@ -1,5 +1,6 @@
 //! What is asked of memory: a model on a GPU under an engine's launch.
 
+use super::inventory::Inventory;
 use super::limits::Limits;
 use super::stages::{Spread, spread};
 use crate::catalog::engine::Launch;
@@ -14,6 +15,8 @@ use crate::workload::Workload;
 pub struct MemoryQuestion<'a> {
     /// The model, at the plan's precision.
     pub model: &'a Model,
+    /// What is derived of it.
+    pub inventory: &'a Inventory,
     /// The GPU.
     pub gpu: &'a Gpu,
     /// The engine.

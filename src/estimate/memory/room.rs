@@ -31,30 +31,35 @@ impl MemoryQuestion<'_> {
             0 => u64::MAX,
             each => memory.kv_cache.get() / each,
         };
+        let each = batch.div_ceil(ranks).max(1);
+        let longest_alone = self.longest_context(1);
         Room {
             sequences: held.saturating_mul(ranks),
-            longest_context: self.longest_context(batch.div_ceil(ranks).max(1)),
-            longest_alone: self.longest_context(1),
+            longest_context: if each == 1 { longest_alone } else { self.longest_context(each) },
+            longest_alone,
             smallest_fraction: self.smallest_fraction(&memory),
             fraction: self.fraction(),
         }
     }
 
     /// Tokens of the longest sequences of which `batch` fit on a rank, up to what the model was made for.
-    fn longest_context(&self, batch: u64) -> u64 {
+    pub fn longest_context(&self, batch: u64) -> u64 {
         let most = self.model.max_context.unwrap_or(1 << 24);
         let spread = self.spread();
+        let stages: Vec<_> = spread.distinct().map(|stage| (stage, self.resting(stage))).collect();
         // Which stage is fullest may change with the length; so may what an engine sets aside.
         let fits = |n: u64| {
             let workload = Workload::new(n, 0);
             let longer = self.of_length(&workload);
-            let asked = longer.answer().asked_of_all;
-            asked.is_none_or(|asked| asked.request <= asked.least)
-                && spread.stages.iter().all(|stage| {
-                    let memory = longer.stage(stage, &spread);
-                    let on_host = memory.host.is_none_or(|host| host.holds(batch));
-                    on_host && memory.per_request * batch <= memory.kv_cache
-                })
+            let mut least = None;
+            let holds = stages.iter().all(|(stage, resting)| {
+                let memory = longer.stage_around(*resting, stage, &spread);
+                least = least.into_iter().chain([memory.free()]).min();
+                let on_host = memory.host.is_none_or(|host| host.holds(batch));
+                on_host && memory.per_request * batch <= memory.kv_cache
+            });
+            let asked = least.filter(|_| holds).and_then(|least| longer.asked_of_all(&spread, least));
+            holds && asked.is_none_or(|asked| asked.request <= asked.least)
         };
         if fits(most) {
             return most;

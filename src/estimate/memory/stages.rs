@@ -68,6 +68,15 @@ pub struct Spread {
     pub host: Option<StageLayers>,
 }
 
+impl Spread {
+    /// The stages, of those that hold the same the first.
+    pub(super) fn distinct(&self) -> impl Iterator<Item = &StageLayers> {
+        let stages = &self.stages;
+        let is_new = |(i, stage): &(usize, &StageLayers)| !stages[..*i].contains(stage);
+        stages.iter().enumerate().filter(is_new).map(|(_, stage)| stage)
+    }
+}
+
 /// How an engine deals a model out over `pp` stages.
 pub fn spread(model: &Model, engine: &Engine, pp: u32, offload: &Offload) -> Spread {
     if engine.parallel.head_is_a_layer && (pp > 1 || offload.is_placed()) {

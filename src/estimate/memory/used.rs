@@ -115,6 +115,11 @@ pub struct MemoryUse {
 }
 
 impl MemoryUse {
+    /// What the weights leave of what is for them and the cache.
+    pub(super) fn free(&self) -> Bytes {
+        self.for_weights_and_cache.saturating_sub(self.weights)
+    }
+
     /// Sum of the parts.
     pub fn total(&self) -> Bytes {
         self.weights + self.kv_cache + self.activations + self.non_torch + self.cuda_graphs

@@ -1,5 +1,6 @@
 //! Weights on a rank: what it holds of each tensor, how engines pad it, and how it lies in memory.
 
+use super::inventory::{Inventory, Stored};
 use super::question::MemoryQuestion;
 use super::stages::StageLayers;
 use crate::catalog::engine::{Allocator, PackedPadding};
@@ -15,7 +16,8 @@ pub fn weights_on_rank(
     counts: &[u64],
     (first, last): (bool, bool),
 ) -> Bytes {
-    let exact = Weights::exact(model, groups);
+    let inventory = Inventory::of(model);
+    let exact = Weights::exact(model, &inventory, groups);
     exact.of_stage(&StageLayers { layers: counts.to_vec(), experts: counts.to_vec(), first, last })
 }
 
@@ -33,7 +35,7 @@ pub(super) fn on_rank(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
     // Where host and GPU share a memory, the embedding is in it either way.
     let host_embedding = rule.host_embedding && !matches!(q.gpu.platform(), "apple" | "cpu");
     let scales_left = if native { Bytes::ZERO } else { rule.fp4_scales_left };
-    let of = |model| Weights {
+    let of = |model, inventory| Weights {
         allocator: rule.allocator,
         padding,
         host_embedding,
@@ -41,39 +43,31 @@ pub(super) fn on_rank(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
         absorbed_copies: rule.absorbed_copies,
         redundant_experts: q.limits.start.redundant_experts,
         towers: q.sees() || !q.model.sees(),
-        ..Weights::exact(model, groups)
+        ..Weights::exact(model, inventory, groups)
     };
     // A draft model stands whole on the last stage.
-    let draft = q.model.draft.as_deref().filter(|_| stage.last).map_or(Bytes::ZERO, |draft| {
+    let draft = q.model.draft.as_deref().zip(q.inventory.draft()).filter(|_| stage.last);
+    let draft = draft.map_or(Bytes::ZERO, |(draft, inventory)| {
         let layers: Vec<u64> = draft.groups.iter().map(|g| g.layers.len() as u64).collect();
         let whole = StageLayers { experts: layers.clone(), layers, first: true, last: true };
-        of(draft).of_stage(&whole)
+        of(draft, inventory).of_stage(&whole)
     });
-    of(q.model).of_stage(stage) + tables + draft
+    of(q.model, q.inventory).of_stage(stage) + tables + draft
 }
 
 /// What the host's memory holds: the layers that are with it, the experts of others, and the embedding; a tied
 /// head is the embedding itself.
 pub(super) fn on_host(q: &MemoryQuestion, host: &StageLayers) -> Bytes {
-    let model = q.model;
-    let exact = Weights::exact(model, q.parallelism.groups());
-    let mut ends: Vec<Tensor> = Vec::new();
-    model.before.iter().for_each(|b| b.tensors(&mut ends));
-    if host.last {
-        model.after.iter().for_each(|b| b.tensors(&mut ends));
-    }
-    let ends = ends.into_iter().map(|t| {
-        let storage = model.quantisation.outside(&t);
-        (t, storage)
-    });
-    exact.allocated(ends) + exact.of_layers(host)
+    let exact = Weights::exact(q.model, q.inventory, q.parallelism.groups());
+    let after = if host.last { q.inventory.after() } else { &[] };
+    exact.allocated(q.inventory.before().iter().chain(after)) + exact.of_layers(host)
 }
 
 /// The weights of a stage's layers on a rank: what may stay in the host's memory.
 pub(super) fn of_layers(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
     let exact = Weights {
         redundant_experts: q.limits.start.redundant_experts,
-        ..Weights::exact(q.model, q.parallelism.groups())
+        ..Weights::exact(q.model, q.inventory, q.parallelism.groups())
     };
     exact.of_layers(stage)
 }
@@ -86,22 +80,19 @@ pub(super) fn layer(q: &MemoryQuestion, stage: &StageLayers) -> Bytes {
 /// The largest tensor that is with the host, of its layers.
 pub(super) fn largest_on_host(q: &MemoryQuestion, host: &StageLayers) -> Bytes {
     let groups = q.parallelism.groups();
-    let held = q.model.groups.iter().zip(host.layers.iter().zip(&host.experts));
-    let tensors = held.flat_map(|(group, (layers, experts))| {
+    let held = q.inventory.layers().zip(host.layers.iter().zip(&host.experts));
+    let tensors = held.flat_map(|(tensors, (layers, experts))| {
         let (layers, experts) = (*layers > 0, *experts > 0);
-        group.tensors().filter(move |(tensor, _)| layers || experts && is_expert(tensor))
+        tensors.iter().filter(move |(tensor, _)| layers || experts && is_expert(tensor))
     });
-    tensors.map(|(tensor, storage)| tensor.stored_on_rank(storage, groups)).max().unwrap_or(Bytes::ZERO)
+    tensors.map(|(tensor, storage)| tensor.stored_on_rank(*storage, groups)).max().unwrap_or(Bytes::ZERO)
 }
 
 /// The output projection, tied or not.
 pub(super) fn head(q: &MemoryQuestion) -> Bytes {
-    let mut after: Vec<Tensor> = Vec::new();
-    q.model.after.iter().for_each(|b| b.tensors(&mut after));
-    after.extend(q.model.tied_head());
     let groups = q.parallelism.groups();
-    let of = |t: &Tensor| t.stored_on_rank(q.model.quantisation.outside(t), groups);
-    after.iter().map(of).max().unwrap_or(Bytes::ZERO)
+    let of = |(tensor, storage): &Stored| tensor.stored_on_rank(*storage, groups);
+    q.inventory.after().iter().chain(q.inventory.tied_head()).map(of).max().unwrap_or(Bytes::ZERO)
 }
 
 /// Whether it is a matrix of all routed experts of a layer.
@@ -111,6 +102,7 @@ fn is_expert(tensor: &Tensor) -> bool {
 
 struct Weights<'a> {
     model: &'a Model,
+    inventory: &'a Inventory,
     groups: RankGroups,
     allocator: Allocator,
     padding: Option<PackedPadding>,
@@ -125,9 +117,10 @@ struct Weights<'a> {
 
 impl<'a> Weights<'a> {
     /// The tensors alone.
-    fn exact(model: &'a Model, groups: RankGroups) -> Weights<'a> {
+    fn exact(model: &'a Model, inventory: &'a Inventory, groups: RankGroups) -> Weights<'a> {
         Weights {
             model,
+            inventory,
             groups,
             allocator: Allocator::Exact,
             padding: None,
@@ -140,55 +133,42 @@ impl<'a> Weights<'a> {
     }
 
     fn of_stage(&self, stage: &StageLayers) -> Bytes {
-        let model = self.model;
-        let mut tensors: Vec<Tensor> = Vec::new();
-        if stage.first {
-            if !self.host_embedding {
-                model.before.iter().for_each(|b| b.tensors(&mut tensors));
-            }
-            if model.scope == Scope::Full && self.towers {
-                tensors.extend(model.towers.iter().cloned());
-            }
-        }
-        if stage.last {
-            model.after.iter().for_each(|b| b.tensors(&mut tensors));
-            if !stage.first || self.host_embedding {
-                tensors.extend(model.tied_head());
-            }
-        }
-        let outside = tensors.into_iter().map(|t| {
-            let storage = model.quantisation.outside(&t);
-            (t, storage)
-        });
+        let (model, all) = (self.model, self.inventory);
+        let some = |wanted: bool, of: &'a [Stored]| if wanted { of } else { &[] };
+        let before = some(stage.first && !self.host_embedding, all.before());
+        let towers = some(stage.first && model.scope == Scope::Full && self.towers, all.towers());
+        let after = some(stage.last, all.after());
+        let tied = some(stage.last && (!stage.first || self.host_embedding), all.tied_head());
+        let outside = before.iter().chain(towers).chain(after).chain(tied);
         self.allocated(outside) + self.of_layers(stage)
     }
 
     /// The layers of a part; it may have more or fewer of their experts than of the rest.
     fn of_layers(&self, part: &StageLayers) -> Bytes {
         let mut bytes = Bytes::ZERO;
-        for (group, (layers, experts)) in self.model.groups.iter().zip(part.layers.iter().zip(&part.experts))
+        for (tensors, (layers, experts)) in self.inventory.layers().zip(part.layers.iter().zip(&part.experts))
         {
             if layers == experts {
                 if *layers > 0 {
-                    bytes += self.allocated(group.tensors()) * *layers;
+                    bytes += self.allocated(tensors.iter()) * *layers;
                 }
                 continue;
             }
-            bytes += self.allocated(group.tensors().filter(|(t, _)| !is_expert(t))) * *layers;
-            bytes += self.allocated(group.tensors().filter(|(t, _)| is_expert(t))) * *experts;
+            bytes += self.allocated(tensors.iter().filter(|(t, _)| !is_expert(t))) * *layers;
+            bytes += self.allocated(tensors.iter().filter(|(t, _)| is_expert(t))) * *experts;
         }
         bytes
     }
 
     /// Bytes of tensors as they are allocated: engines fuse the projections of one input into one tensor,
     /// and stack a layer's experts. Scales are small tensors of their own.
-    fn allocated(&self, tensors: impl Iterator<Item = (Tensor, Storage)>) -> Bytes {
+    fn allocated<'t>(&self, tensors: impl Iterator<Item = &'t Stored>) -> Bytes {
         let mut total = Bytes::ZERO;
         let mut held = Bytes::ZERO;
         for (tensor, storage) in tensors {
-            let bytes = self.on_rank(&tensor, storage.elements());
-            total += self.on_rank(&tensor, storage).saturating_sub(bytes) + self.beside(&tensor, storage);
-            let copies = if is_expert(&tensor) { 1 } else { tensor.copies.max(1) };
+            let bytes = self.on_rank(tensor, storage.elements());
+            total += self.on_rank(tensor, *storage).saturating_sub(bytes) + self.beside(tensor, *storage);
+            let copies = if is_expert(tensor) { 1 } else { tensor.copies.max(1) };
             let small = matches!(tensor.class, TensorClass::Vector | TensorClass::Adapter);
             if small || copies > 1 {
                 // Biases may stand between matrices that join.
@@ -290,8 +270,9 @@ mod tests {
     fn pytorch_keeps_what_it_does_not_split_off() {
         // Qwen2.5-7B: 2 MiB a layer beside its parameters, 14.25 GiB in vLLM's logs.
         let model = find("qwen2.5-7b", &[], Scope::Full).unwrap();
+        let inventory = Inventory::of(&model);
         let of = |allocator| {
-            let w = Weights { allocator, ..Weights::exact(&model, RankGroups::SINGLE) };
+            let w = Weights { allocator, ..Weights::exact(&model, &inventory, RankGroups::SINGLE) };
             w.of_stage(&StageLayers { layers: vec![28], experts: vec![28], first: true, last: true }).as_gib()
         };
         let (exact, blocks) = (of(Allocator::Exact), of(Allocator::Blocks));
@@ -329,7 +310,12 @@ mod tests {
     fn loading_leaves_copies_and_scales_beside_the_tensors() {
         let of = |name, absorbed_copies, scales_left| {
             let model = find(name, &[], Scope::Full).unwrap();
-            let w = Weights { absorbed_copies, scales_left, ..Weights::exact(&model, RankGroups::SINGLE) };
+            let inventory = Inventory::of(&model);
+            let w = Weights {
+                absorbed_copies,
+                scales_left,
+                ..Weights::exact(&model, &inventory, RankGroups::SINGLE)
+            };
             let layers: Vec<u64> = model.groups.iter().map(|g| g.layers.len() as u64).collect();
             w.of_stage(&StageLayers { experts: layers.clone(), layers, first: true, last: true }).as_gib()
         };

@@ -10,6 +10,7 @@ use crate::model::{Formats, LayerGroup, Model};
 use crate::units::{BytesPerSecond, Seconds};
 
 use super::instruction::Instruction;
+use super::recall::{Recall, Varies};
 use super::resolved::{measured, resolve, unshared};
 use super::step_time::StepTime;
 use super::streamed::Reads;
@@ -33,6 +34,10 @@ struct Distinct {
     instruction: usize,
     /// Executions of all of them.
     count: f64,
+    /// What of a step its time depends on.
+    varies: Varies,
+    /// Whether it exchanges tokens with their experts.
+    exchanges: bool,
 }
 
 /// One line of an explanation.
@@ -95,7 +100,12 @@ impl Program {
         let class = self.distinct.iter().position(alike).unwrap_or(self.distinct.len());
         match self.distinct.get_mut(class) {
             Some(known) => known.count += count,
-            None => self.distinct.push(Distinct { instruction: self.instructions.len(), count }),
+            None => self.distinct.push(Distinct {
+                instruction: self.instructions.len(),
+                count,
+                varies: new.varies(),
+                exchanges: new.exchanges(),
+            }),
         }
         self.instructions.push(Instruction { class, ..new });
     }
@@ -136,7 +146,7 @@ impl Program {
                 stages.for_each(|(stage, counts)| *stage += kernel.time * counts[class]);
             }
             sum.drawn += kernel.drawn(power) * d.count;
-            if self.instructions[d.instruction].exchanges() {
+            if d.exchanges {
                 sum.exchanged += time;
             }
             if basis != Basis::Default {
@@ -164,6 +174,44 @@ impl Program {
             read.max(computed) * d.count
         };
         self.distinct.iter().map(least).sum()
+    }
+
+    /// The same times alone, those of kernels that do not depend on the context as they were worked out before.
+    pub(super) fn recalled(
+        &self,
+        step: &Step,
+        paces: &[Vec<f64>],
+        recall: &mut Recall,
+    ) -> (StepTime, Option<Seconds>) {
+        let timed = |d: &Distinct| self.instructions[d.instruction].time(step).0.time;
+        let varies = self.distinct.iter().map(|d| d.varies);
+        let known = recall.times(step, varies, |class| timed(&self.distinct[class]));
+        let time_of = |d: &Distinct, known: &Seconds| match d.varies {
+            Varies::Context => timed(d),
+            _ => *known,
+        };
+        let (at_once, more) = paces.split_at(paces.len().min(PACES_AT_ONCE));
+        let mut stages = [Seconds::ZERO; PACES_AT_ONCE];
+        let mut sum = StepTime::default();
+        for (class, (d, known)) in self.distinct.iter().zip(known).enumerate() {
+            let each = time_of(d, known);
+            if each <= Seconds::ZERO {
+                continue;
+            }
+            let time = each * d.count;
+            sum.total += time;
+            let stages = stages.iter_mut().zip(at_once);
+            stages.for_each(|(stage, counts)| *stage += each * counts[class]);
+            if d.exchanges {
+                sum.exchanged += time;
+            }
+        }
+        let total = |counts: &Vec<f64>| {
+            let each = self.distinct.iter().zip(known).zip(counts);
+            each.map(|((d, known), count)| time_of(d, known) * *count).sum()
+        };
+        let stages = stages.into_iter().take(at_once.len()).chain(more.iter().map(total));
+        (sum, stages.reduce(Seconds::max))
     }
 
     /// Operators of the layers with the weights that they read.

@@ -10,9 +10,11 @@ use crate::estimate::kernels::{
 use crate::estimate::measured::Surface;
 use crate::estimate::stages::Part;
 use crate::estimate::{Basis, Bound};
-use crate::model::operator::{CollectiveKind, Operator, OperatorKind, Step};
+use crate::model::operator::{CollectiveKind, Operator, OperatorKind, Rows, Step};
 use crate::model::tensor::Component;
 use crate::units::Seconds;
+
+use super::recall::Varies;
 
 /// The resolved kernel of an operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,6 +74,29 @@ impl Instruction {
             && self.timer == other.timer
             && (self.fitted, self.eager, self.unshared, self.beside)
                 == (other.fitted, other.eager, other.unshared, other.beside)
+    }
+
+    /// What of a step its time depends on.
+    pub(super) fn varies(&self) -> Varies {
+        let by_rows = |rows: Rows| match rows {
+            Rows::Tokens => Varies::Tokens,
+            // Whether it runs beside others is a matter of all tokens.
+            Rows::Emitting if self.beside <= 0.0 => Varies::Emitting,
+            _ => Varies::Step,
+        };
+        match self.operator.kind {
+            OperatorKind::DecodeAttention(_) | OperatorKind::LatentDecode(_) => Varies::Context,
+            _ if self.measured.is_some() => Varies::Step,
+            OperatorKind::Gemm { rows, .. }
+            | OperatorKind::BatchedGemm { rows, .. }
+            | OperatorKind::Elementwise { rows, .. }
+            | OperatorKind::Collective { rows, .. } => by_rows(rows),
+            OperatorKind::GroupedGemm(_) | OperatorKind::Embedding { .. } => by_rows(Rows::Tokens),
+            OperatorKind::Sampling { .. } => by_rows(Rows::Emitting),
+            OperatorKind::PrefillAttention(_) | OperatorKind::LatentPrefill(_) | OperatorKind::Scan(_) => {
+                Varies::Step
+            }
+        }
     }
 
     /// Whether it exchanges tokens with their experts.
