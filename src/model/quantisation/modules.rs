@@ -99,8 +99,13 @@ const EXPERT_ALIASES: &[(&str, &[&str])] = &[
 ];
 
 /// What comes before a shared expert's projections.
-const SHARED: &[&str] =
-    &["mlp.shared_expert.", "mlp.shared_experts.", "feed_forward.shared_expert.", "mixer.shared_experts."];
+const SHARED: &[&str] = &[
+    "mlp.shared_expert.",
+    "mlp.shared_experts.",
+    "feed_forward.shared_expert.",
+    "mixer.shared_experts.",
+    "block_sparse_moe.shared_experts.",
+];
 
 /// The names that the module of a tensor of layer `index` may have, without a prefix. In a layer that
 /// routes experts (`sparse`) the dense projections are the shared expert's.
@@ -113,6 +118,9 @@ pub(super) fn names(index: usize, tensor: &Tensor, sparse: bool) -> Vec<String> 
     let dense = own.strip_prefix("mlp.").filter(|rest| rest.ends_with("_proj") && !rest.contains('.'));
     if sparse && let Some(projection) = dense {
         names.extend(SHARED.iter().map(|shared| format!("layers.{index}.{shared}{projection}")));
+        // Granite's, whose gate and up projection are one.
+        let joined = if projection == "down_proj" { "output_linear" } else { "input_linear" };
+        names.push(format!("layers.{index}.shared_mlp.{joined}"));
     }
     names
 }
@@ -397,6 +405,21 @@ mod tests {
             let modules = Modules::new(vec![list.to_owned()]).unwrap();
             let covers = |tensor: &Tensor| names(3, tensor, true).iter().any(|name| modules.cover(name));
             assert!(covers(&matrix("mlp.down_proj.weight")) && !covers(&routed), "{list}");
+        }
+    }
+
+    #[test]
+    fn a_shared_expert_goes_by_the_names_that_publishers_give_it() {
+        let down = Tensor::matrix("mlp.down_proj.weight", 8, 8, crate::model::Component::Mlp);
+        // nvidia/MiniMax-M3-NVFP4, ibm-granite/granite-4.0-h-small.
+        for entry in [
+            "language_model.model.layers.3.block_sparse_moe.shared_experts.down_proj",
+            "model.layers.3.shared_mlp.output_linear",
+            "re:.*shared_mlp.*",
+        ] {
+            let modules = Modules::new(vec![entry.to_owned()]).unwrap();
+            let covers = |sparse| names(3, &down, sparse).iter().any(|name| modules.cover(name));
+            assert!(covers(true) && !covers(false), "{entry}");
         }
     }
 
