@@ -166,10 +166,11 @@ fn weights_of_each_device_are_what_logs_say() {
         assert!((weights / logged - 1.0).abs() < 0.03, "{weights} for {logged}");
     }
     // gpt-oss-120b: 26 of 36 layers' experts with the host fill what a 24 GB card has, as its users find
-    // (https://ai-maestro.online/drastically-improve-prompt-processing-speed-for-n-cpu-moe-partially-offloaded-models-8/).
+    // (https://ai-maestro.online/drastically-improve-prompt-processing-speed-for-n-cpu-moe-partially-offloaded-models-8/);
+    // a context of 4,096 leaves room for two more on the GPU than one of 65,536.
     let line = format!("gpt-oss-120b --gpu rtx-3090 {host} --concurrency 1");
     let fitted = estimate(&line);
-    assert!((25..=28).contains(&fitted["n_cpu_moe"].as_u64().unwrap()), "{fitted}");
+    assert!((24..=28).contains(&fitted["n_cpu_moe"].as_u64().unwrap()), "{fitted}");
     assert_eq!(fitted["gpu_layers"], serde_json::Value::Null);
 }
 
