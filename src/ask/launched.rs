@@ -5,6 +5,8 @@ use std::path::Path;
 use crate::catalog::Catalog;
 use crate::catalog::version::Version;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::estimate::deployment::Deployment;
+use crate::estimate::estimated::Estimate;
 use crate::hub::Hub;
 use crate::launch::{self, Server};
 use crate::load;
@@ -274,12 +276,10 @@ impl Read {
         if server.unread.iter().any(|note| !note.refused) {
             return Ok(None);
         }
-        let Some(better) = resolved.better_than(estimated, server.max_model_len, stop)? else {
-            return Ok(None);
-        };
-        let release = resolved.question().with_deployment(&better.estimate, |deployment| {
-            launch::plan::release(&better.estimate, deployment, asked)
-        })?;
+        let release =
+            |better: &Estimate, deployment: &Deployment| launch::plan::release(better, deployment, asked);
+        let found = resolved.better_than(estimated, server.max_model_len, stop, release)?;
+        let Some((better, release)) = found else { return Ok(None) };
         let [member] = release.members.as_slice() else { return Ok(None) };
         let mut plan = Server { replicas: Some(member.copies), ..member.server.clone() };
         let tokens = |limits: &crate::estimate::memory::Limits| limits.max_batched_tokens;

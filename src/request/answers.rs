@@ -149,16 +149,17 @@ impl Resolved {
 
     /// The best plan of the same engine and precision on the same GPUs, where it delivers clearly more than the one that
     /// is given, or that one cannot run: a tenth more output, which is beyond what estimates of one engine differ by
-    /// between layouts. Plans that may be looked at are those in closed form.
+    /// between layouts. Plans that may be looked at are those in closed form; `look` is shown the one that is found.
     ///
     /// # Errors
     /// As [`Resolved::plan`].
-    pub fn better_than(
+    pub fn better_than<T>(
         &self,
         given: &Estimated,
         longest: Option<u64>,
         stop: Stop,
-    ) -> Result<Option<Better>, Diagnostic> {
+        look: impl FnOnce(&Estimate, &Deployment) -> T,
+    ) -> Result<Option<(Better, T)>, Diagnostic> {
         let Some(Deployed::Replicas(..)) = self.deployed else { return Ok(None) };
         let used = given.estimate.gpus;
         let own: Vec<Cluster> = self.pools.iter().map(|pool| only(pool, used)).collect();
@@ -177,7 +178,10 @@ impl Resolved {
         if runs && !(gain.is_finite() && gain > CLEARLY) {
             return Ok(None);
         }
-        Ok(Some(Better { gain: Some(gain).filter(|gain| runs && gain.is_finite()), estimate: best }))
+        // It is a plan of this question alone: the limits of the one that is given may leave it no room.
+        let looked = question.with_deployment(&best, |deployment| look(&best, deployment))?;
+        let gain = Some(gain).filter(|gain| runs && gain.is_finite());
+        Ok(Some((Better { gain, estimate: best }, looked)))
     }
 
     /// What becomes of an answer: what was asked beside it is answered.

@@ -485,3 +485,13 @@ fn a_launch_with_a_degree_that_a_branch_decides_is_not_judged_until_it_is_said()
     let (code, read) = judged_text(text, "--tp 8 --attention-dp 1 --ep 1 --concurrency 8");
     assert_eq!((code, &read["feasible"]), (0, &true.into()), "{:#}", read["notes"]);
 }
+
+#[test]
+fn a_launch_without_room_is_judged_though_a_better_one_has_other_limits() {
+    // Chunks of 16,384 tokens leave no room on GPUs of 80 GB; the plan that would be better takes smaller ones.
+    let launch = "sglang serve --model-path Qwen/Qwen3-235B-A22B --tp 8 --dp 4 --enable-dp-attention --chunked-prefill-size 16384";
+    let run = crate::common::shardfit(&format!("estimate --gpu h100-sxm --launch '{launch}' --json"));
+    let answer: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(answer["verdict"], "does_not_fit", "{}", run.stderr);
+    assert!(!run.stdout.contains("does not belong"), "{}", run.stdout);
+}
