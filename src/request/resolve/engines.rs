@@ -96,14 +96,18 @@ impl Request {
         Ok(engines)
     }
 
-    /// The usual engines of the pools; where none of them takes any of the formats that are asked for, those that run
-    /// there and take one.
+    /// The usual engines of the pools; where none of them takes any of the formats of weights and of the cache that are asked
+    /// for, those that run there and take one.
     fn usual_engines(&self, catalog: &Catalog, pools: &[Cluster]) -> Result<Vec<Engine>, Diagnostic> {
         let usual = catalog.usual_engines(pools)?;
         // What is no format is said where formats are read.
         let formats: Vec<WeightFormat> = texts(&self.weights).iter().filter_map(|t| t.parse().ok()).collect();
-        let takes = |engine: &Engine| formats.iter().any(|format| engine.weight_formats.contains(format));
-        if formats.is_empty() || usual.iter().any(takes) {
+        let caches: Vec<DType> = texts(&self.kv).iter().filter_map(|t| t.parse().ok()).collect();
+        let takes = |engine: &Engine| {
+            (formats.is_empty() || formats.iter().any(|format| engine.weight_formats.contains(format)))
+                && (caches.is_empty() || caches.iter().any(|cache| engine.kv_types.contains(cache)))
+        };
+        if formats.is_empty() && caches.is_empty() || usual.iter().any(takes) {
             return Ok(usual);
         }
         let runs = |engine: &Engine| pools.iter().any(|pool| engine.runs_on(&pool.gpu));
