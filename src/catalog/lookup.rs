@@ -363,13 +363,14 @@ impl Catalog {
     pub fn usual_engine(&self, gpu: &Gpu) -> Result<Engine, Diagnostic> {
         let claims = |e: &Engine| e.default_for.iter().any(|p| p == gpu.platform());
         let engines = self.engines()?;
-        if let Some(found) = engines.iter().find(|engine| claims(engine)) {
-            return Ok(found.clone());
-        }
+        let usual = match engines.iter().find(|engine| claims(engine)) {
+            Some(found) => found.clone(),
+            None => self.engine(DEFAULT_ENGINE)?,
+        };
         // A GPU that is too old for it has another.
-        let usual = self.engine(DEFAULT_ENGINE)?;
-        let known = usual.vendors.iter().any(|vendor| vendor == gpu.platform());
-        let other = engines.into_iter().find(|engine| known && !usual.runs_on(gpu) && engine.runs_on(gpu));
+        let too_old =
+            usual.lacks.iter().any(|lack| lack.architecture == gpu.architecture) && !usual.runs_on(gpu);
+        let other = engines.into_iter().find(|engine| too_old && engine.runs_on(gpu));
         Ok(other.unwrap_or(usual))
     }
 

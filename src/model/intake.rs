@@ -186,7 +186,7 @@ fn find_named(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diag
     let entry = found.map_err(|d| {
         let help = d.help.clone().unwrap_or_default();
         // Of a name that says a family, its members.
-        let family = if help.starts_with("did you mean") || is_known(name) {
+        let family = if help.starts_with("did you mean") || help.starts_with("write ") || is_known(name) {
             Vec::new()
         } else {
             names::family(catalog, name)

@@ -42,12 +42,8 @@ pub(super) fn family<'a>(catalog: &'a Catalog, name: &str) -> Vec<&'a str> {
     let asked = words(&tail(name).replace(':', "-"));
     let of = |entry: &Entry| {
         let own = words(tail(entry.id()));
-        let whole: String = folded(tail(entry.id())).collect();
-        // A digit behind the last one is another version.
-        let begins = whole.strip_prefix(&letters).is_some_and(|rest| {
-            !(letters.ends_with(|c: char| c.is_ascii_digit())
-                && rest.starts_with(|c: char| c.is_ascii_digit()))
-        });
+        // Whole words: `llama3` begins no name of Llama 33.
+        let begins = (1..=own.len()).any(|count| own[..count].concat() == letters);
         begins
             || !asked.is_empty()
                 && asked.iter().all(|word| own.iter().any(|known| known.starts_with(word.as_str())))

@@ -271,6 +271,10 @@ impl TrainRequest {
         let convention = named(&self.flops, Convention::Model)?;
         let tuning = named(&self.tuning, Tuning::Full)?;
         tuning.check(model)?;
+        // As of a server: a degree that divides nothing would be ignored.
+        if !model.is_moe() && self.ep.as_ref().is_some_and(|ep| ep.0.iter().all(|n| *n > 1)) {
+            return Err(usage("expert parallel needs a mixture of experts").at("--ep"));
+        }
         let models = precisions.iter().map(|p| (*p, Job::in_precision(model, *p))).collect();
         let per_node = Machine::new(&cluster, &framework, &engine)?.per_node();
         let mut axes = self.axes(per_node, precisions)?;
