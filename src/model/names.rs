@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::assembly::from_parts;
+use super::config::{self, Config};
+use super::{Quantisation, Scope};
 use crate::catalog::{Catalog, Entry, Kind};
 use crate::diagnostic::{Code, Diagnostic, brief, folded, same_letters, same_words};
 use crate::dtype::WeightFormat;
@@ -142,8 +145,9 @@ fn parameters(word: &str) -> Option<f64> {
 
 /// The parameters of an entry.
 fn entry_size(entry: &Entry) -> Option<f64> {
-    let config = super::config::parse(&entry.text().ok()?, entry.id()).ok()?;
-    let model = super::from_config(&config, entry.id(), super::Scope::Full).ok()?;
+    let config = config::parse(&entry.text().ok()?, entry.id()).ok()?;
+    let root = Config::new(&config, entry.id());
+    let model = from_parts(&root, entry.id(), Scope::Full, Quantisation::read(&root).ok()?).ok()?;
     model.parameters().ok().map(|parameters| parameters.total as f64)
 }
 

@@ -358,6 +358,8 @@ pub const REWRITINGS: &[Rewriting] = &[
     rewriting("zero", "0", "--sharding ddp"),
     rewriting("zero", "{}", "--sharding zero{}"),
     rewriting("use-distributed-optimizer", "", "--sharding zero1"),
+    // TensorRT-LLM's word for the longest context, in frameworks that of a sequence.
+    rewriting("max-seq-len", "{}", "--seq {}"),
     // What is computed again.
     rewriting("gradient-checkpointing", "true", "--recompute full"),
     rewriting("gradient-checkpointing", "false", "--recompute none"),

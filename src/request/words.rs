@@ -293,15 +293,7 @@ pub const WORDS: &[Word] = &[
     word(
         "seq",
         &[(Megatron, "seq-length")],
-        &[
-            "seq-len",
-            "sequence-length",
-            "max-seq-length",
-            "sequence-len",
-            "max-seq-len",
-            "cutoff-len",
-            "train-seq-len",
-        ],
+        &["seq-len", "sequence-length", "max-seq-length", "sequence-len", "cutoff-len", "train-seq-len"],
     ),
     word("tokens", &[], &["train-tokens", "num-tokens", "dataset-tokens", "total-tokens"]),
     word("flops", &[], &["compute"]),

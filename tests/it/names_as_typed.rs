@@ -15,10 +15,10 @@ fn names() -> Vec<[String; 3]> {
     reader.records().map(|record| row(record.unwrap())).collect()
 }
 
-/// A model without what it is called.
+/// A model without what it is called and what is said of its name.
 fn nameless(name: &str) -> Result<Model, String> {
     let found = model::find(name, &[], Scope::Full).map_err(|e| e.to_string())?;
-    Ok(Model { id: String::new(), ..found })
+    Ok(Model { id: String::new(), notes: Vec::new(), ..found })
 }
 
 /// What a name is taken for, written as in the list; what is said where it is not understood.
