@@ -217,28 +217,38 @@ pub fn same_letters(one: &str, other: &str) -> bool {
     folded(one).eq(folded(other))
 }
 
-/// The known name closest to `name`, if one is close enough to be what was meant.
+/// The known name that `name` is in all but a slip of the fingers: the same numbers, and of its letters a quarter at most
+/// others, missing or exchanged. Names that are near by their letters alone mean another thing: `P100` is no `A100`, and
+/// `--qpm` no `--qps`.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     // Text that is longer than any name is none that was mistyped, and takes long to compare.
     const LONGEST: usize = 256;
     if name.len() > LONGEST {
         return None;
     }
-    let wanted = name.to_lowercase();
-    known
-        .iter()
-        .map(|k| (strsim::jaro_winkler(&wanted, &k.to_lowercase()), *k))
-        .filter(|(score, _)| *score >= 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
-        .map(|(_, k)| k)
+    let (wanted, numbers) = parts(name);
+    let far = |known: &str| {
+        let (letters, of) = parts(known);
+        let longer = letters.chars().count().max(wanted.chars().count());
+        let distance = strsim::damerau_levenshtein(&letters, &wanted);
+        (of == numbers && distance * 4 <= longer).then_some(distance)
+    };
+    let near = known.iter().filter_map(|k| Some((far(k)?, k.len().abs_diff(name.len()), *k)));
+    near.min().map(|(_, _, k)| k)
 }
 
-/// The known name that differs from `name` in a slip of the fingers: a third of its letters at most are others, missing
-/// or exchanged.
+/// The letters of a name in lower case, and its numbers in their order.
+fn parts(name: &str) -> (String, Vec<&str>) {
+    let letters = folded(name).filter(|c| !c.is_ascii_digit()).collect();
+    let numbers = name.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty());
+    (letters, numbers.collect())
+}
+
+/// As [`nearest`], of names that are owned.
 pub fn slip(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
-    let wanted = name.to_lowercase();
-    let scored = known.into_iter().map(|k| (strsim::normalized_damerau_levenshtein(&wanted, &k), k));
-    scored.filter(|(score, _)| *score >= 0.65).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, k)| k)
+    let known: Vec<String> = known.into_iter().collect();
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    nearest(name, &names).map(str::to_owned)
 }
 
 /// What the user wrote, short enough for a message and on one line.
@@ -355,6 +365,17 @@ mod tests {
     #[test]
     fn an_unrelated_name_gets_no_guess() {
         assert_eq!(nearest("zzzzqq", &["h100-sxm", "l4"]), None);
+        for (name, other) in [
+            ("P100", "a100"),
+            ("qpm", "qps"),
+            ("rtx 4090 24gb", "rtx-4090-48gb"),
+            ("llama4", "llama-405b"),
+            ("magistral", "ministral-8b"),
+            ("train-iters", "train-tokens"),
+        ] {
+            assert_eq!(nearest(name, &[other]), None, "{name}");
+        }
+        assert_eq!(nearest("consurrency", &["concurrency"]), Some("concurrency"));
         assert_eq!(nearest(&"h100-sxm".repeat(100), &["h100-sxm"]), None);
     }
 }

@@ -441,15 +441,16 @@ pub fn parse_with_unit(text: &str, units: &[(&str, f64)]) -> Result<f64, String>
             .or_else(|| units.iter().find(|(name, _)| name.eq_ignore_ascii_case(in_full(unit))))
             .map(|(_, scale)| *scale)
     };
-    // `800k req/day`: a thousand of a unit that stands apart.
+    // `800k req/day`, `1M/day`: a thousand of a unit that stands apart.
     let thousands = || {
-        let (prefix, unit) = unit.split_once(' ')?;
-        let times = match prefix {
-            "k" | "K" => 1e3,
-            "M" => 1e6,
+        let times = match unit.chars().next()? {
+            'k' | 'K' => 1e3,
+            'M' => 1e6,
+            'B' => 1e9,
             _ => return None,
         };
-        Some(known(unit.trim())? * times)
+        let of = unit.get(1..).filter(|of| of.starts_with([' ', '/']))?;
+        Some(known(of.trim())? * times)
     };
     let scale = known(unit)
         .or_else(thousands)

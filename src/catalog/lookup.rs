@@ -17,7 +17,7 @@ use super::kind::Kind;
 use super::link::LinkKind;
 use super::scheduling::SchedulingOverlay;
 use super::version::Asked;
-use super::{builtin, measured};
+use super::{builtin, known, measured};
 use crate::diagnostic::{Code, Diagnostic, same_letters, same_words};
 use crate::load;
 
@@ -142,7 +142,16 @@ impl Catalog {
         match self.meant(kind, name).as_slice() {
             [one] => Ok(*one),
             [] => {
+                if let Some(entry) =
+                    Some(kind).filter(|k| *k == Kind::Gpu).and_then(|_| self.spoken_gpu(name))
+                {
+                    return Ok(entry);
+                }
                 let all = self.entries(kind);
+                if let Some(said) = known::answer(kind, name) {
+                    let cause = format!("unknown {} `{}`", kind.noun(), crate::diagnostic::brief(name));
+                    return Err(Diagnostic::new(Code::UnknownName, cause).help(said));
+                }
                 Err(Diagnostic::unknown(kind.noun(), name, all.iter().flat_map(names), kind.list_hint()))
             }
             several => {
@@ -277,8 +286,24 @@ impl Catalog {
             Some((engine, version)) if !self.means_file(name) => {
                 self.every_version(engine)?.at(&Asked::read(version))
             }
-            _ => self.every_version(name).map(|e| Engine { versions: Vec::new(), ..e }),
+            _ => match self.in_version(name) {
+                Some((engine, version)) => self.every_version(engine)?.at(&Asked::read(version)),
+                None => self.every_version(name).map(|e| Engine { versions: Vec::new(), ..e }),
+            },
         }
+    }
+
+    /// The engine and the version of a name that holds both as package managers, images and folders write them:
+    /// `vllm==0.11.0`, `vllm:v0.8.5`, `vllm-0.10.2`.
+    fn in_version<'a>(&self, name: &'a str) -> Option<(&'a str, &'a str)> {
+        if self.means_file(name) || self.knows(Kind::Engine, name) {
+            return None;
+        }
+        let parts = name.match_indices(['=', ':', '-', '_', ' ', '>']).map(|(at, _)| name.split_at(at));
+        let is_version = |text: &str| text.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+        let split = parts
+            .map(|(engine, rest)| (engine, rest.trim_start_matches(['=', ':', '-', '_', ' ', '>', '~'])));
+        split.rev().find(|(engine, version)| is_version(version) && self.knows(Kind::Engine, engine))
     }
 
     /// An engine with all its versions.
@@ -332,16 +357,22 @@ impl Catalog {
     }
 
     /// The engine that is meant on a GPU when none is named: the one whose file says so, else
-    /// [`DEFAULT_ENGINE`].
+    /// [`DEFAULT_ENGINE`], or one that runs there where that has no kernels for the GPU.
     ///
     /// # Errors
     /// As [`Catalog::engines`].
     pub fn usual_engine(&self, gpu: &Gpu) -> Result<Engine, Diagnostic> {
         let claims = |e: &Engine| e.default_for.iter().any(|p| p == gpu.platform());
-        match self.engines()?.into_iter().find(claims) {
-            Some(found) => Ok(found),
-            None => self.engine(DEFAULT_ENGINE),
-        }
+        let engines = self.engines()?;
+        let usual = match engines.iter().find(|engine| claims(engine)) {
+            Some(found) => found.clone(),
+            None => self.engine(DEFAULT_ENGINE)?,
+        };
+        // A GPU that is too old for it has another.
+        let too_old =
+            usual.lacks.iter().any(|lack| lack.architecture == gpu.architecture) && !usual.runs_on(gpu);
+        let other = engines.into_iter().find(|engine| too_old && engine.runs_on(gpu));
+        Ok(other.unwrap_or(usual))
     }
 
     /// The engines that are meant on a cluster when none is named: the usual one of each pool's GPU.

@@ -9,6 +9,16 @@ use crate::load::{self, Located, tree::Node};
 use crate::model::{self, Scope};
 use crate::units;
 
+/// What people write at the top of a scenario, and the key under which it belongs.
+const ELSEWHERE: [(&[&str], &str); 6] = [
+    (&["gpu", "gpus", "cluster", "hardware", "instances"], "clusters"),
+    (&["slo", "slos", "sla", "slas", "ttft", "tpot", "e2e", "percentile"], "targets"),
+    (&["rate", "isl", "osl", "concurrency", "workload", "load", "sessions", "trace"], "workloads"),
+    (&["model"], "models"),
+    (&["engine", "backend"], "engines"),
+    (&["price"], "prices"),
+];
+
 /// A walk over one file.
 pub struct Walk<'a> {
     schema: &'a Value,
@@ -137,6 +147,14 @@ impl<'a> Walk<'a> {
     fn unknown_key(&mut self, key: &Located<String>, field: &str, known: &[&str]) {
         let list = format!("allowed: {}", known.join(", "));
         let unknown = Diagnostic::unknown("key", &key.value, known.iter().copied(), &list);
+        // A key of another place says where that is.
+        let place = ELSEWHERE
+            .iter()
+            .find(|(words, place)| words.contains(&key.value.as_str()) && known.contains(place));
+        let unknown = match place {
+            Some((_, place)) => unknown.help(format!("it belongs into `{place}`; {list}")),
+            None => unknown,
+        };
         let (line, field) = (Some(load::line(key)), field.to_owned());
         self.problems.push(Problem { line, field, ..unknown.into() });
     }

@@ -6,10 +6,12 @@ mod catalog;
 mod check;
 mod common;
 mod completions;
+mod counts;
 mod doctor;
 mod emit;
 mod estimate;
 mod fetch;
+mod first;
 mod fit;
 mod guide;
 mod host;
@@ -26,6 +28,7 @@ mod observe;
 mod outcome;
 mod output;
 mod place;
+mod placed;
 mod plan;
 mod progress;
 mod refusal;
@@ -151,17 +154,49 @@ pub fn run_words(words: Vec<OsString>) -> u8 {
         anstream::println!("{TO_BEGIN_WITH}");
         return guided();
     }
-    let words = spelling::usual(&command, words);
-    let parsed = command.try_get_matches_from_mut(&words);
+    let Read { parsed, words, notes } = read(&mut command, words);
     let (cli, matches) = match parsed.and_then(|m| Ok((Cli::from_arg_matches(&m)?, m))) {
         Ok(parsed) => parsed,
         Err(e) => return refuse(&e, &command, &words),
     };
     cli.talk.settle();
+    notes.iter().for_each(|note| talk::say(&format!("note: {note}")));
     talk::note(|| format!("assumed: {}", talk::assumed(&command, &matches)));
     let code = answer(&cli);
     talk::note(|| "done".to_owned());
     code
+}
+
+/// A command line as it is understood.
+struct Read {
+    parsed: Result<clap::ArgMatches, clap::Error>,
+    words: Vec<OsString>,
+    /// What is to be said of words that were put in others.
+    notes: Vec<String>,
+}
+
+/// Parses words in whatever spelling; where some of them stand without their option, they are put in their place.
+fn read(command: &mut clap::Command, words: Vec<OsString>) -> Read {
+    let spelling::Spelt { words, mut notes } = spelling::usual(command, words);
+    let parsed = command.try_get_matches_from_mut(&words);
+    let strange = |e: &clap::Error| {
+        let word = e.get(clap::error::ContextKind::InvalidArg).map(ToString::to_string);
+        e.kind() == ErrorKind::InvalidSubcommand
+            || e.kind() == ErrorKind::UnknownArgument && word.is_some_and(|word| !word.starts_with('-'))
+            || e.kind() == ErrorKind::MissingRequiredArgument
+    };
+    let Err(e) = &parsed else { return Read { parsed, words, notes } };
+    let text: Option<Vec<String>> = words.iter().map(|word| word.to_str().map(str::to_owned)).collect();
+    if let Some(text) = text.filter(|_| strange(e))
+        && let Some(placed::Meant::Words(meant)) = placed::meant(command, &text)
+        && meant != text
+    {
+        let line = meant.iter().map(|word| crate::launch::line::quoted(word)).collect::<Vec<_>>().join(" ");
+        notes.push(format!("read as `{line}`"));
+        let words: Vec<OsString> = meant.into_iter().map(OsString::from).collect();
+        return Read { parsed: command.try_get_matches_from_mut(&words), words, notes };
+    }
+    Read { parsed, words, notes }
 }
 
 /// Asks a person on a terminal what a command needs and runs it; anything else has been told what there is.
@@ -188,8 +223,7 @@ fn guided() -> u8 {
 /// What is wrong with the words, or with what they name.
 pub fn printed(words: Vec<OsString>) -> Result<(u8, String), Diagnostic> {
     let mut command = command();
-    let words = spelling::usual(&command, words);
-    let parsed = command.try_get_matches_from_mut(&words);
+    let Read { parsed, words, .. } = read(&mut command, words);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(e) if !e.use_stderr() => return Ok((0, e.render().to_string())),

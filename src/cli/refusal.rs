@@ -5,7 +5,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::diagnostic::{Code, Diagnostic, brief, slip};
 use crate::launch::line::quoted;
-use crate::request::words;
+use crate::request::{meanings, words};
+
+use super::first;
+use super::placed::{Meant, meant};
 
 /// What the parser found wrong; `words` is the command line.
 pub fn diagnostic(error: &clap::Error, root: &Command, words: &[String]) -> Diagnostic {
@@ -56,7 +59,23 @@ impl Parts<'_> {
         }
     }
 
+    /// What the whole line means, where it can be told.
+    fn meant(&self) -> Option<Diagnostic> {
+        match meant(self.root, self.words)? {
+            Meant::Answer { cause, help } => Some(Diagnostic::new(Code::Usage, cause).help(help)),
+            Meant::Words(_) => None,
+        }
+    }
+
     fn unknown_command(&self) -> Diagnostic {
+        if let Some(said) = self.meant() {
+            return said;
+        }
+        let given = self.text(ContextKind::InvalidSubcommand);
+        if let Some(said) = first::answer(&given) {
+            return Diagnostic::new(Code::UnknownName, format!("unknown command `{}`", brief(&given)))
+                .help(said);
+        }
         let names: Vec<&str> = self.root.get_subcommands().map(Command::get_name).collect();
         let list = format!("allowed: {}", names.join(", "));
         Diagnostic::unknown(
@@ -69,6 +88,9 @@ impl Parts<'_> {
 
     fn unknown_argument(&self) -> Diagnostic {
         let given = self.argument();
+        if let Some(said) = self.meant() {
+            return said;
+        }
         if !given.starts_with('-') {
             let cause = format!("unexpected `{}`", brief(&given));
             return Diagnostic::new(Code::Usage, cause).help(self.pointer());
@@ -81,25 +103,29 @@ impl Parts<'_> {
             value.filter(|value| !value.starts_with('-'))
         };
         let has = |option: &str| self.command.get_arguments().any(|arg| arg.get_long() == Some(option));
-        if let Some(said) = words::meaning(name.trim_start_matches('-'), value(), has) {
+        let bare = name.trim_start_matches('-');
+        let shown = value().map(quoted);
+        if let Some(said) = meanings::meaning(self.command.get_name(), bare, shown.as_deref(), has) {
             // The GPU may stand beside the number of them.
             let of = |option: &&String| ["--gpu", "--gpu-type"].contains(&option.as_str());
             let gpu = self.words.iter().skip_while(|word| !of(word)).nth(1);
             return diagnostic.help(match gpu {
-                Some(gpu) => said.replace("xGPU`", &format!("x{}`", brief(gpu))),
+                Some(gpu) => said.replace("xGPU`", &format!("x{}`", quoted(&brief(gpu)))),
                 None => said,
             });
         }
         let close = self.close(name);
+        let ours = words::option(bare).unwrap_or(bare);
         let elsewhere: Vec<String> = self
             .root
             .get_subcommands()
-            .filter(|c| {
-                c.get_arguments().any(|a| a.get_long().is_some_and(|l| Some(l) == name.strip_prefix("--")))
-            })
+            .filter(|c| c.get_arguments().any(|a| a.get_long() == Some(ours)))
             .map(|c| format!("`{}`", c.get_name()))
             .collect();
         let help = match close {
+            _ if !elsewhere.is_empty() && ours != bare => {
+                format!("`{name}` is `--{ours}`, which belongs to {}", elsewhere.join(", "))
+            }
             _ if !elsewhere.is_empty() => format!("`{name}` belongs to {}", elsewhere.join(", ")),
             Some(close) => format!("did you mean `{}`?", self.mended(name, &close)),
             None => self.pointer(),

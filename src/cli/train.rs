@@ -87,7 +87,7 @@ struct JobArgs {
     )]
     #[arg(value_parser = names(Precision::NAMES.iter().copied()), hide_possible_values = true)]
     precision: Vec<String>,
-    /// full, lora or qlora; the last two train the adapters of --lora
+    /// full, lora or qlora; the last two train the adapters of --lora [default of those: rank=16,targets=all-linear]
     #[arg(long, default_value = "full", value_name = "WHAT", help_heading = "Training")]
     #[arg(value_parser = names(Tuning::NAMES.iter().copied()), hide_possible_values = true)]
     tuning: String,

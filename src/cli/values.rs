@@ -25,7 +25,14 @@ fn whole(text: &str) -> Result<&str, String> {
             "`{}` begins with a zero; thousands have no comma: 2048 or 2k",
             crate::diagnostic::brief(text)
         )),
-        false => Ok(text),
+        false => match text.split_once('/') {
+            Some((prompt, output))
+                if [prompt, output].iter().all(|n| n.starts_with(|c: char| c.is_ascii_digit())) =>
+            {
+                Err(format!("`{prompt}/{output}` are two lengths: --isl {prompt} --osl {output}"))
+            }
+            _ => Ok(text),
+        },
     }
 }
 

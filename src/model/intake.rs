@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{Catalog, Entry, Kind};
+use crate::catalog::{Catalog, Entry, Kind, known};
 use crate::checkpoint::gguf;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::hub::{Hub, Id, Text};
 use crate::load;
 
 use super::assembly::from_parts;
 use super::config::{self, Config};
-use super::{Model, Quantisation, Scope, from_gguf, names, other_files, quantisation};
+use super::{Model, Quantisation, Scope, copies, from_gguf, names, other_files, quantisation};
 use crate::units::Bytes;
 
 /// Finds a model among the built-in ones, with `folders` of `<org>--<name>.json` before them: [`find_in`].
@@ -38,16 +38,63 @@ pub fn find_in(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Dia
 /// # Errors
 /// As [`find_in`], and [`Code::Hub`] when neither has it.
 pub fn find_with(catalog: &Catalog, name: &str, scope: Scope, hub: &Hub) -> Result<Model, Diagnostic> {
+    let name = names::plain(name);
+    let unread = |unknown: Diagnostic| find_copy(catalog, name, scope)?.ok_or(unknown);
     if catalog.is_sealed() {
-        return find_named(catalog, name, scope);
+        return find_named(catalog, name, scope).or_else(|unknown| match unknown.code {
+            Code::UnknownName => unread(unknown),
+            _ => Err(unknown),
+        });
+    }
+    // The name of a file that is not here may say which model and format it is of.
+    if gguf::is_gguf(Path::new(name))
+        && !Path::new(name).exists()
+        && let Ok(found) = find_named(catalog, name, scope)
+    {
+        return Ok(found);
     }
     match find_path(name, scope)? {
         Some(model) => Ok(model),
         None => match find_named(catalog, name, scope) {
-            Err(unknown) if unknown.code == Code::UnknownName => find_on_hub(name, unknown, scope, hub),
+            Err(unknown) if unknown.code == Code::UnknownName && !is_known(name) => {
+                find_on_hub(name, unknown, scope, hub).or_else(unread)
+            }
             found => found,
         },
     }
+}
+
+/// Whether a name is of something that no hub makes a language model.
+fn is_known(name: &str) -> bool {
+    known::answer(Kind::Model, name).is_some()
+}
+
+/// A copy of a model of the catalogue, or one in another format, by its name alone.
+fn find_copy(catalog: &Catalog, name: &str, scope: Scope) -> Result<Option<Model>, Diagnostic> {
+    let whole = copies::Copied { of: tail(name).to_owned(), quantisation: None, word: String::new() };
+    for copied in [whole, copies::read(name)] {
+        let known = catalog.find(Kind::Model, &copied.of).ok();
+        let found = known.map_or_else(|| names::find(catalog, &copied.of).ok().flatten(), Some);
+        let Some(entry) = found else { continue };
+        let config = copies::in_format(config::parse(&entry.text()?, entry.id())?, &copied);
+        let mut model = from_config(&config, name, scope)?;
+        let format = match copied.word.as_str() {
+            "" => String::new(),
+            word => format!(", in {word} as such copies usually are"),
+        };
+        model.notes.push(format!(
+            "`{}` is taken for a copy of {} by its name{format}",
+            brief(name),
+            entry.id()
+        ));
+        return Ok(Some(model));
+    }
+    Ok(None)
+}
+
+/// A name without its organisation.
+fn tail(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(_, tail)| tail)
 }
 
 /// A model by its path, if the name is one.
@@ -138,7 +185,22 @@ fn find_named(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diag
     let found = known.or_else(|unknown| names::find(catalog, name)?.ok_or(unknown));
     let entry = found.map_err(|d| {
         let help = d.help.clone().unwrap_or_default();
-        d.help(format!("{help}; a path to a config.json and org/name on the hub work too"))
+        // Of a name that says a family, its members.
+        let family = if help.starts_with("did you mean") || help.starts_with("write ") || is_known(name) {
+            Vec::new()
+        } else {
+            names::family(catalog, name)
+        };
+        let family = family.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" or ");
+        match (is_known(name), family.is_empty()) {
+            (true, _) => d,
+            (false, true) => {
+                d.help(format!("{help}; a path to a config.json and org/name on the hub work too"))
+            }
+            (false, false) => d.help(format!(
+                "write {family}; {help}; a path to a config.json and org/name on the hub work too"
+            )),
+        }
     })?;
     let place = if matches!(entry, Entry::File(_)) { entry.place() } else { entry.id().to_owned() };
     let model = from_config(&config::parse(&entry.text()?, &place)?, &names::heading(&entry, name), scope);

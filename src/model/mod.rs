@@ -4,6 +4,7 @@ mod assembly;
 pub mod blocks;
 pub mod config;
 mod context;
+mod copies;
 mod count;
 mod disguise;
 mod draft;

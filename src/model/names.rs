@@ -2,12 +2,70 @@
 
 use std::collections::BTreeSet;
 
+use super::assembly::from_parts;
+use super::config::{self, Config};
+use super::{Quantisation, Scope};
 use crate::catalog::{Catalog, Entry, Kind};
 use crate::diagnostic::{Code, Diagnostic, brief, folded, same_letters, same_words};
 use crate::dtype::WeightFormat;
 
 /// Endings that say what a model was tuned for, and not which one it is.
-const TUNED: [&str; 4] = ["instruct", "chat", "it", "hf"];
+const TUNED: [&str; 5] = ["instruct", "chat", "it", "hf", "thinking"];
+
+/// Endings of files that were tuned from a model and kept its sizes, and of files made with an importance matrix.
+const DERIVED: [&str; 5] = ["i1", "imatrix", "abliterated", "uncensored", "heretic"];
+
+/// A name without the address that it is copied with: that of the hub, or the prefix that tools put before Ollama's names.
+pub(super) fn plain(name: &str) -> &str {
+    let name = name.trim().trim_end_matches('/');
+    let addresses = [
+        "https://huggingface.co/",
+        "http://huggingface.co/",
+        "https://hf.co/",
+        "huggingface.co/",
+        "hf.co/",
+        "https://ollama.com/library/",
+        "ollama.com/library/",
+        "registry.ollama.ai/library/",
+        "ollama_chat/",
+        "ollama/",
+        "huggingface/",
+        "openrouter/",
+        "hosted_vllm/",
+    ];
+    let plain = addresses.iter().find_map(|address| name.strip_prefix(address)).unwrap_or(name);
+    let page = ["/tree/", "/blob/", "/resolve/"].iter().find_map(|page| plain.split_once(page));
+    page.map_or(plain, |(plain, _)| plain)
+}
+
+/// The models whose names begin with all words of a name, four at most, the shortest first: what is meant by a family's.
+pub(super) fn family<'a>(catalog: &'a Catalog, name: &str) -> Vec<&'a str> {
+    const MOST: usize = 4;
+    let letters: String = folded(tail(name)).filter(|c| *c != ':').collect();
+    let asked = words(&tail(name).replace(':', "-"));
+    let of = |entry: &Entry| {
+        let own = words(tail(entry.id()));
+        // Whole words: `llama3` begins no name of Llama 33.
+        let begins = (1..=own.len()).any(|count| own[..count].concat() == letters);
+        begins
+            || !asked.is_empty()
+                && asked.iter().all(|word| own.iter().any(|known| known.starts_with(word.as_str())))
+    };
+    if letters.chars().filter(|c| c.is_alphabetic()).count() < 3 {
+        return Vec::new();
+    }
+    let mut found: Vec<&str> =
+        catalog.entries(Kind::Model).iter().filter(|entry| of(entry)).map(|entry| entry.id()).collect();
+    found.sort_by_key(|id| (id.len(), *id));
+    found.truncate(MOST);
+    found
+}
+
+/// The words of a name in lower case.
+fn words(name: &str) -> Vec<String> {
+    let parts = name.split(|c: char| c.is_whitespace() || matches!(c, '.' | '-' | '_'));
+    parts.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+}
 
 /// The entry that a name without an organisation means, where no entry goes by it as it is written: `:` stands for `-`,
 /// as in Ollama's names; then what the name was tuned for is left out. `None` where the catalogue has no such model.
@@ -31,15 +89,31 @@ pub(super) fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<Option<Entry<
     }
     // A size of Ollama's is one of several models under its name: `deepseek-r1:14b` is the distilled one of 14 B.
     if found.is_empty() && typed.name.contains(':') {
-        let words = |name: &str| -> Vec<String> {
-            let parts = name.split(|c: char| c.is_whitespace() || matches!(c, '.' | '-' | '_'));
-            parts.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
-        };
         let asked = words(&name);
         let holds = |known: &str| asked.iter().all(|word| words(known).contains(word));
         found = entries.iter().filter(|entry| holds(tail(entry.id()))).copied().collect();
         let least = found.iter().map(|entry| words(tail(entry.id())).len()).min();
         found.retain(|entry| Some(words(tail(entry.id())).len()) == least);
+    }
+    // Files are named after the publisher too (`Qwen_QwQ-32B-GGUF`), and after what was done to the model.
+    if found.is_empty() && typed.is_file {
+        let bare = derived(&name);
+        let shorter = [Some(bare), bare.split_once('_').map(|(_, model)| model)];
+        let shorter = shorter.into_iter().flatten().filter(|shorter| *shorter != name);
+        for shorter in shorter {
+            if found.is_empty() {
+                found = named(&|known| same_words(untuned(known), untuned(shorter)));
+            }
+        }
+    }
+    // The size of a model that has only one says nothing new: `deepseek-r1:671b`, `phi4:14b`.
+    if found.is_empty()
+        && let Some((rest, size)) = name.rsplit_once(['-', ' ', '_'])
+        && let Some(size) = parameters(size)
+    {
+        let near = |entry: &Entry| entry_size(entry).is_some_and(|n| (n / size - 1.0).abs() <= NEAR_THE_SIZE);
+        found = named(&|known| same_letters(known, rest));
+        found.retain(near);
     }
     // Of a base model and what was tuned from it, the one that is tuned as the name says.
     let tuned = |entry: &Entry| (untuned(entry.id()) == entry.id()) == (untuned(&name) == name);
@@ -58,6 +132,37 @@ pub(super) fn find<'a>(catalog: &'a Catalog, name: &str) -> Result<Option<Entry<
     }
 }
 
+/// How far a model's parameters lie from the size in its name: phi-4's 14.7 B are called 14 B.
+const NEAR_THE_SIZE: f64 = 0.07;
+
+/// The parameters that a word names: `671b`, `1.5B`, `350m`.
+fn parameters(word: &str) -> Option<f64> {
+    let lower = word.to_ascii_lowercase();
+    let scale = if lower.ends_with('b') { 1e9 } else { 1e6 };
+    let number = lower.strip_suffix(['b', 'm'])?;
+    number.parse::<f64>().ok().filter(|n| *n > 0.0).map(|n| n * scale)
+}
+
+/// The parameters of an entry.
+fn entry_size(entry: &Entry) -> Option<f64> {
+    let config = config::parse(&entry.text().ok()?, entry.id()).ok()?;
+    let root = Config::new(&config, entry.id());
+    let model = from_parts(&root, entry.id(), Scope::Full, Quantisation::read(&root).ok()?).ok()?;
+    model.parameters().ok().map(|parameters| parameters.total as f64)
+}
+
+/// A name without endings that say what was done to a model that kept its sizes.
+fn derived(name: &str) -> &str {
+    let mut name = name;
+    while let Some((rest, last)) = name.rsplit_once(['-', '.']) {
+        if !DERIVED.iter().any(|known| known.eq_ignore_ascii_case(last)) {
+            break;
+        }
+        name = rest;
+    }
+    name
+}
+
 /// What a name says beside which model it is.
 struct Typed<'a> {
     /// The model's own name.
@@ -73,6 +178,10 @@ struct Typed<'a> {
 impl<'a> Typed<'a> {
     /// Reads a name without an organisation, or one of GGUF files on the hub; `None` for any other.
     fn read(name: &'a str) -> Option<Typed<'a>> {
+        let name = plain(name);
+        if let Some(typed) = Typed::of_file(name) {
+            return Some(typed);
+        }
         if name.contains('/') {
             // LM Studio writes `@q4_k_m`, llama.cpp and Ollama `:Q4_K_M`.
             let (repository, tag) = match name.rsplit_once([':', '@']) {
@@ -87,7 +196,13 @@ impl<'a> Typed<'a> {
             return Some(Typed { name: model, format, repacked: true, is_file: true });
         }
         let of_ollama = name.contains(':');
-        let (model, ending) = match name.rsplit_once(['-', ':']) {
+        let (model, ending) = match name.rsplit_once(['-', ':', ' ']) {
+            // `Q4` of people who write no more.
+            Some((model, ending))
+                if ending.len() == 2 && name.contains(' ') && bits_of(&format!("{ending}_")).is_some() =>
+            {
+                (model, Some(ending))
+            }
             Some((model, ending)) if is_format(ending) && (of_ollama || is_of_llama_cpp(ending)) => {
                 (model, Some(ending))
             }
@@ -98,6 +213,24 @@ impl<'a> Typed<'a> {
         };
         let is_file = of_ollama || ending.is_some();
         Some(Typed { name: model.to_owned(), format: ending, repacked: false, is_file })
+    }
+}
+
+impl<'a> Typed<'a> {
+    /// Reads the name of a GGUF file: `Qwen3-30B-A3B-UD-Q4_K_XL.gguf`, `gpt-oss-120b-mxfp4-00001-of-00003.gguf`.
+    fn of_file(name: &'a str) -> Option<Typed<'a>> {
+        let cut = name.len().checked_sub(".gguf".len()).filter(|cut| name.is_char_boundary(*cut))?;
+        let stem = name[cut..].eq_ignore_ascii_case(".gguf").then_some(&name[..cut])?;
+        let stem = stem.rsplit(['/', '\\']).next().unwrap_or(stem);
+        let part = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
+        let whole = stem
+            .rsplit_once("-of-")
+            .filter(|(_, last)| part(last))
+            .and_then(|(rest, _)| rest.rsplit_once('-'));
+        let stem = whole.filter(|(_, first)| part(first)).map_or(stem, |(rest, _)| rest);
+        let (model, ending) = stem.rsplit_once(['-', '.']).filter(|(_, ending)| is_format(ending))?;
+        let model = model.strip_suffix("-UD").unwrap_or(model);
+        Some(Typed { name: model.to_owned(), format: Some(ending), repacked: false, is_file: true })
     }
 }
 
@@ -144,7 +277,7 @@ pub fn gguf_file(name: &str) -> Option<GgufFile> {
     let typed = Typed::read(name.trim()).filter(|typed| typed.is_file)?;
     let format = match typed.format {
         None => USUAL,
-        Some(word) => word.parse().unwrap_or(match bits_of(word) {
+        Some(word) => word.parse().unwrap_or(match bits_of(word).or(bits_of(&format!("{word}_"))) {
             Some('1' | '2') => WeightFormat::Q2K,
             Some('3') => WeightFormat::Q3KM,
             Some('5') => WeightFormat::Q5KM,

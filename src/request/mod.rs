@@ -27,6 +27,7 @@ pub mod form;
 pub mod inspect;
 pub mod launched;
 pub mod layout;
+pub mod meanings;
 mod media;
 mod model;
 mod overrides;

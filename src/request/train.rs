@@ -30,6 +30,10 @@ pub const MOST_PLANS: u64 = 1000;
 /// The framework where none is named.
 pub const FRAMEWORK: &str = "megatron-bridge";
 
+/// The adapters that are trained where `--tuning` asks for some and none are described: the rank of torchtune's, Axolotl's and
+/// LLaMA-Factory's examples lies between 8 and 32, on all linear layers as the QLoRA paper has them (arXiv:2305.14314).
+pub const USUAL_ADAPTERS: &str = "rank=16,targets=all-linear";
+
 /// Plans that an answer keeps unless told otherwise.
 const TOP: u64 = 10;
 
@@ -220,6 +224,11 @@ impl TrainRequest {
         if self.model.draft_model.is_some() {
             return Err(usage("a draft model serves, it is not trained with").at("--draft-model"));
         }
+        // Adapters of the usual rank on all linear layers, where none are described.
+        if self.model.lora.is_none() && named(&self.tuning, Tuning::Full)? != Tuning::Full {
+            let model = ModelRequest { lora: Some(USUAL_ADAPTERS.to_owned()), ..self.model.clone() };
+            return TrainRequest { model, ..self.clone() }.resolve_as_flags(catalog, hub);
+        }
         let model = self.model.find(catalog, hub)?;
         let cluster = catalog.pools(name)?.single()?;
         self.training(steps, &model, at_price(catalog, cluster, &self.price)?)
@@ -263,6 +272,10 @@ impl TrainRequest {
         let convention = named(&self.flops, Convention::Model)?;
         let tuning = named(&self.tuning, Tuning::Full)?;
         tuning.check(model)?;
+        // As of a server: a degree that divides nothing would be ignored.
+        if !model.is_moe() && self.ep.as_ref().is_some_and(|ep| ep.0.iter().all(|n| *n > 1)) {
+            return Err(usage("expert parallel needs a mixture of experts").at("--ep"));
+        }
         let models = precisions.iter().map(|p| (*p, Job::in_precision(model, *p))).collect();
         let per_node = Machine::new(&cluster, &framework, &engine)?.per_node();
         let mut axes = self.axes(per_node, precisions)?;

@@ -11,7 +11,7 @@ use super::training::TrainingEntry;
 use crate::diagnostic::Diagnostic;
 use crate::load::Located;
 use crate::rank::Objective;
-use crate::request::{Counts, LengthEntry, Request, Task, TimeTarget, Values};
+use crate::request::{Counts, LengthEntry, RateEntry, Request, Task, TimeTarget, Values};
 use crate::units::{RequestsPerSecond, Seconds, UsdPerHour};
 use crate::workload::Purpose;
 
@@ -234,7 +234,7 @@ pub struct WorkloadEntry {
     #[schemars(range(min = 1))]
     pub concurrency: Option<u64>,
     /// Requests per second over the whole deployment.
-    pub rate: Option<RequestsPerSecond>,
+    pub rate: Option<RateEntry>,
     /// People who use it, each with `requests_per_user`.
     #[schemars(range(min = 1))]
     pub users: Option<u64>,

@@ -217,7 +217,7 @@ impl WorkloadEntry {
         let day = |n: u64| Load::Rate(RequestsPerSecond::new(n as f64 / 86_400.0));
         let ways = [
             self.concurrency.map(Load::Concurrency),
-            self.rate.map(Load::Rate),
+            self.rate.map(|rate| Load::Rate(rate.0)),
             users,
             self.requests_per_day.map(day),
         ];

@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{Redirect, Response};
 use serde_json::{Map, Value, json};
 
 use super::state::{At, Shared};
@@ -24,6 +24,11 @@ use crate::search::Stop;
 pub async fn health() -> Response {
     let alive = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
     reply::json(StatusCode::OK, format!("{alive}\n"))
+}
+
+/// Where frameworks describe their addresses: ours are in one document.
+pub async fn description() -> Redirect {
+    Redirect::temporary("/api/v1/openapi.json")
 }
 
 /// The counts and times.

@@ -43,6 +43,8 @@ fn router(site: Shared) -> Router {
         .route("/api/v1/jobs/{id}/events", get(jobs::events))
         .route("/api/v1/{command}", post(api::answer))
         .route("/healthz", get(api::health))
+        .route("/health", get(api::health))
+        .route("/docs", get(api::description))
         .route("/metrics", get(api::metrics))
         .route("/", get(page::index))
         .route("/assets/{name}", get(page::asset))

@@ -93,7 +93,11 @@ pub async fn another_method(uri: Uri) -> Response {
     if question.is_some_and(|name| name.parse::<ask::Command>().is_err() && !KNOWN.contains(&name)) {
         return nothing_here().await;
     }
-    let d = Diagnostic::new(Code::Usage, "this address is asked in another way")
-        .help("/api/v1/openapi.json lists what there is");
+    let way = if question.is_some_and(|name| name.parse::<ask::Command>().is_ok()) {
+        "ask with POST and the request as a JSON object; /api/v1/openapi.json lists what there is"
+    } else {
+        "/api/v1/openapi.json lists what there is"
+    };
+    let d = Diagnostic::new(Code::Usage, "this address is asked in another way").help(way);
     fault(StatusCode::METHOD_NOT_ALLOWED, &d)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, same_letters};
 use crate::dtype::WeightFormat;
 use crate::estimate::breakdown::Trained;
 use crate::model::Model;
@@ -75,6 +75,45 @@ impl Tuning {
     }
 }
 
+/// What frameworks call our values: the noun, their word, ours.
+const OTHER_NAMES: &[(&str, &[&str], &str)] = &[
+    (
+        "optimizer",
+        &[
+            "adamw",
+            "adamw_torch",
+            "adamw_torch_fused",
+            "adamw_hf",
+            "fused_adam",
+            "fusedadam",
+            "distributed_fused_adam",
+            "paged_adamw_32bit",
+        ],
+        "adam",
+    ),
+    (
+        "optimizer",
+        &["adamw_8bit", "adamw8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "adam8bit", "pagedadamw8bit"],
+        "adam-8bit",
+    ),
+    ("tuning", &["sft", "dpo", "full-finetune", "finetune", "freeze-none"], "full"),
+    ("sharding", &["fsdp", "fsdp2", "full_shard", "zero-3", "stage3"], "zero3"),
+    ("sharding", &["shard_grad_op", "zero-2", "stage2"], "zero2"),
+    ("sharding", &["distributed-optimizer", "zero-1", "stage1"], "zero1"),
+    ("sharding", &["hybrid_shard"], "hsdp"),
+    ("sharding", &["no_shard", "none"], "ddp"),
+    ("precision", &["bfloat16", "bf16-mixed"], "bf16"),
+    ("precision", &["fp8_e4m3", "float8", "fp8-mixed"], "fp8"),
+];
+
+/// Our word for a value that a framework has another one for.
+fn in_own_words<'a>(noun: &str, text: &'a str) -> &'a str {
+    let is = |(of, words, _): &&(&str, &[&str], &'static str)| {
+        *of == noun && words.iter().any(|word| same_letters(word, text))
+    };
+    OTHER_NAMES.iter().find(is).map_or(text, |(.., ours)| ours)
+}
+
 /// Defines an enumeration whose values have names on the command line.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident, $noun:literal { $($(#[$value_doc:meta])* $value:ident = $text:literal),+ $(,)? }) => {
@@ -97,6 +136,7 @@ macro_rules! named {
         impl std::str::FromStr for $name {
             type Err = Diagnostic;
             fn from_str(text: &str) -> Result<Self, Diagnostic> {
+                let text = in_own_words($noun, text);
                 $name::ALL.iter().copied().find(|v| v.name() == text).ok_or_else(|| {
                     let list = format!("allowed: {}", $name::NAMES.join(", "));
                     Diagnostic::unknown($noun, text, $name::NAMES.iter().copied(), &list)

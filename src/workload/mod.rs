@@ -226,6 +226,15 @@ impl Workload {
             Load::Concurrency(n) => range("concurrency", n, MAX_CONCURRENCY)?,
             Load::Users(n) => range("users", n, MAX_CONCURRENCY)?,
             Load::Rate(r) if r.get() > 0.0 && r.get() <= 1e9 => {}
+            Load::Rate(rate) if rate.get().is_infinite() => {
+                return Err(Diagnostic::new(
+                    Code::Range,
+                    "a rate without end is as many requests as a server takes",
+                )
+                .help(
+                    "leave the rate out: the best batch is searched; --concurrency N is so many in flight",
+                ));
+            }
             Load::Rate(_) => return Err(Diagnostic::new(Code::Range, "rate must lie in (0, 1e9] req/s")),
         }
         self.sessions.map_or(Ok(()), |s| s.validate())?;

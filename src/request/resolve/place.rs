@@ -124,7 +124,7 @@ fn parts_of(text: &str) -> Vec<String> {
 /// Puts the host that is named, if one is, into a pool.
 pub fn with_host(pool: &mut Cluster, text: &Option<String>) -> Result<(), Diagnostic> {
     let Some(text) = text else { return Ok(()) };
-    let host: Host = load::assignments(text, "--host")?;
+    let host: Host = load::assignments(&host_text(text)?, "--host")?;
     host.validate().map_err(|d| d.at("--host"))?;
     pool.host = Some(host);
     Ok(())
@@ -140,6 +140,26 @@ pub fn of_gpus(catalog: &Catalog, gpu: &str, gpus: u32) -> Result<Cluster, Diagn
         cluster.id = format!("{gpus}x{}", gpu.trim());
     }
     Ok(cluster)
+}
+
+/// A host's figures, checked to hold both memory and bandwidth: what is missing is said in the option's own words.
+fn host_text(text: &str) -> Result<String, Diagnostic> {
+    let has =
+        |key: &str| text.split(',').any(|part| part.split('=').next().is_some_and(|name| name.trim() == key));
+    let bare = !text.contains('=');
+    if !bare && has("memory") && has("bandwidth") || text.trim().is_empty() {
+        return Ok(text.to_owned());
+    }
+    let memory = if bare { format!("memory={}", text.trim()) } else { text.to_owned() };
+    let mended = match (bare || has("memory"), has("bandwidth")) {
+        (true, false) => format!("{memory},bandwidth=89.6GB/s"),
+        (false, _) => format!("memory=64GB,{text}"),
+        _ => memory,
+    };
+    let missing = if bare || has("memory") { "bandwidth" } else { "memory" };
+    Err(Diagnostic::new(Code::Usage, format!("the host's {missing} is not said")).at("--host").help(format!(
+        "--host {mended}; two channels of DDR5-5600 read 89.6GB/s, of DDR4-3200 51.2GB/s, eight of DDR5-4800 307GB/s"
+    )))
 }
 
 /// Checks a price per GPU and hour.
