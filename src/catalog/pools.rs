@@ -7,7 +7,7 @@ use itertools::Itertools as _;
 use super::cluster::{self, MAX_GPUS, PoolFile};
 use super::link::LinkKind;
 use super::lookup::{NVLINK_CLASS, PCIE_CLASS, in_file, names};
-use super::{Catalog, Cluster, ClusterFile, KernelTables, Kind};
+use super::{Catalog, Cluster, ClusterFile, KernelTables, Kind, known};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
@@ -75,7 +75,7 @@ impl Pools {
 
 impl Cluster {
     /// The cluster as pools that go by the name that was asked for.
-    fn called(self, name: &str) -> Pools {
+    pub(super) fn called(self, name: &str) -> Pools {
         Pools::from(Cluster { id: one_line(name), ..self })
     }
 }
@@ -113,12 +113,19 @@ impl Catalog {
             let id = file.id.clone();
             return self.described_pools(&id, &file, &path, 1).map_err(|d| in_file(d, &path));
         }
-        if !name.contains('+') {
-            return self.shorthand(name);
+        // A plus may stand in a GPU's own name: `Ryzen AI Max+ 395`.
+        let plain = !name.contains('+');
+        if let Some(found) = Some(self.shorthand(name)).filter(|found| plain || found.is_ok()) {
+            return found;
         }
         let parts = name.split('+').map(|part| self.pools(part)).collect::<Result<Vec<_>, _>>();
         let parts = parts.map_err(|d| d.within(format!("cluster `{name}`")))?;
         Pools::new(name, parts.into_iter().flat_map(|p| p.pools).collect())
+    }
+
+    /// Whether a name stands for a cluster of the catalogue or so many of a GPU.
+    pub fn cluster_is_known(&self, name: &str) -> bool {
+        !load::is_yaml(name) && self.pools(name).is_ok() || matches!(name, "local" | "k8s")
     }
 
     /// The clusters of one kind of GPU that a cloud rents out.
@@ -160,9 +167,10 @@ impl Catalog {
         for pool in &all {
             let found = self.described_pool(id, pool, path, several);
             let mut found = found.map_err(|d| if several { d.field("pools") } else { d })?;
-            // A cloud's own servers cost what that cloud asks, which is two to four times what the cheapest provider of
-            // the GPU does: none is known where its file states none.
-            found.price = found.price.filter(|_| file.cloud.is_none() || pool.price.is_some());
+            // The price of a GPU is that of whoever rents it out cheaply: another cloud asks its own.
+            if file.cloud.is_some() {
+                found.price = pool.price;
+            }
             pools.push(found);
         }
         Pools::new(id, pools).map_err(|d| d.field("pools"))
@@ -205,8 +213,13 @@ impl Catalog {
             return self.of_clusters(name, &[], name);
         }
         let readings = readings(name);
-        for (any_name, Reading { counts, of }) in [false, true].into_iter().cartesian_product(&readings) {
-            let is = |kind| if any_name { self.knows(kind, of) } else { self.by_id(kind, of).is_some() };
+        let ways = [Way::Id, Way::Name, Way::Spoken];
+        for (way, Reading { counts, of }) in ways.into_iter().cartesian_product(&readings) {
+            let is = |kind| match way {
+                Way::Id => self.by_id(kind, of).is_some(),
+                Way::Name => self.knows(kind, of),
+                Way::Spoken => kind == Kind::Gpu && self.spoken_gpu(of).is_some(),
+            };
             let gpu = (!counts.is_empty() || !is(Kind::Cluster)) && is(Kind::Gpu);
             if gpu || is(Kind::Cluster) {
                 let found = numbers(counts).and_then(|counts| match gpu {
@@ -215,6 +228,12 @@ impl Catalog {
                 });
                 return found.map_err(|d| if counts.is_empty() { d } else { within(d) });
             }
+        }
+        if let Some(of_nodes) = nodes_of(name).filter(|of_nodes| self.pools(of_nodes).is_ok()) {
+            return self.pools(&of_nodes).map(|pools| Pools { id: one_line(name), ..pools });
+        }
+        if let Some(rented) = self.rented(name) {
+            return rented;
         }
         match readings.iter().rfind(|reading| name.ends_with(reading.of)) {
             Some(Reading { counts, of }) if !counts.is_empty() => {
@@ -253,7 +272,7 @@ impl Catalog {
 
     fn unknown_cluster(&self, name: &str) -> Diagnostic {
         let list = "write GPUS x GPU, for example 8xh100-sxm, or a name: `shardfit catalog clusters` and \
-                    `shardfit catalog gpus` list all";
+                    `shardfit catalog gpus` list all; a YAML file describes one of your own";
         self.unknown("cluster", name, list)
     }
 
@@ -261,8 +280,27 @@ impl Catalog {
     fn unknown(&self, what: &str, name: &str, list: &str) -> Diagnostic {
         let mut known = self.entries(Kind::Cluster);
         known.extend(self.entries(Kind::Gpu));
-        Diagnostic::unknown(what, name, known.iter().flat_map(names), list)
+        let unknown = Diagnostic::unknown(what, name, known.iter().flat_map(names), list);
+        let holding = self.holding(name).iter().map(|id| format!("`{id}`")).collect::<Vec<_>>();
+        match known::answer(Kind::Cluster, name) {
+            Some(said) => unknown.help(said),
+            None if unknown.help.as_deref() == Some(list) && !holding.is_empty() => {
+                unknown.help(format!("write {}; {list}", holding.join(" or ")))
+            }
+            None => unknown,
+        }
     }
+}
+
+/// How a name is looked for, in this order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By identifiers.
+    Id,
+    /// By all names.
+    Name,
+    /// By what tools, shops and people call a GPU.
+    Spoken,
 }
 
 /// A name taken as so many of something.
@@ -327,7 +365,29 @@ fn numbers(counts: &[&str]) -> Result<Vec<u32>, Diagnostic> {
     counts.iter().map(number).collect()
 }
 
+/// So many nodes of so many: `2 nodes of 8xH100` is `2x8xH100`.
+fn nodes_of(name: &str) -> Option<String> {
+    let lower = name.trim().to_lowercase();
+    let (count, rest) = lower.split_once(' ')?;
+    let rest = ["nodes of", "node of", "nodes x", "servers of", "machines of", "nodes"]
+        .iter()
+        .find_map(|word| rest.trim_start().strip_prefix(word))?;
+    let whole = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
+    (whole && !rest.trim().is_empty()).then(|| format!("{count}x{}", rest.trim()))
+}
+
 /// A name without line ends and runs of spaces.
 fn one_line(name: &str) -> String {
     name.split_whitespace().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_of_so_many_are_a_product() {
+        assert_eq!(nodes_of("2 nodes of 8xH100").as_deref(), Some("2x8xh100"));
+        assert_eq!(nodes_of("nodes of 8"), None);
+    }
 }
