@@ -8,7 +8,6 @@
 mod arrivals;
 mod cache;
 mod clock;
-mod histogram;
 mod kept;
 mod lanes;
 mod lengths;

@@ -1,13 +1,21 @@
 //! Means and percentiles of a stream, in memory that does not grow with it.
 
-use super::histogram::Histogram;
+use hdrhistogram::Histogram;
+
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 
 /// The spread of a time over requests: mean exact, percentiles to three significant digits.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Spread {
     sum: f64,
-    histogram: Histogram,
+    histogram: Histogram<u64>,
+}
+
+impl Default for Spread {
+    fn default() -> Spread {
+        // Three significant digits are always allowed; the range grows by itself.
+        Spread { sum: 0.0, histogram: Histogram::new(3).expect("3 lies in 0..=5") }
+    }
 }
 
 impl Spread {
@@ -19,20 +27,21 @@ impl Spread {
     /// Adds a value `times` times.
     pub fn add_many(&mut self, value: Seconds, times: u64) {
         self.sum += value.get() * times as f64;
-        // Counted in nanoseconds, up to 584 years.
+        // Counted in nanoseconds. The range grows on demand, up to 584 years.
         let nanoseconds = rounded(value.get() * 1e9);
-        self.histogram.add(nanoseconds, times);
+        let _ = self.histogram.record_n(nanoseconds, times);
     }
 
     /// Adds all values of another spread.
     pub fn merge(&mut self, other: &Spread) {
         self.sum += other.sum;
-        self.histogram.merge(&other.histogram);
+        // Both count the same unit and grow on demand.
+        let _ = self.histogram.add(&other.histogram);
     }
 
     /// How many values there are.
     pub fn count(&self) -> u64 {
-        self.histogram.count()
+        self.histogram.len()
     }
 
     /// Mean; zero without values.
@@ -45,12 +54,12 @@ impl Spread {
 
     /// Standard deviation; zero without values.
     pub fn deviation(&self) -> Seconds {
-        Seconds::new(self.histogram.deviation() * 1e-9)
+        Seconds::new(self.histogram.stdev() * 1e-9)
     }
 
     /// The value that a share of all do not exceed; zero without values.
     pub fn quantile(&self, share: f64) -> Seconds {
-        Seconds::new(self.histogram.quantile(share) as f64 * 1e-9)
+        Seconds::new(self.histogram.value_at_quantile(share) as f64 * 1e-9)
     }
 }
 
