@@ -327,7 +327,8 @@ const DYNAMO_VALUES: [&str; 12] = [
 ];
 
 /// Its switches that say nothing of a plan.
-const DYNAMO_SWITCHES: [&str; 5] = [
+const DYNAMO_SWITCHES: [&str; 6] = [
+    super::dynamo::EMBEDS,
     "--publish-events-and-metrics",
     "--use-vllm-tokenizer",
     "--use-sglang-tokenizer",

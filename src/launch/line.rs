@@ -10,8 +10,20 @@ use crate::diagnostic::{Code, Diagnostic};
 pub struct Argument {
     /// The flag, as this version spells it.
     pub flag: String,
-    /// What follows it.
-    pub value: Option<String>,
+    /// What follows it: nothing after a switch, several after a list.
+    pub values: Vec<String>,
+}
+
+impl Argument {
+    /// The first thing that follows it.
+    pub fn value(&self) -> Option<&str> {
+        self.values.first().map(String::as_str)
+    }
+
+    /// The flag and what follows it.
+    pub fn words(&self) -> impl Iterator<Item = String> + use<> {
+        std::iter::once(self.flag.clone()).chain(self.values.clone())
+    }
 }
 
 /// A server's command line.
@@ -62,9 +74,17 @@ impl Line {
     /// # Errors
     /// [`Code::Usage`] where the version has no such flag or does not take the value: the plan cannot be said.
     pub fn set(&mut self, flag: &str, value: impl ToString) -> Result<(), Diagnostic> {
-        let value = value.to_string();
+        self.list(flag, vec![value.to_string()])
+    }
+
+    /// Adds a flag with several values.
+    ///
+    /// # Errors
+    /// As [`Line::set`].
+    pub fn list(&mut self, flag: &str, values: Vec<String>) -> Result<(), Diagnostic> {
         let form = self.form(flag)?;
-        if !form.choices.is_empty() && !form.choices.contains(&value) {
+        let strange = values.iter().find(|value| !form.choices.is_empty() && !form.choices.contains(value));
+        if let Some(value) = strange {
             return Err(Diagnostic::new(
                 Code::Usage,
                 format!("{} {} does not take {value} for {flag}", self.dialect.engine, self.version),
@@ -73,8 +93,29 @@ impl Line {
             .help(format!("it takes {}", form.choices.join(", "))));
         }
         debug_assert!(!matches!(form.takes, Takes::Switch | Takes::Toggle), "{flag} takes no value");
-        self.arguments.push(Argument { flag: flag.to_owned(), value: Some(value) });
+        debug_assert!(values.len() == 1 || form.takes == Takes::List, "{flag} takes one value");
+        self.arguments.push(Argument { flag: flag.to_owned(), values });
         Ok(())
+    }
+
+    /// That the version has a flag.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] where it has not, with the versions that do.
+    pub fn has(&self, flag: &str) -> Result<(), Diagnostic> {
+        self.form(flag).map(|_| ())
+    }
+
+    /// The only values that the version takes for a flag; none where it is no choice.
+    pub fn choices(&self, flag: &str) -> &'static [String] {
+        self.dialect.flag(&self.version, flag).map_or(&[], |form| form.choices.as_slice())
+    }
+
+    /// That the engine has no word for a part of the plan.
+    pub fn lacks(&self, what: &str) -> Diagnostic {
+        let cause =
+            format!("{} {} has no {what}, which the plan rests on", self.dialect.engine, self.version);
+        Diagnostic::new(Code::Usage, cause).at("--emit")
     }
 
     /// Adds a switch.
@@ -83,7 +124,7 @@ impl Line {
     /// [`Code::Usage`] where the version has no such flag.
     pub fn switch(&mut self, flag: &str) -> Result<(), Diagnostic> {
         self.form(flag)?;
-        self.arguments.push(Argument { flag: flag.to_owned(), value: None });
+        self.arguments.push(Argument { flag: flag.to_owned(), values: Vec::new() });
         Ok(())
     }
 
@@ -137,7 +178,7 @@ impl Line {
 
     /// The flags as words.
     pub fn flags(&self) -> Vec<String> {
-        self.arguments.iter().flat_map(|a| std::iter::once(a.flag.clone()).chain(a.value.clone())).collect()
+        self.arguments.iter().flat_map(Argument::words).collect()
     }
 
     /// As shell text, one flag a line.
@@ -149,7 +190,7 @@ impl Line {
         out += &self.program.iter().map(|w| quoted(w)).collect::<Vec<_>>().join(" ");
         for argument in &self.arguments {
             out += &format!(" \\\n  {}", argument.flag);
-            if let Some(value) = &argument.value {
+            for value in &argument.values {
                 out += &format!(" {}", quoted(value));
             }
         }

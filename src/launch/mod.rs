@@ -16,6 +16,8 @@ pub mod invocation;
 pub mod keys;
 pub mod line;
 pub mod plan;
+pub mod platform;
+pub mod published;
 pub mod refused;
 pub mod release;
 pub mod required;

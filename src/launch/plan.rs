@@ -1,14 +1,17 @@
 //! A plan that was scored, as servers to be started.
 
+use super::published;
 use super::release::{Bench, Beside, Member, Release, drafts};
-use super::server::{Pool, Server};
+use super::server::{AdapterSlots, Pool, Server};
+use crate::catalog::Cluster;
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::Deployment;
 use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Verified;
+use crate::model::Lora;
 use crate::plan::Parallelism;
 use crate::units::{Bytes, Seconds};
-use crate::workload::{Draft, Load, Percentile, Targets};
+use crate::workload::{Draft, Load, Percentile, Targets, TierKind, Tiers};
 
 /// What an estimate does not tell by itself.
 #[derive(Clone, Debug)]
@@ -29,6 +32,30 @@ pub struct Asked<'a> {
     pub length: Option<u64>,
     /// The model that drafts, where one is named.
     pub draft: Option<&'a str>,
+    /// The adapters that there is to be room for.
+    pub lora: Option<Lora>,
+    /// What the checkpoint as it was asked for takes to store.
+    pub checkpoint: Bytes,
+}
+
+/// Where what leaves the host's memory is kept on a node's drives.
+const DRIVES: &str = "/mnt/kv-cache";
+
+/// Room for what leaves the cache of a GPU, as the plan shares it out: what a server sees of its node, by rank. Prefixes are
+/// looked for where prompts are computed.
+fn keeps(server: &mut Server, cluster: &Cluster, tiers: Tiers, (gpus, replicas): (u64, u32)) {
+    let per_node = u64::from(cluster.gpus_per_node.min(cluster.gpus).max(1));
+    let neighbours = (per_node / gpus.max(1)).clamp(1, u64::from(replicas.max(1)));
+    for tier in tiers.iter() {
+        match tier.kind {
+            TierKind::Cpu => {
+                let node = tier.size.get() / neighbours;
+                server.host_cache = Some(node / gpus.clamp(1, per_node));
+            }
+            TierKind::Nvme => server.disk_cache = Some(DRIVES.to_owned()),
+            TierKind::Shared => server.shared_cache = true,
+        }
+    }
 }
 
 /// The batch sizes that vLLM and SGLang capture graphs of: 1, 2, 4, then steps of 8, from 256 on of 16
@@ -61,6 +88,8 @@ pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> R
         server.max_sequences = None;
         server.speculation = None;
         split(&mut server, prefill.parallelism, context.model.is_moe());
+        let tiers = estimate.limits.keeping.tiers;
+        keeps(&mut server, cluster, tiers, (prefill.parallelism.gpus(), prefill.workers));
         members.insert(0, Member { server, copies: prefill.workers, gpus: prefill.parallelism.gpus() });
     }
     let workload = &context.workload;
@@ -87,7 +116,10 @@ pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> R
                 _ => None,
             },
         },
-        checkpoint: context.model.checkpoint_bytes(),
+        checkpoint: match members[0].server.model.as_deref() == Some(asked.model) {
+            true => asked.checkpoint,
+            false => context.model.checkpoint_bytes(),
+        },
         beside: Beside::default(),
         members,
     }
@@ -127,10 +159,12 @@ fn longest(deployment: &Deployment, p: Parallelism, slots: u64, asked: &Asked) -
     }
     let question = context.memory_question(p);
     let room = question.room(slots).longest_context;
-    // Encoders compute an input in one step.
-    let step = match workload.purpose.pools() && !context.model.keeps_tokens() {
-        true => context.limits.max_batched_tokens,
-        false => u64::MAX,
+    // Encoders compute an input in one step, llama.cpp whatever it pools ("input is too large to process" in
+    // `tools/server/server-context.cpp`), whose step is what it is told.
+    let step = match (workload.purpose.pools(), context.engine.id == "llama.cpp") {
+        (true, true) => context.limits.max_batched_tokens.max(least),
+        (true, false) if !context.model.keeps_tokens() => context.limits.max_batched_tokens,
+        _ => u64::MAX,
     };
     let most = context.model.max_context.unwrap_or(room).min(step);
     let sure = (room as f64 * SURE) as u64 / LENGTH_STEP * LENGTH_STEP;
@@ -168,9 +202,11 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     let context = deployment.context();
     let engine = context.engine;
     let p = estimate.parallelism;
+    let name = engine.id.split('-').next().unwrap_or(&engine.id);
+    let version = estimate.engine_version.to_string();
     let mut server = Server {
-        engine: engine.id.split('-').next().unwrap_or(&engine.id).to_owned(),
-        version: Some(estimate.engine_version.to_string()),
+        engine: name.to_owned(),
+        version: Some(published::release_of(name, &version).unwrap_or(version)),
         model: Some(asked.model.to_owned()),
         replicas: Some(1),
         ..Server::default()
@@ -196,6 +232,18 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     let slots = if engine.id == "llama.cpp" { each } else { 1 };
     server.max_model_len = Some(longest(deployment, p, slots, asked));
     server.max_batched_tokens = Some(estimate.limits.max_batched_tokens);
+    if engine.id == "llama.cpp" && estimate.purpose.pools() {
+        server.max_batched_tokens = server.max_batched_tokens.max(server.max_model_len);
+    }
+    if let Some(lora) = &asked.lora {
+        server.adapters = Some(AdapterSlots { count: lora.count, rank: lora.rank });
+        if !lora.targets.is_empty() || context.model.is_moe() {
+            server.adapted = adapted(&context.model.linear_layers(lora), context.model.is_moe());
+        }
+    }
+    if estimate.prefill.is_none() {
+        keeps(&mut server, context.cluster, estimate.limits.keeping.tiers, (p.gpus(), estimate.replicas));
+    }
     if server.engine == "trtllm" && server.max_model_len > server.max_batched_tokens {
         // A prompt beyond one step is refused unless prompts are cut (`enable_chunked_prefill`, off by default).
         server.chunked_prefill = Some(true);
@@ -245,6 +293,13 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
         (server.attention_dp, server.ep) = (None, None);
     }
     Member { server, copies: estimate.replicas, gpus: p.gpus() }
+}
+
+/// The layers that adapters may change as engines name them: those of a mixture's experts have the names of shared ones, and
+/// plans have no room for adapters of experts.
+fn adapted(layers: &[String], experts: bool) -> Vec<String> {
+    let of_experts = |layer: &str| matches!(layer, "gate_proj" | "up_proj" | "down_proj");
+    layers.iter().filter(|layer| !(experts && of_experts(layer))).cloned().collect()
 }
 
 /// The model that drafts, and whether it is only a place for one: the one that is named, else a head that is published for
@@ -393,6 +448,26 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked, length: Opt
         estimate.memory.capacity.as_gib(),
         estimate.verdict.name(),
     ));
+    lines.extend(asked.lora.as_ref().map(|lora| {
+        let how = match engine_of(estimate) {
+            "vllm" => "--lora-modules NAME=PATH names those that are served",
+            "sglang" => "--lora-paths NAME=PATH names those that are served",
+            "trtllm" => "a request's lora_request names its own",
+            _ => "a request's `lora` names its own",
+        };
+        format!("adapters: {} at once, of rank {} at most; {how}", lora.count, lora.rank)
+    }));
+    let tiers = estimate.limits.keeping.tiers;
+    if !tiers.is_empty() {
+        let each: Vec<String> =
+            tiers.iter().map(|tier| format!("{} {}", tier.kind.name(), tier.size)).collect();
+        lines.push(format!("below the GPUs' cache: {} of each node", each.join(", ")));
+        if tiers.iter().any(|tier| tier.kind == TierKind::Nvme) {
+            lines.push(format!(
+                "needs: drives of that size at {DRIVES}, which the engine fills without a bound of its own"
+            ));
+        }
+    }
     if let Some(tokens) = length {
         let why = match (asked.length, context.model.max_context) {
             (Some(_), _) => ", as asked",

@@ -1,6 +1,8 @@
 //! A plan as servers to be started: what each engine's command must say so that it is the plan that was scored.
 
 use super::line::{Line, quoted};
+use super::platform::Platform;
+use super::published;
 use super::server::{Drafts, Pool, Server};
 use super::speech;
 use crate::diagnostic::{Code, Diagnostic};
@@ -105,9 +107,6 @@ impl Rank<'_> {
     }
 }
 
-/// The platform of GPUs that no container reaches.
-pub const WITHOUT_CONTAINERS: &str = "apple";
-
 impl Member {
     /// Its name in files and manifests.
     pub fn role(&self) -> &'static str {
@@ -191,52 +190,72 @@ impl Member {
     /// The image that holds the engine's version, or why none can be named.
     ///
     /// Sources: the engines' own registries (`docs.vllm.ai` deployment/docker, `docs.sglang.io` install,
-    /// NGC `tensorrt-llm/release`, `ggml-org/llama.cpp` docs/docker.md).
+    /// NGC `tensorrt-llm/release`, `ggml-org/llama.cpp` docs/docker.md, `docs.vllm.ai/projects/ascend`).
     ///
     /// # Errors
-    /// [`Code::Usage`] where the launch pins no version.
-    pub fn image(&self, vendor: &str) -> Result<String, Diagnostic> {
+    /// [`Code::Usage`] where the launch pins no version, the version is no release, or no image of it is known.
+    pub fn image(&self, vendor: &str, gpu: &str) -> Result<String, Diagnostic> {
         let version =
             self.server.version.as_deref().ok_or_else(|| {
                 Diagnostic::new(Code::Usage, "no version of the engine is pinned").at("--emit")
             })?;
-        let published = match self.server.engine.as_str() {
-            "trtllm" => vendor == "nvidia",
-            "llama.cpp" => matches!(vendor, "nvidia" | "amd" | "intel"),
-            _ => matches!(vendor, "nvidia" | "amd"),
+        let engine = self.server.engine.as_str();
+        let Some(version) = published::release_of(engine, version) else {
+            let known = published::releases(engine).unwrap_or_default().join(", ");
+            return Err(Diagnostic::new(Code::Usage, format!("{engine} {version} is no release"))
+                .at("--emit")
+                .help(format!("releases: {known}")));
         };
-        if !published {
-            let engine = &self.server.engine;
+        let known = match engine {
+            "trtllm" => vendor == "nvidia",
+            "llama.cpp" => matches!(vendor, "nvidia" | "amd" | "intel" | "cpu"),
+            "sglang" => matches!(vendor, "nvidia" | "amd"),
+            _ => matches!(vendor, "nvidia" | "amd" | "ascend"),
+        };
+        if !known {
+            let chips = Platform::of(vendor).chips;
             return Err(Diagnostic::new(
                 Code::Usage,
-                format!("no image of {engine} {version} is published for GPUs of {vendor}"),
+                format!("which image holds {engine} {version} for {chips} is not known here"),
             )
             .at("--emit")
             .help("write `command`, which starts an engine that is installed"));
         }
-        Ok(match (self.server.engine.as_str(), vendor) {
+        Ok(match (engine, vendor) {
             ("sglang", "amd") => format!("lmsysorg/sglang:v{version}-rocm700-mi30x"),
             ("sglang", _) => format!("lmsysorg/sglang:v{version}"),
             ("trtllm", _) => format!("nvcr.io/nvidia/tensorrt-llm/release:{version}"),
             ("llama.cpp", "amd") => format!("ghcr.io/ggml-org/llama.cpp:server-rocm-{version}"),
             ("llama.cpp", "intel") => format!("ghcr.io/ggml-org/llama.cpp:server-intel-{version}"),
+            ("llama.cpp", "cpu") => format!("ghcr.io/ggml-org/llama.cpp:server-{version}"),
             ("llama.cpp", _) => format!("ghcr.io/ggml-org/llama.cpp:server-cuda-{version}"),
+            // Atlas A3 has the 910C (quick start of the plug-in's documentation, 0.13).
+            (_, "ascend") if gpu == "ascend-910c" => format!("quay.io/ascend/vllm-ascend:v{version}-a3"),
+            (_, "ascend") => format!("quay.io/ascend/vllm-ascend:v{version}"),
             (_, "amd") => format!("vllm/vllm-openai-rocm:v{version}"),
             _ => format!("vllm/vllm-openai:v{version}"),
         })
     }
 
-    /// The words that the image's own program takes.
-    pub fn container_words(&self, line: &Line) -> Vec<String> {
+    /// Whether the image starts the server by itself and takes its flags; others are told the program.
+    pub fn image_starts(&self, vendor: &str) -> bool {
         match self.server.engine.as_str() {
+            "vllm" => vendor != "ascend",
+            engine => engine == "llama.cpp",
+        }
+    }
+
+    /// The words that the image's own program takes, or the whole command.
+    pub fn container_words(&self, line: &Line, vendor: &str) -> Vec<String> {
+        match self.server.engine.as_str() {
+            _ if !self.image_starts(vendor) => line.words(),
             // The entry point is the server itself: `vllm serve`, `llama-server`. The model is stated by its flag,
             // which entry points of all described versions take.
             "vllm" => {
                 let model = self.server.model.clone().unwrap_or_default();
                 ["--model".to_owned(), model].into_iter().chain(line.flags()).collect()
             }
-            "llama.cpp" => line.flags(),
-            _ => line.words(),
+            _ => line.flags(),
         }
     }
 

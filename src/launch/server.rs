@@ -101,6 +101,18 @@ pub struct Server {
     /// Slots for adapters that are made at start.
     #[serde(skip)]
     pub adapters: Option<AdapterSlots>,
+    /// Last parts of the names of the linear layers that adapters may change; none means all.
+    #[serde(skip)]
+    pub adapted: Vec<String>,
+    /// Bytes of the host's memory in which each rank keeps what leaves the cache of its GPU.
+    #[serde(skip)]
+    pub host_cache: Option<u64>,
+    /// The folder on the node's drives in which what leaves the host's memory is kept.
+    #[serde(skip)]
+    pub disk_cache: Option<String>,
+    /// Whether what leaves a node is kept in a store that all servers share.
+    #[serde(skip)]
+    pub shared_cache: bool,
     /// Ways to launch that the catalogue names: `deepep`, `eplb`, `dbo`, `tbo`, `unbalanced`.
     pub launches: Vec<String>,
     /// Experts that are held a second time.
@@ -211,7 +223,15 @@ const CHANGED: &[&str] = &[
     "--max-loras",
     "--max-lora-rank",
     "--max-loras-per-batch",
+    "--lora-target-modules",
     "--lora-paths",
+    "--kv-offloading-size",
+    "--kv-offloading-backend",
+    "--enable-hierarchical-cache",
+    "--hicache-size",
+    "--hicache-ratio",
+    "--hicache-storage-backend",
+    "--cache-ram",
 ];
 
 /// Reads figures out of a command line and keeps count of the flags that were used.

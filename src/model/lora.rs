@@ -156,6 +156,13 @@ impl Model {
         Ok(self)
     }
 
+    /// The last parts of the names of the linear layers that adapters attach to, each once.
+    pub fn linear_layers(&self, lora: &Lora) -> Vec<String> {
+        let all = self.groups.iter().flat_map(|g| attachments(&g.blocks));
+        let wanted = all.filter(|a| lora.targets.is_empty() || lora.targets.iter().any(|t| a.is_named(t)));
+        itertools::Itertools::unique(wanted.map(|a| a.label)).collect()
+    }
+
     /// Parameters of one LoRA adapter; 0 without any.
     pub fn lora_parameters(&self) -> u64 {
         let of = |block: &Block| match block {

@@ -7,7 +7,7 @@ use super::{Counts, Request, Texts, Values};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
 use crate::launch::{AdapterSlots, Note, Pool, Server};
-use crate::model::Model;
+use crate::model::{Model, Task as ModelTask};
 use crate::plan::Axis;
 use crate::workload::Purpose;
 
@@ -116,9 +116,15 @@ impl Request {
                 (uneven || server.engine != "llama.cpp" && parts.len() > 1).then_some(Texts(parts));
         }
         if self.task.is_none() {
-            let writes = model.is_none_or(|model| Purpose::of(None, model).is_ok_and(|own| !own.pools()));
-            let embeds = server.pooling && writes;
-            self.task = server.task.clone().or(embeds.then(|| Purpose::Embed.name().to_owned()));
+            let writes = model.is_none_or(|model| model.task == ModelTask::Generation);
+            // vLLM alone finds out by itself that a checkpoint was made to embed.
+            let told = server.engine != "vllm" && model.is_some_and(Purpose::made_to_embed);
+            let other = match (server.pooling, writes) {
+                (true, true) => Some(Purpose::Embed),
+                (false, true) if told => Some(Purpose::Generate),
+                _ => None,
+            };
+            self.task = server.task.clone().or(other.map(|purpose| purpose.name().to_owned()));
         }
         self.launched = true;
         self.length_by_room = server.length_by_room;

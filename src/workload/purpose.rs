@@ -5,6 +5,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::catalog::published;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Model, Task};
 
@@ -51,7 +52,10 @@ impl Purpose {
         !matches!(self, Purpose::Generate)
     }
 
-    /// What a model is served for: what is asked, else what its checkpoint's class does.
+    /// What a model is served for: what is asked, else what its publisher made it for where that is embedding alone, else what
+    /// its checkpoint's class does. Checkpoints of embedding models have the class of the model that they were made of, and
+    /// say otherwise in files beside it, by which engines start them so (`get_pooling_config` in
+    /// `vllm/transformers_utils/config.py`); `published/models.csv` has it of those that ship.
     ///
     /// # Errors
     /// [`Code::UnknownName`] for a name of none; [`Code::Model`] where the model cannot do it, with what it can.
@@ -76,8 +80,16 @@ impl Purpose {
                 let help = format!("--task {}, or leave it out", own.name());
                 Err(Diagnostic::new(Code::Model, cause).at(model.id.clone()).help(help))
             }
+            (None, Some(Purpose::Generate)) if Purpose::made_to_embed(model) => Ok(Purpose::Embed),
             (asked, Some(own)) => Ok(asked.unwrap_or(own)),
         }
+    }
+}
+
+impl Purpose {
+    /// Whether a model is published as one that embeds, and as nothing else.
+    pub fn made_to_embed(model: &Model) -> bool {
+        published::facts(&model.id).is_some_and(|facts| facts.purposes == [published::Purpose::Embedding])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use shardfit::launch::dialect;
 use shardfit::launch::release::{Member, Release};
-use shardfit::launch::{self, Drafts, Pool, Server, artefact};
+use shardfit::launch::{self, AdapterSlots, Drafts, Pool, Server, artefact};
 
 /// A small generator, so that every run asks the same.
 struct Draw(u64);
@@ -46,6 +46,7 @@ fn llama(version: &str, d: &mut Draw) -> Server {
         gpu_layers: Some(d.below(90)),
         cpu_moe_layers: d.maybe(first_layers),
         tensor_split: (cards > 1).then(|| vec![1.0; cards as usize]),
+        host_cache: d.maybe(5 << 20).filter(|_| version != "b6100"),
         ..Server::default()
     }
 }
@@ -110,7 +111,27 @@ fn server(engine: &str, version: &str, d: &mut Draw) -> Server {
     }
     s.gpus = Some(u64::from(all) * u64::from(s.pp.unwrap()));
     graphs(&mut s, d);
+    beside(&mut s, d);
     s
+}
+
+/// Room for adapters, and for what leaves the GPUs' cache, where the version has words for it.
+fn beside(s: &mut Server, d: &mut Draw) {
+    let version = s.version.clone().unwrap();
+    let slots = AdapterSlots { count: 1 + d.below(8), rank: d.pick(&[8, 16, 64]) };
+    if version != "0.4.6" && d.below(3) == 0 {
+        s.adapters = Some(slots);
+        s.lora = Some(true);
+        let named = s.engine != "vllm" && d.below(2) == 0;
+        s.adapted = if named { vec!["q_proj".into(), "v_proj".into()] } else { Vec::new() };
+    }
+    let tiers = s.engine != "vllm" || !matches!(version.as_str(), "0.8.5" | "0.11.0");
+    if tiers && d.below(3) == 0 {
+        let unit = if s.engine == "sglang" { 1_000_000_000 } else { 1 << 30 };
+        s.host_cache = Some((1 + d.below(256)) * unit);
+        let drives = version == "0.33.0" || s.engine == "sglang" && version != "0.4.6";
+        s.disk_cache = d.maybe("/mnt/kv-cache".to_owned()).filter(|_| drives);
+    }
 }
 
 /// Which steps have CUDA graphs, and what stays with the host, where the version has words for it.
@@ -155,6 +176,8 @@ fn what_is_written_is_read_as_the_same_server() {
                 let mut invocation = found[0].clone();
                 invocation.version = asked.version.clone();
                 let mut got = launch::speech::read(&invocation, Some(asked.ep.is_some()));
+                // What is kept below the GPUs' cache is read, and no plan takes it from a launch.
+                got.unread.retain(|note| !note.why.contains("a tier of the cache outside the GPUs"));
                 assert!(got.unread.is_empty(), "{text}\n{:?}", got.unread);
                 got.without_bearing.clear();
                 got.kept.clear();
@@ -930,4 +953,265 @@ fn weights_that_are_quantised_are_not_quantised_again_while_they_load() {
     )
     .exits(0);
     run.says(&["--quantization fp8"]);
+}
+
+/// The files of a release as one text.
+fn text_of(target: &str, release: &Release) -> String {
+    let files = artefact::write(target, release).unwrap_or_else(|e| panic!("{target}: {e:?}"));
+    files.into_iter().map(|file| file.text).collect()
+}
+
+/// Why a target writes nothing.
+fn refusal(target: &str, release: &Release) -> String {
+    artefact::write(target, release).expect_err("it is refused").to_string()
+}
+
+fn only(server: Server, copies: u32, gpus: u64) -> Release {
+    release(vec![Member { server, copies, gpus }])
+}
+
+/// ai-dynamo 1.6.1 (PyPI): vLLM 0.31.0, SGLang 0.5.21; `dynamo/vllm/args.py` parses with `AsyncEngineArgs` alone and asks a
+/// prefill worker for `--kv-transfer-config`.
+#[test]
+fn workers_of_dynamo_are_written_for_the_engine_that_their_image_holds() {
+    let mut pools = two_pools("vllm", "0.33.0");
+    for member in &mut pools.members {
+        member.server.required = vec![
+            vec!["--enable-auto-tool-choice".into()],
+            vec!["--tool-call-parser".into(), "deepseek_v31".into()],
+            vec!["--trust-remote-code".into()],
+        ];
+    }
+    let text = text_of("dynamo", &pools);
+    assert!(text.contains("vllm-runtime:1.6.1") && text.contains("# written for vllm 0.31.0"), "{text}");
+    assert_eq!(text.matches("- --disaggregation-mode").count(), 2, "{text}");
+    assert_eq!(text.matches(r#"\"kv_role\":\"kv_both\""#).count(), 2, "{text}");
+    assert_eq!(text.matches("- --dyn-tool-call-parser\n").count(), 2, "{text}");
+    assert!(text.contains("- deepseek_v3_1") && text.contains("- --trust-remote-code"), "{text}");
+    assert!(!text.contains("auto-tool-choice") && !text.contains("is-prefill-worker"), "{text}");
+    let found = launch::invocations(&text, &|_| None).unwrap();
+    let read: Vec<Server> = found.iter().map(|i| launch::speech::read(i, Some(true))).collect();
+    let pools: Vec<_> = read.iter().map(|s| (s.pool, s.replicas, s.unread.len())).collect();
+    assert_eq!(pools, [(Some(Pool::Prefill), Some(2), 0), (Some(Pool::Decode), Some(2), 0)], "{text}");
+    // 0.5.21 has no --attn-dp-size; 0.5.22 has (their own parsers).
+    let wide = Server { tp: Some(1), attention_dp: Some(8), ep: Some(8), ..plain("sglang", "0.5.23") };
+    let text = text_of("dynamo", &only(wide, 1, 8));
+    assert!(text.contains("--enable-dp-attention") && !text.contains("--attn-dp-size"), "{text}");
+    assert!(
+        text.contains("sglang-runtime:1.6.1") && text.contains("by whose rules it was planned"),
+        "{text}"
+    );
+    let text = text_of("dynamo", &only(plain("sglang", "0.5.18"), 1, 2));
+    assert!(text.contains("sglang-runtime:1.5.0"), "{text}");
+    let refused = refusal("dynamo", &only(plain("vllm", "0.11.0"), 1, 2));
+    assert!(refused.contains("0.16.0"), "{refused}");
+}
+
+/// `pip index versions --pre tensorrt-llm`: 1.4.0rc1 is the newest, and there is no 1.4.0.
+#[test]
+fn an_image_is_of_a_release_that_there_is() {
+    let text = text_of("docker", &only(plain("trtllm", "1.4.0"), 1, 2));
+    assert!(text.contains("tensorrt-llm/release:1.4.0rc1"), "{text}");
+    assert!(refusal("docker", &only(plain("trtllm", "1.8.0"), 1, 2)).contains("no release"));
+    let ascend =
+        Release { vendor: "ascend".into(), gpu: "ascend-910b".into(), ..only(plain("vllm", "0.13.0"), 4, 2) };
+    let text = text_of("docker", &ascend);
+    assert!(text.contains("quay.io/ascend/vllm-ascend:v0.13.0") && text.contains("/dev/davinci7"), "{text}");
+    let text = text_of("k8s", &ascend);
+    assert!(
+        text.contains("huawei.com/Ascend910: '2'") || text.contains("huawei.com/Ascend910: \"2\""),
+        "{text}"
+    );
+    assert!(text.contains("- vllm\n") && text.contains("- serve\n"), "the image starts a shell: {text}");
+    let cpu =
+        Release { vendor: "cpu".into(), gpu: "epyc".into(), ..only(plain("llama.cpp", "b11434"), 1, 1) };
+    let text = text_of("docker", &cpu);
+    assert!(text.contains("ghcr.io/ggml-org/llama.cpp:server-b11434") && !text.contains("devices"), "{text}");
+    let gaudi =
+        Release { vendor: "gaudi".into(), gpu: "gaudi3".into(), ..only(plain("vllm", "0.13.0"), 1, 2) };
+    assert!(refusal("docker", &gaudi).contains("for Gaudi accelerators is not known here"));
+    assert!(refusal("ray", &ascend).contains("Ascend NPUs"));
+}
+
+/// `device_control_env_var` of vLLM's platforms and plug-ins.
+#[test]
+fn servers_of_a_host_are_told_apart_by_the_variable_of_its_chips() {
+    for (vendor, gpu, variable) in [
+        ("nvidia", "h100-sxm", "CUDA_VISIBLE_DEVICES=2,3"),
+        ("amd", "mi300x", "HIP_VISIBLE_DEVICES=2,3"),
+        ("intel", "arc-pro-b60", "ZE_AFFINITY_MASK=2,3"),
+        ("ascend", "ascend-910b", "ASCEND_RT_VISIBLE_DEVICES=2,3"),
+        ("gaudi", "gaudi3", "HABANA_VISIBLE_MODULES=2,3"),
+        ("google", "tpu-v6e", "TPU_VISIBLE_CHIPS=2,3"),
+        ("aws", "trainium2", "NEURON_RT_VISIBLE_CORES=8,9,10,11,12,13,14,15"),
+    ] {
+        let release =
+            Release { vendor: vendor.into(), gpu: gpu.into(), ..only(plain("vllm", "0.13.0"), 4, 2) };
+        let text = text_of("command", &release);
+        assert!(text.contains(variable), "{vendor}: {text}");
+        assert_eq!(text.contains("CUDA_"), vendor == "nvidia", "{vendor}: {text}");
+    }
+}
+
+#[test]
+fn adapters_that_are_planned_for_find_room_in_every_engine() {
+    for (engine, wanted) in [
+        ("vllm", &["--enable-lora", "--max-loras 4", "--max-lora-rank 32"][..]),
+        // Without adapters at start SGLang asks for the layers too (server_args.py).
+        (
+            "sglang",
+            &["--enable-lora", "--max-loras-per-batch 4", "--max-lora-rank 32", "--lora-target-modules all"],
+        ),
+        ("trtllm", &["lora_config:", "max_lora_rank: 32", "max_loras: 4", "- attn_dense"]),
+    ] {
+        let question = format!(
+            "plan llama-3.1-8b --cluster 1xh100-sxm --engine {engine} --lora rank=20,count=4 --concurrency 16"
+        );
+        let question = question.replace("rank=20", if engine == "vllm" { "rank=20" } else { "rank=32" });
+        let text = &emitted(&question, "command")["serve.sh"];
+        for word in wanted {
+            assert!(text.contains(word), "{engine}: {word}: {text}");
+        }
+        assert!(text.contains("# adapters: 4 at once"), "{text}");
+    }
+    let old = Server { adapters: Some(AdapterSlots { count: 1, rank: 8 }), ..plain("sglang", "0.4.6") };
+    assert!(refusal("command", &only(old, 1, 2)).contains("0.4.10"));
+    // common/arg.cpp: one flag with commas from December 2025 on, before one each.
+    let files = |version: &str| {
+        let slots = Some(AdapterSlots { count: 2, rank: 8 });
+        let one = Server { adapters: slots, tp: Some(1), ..plain("llama.cpp", version) };
+        text_of("command", &only(one, 1, 1))
+    };
+    assert!(
+        files("b11434").contains("--lora /models/m-q4_k_m-adapter-1.gguf,/models/m-q4_k_m-adapter-2.gguf")
+    );
+    assert_eq!(files("b6100").matches("--lora /models").count(), 2);
+}
+
+/// vLLM: `kv_offloading_size` is in GiB and of all ranks of an engine (`config/cache.py`); SGLang: 1e9 bytes each rank
+/// (`mem_cache/pool_host`); TensorRT-LLM: bytes each rank (`KvCacheConfig`); llama.cpp: MiB of the server.
+#[test]
+fn what_is_planned_to_leave_the_gpus_cache_has_somewhere_to_go() {
+    let tiers = |engine: &str, version: &str| Server {
+        host_cache: Some(32 << 30),
+        prefix_caching: Some(true).filter(|_| engine != "sglang"),
+        ..plain(engine, version)
+    };
+    for (engine, version, wanted) in [
+        ("vllm", "0.33.0", "--kv-offloading-size 64"),
+        ("sglang", "0.5.23", "--hicache-size 34"),
+        ("trtllm", "1.4.0", "host_cache_size: 34359738368"),
+        ("llama.cpp", "b11434", "--cache-ram 65536"),
+    ] {
+        let text = text_of("command", &only(tiers(engine, version), 1, 2));
+        assert!(text.contains(wanted), "{engine}: {text}");
+    }
+    assert!(refusal("command", &only(tiers("vllm", "0.11.0"), 1, 2)).contains("0.13.0"));
+    // vllm/v1/kv_offload/tiering: files below the host's memory.
+    let below = Server { disk_cache: Some("/mnt/kv-cache".into()), ..tiers("vllm", "0.33.0") };
+    let text = text_of("k8s", &only(below.clone(), 1, 2));
+    for word in [
+        "TieringOffloadingSpec",
+        r#"\"root_dir\":\"/mnt/kv-cache\""#,
+        "mountPath: /mnt/kv-cache",
+        "hostPath:",
+    ] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let trt = Server { disk_cache: Some("/mnt/kv-cache".into()), ..tiers("trtllm", "1.4.0") };
+    assert!(refusal("command", &only(trt, 1, 2)).contains("nvme"));
+    let shared = Server { shared_cache: true, ..tiers("vllm", "0.33.0") };
+    assert!(refusal("command", &only(shared, 1, 2)).contains("a store that all servers share"));
+    // One node of eight GPUs keeps 1 TiB.
+    let question = "plan llama-3.1-70b --cluster 8xh100-sxm --sessions chat --users 40 --kv-tiers cpu=1TiB --tp 8 --replicas 1";
+    let text = &emitted(question, "command")["serve.sh"];
+    assert!(text.contains("--kv-offloading-size 1024"), "{text}");
+    assert!(text.contains("# below the GPUs' cache: cpu 1024.00 GiB of each node"), "{text}");
+}
+
+/// KServe on one node takes the tensor degree alone from the spec (`config/llmisvcconfig/config-llm-template.yaml`).
+#[test]
+fn kserve_is_told_every_degree_and_started_as_its_presets_need() {
+    let wide = Server { tp: Some(1), attention_dp: Some(8), ep: Some(8), ..plain("vllm", "0.33.0") };
+    let text = text_of("kserve", &only(wide, 1, 8));
+    let stated = text.split("VLLM_ADDITIONAL_ARGS").nth(1).unwrap();
+    assert!(
+        stated.contains("--data-parallel-size 8") && stated.contains("--enable-expert-parallel"),
+        "{text}"
+    );
+    let deep = Server { tp: Some(1), pp: Some(4), ..plain("vllm", "0.33.0") };
+    assert!(text_of("kserve", &only(deep, 1, 4)).contains("--pipeline-parallel-size 4"));
+    let tall = Server { tp: Some(8), pp: Some(2), ..plain("vllm", "0.33.0") };
+    assert!(refusal("kserve", &only(tall, 1, 16)).contains("data parallel"));
+    let text = text_of("kserve", &two_pools("vllm", "0.33.0"));
+    assert_eq!(text.matches("runAsNonRoot: false").count(), 2, "{text}");
+    assert_eq!(text.matches("fieldPath: status.podIP").count(), 2, "{text}");
+    assert_eq!(text.matches("serviceAccountName: some-model").count(), 2, "{text}");
+    assert_eq!(text.matches("failureThreshold: 360").count(), 2, "{text}");
+}
+
+#[test]
+fn a_volume_holds_what_is_downloaded_whatever_the_engine_makes_of_it() {
+    // 8.03e9 parameters of 16 bits are 15.0 GiB; a tenth more and 10 beside them.
+    let files = emitted(
+        "plan llama-3.1-8b --cluster 1xh100-sxm --weights fp8 --concurrency 16",
+        "llm-d,skypilot,ray",
+    );
+    let text = &files["llm-d-values.yaml"];
+    assert!(text.contains("--quantization") && text.contains("size: 27Gi"), "{text}");
+    assert!(text.contains("authSecretName: hf-token") && text.contains("mountPath: /dev/shm"), "{text}");
+    assert!(files["sky.yaml"].contains("secrets:") && files["sky.yaml"].contains("HF_TOKEN"), "{files:?}");
+    let text = &files["ray-serve.yaml"];
+    assert!(text.contains("accelerator_type: H100") && text.contains("ray[serve,llm]"), "{text}");
+}
+
+/// llama.cpp's `.devops/cuda.Dockerfile`: the program lies in /app and nowhere on the path.
+#[test]
+fn a_task_names_the_program_where_the_image_has_it() {
+    let text = text_of("skypilot", &only(plain("llama.cpp", "b11434"), 1, 2));
+    assert!(text.contains("/app/llama-server"), "{text}");
+}
+
+#[test]
+fn side_channels_of_servers_over_nodes_have_the_address_of_each_node() {
+    let wide = Server { tp: Some(1), attention_dp: Some(16), ep: Some(16), ..plain("vllm", "0.33.0") };
+    let pool = |pool| Member { server: Server { pool: Some(pool), ..wide.clone() }, copies: 1, gpus: 16 };
+    let files = artefact::write("slurm", &release(vec![pool(Pool::Prefill), pool(Pool::Decode)])).unwrap();
+    let text = &files.iter().find(|f| f.name == "decode.sbatch").unwrap().text;
+    for rank in 0..2 {
+        let address = format!("ADDRESS_{rank}=$(srun --nodes=1 --ntasks=1 --relative={rank} hostname -i");
+        let used = format!("env VLLM_NIXL_SIDE_CHANNEL_HOST=\"$ADDRESS_{rank}\" vllm serve");
+        assert!(text.contains(&address) && text.contains(&used), "{text}");
+    }
+    assert!(!text.contains("export VLLM_NIXL_SIDE_CHANNEL_HOST"), "{text}");
+}
+
+/// Ray 2.52 to 2.54: "dp_size_per_node must be set in experimental_configs" (`serving_patterns/data_parallel/builder.py`).
+#[test]
+fn ray_is_told_how_many_ranks_a_node_has() {
+    let wide = Server { tp: Some(1), attention_dp: Some(16), ep: Some(16), ..plain("vllm", "0.33.0") };
+    let text = text_of("ray", &only(wide, 1, 16));
+    assert!(text.contains("dp_size_per_node: 8") && text.contains("Ray 2.52 or newer"), "{text}");
+}
+
+/// vLLM starts it so by itself (`get_pooling_config`); its publisher's page says what it was made for.
+#[test]
+fn a_model_that_is_published_to_embed_is_served_so() {
+    use crate::common::shardfit;
+    let question = "plan qwen3-embedding-8b --cluster 1xl40s --isl 512 --concurrency 64";
+    let text = &emitted(&format!("{question} --engine sglang"), "command")["serve.sh"];
+    assert!(text.contains("--is-embedding") && text.contains("question: embed"), "{text}");
+    let text = &emitted(&format!("{question} --engine sglang --task generate"), "command")["serve.sh"];
+    assert!(!text.contains("--is-embedding"), "{text}");
+    let run = shardfit(&format!("{question} --engine trtllm --emit command")).exits(2);
+    assert!(run.stderr.contains("no server of the task embed"), "{}", run.stderr);
+    // tools/server: "input is too large to process. increase the physical batch size".
+    let text = &emitted(
+        "estimate qwen3-embedding-8b --gpu l40s --engine llama.cpp --weights q8_0 --isl 700 --concurrency 4",
+        "command",
+    )["serve.sh"];
+    let step: u64 = after(text, "--ubatch-size")[0].parse().unwrap();
+    let head = text.lines().find(|l| l.starts_with("# longest request: ")).unwrap();
+    let longest: u64 = head.split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert!((700..=step).contains(&longest), "{text}");
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::platform::Platform;
 use super::super::release::Release;
 use super::super::server::Pool;
 use super::parts::{self, File};
@@ -40,7 +41,7 @@ pub(super) fn compose(release: &Release) -> Result<Vec<File>, Diagnostic> {
                 Some(Pool::Prefill) => prefill.push(address),
                 _ => decode.push(address),
             }
-            let mut words = member.container_words(&line);
+            let mut words = member.container_words(&line, &release.vendor);
             words.extend(seat.flags(member).into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
             let inside = if split { seat.port as u16 } else { member.port() };
             words.extend(member.listen(inside));
@@ -48,8 +49,12 @@ pub(super) fn compose(release: &Release) -> Result<Vec<File>, Diagnostic> {
             let variables: Vec<(String, String)> = line.variables.iter().cloned().chain(own).collect();
             let mut volumes = vec!["~/.cache/huggingface:/root/.cache/huggingface".to_owned()];
             volumes.extend(parts::folders(member).into_iter().map(|folder| format!("{folder}:{folder}:ro")));
+            volumes.extend(member.server.disk_cache.iter().map(|folder| format!("{folder}:{folder}")));
+            if release.vendor == "ascend" {
+                volumes.extend(ASCEND_DRIVER.map(|place| format!("{place}:{place}")));
+            }
             let mut service = json!({
-                "image": member.image(&release.vendor)?,
+                "image": parts::image(release, member)?,
                 "command": words,
                 "ipc": "host",
                 "volumes": volumes,
@@ -60,17 +65,30 @@ pub(super) fn compose(release: &Release) -> Result<Vec<File>, Diagnostic> {
                 true => service["network_mode"] = json!("host"),
                 false => service["ports"] = json!([format!("{}:{}", seat.port, member.port())]),
             }
-            if release.vendor == "amd" {
-                service["devices"] = json!(["/dev/kfd", "/dev/dri"]);
-                service["group_add"] = json!(["video"]);
-                service["environment"]["HIP_VISIBLE_DEVICES"] = json!(seat.cards().join(","));
-            } else if release.vendor == "intel" {
-                service["devices"] = json!(["/dev/dri"]);
-                service["environment"]["ZE_AFFINITY_MASK"] = json!(seat.cards().join(","));
-            } else {
-                service["deploy"] = json!({ "resources": { "reservations": { "devices": [
-                    { "driver": release.vendor, "device_ids": seat.cards(), "capabilities": ["gpu"] }
-                ] } } });
+            let shown = Platform::of(&release.vendor).visible.map(|name| (name, seat.shown(release)));
+            match (release.vendor.as_str(), shown) {
+                ("nvidia", _) => {
+                    service["deploy"] = json!({ "resources": { "reservations": { "devices": [
+                        { "driver": release.vendor, "device_ids": seat.cards(), "capabilities": ["gpu"] }
+                    ] } } });
+                }
+                // A container sees the devices that it is given by numbers of its own.
+                ("ascend", _) => {
+                    let own = seat.cards().into_iter().map(|n| format!("/dev/davinci{n}"));
+                    let all: Vec<String> = own.chain(ASCEND_DEVICES.map(str::to_owned)).collect();
+                    service["devices"] = json!(all);
+                }
+                (vendor, Some((name, cards))) => {
+                    service["devices"] = match vendor {
+                        "amd" => json!(["/dev/kfd", "/dev/dri"]),
+                        _ => json!(["/dev/dri"]),
+                    };
+                    if vendor == "amd" {
+                        service["group_add"] = json!(["video"]);
+                    }
+                    service["environment"][name] = json!(cards);
+                }
+                (_, None) => {}
             }
             if let Some((file, keys)) = &line.options {
                 let text = load::to_yaml(&Value::Object(keys.clone()))?;
@@ -86,7 +104,7 @@ pub(super) fn compose(release: &Release) -> Result<Vec<File>, Diagnostic> {
         let member = &release.members[0];
         let router = Router::of(&member.server.engine, &prefill, &decode, port);
         let mut service = json!({
-            "image": member.image(&release.vendor)?,
+            "image": parts::image(release, member)?,
             "entrypoint": ["/bin/sh", "-c"],
             "command": [router.installed()],
             "network_mode": "host",
@@ -107,6 +125,17 @@ pub(super) fn compose(release: &Release) -> Result<Vec<File>, Diagnostic> {
     }
     Ok(vec![parts::yaml(release, "compose.yaml", &[document])?])
 }
+
+/// What a container of Ascend's NPUs is given beside them: devices of the driver, and what of it lies on the host (quick
+/// start of vLLM's plug-in for Ascend, 0.13).
+const ASCEND_DEVICES: [&str; 3] = ["/dev/davinci_manager", "/dev/devmm_svm", "/dev/hisi_hdc"];
+const ASCEND_DRIVER: [&str; 5] = [
+    "/usr/local/dcmi",
+    "/usr/local/bin/npu-smi",
+    "/usr/local/Ascend/driver/lib64/",
+    "/usr/local/Ascend/driver/version.info",
+    "/etc/ascend_install.info",
+];
 
 fn environment(variables: &[(String, String)]) -> Value {
     let mut out = Map::new();

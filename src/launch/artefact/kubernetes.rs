@@ -70,7 +70,7 @@ fn one(release: &Release, member: &Member) -> Result<File, Diagnostic> {
     }
     let file =
         if release.members.len() == 1 { "k8s.yaml".into() } else { format!("k8s-{}.yaml", member.role()) };
-    parts::yaml_with(release, file, &documents, &parts::claimed(release))
+    parts::yaml_with(release, file, &documents, &parts::needed(release, false))
 }
 
 /// The router of split pools and the service that is asked.
@@ -92,7 +92,7 @@ fn router(release: &Release) -> Result<File, Diagnostic> {
     let router = Router::of(&first.server.engine, &addresses(Pool::Prefill), &addresses(Pool::Decode), port);
     let mut container = json!({
         "name": "router",
-        "image": first.image(&release.vendor)?,
+        "image": parts::image(release, first)?,
         "command": ["/bin/sh", "-c"],
         "args": [router.installed()],
         "ports": [{ "containerPort": port, "name": "http" }],
@@ -131,7 +131,7 @@ fn router(release: &Release) -> Result<File, Diagnostic> {
 
 fn deployment(release: &Release, member: &Member, name: &str, labels: &Value) -> Result<Value, Diagnostic> {
     let line = member.line()?;
-    let mut words = member.container_words(&line);
+    let mut words = member.container_words(&line, &release.vendor);
     words.extend(member.listen(member.port()));
     let container = parts::container(member, release, &words, member.gpus)?;
     if release.is_split() {
@@ -182,7 +182,7 @@ fn over_nodes(release: &Release, member: &Member, name: &str, labels: &Value) ->
     let leader = member.line_of_node(node(Rank::Is(0)), per_node)?;
     let worker = member.line_of_node(node(Rank::Set("LWS_WORKER_INDEX")), per_node)?;
     let pod = |line: &super::super::line::Line, serves: bool| -> Result<Value, Diagnostic> {
-        let mut words = member.container_words(line);
+        let mut words = member.container_words(line, &release.vendor);
         if serves {
             words.extend(member.listen(member.port()));
         }

@@ -8,7 +8,8 @@ mod router;
 mod script;
 mod sweep;
 
-use super::release::{Release, WITHOUT_CONTAINERS};
+use super::platform::WITHOUT_CONTAINERS;
+use super::release::Release;
 use crate::diagnostic::{Code, Diagnostic};
 
 pub use parts::File;

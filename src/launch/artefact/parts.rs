@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::line::open;
+use super::super::platform::Platform;
 use super::super::release::{Member, Release};
 use super::router::SIDE_CHANNEL;
 use crate::diagnostic::{Code, Diagnostic};
@@ -39,16 +40,31 @@ pub(super) fn yaml_with(
     Ok(File { name: name.into(), text: release.comments() + &more + &body.join("---\n") })
 }
 
-/// The resource of Kubernetes by which a vendor's GPUs are asked for (the vendors' device plugins).
-pub(super) fn resource(vendor: &str) -> &'static str {
-    match vendor {
-        "amd" => "amd.com/gpu",
-        "intel" => "gpu.intel.com/xe",
-        "habana" | "gaudi" => "habana.ai/gaudi",
-        "google" => "google.com/tpu",
-        "aws" => "aws.amazon.com/neuron",
-        _ => "nvidia.com/gpu",
+/// What a container of Kubernetes asks for so that it is given some GPUs; nothing where there are none to ask for.
+pub(super) fn resources(release: &Release, gpus: u64) -> Value {
+    match Platform::of(&release.vendor).resource {
+        Some(name) => json!({ "limits": { name: gpus.to_string() }, "requests": { name: gpus.to_string() } }),
+        None => json!({}),
     }
+}
+
+/// The image of a kind of server.
+pub(super) fn image(release: &Release, member: &Member) -> Result<String, Diagnostic> {
+    member.image(&release.vendor, &release.gpu)
+}
+
+/// Shared memory for the ranks of a server, as a volume of Kubernetes: what collectives and the workers of an engine exchange
+/// (`--ipc=host` or `--shm-size` of the engines' documentation of Docker).
+pub(super) fn shared_memory() -> (Value, Value) {
+    let mount = json!({ "name": "shm", "mountPath": "/dev/shm" });
+    (mount, json!({ "name": "shm", "emptyDir": { "medium": "Memory", "sizeLimit": "16Gi" } }))
+}
+
+/// The folder on the node's drives that a server keeps prefixes in, as it is mounted.
+pub(super) fn drives(member: &Member) -> Option<(Value, Value)> {
+    let folder = member.server.disk_cache.as_deref()?;
+    let mount = json!({ "name": "drives", "mountPath": folder });
+    Some((mount, json!({ "name": "drives", "hostPath": { "path": folder, "type": "DirectoryOrCreate" } })))
 }
 
 /// A target that only vLLM's plans can be written for.
@@ -86,23 +102,44 @@ pub(super) fn folders(member: &Member) -> Vec<String> {
 /// The claim of Kubernetes on the volume that holds checkpoints which no hub has.
 pub(super) const CLAIM: &str = "models";
 
+/// The secret of Kubernetes that holds the hub's token, and its key: that which the chart of llm-d and KServe's storage look
+/// for, and which a container sees where it is given the whole secret.
+pub(super) const SECRET: &str = "hf-token";
+pub(super) const TOKEN: &str = "HF_TOKEN";
+
 /// What a manifest needs to be there first.
-pub(super) fn claimed(release: &Release) -> Vec<String> {
+pub(super) fn needed(release: &Release, secret_is_needed: bool) -> Vec<String> {
     let folders: Vec<String> = release.members.iter().flat_map(folders).collect();
-    match folders.first() {
-        Some(folder) => vec![format!(
-            "needs: a PersistentVolumeClaim `{CLAIM}` whose volume is what the pods see at {folder}"
-        )],
-        None => Vec::new(),
-    }
+    let claim = folders.first().map(|folder| {
+        format!("needs: a PersistentVolumeClaim `{CLAIM}` whose volume is what the pods see at {folder}")
+    });
+    let whose = format!("a Secret `{SECRET}` whose key {TOKEN} is a token of the hub");
+    let secret = match secret_is_needed {
+        true => format!("needs: {whose}"),
+        false => format!("needs for a gated model: {whose}"),
+    };
+    claim.into_iter().chain(folders.is_empty().then_some(secret)).collect()
 }
 
 /// Environment of a container: the hub's token from a secret, then what the command needs.
 pub(super) fn environment(variables: &[(String, String)]) -> Vec<Value> {
-    let token = json!({ "name": "HF_TOKEN", "valueFrom": { "secretKeyRef": {
-        "name": "hf-token", "key": "token", "optional": true } } });
+    let token = json!({ "name": TOKEN, "valueFrom": { "secretKeyRef": {
+        "name": SECRET, "key": TOKEN, "optional": true } } });
     let set = variables.iter().map(|(name, value)| json!({ "name": name, "value": value }));
     std::iter::once(token).chain(set).collect()
+}
+
+/// Where decode servers ask for what a prefill server of vLLM holds: at the pod's own address (`vllm/envs.py`; the default is
+/// `localhost`).
+pub(super) fn side_channel(member: &Member) -> Vec<Value> {
+    if member.server.engine != "vllm" || member.server.pool.is_none() {
+        return Vec::new();
+    }
+    vec![
+        json!({ "name": "VLLM_NIXL_SIDE_CHANNEL_HOST",
+            "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }),
+        json!({ "name": "VLLM_NIXL_SIDE_CHANNEL_PORT", "value": SIDE_CHANNEL.to_string() }),
+    ]
 }
 
 /// A container of Kubernetes with its GPUs, port and probes.
@@ -114,30 +151,26 @@ pub(super) fn container(
 ) -> Result<Value, Diagnostic> {
     let line = member.line()?;
     let mut env = environment(&line.variables);
-    if member.server.engine == "vllm" && member.server.pool.is_some() {
-        // Where decode servers ask for what a prefill server holds (`vllm/envs.py`).
-        env.push(json!({ "name": "VLLM_NIXL_SIDE_CHANNEL_HOST",
-            "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }));
-        env.push(json!({ "name": "VLLM_NIXL_SIDE_CHANNEL_PORT", "value": SIDE_CHANNEL.to_string() }));
-    }
-    let own_program = matches!(member.server.engine.as_str(), "vllm" | "llama.cpp");
+    env.extend(side_channel(member));
+    let own_program = member.image_starts(&release.vendor);
+    let (shm, _) = shared_memory();
     let mut out = json!({
         "name": member.role(),
-        "image": member.image(&release.vendor)?,
+        "image": image(release, member)?,
         "env": env,
         "ports": [{ "containerPort": member.port(), "name": "http" }],
-        "resources": {
-            "limits": { resource(&release.vendor): gpus.to_string() },
-            "requests": { resource(&release.vendor): gpus.to_string() },
-        },
+        "resources": resources(release, gpus),
         // Loading weights takes minutes; the server answers /health from then on.
         "startupProbe": { "httpGet": { "path": "/health", "port": "http" }, "periodSeconds": 10, "failureThreshold": 360 },
         "readinessProbe": { "httpGet": { "path": "/health", "port": "http" }, "periodSeconds": 5 },
         "volumeMounts": [
-            { "name": "shm", "mountPath": "/dev/shm" },
+            shm,
             { "name": "cache", "mountPath": "/root/.cache/huggingface" },
         ],
     });
+    if let Some((mount, _)) = drives(member) {
+        out["volumeMounts"].as_array_mut().expect("made above").push(mount);
+    }
     for folder in folders(member) {
         let mount = json!({ "name": CLAIM, "mountPath": folder, "readOnly": true });
         out["volumeMounts"].as_array_mut().expect("made above").push(mount);
@@ -172,10 +205,8 @@ pub(super) fn container(
 
 /// Volumes of a pod: shared memory for the ranks, the hub's cache, and a file of options.
 pub(super) fn volumes(member: &Member, name: &str) -> Result<Vec<Value>, Diagnostic> {
-    let mut out = vec![
-        json!({ "name": "shm", "emptyDir": { "medium": "Memory", "sizeLimit": "16Gi" } }),
-        json!({ "name": "cache", "emptyDir": {} }),
-    ];
+    let mut out = vec![shared_memory().1, json!({ "name": "cache", "emptyDir": {} })];
+    out.extend(drives(member).map(|(_, volume)| volume));
     if !folders(member).is_empty() {
         out.push(json!({ "name": CLAIM, "persistentVolumeClaim": { "claimName": CLAIM } }));
     }

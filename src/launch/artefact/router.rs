@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::line::open;
+use super::super::platform::Platform;
 use super::super::release::{Member, Release};
 use super::super::server::Pool;
 
@@ -27,9 +28,14 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// Its GPUs as the variables of the vendors list them.
+    /// The numbers of its GPUs.
     pub fn cards(&self) -> Vec<String> {
         (self.first_gpu..self.first_gpu + self.gpus).map(|n| n.to_string()).collect()
+    }
+
+    /// Its GPUs as the variable of their platform lists them.
+    pub fn shown(&self, release: &Release) -> String {
+        Platform::of(&release.vendor).shown(&release.gpu, self.first_gpu, self.gpus)
     }
 
     /// Flags that servers of split pools on one host need to be told apart.

@@ -1,6 +1,7 @@
 //! The engine's own commands as shell text, and a batch script that runs them.
 
 use super::super::line::{Line, quoted};
+use super::super::platform::Platform;
 use super::super::release::{Member, Node, Rank, Release};
 use super::super::server::Pool;
 use super::parts::File;
@@ -63,10 +64,8 @@ pub(super) fn command(release: &Release) -> Result<Vec<File>, Diagnostic> {
                 continue;
             }
             let mut one = line.clone();
-            if !whole {
-                let name =
-                    if release.vendor == "amd" { "HIP_VISIBLE_DEVICES" } else { "CUDA_VISIBLE_DEVICES" };
-                one.variables.push((name.into(), seat.cards().join(",")));
+            if let Some(name) = Platform::of(&release.vendor).visible.filter(|_| !whole) {
+                one.variables.push((name.into(), seat.shown(release)));
             }
             one.variables
                 .extend(seat.variables(member).into_iter().map(|(name, value)| (name.into(), value)));
@@ -247,9 +246,10 @@ pub(super) fn slurm(release: &Release) -> Result<Vec<File>, Diagnostic> {
             match (member.server.engine.as_str(), member.server.pool) {
                 ("vllm", Some(_)) => {
                     let channel = numbered(SIDE_CHANNEL + first_gpu, member.gpus);
-                    text += &format!(
-                        "export {SIDE_CHANNEL_HOST}={OWN_ADDRESS}\nexport VLLM_NIXL_SIDE_CHANNEL_PORT={channel}\n"
-                    );
+                    if nodes == 1 {
+                        text += &format!("export {SIDE_CHANNEL_HOST}={OWN_ADDRESS}\n");
+                    }
+                    text += &format!("export VLLM_NIXL_SIDE_CHANNEL_PORT={channel}\n");
                 }
                 ("sglang", Some(Pool::Prefill)) => {
                     text += &format!("BOOTSTRAP={}\n", numbered(BOOTSTRAP + first, 1));
@@ -314,10 +314,22 @@ fn several(member: &Member, nodes: u64, per_node: u64, more: &str) -> Result<Str
     }
     let mut out = String::new();
     let shell = |line: &Line| open(variables_first(line).trim_end());
+    // The ranks of each node have a side channel at its own address: this script runs on the first alone.
+    let apart = member.server.engine == "vllm" && member.server.pool.is_some();
+    for rank in (0..nodes).filter(|_| apart) {
+        out += &format!(
+            "ADDRESS_{rank}=$(srun --nodes=1 --ntasks=1 --relative={rank} hostname -i | cut -d' ' -f1)\n"
+        );
+    }
     for rank in 0..nodes {
         let node = Node { rank: Rank::Is(rank), ..first };
         let line = member.line_of_node(node, per_node)?;
-        let step = format!("srun --nodes=1 --ntasks=1 --relative={rank} --cpu-bind=none {}", shell(&line));
+        let own = match apart {
+            true => format!("env {SIDE_CHANNEL_HOST}=\"$ADDRESS_{rank}\" "),
+            false => String::new(),
+        };
+        let step =
+            format!("srun --nodes=1 --ntasks=1 --relative={rank} --cpu-bind=none {own}{}", shell(&line));
         out += &step;
         if rank == 0 {
             out += &format!(" \\\n  {more}");

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::dialect::{self, Takes};
-use super::super::line::{Line, quoted};
+use super::super::line::{Argument, Line, quoted};
 use super::super::release::{Member, Release};
 use super::parts::File;
 use crate::diagnostic::{Code, Diagnostic};
@@ -99,6 +99,16 @@ fn predicted(candidates: &[Candidate]) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// What follows a flag as the value of a key: a list where there are several, whether it is on where nothing does.
+pub(super) fn argument_value(argument: &Argument, on: bool) -> Value {
+    let read = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
+    match argument.values.as_slice() {
+        [] => Value::Bool(on),
+        [text] => read(text),
+        several => several.iter().map(read).collect(),
+    }
+}
+
 /// The flags of a command as the keys of a file: `max_num_seqs: 64`, `enable_prefix_caching: false`.
 fn keys(line: &Line, engine: &str) -> Map<String, Value> {
     let table = dialect::dialect(engine);
@@ -108,10 +118,7 @@ fn keys(line: &Line, engine: &str) -> Map<String, Value> {
         let off =
             argument.flag.strip_prefix("--no-").filter(|_| form.is_none_or(|f| f.takes == Takes::Toggle));
         let bare = off.unwrap_or(argument.flag.trim_start_matches('-'));
-        let value = match &argument.value {
-            None => Value::Bool(off.is_none()),
-            Some(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())),
-        };
+        let value = argument_value(argument, off.is_none());
         out.insert(bare.replace('-', "_"), value);
     }
     out
@@ -181,8 +188,8 @@ fn by_hand(servers: &[Server], release: &Release, head: String) -> Vec<File> {
         let mut line = server.line.clone();
         if let Some((name, _)) = &server.line.options {
             for argument in &mut line.arguments {
-                if argument.value.as_deref() == Some(name) {
-                    argument.value = Some(format!("{}-{name}", server.name));
+                if argument.value() == Some(name) {
+                    argument.values = vec![format!("{}-{name}", server.name)];
                 }
             }
         }

@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::diagnostic::Diagnostic;
+use crate::launch::dialect::Said;
+use crate::launch::line::Line;
 use crate::launch::server::{AdapterSlots, Reading, Server};
 
 /// Changes that say nothing but how long a request may be.
@@ -58,6 +61,50 @@ pub(super) fn vllm_adapters(r: &mut Reading, server: &mut Server) {
     let (count, rank) = (r.number("--max-loras").unwrap_or(1), r.number("--max-lora-rank").unwrap_or(16));
     let made = server.lora == Some(true) && count > 0 && rank > 0;
     server.adapters = made.then_some(AdapterSlots { count, rank });
+}
+
+/// Ranks that vLLM knows where its parser does not list them (`MaxLoRARanks` in `vllm/config/lora.py`, 0.8.5 to 0.11).
+const VLLM_RANKS: [u64; 8] = [8, 16, 32, 64, 128, 256, 320, 512];
+
+/// Writes vLLM's slots: the rank is the next one that it knows.
+///
+/// # Errors
+/// As [`Line::set`].
+pub(super) fn write_vllm_adapters(line: &mut Line, slots: AdapterSlots) -> Result<(), Diagnostic> {
+    let listed: Vec<u64> = line.choices("--max-lora-rank").iter().filter_map(|n| n.parse().ok()).collect();
+    let ranks = if listed.is_empty() { &VLLM_RANKS[..] } else { &listed };
+    let rank = ranks.iter().find(|rank| **rank >= slots.rank).copied().unwrap_or(slots.rank);
+    line.switch("--enable-lora")?;
+    line.set("--max-loras", slots.count)?;
+    line.set("--max-lora-rank", rank)
+}
+
+/// Writes SGLang's pool, which without adapters at start has to be told the layers too (`check_lora_server_args` in
+/// `sglang/srt/server_args.py`). `all` makes room for routed experts, which plans leave out: of a mixture the layers of
+/// attention are named.
+///
+/// # Errors
+/// As [`Line::set`].
+pub(super) fn write_sglang_adapters(
+    line: &mut Line,
+    server: &Server,
+    slots: AdapterSlots,
+) -> Result<(), Diagnostic> {
+    line.switch("--enable-lora")?;
+    line.set("--max-loras-per-batch", slots.count)?;
+    line.set("--max-lora-rank", slots.rank)?;
+    let layers = match server.adapted.as_slice() {
+        [] => vec!["all".to_owned()],
+        named => named.to_vec(),
+    };
+    line.list("--lora-target-modules", layers)
+}
+
+/// The layers that SGLang's pool is for; none where it is for all.
+pub(super) fn sglang_adapted(said: &Said) -> Vec<String> {
+    let words = said.get("--lora-target-modules").map_or(&[][..], |setting| setting.values.as_slice());
+    let named: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
+    if named == ["all"] { Vec::new() } else { named }
 }
 
 /// SGLang's pool of adapters: `max_loras_per_batch` (8) of `max_lora_rank`, which without a word is that of the adapters

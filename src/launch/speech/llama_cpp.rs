@@ -101,6 +101,13 @@ pub fn read(invocation: &Invocation, said: &Said, server: &mut Server) {
     let patterns = r.text("--override-tensor");
     server.override_tensor = patterns.map(|all| all.split(',').map(|one| one.trim().to_owned()).collect());
     server.prefix_caching = r.switch("--cache-prompt");
+    if said.get("--lora").is_some() {
+        server.lora = Some(true);
+        r.undescribed("--lora", "the adapters' rank is not said: their memory is not counted");
+    }
+    let all = u64::from(cards.unwrap_or(1).max(1));
+    let mib = r.read("--cache-ram", |t| t.parse::<i64>().ok()).filter(|mib| *mib > 0);
+    server.host_cache = mib.map(|mib| (mib as u64).saturating_mul(MIB) / all);
     let method = r.text("--spec-type").filter(|method| method != "none");
     let model = ["--model-draft", "--hf-repo-draft", "--spec-draft-model", "--spec-draft-hf"]
         .into_iter()
@@ -133,6 +140,23 @@ fn quantisation(file: &str) -> Option<String> {
         letter || matches!(upper.as_str(), "F16" | "BF16" | "F32" | "MXFP4")
     };
     stem.split(['-', '.']).rev().find(is_format).map(str::to_ascii_lowercase)
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Writes adapters: each is a file of its own that is loaded at start, and requests name those that they want. Several stand
+/// behind one flag, or each behind its own before December 2025 (`common/arg.cpp`).
+fn adapters(line: &mut Line, model: &str, count: u64) -> Result<(), Diagnostic> {
+    let last = model.rsplit('/').next().unwrap_or(model);
+    let stem = last.strip_suffix(".gguf").unwrap_or(last).split(':').next().unwrap_or(last);
+    let files: Vec<String> = (1..=count).map(|n| format!("/models/{stem}-adapter-{n}.gguf")).collect();
+    if line.version() == "b6100" {
+        files.iter().try_for_each(|file| line.set("--lora", file))?;
+    } else {
+        line.set("--lora", files.join(","))?;
+    }
+    line.needs.push(format!("{} as GGUF files of adapters", files.join(", ")));
+    line.switch("--lora-init-without-apply")
 }
 
 /// Writes the command of one server.
@@ -184,6 +208,19 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     match valued {
         true => line.set("--flash-attn", "on")?,
         false => line.switch("--flash-attn")?,
+    }
+    if let Some(slots) = server.adapters {
+        let model = server.model.clone().unwrap_or_default();
+        adapters(&mut line, &model, slots.count)?;
+    }
+    if server.disk_cache.is_some() {
+        return Err(line
+            .lacks("tier of drives below the host's memory")
+            .help("leave nvme out of --kv-tiers"));
+    }
+    if let Some(bytes) = server.host_cache {
+        let cards = u64::from(ranks.max(stages));
+        line.set("--cache-ram", (bytes.saturating_mul(cards) / MIB).max(1))?;
     }
     if let Some(kv) = &server.kv {
         let word = if kv == "fp16" { "f16" } else { kv };

@@ -12,7 +12,7 @@ use super::invocation::Invocation;
 use super::line::Line;
 use super::server::{Note, Server};
 use super::shell::Word;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 
 /// Variables that say how many layers each pipeline stage has (`get_pp_indices` in `vllm/distributed/utils.py` and
 /// `sglang/srt/distributed/utils.py`); TensorRT-LLM has an option and llama.cpp a flag.
@@ -134,6 +134,18 @@ fn take_open_words(invocation: &mut Invocation, said: &mut Said, server: &mut Se
 /// # Errors
 /// Where its version cannot be told to do what it says, with the versions that can.
 pub fn write(server: &Server) -> Result<Line, Diagnostic> {
+    let unsaid = |cause: &str, help: &str| {
+        let cause = format!("{cause}, which no command of {} alone starts", server.engine);
+        Err(Diagnostic::new(Code::Usage, cause).at("--emit").help(help))
+    };
+    if server.shared_cache {
+        let help = "leave `shared` out of --kv-tiers; stores such as Mooncake's or LMCache's are set up by their own documents";
+        return unsaid("the plan keeps prefixes in a store that all servers share", help);
+    }
+    if server.disk_cache.is_some() && server.host_cache.is_none() {
+        let help = "name the host's memory too, for example --kv-tiers cpu=256GiB,nvme=4TB";
+        return unsaid("the plan keeps prefixes on drives without the host's memory between", help);
+    }
     let mut line = match server.engine.as_str() {
         "sglang" => sglang::write(server),
         "trtllm" => trtllm::write(server),

@@ -145,6 +145,14 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.cpu_offload_gb = r.read("--cpu-offload-gb", |t| t.parse().ok().filter(|gib: &f64| *gib >= 0.0));
     by_groups(&mut r, &["--offload-group-size"]);
     changed::sglang_adapters(&mut r, server, said.get("--lora-paths").is_some());
+    r.seen("--lora-target-modules");
+    server.adapted = changed::sglang_adapted(said);
+    let tiers = r.switch("--enable-hierarchical-cache") == Some(true);
+    let size = r.number("--hicache-size").filter(|gb| tiers && *gb > 0);
+    server.host_cache = size.map(|gb| gb.saturating_mul(GB));
+    let files = r.text("--hicache-storage-backend").is_some_and(|backend| backend == "file");
+    let folder = invocation.variables.get(FILES).filter(|word| tiers && files && !word.unknown);
+    server.disk_cache = folder.map(|word| word.text.clone());
     let method = r.text("--speculative-algorithm");
     let drafted = r.count("--speculative-num-draft-tokens");
     let steps = r.count("--speculative-num-steps");
@@ -177,6 +185,12 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     changed::configuration(&mut r, server, ("--json-model-override-args", None));
     r.finish(server, version);
 }
+
+/// Bytes of SGLang's `--hicache-size`, which counts each rank's own (`HostKVCache` in `sglang/srt/mem_cache`).
+const GB: u64 = 1_000_000_000;
+
+/// The folder of the files that lie below the host's memory (`sglang/srt/mem_cache/hicache_storage.py`).
+const FILES: &str = "SGLANG_HICACHE_FILE_BACKEND_STORAGE_DIR";
 
 /// Writes the command of one server: flags in the spelling that its version takes.
 ///
@@ -287,6 +301,17 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     }
     if let Some(experts) = server.redundant_experts.filter(|n| *n > 0) {
         line.set("--ep-num-redundant-experts", experts)?;
+    }
+    if let Some(slots) = server.adapters {
+        changed::write_sglang_adapters(&mut line, server, slots)?;
+    }
+    if let Some(bytes) = server.host_cache {
+        line.switch("--enable-hierarchical-cache")?;
+        line.set("--hicache-size", (bytes / GB).max(1))?;
+        if let Some(folder) = &server.disk_cache {
+            line.set("--hicache-storage-backend", "file")?;
+            line.variables.push((FILES.to_owned(), folder.clone()));
+        }
     }
     if let Some(pool) = server.pool {
         line.set("--disaggregation-mode", if pool == Pool::Prefill { "prefill" } else { "decode" })?;

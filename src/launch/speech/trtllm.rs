@@ -11,7 +11,7 @@ use crate::launch::dialect::{self, Said};
 use crate::launch::invocation::Invocation;
 use crate::launch::keys;
 use crate::launch::line::Line;
-use crate::launch::server::{Drafts, Note, Pool, Reading, Server};
+use crate::launch::server::{AdapterSlots, Drafts, Note, Pool, Reading, Server};
 use crate::plan::Axis;
 
 /// Reads a command line with its YAML.
@@ -106,7 +106,21 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.chunked_prefill =
         y.flag("enable_chunked_prefill").or_else(|| r.switch("--enable_chunked_prefill"));
     server.dtype = y.text("dtype").as_deref().and_then(dtype);
-    server.lora = y.flag("enable_lora");
+    let adapters = y.object("lora_config");
+    let slots = Yaml { keys: &adapters };
+    server.lora = y.flag("enable_lora").or((!adapters.is_empty()).then_some(true));
+    server.adapters = match (slots.number("max_loras"), slots.number("max_lora_rank")) {
+        (Some(count), Some(rank)) if count > 0 && rank > 0 => Some(AdapterSlots { count, rank }),
+        _ => None,
+    };
+    let layers = adapters.get("lora_target_modules").and_then(Value::as_array);
+    let own =
+        |name: &Value| MODULES.iter().find(|(_, module)| name == module).map(|(of, _)| (*of).to_owned());
+    server.adapted = layers.into_iter().flatten().filter_map(own).collect();
+    if server.adapted.len() == MODULES.len() {
+        server.adapted.clear();
+    }
+    server.host_cache = cache.number("host_cache_size").filter(|bytes| *bytes > 0);
     let drafts = y.object("speculative_config");
     if !drafts.is_empty() {
         let d = Yaml { keys: &drafts };
@@ -262,6 +276,38 @@ impl Yaml<'_> {
     }
 }
 
+/// Linear layers by the last part of their names, and TensorRT-LLM's names of them
+/// (`get_default_trtllm_modules_to_hf_modules` in `tensorrt_llm/lora_helper.py`).
+const MODULES: [(&str, &str); 7] = [
+    ("q_proj", "attn_q"),
+    ("k_proj", "attn_k"),
+    ("v_proj", "attn_v"),
+    ("o_proj", "attn_dense"),
+    ("gate_proj", "mlp_h_to_4h"),
+    ("down_proj", "mlp_4h_to_h"),
+    ("up_proj", "mlp_gate"),
+];
+
+/// Room for adapters as `LoraConfig` says it (`tensorrt_llm/lora_helper.py`); layers are named, since none are loaded from
+/// which they would follow.
+fn adapters(server: &Server, slots: AdapterSlots, line: &Line) -> Result<Value, Diagnostic> {
+    let own = |layer: &String| MODULES.iter().find(|(of, _)| of == layer).map(|(_, module)| *module);
+    let strange = server.adapted.iter().find(|layer| own(layer).is_none());
+    if let Some(layer) = strange {
+        let known: Vec<&str> = MODULES.iter().map(|(of, _)| *of).collect();
+        let what = format!("adapter of {layer}");
+        return Err(line.lacks(&what).help(format!("name targets among {}", known.join(", "))));
+    }
+    let modules: Vec<&str> = match server.adapted.is_empty() {
+        true => MODULES.iter().map(|(_, module)| *module).collect(),
+        false => server.adapted.iter().filter_map(own).collect(),
+    };
+    Ok(json!({
+        "max_lora_rank": slots.rank, "max_loras": slots.count, "max_cpu_loras": slots.count,
+        "lora_target_modules": modules,
+    }))
+}
+
 /// The file that the command names: one for each pool, since they stand side by side.
 fn options_file(server: &Server) -> &'static str {
     match server.pool {
@@ -278,6 +324,10 @@ fn options_file(server: &Server) -> &'static str {
 pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     let program = vec!["trtllm-serve".to_owned(), server.model.clone().unwrap_or_default()];
     let mut line = Line::new("trtllm", server.version.as_deref(), program);
+    if let Some(task) = &server.task {
+        let what = format!("server of the task {task}");
+        return Err(line.lacks(&what).help("plan with --engine vllm or sglang"));
+    }
     line.set("--backend", "pytorch")?;
     let groups = server.attention_dp.unwrap_or(1).max(1);
     line.set("--tp_size", u64::from(server.tp.unwrap_or(1)) * u64::from(groups))?;
@@ -322,6 +372,17 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     }
     if let Some(block) = server.block_size {
         cache.insert("tokens_per_block".into(), block.into());
+    }
+    if let Some(bytes) = server.host_cache {
+        cache.insert("host_cache_size".into(), bytes.into());
+    }
+    if server.disk_cache.is_some() {
+        return Err(line
+            .lacks("tier of drives below the host's memory")
+            .help("leave nvme out of --kv-tiers, or plan with --engine vllm or sglang"));
+    }
+    if let Some(slots) = server.adapters {
+        options.insert("lora_config".into(), adapters(server, slots, &line)?);
     }
     if !cache.is_empty() {
         options.insert("kv_cache_config".into(), cache.into());

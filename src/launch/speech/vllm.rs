@@ -110,8 +110,16 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     }
     speculation(&mut r, server);
     launches(invocation, version, &mut r, server);
+    let engines = u64::from(server.tp.unwrap_or(1)) * u64::from(server.pp.unwrap_or(1));
+    let gib = r.read("--kv-offloading-size", |t| t.parse::<f64>().ok().filter(|gib| *gib > 0.0));
+    server.host_cache = gib.map(|gib| (gib * GIB) as u64 / engines.max(1));
+    r.seen("--kv-offloading-backend");
     if let Some(config) = r.object("--kv-transfer-config") {
         connectors(&config, &mut r, server);
+        if let Some((bytes, folder)) = offloaded(&config) {
+            server.host_cache = Some(bytes / engines.max(1));
+            server.disk_cache = folder;
+        }
     }
     r.undescribed("--kv-offloading-size", TIER);
     server.pool = invocation.pool.or(server.pool);
@@ -146,6 +154,73 @@ fn connectors(config: &serde_json::Map<String, serde_json::Value>, r: &mut Readi
         {
             r.unread.push(Note { text: name.to_owned(), why: TIER.into(), refused: false });
         }
+    }
+}
+
+const GIB: f64 = 1_073_741_824.0;
+
+/// Bytes of the host's memory, and the folder on drives below it, that a connector keeps what leaves the GPUs in; it may be
+/// one of several.
+fn offloaded(config: &serde_json::Map<String, serde_json::Value>) -> Option<(u64, Option<String>)> {
+    let extra = config.get("kv_connector_extra_config")?;
+    if config.get("kv_connector")?.as_str() == Some("MultiConnector") {
+        return extra.get("connectors")?.as_array()?.iter().find_map(|one| offloaded(one.as_object()?));
+    }
+    let bytes = extra.get("cpu_bytes_to_use")?.as_f64().filter(|bytes| *bytes > 0.0)?;
+    let below =
+        extra.get("secondary_tiers").and_then(|tiers| tiers.as_array()?.first()?.get("root_dir")?.as_str());
+    Some((bytes as u64, below.map(str::to_owned)))
+}
+
+/// The connector that keeps what leaves the GPUs of one engine: `OffloadingConnector`, with files below it where they are
+/// planned (`vllm/v1/kv_offload/tiering`, 0.33).
+fn offloading(server: &Server, bytes: u64) -> serde_json::Value {
+    let mut extra = serde_json::json!({ "cpu_bytes_to_use": bytes });
+    if let Some(folder) = &server.disk_cache {
+        extra["spec_name"] = "TieringOffloadingSpec".into();
+        extra["secondary_tiers"] = serde_json::json!([{ "type": "fs", "root_dir": folder }]);
+    }
+    serde_json::json!({
+        "kv_connector": "OffloadingConnector", "kv_role": "kv_both", "kv_connector_extra_config": extra,
+    })
+}
+
+/// Writes what hands the cache on, to the other pool and to the host. One connector does either: `--kv-offloading-size`
+/// would replace the one that joins pools (`_post_init_kv_transfer_config` in `vllm/config/vllm.py`).
+fn write_connectors(line: &mut Line, server: &Server) -> Result<(), Diagnostic> {
+    let ranks = u64::from(server.tp.unwrap_or(1)) * u64::from(server.pp.unwrap_or(1));
+    let bytes = server.host_cache.map(|each| each.saturating_mul(ranks));
+    if bytes.is_some() {
+        // Before it the connector counted blocks, whose size no plan knows.
+        line.has("--kv-offloading-size")?;
+    }
+    if server.disk_cache.is_some() && !dialect::is_at_least(line.version(), "0.33.0") {
+        return Err(line
+            .lacks("tier of drives below the host's memory")
+            .help("vLLM 0.33.0 has one; leave nvme out of --kv-tiers for older versions"));
+    }
+    let role = match server.pool {
+        Some(Pool::Prefill) => "kv_producer",
+        Some(Pool::Decode) => "kv_consumer",
+        None => "kv_both",
+    };
+    let nixl = serde_json::json!({ "kv_connector": "NixlConnector", "kv_role": role });
+    match (server.pool, bytes) {
+        (None, None) => Ok(()),
+        (None, Some(bytes)) if server.disk_cache.is_none() => {
+            line.set("--kv-offloading-size", bytes as f64 / GIB)?;
+            line.set("--kv-offloading-backend", "native")
+        }
+        (None, Some(bytes)) => line.set("--kv-transfer-config", offloading(server, bytes)),
+        (Some(_), None) => line.set("--kv-transfer-config", nixl),
+        (Some(_), Some(bytes)) => line.set(
+            "--kv-transfer-config",
+            serde_json::json!({
+                "kv_connector": "MultiConnector",
+                "kv_role": role,
+                "kv_connector_extra_config": { "connectors": [nixl, offloading(server, bytes)] },
+            }),
+        ),
     }
 }
 
@@ -380,14 +455,10 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     if let Some(experts) = server.redundant_experts.filter(|n| *n > 0) {
         line.set("--eplb-config", format!("{{\"num_redundant_experts\":{experts}}}"))?;
     }
-    if let Some(pool) = server.pool {
-        let role = match pool {
-            Pool::Prefill => "kv_producer",
-            Pool::Decode => "kv_consumer",
-        };
-        let config = format!("{{\"kv_connector\":\"NixlConnector\",\"kv_role\":\"{role}\"}}");
-        line.set("--kv-transfer-config", config)?;
+    if let Some(slots) = server.adapters {
+        changed::write_vllm_adapters(&mut line, slots)?;
     }
+    write_connectors(&mut line, server)?;
     line.require(&server.required);
     Ok(line)
 }
