@@ -238,10 +238,19 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// The letters of a name in lower case, and its numbers in their order.
-fn parts(name: &str) -> (String, Vec<&str>) {
-    let letters = folded(name).filter(|c| !c.is_ascii_digit()).collect();
-    let numbers = name.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty());
-    (letters, numbers.collect())
+fn parts(name: &str) -> (String, Vec<String>) {
+    let mut signs: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
+    // The letter O after a digit is a zero that was mistyped, where no letter follows.
+    for at in 1..signs.len() {
+        let ends = signs.get(at + 1).is_none_or(|next| !next.is_alphabetic());
+        if signs[at] == 'o' && signs[at - 1].is_ascii_digit() && ends {
+            signs[at] = '0';
+        }
+    }
+    let typed: String = signs.into_iter().collect();
+    let letters = folded(&typed).filter(|c| !c.is_ascii_digit()).collect();
+    let numbers = typed.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty());
+    (letters, numbers.map(str::to_owned).collect())
 }
 
 /// As [`nearest`], of names that are owned.

@@ -113,12 +113,17 @@ impl Catalog {
             let id = file.id.clone();
             return self.described_pools(&id, &file, &path, 1).map_err(|d| in_file(d, &path));
         }
-        // A plus may stand in a GPU's own name: `Ryzen AI Max+ 395`.
-        let plain = !name.contains('+');
-        if let Some(found) = Some(self.shorthand(name)).filter(|found| plain || found.is_ok()) {
-            return found;
+        if !name.contains('+') {
+            return self.shorthand(name);
         }
         let parts = name.split('+').map(|part| self.pools(part)).collect::<Result<Vec<_>, _>>();
+        // A plus may stand in a GPU's own name: `Ryzen AI Max+ 395`.
+        let inside = name.split('+').all(|part| !part.trim().is_empty());
+        if let Some(found) =
+            Some(name).filter(|_| parts.is_err() && inside).and_then(|name| self.shorthand(name).ok())
+        {
+            return Ok(found);
+        }
         let parts = parts.map_err(|d| d.within(format!("cluster `{name}`")))?;
         Pools::new(name, parts.into_iter().flat_map(|p| p.pools).collect())
     }

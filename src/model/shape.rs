@@ -446,7 +446,7 @@ mod tests {
         assert!(refusal(&LLAMA.replace("4096", "4k")).contains("4000 or 4096"));
         assert!(refusal(&format!("{LLAMA},top_k=2")).contains("needs `experts`"));
         assert!(refusal(&format!("{LLAMA},experts=2,top_k=3")).contains("exceeds experts=2"));
-        assert!(refusal(&format!("{LLAMA},dtype=fp88")).contains("did you mean `fp8`"));
+        assert!(refusal(&format!("{LLAMA},dtype=fp88")).contains("fp8_block"));
         assert!(refusal("").contains("missing"));
     }
 

@@ -56,13 +56,13 @@ fn thirty_machines_are_what_their_owners_say() {
 #[test]
 fn a_card_of_another_size_is_planned_with_the_memory_that_it_has() {
     let text = "$ nvidia-smi --query-gpu=name,memory.total --format=csv\nname, memory.total [MiB]\n\
-                NVIDIA GeForce RTX 2080 Ti, 22528 MiB\n";
+                NVIDIA GeForce RTX 3070, 16384 MiB\n";
     let found = Catalog::built_in().of_machine(&Machine::read(&Outputs::of_text(text)));
     let gpu = &found.groups[0].cluster.gpu;
-    // Twice the 11,264 MiB of the card that NVIDIA sells, of which its driver leaves 10.76 GiB.
-    assert_eq!(gpu.id, "rtx-2080-ti");
-    assert!((gpu.memory.as_gib() - 21.52).abs() < 0.01, "{}", gpu.memory.as_gib());
-    assert!(found.notes[0].contains("22.0 GiB where 11.0 are catalogued"), "{:?}", found.notes);
+    // Twice the 8,192 MiB of the card that NVIDIA sells, of which its driver leaves 7.78 GiB.
+    assert_eq!(gpu.id, "rtx-3070");
+    assert!((gpu.memory.as_gib() - 15.56).abs() < 0.01, "{}", gpu.memory.as_gib());
+    assert!(found.notes[0].contains("16.0 GiB where 8.0 are catalogued"), "{:?}", found.notes);
 }
 
 #[test]
