@@ -214,7 +214,7 @@ fn each_format_holds_every_column() {
 #[test]
 fn bad_input_says_what_is_allowed() {
     for (options, said) in [
-        ("--cluster 1xrtx-4091", "rtx-4090"),
+        ("--cluster 1xrxt-4090", "rtx-4090"),
         ("--cluster 1xrtx-4090 --task chatting", "chat, code, vision, embedding, reasoning"),
         ("--cluster 1xrtx-4090 --license apache2", "apache-2.0"),
         ("--cluster 1xrtx-4090 --since yesterday", "2025-06-30"),
