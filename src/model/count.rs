@@ -167,11 +167,13 @@ impl Model {
             .sum()
     }
 
-    /// Bytes of recurrent state per sequence.
+    /// Bytes of recurrent state per sequence, in the types that engines keep it in.
     pub fn state_bytes_per_sequence(&self) -> Bytes {
         self.caches()
             .map(|(cache, layers)| match cache {
-                Cache::State { bytes, .. } => Bytes::new(bytes.saturating_mul(layers)),
+                Cache::State { bytes, wider, .. } => {
+                    Bytes::new(bytes.saturating_add(wider).saturating_mul(layers))
+                }
                 _ => Bytes::ZERO,
             })
             .sum()

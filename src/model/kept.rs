@@ -86,6 +86,6 @@ pub(super) fn of_block(block: &Block, kv: DType, tokens: u64) -> Option<(Bytes, 
             let each = each.unwrap_or_else(|| bytes(elements));
             (each, each * tokens)
         }
-        Cache::State { bytes, .. } => (Bytes::ZERO, Bytes::new(bytes)),
+        Cache::State { bytes, wider, .. } => (Bytes::ZERO, Bytes::new(bytes.saturating_add(wider))),
     })
 }

@@ -269,3 +269,28 @@ fn no_alias_is_another_models_context() {
         assert_eq!((model.id.as_str(), model.max_context), (name, Some(context)));
     }
 }
+
+#[test]
+fn a_recurrent_state_is_as_wide_as_its_file_says_and_engines_keep_it() {
+    let state = |model: &Model| model.state_bytes_per_sequence().get();
+    // 23 mixers of 64 heads, 64 channels and 128 states in FP32, and 3 earlier inputs of 6,144 channels in 16 bits.
+    let nano = "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16";
+    assert_eq!(state(&find(nano)), 23 * (64 * 64 * 128 * 4 + 6144 * 3 * 2));
+    // 30 gated delta nets of 32 heads of 128 by 128 in FP32, and 3 earlier inputs of 8,192 channels.
+    assert_eq!(state(&find("Qwen/Qwen3.5-35B-A3B")), 30 * (32 * 128 * 128 * 4 + 8192 * 3 * 2));
+    let hybrid = |more: Value| {
+        let mut config = json!({"model_type": "nemotron_h", "hidden_size": 64, "intermediate_size": 128,
+            "hybrid_override_pattern": "M*-", "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "vocab_size": 1000, "mamba_num_heads": 2, "mamba_head_dim": 64, "n_groups": 1, "ssm_state_size": 16,
+            "conv_kernel": 4});
+        let (Value::Object(map), Value::Object(more)) = (&mut config, more) else { panic!("objects") };
+        map.extend(more);
+        read(config)
+    };
+    let (elements, inputs) = (2 * 64 * 16, (2 * 64 + 2 * 16) * 3 * 2);
+    // vLLM `models/config.py` `NemotronHForCausalLMConfig`: what the file says, float32 if it says nothing.
+    assert_eq!(state(&hybrid(json!({})).unwrap()), elements * 4 + inputs);
+    assert_eq!(state(&hybrid(json!({"mamba_ssm_cache_dtype": "bfloat16"})).unwrap()), elements * 2 + inputs);
+    let wrong = hybrid(json!({"mamba_ssm_cache_dtype": "complex64"})).unwrap_err();
+    assert!(wrong.contains("mamba_ssm_cache_dtype") && wrong.contains("complex64"), "{wrong}");
+}

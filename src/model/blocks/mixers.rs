@@ -116,6 +116,8 @@ pub struct Mamba2 {
     pub convolution_bias: bool,
     /// A gated norm before the output projection.
     pub norm: bool,
+    /// Bytes of one element of the state as engines keep it.
+    pub state_bytes: u64,
 }
 
 impl From<Mamba2> for Recurrent {
@@ -155,7 +157,7 @@ impl From<Mamba2> for Recurrent {
             shared: m.groups,
             convolution,
             state: channels.saturating_mul(m.state),
-            state_bytes: STATE_BYTES,
+            state_bytes: m.state_bytes,
             // Decay, add the outer product of B and x, multiply by C.
             flops_per_token: product(5, channels, m.state),
         }
@@ -276,7 +278,8 @@ impl From<KimiDelta> for Recurrent {
             shared: d.heads,
             convolution,
             state: product(d.heads, d.head_dim, d.head_dim),
-            state_bytes: STATE_BYTES,
+            // Whatever the model's type (vLLM `layers/mamba/mamba_utils.py`, `kda_state_dtype`).
+            state_bytes: 4,
             flops_per_token: product(7 * d.heads, d.head_dim, d.head_dim),
         }
     }

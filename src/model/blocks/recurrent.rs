@@ -41,7 +41,8 @@ pub struct Recurrent {
     pub convolution: Convolution,
     /// State elements per sequence, without the convolution's.
     pub state: u64,
-    /// Bytes of one of them as engines keep it: 4 where the configuration's `mamba_ssm_dtype` says so (Qwen3.5).
+    /// Bytes of one of them as engines keep it: 4 where the configuration says so (Qwen3.5, Nemotron-H), or the engine
+    /// by itself (Kimi delta attention).
     pub state_bytes: u64,
     /// FLOPs of the state update per token.
     pub flops_per_token: u64,

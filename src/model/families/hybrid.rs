@@ -1,9 +1,10 @@
 //! Mamba and Mamba-2, alone and beside attention: Jamba, Bamba, Falcon-H1, Granite-4, Nemotron-H.
 
 use super::decoder::{Common, Decoder, Reading, layer_kinds};
+use super::linear::state_bytes;
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{Mamba, Mamba2};
-use crate::model::blocks::{Biases, Block, Mlp, Moe};
+use crate::model::blocks::{Biases, Block, Mlp, Moe, STATE_BYTES};
 use crate::model::config::Config;
 use crate::model::{Architecture, Scope};
 
@@ -58,6 +59,7 @@ pub(super) fn mamba2(config: &Config, _: Scope) -> Result<Architecture, Diagnost
         out_bias: bias,
         convolution_bias: config.bool_or("use_conv_bias", true)?,
         norm: true,
+        state_bytes: STATE_BYTES,
     };
     Ok(mixers_only(&common, &Block::Recurrent(mixer.into())))
 }
@@ -81,6 +83,7 @@ fn prefixed_mamba2(config: &Config, hidden: u64) -> Result<Mamba2, Diagnostic> {
         out_bias: bias,
         convolution_bias: config.bool_or("mamba_conv_bias", true)?,
         norm: true,
+        state_bytes: STATE_BYTES,
     })
 }
 
@@ -272,6 +275,8 @@ fn nemotron_mixer(config: &Config, hidden: u64) -> Result<Mamba2, Diagnostic> {
         out_bias: bias,
         convolution_bias: config.bool_of(&["mamba_conv_bias", "use_conv_bias"], true)?,
         norm: true,
+        // In 32 bits where the file does not say (vLLM `models/config.py`, `NemotronHForCausalLMConfig`).
+        state_bytes: state_bytes(config, "mamba_ssm_cache_dtype", 4)?,
     })
 }
 

@@ -36,6 +36,17 @@ fn interleave(decoder: &Decoder, attends: &[bool], mixer: &Block) -> Architectur
     decoder.finish(layers.collect())
 }
 
+/// Bytes of one element of a recurrent state by the field that names its type, `default` where the file has none or leaves
+/// it to the engine.
+pub(super) fn state_bytes(config: &Config, key: &str, default: u64) -> Result<u64, Diagnostic> {
+    match config.opt_str(key)? {
+        None | Some("auto") => Ok(default),
+        Some("float32") => Ok(4),
+        Some("bfloat16" | "float16") => Ok(STATE_BYTES),
+        Some(other) => Err(config.error(key, format!("unknown type of state `{other}`"))),
+    }
+}
+
 /// Gated delta net by the field names of Qwen3-Next.
 pub(super) fn gated_delta(config: &Config, hidden: u64) -> Result<GatedDelta, Diagnostic> {
     Ok(GatedDelta {
@@ -45,7 +56,7 @@ pub(super) fn gated_delta(config: &Config, hidden: u64) -> Result<GatedDelta, Di
         key_dim: config.size_or("linear_key_head_dim", 128)?,
         value_dim: config.size_or("linear_value_head_dim", 128)?,
         kernel: config.size_or("linear_conv_kernel_dim", 4)?,
-        state_bytes: if config.opt_str("mamba_ssm_dtype")? == Some("float32") { 4 } else { STATE_BYTES },
+        state_bytes: state_bytes(config, "mamba_ssm_dtype", STATE_BYTES)?,
     })
 }
 

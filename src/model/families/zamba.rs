@@ -5,7 +5,7 @@ use super::decoder::{Common, extra, layer_kinds};
 use super::hybrid::reuse;
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{Mamba, Mamba2};
-use crate::model::blocks::{Attention, Block, Mlp, Norm};
+use crate::model::blocks::{Attention, Block, Mlp, Norm, STATE_BYTES};
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor};
 
@@ -139,6 +139,7 @@ pub(super) fn zamba2(config: &Config, _: Scope) -> Result<Architecture, Diagnost
         out_bias: bias,
         convolution_bias: true,
         norm: true,
+        state_bytes: STATE_BYTES,
     };
     let rank = config.size_or("adapter_rank", 128)?;
     let mut adapters = vec![
