@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use itertools::Itertools as _;
+
 /// A problem with what the user gave: cause, place, allowed values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -231,7 +233,9 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         let (letters, of) = parts(known);
         let longer = letters.chars().count().max(wanted.chars().count());
         let distance = strsim::damerau_levenshtein(&letters, &wanted);
-        (of == numbers && distance * 4 <= longer).then_some(distance)
+        // Two neighbours exchanged are a slip in the shortest name too.
+        let exchanged = distance == 1 && letters.chars().sorted().eq(wanted.chars().sorted());
+        (of == numbers && (distance * 4 <= longer || exchanged)).then_some(distance)
     };
     let near = known.iter().filter_map(|k| Some((far(k)?, k.len().abs_diff(name.len()), *k)));
     near.min().map(|(_, _, k)| k)
@@ -384,6 +388,7 @@ mod tests {
         ] {
             assert_eq!(nearest(name, &[other]), None, "{name}");
         }
+        assert_eq!(nearest("rxt-4090", &["rtx-3090", "rtx-4090"]), Some("rtx-4090"));
         assert_eq!(nearest("consurrency", &["concurrency"]), Some("concurrency"));
         assert_eq!(nearest(&"h100-sxm".repeat(100), &["h100-sxm"]), None);
     }

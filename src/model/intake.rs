@@ -71,6 +71,10 @@ fn is_known(name: &str) -> bool {
 
 /// A copy of a model of the catalogue, or one in another format, by its name alone.
 fn find_copy(catalog: &Catalog, name: &str, scope: Scope) -> Result<Option<Model>, Diagnostic> {
+    // Words before a publisher's name are no part of it.
+    if name.rsplit_once('/').is_some_and(|(publisher, _)| publisher.contains(char::is_whitespace)) {
+        return Ok(None);
+    }
     let whole = copies::Copied { of: tail(name).to_owned(), quantisation: None, word: String::new() };
     for copied in [whole, copies::read(name)] {
         let known = catalog.find(Kind::Model, &copied.of).ok();

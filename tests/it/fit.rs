@@ -223,7 +223,7 @@ fn bad_input_says_what_is_allowed() {
         ("--cluster 1xrtx-4090 --max-memory 0GiB", "16GiB"),
         ("--cluster 1xrtx-4090 --min-tokens -5", "--min-tokens"),
         ("--cluster 1xrtx-4090 --min-tokens nan", "--min-tokens"),
-        ("--cluster 1xrtx-4090 --weights q4", "q4"),
+        ("--cluster 1xrtx-4090 --weights q44", "q4_k_m"),
         ("--cluster 1xrtx-4090 --engine vllm --weights q4_k_m", "no engine that is asked for loads q4_k_m"),
         ("--cluster 1xm4-max --engine vllm", "llama.cpp"),
         ("--cluster 1xrtx-4090 --context 100 --isl 2000", "exceed a conversation of 100"),
