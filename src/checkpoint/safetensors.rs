@@ -179,9 +179,9 @@ mod tests {
             (entry("F32", "[2]", "[0,4]"), "its shape"),
             (entry("F32", "[2]", "[8,0]"), "ends before it begins"),
             (entry("F32", "[4294967296,4294967296,4]", "[0,0]"), "its shape"),
-            (entry("F32", "[-1]", "[0,4]"), "not valid"),
+            (entry("F32", "[-1]", "[0,4]"), "found -1"),
             (entry("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), "dimensions"),
-            ("[]".into(), "not valid"),
+            ("[]".into(), "found a list"),
             ("{\"t\":".into(), "too early"),
         ] {
             let error = header(&file(&json), "f").unwrap_err();

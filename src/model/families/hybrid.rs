@@ -1,7 +1,7 @@
 //! Mamba and Mamba-2, alone and beside attention: Jamba, Bamba, Falcon-H1, Granite-4, Nemotron-H.
 
 use super::decoder::{Common, Decoder, Reading, layer_kinds};
-use super::linear::state_bytes;
+use super::state::state_bytes;
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{Mamba, Mamba2};
 use crate::model::blocks::{Biases, Block, Mlp, Moe, STATE_BYTES};

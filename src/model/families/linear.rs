@@ -5,6 +5,7 @@ use super::decoder::{Common, Decoder, NormKind, Order, extra, layer_kinds};
 use super::deepseek;
 use super::mixture::gate_shared_expert;
 use super::prediction::{prediction_layer, predictions_or};
+use super::state::state_bytes;
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{
     ChannelMix, GatedDelta, KimiDelta, Lightning, MatrixLstm, RgLru, ShortConvolution, TimeMix,
@@ -34,17 +35,6 @@ fn interleave(decoder: &Decoder, attends: &[bool], mixer: &Block) -> Architectur
         decoder.layer_with(i, vec![mixer])
     });
     decoder.finish(layers.collect())
-}
-
-/// Bytes of one element of a recurrent state by the field that names its type, `default` where the file has none or leaves
-/// it to the engine.
-pub(super) fn state_bytes(config: &Config, key: &str, default: u64) -> Result<u64, Diagnostic> {
-    match config.opt_str(key)? {
-        None | Some("auto") => Ok(default),
-        Some("float32") => Ok(4),
-        Some("bfloat16" | "float16") => Ok(STATE_BYTES),
-        Some(other) => Err(config.error(key, format!("unknown type of state `{other}`"))),
-    }
 }
 
 /// Gated delta net by the field names of Qwen3-Next.

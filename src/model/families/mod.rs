@@ -20,6 +20,7 @@ mod pairs;
 mod prediction;
 mod recent;
 mod remote;
+mod state;
 mod streams;
 mod towers;
 mod unusual;

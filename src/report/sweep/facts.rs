@@ -107,11 +107,6 @@ impl Facts {
         // Embedding and reranking answer in requests where others answer in tokens.
         let pooled = number("requests_per_s_per_gpu").is_finite();
         let of = |column: &str, in_requests: &str| number(if pooled { in_requests } else { column });
-        // What was simulated decided; where nothing was, the closed form did.
-        let shown = |simulated: &str, closed: &str| match number(simulated) {
-            time if time.is_finite() => time,
-            _ => number(closed),
-        };
         let fact = Fact {
             pooled,
             case: self.cell(cells, "case").as_u64().unwrap_or_default(),
@@ -119,9 +114,9 @@ impl Facts {
             gpus: number("gpus"),
             cost: of("cost_usd_per_mtok_output", "cost_usd_per_million_requests"),
             monthly: number("cost_usd_per_month"),
-            ttft: shown("simulated_ttft_ms", "ttft_ms"),
-            tpot: shown("simulated_tpot_ms", "tpot_ms"),
-            e2e: shown("simulated_e2e_ms", "e2e_ms"),
+            ttft: number("ttft_ms"),
+            tpot: number("tpot_ms"),
+            e2e: number("e2e_ms"),
             output: of("output_tokens_per_s", "requests_per_s"),
             output_per_gpu: of("output_tokens_per_s_per_gpu", "requests_per_s_per_gpu"),
             energy: number("energy_j_per_output_token"),
