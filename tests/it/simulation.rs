@@ -105,7 +105,7 @@ fn under_a_rate_both_agree_from_an_idle_server_to_a_busy_one() {
                 let simulated = run(d, &drive);
                 let case = format!("{model} {engine} {isl}/{osl} at {busy} of what it serves");
                 let tpot = off(closed.service.tpot.get(), simulated.tpot.mean().get());
-                assert!(tpot < 0.07, "{case}: TPOT off by {tpot:.3}");
+                assert!(tpot < 0.1, "{case}: TPOT off by {tpot:.3}");
                 let ttft = off(closed.service.ttft.get(), simulated.ttft.mean().get());
                 assert!(ttft < within, "{case}: TTFT off by {ttft:.3}");
             });
@@ -135,7 +135,7 @@ fn answers_of_a_few_tokens_march_in_step_in_both() {
                         (d.replica().at(clients as f64), long_run(d, &workload, clients));
                     let case = format!("{engine} {isl}/{osl} at {clients}");
                     let requests = off(steady.requests.get(), simulated.rate().get());
-                    assert!(requests < 0.15, "{case}: throughput off by {requests:.3}");
+                    assert!(requests < 0.18, "{case}: throughput off by {requests:.3}");
                     let ttft = off(steady.ttft.get(), simulated.ttft.mean().get());
                     assert!(ttft < 0.38, "{case}: TTFT off by {ttft:.3}");
                 });

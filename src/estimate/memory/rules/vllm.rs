@@ -58,6 +58,9 @@ pub(in crate::estimate::memory) struct Blocks {
 /// Bytes to which FlashMLA's pages are aligned (`models/deepseek_v4/attention.py` 0.22).
 const ALIGNMENT: u64 = 576;
 
+/// Tokens of a block of compressed history (0.22 `models/deepseek_v4/attention.py`).
+const HISTORY_BLOCK: u64 = 256;
+
 /// Blocks of state without drafts and kept prefixes, and one more with those (`MambaSpec.max_memory_usage_bytes`).
 const OWN_STATE: u64 = 1;
 
@@ -69,7 +72,11 @@ impl Blocks {
         let recurrent = kinds.iter().any(|k| matches!(k.keeps, Keeps::State(_)));
         let prefixes = q.limits.start.prefixes.unwrap_or(rule.state_of_prefixes);
         let (groups, bytes) = match kinds.iter().any(|k| matches!(k.keeps, Keeps::Compressed(_))) {
-            true => packed(&compressed_specs(kinds), rule.packed_blocks),
+            // Other layers, as those of a draft model, lie beside them in the same blocks.
+            true => {
+                let specs = [compressed_specs(kinds), plain_specs(kinds, HISTORY_BLOCK)].concat();
+                packed(&specs, rule.packed_blocks)
+            }
             false => unified(&plain_specs(kinds, block), block, rule.group_slack),
         };
         Blocks {
@@ -233,7 +240,6 @@ fn merged(specs: &[Spec]) -> Vec<Spec> {
 /// the compressed history and its index keys of 256 tokens a block, windows of 64, and what waits to be compressed in
 /// 32-bit keys and scores, 4 or 8 tokens a block.
 fn compressed_specs(kinds: &[Kind]) -> Vec<Spec> {
-    const HISTORY_BLOCK: u64 = 256;
     const WINDOW_BLOCK: u64 = 64;
     let mut specs = Vec::new();
     for kind in kinds {
