@@ -30,6 +30,9 @@ with_patch! {
         /// Whether no batch is captured that is larger than the most sequences, where those are stated.
         #[serde(default)]
         graphs_within_sequences: bool,
+        /// Whether graphs are named by the tokens of a step, drafted ones with them; else by its sequences.
+        #[serde(default)]
+        graphs_of_tokens: bool,
         /// What differs by GPU, the most general first; each entry that applies overwrites.
         #[serde(default)]
         by_gpu: Vec<DefaultsByGpu>,

@@ -19,7 +19,7 @@ pub use super::options::LaunchOption;
 use super::patch::yes;
 use super::profile::EngineVersion;
 pub use super::reserved::ReservedMemory;
-pub use super::schedule::{Scheduling, SchedulingPatch};
+pub use super::schedule::{FallingReserve, Scheduling, SchedulingPatch};
 use super::version::Version;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::{DType, WeightFormat};
@@ -269,6 +269,9 @@ impl Engine {
             ("launch_share", s.launch_share),
             ("quantise_share", s.quantise_share),
             ("output_reserve", s.output_reserve),
+            ("entering_reserve", s.entering()),
+            ("falling_reserve.from", s.falling_reserve.map_or(0.0, |falling| falling.from)),
+            ("falling_reserve.to", s.falling_reserve.map_or(0.0, |falling| falling.to)),
         ] {
             if !(0.0..=1.0).contains(&share) {
                 fail(name, "must lie in [0, 1]");

@@ -90,15 +90,46 @@ with_patch! {
         shared_experts_beside: u64,
         /// Share of on-the-fly activation quantisation that is neither static nor fused.
         quantise_share: f64,
-        /// Share of the output length reserved in the KV cache on admission.
+        /// Share of the tokens that running sequences have yet to generate for which the KV cache must have room when
+        /// another is let in: none where it is enough that a step finds its blocks.
         output_reserve: f64,
+        /// The same of the one that is let in, where it differs.
+        #[serde(default)]
+        entering_reserve: Option<f64>,
+        /// How the share of running sequences moves, where the engine learns it: `output_reserve` is its mean then.
+        #[serde(default)]
+        falling_reserve: Option<FallingReserve>,
         /// Whether, with split pools, the cache of a prompt is sent chunk by chunk while the next is computed;
         /// otherwise all of it when the prompt is done.
         #[serde(default)]
         sends_by_chunk: bool,
-        /// The same where it differs in what a request must find on admission: with less than all of the
-        /// output, sequences may be thrown out later.
-        #[serde(default)]
-        admission_reserve: Option<f64>,
+    }
+}
+
+/// A share of unwritten outputs that an engine learns: it falls with every decode step, and rises to what the running
+/// sequences have shown whenever one had to be thrown out.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FallingReserve {
+    /// The share of a server that has just started.
+    pub from: f64,
+    /// The least.
+    pub to: f64,
+    /// Decode steps from the one to the other.
+    pub steps: u64,
+    /// Tokens of each sequence by which the share is above what they have generated when one is thrown out.
+    pub ahead: u64,
+}
+
+impl Scheduling {
+    /// Share of their output that running sequences take room for in the mean: half of it is there, and of the other half
+    /// so much is kept free.
+    pub fn output_held(&self) -> f64 {
+        f64::midpoint(1.0, self.output_reserve)
+    }
+
+    /// Share of the output of a request that must find room when it is let in.
+    pub fn entering(&self) -> f64 {
+        self.entering_reserve.unwrap_or(self.output_reserve)
     }
 }

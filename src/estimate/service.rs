@@ -221,8 +221,7 @@ impl Replica<'_> {
         let at = |share: f64| {
             let context = w.isl as f64 + share * w.osl as f64;
             let time = self.pipeline.time(&self.decode_of(per_rank, context));
-            let tokens = per_rank * (1.0 + w.drafted());
-            let step = self.decoded(time.latency, 1.0, tokens) + self.host(per_rank, context);
+            let step = self.decoded(time.latency, 1.0, per_rank) + self.host(per_rank, context);
             self.beside_host(step, per_rank)
         };
         let mean = (at(0.0) + at(0.5) * 2.0 + at(1.0)) / 4.0;
@@ -236,8 +235,7 @@ impl Replica<'_> {
 
     /// Tokens that the KV cache holds, of requests of the workload's lengths.
     pub fn cache_tokens(&self) -> u64 {
-        let mean =
-            self.workload.isl as f64 + self.engine.scheduling.output_reserve * self.workload.osl as f64;
+        let mean = self.workload.isl as f64 + self.engine.scheduling.output_held() * self.workload.osl as f64;
         (self.cache_batch as f64 * self.attention_dp as f64 * mean) as u64
     }
 
@@ -285,9 +283,8 @@ impl Replica<'_> {
     ) -> Seconds {
         let in_flight = (sequences / micro).max(1.0);
         let host = self.host(micro, context);
-        let tokens = micro * (1.0 + self.workload.drafted());
         let (latency, interval) =
-            (self.decoded(latency, 1.0, tokens), self.decoded(interval, self.stages(), tokens));
+            (self.decoded(latency, 1.0, micro), self.decoded(interval, self.stages(), micro));
         let alone = self.beside_host(latency + host, micro);
         let in_turn = self.beside_host(interval + host, micro) * in_flight;
         if self.engine.scheduling.stages_overlap { alone.max(in_turn) } else { alone }
@@ -359,10 +356,12 @@ impl Replica<'_> {
         self.engine.scheduling.launched(kernels, layers)
     }
 
-    /// The same of a step of `tokens` that only decodes: beyond the largest that is captured it is launched kernel by kernel.
-    fn decoded(&self, kernels: Seconds, parts: f64, tokens: f64) -> Seconds {
+    /// The same of a step of `sequences` that only decode: beyond the largest that is captured it is launched kernel by
+    /// kernel.
+    fn decoded(&self, kernels: Seconds, parts: f64, sequences: f64) -> Seconds {
         let scheduling = &self.engine.scheduling;
-        match self.limits.start.captured.leaves_out(tokens) {
+        let each = if self.engine.defaults.graphs_of_tokens { 1.0 + self.workload.drafted() } else { 1.0 };
+        match self.limits.start.captured.leaves_out(sequences * each) {
             true => kernels.max(scheduling.eager_layer * (self.layers.all as f64 / parts).ceil()),
             false => self.launched(kernels, parts),
         }

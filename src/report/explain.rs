@@ -63,14 +63,16 @@ fn explanation_page(estimate: &Estimate, e: &Explanation) -> Page {
         estimate.verdict.name()
     );
     let s = &estimate.service;
+    let yielded = estimate.speculation.map_or(1.0, |s| s.yielded());
+    let of = if yielded > 1.0 { format!(" over {yielded:.2} tokens") } else { String::new() };
     // An answer of one token has no time between tokens.
     let _ = match s.tpot > Seconds::ZERO {
         true => writeln!(
             out,
-            "TPOT {} = decode step {} + the prompts of others {}; one prompt adds {}",
+            "TPOT {} = decode step {}{of} + the prompts of others {}; one prompt adds {}",
             s.tpot,
             s.decode_step,
-            s.tpot - s.decode_step,
+            (s.tpot - s.decode_step / yielded).max(Seconds::ZERO),
             s.prefill_cost
         ),
         false => writeln!(out, "No token follows another; one prompt takes {}", s.prefill_cost),

@@ -31,7 +31,7 @@ pub struct Planned {
     pub answer: Answer,
     /// The best plan on GPUs that differ.
     pub what_if: Vec<(WhatIf, Option<Estimate>)>,
-    /// What would make the question answerable, where nothing is feasible.
+    /// What would make the question answerable, where nothing is feasible; else a limit on sequences that does clearly better than the engine's own.
     pub advice: Vec<Advice>,
 }
 
@@ -198,7 +198,13 @@ impl Resolved {
         let what_if = moved.collect::<Result<Vec<_>, Diagnostic>>()?;
         // Of a hundred kinds of GPU the largest has said what it lacks.
         let asks = answer.best.is_empty() && answer.stopped == Stopped::Complete && !question.chooses;
-        let advice = if asks { question.advice()? } else { Vec::new() };
+        let advice = match answer.best.first() {
+            None if asks => question.advice()?,
+            Some(best) if !question.stop.now() && !question.chooses => {
+                question.other_sequences(best)?.into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
         Ok(Planned { answer, what_if, advice })
     }
 

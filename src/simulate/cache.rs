@@ -1,5 +1,6 @@
 //! Who may have how much of the KV cache, in tokens.
 
+use crate::catalog::engine::FallingReserve;
 use crate::estimate::service::Replica;
 
 /// Share of the cache that stays free on admission where it may run out later (vLLM's watermark).
@@ -10,8 +11,12 @@ const WATERMARK: f64 = 0.01;
 pub struct Cache {
     /// Tokens that it holds, of requests of the workload's lengths.
     capacity: f64,
-    /// Share of the output that counts on admission.
+    /// Share of what running sequences have yet to generate that counts on admission.
     reserve: f64,
+    /// How it falls, where it does.
+    falling: Option<FallingReserve>,
+    /// Share of the output of the one that is let in.
+    entering: f64,
     /// Tokens of prompts that are being computed.
     prompts: f64,
     /// Tokens that decoding sequences have.
@@ -29,8 +34,10 @@ impl Cache {
         let w = &replica.workload;
         let requests = (replica.cache_batch as f64 * replica.attention_dp as f64).max(1.0);
         Cache {
-            capacity: requests * (w.isl as f64 + s.output_reserve * w.osl as f64),
-            reserve: s.admission_reserve.unwrap_or(s.output_reserve),
+            capacity: requests * (w.isl as f64 + s.output_held() * w.osl as f64),
+            reserve: s.falling_reserve.map_or(s.output_reserve, |falling| falling.from),
+            falling: s.falling_reserve,
+            entering: s.entering(),
             prompts: 0.0,
             decoding: 0.0,
             owed: 0.0,
@@ -71,8 +78,8 @@ impl Cache {
     /// Whether a request finds room beside those in the engine.
     pub fn admits(&self, prompt: u64, output: u64) -> bool {
         let taken = self.taken() + self.reserve * self.owed;
-        let need = prompt as f64 + self.reserve * output as f64;
-        let free = if self.reserve < 1.0 { WATERMARK * self.capacity } else { 0.0 };
+        let need = prompt as f64 + self.entering * output as f64;
+        let free = if self.entering < 1.0 { WATERMARK * self.capacity } else { 0.0 };
         taken + need <= self.capacity - free
     }
 
@@ -89,10 +96,23 @@ impl Cache {
         self.owed -= 1.0;
     }
 
-    /// Decoding sequences have `tokens` more between them.
-    pub fn grow(&mut self, tokens: f64) {
+    /// Decoding sequences have `tokens` more between them, after so many steps.
+    pub fn grow(&mut self, tokens: f64, steps: u64) {
         self.decoding += tokens;
         self.owed -= tokens;
+        if let Some(falling) = self.falling {
+            let by = (falling.from - falling.to) * steps as f64 / falling.steps.max(1) as f64;
+            self.reserve = (self.reserve - by).max(falling.to);
+        }
+    }
+
+    /// A sequence was thrown out: what counts is what the `sequences` that are left have shown, `generated` tokens between
+    /// them.
+    pub fn ran_out(&mut self, sequences: u64, generated: f64) {
+        if let Some(falling) = self.falling {
+            let whole = (generated + self.owed).max(1.0);
+            self.reserve = ((generated + (falling.ahead * sequences) as f64) / whole).clamp(falling.to, 1.0);
+        }
     }
 
     /// A decoding sequence leaves that has `held` tokens and lacks `owed`.
@@ -104,6 +124,6 @@ impl Cache {
     /// Steps that grow it by `tokens` each until it runs out, if it can.
     pub fn steps_left(&self, tokens: f64) -> Option<u64> {
         let room = self.capacity - self.taken();
-        (self.reserve < 1.0).then(|| (room / tokens).max(0.0) as u64)
+        (self.reserve < 1.0 || self.falling.is_some()).then(|| (room / tokens).max(0.0) as u64)
     }
 }

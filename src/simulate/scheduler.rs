@@ -519,18 +519,28 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
 
     /// Preempts the sequences that came last until all others have room for their next tokens.
     fn make_room(&mut self) {
+        let before = self.sequences;
         while self.sequences > 1 && self.cache.steps_left(self.step_tokens()) == Some(0) {
             let last = self.decoding.iter().max_by_key(|d| d.0.number).copied();
             let Some(Reverse(last)) = last else { break };
             self.decoding.retain(|d| d.0 != last);
             self.preempt(last);
         }
+        if self.sequences < before {
+            let generated = self.decoding.iter().map(|d| self.generated(d.0)).sum();
+            self.cache.ran_out(self.sequences, generated);
+        }
+    }
+
+    /// Tokens that a decoding sequence has generated in this stay.
+    fn generated(&self, Decoding { ends, slot, .. }: Decoding) -> f64 {
+        (self.live[slot].steps - (ends - self.steps)) as f64 * self.yielded
     }
 
     /// A decoding sequence loses its cache and returns to the head of the queue.
-    fn preempt(&mut self, Decoding { ends, slot, .. }: Decoding) {
+    fn preempt(&mut self, of: Decoding) {
+        let (generated, slot) = (self.generated(of), of.slot);
         let live = &mut self.live[slot];
-        let generated = (live.steps - (ends - self.steps)) as f64 * self.yielded;
         let owed = live.lacks() as f64 - 1.0 - generated;
         let (request, emitted, own) = (live.request, live.emitted, live.own);
         self.cache.release(live.prompt() as f64 + generated, owed);
@@ -716,7 +726,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         }
         self.tally.outcome.itl.add_many(each, (self.sequences * steps).saturating_sub(held_up));
         self.steps += steps;
-        self.cache.grow(self.step_tokens() * steps as f64);
+        self.cache.grow(self.step_tokens() * steps as f64, steps);
         if let Some(kept) = &mut self.kept {
             kept.fit(self.cache.unused());
         }

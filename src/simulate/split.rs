@@ -370,6 +370,6 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
 /// Cache that a request is taken to need, in mean requests.
 fn need(replica: &Replica, request: Arrival) -> f64 {
     let w = &replica.workload;
-    let share = replica.engine.scheduling.output_reserve;
+    let share = replica.engine.scheduling.output_held();
     (request.prompt as f64 + share * request.output as f64) / (w.isl as f64 + share * w.osl as f64)
 }

@@ -113,6 +113,30 @@ fn under_a_rate_both_agree_from_an_idle_server_to_a_busy_one() {
     }
 }
 
+/// Servers whose cache is full long before their sequences are: what an engine keeps free for outputs decides.
+const FULL: [Server; 6] = [
+    ("mistral-7b", "a10g", "sglang", 1, (128, 512)),
+    ("mistral-7b", "a10g", "sglang", 1, (512, 128)),
+    ("llama-3.1-8b", "l40s", "sglang", 1, (1024, 1024)),
+    ("llama-3.1-8b", "h100-sxm", "sglang", 1, (1024, 4096)),
+    ("mistral-7b", "a10g", "trtllm", 1, (128, 512)),
+    ("llama-3.1-8b", "l40s", "trtllm", 1, (1024, 1024)),
+];
+
+#[test]
+fn a_full_cache_answers_as_many_in_both() {
+    for (model, gpu, engine, tp, (isl, osl)) in FULL {
+        let clients = 600;
+        let workload = Workload { load: Load::Concurrency(clients), ..Workload::new(isl, osl) };
+        with_deployment((model, gpu, engine), tensor(tp), workload, |d| {
+            assert!(d.max_batch() < 200, "{model} on {gpu}: {} fit", d.max_batch());
+            let (steady, simulated) = (d.replica().at(clients as f64), long_run(d, &workload, clients));
+            let off = off(steady.output.get(), simulated.output().get());
+            assert!(off < 0.06, "{model} {gpu} {engine} {isl}/{osl}: throughput off by {off:.3}");
+        });
+    }
+}
+
 #[test]
 fn what_comes_in_turns_waits_less_than_what_comes_at_random() {
     let (rate, plain) = (RequestsPerSecond::new(7.0), Workload::new(2048, 512));

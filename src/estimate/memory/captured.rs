@@ -7,17 +7,18 @@ use crate::diagnostic::Diagnostic;
 /// What a launch says of the steps that are captured as CUDA graphs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Captured {
-    /// Tokens of the largest step, or sequences of it where each yields one (vLLM `--max-cudagraph-capture-size`, SGLang
-    /// `--cuda-graph-max-bs`).
+    /// The largest step: tokens of it (vLLM `--max-cudagraph-capture-size`) or sequences (SGLang `--cuda-graph-max-bs`,
+    /// TensorRT-LLM `cuda_graph_config.max_batch_size`), as the engine counts.
     pub largest: Option<u64>,
     /// Which steps; the engine's own where it is not said.
     pub mode: Option<GraphMode>,
 }
 
 impl Captured {
-    /// Whether a step of so many tokens that all decode is launched kernel by kernel.
-    pub fn leaves_out(&self, tokens: f64) -> bool {
-        self.largest.is_some_and(|largest| tokens > largest as f64)
+    /// Whether a step that only decodes is launched kernel by kernel, of so many tokens or sequences as the engine names its
+    /// graphs.
+    pub fn leaves_out(&self, size: f64) -> bool {
+        self.largest.is_some_and(|largest| size > largest as f64)
     }
 }
 

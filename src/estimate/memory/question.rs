@@ -62,7 +62,7 @@ impl MemoryQuestion<'_> {
 
     /// Mean length of a running request, as the engine reserves it.
     pub(super) fn running_length(&self) -> u64 {
-        let output = self.workload.osl as f64 * self.engine.scheduling.output_reserve;
+        let output = self.workload.osl as f64 * self.engine.scheduling.output_held();
         (self.workload.isl as f64 + output).ceil() as u64
     }
 
