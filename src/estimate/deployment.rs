@@ -335,7 +335,7 @@ impl<'a> Deployment<'a> {
     }
 
     /// Whether requests are no turns of sessions and their answers are generated.
-    fn takes_single_requests(&self) -> bool {
+    pub fn takes_single_requests(&self) -> bool {
         let w = &self.context.workload;
         w.sessions.is_none() && !w.purpose.pools()
     }

@@ -24,6 +24,9 @@ use super::verify;
 /// Hours of a month, for its cost: a twelfth of 8,760.
 pub const HOURS_PER_MONTH: f64 = 730.0;
 
+/// How often the rates between which a replica's capacity lies are halved.
+const HALVINGS: u32 = 10;
+
 /// Most replicas of a fleet.
 const MAX_REPLICAS: f64 = 1e9;
 
@@ -251,6 +254,13 @@ impl Question<'_> {
                 Some(None) => (misses, n) = (n, n.saturating_add((n - misses).saturating_mul(2).min(n))),
             }
         };
+        // The simulation may hold with fewer, too: requests that take turns come less at random than those of one replica.
+        while held.0 <= fewest && held.0 > 1 {
+            match at(held.0 - 1, demand.headroom)? {
+                Some(Some(verified)) => held = (held.0 - 1, verified),
+                _ => break,
+            }
+        }
         while held.0 > fewest && held.0 - misses > 1 {
             let middle = misses.midpoint(held.0);
             match at(middle, demand.headroom)? {
@@ -260,8 +270,8 @@ impl Question<'_> {
             }
         }
         let (needed, verified) = held;
-        // What was simulated is what one serves, where that is less than the closed form says.
-        let capacity = match (needed > fewest, demand.users) {
+        // What was simulated is what one serves, where that is not what the closed form says.
+        let capacity = match (needed != fewest, demand.users) {
             (true, None) => demand.rate * ((1.0 + demand.headroom) / f64::from(needed)),
             // Of users more replicas have fewer each: as much of the capacity.
             (true, Some(_)) => fleet.capacity * (f64::from(fewest) / f64::from(needed)),
@@ -285,14 +295,52 @@ impl Question<'_> {
         let targets = self.targets;
         let (capacity, users) =
             self.with_deployment(best, |deployment| capacity(deployment, best, &targets))?;
-        let needed = match demand.users {
+        let (capacity, needed) = match demand.users {
             Some(n) => {
-                demand.replicas(RequestsPerSecond::new(n as f64), RequestsPerSecond::new(users.max(1e-9)))
+                let users = RequestsPerSecond::new(users.max(1e-9));
+                (capacity, demand.replicas(RequestsPerSecond::new(n as f64), users))
             }
-            None => demand.replicas(demand.rate, capacity),
+            None => {
+                let capacity = self.capacity_under_rates(best, capacity)?;
+                (capacity, demand.replicas(demand.rate, capacity))
+            }
         };
         let Some(replicas) = needed else { return Ok(None) };
         self.of(best, capacity, replicas, demand)
+    }
+
+    /// The most that one replica serves within the targets where requests come by themselves. Who follows an answer, as in the
+    /// closed loop that serves `closed`, comes with others and waits for them: limits on times hold at higher rates here.
+    fn capacity_under_rates(
+        &self,
+        best: &Estimate,
+        closed: RequestsPerSecond,
+    ) -> Result<RequestsPerSecond, Diagnostic> {
+        let targets = &self.targets;
+        if best.prefill.is_some() || !targets.limit_times() {
+            return Ok(closed);
+        }
+        self.at_share(best, Load::Rate(closed), |deployment, _| {
+            if !deployment.takes_single_requests() {
+                return closed;
+            }
+            let holds = |rate: f64| {
+                let open = deployment.under(RequestsPerSecond::new(rate), 1);
+                open.is_ok_and(|open| {
+                    let class = deployment.class(&open.service, open.in_flight);
+                    missed_target(targets, &open.service, class).is_none()
+                })
+            };
+            let most = deployment.replica().at(deployment.max_batch().max(1) as f64).requests.get();
+            let (mut low, mut high) =
+                if holds(closed.get()) { (closed.get(), most) } else { (0.0, closed.get()) };
+            for _ in 0..HALVINGS {
+                let middle = f64::midpoint(low, high);
+                if holds(middle) { low = middle } else { high = middle }
+            }
+            // Where none holds the simulation says so.
+            if low > 0.0 { RequestsPerSecond::new(low) } else { closed }
+        })
     }
 
     /// Looks at one replica of a layout at its share of a rate.
