@@ -189,6 +189,11 @@ impl<'q, 'c> Line<'q, 'c> {
         self.refines
     }
 
+    /// Whether its sizes are numbers of replicas.
+    pub(super) fn counts_replicas(&self) -> bool {
+        self.axis == Axis::Replicas
+    }
+
     /// Whether there is one plan and no other.
     pub(super) fn is_single(&self) -> bool {
         self.sizes.len() <= 1 && !self.refines

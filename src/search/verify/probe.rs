@@ -216,20 +216,38 @@ impl<'q, 'c> Probe<'q, 'c> {
         let tired = self.trials.len() >= MOST_TRIALS;
         self.state = match (pick, best) {
             (Some((size, _)), _) if self.trial_of(size).is_some_and(|place| self.trials[place].holds) => {
-                State::Settled(self.trial_of(size).unwrap_or_default())
+                self.settle(self.trial_of(size).unwrap_or_default(), tired)
             }
-            (Some((_, pick)), Some(best)) if tired || !self.gains(&pick, best) => State::Settled(best),
+            (Some((_, pick)), Some(best)) if tired || !self.gains(&pick, best) => self.settle(best, tired),
             (Some((size, pick)), best) if !tired => {
                 let known = best.map(|place| self.trials[place].figures);
                 let better = known.filter(|known| self.question.objective.order(known, &pick).is_lt());
                 self.hoped = if self.trials.is_empty() { self.hoped } else { better.unwrap_or(pick) };
                 State::Open(size)
             }
-            (_, Some(best)) => State::Settled(best),
+            (_, Some(best)) => self.settle(best, tired),
             (_, None) => self.last_resort(),
         };
         if let State::Settled(place) = self.state {
             self.hoped = self.trials[place].figures;
+        }
+    }
+
+    /// The best that holds is what there is, unless fewer replicas than it has may do, more than those that miss: percentiles
+    /// fall off a step where replicas are added, and what was simulated on one side of it says nothing of the other.
+    fn settle(&mut self, best: usize, tired: bool) -> State {
+        let holds = self.trials[best].size;
+        let by_replicas = self.line.as_ref().is_some_and(Line::counts_replicas);
+        let misses = self.trials.iter().filter(|t| !t.holds && t.size < holds).map(|t| t.size).max();
+        let Some(misses) = misses.filter(|misses| by_replicas && !tired && holds - misses > 1) else {
+            return State::Settled(best);
+        };
+        let middle = misses.midpoint(holds);
+        let (known, objective) = (self.trials[best].figures.improved(GAIN), self.question.objective);
+        let better = |pick: Figures| objective.order(&pick, &known).is_lt();
+        match self.closed(middle) {
+            Some(pick) if self.may_hold(middle) && better(pick) => State::Open(middle),
+            _ => State::Settled(best),
         }
     }
 
