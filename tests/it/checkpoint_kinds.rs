@@ -4,6 +4,7 @@
 use std::fs;
 
 use serde_json::{Map, Value, json};
+use shardfit::catalog::{self, Kind};
 use shardfit::diagnostic::Diagnostic;
 use shardfit::model::{self, Model, Scope, Task};
 use shardfit::workload::Purpose;
@@ -444,4 +445,95 @@ fn switches_of_towers_and_untied_encoders_count_as_their_classes_do() {
     assert_eq!(encoder("bert", "BertForMaskedLM", 30_522, 512, false), 132_985_716);
     assert_eq!(encoder("roformer", "RoFormerModel", 50_000, 1536, true), 123_555_840);
     assert_eq!(encoder("roformer", "RoFormerForMaskedLM", 50_000, 1536, false), 162_647_968);
+}
+
+/// A checkpoint in 8 bits that leaves alone what `entries` say.
+fn leaving(id: &str, entries: &[&str]) -> Model {
+    let quantization = json!({"quant_method": "compressed-tensors", "format": "float-quantized", "ignore": entries,
+        "config_groups": {"group_0": {"targets": ["Linear"],
+            "weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}}});
+    let more = json!({"quantization_config": quantization, "expert_dtype": null, "compression_config": null});
+    read(&catalogued(id, more)).unwrap_or_else(|e| panic!("{id}: {e}"))
+}
+
+#[test]
+fn lists_speak_in_the_names_of_the_publishers_checkpoints() {
+    // A publisher's words, and those of the Transformers class or of this program for the same modules.
+    let same: [(&str, &[&str], &[&str]); 9] = [
+        ("deepseek-ai/DeepSeek-V4-Flash", &[r"re:.*\.attn\..*"], &["re:.*self_attn.*"]),
+        ("deepseek-ai/DeepSeek-V4-Flash", &[r"re:.*\.ffn\..*"], &[r"re:.*mlp\..*"]),
+        ("ibm-granite/granite-4.0-h-small", &["shared_mlp"], &["re:.*shared_experts.*"]),
+        ("Snowflake/snowflake-arctic-instruct", &["re:.*residual_mlp.*"], &["re:.*shared_experts.*"]),
+        ("stepfun-ai/Step-3.5-Flash", &[r"re:.*\.moe\..*"], &["re:.*mlp.experts.*"]),
+        ("databricks/dbrx-instruct", &[r"re:.*\.ffn\..*"], &[r"re:.*mlp\..*"]),
+        ("tiiuae/falcon-40b", &["re:.*self_attention.*"], &["re:.*self_attn.*"]),
+        ("bigscience/bloom-7b1", &["re:.*self_attention.*"], &["re:.*self_attn.*"]),
+        ("mistralai/Mixtral-8x7B-Instruct-v0.1", &["re:.*block_sparse_moe.*"], &[r"re:.*mlp\..*"]),
+    ];
+    for (id, theirs, ours) in same {
+        let bytes = |entries| leaving(id, entries).checkpoint_bytes().get();
+        assert_eq!(bytes(theirs), bytes(ours), "{id}");
+        assert!(bytes(theirs) > bytes(&[]), "{id}");
+        let said = leaving(id, theirs).notes;
+        assert!(!said.iter().any(|note| note.contains("by names that")), "{id}: {said:?}");
+    }
+}
+
+#[test]
+fn what_a_list_names_and_the_model_has_not_is_said() {
+    let id = "Qwen/Qwen3-30B-A3B";
+    for entry in ["re:.*no_such_part.*", "*.no_such_part", "no_such_part", "re:.*layers.3.feeder.*"] {
+        let said = leaving(id, &["lm_head", "re:.*mlp.gate$", entry]).notes.join("\n");
+        assert!(said.contains(entry) && said.contains("counted as quantised"), "{entry}: {said}");
+    }
+    // What no method quantises, lies outside the layers or behind the last one is not.
+    let usual = ["lm_head", "re:.*mlp.gate$", "re:visual.*", "re:.*norm.*", "model.layers.48*", "mtp*"];
+    let said = leaving(id, &usual).notes;
+    assert!(!said.iter().any(|note| note.contains("by names that")), "{said:?}");
+    let gptq = json!({"quant_method": "gptq", "bits": 4, "group_size": 128,
+        "modules_in_block_to_quantize": [["attn.no_such"]]});
+    let said = read(&catalogued(id, json!({"quantization_config": gptq}))).unwrap().notes.join("\n");
+    assert!(said.contains("attn.no_such") && said.contains("nothing is quantised by it"), "{said}");
+}
+
+#[test]
+fn targets_in_deepseeks_names_reach_attention_and_experts() {
+    // RedHatAI/DeepSeek-V4-Flash-NVFP4-FP8.
+    let group = |targets: Value, weights: Value| json!({"targets": targets, "weights": weights});
+    let eight = json!({"num_bits": 8, "type": "float", "strategy": "block", "block_structure": [128, 128]});
+    let four = json!({"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16});
+    let quantization = json!({"quant_method": "compressed-tensors", "format": "mixed-precision", "ignore": ["lm_head"],
+        "config_groups": {
+            "group_0": group(json!(["re:.*attn.*(fused_wqa_wkv|wq_b|wo_a|wo_b)$"]), eight),
+            "group_1": group(json!(["re:.*ffn.*(gate|up|down)_proj$"]), four)}});
+    let config = catalogued("deepseek-ai/DeepSeek-V4-Flash", json!({"quantization_config": quantization}));
+    let model = read(&config).unwrap();
+    for group in &model.groups {
+        assert_eq!(group.formats.attention.name(), "fp8_block", "{:?}", group.layers);
+        assert_eq!(group.formats.experts.name(), "nvfp4", "{:?}", group.layers);
+    }
+    // 284.3 G weights: 277.0 G of experts at 4.5 bits, 155.8 GB; 5.1 GB of attention.
+    let stored = model.checkpoint_bytes().get() as f64 / 1e9;
+    assert!((163.0..166.0).contains(&stored), "{stored}");
+}
+
+#[test]
+fn the_lists_of_published_checkpoints_name_what_the_models_have() {
+    for entry in catalog::entries(Kind::Model) {
+        let model = model::find(entry.id, &[], Scope::Full).unwrap();
+        let unmet: Vec<&String> =
+            model.notes.iter().filter(|note| note.contains("the quantisation")).collect();
+        assert!(unmet.is_empty(), "{}: {unmet:?}", entry.id);
+    }
+}
+
+#[test]
+fn experts_quantised_again_stand_in_the_fp8_blocks_that_they_were_in() {
+    // nvidia/DeepSeek-V4-Flash-NVFP4: the list of what ModelOpt ignores is of its own pass, over DeepSeek's FP8 checkpoint.
+    let model = model::find("nvidia/DeepSeek-V4-Flash-NVFP4", &[], Scope::Full).unwrap();
+    for group in &model.groups {
+        assert_eq!(group.formats.attention.name(), "fp8_block", "{:?}", group.layers);
+        assert_eq!(group.formats.mlp.name(), "fp8_block", "{:?}", group.layers);
+        assert_eq!(group.formats.experts.name(), "nvfp4", "{:?}", group.layers);
+    }
 }
