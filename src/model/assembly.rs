@@ -32,6 +32,14 @@ pub(super) fn from_parts(
     if matches!(family.map(|family| family.reader), Some(families::Reader::LanguageModel(_)) | None) {
         outputs::of_task(root, task, &mut architecture);
     }
+    let named = families::named_predictions(&watched);
+    let unread_predictions = if architecture.mtp.is_empty() { named } else { 0 };
+    if unread_predictions > 0 && task == Task::Generation {
+        architecture.notes.push(format!(
+            "prediction layers that its file names ({unread_predictions}) are not read by shardfit: they are in no total, \
+             and mtp cannot draft with them"
+        ));
+    }
     architecture.notes.extend(task::concluded(root, usual, task));
     architecture.notes.extend(unread::note(&watched, without_towers));
     let tensors = architecture.layers.iter().map(|blocks| {
@@ -47,5 +55,8 @@ pub(super) fn from_parts(
         false => (None, None),
     };
     let residual_streams = rotary::text(root).opt_size("hc_mult").ok().flatten().unwrap_or(1).max(1);
-    draft::eagle(root, Model { encoder, sight, hearing, rotary, residual_streams, task, ..model })
+    draft::eagle(
+        root,
+        Model { encoder, sight, hearing, rotary, residual_streams, task, unread_predictions, ..model },
+    )
 }

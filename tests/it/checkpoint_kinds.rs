@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Map, Value, json};
 use shardfit::catalog::{self, Kind};
 use shardfit::diagnostic::Diagnostic;
+use shardfit::model::blocks::Block;
 use shardfit::model::{self, Model, Scope, Task};
 use shardfit::workload::Purpose;
 
@@ -536,4 +537,58 @@ fn experts_quantised_again_stand_in_the_fp8_blocks_that_they_were_in() {
         assert_eq!(group.formats.mlp.name(), "fp8_block", "{:?}", group.layers);
         assert_eq!(group.formats.experts.name(), "nvfp4", "{:?}", group.layers);
     }
+}
+
+#[test]
+fn prediction_layers_are_counted_or_said_not_to_be_read() {
+    let read_as = |id: &str| read(&catalogued(id, json!({}))).unwrap();
+    // The hub's counts, prediction layers included; those of Ultra and HY-3 to five digits.
+    let whole = |id: &str| {
+        let count = read_as(id).parameters().unwrap();
+        count.total + count.mtp
+    };
+    assert_eq!(whole("nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16"), 123_611_012_096);
+    let hundredths = |id| (whole(id) + 5_000_000) / 10_000_000;
+    assert_eq!(hundredths("nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16"), 56_052);
+    assert_eq!(hundredths("tencent/Hy3"), 29_879);
+    // vLLM `deepseek_v4_mtp.py`: a layer that keeps a window alone, two projections, three norms, a head over the streams.
+    let flash = read_as("deepseek-ai/DeepSeek-V4-Flash");
+    assert!(flash.mtp.iter().any(|block| matches!(block, Block::Compressed(a) if a.compressor.is_none())));
+    for id in ["nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16", "deepseek-ai/DeepSeek-V3", "tencent/Hy3"] {
+        let model = read_as(id);
+        assert_eq!(model.unread_predictions, 0, "{id}");
+        assert!(!model.notes.iter().any(|note| note.contains("prediction layers")), "{id}");
+    }
+    let step = read_as("stepfun-ai/Step-3.5-Flash");
+    assert_eq!(step.unread_predictions, 3);
+    let said = "prediction layers that its file names (3) are not read by shardfit";
+    assert!(step.notes.iter().any(|note| note.starts_with(said)), "{:?}", step.notes);
+    let without = read(&llama(json!({}))).unwrap();
+    assert_eq!((without.unread_predictions, without.notes), (0, Vec::new()));
+}
+
+#[test]
+fn dense_layers_predict_for_exaone_and_ernie() {
+    let more = |id: &str, more: Value| {
+        let (without, with) =
+            (read(&catalogued(id, json!({}))).unwrap(), read(&catalogued(id, more)).unwrap());
+        assert_eq!(without.parameters().unwrap().total, with.parameters().unwrap().total);
+        with.parameters().unwrap().mtp
+    };
+    // EXAONE 4.0 32B's sizes are those of EXAONE 4.5's language model, whose hub count is 536 million more: one layer of
+    // attention (40 and 8 heads) and feed-forward, what joins both inputs, norms.
+    let layer = 2 * 5120 * (5120 + 1024) + 3 * 5120 * 27_392 + 2 * 5120 * 5120;
+    let norms = 2 * 5120 + 2 * 128 + 3 * 5120;
+    assert_eq!(more("LGAI-EXAONE/EXAONE-4.0-32B", json!({"num_nextn_predict_layers": 1})), layer + norms);
+    // ERNIE-4.5-21B-A3B (vLLM `ernie_mtp.py`): a dense layer, no norm of the output.
+    let layer = 2 * 2560 * (2560 + 512) + 3 * 2560 * 12_288 + 2 * 2560 * 2560;
+    assert_eq!(more("baidu/ERNIE-4.5-21B-A3B-PT", json!({"num_nextn_predict_layers": 1})), layer + 4 * 2560);
+    // K-EXAONE-236B: the hub has 528.5 million more than the decoder's class.
+    let exaone = json!({"model_type": "exaone_moe", "architectures": ["ExaoneMoEForCausalLM"], "hidden_size": 6144,
+        "intermediate_size": 18432, "moe_intermediate_size": 2048, "num_hidden_layers": 48, "num_attention_heads": 64,
+        "num_key_value_heads": 8, "head_dim": 128, "num_experts": 128, "num_experts_per_tok": 8, "num_shared_experts": 1,
+        "first_k_dense_replace": 1, "vocab_size": 153600, "max_position_embeddings": 262144,
+        "num_nextn_predict_layers": 1, "tie_word_embeddings": false, "torch_dtype": "bfloat16"});
+    let count = read(exaone.as_object().unwrap()).unwrap().parameters().unwrap();
+    assert_eq!((count.mtp + 50_000) / 100_000, 5_285, "{}", count.mtp);
 }
