@@ -592,3 +592,21 @@ fn dense_layers_predict_for_exaone_and_ernie() {
     let count = read(exaone.as_object().unwrap()).unwrap().parameters().unwrap();
     assert_eq!((count.mtp + 50_000) / 100_000, 5_285, "{}", count.mtp);
 }
+
+#[test]
+fn decoders_that_make_vectors_have_no_output_projection() {
+    // The hub's counts of intfloat/e5-mistral-7b-instruct and Qwen/Qwen3-Embedding-8B.
+    let e5 = read(&catalogued("intfloat/e5-mistral-7b-instruct", json!({}))).unwrap();
+    assert_eq!((e5.parameters().unwrap().total, e5.task), (7_110_660_096, Task::Embedding));
+    let folder = tempfile::tempdir().unwrap();
+    let config = serde_json::to_string(&catalogued("Qwen/Qwen3-Embedding-8B", json!({}))).unwrap();
+    fs::write(folder.path().join("config.json"), config).unwrap();
+    let modules = json!([
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]);
+    fs::write(folder.path().join("modules.json"), modules.to_string()).unwrap();
+    let model = model::find(folder.path().to_str().unwrap(), &[], Scope::Full).unwrap();
+    assert_eq!((model.parameters().unwrap().total, model.task), (7_567_295_488, Task::Embedding));
+    assert!(model.notes.iter().any(|note| note.starts_with("modules.json")), "{:?}", model.notes);
+}
