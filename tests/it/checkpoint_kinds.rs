@@ -610,3 +610,41 @@ fn decoders_that_make_vectors_have_no_output_projection() {
     assert_eq!((model.parameters().unwrap().total, model.task), (7_567_295_488, Task::Embedding));
     assert!(model.notes.iter().any(|note| note.starts_with("modules.json")), "{:?}", model.notes);
 }
+
+#[test]
+fn deepseeks_small_models_attend_plainly_where_their_file_says_so() {
+    // `language_config` of deepseek-ai/deepseek-vl2-tiny: embedding and head, 12 layers of attention, one dense layer, 11 of 64
+    // experts and two that all tokens use, norms.
+    let config = json!({"model_type": "deepseek_v2", "first_k_dense_replace": 1, "hidden_size": 1280,
+        "intermediate_size": 6848, "kv_lora_rank": null, "max_position_embeddings": 4096, "moe_intermediate_size": 896,
+        "n_group": 1, "n_routed_experts": 64, "n_shared_experts": 2, "num_attention_heads": 10, "num_experts_per_tok": 6,
+        "num_hidden_layers": 12, "num_key_value_heads": 10, "q_lora_rank": null, "qk_nope_head_dim": 0,
+        "qk_rope_head_dim": 0, "topk_group": 1, "topk_method": "greedy", "torch_dtype": "bfloat16", "use_mla": false,
+        "v_head_dim": 0, "vocab_size": 129280});
+    let model = read(config.as_object().unwrap()).unwrap();
+    let sparse = 11 * (66 * 3 * 1280 * 896 + 64 * 1280);
+    let rest = 2 * 129_280 * 1280 + 12 * 4 * 1280 * 1280 + 3 * 1280 * 6848 + 25 * 1280;
+    assert_eq!(model.parameters().unwrap().total, sparse + rest);
+    assert!(!model.is_latent());
+}
+
+#[test]
+fn a_class_decides_where_the_type_is_a_strangers_and_strangers_are_named() {
+    // sgl-project/DeepSeek-V4-Flash-FP8 says `deepseek_ref`.
+    let stranger = json!({"model_type": "deepseek_ref"});
+    let id = "deepseek-ai/DeepSeek-V4-Flash";
+    let (known, strange) = (catalogued(id, json!({})), catalogued(id, stranger));
+    let (known, strange) = (read(&known).unwrap(), read(&strange).unwrap());
+    assert_eq!(known.parameters().unwrap(), strange.parameters().unwrap());
+    assert!(strange.recognised && strange.family == "deepseek_v4");
+    assert!(
+        strange
+            .notes
+            .iter()
+            .any(|note| note.contains("`deepseek_ref`") && note.contains("DeepseekV4ForCausalLM"))
+    );
+    let whole = json!({"model_type": "t5gemma", "architectures": ["T5GemmaForConditionalGeneration"],
+        "encoder": {"hidden_size": 2304}, "decoder": {"hidden_size": 2304}, "vocab_size": 256000});
+    let refused = read(whole.as_object().unwrap()).unwrap_err();
+    assert!(refused.cause.contains("model_type `t5gemma` is not known"), "{refused}");
+}

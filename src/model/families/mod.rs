@@ -38,6 +38,16 @@ pub(super) fn names_text_class(config: &Config) -> bool {
     multimodal::names_text_class(config)
 }
 
+/// The type that a class is of, by its name: `DeepseekV4ForCausalLM` is of `deepseek_v4`, as engines choose what loads a
+/// checkpoint by its class and not by its type.
+pub fn of_class(class: &str) -> Option<&'static str> {
+    let of = class.strip_suffix("ForCausalLM").or_else(|| class.strip_suffix("ForConditionalGeneration"))?;
+    let types = FAMILIES.iter().flat_map(|family| family.model_types.iter().copied());
+    let letters = |name: &str| -> String { name.chars().filter(char::is_ascii_alphanumeric).collect() };
+    let of = letters(of).to_ascii_lowercase();
+    types.into_iter().find(|model_type| letters(model_type).to_ascii_lowercase() == of)
+}
+
 /// Prediction layers that a configuration, or that of its language model, says it has.
 pub(super) fn named_predictions(root: &Config) -> u64 {
     let inner = ["text_config", "llm_config", "language_config"];
