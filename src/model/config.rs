@@ -15,6 +15,9 @@ use super::disguise;
 /// More layers than any model has; guards against typing errors.
 pub const MAX_LAYERS: u64 = 1024;
 
+/// What a field says that is missing where every decoder has it.
+pub(super) const INCOMPLETE: &str = "this does not look like the complete config.json of a decoder model";
+
 /// Largest value of any size field: far beyond any model, and a product of two such sizes with small
 /// factors stays far below overflow.
 pub const MAX_SIZE: u64 = 1 << 28;
@@ -313,7 +316,7 @@ impl<'a> Config<'a> {
             } else {
                 format!("{}, {}", self.source, self.path)
             })
-            .help("this does not look like the complete config.json of a decoder model")
+            .help(INCOMPLETE)
     }
 
     /// A size, zero allowed, if present. A list of one number for all layers is that number.

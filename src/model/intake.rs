@@ -12,7 +12,7 @@ use crate::load;
 
 use super::assembly::from_parts;
 use super::config::{self, Config};
-use super::{Model, Quantisation, Scope, copies, from_gguf, names, other_files, quantisation};
+use super::{Model, Quantisation, Scope, Task, copies, from_gguf, names, other_files, quantisation};
 use crate::units::Bytes;
 
 /// Finds a model among the built-in ones, with `folders` of `<org>--<name>.json` before them: [`find_in`].
@@ -144,7 +144,32 @@ fn read_file(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic>
             add_quantisation(&mut map, config::parse(&load::text(&beside)?, &beside.display().to_string())?);
         }
     }
-    from_config(&map, name, scope)
+    let model = from_config(&map, name, scope)?;
+    Ok(if is_pooled(path) { pooled(model) } else { model })
+}
+
+/// Whether Sentence Transformers reads vectors from what a checkpoint makes, by the list of modules beside its
+/// `config.json`.
+fn is_pooled(config: &Path) -> bool {
+    let list = config.with_file_name("modules.json");
+    let text = if list.is_file() { load::text(&list).ok() } else { None };
+    let modules: Option<Vec<Value>> = text.and_then(|text| serde_json::from_str(&text).ok());
+    let pools = |module: &Value| module["type"].as_str().is_some_and(|kind| kind.ends_with(".Pooling"));
+    modules.unwrap_or_default().iter().any(pools)
+}
+
+/// A decoder from which vectors are read: its checkpoint has no output projection, whatever class its file names
+/// (Qwen3-Embedding).
+fn pooled(model: Model) -> Model {
+    if model.task != Task::Generation {
+        return model;
+    }
+    let mut model = Model { task: Task::Embedding, ..model.without_head() };
+    model.notes.push(
+        "modules.json beside it pools what it makes: the model is read as one that makes vectors, without output projection"
+            .into(),
+    );
+    model
 }
 
 /// Whether a configuration says itself how its weights are stored.

@@ -232,6 +232,8 @@ pub struct Model {
     pub after: Vec<Block>,
     /// Multi-token-prediction layers.
     pub mtp: Vec<Block>,
+    /// How many its file names that are not read, so that they are in no count and draft nothing.
+    pub unread_predictions: u64,
     /// Whether they are loaded: then the last of the groups holds them.
     pub predicts: bool,
     /// Vision and audio towers and their projectors.
@@ -434,6 +436,7 @@ impl Model {
             groups: group(a.layers, &quantisation),
             after: a.after,
             mtp: a.mtp,
+            unread_predictions: 0,
             predicts: false,
             towers: a.towers,
             quantisation,

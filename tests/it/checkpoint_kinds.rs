@@ -4,7 +4,9 @@
 use std::fs;
 
 use serde_json::{Map, Value, json};
+use shardfit::catalog::{self, Kind};
 use shardfit::diagnostic::Diagnostic;
+use shardfit::model::blocks::Block;
 use shardfit::model::{self, Model, Scope, Task};
 use shardfit::workload::Purpose;
 
@@ -444,4 +446,205 @@ fn switches_of_towers_and_untied_encoders_count_as_their_classes_do() {
     assert_eq!(encoder("bert", "BertForMaskedLM", 30_522, 512, false), 132_985_716);
     assert_eq!(encoder("roformer", "RoFormerModel", 50_000, 1536, true), 123_555_840);
     assert_eq!(encoder("roformer", "RoFormerForMaskedLM", 50_000, 1536, false), 162_647_968);
+}
+
+/// A checkpoint in 8 bits that leaves alone what `entries` say.
+fn leaving(id: &str, entries: &[&str]) -> Model {
+    let quantization = json!({"quant_method": "compressed-tensors", "format": "float-quantized", "ignore": entries,
+        "config_groups": {"group_0": {"targets": ["Linear"],
+            "weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}}});
+    let more = json!({"quantization_config": quantization, "expert_dtype": null, "compression_config": null});
+    read(&catalogued(id, more)).unwrap_or_else(|e| panic!("{id}: {e}"))
+}
+
+#[test]
+fn lists_speak_in_the_names_of_the_publishers_checkpoints() {
+    // A publisher's words, and those of the Transformers class or of this program for the same modules.
+    let same: [(&str, &[&str], &[&str]); 9] = [
+        ("deepseek-ai/DeepSeek-V4-Flash", &[r"re:.*\.attn\..*"], &["re:.*self_attn.*"]),
+        ("deepseek-ai/DeepSeek-V4-Flash", &[r"re:.*\.ffn\..*"], &[r"re:.*mlp\..*"]),
+        ("ibm-granite/granite-4.0-h-small", &["shared_mlp"], &["re:.*shared_experts.*"]),
+        ("Snowflake/snowflake-arctic-instruct", &["re:.*residual_mlp.*"], &["re:.*shared_experts.*"]),
+        ("stepfun-ai/Step-3.5-Flash", &[r"re:.*\.moe\..*"], &["re:.*mlp.experts.*"]),
+        ("databricks/dbrx-instruct", &[r"re:.*\.ffn\..*"], &[r"re:.*mlp\..*"]),
+        ("tiiuae/falcon-40b", &["re:.*self_attention.*"], &["re:.*self_attn.*"]),
+        ("bigscience/bloom-7b1", &["re:.*self_attention.*"], &["re:.*self_attn.*"]),
+        ("mistralai/Mixtral-8x7B-Instruct-v0.1", &["re:.*block_sparse_moe.*"], &[r"re:.*mlp\..*"]),
+    ];
+    for (id, theirs, ours) in same {
+        let bytes = |entries| leaving(id, entries).checkpoint_bytes().get();
+        assert_eq!(bytes(theirs), bytes(ours), "{id}");
+        assert!(bytes(theirs) > bytes(&[]), "{id}");
+        let said = leaving(id, theirs).notes;
+        assert!(!said.iter().any(|note| note.contains("by names that")), "{id}: {said:?}");
+    }
+}
+
+#[test]
+fn what_a_list_names_and_the_model_has_not_is_said() {
+    let id = "Qwen/Qwen3-30B-A3B";
+    for entry in ["re:.*no_such_part.*", "*.no_such_part", "no_such_part", "re:.*layers.3.feeder.*"] {
+        let said = leaving(id, &["lm_head", "re:.*mlp.gate$", entry]).notes.join("\n");
+        assert!(said.contains(entry) && said.contains("counted as quantised"), "{entry}: {said}");
+    }
+    // What no method quantises, lies outside the layers or behind the last one is not.
+    let usual = ["lm_head", "re:.*mlp.gate$", "re:visual.*", "re:.*norm.*", "model.layers.48*", "mtp*"];
+    let said = leaving(id, &usual).notes;
+    assert!(!said.iter().any(|note| note.contains("by names that")), "{said:?}");
+    let gptq = json!({"quant_method": "gptq", "bits": 4, "group_size": 128,
+        "modules_in_block_to_quantize": [["attn.no_such"]]});
+    let said = read(&catalogued(id, json!({"quantization_config": gptq}))).unwrap().notes.join("\n");
+    assert!(said.contains("attn.no_such") && said.contains("nothing is quantised by it"), "{said}");
+}
+
+#[test]
+fn targets_in_deepseeks_names_reach_attention_and_experts() {
+    // RedHatAI/DeepSeek-V4-Flash-NVFP4-FP8.
+    let group = |targets: Value, weights: Value| json!({"targets": targets, "weights": weights});
+    let eight = json!({"num_bits": 8, "type": "float", "strategy": "block", "block_structure": [128, 128]});
+    let four = json!({"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16});
+    let quantization = json!({"quant_method": "compressed-tensors", "format": "mixed-precision", "ignore": ["lm_head"],
+        "config_groups": {
+            "group_0": group(json!(["re:.*attn.*(fused_wqa_wkv|wq_b|wo_a|wo_b)$"]), eight),
+            "group_1": group(json!(["re:.*ffn.*(gate|up|down)_proj$"]), four)}});
+    let config = catalogued("deepseek-ai/DeepSeek-V4-Flash", json!({"quantization_config": quantization}));
+    let model = read(&config).unwrap();
+    for group in &model.groups {
+        assert_eq!(group.formats.attention.name(), "fp8_block", "{:?}", group.layers);
+        assert_eq!(group.formats.experts.name(), "nvfp4", "{:?}", group.layers);
+    }
+    // 284.3 G weights: 277.0 G of experts at 4.5 bits, 155.8 GB; 5.1 GB of attention.
+    let stored = model.checkpoint_bytes().get() as f64 / 1e9;
+    assert!((163.0..166.0).contains(&stored), "{stored}");
+}
+
+#[test]
+fn the_lists_of_published_checkpoints_name_what_the_models_have() {
+    for entry in catalog::entries(Kind::Model) {
+        let model = model::find(entry.id, &[], Scope::Full).unwrap();
+        let unmet: Vec<&String> =
+            model.notes.iter().filter(|note| note.contains("the quantisation")).collect();
+        assert!(unmet.is_empty(), "{}: {unmet:?}", entry.id);
+    }
+}
+
+#[test]
+fn experts_quantised_again_stand_in_the_fp8_blocks_that_they_were_in() {
+    // nvidia/DeepSeek-V4-Flash-NVFP4: the list of what ModelOpt ignores is of its own pass, over DeepSeek's FP8 checkpoint.
+    let model = model::find("nvidia/DeepSeek-V4-Flash-NVFP4", &[], Scope::Full).unwrap();
+    for group in &model.groups {
+        assert_eq!(group.formats.attention.name(), "fp8_block", "{:?}", group.layers);
+        assert_eq!(group.formats.mlp.name(), "fp8_block", "{:?}", group.layers);
+        assert_eq!(group.formats.experts.name(), "nvfp4", "{:?}", group.layers);
+    }
+}
+
+#[test]
+fn prediction_layers_are_counted_or_said_not_to_be_read() {
+    let read_as = |id: &str| read(&catalogued(id, json!({}))).unwrap();
+    // The hub's counts, prediction layers included; those of Ultra and HY-3 to five digits.
+    let whole = |id: &str| {
+        let count = read_as(id).parameters().unwrap();
+        count.total + count.mtp
+    };
+    assert_eq!(whole("nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16"), 123_611_012_096);
+    let hundredths = |id| (whole(id) + 5_000_000) / 10_000_000;
+    assert_eq!(hundredths("nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16"), 56_052);
+    assert_eq!(hundredths("tencent/Hy3"), 29_879);
+    // vLLM `deepseek_v4_mtp.py`: a layer that keeps a window alone, two projections, three norms, a head over the streams.
+    let flash = read_as("deepseek-ai/DeepSeek-V4-Flash");
+    assert!(flash.mtp.iter().any(|block| matches!(block, Block::Compressed(a) if a.compressor.is_none())));
+    for id in ["nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16", "deepseek-ai/DeepSeek-V3", "tencent/Hy3"] {
+        let model = read_as(id);
+        assert_eq!(model.unread_predictions, 0, "{id}");
+        assert!(!model.notes.iter().any(|note| note.contains("prediction layers")), "{id}");
+    }
+    let step = read_as("stepfun-ai/Step-3.5-Flash");
+    assert_eq!(step.unread_predictions, 3);
+    let said = "prediction layers that its file names (3) are not read by shardfit";
+    assert!(step.notes.iter().any(|note| note.starts_with(said)), "{:?}", step.notes);
+    let without = read(&llama(json!({}))).unwrap();
+    assert_eq!((without.unread_predictions, without.notes), (0, Vec::new()));
+}
+
+#[test]
+fn dense_layers_predict_for_exaone_and_ernie() {
+    let more = |id: &str, more: Value| {
+        let (without, with) =
+            (read(&catalogued(id, json!({}))).unwrap(), read(&catalogued(id, more)).unwrap());
+        assert_eq!(without.parameters().unwrap().total, with.parameters().unwrap().total);
+        with.parameters().unwrap().mtp
+    };
+    // EXAONE 4.0 32B's sizes are those of EXAONE 4.5's language model, whose hub count is 536 million more: one layer of
+    // attention (40 and 8 heads) and feed-forward, what joins both inputs, norms.
+    let layer = 2 * 5120 * (5120 + 1024) + 3 * 5120 * 27_392 + 2 * 5120 * 5120;
+    let norms = 2 * 5120 + 2 * 128 + 3 * 5120;
+    assert_eq!(more("LGAI-EXAONE/EXAONE-4.0-32B", json!({"num_nextn_predict_layers": 1})), layer + norms);
+    // ERNIE-4.5-21B-A3B (vLLM `ernie_mtp.py`): a dense layer, no norm of the output.
+    let layer = 2 * 2560 * (2560 + 512) + 3 * 2560 * 12_288 + 2 * 2560 * 2560;
+    assert_eq!(more("baidu/ERNIE-4.5-21B-A3B-PT", json!({"num_nextn_predict_layers": 1})), layer + 4 * 2560);
+    // K-EXAONE-236B: the hub has 528.5 million more than the decoder's class.
+    let exaone = json!({"model_type": "exaone_moe", "architectures": ["ExaoneMoEForCausalLM"], "hidden_size": 6144,
+        "intermediate_size": 18432, "moe_intermediate_size": 2048, "num_hidden_layers": 48, "num_attention_heads": 64,
+        "num_key_value_heads": 8, "head_dim": 128, "num_experts": 128, "num_experts_per_tok": 8, "num_shared_experts": 1,
+        "first_k_dense_replace": 1, "vocab_size": 153600, "max_position_embeddings": 262144,
+        "num_nextn_predict_layers": 1, "tie_word_embeddings": false, "torch_dtype": "bfloat16"});
+    let count = read(exaone.as_object().unwrap()).unwrap().parameters().unwrap();
+    assert_eq!((count.mtp + 50_000) / 100_000, 5_285, "{}", count.mtp);
+}
+
+#[test]
+fn decoders_that_make_vectors_have_no_output_projection() {
+    // The hub's counts of intfloat/e5-mistral-7b-instruct and Qwen/Qwen3-Embedding-8B.
+    let e5 = read(&catalogued("intfloat/e5-mistral-7b-instruct", json!({}))).unwrap();
+    assert_eq!((e5.parameters().unwrap().total, e5.task), (7_110_660_096, Task::Embedding));
+    let folder = tempfile::tempdir().unwrap();
+    let config = serde_json::to_string(&catalogued("Qwen/Qwen3-Embedding-8B", json!({}))).unwrap();
+    fs::write(folder.path().join("config.json"), config).unwrap();
+    let modules = json!([
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]);
+    fs::write(folder.path().join("modules.json"), modules.to_string()).unwrap();
+    let model = model::find(folder.path().to_str().unwrap(), &[], Scope::Full).unwrap();
+    assert_eq!((model.parameters().unwrap().total, model.task), (7_567_295_488, Task::Embedding));
+    assert!(model.notes.iter().any(|note| note.starts_with("modules.json")), "{:?}", model.notes);
+}
+
+#[test]
+fn deepseeks_small_models_attend_plainly_where_their_file_says_so() {
+    // `language_config` of deepseek-ai/deepseek-vl2-tiny: embedding and head, 12 layers of attention, one dense layer, 11 of 64
+    // experts and two that all tokens use, norms.
+    let config = json!({"model_type": "deepseek_v2", "first_k_dense_replace": 1, "hidden_size": 1280,
+        "intermediate_size": 6848, "kv_lora_rank": null, "max_position_embeddings": 4096, "moe_intermediate_size": 896,
+        "n_group": 1, "n_routed_experts": 64, "n_shared_experts": 2, "num_attention_heads": 10, "num_experts_per_tok": 6,
+        "num_hidden_layers": 12, "num_key_value_heads": 10, "q_lora_rank": null, "qk_nope_head_dim": 0,
+        "qk_rope_head_dim": 0, "topk_group": 1, "topk_method": "greedy", "torch_dtype": "bfloat16", "use_mla": false,
+        "v_head_dim": 0, "vocab_size": 129280});
+    let model = read(config.as_object().unwrap()).unwrap();
+    let sparse = 11 * (66 * 3 * 1280 * 896 + 64 * 1280);
+    let rest = 2 * 129_280 * 1280 + 12 * 4 * 1280 * 1280 + 3 * 1280 * 6848 + 25 * 1280;
+    assert_eq!(model.parameters().unwrap().total, sparse + rest);
+    assert!(!model.is_latent());
+}
+
+#[test]
+fn a_class_decides_where_the_type_is_a_strangers_and_strangers_are_named() {
+    // sgl-project/DeepSeek-V4-Flash-FP8 says `deepseek_ref`.
+    let stranger = json!({"model_type": "deepseek_ref"});
+    let id = "deepseek-ai/DeepSeek-V4-Flash";
+    let (known, strange) = (catalogued(id, json!({})), catalogued(id, stranger));
+    let (known, strange) = (read(&known).unwrap(), read(&strange).unwrap());
+    assert_eq!(known.parameters().unwrap(), strange.parameters().unwrap());
+    assert!(strange.recognised && strange.family == "deepseek_v4");
+    assert!(
+        strange
+            .notes
+            .iter()
+            .any(|note| note.contains("`deepseek_ref`") && note.contains("DeepseekV4ForCausalLM"))
+    );
+    let whole = json!({"model_type": "t5gemma", "architectures": ["T5GemmaForConditionalGeneration"],
+        "encoder": {"hidden_size": 2304}, "decoder": {"hidden_size": 2304}, "vocab_size": 256000});
+    let refused = read(whole.as_object().unwrap()).unwrap_err();
+    assert!(refused.cause.contains("model_type `t5gemma` is not known"), "{refused}");
 }

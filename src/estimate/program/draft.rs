@@ -26,16 +26,19 @@ pub(in crate::estimate) fn check_draft(
     model: &Model,
     speculation: Option<Speculation>,
 ) -> Result<(), Diagnostic> {
-    let (missing, help) = match speculation.map(|s| s.draft) {
+    let (cause, help) = match speculation.map(|s| s.draft) {
         Some(workload::Draft::Layers) if model.mtp.is_empty() => {
-            ("multi-token-prediction layers", "ngram drafts without any")
+            let cause = match model.unread_predictions {
+                0 => "no multi-token-prediction layers to draft with",
+                _ => "its multi-token-prediction layers are not read by shardfit, so that nothing drafts",
+            };
+            (cause, "ngram drafts without any")
         }
         Some(workload::Draft::Model | workload::Draft::Eagle3) if model.draft.is_none() => {
-            ("draft model", "name one with --draft-model")
+            ("no draft model to draft with", "name one with --draft-model")
         }
         _ => return Ok(()),
     };
-    let cause = format!("no {missing} to draft with");
     Err(Diagnostic::new(Code::Range, cause).at(model.id.clone()).help(help))
 }
 

@@ -50,6 +50,10 @@ fn build(
 /// DeepSeek-V2 and V3, Kimi-K2, GLM-4.7-Flash, MiniCPM3, Youtu.
 pub(super) fn read(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let decoder = Decoder::read(config)?;
+    // DeepSeek-VL2's small ones and DeepSeek-OCR attend like DeepSeek's first models.
+    if !config.bool_or("use_mla", true)? {
+        return Ok(decoder.build());
+    }
     let attention = latent(config, &decoder)?;
     build(config, &decoder, |_| attention.clone())
 }

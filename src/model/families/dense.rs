@@ -1,6 +1,7 @@
 //! Dense decoders with RMS norms and gated feed-forward layers, and what sets each apart from Llama.
 
 use super::decoder::{Decoder, NormKind, Order, Reading, extra};
+use super::prediction::{Predicting, predicting};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Biases, Block, Embedding, Mlp, Norm, QkNorm};
 use crate::model::config::Config;
@@ -126,7 +127,7 @@ pub(super) fn exaone4(config: &Config, _: Scope) -> Result<Architecture, Diagnos
     let mut decoder = Decoder::read(config)?;
     decoder.order = Order::Post;
     decoder.attention.qk_norm = QkNorm::PerHead;
-    Ok(decoder.build())
+    Ok(Architecture { mtp: predicting(config, &decoder, Predicting::Last)?, ..decoder.build() })
 }
 
 /// HyperCLOVA X: norms after as well where `use_post_norm` says so.

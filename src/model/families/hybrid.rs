@@ -1,6 +1,7 @@
 //! Mamba and Mamba-2, alone and beside attention: Jamba, Bamba, Falcon-H1, Granite-4, Nemotron-H.
 
 use super::decoder::{Common, Decoder, Reading, layer_kinds};
+use super::prediction::{prediction_layer, predictions};
 use super::state::state_bytes;
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::mixers::{Mamba, Mamba2};
@@ -216,7 +217,49 @@ pub(super) fn nemotron_h(config: &Config, _: Scope) -> Result<Architecture, Diag
         };
         layers.push(vec![decoder.common.norm("norm.weight"), block]);
     }
-    Ok(decoder.finish(layers))
+    let mut architecture = decoder.finish(layers);
+    architecture.mtp = nemotron_prediction(config, &decoder, moe.as_ref())?;
+    Ok(architecture)
+}
+
+/// The layers that predict a second token (Nemotron-3 Super and Ultra, vLLM `models/nemotron_h_mtp.py`): those of a pattern
+/// of their own, attention and experts, behind norms of both inputs and what joins them.
+fn nemotron_prediction(
+    config: &Config,
+    decoder: &Decoder,
+    moe: Option<&Moe>,
+) -> Result<Vec<Block>, Diagnostic> {
+    let c = &decoder.common;
+    let mut blocks = Vec::new();
+    let listed = config.strings("mtp_layers_block_type")?;
+    let pattern = config.opt_str("mtp_hybrid_override_pattern")?.unwrap_or_default();
+    let parts: Vec<&str> = match listed.is_empty() {
+        true => pattern.split("").filter(|part| !part.is_empty()).collect(),
+        false => listed.iter().map(String::as_str).collect(),
+    };
+    let count = if parts.is_empty() { 0 } else { predictions(config, c.layers)? };
+    for _ in 0..count {
+        let mut layer = Vec::new();
+        for part in &parts {
+            let block = match (*part, moe) {
+                ("*" | "attention" | "full_attention", _) => decoder.attention_of(0),
+                ("E" | "moe", Some(moe)) => Block::Moe(moe.clone()),
+                ("-" | "mlp", _) => Block::Mlp(decoder.mlp.clone()),
+                _ => {
+                    let cause = format!("`{part}` does not stand in a prediction layer");
+                    let key = if listed.is_empty() {
+                        "mtp_hybrid_override_pattern"
+                    } else {
+                        "mtp_layers_block_type"
+                    };
+                    return Err(config.error(key, cause));
+                }
+            };
+            layer.extend([c.norm("norm.weight"), block]);
+        }
+        blocks.extend(prediction_layer(c.hidden, layer));
+    }
+    Ok(blocks)
 }
 
 /// The pattern, one part per layer.

@@ -2,7 +2,7 @@
 
 use super::decoder::{Decoder, Order, Reading, extra};
 use super::experts::{sparse_layers, unread_top_k};
-use super::prediction::{prediction_layer, predictions};
+use super::prediction::{Predicting, predicting};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Block, Gate, Mlp, Moe, QkNorm, SharedExpert};
 use crate::model::config::Config;
@@ -13,11 +13,25 @@ pub(super) fn plain(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
     Ok(Decoder::read(config)?.build())
 }
 
-/// Experts with a norm on each query and key head: Qwen3-MoE, GLM-4.5, dots.1, Flint, Mellum, HY-3.
+/// Experts with a norm on each query and key head: Qwen3-MoE, dots.1, Flint, Mellum.
 pub(super) fn head_norms(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let mut decoder = Decoder::read(config)?;
     decoder.attention.qk_norm = QkNorm::PerHead;
     Ok(decoder.build())
+}
+
+/// The same and prediction layers of experts: HY-3.
+pub(super) fn hy3(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    Ok(Architecture { mtp: predicting(config, &decoder, Predicting::Last)?, ..decoder.build() })
+}
+
+/// The same and dense prediction layers: K-EXAONE.
+pub(super) fn exaone_moe(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
+    let mut decoder = Decoder::read(config)?;
+    decoder.attention.qk_norm = QkNorm::PerHead;
+    Ok(Architecture { mtp: predicting(config, &decoder, Predicting::Dense)?, ..decoder.build() })
 }
 
 /// No bias on the output projection, whatever `attention_bias` says; query-key norms where asked for:
@@ -27,12 +41,7 @@ pub(super) fn glm4_moe(config: &Config, _: Scope) -> Result<Architecture, Diagno
     decoder.attention.biases.o = false;
     wide_router(&mut decoder);
     let mut architecture = decoder.build();
-    let predictions = predictions(config, decoder.common.layers)?;
-    let last = decoder.common.layers as usize - 1;
-    for _ in 0..predictions {
-        let layer = decoder.layer_with(last, vec![decoder.attention_of(last)]);
-        architecture.mtp.extend(prediction_layer(decoder.common.hidden, layer));
-    }
+    architecture.mtp = predicting(config, &decoder, Predicting::Last)?;
     Ok(architecture)
 }
 
@@ -174,7 +183,7 @@ pub(super) fn ernie(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
             (shared.mlp.up_bias, shared.mlp.down_bias) = (bias, bias);
         }
     }
-    Ok(decoder.build())
+    Ok(Architecture { mtp: predicting(config, &decoder, Predicting::DenseWithoutNorm)?, ..decoder.build() })
 }
 
 /// Llama 4: `intermediate_size` is an expert's width, `intermediate_size_mlp` the dense layers'; one

@@ -38,6 +38,24 @@ pub(super) fn names_text_class(config: &Config) -> bool {
     multimodal::names_text_class(config)
 }
 
+/// The type that a class is of, by its name: `DeepseekV4ForCausalLM` is of `deepseek_v4`, as engines choose what loads a
+/// checkpoint by its class and not by its type.
+pub fn of_class(class: &str) -> Option<&'static str> {
+    let of = class.strip_suffix("ForCausalLM").or_else(|| class.strip_suffix("ForConditionalGeneration"))?;
+    let types = FAMILIES.iter().flat_map(|family| family.model_types.iter().copied());
+    let letters = |name: &str| -> String { name.chars().filter(char::is_ascii_alphanumeric).collect() };
+    let of = letters(of).to_ascii_lowercase();
+    types.into_iter().find(|model_type| letters(model_type).to_ascii_lowercase() == of)
+}
+
+/// Prediction layers that a configuration, or that of its language model, says it has.
+pub(super) fn named_predictions(root: &Config) -> u64 {
+    let inner = ["text_config", "llm_config", "language_config"];
+    let inner = inner.into_iter().filter_map(|key| root.opt_sub(key).ok().flatten());
+    let said = |config: Config| prediction::predictions(&config, u64::MAX).unwrap_or(0);
+    inner.chain([root.clone()]).map(said).max().unwrap_or(0)
+}
+
 /// One row of the table.
 macro_rules! family {
     ($($model_type:literal),+ => $read:path) => {
@@ -128,7 +146,8 @@ pub const FAMILIES: &[Family] = &[
     family!("mixtral", "aria_text", "granitemoe", "granitemoeshared" => mixture::plain),
     family!("qwen2_moe" => mixture::qwen2_moe),
     family!("qwen3_moe", "qwen3_vl_moe_text", "qwen3_omni_moe_text", "mellum", "dots1" => mixture::head_norms),
-    family!("exaone_moe", "hy_v3" => mixture::head_norms),
+    family!("exaone_moe" => mixture::exaone_moe),
+    family!("hy_v3" => mixture::hy3),
     family!("glm4_moe", "glm4v_moe_text", "solar_open" => mixture::glm4_moe),
     family!("olmoe" => mixture::full_norms),
     family!("minimax_m2" => mixture::minimax_m2),

@@ -3,7 +3,7 @@
 
 use super::decoder::{Decoder, NormKind, Order, Reading, extra};
 use super::gated::{enumerated, step_experts};
-use super::prediction::{prediction_layer, predictions};
+use super::prediction::{Predicting, predicting};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{Attention, Biases, Block, Queries};
 use crate::model::config::Config;
@@ -20,11 +20,7 @@ pub(super) fn bailing_moe(config: &Config, _: Scope) -> Result<Architecture, Dia
         (shared.mlp.up_bias, shared.mlp.down_bias) = (all, all);
     }
     let mut architecture = decoder.build();
-    let last = decoder.common.layers as usize - 1;
-    for _ in 0..predictions(config, decoder.common.layers)? {
-        let layer = decoder.layer_with(last, vec![decoder.attention_of(last)]);
-        architecture.mtp.extend(prediction_layer(decoder.common.hidden, layer));
-    }
+    architecture.mtp = predicting(config, &decoder, Predicting::Last)?;
     Ok(architecture)
 }
 
@@ -63,11 +59,7 @@ pub(super) fn mimo(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
     let bias = config.bool_or("attention_bias", true)?;
     decoder.attention.biases = Biases::qkv_o(bias, false);
     let mut architecture = decoder.build();
-    let last = decoder.common.layers as usize - 1;
-    for _ in 0..predictions(config, decoder.common.layers)? {
-        let layer = decoder.layer_with(last, vec![decoder.attention_of(last)]);
-        architecture.mtp.extend(prediction_layer(decoder.common.hidden, layer));
-    }
+    architecture.mtp = predicting(config, &decoder, Predicting::Last)?;
     Ok(architecture)
 }
 

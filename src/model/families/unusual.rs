@@ -1,6 +1,7 @@
 //! Decoders with parts of their own: DeepSeek-V4, MiMo-V2, MiniMax-M3, JetMoE, Zaya, Inkling, HRM.
 
 use super::decoder::{Decoder, NormKind, Order, Reading, extra, layer_kinds};
+use super::prediction::{prediction_layer, predictions};
 use crate::diagnostic::Diagnostic;
 use crate::model::blocks::{
     Attention, Block, CompressedAttention, Compressor, Gate, Head, Indexer, Moe, QkNorm, Queries,
@@ -72,7 +73,7 @@ pub(super) fn deepseek_v4(config: &Config, _: Scope) -> Result<Architecture, Dia
     };
     let streams = config.size_or("hc_mult", 4)?;
     let connection = connections(streams, c.hidden);
-    let layers = compressions(config, c.layers)?.into_iter().enumerate().map(|(i, kind)| {
+    let layer = |i: usize, kind| {
         let compressor = match kind {
             Compression::None => None,
             Compression::Sparse => Some(sparse),
@@ -82,9 +83,17 @@ pub(super) fn deepseek_v4(config: &Config, _: Scope) -> Result<Architecture, Dia
         let mut layer = decoder.layer_with(i, vec![Block::Compressed(attention)]);
         layer.push(connection.clone());
         layer
-    });
-    let mut architecture = decoder.finish(layers.collect());
+    };
+    let kinds = compressions(config, c.layers)?.into_iter().enumerate();
+    let mut architecture = decoder.finish(kinds.map(|(i, kind)| layer(i, kind)).collect());
     architecture.after.push(stream_head(streams, c.hidden));
+    // Layers that predict a second token keep a window alone and end in a head over the streams of their own (vLLM
+    // `models/deepseek_v4_mtp.py`, whose `e_proj` and `h_proj` are one projection of both inputs here).
+    for _ in 0..predictions(config, c.layers)? {
+        let last = layer(c.layers as usize - 1, Compression::None);
+        architecture.mtp.extend(prediction_layer(c.hidden, last));
+        architecture.mtp.push(stream_head(streams, c.hidden));
+    }
     Ok(architecture)
 }
 

@@ -119,8 +119,12 @@ fn exceptions(q: &Config, stored: &mut Stored) -> Result<(), Diagnostic> {
         "skip_modules",
         "ignored_modules",
     ];
+    // ModelOpt's requantised experts of an FP8 checkpoint: what its own list ignores stays in the blocks of FP8 that it was
+    // in, and what engines leave alone is in the lists of the method (vLLM `quantization/fp8.py` `from_config`:
+    // `ignored_layers` or `modules_to_not_convert`).
+    let requantised = found::method(q)?.contains("fp8") && q.has("moe_quant_algo");
     let mut kept = Vec::new();
-    for key in LISTS {
+    for key in LISTS.into_iter().filter(|key| !(requantised && *key == "ignore")) {
         kept.extend(q.strings(key)?);
     }
     // `dynamic` of GPTQModel (`gptqmodel/quantization/config.py` `dynamic_get`): Python expressions that match from

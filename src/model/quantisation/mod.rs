@@ -213,28 +213,44 @@ impl Quantisation {
             );
         }
         let mut known: Option<BTreeSet<String>> = None;
-        for (modules, own) in &self.rules {
+        let rules = self.rules.iter().map(|(modules, own)| (modules, Some(*own)));
+        for (modules, own) in rules.chain(self.only.iter().map(|modules| (modules, None))) {
+            let known = known.get_or_insert_with(|| modules::all_names(layers.clone()));
+            // What comes of what is not met.
+            let (does, counted) = match own {
+                None => ("takes alone", "nothing is quantised by it"),
+                Some(None) => ("leaves alone", "they are counted as quantised"),
+                Some(Some(_)) => ("stores otherwise", "they are counted as the others"),
+            };
             // Routers and norms stay as they are whether a list names them or not.
             let numbered: Vec<&str> = modules.of_layers().filter(|name| !modules::is_small(name)).collect();
-            if numbered.is_empty() {
-                continue;
+            let lacking: Vec<&&str> =
+                numbered.iter().filter(|name| !modules::is_among(name, known)).collect();
+            if let Some(example) = lacking.first() {
+                let number = match lacking.len() == numbered.len() {
+                    true => "none".to_owned(),
+                    false => format!("no {}", lacking.len()),
+                };
+                notes.push(format!(
+                    "of the {} modules that the quantisation {does} by their layer the model has {number} (`{example}`): \
+                     {counted}",
+                    numbered.len(),
+                ));
             }
-            let known = known.get_or_insert_with(|| modules::all_names(layers.clone()));
-            let lacks = |name: &&&str| !modules::is_among(name, known);
-            // Of a list that leaves modules alone some may be names of a class that is counted under others.
-            let lacking: Vec<&&str> = numbered.iter().filter(lacks).collect();
-            let Some(example) = lacking.first() else { continue };
-            let (does, counted) = match own {
-                None if lacking.len() < numbered.len() => continue,
-                None => ("leaves alone", "quantised"),
-                Some(_) => ("stores otherwise", "the others"),
-            };
-            notes.push(format!(
-                "of the {} modules that the quantisation {does} by their layer the model has {} (`{example}`): they are \
-                 counted as {counted}",
-                numbered.len(),
-                if lacking.len() == numbered.len() { "none".to_owned() } else { format!("no {}", lacking.len()) },
-            ));
+            let strays = modules.strays(known, layers.clone().count());
+            if !strays.is_empty() {
+                const SHOWN: usize = 4;
+                let shown: Vec<String> =
+                    strays.iter().take(SHOWN).map(|entry| format!("`{entry}`")).collect();
+                let more = match strays.len().saturating_sub(SHOWN) {
+                    0 => String::new(),
+                    n => format!(" and {n} more"),
+                };
+                notes.push(format!(
+                    "the quantisation {does} modules by names that the model has not ({}{more}): {counted}",
+                    shown.join(", ")
+                ));
+            }
         }
         notes
     }

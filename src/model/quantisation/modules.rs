@@ -36,97 +36,200 @@ const LAYERS: [&str; 3] = ["layers.", "h.", "blocks."];
 /// What stands before the layers of a tower, whose numbers are not those of the text model.
 const TOWERS: [&str; 6] = ["vision", "visual", "audio", "vit", "speech", "encoder"];
 
-/// Names of a tensor's module after the layer's number, by the name that blocks give it. Each checkpoint
-/// uses one of them.
-const ALIASES: &[(&str, &[&str])] = &[
-    ("self_attn.q_proj", &["self_attn.qkv_proj", "attention.q_proj", "attn.c_attn", "mixer.q_proj"]),
-    ("self_attn.k_proj", &["self_attn.qkv_proj", "attention.k_proj", "attn.c_attn", "mixer.k_proj"]),
-    ("self_attn.v_proj", &["self_attn.qkv_proj", "attention.v_proj", "attn.c_attn", "mixer.v_proj"]),
-    ("self_attn.o_proj", &["self_attn.out_proj", "attention.dense", "attn.c_proj", "mixer.o_proj"]),
-    ("self_attn.q_a_proj", &["self_attn.fused_qkv_a_proj"]),
-    ("self_attn.kv_a_proj_with_mqa", &["self_attn.fused_qkv_a_proj"]),
-    ("linear_attn.in_proj_qkvz", &["linear_attn.in_proj_qkv", "linear_attn.in_proj_z"]),
-    ("linear_attn.in_proj_ba", &["linear_attn.in_proj_b", "linear_attn.in_proj_a"]),
-    ("mixer.in_proj", &["mamba.in_proj"]),
-    ("mixer.out_proj", &["mamba.out_proj"]),
-    ("mlp.gate_proj", &["mlp.gate_up_proj", "feed_forward.gate_proj", "feed_forward.w1"]),
-    ("mlp.up_proj", &["mlp.gate_up_proj", "feed_forward.up_proj", "feed_forward.w3", "mixer.up_proj"]),
-    ("mlp.down_proj", &["feed_forward.down_proj", "feed_forward.w2", "mixer.down_proj"]),
+/// What a kind of module is called in a layer: by the word that blocks give it, those of publishers. Each checkpoint uses
+/// one of them: DeepSeek-V4 and MPT `attn` and `ffn`, Falcon and BLOOM `self_attention`, Mixtral and Granite
+/// `block_sparse_moe`, Llama 4 and Jamba `feed_forward`, Step 3.5 `moe`, LongCat-Flash numbers two of each.
+const PARTS: &[(&str, &[&str])] = &[
+    (
+        "self_attn",
+        &["self_attn", "self_attn.0", "self_attn.1", "attention", "attn", "self_attention", "mixer"],
+    ),
+    ("linear_attn", &["linear_attn"]),
+    ("mixer", &["mixer", "mamba"]),
+    ("mlp", &["mlp", "mlps.0", "mlps.1", "feed_forward", "ffn", "mixer"]),
 ];
 
-/// The same for routed experts.
-const EXPERT_ALIASES: &[(&str, &[&str])] = &[
+/// What a projection is called in its module: by the name that blocks give it, those of publishers. Fused ones stand for
+/// each of those that they fuse.
+const PROJECTIONS: &[(&str, &[&str])] = &[
+    (
+        "self_attn.q_proj",
+        &["q_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "wqkv", "wq", "W_pack"],
+    ),
+    (
+        "self_attn.k_proj",
+        &["k_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "wqkv", "wk", "W_pack"],
+    ),
+    (
+        "self_attn.v_proj",
+        &["v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "wqkv", "wv", "W_pack"],
+    ),
+    ("self_attn.qkv_proj", &["qkv_proj", "q_proj", "k_proj", "v_proj"]),
+    ("self_attn.o_proj", &["o_proj", "out_proj", "dense", "c_proj", "wo"]),
+    ("self_attn.q_a_proj", &["q_a_proj", "fused_qkv_a_proj", "wq_a", "fused_wqa_wkv"]),
+    ("self_attn.q_b_proj", &["q_b_proj", "wq_b"]),
+    ("self_attn.kv_a_proj_with_mqa", &["kv_a_proj_with_mqa", "fused_qkv_a_proj"]),
+    ("self_attn.kv_proj", &["kv_proj", "wkv", "fused_wqa_wkv"]),
+    ("self_attn.o_a_proj", &["o_a_proj", "wo_a"]),
+    ("self_attn.o_b_proj", &["o_b_proj", "wo_b"]),
+    ("self_attn.gate_proj", &["gate_proj", "g_proj"]),
+    // MiniMax-M3's.
+    ("self_attn.indexer.q_proj", &["indexer.q_proj", "index_q_proj"]),
+    ("self_attn.indexer.k_proj", &["indexer.k_proj", "index_k_proj"]),
+    // GLM-5's lists name `indexer.weights_proj.weight` without its first `.weight`.
+    ("self_attn.indexer.weights_proj", &["indexer.weights_proj", "indexers_proj"]),
+    ("linear_attn.in_proj_qkvz", &["in_proj_qkvz", "in_proj_qkv", "in_proj_z"]),
+    ("linear_attn.in_proj_ba", &["in_proj_ba", "in_proj_b", "in_proj_a"]),
+    ("mlp.gate_proj", &["gate_proj", "gate_up_proj", "w1"]),
+    ("mlp.up_proj", &["up_proj", "gate_up_proj", "w3", "c_fc", "fc1", "dense_h_to_4h"]),
+    ("mlp.down_proj", &["down_proj", "w2", "c_proj", "fc2", "dense_4h_to_h"]),
+    // Of routed experts, the first of which stands for all.
     (
         "experts.gate_proj",
-        &[
-            "experts.gate_up_proj",
-            "experts.0.gate_proj",
-            "moe.experts.gate_up_proj",
-            "moe.experts.0.gate_proj",
-        ],
+        &["experts.gate_proj", "experts.gate_up_proj", "experts.0.gate_proj", "experts.0.gate_up_proj"],
     ),
-    ("experts.up_proj", &["experts.gate_up_proj", "experts.0.up_proj", "moe.experts.gate_up_proj"]),
-    ("experts.down_proj", &["experts.0.down_proj", "moe.experts.down_proj", "moe.experts.0.down_proj"]),
+    ("experts.up_proj", &["experts.up_proj", "experts.gate_up_proj", "experts.0.up_proj"]),
+    ("experts.down_proj", &["experts.down_proj", "experts.0.down_proj"]),
     (
         "mlp.experts.gate_proj",
         &[
-            "mlp.experts.0.gate_proj",
-            "mlp.experts.gate_up_proj",
-            "mlp.experts.0.gate_up_proj",
-            "block_sparse_moe.experts.0.w1",
-            "feed_forward.experts.0.gate_proj",
+            "experts.gate_proj",
+            "experts.gate_up_proj",
+            "experts.0.gate_proj",
+            "experts.0.gate_up_proj",
+            "experts.0.w1",
+            "experts.mlp.w1",
         ],
     ),
     (
         "mlp.experts.up_proj",
         &[
-            "mlp.experts.0.up_proj",
-            "mlp.experts.gate_up_proj",
-            "block_sparse_moe.experts.0.w3",
-            "feed_forward.experts.0.up_proj",
-            "mixer.experts.0.up_proj",
+            "experts.up_proj",
+            "experts.gate_up_proj",
+            "experts.0.up_proj",
+            "experts.0.gate_up_proj",
+            "experts.0.w3",
+            "experts.mlp.v1",
         ],
     ),
     (
         "mlp.experts.down_proj",
-        &[
-            "mlp.experts.0.down_proj",
-            "block_sparse_moe.experts.0.w2",
-            "feed_forward.experts.0.down_proj",
-            "mixer.experts.0.down_proj",
-        ],
+        &["experts.down_proj", "experts.0.down_proj", "experts.0.w2", "experts.mlp.w2"],
     ),
 ];
 
+/// What holds the routed experts of a layer, whose `mlp` is the experts' in the names of blocks.
+const EXPERT_PARTS: [&str; 6] = ["mlp", "block_sparse_moe", "feed_forward", "ffn", "moe", "mixer"];
+
 /// What comes before a shared expert's projections.
-const SHARED: &[&str] = &[
-    "mlp.shared_expert.",
-    "mlp.shared_experts.",
-    "feed_forward.shared_expert.",
-    "mixer.shared_experts.",
-    "block_sparse_moe.shared_experts.",
+const SHARED: [&str; 10] = [
+    "mlp.shared_expert",
+    "mlp.shared_experts",
+    "mlp.shared_mlp",
+    "feed_forward.shared_expert",
+    "mixer.shared_experts",
+    "block_sparse_moe.shared_experts",
+    "ffn.shared_experts",
+    "share_expert",
+    "shared_mlp",
+    "residual_mlp",
 ];
 
 /// The names that the module of a tensor of layer `index` may have, without a prefix. In a layer that
 /// routes experts (`sparse`) the dense projections are the shared expert's.
 pub(super) fn names(index: usize, tensor: &Tensor, sparse: bool) -> Vec<String> {
     let own = tensor.name.trim_end_matches(".weight");
-    let table = if tensor.class == TensorClass::Expert { EXPERT_ALIASES } else { ALIASES };
-    let aliases = table.iter().find(|(name, _)| *name == own).map_or(&[][..], |(_, aliases)| aliases);
-    let mut names: Vec<String> =
-        [own].iter().chain(aliases).map(|name| format!("layers.{index}.{name}")).collect();
-    let dense = own.strip_prefix("mlp.").filter(|rest| rest.ends_with("_proj") && !rest.contains('.'));
-    if sparse && let Some(projection) = dense {
-        names.extend(SHARED.iter().map(|shared| format!("layers.{index}.{shared}{projection}")));
-        // Granite's, whose gate and up projection are one.
-        let joined = if projection == "down_proj" { "output_linear" } else { "input_linear" };
-        names.push(format!("layers.{index}.shared_mlp.{joined}"));
+    let (part, rest) = own.split_once('.').unwrap_or((own, ""));
+    let routed = tensor.class == TensorClass::Expert;
+    let listed = PROJECTIONS.iter().find(|(name, _)| *name == own).map(|(_, names)| *names);
+    let one = [rest];
+    let projections = listed.unwrap_or(&one);
+    // Before experts that stand beside a dense layer there is no `mlp`.
+    let beside = ["", "moe."];
+    let parts: Vec<String> = match part {
+        "experts" => beside.map(str::to_owned).to_vec(),
+        "mlp" if routed => EXPERT_PARTS.map(|part| format!("{part}.")).to_vec(),
+        _ => {
+            let parts = PARTS.iter().find(|(name, _)| *name == part).map(|(_, parts)| *parts);
+            parts.unwrap_or_default().iter().map(|part| format!("{part}.")).collect()
+        }
+    };
+    let mut names = vec![format!("layers.{index}.{own}")];
+    let mut add = |name: String| {
+        let name = format!("layers.{index}.{name}");
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    };
+    for part in &parts {
+        projections.iter().filter(|rest| !rest.is_empty()).for_each(|rest| add(format!("{part}{rest}")));
+    }
+    if routed && part == "mlp" {
+        // Step 3.5's experts are one matrix each, without a module of their own; Granite's are two.
+        let short = rest.trim_start_matches("experts.");
+        add(format!("moe.{short}"));
+        add(format!("block_sparse_moe.{}", joined(short)));
+    }
+    let dense = part == "mlp" && !routed && rest.ends_with("_proj") && !rest.contains('.');
+    if sparse && dense {
+        for shared in SHARED {
+            projections.iter().for_each(|projection| add(format!("{shared}.{projection}")));
+        }
+        add(format!("shared_mlp.{}", joined(rest)));
+    }
+    if part == "mlp" && !routed && listed.is_some() {
+        // OPT's, which stand in the layer itself.
+        add(if rest == "down_proj" { "fc2" } else { "fc1" }.to_owned());
     }
     names
 }
 
+/// Granite's name of a projection: the gate and the up projection are one.
+fn joined(projection: &str) -> &'static str {
+    if projection == "down_proj" { "output_linear" } else { "input_linear" }
+}
+
 /// What a name of a module ends with that no method quantises, whether a list names it or not.
-const SMALL: [&str; 6] = [".gate", "router", "norm", "conv1d", "rotary_emb", "act_fn"];
+const SMALL: [&str; 7] = [".gate", "expert_gate", "router", "norm", "conv1d", "rotary_emb", "act_fn"];
+
+/// What the names of modules have that lie outside the layers of a decoder: outputs, embeddings, prediction layers.
+const OUTSIDE: [&str; 16] = [
+    "lm_head",
+    "output_layer",
+    "embed",
+    "wte",
+    "wpe",
+    "word_",
+    "mtp",
+    "nextn",
+    "eh_proj",
+    "shared_head",
+    "eagle",
+    "draft",
+    "score",
+    "classifier",
+    "talker",
+    "token2wav",
+];
+
+/// Whether an entry need not mean a module of the layers: by its words it lies outside them or is never quantised, or it
+/// names a layer behind the last one.
+fn is_elsewhere(entry: &str, layers: usize) -> bool {
+    let plain = entry.trim_start_matches("re:").replace('\\', "").to_ascii_lowercase();
+    let open = plain.trim_end_matches(['$', '*', '.', ')', '+']);
+    let numbers = plain.match_indices("layers.").filter_map(|(at, word)| {
+        let rest = &plain[at + word.len()..];
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..digits].parse::<usize>().ok()
+    });
+    OUTSIDE.iter().any(|word| plain.contains(word))
+        || is_of_tower(&plain)
+        || is_small(&format!(".{open}"))
+        || ["norm", "router", "conv"].iter().any(|word| plain.contains(word))
+        || numbers.into_iter().any(|number| number >= layers)
+        // The class of a layer, as in torch.
+        || entry.starts_with(|c: char| c.is_ascii_uppercase()) && !entry.contains('.')
+}
 
 /// Whether a module holds no weights that a method could quantise.
 pub(super) fn is_small(name: &str) -> bool {
@@ -179,6 +282,7 @@ impl TowerPart {
         if has(&[
             "projector",
             "merger",
+            "patch_merge",
             "connector",
             "aligner",
             "adapter",
@@ -302,6 +406,26 @@ impl Modules {
         self.names.iter().map(String::as_str).filter(|name| name.starts_with("layers."))
     }
 
+    /// The parts, globs and expressions that mean none of `known`, the names of the modules of so many layers, and that
+    /// would have to: what lies outside the layers, in a tower or behind the last layer may be absent, and what no method
+    /// quantises may go by any name.
+    pub fn strays(&self, known: &BTreeSet<String>, layers: usize) -> Vec<&str> {
+        // One name of each kind decides but for what names layers by number.
+        let mut kinds = BTreeSet::new();
+        let kind = |name: &str| name.splitn(3, '.').nth(2).map(str::to_owned);
+        let shown: Vec<&String> =
+            known.iter().filter(|name| kind(name).is_some_and(|kind| kinds.insert(kind))).collect();
+        let is_stray = |entry: &&String| {
+            let one = Modules::new(vec![(*entry).clone()]).unwrap_or_default();
+            let means = |name: &&String| one.cover(name);
+            !is_elsewhere(entry, layers) && !shown.iter().any(means) && !known.iter().any(|name| means(&name))
+        };
+        let written = self.written.iter().filter(|entry| {
+            entry.starts_with("re:") || entry.contains('*') || !bare(entry).starts_with("layers.")
+        });
+        written.filter(is_stray).map(String::as_str).collect()
+    }
+
     /// Whether routed experts are among them.
     pub fn names_experts(&self) -> bool {
         self.written.iter().any(|name| name.contains("experts") && !name.contains("shared"))
@@ -310,7 +434,7 @@ impl Modules {
 
 /// Whether a name is of a module of a tower, or of what stands between it and the language model.
 fn is_of_tower(name: &str) -> bool {
-    const BRIDGES: [&str; 5] = ["projector", "merger", "connector", "aligner", "mlp1"];
+    const BRIDGES: [&str; 6] = ["projector", "merger", "patch_merge", "connector", "aligner", "mlp1"];
     TOWERS.iter().chain(&BRIDGES).any(|word| name.split('.').any(|step| step.contains(word)))
 }
 
