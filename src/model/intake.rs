@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::catalog::{Catalog, Entry, Kind, known};
-use crate::checkpoint::gguf;
+use crate::checkpoint::{self, Weights, gguf};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::hub::{Hub, Id, Text};
 use crate::load;
@@ -138,14 +138,34 @@ const QUANTISATION_FILES: [&str; 4] =
 /// The model of a `config.json`, with what a file beside it says of its quantisation.
 fn read_file(path: &Path, name: &str, scope: Scope) -> Result<Model, Diagnostic> {
     let mut map = config::parse(&load::text(path)?, &path.display().to_string())?;
+    let mut notes = Vec::new();
+    let mut taken = None;
     for file in QUANTISATION_FILES {
         let beside = path.with_file_name(file);
-        if !states_quantisation(&map) && beside.is_file() {
+        if !beside.is_file() {
+            continue;
+        }
+        if !states_quantisation(&map) {
             add_quantisation(&mut map, config::parse(&load::text(&beside)?, &beside.display().to_string())?);
+            taken = Some(file);
+        } else if let Some(taken) = taken {
+            notes.push(format!(
+                "how the weights are stored is taken from {taken}: {file} beside it is not read"
+            ));
         }
     }
+    if path.with_file_name("adapter_config.json").is_file() {
+        notes.push("adapter_config.json stands beside it: the model is read without the adapter".into());
+    }
+    if !quantisation::states_type(&Config::new(&map, "")) {
+        notes.push(
+            "no torch_dtype given: weights are taken for 16 bits, and files that do not say are often stored in 32".into(),
+        );
+    }
     let model = from_config(&map, name, scope)?;
-    Ok(if is_pooled(path) { pooled(model) } else { model })
+    let mut model = if is_pooled(path) { pooled(model) } else { model };
+    model.notes.extend(notes);
+    Ok(model)
 }
 
 /// Whether Sentence Transformers reads vectors from what a checkpoint makes, by the list of modules beside its
@@ -177,18 +197,42 @@ fn states_quantisation(config: &Map<String, Value>) -> bool {
     quantisation::is_stated(&Config::new(config, ""))
 }
 
-/// Where a folder's index of weight files says another size than the model's tensors add up to: a sentence that says so.
+/// Bytes of the tensors in a folder's weight files, as their index or the header of a single file says, and which of these
+/// says so; `None` where neither is there.
+fn stored_in(folder: &Path) -> Option<(&'static str, Result<u64, String>)> {
+    const INDEX: &str = "model.safetensors.index.json";
+    const SINGLE: &str = "model.safetensors";
+    if folder.join(INDEX).is_file() {
+        let sized = || {
+            let text = load::text(&folder.join(INDEX)).map_err(|d| d.cause)?;
+            let index: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+            let size = &index["metadata"]["total_size"];
+            // Some tools write a number with a point, or as text.
+            let size = size.as_f64().or_else(|| size.as_str()?.trim().parse().ok());
+            size.filter(|size| *size >= 1.0).map(|size| size as u64).ok_or("it says no total_size".to_owned())
+        };
+        return Some(("the index of its weight files", sized()));
+    }
+    let single = folder.join(SINGLE);
+    let sum = |weights: Weights| weights.tensors.iter().map(|tensor| tensor.bytes).sum();
+    let read = || checkpoint::local(&single).map(sum).map_err(|d| d.cause);
+    single.is_file().then(|| ("the header of its weight file", read()))
+}
+
+/// Where a folder's weight files have another size than the model's tensors add up to, or do not say theirs: a sentence
+/// that says so.
 fn against_index(folder: &Path, model: &Model) -> Option<String> {
-    let index = folder.join("model.safetensors.index.json");
-    let text = if index.is_file() { load::text(&index).ok()? } else { return None };
-    let index: Value = serde_json::from_str(&text).ok()?;
-    let stored = index.get("metadata")?.get("total_size")?.as_u64()?;
+    let (says, stored) = stored_in(folder)?;
+    let stored = match stored {
+        Ok(stored) => stored,
+        Err(cause) => return Some(format!("{says} cannot be compared with the model: {cause}")),
+    };
     let predicting = model.clone().with_prediction().checkpoint_bytes().get();
     let near = |counted: u64| (counted as f64 / stored as f64 - 1.0).abs() <= 0.01;
     let counted = model.checkpoint_bytes().get();
     (!near(counted) && !near(predicting)).then(|| {
         format!(
-            "the index of its weight files says {}, its tensors add up to {}: --verify compares them one by one",
+            "{says} says {}, its tensors add up to {}: --verify compares them one by one",
             Bytes::new(stored),
             Bytes::new(counted)
         )

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Map, Value, json};
 use shardfit::catalog::{self, Kind};
 use shardfit::diagnostic::Diagnostic;
+use shardfit::dtype::DType;
 use shardfit::model::blocks::Block;
 use shardfit::model::{self, Model, Scope, Task};
 use shardfit::workload::Purpose;
@@ -647,4 +648,119 @@ fn a_class_decides_where_the_type_is_a_strangers_and_strangers_are_named() {
         "encoder": {"hidden_size": 2304}, "decoder": {"hidden_size": 2304}, "vocab_size": 256000});
     let refused = read(whole.as_object().unwrap()).unwrap_err();
     assert!(refused.cause.contains("model_type `t5gemma` is not known"), "{refused}");
+}
+
+#[test]
+fn a_wrappers_null_empty_or_strange_parts_are_said() {
+    // OpenGVLab/InternVL3-8B's sizes.
+    let tower = |kind: &str| {
+        json!({"model_type": kind, "hidden_size": 1024, "image_size": 448, "patch_size": 14,
+        "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24})
+    };
+    let intern = |more: Value| {
+        let mut config = json!({"model_type": "internvl_chat", "architectures": ["InternVLChatModel"],
+            "torch_dtype": "bfloat16", "vision_config": tower("intern_vit_6b"), "llm_config": {"model_type": "qwen2",
+                "architectures": ["Qwen2ForCausalLM"], "hidden_size": 3584, "intermediate_size": 18944,
+                "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 151674,
+                "max_position_embeddings": 32768, "tie_word_embeddings": false}});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        read(config.as_object().unwrap())
+    };
+    let whole = intern(json!({})).unwrap();
+    // null is none: the class builds its own tower, as where the field is absent.
+    let null = intern(json!({"vision_config": null})).unwrap();
+    assert!(null.notes.iter().any(|note| note.starts_with("no vision_config given")), "{:?}", null.notes);
+    assert!(!null.towers.is_empty());
+    let strange = intern(json!({"vision_config": tower("foo")})).unwrap();
+    assert!(
+        strange.notes.iter().any(|note| note.starts_with("the `foo` of vision_config")),
+        "{:?}",
+        strange.notes
+    );
+    assert!(!whole.notes.iter().any(|note| note.contains("of vision_config")), "{:?}", whole.notes);
+    let empty = intern(json!({"llm_config": {}})).unwrap_err();
+    assert!(empty.cause.contains("missing field"), "{empty}");
+    // Mistral's wrapper reads Pixtral's tower: another is counted in its structure, and that is said.
+    let mistral = catalogued("mistralai/Mistral-Small-3.1-24B-Instruct-2503", json!({}));
+    let said = |vision: &str| {
+        let mut config = mistral.clone();
+        config["vision_config"]["model_type"] = vision.into();
+        read(&config)
+            .unwrap()
+            .notes
+            .iter()
+            .any(|note| note.contains("of vision_config is not known as a tower"))
+    };
+    assert!(said("siglip_vision_model") && !said("pixtral"));
+}
+
+/// A folder with a `config.json` and other files.
+fn folder(files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+fn notes_of(files: &[(&str, Vec<u8>)]) -> Vec<String> {
+    let folder = folder(files);
+    model::find(folder.path().to_str().unwrap(), &[], Scope::Full).unwrap().notes
+}
+
+#[test]
+fn what_lies_beside_a_configuration_is_compared_or_said() {
+    let bytes = |value: &Value| value.to_string().into_bytes();
+    let config = || ("config.json", bytes(&Value::Object(llama(json!({})))));
+    let compared = |notes: &[String]| notes.iter().any(|note| note.contains("its tensors add up to"));
+    // One file without an index: 8 bytes of length, the header, the tensor.
+    let header = br#"{"x":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}"#;
+    let single = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 4]].concat();
+    let notes = notes_of(&[config(), ("model.safetensors", single)]);
+    assert!(compared(&notes) && notes[0].starts_with("the header of its weight file"), "{notes:?}");
+    // Sizes as a number with a point and as text.
+    let index =
+        |size: Value| ("model.safetensors.index.json", bytes(&json!({"metadata": {"total_size": size}})));
+    let whole = stored(json!({}));
+    for size in [json!(26_060_522_496.0), json!("26060522496")] {
+        assert!(compared(&notes_of(&[config(), index(size.clone())])), "{size}");
+    }
+    assert!(notes_of(&[config(), index(json!(whole))]).is_empty());
+    let notes = notes_of(&[config(), ("model.safetensors.index.json", b"{".to_vec())]);
+    assert!(notes[0].contains("cannot be compared"), "{notes:?}");
+    let gptq = bytes(&json!({"quant_method": "gptq", "bits": 4, "group_size": 128}));
+    let modelopt = bytes(&json!({"quantization": {"quant_algo": "FP8"}}));
+    let both = [config(), ("quantize_config.json", gptq), ("hf_quant_config.json", modelopt)];
+    let notes = notes_of(&both);
+    let said = "is taken from hf_quant_config.json: quantize_config.json beside it is not read";
+    assert!(notes.iter().any(|note| note.contains(said)), "{notes:?}");
+    let notes = notes_of(&[config(), ("adapter_config.json", b"{}".to_vec())]);
+    assert!(notes.iter().any(|note| note.starts_with("adapter_config.json")), "{notes:?}");
+}
+
+#[test]
+fn a_file_without_a_type_of_its_weights_says_that_16_bits_are_assumed() {
+    let mut config = llama(json!({}));
+    config.remove("torch_dtype");
+    let said = |config: &Map<String, Value>| {
+        let notes = notes_of(&[("config.json", serde_json::to_vec(config).unwrap())]);
+        notes.iter().any(|note| note.starts_with("no torch_dtype given"))
+    };
+    assert!(said(&config));
+    for typed in [json!({"dtype": "float32"}), json!({"quantization_config": {"quant_method": "fp8"}})] {
+        let mut config = config.clone();
+        config.extend(typed.as_object().unwrap().clone());
+        assert!(!said(&config), "{typed}");
+    }
+}
+
+#[test]
+fn hunyuans_layers_share_keys_and_values_where_their_file_says_so() {
+    // vLLM `hunyuan_v1.py`, `HunYuanCrossAttention`: of two layers one has keys and values.
+    let hunyuan = |more| read(&catalogued("tencent/Hunyuan-A13B-Instruct", more)).unwrap();
+    let (own, shared) = (hunyuan(json!({})), hunyuan(json!({"use_cla": true, "cla_share_factor": 2})));
+    assert_eq!(own.cache_bytes_per_token(DType::Bf16), shared.cache_bytes_per_token(DType::Bf16) * 2);
+    let attention = |model: &Model| model.parameters().unwrap().total;
+    // 16 layers without their two matrices of 8 heads of 128 and 4,096 inputs, and without the norm of keys.
+    assert_eq!(attention(&own) - attention(&shared), 16 * (2 * 1024 * 4096 + 128));
 }

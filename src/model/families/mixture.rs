@@ -4,7 +4,7 @@ use super::decoder::{Decoder, Order, Reading, extra};
 use super::experts::{sparse_layers, unread_top_k};
 use super::prediction::{Predicting, predicting};
 use crate::diagnostic::Diagnostic;
-use crate::model::blocks::{Block, Gate, Mlp, Moe, QkNorm, SharedExpert};
+use crate::model::blocks::{Block, Gate, Keys, Mlp, Moe, QkNorm, SharedExpert};
 use crate::model::config::Config;
 use crate::model::{Architecture, Component, Scope, Tensor, TensorClass};
 
@@ -284,13 +284,22 @@ pub(super) fn hunyuan_moe(config: &Config, _: Scope) -> Result<Architecture, Dia
     let at = |list: &[u64], i: usize, default: u64| {
         list.get(i).or_else(|| list.last()).copied().unwrap_or(default)
     };
+    // Hunyuan-Large: of so many layers the first has keys and values, which the others read ("cross-layer attention",
+    // vLLM `models/hunyuan_v1.py`, `HunYuanCrossAttention`).
+    let sharing = match config.bool_or("use_cla", false)? {
+        true => config.size_or("cla_share_factor", 1)?,
+        false => 1,
+    };
+    let mut reading = decoder.clone();
+    reading.attention.keys = Keys::Shared;
     let layers = (0..decoder.common.layers as usize).map(|i| {
         let (n, k) = (at(&experts, i, 1), at(&top_k, i, 1));
+        let owner = if (i as u64).is_multiple_of(sharing) { &decoder } else { &reading };
         let mlp = Mlp::gated(hidden, dense.saturating_mul(at(&shared, i, 1)));
         let shared = Some(SharedExpert { mlp, gate: false });
         let moe = Moe { shared, ..Moe::new(hidden, n, k.min(n), at(&widths, i, dense)) };
         let ffn = Block::Moe(moe);
-        decoder.common.layer(decoder.order, vec![decoder.attention_of(i)], vec![ffn])
+        decoder.common.layer(decoder.order, vec![owner.attention_of(i)], vec![ffn])
     });
     Ok(decoder.finish(layers.collect()))
 }

@@ -24,7 +24,8 @@ const NEVER_TIED: &[&str] = &["mllama", "molmo2", "cosmos3_edge"];
 fn text(config: &Config, default_type: &str, families: Lookup) -> Result<Architecture, Diagnostic> {
     let mut inner = None;
     for key in TEXT {
-        inner = inner.or(config.opt_sub(key)?);
+        // An empty one says no more than none.
+        inner = inner.or(config.opt_sub(key)?.filter(|inner| inner.keys().next().is_some()));
     }
     // Older files keep the language model's fields at the root.
     let Some(inner) = inner else { return read(config, default_type, families) };
@@ -87,8 +88,9 @@ fn add_tower(
     // Qwen-VL's towers carry their wrapper's type.
     let written = written.filter(|name| config.opt_str("model_type") != Ok(Some(name)));
     let known = written.and_then(defaults).or_else(|| defaults(tower_type));
-    // Without a word on it the class builds a tower of its defaults; Gemma 4's then builds none.
-    let assumed = !config.mentions(key) && known.is_some() && !tower_type.starts_with("gemma4");
+    // Without a word on it, or with null, the class builds a tower of its defaults; Gemma 4's then builds none.
+    let assumed = !config.has(key) && known.is_some() && !tower_type.starts_with("gemma4");
+    architecture.notes.extend(written.and_then(|written| strange_tower(config, key, written, tower_type)));
     let tower = match config.opt_sub(key)? {
         None if assumed => {
             // Some wrappers build another default than their tower's class.
@@ -104,6 +106,35 @@ fn add_tower(
         architecture.notes.push(format!("no {key} given: the tower that its class assumes is counted"));
     }
     Ok(())
+}
+
+/// Towers that wrappers have, where only that one is read: another is counted by its sizes in this one's structure.
+const USUAL_TOWERS: &[(&[&str], &str)] = &[
+    (&["aya_vision", "cohere2_vision", "deepseek_vl", "gemma3", "paligemma"], "siglip_vision_model"),
+    (&["internvl_chat"], "intern_vit_6b"),
+    (&["kimi_vl"], "moonvit"),
+    (&["lfm2_vl"], "siglip2_vision_model"),
+    (&["lighton_ocr", "mistral3"], "pixtral"),
+    (&["video_llava"], "clip_vision_model"),
+];
+
+/// Where a tower's file names a type that is not read as what it is: a sentence that says so.
+fn strange_tower(config: &Config, key: &str, written: &str, tower_type: &str) -> Option<String> {
+    let wrapper = config.opt_str("model_type").ok().flatten().unwrap_or_default();
+    let usual =
+        USUAL_TOWERS.iter().find(|(wrappers, _)| wrappers.contains(&wrapper)).map(|(_, usual)| *usual);
+    let is_strange = match usual {
+        _ if written.is_empty() => false,
+        Some(usual) => written != usual,
+        // A wrapper may give its tower the beginning of the tower's name.
+        None => defaults(written).is_none() && !tower_type.starts_with(written),
+    };
+    is_strange.then(|| {
+        format!(
+            "the `{written}` of {key} is not known as a tower of `{wrapper}`: its sizes are counted in the structure of the \
+             usual one"
+        )
+    })
 }
 
 /// Gemma 3 with SigLIP.

@@ -459,6 +459,12 @@ fn in_blocks(storage: Storage, place: Place) -> Storage {
     blocks.map_or(storage, |blocks| Storage::of_blocks(storage.format, blocks))
 }
 
+/// Whether a configuration says in which type its weights are stored, or how they are quantised.
+pub(super) fn states_type(config: &Config) -> bool {
+    let says = |place: &Config| place.has("torch_dtype") || place.has("dtype");
+    is_stated(config) || found::places(config).iter().any(says)
+}
+
 /// Whether a configuration says how its weights are stored.
 pub(super) fn is_stated(config: &Config) -> bool {
     !matches!(found::object(config), Ok(None))
