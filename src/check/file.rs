@@ -25,6 +25,10 @@ pub fn check(path: &Path, text: &str, kind: Option<Kind>, catalog: &Catalog) -> 
     }
     let root = match parse(text, &place, is_json) {
         Ok(root) => root,
+        // Several documents in a file are manifests: none of ours has more than one.
+        Err(_) if named.is_none() && super::launch::starts(text, path.parent()) => {
+            return checked(Some(Kind::Launch), super::launch::problems(text, path.parent()));
+        }
         Err(fault) => return checked(named, vec![fault]),
     };
     let nothing = Node::Null;

@@ -68,9 +68,13 @@ pub fn answer(output: &OutputArgs, answered: &Answered) -> Result<Outcome, Diagn
         }
         (Answered::Files(files), None) => {
             let several = files.len() > 1;
-            let texts = files.iter().map(|f| match several {
-                true => format!("# file: {}\n{}", f.name, f.text),
-                false => f.text.clone(),
+            // One after the other they are the documents of one manifest, where all are.
+            let yaml = files.iter().all(|f| Path::new(&f.name).extension().is_some_and(|e| e == "yaml"));
+            let between = if yaml { "---\n" } else { "" };
+            let texts = files.iter().enumerate().map(|(n, f)| match (several, n) {
+                (false, _) => f.text.clone(),
+                (true, 0) => format!("# file: {}\n{}", f.name, f.text),
+                (true, _) => format!("{between}# file: {}\n{}", f.name, f.text),
             });
             print(&texts.collect::<Vec<_>>().join("\n"))?;
         }

@@ -37,6 +37,23 @@ fn what_is_sized_serves_the_rate_in_a_plan() {
 }
 
 #[test]
+fn a_fleet_has_no_more_gpus_than_a_plan_of_the_same_rate_and_targets() {
+    // Requests that come by themselves wait for fewer than those that follow an answer: tight limits on the first token
+    // hold at rates at which a closed loop misses them.
+    for (question, gpu) in [
+        ("qwen3-8b --isl 300 --osl 1000 --rate 15.8 --ttft 190ms", "l40s"),
+        ("qwen2.5-vl-7b --isl 64 --osl 512 --rate 308 --ttft 18.4ms --tpot 4.81ms", "b200-sxm"),
+    ] {
+        let fleet =
+            best(&format!("size {question} --gpu {gpu} --headroom 0% --objective gpus --format json"));
+        let plan = format!("plan {question} --cluster 8x{gpu} --objective cost --top 1 --format json");
+        let plan = shardfit(&plan).exits(0).json()["plans"][0].clone();
+        let (fleet, plan) = (number(&fleet, "fleet_gpus"), number(&plan, "gpus"));
+        assert!(fleet <= plan, "{question}: {fleet} GPUs, and {plan} in a plan");
+    }
+}
+
+#[test]
 fn headroom_and_spares_add_replicas_and_units_round_up() {
     let plain = number(&best(&format!("{CHAT} --rate 20 --headroom 0%")), "fleet_replicas");
     let usual = number(&best(&format!("{CHAT} --rate 20")), "fleet_replicas");

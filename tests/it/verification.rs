@@ -196,6 +196,16 @@ fn every_number_of_replicas_is_reached_under_a_rate() {
 }
 
 #[test]
+fn between_replicas_that_miss_a_percentile_and_those_that_hold_it_the_fewest_are_found() {
+    // The prompts of 0.118 requests a second seldom meet on three replicas; on one the 99th percentile of TPOT is 109 ms.
+    let line = "plan llama-3.1-8b --cluster 8xa100-sxm-80gb --engine vllm --isl 16000 --osl 32 --objective cost \
+                --rate 0.118 --tpot 15.78ms --percentile p99 --tp 1 --top 1 --format json";
+    let searched = shardfit(line).exits(0).json()["plans"][0]["gpus"].clone();
+    let pinned = shardfit(&format!("{line} --replicas 3")).exits(0).json()["plans"][0]["gpus"].clone();
+    assert_eq!((searched, pinned), (3.into(), 3.into()));
+}
+
+#[test]
 fn a_fleet_that_cannot_keep_up_is_said_to_be_overloaded_first() {
     let fleet = "simulate llama-3.1-8b --gpu l40s --isl 1024 --osl 256 --ttft 1s --tpot 40ms --rate";
     let run = shardfit(&format!("{fleet} 12")).exits(0);
