@@ -31,7 +31,7 @@ const FACTORS: [u32; 4] = [1, 2, 4, 8];
 const SEQUENCES: [u64; 4] = [16, 64, 256, 1024];
 
 /// Of the sequences that an engine prepares for, so few find room that a lower limit may leave them more.
-const FEW_FIND_ROOM: u64 = 4;
+const FEW_FIND_ROOM: u64 = 16;
 
 /// How many times the output of a plan with another limit is worth saying.
 const CLEARLY_MORE: f64 = 1.1;
