@@ -3,6 +3,8 @@
 
 use std::cmp::Ordering;
 
+use rayon::prelude::*;
+
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::Provenance;
@@ -190,11 +192,9 @@ impl Question<'_> {
             };
             let answer = alone.answer()?;
             self.stop.check()?;
-            let mut fleets = Vec::with_capacity(answer.best.len());
-            for best in &answer.best {
-                self.stop.check()?;
-                fleets.extend(alone.fleet(best, demand)?);
-            }
+            let fleet = |best| self.stop.check().and_then(|()| alone.fleet(best, demand));
+            let found: Vec<Option<Fleet>> = answer.best.par_iter().map(fleet).collect::<Result<_, _>>()?;
+            let mut fleets: Vec<Fleet> = found.into_iter().flatten().collect();
             alone.hold(&mut fleets, (self.top, self.verification), demand)?;
             all.push(Sizing { cluster: pool.clone(), fleets, nearest: furthest(answer.rejected) });
         }
