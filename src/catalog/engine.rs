@@ -277,6 +277,9 @@ impl Engine {
                 fail(name, "must lie in [0, 1]");
             }
         }
+        if s.falling_reserve.is_some_and(|falling| falling.from < falling.to || falling.steps == 0) {
+            fail("falling_reserve", "falls from a share to a lower one, in at least one step");
+        }
         for (name, number) in [
             ("memory.sampler_values_per_logit", m.sampler_values_per_logit),
             ("memory.step_values_per_logit", m.step_values_per_logit),

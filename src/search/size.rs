@@ -324,14 +324,17 @@ impl Question<'_> {
             if !deployment.takes_single_requests() {
                 return closed;
             }
-            let holds = |rate: f64| {
-                let open = deployment.under(RequestsPerSecond::new(rate), 1);
+            let replica = deployment.replica();
+            let mut rates = replica.ladder();
+            let mut holds = |rate: f64| {
+                // Of all that come in a Poisson process.
+                let open = rates.under(RequestsPerSecond::new(rate), 1.0);
                 open.is_ok_and(|open| {
                     let class = deployment.class(&open.service, open.in_flight);
                     missed_target(targets, &open.service, class).is_none()
                 })
             };
-            let most = deployment.replica().at(deployment.max_batch().max(1) as f64).requests.get();
+            let most = replica.at(deployment.max_batch().max(1) as f64).requests.get();
             let (mut low, mut high) =
                 if holds(closed.get()) { (closed.get(), most) } else { (0.0, closed.get()) };
             for _ in 0..HALVINGS {

@@ -101,7 +101,7 @@ impl Cache {
         self.decoding += tokens;
         self.owed -= tokens;
         if let Some(falling) = self.falling {
-            let by = (falling.from - falling.to) * steps as f64 / falling.steps.max(1) as f64;
+            let by = (falling.from - falling.to) * steps as f64 / falling.steps as f64;
             self.reserve = (self.reserve - by).max(falling.to);
         }
     }

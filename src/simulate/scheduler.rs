@@ -527,7 +527,8 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             self.preempt(last);
         }
         if self.sequences < before {
-            let generated = self.decoding.iter().map(|d| self.generated(d.0)).sum();
+            let all = |Reverse(d): &Reverse<Decoding>| self.live[d.slot].emitted as f64 + self.generated(*d);
+            let generated = self.decoding.iter().map(all).sum();
             self.cache.ran_out(self.sequences, generated);
         }
     }

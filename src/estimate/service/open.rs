@@ -34,8 +34,9 @@ pub struct Open {
     pub in_flight: f64,
 }
 
-/// Closed forms at numbers in flight a quarter of a doubling apart, worked out as they are needed.
-struct Ladder<'r> {
+/// A replica under one rate after another: closed forms at numbers in flight a quarter of a doubling apart, which are worked
+/// out as they are needed and hold whatever the rate.
+pub struct Ladder<'r> {
     replica: &'r Replica<'r>,
     /// The most that a replica has in it; beyond it requests wait.
     most: f64,
@@ -182,15 +183,29 @@ impl Sums {
 }
 
 impl Replica<'_> {
+    /// What it is under rates of which several are asked about.
+    pub fn ladder(&self) -> Ladder<'_> {
+        let most = (self.running_most() * self.attention_dp as f64).max(1.0);
+        Ladder { replica: self, most, known: [None; LADDER] }
+    }
+
     /// Service where requests come at `rate` by themselves, one of every `in_turn` of a Poisson process.
     ///
     /// # Errors
     /// The most that it answers, where it cannot keep up.
     pub fn under(&self, rate: RequestsPerSecond, in_turn: f64) -> Result<Open, RequestsPerSecond> {
-        let most = (self.running_most() * self.attention_dp as f64).max(1.0);
-        let mut ladder = Ladder { replica: self, most, known: [None; LADDER] };
-        let rate = rate.get();
-        let full = ladder.at(most);
+        self.ladder().under(rate, in_turn)
+    }
+}
+
+impl Ladder<'_> {
+    /// Service where requests come at `rate` by themselves, one of every `in_turn` of a Poisson process.
+    ///
+    /// # Errors
+    /// The most that the replica answers, where it cannot keep up.
+    pub fn under(&mut self, rate: RequestsPerSecond, in_turn: f64) -> Result<Open, RequestsPerSecond> {
+        let (most, rate) = (self.most, rate.get());
+        let full = self.at(most);
         let last = most / full.e2e();
         if last <= rate {
             return Err(RequestsPerSecond::new(last));
@@ -201,11 +216,11 @@ impl Replica<'_> {
         let beyond = 2.0 / (arrivals + VARIATION);
         let ratio = |of: f64, exponent: f64| if exponent < 1.01 { of } else { power(of, exponent) };
         let mut sums = Sums::default();
-        let mode = ladder.likeliest(rate);
+        let mode = self.likeliest(rate);
         // Down to an empty server.
         let (mut n, mut chance) = (mode, 1.0);
         while n >= 1.0 && chance > UNLIKELY {
-            let at = ladder.at(n);
+            let at = self.at(n);
             sums.add(chance, n, &at);
             chance *= ratio(n / (rate * at.e2e()), inside(n, &at));
             n -= 1.0;
@@ -216,7 +231,7 @@ impl Replica<'_> {
         // Up to a full one.
         (n, chance) = (mode + 1.0, 1.0);
         while n <= most && chance > UNLIKELY {
-            let at = ladder.at(n);
+            let at = self.at(n);
             chance *= ratio(rate * at.e2e() / n, inside(n, &at));
             sums.add(chance, n, &at);
             n += 1.0;
@@ -231,8 +246,8 @@ impl Replica<'_> {
         }
         let over = |sum: f64| sum / sums.answered.max(f64::MIN_POSITIVE);
         let (ttft, generation) = (over(sums.ttft), over(sums.generation));
-        let (near, _) = ladder.around(mode.max(1.0));
-        let osl = self.workload.osl as f64;
+        let (near, _) = self.around(mode.max(1.0));
+        let osl = self.replica.workload.osl as f64;
         let service = Service {
             ttft: Seconds::new(ttft),
             tpot: if osl > 1.0 { Seconds::new(generation / (osl - 1.0)) } else { Seconds::ZERO },
@@ -244,7 +259,7 @@ impl Replica<'_> {
             decode_step: Seconds::new(over(sums.step)),
             prefill_cost: Seconds::new(over(sums.cost)),
             power_share: sums.power / sums.chance,
-            provenance: ladder.at_rung(near).provenance,
+            provenance: self.at_rung(near).provenance,
         };
         Ok(Open { service, in_flight: rate * (ttft + generation) })
     }
