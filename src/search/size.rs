@@ -26,6 +26,9 @@ use super::verify;
 /// Hours of a month, for its cost: a twelfth of 8,760.
 pub const HOURS_PER_MONTH: f64 = 730.0;
 
+/// Share of a fleet, one over this, by which fewer replicas are tried first where it holds.
+const FEWER: u32 = 16;
+
 /// How often the rates between which a replica's capacity lies are halved.
 const HALVINGS: u32 = 10;
 
@@ -255,13 +258,20 @@ impl Question<'_> {
             }
         };
         // The simulation may hold with fewer, too: requests that take turns come less at random than those of one replica.
-        while held.0 <= fewest && held.0 > 1 {
-            match at(held.0 - 1, demand.headroom)? {
-                Some(Some(verified)) => held = (held.0 - 1, verified),
-                _ => break,
+        let mut fewer = (fewest / FEWER).max(1);
+        if held.0 <= fewest {
+            misses = 0;
+            while held.0 > fewer {
+                let n = held.0 - fewer;
+                let Some(Some(verified)) = at(n, demand.headroom)? else {
+                    misses = n;
+                    break;
+                };
+                held = (n, verified);
+                fewer = fewer.saturating_mul(2);
             }
         }
-        while held.0 > fewest && held.0 - misses > 1 {
+        while held.0 - misses > 1 {
             let middle = misses.midpoint(held.0);
             match at(middle, demand.headroom)? {
                 None => break,
