@@ -320,9 +320,13 @@ impl Model {
         self.layer_blocks().any(|b| matches!(b, Block::Recurrent(_)))
     }
 
-    /// The same model with its linear layers and experts stored as `format`.
+    /// The same model with its linear layers and experts stored as `format`. A quantised checkpoint that is mostly in it
+    /// already stays as it is, with what it leaves in others.
     #[must_use]
     pub fn with_weights(self, format: crate::dtype::WeightFormat) -> Model {
+        if format.is_quantised() && self.quantisation.main_format() == format {
+            return self;
+        }
         let stored = self.quantisation.overridden(format, self.tied_head().is_some(), self.is_moe());
         self.stored(stored)
     }

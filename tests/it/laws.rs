@@ -696,3 +696,14 @@ fn one_requests_step_takes_its_bytes_and_at_most_twice_that_for_a_large_dense_mo
     assert!(compared > 300, "{compared}");
     hold(&broken, &details, FAR_FROM_THE_BANDWIDTH);
 }
+
+#[test]
+fn a_quantised_checkpoint_in_the_format_that_it_has_is_itself() {
+    for entry in entries(Kind::Model) {
+        let model = model::find(entry.id, &[], Scope::Full).expect("in the catalogue");
+        let format = model.quantisation.main_format();
+        if format.is_quantised() {
+            assert!(model.clone().with_weights(format) == model, "{}", entry.id);
+        }
+    }
+}
