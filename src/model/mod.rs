@@ -462,7 +462,17 @@ impl Model {
 fn group(layers: Vec<Vec<Block>>, quantisation: &Quantisation) -> Vec<LayerGroup> {
     let mut groups: Vec<LayerGroup> = Vec::new();
     let mut tensors = Vec::new();
+    let told_apart = quantisation.tells_layers_apart();
     for (index, blocks) in layers.into_iter().enumerate() {
+        let like = |g: &&mut LayerGroup| {
+            let mut others = g.layers.iter().rev();
+            g.blocks == blocks
+                && others.any(|n| quantisation::digits(*n as usize) == quantisation::digits(index))
+        };
+        if let Some(group) = groups.iter_mut().find(like).filter(|_| !told_apart) {
+            group.layers.push(index as u32);
+            continue;
+        }
         tensors.clear();
         blocks.iter().for_each(|block| block.tensors(&mut tensors));
         let (storage, formats) = quantisation.layer(index, &tensors);

@@ -5,8 +5,6 @@ mod methods;
 mod modules;
 mod storage;
 
-use std::collections::BTreeSet;
-
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::gguf::{self, Place};
 use crate::dtype::{DType, WeightFormat};
@@ -14,7 +12,8 @@ use crate::dtype::{DType, WeightFormat};
 use super::config::Config;
 use super::tensor::{Component, Tensor, TensorClass};
 use methods::Reach;
-use modules::Modules;
+pub(super) use modules::digits;
+use modules::{Known, Modules};
 pub use storage::Storage;
 
 /// The formats that the kernels of one layer (or of the parts outside the layers) compute with, by class:
@@ -212,10 +211,10 @@ impl Quantisation {
                 "the quantisation is of experts alone, and there are none: all weights are in 16 bits".into(),
             );
         }
-        let mut known: Option<BTreeSet<String>> = None;
+        let mut known: Option<Known> = None;
         let rules = self.rules.iter().map(|(modules, own)| (modules, Some(*own)));
         for (modules, own) in rules.chain(self.only.iter().map(|modules| (modules, None))) {
-            let known = known.get_or_insert_with(|| modules::all_names(layers.clone()));
+            let known = known.get_or_insert_with(|| Known::of(layers.clone()));
             // What comes of what is not met.
             let (does, counted) = match own {
                 None => ("takes alone", "nothing is quantised by it"),
@@ -224,8 +223,7 @@ impl Quantisation {
             };
             // Routers and norms stay as they are whether a list names them or not.
             let numbered: Vec<&str> = modules.of_layers().filter(|name| !modules::is_small(name)).collect();
-            let lacking: Vec<&&str> =
-                numbered.iter().filter(|name| !modules::is_among(name, known)).collect();
+            let lacking: Vec<&&str> = numbered.iter().filter(|name| !known.has(name)).collect();
             if let Some(example) = lacking.first() {
                 let number = match lacking.len() == numbered.len() {
                     true => "none".to_owned(),
@@ -237,7 +235,7 @@ impl Quantisation {
                     numbered.len(),
                 ));
             }
-            let strays = modules.strays(known, layers.clone().count());
+            let strays = modules.strays(known);
             if !strays.is_empty() {
                 const SHOWN: usize = 4;
                 let shown: Vec<String> =
@@ -301,6 +299,12 @@ impl Quantisation {
         let experts = named.clone().find(|(modules, _)| modules.names_experts()).or(named.clone().next());
         let storage = self.experts.or(self.storage).or(experts.map(|(_, storage)| storage));
         storage.map_or(self.base, |storage| storage.format)
+    }
+
+    /// Whether it may store a layer otherwise than a like one whose number has as many digits.
+    pub(super) fn tells_layers_apart(&self) -> bool {
+        self.exact.is_some()
+            || self.rules.iter().map(|(list, _)| list).chain(&self.only).any(Modules::tells_layers_apart)
     }
 
     /// Storage of each tensor of layer `index`, in their order, and the formats by class.

@@ -1,8 +1,9 @@
 //! Which modules a checkpoint's lists mean: names, parts of names, globs, regular expressions; and the
 //! names that a tensor's module has in checkpoints.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools as _;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -217,16 +218,11 @@ const OUTSIDE: [&str; 16] = [
 fn is_elsewhere(entry: &str, layers: usize) -> bool {
     let plain = entry.trim_start_matches("re:").replace('\\', "").to_ascii_lowercase();
     let open = plain.trim_end_matches(['$', '*', '.', ')', '+']);
-    let numbers = plain.match_indices("layers.").filter_map(|(at, word)| {
-        let rest = &plain[at + word.len()..];
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        rest[..digits].parse::<usize>().ok()
-    });
     OUTSIDE.iter().any(|word| plain.contains(word))
         || is_of_tower(&plain)
         || is_small(&format!(".{open}"))
         || ["norm", "router", "conv"].iter().any(|word| plain.contains(word))
-        || numbers.into_iter().any(|number| number >= layers)
+        || numbers(&plain).any(|number| number >= layers)
         // The class of a layer, as in torch.
         || entry.starts_with(|c: char| c.is_ascii_uppercase()) && !entry.contains('.')
 }
@@ -236,30 +232,82 @@ pub(super) fn is_small(name: &str) -> bool {
     SMALL.iter().any(|end| name.ends_with(end))
 }
 
-/// The names that the modules of all `layers` may have, and their parents'.
-pub(super) fn all_names(layers: impl Iterator<Item = Vec<Tensor>>) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    for (index, tensors) in layers.enumerate() {
-        let sparse = tensors.iter().any(|tensor| tensor.class == TensorClass::Expert);
-        for name in tensors.iter().flat_map(|tensor| names(index, tensor, sparse)) {
-            all.extend(parents(&name).map(str::to_owned));
-        }
-    }
-    all
+/// The names that the modules of a model's layers may have, of each kind of layer once.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Names and their parents, without the layer that stands before them.
+    kinds: Vec<BTreeSet<String>>,
+    /// The kind of each layer.
+    of: Vec<usize>,
 }
 
-/// Whether a name is among those of [`all_names`], or lies beyond the last layer, where prediction layers stand. One
-/// expert stands for all.
-pub(super) fn is_among(name: &str, all: &BTreeSet<String>) -> bool {
-    let (mut steps, mut is_expert) = (Vec::new(), false);
-    for step in name.split('.') {
-        let number = is_expert && step.bytes().all(|c| c.is_ascii_digit());
-        is_expert = step == "experts";
-        steps.push(if number { "0" } else { step });
+impl Known {
+    /// Reads the tensors of each layer.
+    pub fn of(layers: impl Iterator<Item = Vec<Tensor>>) -> Known {
+        let (mut known, mut seen) = (Known { kinds: Vec::new(), of: Vec::new() }, Vec::new());
+        for tensors in layers {
+            let place = seen.iter().position(|other| *other == tensors).unwrap_or_else(|| {
+                let sparse = tensors.iter().any(|tensor| tensor.class == TensorClass::Expert);
+                let names = tensors.iter().flat_map(|tensor| names(0, tensor, sparse));
+                let steps = names.filter_map(|name| name.strip_prefix("layers.0.").map(str::to_owned));
+                known
+                    .kinds
+                    .push(steps.flat_map(|name| parents(&name).map(str::to_owned).collect_vec()).collect());
+                seen.push(tensors);
+                seen.len() - 1
+            });
+            known.of.push(place);
+        }
+        known
     }
-    let name = steps.join(".");
-    let layer = steps.iter().take(2).copied().collect::<Vec<_>>().join(".");
-    !all.contains(&layer) || parents(&name).take(2).any(|parent| parent != layer && all.contains(parent))
+
+    fn names_of(&self, layer: usize) -> Option<&BTreeSet<String>> {
+        self.of.get(layer).map(|kind| &self.kinds[*kind])
+    }
+
+    /// Whether it has a module of a layer of this name, or the name lies beyond the last layer, where prediction layers
+    /// stand. One expert stands for all.
+    pub fn has(&self, name: &str) -> bool {
+        let (mut steps, mut is_expert) = (Vec::new(), false);
+        for step in name.split('.').skip(2) {
+            let number = is_expert && step.bytes().all(|c| c.is_ascii_digit());
+            is_expert = step == "experts";
+            steps.push(if number { "0" } else { step });
+        }
+        let layer = name.split('.').nth(1).and_then(|number| number.parse().ok());
+        let Some(known) = layer.and_then(|layer| self.names_of(layer)) else { return true };
+        let name = steps.join(".");
+        steps.is_empty() || parents(&name).take(2).any(|parent| known.contains(parent))
+    }
+
+    /// Layers that stand for all where numbers are told apart by how many digits they have alone.
+    fn examples(&self) -> Vec<usize> {
+        let mut seen = BTreeSet::new();
+        (0..self.of.len()).filter(|layer| seen.insert((self.of[*layer], digits(*layer)))).collect()
+    }
+
+    /// Whether a list means a module of some of these layers.
+    fn are_met(&self, list: &Modules, layers: impl IntoIterator<Item = usize>) -> bool {
+        layers.into_iter().any(|layer| {
+            let Some(names) = self.names_of(layer) else { return false };
+            let behind = |name: &String| list.cover(&format!("layers.{layer}.{name}"));
+            names.iter().any(behind) || list.cover(&format!("layers.{layer}"))
+        })
+    }
+}
+
+/// Digits of a layer's number.
+pub(in crate::model) fn digits(number: usize) -> u32 {
+    number.checked_ilog10().unwrap_or(0)
+}
+
+/// The numbers that an entry names layers by.
+fn numbers(entry: &str) -> impl Iterator<Item = usize> + '_ {
+    entry.match_indices("layers.").filter_map(|(at, word)| {
+        let rest = &entry[at + word.len()..];
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..digits].parse().ok()
+    })
 }
 
 /// A part of a tower, as far as lists tell them apart.
@@ -323,8 +371,9 @@ pub(super) struct Modules {
     names: BTreeSet<String>,
     /// Names of parts, such as `self_attn` or `mlp.gate`.
     parts: Vec<String>,
-    /// What is left of each glob once a prefix has been read: the glob, by number in `written`, and where it goes on.
-    globs: BTreeSet<(usize, usize)>,
+    /// What is left of each glob once a prefix has been read: the glob, by number in `written`, and where it goes on; by the
+    /// layer that it names, if it begins so.
+    globs: BTreeMap<Option<usize>, BTreeSet<(usize, usize)>>,
     /// Whether a glob means what a prefix names: the whole model, or the part of it that makes text.
     whole: bool,
     /// Regular expressions.
@@ -357,7 +406,9 @@ impl Modules {
                 let mut steps = PREFIXES.iter().flat_map(|prefix| parents(prefix.trim_end_matches('.')));
                 modules.whole |= steps.any(|step| glob(entry.as_bytes(), step.as_bytes()));
                 let rests = |prefix: &&str| rests(entry.as_bytes(), prefix.as_bytes());
-                modules.globs.extend(PREFIXES.iter().flat_map(rests).map(|rest| (number, rest)));
+                for from in PREFIXES.iter().flat_map(rests) {
+                    modules.globs.entry(layer_of(&entry[from..])).or_default().insert((number, from));
+                }
             } else {
                 let bare = bare(entry);
                 // A module of a tower has the tower's name before its own.
@@ -376,8 +427,14 @@ impl Modules {
 
     /// Whether the list means the module of this name, given without prefix.
     pub fn cover(&self, name: &str) -> bool {
+        let (all, own) =
+            (self.globs.get(&None), layer_of(name).and_then(|layer| self.globs.get(&Some(layer))));
+        let globs_match = |module: &[u8]| {
+            let mut globs = all.into_iter().chain(own).flatten();
+            globs.any(|(number, from)| glob(&self.written[*number].as_bytes()[*from..], module))
+        };
         self.whole
-            || parents(name).any(|parent| self.names.contains(parent) || self.globs_match(parent.as_bytes()))
+            || parents(name).any(|parent| self.names.contains(parent) || globs_match(parent.as_bytes()))
             || !self.parts.is_empty() && {
                 let steps = format!(".{name}.");
                 self.parts.iter().any(|part| steps.contains(part.as_str()))
@@ -396,34 +453,46 @@ impl Modules {
             && TowerPart::of(tensor).is_some_and(|part| self.towers.contains(&(is_of_sound(tensor), part)))
     }
 
-    /// Whether a glob means this very module.
-    fn globs_match(&self, module: &[u8]) -> bool {
-        self.globs.iter().any(|(number, from)| glob(&self.written[*number].as_bytes()[*from..], module))
-    }
-
     /// The entries that name something of a layer by its number, without what stands before.
     pub fn of_layers(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str).filter(|name| name.starts_with("layers."))
     }
 
-    /// The parts, globs and expressions that mean none of `known`, the names of the modules of so many layers, and that
-    /// would have to: what lies outside the layers, in a tower or behind the last layer may be absent, and what no method
-    /// quantises may go by any name.
-    pub fn strays(&self, known: &BTreeSet<String>, layers: usize) -> Vec<&str> {
-        // One name of each kind decides but for what names layers by number.
-        let mut kinds = BTreeSet::new();
-        let kind = |name: &str| name.splitn(3, '.').nth(2).map(str::to_owned);
-        let shown: Vec<&String> =
-            known.iter().filter(|name| kind(name).is_some_and(|kind| kinds.insert(kind))).collect();
+    /// The parts, globs and expressions that mean none of the modules that are `known`, and that would have to: what lies
+    /// outside the layers, in a tower or behind the last layer may be absent, and what no method quantises may go by any name.
+    pub fn strays(&self, known: &Known) -> Vec<&str> {
+        let (examples, layers) = (known.examples(), known.of.len());
         let is_stray = |entry: &&String| {
+            if is_elsewhere(entry, layers) {
+                return false;
+            }
             let one = Modules::new(vec![(*entry).clone()]).unwrap_or_default();
-            let means = |name: &&String| one.cover(name);
-            !is_elsewhere(entry, layers) && !shown.iter().any(means) && !known.iter().any(|name| means(&name))
+            // Layers that it names, then one of each kind; what tells numbers apart may mean any other.
+            let named = numbers(&entry.replace('\\', "")).collect_vec();
+            let met = known.are_met(&one, named)
+                || known.are_met(&one, examples.iter().copied())
+                || one.tells_layers_apart() && known.are_met(&one, 0..layers);
+            !met
         };
         let written = self.written.iter().filter(|entry| {
             entry.starts_with("re:") || entry.contains('*') || !bare(entry).starts_with("layers.")
         });
         written.filter(is_stray).map(String::as_str).collect()
+    }
+
+    /// Whether it may mean a module of one layer and not that of another whose number has as many digits: where no digit is
+    /// written every digit is like every other.
+    pub fn tells_layers_apart(&self) -> bool {
+        let has_digit = |text: &str| text.bytes().any(|c| c.is_ascii_digit());
+        self.written.iter().any(|entry| match entry.starts_with("re:") || entry.contains('*') {
+            true => has_digit(entry),
+            // A part begins with no layer's number unless it is one.
+            false => {
+                let bare = bare(entry);
+                bare.starts_with("layers.")
+                    || bare.split('.').next().is_some_and(|step| step.bytes().all(|c| c.is_ascii_digit()))
+            }
+        })
     }
 
     /// Whether routed experts are among them.
@@ -470,6 +539,13 @@ fn of_mlx(name: String) -> String {
     experts(".switch_mlp", "mlp.experts")
         .or_else(|| experts(".experts.switch_glu", "experts"))
         .unwrap_or(name)
+}
+
+/// The layer that a name or a glob begins with, if one follows it or nothing does.
+fn layer_of(name: &str) -> Option<usize> {
+    let rest = name.strip_prefix("layers.")?;
+    let (number, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+    (behind.is_empty() || behind.starts_with('.')).then(|| number.parse().ok())?
 }
 
 /// A name and the parents of its module.
