@@ -2,21 +2,24 @@
 //! `hardware/*/*.yaml`, `engines/*.yaml`, `scenarios/*.yaml`, each behind one byte.
 #![no_main]
 
-use std::fs;
+mod on_disk;
+
+use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use shardfit::{catalog, scenario};
+use shardfit::catalog::Catalog;
+use shardfit::scenario;
+
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::default);
 
 fuzz_target!(|data: &[u8]| {
     let Some((kind, text)) = data.split_first() else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("fuzz.yaml");
-    fs::write(&path, text).expect("written");
+    let path = on_disk::file("fuzz.yaml", text);
     let name = path.display().to_string();
     match kind % 4 {
-        0 => drop(catalog::gpu(&name)),
-        1 => drop(catalog::cluster(&name)),
-        2 => drop(catalog::engine(&name)),
-        _ => drop(scenario::read(&path)),
+        0 => drop(CATALOG.gpu(&name)),
+        1 => drop(CATALOG.pools(&name)),
+        2 => drop(CATALOG.engine(&name)),
+        _ => drop(scenario::read(&path, &CATALOG)),
     }
 });
