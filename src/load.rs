@@ -186,6 +186,11 @@ fn in_plain_words(rendered: &str) -> String {
         ("invalid u32", "expected a whole number that is not negative"),
         ("invalid u64", "expected a whole number that is not negative"),
         ("expected mapping start", "expected `key: value` lines"),
+        ("expected sequence start", "expected a list, `[…]` or lines that begin with `- `"),
+        ("expected string scalar", "expected one value, such as a word or a number"),
+        ("expected scalar", "expected one value, such as a word or a number"),
+        ("invalid type: sequence", "a list does not go here"),
+        ("invalid type: map", "`key: value` lines do not go here"),
         ("unknown variant", "unknown value"),
         (" rejected by the configured policy", ""),
     ]

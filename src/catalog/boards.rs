@@ -84,7 +84,7 @@ impl Gpu {
             id: names::slice_id(&self.id, profile),
             variants: Vec::new(),
             mig: BTreeMap::new(),
-            is_slice: true,
+            slice: Some(profile.to_owned()),
             ..self
         }
     }

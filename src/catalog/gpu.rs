@@ -83,9 +83,9 @@ pub struct Gpu {
     /// Boards of the same chip, each an entry of its own: what they are called and what differs.
     #[serde(default)]
     pub variants: Vec<Variant>,
-    /// Whether it is one of those slices, which work alone.
+    /// Its profile, if it is one of those slices, which work alone.
     #[serde(skip)]
-    pub is_slice: bool,
+    pub slice: Option<String>,
     /// Slices that the driver can cut, by profile (`3g.40gb`), each an entry of its own: `h100-sxm-mig-3g.40gb`.
     #[serde(default)]
     pub mig: BTreeMap<String, Slice>,

@@ -69,7 +69,11 @@ impl ServedLength {
 #[serde(deny_unknown_fields)]
 pub struct ExpertExchange {
     /// Tokens of a rank for which each expert has room in the buffers.
+    #[serde(default)]
     pub buffer_tokens: u64,
+    /// A buffer of this size in place of room at every expert, and as large a one again where ranks are on several nodes.
+    #[serde(default)]
+    pub buffer: Option<Bytes>,
     /// What an exchange takes beside its bytes.
     pub latency: Seconds,
     /// Share of the bandwidth inside a node that it reaches.

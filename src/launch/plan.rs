@@ -96,6 +96,7 @@ pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> R
     Release {
         vendor: cluster.gpu.platform().to_owned(),
         gpu: estimate.gpu.clone(),
+        slice: cluster.gpu.slice.clone(),
         prefill_gpu: estimate.prefill.as_ref().map(|p| p.gpu.clone()).filter(|gpu| *gpu != estimate.gpu),
         part: None,
         gpus_per_node: u64::from(cluster.gpus_per_node.min(cluster.gpus)),

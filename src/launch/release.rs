@@ -29,6 +29,8 @@ pub struct Release {
     pub vendor: String,
     /// The GPU's id in the catalogue.
     pub gpu: String,
+    /// The profile of the slice that it is (`3g.40gb`), if it is one.
+    pub slice: Option<String>,
     /// That of the prefill servers, where they stand on GPUs of another kind.
     pub prefill_gpu: Option<String>,
     /// GPUs of a node.

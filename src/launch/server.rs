@@ -113,7 +113,7 @@ pub struct Server {
     /// Whether what leaves a node is kept in a store that all servers share.
     #[serde(skip)]
     pub shared_cache: bool,
-    /// Ways to launch that the catalogue names: `deepep`, `eplb`, `dbo`, `tbo`, `unbalanced`.
+    /// Ways to launch that the catalogue names: `deepep`, `deepep_ht`, `eplb`, `dbo`, `tbo`, `unbalanced`.
     pub launches: Vec<String>,
     /// Experts that are held a second time.
     pub redundant_experts: Option<u64>,

@@ -82,7 +82,7 @@ fn steps_hold_batches(c: &Candidate) -> Result<(), Reason> {
 /// A process enumerates one MIG slice, and NCCL joins none: NVIDIA's MIG user guide, "Application considerations".
 fn slices_work_alone(c: &Candidate) -> Result<(), Reason> {
     match c.parallelism.gpus() {
-        gpus if gpus > 1 && c.cluster.gpu.is_slice => Err(Reason::SlicesApart { gpus }),
+        gpus if gpus > 1 && c.cluster.gpu.slice.is_some() => Err(Reason::SlicesApart { gpus }),
         _ => Ok(()),
     }
 }

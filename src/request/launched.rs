@@ -261,7 +261,7 @@ pub fn sequences(server: &Server) -> Option<u64> {
 }
 
 /// Ways to launch that engines' descriptions name.
-const LAUNCHES: [&str; 6] = ["deepep", "eplb", "dbo", "tbo", "unbalanced", "eager"];
+const LAUNCHES: [&str; 7] = ["deepep", "deepep_ht", "eplb", "dbo", "tbo", "unbalanced", "eager"];
 
 /// The servers of a launch by what they do: both pools, or the first of them alone.
 pub fn pools(servers: &[Server]) -> Option<(&Server, &Server)> {

@@ -288,6 +288,7 @@ fn release(members: Vec<Member>) -> Release {
         members,
         vendor: "nvidia".into(),
         gpu: "h100-sxm".into(),
+        slice: None,
         prefill_gpu: None,
         part: None,
         gpus_per_node: 8,

@@ -208,7 +208,7 @@ fn walk(models: &[&str], gpus: &[Gpu]) {
                         remarks.lock().unwrap().extend(remark);
                     }
                     // A slice works alone, and what it has no room for no number of them has.
-                    Outcome::Refused(_) if gpu.is_slice => {}
+                    Outcome::Refused(_) if gpu.slice.is_some() => {}
                     Outcome::Refused(why) => {
                         refused.lock().unwrap().push(format!("{id} on {}: {why}", gpu.id));
                     }

@@ -52,7 +52,7 @@ done
 found=0
 for target in "${targets[@]}"; do
     printf '== %s\n' "$target"
-    cargo +nightly fuzz run --sanitizer none -O "$target" -- \
+    cargo +nightly fuzz run --sanitizer none --codegen-units 8 -O "$target" -- \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=512 -max_len=65536 \
         -print_final_stats=1 || found=1
 done

@@ -175,6 +175,10 @@ fn gathered(q: &MemoryQuestion, groups: RankGroups) -> f64 {
 /// room at every expert for a rank's tokens (`LowLatencyLayout` of DeepEP's `csrc/config.hpp`).
 pub(super) fn exchange_buffers(q: &MemoryQuestion) -> Bytes {
     let Some(exchange) = q.parallelism.exchange(q.engine) else { return Bytes::ZERO };
+    if let Some(buffer) = exchange.buffer {
+        let spans_nodes = q.parallelism.stage_ranks() > u64::from(q.gpu.gpus_per_node);
+        return if spans_nodes { buffer + buffer } else { buffer };
+    }
     let of = |block: &Block| match block {
         Block::Moe(m) => m.experts.saturating_mul(m.latent.unwrap_or(q.model.hidden)),
         _ => 0,

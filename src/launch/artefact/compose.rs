@@ -69,7 +69,7 @@ pub(super) fn compose(release: &Release) -> Result<Vec<File>, Diagnostic> {
             match (release.vendor.as_str(), shown) {
                 ("nvidia", _) => {
                     service["deploy"] = json!({ "resources": { "reservations": { "devices": [
-                        { "driver": release.vendor, "device_ids": seat.cards(), "capabilities": ["gpu"] }
+                        { "driver": release.vendor, "device_ids": seat.devices(release), "capabilities": ["gpu"] }
                     ] } } });
                 }
                 // A container sees the devices that it is given by numbers of its own.

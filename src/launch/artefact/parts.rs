@@ -40,10 +40,14 @@ pub(super) fn yaml_with(
     Ok(File { name: name.into(), text: release.comments() + &more + &body.join("---\n") })
 }
 
-/// What a container of Kubernetes asks for so that it is given some GPUs; nothing where there are none to ask for.
+/// What a container of Kubernetes asks for so that it is given some GPUs; nothing where there are none to ask for. A slice has
+/// a resource of its own (NVIDIA's device plugin, strategy `mixed`).
 pub(super) fn resources(release: &Release, gpus: u64) -> Value {
-    match Platform::of(&release.vendor).resource {
-        Some(name) => json!({ "limits": { name: gpus.to_string() }, "requests": { name: gpus.to_string() } }),
+    let whole = Platform::of(&release.vendor).resource.map(str::to_owned);
+    match release.slice.as_ref().map(|profile| format!("nvidia.com/mig-{profile}")).or(whole) {
+        Some(name) => {
+            json!({ "limits": { name.clone(): gpus.to_string() }, "requests": { name: gpus.to_string() } })
+        }
         None => json!({}),
     }
 }
@@ -118,7 +122,19 @@ pub(super) fn needed(release: &Release, secret_is_needed: bool) -> Vec<String> {
         true => format!("needs: {whose}"),
         false => format!("needs for a gated model: {whose}"),
     };
-    claim.into_iter().chain(folders.is_empty().then_some(secret)).collect()
+    let slices = release.slice.as_ref().map(|profile| {
+        format!(
+            "needs: NVIDIA's device plugin with the strategy `mixed`; with `single` the resource is nvidia.com/gpu, not \
+             nvidia.com/mig-{profile}"
+        )
+    });
+    let spans_nodes = release.members.iter().any(|member| member.nodes(release.gpus_per_node) > 1);
+    let fabric = (spans_nodes && release.vendor == "nvidia").then(|| {
+        "needs: the nodes' RDMA ports in the pods (a resource `rdma/...` of the cluster's own device plugin, and its network or \
+         the host's), without which nodes exchange over TCP, several times slower than is counted here"
+            .to_owned()
+    });
+    claim.into_iter().chain(folders.is_empty().then_some(secret)).chain(slices).chain(fabric).collect()
 }
 
 /// Environment of a container: the hub's token from a secret, then what the command needs.

@@ -33,6 +33,12 @@ impl Seat {
         (self.first_gpu..self.first_gpu + self.gpus).map(|n| n.to_string()).collect()
     }
 
+    /// Its GPUs as NVIDIA's container runtime names them: cards by number, slices as those of the first card.
+    pub fn devices(&self, release: &Release) -> Vec<String> {
+        let of_slice = |n: String| if release.slice.is_some() { format!("0:{n}") } else { n };
+        self.cards().into_iter().map(of_slice).collect()
+    }
+
     /// Its GPUs as the variable of their platform lists them.
     pub fn shown(&self, release: &Release) -> String {
         Platform::of(&release.vendor).shown(&release.gpu, self.first_gpu, self.gpus)

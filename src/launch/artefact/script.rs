@@ -47,6 +47,8 @@ pub(super) fn command(release: &Release) -> Result<Vec<File>, Diagnostic> {
         let spread = u64::from(member.copies) > on_node;
         if spread {
             text += &format!("\n# {} {} in all: these lines on each node\n", member.copies, servers(member));
+        } else if !together {
+            text += &format!("\n# {} {}: on a node of this pool\n", member.copies, servers(member));
         }
         let before = seats.clone();
         for copy in 0..member.copies {
@@ -71,6 +73,10 @@ pub(super) fn command(release: &Release) -> Result<Vec<File>, Diagnostic> {
                 .extend(seat.variables(member).into_iter().map(|(name, value)| (name.into(), value)));
             for (flag, value) in seat.flags(member) {
                 one.set(flag, value)?;
+            }
+            if !together || spread {
+                // Who asks is on another host, and engines but vLLM listen to their own alone.
+                one.set("--host", "0.0.0.0")?;
             }
             one.set("--port", seat.port)?;
             started += 1;

@@ -323,8 +323,10 @@ fn launches<'a>(invocation: &Invocation, version: &str, r: &mut Reading<'a>, ser
             server.notes.push(format!("{name} is ignored from vLLM {gone} on, without a word"));
         }
     }
-    if exchange.is_some_and(|e| e.starts_with("deepep")) {
-        server.launches.push("deepep".into());
+    match exchange.as_deref() {
+        Some("deepep_high_throughput") => server.launches.push("deepep_ht".into()),
+        Some(other) if other.starts_with("deepep") => server.launches.push("deepep".into()),
+        _ => {}
     }
     let balancer = r.object("--eplb-config");
     let count = |v: &serde_json::Value| v.as_u64().or_else(|| v.as_str()?.parse().ok());
@@ -435,8 +437,15 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
         config.extend(drafts.tokens.map(|n| ("num_speculative_tokens".to_owned(), n.into())));
         line.set("--speculative-config", serde_json::Value::Object(config))?;
     }
+    // Without experts that are spread over ranks of data parallel the first does nothing and the others are refused
+    // (`fused_moe/config.py`, `use_all2all_kernels`; `config/parallel.py`).
+    let spread = server.ep.is_some_and(|ep| ep > 1);
+    let exchanges = spread && server.attention_dp.is_some_and(|ranks| ranks > 1);
     for launch in &server.launches {
         match launch.as_str() {
+            "deepep" | "deepep_ht" | "dbo" if !exchanges => {}
+            "eplb" if !spread => {}
+            "deepep_ht" => line.set("--all2all-backend", "deepep_high_throughput")?,
             "deepep" => {
                 let prefill = server.pool == Some(Pool::Prefill);
                 let backend = if prefill { "deepep_high_throughput" } else { "deepep_low_latency" };
