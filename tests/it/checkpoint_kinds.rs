@@ -395,6 +395,18 @@ fn mlx_checkpoints_weigh_what_their_index_says() {
 }
 
 #[test]
+fn what_the_language_model_says_of_its_storage_leaves_the_tower_alone() {
+    // total_size of moonshotai/Kimi-K2.6, whose quantization_config stands in text_config: the tower is in 16 bits.
+    let kimi = read(&catalogued("moonshotai/Kimi-K2.6", json!({}))).unwrap();
+    assert!((kimi.checkpoint_bytes().as_f64() / 595_148_192_736.0 - 1.0).abs() < 1e-6);
+    let mut root = catalogued("moonshotai/Kimi-K2.6", json!({}));
+    let own = root["text_config"].as_object_mut().unwrap().remove("quantization_config").unwrap();
+    root.insert("quantization_config".to_owned(), own);
+    let reached = read(&root).unwrap().checkpoint_bytes();
+    assert_eq!(kimi.checkpoint_bytes().saturating_sub(reached).get() / 1_000_000, 668);
+}
+
+#[test]
 fn mlx_takes_what_stands_beside_a_tower_and_the_gates_of_embeddings_by_layer() {
     let bytes = |id: &str, more: Value| read(&catalogued(id, more)).unwrap().checkpoint_bytes().as_f64();
     let in_4_bits =

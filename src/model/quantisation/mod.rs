@@ -129,6 +129,9 @@ impl Quantisation {
             None => Quantisation::none(base),
         };
         read.by_config = true;
+        // What stands in the language model's configuration is of the language model alone (Kimi-K2.5: its INT4 `Linear`
+        // are experts, and the tower beside it stays in 16 bits).
+        read.reach.towers &= found::object_at(config)?.is_some();
         // DeepSeek-V4: FP8 layers around FP4 experts with one 8-bit scale per 32.
         // ModelOpt's exports keep the word and say which kind of FP4 it is now.
         let requantised = match found::object(config)? {
