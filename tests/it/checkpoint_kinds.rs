@@ -395,6 +395,18 @@ fn mlx_checkpoints_weigh_what_their_index_says() {
 }
 
 #[test]
+fn a_prediction_layer_of_a_number_is_not_the_decoders() {
+    let of = |entries: &[&str]| leaving("Qwen/Qwen3.6-27B", entries);
+    let bytes = |model: Model| (model.checkpoint_bytes().get(), model.prediction_bytes().get());
+    let (decoder, prediction) = bytes(of(&[]));
+    // 8 bits with a 16-bit scale to each output, or 16 bits.
+    let kept = 5120 * 17_408 - 2 * 5120;
+    assert_eq!(bytes(of(&["mtp.layers.0.mlp.down_proj"])), (decoder, prediction + kept));
+    assert_eq!(bytes(of(&["re:mtp.*down_proj"])), (decoder, prediction + kept));
+    assert_eq!(bytes(of(&["model.layers.0.mlp.down_proj"])), (decoder + kept, prediction));
+}
+
+#[test]
 fn what_the_language_model_says_of_its_storage_leaves_the_tower_alone() {
     // total_size of moonshotai/Kimi-K2.6, whose quantization_config stands in text_config: the tower is in 16 bits.
     let kimi = read(&catalogued("moonshotai/Kimi-K2.6", json!({}))).unwrap();
