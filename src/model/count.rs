@@ -95,6 +95,17 @@ impl Model {
         self.stored_by_component().map(|(_, bytes)| bytes).sum()
     }
 
+    /// Bytes of the multi-token-prediction layers in the checkpoint, scales included; what they share with the model is not
+    /// in them, though some files hold it twice.
+    pub fn prediction_bytes(&self) -> Bytes {
+        match self.mtp.is_empty() || self.predicts {
+            true => Bytes::ZERO,
+            false => {
+                self.clone().with_prediction().checkpoint_bytes().saturating_sub(self.checkpoint_bytes())
+            }
+        }
+    }
+
     /// Stored bytes of each component, scales included.
     pub fn stored_by_component(&self) -> impl Iterator<Item = (Component, Bytes)> + use<> {
         let mut stored = [Bytes::ZERO; Component::ALL.len()];

@@ -427,6 +427,7 @@ impl Model {
             return Err(Diagnostic::new(Code::Model, "the model has no layers").at(id));
         }
         let a = architecture;
+        let quantisation = quantisation.of_layers(a.layers.len());
         let model = Model {
             id: id.to_owned(),
             family: family.to_owned(),

@@ -62,8 +62,10 @@ struct Figures<'a> {
     served_as: &'static str,
     /// Parameters by component: tied weights once, in `embedding`; `mtp` is no part of `total`.
     params: Names<u64>,
-    /// Bytes of the checkpoint.
+    /// Bytes of the checkpoint, without multi-token-prediction layers.
     checkpoint_bytes: u64,
+    /// Bytes of its multi-token-prediction layers: 0 where it has none.
+    prediction_bytes: u64,
     /// The same by component.
     stored_bytes: Names<u64>,
     /// Bytes that one more token of a long sequence adds to the KV cache in 16 bits, as engines lay it out.
@@ -155,6 +157,7 @@ impl<'a> Inspected<'a> {
             served_as: model.served_as().name(),
             params: params.map(|(name, n)| (name.to_owned(), n)).collect(),
             checkpoint_bytes: model.checkpoint_bytes().get(),
+            prediction_bytes: model.prediction_bytes().get(),
             stored_bytes: stored.map(|(c, bytes)| (c.name().to_owned(), bytes.get())).collect(),
             kv_cache_bytes_per_token: model.cache_bytes_per_token(DType::Bf16).get(),
             recurrent_state_bytes_per_sequence: model.state_bytes_per_sequence().get(),
@@ -263,8 +266,8 @@ pub fn inspection_page(model: &Model) -> Result<Page, Diagnostic> {
     let active = 100.0 * count.active as f64 / count.total as f64;
     let _ = writeln!(out, "{}active per token ({active:.1} %)", si_parameters(count.active));
     if count.mtp > 0 {
-        let _ =
-            writeln!(out, "{}in multi-token-prediction layers, not in the total", si_parameters(count.mtp));
+        let (parameters, bytes) = (si_parameters(count.mtp), model.prediction_bytes());
+        let _ = writeln!(out, "{parameters}in multi-token-prediction layers, {bytes}, not in the total");
     }
     add_cache(&mut out, model);
     for note in &model.notes {

@@ -395,6 +395,51 @@ fn mlx_checkpoints_weigh_what_their_index_says() {
 }
 
 #[test]
+fn a_prediction_layer_of_a_number_is_not_the_decoders() {
+    let of = |entries: &[&str]| leaving("Qwen/Qwen3.6-27B", entries);
+    let bytes = |model: Model| (model.checkpoint_bytes().get(), model.prediction_bytes().get());
+    let (decoder, prediction) = bytes(of(&[]));
+    // 8 bits with a 16-bit scale to each output, or 16 bits.
+    let kept = 5120 * 17_408 - 2 * 5120;
+    assert_eq!(bytes(of(&["mtp.layers.0.mlp.down_proj"])), (decoder, prediction + kept));
+    assert_eq!(bytes(of(&["re:mtp.*down_proj"])), (decoder, prediction + kept));
+    assert_eq!(bytes(of(&["model.layers.0.mlp.down_proj"])), (decoder + kept, prediction));
+}
+
+#[test]
+fn what_the_language_model_says_of_its_storage_leaves_the_tower_alone() {
+    // total_size of moonshotai/Kimi-K2.6, whose quantization_config stands in text_config: the tower is in 16 bits.
+    let kimi = read(&catalogued("moonshotai/Kimi-K2.6", json!({}))).unwrap();
+    assert!((kimi.checkpoint_bytes().as_f64() / 595_148_192_736.0 - 1.0).abs() < 1e-6);
+    let mut root = catalogued("moonshotai/Kimi-K2.6", json!({}));
+    let own = root["text_config"].as_object_mut().unwrap().remove("quantization_config").unwrap();
+    root.insert("quantization_config".to_owned(), own);
+    let reached = read(&root).unwrap().checkpoint_bytes();
+    assert_eq!(kimi.checkpoint_bytes().saturating_sub(reached).get() / 1_000_000, 668);
+}
+
+#[test]
+fn mlx_takes_what_stands_beside_a_tower_and_the_gates_of_embeddings_by_layer() {
+    let bytes = |id: &str, more: Value| read(&catalogued(id, more)).unwrap().checkpoint_bytes().as_f64();
+    let in_4_bits =
+        |id: &str| bytes(id, json!({"quantization": {"group_size": 64, "bits": 4, "mode": "affine"}}));
+    // `mlx_vlm/utils.py` `skip_multimodal_module`: what a path calls a tower. Gemma's projection of images into the width
+    // of the text, 5376 times 1152, stands beside it. total_size of mlx-community/gemma-4-31b-it-4bit.
+    assert!((in_4_bits("google/gemma-4-31B-it") / 18_411_755_224.0 - 1.0).abs() < 1e-6);
+    // Qwen's merger is a module of its tower: total_size of mlx-community/Qwen3.6-27B-4bit.
+    assert_eq!(in_4_bits("Qwen/Qwen3.6-27B"), 16_054_262_240.0);
+    // Gates and projections of embeddings by layer are linear layers; the one projection for all layers is not.
+    let (id, packed) = ("google/gemma-4-E4B-it", 4.0 / 8.0 + 4.0 / 64.0);
+    let named = |name: &str| {
+        let quantization = json!({"group_size": 64, "bits": 4, "model.layers.0.per_layer_input_gate": false,
+            "model.per_layer_model_projection": false});
+        let quantization = if name.is_empty() { json!({"group_size": 64, "bits": 4}) } else { quantization };
+        bytes(id, json!({"quantization": quantization}))
+    };
+    assert_eq!(named("kept") - named(""), 256.0 * 2560.0 * (2.0 - packed));
+}
+
+#[test]
 fn null_is_no_number_of_experts_and_a_pattern_is_as_long_as_the_model() {
     let qwen = |more: Value| read(&catalogued("Qwen/Qwen3-30B-A3B", more));
     assert!(qwen(json!({"num_experts_per_tok": null})).unwrap_err().to_string().contains("not said"));

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use serde_json::{Map, Value};
 use shardfit::catalog::{Catalog, Kind, entries};
 use shardfit::model::{self, Model, Scope};
 use shardfit::request::{Request, Task};
@@ -145,4 +146,87 @@ fn experts_that_modelopt_has_written_anew_are_nvfp4_and_no_longer_the_publishers
         let fp8 = gib(&format!("sgl-project/DeepSeek-V4-{size}-FP8"));
         assert!((1.04..1.06).contains(&(nvfp4 / own)) && fp8 > 1.8 * own, "{size}: {own}, {nvfp4}, {fp8}");
     }
+}
+
+/// A published checkpoint and what its files hold.
+struct StoredCheckpoint {
+    name: String,
+    quantised: bool,
+    model: Model,
+    /// Bytes that no configuration tells of: tensors that a file holds twice, or that nothing reads.
+    beside: f64,
+    /// What its index calls `total_size`, or the bytes of its weight files.
+    published: f64,
+}
+
+impl StoredCheckpoint {
+    /// Bytes of its tensors as the model counts them, over those published.
+    fn ratio(&self) -> f64 {
+        (self.model.checkpoint_bytes().as_f64() + self.beside) / self.published
+    }
+}
+
+/// `data/stored_checkpoints.csv`: a catalogue model, the fields in which the checkpoint's configuration differs, and what its
+/// quantisation says of modules of every layer or of some (`56-63:mlp.up_proj`), which a file writes out one by one. `holds`
+/// says what the files have: the model, or its prediction layers too.
+fn stored_checkpoints() -> Vec<StoredCheckpoint> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/stored_checkpoints.csv");
+    let records =
+        csv::Reader::from_path(file).unwrap().into_records().map(Result::unwrap).collect::<Vec<_>>();
+    records.iter().map(stored_checkpoint).collect()
+}
+
+fn stored_checkpoint(record: &csv::StringRecord) -> StoredCheckpoint {
+    let name = record[0].to_owned();
+    let object = |text: &str| -> Map<String, Value> {
+        if text.is_empty() { Map::new() } else { serde_json::from_str(text).unwrap() }
+    };
+    let entry = entries(Kind::Model).iter().find(|entry| entry.id == &record[2]);
+    let mut config = object(entry.unwrap_or_else(|| panic!("{name}: no {}", &record[2])).json);
+    config.extend(object(&record[3]));
+    let read = |config: &Map<String, Value>| {
+        model::from_config(config, &name, Scope::Full).unwrap_or_else(|e| panic!("{name}: {e}"))
+    };
+    let layers = read(&config).layers();
+    for (module, own) in object(&record[4]) {
+        let quantisation = config.get_mut("quantization").and_then(Value::as_object_mut).unwrap();
+        let (range, module) = match module.split_once(':') {
+            Some((range, module)) => {
+                let (first, last) = range.split_once('-').unwrap();
+                (first.parse().unwrap()..last.parse::<u64>().unwrap() + 1, module)
+            }
+            None => (0..layers, module.as_str()),
+        };
+        for layer in range {
+            quantisation.insert(format!("model.layers.{layer}.{module}"), own.clone());
+        }
+    }
+    let model = match &record[5] {
+        "prediction" => read(&config).with_prediction(),
+        "model" => read(&config),
+        other => panic!("{name}: {other}"),
+    };
+    let number = |text: &str| if text.is_empty() { 0.0 } else { text.parse::<u64>().unwrap() as f64 };
+    assert_eq!(record[6].is_empty(), record[7].is_empty(), "{name}");
+    assert!(!record[9].is_empty(), "{name}: no source");
+    StoredCheckpoint {
+        quantised: &record[1] != "16 bits",
+        model,
+        beside: number(&record[6]),
+        published: number(&record[8]),
+        name,
+    }
+}
+
+#[test]
+fn published_checkpoints_take_the_bytes_that_their_files_hold() {
+    let checkpoints = stored_checkpoints();
+    let off: Vec<String> = checkpoints
+        .iter()
+        .filter(|checkpoint| (checkpoint.ratio() - 1.0).abs() > 0.005)
+        .map(|checkpoint| format!("{}: {:+.3} %", checkpoint.name, 100.0 * (checkpoint.ratio() - 1.0)))
+        .collect();
+    assert!(off.is_empty(), "{off:#?}");
+    let quantised = checkpoints.iter().filter(|checkpoint| checkpoint.quantised).count();
+    assert!(quantised >= 60, "{quantised} of {}", checkpoints.len());
 }

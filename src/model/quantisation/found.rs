@@ -29,14 +29,20 @@ pub(super) fn places<'a>(root: &Config<'a>) -> Vec<Config<'a>> {
 /// # Errors
 /// A field of one of its names that is no object.
 pub(super) fn object<'a>(root: &Config<'a>) -> Result<Option<Config<'a>>, Diagnostic> {
-    for place in places(root) {
-        for name in NAMES {
-            let Some(found) = place.opt_sub(name)? else { continue };
-            // ModelOpt's own file, repeated whole.
-            let found = found.opt_sub("quantization").ok().flatten().unwrap_or(found);
-            if found.keys().any(|key| found.has(key)) {
-                return Ok(Some(found));
-            }
+    places(root).iter().find_map(|place| object_at(place).transpose()).transpose()
+}
+
+/// The object that stands in this very place.
+///
+/// # Errors
+/// As [`object`].
+pub(super) fn object_at<'a>(place: &Config<'a>) -> Result<Option<Config<'a>>, Diagnostic> {
+    for name in NAMES {
+        let Some(found) = place.opt_sub(name)? else { continue };
+        // ModelOpt's own file, repeated whole.
+        let found = found.opt_sub("quantization").ok().flatten().unwrap_or(found);
+        if found.keys().any(|key| found.has(key)) {
+            return Ok(Some(found));
         }
     }
     Ok(None)

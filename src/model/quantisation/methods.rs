@@ -47,6 +47,9 @@ pub(super) struct Reach {
     pub router: bool,
     /// The linear layers of image and audio towers.
     pub towers: bool,
+    /// What else has linear layers: gates and projections inside a layer, and what stands between a tower and the language
+    /// model, though not the tower.
+    pub rest: bool,
 }
 
 /// Reads a `quantization_config`.
@@ -248,9 +251,10 @@ fn aqlm(q: &Config) -> Result<Storage, Diagnostic> {
 }
 
 /// MLX (`mlx.nn.quantize`): integers in groups with a 16-bit scale and a 16-bit bias, or a mode of its own; all linear
-/// layers and embeddings, those apart that are named beside `bits`: `false` leaves one alone.
+/// layers and embeddings but those of towers (`mlx_vlm/utils.py` `skip_multimodal_module`), those apart that are named beside
+/// `bits`: `false` leaves one alone.
 fn mlx(q: &Config, stored: &mut Stored) -> Result<(), Diagnostic> {
-    stored.reach = Reach { head: true, embedding: true, router: true, ..Reach::default() };
+    stored.reach = Reach { head: true, embedding: true, router: true, rest: true, ..Reach::default() };
     stored.storage = Some(mlx_storage(&[q])?);
     for name in q.keys().filter(|key| key.contains('.') || *key == "lm_head") {
         let storage = match q.opt_bool(name) {

@@ -104,6 +104,8 @@ pub struct Quantisation {
     rules: Vec<(Modules, Option<Storage>)>,
     /// Formats of each layer and of what lies outside, where a file's table of tensors says.
     exact: Option<(Vec<Formats>, Formats)>,
+    /// Layers of the decoder, once they are counted: what lies behind them predicts, and lists may call it `mtp`.
+    decoder: Option<usize>,
 }
 
 impl Quantisation {
@@ -127,6 +129,9 @@ impl Quantisation {
             None => Quantisation::none(base),
         };
         read.by_config = true;
+        // What stands in the language model's configuration is of the language model alone (Kimi-K2.5: its INT4 `Linear`
+        // are experts, and the tower beside it stays in 16 bits).
+        read.reach.towers &= found::object_at(config)?.is_some();
         // DeepSeek-V4: FP8 layers around FP4 experts with one 8-bit scale per 32.
         // ModelOpt's exports keep the word and say which kind of FP4 it is now.
         let requantised = match found::object(config)? {
@@ -154,6 +159,7 @@ impl Quantisation {
             only: None,
             rules: Vec::new(),
             exact: None,
+            decoder: None,
         }
     }
 
@@ -301,6 +307,11 @@ impl Quantisation {
         storage.map_or(self.base, |storage| storage.format)
     }
 
+    /// The same of a decoder of so many layers.
+    pub(super) fn of_layers(self, decoder: usize) -> Quantisation {
+        Quantisation { decoder: Some(decoder), ..self }
+    }
+
     /// Whether it may store a layer otherwise than a like one whose number has as many digits.
     pub(super) fn tells_layers_apart(&self) -> bool {
         self.exact.is_some()
@@ -330,12 +341,16 @@ impl Quantisation {
         let quantisable = expert
             || tensor.class == TensorClass::Linear
                 && matches!(tensor.component, Component::Attention | Component::Mlp | Component::Ssm)
-            || tensor.class == TensorClass::Router && self.reach.router;
+            || tensor.class == TensorClass::Router && self.reach.router
+            || self.reach.rest && tensor.class == TensorClass::Linear && !mixes_streams(&tensor.name);
         let kept = self.attention_kept && tensor.component == Component::Attention;
         if !quantisable || kept || self.reach.experts_only && !expert {
             return base;
         }
-        let names = modules::names(index, tensor, sparse);
+        let mut names = modules::names(index, tensor, sparse);
+        if let Some(number) = self.decoder.and_then(|layers| index.checked_sub(layers)) {
+            names = modules::predicting(number, names);
+        }
         let covers = |modules: &Modules| names.iter().any(|name| modules.cover(name));
         if self.only.as_ref().is_some_and(|only| !covers(only)) {
             return base;
@@ -403,7 +418,8 @@ impl Quantisation {
                 return to.unwrap_or(base);
             }
         }
-        self.storage.filter(|_| self.reach.towers).unwrap_or(base)
+        let reached = self.reach.towers || self.reach.rest && modules::is_beside_tower(&tensor.name);
+        self.storage.filter(|_| reached).unwrap_or(base)
     }
 
     /// The formats of what lies outside the layers.
@@ -482,6 +498,11 @@ fn base_format(text: &str) -> Result<WeightFormat, Diagnostic> {
         DType::Bf16 => Ok(WeightFormat::Bf16),
         other => Err(Diagnostic::new(Code::Model, format!("`{other}` cannot be the type of a whole model"))),
     }
+}
+
+/// Whether a tensor mixes residual streams: coefficients that are parameters of their own, or too few for a group.
+fn mixes_streams(name: &str) -> bool {
+    ["_hc.", "hyper_connection.", "altup."].iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]

@@ -190,6 +190,18 @@ fn joined(projection: &str) -> &'static str {
     if projection == "down_proj" { "output_linear" } else { "input_linear" }
 }
 
+/// The names of a module of the prediction layer of this number, by its names as a layer behind the last one: those of
+/// DeepSeek-V3 and GLM are these, those of others say `mtp` (Qwen3-Next `mtp.layers.0`, DeepSeek-V4 `mtp.0`, MiMo
+/// `mtp_layers.0`).
+pub(super) fn predicting(number: usize, mut names: Vec<String>) -> Vec<String> {
+    let own = |name: &String| name.splitn(3, '.').nth(2).map(str::to_owned);
+    let behind: Vec<String> = names.iter().filter_map(own).collect();
+    for layer in ["mtp.layers", "mtp", "mtp_layers"] {
+        names.extend(behind.iter().map(|name| format!("{layer}.{number}.{name}")));
+    }
+    names
+}
+
 /// What a name of a module ends with that no method quantises, whether a list names it or not.
 const SMALL: [&str; 7] = [".gate", "expert_gate", "router", "norm", "conv1d", "rotary_emb", "act_fn"];
 
@@ -357,6 +369,13 @@ impl TowerPart {
     }
 }
 
+/// Whether a tensor stands between a tower and the language model as a module of its own, in neither.
+pub(super) fn is_beside_tower(tensor: &str) -> bool {
+    let outer = tensor.split('.').next().unwrap_or_default();
+    TowerPart::of(tensor) == Some(TowerPart::Bridge)
+        && (outer.starts_with("embed_") || !TOWERS.iter().any(|tower| outer.contains(tower)))
+}
+
 /// Whether a name is of a tower for sound; else it is of one for images.
 fn is_of_sound(name: &str) -> bool {
     ["audio", "speech", "sound"].iter().any(|word| name.contains(word))
@@ -508,7 +527,8 @@ fn is_of_tower(name: &str) -> bool {
 }
 
 /// An entry without what stands before the layers: `language_model.backbone.layers.3.mixer` and `transformer.h.3.attn`
-/// begin with `layers.3`. A tower's stays as it is.
+/// begin with `layers.3`. A tower's stays as it is, and a prediction layer's keeps what tells it from the decoder's of the
+/// same number: `mtp.layers.0`.
 fn bare(entry: &str) -> String {
     let is_tower = |before: &str| TOWERS.iter().any(|tower| before.contains(tower));
     let starts = |word: &str| {
@@ -518,6 +538,7 @@ fn bare(entry: &str) -> String {
         (rest.starts_with(|c: char| c.is_ascii_digit()) && !is_tower(&entry[..at])).then_some(rest)
     };
     match LAYERS.into_iter().find_map(starts) {
+        Some(rest) if entry[..entry.len() - rest.len()].contains("mtp.") => format!("mtp.layers.{rest}"),
         Some(rest) => of_mlx(format!("layers.{rest}")),
         None => PREFIXES.iter().find_map(|prefix| entry.strip_prefix(prefix)).unwrap_or(entry).to_owned(),
     }

@@ -138,10 +138,9 @@ fn wanted(model: &Model) -> BTreeMap<Place, Vec<Want>> {
     let ends = listed(&[model.before.as_slice(), model.after.as_slice()].concat());
     wanted.insert(Place::Outer, of(&ends, &outside(&ends)));
     if !model.mtp.is_empty() {
-        // A prediction layer is stored as the layers are.
         let tensors = listed(&model.mtp);
-        let last = model.layers().saturating_sub(1) as usize;
-        wanted.insert(Place::Prediction, of(&tensors, &model.quantisation.layer(last, &tensors).0));
+        let behind = model.layers() as usize;
+        wanted.insert(Place::Prediction, of(&tensors, &model.quantisation.layer(behind, &tensors).0));
     }
     if model.scope == Scope::Full && !model.towers.is_empty() {
         wanted.insert(Place::Tower, of(&model.towers, &outside(&model.towers)));
