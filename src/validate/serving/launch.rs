@@ -266,6 +266,7 @@ impl Flags {
         if let Some(steps) = self.scheduler_steps {
             let s = &mut to.engine.scheduling;
             s.step_overhead = s.step_overhead / steps;
+            s.lone_step_overhead = s.lone_step_overhead.map(|lone| lone / steps);
             s.block_overhead = s.block_overhead / steps;
             s.sequence_overhead = s.sequence_overhead * (ANSWERED + (1.0 - ANSWERED) / steps);
         }
