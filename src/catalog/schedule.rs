@@ -17,6 +17,10 @@ with_patch! {
         stages_overlap: bool,
         /// Host time added to each step.
         step_overhead: Seconds,
+        /// The same where one GPU computes each step, so that nothing is handed from rank to rank; as with several where
+        /// it is not said.
+        #[serde(default)]
+        lone_step_overhead: Option<Seconds>,
         /// Host time added to each step per running sequence.
         sequence_overhead: Seconds,
         /// Host time added to each step per block of the KV cache of the running sequences: tables that the host

@@ -70,10 +70,16 @@ pub struct LayerCounts {
 }
 
 impl Scheduling {
-    /// Host time of a step of so many sequences at a mean context, whose cache has blocks of `block` tokens.
-    pub fn host(&self, sequences: f64, context: f64, block: u32) -> Seconds {
+    /// Host time of a step on so many GPUs, whatever it holds.
+    pub fn step_overhead_on(&self, gpus: u64) -> Seconds {
+        let lone = self.lone_step_overhead.filter(|_| gpus == 1);
+        lone.unwrap_or(self.step_overhead)
+    }
+
+    /// Host time of a step on so many GPUs, of so many sequences at a mean context, whose cache has blocks of `block` tokens.
+    pub fn host(&self, gpus: u64, (sequences, context): (f64, f64), block: u32) -> Seconds {
         let blocks = sequences * (context / f64::from(block.max(1))).ceil();
-        self.step_overhead
+        self.step_overhead_on(gpus)
             + (self.sequence_overhead + self.stream_overhead) * sequences
             + self.block_overhead * blocks
     }
@@ -121,6 +127,7 @@ impl Scheduling {
         let on_host = |time: Seconds| time / speed;
         Scheduling {
             step_overhead: on_host(self.step_overhead),
+            lone_step_overhead: self.lone_step_overhead.map(on_host),
             sequence_overhead: on_host(self.sequence_overhead),
             block_overhead: on_host(self.block_overhead),
             stream_overhead: on_host(self.stream_overhead),
@@ -175,9 +182,9 @@ mod tests {
         // 8B on H100 under vLLM 0.5.5: 10 ms more than what four GPUs read).
         let old = catalog::engine("vllm@0.6.5").unwrap();
         let offline = Scheduling { stream_overhead: Seconds::ZERO, ..old.scheduling };
-        let host = offline.host(64.0, 3072.0, 16).as_millis();
+        let host = offline.host(1, (64.0, 3072.0), 16).as_millis();
         assert!((host - (2.3 + 64.0 * 0.059 + 64.0 * 192.0 * 0.000_39)).abs() < 1e-9, "{host}");
-        let twice = offline.on_host(2.0).host(64.0, 3072.0, 16).as_millis();
+        let twice = offline.on_host(2.0).host(1, (64.0, 3072.0), 16).as_millis();
         assert!((twice - host / 2.0).abs() < 1e-9, "{twice}");
     }
 

@@ -158,6 +158,7 @@ impl<'a> Deployment<'a> {
             pipeline: &self.pipeline,
             engine: self.context.engine,
             limits: Limits { max_batched_tokens: self.step_tokens(), ..self.context.limits },
+            gpus: self.parallelism.gpus(),
             attention_dp: u64::from(self.parallelism.attention_dp),
             layers: self.context.model.layer_counts(),
             whole_prompts: !self.context.model.keeps_tokens(),
@@ -529,6 +530,7 @@ impl<'a> Deployment<'a> {
         let micro_batches = if scheduling.stages_overlap { stages } else { 1.0 };
         let sequences = (estimate.service.decoding / ranks / micro_batches).max(1.0);
         let chunk = (w.computed_prompt() as f64).min(self.step_tokens() as f64);
+        let gpus = self.parallelism.gpus();
         let decode_step = Step { drafted: w.drafted(), ..Step::decode(sequences, w.mean_context()) };
         let prefill_step = Step { prefill_prior: w.reused_prompt() as f64, ..Step::prefill(1.0, chunk) };
         Explanation {
@@ -538,7 +540,7 @@ impl<'a> Deployment<'a> {
             decode_step,
             prefill_step,
             hop: self.pipeline.hop(&decode_step) * (stages - 1.0),
-            host: scheduling.host(sequences, w.mean_context(), self.context.engine.kv_block),
+            host: scheduling.host(gpus, (sequences, w.mean_context()), self.context.engine.kv_block),
             tables: self.context.kernels.measured.iter().flat_map(|m| m.names()).collect(),
         }
     }

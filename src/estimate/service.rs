@@ -372,9 +372,14 @@ impl Replica<'_> {
         self.engine.scheduling.beside_host(step, sequences)
     }
 
+    /// Host time of a step, whatever it holds.
+    pub(in crate::estimate) fn step_overhead(&self) -> Seconds {
+        self.engine.scheduling.step_overhead_on(self.gpus)
+    }
+
     /// Host time of a step of so many sequences at a mean context.
     pub(super) fn host(&self, sequences: f64, context: f64) -> Seconds {
-        self.engine.scheduling.host(sequences, context, self.engine.kv_block)
+        self.engine.scheduling.host(self.gpus, (sequences, context), self.engine.kv_block)
     }
 
     /// Time of a step with prompts beyond its kernels.

@@ -101,7 +101,7 @@ impl Replica<'_> {
     /// A step of a worker that computes prompts alone: from its start to its end, and until the next may
     /// start, host time included.
     pub fn prefill_step(&self, step: &Step, recall: &mut Recall) -> (Seconds, Seconds) {
-        let host = self.engine.scheduling.step_overhead + self.prompt_overhead();
+        let host = self.step_overhead() + self.prompt_overhead();
         let (latency, interval) = self.pipeline.pace(step, recall);
         let overlaps = self.engine.scheduling.stages_overlap;
         (latency + host, (if overlaps { interval } else { latency }) + host)
@@ -120,7 +120,7 @@ impl Prompts {
     fn of(replica: &Replica, chunks: f64, fill: f64) -> Prompts {
         let isl = replica.workload.computed_prompt() as f64;
         let size = isl / chunks;
-        let host = replica.engine.scheduling.step_overhead + replica.prompt_overhead();
+        let host = replica.step_overhead() + replica.prompt_overhead();
         let (mut latency, mut interval, mut drawn) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
         let mut provenance = Provenance::Fitted;
         let timed = chunks.min(MAX_CHUNKS);

@@ -355,6 +355,8 @@ const SLOWER_THOUGH_BETTER: Exceptions = &[
     // products on an RTX PRO 6000 (GDDR7, whose ECC costs nothing) reach 0.9; its boards without ECC borrow that.
     ("dense l40s gddr-pcie", "shares of the bandwidth under ECC"),
     ("dense l40s rtx-pro-6000", "shares of the bandwidth under ECC"),
+    // Volta's products reach 0.6 of the peak and its paged attention a third of the bandwidth (V100S under vLLM 0.7.3).
+    ("dense v100s-pcie-32gb gddr-pcie", "Volta's kernels, as measured"),
     // At 64 in flight: 0.63 of the peak of an L40S, which is that of its boost clock, and 0.83 of an A100's.
     ("dense l40s a100-sxm-80gb", "shares of the peak"),
     ("experts l40s gddr-pcie", "within the errors of both fits"),

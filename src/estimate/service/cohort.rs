@@ -64,7 +64,7 @@ impl Replica<'_> {
             true => s.request_overhead_beside(busy).max(decode),
             false => s.request_overhead_beside(busy),
         };
-        let inside = joins + mean + s.step_overhead;
+        let inside = joins + mean + self.step_overhead();
         let generation = decode * steps + stalls;
         // A first token that is the last waits for no step of others.
         let next = if steps < 1.0 { self.decode_step(1.0).time } else { decode };

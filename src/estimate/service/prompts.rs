@@ -127,7 +127,7 @@ impl Replica<'_> {
             stall,
             least: adds(aligned) / (each * self.micro_batches()),
             queue: timed.round * rounds.queue + (of.step + stall) * of.balance.map_or(0.0, |b| b.wait),
-            latency: timed.latency * turns + self.engine.scheduling.step_overhead,
+            latency: timed.latency * turns + self.step_overhead(),
             often: rounds.often,
             round: timed.round,
             drawn: (timed.drawn - drawn_inside).max(Seconds::ZERO) / each,
@@ -189,7 +189,7 @@ impl Replica<'_> {
         };
         let own = self.timed(&Rounds::of(tokens, in_all), beside).latency;
         let before = prompt.round * ((each / room - 1.0).max(0.0) / 2.0);
-        (own + self.engine.scheduling.step_overhead - prompt.latency).max(Seconds::ZERO) + before
+        (own + self.step_overhead() - prompt.latency).max(Seconds::ZERO) + before
     }
 
     /// Share of steps that hold prompts.

@@ -14,6 +14,8 @@ pub struct Replica<'a> {
     pub engine: &'a Engine,
     /// Launch limits.
     pub limits: Limits,
+    /// GPUs.
+    pub gpus: u64,
     /// Attention-data-parallel ranks.
     pub attention_dp: u64,
     /// Layers of the model, for the engine's overheads of prompts.

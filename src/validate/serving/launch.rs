@@ -15,10 +15,20 @@ use crate::units::Seconds;
 
 use super::super::Row;
 
+/// What of a sequence's time on the host remains in every step where several are scheduled at once: its token is still
+/// read and made text. Seven of eight saturated runs of Llama 3.1 on eight MI300X (vLLM 0.6.6, ten steps at once) lie within a fifth.
+const ANSWERED: f64 = 0.26;
+
 /// A launch: what it is of, and what it sets.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Launch {
+    /// What the rows' `source` begins with, any of them, where rows of any protocol are meant.
+    #[serde(default)]
+    sources: Vec<String>,
+    /// Entries of the column `protocol`.
+    #[serde(default)]
+    protocols: Vec<String>,
     engine: String,
     /// Parts of the model's name, any of them.
     #[serde(default)]
@@ -37,6 +47,9 @@ struct Launch {
     osl: Vec<u64>,
     #[serde(default)]
     concurrency: Span,
+    /// Requests per second of an open loop.
+    #[serde(default)]
+    rate: Span,
     #[serde(default)]
     attention_dp: Option<bool>,
     /// Engine versions, both ends included; runs that state none are older than all that do.
@@ -53,7 +66,7 @@ struct Launch {
     source: String,
 }
 
-/// A range of concurrencies, both ends included.
+/// A range of concurrencies or rates, both ends included.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Span {
@@ -97,6 +110,14 @@ struct Flags {
     tensor_parallel_only: Option<bool>,
     /// The engine version, where the runs do not state theirs.
     version: Option<String>,
+    /// The GPU, where the rows name a relative of it.
+    gpu: Option<String>,
+    /// How fast the host is, as a share of one that the engine's overheads were measured on.
+    host_speed: Option<f64>,
+    /// Steps that vLLM's V0 schedules at once (`--num-scheduler-steps`).
+    scheduler_steps: Option<f64>,
+    /// The same prompts were sent to the same server before, whose engine keeps prefixes.
+    prompts_repeat: Option<bool>,
     /// Why such runs cannot be compared.
     leave_out: Option<String>,
 }
@@ -105,6 +126,12 @@ struct Flags {
 static INFERENCEX: LazyLock<Vec<Launch>> = LazyLock::new(|| {
     // The file is part of the program; a test reads it.
     load::yaml(include_str!("../../../protocols/inferencex.yaml"), "inferencex.yaml").unwrap_or_default()
+});
+
+/// The launches of other sources.
+static OTHERS: LazyLock<Vec<Launch>> = LazyLock::new(|| {
+    // As above.
+    load::yaml(include_str!("../../../protocols/others.yaml"), "others.yaml").unwrap_or_default()
 });
 
 impl Launch {
@@ -117,11 +144,18 @@ impl Launch {
         };
         let model = row.text("model").unwrap_or("");
         let at = row.whole("concurrency").unwrap_or(0);
+        let source = row.text("source").unwrap_or("");
+        let rate = row.stated("qps").or_else(|| row.stated("rate")).unwrap_or(0.0);
         let data_parallel = row.degree("attention_dp") > 1;
         let version = Asked::read(row.text("engine_version").unwrap_or("")).version;
         self.engine == engine.id
+            && (self.sources.is_empty()
+                || self.sources.iter().any(|start| source.starts_with(start.as_str())))
+            && self.rate.from.is_none_or(|from| rate >= from as f64)
+            && self.rate.to.is_none_or(|to| rate <= to as f64)
             && (self.models.is_empty() || self.models.iter().any(|part| model.contains(part.as_str())))
             && named(&self.gpus, "gpu")
+            && named(&self.protocols, "protocol")
             && named(&self.weights, "weight_dtype")
             && listed(&self.tp, "tp")
             && listed(&self.ep, "ep")
@@ -148,6 +182,10 @@ pub struct Launched {
     pub split: Parallelism,
     /// Whether a script of the benchmark is known.
     pub scripted: bool,
+    /// The GPU, where the row names a relative of it.
+    pub gpu: Option<String>,
+    /// Whether the same prompts were sent before, to a server that keeps prefixes.
+    pub prompts_repeat: bool,
 }
 
 /// The launch of a row: the engine's defaults, what the benchmark's scripts set, then what the row says.
@@ -156,13 +194,14 @@ pub struct Launched {
 /// Why the run cannot be compared.
 pub fn of(row: &Row, catalog: &Catalog, protocol: &str) -> Result<Launched, String> {
     let engine = row.engine(catalog)?;
-    let of_row: Vec<&Launch> = match protocol {
+    let mut of_row: Vec<&Launch> = match protocol {
         "inferencex" | "closed-loop-unstated" => {
             INFERENCEX.iter().filter(|l| l.is_of(row, &engine)).collect()
         }
         _ => Vec::new(),
     };
     let scripted = !of_row.is_empty();
+    of_row.extend(OTHERS.iter().filter(|launch| launch.is_of(row, &engine)));
     let engine = match of_row.iter().find_map(|launch| launch.set.version.as_deref()) {
         Some(version) => catalog.every_version(&engine.id).map_err(|d| d.cause)?.logged(version),
         None => engine,
@@ -174,12 +213,14 @@ pub fn of(row: &Row, catalog: &Catalog, protocol: &str) -> Result<Launched, Stri
         attention_dp: row.degree("attention_dp"),
         dcp: row.degree("dcp"),
     };
-    let mut launched = Launched { engine, options: Request::default(), kv: None, split, scripted };
+    let options = Request::default();
+    let mut launched =
+        Launched { engine, options, kv: None, split, scripted, gpu: None, prompts_repeat: false };
+    of_row.into_iter().try_for_each(|launch| launch.set.apply(row, &mut launched))?;
     if matches!(protocol, "trtllm-bench" | "static") {
         // All requests are handed over at once and answered when they are done.
         launched.engine.scheduling.stream_overhead = Seconds::ZERO;
     }
-    of_row.into_iter().try_for_each(|launch| launch.set.apply(row, &mut launched))?;
     let (own, scripted) = (row.options(), launched.options);
     launched.options = Request {
         max_sequences: own.max_sequences.or(scripted.max_sequences),
@@ -220,6 +261,18 @@ impl Flags {
             ..Request::default()
         };
         to.kv = self.kv.or(to.kv);
+        to.gpu = self.gpu.clone().or(to.gpu.take());
+        to.prompts_repeat = self.prompts_repeat.unwrap_or(to.prompts_repeat);
+        if let Some(steps) = self.scheduler_steps {
+            let s = &mut to.engine.scheduling;
+            s.step_overhead = s.step_overhead / steps;
+            s.lone_step_overhead = s.lone_step_overhead.map(|lone| lone / steps);
+            s.block_overhead = s.block_overhead / steps;
+            s.sequence_overhead = s.sequence_overhead * (ANSWERED + (1.0 - ANSWERED) / steps);
+        }
+        if let Some(speed) = self.host_speed {
+            to.engine.scheduling = to.engine.scheduling.clone().on_host(speed);
+        }
         let s = &mut to.engine.scheduling;
         s.arrival_poll_steps = self.poll_steps.unwrap_or(s.arrival_poll_steps);
         s.prefill_graphs = self.prefill_graphs.unwrap_or(s.prefill_graphs);
@@ -250,5 +303,12 @@ mod tests {
         let text = include_str!("../../../protocols/inferencex.yaml");
         let launches: Vec<Launch> = load::yaml(text, "inferencex.yaml").unwrap();
         assert!(!launches.is_empty());
+    }
+
+    #[test]
+    fn launches_of_other_sources_are_read_and_each_says_whose_rows_it_is_of() {
+        let text = include_str!("../../../protocols/others.yaml");
+        let launches: Vec<Launch> = load::yaml(text, "others.yaml").unwrap();
+        assert!(!launches.is_empty() && launches.iter().all(|launch| !launch.sources.is_empty()));
     }
 }

@@ -37,12 +37,13 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
 /// Why there is no prediction.
 pub fn predict_by(row: &Row, catalog: &Catalog, estimate: impl FnOnce(&Run) -> Prediction) -> Prediction {
     let say = |d: crate::diagnostic::Diagnostic| d.cause;
-    let gpu = catalog.gpu(row.text("gpu").ok_or("no GPU")?).map_err(say)?;
-    let model = in_16_bits_of(row.model(catalog)?, &gpu);
+    let named = row.text("gpu").ok_or("no GPU")?;
     let protocol = row.text("protocol").unwrap_or("steady");
     let launched = launch::of(row, catalog, protocol)?;
     let limits = launched.limits()?;
-    let launch::Launched { engine, kv, split, scripted, .. } = launched;
+    let launch::Launched { engine, kv, split, scripted, gpu, prompts_repeat, .. } = launched;
+    let gpu = catalog.gpu(gpu.as_deref().unwrap_or(named)).map_err(say)?;
+    let model = in_16_bits_of(row.model(catalog)?, &gpu);
     let engine = engine.benchmarked(model.quantisation.main_format());
     // Runs that do not state their protocol but were launched by InferenceX's scripts follow its protocol.
     let protocol = if scripted { "inferencex" } else { protocol };
@@ -59,18 +60,29 @@ pub fn predict_by(row: &Row, catalog: &Catalog, estimate: impl FnOnce(&Run) -> P
         Ok::<u64, String>((nominal * scale).round().max(1.0) as u64)
     };
     let workload = Workload::new(length("isl")?, length("osl")?);
-    let context = Context::new(ContextParts {
-        model: &model,
-        cluster: &cluster,
-        engine: &engine,
-        limits,
-        kv,
-        workload,
-        electricity: None,
-    })
-    .map_err(say)?;
+    let context_of = |workload: Workload| {
+        let parts = ContextParts {
+            model: &model,
+            cluster: &cluster,
+            engine: &engine,
+            limits,
+            kv,
+            workload,
+            electricity: None,
+        };
+        Context::new(parts).map_err(say)
+    };
+    let mut workload = workload;
+    let mut context = context_of(workload)?;
     let placement = context.check(split).map_err(|r| r.message())?;
     let memory = context.memory(split);
+    // A cache that forgets what was used longest ago holds the whole of what comes round, or nothing of it when it comes.
+    let round = row.stated("num_requests").unwrap_or(0.0) / replicas * workload.context() as f64;
+    if prompts_repeat && round <= memory.kv_cache_tokens as f64 {
+        let block = u64::from(engine.kv_block);
+        workload.cached_prefix = workload.isl.saturating_sub(1) / block * block;
+        context = context_of(workload)?;
+    }
     let deployment = Deployment::compile(&context, split, placement, memory);
     let run = Run { row, deployment: &deployment, workload, protocol, replicas };
     let mut predicted = estimate(&run)?;
