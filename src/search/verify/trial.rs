@@ -9,6 +9,8 @@ use crate::units::Seconds;
 use crate::workload::{Load, Percentile, Percentiles, Targets, Workload};
 
 use super::pools::Pools;
+use super::remembered::Remembered;
+use super::shared::Known;
 
 /// Seed of the lengths and arrivals that are drawn: the same question has the same answer.
 const SEED: u64 = 1;
@@ -90,7 +92,7 @@ impl Sent<'_> {
     /// [`Code::Stopped`](crate::diagnostic::Code::Stopped) when the time was up before its end.
     pub(super) fn through_replicas(
         &self,
-        deployment: &Deployment,
+        (deployment, known): (&Deployment, &Known),
         in_flight: u64,
         replicas: u64,
         targets: &Targets,
@@ -99,12 +101,12 @@ impl Sent<'_> {
         let mut samples = [(each + 1, more), (each, replicas - more)].into_iter().filter_map(|(n, count)| {
             let workload = Workload { load: Load::Concurrency(n), ..self.workload };
             let sent = Sent { workload, in_flight: n as f64, ..*self };
-            (n > 0 && count > 0).then(|| sent.through_replica(deployment, count as f64, targets))
+            (n > 0 && count > 0).then(|| sent.through_replica((deployment, known), count as f64, targets))
         });
         match (samples.next(), samples.next()) {
             (Some(fuller), None) => fuller,
             (Some(fuller), Some(others)) => Ok(fuller?.beside(others?, &targets.at)),
-            (None, _) => self.through_replica(deployment, replicas as f64, targets),
+            (None, _) => self.through_replica((deployment, known), replicas as f64, targets),
         }
     }
 
@@ -114,7 +116,7 @@ impl Sent<'_> {
     /// [`Code::Stopped`](crate::diagnostic::Code::Stopped) when the time was up before its end.
     pub(super) fn through_replica(
         &self,
-        deployment: &Deployment,
+        (deployment, known): (&Deployment, &Known),
         replicas: f64,
         targets: &Targets,
     ) -> Result<Sample, Diagnostic> {
@@ -125,10 +127,24 @@ impl Sent<'_> {
             let drive = drive.spread(deployment.limits.keeping.routing, replicas as u64);
             let below = deployment.below(replicas as u32).into_iter().flatten();
             let simulation = Simulation::new(&replica, drive.arrivals(), window, Targets::default());
-            simulation.above(below).run(&mut { self.stop })
+            let simulation = simulation.above(below).without_gaps().knowing(known.take());
+            let (outcome, timings) = simulation.run_on(&mut { self.stop })?;
+            known.put_back(timings);
+            Ok(outcome)
         };
-        let outcome = self.settled(replica.limits.max_batched_tokens, run)?;
-        Ok(Sample::of(&outcome, replicas, targets))
+        let simulated = || {
+            let outcome = self.settled(replica.limits.max_batched_tokens, run)?;
+            Ok(Sample::of(&outcome, targets))
+        };
+        // What turns of sessions find depends on the other replicas, too.
+        let one = match self.workload.sessions {
+            Some(_) => simulated(),
+            None => {
+                let remembered = known.replica(|| Remembered::of(&replica, &self.workload));
+                remembered.under(self, targets.at, simulated)
+            }
+        };
+        Ok(one?.of_replicas(replicas))
     }
 
     /// Split pools, all workers at once.
@@ -148,10 +164,11 @@ impl Sent<'_> {
                 drive.requests.window(),
                 Targets::default(),
             )
+            .without_gaps()
             .run(&self.stop)
         };
         let outcome = self.settled(p.limits.max_batched_tokens, run)?;
-        Ok(Sample::of(&outcome, 1.0, targets))
+        Ok(Sample::of(&outcome, targets))
     }
 
     /// A run that is long enough: where times still rise, one of [`LONGER`] times as many requests, as often as that is
@@ -176,13 +193,13 @@ impl Sent<'_> {
 }
 
 impl Sample {
-    fn of(outcome: &Outcome, replicas: f64, targets: &Targets) -> Sample {
+    fn of(outcome: &Outcome, targets: &Targets) -> Sample {
         let at = &targets.at;
         let times = |of: &dyn Fn(&Spread, Option<Percentile>) -> Seconds| Verified {
             ttft: of(&outcome.ttft, at.ttft),
             tpot: of(&outcome.tpot, at.tpot),
             e2e: of(&outcome.e2e, at.e2e),
-            output: outcome.output() * replicas,
+            output: outcome.output(),
             tails: Tails { ttft: tail(&outcome.ttft), tpot: tail(&outcome.tpot), e2e: tail(&outcome.e2e) },
         };
         Sample {
@@ -195,6 +212,12 @@ impl Sample {
 }
 
 impl Sample {
+    /// So many of them side by side.
+    fn of_replicas(self, replicas: f64) -> Sample {
+        let all = |of: Verified| Verified { output: of.output * replicas, ..of };
+        Sample { verified: all(self.verified), doubted: all(self.doubted), ..self }
+    }
+
     /// With replicas that have fewer requests: what all deliver, each mean over all requests; percentiles are those of
     /// the replicas whose are longer.
     fn beside(self, other: Sample, at: &Percentiles) -> Sample {
