@@ -157,8 +157,8 @@ mod tests {
             place_of_last = Some(place);
         }
         assert_eq!(place_of_last, Some(20 * HALF - 1));
-        assert_eq!(super::place(u64::MAX), 54 * HALF - 1);
-        let (from, width) = numbers(54 * HALF - 1);
+        assert_eq!(super::place(u64::MAX), 55 * HALF - 1);
+        let (from, width) = numbers(55 * HALF - 1);
         assert_eq!(from + (width - 1), u64::MAX);
     }
 

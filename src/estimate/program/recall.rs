@@ -5,7 +5,7 @@ use crate::model::operator::Step;
 use crate::units::Seconds;
 
 /// Steps that are remembered at a time, a power of two.
-const MOST: usize = 1 << 13;
+const MOST: usize = 1 << 11;
 
 /// What of a step the time of a kernel depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

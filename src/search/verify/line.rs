@@ -19,8 +19,9 @@ use crate::workload::{Load, Percentiles, Workload};
 use super::super::Question;
 use super::super::pairs::Batch;
 use super::pools::Pools;
+use super::sample::Sample;
 use super::shared::{Known, Shared};
-use super::trial::{Sample, Sent};
+use super::trial::Sent;
 
 /// Plans between two neighbours of a line that are looked at when one of them is the best.
 const BETWEEN: u64 = 16;

@@ -9,6 +9,7 @@ mod line;
 mod pools;
 mod probe;
 mod remembered;
+mod sample;
 mod shared;
 mod trial;
 

@@ -17,8 +17,8 @@ use crate::workload::Load;
 use super::super::Question;
 use super::super::candidate::Candidate;
 use super::line::Line;
+use super::sample::Sample;
 use super::shared::Shared;
-use super::trial::Sample;
 
 /// Most simulations of one layout before the lightest load decides.
 const MOST_TRIALS: usize = 10;

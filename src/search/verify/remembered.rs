@@ -10,7 +10,7 @@ use crate::estimate::program::Pipeline;
 use crate::estimate::service::Replica;
 use crate::workload::{Load, Percentiles, Workload};
 
-use super::trial::{Sample, Sent};
+use super::sample::Sample;
 
 /// Replicas that are remembered, those that came last: some tens of kilobytes each.
 const MOST: usize = 512;
@@ -65,11 +65,13 @@ impl Rest {
 
 /// A load on a replica, and what its times are looked at on.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Run {
-    load: Load,
-    in_turn: f64,
-    in_flight: f64,
-    at: Percentiles,
+pub(super) struct Run {
+    pub(super) load: Load,
+    /// Replicas that take turns.
+    pub(super) in_turn: f64,
+    /// Requests in it on average, which say how long the run is.
+    pub(super) in_flight: f64,
+    pub(super) at: Percentiles,
 }
 
 /// No panic leaves what is in there half done.
@@ -107,13 +109,7 @@ impl Remembered {
     ///
     /// # Errors
     /// What `run` returns.
-    pub(super) fn under<E>(
-        &self,
-        sent: &Sent,
-        at: Percentiles,
-        run: impl FnOnce() -> Result<Sample, E>,
-    ) -> Result<Sample, E> {
-        let load = Run { load: sent.workload.load, in_turn: sent.in_turn, in_flight: sent.in_flight, at };
+    pub(super) fn under<E>(&self, load: Run, run: impl FnOnce() -> Result<Sample, E>) -> Result<Sample, E> {
         if let Some((_, sample)) = locked(&self.runs).iter().find(|(known, _)| *known == load) {
             return Ok(*sample);
         }

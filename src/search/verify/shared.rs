@@ -8,10 +8,10 @@ use crate::simulate::Timings;
 use crate::workload::Percentiles;
 
 use super::remembered::Remembered;
-use super::trial::Sample;
+use super::sample::Sample;
 
-/// Layouts of which step times are kept at a time: some megabytes each at most.
-const MOST_LAYOUTS: usize = 32;
+/// Layouts of which step times are kept at a time: some two megabytes each at most.
+const MOST_LAYOUTS: usize = 64;
 
 /// Simulations by the plan that ran, whatever its number in the space is, and what they found of each layout's steps.
 #[derive(Debug, Default)]
