@@ -1,9 +1,11 @@
-//! How long the questions take that people wait for: a count, one step, one plan, a large space.
+//! How long the questions take that people wait for: a count, one step, one plan, a large space, requests that are asked
+//! again, requests that are simulated.
 
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use shardfit::catalog::{self, Engine};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use shardfit::ask;
+use shardfit::catalog::{self, Catalog, Engine};
 use shardfit::estimate::context::{Context, ContextParts};
 use shardfit::estimate::deployment::Deployment;
 use shardfit::estimate::memory::LimitOverrides;
@@ -12,8 +14,9 @@ use shardfit::model::{self, Scope};
 use shardfit::plan::{BatchPoint, Layout, Parallelism, Plan};
 use shardfit::rank::Objective;
 use shardfit::search::Question;
-use shardfit::units::Seconds;
-use shardfit::workload::{Targets, Workload};
+use shardfit::simulate::{Drive, Protocol, Requests, Simulation};
+use shardfit::units::{RequestsPerSecond, Seconds};
+use shardfit::workload::{Load, Targets, Workload};
 
 /// A whole question: every plan through the funnel.
 fn question(c: &mut Criterion, name: &str, (model, cluster): (&str, &str), engines: &[Engine]) {
@@ -81,10 +84,61 @@ fn models(c: &mut Criterion) {
     c.bench_function("count parameters of deepseek-v3", |b| {
         b.iter(|| black_box(&model).parameters().expect("fits in 64 bits"));
     });
-    c.bench_function("read deepseek-v3 from its config.json", |b| {
+    c.bench_function("find deepseek-v3 once more", |b| {
         b.iter(|| model::find(black_box("deepseek-v3"), &[], Scope::Full).expect("built in"));
     });
 }
 
-criterion_group!(benches, questions, layouts, models);
+/// Requests in JSON, as a page or a notebook asks them again and again.
+fn asked(c: &mut Criterion) {
+    let catalog = Catalog::built_in();
+    let request = r#"{"model": "llama-3.1-70b", "cluster": "8xh100-sxm", "tp": 8, "concurrency": 64}"#;
+    c.bench_function("ask for an estimate", |b| {
+        b.iter(|| ask::answer("estimate", black_box(request), &catalog).expect("a plan that fits"));
+    });
+    let request = r#"{"model": "llama-3.1-70b", "cluster": "8xh100-sxm", "ttft": "1s", "tpot": "50ms"}"#;
+    c.bench_function("ask for a plan", |b| {
+        b.iter(|| ask::answer("plan", black_box(request), &catalog).expect("plans that hold"));
+    });
+}
+
+/// A dense model in discrete events: requests a second and core.
+fn simulated(c: &mut Criterion) {
+    let model = model::find("llama-3.1-70b", &[], Scope::Full).expect("built in");
+    let cluster = catalog::cluster("4xh100-sxm").expect("built in");
+    let engine = catalog::engine("vllm").expect("built in");
+    let parts = ContextParts {
+        model: &model,
+        cluster: &cluster,
+        engine: &engine,
+        limits: LimitOverrides::default(),
+        kv: None,
+        workload: Workload::new(2048, 512),
+        electricity: None,
+    };
+    let context = Context::new(parts).expect("built in");
+    let deployment =
+        Deployment::new(&context, Parallelism { tp: 4, ..Parallelism::SINGLE }).expect("a layout that fits");
+    let replica = deployment.replica();
+    let mut group = c.benchmark_group("simulate");
+    for (name, load) in [
+        ("a closed loop of 64", Load::Concurrency(64)),
+        ("3 a second", Load::Rate(RequestsPerSecond::new(3.0))),
+    ] {
+        let workload = Workload { load, ..context.workload };
+        let drive = Drive::new(Protocol::Steady, &workload, 1);
+        let drive = Drive { requests: Requests { before: 500, count: 50_000, after: 0 }, ..drive };
+        group.throughput(Throughput::Elements(drive.requests.total())).sample_size(10);
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let window = drive.requests.window();
+                let simulation = Simulation::new(&replica, drive.arrivals(), window, Targets::default());
+                simulation.run(&mut ()).expect("no trace, no error")
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, questions, layouts, models, asked, simulated);
 criterion_main!(benches);

@@ -1,11 +1,12 @@
 //! Descriptions by name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 
+use super::builtin::{self, BuiltIn};
 use super::cluster::Cluster;
 use super::engine::Engine;
 use super::entry::Entry;
@@ -17,7 +18,7 @@ use super::kind::Kind;
 use super::link::LinkKind;
 use super::scheduling::SchedulingOverlay;
 use super::version::Asked;
-use super::{builtin, known, measured};
+use super::{known, measured};
 use crate::diagnostic::{Code, Diagnostic, same_letters, same_words};
 use crate::load;
 
@@ -311,10 +312,22 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::engine`].
     pub fn every_version(&self, name: &str) -> Result<Engine, Diagnostic> {
+        self.whole_engine(name).map(Arc::unwrap_or_clone)
+    }
+
+    /// The same; what ships is read once.
+    fn whole_engine(&self, name: &str) -> Result<Arc<Engine>, Diagnostic> {
+        if !self.means_file(name)
+            && let Entry::BuiltIn(entry) = self.find(Kind::Engine, name)?
+            && self.files(Kind::Scheduling).next().is_none()
+            && self.tried.is_empty()
+        {
+            return shipped(entry);
+        }
         let (mut engine, file): (Engine, _) = self.read(Kind::Engine, name)?;
         engine.validate().map_err(|d| in_file(d, &file))?;
         self.schedule(&mut engine)?;
-        Ok(engine)
+        Ok(Arc::new(engine))
     }
 
     /// Writes the user's `scheduling/` for an engine over its own constants.
@@ -363,16 +376,19 @@ impl Catalog {
     /// As [`Catalog::engines`].
     pub fn usual_engine(&self, gpu: &Gpu) -> Result<Engine, Diagnostic> {
         let claims = |e: &Engine| e.default_for.iter().any(|p| p == gpu.platform());
-        let engines = self.engines()?;
+        let entries = self.entries(Kind::Engine);
+        let engines: Vec<Arc<Engine>> =
+            entries.iter().map(|e| self.whole_engine(e.id())).collect::<Result<_, _>>()?;
         let usual = match engines.iter().find(|engine| claims(engine)) {
-            Some(found) => found.clone(),
-            None => self.engine(DEFAULT_ENGINE)?,
+            Some(found) => Arc::clone(found),
+            None => self.whole_engine(DEFAULT_ENGINE)?,
         };
         // A GPU that is too old for it has another.
         let too_old =
             usual.lacks.iter().any(|lack| lack.architecture == gpu.architecture) && !usual.runs_on(gpu);
         let other = engines.into_iter().find(|engine| too_old && engine.runs_on(gpu));
-        Ok(other.unwrap_or(usual))
+        let engine = Engine::clone(&other.unwrap_or(usual));
+        Ok(Engine { versions: Vec::new(), ..engine })
     }
 
     /// The engines that are meant on a cluster when none is named: the usual one of each pool's GPU.
@@ -417,6 +433,21 @@ impl Catalog {
     pub(super) fn class_tables(&self, name: &str) -> Result<KernelTables, Diagnostic> {
         self.find(Kind::GpuClass, name)?.parse::<GpuClass>().map(|class| class.kernels)
     }
+}
+
+/// An engine that ships, with all its versions.
+fn shipped(entry: &'static BuiltIn) -> Result<Arc<Engine>, Diagnostic> {
+    static READ: Mutex<BTreeMap<&str, Arc<Engine>>> = Mutex::new(BTreeMap::new());
+    // Whoever panics has not begun to write.
+    let locked = || READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = locked().get(entry.id) {
+        return Ok(Arc::clone(known));
+    }
+    let engine: Engine = Entry::BuiltIn(entry).parse()?;
+    engine.validate()?;
+    let engine = Arc::new(engine);
+    locked().insert(entry.id, Arc::clone(&engine));
+    Ok(engine)
 }
 
 /// The coefficients that ship for a GPU.

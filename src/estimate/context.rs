@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::catalog::residuals::Classes;
-use crate::catalog::{Cluster, Engine};
+use crate::catalog::{Cluster, Engine, LayerCounts};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::DType;
 use crate::model::Model;
@@ -29,6 +29,10 @@ pub struct Context<'a> {
     pub inventory: Inventory,
     /// What the model divides by.
     pub divisors: Divisors,
+    /// Its layers.
+    pub layers: LayerCounts,
+    /// Whether a prompt is computed in one step, as an encoder does, which keeps nothing of its tokens.
+    pub whole_prompts: bool,
     /// The cluster.
     pub cluster: &'a Cluster,
     /// The engine.
@@ -92,6 +96,8 @@ impl<'a> Context<'a> {
             classes: Classes::of(&parts.engine.id, architecture(&model)),
             divisors: Divisors::of(&model),
             inventory: Inventory::of(&model),
+            layers: model.layer_counts(),
+            whole_prompts: !model.keeps_tokens(),
             model,
             cluster: parts.cluster,
             engine: parts.engine,

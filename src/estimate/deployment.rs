@@ -160,8 +160,8 @@ impl<'a> Deployment<'a> {
             limits: Limits { max_batched_tokens: self.step_tokens(), ..self.context.limits },
             gpus: self.parallelism.gpus(),
             attention_dp: u64::from(self.parallelism.attention_dp),
-            layers: self.context.model.layer_counts(),
-            whole_prompts: !self.context.model.keeps_tokens(),
+            layers: self.context.layers,
+            whole_prompts: self.context.whole_prompts,
             cache_batch: self.memory.largest_batch(),
             cache_tokens: self.memory.kv_cache.as_f64() / self.memory.per_token().max(1e-9)
                 * f64::from(self.parallelism.attention_dp),
@@ -171,8 +171,9 @@ impl<'a> Deployment<'a> {
 
     /// The caches of one of so many replicas as sessions use them, where requests are turns of sessions.
     pub fn session_cache(&self, replicas: u32) -> Option<SessionCache<'_>> {
-        let (replica, c) = (self.replica(), self.context);
+        let c = self.context;
         let sessions = c.workload.sessions?;
+        let replica = self.replica();
         let prefixes = self.limits.start.prefixes;
         // The state of recurrent layers is that of one length: it is kept where the engine is told to.
         let recurrent = c.model.state_bytes_per_sequence() > Bytes::ZERO;

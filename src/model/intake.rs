@@ -1,6 +1,8 @@
 //! From what the user names (a path, a catalogue name, an id of the hub) to a model.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 
@@ -276,12 +278,40 @@ fn find_named(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diag
         }
     })?;
     let place = if matches!(entry, Entry::File(_)) { entry.place() } else { entry.id().to_owned() };
-    let model = from_config(&config::parse(&entry.text()?, &place)?, &names::heading(&entry, name), scope);
-    let mut model = model.map_err(|d| match entry {
-        Entry::File(_) => load::tree::blame(d, &place),
-        Entry::BuiltIn(_) => d,
-    })?;
+    let heading = names::heading(&entry, name);
+    let read = || from_config(&config::parse(&entry.text()?, &place)?, &heading, scope);
+    let mut model = match entry {
+        Entry::File(_) => read().map_err(|d| load::tree::blame(d, &place))?,
+        Entry::BuiltIn(shipped) => read_lately((shipped.id, &heading, scope), read)?,
+    };
     model.notes.extend(names::note(name, &entry).filter(|_| typed));
+    Ok(model)
+}
+
+/// Models that ship and are remembered, those that were asked about last.
+const REMEMBERED: usize = 16;
+
+/// A model that ships, by its entry, what it is called and what of it is meant: as it was read lately, else as `read` has it.
+/// Whoever asks in a row, a page or a notebook, asks about the same few.
+fn read_lately(
+    (id, heading, scope): (&'static str, &str, Scope),
+    read: impl FnOnce() -> Result<Model, Diagnostic>,
+) -> Result<Model, Diagnostic> {
+    type Read = (&'static str, String, Scope, Arc<Model>);
+    static LATELY: Mutex<VecDeque<Read>> = Mutex::new(VecDeque::new());
+    // Whoever panics has not begun to write.
+    let lately = || LATELY.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_it = |(of, called, meant, _): &&Read| *of == id && called == heading && *meant == scope;
+    let known = lately().iter().find(is_it).map(|(.., model)| Arc::clone(model));
+    if let Some(known) = known {
+        return Ok(Model::clone(&known));
+    }
+    let model = read()?;
+    let mut lately = lately();
+    if lately.len() >= REMEMBERED {
+        lately.pop_front();
+    }
+    lately.push_back((id, heading.to_owned(), scope, Arc::new(model.clone())));
     Ok(model)
 }
 

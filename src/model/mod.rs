@@ -462,7 +462,7 @@ impl Model {
 /// Gathers equal layers.
 fn group(layers: Vec<Vec<Block>>, quantisation: &Quantisation) -> Vec<LayerGroup> {
     let mut groups: Vec<LayerGroup> = Vec::new();
-    let mut tensors = Vec::new();
+    let (mut tensors, mut names) = (Vec::new(), quantisation::Names::default());
     let told_apart = quantisation.tells_layers_apart();
     for (index, blocks) in layers.into_iter().enumerate() {
         let like = |g: &&mut LayerGroup| {
@@ -476,7 +476,7 @@ fn group(layers: Vec<Vec<Block>>, quantisation: &Quantisation) -> Vec<LayerGroup
         }
         tensors.clear();
         blocks.iter().for_each(|block| block.tensors(&mut tensors));
-        let (storage, formats) = quantisation.layer(index, &tensors);
+        let (storage, formats) = quantisation.layer_like(index, &tensors, &mut names);
         let number = index as u32;
         match groups.iter_mut().find(|g| g.storage == storage && g.blocks == blocks) {
             Some(group) => group.layers.push(number),

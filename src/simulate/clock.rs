@@ -61,34 +61,52 @@ impl Row {
     const UNKNOWN: Row = Row { times: [-1.0; NODES], low: 0 };
 }
 
-/// Step times of a replica; decode steps are remembered.
-#[derive(Debug)]
-pub struct Clock<'a> {
-    replica: &'a Replica<'a>,
-    ranks: f64,
-    contexts: &'static [f64; NODES],
+/// What is known of the steps of a replica. It follows from the replica alone, whatever is sent to it, so that one
+/// simulation of it may go on with what another has found.
+#[derive(Clone, Debug, Default)]
+pub struct Timings {
     /// Decode steps by number of sequences.
     decode: Vec<Row>,
     /// Kernels of steps that came before.
     recall: Recall,
 }
 
+/// Step times of a replica; decode steps are remembered.
+#[derive(Debug)]
+pub struct Clock<'a> {
+    replica: &'a Replica<'a>,
+    ranks: f64,
+    contexts: &'static [f64; NODES],
+    known: Timings,
+}
+
 impl<'a> Clock<'a> {
     /// A clock for a replica.
     pub fn new(replica: &'a Replica<'a>) -> Clock<'a> {
         let (ranks, contexts) = (replica.attention_dp as f64, &*CONTEXTS);
-        Clock { replica, ranks, contexts, decode: Vec::new(), recall: Recall::default() }
+        Clock { replica, ranks, contexts, known: Timings::default() }
+    }
+
+    /// The same with what is known of the replica already.
+    #[must_use]
+    pub fn knowing(self, known: Timings) -> Clock<'a> {
+        Clock { known, ..self }
+    }
+
+    /// What is known of the replica now.
+    pub fn into_known(self) -> Timings {
+        self.known
     }
 
     /// One decode step.
     pub fn decode(&mut self, batch: Batch) -> Seconds {
         let row = batch.sequences as usize;
-        if self.decode.len() <= row {
-            self.decode.resize(row + 1, Row::UNKNOWN);
+        if self.known.decode.len() <= row {
+            self.known.decode.resize(row + 1, Row::UNKNOWN);
         }
         let context = batch.context();
-        let low = self.below(context, self.decode[row].low);
-        self.decode[row].low = low;
+        let low = self.below(context, self.known.decode[row].low);
+        self.known.decode[row].low = low;
         let (a, b) = (self.node(batch.sequences, low), self.node(batch.sequences, low + 1));
         let (from, to) = (self.contexts[low], self.contexts[low + 1]);
         Seconds::new(a + (b - a) * ((context - from) / (to - from)))
@@ -107,13 +125,13 @@ impl<'a> Clock<'a> {
     }
 
     fn node(&mut self, sequences: u64, index: usize) -> f64 {
-        let known = self.decode[sequences as usize].times[index];
+        let known = self.known.decode[sequences as usize].times[index];
         if known >= 0.0 {
             return known;
         }
         let (each, context) = (self.per_rank(sequences), self.contexts[index]);
-        let time = self.replica.decode_step_after(each, context, &mut self.recall).get();
-        self.decode[sequences as usize].times[index] = time;
+        let time = self.replica.decode_step_after(each, context, &mut self.known.recall).get();
+        self.known.decode[sequences as usize].times[index] = time;
         time
     }
 
@@ -137,7 +155,7 @@ impl<'a> Clock<'a> {
             prior.max(0.0),
             (decoding, batch.context()),
         );
-        let time = self.replica.prompt_round(&step, &mut self.recall);
+        let time = self.replica.prompt_round(&step, &mut self.known.recall);
         // The other micro-batches of the ring decode meanwhile.
         if decoding > 0.0 { time.max(self.decode(batch)) } else { time }
     }

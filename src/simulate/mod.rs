@@ -12,6 +12,7 @@ mod kept;
 mod lanes;
 mod lengths;
 mod moment;
+mod places;
 mod prefixes;
 mod protocol;
 mod routed;
@@ -26,6 +27,7 @@ mod timeline;
 mod trace;
 
 pub use arrivals::{Arrival, Arrivals, ClosedLoop, Content, OpenLoop, Share};
+pub use clock::Timings;
 pub use lengths::Lengths;
 pub use protocol::{DEFAULT_REQUESTS, Drive, Protocol, Requests};
 pub use routed::Routed;

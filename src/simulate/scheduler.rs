@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::arrivals::{Arrival, Arrivals, Content};
 use super::cache::Cache;
-use super::clock::{Batch, Clock};
+use super::clock::{Batch, Clock, Timings};
 use super::kept::{Found, Kept, Part};
 use super::lanes::Lanes;
 use super::moment::Moment;
@@ -65,9 +65,12 @@ impl Observer for Stop<'_> {
 struct Decoding {
     ends: u64,
     slot: usize,
-    /// Its number in the order of admission.
-    number: u64,
+    /// Its stay, of which it has several where it loses its cache.
+    stay: u64,
 }
+
+/// The stay of what does not decode.
+const NO_STAY: u64 = u64::MAX;
 
 /// A request in the engine, or one that was preempted and waits to return.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +88,9 @@ struct Live {
     computed: u64,
     /// Decode steps from its (last) prompt to its end.
     steps: u64,
+    /// The decode step after which it ends, and the stay in which it decodes; none while it does not.
+    ends: u64,
+    stay: u64,
     first_token: Seconds,
     /// When it was last preempted.
     preempted: Seconds,
@@ -147,9 +153,17 @@ pub struct Simulation<'a, A> {
     loading: BinaryHeap<Reverse<(Moment, usize)>>,
     /// Prompts that the step at hand finishes; kept so that steps allocate nothing.
     complete: Vec<usize>,
+    /// Sequences that decode, and some that no longer do in the stay at hand.
     decoding: BinaryHeap<Reverse<Decoding>>,
     /// Sequences that decode.
     sequences: u64,
+    /// Those that decode by their number in the order of admission, the last at the end, and some that no longer do; kept
+    /// where the cache may run out, so that who came last is found at once.
+    admitted: Vec<(u64, Decoding)>,
+    /// Of those that decode, the tokens that came out in stays before, and the decode steps at which they began, in sum.
+    sums: (u64, u64),
+    /// Stays in which something decoded so far.
+    stays: u64,
     cache: Cache,
     /// What prompts leave for others, where requests say what they have in common.
     kept: Option<Kept>,
@@ -190,6 +204,9 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             complete: Vec::new(),
             decoding: BinaryHeap::new(),
             sequences: 0,
+            admitted: Vec::new(),
+            sums: (0, 0),
+            stays: 0,
             cache: Cache::new(replica),
             kept: None,
             chains: Default::default(),
@@ -202,11 +219,31 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         }
     }
 
+    /// The simulation of a replica of whose steps some are known.
+    #[must_use]
+    pub fn knowing(self, known: Timings) -> Self {
+        Simulation { clock: self.clock.knowing(known), ..self }
+    }
+
+    /// The same where gaps between tokens are not asked about.
+    #[must_use]
+    pub fn without_gaps(self) -> Self {
+        Simulation { tally: self.tally.without_gaps(), ..self }
+    }
+
     /// Runs until no request is left.
     ///
     /// # Errors
     /// What is wrong with the trace.
-    pub fn run(mut self, observer: &mut impl Observer) -> Result<Outcome, Diagnostic> {
+    pub fn run(self, observer: &mut impl Observer) -> Result<Outcome, Diagnostic> {
+        Ok(self.run_on(observer)?.0)
+    }
+
+    /// The same, with what is known of the replica's steps then.
+    ///
+    /// # Errors
+    /// What is wrong with the trace.
+    pub fn run_on(mut self, observer: &mut impl Observer) -> Result<(Outcome, Timings), Diagnostic> {
         self.begin();
         loop {
             self.receive()?;
@@ -236,7 +273,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             }
         }
         let bounded = self.arrivals.are_bounded();
-        Ok(self.tally.close(bounded))
+        Ok((self.tally.close(bounded), self.clock.into_known()))
     }
 
     /// Sets up what is kept of prompts, if anything is.
@@ -521,16 +558,54 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     fn make_room(&mut self) {
         let before = self.sequences;
         while self.sequences > 1 && self.cache.steps_left(self.step_tokens()) == Some(0) {
-            let last = self.decoding.iter().max_by_key(|d| d.0.number).copied();
-            let Some(Reverse(last)) = last else { break };
-            self.decoding.retain(|d| d.0 != last);
+            let Some(last) = self.last_admitted() else { break };
             self.preempt(last);
         }
         if self.sequences < before {
-            let all = |Reverse(d): &Reverse<Decoding>| self.live[d.slot].emitted as f64 + self.generated(*d);
-            let generated = self.decoding.iter().map(all).sum();
+            let (emitted, began) = self.sums;
+            let generated = emitted as f64 + (self.sequences * self.steps - began) as f64 * self.yielded;
             self.cache.ran_out(self.sequences, generated);
         }
+    }
+
+    /// Whether a sequence still decodes in a stay.
+    fn decodes(&self, of: &Decoding) -> bool {
+        self.live[of.slot].stay == of.stay
+    }
+
+    /// Of those that decode the one that was admitted last.
+    fn last_admitted(&mut self) -> Option<Decoding> {
+        while let Some((_, last)) = self.admitted.pop() {
+            if self.decodes(&last) {
+                return Some(last);
+            }
+        }
+        None
+    }
+
+    /// Notes that a sequence decodes, for when the cache runs out.
+    fn note(&mut self, number: u64, of: Decoding) {
+        if self.cache.steps_left(1.0).is_none() {
+            return;
+        }
+        if self.admitted.len() as u64 > 2 * self.sequences + 64 {
+            let live = &self.live;
+            self.admitted.retain(|(_, of)| live[of.slot].stay == of.stay);
+        }
+        // Mostly they begin to decode in the order in which they were admitted.
+        let after = self.admitted.iter().rev().take_while(|(other, _)| *other > number).count();
+        self.admitted.insert(self.admitted.len() - after, (number, of));
+    }
+
+    /// The next that ends, of those that decode.
+    fn first_to_end(&mut self) -> Option<Decoding> {
+        while let Some(Reverse(first)) = self.decoding.peek().copied() {
+            if self.decodes(&first) {
+                return Some(first);
+            }
+            self.decoding.pop();
+        }
+        None
     }
 
     /// Tokens that a decoding sequence has generated in this stay.
@@ -538,9 +613,19 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         (self.live[slot].steps - (ends - self.steps)) as f64 * self.yielded
     }
 
+    /// A decoding sequence ends its stay.
+    fn end_stay(&mut self, slot: usize) {
+        let live = &mut self.live[slot];
+        self.sums.0 -= live.emitted;
+        self.sums.1 -= live.ends - live.steps;
+        live.stay = NO_STAY;
+        self.sequences -= 1;
+    }
+
     /// A decoding sequence loses its cache and returns to the head of the queue.
     fn preempt(&mut self, of: Decoding) {
         let (generated, slot) = (self.generated(of), of.slot);
+        self.end_stay(slot);
         let live = &mut self.live[slot];
         let owed = live.lacks() as f64 - 1.0 - generated;
         let (request, emitted, own) = (live.request, live.emitted, live.own);
@@ -549,7 +634,6 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         live.emitted += (1 + generated as u64).min(live.lacks() - 1);
         live.computed = 0;
         live.preempted = self.now;
-        self.sequences -= 1;
         self.lanes.leave(live.lane);
         self.tally.outcome.preemptions += 1;
         self.give_back(&request, (emitted, generated), own);
@@ -579,7 +663,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     fn occupy(&mut self, request: Arrival, lane: usize, own: u64) -> usize {
         let (number, counts) = self.tally.admit(request, self.now);
         let (first_token, preempted, ttft) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
-        let (emitted, computed, steps) = (0, request.reused, 0);
+        let (emitted, computed, steps, ends, stay) = (0, request.reused, 0, 0, NO_STAY);
         self.live.insert(Live {
             request,
             lane,
@@ -588,6 +672,8 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             emitted,
             computed,
             steps,
+            ends,
+            stay,
             first_token,
             preempted,
             ttft,
@@ -648,14 +734,20 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             live.first_token = self.now;
             live.ttft = self.now + late - live.request.at;
         } else {
-            self.tally.outcome.itl.add(self.now - live.preempted);
+            self.tally.gap(self.now - live.preempted, 1);
         }
         live.steps = ((live.lacks() - 1) as f64 / self.yielded).ceil() as u64;
+        live.ends = self.steps + live.steps;
+        live.stay = self.stays;
+        let (decoding, number) = (Decoding { ends: live.ends, slot, stay: live.stay }, live.number);
+        self.sums.0 += live.emitted;
+        self.sums.1 += self.steps;
+        self.stays += 1;
         if live.steps == 0 {
             self.finish(slot);
         } else {
-            let (ends, number) = (self.steps + live.steps, live.number);
-            self.decoding.push(Reverse(Decoding { ends, slot, number }));
+            self.decoding.push(Reverse(decoding));
+            self.note(number, decoding);
         }
     }
 
@@ -663,7 +755,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let live = self.live[slot];
         let Live { request, counts, ttft, first_token, .. } = live;
         let grown = live.steps as f64 * self.yielded;
-        self.sequences -= 1;
+        self.end_stay(slot);
         self.cache.release(live.prompt() as f64 + grown, (live.lacks() - 1) as f64 - grown);
         self.give_back(&request, (live.emitted, grown), live.own);
         if let Content::Blocks(place) = request.content {
@@ -681,16 +773,18 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
 
     /// Decode steps until something else happens: a sequence ends, or a request is let in.
     fn decode_run(&mut self) -> Result<(), Diagnostic> {
-        let Some(Reverse(first)) = self.decoding.peek() else { return Ok(()) };
+        let Some(first) = self.first_to_end() else { return Ok(()) };
         let mut steps = (first.ends - self.steps).max(1);
         if let Some(sent) = self.peek()? {
             let until = self.reaches_engine(sent) - self.now;
             let blind = self.poll.saturating_sub(self.steps);
-            steps = steps.min(self.steps_in(until, steps).max(blind).max(1));
+            if blind < steps {
+                steps = self.steps_in(until, steps).max(blind);
+            }
         }
         if let Some(Reverse((at, _))) = self.loading.peek() {
             let until = at.0 - self.now;
-            steps = steps.min(self.steps_in(until, steps).max(1));
+            steps = self.steps_in(until, steps);
         }
         if let Some(due) = self.prompts_due {
             steps = steps.min(due.saturating_sub(self.steps).max(1));
@@ -704,15 +798,25 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         Ok(())
     }
 
-    /// The fewest steps, of at most `most`, that last until `time` from now.
+    /// The fewest steps, of at most `most`, that last until `time` from now; one at least.
     fn steps_in(&mut self, time: Seconds, most: u64) -> u64 {
-        if self.clock.decode_run(self.batch(), most) <= time {
-            return most;
+        let batch = self.batch();
+        let mut ends_before = |steps: u64| self.clock.decode_run(batch, steps) < time;
+        if most <= 1 || !ends_before(1) {
+            return 1;
         }
-        let (mut low, mut high) = (0, most);
+        // More steps take longer: those that are looked at lie twice as far apart each time, then half as far.
+        let (mut low, mut apart) = (1, 1);
+        let mut high = loop {
+            let next = (low + apart).min(most);
+            if next == most || !ends_before(next) {
+                break next;
+            }
+            (low, apart) = (next, 2 * apart);
+        };
         while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if self.clock.decode_run(self.batch(), middle) < time { low = middle } else { high = middle }
+            let middle = low.midpoint(high);
+            if ends_before(middle) { low = middle } else { high = middle }
         }
         high
     }
@@ -723,15 +827,15 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         let each = time / steps as f64;
         let (stall, held_up) = std::mem::take(&mut self.stalled);
         if held_up > 0 {
-            self.tally.outcome.itl.add_many(each + stall, held_up);
+            self.tally.gap(each + stall, held_up);
         }
-        self.tally.outcome.itl.add_many(each, (self.sequences * steps).saturating_sub(held_up));
+        self.tally.gap(each, (self.sequences * steps).saturating_sub(held_up));
         self.steps += steps;
         self.cache.grow(self.step_tokens() * steps as f64, steps);
         if let Some(kept) = &mut self.kept {
             kept.fit(self.cache.unused());
         }
-        while let Some(Reverse(first)) = self.decoding.peek().copied()
+        while let Some(first) = self.first_to_end()
             && first.ends <= self.steps
         {
             self.decoding.pop();

@@ -140,6 +140,12 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
         }
     }
 
+    /// The same where gaps between tokens are not asked about.
+    #[must_use]
+    pub fn without_gaps(self) -> Self {
+        SplitSimulation { tally: self.tally.without_gaps(), ..self }
+    }
+
     /// Runs until no request is left.
     ///
     /// # Errors
@@ -294,7 +300,7 @@ impl<'a, A: Arrivals> SplitSimulation<'a, A> {
         let yielded = self.decode.replica.workload.yielded();
         let tokens = decoder.batch.sequences as f64 * parts as f64 / PARTS * yielded;
         decoder.batch.cached += tokens;
-        self.tally.outcome.itl.add_many(step / yielded, tokens.round() as u64);
+        self.tally.gap(step / yielded, tokens.round() as u64);
         self.leave(worker);
     }
 

@@ -1,21 +1,15 @@
 //! Means and percentiles of a stream, in memory that does not grow with it.
 
-use hdrhistogram::Histogram;
-
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 
+use super::places::Places;
+
 /// The spread of a time over requests: mean exact, percentiles to three significant digits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Spread {
     sum: f64,
-    histogram: Histogram<u64>,
-}
-
-impl Default for Spread {
-    fn default() -> Spread {
-        // Three significant digits are always allowed; the range grows by itself.
-        Spread { sum: 0.0, histogram: Histogram::new(3).expect("3 lies in 0..=5") }
-    }
+    /// Counted in nanoseconds, up to 584 years.
+    places: Places,
 }
 
 impl Spread {
@@ -27,21 +21,18 @@ impl Spread {
     /// Adds a value `times` times.
     pub fn add_many(&mut self, value: Seconds, times: u64) {
         self.sum += value.get() * times as f64;
-        // Counted in nanoseconds. The range grows on demand, up to 584 years.
-        let nanoseconds = rounded(value.get() * 1e9);
-        let _ = self.histogram.record_n(nanoseconds, times);
+        self.places.add(rounded(value.get() * 1e9), times);
     }
 
     /// Adds all values of another spread.
     pub fn merge(&mut self, other: &Spread) {
         self.sum += other.sum;
-        // Both count the same unit and grow on demand.
-        let _ = self.histogram.add(&other.histogram);
+        self.places.merge(&other.places);
     }
 
     /// How many values there are.
     pub fn count(&self) -> u64 {
-        self.histogram.len()
+        self.places.count()
     }
 
     /// Mean; zero without values.
@@ -54,12 +45,12 @@ impl Spread {
 
     /// Standard deviation; zero without values.
     pub fn deviation(&self) -> Seconds {
-        Seconds::new(self.histogram.stdev() * 1e-9)
+        Seconds::new(self.places.deviation() * 1e-9)
     }
 
     /// The value that a share of all do not exceed; zero without values.
     pub fn quantile(&self, share: f64) -> Seconds {
-        Seconds::new(self.histogram.value_at_quantile(share) as f64 * 1e-9)
+        Seconds::new(self.places.quantile(share) as f64 * 1e-9)
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Tally {
     ended: Seconds,
     /// When the first request that counts was sent, and the last.
     sent: Option<(Seconds, Seconds)>,
+    /// Whether the gaps between tokens are counted one by one.
+    gaps: bool,
     /// What was measured so far.
     pub outcome: Outcome,
 }
@@ -39,8 +41,21 @@ pub struct Answered {
 impl Tally {
     /// Nothing has happened yet.
     pub fn new(window: Range<u64>, targets: Targets) -> Tally {
-        let outcome = Outcome::default();
-        Tally { window, targets, admitted: 0, began: None, ended: Seconds::ZERO, sent: None, outcome }
+        let (ended, outcome) = (Seconds::ZERO, Outcome::default());
+        Tally { window, targets, admitted: 0, began: None, ended, sent: None, gaps: true, outcome }
+    }
+
+    /// The same where gaps between tokens are not asked about: their means over requests are known without them.
+    #[must_use]
+    pub fn without_gaps(self) -> Tally {
+        Tally { gaps: false, ..self }
+    }
+
+    /// So many tokens come as long after the ones before them.
+    pub fn gap(&mut self, time: Seconds, tokens: u64) {
+        if self.gaps {
+            self.outcome.itl.add_many(time, tokens);
+        }
     }
 
     /// Takes up a request: its number in the order of admission, and whether it counts.

@@ -10,7 +10,7 @@ use crate::model::{Formats, LayerGroup, Model};
 use crate::units::{BytesPerSecond, Seconds};
 
 use super::instruction::Instruction;
-use super::recall::{Recall, Varies};
+use super::recall::{Recall, Remembered, Varies};
 use super::resolved::{measured, resolve, unshared};
 use super::step_time::StepTime;
 use super::streamed::Reads;
@@ -25,6 +25,8 @@ pub(super) struct Program {
     pub(super) instructions: Vec<Instruction>,
     /// Those that take different times: each is timed once for all that are like it.
     distinct: Vec<Distinct>,
+    /// Which of them are remembered from step to step.
+    remembered: Remembered,
 }
 
 /// An instruction that stands for all that take as long.
@@ -100,12 +102,11 @@ impl Program {
         let class = self.distinct.iter().position(alike).unwrap_or(self.distinct.len());
         match self.distinct.get_mut(class) {
             Some(known) => known.count += count,
-            None => self.distinct.push(Distinct {
-                instruction: self.instructions.len(),
-                count,
-                varies: new.varies(),
-                exchanges: new.exchanges(),
-            }),
+            None => {
+                let (instruction, varies) = (self.instructions.len(), new.varies());
+                self.remembered.add(varies, class);
+                self.distinct.push(Distinct { instruction, count, varies, exchanges: new.exchanges() });
+            }
         }
         self.instructions.push(Instruction { class, ..new });
     }
@@ -184,8 +185,8 @@ impl Program {
         recall: &mut Recall,
     ) -> (StepTime, Option<Seconds>) {
         let timed = |d: &Distinct| self.instructions[d.instruction].time(step).0.time;
-        let varies = self.distinct.iter().map(|d| d.varies);
-        let known = recall.times(step, varies, |class| timed(&self.distinct[class]));
+        let of = (self.distinct.len(), &self.remembered);
+        let known = recall.times(step, of, |class| timed(&self.distinct[class]));
         let time_of = |d: &Distinct, known: &Seconds| match d.varies {
             Varies::Context => timed(d),
             _ => *known,

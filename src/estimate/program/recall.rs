@@ -65,6 +65,20 @@ fn place(key: &Key) -> usize {
     (mixed >> (u64::BITS - MOST.trailing_zeros())) as usize
 }
 
+/// Which kernels of a program are remembered, by what of a step they depend on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Remembered([Vec<usize>; Varies::KNOWN.len()]);
+
+impl Remembered {
+    /// Adds a kernel, by its number in the program.
+    pub(super) fn add(&mut self, varies: Varies, kernel: usize) {
+        let mut each = Varies::KNOWN.into_iter().zip(&mut self.0);
+        if let Some((_, kernels)) = each.find(|(known, _)| *known == varies) {
+            kernels.push(kernel);
+        }
+    }
+}
+
 /// Times of the kernels of one program in the steps that came last.
 #[derive(Clone, Debug, Default)]
 pub struct Recall {
@@ -79,17 +93,19 @@ impl Recall {
     pub(super) fn times(
         &mut self,
         step: &Step,
-        kernels: impl Iterator<Item = Varies> + Clone,
+        (kernels, remembered): (usize, &Remembered),
         time: impl Fn(usize) -> Seconds,
     ) -> &[Seconds] {
-        self.times.resize(kernels.clone().count(), Seconds::ZERO);
-        for (varies, table) in Varies::KNOWN.into_iter().zip(&mut self.tables) {
-            let mine = || kernels.clone().enumerate().filter(|(_, v)| *v == varies).map(|(i, _)| i);
-            let (is_known, known) = table.at(varies.key(step), self.times.len());
+        if self.times.len() != kernels {
+            self.times.resize(kernels, Seconds::ZERO);
+        }
+        let tables = Varies::KNOWN.into_iter().zip(&mut self.tables).zip(&remembered.0);
+        for ((varies, table), mine) in tables.filter(|(_, mine)| !mine.is_empty()) {
+            let (is_known, known) = table.at(varies.key(step), mine.len());
             if !is_known {
-                mine().for_each(|i| known[i] = time(i));
+                known.iter_mut().zip(mine).for_each(|(known, i)| *known = time(*i));
             }
-            mine().for_each(|i| self.times[i] = known[i]);
+            known.iter().zip(mine).for_each(|(known, i)| self.times[*i] = *known);
         }
         &self.times
     }
@@ -101,7 +117,7 @@ struct Table {
     /// The number of what is remembered in each place, counted from 1.
     places: Vec<u32>,
     keys: Vec<Key>,
-    /// As many for each key as the program has kernels.
+    /// As many for each key as kernels depend on it.
     times: Vec<Seconds>,
 }
 
@@ -139,7 +155,9 @@ mod tests {
             timed.set(timed.get() + 1);
             parts[i]
         };
-        assert_eq!(recall.times(step, KERNELS.into_iter(), time), parts);
+        let mut remembered = Remembered::default();
+        KERNELS.into_iter().enumerate().for_each(|(i, varies)| remembered.add(varies, i));
+        assert_eq!(recall.times(step, (KERNELS.len(), &remembered), time), parts);
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod methods;
 mod modules;
 mod storage;
 
+use std::cell::OnceCell;
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::gguf::{self, Place};
 use crate::dtype::{DType, WeightFormat};
@@ -15,6 +17,28 @@ use methods::Reach;
 pub(super) use modules::digits;
 use modules::{Known, Modules};
 pub use storage::Storage;
+
+/// What the modules of layers may be called: of each kind of layer once, and not before a list is asked about one.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<(Vec<Tensor>, Vec<NamesOf>)>);
+
+/// What the module of one tensor may be called.
+type NamesOf = OnceCell<Vec<String>>;
+
+impl Names {
+    /// Kinds of layers that are remembered: models have a few, which take turns.
+    const MOST: usize = 8;
+
+    /// The names of each of a layer's tensors.
+    fn of(&mut self, tensors: &[Tensor]) -> &[NamesOf] {
+        let place = self.0.iter().position(|(known, _)| known == tensors).unwrap_or_else(|| {
+            self.0.truncate(Names::MOST - 1);
+            self.0.push((tensors.to_vec(), vec![NamesOf::new(); tensors.len()]));
+            self.0.len() - 1
+        });
+        &self.0[place].1
+    }
+}
 
 /// The formats that the kernels of one layer (or of the parts outside the layers) compute with, by class:
 /// that of the class's largest matrix.
@@ -320,6 +344,16 @@ impl Quantisation {
 
     /// Storage of each tensor of layer `index`, in their order, and the formats by class.
     pub fn layer(&self, index: usize, tensors: &[Tensor]) -> (Vec<Storage>, Formats) {
+        self.layer_like(index, tensors, &mut Names::default())
+    }
+
+    /// The same, of a layer that is one of several.
+    pub(super) fn layer_like(
+        &self,
+        index: usize,
+        tensors: &[Tensor],
+        names: &mut Names,
+    ) -> (Vec<Storage>, Formats) {
         if let Some((layers, outer)) = &self.exact {
             let formats = *layers.get(index).or(layers.last()).unwrap_or(outer);
             return (tensors.iter().map(|t| formats.format(t).into()).collect(), formats);
@@ -329,13 +363,14 @@ impl Quantisation {
             return (vec![self.base.into(); tensors.len()], Formats::uniform(self.base));
         }
         let sparse = tensors.iter().any(|t| t.class == TensorClass::Expert);
-        let stored: Vec<Storage> = tensors.iter().map(|t| self.inside(index, t, sparse)).collect();
+        let each = tensors.iter().zip(names.of(tensors));
+        let stored: Vec<Storage> = each.map(|(t, names)| self.inside(index, t, sparse, names)).collect();
         let formats = Formats::of(self.base, tensors.iter().zip(stored.iter().copied()));
         (stored, formats)
     }
 
     /// Storage of a tensor of layer `index`; `sparse` says whether the layer routes experts.
-    fn inside(&self, index: usize, tensor: &Tensor, sparse: bool) -> Storage {
+    fn inside(&self, index: usize, tensor: &Tensor, sparse: bool, names: &NamesOf) -> Storage {
         let base = self.base.into();
         let expert = tensor.class == TensorClass::Expert;
         let quantisable = expert
@@ -347,11 +382,21 @@ impl Quantisation {
         if !quantisable || kept || self.reach.experts_only && !expert {
             return base;
         }
-        let mut names = modules::names(index, tensor, sparse);
-        if let Some(number) = self.decoder.and_then(|layers| index.checked_sub(layers)) {
-            names = modules::predicting(number, names);
-        }
-        let covers = |modules: &Modules| names.iter().any(|name| modules.cover(name));
+        let mut name = format!("layers.{index}.");
+        let before = name.len();
+        let number = self.decoder.and_then(|layers| index.checked_sub(layers));
+        let predicting = number.map(modules::predicting);
+        let mut covers = |modules: &Modules| {
+            let own = names.get_or_init(|| modules::names(tensor, sparse));
+            own.iter().any(|own| {
+                name.truncate(before);
+                name.push_str(own);
+                modules.cover(&name)
+            }) || predicting
+                .iter()
+                .flatten()
+                .any(|layer| own.iter().any(|own| modules.cover(&format!("{layer}.{own}"))))
+        };
         if self.only.as_ref().is_some_and(|only| !covers(only)) {
             return base;
         }

@@ -136,9 +136,9 @@ const SHARED: [&str; 10] = [
     "residual_mlp",
 ];
 
-/// The names that the module of a tensor of layer `index` may have, without a prefix. In a layer that
-/// routes experts (`sparse`) the dense projections are the shared expert's.
-pub(super) fn names(index: usize, tensor: &Tensor, sparse: bool) -> Vec<String> {
+/// The names that the module of a tensor of a layer may have, without what stands before the layer and without the layer. In
+/// one that routes experts (`sparse`) the dense projections are the shared expert's.
+pub(super) fn names(tensor: &Tensor, sparse: bool) -> Vec<String> {
     let own = tensor.name.trim_end_matches(".weight");
     let (part, rest) = own.split_once('.').unwrap_or((own, ""));
     let routed = tensor.class == TensorClass::Expert;
@@ -155,9 +155,8 @@ pub(super) fn names(index: usize, tensor: &Tensor, sparse: bool) -> Vec<String> 
             parts.unwrap_or_default().iter().map(|part| format!("{part}.")).collect()
         }
     };
-    let mut names = vec![format!("layers.{index}.{own}")];
+    let mut names = vec![own.to_owned()];
     let mut add = |name: String| {
-        let name = format!("layers.{index}.{name}");
         if !names.contains(&name) {
             names.push(name);
         }
@@ -190,16 +189,10 @@ fn joined(projection: &str) -> &'static str {
     if projection == "down_proj" { "output_linear" } else { "input_linear" }
 }
 
-/// The names of a module of the prediction layer of this number, by its names as a layer behind the last one: those of
-/// DeepSeek-V3 and GLM are these, those of others say `mtp` (Qwen3-Next `mtp.layers.0`, DeepSeek-V4 `mtp.0`, MiMo
-/// `mtp_layers.0`).
-pub(super) fn predicting(number: usize, mut names: Vec<String>) -> Vec<String> {
-    let own = |name: &String| name.splitn(3, '.').nth(2).map(str::to_owned);
-    let behind: Vec<String> = names.iter().filter_map(own).collect();
-    for layer in ["mtp.layers", "mtp", "mtp_layers"] {
-        names.extend(behind.iter().map(|name| format!("{layer}.{number}.{name}")));
-    }
-    names
+/// What the prediction layer of this number is called beside its name as a layer behind the last one, which is that of
+/// DeepSeek-V3 and GLM: those of others say `mtp` (Qwen3-Next `mtp.layers.0`, DeepSeek-V4 `mtp.0`, MiMo `mtp_layers.0`).
+pub(super) fn predicting(number: usize) -> [String; 3] {
+    ["mtp.layers", "mtp", "mtp_layers"].map(|layers| format!("{layers}.{number}"))
 }
 
 /// What a name of a module ends with that no method quantises, whether a list names it or not.
@@ -260,11 +253,10 @@ impl Known {
         for tensors in layers {
             let place = seen.iter().position(|other| *other == tensors).unwrap_or_else(|| {
                 let sparse = tensors.iter().any(|tensor| tensor.class == TensorClass::Expert);
-                let names = tensors.iter().flat_map(|tensor| names(0, tensor, sparse));
-                let steps = names.filter_map(|name| name.strip_prefix("layers.0.").map(str::to_owned));
+                let names = tensors.iter().flat_map(|tensor| names(tensor, sparse));
                 known
                     .kinds
-                    .push(steps.flat_map(|name| parents(&name).map(str::to_owned).collect_vec()).collect());
+                    .push(names.flat_map(|name| parents(&name).map(str::to_owned).collect_vec()).collect());
                 seen.push(tensors);
                 seen.len() - 1
             });
@@ -381,6 +373,28 @@ fn is_of_sound(name: &str) -> bool {
     ["audio", "speech", "sound"].iter().any(|word| name.contains(word))
 }
 
+/// What the modules begin with that a glob may mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Beginning {
+    /// A layer, by its number.
+    Layer(usize),
+    /// A letter.
+    Letter(u8),
+    /// Anything.
+    Any,
+}
+
+impl Beginning {
+    fn of(glob: &str) -> Beginning {
+        let letter = || Beginning::letter(glob).filter(|_| !glob.starts_with('*'));
+        layer_of(glob).map(Beginning::Layer).or_else(letter).unwrap_or(Beginning::Any)
+    }
+
+    fn letter(of: &str) -> Option<Beginning> {
+        of.bytes().next().map(Beginning::Letter)
+    }
+}
+
 /// A list of modules as a checkpoint writes it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Modules {
@@ -390,9 +404,9 @@ pub(super) struct Modules {
     names: BTreeSet<String>,
     /// Names of parts, such as `self_attn` or `mlp.gate`.
     parts: Vec<String>,
-    /// What is left of each glob once a prefix has been read: the glob, by number in `written`, and where it goes on; by the
-    /// layer that it names, if it begins so.
-    globs: BTreeMap<Option<usize>, BTreeSet<(usize, usize)>>,
+    /// What is left of each glob once a prefix has been read: the glob, by number in `written`, and where it goes on; by
+    /// what the modules begin with that it may mean.
+    globs: BTreeMap<Beginning, BTreeSet<(usize, usize)>>,
     /// Whether a glob means what a prefix names: the whole model, or the part of it that makes text.
     whole: bool,
     /// Regular expressions.
@@ -426,7 +440,7 @@ impl Modules {
                 modules.whole |= steps.any(|step| glob(entry.as_bytes(), step.as_bytes()));
                 let rests = |prefix: &&str| rests(entry.as_bytes(), prefix.as_bytes());
                 for from in PREFIXES.iter().flat_map(rests) {
-                    modules.globs.entry(layer_of(&entry[from..])).or_default().insert((number, from));
+                    modules.globs.entry(Beginning::of(&entry[from..])).or_default().insert((number, from));
                 }
             } else {
                 let bare = bare(entry);
@@ -446,10 +460,11 @@ impl Modules {
 
     /// Whether the list means the module of this name, given without prefix.
     pub fn cover(&self, name: &str) -> bool {
-        let (all, own) =
-            (self.globs.get(&None), layer_of(name).and_then(|layer| self.globs.get(&Some(layer))));
+        // Lists name hundreds of modules by their layer, of which few are looked at.
+        let begins = [Some(Beginning::Any), layer_of(name).map(Beginning::Layer), Beginning::letter(name)];
+        let globs = begins.map(|begins| begins.and_then(|begins| self.globs.get(&begins)));
         let globs_match = |module: &[u8]| {
-            let mut globs = all.into_iter().chain(own).flatten();
+            let mut globs = globs.into_iter().flatten().flatten();
             globs.any(|(number, from)| glob(&self.written[*number].as_bytes()[*from..], module))
         };
         self.whole
@@ -618,13 +633,17 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn in_layer(index: usize, names: &[String]) -> impl Iterator<Item = String> {
+        names.iter().map(move |name| format!("layers.{index}.{name}"))
+    }
+
     #[test]
     fn a_list_of_shared_experts_leaves_the_routed_ones_alone() {
         let matrix = |name| Tensor::matrix(name, 8, 8, crate::model::Component::Mlp);
         let routed = matrix("mlp.experts.down_proj.weight").class(TensorClass::Expert);
         for list in ["re:.*shared_experts.*", "*shared_experts*", "model.layers.3.mlp.shared_experts"] {
             let modules = Modules::new(vec![list.to_owned()]).unwrap();
-            let covers = |tensor: &Tensor| names(3, tensor, true).iter().any(|name| modules.cover(name));
+            let covers = |tensor: &Tensor| in_layer(3, &names(tensor, true)).any(|name| modules.cover(&name));
             assert!(covers(&matrix("mlp.down_proj.weight")) && !covers(&routed), "{list}");
         }
     }
@@ -639,7 +658,7 @@ mod tests {
             "re:.*shared_mlp.*",
         ] {
             let modules = Modules::new(vec![entry.to_owned()]).unwrap();
-            let covers = |sparse| names(3, &down, sparse).iter().any(|name| modules.cover(name));
+            let covers = |sparse| in_layer(3, &names(&down, sparse)).any(|name| modules.cover(&name));
             assert!(covers(true) && !covers(false), "{entry}");
         }
     }

@@ -2,6 +2,7 @@
 //! replicas.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
 use crate::estimate::context::Context;
@@ -18,7 +19,9 @@ use crate::workload::{Load, Percentiles, Workload};
 use super::super::Question;
 use super::super::pairs::Batch;
 use super::pools::Pools;
-use super::trial::{Sample, Sent};
+use super::sample::Sample;
+use super::shared::{Known, Shared};
+use super::trial::Sent;
 
 /// Plans between two neighbours of a line that are looked at when one of them is the best.
 const BETWEEN: u64 = 16;
@@ -26,7 +29,7 @@ const BETWEEN: u64 = 16;
 /// What is simulated of a layout.
 #[derive(Debug)]
 enum Subject<'c> {
-    Replicas(Box<Deployment<'c>>),
+    Replicas(Box<Deployment<'c>>, Arc<Known>),
     Pools(Box<Pools<'c>>),
 }
 
@@ -65,13 +68,14 @@ impl<'q, 'c> Line<'q, 'c> {
         question: &'q Question<'q>,
         contexts: &'c [Vec<Context<'c>>],
         base: Plan,
+        shared: &Shared,
     ) -> Result<Line<'q, 'c>, Reason> {
         let (layout, place) = (base.layout, question.context_of(base.layout));
         let context = &contexts[layout.pool][place];
         let decode = Deployment::new(context, layout.parallelism)?;
         let elsewhere = question.gpus() - u64::from(context.cluster.gpus);
         let subject = match base.prefill {
-            None => Subject::Replicas(Box::new(decode)),
+            None => Subject::Replicas(Box::new(decode), shared.known_of(layout)),
             Some(pool) => {
                 let prefill = Deployment::new(&contexts[pool.pool][place], pool.parallelism)?;
                 Subject::Pools(Box::new(Pools::new((prefill, pool.workers), (decode, base.replicas))))
@@ -79,7 +83,7 @@ impl<'q, 'c> Line<'q, 'c> {
         };
         let axis = match (question.workload.load, &subject) {
             (Load::Saturate, _) => Axis::Batch,
-            (_, Subject::Replicas(_)) => Axis::Replicas,
+            (_, Subject::Replicas(..)) => Axis::Replicas,
             (_, Subject::Pools(_)) => Axis::Fixed,
         };
         let pinned = match axis {
@@ -104,7 +108,7 @@ impl<'q, 'c> Line<'q, 'c> {
 
     fn deployment(&self) -> &Deployment<'c> {
         match &self.subject {
-            Subject::Replicas(deployment) => deployment,
+            Subject::Replicas(deployment, _) => deployment,
             Subject::Pools(pools) => &pools.decode,
         }
     }
@@ -206,7 +210,7 @@ impl<'q, 'c> Line<'q, 'c> {
     pub(super) fn closed(&self, size: u64) -> Result<Figures, Reason> {
         let plan = self.plan(size);
         match &self.subject {
-            Subject::Replicas(deployment) => deployment.score(plan),
+            Subject::Replicas(deployment, _) => deployment.score(plan),
             Subject::Pools(pools) => {
                 let pair = pools.pair();
                 let service = self.question.service(&pair, self.sequences(pools, size)?);
@@ -230,7 +234,7 @@ impl<'q, 'c> Line<'q, 'c> {
     pub(super) fn estimate(&self, size: u64, sample: Option<Sample>) -> Option<Estimate> {
         let plan = self.plan(size);
         let estimate = match &self.subject {
-            Subject::Replicas(deployment) => deployment.figures(plan).ok()?,
+            Subject::Replicas(deployment, _) => deployment.figures(plan).ok()?,
             Subject::Pools(pools) => {
                 let pair = pools.pair();
                 let service = self.question.service(&pair, self.sequences(pools, size).ok()?);
@@ -238,7 +242,7 @@ impl<'q, 'c> Line<'q, 'c> {
             }
         };
         let idle_gpus = match &self.subject {
-            Subject::Replicas(_) => estimate.idle_gpus + self.elsewhere,
+            Subject::Replicas(..) => estimate.idle_gpus + self.elsewhere,
             Subject::Pools(_) => self.question.gpus().saturating_sub(estimate.gpus),
         };
         let verified = sample.map(|sample| sample.verified);
@@ -264,8 +268,8 @@ impl<'q, 'c> Line<'q, 'c> {
     fn sent(&self, closed: &Figures) -> (Sent<'_>, f64) {
         let replicas = match (&self.subject, closed.plan.replicas) {
             (Subject::Pools(_), _) => 1.0,
-            (Subject::Replicas(d), ALL_REPLICAS) => f64::from(d.placement.max_replicas),
-            (Subject::Replicas(_), n) => f64::from(n),
+            (Subject::Replicas(d, _), ALL_REPLICAS) => f64::from(d.placement.max_replicas),
+            (Subject::Replicas(..), n) => f64::from(n),
         };
         let in_flight = closed.in_flight / replicas;
         let load = match self.question.workload.load {
@@ -276,7 +280,7 @@ impl<'q, 'c> Line<'q, 'c> {
         };
         // Sessions are sent by their users: as many as keep that many requests in flight.
         let users = match &self.subject {
-            Subject::Replicas(deployment) if self.question.workload.sessions.is_some() => {
+            Subject::Replicas(deployment, _) if self.question.workload.sessions.is_some() => {
                 deployment.served(in_flight, replicas as u32).1.map(|reuse| reuse.users)
             }
             _ => None,
@@ -299,11 +303,11 @@ impl<'q, 'c> Line<'q, 'c> {
     pub(super) fn simulate(&self, closed: &Figures) -> Result<Sample, Diagnostic> {
         let ((sent, replicas), targets) = (self.sent(closed), &self.question.targets);
         match &self.subject {
-            Subject::Replicas(deployment) => match (self.question.workload.load, sent.workload.load) {
+            Subject::Replicas(deployment, known) => match (self.question.workload.load, sent.workload.load) {
                 (Load::Concurrency(n), Load::Concurrency(_)) => {
-                    sent.through_replicas(deployment, n, replicas as u64, targets)
+                    sent.through_replicas((deployment, known), n, replicas as u64, targets)
                 }
-                _ => sent.through_replica(deployment, replicas, targets),
+                _ => sent.through_replica((deployment, known), replicas, targets),
             },
             Subject::Pools(pools) => sent.through_pools(pools, targets),
         }

@@ -8,6 +8,8 @@
 mod line;
 mod pools;
 mod probe;
+mod remembered;
+mod sample;
 mod shared;
 mod trial;
 
@@ -30,6 +32,7 @@ use super::verification::Depth;
 use super::visit::Summary;
 use line::Line;
 use probe::Probe;
+use shared::Known;
 pub(super) use shared::Shared;
 pub(super) use trial::MOST_STEPS;
 use trial::Sent;
@@ -166,7 +169,7 @@ impl Question<'_> {
         contexts: &[Vec<Context>],
         simulated: bool,
     ) -> Result<Option<Estimate>, Diagnostic> {
-        let Ok(line) = Line::new(self, contexts, figures.plan) else { return Ok(None) };
+        let Ok(line) = Line::new(self, contexts, figures.plan, &Shared::default()) else { return Ok(None) };
         let size = line.size_of(figures);
         let Ok(closed) = line.closed(size) else { return Ok(None) };
         let sample = match simulated.then(|| line.simulate(&closed)).transpose() {
@@ -219,7 +222,7 @@ pub(super) fn under_load(
     stop: Stop,
 ) -> Result<Option<Verified>, Diagnostic> {
     let deployment = of.0;
-    let sample = share(of, in_flight, stop).through_replica(deployment, 1.0, targets)?;
+    let sample = share(of, in_flight, stop).through_replica((deployment, &Known::default()), 1.0, targets)?;
     let class = deployment.class(&deployment.replica().at(in_flight), in_flight);
     let late = sample.doubted.missed(class, targets).is_some();
     Ok((!late && !sample.overloaded).then_some(sample.verified))

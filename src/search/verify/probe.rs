@@ -17,8 +17,8 @@ use crate::workload::Load;
 use super::super::Question;
 use super::super::candidate::Candidate;
 use super::line::Line;
+use super::sample::Sample;
 use super::shared::Shared;
-use super::trial::Sample;
 
 /// Most simulations of one layout before the lightest load decides.
 const MOST_TRIALS: usize = 10;
@@ -158,7 +158,7 @@ impl<'q, 'c> Probe<'q, 'c> {
     /// None in practice: lengths are drawn and not read.
     pub(super) fn step(&mut self, contexts: &'c [Vec<Context<'c>>]) -> Result<(), Diagnostic> {
         match self.state {
-            State::New => match Line::new(self.question, contexts, self.candidate.plain.plan) {
+            State::New => match Line::new(self.question, contexts, self.candidate.plain.plan, self.shared) {
                 Ok(line) => self.line = Some(line),
                 Err(reason) => {
                     self.state = State::Fallen(reason, self.candidate.plain.plan);

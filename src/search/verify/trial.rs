@@ -1,26 +1,21 @@
-//! One plan in discrete events, and what is known after it.
+//! One plan in discrete events.
 
 use crate::diagnostic::Diagnostic;
 use crate::estimate::deployment::Deployment;
-use crate::estimate::figures::{Tail, Tails, Verified};
-use crate::simulate::{Drive, Outcome, Protocol, Requests, Simulation, SplitSimulation, Spread, Workers};
+use crate::simulate::{Drive, Outcome, Protocol, Requests, Simulation, SplitSimulation, Workers};
 use crate::stop::Stop;
-use crate::units::Seconds;
-use crate::workload::{Load, Percentile, Percentiles, Targets, Workload};
+use crate::workload::{Load, Targets, Workload};
 
 use super::pools::Pools;
+use super::remembered::{Remembered, Run};
+use super::sample::Sample;
+use super::shared::Known;
 
 /// Seed of the lengths and arrivals that are drawn: the same question has the same answer.
 const SEED: u64 = 1;
 
 /// Fewest requests that count under a rate.
 const FEWEST: u64 = 1000;
-
-/// Standard errors of a mean that a run of another seed may lie above it.
-const DOUBT: f64 = 2.0;
-
-/// Share of a mean that runs differ by however many requests count: what is in flight together is not independent.
-const LEAST_DOUBT: f64 = 0.004;
 
 /// How many times as many requests a run has whose times still rose, and how often it is made longer.
 const LONGER: u64 = 4;
@@ -29,19 +24,6 @@ const LONGER_RUNS: usize = 2;
 /// Most steps that are simulated for one question: some twenty seconds of one core. Only prompts that are cut into thousands
 /// of parts come near.
 pub(in crate::search) const MOST_STEPS: u64 = 20_000_000;
-
-/// What the simulation of a plan came to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    /// Its figures.
-    pub(super) verified: Verified,
-    /// The same with the times that another run of the same plan may have.
-    pub(super) doubted: Verified,
-    /// Whether the cache ran out and sequences were computed again. Times then grow faster than any closed form's.
-    pub(super) strained: bool,
-    /// Whether requests came faster than they were answered.
-    pub(super) overloaded: bool,
-}
 
 /// What is sent to the server of a trial.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +72,7 @@ impl Sent<'_> {
     /// [`Code::Stopped`](crate::diagnostic::Code::Stopped) when the time was up before its end.
     pub(super) fn through_replicas(
         &self,
-        deployment: &Deployment,
+        (deployment, known): (&Deployment, &Known),
         in_flight: u64,
         replicas: u64,
         targets: &Targets,
@@ -99,12 +81,12 @@ impl Sent<'_> {
         let mut samples = [(each + 1, more), (each, replicas - more)].into_iter().filter_map(|(n, count)| {
             let workload = Workload { load: Load::Concurrency(n), ..self.workload };
             let sent = Sent { workload, in_flight: n as f64, ..*self };
-            (n > 0 && count > 0).then(|| sent.through_replica(deployment, count as f64, targets))
+            (n > 0 && count > 0).then(|| sent.through_replica((deployment, known), count as f64, targets))
         });
         match (samples.next(), samples.next()) {
             (Some(fuller), None) => fuller,
             (Some(fuller), Some(others)) => Ok(fuller?.beside(others?, &targets.at)),
-            (None, _) => self.through_replica(deployment, replicas as f64, targets),
+            (None, _) => self.through_replica((deployment, known), replicas as f64, targets),
         }
     }
 
@@ -114,7 +96,7 @@ impl Sent<'_> {
     /// [`Code::Stopped`](crate::diagnostic::Code::Stopped) when the time was up before its end.
     pub(super) fn through_replica(
         &self,
-        deployment: &Deployment,
+        (deployment, known): (&Deployment, &Known),
         replicas: f64,
         targets: &Targets,
     ) -> Result<Sample, Diagnostic> {
@@ -125,10 +107,26 @@ impl Sent<'_> {
             let drive = drive.spread(deployment.limits.keeping.routing, replicas as u64);
             let below = deployment.below(replicas as u32).into_iter().flatten();
             let simulation = Simulation::new(&replica, drive.arrivals(), window, Targets::default());
-            simulation.above(below).run(&mut { self.stop })
+            let simulation = simulation.above(below).without_gaps().knowing(known.take());
+            let (outcome, timings) = simulation.run_on(&mut { self.stop })?;
+            known.put_back(timings);
+            Ok(outcome)
         };
-        let outcome = self.settled(replica.limits.max_batched_tokens, run)?;
-        Ok(Sample::of(&outcome, replicas, targets))
+        let simulated = || {
+            let outcome = self.settled(replica.limits.max_batched_tokens, run)?;
+            Ok(Sample::of(&outcome, targets))
+        };
+        // What turns of sessions find depends on the other replicas, too.
+        let one = match self.workload.sessions {
+            Some(_) => simulated(),
+            None => {
+                let remembered = known.replica(|| Remembered::of(&replica, &self.workload));
+                let (load, at) = (self.workload.load, targets.at);
+                let run = Run { load, in_turn: self.in_turn, in_flight: self.in_flight, at };
+                remembered.under(run, simulated)
+            }
+        };
+        Ok(one?.of_replicas(replicas))
     }
 
     /// Split pools, all workers at once.
@@ -148,10 +146,11 @@ impl Sent<'_> {
                 drive.requests.window(),
                 Targets::default(),
             )
+            .without_gaps()
             .run(&self.stop)
         };
         let outcome = self.settled(p.limits.max_batched_tokens, run)?;
-        Ok(Sample::of(&outcome, 1.0, targets))
+        Ok(Sample::of(&outcome, targets))
     }
 
     /// A run that is long enough: where times still rise, one of [`LONGER`] times as many requests, as often as that is
@@ -173,78 +172,4 @@ impl Sent<'_> {
         }
         Ok(outcome)
     }
-}
-
-impl Sample {
-    fn of(outcome: &Outcome, replicas: f64, targets: &Targets) -> Sample {
-        let at = &targets.at;
-        let times = |of: &dyn Fn(&Spread, Option<Percentile>) -> Seconds| Verified {
-            ttft: of(&outcome.ttft, at.ttft),
-            tpot: of(&outcome.tpot, at.tpot),
-            e2e: of(&outcome.e2e, at.e2e),
-            output: outcome.output() * replicas,
-            tails: Tails { ttft: tail(&outcome.ttft), tpot: tail(&outcome.tpot), e2e: tail(&outcome.e2e) },
-        };
-        Sample {
-            verified: times(&found),
-            doubted: times(&doubted),
-            strained: outcome.preemptions > 0,
-            overloaded: outcome.overloaded() || outcome.rises(),
-        }
-    }
-}
-
-impl Sample {
-    /// With replicas that have fewer requests: what all deliver, each mean over all requests; percentiles are those of
-    /// the replicas whose are longer.
-    fn beside(self, other: Sample, at: &Percentiles) -> Sample {
-        let rate = |sample: &Sample| sample.verified.output.get();
-        let share = rate(&self) / (rate(&self) + rate(&other)).max(f64::MIN_POSITIVE);
-        let time = |at: Option<Percentile>, a: Seconds, b: Seconds| match at {
-            None => a * share + b * (1.0 - share),
-            Some(_) => a.max(b),
-        };
-        let tail =
-            |a: Tail, b: Tail| Tail { p50: a.p50.max(b.p50), p95: a.p95.max(b.p95), p99: a.p99.max(b.p99) };
-        let times = |a: &Verified, b: &Verified| Verified {
-            ttft: time(at.ttft, a.ttft, b.ttft),
-            tpot: time(at.tpot, a.tpot, b.tpot),
-            e2e: time(at.e2e, a.e2e, b.e2e),
-            output: a.output + b.output,
-            tails: Tails {
-                ttft: tail(a.tails.ttft, b.tails.ttft),
-                tpot: tail(a.tails.tpot, b.tails.tpot),
-                e2e: tail(a.tails.e2e, b.tails.e2e),
-            },
-        };
-        Sample {
-            verified: times(&self.verified, &other.verified),
-            doubted: times(&self.doubted, &other.doubted),
-            strained: self.strained || other.strained,
-            overloaded: self.overloaded || other.overloaded,
-        }
-    }
-}
-
-fn tail(spread: &Spread) -> Tail {
-    Tail { p50: spread.quantile(0.5), p95: spread.quantile(0.95), p99: spread.quantile(0.99) }
-}
-
-/// The mean, or what lies at a percentile.
-fn found(spread: &Spread, at: Option<Percentile>) -> Seconds {
-    at.map_or(spread.mean(), |at| spread.quantile(at.share()))
-}
-
-/// The same as another run may have it. How many of `n` requests lie below a percentile is binomial, so that what
-/// lies at it in another run lies at one higher by standard errors of that share in this.
-fn doubted(spread: &Spread, at: Option<Percentile>) -> Seconds {
-    let (here, n) = (found(spread, at), spread.count().max(1) as f64);
-    let higher = match at {
-        None => here + spread.deviation() / n.sqrt() * DOUBT,
-        Some(at) => {
-            let share = at.share();
-            spread.quantile((share + DOUBT * (share * (1.0 - share) / n).sqrt()).min(1.0))
-        }
-    };
-    higher.max(here * (1.0 + LEAST_DOUBT))
 }
