@@ -35,6 +35,7 @@ pub(super) struct Remembered {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Rest {
     limits: Limits,
+    gpus: u64,
     attention_dp: u64,
     layers: LayerCounts,
     whole_prompts: bool,
@@ -51,6 +52,7 @@ impl Rest {
             pipeline: _,
             engine: _,
             limits,
+            gpus,
             attention_dp,
             layers,
             whole_prompts,
@@ -59,7 +61,7 @@ impl Rest {
             workload,
         } = *replica;
         let workloads = [workload, *sent].map(|workload| Workload { load: Load::Saturate, ..workload });
-        Rest { limits, attention_dp, layers, whole_prompts, cache_batch, cache_tokens, workloads }
+        Rest { limits, gpus, attention_dp, layers, whole_prompts, cache_batch, cache_tokens, workloads }
     }
 }
 
