@@ -279,10 +279,14 @@ fn find_named(catalog: &Catalog, name: &str, scope: Scope) -> Result<Model, Diag
     })?;
     let place = if matches!(entry, Entry::File(_)) { entry.place() } else { entry.id().to_owned() };
     let heading = names::heading(&entry, name);
-    let read = || from_config(&config::parse(&entry.text()?, &place)?, &heading, scope);
+    let written = || config::parse(&entry.text()?, &place);
     let mut model = match entry {
-        Entry::File(_) => read().map_err(|d| load::tree::blame(d, &place))?,
-        Entry::BuiltIn(shipped) => read_lately((shipped.id, &heading, scope), read)?,
+        Entry::File(_) => {
+            from_config(&written()?, &heading, scope).map_err(|d| load::tree::blame(d, &place))?
+        }
+        Entry::BuiltIn(shipped) => {
+            read_lately((shipped.id, &heading, scope), || from_config(&written()?, &heading, scope))?
+        }
     };
     model.notes.extend(names::note(name, &entry).filter(|_| typed));
     Ok(model)

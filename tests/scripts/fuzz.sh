@@ -35,7 +35,12 @@ seed yaml 3 scenarios/*.yaml
 seed launch '' tests/hostile/launch.sh tests/hostile/compose.yaml tests/data/commands_as_typed.csv
 seed log '' tests/data/logs/*
 seed metrics '' tests/hostile/metrics.txt
-seed trace 0 tests/hostile/trace.csv
+mkdir -p fuzz/corpus/trace fuzz/corpus/forecast fuzz/corpus/names
+printf '0arrival_s,prompt_tokens,output_tokens\n0.5,100,20\n1.5,300,40\n' >fuzz/corpus/trace/csv
+printf 'month,rate_per_s\n2027-01,10\n2027-02,12.5\n' >fuzz/corpus/forecast/two-months
+for name in 8xh100-sxm 2x8xh200-sxm+8xl40s vllm@0.19 sglang@deepep-eplb llama-3.1-70b gemma3:27b; do
+    printf '%s' "$name" >"fuzz/corpus/names/$name"
+done
 seed trace 1 tests/hostile/trace.jsonl
 seed benchmark 0 tests/data/results/*.json
 seed benchmark 1 tests/data/results/*.jsonl

@@ -109,7 +109,6 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
         r.undescribed("--prefill-context-parallel-size", why);
     }
     speculation(&mut r, server);
-    launches(invocation, version, &mut r, server);
     let engines = u64::from(server.tp.unwrap_or(1)) * u64::from(server.pp.unwrap_or(1));
     let gib = r.read("--kv-offloading-size", |t| t.parse::<f64>().ok().filter(|gib| *gib > 0.0));
     server.host_cache = gib.map(|gib| (gib * GIB) as u64 / engines.max(1));
@@ -123,6 +122,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     }
     r.undescribed("--kv-offloading-size", TIER);
     server.pool = invocation.pool.or(server.pool);
+    launches(invocation, version, &mut r, server);
     let allowed = invocation.variables.get("VLLM_ALLOW_LONG_MAX_MODEL_LEN");
     changed::configuration(&mut r, server, ("--hf-overrides", Some("--rope-scaling")));
     let changed = ["--hf-overrides", "--rope-scaling", "--hf-config-path"];
@@ -324,7 +324,10 @@ fn launches<'a>(invocation: &Invocation, version: &str, r: &mut Reading<'a>, ser
         }
     }
     match exchange.as_deref() {
-        Some("deepep_high_throughput") => server.launches.push("deepep_ht".into()),
+        // Workers that compute prompts alone are planned as the others and have these kernels.
+        Some("deepep_high_throughput") if server.pool != Some(Pool::Prefill) => {
+            server.launches.push("deepep_ht".into())
+        }
         Some(other) if other.starts_with("deepep") => server.launches.push("deepep".into()),
         _ => {}
     }

@@ -5,6 +5,8 @@
 //! that should hold by that. A plan that misses a target rules out all that carry a heavier load; where the cache ran
 //! out in it, which no closed form sees coming, the next is lighter by a share that doubles each time.
 
+use std::collections::HashMap;
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::context::Context;
 use crate::estimate::estimated::Estimate;
@@ -83,7 +85,7 @@ pub(super) struct Probe<'q, 'c> {
     candidate: Candidate,
     line: Option<Line<'q, 'c>>,
     /// Closed forms that are known, by size.
-    known: Vec<(u64, Option<Figures>)>,
+    known: HashMap<u64, Option<Figures>>,
     trials: Vec<Trial>,
     state: State,
     /// What the layout may come to.
@@ -92,7 +94,7 @@ pub(super) struct Probe<'q, 'c> {
 
 impl<'q, 'c> Probe<'q, 'c> {
     pub(super) fn new(question: &'q Question<'q>, candidate: Candidate, shared: &'q Shared) -> Probe<'q, 'c> {
-        let (known, trials) = (Vec::new(), Vec::new());
+        let (known, trials) = (HashMap::new(), Vec::new());
         let hoped = candidate.hoped;
         Probe { question, shared, candidate, line: None, known, trials, state: State::New, hoped }
     }
@@ -148,7 +150,7 @@ impl<'q, 'c> Probe<'q, 'c> {
     /// About how many steps are simulated next.
     pub(super) fn steps(&self) -> u64 {
         let State::Open(size) = self.state else { return 0 };
-        let closed = self.known.iter().find(|(known, _)| *known == size).and_then(|(_, figures)| *figures);
+        let closed = self.known.get(&size).copied().flatten();
         self.line.as_ref().zip(closed).map_or(0, |(line, closed)| line.steps(&closed))
     }
 
@@ -192,11 +194,11 @@ impl<'q, 'c> Probe<'q, 'c> {
     }
 
     fn closed(&mut self, size: u64) -> Option<Figures> {
-        if let Some((_, figures)) = self.known.iter().find(|(known, _)| *known == size) {
+        if let Some(figures) = self.known.get(&size) {
             return *figures;
         }
         let figures = self.line.as_ref()?.closed(size).ok();
-        self.known.push((size, figures));
+        self.known.insert(size, figures);
         figures
     }
 
