@@ -700,6 +700,56 @@ fn split_pools_have_a_router_and_nothing_of_one_node_twice() {
 }
 
 #[test]
+fn servers_of_several_hosts_listen_to_others() {
+    // SGLang's and trtllm-serve's default is the host itself.
+    for (engine, version) in [("vllm", "0.33.0"), ("sglang", "0.5.23"), ("trtllm", "1.4.0")] {
+        let release = Release { gpus_per_node: 4, ..two_pools(engine, version) };
+        let text = artefact::write("command", &release).unwrap()[0].text.clone();
+        let servers = text.matches("on a node of this pool").count();
+        assert_eq!(servers, 2, "{text}");
+        assert!(
+            after(&text, "--host").iter().filter(|host| **host == "0.0.0.0").count() >= servers,
+            "{text}"
+        );
+    }
+    let text = artefact::write("command", &only(plain("sglang", "0.5.23"), 1, 2)).unwrap()[0].text.clone();
+    assert!(!text.contains("--host"), "{text}");
+}
+
+#[test]
+fn slices_and_fabrics_are_asked_for_by_their_names() {
+    // NVIDIA's device plugin, MIG strategy `mixed`; its container runtime takes GPU:SLICE.
+    let slice = Release {
+        gpu: "h100-sxm-mig-3g.40gb".into(),
+        slice: Some("3g.40gb".into()),
+        gpus_per_node: 1,
+        ..only(plain("vllm", "0.33.0"), 1, 1)
+    };
+    let text = text_of("k8s", &slice);
+    assert!(text.contains("nvidia.com/mig-3g.40gb: \"1\"") && !text.contains("nvidia.com/gpu:"), "{text}");
+    assert!(text.contains("strategy `mixed`"), "{text}");
+    assert!(text_of("docker", &slice).contains("- 0:0"));
+    let wide = only(Server { pp: Some(2), ..plain("vllm", "0.33.0") }, 1, 16);
+    let (wide, small) = (text_of("k8s", &wide), text_of("k8s", &only(plain("vllm", "0.33.0"), 1, 2)));
+    assert!(wide.contains("needs: the nodes' RDMA ports") && !small.contains("RDMA"), "{wide}");
+}
+
+#[test]
+fn exchanges_are_stated_where_experts_are_spread_alone() {
+    // vLLM, `use_all2all_kernels`: expert parallel and data parallel; balancers want the first.
+    let of = |ep, ranks| {
+        let spread =
+            Server { ep: Some(ep), attention_dp: Some(ranks), tp: Some(1), ..plain("vllm", "0.33.0") };
+        let launches = ["deepep", "eplb", "dbo"].map(str::to_owned).to_vec();
+        text_of("command", &only(Server { launches, ..spread }, 1, 8))
+    };
+    let (both, neither) = (of(8, 8), of(1, 8));
+    for flag in ["--all2all-backend deepep_low_latency", "--enable-eplb", "--enable-dbo"] {
+        assert!(both.contains(flag) && !neither.contains(flag), "{flag}: {both} {neither}");
+    }
+}
+
+#[test]
 fn parts_of_a_deployment_on_one_node_stand_beside_each_other() {
     let beside = shardfit::launch::release::Beside { gpus: 4, servers: 3 };
     let one = plain("vllm", "0.33.0");

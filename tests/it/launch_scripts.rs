@@ -260,6 +260,11 @@ fn a_variable_that_newer_versions_ignore_counts_in_those_that_read_it() {
             .launches
     };
     assert_eq!(at("v0.11.0"), ["deepep"]);
+    let wide = |backend: &str| only(&format!("vllm serve {line} --all2all-backend {backend}")).launches;
+    assert_eq!(
+        (wide("deepep_high_throughput"), wide("deepep_low_latency")),
+        (vec!["deepep_ht".into()], vec!["deepep".into()])
+    );
     assert!(at("latest").is_empty() && at("v0.16.0").is_empty());
 }
 

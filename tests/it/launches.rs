@@ -131,6 +131,8 @@ fn buffers_of_the_exchange_hold_each_experts_share_four_times() {
     assert_eq!(around("sglang@deepep") - around("sglang"), 4 * 256 * 128 * 7168 * 2);
     // From 0.21 on vLLM's hold every token of a step, 8,192 by default: VLLM_MOE_DP_CHUNK_SIZE is gone.
     assert_eq!(around("vllm@deepep") - around("vllm"), 4 * 256 * 8192 * 7168 * 2);
+    // VLLM_DEEPEP_BUFFER_SIZE_MB of NVLink and, over two nodes, as much between them (`all2all.py`).
+    assert_eq!(around("vllm@deepep_ht") - around("vllm"), 2 << 30);
 }
 
 #[test]
