@@ -180,6 +180,7 @@ impl<'a> Deployment<'a> {
         Some(SessionCache {
             replica,
             sessions,
+            thinks: matches!(c.workload.load, Load::Users(_) | Load::Rate(_)),
             caches: if self.limits.keeping.routing.keeps_sessions() { 1.0 } else { f64::from(replicas) },
             replicas: f64::from(replicas),
             block: self
@@ -506,6 +507,7 @@ impl<'a> Deployment<'a> {
             in_flight: batch * f64::from(replicas),
             prefill: None,
             verified: None,
+            closed: None,
             class,
             ranges: generates.then(|| Ranges::new(class, &service, (&c.workload, least()), output)),
             holds: Chances::default(),

@@ -5,7 +5,7 @@ use crate::catalog::version::Version;
 use crate::dtype::{DType, WeightFormat};
 use crate::plan::{Parallelism, Plan, Practice};
 use crate::units::{Bytes, RequestsPerSecond, Seconds, TokensPerSecond, Usd, UsdPerHour};
-use crate::workload::{Load, Purpose, Speculation, Targets, Tier};
+use crate::workload::{Load, Purpose, Speculation, Targets, Tier, Workload};
 
 use super::figures::{Figures, Verified};
 use super::memory::{Limits, MemoryUse, Verdict};
@@ -83,6 +83,8 @@ pub struct Estimate {
     pub prefill: Option<PrefillFacts>,
     /// What a simulation of it came to, if it was simulated.
     pub verified: Option<Verified>,
+    /// What the closed form says of it, if it was simulated; see [`Estimate::as_simulated`].
+    pub closed: Option<ClosedForm>,
     /// How far measured servers of its kind lie from what is estimated.
     pub class: &'static Class,
     /// Where they lie, if any were measured.
@@ -143,6 +145,20 @@ impl std::fmt::Display for NeededFlag {
     }
 }
 
+/// What the closed form says of a plan that was simulated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClosedForm {
+    /// Means.
+    pub times: Times,
+    /// Output tokens per second of the deployment.
+    pub output: TokensPerSecond,
+    /// Whether the simulation is more than [`AGREED`] away from any of them, so that its figures are the plan's.
+    pub refuted: bool,
+}
+
+/// Share by which the simulation of a plan may differ from the closed form where the closed form's figures stand for it.
+pub const AGREED: f64 = 0.05;
+
 /// The prefill pool of a plan with split pools.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrefillFacts {
@@ -168,6 +184,74 @@ impl Estimate {
             None => Chances::default(),
         };
         Estimate { holds, ..self }
+    }
+}
+
+impl Estimate {
+    /// The estimate with what a simulation of it came to. Where that is more than [`AGREED`] away from the closed form in any
+    /// mean time or in throughput, times, throughput and what follows from them are the simulation's.
+    #[must_use]
+    pub fn as_simulated(self, v: &Verified, workload: &Workload) -> Estimate {
+        let (load, own) = (workload.load, Figures::from(&self));
+        let means = Verified { ttft: v.means.ttft, tpot: v.means.tpot, e2e: v.means.e2e, ..*v };
+        let found = own.as_simulated(&means, load);
+        let apart = |closed: f64, found: f64| (found - closed).abs() > AGREED * closed.abs();
+        let refuted = apart(own.ttft.get(), found.ttft.get())
+            || apart(own.tpot.get(), found.tpot.get())
+            || apart(own.e2e.get(), found.e2e.get())
+            || apart(own.output.get(), found.output.get());
+        let times = Times { ttft: own.ttft, tpot: own.tpot, e2e: own.e2e };
+        let closed = Some(ClosedForm { times, output: own.output, refuted });
+        let verified = Some(*v);
+        if !refuted || found.output.get() <= 0.0 {
+            return Estimate { verified, closed, ..self };
+        }
+        let slower = own.output / found.output;
+        // As many come as before, and each is there for so much longer (Little's law).
+        let longer = match (load, &self.prefill) {
+            (Load::Rate(_), None) => found.e2e / own.e2e,
+            _ => 1.0,
+        };
+        let energy = self.energy;
+        let service = Service {
+            ttft: found.ttft,
+            tpot: found.tpot,
+            e2e: found.e2e,
+            output: self.service.output / slower,
+            requests: self.service.requests / slower,
+            running: (self.service.running * longer).min(self.batch * longer),
+            decoding: (self.service.decoding * longer).min(self.batch * longer),
+            ..self.service
+        };
+        Estimate {
+            service,
+            output: found.output,
+            output_per_gpu: self.output_per_gpu / slower,
+            energy: Energy {
+                per_output: energy.per_output * slower,
+                per_token: energy.per_token * slower,
+                ..energy
+            },
+            electricity_output: self.electricity_output.map(|cost| cost * slower),
+            cost_output: self.cost_output.map(|cost| cost * slower),
+            cost_total: self.cost_total.map(|cost| cost * slower),
+            batch: self.batch * longer,
+            in_flight: self.in_flight * longer,
+            ranges: self.ranges.map(|r| Ranges::new(self.class, &service, (workload, r.least), found.output)),
+            closed,
+            verified,
+            ..self
+        }
+    }
+
+    /// Its figures in closed form.
+    pub fn in_closed_form(&self) -> Figures {
+        let own = Figures::from(self);
+        self.closed.map_or(own, |closed| {
+            let Times { ttft, tpot, e2e } = closed.times;
+            let per_output = own.per_output * (own.output / closed.output);
+            Figures { ttft, tpot, e2e, output: closed.output, per_output, ..own }
+        })
     }
 }
 

@@ -152,6 +152,8 @@ pub struct Verified {
     pub e2e: Seconds,
     /// Output tokens per second of the deployment.
     pub output: TokensPerSecond,
+    /// Means of the times, whatever their limits are on.
+    pub means: Times,
     /// How each time is spread over requests.
     pub tails: Tails,
 }

@@ -14,6 +14,7 @@ mod prompts;
 mod replica;
 
 use crate::model::operator::Step;
+use crate::powers::power;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 
 use super::Provenance;
@@ -61,6 +62,39 @@ enum Comes {
     ByThemselves,
 }
 
+/// How long a request is in the server.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Life {
+    /// For its prompt and its decode steps: the next follows at once.
+    Followed,
+    /// Beside others that come at any time: as was found before, if it was.
+    Alone(Option<Lived>),
+}
+
+/// How long a request that comes by itself is in the server.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Lived {
+    /// In steps that hold prompts; what it waits for the prompts of others not counted, where those share steps with decodes.
+    rounds: f64,
+    /// How long a decode step takes, with the prompts that come in it, for each step that holds some.
+    pass: f64,
+}
+
+impl Life {
+    fn comes(self) -> Comes {
+        if self == Life::Followed { Comes::AfterAnswers } else { Comes::ByThemselves }
+    }
+}
+
+/// What is left of the step that a request falls into, in steps that are equally long.
+const FALLS_IN: f64 = 0.5;
+
+/// Decode steps beyond which what a request takes beside them counts for nothing in how many of those in flight decode.
+const MANY_STEPS: f64 = 64.0;
+
+/// How often that is worked out again.
+const AGAIN: u32 = 2;
+
 impl Replica<'_> {
     /// Service with `concurrency` requests in flight on the replica, each of which follows an answer.
     pub fn at(&self, concurrency: f64) -> Service {
@@ -70,23 +104,65 @@ impl Replica<'_> {
         self.at_when(concurrency, Comes::AfterAnswers)
     }
 
+    /// Service with `concurrency` requests in flight on the replica, mean, of users who think before they ask again.
+    ///
+    /// Who comes after a while finds as many in flight as there are in the mean (arrivals see time averages: Wolff 1982) and
+    /// not one less, as in a loop where each follows an answer.
+    pub fn thinking_at(&self, concurrency: f64) -> Service {
+        if self.workload.purpose.pools() {
+            return self.pooled_at(concurrency);
+        }
+        let service = self.at_when(1.0 + concurrency, Comes::ByThemselves);
+        let share = concurrency / (1.0 + concurrency);
+        Service {
+            output: service.output * share,
+            requests: service.requests * share,
+            running: service.running * share,
+            decoding: service.decoding * share,
+            power_share: service.power_share * share,
+            e2e: service.ttft + service.tpot * (self.workload.osl as f64 - 1.0).max(0.0),
+            ..service
+        }
+    }
+
     /// The same where requests come when they do.
     fn at_when(&self, concurrency: f64, comes: Comes) -> Service {
+        let steps = self.decode_steps();
+        match comes {
+            Comes::AfterAnswers => self.at_life(concurrency, Life::Followed).0,
+            Comes::ByThemselves => {
+                let mut about = self.at_life(concurrency, Life::Alone(None));
+                // Of many steps what lies beside them is next to nothing.
+                let again = if steps > MANY_STEPS { 0 } else { AGAIN };
+                for _ in 0..again {
+                    about = self.at_life(concurrency, Life::Alone(Some(about.1)));
+                }
+                about.0
+            }
+        }
+    }
+
+    /// The same of requests that live so; and how long they then live.
+    fn at_life(&self, concurrency: f64, life: Life) -> (Service, Lived) {
+        let comes = life.comes();
         let ranks = self.ranks_at(concurrency);
         let osl = self.workload.osl as f64;
         let steps = self.decode_steps();
         let running = self.running_at(concurrency);
-        let supply = self.supplied(running, ranks);
+        let supply = self.supplied_in(running, ranks, life);
         let decoding = supply.decoding;
         let step = self.decode_step(decoding);
         let decode = step.time;
+        let prompts_alone = osl <= 1.0 && self.mixes();
         let beside = Decoding {
             ranks,
             each: decoding,
-            step: decode,
-            drawn: step.drawn,
+            // A first token that is the last has no step but that of its prompt.
+            step: if prompts_alone { Seconds::ZERO } else { decode },
+            drawn: if prompts_alone { Seconds::ZERO } else { step.drawn },
             budget: supply.budget,
-            steps: steps.max(1.0),
+            others: (running * ranks - 1.0).max(0.0),
+            begins: supply.begins,
             wait: supply.wait(),
             balance: supply.balance,
         };
@@ -97,12 +173,25 @@ impl Replica<'_> {
         };
         let own_apart = together.is_some() || comes == Comes::ByThemselves;
         let generation = self.generation(decode, &prompt, (steps, own_apart));
+        // It is in what a request sees and not in how many are there: what comes meanwhile is counted with those.
+        let meanwhile = match comes {
+            Comes::AfterAnswers => Seconds::ZERO,
+            Comes::ByThemselves => self.came_meanwhile(&beside, &prompt, steps),
+        };
         let inside = prompt.queue + prompt.latency;
         let more = match comes {
             Comes::AfterAnswers => Seconds::ZERO,
             Comes::ByThemselves => self.gathered_meanwhile(&beside, &prompt),
         };
-        let first = self.first_token_when(comes, decode, &prompt, decoding * ranks - 1.0) + more;
+        // Who comes by itself may find all others at work on prompts.
+        let others = if comes == Comes::ByThemselves { beside.others } else { decoding * ranks - 1.0 };
+        let first = self.first_token_when(comes, decode, &prompt, others) + more;
+        let round = prompt.round.get().max(1e-12);
+        let queue = if self.mixes() { prompt.queue } else { Seconds::ZERO };
+        let lived = Lived {
+            rounds: (first + generation - queue).get() / round,
+            pass: (beside.step + prompt.stall).get() / round,
+        };
         // Little's law, twice: of all requests, and of those that run, whose slots are filled again at once where
         // others wait. The prompts' own capacity bounds the second.
         let supply = (generation * (running / decoding)).max(prompt.least * running);
@@ -117,9 +206,9 @@ impl Replica<'_> {
         });
         let served = rate * ranks * concurrency.min(1.0);
         let each = served / self.attention_dp as f64;
-        Service {
+        let service = Service {
             ttft,
-            tpot: if steps > 0.0 { generation / (osl - 1.0) } else { Seconds::ZERO },
+            tpot: if steps > 0.0 { (generation + meanwhile) / (osl - 1.0) } else { Seconds::ZERO },
             e2e: ttft + generation,
             output: TokensPerSecond::new(served * osl),
             requests: RequestsPerSecond::new(served),
@@ -129,14 +218,45 @@ impl Replica<'_> {
             prefill_cost: prompt.cost,
             power_share: self.power_share(each, prompt.drawn + step.drawn * steps),
             provenance: Provenance::of_share(step.fitted, step.measured),
+        };
+        (service, lived)
+    }
+
+    /// Whether prompts and decodes share steps. Where nothing is decoded, all steps are of prompts, whatever the engine; those of
+    /// a pipeline follow each other through its stages all the same.
+    fn mixes(&self) -> bool {
+        self.engine.scheduling.mixes_prefill || self.workload.osl <= 1 && self.micro_batches() <= 1.0
+    }
+
+    /// By how much the decode steps of a request that comes by itself are longer than those of others: its own prompt takes
+    /// longer than a step without any, and those that came meanwhile are in its first steps.
+    ///
+    /// A step lasts for `t` and what the prompts take that came in the last, a share `ρ` of that one: it comes back to its mean
+    /// `C = t/(1 − ρ)` by a factor of `ρ` each time, and of `1 − (1 − ρ)/k` where a prompt takes `k` steps. Where prompts have
+    /// steps of their own, all of them come before the first decode step: `ρ/(1 − ρ)` times what its own took.
+    fn came_meanwhile(&self, beside: &Decoding, prompt: &Prompt, steps: f64) -> Seconds {
+        let (t, mean) = (beside.step.get(), (beside.step + prompt.stall).get());
+        // Where ranks wait for each other, prompts begin when those of all are there.
+        if steps <= 0.0 || mean <= t || beside.balance.is_some() {
+            return Seconds::ZERO;
         }
+        let (own, load) = (prompt.round.get(), 1.0 - t / mean);
+        if !self.mixes() {
+            // No more than all others bring, once each.
+            let come = (own * load / (1.0 - load)).min(beside.others * prompt.cost.get());
+            return Seconds::new((come - prompt.stall.get() * steps.min(1.0)).max(0.0));
+        }
+        let parts = (self.workload.computed_prompt() as f64 / beside.budget).ceil().max(1.0);
+        let stays = 1.0 - (1.0 - load) / parts;
+        let sum = (1.0 - power(stays, steps)) / (1.0 - stays);
+        Seconds::new(load * (own - mean).max(0.0) * sum)
     }
 
     /// From the first token to the last. Where prompts have steps of their own, those before the first decode step of an
     /// answer are the ones that its own prompt was in: of few steps and of requests that come by themselves they are counted
     /// with that prompt, and what is left of them waited for.
     fn generation(&self, decode: Seconds, prompt: &Prompt, (steps, own_apart): (f64, bool)) -> Seconds {
-        if self.engine.scheduling.mixes_prefill || steps < 1.0 || !own_apart {
+        if self.mixes() || steps < 1.0 || !own_apart {
             return (decode + prompt.stall) * steps;
         }
         decode * steps + prompt.stall * (steps - 1.0) + prompt.queue
@@ -177,26 +297,54 @@ impl Replica<'_> {
         self.cache_batch.min(self.limits.max_sequences).max(1) as f64
     }
 
-    /// What of the `running` sequences of each of `ranks` ranks decodes, and the room that its steps leave for prompts.
+    /// What of the `running` sequences of each of `ranks` ranks decodes, and the room that its steps leave for prompts, where
+    /// each request follows an answer.
     ///
     /// Where prompts and decodes share steps, the others wait for their prompts: they take turns at the room, or wait for
     /// those of other ranks.
     pub fn supplied(&self, running: f64, ranks: f64) -> Supply {
+        self.supplied_in(running, ranks, Life::Followed)
+    }
+
+    fn supplied_in(&self, running: f64, ranks: f64, life: Life) -> Supply {
         let (stages, queries) = (self.micro_batches(), 1.0 + self.workload.drafted());
         let limit = self.limits.max_batched_tokens as f64;
-        let (isl, steps) = (self.workload.computed_prompt() as f64, self.decode_steps().max(1.0));
-        if !self.engine.scheduling.mixes_prefill {
-            return Supply { decoding: running, budget: limit.max(1.0), load: 0.0, balance: None };
+        let (isl, steps) = (self.workload.computed_prompt() as f64, self.decode_steps());
+        let supply = |decoding: f64, begins: f64| Supply {
+            decoding: decoding.clamp(1.0, running.max(1.0)),
+            begins: begins.min(1.0),
+            budget: limit.max(1.0),
+            load: 0.0,
+            balance: None,
+        };
+        if !self.mixes() {
+            return match life {
+                Life::Followed => supply(running, 1.0 / steps.max(1.0)),
+                Life::Alone(lived) => {
+                    let begins =
+                        lived.map_or(1.0 / (steps + FALLS_IN), |lived| lived.pass / lived.rounds).min(1.0);
+                    supply(running * begins * steps, begins)
+                }
+            };
         }
-        let most = running.min(stages * limit / (queries + isl / steps));
+        let most = running.min(stages * limit / (queries + isl / steps.max(1e-9)));
         let budget = (limit - (most - 1.0).max(0.0) / stages * queries).max(1.0);
         let service = isl / (budget * stages);
         if let Some(balance) = self.balance(ranks, running, 1.0 / service) {
             let decoding = (running - balance.waiting).max(1.0);
-            return Supply { decoding, budget, load: 0.0, balance: Some(balance) };
+            let begins = decoding / steps.max(1.0) / running;
+            return Supply { budget, balance: Some(balance), ..supply(decoding, begins) };
         }
-        let load = closed_load(running, steps + service.ceil(), service);
-        Supply { decoding: (load / service * steps).min(running).max(1.0), budget, load, balance: None }
+        // The queue for prompts is one in time: whoever comes finds others' prompts for as much of the time as those take, be
+        // the steps without any ever so short.
+        let (rounds, pass) = match life {
+            Life::Followed => (steps + service.ceil(), 1.0),
+            Life::Alone(None) => (steps + service.ceil() + FALLS_IN, 1.0),
+            Life::Alone(Some(lived)) => (lived.rounds, lived.pass),
+        };
+        let load = closed_load(running, rounds, service);
+        let begins = (load / service / running * pass).min(1.0);
+        Supply { budget, load, ..supply(running * begins * steps, begins) }
     }
 
     /// One static batch: all prompts first, then `OSL − 1` decode steps of the whole batch. Returns the
@@ -393,6 +541,8 @@ impl Replica<'_> {
 pub struct Supply {
     /// Sequences that decode.
     pub decoding: f64,
+    /// Chance that one that runs begins in a decode step.
+    pub begins: f64,
     /// Prompt tokens that a step of one of the rank's micro-batches has room for.
     pub budget: f64,
     /// Share of that room that prompts take; none where they have steps of their own.

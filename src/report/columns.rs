@@ -1,8 +1,8 @@
 //! The columns of a plan: name, meaning, where the value comes from, when it is shown. Tables, CSV, JSON and sweeps read
 //! this one list.
 
-use crate::estimate::estimated::Estimate;
 use crate::estimate::estimated::PrefillFacts;
+use crate::estimate::estimated::{ClosedForm, Estimate};
 use crate::estimate::figures::Verified;
 use crate::estimate::range::Ranges;
 use crate::estimate::sessions::Reuse;
@@ -88,6 +88,16 @@ fn simulated(row: &Row, of: fn(&Verified) -> f64) -> Value {
 /// A figure of the simulation of tokens that come out, if there was one and any do.
 fn simulated_tokens(row: &Row, of: fn(&Verified) -> f64) -> Value {
     if row.estimate.purpose.pools() { Value::Missing } else { simulated(row, of) }
+}
+
+/// A figure of the closed form of a plan that was simulated.
+fn closed(row: &Row, of: fn(&ClosedForm) -> f64) -> Value {
+    row.estimate.closed.as_ref().map_or(Value::Missing, |c| of(c).into())
+}
+
+/// The same of tokens that come out, if any do.
+fn closed_tokens(row: &Row, of: fn(&ClosedForm) -> f64) -> Value {
+    if row.estimate.purpose.pools() { Value::Missing } else { closed(row, of) }
 }
 
 /// A figure of the caches of sessions, where requests are turns of them.
@@ -388,6 +398,20 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     })
     .nullable(),
     memory("capacity_gib", "physical memory", |r| r.estimate.memory.capacity.as_gib().into()).on_page(),
+    quiet("closed_ttft_ms", "mean time to first token in closed form, of a plan that was simulated", |r| {
+        closed_tokens(r, |c| c.times.ttft.as_millis())
+    })
+    .optional(),
+    quiet("closed_tpot_ms", "the same of the time per output token", |r| {
+        closed_tokens(r, |c| c.times.tpot.as_millis())
+    })
+    .optional(),
+    quiet("closed_e2e_ms", "the same of request to last token", |r| closed(r, |c| c.times.e2e.as_millis()))
+        .optional(),
+    quiet("closed_output_tokens_per_s", "output tokens per second in closed form, the same", |r| {
+        closed_tokens(r, |c| c.output.get())
+    })
+    .optional(),
     quiet("simulated_ttft_ms", "time to first token as simulated, if it was, on what its limit is on", |r| {
         simulated_tokens(r, |v| v.ttft.as_millis())
     })

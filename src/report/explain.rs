@@ -13,6 +13,7 @@ use crate::estimate::estimated::Estimate;
 use crate::estimate::explanation::Explanation;
 use crate::estimate::measured::TableName;
 use crate::estimate::program::Line;
+use crate::estimate::service::Service;
 use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::units::{Seconds, si};
 
@@ -62,7 +63,8 @@ fn explanation_page(estimate: &Estimate, e: &Explanation) -> Page {
         m.band,
         estimate.verdict.name()
     );
-    let s = &estimate.service;
+    // The parts add up in closed form.
+    let s = Service { tpot: estimate.in_closed_form().tpot, ..estimate.service };
     let yielded = estimate.speculation.map_or(1.0, |s| s.yielded());
     let of = if yielded > 1.0 { format!(" over {yielded:.2} tokens") } else { String::new() };
     // An answer of one token has no time between tokens.

@@ -5,7 +5,7 @@ use itertools::Itertools as _;
 use crate::catalog::engine_of;
 use crate::estimate::Provenance;
 use crate::estimate::estimated::Estimate;
-use crate::estimate::figures::Figures;
+use crate::estimate::range::Times;
 use crate::search::Answer;
 use crate::units::{TokensPerSecond, group_thousands};
 use crate::workload::Percentile;
@@ -28,6 +28,7 @@ pub(super) fn remarks(s: &Subject, answer: &Answer) -> Vec<String> {
     }
     out.extend(waiting(first));
     out.extend(as_simulated(s, first));
+    out.extend(refuted(first));
     if let Some(needs) = &first.needs {
         out.push(format!(
             "The best plan starts with {needs}: one request of the model's whole context of {} tokens finds no room.",
@@ -83,12 +84,27 @@ fn as_simulated(s: &Subject, plan: &Estimate) -> Option<String> {
     };
     Some(match v.missed(plan.class, &s.targets) {
         None => {
-            let closed = Figures::from(plan).missed(&s.targets).map(|missed| missed.message());
+            let closed = plan.in_closed_form().missed(&s.targets).map(|missed| missed.message());
             let closed = closed
                 .map_or(String::new(), |missed| format!(" In closed form {missed}; the simulation decides."));
             format!("As simulated the best plan holds: {times}.{closed}")
         }
         Some(missed) => format!("As simulated the best plan misses a target: {}.", missed.message()),
+    })
+}
+
+/// That the figures of the best plan are the simulation's, where the closed form says something else.
+fn refuted(plan: &Estimate) -> Option<String> {
+    let closed = plan.closed.filter(|closed| closed.refuted)?;
+    let tokens = group_thousands(closed.output.get().round() as u64);
+    let Times { ttft, tpot, e2e } = closed.times;
+    Some(match plan.purpose.pools() {
+        true => format!(
+            "The best plan's figures are as simulated; in closed form: end to end {e2e}, {tokens} req/s."
+        ),
+        false => format!(
+            "The best plan's figures are as simulated; in closed form: TTFT {ttft}, TPOT {tpot}, {tokens} output tokens/s."
+        ),
     })
 }
 

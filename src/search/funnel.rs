@@ -123,7 +123,14 @@ impl Question<'_> {
         let figures = |e: &Estimate| Figures::ranked(e, self.workload.load);
         best.sort_by(|a, b| self.objective.order(&figures(a), &figures(b)));
         best.truncate(self.top);
-        let mut pareto = summary.front;
+        let mut front = summary.front;
+        // What was simulated is as it was simulated.
+        for point in &mut front {
+            if let Some(simulated) = best.iter().find(|e| e.plan == point.plan && e.verified.is_some()) {
+                *point = simulated.clone();
+            }
+        }
+        let mut pareto = self.front.keep(front, |e| Figures::from(e));
         // Questions that share their figures differ in their targets; simulated plans have their chances by then.
         for plan in best.iter_mut().chain(&mut pareto).filter(|e| e.verified.is_none() && e.ranges.is_some())
         {

@@ -296,7 +296,9 @@ impl Question<'_> {
         let fleet = self.of(&fleet.replica, capacity, replicas, demand)?;
         Ok(Some(fleet.map(|fleet| {
             let holds = Chances::of(fleet.replica.class, verified.times(), &self.targets);
-            Fleet { replica: Estimate { verified: Some(verified), holds, ..fleet.replica }, ..fleet }
+            let load = demand.share(replicas, 0.0);
+            let replica = fleet.replica.as_simulated(&verified, &Workload { load, ..self.workload });
+            Fleet { replica: Estimate { holds, ..replica }, ..fleet }
         })))
     }
 

@@ -64,6 +64,13 @@ impl Tally {
         let counts = self.window.contains(&number);
         self.admitted += 1;
         if counts {
+            let (place, all) = (number - self.window.start, self.window.end - self.window.start);
+            let quarter = [place < all.div_ceil(4), place >= all - all.div_ceil(4)];
+            for (waits, there) in self.outcome.waits.iter_mut().zip(quarter) {
+                if there {
+                    waits.add(now - request.at);
+                }
+            }
             let warmed = self.window.start > 0;
             self.began.get_or_insert(if warmed { now } else { request.at });
             if warmed {
@@ -93,8 +100,10 @@ impl Tally {
 
     fn count(&mut self, Answered { request, ttft, first_token, .. }: Answered, now: Seconds) {
         let (o, all) = (&mut self.outcome, self.window.end - self.window.start);
-        o.halves[usize::from(o.requests >= all / 2)].add(ttft);
+        let half = usize::from(o.requests >= all / 2);
+        o.halves[half].add(ttft);
         let e2e = (now - request.at).max(ttft);
+        o.whole_halves[half].add(e2e);
         let gaps = request.output.saturating_sub(1);
         let tpot = (now - first_token).max(Seconds::ZERO) / gaps.max(1) as f64;
         o.requests += 1;

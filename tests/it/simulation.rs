@@ -113,6 +113,53 @@ fn under_a_rate_both_agree_from_an_idle_server_to_a_busy_one() {
     }
 }
 
+/// Servers of short answers.
+const SHORT: [(&str, &str, &str, u32); 6] = [
+    ("llama-3.1-8b", "h100-sxm", "vllm", 1),
+    ("llama-3.1-8b", "l40s", "sglang", 1),
+    ("qwen3-32b", "h200-sxm", "trtllm", 2),
+    ("qwen3-30b-a3b", "h100-sxm", "vllm", 2),
+    ("mistral-7b", "a100-sxm-80gb", "trtllm", 1),
+    ("llama-3.1-70b", "h100-sxm", "sglang", 4),
+];
+
+/// The value that half of all do not exceed, and the one that nine of ten do not.
+fn median_and_ninth(mut all: Vec<f64>) -> (f64, f64) {
+    all.sort_by(f64::total_cmp);
+    (all[all.len() / 2], all[all.len() * 9 / 10])
+}
+
+#[test]
+fn short_answers_under_a_rate_are_the_same_in_both() {
+    let (mut ttfts, mut tpots) = (Vec::new(), Vec::new());
+    for (model, gpu, engine, tp) in SHORT {
+        for isl in [64, 300, 2048, 8192] {
+            for osl in [1, 2, 4, 8, 16] {
+                let plain = Workload::new(isl, osl);
+                with_deployment((model, gpu, engine), tensor(tp), plain, |d| {
+                    let most = d.replica().at(d.max_batch() as f64).requests;
+                    for busy in [0.2, 0.6, 0.8] {
+                        let rate = most * busy;
+                        let Ok(closed) = d.under(rate, 1) else { continue };
+                        let load = Load::Rate(rate);
+                        let mut drive = Drive::new(Protocol::Steady, &Workload { load, ..plain }, 1);
+                        drive.requests = Protocol::requests_under_rate(closed.in_flight, 1000);
+                        let simulated = run(d, &drive);
+                        ttfts.push(off(closed.service.ttft.get(), simulated.ttft.mean().get()));
+                        if osl > 1 {
+                            tpots.push(off(closed.service.tpot.get(), simulated.tpot.mean().get()));
+                        }
+                    }
+                });
+            }
+        }
+    }
+    assert!(ttfts.len() > 300, "{} of 360 keep up", ttfts.len());
+    let (ttft, tpot) = (median_and_ninth(ttfts), median_and_ninth(tpots));
+    assert!(ttft.0 < 0.13 && ttft.1 < 0.4, "TTFT off by {ttft:?}");
+    assert!(tpot.0 < 0.19 && tpot.1 < 0.6, "TPOT off by {tpot:?}");
+}
+
 /// Servers whose cache is full long before their sequences are: what an engine keeps free for outputs decides.
 const FULL: [Server; 6] = [
     ("mistral-7b", "a10g", "sglang", 1, (128, 512)),

@@ -53,7 +53,8 @@ impl Bunched {
             step: step.time,
             drawn: step.drawn,
             budget: supply.budget,
-            steps: steps.max(1.0) / density,
+            others: (supply.decoding * ranks - 1.0).max(0.0),
+            begins: density / steps.max(1.0),
             wait: wait(&supply, density),
             balance: supply.balance,
         });

@@ -100,6 +100,10 @@ class Plan(Record):
         energy_j_per_token: Joules per token, input and output.
         energy_kwh_per_mtok_output: KWh of the GPUs used per million output tokens.
         electricity_usd_per_mtok_output: Part of the cost that electricity makes, if priced.
+        closed_ttft_ms: Mean time to first token in closed form, of a plan that was simulated.
+        closed_tpot_ms: The same of the time per output token.
+        closed_e2e_ms: The same of request to last token.
+        closed_output_tokens_per_s: Output tokens per second in closed form, the same.
         simulated_ttft_ms: Time to first token as simulated, if it was, on what its limit is on.
         simulated_tpot_ms: Time per output token as simulated, the same.
         simulated_e2e_ms: Request to last token as simulated, the same.
@@ -199,6 +203,10 @@ class Plan(Record):
     energy_j_per_token: float | None
     energy_kwh_per_mtok_output: float | None
     electricity_usd_per_mtok_output: float | None
+    closed_ttft_ms: float | None
+    closed_tpot_ms: float | None
+    closed_e2e_ms: float | None
+    closed_output_tokens_per_s: float | None
     simulated_ttft_ms: float | None
     simulated_tpot_ms: float | None
     simulated_e2e_ms: float | None

@@ -10,7 +10,7 @@
 use crate::powers::power;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 
-use super::{Comes, Replica, Service};
+use super::{Comes, Life, Replica, Service};
 
 /// Share of a state's chance of the likeliest one's below which states are left out.
 const UNLIKELY: f64 = 1e-9;
@@ -59,6 +59,8 @@ fn rung(place: usize) -> f64 {
 struct At {
     ttft: f64,
     generation: f64,
+    /// What a request sees of it, which finds what came during its own prompt in its first steps.
+    seen: f64,
     running: f64,
     decoding: f64,
     step: f64,
@@ -69,10 +71,11 @@ struct At {
 }
 
 impl At {
-    fn of(s: &Service) -> At {
+    fn of(s: &Service, osl: f64) -> At {
         At {
             ttft: s.ttft.get(),
             generation: (s.e2e - s.ttft).get(),
+            seen: s.tpot.get() * (osl - 1.0).max(0.0),
             running: s.running,
             decoding: s.decoding,
             step: s.decode_step.get(),
@@ -87,6 +90,7 @@ impl At {
         At {
             ttft: mix(|x| x.ttft),
             generation: mix(|x| x.generation),
+            seen: mix(|x| x.seen),
             running: mix(|x| x.running),
             decoding: mix(|x| x.decoding),
             step: mix(|x| x.step),
@@ -131,12 +135,13 @@ impl Ladder<'_> {
     /// With so many in flight, at most the most.
     fn at(&mut self, n: f64) -> At {
         let (place, share) = self.around(n);
-        let low = At::of(&self.at_rung(place));
+        let osl = self.replica.workload.osl as f64;
+        let low = At::of(&self.at_rung(place), osl);
         let (from, to) = (rung(place).min(self.most), rung(place + 1).min(self.most));
         if to <= from {
             return low;
         }
-        let high = At::of(&self.at_rung(place + 1));
+        let high = At::of(&self.at_rung(place + 1), osl);
         let slope = (high.e2e() - low.e2e()) / (to - from);
         At { slope, ..At::between(&low, &high, share) }
     }
@@ -173,7 +178,7 @@ impl Sums {
         self.chance += chance;
         self.answered += answered;
         self.ttft += answered * at.ttft;
-        self.generation += answered * at.generation;
+        self.generation += answered * at.seen;
         self.running += chance * at.running;
         self.decoding += chance * at.decoding;
         self.step += answered * at.step;
@@ -206,7 +211,8 @@ impl Ladder<'_> {
     pub fn under(&mut self, rate: RequestsPerSecond, in_turn: f64) -> Result<Open, RequestsPerSecond> {
         let (most, rate) = (self.most, rate.get());
         let full = self.at(most);
-        let last = most / full.e2e();
+        // Of a full server the places of those that end are taken at once, as in a closed loop.
+        let last = (most / full.e2e()).max(self.replica.at_life(most, Life::Followed).0.requests.get());
         if last <= rate {
             return Err(RequestsPerSecond::new(last));
         }

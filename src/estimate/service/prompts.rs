@@ -20,12 +20,26 @@ pub struct Decoding {
     pub drawn: Seconds,
     /// Prompt tokens that a step has room for in each lane.
     pub budget: f64,
-    /// Decode steps from one end of a request to the next in the same place, at least 1.
-    pub steps: f64,
+    /// Requests beside one, over all ranks, whose prompts come between its steps.
+    pub others: f64,
+    /// Chance that one of them begins in a decode step.
+    pub begins: f64,
     /// Mean wait of a prompt for others of its lane where they share steps with decodes, in services.
     pub wait: f64,
     /// How prompts are let through where ranks wait for each other.
     pub balance: Option<Balance>,
+}
+
+impl Decoding {
+    /// Whether anything decodes: of an answer of one token nothing does.
+    fn decodes(&self) -> bool {
+        self.step > Seconds::ZERO
+    }
+
+    /// Prompts of others that come in a decode step.
+    fn coming(&self) -> f64 {
+        self.others * self.begins
+    }
 }
 
 /// What a prompt costs.
@@ -106,15 +120,14 @@ impl Replica<'_> {
         let parts = (1.0 / (room * parallel)).ceil().max(1.0);
         let turns = if of.balance.is_some_and(|b| b.wait > 0.0) { 1.0 } else { parts };
         let lane = (of.each / self.micro_batches()).max(1.0);
-        let mixes = self.engine.scheduling.mixes_prefill;
-        let beside = if mixes { lane } else { 0.0 };
+        let mixes = self.mixes();
+        let beside = if mixes && of.decodes() { lane } else { 0.0 };
         let timed = self.timed(&rounds, beside);
         // A mixed step gives the decoding sequences their token too: only what it adds counts.
         let (inside, drawn_inside) = if mixes { (of.step, of.drawn * lane) } else { Default::default() };
         let adds = |round: Seconds| (round - inside).max(Seconds::ZERO);
-        let others = (of.each * of.ranks - 1.0).max(0.0);
         let stall = adds(timed.round) * rounds.often;
-        let coming = others / of.steps;
+        let coming = of.coming();
         let each = rounds.tokens / isl;
         let aligned = if self.lanes() > 1.0 {
             let all = Rounds { in_all: rounds.tokens * self.attention_dp as f64, ..rounds };
@@ -176,17 +189,13 @@ impl Replica<'_> {
         let (t, p, share) = (of.step.get(), prompt.round.get(), self.share_of_rounds(prompt));
         // A step that is come upon is the longer the longer it is.
         let running = ((1.0 - share) * t * t + share * p * p) / (t + (p - t) * share).max(1e-12);
-        let others = (of.each * of.ranks - 1.0).max(0.0);
-        let come = others / of.steps / (of.step + prompt.stall).get().max(1e-12) * running;
+        let come = of.coming() / (of.step + prompt.stall).get().max(1e-12) * running;
         let lanes = self.lanes().min(of.each * of.ranks).max(1.0);
         let each = 1.0 + come / lanes;
         let tokens = each.min(room) * isl;
         let in_all = ((1.0 + come) * isl).clamp(tokens, tokens * of.ranks);
-        let beside = if self.engine.scheduling.mixes_prefill {
-            (of.each / self.micro_batches()).max(1.0)
-        } else {
-            0.0
-        };
+        let beside =
+            if self.mixes() && of.decodes() { (of.each / self.micro_batches()).max(1.0) } else { 0.0 };
         let own = self.timed(&Rounds::of(tokens, in_all), beside).latency;
         let before = prompt.round * ((each / room - 1.0).max(0.0) / 2.0);
         (own + self.step_overhead() - prompt.latency).max(Seconds::ZERO) + before
@@ -195,7 +204,7 @@ impl Replica<'_> {
     /// Share of steps that hold prompts.
     fn share_of_rounds(&self, prompt: &Prompt) -> f64 {
         let often = prompt.often;
-        if self.engine.scheduling.mixes_prefill { often } else { often / (1.0 + often) }.min(1.0)
+        if self.mixes() { often } else { often / (1.0 + often) }.min(1.0)
     }
 
     /// How often steps hold prompts and how many, with room for so many prompts in a lane's step.
@@ -210,7 +219,8 @@ impl Replica<'_> {
         let due = lane.due(room_of_lane);
         if due.any <= 0.0 {
             let tokens = isl * self.fullest_part(room).unwrap_or(Chunks::of(room).mean);
-            return Rounds { often: 0.0, queue: 0.0, tokens, in_all: tokens };
+            let often = if of.decodes() { 0.0 } else { 1.0 };
+            return Rounds { often, queue: 0.0, tokens, in_all: tokens };
         }
         if let Some(balance) = of.balance {
             return self.balanced(&balance, of, room);
@@ -218,7 +228,7 @@ impl Replica<'_> {
         if let Some(gathered) = self.gathered(coming, due.any, lanes, room_of_lane) {
             return gathered;
         }
-        let mixes = self.engine.scheduling.mixes_prefill;
+        let mixes = self.mixes();
         let busy = match (mixes, room_of_lane < 1.0) {
             (false, _) => 0.0,
             (true, true) => Chunks::of(room_of_lane).busy(coming / lanes),
@@ -245,20 +255,21 @@ impl Replica<'_> {
             due.fullest / often
         };
         let in_all = in_all.clamp(prompts, prompts * of.ranks);
-        Rounds { often: often / looks, queue, tokens: prompts * isl, in_all: in_all * isl }
+        let often = if of.decodes() { often / looks } else { 1.0 };
+        Rounds { often, queue, tokens: prompts * isl, in_all: in_all * isl }
     }
 
     /// What comes between two looks at arrivals, and the lanes that it comes to.
     fn coming(&self, of: &Decoding, room: f64) -> Coming {
         let s = &self.engine.scheduling;
-        let all = of.each * of.ranks;
-        let others = (all - 1.0).max(0.0);
+        let all = (of.each * of.ranks).max(of.others);
+        let others = of.others;
         let stages = self.micro_batches().min(all).max(1.0);
         // A prompt that is cut goes on in the next micro-batch of its rank.
         let (parts, room) = if room < 1.0 { (1.0, room * self.micro_batches()) } else { (stages, room) };
         let lanes = (of.ranks * parts).min(all);
         let looks = s.arrival_poll_steps.max(1.0);
-        let ends = (looks / of.steps).min(1.0);
+        let ends = (looks * of.begins).min(1.0);
         let (count, row) = if s.ranks_in_turn { (parts, of.ranks) } else { (lanes, 1.0) };
         let lane = Lanes { count, sequences: others / count, ends, row };
         Coming { prompts: others * ends, lanes, stages, lane, room, looks }
@@ -273,7 +284,7 @@ impl Replica<'_> {
     fn balanced(&self, balance: &Balance, of: &Decoding, room: f64) -> Rounds {
         let isl = self.workload.computed_prompt() as f64;
         let each = balance.each;
-        let coming = (of.each * of.ranks - 1.0).max(0.0) / of.steps;
+        let coming = of.coming();
         // Those of a rank are spread over its micro-batches. The fullest lane has more than the mean where a step has room
         // for more.
         let (stages, all) = (self.micro_batches(), each * of.ranks);

@@ -56,6 +56,8 @@ pub struct SessionCache<'a> {
     pub replica: Replica<'a>,
     /// The load.
     pub sessions: Sessions,
+    /// Whether requests come when their users have thought, and not as many as are to be in flight follow each other.
+    pub thinks: bool,
     /// Replicas that the turns of a session may go to: one where routing keeps sessions.
     pub caches: f64,
     /// All replicas of the deployment.
@@ -122,12 +124,16 @@ impl<'a> SessionCache<'a> {
     fn given(&self, concurrency: f64, tokens: f64, (tiers, loading): (usize, Seconds)) -> (Service, Reuse) {
         let workload = Workload { cached_prefix: tokens as u64, ..self.replica.workload };
         let replica = Replica { workload, ..self.replica };
+        let at = |concurrency: f64| match self.thinks {
+            true => replica.thinking_at(concurrency),
+            false => replica.at(concurrency),
+        };
         // What loads does not run: by Little's law as many as come in that time.
-        let mut service = replica.at(concurrency);
+        let mut service = at(concurrency);
         for _ in 0..2 {
             if loading > Seconds::ZERO {
                 let held = (service.requests.get() * loading.get()).min(concurrency * 0.9);
-                service = replica.at(concurrency - held);
+                service = at(concurrency - held);
             }
         }
         let inside = concurrency - service.requests.get() * loading.get();

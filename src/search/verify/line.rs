@@ -8,13 +8,12 @@ use crate::diagnostic::Diagnostic;
 use crate::estimate::context::Context;
 use crate::estimate::deployment::Deployment;
 use crate::estimate::estimated::Estimate;
-use crate::estimate::figures::Figures;
-use crate::estimate::range::{Chances, Ranges};
-use crate::estimate::service::Service;
+use crate::estimate::figures::{Figures, Verified};
+use crate::estimate::range::Chances;
 use crate::plan::space::ALL_REPLICAS;
 use crate::plan::{BatchPoint, Plan, Reason};
 use crate::units::RequestsPerSecond;
-use crate::workload::{Load, Percentiles, Workload};
+use crate::workload::{Load, Workload};
 
 use super::super::Question;
 use super::super::pairs::Batch;
@@ -245,6 +244,7 @@ impl<'q, 'c> Line<'q, 'c> {
             Subject::Replicas(..) => estimate.idle_gpus + self.elsewhere,
             Subject::Pools(_) => self.question.gpus().saturating_sub(estimate.gpus),
         };
+        let overloaded = sample.is_some_and(|sample| sample.overloaded);
         let verified = sample.map(|sample| sample.verified);
         let targets = &self.question.targets;
         let estimate = estimate.judged(targets);
@@ -253,15 +253,17 @@ impl<'q, 'c> Line<'q, 'c> {
             .filter(|_| estimate.ranges.is_some())
             .map(|v| Chances::of(estimate.class, v.times(), targets));
         let holds = simulated.unwrap_or(estimate.holds);
-        // Means lie in a range around what was simulated; where a percentile was, around the closed form's.
-        let on_means = targets.at == Percentiles::default();
-        let around = verified.filter(|_| on_means).zip(estimate.ranges).map(|(v, ranges)| {
-            let service = Service { ttft: v.ttft, tpot: v.tpot, e2e: v.e2e, ..estimate.service };
-            let output = Figures::from(&estimate).as_simulated(&v, self.question.workload.load).output;
-            Ranges::new(estimate.class, &service, (&self.question.workload, ranges.least), output)
-        });
-        let ranges = around.or(estimate.ranges);
-        Some(Estimate { idle_gpus, verified, holds, ranges, ..estimate })
+        let estimate = Estimate { idle_gpus, holds, ..estimate };
+        // Under a rate all that keep up deliver it: how much a run of some length counts is chance.
+        let own = estimate.output;
+        let delivers = |v: Verified| match self.question.workload.load {
+            Load::Rate(_) if !overloaded => Verified { output: own, ..v },
+            _ => v,
+        };
+        Some(match verified.map(delivers) {
+            Some(verified) => estimate.as_simulated(&verified, &self.question.workload),
+            None => estimate,
+        })
     }
 
     /// What a trial of a plan sends, and to how many replicas it is sent in turn.

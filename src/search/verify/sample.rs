@@ -1,6 +1,7 @@
 //! What is known of a plan once it was simulated.
 
 use crate::estimate::figures::{Tail, Tails, Verified};
+use crate::estimate::range::Times;
 use crate::simulate::{Outcome, Spread};
 use crate::units::Seconds;
 use crate::workload::{Percentile, Percentiles, Targets};
@@ -33,6 +34,7 @@ impl Sample {
             tpot: of(&outcome.tpot, at.tpot),
             e2e: of(&outcome.e2e, at.e2e),
             output: outcome.output(),
+            means: Times { ttft: outcome.ttft.mean(), tpot: outcome.tpot.mean(), e2e: outcome.e2e.mean() },
             tails: Tails { ttft: tail(&outcome.ttft), tpot: tail(&outcome.tpot), e2e: tail(&outcome.e2e) },
         };
         Sample {
@@ -67,6 +69,11 @@ impl Sample {
             tpot: time(at.tpot, a.tpot, b.tpot),
             e2e: time(at.e2e, a.e2e, b.e2e),
             output: a.output + b.output,
+            means: Times {
+                ttft: time(None, a.means.ttft, b.means.ttft),
+                tpot: time(None, a.means.tpot, b.means.tpot),
+                e2e: time(None, a.means.e2e, b.means.e2e),
+            },
             tails: Tails {
                 ttft: tail(a.tails.ttft, b.tails.ttft),
                 tpot: tail(a.tails.tpot, b.tails.tpot),

@@ -153,7 +153,7 @@ impl Sent<'_> {
         Ok(Sample::of(&outcome, targets))
     }
 
-    /// A run that is long enough: where times still rise, one of [`LONGER`] times as many requests, as often as that is
+    /// A run that is long enough: where times still rise or the server still fills, one of [`LONGER`] times as many requests, as often as that is
     /// allowed.
     fn settled(
         &self,
@@ -164,7 +164,8 @@ impl Sent<'_> {
         let mut outcome = run(requests)?;
         for _ in 0..LONGER_RUNS {
             let longer = requests.times(LONGER);
-            if !outcome.rises() || outcome.overloaded() || !self.affords(longer, step_tokens) {
+            let settled = !outcome.rises() && !outcome.fills();
+            if settled || outcome.overloaded() || !self.affords(longer, step_tokens) {
                 break;
             }
             requests = longer;
