@@ -10,7 +10,7 @@
 use crate::powers::power;
 use crate::units::{RequestsPerSecond, Seconds, TokensPerSecond};
 
-use super::{Comes, Life, Replica, Service};
+use super::{Comes, Replica, Service};
 
 /// Share of a state's chance of the likeliest one's below which states are left out.
 const UNLIKELY: f64 = 1e-9;
@@ -211,8 +211,7 @@ impl Ladder<'_> {
     pub fn under(&mut self, rate: RequestsPerSecond, in_turn: f64) -> Result<Open, RequestsPerSecond> {
         let (most, rate) = (self.most, rate.get());
         let full = self.at(most);
-        // Of a full server the places of those that end are taken at once, as in a closed loop.
-        let last = (most / full.e2e()).max(self.replica.at_life(most, Life::Followed).0.requests.get());
+        let last = most / full.e2e();
         if last <= rate {
             return Err(RequestsPerSecond::new(last));
         }
