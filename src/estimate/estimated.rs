@@ -156,8 +156,9 @@ pub struct ClosedForm {
     pub refuted: bool,
 }
 
-/// Share by which the simulation of a plan may differ from the closed form where the closed form's figures stand for it.
-pub const AGREED: f64 = 0.05;
+/// Share by which the simulation of a plan may differ from the closed form where the closed form's figures stand for it: what
+/// the first token of a closed loop strays by in a run of a few hundred requests that a run of twenty thousand mends.
+pub const AGREED: f64 = 0.3;
 
 /// The prefill pool of a plan with split pools.
 #[derive(Clone, Debug, PartialEq)]

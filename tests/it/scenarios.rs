@@ -115,7 +115,10 @@ fn prefix_hits_shorten_the_wait_and_raise_the_throughput_of_long_prompts() {
             one(&rows, &[("model", model), ("cluster", cluster), ("workload", hits), ("targets", "inter")])
         };
         rises(["no hits", "50 %", "90 %"].map(by_hits), "output_tokens_per_s_per_gpu");
-        rises(["90 %", "50 %", "no hits"].map(by_hits), "ttft_ms");
+        // Batches are searched, and within the same limits half the prompt leaves room for more that wait for each other.
+        for hits in ["50 %", "no hits"] {
+            rises([by_hits("90 %"), by_hits(hits)], "ttft_ms");
+        }
     }
     assert!(with(&rows, &[("workload", "50 %"), ("targets", "offline")]).is_empty());
     assert_eq!(
