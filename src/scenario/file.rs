@@ -19,8 +19,8 @@ use crate::workload::Purpose;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioFile {
-    /// What the review is about.
-    pub name: String,
+    /// What the review is about; unless said, the file's name.
+    pub name: Option<String>,
     /// More about it, for the report.
     pub about: Option<String>,
     /// Catalogue names, paths to `config.json` files, or `shape: layers=32,…`; with `name:`, `weights:` and

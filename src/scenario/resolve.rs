@@ -49,7 +49,7 @@ impl Resolver<'_> {
         let prices = self.prices();
         let models = self.each(&file.models, |this, entry| this.model(&entry.0));
         Scenario {
-            name: file.name.clone(),
+            name: file.name.clone().unwrap_or_else(|| called(place)),
             about: file.about.clone(),
             clusters: self
                 .each(&file.clusters, |this, entry| this.cluster(&entry.0, (&prices, &engines), &models)),
@@ -347,4 +347,11 @@ fn objectives(scenario: &Scenario) -> Vec<String> {
 /// A price as a request has it.
 fn written(gpu: &str, price: UsdPerHour) -> String {
     format!("{gpu}={}", price.get())
+}
+
+/// What a file is called: its name without folders and ending.
+fn called(place: &str) -> String {
+    std::path::Path::new(place)
+        .file_stem()
+        .map_or_else(|| place.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }

@@ -403,3 +403,17 @@ fn results_of_another_scenario_are_not_written_over() {
     fs::write(&other, text.clone() + "# edited\n").unwrap();
     shardfit(&format!("sweep {} -q -o {}", other.display(), folder.path().display())).exits(0);
 }
+
+#[test]
+fn of_clusters_that_cost_the_same_the_one_with_more_room_under_its_targets_is_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("tie.yaml");
+    let text = "models: [llama-3.1-8b]\nclusters: [1xl40s, 1xh100-sxm]\nprices: {l40s: 2 USD/h, h100-sxm: 2 USD/h}\n\
+                workloads: [{name: chat, isl: 1000, osl: 200, rate: 1 req/s}]\ntargets: [{name: usual, ttft: 1 s, tpot: 50 ms}]\n";
+    fs::write(&scenario, text).unwrap();
+    let out = folder.path().join("out");
+    shardfit(&format!("sweep {} -o {} -q", scenario.display(), out.display())).exits(0);
+    let summary = fs::read_to_string(out.join("summary.md")).unwrap();
+    let best = summary.lines().find(|line| line.starts_with("| ") && line.contains("8B")).unwrap_or(&summary);
+    assert!(best.contains("1xh100-sxm"), "{summary}");
+}

@@ -1,6 +1,7 @@
 //! The questions of a review and their answers: for each model, workload, targets and objective the best
 //! cluster, by how much it leads, how close it is to its limits, and what would change it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::facts::{Fact, Facts, Name};
@@ -130,11 +131,17 @@ fn answered(facts: &Facts, kept: &Kept, mut cases: Vec<usize>) -> Answered {
             (false, true) => fact.enough_hourly,
             (false, false) => fact.enough_gpus,
         };
-        (!fact.found(), !fact.fits, if value.is_finite() { value } else { f64::INFINITY })
+        // Values within a millionth are the same sum of other prices.
+        let value = if value.is_finite() { (value.ln() * 1e6).round() } else { f64::INFINITY };
+        // Of plans that cost the same the one with more room under its targets, then the faster.
+        (!fact.found(), !fact.fits, [value, fact.tightest_percent, fact.e2e])
     };
     cases.sort_by(|a, b| {
         let (a, b) = (rank(a), rank(b));
-        a.0.cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.total_cmp(&b.2))
+        let figures = || a.2.iter().zip(&b.2).map(|(a, b)| a.total_cmp(b));
+        a.0.cmp(&b.0)
+            .then(a.1.cmp(&b.1))
+            .then_with(|| figures().find(|o| o.is_ne()).unwrap_or(Ordering::Equal))
     });
     let found = cases.first().is_some_and(|c| facts.cases[*c].found());
     let mut plans = cases.iter().map(|c| &facts.cases[*c]).filter(|f| f.found());
