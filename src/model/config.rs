@@ -316,12 +316,15 @@ impl<'a> Config<'a> {
             } else {
                 format!("{}, {}", self.source, self.path)
             })
-            .help(match self.map.keys().find(|written| nearest(written, &[key]).is_some()) {
-                Some(written) => {
-                    format!("the file has `{written}`, which is no field that is known; is it meant?")
-                }
-                None => INCOMPLETE.to_owned(),
-            })
+            .help(
+                match self.map.keys().find(|w| !STATED.contains(&w.as_str()) && nearest(w, &[key]).is_some())
+                {
+                    Some(written) => {
+                        format!("the file has `{written}`, which is no field that is known; is it meant?")
+                    }
+                    None => INCOMPLETE.to_owned(),
+                },
+            )
     }
 
     /// A size, zero allowed, if present. A list of one number for all layers is that number.
