@@ -320,7 +320,7 @@ impl<'a> Config<'a> {
                 match self.map.keys().find(|w| !STATED.contains(&w.as_str()) && nearest(w, &[key]).is_some())
                 {
                     Some(written) => {
-                        format!("the file has `{written}`, which is no field that is known; is it meant?")
+                        format!("the file has `{written}`; is it meant?")
                     }
                     None => INCOMPLETE.to_owned(),
                 },
