@@ -12,9 +12,10 @@ use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use itertools::Itertools as _;
 use serde::de::DeserializeOwned;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, nearest};
 pub use binary::Binary;
 pub use bounded::{Bounded, LONGEST_LINE};
 pub use lock::{Lock, lock};
@@ -174,8 +175,36 @@ pub fn yaml<T: DeserializeOwned>(text: &str, name: &str) -> Result<T, Diagnostic
         }
         let rendered = e.render_with_options(serde_yaml::render_options! { source_name: Some(name) });
         let cause = in_plain_words(rendered.trim_end().trim_start_matches("error: "));
-        Diagnostic::new(Code::Syntax, cause).at(name)
+        let (cause, help) = allowed_apart(&cause);
+        Diagnostic::new(Code::Syntax, cause).at(name).help_with(help)
     })
+}
+
+/// Text with a snippet whose cause names a stranger and all that is known: without the list, and what is allowed with the
+/// nearest of it.
+fn allowed_apart(rendered: &str) -> (String, Option<String>) {
+    let list = rendered.lines().next().and_then(|line| {
+        let said = line.contains("unknown field `") || line.contains("unknown value `");
+        let at = [", expected one of ", ", expected "]
+            .iter()
+            .find_map(|sign| Some((line.find(sign)?, sign.len())));
+        at.filter(|_| said).map(|(at, sign)| (&line[at..], line[at + sign..].replace('`', "")))
+    });
+    let Some((written, known)) = list else { return (rendered.to_owned(), None) };
+    let wrong = rendered.split('`').nth(1).unwrap_or_default();
+    let help =
+        match meant(wrong, &known.split([',', ' ']).filter(|n| !n.is_empty() && *n != "or").collect_vec()) {
+            Some(close) => format!("did you mean `{close}`? allowed: {known}"),
+            None => format!("allowed: {known}"),
+        };
+    (rendered.replace(written, ""), Some(help))
+}
+
+/// The known name that a key means: one that it is but for a slip of the fingers, or that it begins with and adds a unit to,
+/// as `tpot_ms` is `tpot`.
+fn meant<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let bare = key.rsplit_once('_').map(|(bare, _)| bare);
+    nearest(key, known).or_else(|| known.iter().find(|name| Some(**name) == bare).copied())
 }
 
 /// The parser's terms in the reader's.

@@ -430,8 +430,8 @@ pub fn parse_with_unit(text: &str, units: &[(&str, f64)]) -> Result<f64, String>
         .map_err(|_| format!("`{text}` is not a number with a unit; allowed units: {}", allowed()))?;
     if unit.is_empty() {
         return Err(format!(
-            "`{text}` has no unit; write for example `{text} {}`; allowed units: {}",
-            units[0].0,
+            "`{text}` has no unit; write for example {}; allowed units: {}",
+            units.iter().take(2).map(|(unit, _)| format!("`{text} {unit}`")).collect::<Vec<_>>().join(" or "),
             allowed()
         ));
     }

@@ -75,8 +75,8 @@ fn share_from(text: &str, low: impl Fn(f64) -> bool, allowed: &str) -> Result<f6
     let shown = crate::diagnostic::brief(text.trim());
     match text.parse::<ShareEntry>() {
         Ok(ShareEntry(x)) if low(x) && x <= 1.0 => Ok(x),
-        // Above 1 and no sign of per cent: the sign is likely meant.
-        Ok(ShareEntry(x)) if x > 1.0 && x <= 100.0 && !text.contains('%') => {
+        // Far above 1 and no sign of per cent: the sign is likely meant.
+        Ok(ShareEntry(x)) if (5.0..=100.0).contains(&x) && !text.contains('%') => {
             Err(format!("`{shown}` is out of range; `{shown}%`? expected a number {allowed}"))
         }
         _ => Err(format!("`{shown}` is out of range; expected a number {allowed}")),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use itertools::Itertools as _;
 use serde_json::{Map, Value};
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::load;
 
 use super::disguise;
@@ -316,7 +316,15 @@ impl<'a> Config<'a> {
             } else {
                 format!("{}, {}", self.source, self.path)
             })
-            .help(INCOMPLETE)
+            .help(
+                match self.map.keys().find(|w| !STATED.contains(&w.as_str()) && nearest(w, &[key]).is_some())
+                {
+                    Some(written) => {
+                        format!("the file has `{written}`; is it meant?")
+                    }
+                    None => INCOMPLETE.to_owned(),
+                },
+            )
     }
 
     /// A size, zero allowed, if present. A list of one number for all layers is that number.

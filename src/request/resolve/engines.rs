@@ -93,7 +93,26 @@ impl Request {
                 engine.scheduling = engine.scheduling.clone().on_host(speed);
             }
         }
+        self.have_the_cache(&engines)?;
         Ok(engines)
+    }
+
+    /// That an engine has one of the types of KV cache that are asked for.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] with what they have.
+    fn have_the_cache(&self, engines: &[Engine]) -> Result<(), Diagnostic> {
+        // What is no type is said where types are read; a launch is answered with why its engine refuses it.
+        let caches: Vec<DType> = texts(&self.kv).iter().filter_map(|t| t.parse().ok()).collect();
+        let any = || engines.iter().any(|engine| caches.iter().any(|kv| engine.kv_types.contains(kv)));
+        if self.launched || caches.is_empty() || any() {
+            return Ok(());
+        }
+        let asked = caches.iter().join(" or ");
+        let have = engines.iter().map(|e| format!("{}: {}", e.id, e.kv_types.iter().join(", "))).unique();
+        Err(usage(format!("no engine that is asked for has a KV cache of {asked}"))
+            .at("--kv")
+            .help(format!("they have {}", have.collect_vec().join("; "))))
     }
 
     /// The usual engines of the pools; where none of them takes any of the formats and types of cache that are asked for,
