@@ -49,7 +49,7 @@ impl Resolver<'_> {
         let prices = self.prices();
         let models = self.each(&file.models, |this, entry| this.model(&entry.0));
         Scenario {
-            name: file.name.clone().unwrap_or_else(|| called(place)),
+            name: file.name.clone().unwrap_or_else(|| called(self.place)),
             about: file.about.clone(),
             clusters: self
                 .each(&file.clusters, |this, entry| this.cluster(&entry.0, (&prices, &engines), &models)),
