@@ -269,7 +269,10 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     if !sixteen || asked.kv {
         server.kv = Some(estimate.kv.name().to_owned()).filter(|_| !(sixteen && server.engine == "trtllm"));
     }
-    server.launches = engine.launched.clone();
+    // Graphs left out are a switch of every engine, whether they are by name of a way to launch or by an option.
+    let (eager, launches) = engine.launched.iter().cloned().partition::<Vec<_>, _>(|name| name == "eager");
+    server.eager = (!eager.is_empty()).then_some(true);
+    server.launches = launches;
     let start = estimate.limits.start;
     server.largest_graph = start.captured.largest;
     server.graph_mode = start.captured.mode.map(|mode| mode.name().to_ascii_uppercase());

@@ -1266,3 +1266,22 @@ fn a_model_that_is_published_to_embed_is_served_so() {
     let longest: u64 = head.split_whitespace().nth(3).unwrap().parse().unwrap();
     assert!((700..=step).contains(&longest), "{text}");
 }
+
+#[test]
+fn a_server_without_graphs_is_written_without_them_and_read_back_so() {
+    // TensorRT-LLM's `cuda_graph_config: null`; SGLang's sizes of graphs say nothing beside `--disable-cuda-graph`.
+    for (engine, word) in [
+        ("vllm", "--enforce-eager"),
+        ("sglang", "--disable-cuda-graph"),
+        ("trtllm", "cuda_graph_config: null"),
+    ] {
+        let question = format!(
+            "estimate qwen3-32b --gpu h100-sxm --engine {engine} --tp 2 --concurrency 8 --enforce-eager"
+        );
+        let text = emitted(&question, "command").into_values().next().unwrap();
+        assert_eq!(text.matches(word).count(), 1, "{text}");
+        assert!(!text.contains("--cuda-graph-max-bs") && !text.contains("max_batch_size: 8"), "{text}");
+        let found = launch::invocations(&text, &|_| None).unwrap();
+        assert_eq!(launch::speech::read(&found[0], None).eager, Some(true), "{engine}");
+    }
+}

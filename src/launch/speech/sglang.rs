@@ -294,7 +294,6 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
             }
             "deepep" => line.switch("--enable-deepep-moe")?,
             "eplb" => line.switch("--enable-eplb")?,
-            "eager" if server.eager != Some(true) => line.switch("--disable-cuda-graph")?,
             "tbo" => line.switch("--enable-two-batch-overlap")?,
             _ => {}
         }

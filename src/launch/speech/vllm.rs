@@ -459,7 +459,6 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
                 }
             }
             "eplb" => line.switch("--enable-eplb")?,
-            "eager" if server.eager != Some(true) => line.switch("--enforce-eager")?,
             "dbo" => line.switch("--enable-dbo")?,
             _ => {}
         }
