@@ -140,4 +140,6 @@ pub struct Launch {
     pub drafts: bool,
     /// Size of the image encoder, of ViT-L's, if the model sees.
     pub encoder_size: Option<f64>,
+    /// Whether it says itself what lies on the GPUs.
+    pub placed: bool,
 }

@@ -12,6 +12,9 @@ use crate::units::Bytes;
 pub struct ReservedMemory {
     /// Whatever else.
     pub fixed: Bytes,
+    /// Whether `fixed` is kept free only where the engine places layers by itself: a launch that says what lies on the GPUs
+    /// is loaded as told.
+    pub unless_placed: bool,
     /// For each prompt token of a step.
     pub per_token: Bytes,
     /// For each sequence of the largest batch with a CUDA graph.
@@ -56,7 +59,8 @@ impl ReservedMemory {
         let graph = launch.graph_batch.unwrap_or(u64::from(defaults.graph_batch.unwrap_or(0)));
         let captured = if launch.latent { tokens.min(LATENT_GRAPH_TOKENS) } else { tokens };
         let prompts = self.latent_prompt_graphs.filter(|_| launch.latent);
-        let mut reserved = defaults.reserved.unwrap_or(self.fixed)
+        let fixed = if self.unless_placed && launch.placed { Bytes::ZERO } else { self.fixed };
+        let mut reserved = defaults.reserved.unwrap_or(fixed)
             + self.per_token * tokens
             + self.per_graph_sequence * graph
             + prompts.unwrap_or(self.per_prompt_graph * prompt_graphs(captured))

@@ -27,6 +27,15 @@ impl Offload {
         self.gpu_layers.is_some() || self.host_experts.is_some()
     }
 
+    /// Whether llama.cpp, told so on so many GPUs, loads as told instead of fitting itself into what is free
+    /// (`common/fit.cpp`, `common_params_fit_impl`: "n_gpu_layers already set by user", and the same of overridden buffers
+    /// and, of several GPUs, of proportions).
+    pub fn ends_fitting(&self, gpus: u32) -> bool {
+        self.gpu_layers.is_some()
+            || self.host_experts.is_some_and(|layers| layers > 0)
+            || gpus > 1 && self.shares.is_some()
+    }
+
     /// Layers on the GPUs, of `layers` and the output projection.
     pub fn units_on_gpus(&self, layers: u64) -> u64 {
         self.gpu_layers.unwrap_or(u64::MAX).min(layers.saturating_add(1))

@@ -215,7 +215,7 @@ fn a_plan_leaves_to_the_host_what_finds_no_room_if_that_has_it() {
     let two = shardfit(&format!("{line} --host memory=64GiB,bandwidth=83.2GB/s")).exits(0).json();
     let two = &two["plans"][0];
     assert!((10..=13).contains(&two["n_cpu_moe"].as_u64().unwrap()), "{two}");
-    assert_eq!(two["tensor_split"], "25,12");
+    assert_eq!(two["tensor_split"], "24,13");
     // One layer more would not fit.
     let more = format!("--host memory=64GiB,bandwidth=83.2GB/s --gpu-layers {}", layers + 1);
     assert_ne!(plan(&more).json()["plans"][0]["verdict"], "fits");
@@ -405,4 +405,25 @@ fn a_hosts_memory_that_is_said_is_used_by_the_engine_that_can() {
         shardfit("plan llama-3.1-8b --cluster 1xrtx-4090 --kv q8_0 --verify 0 --format json").exits(0);
     let answer: serde_json::Value = serde_json::from_str(&cache.stdout).unwrap();
     assert_eq!(answer["plans"][0]["engine"], "llama.cpp");
+}
+
+#[test]
+fn a_launch_that_says_its_layers_is_loaded_as_told() {
+    // RTX 2080 with 7.77 GiB, 4,096 tokens, one slot (https://github.com/AlexsJones/llmfit/pull/774 and 778): these run.
+    let beside = "--weights q4_k_m --host memory=64GB,bandwidth=94GB/s --max-model-len 4096 --max-sequences 1 --concurrency 1";
+    for (model, layers) in [("qwen3-14b", 32), ("phi-4", 32), ("gemma-3-12b", 44), ("qwen2.5-14b", 42)] {
+        let line = format!("{model} --gpu rtx-2080 {beside} --isl 512 --osl 256 --gpu-layers {layers}");
+        assert_ne!(estimate(&line)["memory"]["verdict"], "does_not_fit", "{model}");
+    }
+    // It fits itself into what leaves 1,024 MiB free (`--fit-target`) until it is told (`common/fit.cpp`).
+    let shares = Offload { shares: Some(Shares::new(&[1.0, 1.0]).unwrap()), ..Offload::NONE };
+    let experts = |n| Offload { host_experts: Some(n), ..Offload::NONE };
+    assert!(!Offload::NONE.ends_fitting(2) && !experts(0).ends_fitting(1) && !shares.ends_fitting(1));
+    assert!(experts(4).ends_fitting(1) && shares.ends_fitting(2));
+    let capped = |more: &str| {
+        let line = format!("qwen3-14b --gpu rtx-2080 {beside} --isl 512 --osl 256 {more}");
+        estimate(&line)["gpu_layers"].as_u64().unwrap()
+    };
+    // What is written says the layers too: as many as find room, where others run 32.
+    assert!((30..=34).contains(&capped("")), "{}", capped(""));
 }

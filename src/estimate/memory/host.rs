@@ -84,6 +84,11 @@ impl MemoryQuestion<'_> {
             let host_experts = self.model.is_moe().then_some(layers);
             Offload { gpu_layers: Some(n), host_experts, ..own }
         };
+        // Told that everything lies on the GPUs it keeps nothing else free.
+        let all = Offload { gpu_layers: Some(layers + 1), ..own };
+        if fits(all) {
+            return Some(all);
+        }
         if self.model.is_moe() && fits(with_experts(layers)) {
             return Some(with_experts(least(layers, |n| fits(with_experts(n)))));
         }

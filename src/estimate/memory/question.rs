@@ -85,6 +85,7 @@ impl MemoryQuestion<'_> {
                 latent: self.model.is_latent(),
                 exchanges: p.exchange(self.engine).is_some(),
                 drafts: self.model.draft.is_some() || self.model.predicts,
+                placed: self.limits.offload.ends_fitting(p.pp),
                 encoder_size: self.model.encoder.filter(|_| self.sees()).map(EncoderSize::of_vit_large),
             };
             self.engine.default_fraction(self.gpu, launch)
