@@ -3,6 +3,7 @@
 mod ggml;
 pub mod gguf;
 mod storage;
+mod words;
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::diagnostic::{Code, Diagnostic, same_letters};
+use crate::diagnostic::Diagnostic;
 pub use ggml::GgmlType;
 
 /// A number type that hardware computes in or a cache stores.
@@ -191,6 +192,60 @@ pub enum WeightFormat {
     /// GGUF mix of Q2_K, Q3_K and Q4_K.
     #[serde(rename = "q2_k")]
     Q2K,
+    /// GGUF, all layers Q5_1.
+    #[serde(rename = "q5_1")]
+    Q5_1,
+    /// GGUF, all layers Q4_1.
+    #[serde(rename = "q4_1")]
+    Q4_1,
+    /// GGUF mix of IQ4_NL and a little Q5_K.
+    #[serde(rename = "iq4_nl")]
+    Iq4Nl,
+    /// GGUF mix of Q3_K and Q5_K.
+    #[serde(rename = "q3_k_l")]
+    Q3KL,
+    /// GGUF, all layers Q3_K.
+    #[serde(rename = "q3_k_s")]
+    Q3KS,
+    /// GGUF mix of IQ3_S and Q4_K.
+    #[serde(rename = "iq3_m")]
+    Iq3M,
+    /// GGUF mix of IQ3_S and a little Q4_K.
+    #[serde(rename = "iq3_s")]
+    Iq3S,
+    /// GGUF mix of IQ3_S and IQ3_XXS.
+    #[serde(rename = "iq3_xs")]
+    Iq3Xs,
+    /// GGUF mix of IQ3_XXS, IQ2_S and IQ3_S.
+    #[serde(rename = "iq3_xxs")]
+    Iq3Xxs,
+    /// GGUF mix of Q2_K and a little Q4_K.
+    #[serde(rename = "q2_k_s")]
+    Q2KS,
+    /// GGUF mix of IQ2_S and IQ3_S.
+    #[serde(rename = "iq2_m")]
+    Iq2M,
+    /// GGUF mix of IQ2_XS and IQ3_S.
+    #[serde(rename = "iq2_s")]
+    Iq2S,
+    /// GGUF mix of IQ2_XS and a little Q2_K.
+    #[serde(rename = "iq2_xs")]
+    Iq2Xs,
+    /// GGUF mix of IQ2_XXS and a little Q2_K.
+    #[serde(rename = "iq2_xxs")]
+    Iq2Xxs,
+    /// GGUF mix of IQ1_M and IQ2_XXS.
+    #[serde(rename = "iq1_m")]
+    Iq1M,
+    /// GGUF mix of IQ1_S and IQ2_XXS.
+    #[serde(rename = "iq1_s")]
+    Iq1S,
+    /// GGUF, ternary layers of two bits.
+    #[serde(rename = "tq2_0")]
+    Tq2_0,
+    /// GGUF, ternary layers of 1.69 bits.
+    #[serde(rename = "tq1_0")]
+    Tq1_0,
     /// A block format of GGML, from a GGUF file.
     #[serde(skip)]
     Ggml(GgmlType),
@@ -198,7 +253,7 @@ pub enum WeightFormat {
 
 impl WeightFormat {
     /// Every format that can be asked for, in order.
-    pub const ALL: [WeightFormat; 23] = [
+    pub const ALL: [WeightFormat; 41] = [
         WeightFormat::Fp32,
         WeightFormat::Bf16,
         WeightFormat::Fp16,
@@ -222,6 +277,24 @@ impl WeightFormat {
         WeightFormat::Iq4Xs,
         WeightFormat::Q3KM,
         WeightFormat::Q2K,
+        WeightFormat::Q5_1,
+        WeightFormat::Q4_1,
+        WeightFormat::Iq4Nl,
+        WeightFormat::Q3KL,
+        WeightFormat::Q3KS,
+        WeightFormat::Iq3M,
+        WeightFormat::Iq3S,
+        WeightFormat::Iq3Xs,
+        WeightFormat::Iq3Xxs,
+        WeightFormat::Q2KS,
+        WeightFormat::Iq2M,
+        WeightFormat::Iq2S,
+        WeightFormat::Iq2Xs,
+        WeightFormat::Iq2Xxs,
+        WeightFormat::Iq1M,
+        WeightFormat::Iq1S,
+        WeightFormat::Tq2_0,
+        WeightFormat::Tq1_0,
     ];
 
     /// Name as written in files, on the command line and as key of the kernel tables.
@@ -250,6 +323,24 @@ impl WeightFormat {
             WeightFormat::Iq4Xs => "iq4_xs",
             WeightFormat::Q3KM => "q3_k_m",
             WeightFormat::Q2K => "q2_k",
+            WeightFormat::Q5_1 => "q5_1",
+            WeightFormat::Q4_1 => "q4_1",
+            WeightFormat::Iq4Nl => "iq4_nl",
+            WeightFormat::Q3KL => "q3_k_l",
+            WeightFormat::Q3KS => "q3_k_s",
+            WeightFormat::Iq3M => "iq3_m",
+            WeightFormat::Iq3S => "iq3_s",
+            WeightFormat::Iq3Xs => "iq3_xs",
+            WeightFormat::Iq3Xxs => "iq3_xxs",
+            WeightFormat::Q2KS => "q2_k_s",
+            WeightFormat::Iq2M => "iq2_m",
+            WeightFormat::Iq2S => "iq2_s",
+            WeightFormat::Iq2Xs => "iq2_xs",
+            WeightFormat::Iq2Xxs => "iq2_xxs",
+            WeightFormat::Iq1M => "iq1_m",
+            WeightFormat::Iq1S => "iq1_s",
+            WeightFormat::Tq2_0 => "tq2_0",
+            WeightFormat::Tq1_0 => "tq1_0",
             WeightFormat::Ggml(kind) => kind.name,
         }
     }
@@ -264,19 +355,12 @@ impl WeightFormat {
             WeightFormat::Int8 | WeightFormat::Int8Weights | WeightFormat::Q8_0 | WeightFormat::Q6K => {
                 DType::Int8
             }
-            WeightFormat::Q5KM
-            | WeightFormat::Q5KS
-            | WeightFormat::Q5_0
-            | WeightFormat::Q4KM
-            | WeightFormat::Q4KS
-            | WeightFormat::Q4_0
-            | WeightFormat::Iq4Xs
-            | WeightFormat::Q3KM
-            | WeightFormat::Q2K => DType::Int4,
             WeightFormat::Int4 | WeightFormat::Int4Group32 => DType::Int4,
             WeightFormat::Mxfp4 | WeightFormat::Nvfp4 => DType::Fp4,
             WeightFormat::Ggml(kind) if kind.bits() < 7.0 => DType::Int4,
             WeightFormat::Ggml(_) => DType::Int8,
+            // Of ggml's mixes those of fewer than six bits.
+            _ => DType::Int4,
         }
     }
 
@@ -290,25 +374,6 @@ impl WeightFormat {
             },
             other => other,
         }
-    }
-
-    /// Whether it is one of ggml's, which only engines built on it read.
-    pub const fn is_ggml(self) -> bool {
-        matches!(
-            self,
-            WeightFormat::Q8_0
-                | WeightFormat::Q6K
-                | WeightFormat::Q5KM
-                | WeightFormat::Q5KS
-                | WeightFormat::Q5_0
-                | WeightFormat::Q4KM
-                | WeightFormat::Q4KS
-                | WeightFormat::Q4_0
-                | WeightFormat::Iq4Xs
-                | WeightFormat::Q3KM
-                | WeightFormat::Q2K
-                | WeightFormat::Ggml(_)
-        )
     }
 
     /// Whether weights are narrower than 16 bits.
@@ -329,101 +394,9 @@ impl WeightFormat {
     }
 }
 
-/// What formats are called besides their names: by the method that made a checkpoint, by bits of weights and activations
-/// (compressed-tensors' schemes `W4A16`, `W8A8`, `FP8_DYNAMIC`), by vLLM's kernels, by PyTorch's types.
-const OTHER_NAMES: &[(&str, WeightFormat)] = &[
-    ("awq", WeightFormat::Int4),
-    ("awq_int4", WeightFormat::Int4),
-    ("int4_awq", WeightFormat::Int4),
-    ("awq_marlin", WeightFormat::Int4),
-    ("gptq", WeightFormat::Int4),
-    ("gptq_int4", WeightFormat::Int4),
-    ("gptq_marlin", WeightFormat::Int4),
-    ("w4a16", WeightFormat::Int4),
-    ("w4a16_awq", WeightFormat::Int4),
-    ("w4a16_gptq", WeightFormat::Int4),
-    ("int4_w4a16", WeightFormat::Int4),
-    ("w8a8", WeightFormat::Int8),
-    ("w8a8_int8", WeightFormat::Int8),
-    ("int8_w8a8", WeightFormat::Int8),
-    ("smoothquant", WeightFormat::Int8),
-    ("w8a16", WeightFormat::Int8Weights),
-    ("int8_w8a16", WeightFormat::Int8Weights),
-    ("int8_wo", WeightFormat::Int8Weights),
-    ("fp8_dynamic", WeightFormat::Fp8),
-    ("fp8_static", WeightFormat::Fp8),
-    ("fp8_e4m3", WeightFormat::Fp8),
-    ("fp8_e4m3fn", WeightFormat::Fp8),
-    ("float8_e4m3fn", WeightFormat::Fp8),
-    ("w8a8_fp8", WeightFormat::Fp8),
-    ("fp8_w8a8", WeightFormat::Fp8),
-    ("block_fp8", WeightFormat::Fp8Block),
-    ("fp8_blockwise", WeightFormat::Fp8Block),
-    ("modelopt", WeightFormat::Fp8),
-    ("modelopt_fp8", WeightFormat::Fp8),
-    ("modelopt_mxfp8", WeightFormat::Mxfp8),
-    ("modelopt_fp4", WeightFormat::Nvfp4),
-    ("petit_nvfp4", WeightFormat::Nvfp4),
-    ("q4", WeightFormat::Q4KM),
-    ("q5", WeightFormat::Q5KM),
-    ("q6", WeightFormat::Q6K),
-    ("q8", WeightFormat::Q8_0),
-    ("mxfp8_e4m3", WeightFormat::Mxfp8),
-    ("w4a4_nvfp4", WeightFormat::Nvfp4),
-    ("bfloat16", WeightFormat::Bf16),
-    ("torch.bfloat16", WeightFormat::Bf16),
-    ("float16", WeightFormat::Fp16),
-    ("torch.float16", WeightFormat::Fp16),
-    ("half", WeightFormat::Fp16),
-    ("f16", WeightFormat::Fp16),
-    ("float32", WeightFormat::Fp32),
-    ("f32", WeightFormat::Fp32),
-];
-
-/// Words that name a number of bits and no format, and the formats that have as many.
-const SEVERAL: &[(&str, &str)] = &[
-    ("fp4", FLOATS_OF_FOUR_BITS),
-    ("float4", FLOATS_OF_FOUR_BITS),
-    ("4bit", OF_FOUR_BITS),
-    ("4-bits", OF_FOUR_BITS),
-    ("w4", OF_FOUR_BITS),
-    ("bnb-4bit", OF_BITSANDBYTES),
-    ("bnb", OF_BITSANDBYTES),
-    ("bitsandbytes", OF_BITSANDBYTES),
-    ("nf4", OF_BITSANDBYTES),
-    ("8bit", OF_EIGHT_BITS),
-    ("8-bits", OF_EIGHT_BITS),
-    ("w8", OF_EIGHT_BITS),
-    ("gguf", "write one of its types: q8_0, q6_k, q5_k_m, q4_k_m, iq4_xs, q3_k_m or q2_k"),
-    ("exl2", "ExLlama's formats are not described; q4_k_m, q5_k_m and q6_k have about as many bits"),
-];
-
-const FLOATS_OF_FOUR_BITS: &str =
-    "write nvfp4, which NVIDIA's checkpoints named FP4 have, or mxfp4, which gpt-oss has";
-const OF_FOUR_BITS: &str = "write int4 (AWQ, GPTQ), nvfp4, mxfp4 or q4_k_m (GGUF)";
-const OF_BITSANDBYTES: &str = "name the checkpoint itself, org/name-bnb-4bit, or write int4 (AWQ, GPTQ), which takes as much memory and is faster";
-const OF_EIGHT_BITS: &str = "write fp8, int8 or q8_0 (GGUF)";
-
 impl fmt::Display for WeightFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-impl FromStr for WeightFormat {
-    type Err = Diagnostic;
-    /// Accepts names, however they are written, and the words that engines and publishers of checkpoints use.
-    fn from_str(text: &str) -> Result<Self, Diagnostic> {
-        let named = WeightFormat::ALL.into_iter().map(|format| (format.name(), format));
-        let mut known = named.chain(OTHER_NAMES.iter().copied());
-        known.find(|(name, _)| same_letters(name, text)).map(|(_, format)| format).ok_or_else(|| {
-            if let Some((_, said)) = SEVERAL.iter().find(|(name, _)| same_letters(name, text)) {
-                let cause = format!("`{}` may mean several weight formats", crate::diagnostic::brief(text));
-                return Diagnostic::new(Code::UnknownName, cause).help(*said);
-            }
-            let names = WeightFormat::ALL.map(WeightFormat::name);
-            Diagnostic::unknown("weight format", text, names, &format!("allowed: {}", names.join(", ")))
-        })
     }
 }
 

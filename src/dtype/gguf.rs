@@ -35,6 +35,26 @@ pub enum BlockType {
     Q3K,
     /// `block_q2_K`: 16 bytes of scales, 64 of quants, two 16-bit scales.
     Q2K,
+    /// `block_q4_1`: a 16-bit scale and minimum, 16 bytes.
+    Q4_1,
+    /// `block_iq3_s`: a 16-bit scale, 64 bytes of quants, 8 of high bits, 32 of signs, 4 of scales.
+    Iq3S,
+    /// `block_iq3_xxs`: a 16-bit scale and 96 bytes.
+    Iq3Xxs,
+    /// `block_iq2_s`: a 16-bit scale, 64 bytes of quants, 8 of high bits, 8 of scales.
+    Iq2S,
+    /// `block_iq2_xs`: a 16-bit scale, 64 bytes of quants, 8 of scales.
+    Iq2Xs,
+    /// `block_iq2_xxs`: a 16-bit scale and 64 bytes.
+    Iq2Xxs,
+    /// `block_iq1_m`: 32 bytes of quants, 16 of high bits, 8 of scales.
+    Iq1M,
+    /// `block_iq1_s`: a 16-bit scale, 32 bytes of quants, 16 of high bits.
+    Iq1S,
+    /// `block_tq1_0`: 48 + 4 bytes of ternary digits and a 16-bit scale.
+    Tq1_0,
+    /// `block_tq2_0`: 64 bytes of ternary digits and a 16-bit scale.
+    Tq2_0,
 }
 
 impl BlockType {
@@ -52,6 +72,15 @@ impl BlockType {
             BlockType::Iq4Xs => (256, 136),
             BlockType::Q3K => (256, 110),
             BlockType::Q2K => (256, 84),
+            BlockType::Q4_1 => (32, 20),
+            BlockType::Iq3S => (256, 110),
+            BlockType::Iq3Xxs => (256, 98),
+            BlockType::Iq2S => (256, 82),
+            BlockType::Iq2Xs => (256, 74),
+            BlockType::Iq2Xxs | BlockType::Tq2_0 => (256, 66),
+            BlockType::Iq1M => (256, 56),
+            BlockType::Iq1S => (256, 50),
+            BlockType::Tq1_0 => (256, 54),
         }
     }
 
@@ -70,8 +99,15 @@ impl BlockType {
             BlockType::Q6K => BlockType::Q8_0,
             BlockType::Q5K => BlockType::Q5_1,
             BlockType::Q4K => BlockType::Q5_0,
-            BlockType::Iq4Xs => BlockType::Iq4Nl,
-            BlockType::Q3K | BlockType::Q2K => BlockType::Q4_0,
+            BlockType::Iq4Xs
+            | BlockType::Iq3S
+            | BlockType::Iq3Xxs
+            | BlockType::Iq2S
+            | BlockType::Iq2Xs
+            | BlockType::Iq2Xxs
+            | BlockType::Iq1M
+            | BlockType::Iq1S => BlockType::Iq4Nl,
+            BlockType::Q3K | BlockType::Q2K | BlockType::Tq1_0 | BlockType::Tq2_0 => BlockType::Q4_0,
             other => other,
         };
         if columns.is_multiple_of(narrow.block().0) { narrow } else { BlockType::F16 }
@@ -94,6 +130,10 @@ enum Role {
     Down,
     /// Output of attention.
     Output,
+    /// Query and key projections.
+    Asking,
+    /// First half of a feed-forward layer.
+    Up,
     /// Everything else in a layer.
     Plain,
 }
@@ -109,6 +149,10 @@ impl Role {
             Role::Down
         } else if has(&["o_proj", "out_proj", "attn.c_proj", "attention.dense"]) {
             Role::Output
+        } else if has(&["q_proj", "k_proj"]) {
+            Role::Asking
+        } else if has(&["gate_proj", "up_proj", "gate_up_proj", "w1.", "w3."]) {
+            Role::Up
         } else {
             Role::Plain
         }
@@ -163,7 +207,7 @@ pub enum Place<'a> {
 }
 
 /// The type that most tensors of a mix have.
-const fn base(format: WeightFormat) -> Option<BlockType> {
+pub(super) const fn base(format: WeightFormat) -> Option<BlockType> {
     Some(match format {
         WeightFormat::Q8_0 => BlockType::Q8_0,
         WeightFormat::Q6K => BlockType::Q6K,
@@ -172,60 +216,155 @@ const fn base(format: WeightFormat) -> Option<BlockType> {
         WeightFormat::Q4KM | WeightFormat::Q4KS => BlockType::Q4K,
         WeightFormat::Q4_0 => BlockType::Q4_0,
         WeightFormat::Iq4Xs => BlockType::Iq4Xs,
-        WeightFormat::Q3KM => BlockType::Q3K,
-        WeightFormat::Q2K => BlockType::Q2K,
+        WeightFormat::Q3KL | WeightFormat::Q3KM | WeightFormat::Q3KS => BlockType::Q3K,
+        WeightFormat::Q2K | WeightFormat::Q2KS => BlockType::Q2K,
+        WeightFormat::Q5_1 => BlockType::Q5_1,
+        WeightFormat::Q4_1 => BlockType::Q4_1,
+        WeightFormat::Iq4Nl => BlockType::Iq4Nl,
+        WeightFormat::Iq3M | WeightFormat::Iq3S | WeightFormat::Iq3Xs => BlockType::Iq3S,
+        WeightFormat::Iq3Xxs => BlockType::Iq3Xxs,
+        WeightFormat::Iq2M => BlockType::Iq2S,
+        WeightFormat::Iq2S | WeightFormat::Iq2Xs => BlockType::Iq2Xs,
+        WeightFormat::Iq2Xxs => BlockType::Iq2Xxs,
+        WeightFormat::Iq1M => BlockType::Iq1M,
+        WeightFormat::Iq1S => BlockType::Iq1S,
+        WeightFormat::Tq1_0 => BlockType::Tq1_0,
+        WeightFormat::Tq2_0 => BlockType::Tq2_0,
         _ => return None,
     })
+}
+
+/// The format whose blocks the output projection of a mix has: eight, five or six bits.
+pub const fn head(format: WeightFormat) -> WeightFormat {
+    match format {
+        WeightFormat::Q8_0 => WeightFormat::Q8_0,
+        WeightFormat::Iq3Xxs
+        | WeightFormat::Iq2M
+        | WeightFormat::Iq2S
+        | WeightFormat::Iq2Xs
+        | WeightFormat::Iq2Xxs
+        | WeightFormat::Iq1M
+        | WeightFormat::Iq1S => WeightFormat::Q5KS,
+        _ => WeightFormat::Q6K,
+    }
+}
+
+/// The blocks of a token embedding that is no output projection.
+const fn embedding(format: WeightFormat, base: BlockType) -> BlockType {
+    match format {
+        WeightFormat::Iq2Xs | WeightFormat::Iq2Xxs | WeightFormat::Iq1M | WeightFormat::Iq1S => {
+            BlockType::Q2K
+        }
+        WeightFormat::Iq3Xxs | WeightFormat::Iq2M | WeightFormat::Iq2S => BlockType::Iq3S,
+        WeightFormat::Tq1_0 | WeightFormat::Tq2_0 => BlockType::Q4K,
+        _ => base,
+    }
+}
+
+/// The usual format with as many bits as a word of llama.cpp's or of publishers of its files names: Q4_K_M for
+/// `UD-Q4_K_XL`, `q4_k_l` and `IQ4_K`; `None` for a word that names no bits so.
+pub fn near(word: &str) -> Option<WeightFormat> {
+    Some(match bits_of(word)? {
+        '1' => WeightFormat::Iq1M,
+        '2' => WeightFormat::Q2K,
+        '3' => WeightFormat::Q3KM,
+        '5' => WeightFormat::Q5KM,
+        '6' | '7' => WeightFormat::Q6K,
+        '8' => WeightFormat::Q8_0,
+        _ => WeightFormat::Q4KM,
+    })
+}
+
+/// A word without the mark of Unsloth's own mixes.
+pub fn without_mark(word: &str) -> &str {
+    match word.get(..3) {
+        Some(mark) if mark.eq_ignore_ascii_case("ud-") => &word[3..],
+        _ => word,
+    }
+}
+
+/// The bits that one of llama.cpp's own formats is named after: 4 of `q4_K_M`, `IQ4_NL` and Unsloth's `UD-Q4_K_XL`.
+pub fn bits_of(word: &str) -> Option<char> {
+    let own = without_mark(word).to_ascii_lowercase();
+    let mut rest = ["iq", "tq", "q"].iter().find_map(|prefix| own.strip_prefix(prefix))?.chars();
+    let bits = rest.next().filter(|c| ('1'..='8').contains(c))?;
+    (rest.next() == Some('_')).then_some(bits)
 }
 
 /// The blocks of a tensor in a GGUF file of this format; `None` for formats that are no such mix.
 ///
 /// Bumped tensors, as `llama-quantize` without an importance matrix: in `Q4_K_M` and `Q5_K_M` half of the
 /// value and down projections (the first and last eighth of the layers and every third between) are Q6_K;
-/// in `Q4_K_S` and `IQ4_XS` the first eighth of the down projections is Q5_K. Special cases of single
-/// architectures (Falcon, eight experts, 70B) are left out.
+/// in `Q4_K_S` and `IQ4_XS` the first eighth of the down projections is Q5_K. Types that cannot be made without an importance
+/// matrix (IQ3_XXS and narrower) are taken as with one. Special cases of single architectures (Falcon, eight experts, 70B,
+/// fewer than four queries a key) are left out.
 pub fn stored_as(format: WeightFormat, place: Place) -> Option<Blocks> {
-    use BlockType::{Iq4Xs, Q3K, Q4K, Q5K, Q6K, Q8_0};
-    let base = base(format)?;
-    let head = if base == Q8_0 { Q8_0 } else { Q6K };
+    use BlockType::{Iq2S, Iq2Xxs, Iq3S, Iq3Xxs, Q2K, Q3K, Q4K, Q5K, Q6K};
+    use WeightFormat as Mix;
+    let own = base(format)?;
+    let head = base(head(format)).unwrap_or(own);
     let role = match place {
         Place::Head | Place::Embedding { tied: true } => return Some(Blocks::pure(head)),
-        Place::Embedding { tied: false } => return Some(Blocks::pure(base)),
+        Place::Embedding { tied: false } => return Some(Blocks::pure(embedding(format, own))),
         Place::Layer(name) => Role::of(name),
     };
     Some(match (format, role) {
-        (WeightFormat::Q4KM, Role::Fused) => Blocks::pure(Q5K),
-        (WeightFormat::Q5KM, Role::Fused) => Blocks::pure(Q6K),
-        (WeightFormat::Q4KM, Role::Value | Role::Down) => Blocks::mixed(Q4K, Q6K, 8),
-        (WeightFormat::Q5KM, Role::Value | Role::Down) => Blocks::mixed(Q5K, Q6K, 8),
-        (WeightFormat::Q4KS, Role::Value | Role::Down) => Blocks::mixed(Q4K, Q5K, 2),
-        (WeightFormat::Iq4Xs, Role::Value) => Blocks::pure(Q5K),
-        (WeightFormat::Iq4Xs, Role::Down) => Blocks::mixed(Iq4Xs, Q5K, 2),
-        (WeightFormat::Q3KM, Role::Value | Role::Down) => Blocks::mixed(Q4K, Q5K, 1),
-        (WeightFormat::Q3KM, Role::Output | Role::Fused) => Blocks::pure(Q4K),
-        (WeightFormat::Q2K, Role::Value) => Blocks::pure(Q4K),
-        (WeightFormat::Q2K, Role::Down | Role::Output) => Blocks::pure(Q3K),
-        _ => Blocks::pure(base),
+        (Mix::Q4KM, Role::Fused) => Blocks::pure(Q5K),
+        (Mix::Q5KM, Role::Fused) => Blocks::pure(Q6K),
+        (Mix::Q4KM, Role::Value | Role::Down) => Blocks::mixed(Q4K, Q6K, 8),
+        (Mix::Q5KM, Role::Value | Role::Down) => Blocks::mixed(Q5K, Q6K, 8),
+        (Mix::Q4KS, Role::Value | Role::Down) => Blocks::mixed(Q4K, Q5K, 2),
+        (Mix::Iq4Xs | Mix::Iq4Nl, Role::Value) => Blocks::pure(Q5K),
+        (Mix::Iq4Xs | Mix::Iq4Nl, Role::Down) => Blocks::mixed(own, Q5K, 2),
+        (Mix::Q3KM, Role::Value | Role::Down) => Blocks::mixed(Q4K, Q5K, 1),
+        (Mix::Q3KM, Role::Output | Role::Fused) | (Mix::Q3KL, Role::Fused) => Blocks::pure(Q4K),
+        (Mix::Q3KL, Role::Value | Role::Down | Role::Output) => Blocks::pure(Q5K),
+        (Mix::Q2K | Mix::Q2KS, Role::Value) => Blocks::pure(Q4K),
+        (Mix::Q2K, Role::Down | Role::Output) => Blocks::pure(Q3K),
+        (Mix::Q2KS, Role::Down) => Blocks::mixed(own, Q4K, 2),
+        (Mix::Iq3M | Mix::Iq3S | Mix::Iq3Xs | Mix::Iq3Xxs, Role::Value) => Blocks::pure(Q4K),
+        (Mix::Iq3M, Role::Down) => Blocks::mixed(own, Q4K, 2),
+        (Mix::Iq3M, Role::Output | Role::Fused) => Blocks::pure(Q4K),
+        (Mix::Iq3Xs, Role::Asking) => Blocks::pure(Iq3Xxs),
+        (Mix::Iq3Xs, Role::Up) => Blocks::mixed(Iq3Xxs, own, 4),
+        (Mix::Iq3Xxs, Role::Asking) => Blocks::pure(Iq2S),
+        (Mix::Iq3Xxs | Mix::Iq2M | Mix::Iq2S, Role::Output) => Blocks::pure(Iq3S),
+        (Mix::Iq2M | Mix::Iq2S | Mix::Iq2Xs | Mix::Iq2Xxs | Mix::Iq1M | Mix::Iq1S, Role::Value) => {
+            Blocks::pure(Q4K)
+        }
+        (Mix::Iq2M | Mix::Iq2S, Role::Down) => Blocks::mixed(own, Iq3S, 2),
+        (Mix::Iq2Xs | Mix::Iq2Xxs | Mix::Iq1M | Mix::Iq1S, Role::Down) => Blocks::mixed(own, Q2K, 2),
+        (Mix::Iq1M | Mix::Iq1S, Role::Output) => Blocks::pure(Iq2Xxs),
+        _ => Blocks::pure(own),
     })
 }
 
 /// Mean bytes per weight of the layers of a mix, for traffic: value and down projections are taken as
 /// 29 % of a layer (Llama 3 8B; 31 to 34 % with many experts or narrow attention).
 pub const fn bytes_per_weight(format: WeightFormat) -> f64 {
+    use BlockType::{Iq3S, Iq3Xxs, Q2K, Q3K, Q4K, Q5K, Q6K};
+    use WeightFormat as Mix;
     const BUMPED: f64 = 0.29;
-    let (base, bumped) = match format {
-        WeightFormat::Q4KM => (BlockType::Q4K, Blocks::mixed(BlockType::Q4K, BlockType::Q6K, 8)),
-        WeightFormat::Q5KM => (BlockType::Q5K, Blocks::mixed(BlockType::Q5K, BlockType::Q6K, 8)),
-        WeightFormat::Q4KS => (BlockType::Q4K, Blocks::mixed(BlockType::Q4K, BlockType::Q5K, 2)),
-        WeightFormat::Iq4Xs => (BlockType::Iq4Xs, Blocks::mixed(BlockType::Iq4Xs, BlockType::Q5K, 2)),
-        WeightFormat::Q3KM => (BlockType::Q3K, Blocks::mixed(BlockType::Q4K, BlockType::Q5K, 1)),
-        WeightFormat::Q2K => (BlockType::Q2K, Blocks::pure(BlockType::Q3K)),
-        other => match base(other) {
-            Some(only) => (only, Blocks::pure(only)),
-            None => return 2.0,
-        },
+    let Some(own) = base(format) else { return 2.0 };
+    let bumped = match format {
+        Mix::Q4KM => Blocks::mixed(Q4K, Q6K, 8),
+        Mix::Q5KM => Blocks::mixed(Q5K, Q6K, 8),
+        Mix::Q4KS => Blocks::mixed(Q4K, Q5K, 2),
+        Mix::Iq4Xs | Mix::Iq4Nl => Blocks::mixed(own, Q5K, 2),
+        Mix::Q3KM => Blocks::mixed(Q4K, Q5K, 1),
+        Mix::Q3KL => Blocks::pure(Q5K),
+        Mix::Q2K => Blocks::pure(Q3K),
+        Mix::Q2KS | Mix::Iq3M => Blocks::mixed(own, Q4K, 2),
+        Mix::Iq2M | Mix::Iq2S => Blocks::mixed(own, Iq3S, 2),
+        Mix::Iq2Xs | Mix::Iq2Xxs | Mix::Iq1M | Mix::Iq1S => Blocks::mixed(own, Q2K, 2),
+        _ => Blocks::pure(own),
     };
-    base.bytes_per_weight() * (1.0 - BUMPED) + bumped.bytes_per_weight() * BUMPED
+    let rest = match format {
+        // Queries, keys and three quarters of what is neither value nor down projection.
+        Mix::Iq3Xs => Blocks::mixed(Iq3Xxs, own, 4),
+        _ => Blocks::pure(own),
+    };
+    rest.bytes_per_weight() * (1.0 - BUMPED) + bumped.bytes_per_weight() * BUMPED
 }
 
 #[cfg(test)]

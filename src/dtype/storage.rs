@@ -3,6 +3,11 @@
 use super::{WeightFormat, gguf};
 
 impl WeightFormat {
+    /// Whether it is one of ggml's, which only engines built on it read.
+    pub const fn is_ggml(self) -> bool {
+        matches!(self, WeightFormat::Ggml(_)) || gguf::base(self).is_some()
+    }
+
     /// Bytes stored for a matrix of `rows × columns` (output × input features), scales included.
     ///
     /// Returns `None` on overflow.

@@ -3,6 +3,7 @@
 
 use super::need::{Candidate, Question};
 use crate::catalog::Engine;
+use crate::catalog::published;
 use crate::dtype::{DType, WeightFormat};
 use crate::model::{self, Model, Scope};
 use crate::units::Bytes;
@@ -79,9 +80,12 @@ impl Question<'_> {
         let wide = !own.served_as().is_quantised();
         let most = if own.served_as().element().bits() > 4 { WIDER } else { NARROWER } * stored;
         for format in WeightFormat::ALL {
+            let named = |format| self.need.formats.contains(&format);
             let every = self.every_way || !self.need.formats.is_empty();
             let origin = match format {
                 format if format.is_ggml() && !every && !USUAL.contains(&format) => continue,
+                // One whose loss nobody has published is looked at where it is asked for by name.
+                format if format.is_ggml() && !named(format) && published::loss(format).is_none() => continue,
                 format if format.is_ggml() => Origin::Made,
                 WeightFormat::Fp8 if wide => Origin::OnLoading,
                 WeightFormat::Int4 if wide => Origin::Made,

@@ -7,7 +7,7 @@ use super::config::{self, Config};
 use super::{Quantisation, Scope};
 use crate::catalog::{Catalog, Entry, Kind};
 use crate::diagnostic::{Code, Diagnostic, brief, folded, same_letters, same_words};
-use crate::dtype::WeightFormat;
+use crate::dtype::{WeightFormat, gguf};
 
 /// Endings that say what a model was tuned for, and not which one it is.
 const TUNED: [&str; 5] = ["instruct", "chat", "it", "hf", "thinking"];
@@ -199,7 +199,9 @@ impl<'a> Typed<'a> {
         let (model, ending) = match name.rsplit_once(['-', ':', ' ']) {
             // `Q4` of people who write no more.
             Some((model, ending))
-                if ending.len() == 2 && name.contains(' ') && bits_of(&format!("{ending}_")).is_some() =>
+                if ending.len() == 2
+                    && name.contains(' ')
+                    && gguf::bits_of(&format!("{ending}_")).is_some() =>
             {
                 (model, Some(ending))
             }
@@ -245,16 +247,7 @@ fn is_format(word: &str) -> bool {
 
 /// Whether a word is one of llama.cpp's own formats, which nothing else is called.
 fn is_of_llama_cpp(word: &str) -> bool {
-    bits_of(word).is_some()
-}
-
-/// The bits that one of llama.cpp's own formats is named after: 4 of `q4_K_M`, `IQ4_NL` and Unsloth's `UD-Q4_K_XL`.
-fn bits_of(word: &str) -> Option<char> {
-    let lower = word.to_ascii_lowercase();
-    let own = lower.strip_prefix("ud-").unwrap_or(&lower);
-    let mut rest = own.strip_prefix("iq").or(own.strip_prefix('q'))?.chars();
-    let bits = rest.next().filter(|c| ('1'..='8').contains(c))?;
-    (rest.next() == Some('_')).then_some(bits)
+    gguf::bits_of(word).is_some()
 }
 
 /// The GGUF file that a name means: of Ollama's library, of a repository of such files, or of a format.
@@ -277,14 +270,10 @@ pub fn gguf_file(name: &str) -> Option<GgufFile> {
     let typed = Typed::read(name.trim()).filter(|typed| typed.is_file)?;
     let format = match typed.format {
         None => USUAL,
-        Some(word) => word.parse().unwrap_or(match bits_of(word).or(bits_of(&format!("{word}_"))) {
-            Some('1' | '2') => WeightFormat::Q2K,
-            Some('3') => WeightFormat::Q3KM,
-            Some('5') => WeightFormat::Q5KM,
-            Some('6' | '7') => WeightFormat::Q6K,
-            Some('8') => WeightFormat::Q8_0,
-            _ => USUAL,
-        }),
+        Some(word) => {
+            let near = || gguf::near(word).or(gguf::near(&format!("{word}_"))).unwrap_or(USUAL);
+            gguf::without_mark(word).parse().unwrap_or_else(|_| near())
+        }
     };
     Some(GgufFile { format, named: typed.format.map(str::to_owned), of_repository: typed.repacked })
 }
@@ -393,7 +382,9 @@ mod tests {
             ("unsloth/Llama-3.3-70B-Instruct-GGUF", "q4_k_m", false),
             ("unsloth/Llama-3.3-70B-Instruct-GGUF:Q4_K_M", "q4_k_m", true),
             ("hf.co/unsloth/Qwen3-32B-GGUF:UD-Q5_K_XL", "q5_k_m", true),
-            ("bartowski/Qwen3-32B-GGUF:IQ3_XXS", "q3_k_m", true),
+            ("bartowski/Qwen3-32B-GGUF:IQ3_XXS", "iq3_xxs", true),
+            ("unsloth/Qwen3-32B-GGUF:UD-IQ2_M", "iq2_m", true),
+            ("org/BitNet-GGUF:TQ1_0", "tq1_0", true),
             ("lmstudio-community/Qwen3-32B-gguf@q6_k", "q6_k", true),
             ("ggml-org/gpt-oss-20b-GGUF:MXFP4", "mxfp4", true),
             ("Qwen3-32B-Q5_K_S", "q5_k_s", true),

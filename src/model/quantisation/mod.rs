@@ -416,7 +416,14 @@ impl Quantisation {
         if let Some(mix) = self.storage.filter(|s| s.format.is_ggml()) {
             // GGUF files quantise these too.
             match tensor.class {
-                TensorClass::Head => return in_blocks(head_of(mix), Place::Head),
+                TensorClass::Head => {
+                    let head = head_of(mix);
+                    let blocks = gguf::stored_as(mix.format, Place::Head);
+                    return match blocks {
+                        Some(blocks) => Storage::of_blocks(head.format, blocks),
+                        None => in_blocks(head, Place::Head),
+                    };
+                }
                 TensorClass::Embedding => return in_blocks(mix, Place::Embedding { tied: self.tied }),
                 _ => return self.base.into(),
             }
@@ -513,9 +520,12 @@ fn cache_type(q: &Config) -> Result<Option<DType>, Diagnostic> {
     })
 }
 
-/// Mixes narrower than Q8_0 have a Q6_K output projection.
+/// The output projection of a mix.
 fn head_of(mix: Storage) -> Storage {
-    if mix.format == WeightFormat::Q8_0 { mix } else { WeightFormat::Q6K.into() }
+    match gguf::head(mix.format) {
+        own if own == mix.format => mix,
+        head => head.into(),
+    }
 }
 
 /// The storage of a tensor in a GGUF mix; others stay as they are.
