@@ -48,7 +48,6 @@ const OTHER_NAMES: &[(&str, WeightFormat)] = &[
     ("q3_k", WeightFormat::Q3KM),
     ("q4_k", WeightFormat::Q4KM),
     ("q5_k", WeightFormat::Q5KM),
-    ("mxfp4_moe", WeightFormat::Mxfp4),
     ("mxfp8_e4m3", WeightFormat::Mxfp8),
     ("w4a4_nvfp4", WeightFormat::Nvfp4),
     ("bfloat16", WeightFormat::Bf16),
