@@ -142,10 +142,19 @@ impl Scheduling {
         }
     }
 
+    /// The time of a step that holds prompt tokens, over one of so many equal parts of the layers, whose kernels take
+    /// `kernels`: what such a step takes beyond them, and no less than their launches where all steps are launched one by
+    /// one. Without CUDA graphs it is never shorter than with them.
+    pub fn prompts_launched(&self, kernels: Seconds, layers: LayerCounts, parts: f64) -> Seconds {
+        self.launched(
+            kernels + self.prompt_overhead(layers) / parts,
+            (layers.all as f64 / parts).ceil() as u64,
+        )
+    }
+
     /// Time of a step beyond its kernels when it holds prompt tokens.
-    pub fn prompt_overhead(&self, layers: LayerCounts) -> Seconds {
-        // Launches are the floor of an eager step already.
-        if self.prefill_graphs || self.eager {
+    fn prompt_overhead(&self, layers: LayerCounts) -> Seconds {
+        if self.prefill_graphs {
             return Seconds::ZERO;
         }
         self.prefill_layer_overhead * layers.all as f64

@@ -483,7 +483,7 @@ impl Replica<'_> {
     pub fn prompt_round(&self, step: &Step, recall: &mut Recall) -> Seconds {
         let host = self.host(step.decode_sequences, step.context);
         let (latency, _) = self.pipeline.pace(step, recall);
-        let step_time = self.launched(latency, 1.0) + host + self.prompt_overhead();
+        let step_time = self.prompts_launched(latency, 1.0) + host;
         self.beside_host(step_time, step.decode_sequences)
     }
 
@@ -494,7 +494,7 @@ impl Replica<'_> {
         self.prompt_round(&step, &mut Recall::default()) / (tokens * self.lanes())
     }
 
-    fn stages(&self) -> f64 {
+    pub(super) fn stages(&self) -> f64 {
         f64::from(self.pipeline.stages)
     }
 
@@ -502,6 +502,11 @@ impl Replica<'_> {
     pub(super) fn launched(&self, kernels: Seconds, parts: f64) -> Seconds {
         let layers = (self.layers.all as f64 / parts).ceil() as u64;
         self.engine.scheduling.launched(kernels, layers)
+    }
+
+    /// The same of a step that holds prompt tokens.
+    pub(super) fn prompts_launched(&self, kernels: Seconds, parts: f64) -> Seconds {
+        self.engine.scheduling.prompts_launched(kernels, self.layers, parts)
     }
 
     /// The same of a step of `sequences` that only decode: beyond the largest that is captured it is launched kernel by
@@ -528,11 +533,6 @@ impl Replica<'_> {
     /// Host time of a step of so many sequences at a mean context.
     pub(super) fn host(&self, sequences: f64, context: f64) -> Seconds {
         self.engine.scheduling.host(self.gpus, (sequences, context), self.engine.kv_block)
-    }
-
-    /// Time of a step with prompts beyond its kernels.
-    pub(super) fn prompt_overhead(&self) -> Seconds {
-        self.engine.scheduling.prompt_overhead(self.layers)
     }
 }
 

@@ -101,10 +101,18 @@ impl Replica<'_> {
     /// A step of a worker that computes prompts alone: from its start to its end, and until the next may
     /// start, host time included.
     pub fn prefill_step(&self, step: &Step, recall: &mut Recall) -> (Seconds, Seconds) {
-        let host = self.step_overhead() + self.prompt_overhead();
         let (latency, interval) = self.pipeline.pace(step, recall);
-        let overlaps = self.engine.scheduling.stages_overlap;
-        (latency + host, (if overlaps { interval } else { latency }) + host)
+        self.prefill_stages(latency, interval)
+    }
+
+    /// The same of kernels that take so long through all stages and in the slowest.
+    fn prefill_stages(&self, latency: Seconds, interval: Seconds) -> (Seconds, Seconds) {
+        let host = self.step_overhead();
+        let whole = self.prompts_launched(latency, 1.0) + host;
+        match self.engine.scheduling.stages_overlap {
+            true => (whole, self.prompts_launched(interval, self.stages()) + host),
+            false => (whole, whole),
+        }
     }
 }
 
@@ -120,7 +128,6 @@ impl Prompts {
     fn of(replica: &Replica, chunks: f64, fill: f64) -> Prompts {
         let isl = replica.workload.computed_prompt() as f64;
         let size = isl / chunks;
-        let host = replica.step_overhead() + replica.prompt_overhead();
         let (mut latency, mut interval, mut drawn) = (Seconds::ZERO, Seconds::ZERO, Seconds::ZERO);
         let mut provenance = Provenance::Fitted;
         let timed = chunks.min(MAX_CHUNKS);
@@ -134,9 +141,9 @@ impl Prompts {
                 ..Step::default()
             };
             let time = replica.pipeline.time(&step);
-            let overlaps = replica.engine.scheduling.stages_overlap;
-            interval += (if overlaps { time.interval } else { time.latency }) + host;
-            latency += (if i == 0 || !overlaps { time.latency } else { time.interval }) + host;
+            let (whole, next) = replica.prefill_stages(time.latency, time.interval);
+            interval += next;
+            latency += if i == 0 { whole } else { next };
             drawn += time.drawn;
             provenance = Provenance::of_share(time.fitted_share, time.measured_share);
         }

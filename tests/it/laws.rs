@@ -633,6 +633,41 @@ fn a_longer_prompt_never_starts_sooner() {
 }
 
 #[test]
+fn launching_kernels_one_by_one_is_never_faster_than_cuda_graphs() {
+    let hybrids =
+        [("deepseek-r1", 8), ("deepseek-v3.2", 8), ("qwen3.5-35b-a3b", 2), ("qwen3-next-80b-a3b", 4)];
+    let mut compared = 0;
+    for ((name, tp), id) in MODELS.into_iter().chain(hybrids).cartesian_product([
+        "a100-sxm-80gb",
+        "h200-sxm",
+        "b200-sxm",
+        "mi300x",
+    ]) {
+        let (model, gpu) = (named(name), gpu(id));
+        for engine in engines() {
+            let of = |engine: &Engine| {
+                [1.0, 16.0, 64.0].map(|c| served((&model, None), (&gpu, tp), engine, (2048, 256), &[c]))
+            };
+            let eager = catalog::engine(&format!("{}@eager", engine.id)).expect("every engine has it");
+            for (graphs, eager) in of(&engine).into_iter().flatten().zip(of(&eager).into_iter().flatten()) {
+                let (graphs, eager) = (&graphs[0], &eager[0]);
+                compared += 1;
+                assert!(
+                    eager.ttft >= graphs.ttft * (1.0 - 1e-9) && eager.tpot >= graphs.tpot * (1.0 - 1e-9),
+                    "{name} on {id} with {}: TTFT {:?} without graphs, {:?} with them; TPOT {:?}, {:?}",
+                    engine.id,
+                    eager.ttft,
+                    graphs.ttft,
+                    eager.tpot,
+                    graphs.tpot
+                );
+            }
+        }
+    }
+    assert!(compared > 200, "{compared}");
+}
+
+#[test]
 fn eight_bits_beat_sixteen_under_load_on_hopper() {
     for ((name, tp), id) in MODELS.into_iter().cartesian_product(["h100-sxm", "h200-sxm"]) {
         let (model, gpu) = (named(name), gpu(id));

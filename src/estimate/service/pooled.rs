@@ -85,10 +85,10 @@ impl Replica<'_> {
             ..Step::default()
         };
         let time = self.pipeline.time(&step);
-        let host = self.host(batch, isl) + self.prompt_overhead();
+        let host = self.host(batch, isl);
         Pass {
-            latency: (self.launched(time.latency, 1.0) + host) * steps,
-            interval: (self.launched(time.interval, self.stages()) + host) * steps,
+            latency: (self.prompts_launched(time.latency, 1.0) + host) * steps,
+            interval: (self.prompts_launched(time.interval, self.stages()) + host) * steps,
             fitted: time.fitted_share,
             measured: time.measured_share,
             drawn: time.drawn * steps / batch,

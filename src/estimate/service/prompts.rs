@@ -330,12 +330,10 @@ impl Replica<'_> {
         let tokens = (prompts, rounds.tokens, rounds.in_all);
         let step = self.prompt_step(tokens, prior, (beside, self.workload.mean_context()));
         let time = self.pipeline.time(&step);
-        let overhead = self.prompt_overhead();
-        let latency = self.launched(time.latency, 1.0);
+        let latency = self.prompts_launched(time.latency, 1.0);
         Timed {
-            round: self
-                .beside_host(latency + self.host(beside, self.workload.mean_context()) + overhead, beside),
-            latency: latency + overhead,
+            round: self.beside_host(latency + self.host(beside, self.workload.mean_context()), beside),
+            latency,
             drawn: time.drawn,
         }
     }
