@@ -13,6 +13,7 @@ impl Engine {
             if names.iter().any(|asked| asked.as_ref() == name) {
                 self.launch = self.launch.with(mode);
                 self.scheduling.eager |= mode.eager;
+                self.scheduling.prefill_graphs &= !mode.eager;
                 self.scheduling.rank_wait_steps =
                     mode.rank_wait_steps.unwrap_or(self.scheduling.rank_wait_steps);
                 self.defaults.max_sequences = mode.max_sequences.unwrap_or(self.defaults.max_sequences);

@@ -553,8 +553,10 @@ fn steps_beyond_the_largest_graph_are_launched_kernel_by_kernel() {
     // At least 0.4 ms a layer.
     let eager = tpot("--enforce-eager");
     assert!(eager > 32.0 * 0.4 && eager > 1.5 * captured, "{eager} beside {captured}");
-    assert_eq!(tpot("--max-cudagraph-capture-size 4"), eager);
     assert_eq!(tpot("--cudagraph-mode none"), eager);
+    // The steps of prompts keep their graphs.
+    let few = tpot("--max-cudagraph-capture-size 4");
+    assert!(few <= eager && few > 0.98 * eager, "{few} beside {eager}");
 }
 
 #[test]
