@@ -59,7 +59,7 @@ pub fn asked<'a>(
         model: folder.unwrap_or(&resolved.model.id),
         cluster: &resolved.cluster,
         weights: precision.and_then(|p| p.weights),
-        quantised: resolved.model.quantisation.main_format().is_quantised(),
+        quantised: resolved.stored.is_quantised(),
         kv: precision.is_some_and(|p| p.kv.is_some()),
         length: request.max_model_len,
         draft: request.model.draft_model.as_deref(),

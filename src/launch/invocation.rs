@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::dialect;
 use super::server::{Note, Pool};
 use super::shell::{self, Command, Script, Word, Written};
+use crate::dtype::WeightFormat;
 
 /// One server as it is started.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Invocation {
     pub takes_model: bool,
     /// The model, where a manifest names it beside the command.
     pub model: Option<String>,
+    /// The model that the checkpoint is of and the format that it is in, where the head of the file says both.
+    pub checkpoint: Option<(String, WeightFormat)>,
     /// Its environment.
     pub variables: BTreeMap<String, Word>,
     /// Keys of the YAML that the command names.

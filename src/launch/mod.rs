@@ -26,6 +26,7 @@ pub mod shell;
 pub mod speech;
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::WeightFormat;
 
 pub use invocation::Invocation;
 pub use server::{AdapterSlots, Drafts, Note, Pool, Server};
@@ -51,6 +52,11 @@ pub fn invocations(text: &str, find: invocation::Find) -> Result<Vec<Invocation>
     if let Some((engine, version)) = written_for(text) {
         for server in found.iter_mut().filter(|server| server.engine == engine) {
             server.version.get_or_insert_with(|| version.to_owned());
+        }
+    }
+    if let Some((model, format)) = stated_checkpoint(text) {
+        for server in &mut found {
+            server.checkpoint = Some((model.to_owned(), format));
         }
     }
     // Commands of other nodes repeat that of the first, which stands for them where it is there.
@@ -123,6 +129,12 @@ fn written_for(text: &str) -> Option<(&str, &str)> {
     text.lines().find(|line| line.starts_with(HEAD))?;
     let stated = text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(release::VERSION))?;
     stated.trim().split_once(' ')
+}
+
+/// The model and format of the checkpoint that the head of a file written here asks for.
+fn stated_checkpoint(text: &str) -> Option<(&str, WeightFormat)> {
+    text.lines().find(|line| line.starts_with(HEAD))?;
+    text.lines().find_map(|line| release::read_checkpoint_line(line.strip_prefix("# ")?.trim_end()))
 }
 
 /// The longest text that is read, in bytes: manifests of whole clusters are a tenth of it.

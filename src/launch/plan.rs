@@ -509,8 +509,6 @@ fn needs(estimate: &Estimate, asked: &Asked) -> Option<String> {
         }
         (_, None) => None,
         (engine, Some(format)) if made_on_loading(engine, format, asked) => None,
-        (_, Some(format)) => {
-            Some(format!("needs: a checkpoint of {} in {} at the path below", asked.model, format.name()))
-        }
+        (_, Some(format)) => Some(super::release::checkpoint_line(asked.model, format)),
     }
 }

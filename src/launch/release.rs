@@ -6,6 +6,7 @@ use super::published;
 use super::server::{Drafts, Pool, Server};
 use super::speech;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::WeightFormat;
 use crate::units::{Bytes, plural};
 use crate::workload::{Purpose, Sessions};
 
@@ -433,6 +434,18 @@ impl Release {
 
 /// How the line of a head begins that names engine and version, by which the file is read back.
 pub const VERSION: &str = "written for ";
+
+/// The line of a head that says what a checkpoint must be that lies at a path of its own.
+pub fn checkpoint_line(model: &str, format: WeightFormat) -> String {
+    format!("needs: a checkpoint of {model} in {} at the path below", format.name())
+}
+
+/// The model and format that such a line names.
+pub fn read_checkpoint_line(line: &str) -> Option<(&str, WeightFormat)> {
+    let said = line.strip_prefix("needs: a checkpoint of ")?.strip_suffix(" at the path below")?;
+    let (model, format) = said.rsplit_once(" in ")?;
+    Some((model, format.parse().ok()?))
+}
 
 /// What talks to a server in turns: vLLM's benchmark of conversations, which speaks the protocol of all of them
 /// (`benchmarks/multi_turn` of its repository; sizes stand in a file of its own).

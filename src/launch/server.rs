@@ -59,6 +59,8 @@ pub struct Server {
     pub dtype: Option<String>,
     /// Format that weights are quantised to or read as, in the engine's word.
     pub weights: Option<String>,
+    /// The format of the checkpoint in the planner's words, where that is one made of the model in another than its own.
+    pub checkpoint: Option<&'static str>,
     /// Type of the KV cache in the planner's words (`bf16`, `fp8`, `nvfp4`, `q8_0` …).
     pub kv: Option<String>,
     /// Tokens of a block of the KV cache.

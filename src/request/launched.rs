@@ -220,6 +220,9 @@ fn is_sixteen(model: Option<&Model>) -> bool {
 
 /// The format that a launch changes weights to.
 fn weights(server: &Server, model: Option<&Model>) -> Option<WeightFormat> {
+    if let Some(format) = server.checkpoint {
+        return format.parse().ok();
+    }
     let sixteen = is_sixteen(model);
     let format = server.weights.as_deref().and_then(|word| {
         let made = MADE.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, format)| *format);

@@ -17,6 +17,7 @@ use std::path::Path;
 
 use crate::catalog::{Catalog, Cluster, Engine};
 use crate::diagnostic::Diagnostic;
+use crate::dtype::WeightFormat;
 use crate::estimate::power::Electricity;
 use crate::hub::Hub;
 use crate::model::Model;
@@ -54,6 +55,8 @@ pub struct Resolved {
     pub task: Task,
     /// The model; of one plan with its weights in the format of the plan, else as its checkpoint stores them.
     pub model: Model,
+    /// What its checkpoint stores its linear layers in, whatever the plan makes of them.
+    pub stored: WeightFormat,
     /// What the cluster is called.
     pub cluster: String,
     /// Its pools at the prices of the request; where a fleet is sized, one cluster of each kind to choose from.
@@ -168,6 +171,7 @@ impl Request {
             Some((request, said)) => (request, Some(said.clone())),
             None => (self, None),
         };
+        let stored = model.quantisation.main_format();
         let engines = asked.engines(catalog, &place.pools)?;
         let mut engines = asked.that_take_the_options(engines)?;
         asked.know_the_model(&engines, &model)?;
@@ -217,6 +221,7 @@ impl Request {
         Ok(Resolved {
             task,
             model,
+            stored,
             cluster: place.id,
             pools: place.pools,
             engines,

@@ -1285,3 +1285,34 @@ fn a_server_without_graphs_is_written_without_them_and_read_back_so() {
         assert_eq!(launch::speech::read(&found[0], None).eager, Some(true), "{engine}");
     }
 }
+
+#[test]
+fn a_checkpoint_in_another_format_is_read_back_as_that_of_its_model() {
+    use crate::common::{number, shardfit};
+    // Gemma 3 is stored in 16 bits: vLLM and SGLang make FP8 of it while they load, TensorRT-LLM takes a checkpoint;
+    // nobody makes NVFP4 of DeepSeek-R1's blocks of FP8.
+    for (engine, model, format) in [
+        ("vllm", "google/gemma-3-27b-it", "fp8"),
+        ("sglang", "google/gemma-3-27b-it", "fp8"),
+        ("trtllm", "google/gemma-3-27b-it", "fp8"),
+        ("vllm", "deepseek-ai/DeepSeek-R1", "nvfp4"),
+        ("trtllm", "deepseek-ai/DeepSeek-R1", "nvfp4"),
+    ] {
+        let question = format!(
+            "estimate {model} --gpu b200-sxm --engine {engine} --tp 8 --weights {format} --concurrency 64"
+        );
+        let asked = shardfit(&format!("{question} --json")).exits(0).json();
+        for target in ["command", "docker", "k8s"] {
+            let folder = tempfile::tempdir().unwrap();
+            let place = folder.path().display();
+            shardfit(&format!("{question} --emit {target} -o '{place}'")).exits(0);
+            let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+            let read =
+                format!("estimate --launch '{}' --gpu b200-sxm --concurrency 64 --json", file.display());
+            let read = shardfit(&read).exits(0).json();
+            assert_eq!((&read["model"], &read["weights"]), (&asked["model"], &asked["weights"]), "{read:#}");
+            assert_eq!(number(&read, "memory.weights_gib"), number(&asked, "memory.weights_gib"));
+            assert_eq!(number(&read, "tpot_ms"), number(&asked, "tpot_ms"), "{engine} {target}");
+        }
+    }
+}

@@ -61,6 +61,14 @@ pub fn read(invocation: &Invocation, experts: Option<bool>) -> Server {
         _ => vllm::read(&invocation, &said, experts, &mut server),
     }
     read_stage_layers(&invocation, &mut server);
+    if let Some((model, format)) = &invocation.checkpoint {
+        let at = server.model.replace(model.clone()).unwrap_or_default();
+        server.notes.push(format!(
+            "the checkpoint at {at} is read as {model} in {}, as the head says",
+            format.name()
+        ));
+        server.checkpoint = Some(format.name());
+    }
     take_siblings(&mut server);
     server
 }
