@@ -220,7 +220,8 @@ pub fn same_letters(one: &str, other: &str) -> bool {
 }
 
 /// The known name that `name` is in all but a slip of the fingers: the same numbers, and of its letters a quarter at most
-/// others, missing or exchanged. Names that are near by their letters alone mean another thing: `P100` is no `A100`, and
+/// others, missing or exchanged; where there is none, the one whose numbers differ by a digit that is struck once too often or too
+/// seldom (`h1000`, `fp88`). Names that are near by their letters alone mean another thing: `P100` is no `A100`, and
 /// `--qpm` no `--qps`.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     // Text that is longer than any name is none that was mistyped, and takes long to compare.
@@ -229,16 +230,29 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         return None;
     }
     let (wanted, numbers) = parts(name);
-    let far = |known: &str| {
+    let far = |known: &str, same: fn(&[String], &[String]) -> bool| {
         let (letters, of) = parts(known);
         let longer = letters.chars().count().max(wanted.chars().count());
         let distance = strsim::damerau_levenshtein(&letters, &wanted);
         // Two neighbours exchanged are a slip in the shortest name too.
         let exchanged = distance == 1 && letters.chars().sorted().eq(wanted.chars().sorted());
-        (of == numbers && (distance * 4 <= longer || exchanged)).then_some(distance)
+        (same(&of, &numbers) && (distance * 4 <= longer || exchanged)).then_some(distance)
     };
-    let near = known.iter().filter_map(|k| Some((far(k)?, k.len().abs_diff(name.len()), *k)));
-    near.min().map(|(_, _, k)| k)
+    let near = |same: fn(&[String], &[String]) -> bool| {
+        let near = known.iter().filter_map(|k| Some((far(k, same)?, k.len().abs_diff(name.len()), *k)));
+        near.min().map(|(_, _, k)| k)
+    };
+    near(|a, b| a == b).or_else(|| near(stuttered))
+}
+
+/// Whether lists of numbers differ in one digit that is there once more beside its like.
+fn stuttered(a: &[String], b: &[String]) -> bool {
+    let once = |a: &String, b: &String| {
+        let runs = |text: &str| text.chars().dedup().collect::<String>();
+        a.len().abs_diff(b.len()) == 1 && runs(a) == runs(b)
+    };
+    let mut unlike = a.iter().zip(b).filter(|(a, b)| a != b);
+    a.len() == b.len() && unlike.next().is_some_and(|(a, b)| once(a, b)) && unlike.next().is_none()
 }
 
 /// The letters of a name in lower case, and its numbers in their order.
@@ -388,6 +402,8 @@ mod tests {
         ] {
             assert_eq!(nearest(name, &[other]), None, "{name}");
         }
+        assert_eq!(nearest("h1000", &["h100", "h200"]), Some("h100"));
+        assert_eq!(nearest("h300", &["h100", "h200"]), None);
         assert_eq!(nearest("rxt-4090", &["rtx-3090", "rtx-4090"]), Some("rtx-4090"));
         assert_eq!(nearest("consurrency", &["concurrency"]), Some("concurrency"));
         assert_eq!(nearest(&"h100-sxm".repeat(100), &["h100-sxm"]), None);

@@ -18,7 +18,8 @@ pub fn usual() -> Texts {
 /// [`crate::diagnostic::Code::UnknownName`] for a target that is none, before any work is done.
 pub fn targets(request: &Request) -> Result<Vec<&str>, Diagnostic> {
     let listed = request.emit.iter().flat_map(|list| &list.0);
-    let names: Vec<&str> = listed.flat_map(|text| text.split(',')).map(str::trim).collect();
+    let names: Vec<&str> =
+        listed.flat_map(|text| text.split(',')).map(|name| artefact::called(name.trim())).collect();
     let known: Vec<&str> = artefact::names().into_iter().chain([artefact::SWEEP]).collect();
     match names.iter().find(|name| !known.contains(name)) {
         None => Ok(names),

@@ -278,7 +278,16 @@ impl Catalog {
     fn unknown_cluster(&self, name: &str) -> Diagnostic {
         let list = "write GPUS x GPU, for example 8xh100-sxm, or a name: `shardfit catalog clusters` and \
                     `shardfit catalog gpus` list all; a YAML file describes one of your own";
-        self.unknown("cluster", name, list)
+        // `8,h100` and `8-h100` name a count and a GPU as much as `8xh100` does.
+        let after = name.trim_start_matches(|c: char| c.is_ascii_digit());
+        let count = &name[..name.len() - after.len()];
+        let of = after.strip_prefix([',', ';', '-', '_', '/']).map(str::trim);
+        let meant =
+            of.filter(|of| !count.is_empty() && self.gpu(of).is_ok()).map(|of| format!("{count}x{of}"));
+        match meant {
+            Some(meant) => self.unknown("cluster", name, list).help(format!("write {meant}")),
+            None => self.unknown("cluster", name, list),
+        }
     }
 
     /// A name that is neither a cluster's nor a GPU's.

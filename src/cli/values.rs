@@ -20,6 +20,13 @@ pub fn tokens(
 /// Refuses what is left of `2,048` where a comma parts the values of a list.
 fn whole(text: &str) -> Result<&str, String> {
     let after_a_comma = text.len() > 1 && text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+    if let Some((shape, _)) =
+        text.split_once(':').filter(|(shape, _)| matches!(*shape, "uniform" | "lognormal"))
+    {
+        return Err(format!(
+            "`{shape}:` is a distribution, which `simulate` and scenarios take; here lengths are means: 2048 or 2k"
+        ));
+    }
     match after_a_comma {
         true => Err(format!(
             "`{}` begins with a zero; thousands have no comma: 2048 or 2k",

@@ -202,18 +202,21 @@ reasons! {
         NoPlace {
             /// GPUs of one replica.
             gpus: u64,
+            /// GPUs of the cluster.
+            of: u64,
         } => {
             stage: Illegal,
             key: ["no_place_on_cluster", "", ""],
             distance: 1.0,
-            message: format!(
-                "a replica of {gpus} GPUs has no place: too few GPUs, or a stage would straddle nodes"
-            ),
+            message: match gpus > of {
+                true => format!("a replica of {gpus} GPUs has no place on {of}"),
+                false => format!("a replica of {gpus} GPUs has no place on {of}: a stage would straddle nodes"),
+            },
             guide: (
                 "more GPUs than there are, or a stage that lies in several nodes without filling them",
                 "fewer GPUs per replica; a stage size that divides a node or is a multiple of it",
             ),
-            examples: [Reason::NoPlace { gpus: 1 }],
+            examples: [Reason::NoPlace { gpus: 1, of: 8 }],
         }
 
         /// More replicas than the cluster holds.

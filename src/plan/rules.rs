@@ -60,7 +60,8 @@ pub const RULES: &[Rule] = &[
 /// The first reason.
 pub fn check(c: &Candidate) -> Result<Placement, Reason> {
     RULES.iter().try_for_each(|rule| rule(c))?;
-    place(c.parallelism, c.cluster).ok_or(Reason::NoPlace { gpus: c.parallelism.gpus() })
+    place(c.parallelism, c.cluster)
+        .ok_or(Reason::NoPlace { gpus: c.parallelism.gpus(), of: c.cluster.gpus.into() })
 }
 
 fn vendor_is_supported(c: &Candidate) -> Result<(), Reason> {

@@ -45,7 +45,12 @@ impl FromStr for Mode {
     fn from_str(text: &str) -> Result<Mode, Diagnostic> {
         let names = Mode::ALL.map(Mode::name);
         let list = format!("allowed: {}", names.join(", "));
-        let found = Mode::ALL.into_iter().find(|m| m.name() == text);
+        let spoken = match text {
+            "disagg" | "disaggregated" | "pd" => Some(Mode::Split),
+            "agg" | "colocated" => Some(Mode::Aggregated),
+            _ => None,
+        };
+        let found = Mode::ALL.into_iter().find(|m| m.name() == text).or(spoken);
         found.ok_or_else(|| Diagnostic::unknown("mode", text, names, &list))
     }
 }

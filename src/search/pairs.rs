@@ -182,7 +182,11 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
             };
             if rival.room == 0 {
                 let gpus = rival.gpus + decode.gpus() * u64::from(y);
-                no_place.add(batches, Reason::NoPlace { gpus }, (rival.number, c, 0));
+                no_place.add(
+                    batches,
+                    Reason::NoPlace { gpus, of: decode.context.cluster.gpus.into() },
+                    (rival.number, c, 0),
+                );
             }
             placed += u64::from(rival.room > 0);
         }

@@ -68,6 +68,14 @@ pub fn whole_number(text: &str, allowed: RangeInclusive<u64>) -> Result<u64, Str
             _ => Err(format!("{shown} is out of range; expected {range}")),
         };
     }
+    // `1e6` is as plain as digits are. Doubles are exact this far.
+    let power = text.contains(['e', 'E']).then(|| text.parse::<f64>().ok()).flatten();
+    if let Some(n) = power.filter(|n| n.fract() == 0.0 && *n >= 0.0) {
+        return match n as u64 {
+            whole if n < (1_u64 << 53) as f64 && allowed.contains(&whole) => Ok(whole),
+            _ => Err(format!("{shown} is out of range; expected {range}")),
+        };
+    }
     let letter = text.chars().next_back().map_or(0, char::len_utf8);
     let (count, unit) = text.split_at(text.len() - letter);
     let scales = match unit {

@@ -235,7 +235,9 @@ impl Workload {
                     "leave the rate out: the best batch is searched; --concurrency N is so many in flight",
                 ));
             }
-            Load::Rate(_) => return Err(Diagnostic::new(Code::Range, "rate must lie in (0, 1e9] req/s")),
+            Load::Rate(_) => {
+                return Err(Diagnostic::new(Code::Range, "rate must lie in (0, 1e9] req/s").field("rate"));
+            }
         }
         self.sessions.map_or(Ok(()), |s| s.validate())?;
         self.speculation.map_or(Ok(()), |s| s.validate())

@@ -52,6 +52,24 @@ pub const TARGETS: &[Target] = &[
     Target { name: "ray", makes: "a Ray Serve LLM application", write: platforms::ray },
 ];
 
+/// Other words for targets.
+const SPOKEN: &[(&str, &str)] = &[
+    ("shell", COMMAND),
+    ("script", COMMAND),
+    ("compose", "docker"),
+    ("docker-compose", "docker"),
+    ("kubernetes", "k8s"),
+    ("llmd", "llm-d"),
+    ("sbatch", "slurm"),
+    ("sky", "skypilot"),
+    ("rayserve", "ray"),
+];
+
+/// The name of a target that is called by another word; any other text as it is.
+pub fn called(word: &str) -> &str {
+    SPOKEN.iter().find(|(spoken, _)| *spoken == word).map_or(word, |(_, name)| name)
+}
+
 /// Names of all targets.
 pub fn names() -> Vec<&'static str> {
     TARGETS.iter().map(|t| t.name).collect()
