@@ -77,6 +77,8 @@ pub struct Fleet {
     pub replica: Estimate,
     /// The most that one serves within the targets.
     pub capacity: RequestsPerSecond,
+    /// The most users that one serves so, where it is users who ask.
+    pub users: Option<f64>,
     /// Replicas, spare ones among them.
     pub replicas: u32,
     /// GPUs that they use.
@@ -85,7 +87,7 @@ pub struct Fleet {
     pub bought: u64,
     /// What those cost.
     pub price: Option<UsdPerHour>,
-    /// The rate over what all replicas serve.
+    /// The rate over what all replicas serve, or the users over those whom they do.
     pub utilisation: f64,
     /// Replicas that one bought cluster holds; `None` where GPUs are bought.
     per_cluster: Option<u32>,
@@ -164,10 +166,10 @@ impl Demand {
         }
     }
 
-    /// Replicas of a capacity that serve a rate.
-    fn replicas(&self, rate: RequestsPerSecond, capacity: RequestsPerSecond) -> Option<u32> {
+    /// Replicas of a capacity that serve a demand, both in requests per second or in users.
+    fn replicas(&self, demand: f64, capacity: f64) -> Option<u32> {
         // A capacity that is met exactly does not need another replica.
-        let needed = (rate.get() * (1.0 + self.headroom) / capacity.get() - 1e-9).ceil().max(1.0);
+        let needed = (demand * (1.0 + self.headroom) / capacity - 1e-9).ceil().max(1.0);
         (needed <= MAX_REPLICAS).then(|| (needed as u32).saturating_add(self.spare))
     }
 }
@@ -281,11 +283,14 @@ impl Question<'_> {
         }
         let (needed, verified) = held;
         // What was simulated is what one serves, where that is not what the closed form says.
-        let capacity = match (needed != fewest, demand.users) {
-            (true, None) => demand.rate * ((1.0 + demand.headroom) / f64::from(needed)),
+        let share = (1.0 + demand.headroom) / f64::from(needed);
+        let most = match (needed != fewest, demand.users) {
+            (true, None) => (demand.rate * share, None),
             // Of users more replicas have fewer each: as much of the capacity.
-            (true, Some(_)) => fleet.capacity * (f64::from(fewest) / f64::from(needed)),
-            (false, _) => fleet.capacity,
+            (true, Some(users)) => {
+                (fleet.capacity * (f64::from(fewest) / f64::from(needed)), Some(users as f64 * share))
+            }
+            (false, _) => (fleet.capacity, fleet.users),
         };
         let replicas = needed.saturating_add(demand.spare);
         // What is said of the fleet is of the rate alone: the headroom is for what comes beside it.
@@ -293,7 +298,7 @@ impl Question<'_> {
             true => at(replicas, 0.0)?.flatten().unwrap_or(verified),
             false => verified,
         };
-        let fleet = self.of(&fleet.replica, capacity, replicas, demand)?;
+        let fleet = self.of(&fleet.replica, most, replicas, demand)?;
         Ok(Some(fleet.map(|fleet| {
             let holds = Chances::of(fleet.replica.class, verified.times(), &self.targets);
             let load = demand.share(replicas, 0.0);
@@ -307,18 +312,18 @@ impl Question<'_> {
         let targets = self.targets;
         let (capacity, users) =
             self.with_deployment(best, |deployment| capacity(deployment, best, &targets))?;
-        let (capacity, needed) = match demand.users {
+        let (most, needed) = match demand.users {
             Some(n) => {
-                let users = RequestsPerSecond::new(users.max(1e-9));
-                (capacity, demand.replicas(RequestsPerSecond::new(n as f64), users))
+                let users = users.max(1e-9);
+                ((capacity, Some(users)), demand.replicas(n as f64, users))
             }
             None => {
                 let capacity = self.capacity_under_rates(best, capacity)?;
-                (capacity, demand.replicas(demand.rate, capacity))
+                ((capacity, None), demand.replicas(demand.rate.get(), capacity.get()))
             }
         };
         let Some(replicas) = needed else { return Ok(None) };
-        self.of(best, capacity, replicas, demand)
+        self.of(best, most, replicas, demand)
     }
 
     /// The most that one replica serves within the targets where requests come by themselves. Who follows an answer, as in the
@@ -374,7 +379,7 @@ impl Question<'_> {
     fn of(
         &self,
         best: &Estimate,
-        capacity: RequestsPerSecond,
+        (capacity, users): (RequestsPerSecond, Option<f64>),
         replicas: u32,
         demand: &Demand,
     ) -> Result<Option<Fleet>, Diagnostic> {
@@ -383,9 +388,10 @@ impl Question<'_> {
         let (figures, per_cluster) = self.at_share(best, share, look)?;
         let Ok(replica) = figures.map(|figures| figures.judged(&self.targets)) else { return Ok(None) };
         let per_cluster = (demand.unit == Unit::Clusters).then_some(per_cluster);
-        let rate = match demand.users {
-            Some(_) => replica.service.requests * f64::from(replicas),
-            None => demand.rate,
+        // A closed loop never asks for more than it is given: what of a fleet is free is seen in its users.
+        let of_one = match (demand.users, users) {
+            (Some(n), Some(most)) => n as f64 / most,
+            _ => demand.rate.get() / capacity.get(),
         };
         let pool = &self.pools[0];
         let gpus = best.parallelism.gpus() * u64::from(replicas);
@@ -393,11 +399,12 @@ impl Question<'_> {
         Ok(Some(Fleet {
             replica,
             capacity,
+            users,
             replicas,
             gpus,
             bought,
             price: pool.price.map(|p| p * bought as f64),
-            utilisation: rate.get() / (capacity.get() * f64::from(replicas)),
+            utilisation: of_one / f64::from(replicas),
             per_cluster,
         }))
     }
@@ -464,7 +471,7 @@ pub fn growth(fleet: &Fleet, pool: &Cluster, demand: &Demand, months: &[Month]) 
     let each = fleet.replica.parallelism.gpus();
     let (mut owned, mut steps) = (0, Vec::with_capacity(months.len()));
     for month in months {
-        let replicas = demand.replicas(month.rate, fleet.capacity).unwrap_or(u32::MAX);
+        let replicas = demand.replicas(month.rate.get(), fleet.capacity.get()).unwrap_or(u32::MAX);
         let needed = bought(demand.unit, pool, each, fleet.per_cluster, replicas);
         let more = needed.saturating_sub(owned);
         owned += more;

@@ -177,3 +177,14 @@ fn fleets_have_the_chance_that_their_limits_hold_and_hold_percentiles() {
     let run = shardfit("size llama-3.1-8b --gpu h100-sxm --rate 20 --ttft 1s --tpot 40ms --percentile p95");
     run.exits(0).says(&["limits on p95", "p95 of TPOT ≤ 40.0 ms", "holds %"]);
 }
+
+#[test]
+fn the_headroom_over_users_is_free_in_what_a_fleet_is_used() {
+    let line =
+        "size llama-3.1-8b --gpu h100-sxm --sessions coding-agent --users 60 --ttft 2s --tpot 50ms --json";
+    for (headroom, most) in [("0%", 100.0), ("25%", 80.0), ("100%", 50.0)] {
+        let json = shardfit(&format!("{line} --headroom {headroom}")).exits(0).json();
+        let used = number(&json["fleets"][0], "utilisation_percent");
+        assert!(used <= most + 0.1 && used > most / 2.0, "{headroom}: {used} %");
+    }
+}
