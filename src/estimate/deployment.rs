@@ -493,6 +493,7 @@ impl<'a> Deployment<'a> {
             batch,
             max_batch: self.max_batch(),
             memory: self.memory,
+            cache: self.memory.allocated(running.max(self.limits.stated_sequences.unwrap_or(1))),
             headroom: self.memory.headroom(running),
             verdict: self.memory.verdict(),
             practice: self.practice(),

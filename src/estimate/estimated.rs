@@ -55,6 +55,9 @@ pub struct Estimate {
     pub max_batch: u64,
     /// Memory of the fullest rank.
     pub memory: MemoryUse,
+    /// KV cache that the engine allocates, and the tokens that it holds: the whole room for it, but of engines that allocate
+    /// slots.
+    pub cache: (Bytes, u64),
     /// KV cache left over at this batch.
     pub headroom: Bytes,
     /// Whether it fits.

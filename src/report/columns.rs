@@ -378,11 +378,9 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     .nullable(),
     memory("weights_gib", "weights of the fullest rank", |r| r.estimate.memory.weights.as_gib().into())
         .on_page(),
-    memory("kv_cache_gib", "KV cache that the engine allocates", |r| {
-        r.estimate.memory.kv_cache.as_gib().into()
-    })
-    .on_page(),
-    memory("kv_cache_tokens", "tokens that it holds", |r| r.estimate.memory.kv_cache_tokens.into()).integer(),
+    memory("kv_cache_gib", "KV cache that the engine allocates", |r| r.estimate.cache.0.as_gib().into())
+        .on_page(),
+    memory("kv_cache_tokens", "tokens that it holds", |r| r.estimate.cache.1.into()).integer(),
     memory("one_request_gib", "KV cache that one request of the longest length needs", |r| {
         r.estimate.memory.request_asked_for().as_gib().into()
     }),
@@ -392,7 +390,9 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     })
     .on_page(),
     memory("cuda_graphs_gib", "CUDA graphs", |r| r.estimate.memory.cuda_graphs.as_gib().into()).on_page(),
-    memory("total_gib", "sum of the parts", |r| r.estimate.memory.total().as_gib().into()),
+    memory("total_gib", "sum of the parts", |r| {
+        r.estimate.memory.total_with(r.estimate.cache.0).as_gib().into()
+    }),
     memory("host_gib", "weights in the host's memory, where some are left there", |r| {
         r.estimate.memory.host.map_or(Value::Missing, |host| host.weights.as_gib().into())
     })

@@ -42,18 +42,18 @@ fn explanation_page(estimate: &Estimate, e: &Explanation) -> Page {
         out,
         "Memory of the fullest rank: weights {} + KV cache {} + activations {} + non-torch {} + CUDA graphs {} = {} of {}",
         m.weights,
-        m.kv_cache,
+        estimate.cache.0,
         m.activations,
         m.non_torch,
         m.cuda_graphs,
-        m.total(),
+        m.total_with(estimate.cache.0),
         m.capacity
     );
     let _ = writeln!(
         out,
         "KV cache per running request: {}; the cache holds {} tokens",
         m.per_running_request,
-        crate::units::group_thousands(m.kv_cache_tokens)
+        crate::units::group_thousands(estimate.cache.1)
     );
     let _ = writeln!(
         out,

@@ -578,7 +578,7 @@ pub fn advice_text(found: bool, advice: &[Advice]) -> String {
         let _ = writeln!(
             out,
             "  {}: {} × {} replicas, batch {:.0}, {delivers}; {} of weights and {} of KV cache a GPU",
-            a.change, best.parallelism, best.replicas, best.batch, best.memory.weights, best.memory.kv_cache
+            a.change, best.parallelism, best.replicas, best.batch, best.memory.weights, best.cache.0
         );
     }
     out

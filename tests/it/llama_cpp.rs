@@ -1,6 +1,6 @@
 //! The single-box user: GGUF files, decode speeds that llama.cpp's own benchmarks show, memory by its log.
 
-use crate::common::shardfit;
+use crate::common::{number, shardfit};
 use serde_json::Value;
 use shardfit::catalog;
 use shardfit::catalog::version::Version;
@@ -255,14 +255,14 @@ fn layers_that_find_no_room_may_stay_with_the_host() {
 }
 
 #[test]
-fn a_narrower_cache_holds_more_tokens_by_its_block_size() {
-    let tokens = |kv: &str| {
+fn a_narrower_cache_takes_less_by_its_block_size() {
+    let taken = |kv: &str| {
         let plan = estimate(&format!("llama-3.1-8b --gpu rtx-4090 --weights q4_k_m --kv {kv}"));
-        plan["memory"]["kv_cache_tokens"].as_f64().unwrap()
+        plan["memory"]["one_request_gib"].as_f64().unwrap()
     };
     // Blocks of 32 take 64 bytes in fp16, 34 in q8_0, 18 in q4_0.
-    assert!((tokens("q8_0") / tokens("fp16") - 64.0 / 34.0).abs() < 0.001);
-    assert!((tokens("q4_0") / tokens("fp16") - 64.0 / 18.0).abs() < 0.001);
+    assert!((taken("fp16") / taken("q8_0") - 64.0 / 34.0).abs() < 0.001);
+    assert!((taken("fp16") / taken("q4_0") - 64.0 / 18.0).abs() < 0.001);
 }
 
 #[test]
@@ -440,4 +440,20 @@ fn a_launch_that_says_its_layers_is_loaded_as_told() {
     };
     // What is written says the layers too: as many as find room, where others run 32.
     assert!((30..=34).contains(&capped("")), "{}", capped(""));
+}
+
+#[test]
+fn the_cache_is_the_cells_of_the_slots_and_not_all_that_is_free() {
+    // gpt-oss-120b: 18 layers keep 2 KiB for each of 131,072 tokens, 4.5 GiB, and 18 a window of 128.
+    let line = "estimate gpt-oss-120b --gpu rtx-4090 --engine llama.cpp --host memory=64GB,bandwidth=83GB/s --n-cpu-moe 36 \
+                --concurrency 1";
+    let json = shardfit(&format!("{line} --max-model-len 131072 --json")).exits(0).json();
+    let cache = number(&json, "memory.kv_cache_gib");
+    assert!((4.5..4.7).contains(&cache), "{cache}");
+    assert_eq!(number(&json, "memory.kv_cache_tokens"), 131_072.0);
+    let parts = ["weights", "kv_cache", "activations", "non_torch"]
+        .map(|p| number(&json, &format!("memory.{p}_gib")));
+    assert!((number(&json, "memory.total_gib") - parts.iter().sum::<f64>()).abs() < 0.02, "{json:#}");
+    let written = shardfit(&format!("{line} --emit command")).exits(0);
+    written.says(&["4.5 GiB KV cache", "--ctx-size 131072"]);
 }

@@ -85,6 +85,11 @@ impl RankCache {
         ratio(cache, self.running(length), length)
     }
 
+    /// Whether what is allocated are the cells of as many slots as there are.
+    pub(super) fn is_of_slots(&self) -> bool {
+        matches!(self.laid_out, LaidOut::Cells(_))
+    }
+
     /// Sequences that find a block for their state, where layers have any and each needs one.
     pub(super) fn for_states(&self, cache: Bytes) -> Option<u64> {
         match &self.laid_out {

@@ -134,6 +134,7 @@ impl MemoryQuestion<'_> {
         MemoryUse {
             weights,
             kv_cache,
+            slot: cache.is_of_slots().then_some(length),
             activations,
             non_torch,
             cuda_graphs,

@@ -75,8 +75,10 @@ const GRAPHS_UNCERTAIN: f64 = 1.75;
 pub struct MemoryUse {
     /// Weights.
     pub weights: Bytes,
-    /// KV cache that the engine allocates.
+    /// Room for the KV cache, which engines fill but those that allocate `slot`s.
     pub kv_cache: Bytes,
+    /// Tokens of a slot, where the engine allocates those of its slots and no more (llama.cpp).
+    pub slot: Option<u64>,
     /// Activation peak.
     pub activations: Bytes,
     /// Context, libraries, communication buffers.
@@ -120,9 +122,26 @@ impl MemoryUse {
         self.for_weights_and_cache.saturating_sub(self.weights)
     }
 
+    /// KV cache that the engine allocates for so many sequences on one attention-data-parallel rank, and the tokens that it
+    /// holds.
+    pub fn allocated(&self, sequences: u64) -> (Bytes, u64) {
+        match self.slot {
+            Some(tokens) => (
+                (self.per_request * sequences).min(self.kv_cache),
+                tokens.saturating_mul(sequences).min(self.kv_cache_tokens),
+            ),
+            None => (self.kv_cache, self.kv_cache_tokens),
+        }
+    }
+
+    /// Sum of the parts with so much KV cache.
+    pub fn total_with(&self, cache: Bytes) -> Bytes {
+        self.weights + cache + self.activations + self.non_torch + self.cuda_graphs
+    }
+
     /// Sum of the parts.
     pub fn total(&self) -> Bytes {
-        self.weights + self.kv_cache + self.activations + self.non_torch + self.cuda_graphs
+        self.total_with(self.kv_cache)
     }
 
     /// KV cache that the engine says one request at full length needs.
