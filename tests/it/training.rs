@@ -378,6 +378,33 @@ fn the_published_configuration_of_deepseek_v3_is_near_the_best() {
 }
 
 #[test]
+fn precisions_that_a_gpu_has_no_products_for_are_illegal() {
+    // Transformer Engine: FP8 from compute capability 8.9, MXFP8 and NVFP4 from 10.0. NVFP4 is not of CDNA4, whose 4 bits are MXFP4.
+    let has = |cluster: &str, precision| {
+        Place::named("llama-3.1-8b", cluster, "megatron").machine().multiplies(precision)
+    };
+    use Precision::{Bf16, Fp8, Mxfp8, Nvfp4};
+    for (cluster, want) in [
+        ("8xa100", [true, false, false, false]),
+        ("8xrtx-4090", [true, true, false, false]),
+        ("8xh100-sxm", [true, true, false, false]),
+        ("8xb200-sxm", [true, true, true, true]),
+        ("8xmi300x", [true, true, false, false]),
+        ("8xmi355x", [true, true, true, false]),
+    ] {
+        assert_eq!([Bf16, Fp8, Mxfp8, Nvfp4].map(|p| has(cluster, p)), want, "{cluster}");
+    }
+    let line = "train llama-3.1-8b --cluster 8xh100-sxm --global-batch 64 --seq 8192 --precision";
+    let lost = shardfit(&format!("{line} nvfp4")).exits(1).stdout;
+    assert!(lost.contains("products_nvfp4: the GPU has no nvfp4 products"), "{lost}");
+    let mixed = shardfit(&format!("{line} bf16,nvfp4 --format json")).exits(0).json();
+    let plans = mixed["plans"].as_array().unwrap();
+    assert!(plans.iter().all(|plan| plan["precision"] == "bf16"), "{mixed}");
+    let reasons = mixed["rejected"].as_array().unwrap();
+    assert!(reasons.iter().any(|r| r["reason"] == "products_nvfp4"), "{mixed}");
+}
+
+#[test]
 fn results_do_not_depend_on_the_order_of_work() {
     let line = "train llama-3.1-8b --cluster 16xh100-sxm --global-batch 64 --seq 4096 --format json";
     assert_eq!(shardfit(line).exits(0).json(), shardfit(line).exits(0).json());
