@@ -545,6 +545,40 @@ fn a_framework_is_not_asked_for_what_it_lacks() {
     assert!(run.code == 2 && run.stderr.contains("expert parallelism"), "{}", run.stderr);
 }
 
+/// What divides is arithmetic: 8 = 2³, 64 = 2⁶.
+#[test]
+fn a_degree_that_suits_no_split_is_named_with_those_that_do() {
+    let line = "train llama-3.1-8b --cluster 8xh100-sxm --global-batch 64 --seq 8192";
+    for (option, cause, place, help) in [
+        (
+            "--micro-batch 3",
+            "a microbatch of 3 divides no rank's part of a global batch of 64",
+            "--micro-batch",
+            "1, 2, 4, 8, 16, 32, 64",
+        ),
+        ("--tp 3", "tp = 3 does not divide 8 GPUs", "--tp", "allowed: 1, 2, 4, 8"),
+        ("--pp 5", "pp = 5 does not divide 8 GPUs", "--pp", "allowed: 1, 2, 4, 8"),
+        ("--cp 3", "cp = 3 does not divide 8 GPUs", "--cp", "allowed: 1, 2, 4, 8"),
+        (
+            "--tp 8 --pp 2",
+            "tp = 8 and pp = 2 do not go together on 8 GPUs",
+            "--tp, --pp",
+            "--tp 1, 2, 4; or --pp 1",
+        ),
+        ("--why-not tp=3", "tp = 3 does not divide 8 GPUs", "--why-not", "allowed: 1, 2, 4, 8"),
+    ] {
+        let said = shardfit(&format!("{line} {option}")).exits(2).stderr;
+        for part in [cause, &format!("at: {place}\n"), help] {
+            assert!(said.contains(part), "{option}: {said}");
+        }
+    }
+    // In JSON by the names of its fields.
+    let request =
+        r#"{"model": "llama-3.1-8b", "cluster": "8xh100-sxm", "global_batch": 64, "seq": 8192, "tp": 3}"#;
+    let wrong = shardfit::ask::answer("train", request, &Catalog::built_in()).unwrap_err();
+    assert_eq!(wrong.place.as_deref(), Some("`tp`"), "{wrong}");
+}
+
 #[test]
 fn nothing_feasible_exits_with_1_and_says_why() {
     let line = "train llama-3.1-70b --cluster 1xh100-sxm --global-batch 1 --seq 4096 --sharding ddp";
