@@ -25,7 +25,9 @@ pub fn written(training: &Training, stop: Stop, view: View) -> Result<Answered, 
         let trained = about(&answer);
         let text = match (&training.why_not, training.explain, &training.emit) {
             (Some(axes), ..) => {
-                let asked = training.ask(jobs, axes, stop)?;
+                // A degree that suits no split was named there, whatever option is its own.
+                let named_there = |d: Diagnostic| if d.code == Code::Usage { d.at("--why-not") } else { d };
+                let asked = training.ask(jobs, axes, stop).map_err(named_there)?;
                 let trained = about(&asked);
                 view.written(&trained.why_not(answer.best.first()))?
             }

@@ -11,7 +11,7 @@ use crate::model::operator::{AttentionShape, CollectiveKind, ExpertsShape, Opera
 use crate::plan::GroupLink;
 use crate::units::{Seconds, Traffic};
 
-use super::plan::Network;
+use super::plan::{Network, Precision};
 
 /// Shares where neither the GPU nor its class states any.
 const PLAIN: TrainingShares = TrainingShares {
@@ -125,6 +125,21 @@ impl<'a> Machine<'a> {
             _ => return None,
         };
         self.cluster.gpu.peak(dtype).map(|_| dtype)
+    }
+
+    /// Whether the GPU has the products of a precision. Products that scale blocks themselves came with those in 4 bits, in
+    /// Blackwell as in CDNA4: a GPU without the latter has no MXFP8 either, whatever its FP8 (Transformer Engine's
+    /// `check_mxfp8_support` and `check_nvfp4_support` ask for compute capability 10.0, `check_fp8_support` for 8.9). NVFP4's
+    /// scales, FP8 for blocks of 16, are NVIDIA's alone.
+    pub fn multiplies(&self, precision: Precision) -> bool {
+        let gpu = &self.cluster.gpu;
+        let has = |dtype: DType| gpu.peak(dtype).is_some();
+        match precision {
+            Precision::Bf16 => true,
+            Precision::Fp8 => has(DType::Fp8),
+            Precision::Mxfp8 => has(DType::Fp8) && has(DType::Fp4),
+            Precision::Nvfp4 => has(DType::Fp4) && gpu.vendor == "nvidia",
+        }
     }
 
     /// The form of a product without the quantisation of serving engines.

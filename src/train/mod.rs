@@ -2,6 +2,7 @@
 //!
 //! Everything derives from the blocks' tensors and operators; `docs/training.md` has the equations.
 
+mod degrees;
 mod flops;
 mod job;
 mod kept;

@@ -5,7 +5,7 @@ use crate::plan::ledger::{Fallen, Numbered};
 use crate::plan::why::reasons;
 use crate::units::Bytes;
 
-use super::plan::TrainingPlan;
+use super::plan::{Precision, TrainingPlan};
 
 /// A reason, how many plans fell for it, and the one that came nearest.
 pub type Rejected = Fallen<Misfit, TrainingPlan>;
@@ -159,6 +159,23 @@ reasons! {
                 "a plan without it, or --framework with one that has it",
             ),
             examples: [Misfit::Framework { lacks: Technique::ExpertParallel }],
+        }
+
+        /// The GPU has no products in this number format, with the scales that it has.
+        Products {
+            /// The format.
+            precision: Precision,
+        } => {
+            stage: Illegal,
+            key: ["products", precision.name(), ""],
+            distance: 1.0,
+            message: format!("the GPU has no {} products", precision.name()),
+            guide: (
+                "frameworks stop at the first layer: FP8 needs compute capability 8.9 or CDNA3, MXFP8 products that scale \
+                 blocks themselves (10.0, CDNA4), NVFP4 10.0",
+                "bf16; fp8 where the GPU has it",
+            ),
+            examples: [Misfit::Products { precision: Precision::Nvfp4 }],
         }
 
         /// The network inside nodes does not reach that far.

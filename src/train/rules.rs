@@ -60,6 +60,9 @@ fn lacking(job: &Job, plan: &TrainingPlan) -> Option<Technique> {
 /// Rules of one plan.
 pub(super) fn rule(job: &Job, plan: &TrainingPlan) -> Option<Misfit> {
     let s = &plan.split;
+    if !job.machine.multiplies(plan.precision) {
+        return Some(Misfit::Products { precision: plan.precision });
+    }
     if let Some(lacks) = lacking(job, plan) {
         return Some(Misfit::Framework { lacks });
     }

@@ -8,6 +8,7 @@ use crate::search::in_parallel;
 use crate::stop::Stop;
 use crate::units::Bytes;
 
+use super::degrees;
 use super::job::{Job, TrainingEstimate};
 use super::layer::Shape;
 use super::memory::Keeping;
@@ -118,8 +119,7 @@ impl TrainingQuestion<'_> {
         };
         let outers = self.axes.outer(first.model, first.machine.cluster.gpus, first.global_batch);
         if outers.is_empty() {
-            return Err(Diagnostic::new(Code::Usage, "no split of these degrees fills the cluster")
-                .help(format!("degrees multiply to its {} GPUs", first.machine.cluster.gpus)));
+            return Err(degrees::fault(self.axes, first));
         }
         let parts = self.parts(&outers)?;
         let mut start = 0u64;

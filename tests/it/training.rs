@@ -378,6 +378,33 @@ fn the_published_configuration_of_deepseek_v3_is_near_the_best() {
 }
 
 #[test]
+fn precisions_that_a_gpu_has_no_products_for_are_illegal() {
+    // Transformer Engine: FP8 from compute capability 8.9, MXFP8 and NVFP4 from 10.0. NVFP4 is not of CDNA4, whose 4 bits are MXFP4.
+    let has = |cluster: &str, precision| {
+        Place::named("llama-3.1-8b", cluster, "megatron").machine().multiplies(precision)
+    };
+    use Precision::{Bf16, Fp8, Mxfp8, Nvfp4};
+    for (cluster, want) in [
+        ("8xa100", [true, false, false, false]),
+        ("8xrtx-4090", [true, true, false, false]),
+        ("8xh100-sxm", [true, true, false, false]),
+        ("8xb200-sxm", [true, true, true, true]),
+        ("8xmi300x", [true, true, false, false]),
+        ("8xmi355x", [true, true, true, false]),
+    ] {
+        assert_eq!([Bf16, Fp8, Mxfp8, Nvfp4].map(|p| has(cluster, p)), want, "{cluster}");
+    }
+    let line = "train llama-3.1-8b --cluster 8xh100-sxm --global-batch 64 --seq 8192 --precision";
+    let lost = shardfit(&format!("{line} nvfp4")).exits(1).stdout;
+    assert!(lost.contains("products_nvfp4: the GPU has no nvfp4 products"), "{lost}");
+    let mixed = shardfit(&format!("{line} bf16,nvfp4 --format json")).exits(0).json();
+    let plans = mixed["plans"].as_array().unwrap();
+    assert!(plans.iter().all(|plan| plan["precision"] == "bf16"), "{mixed}");
+    let reasons = mixed["rejected"].as_array().unwrap();
+    assert!(reasons.iter().any(|r| r["reason"] == "products_nvfp4"), "{mixed}");
+}
+
+#[test]
 fn results_do_not_depend_on_the_order_of_work() {
     let line = "train llama-3.1-8b --cluster 16xh100-sxm --global-batch 64 --seq 4096 --format json";
     assert_eq!(shardfit(line).exits(0).json(), shardfit(line).exits(0).json());
@@ -516,6 +543,40 @@ fn a_framework_is_not_asked_for_what_it_lacks() {
     assert!(json["plans"].as_array().unwrap().iter().all(|plan| plan["ep"] == 1), "{json}");
     let run = shardfit(&format!("{experts} --ep 8 --cp 1 --pp 1 --sharding zero3 --emit deepspeed"));
     assert!(run.code == 2 && run.stderr.contains("expert parallelism"), "{}", run.stderr);
+}
+
+/// What divides is arithmetic: 8 = 2³, 64 = 2⁶.
+#[test]
+fn a_degree_that_suits_no_split_is_named_with_those_that_do() {
+    let line = "train llama-3.1-8b --cluster 8xh100-sxm --global-batch 64 --seq 8192";
+    for (option, cause, place, help) in [
+        (
+            "--micro-batch 3",
+            "a microbatch of 3 divides no rank's part of a global batch of 64",
+            "--micro-batch",
+            "1, 2, 4, 8, 16, 32, 64",
+        ),
+        ("--tp 3", "tp = 3 does not divide 8 GPUs", "--tp", "allowed: 1, 2, 4, 8"),
+        ("--pp 5", "pp = 5 does not divide 8 GPUs", "--pp", "allowed: 1, 2, 4, 8"),
+        ("--cp 3", "cp = 3 does not divide 8 GPUs", "--cp", "allowed: 1, 2, 4, 8"),
+        (
+            "--tp 8 --pp 2",
+            "tp = 8 and pp = 2 do not go together on 8 GPUs",
+            "--tp, --pp",
+            "--tp 1, 2, 4; or --pp 1",
+        ),
+        ("--why-not tp=3", "tp = 3 does not divide 8 GPUs", "--why-not", "allowed: 1, 2, 4, 8"),
+    ] {
+        let said = shardfit(&format!("{line} {option}")).exits(2).stderr;
+        for part in [cause, &format!("at: {place}\n"), help] {
+            assert!(said.contains(part), "{option}: {said}");
+        }
+    }
+    // In JSON by the names of its fields.
+    let request =
+        r#"{"model": "llama-3.1-8b", "cluster": "8xh100-sxm", "global_batch": 64, "seq": 8192, "tp": 3}"#;
+    let wrong = shardfit::ask::answer("train", request, &Catalog::built_in()).unwrap_err();
+    assert_eq!(wrong.place.as_deref(), Some("`tp`"), "{wrong}");
 }
 
 #[test]
