@@ -14,21 +14,24 @@ use crate::train::TrainingAnswer;
 /// A GPU that lacks what training needs; a rank that there is none of; a framework that lacks what the plan needs.
 pub fn written(training: &Training, stop: Stop, view: View) -> Result<Answered, Diagnostic> {
     training.jobs(|jobs| {
-        let about = |answer| Trained {
+        let about = |answer, ways| Trained {
             job: &jobs[0].1,
             answer,
             operations: &training.operations,
             price: training.cluster.price,
             convention: training.convention,
+            passed_over: training.passed_over.as_deref(),
+            ways,
         };
         let answer = training.ask(jobs, &training.axes, stop)?;
-        let trained = about(&answer);
+        let ways = if answer.best.is_empty() { training.ways(stop)? } else { Vec::new() };
+        let trained = about(&answer, &ways);
         let text = match (&training.why_not, training.explain, &training.emit) {
             (Some(axes), ..) => {
                 // A degree that suits no split was named there, whatever option is its own.
                 let named_there = |d: Diagnostic| if d.code == Code::Usage { d.at("--why-not") } else { d };
                 let asked = training.ask(jobs, axes, stop).map_err(named_there)?;
-                let trained = about(&asked);
+                let trained = about(&asked, &[]);
                 view.written(&trained.why_not(answer.best.first()))?
             }
             (_, Some(rank), _) => explained(&trained, rank, view)?,

@@ -222,6 +222,23 @@ impl Cluster {
         })
     }
 
+    /// The same with `factor` times its GPUs, in the GPU's usual servers; `None` when that is too many to count.
+    pub fn times(&self, factor: u32) -> Option<Cluster> {
+        let gpus = self.gpus.checked_mul(factor)?;
+        let per_node = self.gpu.gpus_per_node.max(self.gpus_per_node).min(gpus);
+        if factor == 1 {
+            return Some(self.clone());
+        }
+        Some(Cluster {
+            id: format!("{gpus}x{}", self.gpu.id),
+            gpus,
+            gpus_per_node: per_node,
+            nodes: gpus.div_ceil(per_node),
+            bridge: self.bridge.clone().filter(|b| per_node.is_multiple_of(b.bridge.gpus)),
+            ..self.clone()
+        })
+    }
+
     /// `nodes` servers of `per_node` GPUs: `4x8xh200-sxm`.
     ///
     /// # Errors

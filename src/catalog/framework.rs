@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::gpu::Gpu;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::{Bytes, BytesPerSecond, Seconds};
 
@@ -36,7 +37,11 @@ pub struct Framework {
     /// Whether it keeps FP32 master weights beside 16-bit ones.
     #[serde(default = "yes")]
     pub master_weights: bool,
-    /// Ways to divide work that it does not have: no plan is made of them.
+    /// Platforms that it runs on, as engines name theirs: GPU vendors, and what classes of other devices are called; any when
+    /// left out.
+    #[serde(default)]
+    pub vendors: Vec<String>,
+    /// Techniques that it does not have: no plan is made of them.
     #[serde(default)]
     pub lacks: Vec<Technique>,
     /// What its counter of TFLOP/s and MFU counts.
@@ -50,7 +55,7 @@ pub struct Framework {
     pub sources: Vec<String>,
 }
 
-/// A way to divide work over GPUs that not every framework has.
+/// A way to divide work over GPUs, to save memory or to tune that not every framework has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Technique {
@@ -67,6 +72,16 @@ pub enum Technique {
     ContextParallel,
     /// Expert parallel.
     ExpertParallel,
+    /// Attention scores computed again in the backward pass.
+    SelectiveRecompute,
+    /// Norms and activation functions computed again.
+    LightRecompute,
+    /// Everything computed again but attention and every second product.
+    OperatorRecompute,
+    /// Low-rank adapters beside frozen weights.
+    Lora,
+    /// The same beside weights in NF4.
+    Qlora,
 }
 
 impl Technique {
@@ -79,6 +94,11 @@ impl Technique {
             Technique::PipelineParallel => "pp",
             Technique::ContextParallel => "cp",
             Technique::ExpertParallel => "ep",
+            Technique::SelectiveRecompute => "selective",
+            Technique::LightRecompute => "light",
+            Technique::OperatorRecompute => "operators",
+            Technique::Lora => "lora",
+            Technique::Qlora => "qlora",
         }
     }
 
@@ -91,6 +111,11 @@ impl Technique {
             Technique::PipelineParallel => "pipeline stages",
             Technique::ContextParallel => "context parallelism",
             Technique::ExpertParallel => "expert parallelism",
+            Technique::SelectiveRecompute => "recomputation of attention scores alone (selective)",
+            Technique::LightRecompute => "recomputation of norms and activation functions alone (light)",
+            Technique::OperatorRecompute => "recomputation by operator (operators)",
+            Technique::Lora => "adapters (lora)",
+            Technique::Qlora => "adapters beside weights in NF4 (qlora)",
         }
     }
 }
@@ -224,6 +249,11 @@ impl Nf4 {
 }
 
 impl Framework {
+    /// Whether it runs on a GPU.
+    pub fn runs_on(&self, gpu: &Gpu) -> bool {
+        self.vendors.is_empty() || self.vendors.iter().any(|v| v == gpu.platform())
+    }
+
     /// Figures that make no sense, [`Code::Catalog`] naming the field.
     pub fn problems(&self) -> Vec<Diagnostic> {
         let t = &self.time;

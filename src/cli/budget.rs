@@ -5,7 +5,6 @@ use crate::budget::Approach;
 use crate::catalog::Catalog;
 use crate::diagnostic::Diagnostic;
 use crate::request::budget::MOST_GPUS;
-use crate::request::train::FRAMEWORK;
 use crate::request::{Amount, BudgetRequest};
 use crate::train::Precision;
 use clap::Args;
@@ -48,9 +47,9 @@ pub struct BudgetArgs {
     /// Model FLOPs utilisation, e.g. 40% [default: that of the best plan for a model of the size]
     #[arg(long, value_name = "X", value_parser = share, help_heading = "Hardware")]
     mfu: Option<f64>,
-    /// Training framework that the MFU is estimated for
-    #[arg(long, default_value = FRAMEWORK, value_name = "NAME", help_heading = "Hardware")]
-    framework: String,
+    /// Training framework that the MFU is estimated for [default: megatron-bridge, or one that runs on the GPU]
+    #[arg(long, value_name = "NAME", help_heading = "Hardware")]
+    framework: Option<String>,
     /// Number format of products: bf16, fp8, mxfp8, nvfp4
     #[arg(long, default_value = "bf16", value_name = "FORMAT", help_heading = "Hardware")]
     #[arg(value_parser = names(Precision::NAMES.iter().copied()), hide_possible_values = true)]
@@ -79,7 +78,7 @@ impl BudgetArgs {
             gpus: Some(self.gpus),
             price: prices(&self.price),
             mfu: self.mfu,
-            framework: Some(self.framework.clone()),
+            framework: self.framework.clone(),
             precision: Some(self.precision.clone()),
             approach: Some(self.approach.clone()),
             inference_tokens: self.inference_tokens.clone().map(Amount),

@@ -6,7 +6,7 @@ use crate::ask::{self, View};
 use crate::catalog::{self, Catalog, Kind};
 use crate::diagnostic::Diagnostic;
 use crate::report;
-use crate::request::train::{FRAMEWORK, MOST, MOST_PLANS};
+use crate::request::train::{MOST, MOST_PLANS};
 use crate::request::{Amount, Texts, TrainRequest, Values};
 use crate::search::Stop;
 use crate::train::{Convention, Optimizer, Precision, Recompute, Schedule, Sharding, Tuning};
@@ -69,10 +69,10 @@ struct JobArgs {
     /// Tokens of a sequence
     #[arg(long, value_name = "TOKENS", value_parser = tokens(1..=MOST), help_heading = "Training")]
     seq: u64,
-    /// Training framework, by name or YAML file
-    #[arg(long, default_value = FRAMEWORK, value_name = "NAME", help_heading = "Training")]
+    /// Training framework, by name or YAML file [default: megatron-bridge, or one that runs on the GPU and tunes so]
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
     #[arg(value_parser = names(frameworks()), hide_possible_values = true)]
-    framework: String,
+    framework: Option<String>,
     /// adam, adam-bf16, adam-8bit, adafactor, sgd or muon
     #[arg(long, default_value = "adam", value_name = "NAME", help_heading = "Training")]
     #[arg(value_parser = names(Optimizer::NAMES.iter().copied()), hide_possible_values = true)]
@@ -178,7 +178,7 @@ impl TrainArgs {
             price: prices(&self.price),
             global_batch: Some(job.global_batch),
             seq: Some(job.seq),
-            framework: Some(job.framework.clone()),
+            framework: job.framework.clone(),
             optimizer: Some(job.optimizer.clone()),
             precision: Texts::given(&job.precision),
             tuning: Some(job.tuning.clone()),

@@ -6,12 +6,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::train::{Convention, Job, Memory, Operations, Run, TrainingAnswer, TrainingEstimate};
+use crate::estimate::Provenance;
+use crate::train::{Convention, Job, Memory, Operations, Run, TrainingAnswer, TrainingEstimate, Way};
 use crate::units::{UsdPerHour, group_thousands, plural};
 
 use super::answer::{self, ANSWER_VERSION, Digits, Names, kind, schema};
 use super::cell::Value;
-use super::column::{self, Cells, Column, Idle, List, Rows, Show};
+use super::column::{self, Cells, Column, Idle, List, Rows, Show, Situation};
 use super::files::FilesAnswer;
 use super::format::Report;
 use super::page::Page;
@@ -30,6 +31,10 @@ pub struct Trained<'a> {
     pub price: Option<UsdPerHour>,
     /// What MFU counts.
     pub convention: Convention,
+    /// Why the framework is not the usual one, where nobody was named.
+    pub passed_over: Option<&'a str>,
+    /// What would make it work, where no plan can be run.
+    pub ways: &'a [Way],
 }
 
 /// One row: a plan, what it means, and its run.
@@ -38,6 +43,7 @@ pub struct Row<'a> {
     estimate: &'a TrainingEstimate,
     run: Run,
     convention: Convention,
+    provenance: Provenance,
 }
 
 /// Training plans, as rows.
@@ -149,6 +155,11 @@ pub const TRAINING_COLUMNS: &[C] = &[
         (100.0 * r.run.goodput).into()
     })
     .spare(1),
+    C::shown("provenance", "kernels", "fitted, mixed or uncalibrated kernel times", |r| {
+        r.provenance.name().into()
+    })
+    .text()
+    .when(Show::In(Situation::Uncalibrated)),
     C::shown("days", "days", "days of the run", |r| r.run.duration.map(|t| t.get() / 86_400.0).into())
         .when(Show::Unless(Idle::Missing)),
     C::shown("cost_usd", "$", "dollars of the run", |r| r.run.cost.map(|c| c.get()).into())
@@ -166,6 +177,7 @@ impl Trained<'_> {
             estimate,
             run: Run::of(self.job, estimate, self.operations, self.price),
             convention: self.convention,
+            provenance: self.job.machine.provenance(),
         })
     }
 
@@ -186,7 +198,8 @@ impl Trained<'_> {
     /// The columns that a terminal shows.
     fn shown(&self) -> Sheet {
         let rows: Vec<Row> = self.rows().collect();
-        column::shown(TRAINING_COLUMNS.iter(), &rows, |_| false)
+        let calibrated = self.job.machine.provenance().is_calibrated();
+        column::shown(TRAINING_COLUMNS.iter(), &rows, |s| s == Situation::Uncalibrated && !calibrated)
     }
 
     /// Training plans, ranked.
@@ -224,12 +237,54 @@ impl Trained<'_> {
         );
         if self.answer.best.is_empty() {
             out.push_str("\nNothing is feasible.\n");
+            out.push_str(&self.ways_text());
         } else {
             out.push_str("\n");
             out.table(self.shown());
         }
         out.push_str(&self.ledger());
+        for note in self.notes() {
+            let _ = write!(out, "\n{note}");
+        }
         let _ = writeln!(out, "\nMFU counts {}.", counted(self.convention));
+        out
+    }
+
+    /// What to know beside the figures, a sentence each.
+    fn notes(&self) -> Vec<String> {
+        let machine = self.job.machine;
+        let gpu = &machine.cluster.gpu;
+        let provenance = machine.provenance();
+        let uncalibrated = (!provenance.is_calibrated() && !self.answer.best.is_empty()).then(|| {
+            format!(
+                "Kernel times are {}: training has not been measured on {}, {} stand in.",
+                provenance.name(),
+                gpu.name,
+                match (provenance, &gpu.kernels_from) {
+                    (Provenance::Mixed, _) => "shares of its class".to_owned(),
+                    (_, Some(twin)) => format!("kernels of {twin}"),
+                    _ => "class defaults".to_owned(),
+                }
+            )
+        });
+        self.passed_over.map(str::to_owned).into_iter().chain(uncalibrated).collect()
+    }
+
+    fn ways_text(&self) -> String {
+        let mut out = String::new();
+        if !self.ways.is_empty() {
+            out.push_str("\nWhat would make it work:\n");
+        }
+        for way in self.ways {
+            let _ = writeln!(
+                out,
+                "  {}: {} tokens/s of each GPU, {} ({})",
+                way.change,
+                group_thousands(way.best.tokens_per_gpu().get().round() as u64),
+                way.best.fullest().total(),
+                way.best.plan
+            );
+        }
         out
     }
 
@@ -270,6 +325,8 @@ impl Trained<'_> {
                 feasible: counts.feasible,
             },
             plans: self.rows().map(|row| TrainingPlanAnswer::from(&row)).collect(),
+            notes: self.notes(),
+            advice: self.ways.iter().map(TrainingAdvice::from).collect(),
             rejected: self
                 .answer
                 .rejected
@@ -329,8 +386,43 @@ struct TrainingAnswers<'a> {
     space: TrainingSpace,
     /// The plans, the fastest first.
     plans: Vec<TrainingPlanAnswer>,
+    /// What to know beside the figures, a sentence each.
+    notes: Vec<String>,
+    /// What would make it work, where no plan can be run.
+    advice: Vec<TrainingAdvice>,
     /// Why plans fell.
     rejected: Vec<TrainingRejection>,
+}
+
+/// A change that leads from no feasible plan to one, and the best plan then.
+#[derive(Serialize, JsonSchema)]
+struct TrainingAdvice {
+    /// What is changed.
+    change: String,
+    /// The best plan then.
+    plan: String,
+    /// GPUs.
+    gpus: u64,
+    /// Seconds of a step.
+    step_s: Digits,
+    /// Tokens per second of a GPU.
+    tokens_per_s_per_gpu: Digits,
+    /// Memory of the fullest stage.
+    peak_memory_gib: Digits,
+}
+
+impl From<&Way> for TrainingAdvice {
+    fn from(way: &Way) -> TrainingAdvice {
+        let best = &way.best;
+        TrainingAdvice {
+            change: way.change.clone(),
+            plan: best.plan.to_string(),
+            gpus: best.gpus,
+            step_s: Digits(best.time.total),
+            tokens_per_s_per_gpu: Digits(best.tokens_per_gpu().get()),
+            peak_memory_gib: Digits(best.fullest().total().as_gib()),
+        }
+    }
 }
 
 /// How many training plans there were, and what became of them.

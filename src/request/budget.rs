@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::checks::{range, share, usage, within};
 use super::form::{self, in_fields};
 use super::resolve::{at_price, of_gpus};
-use super::train::FRAMEWORK;
+use super::trainer::{Trainer, Trainers};
 use super::{Amount, Prices};
 use crate::budget::{self, Approach, Longer};
 use crate::catalog::{Catalog, Cluster, Engine, Framework};
@@ -57,7 +57,8 @@ pub struct BudgetRequest {
     /// Model FLOPs utilisation, above 0 and at most 1; that of the best plan for a model of the size when left out.
     #[schemars(extend("x-unit" = "share"))]
     pub mfu: Option<f64>,
-    /// Training framework that the MFU is estimated for; megatron-bridge when left out.
+    /// Training framework that the MFU is estimated for; when left out megatron-bridge, or where that does not run one that
+    /// does.
     pub framework: Option<String>,
     /// Number format of products: bf16 (when left out), fp8, mxfp8, nvfp4.
     pub precision: Option<String>,
@@ -169,11 +170,15 @@ impl BudgetRequest {
         let gpus = within("--gpus", self.gpus, 1..=MOST_GPUS)?.unwrap_or(GPUS);
         let gpus = u32::try_from(gpus).map_err(|_| range("--gpus", "too many GPUs"))?;
         let of = |gpu: &String| at_price(catalog, of_gpus(catalog, gpu, gpus)?, &self.price);
-        let framework = catalog.framework(self.framework.as_deref().unwrap_or(FRAMEWORK))?;
+        let cluster = gpu.as_ref().map(of).transpose()?;
+        let trainers = Trainers::of(catalog, self.framework.as_deref())?;
+        let on = cluster.as_ref().and_then(|c| trainers.on(&c.gpu, Tuning::Full));
+        let trainer = on.or(trainers.named.as_ref()).or(trainers.usual.first());
+        let Trainer { framework, engine } = trainer.ok_or_else(|| usage("no framework is known"))?.clone();
         Ok(Budgeting {
             spent,
-            cluster: gpu.as_ref().map(of).transpose()?,
-            engine: catalog.engine(&framework.kernels)?,
+            cluster,
+            engine,
             framework,
             precision,
             mfu: share("--mfu", self.mfu)?,

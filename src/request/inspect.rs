@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::checks::{exclude, range, usage, within};
 use super::form::{self, in_fields, named};
 use super::resolve::stored_as_named;
+use super::trainer::{Trainer, Trainers};
 use super::{Counts, ModelRequest, Texts};
 use crate::catalog::framework::Attention;
 use crate::catalog::{Catalog, Cluster, Engine, Framework, Gpu};
@@ -28,7 +29,7 @@ use crate::workload::Workload;
 pub const ENGINE: &str = "vllm";
 
 /// The training framework where none is named.
-pub const FRAMEWORK: &str = "megatron";
+const FRAMEWORK: &str = "megatron";
 
 /// Most microbatches of a step.
 pub const MOST_MICROBATCHES: u64 = 1 << 20;
@@ -144,7 +145,7 @@ pub struct InspectRequest {
     pub engine: Option<String>,
     /// Memory of a host, such as `32GB`: warns where the model does not fit.
     pub ram: Option<String>,
-    /// Training framework, by name or YAML file; megatron when left out.
+    /// Training framework, by name or YAML file; when left out megatron, or with adapters one that has them.
     pub framework: Option<String>,
     /// adam (when left out), adam-bf16, adam-8bit, adafactor, sgd or muon.
     pub optimizer: Option<String>,
@@ -427,21 +428,29 @@ impl InspectRequest {
             precision: named(&self.precision, Precision::Bf16)?,
             ..TrainingPlan::new(split)
         };
-        let mut framework = catalog.framework(self.framework.as_deref().unwrap_or(FRAMEWORK))?;
+        let tuning: Option<Tuning> = self.tuning.as_deref().map(str::parse).transpose()?;
+        let asked = tuning.unwrap_or(if self.model.lora.is_some() { Tuning::Lora } else { Tuning::Full });
+        let gpu = catalog.gpu(self.gpu.as_deref().unwrap_or(USUAL_GPU))?;
+        let usual = || Trainer::named(catalog, FRAMEWORK);
+        let trainer = match &self.framework {
+            Some(name) => Trainer::named(catalog, name)?,
+            None if asked == Tuning::Full => usual()?,
+            None => Trainers::of(catalog, None)?.on(&gpu, asked).cloned().map_or_else(usual, Ok)?,
+        };
+        let Trainer { mut framework, engine } = trainer;
         framework.dropout |= setting.dropout;
         if !setting.attention.flash {
             framework.attention = Attention::Stored;
         }
         let microbatches = within("--microbatches", self.microbatches, 1..=MOST_MICROBATCHES)?;
         let microbatches = microbatches.unwrap_or(if pp > 1 { 2 * u64::from(pp) } else { 1 });
-        let gpu = self.gpu.as_deref().unwrap_or(USUAL_GPU);
         Ok(TrainingInspection {
-            engine: catalog.engine(&framework.kernels)?,
-            cluster: Cluster::of_gpus(catalog.gpu(gpu)?, gpus)?,
+            engine,
+            cluster: Cluster::of_gpus(gpu, gpus)?,
             plan,
             framework,
             optimizer: named(&self.optimizer, Optimizer::Adam)?,
-            tuning: self.tuning.as_deref().map(str::parse).transpose()?,
+            tuning,
             sequence: setting.tokens,
             global_batch: microbatches.saturating_mul(u64::from(micro_batch)).saturating_mul(dp.into()),
             with_prediction: self.mtp == Some(true),

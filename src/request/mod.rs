@@ -35,7 +35,9 @@ mod points;
 mod resolve;
 mod split;
 pub mod train;
+pub mod trainer;
 mod values;
+mod ways;
 pub mod words;
 mod written;
 

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::checks::{exclude, range, usage, within};
 use super::form::{self, in_fields, named};
 use super::resolve::at_price;
+use super::trainer::{Trainer, Trainers};
 use super::{Amount, ModelRequest, Prices, Texts, Values};
-use crate::catalog::{Catalog, Cluster, Engine, Framework};
+use crate::catalog::{Catalog, Cluster};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::hub::Hub;
 use crate::model::{Lora, Model};
@@ -26,9 +27,6 @@ pub const MOST: u64 = 1 << 24;
 
 /// Most plans that an answer keeps.
 pub const MOST_PLANS: u64 = 1000;
-
-/// The framework where none is named.
-pub const FRAMEWORK: &str = "megatron-bridge";
 
 /// The adapters that are trained where `--tuning` asks for some and none are described: the rank of torchtune's, Axolotl's and
 /// LLaMA-Factory's examples lies between 8 and 32, on all linear layers as the QLoRA paper has them (arXiv:2305.14314).
@@ -57,7 +55,8 @@ pub struct TrainRequest {
     #[schemars(range(min = 1, max = 16777216))]
     #[schemars(extend("x-unit" = "tokens"))]
     pub seq: Option<u64>,
-    /// Training framework, by name or YAML file; megatron-bridge when left out.
+    /// Training framework, by name or YAML file; when left out megatron-bridge, or where that does not run or tune so one
+    /// that does.
     pub framework: Option<String>,
     /// adam (when left out), adam-bf16, adam-8bit, adafactor, sgd or muon.
     pub optimizer: Option<String>,
@@ -121,10 +120,12 @@ pub struct Training {
     pub models: Vec<(Precision, Model)>,
     /// Where it is trained, at the prices of the request.
     pub cluster: Cluster,
-    /// The framework.
-    pub framework: Framework,
-    /// Whose kernels it runs.
-    pub engine: Engine,
+    /// Who trains.
+    pub trainer: Trainer,
+    /// Why it is not the usual one, where nobody was named.
+    pub passed_over: Option<String>,
+    /// Those that train where none is named.
+    pub trainers: Trainers,
     /// The optimizer.
     pub optimizer: Optimizer,
     /// What is trained.
@@ -156,10 +157,8 @@ pub struct Training {
 /// What is trained in which steps, whatever the model and wherever it is trained.
 #[derive(Clone, Debug)]
 pub struct Steps {
-    /// The framework.
-    pub framework: Framework,
-    /// Whose kernels it runs.
-    pub engine: Engine,
+    /// Who may train.
+    pub trainers: Trainers,
     /// The formats of products that compete.
     pub precisions: Vec<Precision>,
     /// The orders of microbatches that compete, where they are named.
@@ -245,14 +244,12 @@ impl TrainRequest {
         };
         let (global_batch, sequence) =
             (count("--global-batch", self.global_batch)?, count("--seq", self.seq)?);
-        let framework = catalog.framework(self.framework.as_deref().unwrap_or(FRAMEWORK))?;
-        let engine = catalog.engine(&framework.kernels)?;
+        let trainers = Trainers::of(catalog, self.framework.as_deref())?;
         let mut precisions: Vec<Precision> = parsed(&self.precision, vec![Precision::Bf16])?;
         precisions.dedup();
         let schedules = parsed(&self.schedule, Vec::new())?;
         Ok(Steps {
-            framework,
-            engine,
+            trainers,
             precisions,
             schedules: Some(schedules).filter(|named| !named.is_empty()),
             optimizer: named(&self.optimizer, Optimizer::Adam)?,
@@ -268,16 +265,19 @@ impl TrainRequest {
     /// A GPU that lacks what training needs; adapters that the model does not have; what is wrong with the rest of the
     /// request, in the names of the command line's options.
     pub fn training(&self, steps: Steps, model: &Model, cluster: Cluster) -> Result<Training, Diagnostic> {
-        let Steps { framework, engine, precisions, optimizer, sequence, global_batch, .. } = steps;
+        let Steps { trainers, precisions, optimizer, sequence, global_batch, .. } = steps;
         let convention = named(&self.flops, Convention::Model)?;
         let tuning = named(&self.tuning, Tuning::Full)?;
         tuning.check(model)?;
+        let gpu = &cluster.gpu;
+        let trainer = trainers.on(gpu, tuning).ok_or_else(|| usage("no framework is known"))?.clone();
+        let passed_over = trainers.passed_over(gpu, tuning);
         // As of a server: a degree that divides nothing would be ignored.
         if !model.is_moe() && self.ep.as_ref().is_some_and(|ep| ep.0.iter().all(|n| *n > 1)) {
             return Err(usage("expert parallel needs a mixture of experts").at("--ep"));
         }
         let models = precisions.iter().map(|p| (*p, Job::in_precision(model, *p))).collect();
-        let per_node = Machine::new(&cluster, &framework, &engine)?.per_node();
+        let per_node = Machine::new(&cluster, &trainer.framework, &trainer.engine)?.per_node();
         let mut axes = self.axes(per_node, precisions)?;
         axes.schedules = steps.schedules.unwrap_or(axes.schedules);
         let why_not = self.why_not.as_deref().map(|text| pinned(text, &axes)).transpose()?;
@@ -286,8 +286,9 @@ impl TrainRequest {
         Ok(Training {
             models,
             cluster,
-            framework,
-            engine,
+            trainer,
+            passed_over,
+            trainers,
             optimizer,
             tuning,
             sequence,
@@ -414,7 +415,7 @@ impl Training {
         &self,
         then: impl FnOnce(&[(Precision, Job)]) -> Result<T, Diagnostic>,
     ) -> Result<T, Diagnostic> {
-        let machine = Machine::new(&self.cluster, &self.framework, &self.engine)?;
+        let machine = Machine::new(&self.cluster, &self.trainer.framework, &self.trainer.engine)?;
         let job = |model| Job {
             model,
             machine: &machine,

@@ -22,7 +22,7 @@ pub struct TrainingEntry {
     /// Tokens of a sequence.
     #[schemars(range(min = 1, max = 16777216))]
     pub seq: u64,
-    /// Training framework; megatron-bridge when left out.
+    /// Training framework; when left out megatron-bridge, or where that does not run one that does.
     #[schemars(extend("x-names" = "framework"))]
     pub framework: Option<String>,
     /// Number formats of products, as `train --precision`; bf16 when left out.
@@ -75,8 +75,10 @@ impl TrainingEntry {
     pub(super) fn named(&self, catalog: &Catalog) -> Result<NamedTraining, Diagnostic> {
         let request = self.request();
         let steps = request.steps(catalog).map_err(in_fields::<TrainRequest>)?;
-        let framework = &steps.framework.id;
-        let usual = || format!("{} sequences of {} tokens, {framework}", self.global_batch, self.seq);
+        // Who trains where nobody is named is decided by the cluster.
+        let framework =
+            steps.trainers.named.as_ref().map_or_else(String::new, |t| format!(", {}", t.framework.id));
+        let usual = || format!("{} sequences of {} tokens{framework}", self.global_batch, self.seq);
         Ok(NamedTraining { name: self.name.clone().unwrap_or_else(usual), request, steps })
     }
 }

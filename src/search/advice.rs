@@ -48,23 +48,6 @@ pub struct Advice {
     pub best: Estimate,
 }
 
-/// A pool with `factor` times its GPUs; `None` when that is too many to count.
-fn enlarged(pool: &Cluster, factor: u32) -> Option<Cluster> {
-    let gpus = pool.gpus.checked_mul(factor)?;
-    let per_node = pool.gpu.gpus_per_node.max(pool.gpus_per_node).min(gpus);
-    if factor == 1 {
-        return Some(pool.clone());
-    }
-    Some(Cluster {
-        id: format!("{gpus}x{}", pool.gpu.id),
-        gpus,
-        gpus_per_node: per_node,
-        nodes: gpus.div_ceil(per_node),
-        bridge: pool.bridge.clone().filter(|b| per_node.is_multiple_of(b.bridge.gpus)),
-        ..pool.clone()
-    })
-}
-
 impl Question<'_> {
     /// Changes that lead from no feasible plan to one, the least intrusive first.
     ///
@@ -178,8 +161,7 @@ impl Question<'_> {
             open.push(FILES.into_iter().filter(takes).map(Some).collect());
         }
         for factor in FACTORS {
-            let Some(pools) = self.pools.iter().map(|p| enlarged(p, factor)).collect::<Option<Vec<_>>>()
-            else {
+            let Some(pools) = self.pools.iter().map(|p| p.times(factor)).collect::<Option<Vec<_>>>() else {
                 break;
             };
             let known = advice.len();

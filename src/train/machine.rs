@@ -5,6 +5,7 @@ use crate::catalog::kernels::TrainingShares;
 use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
+use crate::estimate::Provenance;
 use crate::estimate::collectives::CollectiveTimer;
 use crate::estimate::kernels::{GemmKernel, Kernels};
 use crate::model::operator::{AttentionShape, CollectiveKind, ExpertsShape, Operator, OperatorKind, Step};
@@ -83,6 +84,17 @@ impl<'a> Machine<'a> {
         // Known to be there: the kernels ask for it.
         let peak_16bit = gpu.peak_16bit().map_or(0.0, |peak| peak.get());
         Ok(Machine { cluster, framework, engine, kernels, shares, per_node, peak_16bit })
+    }
+
+    /// Where its times come from: the shares of kernels' speed that training leaves were fitted to runs on this very GPU, its
+    /// kernels alone were measured, or neither.
+    pub fn provenance(&self) -> Provenance {
+        let gpu = &self.cluster.gpu;
+        match (gpu.kernels.training.is_some(), gpu.is_measured()) {
+            (true, true) => Provenance::Fitted,
+            (false, false) => Provenance::Uncalibrated,
+            _ => Provenance::Mixed,
+        }
     }
 
     /// GPUs that share the fast link and are used alike.

@@ -17,6 +17,7 @@ mod search;
 mod space;
 mod stage;
 mod step;
+mod way;
 
 pub use flops::{Convention, TokenFlops};
 pub use job::{Job, TrainingEstimate};
@@ -33,3 +34,4 @@ pub use search::{TrainingAnswer, TrainingQuestion};
 pub use space::{Inner, Outer, TrainingAxes};
 pub use stage::{Layers, Parts, Stage};
 pub use step::{StepTime, Transfers};
+pub use way::Way;

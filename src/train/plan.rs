@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::catalog::framework::Technique;
 use crate::diagnostic::{Code, Diagnostic, same_letters};
 use crate::dtype::WeightFormat;
 use crate::estimate::breakdown::Trained;
@@ -52,6 +53,15 @@ impl fmt::Display for Split {
 }
 
 impl Tuning {
+    /// What a framework needs for it; nothing to train all weights.
+    pub fn technique(self) -> Option<Technique> {
+        match self {
+            Tuning::Full => None,
+            Tuning::Lora => Some(Technique::Lora),
+            Tuning::Qlora => Some(Technique::Qlora),
+        }
+    }
+
     /// The weights that change.
     pub fn trained(self) -> Trained {
         match self {

@@ -145,7 +145,20 @@ reasons! {
             examples: [Misfit::Sharding { name: "zero1" }],
         }
 
-        /// The framework has no such way to divide work.
+        /// The framework does not run on such GPUs.
+        Platform => {
+            stage: Illegal,
+            key: ["platform", "", ""],
+            distance: 1.0,
+            message: "the framework does not run on GPUs of this kind".to_owned(),
+            guide: (
+                "its description lists the platforms that it runs on under `vendors`",
+                "--framework with one that does, or none: the usual one on the GPU is taken",
+            ),
+            examples: [Misfit::Platform],
+        }
+
+        /// The framework has no such technique.
         Framework {
             /// Which.
             lacks: Technique,

@@ -4,7 +4,7 @@ use crate::catalog::framework::Technique;
 use crate::model::Model;
 
 use super::job::Job;
-use super::plan::{Network, Schedule, Sharding, TrainingPlan};
+use super::plan::{Network, Recompute, Schedule, Sharding, TrainingPlan};
 use super::reason::Misfit;
 use super::space::Outer;
 use super::stage::Layers;
@@ -43,7 +43,7 @@ pub(super) fn rule_of_split(job: &Job, outer: &Outer) -> Option<Misfit> {
     None
 }
 
-/// The first way to divide work of a plan that the framework does not have.
+/// The first technique of a plan that the framework does not have.
 fn lacking(job: &Job, plan: &TrainingPlan) -> Option<Technique> {
     let s = &plan.split;
     let of = |technique: &Technique| match technique {
@@ -53,6 +53,10 @@ fn lacking(job: &Job, plan: &TrainingPlan) -> Option<Technique> {
         Technique::PipelineParallel => s.pp > 1,
         Technique::ContextParallel => s.cp > 1,
         Technique::ExpertParallel => s.ep > 1,
+        Technique::SelectiveRecompute => plan.recompute == Recompute::Selective,
+        Technique::LightRecompute => plan.recompute == Recompute::Light,
+        Technique::OperatorRecompute => plan.recompute == Recompute::Operators,
+        Technique::Lora | Technique::Qlora => job.tuning.technique() == Some(*technique),
     };
     job.machine.framework.lacks.iter().copied().find(of)
 }
@@ -60,6 +64,9 @@ fn lacking(job: &Job, plan: &TrainingPlan) -> Option<Technique> {
 /// Rules of one plan.
 pub(super) fn rule(job: &Job, plan: &TrainingPlan) -> Option<Misfit> {
     let s = &plan.split;
+    if !job.machine.framework.runs_on(&job.machine.cluster.gpu) {
+        return Some(Misfit::Platform);
+    }
     if !job.machine.multiplies(plan.precision) {
         return Some(Misfit::Products { precision: plan.precision });
     }

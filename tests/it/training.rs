@@ -579,6 +579,71 @@ fn a_degree_that_suits_no_split_is_named_with_those_that_do() {
     assert_eq!(wrong.place.as_deref(), Some("`tp`"), "{wrong}");
 }
 
+/// Megatron Bridge asks for CUDA and has no NF4 (its README, docs/training/peft.md); torchtune names MPS among its devices.
+#[test]
+fn who_trains_runs_on_the_gpu_and_tunes_as_asked() {
+    let of = |line: &str| {
+        shardfit(&format!("train llama-3.1-8b --global-batch 16 --seq 2048 {line} --format json"))
+    };
+    for (line, framework) in [
+        ("--cluster 8xh100-sxm", "megatron-bridge"),
+        ("--cluster 8xh100-sxm --tuning lora", "megatron-bridge"),
+        ("--cluster 1xrtx-4090 --tuning qlora", "torchtune"),
+        ("--cluster 8xmi300x", "megatron"),
+        ("--cluster 8xmi300x --tuning lora", "torchtitan"),
+        ("--cluster m3-max --tuning lora", "torchtune"),
+    ] {
+        let json = of(line).exits(0).json();
+        assert_eq!(json["framework"], framework, "{line}");
+        let said =
+            json["notes"].as_array().unwrap().iter().any(|n| n.as_str().unwrap().contains("No --framework"));
+        assert_eq!(said, framework != "megatron-bridge", "{line}: {}", json["notes"]);
+    }
+    // Whoever is named and cannot is illegal, and one that can is named.
+    for (line, reason) in [
+        ("--cluster m3-max --framework megatron-bridge", "platform"),
+        ("--cluster 8xmi300x --framework nemo", "platform"),
+        ("--cluster 1xrtx-3090 --tuning qlora --framework megatron-bridge", "framework_qlora"),
+    ] {
+        let json = of(line).exits(1).json();
+        assert_eq!(json["rejected"][0]["reason"], reason, "{line}");
+        let change = json["advice"][0]["change"].as_str().unwrap();
+        assert!(change.contains("--framework "), "{line}: {change}");
+    }
+}
+
+#[test]
+fn what_was_not_measured_is_said_to_be_uncalibrated() {
+    let of = |cluster: &str| {
+        shardfit(&format!("train llama-3.1-8b --global-batch 64 --seq 2048 --cluster {cluster}"))
+    };
+    let apple = of("m3-max").exits(0).stdout;
+    assert!(apple.contains("Kernel times are uncalibrated") && apple.contains("  kernels\n"), "{apple}");
+    let measured = of("8xh100-sxm").exits(0).stdout;
+    assert!(!measured.contains("Kernel times") && !measured.contains("  kernels\n"), "{measured}");
+}
+
+/// Each way is what the planner says when asked so.
+#[test]
+fn ways_out_are_plans_that_were_found() {
+    let line = |more: &str| format!("train llama-3.1-8b --global-batch 16 --seq 2048 --format json {more}");
+    let json = shardfit(&line("--cluster 1xrtx-4090")).exits(1).json();
+    let ways = json["advice"].as_array().unwrap();
+    let changes: Vec<&str> = ways.iter().map(|way| way["change"].as_str().unwrap()).collect();
+    assert_eq!(changes, ["--cluster 8xrtx-4090", "--tuning lora", "--tuning qlora with torchtune"]);
+    for (way, asked) in ways.iter().zip([
+        "--cluster 8xrtx-4090",
+        "--cluster 1xrtx-4090 --tuning lora",
+        "--cluster 1xrtx-4090 --tuning qlora",
+    ]) {
+        let found = shardfit(&line(asked)).exits(0).json();
+        assert_eq!(number(way, "step_s"), number(&found["plans"][0], "step_s"), "{asked}");
+    }
+    // 8 GPUs hold the states of 8B where they are divided.
+    let pinned = shardfit(&line("--cluster 8xh100-sxm --sharding ddp --tp 1 --pp 1 --cp 1")).exits(1).json();
+    assert_eq!(pinned["advice"][0]["change"], "without --tp, --pp, --cp, --sharding");
+}
+
 #[test]
 fn nothing_feasible_exits_with_1_and_says_why() {
     let line = "train llama-3.1-70b --cluster 1xh100-sxm --global-batch 1 --seq 4096 --sharding ddp";

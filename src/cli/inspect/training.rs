@@ -5,17 +5,17 @@ use clap::Args;
 use crate::catalog::{self, Kind};
 use crate::cli::values::{count, degree, names};
 use crate::request::InspectRequest;
-use crate::request::inspect::{FRAMEWORK, MOST_MICROBATCHES};
+use crate::request::inspect::MOST_MICROBATCHES;
 use crate::train::{Optimizer, Precision, Recompute, Schedule, Sharding, Tuning};
 
 /// How it is trained. `--batch` is the microbatch, `--seq` its sequences' length.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Training (--table training)")]
 pub(super) struct TrainingArgs {
-    /// Training framework, by name or YAML file
-    #[arg(long, default_value = FRAMEWORK, value_name = "NAME")]
+    /// Training framework, by name or YAML file [default: megatron, or one that tunes so]
+    #[arg(long, value_name = "NAME")]
     #[arg(value_parser = names(catalog::entries(Kind::Framework).iter().map(|e| e.id)), hide_possible_values = true)]
-    framework: String,
+    framework: Option<String>,
     /// adam, adam-bf16, adam-8bit, adafactor, sgd or muon
     #[arg(long, default_value = "adam", value_name = "NAME")]
     #[arg(value_parser = names(Optimizer::NAMES.iter().copied()), hide_possible_values = true)]
@@ -68,7 +68,7 @@ impl TrainingArgs {
     pub(super) fn fill(&self, request: &mut InspectRequest) {
         let degree = |n: u32| Some(u64::from(n));
         *request = InspectRequest {
-            framework: Some(self.framework.clone()),
+            framework: self.framework.clone(),
             optimizer: Some(self.optimizer.clone()),
             precision: Some(self.precision.clone()),
             tuning: self.tuning.clone(),

@@ -22,6 +22,8 @@ fn row(case: &TrainingCase, found: &TrainingFound) -> Sheet {
         operations: found.operations,
         price: found.cluster.price,
         convention: Convention::Model,
+        passed_over: None,
+        ways: &[],
     };
     let plans = trained.sheet();
     let names = ["model", "cluster", "training", "framework", "global_batch", "seq", "plans", "feasible"];
@@ -33,7 +35,7 @@ fn row(case: &TrainingCase, found: &TrainingFound) -> Sheet {
         case.model.name.as_str().into(),
         case.cluster.name.as_str().into(),
         t.name.as_str().into(),
-        t.steps.framework.id.as_str().into(),
+        found.job.machine.framework.id.as_str().into(),
         t.steps.global_batch.into(),
         t.steps.sequence.into(),
         found.answer.counts.plans.into(),
