@@ -51,7 +51,7 @@ const trainGroups = [modelGroup,
     { name: 'optimizer', label: 'Optimizer', kind: 'choice', options: [['', 'adam'], ...['adam-bf16', 'adam-8bit', 'adafactor', 'sgd', 'muon'].map((x) => [x, x])] },
     { name: 'precision', label: 'Products', placeholder: 'bf16, fp8' },
     { name: 'tuning', label: 'Trained', kind: 'choice', options: [['', 'all weights'], ['lora', 'LoRA'], ['qlora', 'QLoRA']], brings: { lora: 'rank=16' }, ends: ['lora'] }, { name: 'lora', label: 'LoRA', placeholder: 'rank=16', brings: { tuning: 'lora' }, ends: ['tuning'] }] },
-  { title: 'Pinned', folded: true, about: 'degrees, sharding, recomputation', fields: ['tp', 'pp', 'cp', 'ep', 'micro_batch', 'vp', 'schedule', 'sharding', 'recompute', 'offload'].map((name) => ({ name, label: words(name) })) }];
+  { title: 'Pinned', folded: true, about: 'degrees, sharding, recomputation', fields: ['tp', 'pp', 'cp', 'ep', 'micro_batch', 'vp', 'schedule', 'sharding', 'recompute', 'offload', 'host'].map((name) => ({ name, label: words(name) })) }];
 
 /** Degrees of a training plan; those of one that may be left out are. */
 const placed = (p) => ['tp', 'pp', 'cp', 'ep', 'dp'].filter((k) => p[k] > 1 || ['tp', 'dp'].includes(k)).map((k) => `${k}=${p[k]}`).join(' ');

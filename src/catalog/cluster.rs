@@ -283,10 +283,15 @@ impl Cluster {
 
     /// What the link between the host and one GPU carries in a second, per direction, of pinned memory.
     pub fn host_link(&self) -> BytesPerSecond {
+        self.stated_host_link().unwrap_or(USUAL_LINK * LINK_SHARE)
+    }
+
+    /// The same where the host, the GPU or its slot says what the link is.
+    pub fn stated_host_link(&self) -> Option<BytesPerSecond> {
         let gpu = &self.gpu;
         let slot = (gpu.scale_up.kind == LinkKind::Pcie).then_some(gpu.scale_up.bandwidth);
         let known = self.host.and_then(|host| host.link_to(gpu)).or(gpu.host_link).or(slot);
-        known.unwrap_or(USUAL_LINK) * LINK_SHARE
+        known.map(|link| link * LINK_SHARE)
     }
 
     /// Whether its GPUs have a memory of their own beside the host's.

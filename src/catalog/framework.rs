@@ -44,6 +44,9 @@ pub struct Framework {
     /// Techniques that it does not have: no plan is made of them.
     #[serde(default)]
     pub lacks: Vec<Technique>,
+    /// What it can leave in the host's memory; nothing when left out.
+    #[serde(default)]
+    pub offloads: Offloads,
     /// What its counter of TFLOP/s and MFU counts.
     #[serde(default)]
     pub counts: Convention,
@@ -53,6 +56,74 @@ pub struct Framework {
     pub memory: TrainingMemory,
     /// Where the figures come from: its repository, reports of runs with it.
     pub sources: Vec<String>,
+}
+
+/// What a framework can leave in the host's memory, and in which plans.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Offloads {
+    /// What data-parallel ranks divide where master weights and optimizer states lie there; empty where they cannot.
+    #[serde(default)]
+    pub optimizer: Vec<Divided>,
+    /// What they divide where weights do.
+    #[serde(default)]
+    pub weights: Vec<Divided>,
+    /// Whether weights and optimizer states go together or not at all.
+    #[serde(default)]
+    pub together: bool,
+    /// Whether gradients go with the optimizer states, as they are made.
+    #[serde(default)]
+    pub gradients: bool,
+    /// Whether a single data-parallel rank, which divides nothing, can too.
+    #[serde(default)]
+    pub alone: bool,
+    /// Which activations can: those that are kept where nothing is computed again, the inputs of layers that are.
+    #[serde(default)]
+    pub activations: Vec<Left>,
+    /// Whether activations can in a pipeline.
+    #[serde(default)]
+    pub pipelines: bool,
+}
+
+/// What data-parallel ranks divide, by the names of `train --sharding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Divided {
+    /// Nothing.
+    Ddp,
+    /// Optimizer states.
+    Zero1,
+    /// Gradients too.
+    Zero2,
+    /// Parameters too.
+    Zero3,
+    /// Parameters inside a node.
+    Hsdp,
+}
+
+impl Divided {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Divided::Ddp => "ddp",
+            Divided::Zero1 => "zero1",
+            Divided::Zero2 => "zero2",
+            Divided::Zero3 => "zero3",
+            Divided::Hsdp => "hsdp",
+        }
+    }
+}
+
+/// Activations that a backward pass finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Left {
+    /// All of them: nothing is computed again.
+    All,
+    /// Those that a part of each layer's recomputation leaves.
+    Some,
+    /// The inputs of layers that are computed again whole.
+    Inputs,
 }
 
 /// A way to divide work over GPUs, to save memory or to tune that not every framework has.

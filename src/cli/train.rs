@@ -144,6 +144,10 @@ struct AxesArgs {
     #[arg(long, value_name = "WHAT", value_delimiter = ',', help_heading = "Search")]
     #[arg(value_parser = names(["weights", "optimizer", "activations"]), hide_possible_values = true)]
     offload: Vec<String>,
+    /// Memory of each node's host: memory=256GiB,bandwidth=307GB/s[,link=32GB/s to one GPU]; plans that leave more there fall
+    /// [default: the cluster's, if its file says]
+    #[arg(long, value_name = "KEY=VALUE,…", help_heading = "Search")]
+    host: Option<String>,
 }
 
 /// How the run is operated.
@@ -195,6 +199,7 @@ impl TrainArgs {
             sharding: Texts::given(&axes.sharding),
             recompute: Texts::given(&axes.recompute),
             offload: Texts::given(&axes.offload),
+            host: axes.host.clone(),
             tokens: run.tokens.clone().map(Amount),
             mtbf: run.mtbf.clone(),
             restart: run.restart.clone(),

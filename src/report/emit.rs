@@ -2,9 +2,12 @@
 
 use serde_json::json;
 
+use crate::catalog::{Catalog, Framework};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::Lora;
-use crate::train::{Job, Optimizer, Precision, Recompute, Schedule, Sharding, TrainingPlan, Tuning};
+use crate::train::{
+    Job, Misfit, Optimizer, Precision, Recompute, Schedule, Sharding, TrainingPlan, Tuning, offload_misfit,
+};
 
 /// What a plan can be written for.
 pub const TARGETS: [&str; 4] = ["megatron", "torchtitan", "deepspeed", "axolotl"];
@@ -43,6 +46,13 @@ pub fn emit(
             .at("--emit")
             .help(format!("--emit {WITH_ADAPTERS} writes them; --tuning full trains all weights")));
     }
+    // What the file can say of the host's memory is what the framework that reads it can leave there.
+    if let Some(framework) = catalog_name(target) {
+        let can = Catalog::built_in().framework(framework)?;
+        if let Some(misfit) = offload_misfit(&can.offloads, plan) {
+            return Err(not_offloaded(&can, &misfit, plan));
+        }
+    }
     match target {
         WITH_ADAPTERS => axolotl(job, plan, lora),
         "megatron" => megatron(job, plan),
@@ -53,6 +63,18 @@ pub fn emit(
             Err(Diagnostic::unknown("framework to write for", other, TARGETS, &list))
         }
     }
+}
+
+/// The description of who reads a target's files; Axolotl, which trains with FSDP or DeepSpeed, has none of its own.
+fn catalog_name(target: &str) -> Option<&'static str> {
+    ["megatron", "torchtitan", "deepspeed"].into_iter().find(|name| *name == target)
+}
+
+fn not_offloaded(can: &Framework, misfit: &Misfit, plan: &TrainingPlan) -> Diagnostic {
+    let cause = misfit.message().replacen("the framework", &can.name, 1);
+    Diagnostic::new(Code::Usage, cause)
+        .at("--emit")
+        .help(format!("--framework {} plans what it can write; the plan is {plan}", can.id))
 }
 
 fn lacks(framework: &str, what: &str, plan: &TrainingPlan) -> Diagnostic {
@@ -82,11 +104,13 @@ fn megatron(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
     size("micro-batch-size", plan.micro_batch.into());
     size("global-batch-size", job.global_batch);
     size("seq-length", job.sequence);
+    let layers = job.model.layers();
+    // All layers but one, the most that it takes.
+    let offloaded = format!("--cpu-offloading-num-layers {}", layers.saturating_sub(1));
     let mut flags: Vec<&str> = vec!["--bf16"];
     if s.tp > 1 && plan.transfers != crate::train::TensorTransfers::AllReduce {
         flags.extend(["--sequence-parallel", "--tp-comm-overlap"]);
     }
-    let layers = job.model.layers();
     let pieces = u64::from(s.pp) * u64::from(plan.chunks);
     if s.pp > 1 && !layers.is_multiple_of(pieces) && (layers + 2).is_multiple_of(pieces) {
         flags.extend(["--account-for-embedding-in-pipeline-split", "--account-for-loss-in-pipeline-split"]);
@@ -120,7 +144,18 @@ fn megatron(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         Precision::Nvfp4 => &["--fp4-format e2m1", "--fp4-recipe nvfp4"],
     });
     if plan.offload.optimizer {
-        flags.push("--optimizer-cpu-offload");
+        // It reuses the code of the precision-aware optimizer, which is a distributed one.
+        if plan.sharding == Sharding::None {
+            flags.push("--use-distributed-optimizer");
+        }
+        flags.extend([
+            "--optimizer-cpu-offload",
+            "--use-precision-aware-optimizer",
+            "--overlap-cpu-optimizer-d2h-h2d",
+        ]);
+    }
+    if plan.offload.activations {
+        flags.push(&offloaded);
     }
     args.extend(flags.into_iter().map(str::to_owned));
     Ok(args.join(" \\\n") + "\n")
@@ -161,6 +196,7 @@ fn torchtitan(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         Recompute::Selective | Recompute::Operators => ("selective", "selective_ac_option = \"op\"\n"),
         Recompute::Full => ("full", ""),
     };
+    let host = if plan.offload.weights { "enable_cpu_offload = true\n" } else { "" };
     let local = u64::from(plan.micro_batch) * if s.pp > 1 { job.global_batch / u64::from(s.dp) } else { 1 }
         / u64::from(if s.pp > 1 { plan.micro_batch } else { 1 });
     let converters = match plan.precision {
@@ -170,7 +206,7 @@ fn torchtitan(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         Precision::Nvfp4 => return Err(lacks("torchtitan", "NVFP4 training", plan)),
     };
     Ok(format!(
-        "[training]\nlocal_batch_size = {local}\nglobal_batch_size = {}\nseq_len = {}\n\n\
+        "[training]\nlocal_batch_size = {local}\nglobal_batch_size = {}\nseq_len = {}\n{host}\n\
          [parallelism]\ndata_parallel_replicate_degree = {replicate}\ndata_parallel_shard_degree = {shard}\n\
          tensor_parallel_degree = {}\ncontext_parallel_degree = {}\npipeline_parallel_degree = {}\n\
          pipeline_parallel_schedule = \"{schedule}\"\npipeline_parallel_microbatch_size = {}\n\
@@ -191,7 +227,24 @@ fn axolotl(job: &Job, plan: &TrainingPlan, lora: Option<&Lora>) -> Result<String
             !matches!(plan.recompute, Recompute::None | Recompute::Full),
             "recomputation of a part of each layer",
         ),
-        (plan.offload.activations && plan.recompute == Recompute::None, "activations on the host alone"),
+        (
+            plan.offload.activations && plan.recompute != Recompute::Full,
+            "activations in the host's memory without recomputation of layers",
+        ),
+        (
+            plan.offload.weights != plan.offload.optimizer,
+            "weights or optimizer states alone in the host's memory: FSDP and its DeepSpeed files move both",
+        ),
+        (
+            plan.offload.weights
+                && s.dp > 1
+                && !matches!(plan.sharding, Sharding::Parameters | Sharding::Hybrid),
+            "weights in the host's memory without sharding of parameters",
+        ),
+        (
+            plan.offload.weights && s.dp == 1 && s.tp * s.cp > 1,
+            "weights in the host's memory without data-parallel ranks",
+        ),
     ] {
         if missing {
             return Err(lacks("Axolotl", what, plan));
@@ -234,6 +287,9 @@ fn axolotl(job: &Job, plan: &TrainingPlan, lora: Option<&Lora>) -> Result<String
     say("bf16", json!(true));
     say("flash_attention", json!(true));
     say("gradient_checkpointing", json!(plan.recompute == Recompute::Full));
+    if plan.offload.activations {
+        say("activation_offloading", json!("hidden_states"));
+    }
     if s.tp > 1 {
         say("tensor_parallel_size", json!(s.tp));
     }
@@ -242,6 +298,10 @@ fn axolotl(job: &Job, plan: &TrainingPlan, lora: Option<&Lora>) -> Result<String
     }
     let inside = (job.machine.per_node() / s.tp).clamp(1, s.dp);
     match plan.sharding {
+        // A single rank has no FSDP: DeepSpeed's stage 3 moves what it holds all the same.
+        Sharding::None if plan.offload.weights => {
+            say("deepspeed", json!("deepspeed_configs/zero3_bf16_cpuoffload_all.json"));
+        }
         Sharding::None if s.dp > 1 => say("dp_replicate_size", json!(s.dp)),
         Sharding::None => {}
         Sharding::Optimizer => say("deepspeed", json!("deepspeed_configs/zero1.json")),
@@ -293,6 +353,11 @@ fn deepspeed(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         (plan.chunks > 1, "interleaved stages"),
         (plan.schedule != Schedule::OneForwardOneBackward, plan.schedule.name()),
         (plan.precision != Precision::Bf16, plan.precision.name()),
+        // The model's code says what is checkpointed: whole layers, where the trainer around it does.
+        (
+            !matches!(plan.recompute, Recompute::None | Recompute::Full),
+            "recomputation of a part of each layer",
+        ),
         (
             s.pp > 1
                 && matches!(plan.sharding, Sharding::Gradients | Sharding::Parameters | Sharding::Hybrid),
@@ -304,6 +369,9 @@ fn deepspeed(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         }
     }
     let stage = match plan.sharding {
+        // One rank divides nothing; stages are what moves states (2) and weights (3) to the host.
+        Sharding::None if plan.offload.weights => 3,
+        Sharding::None if plan.offload.optimizer => 2,
         Sharding::None => 0,
         Sharding::Optimizer => 1,
         Sharding::Gradients => 2,

@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::estimate::Provenance;
-use crate::train::{Convention, Job, Memory, Operations, Run, TrainingAnswer, TrainingEstimate, Way};
-use crate::units::{UsdPerHour, group_thousands, plural};
+use crate::train::{
+    Convention, Job, Memory, Offload, Operations, Run, TrainingAnswer, TrainingEstimate, Way,
+};
+use crate::units::{Bytes, UsdPerHour, group_thousands, plural};
 
 use super::answer::{self, ANSWER_VERSION, Digits, Names, kind, schema};
 use super::cell::Value;
@@ -121,6 +123,12 @@ pub const TRAINING_COLUMNS: &[C] = &[
     .text(),
     C::quiet("offload_activations", "whether activations do", |r| yes(r.estimate.plan.offload.activations))
         .text(),
+    C::shown("offload", "offload", "what lies in the host's memory: weights, optimizer, activations", |r| {
+        let offload = Some(r.estimate.plan.offload).filter(|o| *o != Offload::default());
+        offload.map_or(Value::Missing, |o| Value::Text(o.to_string()))
+    })
+    .text()
+    .when(Show::Unless(Idle::Missing)),
     C::shown("precision", "precision", "number formats of products and states", |r| {
         r.estimate.plan.precision.name().into()
     })
@@ -149,6 +157,10 @@ pub const TRAINING_COLUMNS: &[C] = &[
     C::shown("peak_memory_gib", "GiB", "memory of the fullest stage", |r| {
         (r.estimate.fullest().total().as_gib()).into()
     }),
+    C::shown("host_gib", "host GiB", "memory that the GPUs of the fullest node take of its host", |r| {
+        Some(r.estimate.host.as_gib()).filter(|_| r.estimate.plan.offload != Offload::default()).into()
+    })
+    .when(Show::Unless(Idle::Missing)),
     C::quiet("checkpoint_gib", "size of a checkpoint", |r| r.run.checkpoint.as_gib().into()),
     C::quiet("checkpoint_write_s", "seconds to write one", |r| r.run.write.get().into()),
     C::shown("goodput_percent", "goodput %", "share of the run that is kept", |r| {
@@ -216,10 +228,11 @@ impl Trained<'_> {
         let (job, counts) = (self.job, &self.answer.counts);
         let cluster = &job.machine.cluster;
         let mut out = Page::from(format!(
-            "{}\n{} × {}, {}; global batch {}, {} tokens each; {} with {}, {}\n\n",
+            "{}\n{} × {}{}, {}; global batch {}, {} tokens each; {} with {}, {}\n\n",
             job.model.id,
             group_thousands(cluster.gpus.into()),
             cluster.gpu.name,
+            cluster.host.map_or(String::new(), |h| format!(", hosts of {}", h.memory)),
             job.machine.framework.name,
             group_thousands(job.global_batch),
             group_thousands(job.sequence),
@@ -267,7 +280,23 @@ impl Trained<'_> {
                 }
             )
         });
-        self.passed_over.map(str::to_owned).into_iter().chain(uncalibrated).collect()
+        let passed_over = self.passed_over.map(str::to_owned);
+        passed_over.into_iter().chain(uncalibrated).chain(self.unknown_host()).collect()
+    }
+
+    /// What the hosts have to have, where nothing says what they have.
+    fn unknown_host(&self) -> Option<String> {
+        let of = |e: &TrainingEstimate| Some(e.host).filter(|_| e.plan.offload != Offload::default());
+        let need = self.answer.best.iter().filter_map(of);
+        let need: Vec<Bytes> = need.collect();
+        let (least, most) = (need.iter().min()?, need.iter().max()?);
+        let said = if least == most { most.to_string() } else { format!("{least} to {most}") };
+        self.job.machine.cluster.host.is_none().then(|| {
+            format!(
+                "Nothing says what memory the hosts have: plans that offload take {said} of each node's (host GiB); --host \
+                 memory=…,bandwidth=… leaves out those that find no room."
+            )
+        })
     }
 
     fn ways_text(&self) -> String {
@@ -356,6 +385,9 @@ impl Trained<'_> {
         out.table(time);
         out.push_str("\n");
         out.table(column::sheet(STAGE_COLUMNS.iter(), &e.stages));
+        if e.plan.offload != Offload::default() {
+            let _ = writeln!(out, "\nThe GPUs of the fullest node take {} of its host's memory.", e.host);
+        }
         Report::new(out, value, rows)
     }
 }
@@ -493,6 +525,8 @@ struct TrainingParts {
     step_s: Digits,
     /// What they are spent on.
     time_s: Names<Digits>,
+    /// Memory that the GPUs of the fullest node take of its host, in GiB.
+    host_gib: Digits,
     /// Memory of a rank of each stage that differs.
     stages: Vec<Cells<StageRanks>>,
 }
@@ -503,6 +537,7 @@ impl From<&TrainingEstimate> for TrainingParts {
             plan: e.plan.to_string(),
             step_s: Digits(e.time.total),
             time_s: times(e),
+            host_gib: Digits(e.host.as_gib()),
             stages: e.stages.iter().map(Cells::of).collect(),
         }
     }
@@ -540,6 +575,7 @@ const STAGE_COLUMNS: &[StageColumn] = &[
         (s.2.outside / GIB).into()
     }),
     StageColumn::plain("total", "sum of the parts, in GiB", |s| (s.2.total().as_f64() / GIB).into()),
+    StageColumn::plain("host", "what lies in the host's memory instead, in GiB", |s| (s.2.host / GIB).into()),
 ];
 
 /// The JSON Schema of what `train` answers.

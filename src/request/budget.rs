@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::checks::{range, share, usage, within};
 use super::form::{self, in_fields};
 use super::resolve::{at_price, of_gpus};
-use super::trainer::{Trainer, Trainers};
+use super::trainer::{Asked, Trainer, Trainers};
 use super::{Amount, Prices};
 use crate::budget::{self, Approach, Longer};
 use crate::catalog::{Catalog, Cluster, Engine, Framework};
@@ -172,7 +172,7 @@ impl BudgetRequest {
         let of = |gpu: &String| at_price(catalog, of_gpus(catalog, gpu, gpus)?, &self.price);
         let cluster = gpu.as_ref().map(of).transpose()?;
         let trainers = Trainers::of(catalog, self.framework.as_deref())?;
-        let on = cluster.as_ref().and_then(|c| trainers.on(&c.gpu, Tuning::Full));
+        let on = cluster.as_ref().and_then(|c| trainers.on(c, Asked::tuning(Tuning::Full)));
         let trainer = on.or(trainers.named.as_ref()).or(trainers.usual.first());
         let Trainer { framework, engine } = trainer.ok_or_else(|| usage("no framework is known"))?.clone();
         Ok(Budgeting {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::checks::{exclude, range, usage, within};
 use super::form::{self, in_fields, named};
 use super::resolve::stored_as_named;
-use super::trainer::{Trainer, Trainers};
+use super::trainer::{Asked, Trainer, Trainers};
 use super::{Counts, ModelRequest, Texts};
 use crate::catalog::framework::Attention;
 use crate::catalog::{Catalog, Cluster, Engine, Framework, Gpu};
@@ -430,12 +430,15 @@ impl InspectRequest {
         };
         let tuning: Option<Tuning> = self.tuning.as_deref().map(str::parse).transpose()?;
         let asked = tuning.unwrap_or(if self.model.lora.is_some() { Tuning::Lora } else { Tuning::Full });
-        let gpu = catalog.gpu(self.gpu.as_deref().unwrap_or(USUAL_GPU))?;
+        let cluster = Cluster::of_gpus(catalog.gpu(self.gpu.as_deref().unwrap_or(USUAL_GPU))?, gpus)?;
         let usual = || Trainer::named(catalog, FRAMEWORK);
         let trainer = match &self.framework {
             Some(name) => Trainer::named(catalog, name)?,
             None if asked == Tuning::Full => usual()?,
-            None => Trainers::of(catalog, None)?.on(&gpu, asked).cloned().map_or_else(usual, Ok)?,
+            None => Trainers::of(catalog, None)?
+                .on(&cluster, Asked::tuning(asked))
+                .cloned()
+                .map_or_else(usual, Ok)?,
         };
         let Trainer { mut framework, engine } = trainer;
         framework.dropout |= setting.dropout;
@@ -446,7 +449,7 @@ impl InspectRequest {
         let microbatches = microbatches.unwrap_or(if pp > 1 { 2 * u64::from(pp) } else { 1 });
         Ok(TrainingInspection {
             engine,
-            cluster: Cluster::of_gpus(gpu, gpus)?,
+            cluster,
             plan,
             framework,
             optimizer: named(&self.optimizer, Optimizer::Adam)?,

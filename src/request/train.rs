@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::checks::{exclude, range, usage, within};
 use super::form::{self, in_fields, named};
-use super::resolve::at_price;
-use super::trainer::{Trainer, Trainers};
+use super::resolve::{at_price, with_host};
+use super::trainer::{Asked, Trainer, Trainers};
 use super::{Amount, ModelRequest, Prices, Texts, Values};
 use crate::catalog::{Catalog, Cluster};
 use crate::diagnostic::{Code, Diagnostic, brief};
@@ -90,6 +90,9 @@ pub struct TrainRequest {
     pub recompute: Option<Texts>,
     /// What may lie in the host's memory: weights, optimizer, activations; nothing when left out.
     pub offload: Option<Texts>,
+    /// Memory of each node's host, such as `memory=256GiB,bandwidth=307GB/s`: plans that leave more there are none; the
+    /// cluster's when left out, if its file says.
+    pub host: Option<String>,
     /// Tokens of the whole run, such as `15T`: days and dollars.
     pub tokens: Option<Amount>,
     /// Mean time between failures of one GPU, such as `50000 h`; that of Llama 3's training when left out.
@@ -229,7 +232,8 @@ impl TrainRequest {
             return TrainRequest { model, ..self.clone() }.resolve_as_flags(catalog, hub);
         }
         let model = self.model.find(catalog, hub)?;
-        let cluster = catalog.pools(name)?.single()?;
+        let mut cluster = catalog.pools(name)?.single()?;
+        with_host(&mut cluster, &self.host)?;
         self.training(steps, &model, at_price(catalog, cluster, &self.price)?)
     }
 
@@ -269,9 +273,10 @@ impl TrainRequest {
         let convention = named(&self.flops, Convention::Model)?;
         let tuning = named(&self.tuning, Tuning::Full)?;
         tuning.check(model)?;
-        let gpu = &cluster.gpu;
-        let trainer = trainers.on(gpu, tuning).ok_or_else(|| usage("no framework is known"))?.clone();
-        let passed_over = trainers.passed_over(gpu, tuning);
+        let offload = self.offloads()?;
+        let asked = Asked { tuning, offload: offload.as_deref().unwrap_or_default() };
+        let trainer = trainers.on(&cluster, asked).ok_or_else(|| usage("no framework is known"))?.clone();
+        let passed_over = trainers.passed_over(&cluster, asked);
         // As of a server: a degree that divides nothing would be ignored.
         if !model.is_moe() && self.ep.as_ref().is_some_and(|ep| ep.0.iter().all(|n| *n > 1)) {
             return Err(usage("expert parallel needs a mixture of experts").at("--ep"));
@@ -344,10 +349,16 @@ impl TrainRequest {
         }
         axes.sharding = parsed(&self.sharding, axes.sharding)?;
         axes.recompute = parsed(&self.recompute, axes.recompute)?;
-        if let Some(offload) = self.offload.as_ref().filter(|list| !list.0.is_empty()) {
-            axes.offload = offloads(&offload.0)?;
+        if let Some(offload) = self.offloads()? {
+            axes.offload = offload;
         }
         Ok(axes)
+    }
+
+    /// What may lie with the host, where anything is named.
+    fn offloads(&self) -> Result<Option<Vec<Offload>>, Diagnostic> {
+        let named = self.offload.as_ref().filter(|list| !list.0.is_empty());
+        named.map(|list| offloads(&list.0)).transpose()
     }
 }
 

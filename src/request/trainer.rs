@@ -1,8 +1,8 @@
 //! Who trains: the framework that is named, or the usual one of those that can do what is asked.
 
-use crate::catalog::{Catalog, Engine, Framework, Gpu};
+use crate::catalog::{Catalog, Cluster, Engine, Framework};
 use crate::diagnostic::Diagnostic;
-use crate::train::Tuning;
+use crate::train::{Offload, Tuning, offloads_all};
 
 /// The framework where none is named and it can do what is asked.
 pub const FRAMEWORK: &str = "megatron-bridge";
@@ -30,10 +30,37 @@ impl Trainer {
         Ok(Trainer { engine: catalog.engine(&framework.kernels)?, framework })
     }
 
-    /// Whether it runs on a GPU and tunes so.
-    pub fn can(&self, gpu: &Gpu, tuning: Tuning) -> bool {
-        let lacks = |technique| self.framework.lacks.contains(&technique);
-        self.framework.runs_on(gpu) && !tuning.technique().is_some_and(lacks)
+    /// Whether it runs on a cluster's GPUs and does what is asked of it.
+    pub fn can(&self, cluster: &Cluster, asked: Asked) -> bool {
+        self.why_not(cluster, asked).is_none()
+    }
+
+    /// Why it cannot, as the end of a sentence that begins with its name.
+    fn why_not(&self, cluster: &Cluster, asked: Asked) -> Option<String> {
+        let framework = &self.framework;
+        let lacks = asked.tuning.technique().filter(|t| framework.lacks.contains(t));
+        let leaves = offloads_all(&framework.offloads, asked.offload, cluster.gpus);
+        match lacks {
+            _ if !framework.runs_on(&cluster.gpu) => Some(format!("does not run on {}", cluster.gpu.name)),
+            Some(technique) => Some(format!("has no {}", technique.name())),
+            None => (!leaves).then(|| "does not leave all of that in the host's memory".to_owned()),
+        }
+    }
+}
+
+/// What a framework has to be able to.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Which weights are trained.
+    pub tuning: Tuning,
+    /// What may lie in the host's memory.
+    pub offload: &'a [Offload],
+}
+
+impl Asked<'_> {
+    /// Nothing with the host.
+    pub fn tuning(tuning: Tuning) -> Asked<'static> {
+        Asked { tuning, offload: &[] }
     }
 }
 
@@ -58,26 +85,20 @@ impl Trainers {
         })
     }
 
-    /// Who trains on a GPU: the one that is named, else the first that can, else the first, which the ledger then says cannot.
-    pub fn on(&self, gpu: &Gpu, tuning: Tuning) -> Option<&Trainer> {
-        let able = || self.usual.iter().find(|t| t.can(gpu, tuning));
+    /// Who trains on a cluster: the one that is named, else the first that can, else the first, which the ledger then says cannot.
+    pub fn on(&self, cluster: &Cluster, asked: Asked) -> Option<&Trainer> {
+        let able = || self.usual.iter().find(|t| t.can(cluster, asked));
         self.named.as_ref().or_else(able).or_else(|| self.usual.first())
     }
 
     /// Why the first of the usual ones is not who trains, where nobody was named.
-    pub fn passed_over(&self, gpu: &Gpu, tuning: Tuning) -> Option<String> {
-        let (first, taken) = (self.usual.first()?, self.on(gpu, tuning)?);
+    pub fn passed_over(&self, cluster: &Cluster, asked: Asked) -> Option<String> {
+        let (first, taken) = (self.usual.first()?, self.on(cluster, asked)?);
         if self.named.is_some() || taken.framework.id == first.framework.id {
             return None;
         }
-        let why = match tuning.technique().filter(|t| first.framework.lacks.contains(t)) {
-            _ if !first.framework.runs_on(gpu) => format!("does not run on {}", gpu.name),
-            Some(technique) => format!("has no {}", technique.name()),
-            None => return None,
-        };
-        Some(format!(
-            "No --framework was named: {} is planned for, since {} {why}.",
-            taken.framework.name, first.framework.name
-        ))
+        let why = first.why_not(cluster, asked)?;
+        let (taken, first) = (&taken.framework.name, &first.framework.name);
+        Some(format!("No --framework was named: {taken} is planned for, since {first} {why}."))
     }
 }

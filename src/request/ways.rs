@@ -3,12 +3,12 @@
 use itertools::Itertools as _;
 
 use super::train::{Training, USUAL_ADAPTERS};
-use super::trainer::Trainer;
+use super::trainer::{Asked, Trainer};
 use crate::catalog::Cluster;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Lora, Model};
 use crate::stop::Stop;
-use crate::train::{Machine, Precision, TrainingAxes, TrainingEstimate, Tuning, Way};
+use crate::train::{Machine, Offload, Precision, TrainingAxes, TrainingEstimate, Tuning, Way};
 
 /// How many times the GPUs are tried.
 const FACTORS: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
@@ -25,7 +25,10 @@ impl Training {
         let mut fewest = u32::MAX;
         let after = [Tuning::Full, Tuning::Lora, Tuning::Qlora];
         for tuning in after.into_iter().skip_while(|t| *t != self.tuning) {
-            let Some(trainer) = self.able(tuning) else { continue };
+            let Some(trainer) = self.able(&self.cluster, Asked { tuning, offload: &self.axes.offload })
+            else {
+                continue;
+            };
             let with = self.tuned(tuning, trainer)?;
             let said = self.said(tuning, trainer);
             for factor in FACTORS.into_iter().filter(|factor| *factor <= fewest) {
@@ -38,7 +41,36 @@ impl Training {
                 }
             }
         }
+        if let Some(way) = self.with_the_host(stop)? {
+            ways.push(way);
+        }
         Ok(ways)
+    }
+
+    /// The same training with what the host's memory can take off the GPUs.
+    fn with_the_host(&self, stop: Stop) -> Result<Option<Way>, Diagnostic> {
+        if self.axes.offload.iter().any(|o| *o != Offload::default()) {
+            return Ok(None);
+        }
+        let optimizer = Offload { optimizer: true, ..Offload::default() };
+        for offload in [optimizer, Offload { weights: true, ..optimizer }] {
+            let asked = [offload];
+            let asked = Asked { tuning: self.tuning, offload: &asked };
+            let Some(trainer) = self.able(&self.cluster, asked) else { continue };
+            let axes = TrainingAxes { offload: vec![offload], ..self.open(&self.cluster)? };
+            let with = Training { axes, ..self.tuned(self.tuning, trainer)? };
+            if let Some(best) = with.best(stop)? {
+                let mut said = self.said(self.tuning, trainer);
+                said.insert(0, format!("--offload {offload}"));
+                if said.len() == 1 && trainer.framework.id != self.trainer.framework.id {
+                    said.push(format!("with {}", trainer.framework.name));
+                }
+                let host = format!("({} of host memory in each node)", best.host);
+                let change = said.into_iter().chain([host]).join(" ");
+                return Ok(Some(Way { change, best }));
+            }
+        }
+        Ok(None)
     }
 
     /// The best plan on a cluster, and the options that it takes to leave out: none if there is a plan with them.
@@ -69,9 +101,9 @@ impl Training {
         })
     }
 
-    /// Who tunes so: who trains already if that can, else the first of the usual ones that can.
-    fn able(&self, tuning: Tuning) -> Option<&Trainer> {
-        let can = |t: &&Trainer| t.can(&self.cluster.gpu, tuning);
+    /// Who can do what is asked: who trains already if that can, else the first of the usual ones that can.
+    fn able(&self, cluster: &Cluster, asked: Asked) -> Option<&Trainer> {
+        let can = |t: &&Trainer| t.can(cluster, asked);
         let named = self.trainers.named.as_ref();
         named.filter(can).or_else(|| self.trainers.usual.iter().find(can))
     }

@@ -7,7 +7,7 @@ use super::flops::{Convention, TokenFlops};
 use super::layer::{Shape, Work};
 use super::machine::Machine;
 use super::memory::{Keeping, Memory};
-use super::plan::{Optimizer, Precision, Recompute, Schedule, TrainingPlan, Tuning};
+use super::plan::{Offload, Optimizer, Precision, Recompute, Schedule, TrainingPlan, Tuning};
 use super::stage::{Layers, Parts, Stage};
 use super::step::{self, StepTime, Transfers};
 
@@ -41,6 +41,8 @@ pub struct TrainingEstimate {
     pub time: StepTime,
     /// Memory of each stage that differs: number of the first such stage, how many, memory.
     pub stages: Vec<(u32, u32, Memory)>,
+    /// What the GPUs of the fullest node leave in its host's memory.
+    pub host: Bytes,
     /// Tokens of a step.
     pub tokens: f64,
     /// GPUs.
@@ -165,6 +167,7 @@ impl<'a> Job<'a> {
         let transfers = self.transfers(plan, &stages);
         let time = step::time(self.machine, &keeping, plan, &stages, &transfers, microbatches);
         let memory = |s: &Stage| (s.first, s.count, keeping.memory(plan, s, microbatches));
+        let all: Vec<(u32, u32, Memory)> = stages.iter().map(memory).collect();
         let gpu = &self.machine.cluster.gpu;
         let peak_16bit = gpu.peak_16bit().unwrap_or(FlopsPerSecond::ZERO);
         let narrow = self.machine.narrow(plan.precision.format()).and_then(|dtype| gpu.peak(dtype));
@@ -172,7 +175,8 @@ impl<'a> Job<'a> {
             plan: *plan,
             microbatches,
             time,
-            stages: stages.iter().map(memory).collect(),
+            host: on_host(plan, self.machine.per_host(), all.iter().map(|(_, count, m)| (*count, m.host))),
+            stages: all,
             tokens: self.global_batch as f64 * self.sequence as f64,
             gpus: plan.split.gpus(),
             flops: self.flops(),
@@ -185,4 +189,17 @@ impl<'a> Job<'a> {
     pub fn capacity(&self) -> Bytes {
         self.machine.cluster.gpu.memory
     }
+}
+
+/// What the GPUs of the fullest node leave in its host's memory, of stages with `count` alike and what a rank of each leaves.
+/// Ranks of a stage stand together, stages one after the other.
+pub(super) fn on_host(plan: &TrainingPlan, per_host: u32, stages: impl Iterator<Item = (u32, f64)>) -> Bytes {
+    if plan.offload == Offload::default() {
+        return Bytes::ZERO;
+    }
+    let each: Vec<f64> = stages.flat_map(|(count, host)| std::iter::repeat_n(host, count as usize)).collect();
+    let (ranks, node) = (plan.split.stage_ranks().max(1), u64::from(per_host));
+    let together = usize::try_from((node / ranks).max(1)).unwrap_or(usize::MAX);
+    let fullest = each.chunks(together).map(|stages| stages.iter().sum::<f64>()).fold(0.0, f64::max);
+    Bytes::ceil(fullest * ranks.min(node) as f64)
 }

@@ -10,7 +10,7 @@ use crate::estimate::collectives::CollectiveTimer;
 use crate::estimate::kernels::{GemmKernel, Kernels};
 use crate::model::operator::{AttentionShape, CollectiveKind, ExpertsShape, Operator, OperatorKind, Step};
 use crate::plan::GroupLink;
-use crate::units::{Seconds, Traffic};
+use crate::units::{BytesPerSecond, Seconds, Traffic};
 
 use super::plan::{Network, Precision};
 
@@ -95,6 +95,22 @@ impl<'a> Machine<'a> {
             (false, false) => Provenance::Uncalibrated,
             _ => Provenance::Mixed,
         }
+    }
+
+    /// What the link between a GPU and its host carries in a second, per direction: what is known of it, else what is typical of
+    /// the framework's machines.
+    pub fn host_link(&self) -> BytesPerSecond {
+        self.cluster.stated_host_link().unwrap_or(self.framework.time.host_link)
+    }
+
+    /// GPUs that share a host.
+    pub fn per_host(&self) -> u32 {
+        self.cluster.gpus_per_node.min(self.cluster.gpus).max(1)
+    }
+
+    /// What each GPU has of the bandwidth of its host's memory, where that is known.
+    pub fn host_bandwidth(&self) -> Option<BytesPerSecond> {
+        Some(self.cluster.host?.bandwidth * (1.0 / f64::from(self.per_host())))
     }
 
     /// GPUs that share the fast link and are used alike.

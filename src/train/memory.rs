@@ -24,6 +24,8 @@ pub struct Memory {
     pub fragmentation: f64,
     /// Outside of the framework's allocator.
     pub outside: f64,
+    /// What lies in the host's memory instead.
+    pub host: f64,
 }
 
 impl Memory {
@@ -105,6 +107,7 @@ impl Keeping<'_> {
         memory.activations = kept * in_flight;
         memory.transient = outside * self.framework.memory.loss_copies;
         if plan.offload.activations {
+            memory.host += memory.activations;
             // Two layers are on their way.
             memory.activations = (2.0 * stage.largest.kept[recompute]).min(memory.activations);
         }
@@ -187,19 +190,32 @@ impl Keeping<'_> {
             // A product takes its weight apart again.
             weights += 2.0 * w.largest_matrix;
         }
+        let mut host = 0.0;
         if plan.offload.weights {
+            host += (trained * per.weight + frozen) * copies;
             weights = weights.min(if plan.sharding == Sharding::Parameters {
                 self.in_passing(plan, stage, per)
             } else {
-                2.0 * 2.0 * (stage.largest.dense + stage.largest.experts)
+                // The layer that computes and the one that comes next, or the larger end.
+                let of = |w: &Work| 2.0 * (w.dense + w.experts);
+                (2.0 * of(&stage.largest)).max(of(&stage.outside))
             });
         }
         let optimizer = sharded(w.trained_dense, w.trained_experts, Sharding::Optimizer) * per.states;
+        if plan.offload.optimizer {
+            // The host's optimizer steps over gradients of its own, in the type of the weights that it keeps.
+            let gradient = if self.framework.master_weights { 4.0 } else { per.gradient };
+            host += optimizer + sharded(w.trained_dense, w.trained_experts, Sharding::Optimizer) * gradient;
+        }
+        let follows = plan.offload.weights || self.framework.offloads.gradients;
         Memory {
             weights,
+            host,
             gradients: match plan.sharding {
-                // They follow the weights to the host, where the optimizer runs.
-                _ if plan.offload.weights && plan.offload.optimizer => 0.0,
+                // They follow to the host, where the optimizer runs: a layer's are there at a time.
+                _ if follows && plan.offload.optimizer => {
+                    (stage.largest.trained_dense + stage.largest.trained_experts) * per.gradient
+                }
                 Sharding::Parameters if plan.split.pp > 1 => {
                     (w.trained_dense + w.trained_experts) * per.gradient
                 }

@@ -9,6 +9,7 @@ mod kept;
 mod layer;
 mod machine;
 mod memory;
+mod offload;
 mod plan;
 mod reason;
 mod rules;
@@ -24,11 +25,12 @@ pub use job::{Job, TrainingEstimate};
 pub use layer::{Shape, Work};
 pub use machine::Machine;
 pub use memory::{Keeping, Memory};
+pub use offload::{offload_misfit, offloads_all};
 pub use plan::{
     Hiding, Network, Networks, Offload, Optimizer, Precision, Recompute, Schedule, Sharding, Split,
     TensorHiding, TensorTransfers, TrainingPlan, Tuning,
 };
-pub use reason::{Misfit, Rejected};
+pub use reason::{Misfit, OffloadLack, Offloaded, Rejected};
 pub use run::{Operations, Run};
 pub use search::{TrainingAnswer, TrainingQuestion};
 pub use space::{Inner, Outer, TrainingAxes};

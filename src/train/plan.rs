@@ -357,6 +357,16 @@ pub struct Offload {
     pub activations: bool,
 }
 
+impl fmt::Display for Offload {
+    /// As `--offload` names it; nothing where nothing lies there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all =
+            [(self.weights, "weights"), (self.optimizer, "optimizer"), (self.activations, "activations")];
+        let named: Vec<&str> = all.iter().filter_map(|(is, name)| is.then_some(*name)).collect();
+        f.write_str(&named.join(","))
+    }
+}
+
 /// One plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TrainingPlan {
@@ -419,6 +429,10 @@ impl fmt::Display for TrainingPlan {
         if self.split.pp > 1 && self.schedule != Schedule::OneForwardOneBackward {
             write!(f, " {}", self.schedule.name())?;
         }
-        write!(f, " {} recompute={} {}", self.sharding.name(), self.recompute.name(), self.precision.name())
+        write!(f, " {} recompute={} {}", self.sharding.name(), self.recompute.name(), self.precision.name())?;
+        if self.offload != Offload::default() {
+            write!(f, " offload={}", self.offload)?;
+        }
+        Ok(())
     }
 }

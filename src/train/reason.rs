@@ -5,7 +5,7 @@ use crate::plan::ledger::{Fallen, Numbered};
 use crate::plan::why::reasons;
 use crate::units::Bytes;
 
-use super::plan::{Precision, TrainingPlan};
+use super::plan::{Precision, Sharding, TrainingPlan};
 
 /// A reason, how many plans fell for it, and the one that came nearest.
 pub type Rejected = Fallen<Misfit, TrainingPlan>;
@@ -13,6 +13,95 @@ pub type Rejected = Fallen<Misfit, TrainingPlan>;
 impl Numbered for TrainingPlan {
     fn number(&self) -> u64 {
         0
+    }
+}
+
+/// What can lie in the host's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offloaded {
+    /// Weights.
+    Weights,
+    /// Master weights and optimizer states.
+    Optimizer,
+    /// Activations between forward and backward.
+    Activations,
+}
+
+impl Offloaded {
+    /// Its name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Offloaded::Weights => "weights",
+            Offloaded::Optimizer => "optimizer",
+            Offloaded::Activations => "activations",
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Offloaded::Weights => "weights",
+            Offloaded::Optimizer => "optimizer states",
+            Offloaded::Activations => "activations",
+        }
+    }
+}
+
+/// What a plan lacks for something to lie with the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffloadLack {
+    /// The framework leaves it there in no plan.
+    Everywhere,
+    /// Another sharding: those of [`Sharding::ALL`] that do.
+    Sharding {
+        /// Which do.
+        fits: [bool; 5],
+    },
+    /// The other of weights and optimizer states.
+    Together,
+    /// Another recomputation.
+    Recompute,
+    /// One stage.
+    SingleStage,
+    /// A GPU whose memory is not the host's.
+    OwnMemory,
+}
+
+impl OffloadLack {
+    fn key(self) -> &'static str {
+        match self {
+            OffloadLack::Everywhere => "",
+            OffloadLack::Sharding { .. } => "sharding",
+            OffloadLack::Together => "alone",
+            OffloadLack::Recompute => "recompute",
+            OffloadLack::SingleStage => "pipeline",
+            OffloadLack::OwnMemory => "shared",
+        }
+    }
+
+    fn message(self, what: Offloaded) -> String {
+        let words = what.words();
+        match self {
+            OffloadLack::Everywhere => format!("the framework leaves no {words} in the host's memory"),
+            OffloadLack::Sharding { fits } => {
+                let names = Sharding::ALL.iter().zip(fits).filter(|(_, fits)| *fits).map(|(s, _)| s.name());
+                let names: Vec<&str> = names.collect();
+                format!(
+                    "the framework leaves {words} in the host's memory over several data-parallel ranks with {} alone",
+                    names.join(", ")
+                )
+            }
+            OffloadLack::Together => {
+                "the framework leaves weights and optimizer states in the host's memory together or not at all".to_owned()
+            }
+            OffloadLack::Recompute => {
+                format!("the framework does not leave {words} of this recomputation in the host's memory")
+            }
+            OffloadLack::SingleStage => {
+                format!("the framework leaves {words} in the host's memory in a single stage alone")
+            }
+            OffloadLack::OwnMemory => "the GPU's memory is the host's own: nothing is gained".to_owned(),
+        }
     }
 }
 
@@ -174,6 +263,31 @@ reasons! {
             examples: [Misfit::Framework { lacks: Technique::ExpertParallel }],
         }
 
+        /// The framework does not leave this in the host's memory, or not in such a plan.
+        Offload {
+            /// What.
+            what: Offloaded,
+            /// What the plan lacks for it.
+            lacks: OffloadLack,
+        } => {
+            stage: Illegal,
+            key: ["offload", what.name(), lacks.key()],
+            distance: 1.0,
+            message: lacks.message(*what),
+            guide: (
+                "its description lists what it can leave in the host's memory, and in which plans, under `offloads`",
+                "the sharding or recomputation that it takes, or --framework with one that can",
+            ),
+            examples: [
+                Misfit::Offload { what: Offloaded::Weights, lacks: OffloadLack::Everywhere },
+                Misfit::Offload { what: Offloaded::Optimizer, lacks: OffloadLack::Sharding { fits: [true; 5] } },
+                Misfit::Offload { what: Offloaded::Weights, lacks: OffloadLack::Together },
+                Misfit::Offload { what: Offloaded::Activations, lacks: OffloadLack::Recompute },
+                Misfit::Offload { what: Offloaded::Activations, lacks: OffloadLack::SingleStage },
+                Misfit::Offload { what: Offloaded::Weights, lacks: OffloadLack::OwnMemory },
+            ],
+        }
+
         /// The GPU has no products in this number format, with the scales that it has.
         Products {
             /// The format.
@@ -202,6 +316,27 @@ reasons! {
             message: format!("the network inside nodes reaches {per_node} GPUs, and a group is larger"),
             guide: ("a group was asked to stay inside a node that is too small for it", "a smaller group"),
             examples: [Misfit::Network { per_node: 8 }],
+        }
+
+        /// Memory of a node's host.
+        HostMemory {
+            /// What its GPUs leave there.
+            need: Bytes,
+            /// What it has.
+            capacity: Bytes,
+        } => {
+            stage: OutOfMemory,
+            key: ["host_memory", "", ""],
+            distance: need.as_f64() / capacity.as_f64(),
+            message: {
+                let short = need.saturating_sub(*capacity);
+                format!("leaves {need} with a host of {capacity}: {short} too much")
+            },
+            guide: (
+                "what the GPUs of a node leave in its host's memory takes more than it has",
+                "less offloading, more nodes to divide over; --host states what a node has",
+            ),
+            examples: [Misfit::HostMemory { need: Bytes::ZERO, capacity: Bytes::ZERO }],
         }
 
         /// Memory of the fullest stage.

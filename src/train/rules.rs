@@ -4,8 +4,9 @@ use crate::catalog::framework::Technique;
 use crate::model::Model;
 
 use super::job::Job;
-use super::plan::{Network, Recompute, Schedule, Sharding, TrainingPlan};
-use super::reason::Misfit;
+use super::offload::offload_misfit;
+use super::plan::{Network, Offload, Recompute, Schedule, Sharding, TrainingPlan};
+use super::reason::{Misfit, OffloadLack, Offloaded};
 use super::space::Outer;
 use super::stage::Layers;
 
@@ -72,6 +73,16 @@ pub(super) fn rule(job: &Job, plan: &TrainingPlan) -> Option<Misfit> {
     }
     if let Some(lacks) = lacking(job, plan) {
         return Some(Misfit::Framework { lacks });
+    }
+    if plan.offload != Offload::default() {
+        if !job.machine.cluster.has_own_memory() {
+            let what = if plan.offload.weights { Offloaded::Weights } else { Offloaded::Optimizer };
+            let what = if plan.offload.activations { Offloaded::Activations } else { what };
+            return Some(Misfit::Offload { what, lacks: OffloadLack::OwnMemory });
+        }
+        if let Some(misfit) = offload_misfit(&job.machine.framework.offloads, plan) {
+            return Some(misfit);
+        }
     }
     let even = s.pp.is_multiple_of(2) && plan.chunks == 1;
     if plan.schedule == Schedule::DualPipe && s.pp > 1 && !even {

@@ -9,10 +9,10 @@ use crate::stop::Stop;
 use crate::units::Bytes;
 
 use super::degrees;
-use super::job::{Job, TrainingEstimate};
+use super::job::{Job, TrainingEstimate, on_host};
 use super::layer::Shape;
 use super::memory::Keeping;
-use super::plan::{Network, Precision, Schedule, TrainingPlan};
+use super::plan::{Network, Offload, Precision, Schedule, TrainingPlan};
 use super::reason::{Misfit, Rejected};
 use super::rules::{rule, rule_of_split};
 use super::space::{Inner, Outer, TrainingAxes};
@@ -254,6 +254,15 @@ impl Prepared<'_> {
         if need > self.capacity {
             summary.reject(Misfit::Memory { need, capacity: self.capacity }, 1, plan);
             return;
+        }
+        let host = job.machine.cluster.host.filter(|_| plan.offload != Offload::default());
+        if let Some(host) = host {
+            let of = |s: &Stage| (s.count, self.keeping.memory(&plan, s, microbatches).host);
+            let need = on_host(&plan, job.machine.per_host(), self.stages.iter().map(of));
+            if need > host.memory {
+                summary.reject(Misfit::HostMemory { need, capacity: host.memory }, 1, plan);
+                return;
+            }
         }
         let time = step::time(job.machine, &self.keeping, &plan, &self.stages, &self.transfers, microbatches);
         summary.accept(Timed { seconds: time.total, number, plan });

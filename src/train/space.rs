@@ -203,7 +203,8 @@ impl TrainingAxes {
             for sharding in unique(&self.sharding, |s| if alone { Sharding::None } else { *s }) {
                 for schedule in schedules {
                     for offload in unique(&self.offload, |o| Offload {
-                        activations: o.activations && *recompute != Recompute::Full,
+                        // Calculon leaves no inputs of layers with the host.
+                        activations: o.activations && !(self.dividing && *recompute == Recompute::Full),
                         ..*o
                     }) {
                         all.push(Inner {

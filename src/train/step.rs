@@ -321,13 +321,15 @@ fn optimizer(
     microbatches: f64,
 ) -> f64 {
     let bytes = keeping.optimizer_traffic(plan, stage);
-    let host = machine.framework.time.host_link.get();
+    let host = machine.host_link().get();
     let mut time = machine.sweep(bytes).get();
     if plan.offload.optimizer {
-        // Gradients down, weights up: 16 bits each; the host's own pass is as fast as its link at best.
+        // Gradients down, weights up: 16 bits each. The host's own pass is as fast as its memory; of a host that nothing is
+        // known of as twice its link.
         let (dense, experts) = keeping.shards(plan);
         let own = stage.work.trained_dense / dense + stage.work.trained_experts / experts;
-        time = own * 4.0 / host + bytes / (2.0 * host);
+        let memory = machine.host_bandwidth().map_or(2.0 * host, |b| b.get());
+        time = own * 4.0 / host + bytes / memory;
     }
     if plan.offload.weights {
         // Down the link for forward and again for backward.

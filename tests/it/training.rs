@@ -545,6 +545,92 @@ fn a_framework_is_not_asked_for_what_it_lacks() {
     assert!(run.code == 2 && run.stderr.contains("expert parallelism"), "{}", run.stderr);
 }
 
+/// 405B: 2 bytes of weights, 12 of master weights and moments, 4 of the gradients that the host's optimizer steps over
+/// (DeepSpeed's `estimate_zero3_model_states_mem_needs` counts 18 too); what is kept of one microbatch beside.
+#[test]
+fn what_is_offloaded_is_counted_in_the_memory_of_the_host() {
+    let of = |line: &str| shardfit(&format!("train {line} --format json"));
+    let large = "llama-3.1-405b --cluster 1xh100 --global-batch 16 --seq 2048 --offload weights,optimizer,activations";
+    let json = of(large).exits(0).json();
+    let best = &json["plans"][0];
+    let states = 405.85e9 * 18.0 / 1_073_741_824.0;
+    let need = number(best, "host_gib");
+    assert!(need > states && need < 1.03 * states, "{need} of {states}");
+    assert_eq!(best["offload"], "weights,optimizer,activations");
+    let said = json["notes"].as_array().unwrap().iter().any(|n| n.as_str().unwrap().contains("--host"));
+    assert!(said, "{}", json["notes"]);
+    // A host that has as much, and one that has not.
+    assert_eq!(
+        of(&format!("{large} --host memory=8TiB,bandwidth=1TB/s")).exits(0).json()["plans"][0]["offload"],
+        best["offload"]
+    );
+    let json = of(&format!("{large} --host memory=2TiB,bandwidth=1TB/s")).exits(1).json();
+    let reasons = json["rejected"].as_array().unwrap();
+    assert!(reasons.iter().any(|r| r["reason"] == "host_memory"), "{json}");
+    // Eight ranks that divide nothing leave eight times as much in their node.
+    let small = "llama-3.1-8b --global-batch 64 --seq 2048 --framework deepspeed --offload optimizer";
+    let one = of(&format!("{small} --cluster 1xh100-sxm --explain 1")).exits(0).json();
+    near(number(&one, "host_gib"), 8.03e9 * 16.0 / 1_073_741_824.0, 0.01);
+    assert_eq!(number(&one["stages"][0], "optimizer"), 0.0);
+    let text = shardfit(&format!("train {large}")).exits(0).stdout;
+    assert!(text.contains("host GiB") && text.contains("offload"), "{text}");
+}
+
+/// PCIe 4.0 of 16 lanes carries 32 GB/s, of which pinned copies reach 0.8; of an H100's board nothing is stated.
+#[test]
+fn the_link_to_the_host_is_the_gpus_own_where_it_is_known() {
+    let link = |cluster: &str| Place::named("llama-3.1-8b", cluster, "megatron").machine().host_link().get();
+    near(link("1xrtx-4090"), 25.6e9, 1e-9);
+    let place = Place::named("llama-3.1-8b", "1xh100-sxm", "megatron");
+    near(link("1xh100-sxm"), place.framework.time.host_link.get(), 1e-9);
+}
+
+/// DeepSpeed's docs/_pages/config-json.md, Megatron-LM's arguments.py, torchtitan's job_config.py, Axolotl's validation.py.
+#[test]
+fn offloading_is_written_in_the_words_of_each_framework_or_refused() {
+    let one = "train llama-3.1-8b --cluster 1xrtx-4090 --global-batch 16 --seq 2048";
+    let zero = |line: &str| {
+        let text = shardfit(&format!("{line} --emit deepspeed")).exits(0).stdout;
+        let config: Value = serde_json::from_str(&text).unwrap();
+        let zero = &config["zero_optimization"];
+        (
+            zero["stage"].as_u64().unwrap(),
+            zero.get("offload_optimizer").is_some(),
+            zero.get("offload_param").is_some(),
+        )
+    };
+    // Stages move states and weights to the host, though one GPU divides nothing.
+    assert_eq!(zero(&format!("{one} --offload weights,optimizer")), (3, true, true));
+    let two = "train llama-3.2-3b --cluster 2xrtx-4090 --global-batch 16 --seq 2048 --framework deepspeed --tp 1 --pp 1 --cp 1";
+    assert_eq!(zero(&format!("{two} --offload optimizer --sharding zero1")), (1, true, false));
+    let run = shardfit(&format!("{two} --offload weights --sharding zero1")).stdout;
+    assert!(run.contains("offload_weights_sharding") && run.contains("with zero3 alone"), "{run}");
+
+    let mega = "train llama-3.2-3b --cluster 2xrtx-4090 --global-batch 16 --seq 2048 --framework megatron --offload optimizer --tp 2";
+    let text = shardfit(&format!("{mega} --emit megatron")).stdout;
+    for flag in ["--use-distributed-optimizer", "--optimizer-cpu-offload", "--use-precision-aware-optimizer"]
+    {
+        assert!(text.contains(flag), "{flag}: {text}");
+    }
+    let run = shardfit(&format!("{one} --offload weights,optimizer --emit megatron")).exits(2);
+    assert!(run.stderr.contains("Megatron Core leaves no weights in the host's memory"), "{}", run.stderr);
+
+    let titan = "train llama-3.1-8b --cluster 2xrtx-4090 --global-batch 16 --seq 2048 --offload weights,optimizer --tp 1 --pp 1";
+    let text = shardfit(&format!("{titan} --framework torchtitan --emit torchtitan")).exits(0).stdout;
+    assert!(text.contains("enable_cpu_offload = true"), "{text}");
+    let run = shardfit(&format!("{one} --offload weights,optimizer --emit torchtitan")).exits(2);
+    assert!(run.stderr.contains("torchtitan leaves weights"), "{}", run.stderr);
+
+    let text = shardfit(&format!("{titan} --framework torchtune --emit axolotl")).exits(0).stdout;
+    assert!(text.contains("offload_params: true"), "{text}");
+    let text = shardfit(&format!("{one} --offload weights,optimizer --recompute full --emit axolotl"))
+        .exits(0)
+        .stdout;
+    assert!(text.contains("zero3_bf16_cpuoffload_all.json"), "{text}");
+    let apple = "train llama-3.2-1b --cluster m3-max --global-batch 16 --seq 2048 --framework torchtune --offload optimizer";
+    assert!(shardfit(apple).stdout.contains("the GPU's memory is the host's own"));
+}
+
 /// What divides is arithmetic: 8 = 2³, 64 = 2⁶.
 #[test]
 fn a_degree_that_suits_no_split_is_named_with_those_that_do() {
@@ -592,6 +678,10 @@ fn who_trains_runs_on_the_gpu_and_tunes_as_asked() {
         ("--cluster 8xmi300x", "megatron"),
         ("--cluster 8xmi300x --tuning lora", "torchtitan"),
         ("--cluster m3-max --tuning lora", "torchtune"),
+        ("--cluster 8xh100-sxm --offload optimizer", "megatron-bridge"),
+        ("--cluster 8xh100-sxm --offload weights,optimizer", "torchtitan"),
+        ("--cluster 8xh100-sxm --offload weights", "deepspeed"),
+        ("--cluster 1xh100-sxm --tuning lora --offload weights,optimizer", "deepspeed"),
     ] {
         let json = of(line).exits(0).json();
         assert_eq!(json["framework"], framework, "{line}");
@@ -630,11 +720,13 @@ fn ways_out_are_plans_that_were_found() {
     let json = shardfit(&line("--cluster 1xrtx-4090")).exits(1).json();
     let ways = json["advice"].as_array().unwrap();
     let changes: Vec<&str> = ways.iter().map(|way| way["change"].as_str().unwrap()).collect();
-    assert_eq!(changes, ["--cluster 8xrtx-4090", "--tuning lora", "--tuning qlora with torchtune"]);
+    assert_eq!(changes[..3], ["--cluster 8xrtx-4090", "--tuning lora", "--tuning qlora with torchtune"]);
+    assert!(changes[3].starts_with("--offload weights,optimizer with DeepSpeed ("), "{changes:?}");
     for (way, asked) in ways.iter().zip([
         "--cluster 8xrtx-4090",
         "--cluster 1xrtx-4090 --tuning lora",
         "--cluster 1xrtx-4090 --tuning qlora",
+        "--cluster 1xrtx-4090 --offload weights,optimizer",
     ]) {
         let found = shardfit(&line(asked)).exits(0).json();
         assert_eq!(number(way, "step_s"), number(&found["plans"][0], "step_s"), "{asked}");

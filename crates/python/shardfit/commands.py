@@ -1303,7 +1303,8 @@ def inspect(
         attention_dp: Attention data parallel, for the contexts that fit.
         engine: Engine whose memory rule counts for the contexts that fit; vllm when left out.
         ram: Memory of a host, such as ``32GB``: warns where the model does not fit.
-        framework: Training framework, by name or YAML file; megatron when left out.
+        framework: Training framework, by name or YAML file; when left out megatron, or with
+            adapters one that has them.
         optimizer: adam (when left out), adam-bf16, adam-8bit, adafactor, sgd or muon.
         precision: Number format of products: bf16 (when left out), fp8, mxfp8, nvfp4.
         tuning: full, lora or qlora, which train the adapters of ``lora``; full when left out, lora
@@ -1403,6 +1404,7 @@ def train(
     sharding: str | Sequence[str] | None = None,
     recompute: str | Sequence[str] | None = None,
     offload: str | Sequence[str] | None = None,
+    host: str | None = None,
     tokens: float | str | None = None,
     mtbf: str | None = None,
     restart: str | None = None,
@@ -1432,7 +1434,8 @@ def train(
         price: Price per GPU and hour in dollars, over the catalogue's: ``{"h100-sxm": 2.10}``.
         global_batch: Sequences of one step, over all GPUs.
         seq: Tokens of a sequence.
-        framework: Training framework, by name or YAML file; megatron-bridge when left out.
+        framework: Training framework, by name or YAML file; when left out megatron-bridge, or where
+            that does not run or tune so one that does.
         optimizer: adam (when left out), adam-bf16, adam-8bit, adafactor, sgd or muon.
         precision: Number formats of products that compete: bf16 (when left out), fp8, mxfp8, nvfp4.
         tuning: full (when left out), lora or qlora; the last two train the adapters of ``lora``.
@@ -1453,6 +1456,8 @@ def train(
         recompute: none, selective, light, operators, full; all when left out.
         offload: What may lie in the host's memory: weights, optimizer, activations; nothing when
             left out.
+        host: Memory of each node's host, such as ``memory=256GiB,bandwidth=307GB/s``: plans that
+            leave more there are none; the cluster's when left out, if its file says.
         tokens: Tokens of the whole run, such as ``15T``: days and dollars.
         mtbf: Mean time between failures of one GPU, such as ``50000 h``; that of Llama 3's training
             when left out.
@@ -1500,6 +1505,7 @@ def train(
         "sharding": sharding,
         "recompute": recompute,
         "offload": offload,
+        "host": host,
         "tokens": tokens,
         "mtbf": mtbf,
         "restart": restart,
@@ -1542,7 +1548,8 @@ def budget(
         price: Price per GPU and hour in dollars, over the catalogue's: ``{"h100-sxm": 2.10}``.
         mfu: Model FLOPs utilisation, above 0 and at most 1; that of the best plan for a model of
             the size when left out.
-        framework: Training framework that the MFU is estimated for; megatron-bridge when left out.
+        framework: Training framework that the MFU is estimated for; when left out megatron-bridge,
+            or where that does not run one that does.
         precision: Number format of products: bf16 (when left out), fp8, mxfp8, nvfp4.
         approach: The law that curves follow: 1, 2, 3 (as published) or 3-corrected (when left out).
         inference_tokens: Tokens that the model will serve, such as ``10T``: smaller models trained

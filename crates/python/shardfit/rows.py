@@ -381,6 +381,7 @@ class TrainingPlan(Record):
         offload_weights: Whether weights lie with the host.
         offload_optimizer: Whether the optimizer's states do.
         offload_activations: Whether activations do.
+        offload: What lies in the host's memory: weights, optimizer, activations.
         precision: Number formats of products and states.
         step_s: Seconds of a step.
         tokens_per_s_per_gpu: Tokens per second of a GPU.
@@ -390,9 +391,11 @@ class TrainingPlan(Record):
         bubble_percent: Share of the step that stages wait for each other.
         exposed_percent: Share of the step that transfers are waited for.
         peak_memory_gib: Memory of the fullest stage.
+        host_gib: Memory that the GPUs of the fullest node take of its host.
         checkpoint_gib: Size of a checkpoint.
         checkpoint_write_s: Seconds to write one.
         goodput_percent: Share of the run that is kept.
+        provenance: Fitted, mixed or uncalibrated kernel times.
         days: Days of the run.
         cost_usd: Dollars of the run.
     """
@@ -416,6 +419,7 @@ class TrainingPlan(Record):
     offload_weights: str | None
     offload_optimizer: str | None
     offload_activations: str | None
+    offload: str | None
     precision: str | None
     step_s: float | None
     tokens_per_s_per_gpu: float | None
@@ -425,8 +429,10 @@ class TrainingPlan(Record):
     bubble_percent: float | None
     exposed_percent: float | None
     peak_memory_gib: float | None
+    host_gib: float | None
     checkpoint_gib: float | None
     checkpoint_write_s: float | None
     goodput_percent: float | None
+    provenance: str | None
     days: float | None
     cost_usd: float | None
