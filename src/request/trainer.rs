@@ -91,9 +91,15 @@ impl Trainers {
         self.named.as_ref().or_else(able).or_else(|| self.usual.first())
     }
 
-    /// Why the first of the usual ones is not who trains, where nobody was named.
+    /// Why the first of the usual ones is not who trains, where nobody was named; or that nobody can.
     pub fn passed_over(&self, cluster: &Cluster, asked: Asked) -> Option<String> {
         let (first, taken) = (self.usual.first()?, self.on(cluster, asked)?);
+        if let Some(why) = taken.why_not(cluster, asked)
+            && !self.usual.iter().any(|t| t.can(cluster, asked))
+        {
+            let name = &taken.framework.name;
+            return Some(format!("No framework that is described can do that; {name} {why}."));
+        }
         if self.named.is_some() || taken.framework.id == first.framework.id {
             return None;
         }

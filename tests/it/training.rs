@@ -689,6 +689,11 @@ fn who_trains_runs_on_the_gpu_and_tunes_as_asked() {
             json["notes"].as_array().unwrap().iter().any(|n| n.as_str().unwrap().contains("No --framework"));
         assert_eq!(said, framework != "megatron-bridge", "{line}: {}", json["notes"]);
     }
+    let nobody = of("--cluster cpu-epyc-9654").exits(1).json();
+    assert!(
+        nobody["notes"][0].as_str().unwrap().starts_with("No framework that is described can do that"),
+        "{nobody}"
+    );
     // Whoever is named and cannot is illegal, and one that can is named.
     for (line, reason) in [
         ("--cluster m3-max --framework megatron-bridge", "platform"),
