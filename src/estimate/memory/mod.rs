@@ -146,7 +146,7 @@ impl MemoryQuestion<'_> {
             per_running_request: own,
             running_tokens: running,
             shared: whole.saturating_sub(own),
-            kv_cache_tokens: cache.tokens_held(kv_cache, length),
+            kv_cache_tokens: cache.tokens_held(kv_cache, self.workload.longest_context()),
             logged_tokens: cache.logged_tokens(kv_cache, self.served_length()),
             logged_cache: cache.logged(kv_cache),
             states: states.map(|blocks| StateBlocks {
