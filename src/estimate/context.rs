@@ -176,12 +176,12 @@ fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
 impl Context<'_> {
     /// Memory of the fullest rank under a split.
     pub fn memory(&self, parallelism: Parallelism) -> MemoryUse {
-        self.widest(parallelism).1
+        self.widest(parallelism).memory
     }
 
     /// What is asked of memory under a split.
     pub fn memory_question(&self, parallelism: Parallelism) -> MemoryQuestion<'_> {
-        self.question_with(parallelism, self.widest(parallelism).0)
+        self.question_with(parallelism, self.widest(parallelism).limits)
     }
 
     /// The same under given limits.

@@ -15,7 +15,8 @@ use super::context::Context;
 use super::estimated::{Estimate, NeededFlag, TierFigures, TierWorth};
 use super::explanation::Explanation;
 use super::figures::{Bill, Figures};
-use super::memory::{Limits, MemoryQuestion, MemoryUse};
+use super::launched::Widest;
+use super::memory::{Laid, Limits, MemoryQuestion, MemoryUse, Verdict};
 use super::power::Energy;
 use super::program::{Pipeline, Stream, Target};
 use super::range::{Chances, Ranges};
@@ -40,6 +41,8 @@ pub struct Deployment<'a> {
     pub limits: Limits,
     /// Memory of the fullest rank.
     pub memory: MemoryUse,
+    /// What narrower launches of it have in common, where its limit on sequences is still to be planned.
+    laid: Option<Arc<Laid>>,
     /// The compiled step, which no limit changes.
     pub pipeline: Arc<Pipeline>,
     /// The flag that it does not start without, once it was asked for.
@@ -70,10 +73,10 @@ impl<'a> Deployment<'a> {
     /// The first legality rule that it breaks, or why it does not fit.
     pub fn new(context: &'a Context<'a>, parallelism: Parallelism) -> Result<Deployment<'a>, Reason> {
         let placement = context.check(parallelism)?;
-        let (limits, memory) = context.widest(parallelism);
-        match memory.rejection() {
+        let widest = context.widest(parallelism);
+        match widest.memory.rejection() {
             Some(reason) => Err(reason),
-            None => Ok(Deployment::launched(context, (parallelism, placement), (limits, memory))),
+            None => Ok(Deployment::launched(context, (parallelism, placement), widest)),
         }
     }
 
@@ -89,7 +92,7 @@ impl<'a> Deployment<'a> {
     fn launched(
         context: &'a Context<'a>,
         (parallelism, placement): (Parallelism, Placement),
-        (limits, memory): (Limits, MemoryUse),
+        Widest { limits, memory, laid }: Widest,
     ) -> Deployment<'a> {
         let pipeline = Pipeline::compile(&Target {
             model: &context.model,
@@ -115,7 +118,7 @@ impl<'a> Deployment<'a> {
                 .map_or(0, |s| s.tokens),
         });
         let pipeline = Arc::new(pipeline);
-        Deployment { context, parallelism, placement, limits, memory, pipeline, needs: OnceLock::new() }
+        Deployment { context, parallelism, placement, limits, memory, laid, pipeline, needs: OnceLock::new() }
     }
 
     /// The layout launched as a plan of it states: with a limit that fits what is sent to each replica, where that is still
@@ -129,18 +132,18 @@ impl<'a> Deployment<'a> {
     }
 
     fn for_load(&self, batch: BatchPoint, replicas: u32) -> Cow<'_, Deployment<'a>> {
-        let narrowed = self
-            .sent(batch, replicas)
-            .and_then(|sent| {
-                let sequences = sent.div_ceil(u64::from(self.parallelism.attention_dp)).max(1);
-                self.context.narrowed(self.parallelism, &self.limits, sequences)
-            })
-            .filter(|(_, memory)| memory.rejection().is_none());
-        match narrowed {
+        let narrowed = || {
+            let laid = self.laid.as_ref()?;
+            let sent = self.sent(batch, replicas)?;
+            let sequences = sent.div_ceil(u64::from(self.parallelism.attention_dp)).max(1);
+            self.context.narrowed(self.parallelism, (&self.limits, laid), sequences)
+        };
+        match narrowed().filter(|(_, memory)| memory.rejection().is_none()) {
             None => Cow::Borrowed(self),
             Some((limits, memory)) => Cow::Owned(Deployment {
                 limits,
                 memory,
+                laid: self.laid.clone(),
                 pipeline: Arc::clone(&self.pipeline),
                 needs: OnceLock::new(),
                 ..*self
@@ -152,7 +155,6 @@ impl<'a> Deployment<'a> {
     /// as find room are taken.
     fn sent(&self, batch: BatchPoint, replicas: u32) -> Option<u64> {
         let c = self.context;
-        c.limits.planned?;
         let each = |n: u64| n.div_ceil(u64::from(replicas.max(1)));
         match (batch, c.workload.load) {
             (BatchPoint::Sequences(n), _) => Some(n),
@@ -358,7 +360,7 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// As [`Deployment::figures`].
     pub fn score(&self, plan: Plan) -> Result<Figures, Reason> {
-        let launched = self.of_plan(&plan);
+        let launched = if self.serves_alike(&plan) { Cow::Borrowed(self) } else { self.of_plan(&plan) };
         let Steady { replicas, concurrency, service, .. } = launched.steady(plan)?;
         let bill = self.bill(replicas, &service);
         Ok(Figures {
@@ -376,6 +378,13 @@ impl<'a> Deployment<'a> {
             per_output: bill.energy.per_output,
             class: self.class(&service, concurrency),
         })
+    }
+
+    /// Whether a plan is compared alike by its own launch: what waits for nothing is served as fast whatever room is left
+    /// beside it, where nothing is kept there for later, and what fits beside more graphs fits beside fewer.
+    fn serves_alike(&self, plan: &Plan) -> bool {
+        let finds_room = matches!(plan.batch, BatchPoint::Sequences(n) if n <= self.max_batch());
+        finds_room && self.takes_single_requests() && self.memory.verdict() == Verdict::Fits
     }
 
     /// Replicas of a plan.

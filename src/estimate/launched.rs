@@ -1,12 +1,25 @@
 //! Limits and memory of the launches of one split that is yet to be launched: of the one that takes the most sequences at
 //! once, and of the one for so many.
 
+use std::sync::Arc;
+
 use crate::plan::Parallelism;
 use crate::workload::Load;
 
 use super::context::Context;
-use super::memory::{Limits, MemoryQuestion, MemoryUse};
+use super::memory::{Laid, Limits, MemoryQuestion, MemoryUse};
 use super::sequences::{captured, place_of, size_at};
+
+/// The launch that takes the most sequences.
+#[derive(Clone, Debug)]
+pub struct Widest {
+    /// Its limits.
+    pub limits: Limits,
+    /// Memory of its fullest rank.
+    pub memory: MemoryUse,
+    /// What narrower ones have in common with it, where they are to be planned.
+    pub(super) laid: Option<Arc<Laid>>,
+}
 
 impl Context<'_> {
     /// The limit for so many sequences of a rank.
@@ -22,47 +35,23 @@ impl Context<'_> {
         }
     }
 
-    /// Limits and memory of the launch under a split that takes the most sequences at once which find room; of one that is
-    /// not to be planned, its own.
-    pub fn widest(&self, p: Parallelism) -> (Limits, MemoryUse) {
+    /// The launch under a split that takes the most sequences at once which find room; of one that is not to be planned,
+    /// its own.
+    pub fn widest(&self, p: Parallelism) -> Widest {
         let base = self.limits_of(p);
         let question = MemoryQuestion { limits: base, ..self.unfitted(p) };
-        let Some(most) = base.planned else { return (base, question.answer()) };
+        let Some(most) = base.planned else {
+            return Widest { limits: base, memory: question.answer(), laid: None };
+        };
+        let laid = question.laid();
         let graphs = self.graphs_stated(p);
         let at = |sequences: u64| {
             let limits = base.stating(sequences, graphs);
-            (limits, MemoryQuestion { limits, ..question }.answer())
-        };
-        let holds = |(limits, memory): &(Limits, MemoryUse)| {
-            memory.largest_batch() >= limits.max_sequences && memory.rejection().is_none()
+            (limits, MemoryQuestion { limits, ..question }.answer_of(&laid))
         };
         let most = self.most_sent(p).map_or(most, |sent| self.limit_for(sent).min(most));
-        let widest = at(most);
-        if most <= 1 || holds(&widest) {
-            return widest;
-        }
-        // Between the largest size of which all find room and the next some between them may.
-        let divides = self.engine.divides_cache();
-        let size = |place: u64| if divides { place + 1 } else { size_at(place) };
-        let (mut low, mut high) = (0, if divides { most - 1 } else { place_of(captured(most)) });
-        let mut best = at(size(low));
-        if !holds(&best) {
-            return best;
-        }
-        let mut next = widest;
-        while high - low > 1 {
-            let middle = low.midpoint(high);
-            let tried = at(size(middle).min(most));
-            if holds(&tried) { (low, best) = (middle, tried) } else { (high, next) = (middle, tried) }
-        }
-        let between = next.1.largest_batch();
-        if between > best.0.max_sequences && next.1.rejection().is_none() {
-            let tried = at(between.min(most));
-            if holds(&tried) {
-                return tried;
-            }
-        }
-        best
+        let (limits, memory) = widest(most, self.engine.divides_cache(), at);
+        Widest { limits, memory, laid: Some(Arc::new(laid)) }
     }
 
     /// Limits and memory of the launch for so many sequences of a rank, under a split whose widest launch is given; `None`
@@ -70,27 +59,68 @@ impl Context<'_> {
     pub(super) fn narrowed(
         &self,
         p: Parallelism,
-        widest: &Limits,
+        (widest, laid): (&Limits, &Laid),
         sequences: u64,
     ) -> Option<(Limits, MemoryUse)> {
-        self.limits.planned?;
         let limit = self.limit_for(sequences);
         (limit < widest.max_sequences).then(|| {
             let mut base = *widest;
             base.start.captured = self.limits.start.captured;
             let limits = base.stating(limit, self.graphs_stated(p));
-            (limits, MemoryQuestion { limits, ..self.unfitted(p) }.answer())
+            (limits, self.question_with(p, limits).answer_of(laid))
         })
     }
 
     /// The largest batch of which a launch states graphs, where the engine has to be told: what is sent, and of what comes
     /// by itself no more than the engine captures unasked.
     fn graphs_stated(&self, p: Parallelism) -> Option<u64> {
-        let unasked = self.engine.launch_defaults(&self.cluster.gpu, p.tp).graph_batch.map(u64::from);
+        let unasked = || self.engine.launch_defaults(&self.cluster.gpu, p.tp).graph_batch.map(u64::from);
         match self.workload.load {
             _ if !self.engine.defaults.graphs_stated => None,
-            Load::Rate(_) => unasked.or(Some(u64::MAX)),
+            Load::Rate(_) => unasked().or(Some(u64::MAX)),
             Load::Saturate | Load::Concurrency(_) | Load::Users(_) => Some(u64::MAX),
         }
     }
+}
+
+/// Limits and memory of the launch that takes the most sequences, of `most` at most, which find room, where those of so many
+/// are known; of one where not even that does.
+fn widest(most: u64, divides: bool, at: impl Fn(u64) -> (Limits, MemoryUse)) -> (Limits, MemoryUse) {
+    let holds = |(limits, memory): &(Limits, MemoryUse)| {
+        memory.largest_batch() >= limits.max_sequences && memory.rejection().is_none()
+    };
+    let widest = at(most);
+    if most <= 1 || holds(&widest) {
+        return widest;
+    }
+    // Between the largest size of which all find room and the next some between them may.
+    let size = |place: u64| if divides { place + 1 } else { size_at(place) };
+    let place = |sequences: u64| match divides {
+        true => sequences - 1,
+        false => place_of(captured(sequences + 1)).saturating_sub(1),
+    };
+    let (mut low, mut high) = (0, if divides { most - 1 } else { place_of(captured(most)) });
+    let (mut best, mut next) = (at(size(low)), widest);
+    if !holds(&best) {
+        return best;
+    }
+    // As many as find room beside a wider launch find it beside their own, and no more than find room beside a narrower.
+    let room = |memory: &MemoryUse| place(memory.largest_batch().clamp(1, most));
+    let mut guess = room(&next.1);
+    while high - low > 1 {
+        let middle = if low < guess && guess < high { guess } else { low.midpoint(high) };
+        let tried = at(size(middle).min(most));
+        match holds(&tried) {
+            true => (low, guess, best) = (middle, room(&tried.1) + 1, tried),
+            false => (high, guess, next) = (middle, room(&tried.1), tried),
+        }
+    }
+    let between = next.1.largest_batch();
+    if between > best.0.max_sequences && next.1.rejection().is_none() {
+        let tried = at(between.min(most));
+        if holds(&tried) {
+            return tried;
+        }
+    }
+    best
 }

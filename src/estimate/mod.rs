@@ -10,7 +10,7 @@ pub mod explanation;
 pub mod figures;
 pub mod fit;
 pub mod kernels;
-mod launched;
+pub mod launched;
 pub mod measured;
 pub mod memory;
 mod offload;

@@ -7,6 +7,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
 use crate::estimate::deployment::Deployment;
 use crate::estimate::estimated::Estimate;
+use crate::estimate::launched::Widest;
 use crate::estimate::memory::{Limits, MemoryUse};
 use crate::estimate::remedy::Remedy;
 use crate::plan::Degrees;
@@ -165,7 +166,7 @@ impl Question<'_> {
                 Err(Reason::OutOfMemory { .. }) => context.remedies(asked.split),
                 _ => Vec::new(),
             };
-            let (limits, memory) = context.widest(asked.split);
+            let Widest { limits, memory, .. } = context.widest(asked.split);
             let engine = context.engine.label();
             examined.push(Examined { gpu, engine, weights, limits, memory, remedies, outcome });
         }
