@@ -421,14 +421,15 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked, length: Opt
     let memory = match length.filter(|_| estimate.memory.slot.is_some()) {
         // Slots are as long as the server is told.
         Some(_) => {
-            let mut question = context.memory_question(estimate.parallelism);
+            let mut question = deployment.memory_question();
             question.limits.start.length = length;
             question.answer()
         }
         None => estimate.memory,
     };
-    let slots = (estimate.batch / f64::from(estimate.parallelism.attention_dp)).ceil() as u64;
-    let (cache, _) = memory.allocated(slots.max(1));
+    let running = (estimate.batch / f64::from(estimate.parallelism.attention_dp)).ceil() as u64;
+    let slots = running.max(estimate.limits.stated_sequences.unwrap_or(1));
+    let (cache, _) = memory.allocated(slots);
     lines.push(format!(
         "memory of a GPU: {:.1} GiB weights, {:.1} GiB KV cache, {:.1} GiB of {:.1} in all; {}",
         estimate.memory.weights.as_gib(),
