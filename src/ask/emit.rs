@@ -64,7 +64,7 @@ pub fn asked<'a>(
         kv: precision.is_some_and(|p| p.kv.is_some()),
         length: request.max_model_len,
         draft: request.model.draft_model.as_deref(),
-        lora: request.model.lora.as_deref().and_then(|text| text.parse().ok()),
+        lora: resolved.lora.clone(),
         checkpoint: resolved.model.checkpoint_bytes(),
     }
 }

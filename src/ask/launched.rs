@@ -1,6 +1,6 @@
 //! Servers that are described by the command or manifest that starts them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::catalog::Catalog;
 use crate::catalog::version::Version;
@@ -27,6 +27,30 @@ pub struct Read {
     pub servers: Vec<Server>,
     /// Why their engines would not start them, whatever the hardware.
     pub refused: Vec<String>,
+}
+
+/// The launch that the files of a folder make, as `-o` writes them: its scripts, else its manifests, by their names. Several
+/// targets in one folder say the same servers again.
+fn of_folder(folder: &Path) -> Result<String, Diagnostic> {
+    let mut files = load::entries(folder)?;
+    files.sort();
+    let starts = |text: &str| launch::invocations(text, &|_| None).is_ok_and(|found| !found.is_empty());
+    for (endings, between) in [(&["sh", "sbatch"][..], "\n"), (&["yaml", "yml"], "\n---\n")] {
+        let named =
+            |file: &&PathBuf| file.extension().is_some_and(|ending| endings.iter().any(|e| ending == *e));
+        let texts: Vec<String> =
+            files.iter().filter(named).filter_map(|file| load::text(file).ok()).collect();
+        let texts: Vec<String> = texts.into_iter().filter(|text| starts(text)).collect();
+        if !texts.is_empty() {
+            return Ok(texts.join(between));
+        }
+    }
+    Err(Diagnostic::new(
+        Code::Usage,
+        format!("no file in {} starts a server that is known", folder.display()),
+    )
+    .at("--launch")
+    .help("name a folder that `-o` wrote, or the file itself"))
 }
 
 impl Read {
@@ -124,10 +148,18 @@ impl Read {
     ) -> Result<Option<(Read, Option<Model>)>, Diagnostic> {
         let Some(given) = request.launch.clone() else { return Ok(None) };
         let path = Path::new(&given);
-        let file = !catalog.is_sealed() && given.len() < 4096 && path.is_file();
-        let text = if file { load::text(path)? } else { given.clone() };
+        let at_hand = !catalog.is_sealed() && given.len() < 4096;
+        let (file, folder) = (at_hand && path.is_file(), at_hand && path.is_dir());
+        let text = match (file, folder) {
+            (true, _) => load::text(path)?,
+            (_, true) => of_folder(path)?,
+            _ => given.clone(),
+        };
         // Files that the launch names are looked for beside it.
-        let beside = path.parent().filter(|_| file).unwrap_or(Path::new("."));
+        let beside = match folder {
+            true => path,
+            false => path.parent().filter(|_| file).unwrap_or(Path::new(".")),
+        };
         let find = |name: &str| {
             let base = Path::new(name).file_name().filter(|_| !catalog.is_sealed())?;
             [beside.join(name), beside.join(base)]

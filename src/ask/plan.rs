@@ -123,7 +123,7 @@ pub fn written(
         page.front(answer);
     }
     page.push_str(&report::what_if_text(answer, moved));
-    page.push_str(&report::advice_text(answer.is_found(), advice));
+    page.push_str(&report::advice_text(advice));
     page.push_str(hint(question, answer));
     page.push_str(&remarks(resolved));
     let every = (request.batches == Some(true)).then_some(batches.as_slice());

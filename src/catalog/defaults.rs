@@ -12,6 +12,9 @@ with_patch! {
     EngineDefaults, EngineDefaultsPatch {
         /// Sequences in one batch.
         max_sequences: u32,
+        /// The most that a launch may usefully state, where that is more.
+        #[serde(default)]
+        most_sequences: Option<u32>,
         /// Tokens in one step, prompts and decodes together.
         max_batched_tokens: u32,
         /// Whether a prompt is never cut: a step takes at least the longest request.
@@ -30,6 +33,10 @@ with_patch! {
         /// Whether no batch is captured that is larger than the most sequences, where those are stated.
         #[serde(default)]
         graphs_within_sequences: bool,
+        /// Whether a launch that states its sequences states the largest batch that is captured beside them; else that
+        /// follows from them.
+        #[serde(default)]
+        graphs_stated: bool,
         /// Whether graphs are named by the tokens of a step, drafted ones with them; else by its sequences.
         #[serde(default)]
         graphs_of_tokens: bool,

@@ -177,6 +177,11 @@ impl Engine {
         self.weight_formats.iter().any(|format| format.is_ggml())
     }
 
+    /// Whether slots for requests divide its cache among them, each with room for the longest.
+    pub fn divides_cache(&self) -> bool {
+        self.memory.cache_layout == CacheLayout::Cells
+    }
+
     /// What the engine calls its memory fraction.
     pub fn fraction_name(&self) -> &'static str {
         match self.memory.fraction_of {

@@ -16,7 +16,9 @@ impl Engine {
                 self.scheduling.prefill_graphs &= !mode.eager;
                 self.scheduling.rank_wait_steps =
                     mode.rank_wait_steps.unwrap_or(self.scheduling.rank_wait_steps);
-                self.defaults.max_sequences = mode.max_sequences.unwrap_or(self.defaults.max_sequences);
+                if let Some(most) = mode.max_sequences {
+                    (self.defaults.max_sequences, self.defaults.most_sequences) = (most, None);
+                }
                 self.launched.push(name.clone());
             }
         }

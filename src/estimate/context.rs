@@ -11,6 +11,7 @@ use crate::model::Model;
 use crate::plan::divisors::Divisors;
 use crate::plan::rules::{self, Candidate};
 use crate::plan::{Parallelism, Placement, Reason};
+use crate::units::Bytes;
 use crate::workload::{Draft, Load, Workload};
 
 use super::kernels::Kernels;
@@ -19,6 +20,7 @@ use super::offload;
 use super::power::Electricity;
 use super::program::check_draft;
 use super::range::architecture;
+use super::sequences::slot_length;
 
 /// What all layouts of one engine and precision share.
 #[derive(Clone, Debug)]
@@ -89,7 +91,14 @@ impl<'a> Context<'a> {
         let longest = model.max_context.unwrap_or(u64::MAX);
         let served =
             parts.engine.launch.length.map(|length| length.on(parts.cluster.gpu.memory).min(longest));
-        limits.start.length = limits.start.length.or(served);
+        let slot = || {
+            let divides = parts.engine.divides_cache() && limits.planned.is_some();
+            divides.then(|| slot_length(&parts.workload, model.max_context))
+        };
+        limits.start.length = limits.start.length.or(served).or_else(slot);
+        if limits.planned.is_some() && !parts.engine.divides_cache() && keeps_no_prefixes(&parts, &model) {
+            limits.start.prefixes = limits.start.prefixes.or(Some(false));
+        }
         let experts = &mut limits.offload.host_experts;
         *experts = experts.map(|n| n.min(model.layers()));
         Ok(Context {
@@ -108,6 +117,13 @@ impl<'a> Context<'a> {
             electricity: parts.electricity,
         })
     }
+}
+
+/// Whether a server that is yet to be launched is told to keep no prefixes: recurrent layers hold another state for each that
+/// is kept, and nothing is known to be shared. Elsewhere the engine's default stands: it costs attention nothing.
+fn keeps_no_prefixes(parts: &ContextParts, model: &Model) -> bool {
+    let shares = parts.workload.cached_prefix > 0 || parts.workload.sessions.is_some();
+    !shares && model.state_bytes_per_sequence() > Bytes::ZERO
 }
 
 /// An encoder's input is computed in one step, so that a step has room for the longest: engines raise their default, and
@@ -160,12 +176,17 @@ fn as_run<'a>(parts: &ContextParts<'a>) -> Cow<'a, Model> {
 impl Context<'_> {
     /// Memory of the fullest rank under a split.
     pub fn memory(&self, parallelism: Parallelism) -> MemoryUse {
-        self.memory_question(parallelism).answer()
+        self.widest(parallelism).memory
     }
 
     /// What is asked of memory under a split.
     pub fn memory_question(&self, parallelism: Parallelism) -> MemoryQuestion<'_> {
-        MemoryQuestion { limits: self.limits_of(parallelism), ..self.unfitted(parallelism) }
+        self.question_with(parallelism, self.widest(parallelism).limits)
+    }
+
+    /// The same under given limits.
+    pub(super) fn question_with(&self, parallelism: Parallelism, limits: Limits) -> MemoryQuestion<'_> {
+        MemoryQuestion { limits, ..self.unfitted(parallelism) }
     }
 
     /// The same with everything where the user says, else on the GPUs.
@@ -198,7 +219,11 @@ impl Context<'_> {
             Load::Concurrency(n) => n.min(self.limits.max_sequences),
             _ => 1,
         };
-        match self.unfitted(parallelism).fitted(requests) {
+        let limits = match self.limits.planned {
+            Some(_) => self.limits.stating(requests, None),
+            None => self.limits,
+        };
+        match self.question_with(parallelism, limits).fitted(requests) {
             Some(offload) => Limits { offload, ..self.limits },
             None => self.limits,
         }
@@ -220,7 +245,7 @@ impl Context<'_> {
             kv: self.kv,
             drafts: self.workload.speculation.is_some(),
             redundant_experts: self.limits.start.redundant_experts,
-            step: (self.limits.max_batched_tokens, self.limits.max_sequences),
+            step: (self.limits.max_batched_tokens, self.limits.planned.unwrap_or(self.limits.max_sequences)),
         })
     }
 }

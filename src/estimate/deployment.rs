@@ -1,7 +1,8 @@
 //! A layout resolved on a cluster: memory, compiled step, placement; and the estimate of each of its
 //! plans.
 
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use crate::catalog::residuals::{Class, Classes, Traffic};
 use crate::model::operator::Step;
@@ -14,10 +15,12 @@ use super::context::Context;
 use super::estimated::{Estimate, NeededFlag, TierFigures, TierWorth};
 use super::explanation::Explanation;
 use super::figures::{Bill, Figures};
-use super::memory::{Limits, MemoryUse};
+use super::launched::Widest;
+use super::memory::{Laid, Limits, MemoryQuestion, MemoryUse, Verdict};
 use super::power::Energy;
 use super::program::{Pipeline, Stream, Target};
 use super::range::{Chances, Ranges};
+use super::sequences::with_bursts;
 use super::service::{Open, Replica, Service};
 use super::sessions::{Below, MAX_TIERS, Reuse, SessionCache, Stand};
 
@@ -25,7 +28,8 @@ use super::sessions::{Below, MAX_TIERS, Reuse, SessionCache, Stand};
 /// that is full to the last block computes some of them twice.
 pub const ROOM: f64 = 0.1;
 
-/// A legal layout that fits in memory, with its step compiled.
+/// A legal layout that fits in memory, with its step compiled. Where the limit on sequences is still to be planned, it is
+/// launched with the widest that finds room, and each plan with its own ([`Deployment::of_plan`]).
 #[derive(Clone, Debug)]
 pub struct Deployment<'a> {
     context: &'a Context<'a>,
@@ -37,8 +41,10 @@ pub struct Deployment<'a> {
     pub limits: Limits,
     /// Memory of the fullest rank.
     pub memory: MemoryUse,
-    /// The compiled step.
-    pub pipeline: Pipeline,
+    /// What narrower launches of it have in common, where its limit on sequences is still to be planned.
+    laid: Option<Arc<Laid>>,
+    /// The compiled step, which no limit changes.
+    pub pipeline: Arc<Pipeline>,
     /// The flag that it does not start without, once it was asked for.
     needs: OnceLock<Option<NeededFlag>>,
 }
@@ -67,10 +73,10 @@ impl<'a> Deployment<'a> {
     /// The first legality rule that it breaks, or why it does not fit.
     pub fn new(context: &'a Context<'a>, parallelism: Parallelism) -> Result<Deployment<'a>, Reason> {
         let placement = context.check(parallelism)?;
-        let memory = context.memory(parallelism);
-        match memory.rejection() {
+        let widest = context.widest(parallelism);
+        match widest.memory.rejection() {
             Some(reason) => Err(reason),
-            None => Ok(Deployment::compile(context, parallelism, placement, memory)),
+            None => Ok(Deployment::launched(context, (parallelism, placement), widest)),
         }
     }
 
@@ -79,9 +85,15 @@ impl<'a> Deployment<'a> {
         context: &'a Context<'a>,
         parallelism: Parallelism,
         placement: Placement,
-        memory: MemoryUse,
     ) -> Deployment<'a> {
-        let limits = context.limits_of(parallelism);
+        Deployment::launched(context, (parallelism, placement), context.widest(parallelism))
+    }
+
+    fn launched(
+        context: &'a Context<'a>,
+        (parallelism, placement): (Parallelism, Placement),
+        Widest { limits, memory, laid }: Widest,
+    ) -> Deployment<'a> {
         let pipeline = Pipeline::compile(&Target {
             model: &context.model,
             kernels: &context.kernels,
@@ -91,7 +103,7 @@ impl<'a> Deployment<'a> {
             kv: context.kv,
             offload: limits.offload,
             host: context.cluster.host_of(parallelism.gpus()),
-            stream: context.memory_question(parallelism).streamed().map(|(share, bytes)| Stream {
+            stream: context.question_with(parallelism, limits).streamed().map(|(share, bytes)| Stream {
                 share,
                 bytes: units::Traffic::new(bytes.as_f64()),
                 link: context.cluster.host_link(),
@@ -105,12 +117,71 @@ impl<'a> Deployment<'a> {
                 .filter(|s| s.draft != Draft::Lookup)
                 .map_or(0, |s| s.tokens),
         });
-        Deployment { context, parallelism, placement, limits, memory, pipeline, needs: OnceLock::new() }
+        let pipeline = Arc::new(pipeline);
+        Deployment { context, parallelism, placement, limits, memory, laid, pipeline, needs: OnceLock::new() }
+    }
+
+    /// The layout launched as a plan of it states: with a limit that fits what is sent to each replica, where that is still
+    /// to be planned.
+    pub fn of_plan(&self, plan: &Plan) -> Cow<'_, Deployment<'a>> {
+        match plan.prefill {
+            // Decode workers take as many as find room: how full they are follows from both pools.
+            Some(_) => Cow::Borrowed(self),
+            None => self.for_load(plan.batch, self.replicas_of(plan)),
+        }
+    }
+
+    fn for_load(&self, batch: BatchPoint, replicas: u32) -> Cow<'_, Deployment<'a>> {
+        let narrowed = || {
+            let laid = self.laid.as_ref()?;
+            let sent = self.sent(batch, replicas)?;
+            let sequences = sent.div_ceil(u64::from(self.parallelism.attention_dp)).max(1);
+            self.context.narrowed(self.parallelism, (&self.limits, laid), sequences)
+        };
+        match narrowed().filter(|(_, memory)| memory.rejection().is_none()) {
+            None => Cow::Borrowed(self),
+            Some((limits, memory)) => Cow::Owned(Deployment {
+                limits,
+                memory,
+                laid: self.laid.clone(),
+                pipeline: Arc::clone(&self.pipeline),
+                needs: OnceLock::new(),
+                ..*self
+            }),
+        }
+    }
+
+    /// Most requests that one of so many replicas is sent at a time, where its limit is still to be planned and not as many
+    /// as find room are taken.
+    fn sent(&self, batch: BatchPoint, replicas: u32) -> Option<u64> {
+        let c = self.context;
+        let each = |n: u64| n.div_ceil(u64::from(replicas.max(1)));
+        match (batch, c.workload.load) {
+            (BatchPoint::Sequences(n), _) => Some(n),
+            (BatchPoint::Largest, _) | (BatchPoint::FromLoad, Load::Saturate) => None,
+            (BatchPoint::FromLoad, Load::Concurrency(n) | Load::Users(n)) => Some(each(n)),
+            (BatchPoint::FromLoad, Load::Rate(rate)) if c.engine.divides_cache() => {
+                let mean = match self.comes_by_itself(batch) {
+                    Some(rate) => self.under(rate / f64::from(replicas), replicas).ok()?.in_flight,
+                    None => {
+                        let cache = self.session_cache(replicas);
+                        self.concurrency_for(rate / f64::from(replicas), cache.as_ref()).ok()?
+                    }
+                };
+                Some(with_bursts(mean))
+            }
+            (BatchPoint::FromLoad, Load::Rate(_)) => None,
+        }
+    }
+
+    /// What was asked of memory.
+    pub fn memory_question(&self) -> MemoryQuestion<'a> {
+        self.context.question_with(self.parallelism, self.limits)
     }
 
     /// Most requests in flight on one replica.
     pub fn max_batch(&self) -> u64 {
-        let per_rank = self.memory.largest_batch().min(self.context.limits.max_sequences);
+        let per_rank = self.memory.largest_batch().min(self.limits.max_sequences);
         per_rank.saturating_mul(u64::from(self.parallelism.attention_dp))
     }
 
@@ -135,7 +206,7 @@ impl<'a> Deployment<'a> {
     fn needed_flag(&self) -> Option<NeededFlag> {
         let c = self.context;
         let (flag, context) = (c.engine.whole_context.as_ref()?, c.model.max_context?);
-        let longest = c.memory_question(self.parallelism).longest_context(1);
+        let longest = self.memory_question().longest_context(1);
         let sure = (longest as f64 * SURE) as u64 / LENGTH_STEP * LENGTH_STEP;
         let tokens = sure.max(c.workload.longest_context()).min(longest);
         (longest < context && tokens > 0).then(|| NeededFlag { flag: flag.clone(), tokens, context })
@@ -148,7 +219,7 @@ impl<'a> Deployment<'a> {
 
     /// Most tokens in one step, per attention-data-parallel rank.
     fn step_tokens(&self) -> u64 {
-        let launched = self.context.limits.max_batched_tokens;
+        let launched = self.limits.max_batched_tokens;
         self.context.engine.tokens_per_rank(launched, self.parallelism.attention_dp)
     }
 
@@ -157,7 +228,7 @@ impl<'a> Deployment<'a> {
         Replica {
             pipeline: &self.pipeline,
             engine: self.context.engine,
-            limits: Limits { max_batched_tokens: self.step_tokens(), ..self.context.limits },
+            limits: Limits { max_batched_tokens: self.step_tokens(), ..self.limits },
             gpus: self.parallelism.gpus(),
             attention_dp: u64::from(self.parallelism.attention_dp),
             layers: self.context.layers,
@@ -270,7 +341,8 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// Why it has none: its batch does not fit, or the load is missed.
     pub fn figures(&self, plan: Plan) -> Result<Estimate, Reason> {
-        Ok(self.estimate_of(plan, &self.steady(plan)?))
+        let launched = self.of_plan(&plan);
+        Ok(launched.estimate_of(plan, &launched.steady(plan)?))
     }
 
     /// What one replica of a plan delivers, what its sessions find again, and how far measured servers lie from that.
@@ -278,7 +350,8 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// As [`Deployment::figures`].
     pub fn service(&self, plan: Plan) -> Result<(Service, Option<Reuse>, &'static Class), Reason> {
-        let Steady { concurrency, service, reuse, .. } = self.steady(plan)?;
+        let launched = self.of_plan(&plan);
+        let Steady { concurrency, service, reuse, .. } = launched.steady(plan)?;
         Ok((service, reuse, self.class(&service, concurrency)))
     }
 
@@ -287,11 +360,12 @@ impl<'a> Deployment<'a> {
     /// # Errors
     /// As [`Deployment::figures`].
     pub fn score(&self, plan: Plan) -> Result<Figures, Reason> {
-        let Steady { replicas, concurrency, service, .. } = self.steady(plan)?;
+        let launched = if self.serves_alike(&plan) { Cow::Borrowed(self) } else { self.of_plan(&plan) };
+        let Steady { replicas, concurrency, service, .. } = launched.steady(plan)?;
         let bill = self.bill(replicas, &service);
         Ok(Figures {
             plan,
-            verdict: self.memory.verdict(),
+            verdict: launched.memory.verdict(),
             practice: self.practice(),
             gpus: bill.gpus,
             output: bill.output,
@@ -304,6 +378,18 @@ impl<'a> Deployment<'a> {
             per_output: bill.energy.per_output,
             class: self.class(&service, concurrency),
         })
+    }
+
+    /// Whether a plan is compared alike by its own launch: what waits for nothing is served as fast whatever room is left
+    /// beside it, where nothing is kept there for later, and what fits beside more graphs fits beside fewer.
+    fn serves_alike(&self, plan: &Plan) -> bool {
+        let finds_room = matches!(plan.batch, BatchPoint::Sequences(n) if n <= self.max_batch());
+        finds_room && self.takes_single_requests() && self.memory.verdict() == Verdict::Fits
+    }
+
+    /// Replicas of a plan.
+    fn replicas_of(&self, plan: &Plan) -> u32 {
+        if plan.replicas == ALL_REPLICAS { self.placement.max_replicas } else { plan.replicas }
     }
 
     /// What a plan's replicas come to under its load.
@@ -353,8 +439,11 @@ impl<'a> Deployment<'a> {
 
     /// Estimates a plan whether it is an answer or not, with every reason against it, missed targets among them.
     pub fn appraise(&self, plan: Plan, targets: &Targets) -> (Estimate, Vec<Reason>) {
-        let replicas =
-            if plan.replicas == ALL_REPLICAS { self.placement.max_replicas } else { plan.replicas };
+        self.of_plan(&plan).appraise_launched(plan, targets)
+    }
+
+    fn appraise_launched(&self, plan: Plan, targets: &Targets) -> (Estimate, Vec<Reason>) {
+        let replicas = self.replicas_of(&plan);
         let mut reasons: Vec<Reason> = self.memory.rejection().into_iter().collect();
         let steady = self.steady_of(plan.batch, replicas).unwrap_or_else(|reason| {
             reasons.push(reason);
@@ -375,6 +464,11 @@ impl<'a> Deployment<'a> {
         Estimate { prefix_hit: reuse.map(|reuse| reuse.hit).or(plain.prefix_hit), reuse, tiers, ..plain }
     }
 
+    /// Why a batch is too large.
+    pub fn batch_refused(&self, batch: u64) -> Reason {
+        too_large(batch, self.parallelism, &self.limits, &self.memory)
+    }
+
     /// Requests in flight on each replica.
     fn concurrency(&self, batch: BatchPoint, replicas: u32) -> Result<f64, Reason> {
         self.concurrency_in(batch, replicas, self.session_cache(replicas).as_ref())
@@ -387,14 +481,8 @@ impl<'a> Deployment<'a> {
         replicas: u32,
         cache: Option<&SessionCache>,
     ) -> Result<f64, Reason> {
-        let ranks = u64::from(self.parallelism.attention_dp);
-        let limit = self.context.limits.max_sequences.saturating_mul(ranks);
         match (batch, self.context.workload.load) {
-            (BatchPoint::Sequences(n), _) if n > limit => Err(Reason::BatchLimit { batch: n, limit }),
-            (BatchPoint::Sequences(n), _) if n > self.memory.largest_batch().saturating_mul(ranks) => {
-                let need = self.memory.per_running_request * n.div_ceil(ranks);
-                Err(Reason::CacheTooSmall { need, have: self.memory.kv_cache })
-            }
+            (BatchPoint::Sequences(n), _) if n > self.max_batch() => Err(self.batch_refused(n)),
             (BatchPoint::Sequences(n), _) => Ok(n as f64),
             (BatchPoint::FromLoad, Load::Concurrency(n)) => Ok(n as f64 / f64::from(replicas)),
             (BatchPoint::FromLoad, Load::Users(n)) => {
@@ -548,4 +636,18 @@ impl<'a> Deployment<'a> {
             tables: self.context.kernels.measured.iter().flat_map(|m| m.names()).collect(),
         }
     }
+}
+
+/// Why a batch is too large under limits and in a memory.
+pub(super) fn too_large(batch: u64, p: Parallelism, limits: &Limits, memory: &MemoryUse) -> Reason {
+    let ranks = u64::from(p.attention_dp);
+    let limit = limits.planned.unwrap_or(limits.max_sequences).saturating_mul(ranks);
+    if batch > limit {
+        return Reason::BatchLimit { batch, limit };
+    }
+    let each = memory.per_running_request;
+    let need = each * batch.div_ceil(ranks);
+    // What more sequences take beside their cache leaves less for it.
+    let have = if memory.kv_cache < need { memory.kv_cache } else { each * limits.max_sequences };
+    Reason::CacheTooSmall { need, have }
 }

@@ -5,10 +5,10 @@ use crate::plan::{Parallelism, Placement, Plan, Practice, Reason};
 use crate::units::{Bytes, Seconds, TokensPerSecond, UsdPerHour, Watts};
 
 use super::context::Context;
-use super::deployment::Deployment;
+use super::deployment::{Deployment, too_large};
 use super::estimated::{Estimate, PrefillFacts};
 use super::figures::Figures;
-use super::memory::MemoryUse;
+use super::memory::{Limits, MemoryUse};
 use super::power::Energy;
 use super::range::Ranges;
 use super::service::Service;
@@ -23,6 +23,8 @@ pub struct Worker<'c> {
     pub parallelism: Parallelism,
     /// Where its ranks stand.
     pub placement: Placement,
+    /// Launch limits.
+    pub limits: Limits,
     /// Memory of its fullest rank.
     pub memory: MemoryUse,
     /// Cache of a prompt on the rank that holds most of it.
@@ -50,8 +52,9 @@ impl<'c> Worker<'c> {
             context,
             parallelism: deployment.parallelism,
             placement: deployment.placement,
+            limits: deployment.limits,
             memory: deployment.memory,
-            held: context.memory_question(deployment.parallelism).prompt_cache(),
+            held: deployment.memory_question().prompt_cache(),
             prefill: PrefillWorker::new(&replica),
             decode: DecodeWorker::new(&replica),
         }
@@ -60,6 +63,13 @@ impl<'c> Worker<'c> {
     /// GPUs of one.
     pub fn gpus(&self) -> u64 {
         self.parallelism.gpus()
+    }
+
+    /// Why a batch is too large for one, if it is.
+    pub fn refuses(&self, batch: u64) -> Option<Reason> {
+        let most = self.memory.largest_batch().min(self.limits.max_sequences);
+        (batch > most.saturating_mul(u64::from(self.parallelism.attention_dp)))
+            .then(|| too_large(batch, self.parallelism, &self.limits, &self.memory))
     }
 
     /// Whether servers are launched so.

@@ -3,11 +3,13 @@
 use super::published;
 use super::release::{Bench, Beside, Member, Release, drafts};
 use super::server::{AdapterSlots, Pool, Server};
-use crate::catalog::Cluster;
+use crate::catalog::{Cluster, Engine};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::Deployment;
 use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Verified;
+use crate::estimate::memory::{Limits, MemoryQuestion, MemoryUse};
+use crate::estimate::sequences::longest_drawn;
 use crate::model::Lora;
 use crate::plan::Parallelism;
 use crate::units::{Bytes, Seconds};
@@ -58,34 +60,28 @@ fn keeps(server: &mut Server, cluster: &Cluster, tiers: Tiers, (gpus, replicas):
     }
 }
 
-/// The batch sizes that vLLM and SGLang capture graphs of: 1, 2, 4, then steps of 8, from 256 on of 16
-/// (`vllm/config/compilation.py`, `sglang/srt/server_args.py`). The next one is the limit that costs nothing more.
-fn captured(batch: u64) -> u64 {
-    match batch {
-        0..=2 => batch.max(1),
-        3..=4 => 4,
-        5..=256 => batch.div_ceil(8) * 8,
-        _ => batch.div_ceil(16) * 16,
-    }
-}
-
 /// The servers of a plan, with the head that its files carry.
 pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Release {
     let context = deployment.context();
-    let cluster = context.cluster;
+    let (cluster, engine) = (context.cluster, context.engine);
     let decode = member(estimate, deployment, asked);
     let mut members = vec![decode];
     if let Some(prefill) = &estimate.prefill {
         members[0].server.pool = Some(Pool::Decode);
         let mut server = members[0].server.clone();
-        server.max_model_len = match prefill.gpu == estimate.gpu {
-            true => server.max_model_len.min(Some(longest(deployment, prefill.parallelism, 1, asked))),
+        let same = prefill.gpu == estimate.gpu;
+        let question = context.memory_question(prefill.parallelism);
+        server.max_model_len = match same {
+            true => server.max_model_len.min(Some(longest(&question, asked))),
             // What finds room on other GPUs is not known here.
-            false => Some(drawn(deployment)),
+            false => Some(longest_drawn(&context.workload, context.model.max_context)),
         };
         members[0].server.max_model_len = server.max_model_len;
         server.pool = Some(Pool::Prefill);
-        server.max_sequences = None;
+        (server.max_sequences, server.largest_graph) = match same {
+            true => stated(&question.limits, engine, prefill.parallelism),
+            false => (None, context.limits.start.captured.largest),
+        };
         server.speculation = None;
         split(&mut server, prefill.parallelism, context.model.is_moe());
         let tiers = estimate.limits.keeping.tiers;
@@ -126,63 +122,52 @@ pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> R
     }
 }
 
-/// By how much lengths that are drawn around a mean exceed it at most ([`crate::simulate`]).
-const DRAWN: f64 = 1.2;
-
 /// Share of the longest request that finds room which a server is told to take: memory is known to a few per cent.
 const SURE: f64 = 0.9;
 
 /// Tokens that such a length is a multiple of.
 const LENGTH_STEP: u64 = 1024;
 
-/// Tokens of the longest request that comes: that of the load, and what lengths around their mean are drawn up to.
-fn drawn(deployment: &Deployment) -> u64 {
-    let context = deployment.context();
-    let workload = &context.workload;
-    let longer = |n: u64| (n as f64 * DRAWN).ceil() as u64;
-    let most = match workload.purpose.pools() {
-        true => longer(workload.isl),
-        false => longer(workload.isl).saturating_add(longer(workload.osl)),
-    };
-    let known = context.model.max_context.unwrap_or(u64::MAX);
-    most.min(known).max(workload.longest_context())
+/// What a launch states of its sequences, of all ranks of attention data parallel where the engine counts so, and of the
+/// largest batch that is captured.
+fn stated(limits: &Limits, engine: &Engine, p: Parallelism) -> (Option<u64>, Option<u64>) {
+    // What is a slot's part of the cache follows from their number, so that it is stated whatever it is.
+    let sequences = limits.stated_sequences.or(engine.divides_cache().then_some(limits.max_sequences));
+    let ranks = if engine.defaults.tokens_of_all_ranks { u64::from(p.attention_dp) } else { 1 };
+    (sequences.map(|n| n.saturating_mul(ranks)), limits.start.captured.largest)
 }
 
 /// Tokens of the longest request that a server is told to take. Where nobody states them it is as long as the model
 /// allows and a request finds room, as far as the memory that was planned stays as it is; at least the longest that comes.
-/// `slots` are the requests that each reserve such a length, where the engine gives each its part of the cache.
-fn longest(deployment: &Deployment, p: Parallelism, slots: u64, asked: &Asked) -> u64 {
-    let context = deployment.context();
-    let workload = &context.workload;
-    let least = drawn(deployment);
+/// Where slots divide the cache, each of them reserves such a length: the longest that comes and no more.
+fn longest(question: &MemoryQuestion, asked: &Asked) -> u64 {
+    let (workload, model, engine) = (question.workload, question.model, question.engine);
+    let least = longest_drawn(workload, model.max_context);
     if let Some(stated) = asked.length {
         return stated.max(workload.longest_context());
     }
-    let question = context.memory_question(p);
-    let room = question.room(slots).longest_context;
-    // Encoders compute an input in one step, llama.cpp whatever it pools ("input is too large to process" in
-    // `tools/server/server-context.cpp`), whose step is what it is told.
-    let step = match (workload.purpose.pools(), context.engine.id == "llama.cpp") {
-        (true, true) => context.limits.max_batched_tokens.max(least),
-        (true, false) if !context.model.keeps_tokens() => context.limits.max_batched_tokens,
-        _ => u64::MAX,
+    if engine.divides_cache() {
+        return question.limits.start.length.unwrap_or(least);
+    }
+    let room = question.room(1).longest_context;
+    // Encoders compute an input in one step.
+    let step = match workload.purpose.pools() && !model.keeps_tokens() {
+        true => question.limits.max_batched_tokens,
+        false => u64::MAX,
     };
-    let most = context.model.max_context.unwrap_or(room).min(step);
+    let most = model.max_context.unwrap_or(room).min(step);
     let sure = (room as f64 * SURE) as u64 / LENGTH_STEP * LENGTH_STEP;
     // A request that comes finds room, or the plan would not stand.
     let least = least.min(room.max(workload.longest_context())).min(most.max(workload.longest_context()));
     let mut length = if room >= most { most } else { sure.min(most) };
     let planned = question.answer();
     while length > least {
-        let mut longer = question;
+        let mut longer = *question;
         longer.limits.start.length = Some(length);
         let memory = longer.answer();
-        // Slots reserve their part of what the plan leaves to the cache; elsewhere no figure is to change.
-        let stays = match slots > 1 || context.engine.id == "llama.cpp" {
-            true => memory.verdict() == planned.verdict(),
-            false => (memory.kv_cache, memory.total()) == (planned.kv_cache, planned.total()),
-        };
-        if stays {
+        // No figure is to change.
+        let figures = |m: &MemoryUse| (m.kv_cache, m.total(), m.verdict());
+        if figures(&memory) == figures(&planned) {
             return length;
         }
         length = length / 2 / LENGTH_STEP * LENGTH_STEP;
@@ -215,23 +200,9 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     server.tensor_split = estimate.limits.offload.shares.map(|shares| shares.parts().to_vec());
     server.required = super::required::flags(&server.engine, asked.model).to_vec();
     split(&mut server, p, context.model.is_moe());
-    let planned = match context.workload.load {
-        // A limit at the mean of a given rate would make bursts wait.
-        Load::Rate(_) => estimate.max_batch,
-        _ => estimate.batch.ceil() as u64,
-    }
-    .max(1);
-    let ranks = u64::from(p.attention_dp);
-    let most = estimate.limits.max_sequences.max(1);
-    let room = (estimate.max_batch / ranks).max(1);
-    let each = planned.div_ceil(ranks);
-    let rounded = if engine.id == "llama.cpp" { each } else { captured(each) };
-    let each = if rounded <= room.min(most) { rounded } else { each.min(most) };
-    // SGLang counts over all ranks of attention data parallel, the others on each.
-    server.max_sequences = Some(if engine.defaults.tokens_of_all_ranks { each * ranks } else { each });
-    // llama.cpp gives each slot its part of the cache.
-    let slots = if engine.id == "llama.cpp" { each } else { 1 };
-    server.max_model_len = Some(longest(deployment, p, slots, asked));
+    (server.max_sequences, server.largest_graph) = stated(&estimate.limits, engine, p);
+    let question = deployment.memory_question();
+    server.max_model_len = Some(longest(&question, asked));
     server.max_batched_tokens = Some(estimate.limits.max_batched_tokens);
     if engine.id == "llama.cpp" && estimate.purpose.pools() {
         server.max_batched_tokens = server.max_batched_tokens.max(server.max_model_len);
@@ -239,7 +210,12 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     if let Some(lora) = &asked.lora {
         server.adapters = Some(AdapterSlots { count: lora.count, rank: lora.rank });
         if !lora.targets.is_empty() || context.model.is_moe() {
-            server.adapted = adapted(&context.model.linear_layers(lora), context.model.is_moe());
+            server.adapted = super::speech::adaptable(
+                name,
+                server.version.as_deref(),
+                context.model.linear_layers(lora),
+                context.model.is_moe(),
+            );
         }
     }
     if estimate.prefill.is_none() {
@@ -251,7 +227,7 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     }
     server.task = Some(estimate.purpose).filter(|p| p.pools()).map(|purpose| purpose.name().to_owned());
     if engine.id != "llama.cpp" {
-        server.memory_fraction = Some(context.memory_question(p).fraction());
+        server.memory_fraction = Some(question.fraction());
         // Where nothing is known to be shared the engine's default stands: it costs attention nothing. Recurrent
         // layers hold another state for each kept prefix, which the plan has no room for.
         let recurrent = context.model.state_bytes_per_sequence() > Bytes::ZERO;
@@ -274,7 +250,6 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     server.eager = (!eager.is_empty()).then_some(true);
     server.launches = launches;
     let start = estimate.limits.start;
-    server.largest_graph = start.captured.largest;
     server.graph_mode = start.captured.mode.map(|mode| mode.name().to_ascii_uppercase());
     server.cpu_offload_gb = Some(start.offloaded.as_gib()).filter(|gib| *gib > 0.0);
     server.kv_cache_memory_bytes = start.cache.map(Bytes::get);
@@ -299,13 +274,6 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     Member { server, copies: estimate.replicas, gpus: p.gpus() }
 }
 
-/// The layers that adapters may change as engines name them: those of a mixture's experts have the names of shared ones, and
-/// plans have no room for adapters of experts.
-fn adapted(layers: &[String], experts: bool) -> Vec<String> {
-    let of_experts = |layer: &str| matches!(layer, "gate_proj" | "up_proj" | "down_proj");
-    layers.iter().filter(|layer| !(experts && of_experts(layer))).cloned().collect()
-}
-
 /// The model that drafts, and whether it is only a place for one: the one that is named, else a head that is published for
 /// the model, else a path.
 fn drafter(engine: &str, draft: Draft, asked: &Asked) -> Option<(String, bool)> {
@@ -327,6 +295,12 @@ fn drafter(engine: &str, draft: Draft, asked: &Asked) -> Option<(String, bool)> 
     })
 }
 
+/// The format that a file of the weights is named by: the one that was asked for, though it may keep most weights in one
+/// that is not quantised again (experts in MXFP4).
+fn file_format(estimate: &Estimate, asked: &Asked) -> WeightFormat {
+    asked.weights.filter(|_| engine_of(estimate) == "llama.cpp").unwrap_or(estimate.weights)
+}
+
 /// Weights in another format than the checkpoint's: engines make FP8 of 16 bits while they load; other formats are
 /// checkpoints of their own.
 fn weights(server: &mut Server, estimate: &Estimate, asked: &Asked) {
@@ -335,7 +309,7 @@ fn weights(server: &mut Server, estimate: &Estimate, asked: &Asked) {
     if server.engine == "llama.cpp" {
         let is_file = last.to_ascii_lowercase().ends_with(".gguf");
         if !is_file {
-            server.model = Some(format!("/models/{last}-{}.gguf", estimate.weights.name()));
+            server.model = Some(format!("/models/{last}-{}.gguf", file_format(estimate, asked).name()));
         }
         return;
     }
@@ -400,7 +374,7 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked, length: Opt
         estimate.gpu,
         estimate.engine,
         estimate.engine_version,
-        estimate.weights.name(),
+        file_format(estimate, asked).name(),
         estimate.kv.name(),
         estimate.batch.ceil(),
     ));
@@ -447,14 +421,15 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked, length: Opt
     let memory = match length.filter(|_| estimate.memory.slot.is_some()) {
         // Slots are as long as the server is told.
         Some(_) => {
-            let mut question = context.memory_question(estimate.parallelism);
+            let mut question = deployment.memory_question();
             question.limits.start.length = length;
             question.answer()
         }
         None => estimate.memory,
     };
-    let slots = (estimate.batch / f64::from(estimate.parallelism.attention_dp)).ceil() as u64;
-    let (cache, _) = memory.allocated(slots.max(1));
+    let running = (estimate.batch / f64::from(estimate.parallelism.attention_dp)).ceil() as u64;
+    let slots = running.max(estimate.limits.stated_sequences.unwrap_or(1));
+    let (cache, _) = memory.allocated(slots);
     lines.push(format!(
         "memory of a GPU: {:.1} GiB weights, {:.1} GiB KV cache, {:.1} GiB of {:.1} in all; {}",
         estimate.memory.weights.as_gib(),
@@ -484,10 +459,12 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked, length: Opt
         }
     }
     if let Some(tokens) = length {
+        let drawn = longest_drawn(workload, context.model.max_context);
+        let needed = context.limits.start.length.filter(|_| context.engine.divides_cache()).unwrap_or(drawn);
         let why = match (asked.length, context.model.max_context) {
             (Some(_), _) => ", as asked",
             (None, Some(most)) if most == tokens => ", the model's context",
-            (None, _) if tokens <= drawn(deployment) => {
+            (None, _) if tokens <= needed => {
                 ", which lengths around those of the question come to; --max-model-len plans for longer ones"
             }
             (None, _) => ", for which there is room beside the plan; --max-model-len plans for longer ones",
@@ -516,7 +493,7 @@ fn engine_of(estimate: &Estimate) -> &str {
 fn needs(estimate: &Estimate, asked: &Asked) -> Option<String> {
     match (engine_of(estimate), asked.weights) {
         ("llama.cpp", _) => {
-            Some(format!("needs: a GGUF file of {} in {}", asked.model, estimate.weights.name()))
+            Some(format!("needs: a GGUF file of {} in {}", asked.model, file_format(estimate, asked).name()))
         }
         (_, None) => None,
         (engine, Some(format)) if made_on_loading(engine, format, asked) => None,

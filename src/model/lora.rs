@@ -11,6 +11,9 @@ use super::quantisation::Storage;
 use super::tensor::{Component, RankGroups, Role, Split, Tensor, TensorClass};
 use super::{Model, group, ungroup};
 
+/// How the note on adapters begins.
+const WITH_ADAPTERS: &str = "weights on a GPU include";
+
 /// Largest rank and number of adapters that make sense.
 const MOST: u64 = 4096;
 
@@ -149,11 +152,25 @@ impl Model {
         self.groups = group(layers, &self.quantisation);
         let slots = self.lora_bytes(RankGroups::SINGLE);
         self.notes.push(format!(
-            "weights on a GPU include {} of rank {}: {slots} before they are divided",
+            "{WITH_ADAPTERS} {} of rank {}: {slots} before they are divided",
             if lora.count == 1 { "1 LoRA adapter".into() } else { format!("{} LoRA adapters", lora.count) },
             lora.rank,
         ));
         Ok(self)
+    }
+
+    /// The same model with other adapters in the place of those that it has room for.
+    ///
+    /// # Errors
+    /// As [`Model::with_lora`].
+    pub fn with_other_lora(mut self, lora: &Lora) -> Result<Model, Diagnostic> {
+        let mut layers = ungroup(std::mem::take(&mut self.groups));
+        for layer in &mut layers {
+            layer.retain(|block| !matches!(block, Block::Adapters(_)));
+        }
+        self.groups = group(layers, &self.quantisation);
+        self.notes.retain(|note| !note.starts_with(WITH_ADAPTERS));
+        self.with_lora(lora)
     }
 
     /// The last parts of the names of the linear layers that adapters attach to, each once.

@@ -31,6 +31,9 @@ pub enum Measure {
     Gpus,
 }
 
+/// Stands for a price that is not known: far above any that is.
+const UNKNOWN: f64 = 1e30;
+
 impl Measure {
     /// Every measure.
     pub const ALL: [Measure; 8] = [
@@ -94,9 +97,18 @@ impl Measure {
         matches!(self, Measure::Ttft | Measure::Latency)
     }
 
+    /// The same, as plans are compared by it: what costs an unknown price costs more than what is known, and of two such
+    /// plans the one with fewer tokens of each GPU more, which is so at any price.
+    fn compared(self, f: &Figures) -> f64 {
+        match self {
+            Measure::Cost if f.price.is_none() => UNKNOWN / f.output_per_gpu().get(),
+            _ => self.of(f),
+        }
+    }
+
     /// The same, turned so that less is better.
     fn loss(self, f: &Figures) -> f64 {
-        if self.more_is_better() { -self.of(f) } else { self.of(f) }
+        if self.more_is_better() { -self.of(f) } else { self.compared(f) }
     }
 }
 

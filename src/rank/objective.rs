@@ -59,7 +59,7 @@ impl Weights {
     /// weighs as much as a tenth less time.
     fn loss(&self, f: &Figures) -> f64 {
         let of = |(m, w): (Measure, u16)| {
-            let log = m.of(f).max(f64::MIN_POSITIVE).ln() * f64::from(w);
+            let log = m.compared(f).max(f64::MIN_POSITIVE).ln() * f64::from(w);
             if m.more_is_better() { -log } else { log }
         };
         Measure::ALL.into_iter().zip(self.0).filter(|(_, w)| *w > 0).map(of).sum()

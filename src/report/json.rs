@@ -168,7 +168,7 @@ pub(super) struct RankingAnswer<'a> {
     combined: Option<CombinedAnswer>,
     /// Replicas of different sizes that deliver more than the best plan, where that leaves GPUs idle.
     mixed_replicas: Option<CombinedAnswer>,
-    /// What would make the question answerable, where nothing is feasible; else a limit on sequences that does clearly better than the engine's own.
+    /// What would make the question answerable, where nothing is feasible.
     advice: Vec<AdviceAnswer<'a>>,
     /// The best plan on GPUs that differ, where that is asked for.
     what_if: Vec<WhatIfAnswer>,

@@ -6,6 +6,7 @@ use crate::catalog::engine_of;
 use crate::estimate::Provenance;
 use crate::estimate::estimated::Estimate;
 use crate::estimate::range::Times;
+use crate::rank::Measure;
 use crate::search::Answer;
 use crate::units::{TokensPerSecond, group_thousands};
 use crate::workload::Percentile;
@@ -25,6 +26,13 @@ pub(super) fn remarks(s: &Subject, answer: &Answer) -> Vec<String> {
     if first.idle_gpus > 0 {
         let all = first.gpus + first.idle_gpus;
         out.push(format!("The best plan leaves {} of {all} GPUs idle.", first.idle_gpus));
+    }
+    if first.price.is_none() && answer.objective.looks_at(Measure::Cost) {
+        out.push(format!(
+            "No price of {} is known: plans are ranked by the tokens of each GPU, which is what they cost at any price; \
+             --price names one.",
+            s.gpu(&first.plan).map_or(first.gpu.as_str(), |gpu| gpu.name.as_str())
+        ));
     }
     out.extend(waiting(first));
     out.extend(as_simulated(s, first));

@@ -560,13 +560,13 @@ pub fn estimate_page(
     out
 }
 
-/// What would make a question answerable, or its answer clearly better.
-pub fn advice_text(found: bool, advice: &[Advice]) -> String {
+/// What would make a question answerable.
+pub fn advice_text(advice: &[Advice]) -> String {
     let mut out = String::new();
     if advice.is_empty() {
         return out;
     }
-    let _ = writeln!(out, "\nWhat would {}:", if found { "do better" } else { "make it work" });
+    let _ = writeln!(out, "\nWhat would make it work:");
     for a in advice {
         let best = &a.best;
         // As the table of the answer has them.

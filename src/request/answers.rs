@@ -31,7 +31,7 @@ pub struct Planned {
     pub answer: Answer,
     /// The best plan on GPUs that differ.
     pub what_if: Vec<(WhatIf, Option<Estimate>)>,
-    /// What would make the question answerable, where nothing is feasible; else a limit on sequences that does clearly better than the engine's own.
+    /// What would make the question answerable, where nothing is feasible.
     pub advice: Vec<Advice>,
 }
 
@@ -168,6 +168,7 @@ impl Resolved {
         question.workload.longest = longest.or(question.workload.longest);
         for launch in &mut question.launches {
             (launch.limits.max_sequences, launch.limits.max_batched_tokens) = (None, None);
+            launch.limits.planned = true;
         }
         let answer = question.answer()?;
         stop.check()?;
@@ -198,13 +199,7 @@ impl Resolved {
         let what_if = moved.collect::<Result<Vec<_>, Diagnostic>>()?;
         // Of a hundred kinds of GPU the largest has said what it lacks.
         let asks = answer.best.is_empty() && answer.stopped == Stopped::Complete && !question.chooses;
-        let advice = match answer.best.first() {
-            None if asks => question.advice()?,
-            Some(best) if !question.stop.now() && !question.chooses => {
-                question.other_sequences(best)?.into_iter().collect()
-            }
-            _ => Vec::new(),
-        };
+        let advice = if asks { question.advice()? } else { Vec::new() };
         Ok(Planned { answer, what_if, advice })
     }
 
@@ -287,8 +282,7 @@ impl Resolved {
             .check(split)
             .map_err(|reason| usage(reason.message()).at(format!("{} with {}", split, context.engine.id)))?;
         have_room(split, replicas, placement.max_replicas)?;
-        let memory = context.memory(split);
-        let deployment = Deployment::compile(context, split, placement, memory);
+        let deployment = Deployment::compile(context, split, placement);
         let (estimate, reasons) = deployment.appraise(plan, &self.targets);
         Ok((deployment, estimate, reasons))
     }

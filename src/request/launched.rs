@@ -87,7 +87,11 @@ impl Request {
             self.engine = Some(Texts(vec![engine(server, true)]));
         }
         if self.model.lora.is_none() {
-            let text = |slots: AdapterSlots| format!("rank={},count={}", slots.rank, slots.count);
+            let layers = match server.adapted.as_slice() {
+                [] => String::new(),
+                named => format!(",targets={}", named.join(",")),
+            };
+            let text = |slots: AdapterSlots| format!("rank={},count={}{layers}", slots.rank, slots.count);
             self.model.lora = server.adapters.map(text);
         }
         if self.weights.is_none() {

@@ -1,5 +1,6 @@
 //! From a request to what is asked: every name looked up, every default in place.
 
+mod adapters;
 mod axes;
 mod drive;
 mod engines;
@@ -20,7 +21,7 @@ use crate::diagnostic::Diagnostic;
 use crate::dtype::WeightFormat;
 use crate::estimate::power::Electricity;
 use crate::hub::Hub;
-use crate::model::Model;
+use crate::model::{Lora, Model};
 use crate::plan::Precision;
 use crate::plan::space::Pins;
 use crate::rank::{Front, Objective};
@@ -109,6 +110,8 @@ pub struct Resolved {
     pub source: Option<Source>,
     /// What drives a simulation, in words.
     pub drive: String,
+    /// The adapters that there is room for, with the layers that every engine takes.
+    pub lora: Option<Lora>,
     /// Engine and GPU of which the kernel database has nothing.
     pub unmeasured: Vec<(String, String)>,
 }
@@ -175,6 +178,7 @@ impl Request {
         let engines = asked.engines(catalog, &place.pools)?;
         let mut engines = asked.that_take_the_options(engines)?;
         asked.know_the_model(&engines, &model)?;
+        let lora = asked.adapters(&mut engines, &mut model)?;
         let current =
             self.current.as_deref().map(|text| layout::deployment(catalog, "--current", text)).transpose()?;
         let unmeasured = match task {
@@ -248,6 +252,7 @@ impl Request {
             months,
             source,
             drive,
+            lora,
             unmeasured,
         })
     }

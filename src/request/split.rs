@@ -57,7 +57,7 @@ impl SplitWorkers {
                 let place = format!("{flag} {split} with {}", context.engine.id);
                 Diagnostic::new(Code::Usage, reason.message()).at(place)
             })?;
-            Ok::<_, Diagnostic>(Deployment::compile(context, split, placement, context.memory(split)))
+            Ok::<_, Diagnostic>(Deployment::compile(context, split, placement))
         };
         let both = (compile("--prefill", self.prefill.0)?, compile("--decode", self.decode.0)?);
         self.fit(context.cluster).map(|()| both)

@@ -22,7 +22,7 @@ impl Default for Search {
         Search {
             mode: Mode::default(),
             pins: Pins::default(),
-            launches: vec![Launch::default()],
+            launches: vec![Launch::planned()],
             verification: Verification::UNASKED,
         }
     }

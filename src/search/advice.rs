@@ -27,18 +27,6 @@ const FILES: [WeightFormat; 4] =
 /// How many times the GPUs are tried.
 const FACTORS: [u32; 4] = [1, 2, 4, 8];
 
-/// Limits on the sequences of a server that are tried beside the engine's own.
-const SEQUENCES: [u64; 4] = [16, 64, 256, 1024];
-
-/// Of the sequences that an engine prepares for, so few find room that a lower limit may leave them more.
-const FEW_FIND_ROOM: u64 = 16;
-
-/// How many times the output of a plan with another limit is worth saying.
-const CLEARLY_MORE: f64 = 1.1;
-
-/// The same of the time that a request takes.
-const CLEARLY_SOONER: f64 = 0.8;
-
 /// A change, and the best plan it leads to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Advice {
@@ -73,48 +61,6 @@ impl Question<'_> {
             self.ask("no latency targets", &Question { targets, ..self.clone() }, &mut advice)?;
         }
         Ok(advice)
-    }
-
-    /// The limit on sequences that does clearly better than the engine's own, where that holds requests up while the cache
-    /// has room, or sets so much aside for sequences that few find room: `None` where a limit is stated, or no other does.
-    ///
-    /// # Errors
-    /// As [`Question::answer`].
-    pub fn other_sequences(&self, best: &Estimate) -> Result<Option<Advice>, Diagnostic> {
-        let stated = self.launches.iter().any(|launch| launch.limits.max_sequences.is_some());
-        let ranks = u64::from(best.parallelism.attention_dp).max(1);
-        let (limit, room) = (best.limits.max_sequences, best.memory.largest_batch());
-        let sent = (best.batch / ranks as f64).ceil() as u64;
-        let held_up = sent >= limit && room > limit;
-        let starved = room < limit / FEW_FIND_ROOM;
-        if stated || best.purpose.pools() || best.prefill.is_some() || !(held_up || starved) {
-            return Ok(None);
-        }
-        let others = SEQUENCES.into_iter().filter(|n| if held_up { *n > limit } else { *n < limit });
-        let launches: Vec<Launch> = others
-            .cartesian_product(&self.launches)
-            .map(|(n, launch)| Launch {
-                limits: LimitOverrides { max_sequences: Some(n), ..launch.limits },
-                ..*launch
-            })
-            .collect();
-        if launches.is_empty() {
-            return Ok(None);
-        }
-        let question = Question { launches, current: None, ..self.clone() };
-        let Some(other) = question.answer()?.best.into_iter().next() else { return Ok(None) };
-        // With as many GPUs or fewer: more output, or the same sooner.
-        let output = other.output.get() / best.output.get().max(f64::MIN_POSITIVE);
-        let sooner = other.service.e2e < best.service.e2e * CLEARLY_SOONER && output >= 0.99;
-        let fewer = other.gpus < best.gpus && output >= 0.99 && other.service.e2e <= best.service.e2e;
-        if other.gpus > best.gpus || !(output >= CLEARLY_MORE || sooner || fewer) {
-            return Ok(None);
-        }
-        let change = format!(
-            "up to {} sequences at once (--max-sequences {}, {limit} by default)",
-            other.limits.max_sequences, other.limits.max_sequences
-        );
-        Ok(Some(Advice { change, best: other }))
     }
 
     /// The engine's own knobs: more of the memory, smaller steps.

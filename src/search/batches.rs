@@ -21,7 +21,7 @@ impl Question<'_> {
                 all.push((n, listed.clone()));
                 continue;
             };
-            let mut plans = self.with_deployment(listed, |deployment| {
+            let mut plans = self.with_layout(listed, |deployment| {
                 let at = |batch| {
                     let estimate = deployment.figures(Plan { batch, ..listed.plan }).ok()?;
                     let kept = Figures::from(&estimate).missed(&self.targets).is_none();

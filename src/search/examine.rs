@@ -7,6 +7,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::dtype::WeightFormat;
 use crate::estimate::deployment::Deployment;
 use crate::estimate::estimated::Estimate;
+use crate::estimate::launched::Widest;
 use crate::estimate::memory::{Limits, MemoryUse};
 use crate::estimate::remedy::Remedy;
 use crate::plan::Degrees;
@@ -57,11 +58,20 @@ fn foreign() -> Diagnostic {
 }
 
 impl Question<'_> {
-    /// Compiles the layout of an estimate again and hands it to `look`.
+    /// Compiles the layout of an estimate again and hands it to `look`, launched as its plan states.
     ///
     /// # Errors
     /// When the estimate does not belong to this question.
     pub fn with_deployment<T>(
+        &self,
+        estimate: &Estimate,
+        look: impl FnOnce(&Deployment) -> T,
+    ) -> Result<T, Diagnostic> {
+        self.with_layout(estimate, |deployment| look(&deployment.of_plan(&estimate.plan)))
+    }
+
+    /// The same whatever the plan: other plans of the layout may be looked at.
+    pub(super) fn with_layout<T>(
         &self,
         estimate: &Estimate,
         look: impl FnOnce(&Deployment) -> T,
@@ -156,8 +166,8 @@ impl Question<'_> {
                 Err(Reason::OutOfMemory { .. }) => context.remedies(asked.split),
                 _ => Vec::new(),
             };
-            let memory = context.memory(asked.split);
-            let (limits, engine) = (context.limits, context.engine.label());
+            let Widest { limits, memory, .. } = context.widest(asked.split);
+            let engine = context.engine.label();
             examined.push(Examined { gpu, engine, weights, limits, memory, remedies, outcome });
         }
         Ok(examined)

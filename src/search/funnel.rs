@@ -122,7 +122,6 @@ impl Question<'_> {
         let mut best = summary.best;
         let figures = |e: &Estimate| Figures::ranked(e, self.workload.load);
         best.sort_by(|a, b| self.objective.order(&figures(a), &figures(b)));
-        best.truncate(self.top);
         let mut front = summary.front;
         // What was simulated is as it was simulated.
         for point in &mut front {
@@ -137,6 +136,7 @@ impl Question<'_> {
             plan.holds = Chances::of(plan.class, Times::of(&plan.service), &self.targets);
         }
         self.surest_first(&mut best);
+        best.truncate(self.top);
         Answer {
             best,
             named: Vec::new(),

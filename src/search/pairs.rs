@@ -196,22 +196,17 @@ impl<'p, 'c> Pairs<'p, '_, 'c> {
     /// The batches that the decode worker holds; the others are counted as fallen.
     fn batches(&mut self) -> Vec<Batch> {
         let worker = self.worker;
-        let ranks = u64::from(worker.parallelism.attention_dp);
-        let limit = worker.context.limits.max_sequences.saturating_mul(ranks);
-        let held = worker.memory.largest_batch().saturating_mul(ranks);
         let plans = (self.region.counts.len() * self.region.active.len()) as u64;
         let mut batches = Vec::with_capacity(self.region.batches.len());
         for (point, batch) in self.region.batches.iter().enumerate() {
             let reason = match *batch {
-                BatchPoint::Sequences(n) if n > limit => Reason::BatchLimit { batch: n, limit },
-                BatchPoint::Sequences(n) if n > held => Reason::CacheTooSmall {
-                    need: worker.memory.per_running_request * n.div_ceil(ranks),
-                    have: worker.memory.kv_cache,
+                BatchPoint::Sequences(n) => match worker.refuses(n) {
+                    Some(reason) => reason,
+                    None => {
+                        batches.push(Batch { sequences: n as f64, point });
+                        continue;
+                    }
                 },
-                BatchPoint::Sequences(n) => {
-                    batches.push(Batch { sequences: n as f64, point });
-                    continue;
-                }
                 BatchPoint::Largest | BatchPoint::FromLoad => {
                     batches.push(Batch { sequences: worker.decode.most, point });
                     continue;

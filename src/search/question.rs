@@ -84,6 +84,14 @@ impl Default for Launch {
     }
 }
 
+impl Launch {
+    /// With the engine's defaults, and a limit on sequences that fits each plan.
+    pub fn planned() -> Launch {
+        let limits = LimitOverrides { planned: true, ..LimitOverrides::default() };
+        Launch { limits, ..Launch::default() }
+    }
+}
+
 impl<'a> Question<'a> {
     /// A question with every default: lengths of 2,048 and 512 tokens, the batch searched, no targets,
     /// most throughput first, the checkpoint's precision, nothing pinned, ten plans, in closed form. Every

@@ -241,7 +241,8 @@ impl Question<'_> {
         let mut at = |n: u32, headroom: f64| -> Result<Option<Option<Verified>>, Diagnostic> {
             self.at_share(&fleet.replica, demand.share(n, headroom), |deployment, plan| {
                 let Ok(replica) = deployment.figures(plan) else { return Ok(Some(None)) };
-                let of = (deployment, n);
+                let launched = deployment.of_plan(&plan);
+                let of = (&*launched, n);
                 let steps = verify::steps_under_load(of, replica.batch, self.stop);
                 let Some(rest) = left.checked_sub(steps) else { return Ok(None) };
                 *left = rest;
@@ -310,8 +311,7 @@ impl Question<'_> {
     /// The fleet of a layout whose best batch is known; `None` when it would have absurdly many replicas.
     fn fleet(&self, best: &Estimate, demand: &Demand) -> Result<Option<Fleet>, Diagnostic> {
         let targets = self.targets;
-        let (capacity, users) =
-            self.with_deployment(best, |deployment| capacity(deployment, best, &targets))?;
+        let (capacity, users) = self.with_layout(best, |deployment| capacity(deployment, best, &targets))?;
         let (most, needed) = match demand.users {
             Some(n) => {
                 let users = users.max(1e-9);
@@ -372,7 +372,7 @@ impl Question<'_> {
     ) -> Result<T, Diagnostic> {
         let workload = Workload { load: share, ..self.workload };
         let plan = Plan { replicas: 1, batch: BatchPoint::FromLoad, ..of.plan };
-        Question { workload, ..self.clone() }.with_deployment(of, |deployment| look(deployment, plan))
+        Question { workload, ..self.clone() }.with_layout(of, |deployment| look(deployment, plan))
     }
 
     /// So many replicas of a layout.

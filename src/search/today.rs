@@ -54,6 +54,8 @@ impl Question<'_> {
             limits.max_sequences = current.limits.max_sequences.or(limits.max_sequences);
             limits.max_batched_tokens = current.limits.max_batched_tokens.or(limits.max_batched_tokens);
             limits.memory_fraction = current.limits.memory_fraction.or(limits.memory_fraction);
+            // It has been launched.
+            limits.planned = false;
         }
         launches.dedup();
         let alone = Question {
@@ -113,8 +115,7 @@ impl<'a> Question<'a> {
 fn appraise(context: &Context, plan: Plan, targets: &Targets) -> Result<(Estimate, Vec<Reason>), Diagnostic> {
     let split = plan.layout.parallelism;
     let placement = context.check(split).map_err(|r| Diagnostic::new(Code::Usage, r.message()))?;
-    let (estimate, mut reasons) =
-        Deployment::compile(context, split, placement, context.memory(split)).appraise(plan, targets);
+    let (estimate, mut reasons) = Deployment::compile(context, split, placement).appraise(plan, targets);
     if plan.replicas > placement.max_replicas {
         let most = placement.max_replicas;
         reasons.insert(0, Reason::TooManyReplicas { replicas: plan.replicas, most });

@@ -19,6 +19,9 @@ pub enum Depth {
     Plans(usize),
 }
 
+/// Layouts that are listed unasked, and looked at however few are.
+pub(super) const LISTED: usize = 10;
+
 /// Layouts beyond those asked for that may take the place of some that fall.
 const RESERVE: usize = 32;
 
@@ -32,8 +35,8 @@ impl Verification {
     pub(super) fn candidates(self, top: usize) -> usize {
         match self.depth {
             Depth::Nothing => 0,
-            Depth::First => top.saturating_add(RESERVE),
-            Depth::Plans(n) => top.max(n).saturating_add(RESERVE),
+            Depth::First => top.max(LISTED).saturating_add(RESERVE),
+            Depth::Plans(n) => top.max(n).max(LISTED).saturating_add(RESERVE),
         }
     }
 }

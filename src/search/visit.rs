@@ -13,7 +13,7 @@ use super::candidate::Candidate;
 use super::choices::Choices;
 use super::counts::Numbers;
 use super::question::{Question, Variant};
-use super::verification::Depth;
+use super::verification::{Depth, LISTED};
 
 /// What a part of the space came to.
 #[derive(Debug, Default)]
@@ -182,9 +182,9 @@ impl Summary {
             self.candidates.truncate(reserve);
         }
         let top = question.top;
-        if self.best.len() > top.max(16).saturating_mul(2) {
+        if self.best.len() > top.max(LISTED).saturating_mul(2) {
             self.best.sort_by(|a, b| objective.compare(a, b));
-            self.best.truncate(top);
+            self.best.truncate(top.max(LISTED));
         }
     }
 

@@ -56,10 +56,9 @@ impl Server {
         })
         .unwrap();
         let placement = context.check(self.split).unwrap();
-        let memory = context.memory(self.split);
         let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism: self.split };
         let plan = Plan { id: 0, layout, replicas: 1, batch: BatchPoint::FromLoad, prefill: None };
-        Deployment::compile(&context, self.split, placement, memory).appraise(plan, &Targets::default()).0
+        Deployment::compile(&context, self.split, placement).appraise(plan, &Targets::default()).0
     }
 
     fn watts(&self) -> f64 {

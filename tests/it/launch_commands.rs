@@ -556,6 +556,70 @@ fn a_written_plan_that_is_read_is_estimated_as_the_same_plan() {
     assert!(number(&read, "memory.kv_cache_gib") >= number(plan, "memory.kv_cache_gib"));
 }
 
+/// A plan is scored with the limit that its launch states: read back it has the same memory, and the same times where
+/// nothing is simulated.
+#[test]
+fn a_launch_that_is_written_is_the_plan_that_was_scored_memory_included() {
+    use crate::common::{at, number, shardfit};
+    let questions = [
+        ("qwen3-32b --cluster 1xh100-sxm --engine vllm --isl 2048 --osl 128", "--concurrency 64"),
+        ("gemma-3-27b --cluster 4xa100-sxm-80gb --engine vllm --isl 2048 --osl 64", "--rate 4"),
+        ("qwen3-8b --cluster 1xl40s --engine sglang --isl 1000 --osl 300", "--concurrency 16"),
+        ("llama-3.1-8b --cluster 4xl40s --engine sglang --isl 1000 --osl 200", "--rate 2"),
+        ("llama-3.1-8b --cluster 2xh100-sxm --engine trtllm --isl 1000 --osl 300", "--concurrency 96"),
+        ("gpt-oss-20b --cluster 1xl40s --engine llama.cpp --isl 1000 --osl 300", "--concurrency 8"),
+        ("gemma-3-4b-it --cluster 1xrtx-4090 --engine llama.cpp --isl 64 --osl 128", ""),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (n, (question, load)) in questions.into_iter().enumerate() {
+        let asked = format!("plan {question} {load} --top 1 --verify 0");
+        let plan = shardfit(&format!("{asked} --json")).exits(0).json()["plans"][0].clone();
+        let out = folder.path().join(n.to_string());
+        shardfit(&format!("{asked} --emit command -o '{}'", out.display())).exits(0);
+        let (_, rest) = question.split_once(" --cluster ").unwrap();
+        let (cluster, rest) = rest.split_once(' ').unwrap();
+        let lengths = &rest[rest.find("--isl").unwrap()..];
+        // The folder that was written is a launch.
+        let launched = format!("estimate --cluster {cluster} --launch '{}' {lengths} {load}", out.display());
+        let read = shardfit(&format!("{launched} --json")).json();
+        for key in ["tp", "pp", "ep", "attention_dp", "replicas", "max_sequences", "verdict"] {
+            assert_eq!(at(&read, key), at(&plan, key), "{question} {load}: {key}");
+        }
+        let parts = ["weights", "kv_cache", "activations", "non_torch", "cuda_graphs", "total"];
+        let parts = parts.map(|part| format!("memory.{part}_gib"));
+        let times = ["ttft_ms", "tpot_ms", "output_tokens_per_s"].map(str::to_owned);
+        for key in parts.iter().chain(&times).chain(&["memory.kv_cache_tokens".to_owned()]) {
+            let (here, there) = (number(&plan, key), number(&read, key));
+            let close = (here - there).abs() <= 1e-6 * here.abs().max(there.abs());
+            assert!(close, "{question} {load}: {key} {here} in the plan, {there} of its launch");
+        }
+    }
+}
+
+/// Where a limit is not stated the one that fits is planned: what finds room only beside fewer graphs, and as many slots of
+/// llama.cpp as the load needs.
+#[test]
+fn limits_on_sequences_are_planned() {
+    use crate::common::{number, shardfit};
+    let first =
+        |question: &str| shardfit(&format!("{question} --top 1 --json")).exits(0).json()["plans"][0].clone();
+    // Graphs and sampler of 1,024 sequences leave eight of every weight's GPUs no cache at all; those of fewer do.
+    let starved =
+        "plan deepseek-v3 --cluster 4xgb200 --engine vllm --isl 1000 --osl 512 --concurrency 256 --verify 0";
+    let (planned, stated) = (first(starved), first(&format!("{starved} --max-sequences 1024")));
+    assert!(number(&planned, "output_tokens_per_s") > 10.0 * number(&stated, "output_tokens_per_s"));
+    assert_eq!(number(&stated, "max_sequences"), 1024.0);
+    // Four slots serve what two GPUs do on eight.
+    let slots = "plan gpt-oss-20b --cluster 8xb200-sxm --engine llama.cpp --isl 4000 --osl 4000 --rate 2.87";
+    let planned = first(&format!("{slots} --objective cost"));
+    assert!(number(&planned, "gpus") <= 2.0, "{planned:#}");
+    // One user keeps one slot, and an estimate the engine's own.
+    let alone = "llama-3.1-8b --cluster 1xrtx-4090 --engine llama.cpp --weights q4_k_m --concurrency 1";
+    assert_eq!(number(&first(&format!("plan {alone}")), "max_sequences"), 1.0);
+    let read = shardfit(&format!("estimate {alone} --json")).exits(0).json();
+    assert_eq!(number(&read, "max_sequences"), 4.0);
+}
+
 #[test]
 fn a_launch_that_cannot_be_judged_is_read_all_the_same() {
     use crate::common::{at, shardfit};
@@ -911,7 +975,7 @@ fn a_server_takes_longer_requests_than_the_load_where_nobody_limits_them() {
         ("llama-3.1-8b --cluster 1xh100-sxm --concurrency 16", 131_072.0),
         ("llama-3.1-8b --cluster 1xh100-sxm --concurrency 16 --engine sglang", 131_072.0),
         ("llama-3.1-8b --cluster 1xh100-sxm --concurrency 16 --engine trtllm", 131_072.0),
-        ("llama-3.1-8b --cluster 1xrtx-4090 --engine llama.cpp --weights q4_k_m --concurrency 4", 24_000.0),
+        ("llama-3.1-8b --cluster 1xrtx-4090 --engine llama.cpp --weights q4_k_m --concurrency 4", 3328.0),
         ("llama-3.1-8b --cluster 1xh100-sxm --sessions chat --users 20", 131_072.0),
     ] {
         let plan: serde_json::Value =

@@ -40,8 +40,7 @@ fn divided<T>(by: Parallelism, gpu: &str, engine: &str, look: impl FnOnce(&Deplo
     })
     .unwrap();
     let placement = context.check(by).unwrap();
-    let memory = context.memory(by);
-    look(&Deployment::compile(&context, by, placement, memory))
+    look(&Deployment::compile(&context, by, placement))
 }
 
 /// Times of one execution of the operators of a name in a decode step.

@@ -10,13 +10,14 @@ use shardfit::catalog::{self, Cluster, Engine, Gpu, Kind, entries};
 use shardfit::dtype::{DType, WeightFormat};
 use shardfit::estimate::context::{Context, ContextParts};
 use shardfit::estimate::deployment::Deployment;
+use shardfit::estimate::figures::Figures;
 use shardfit::estimate::kernels::{KernelTime, Kernels, narrow_peak};
-use shardfit::estimate::memory::LimitOverrides;
+use shardfit::estimate::memory::{LimitOverrides, Verdict};
 use shardfit::estimate::service::Service;
 use shardfit::model::operator::{ExpertsShape, Step};
 use shardfit::model::{self, Component, Model, Scope};
 use shardfit::plan::{BatchPoint, Layout, Parallelism, Plan};
-use shardfit::units::Seconds;
+use shardfit::units::{RequestsPerSecond, Seconds};
 use shardfit::workload::{Load, Workload};
 
 /// What of a format, GPU and engine breaks a law, and why.
@@ -743,4 +744,78 @@ fn a_quantised_checkpoint_in_the_format_that_it_has_is_itself() {
             assert!(model.clone().with_weights(format) == model, "{}", entry.id);
         }
     }
+}
+
+/// Models whose sequences take more of the start than graphs and logits: states of recurrent layers, an image for each.
+const HELD_BY_SEQUENCES: [(&str, u32); 4] =
+    [("qwen3-next-80b-a3b", 4), ("granite-4.0-h-small", 1), ("qwen2.5-vl-7b", 1), ("gpt-oss-120b", 2)];
+
+/// vLLM v1 `determine_available_memory` and SGLang's and TensorRT-LLM's own accounting count graphs, sampler, images and
+/// blocks of state by the limit that the launch states: with it the server starts, takes what is sent, and has the memory
+/// that the plan has.
+#[test]
+fn an_engine_starts_with_the_limit_that_a_plan_states() {
+    let loads = [Load::Saturate, Load::Concurrency(48), Load::Rate(RequestsPerSecond::new(2.0))];
+    let engines = ENGINES.into_iter().chain(["llama.cpp"]).map(|name| catalog::engine(name).unwrap());
+    let engines: Vec<Engine> = engines.collect();
+    let ids = ["a100-sxm-40gb", "l40s", "h100-sxm", "b200-sxm", "mi300x"];
+    let (mut stated, mut narrower) = (BTreeSet::new(), 0);
+    for ((name, tp), id) in MODELS.into_iter().chain(HELD_BY_SEQUENCES).cartesian_product(ids) {
+        // With all that they take beside text.
+        let model = model::find(name, &[], Scope::Full).expect("in the catalogue");
+        let gpu = gpu(id);
+        let cluster = Cluster::of_gpus(gpu, tp).unwrap();
+        let split = Parallelism { tp, ..Parallelism::SINGLE };
+        for (engine, load) in engines.iter().filter(|e| e.runs_on(&cluster.gpu)).cartesian_product(loads) {
+            let workload = Workload { load, ..Workload::new(2048, 256) };
+            let parts = |limits| ContextParts {
+                model: &model,
+                cluster: &cluster,
+                engine,
+                limits,
+                kv: None,
+                workload,
+                electricity: None,
+            };
+            let planned = LimitOverrides { planned: true, ..LimitOverrides::default() };
+            let planned = Context::new(parts(planned)).unwrap();
+            let Ok(deployment) = Deployment::new(&planned, split) else { continue };
+            let batches: &[BatchPoint] = match load {
+                Load::Saturate => &[1, 7, 100].map(BatchPoint::Sequences),
+                _ => &[BatchPoint::FromLoad],
+            };
+            for batch in batches.iter().copied().chain([BatchPoint::Largest]) {
+                let layout = Layout { pool: 0, engine: 0, precision: 0, launch: 0, parallelism: split };
+                let plan = Plan { id: 0, layout, replicas: 1, batch, prefill: None };
+                let Ok(estimate) = deployment.figures(plan) else { continue };
+                let (limits, memory) = (estimate.limits, estimate.memory);
+                // What plans are compared by is what is said of them.
+                assert_eq!(deployment.score(plan).as_ref(), Ok(&Figures::from(&estimate)));
+                let what = format!("{name} on {tp} {id} with {}, {load:?}, {batch:?}", engine.id);
+                let limit = limits.stated_sequences.unwrap_or_else(|| panic!("{what}: no limit"));
+                let launch = LimitOverrides {
+                    max_sequences: Some(limit),
+                    start: limits.start,
+                    keeping: limits.keeping,
+                    ..LimitOverrides::default()
+                };
+                let launch = Context::new(parts(launch)).unwrap();
+                let started = Deployment::new(&launch, split)
+                    .unwrap_or_else(|reason| panic!("{what}: {limit} are refused: {}", reason.message()));
+                // Who finds no room waits, however many are sent.
+                let sent = (estimate.batch.ceil() as u64).min(deployment.max_batch());
+                assert!(started.max_batch() >= sent, "{what}: {} of {sent}", started.max_batch());
+                assert!(limit >= sent, "{what}: {limit} for {sent}");
+                let there = started.memory;
+                assert_eq!((there.kv_cache, there.total()), (memory.kv_cache, memory.total()), "{what}");
+                assert_eq!(there.verdict(), memory.verdict(), "{what}");
+                // What is marginal may turn out to fit.
+                let fits = there.verdict() != Verdict::Fits || there.total() <= there.capacity;
+                assert!(fits, "{what}: {} of {}", there.total(), there.capacity);
+                narrower += usize::from(limit < deployment.limits.max_sequences);
+                stated.insert(what);
+            }
+        }
+    }
+    assert!(stated.len() > 300 && narrower > 150, "{} plans, {narrower} narrower", stated.len());
 }

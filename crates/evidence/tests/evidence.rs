@@ -94,7 +94,7 @@ fn what_starts_in_a_burst_goes_in_waves_in_both() {
     let context = Context::new(parts).expect("makes sense");
     let split = Parallelism { tp: 4, ..Parallelism::SINGLE };
     let placement = context.check(split).expect("legal");
-    let deployment = Deployment::compile(&context, split, placement, context.memory(split));
+    let deployment = Deployment::compile(&context, split, placement);
     let replica = deployment.replica();
 
     let around = |n: u64| Lengths::Uniform { low: n - n / 10, high: n + n / 10 };

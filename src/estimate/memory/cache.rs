@@ -1,5 +1,7 @@
 //! The KV cache of a rank: what a sequence takes, and what the engine's log says it holds.
 
+use std::borrow::Cow;
+
 use super::kept::{self, Keeps, Kind};
 use super::question::MemoryQuestion;
 use super::rules::llama_cpp::Cells;
@@ -9,6 +11,7 @@ use crate::catalog::engine::CacheLayout;
 use crate::units::Bytes;
 
 /// The cache of one rank of a stage.
+#[derive(Clone, Debug)]
 pub(super) struct RankCache {
     kinds: Vec<Kind>,
     laid_out: LaidOut,
@@ -19,6 +22,7 @@ pub(super) struct RankCache {
 }
 
 /// As the engine lays it out.
+#[derive(Clone, Debug)]
 enum LaidOut {
     /// Every layer keeps every token, windows or not (TensorRT-LLM, vLLM V0 and the first V1).
     Plain,
@@ -45,6 +49,17 @@ impl RankCache {
             CacheLayout::Cells => LaidOut::Cells(Cells::of(q)),
         };
         RankCache { kinds, laid_out, ranks: q.parallelism.groups().context.max(1), block: q.block() }
+    }
+
+    /// The same under limits that may differ in their sequences: what slots share follows from their number.
+    pub(super) fn under(&self, q: &MemoryQuestion) -> Cow<'_, RankCache> {
+        match self.laid_out {
+            LaidOut::Cells(_) => {
+                let laid_out = LaidOut::Cells(Cells::of(q));
+                Cow::Owned(RankCache { kinds: self.kinds.clone(), laid_out, ..*self })
+            }
+            _ => Cow::Borrowed(self),
+        }
     }
 
     /// What the engine asks for before it takes a request of `tokens`.

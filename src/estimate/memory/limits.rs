@@ -24,6 +24,9 @@ pub struct LimitOverrides {
     pub start: Start,
     /// How prefixes are kept.
     pub keeping: Keeping,
+    /// Whether the launch is yet to be written: it states a limit on sequences that fits the plan, where none is
+    /// stated here.
+    pub planned: bool,
 }
 
 /// What a launch states of its start beside limits and degrees, as far as it changes what an engine sets aside.
@@ -70,11 +73,18 @@ impl LimitOverrides {
             SmallSteps::Lowered => defaults.max_sequences.min(max_batched_tokens),
             SmallSteps::Allowed | SmallSteps::Refused => defaults.max_sequences,
         };
+        let plans = self.planned && self.max_sequences.is_none();
+        let stated = u64::from(engine.defaults.most_sequences.unwrap_or(0)).max(defaults.max_sequences);
+        let most = match engine.defaults.small_steps {
+            SmallSteps::Allowed => stated,
+            SmallSteps::Lowered | SmallSteps::Refused => stated.min(max_batched_tokens),
+        };
         Limits {
             max_sequences: self.max_sequences.unwrap_or(sequences),
             max_batched_tokens,
             stated_tokens: self.max_batched_tokens,
             stated_sequences: self.max_sequences,
+            planned: plans.then_some(most.max(1)),
             memory_fraction: self.memory_fraction,
             offload: self.offload,
             start: self.start,
@@ -102,8 +112,10 @@ const LONGEST_WHOLE_PROMPT: u64 = 32_768;
 pub struct Limits {
     /// Sequences in one batch, per attention-data-parallel rank.
     pub max_sequences: u64,
-    /// The same where it is stated: else a plan sets a limit that it needs.
+    /// The same where it is stated.
     pub stated_sequences: Option<u64>,
+    /// The most that a plan may state, where its limit is still to be found ([`crate::estimate::sequences`]).
+    pub planned: Option<u64>,
     /// Tokens in one step, as launched: per attention-data-parallel rank, or of all of them where the engine counts
     /// so ([`Engine::tokens_per_rank`]).
     pub max_batched_tokens: u64,
@@ -127,6 +139,7 @@ impl Limits {
         Limits {
             max_sequences: u64::from(defaults.max_sequences),
             stated_sequences: None,
+            planned: None,
             max_batched_tokens: u64::from(defaults.max_batched_tokens),
             stated_tokens: None,
             memory_fraction: None,

@@ -11,6 +11,7 @@ mod host;
 mod host_use;
 mod inventory;
 mod kept;
+mod laid;
 mod limits;
 mod question;
 mod room;
@@ -25,6 +26,8 @@ use cache::RankCache;
 pub use captured::{Captured, GraphMode};
 pub use host_use::HostUse;
 pub use inventory::Inventory;
+pub use laid::Laid;
+use laid::Resting;
 pub use limits::{LimitOverrides, Limits, Start, never_cuts};
 pub use question::MemoryQuestion;
 pub use room::Room;
@@ -36,24 +39,29 @@ pub use weights::weights_on_rank;
 impl MemoryQuestion<'_> {
     /// Memory of the fullest rank: the stage whose KV cache holds the fewest requests.
     pub fn answer(&self) -> MemoryUse {
-        let spread = self.spread();
-        let mut uses = spread.distinct().map(|stage| self.stage(stage, &spread));
+        self.answer_of(&self.laid())
+    }
+
+    /// The same where what no limit on sequences changes is known.
+    pub fn answer_of(&self, laid: &Laid) -> MemoryUse {
+        let mut uses = laid.distinct().map(|(stage, resting, cache)| {
+            self.stage_around(*resting, &cache.under(self), stage, laid.spread())
+        });
         // There is at least one stage.
-        let first = uses.next().unwrap_or_else(|| self.stage(&StageLayers::default(), &spread));
+        let first = uses.next().unwrap_or_else(|| self.stage(&StageLayers::default(), laid.spread()));
         let (fullest, least) = uses.fold((first, first.free()), |(fullest, least), other| {
             let least = least.min(other.free());
             (if fuller(&other, &fullest) { other } else { fullest }, least)
         });
-        MemoryUse { asked_of_all: self.asked_of_all(&spread, least), ..fullest }
+        MemoryUse { asked_of_all: laid.in_all().map(|request| AskedOfAll { request, least }), ..fullest }
     }
 
-    /// What the engine asks for at the start, of which the worker with the least has so much, where it counts the layers
-    /// of all stages.
-    fn asked_of_all(&self, spread: &Spread, least: Bytes) -> Option<AskedOfAll> {
+    /// What the engine asks for at the start of a request in the layers of all stages, where it counts those.
+    fn request_of_all(&self, spread: &Spread) -> Option<Bytes> {
         let counted = self.engine.memory.length_over_all_stages && spread.stages.len() > 1;
         counted.then(|| {
             let layers: Vec<u64> = self.model.groups.iter().map(|group| group.layers.len() as u64).collect();
-            AskedOfAll { request: RankCache::of(self, &layers, true).request(self.length()), least }
+            RankCache::of(self, &layers, true).request(self.length())
         })
     }
 
@@ -87,24 +95,14 @@ impl MemoryQuestion<'_> {
     }
 
     fn stage(&self, stage: &StageLayers, spread: &Spread) -> MemoryUse {
-        self.stage_around(self.resting(stage), stage, spread)
-    }
-
-    /// What a rank of a stage holds of weights, whatever the lengths.
-    fn resting(&self, stage: &StageLayers) -> Resting {
-        let offloaded = self.offloaded(stage);
-        let weights = weights::on_rank(self, stage).saturating_sub(offloaded);
-        let copied = match self.engine.memory.offloaded_copied {
-            true => offloaded.min(weights::layer(self, stage)),
-            false => Bytes::ZERO,
-        };
-        Resting { weights, copied }
+        self.stage_around(self.resting(stage), &self.cache(stage), stage, spread)
     }
 
     /// Memory of a rank of a stage around its weights.
     fn stage_around(
         &self,
         Resting { weights, copied }: Resting,
+        cache: &RankCache,
         stage: &StageLayers,
         spread: &Spread,
     ) -> MemoryUse {
@@ -123,7 +121,6 @@ impl MemoryQuestion<'_> {
             false => Bytes::ZERO,
         };
         let length = self.length();
-        let cache = RankCache::of(self, &stage.layers, stage.last);
         let running = self.running_length();
         let whole = cache.running(running);
         let own = match self.workload.shared_prompt().min(running.saturating_sub(1)) {
@@ -146,7 +143,7 @@ impl MemoryQuestion<'_> {
             per_running_request: own,
             running_tokens: running,
             shared: whole.saturating_sub(own),
-            kv_cache_tokens: cache.tokens_held(kv_cache, length),
+            kv_cache_tokens: cache.tokens_held(kv_cache, self.workload.longest_context()),
             logged_tokens: cache.logged_tokens(kv_cache, self.served_length()),
             logged_cache: cache.logged(kv_cache),
             states: states.map(|blocks| StateBlocks {
@@ -175,15 +172,6 @@ impl MemoryQuestion<'_> {
         let stages = if spans { rule.non_torch_stages } else { Bytes::ZERO };
         sampler + rocm.or(unlinked).unwrap_or(rule.non_torch_multi_gpu) + experts + stages
     }
-}
-
-/// Weights on a rank of a stage.
-#[derive(Clone, Copy, Debug)]
-struct Resting {
-    /// Those that stay on its GPU.
-    weights: Bytes,
-    /// Room for those of a layer that are copied from the host when they are due.
-    copied: Bytes,
 }
 
 /// Whether a rank is fuller than another: holds fewer running requests, then has less room. Not tokens:

@@ -60,8 +60,11 @@ impl MemoryQuestion<'_> {
         self.engine.tokens_per_rank(self.limits.max_batched_tokens, self.parallelism.attention_dp)
     }
 
-    /// Mean length of a running request, as the engine reserves it.
+    /// Mean length of a running request, as the engine reserves it. Where slots divide the cache each has its part.
     pub(super) fn running_length(&self) -> u64 {
+        if self.engine.divides_cache() && self.limits.stated_sequences.is_some() {
+            return self.served_length();
+        }
         let output = self.workload.osl as f64 * self.engine.scheduling.output_held();
         (self.workload.isl as f64 + output).ceil() as u64
     }

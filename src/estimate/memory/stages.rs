@@ -69,11 +69,11 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The stages, of those that hold the same the first.
-    pub(super) fn distinct(&self) -> impl Iterator<Item = &StageLayers> {
+    /// The stages with their places, of those that hold the same the first.
+    pub(super) fn distinct(&self) -> impl Iterator<Item = (usize, &StageLayers)> {
         let stages = &self.stages;
         let is_new = |(i, stage): &(usize, &StageLayers)| !stages[..*i].contains(stage);
-        stages.iter().enumerate().filter(is_new).map(|(_, stage)| stage)
+        stages.iter().enumerate().filter(is_new)
     }
 }
 

@@ -101,7 +101,7 @@ pub struct MemoryUse {
     pub running_tokens: u64,
     /// KV cache of the beginning that all requests have in common, which is held once.
     pub shared: Bytes,
-    /// Tokens of requests at full length that the cache holds, windows applied.
+    /// Tokens of the longest requests that come that the cache holds, windows applied.
     pub kv_cache_tokens: u64,
     /// Tokens that the engine's log says it holds: engines count windows and groups of layers each in
     /// their own way.

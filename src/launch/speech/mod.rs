@@ -39,6 +39,22 @@ fn read_stage_layers(invocation: &Invocation, server: &mut Server) {
     }
 }
 
+/// Of linear layers that adapters may change, those that the launch of an engine can name; all where it names none. Those
+/// of a mixture's experts have the names of shared ones, and plans have no room for adapters of experts.
+pub fn adaptable(engine: &str, version: Option<&str>, layers: Vec<String>, experts: bool) -> Vec<String> {
+    let of_experts = |layer: &str| experts && matches!(layer, "gate_proj" | "up_proj" | "down_proj");
+    let known: Vec<&str> = match engine {
+        "trtllm" => trtllm::MODULES.iter().map(|(of, _)| *of).collect(),
+        "sglang" => {
+            let line = Line::new(engine, version, Vec::new());
+            line.choices("--lora-target-modules").iter().map(String::as_str).collect()
+        }
+        _ => return layers,
+    };
+    let takes = |layer: &String| known.is_empty() || known.contains(&layer.as_str());
+    layers.into_iter().filter(|layer| takes(layer) && !of_experts(layer)).collect()
+}
+
 /// Reads what an invocation says. `experts` is whether the model is a mixture, where that is known: data parallel
 /// ranks of a mixture share its experts, those of a dense model are copies.
 pub fn read(invocation: &Invocation, experts: Option<bool>) -> Server {

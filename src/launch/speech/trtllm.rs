@@ -278,7 +278,7 @@ impl Yaml<'_> {
 
 /// Linear layers by the last part of their names, and TensorRT-LLM's names of them
 /// (`get_default_trtllm_modules_to_hf_modules` in `tensorrt_llm/lora_helper.py`).
-const MODULES: [(&str, &str); 7] = [
+pub(super) const MODULES: [(&str, &str); 7] = [
     ("q_proj", "attn_q"),
     ("k_proj", "attn_k"),
     ("v_proj", "attn_v"),
@@ -390,8 +390,9 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     if let Some(cut) = server.chunked_prefill {
         options.insert("enable_chunked_prefill".into(), cut.into());
     }
-    match (server.eager, server.max_sequences) {
-        (Some(true), _) => {
+    let eager = server.eager == Some(true) || server.launches.iter().any(|launch| launch == "eager");
+    match (eager, server.max_sequences) {
+        (true, _) => {
             options.insert("cuda_graph_config".into(), Value::Null);
         }
         (_, Some(batch)) => {

@@ -102,7 +102,9 @@ impl Request {
             Some(n) if task != Task::Plan || !pinned(n) => Err(usage("plans differ in their stages")
                 .at("--tensor-split")
                 .help("it pins --pp; `shardfit plan` and `shardfit estimate` take it")),
-            _ => self.launches_with(offload, self.speculates_or_not()),
+            _ => {
+                self.launches_with(offload, self.speculates_or_not(), matches!(task, Task::Plan | Task::Size))
+            }
         }
     }
 
@@ -115,7 +117,7 @@ impl Request {
         }
     }
 
-    fn launches_with(&self, offload: Offload, both: bool) -> Result<Vec<Launch>, Diagnostic> {
+    fn launches_with(&self, offload: Offload, both: bool, planned: bool) -> Result<Vec<Launch>, Diagnostic> {
         let or_default = |flag: &str, set: &Option<Counts>| match set {
             None => Ok(vec![None]),
             Some(set) => {
@@ -138,6 +140,7 @@ impl Request {
                 offload,
                 start,
                 keeping,
+                planned,
             },
             speculates,
         };
@@ -152,7 +155,7 @@ impl Request {
                 .at("--tensor-split")
                 .help("one for each stage of --pp"));
         }
-        match self.launches_with(offload, false)?.as_slice() {
+        match self.launches_with(offload, false, false)?.as_slice() {
             [one] => Ok(*one),
             _ => Err(usage("one plan has one limit of each kind")
                 .at("--max-sequences, --max-batched-tokens")

@@ -283,7 +283,8 @@ impl<'q, 'c> Line<'q, 'c> {
         // Sessions are sent by their users: as many as keep that many requests in flight.
         let users = match &self.subject {
             Subject::Replicas(deployment, _) if self.question.workload.sessions.is_some() => {
-                deployment.served(in_flight, replicas as u32).1.map(|reuse| reuse.users)
+                let launched = deployment.of_plan(&closed.plan);
+                launched.served(in_flight, replicas as u32).1.map(|reuse| reuse.users)
             }
             _ => None,
         };
@@ -305,12 +306,15 @@ impl<'q, 'c> Line<'q, 'c> {
     pub(super) fn simulate(&self, closed: &Figures) -> Result<Sample, Diagnostic> {
         let ((sent, replicas), targets) = (self.sent(closed), &self.question.targets);
         match &self.subject {
-            Subject::Replicas(deployment, known) => match (self.question.workload.load, sent.workload.load) {
-                (Load::Concurrency(n), Load::Concurrency(_)) => {
-                    sent.through_replicas((deployment, known), n, replicas as u64, targets)
+            Subject::Replicas(deployment, known) => {
+                let launched = deployment.of_plan(&closed.plan);
+                match (self.question.workload.load, sent.workload.load) {
+                    (Load::Concurrency(n), Load::Concurrency(_)) => {
+                        sent.through_replicas((&launched, known), n, replicas as u64, targets)
+                    }
+                    _ => sent.through_replica((&launched, known), replicas, targets),
                 }
-                _ => sent.through_replica((deployment, known), replicas, targets),
-            },
+            }
             Subject::Pools(pools) => sent.through_pools(pools, targets),
         }
     }

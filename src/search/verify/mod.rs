@@ -28,7 +28,7 @@ use crate::workload::{Load, Percentiles, Targets, Workload};
 
 use super::Question;
 use super::candidate::Candidate;
-use super::verification::Depth;
+use super::verification::{Depth, LISTED};
 use super::visit::Summary;
 use line::Line;
 use probe::Probe;
@@ -69,7 +69,7 @@ impl Question<'_> {
         let known = std::mem::take(&mut summary.best);
         // What was not simulated is not shown beside enough that was.
         summary.cut |= self.stop.now();
-        let plenty = probes.iter().filter(|probe| probe.holds()).count() >= self.top;
+        let plenty = probes.iter().filter(|probe| probe.holds()).count() >= self.looked_at();
         for probe in &probes {
             match probe.fallen() {
                 Some((reason, plan)) => summary.fall(reason, plan, self.holds(&probe.candidate().plain)),
@@ -106,15 +106,17 @@ impl Question<'_> {
         loop {
             self.sort(&mut probes);
             let certain = probes.iter().take_while(|probe| probe.is_settled()).count();
+            // As much as is done unasked is done at any depth: more of it never takes the first plan's place.
+            let unasked = certain >= self.looked_at() || certain > 0 && spent >= UNASKED_STEPS;
             let enough = match self.verification.depth {
                 Depth::Nothing => true,
-                Depth::First => certain >= self.top.max(1) || certain > 0 && spent >= UNASKED_STEPS,
-                Depth::Plans(n) => certain >= n,
+                Depth::First => unasked,
+                Depth::Plans(n) => unasked && certain >= n,
             };
             // Unasked, those that may come close to the best of what is open go first: the others may not be needed.
             let leader = probes.iter().find(|probe| probe.is_open()).map(|probe| *probe.hoped());
             let close = |probe: &Probe| {
-                let wanted = self.verification.depth != Depth::First;
+                let wanted = unasked && self.verification.depth != Depth::First;
                 let may = probe.hoped().improved(CLOSE);
                 wanted || leader.is_none_or(|leader| self.objective.order(&may, &leader).is_le())
             };
@@ -129,6 +131,11 @@ impl Question<'_> {
             spent = next.iter().fold(spent, |sum, probe| sum.saturating_add(probe.steps()));
             next.into_par_iter().map(|probe| probe.step(contexts)).collect::<Result<(), _>>()?;
         }
+    }
+
+    /// Layouts that are looked at however few are listed, so that their number changes none of them.
+    fn looked_at(&self) -> usize {
+        self.top.max(LISTED)
     }
 
     /// What may be best first, what has fallen last.
@@ -150,7 +157,8 @@ impl Question<'_> {
             self.sort(&mut probes);
             let affords = |probe: &Probe| spent.saturating_add(probe.steps()) <= MOST_STEPS;
             let due = |probe: &&mut Probe| probe.is_open() && !probe.holds() && affords(probe);
-            let next: Vec<&mut Probe> = probes.iter_mut().take(self.top).filter(due).take(AT_ONCE).collect();
+            let next: Vec<&mut Probe> =
+                probes.iter_mut().take(self.looked_at()).filter(due).take(AT_ONCE).collect();
             if next.is_empty() || self.stop.now() {
                 return Ok(probes);
             }

@@ -22,7 +22,7 @@ const MOST_RUNS: usize = 64;
 static ENGINES: Mutex<VecDeque<Arc<Engine>>> = Mutex::new(VecDeque::new());
 static REPLICAS: Mutex<VecDeque<Arc<Remembered>>> = Mutex::new(VecDeque::new());
 
-/// A replica, and what is sent to it but for the load: all that a simulation knows of it.
+/// A replica, and what is sent to it but for the load: all that a simulation knows of it, however it is launched.
 #[derive(Debug)]
 pub(super) struct Remembered {
     rest: Rest,
@@ -34,40 +34,54 @@ pub(super) struct Remembered {
 /// What is compared first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Rest {
-    limits: Limits,
     gpus: u64,
     attention_dp: u64,
     layers: LayerCounts,
     whole_prompts: bool,
-    cache_batch: u64,
-    cache_tokens: f64,
     /// What it is laid out for, and what is sent.
     workloads: [Workload; 2],
 }
 
 impl Rest {
     fn of(replica: &Replica, sent: &Workload) -> Rest {
-        // All parts are named, so that a new one cannot be forgotten; the pipeline and the engine are compared apart.
+        // All parts are named, so that a new one cannot be forgotten; the pipeline and the engine are compared apart, and
+        // what `Launched` has with each run.
         let Replica {
             pipeline: _,
             engine: _,
-            limits,
+            limits: _,
             gpus,
             attention_dp,
             layers,
             whole_prompts,
-            cache_batch,
-            cache_tokens,
+            cache_batch: _,
+            cache_tokens: _,
             workload,
         } = *replica;
         let workloads = [workload, *sent].map(|workload| Workload { load: Load::Saturate, ..workload });
-        Rest { limits, gpus, attention_dp, layers, whole_prompts, cache_batch, cache_tokens, workloads }
+        Rest { gpus, attention_dp, layers, whole_prompts, workloads }
     }
 }
 
-/// A load on a replica, and what its times are looked at on.
+/// What differs between the plans of a layout that state other limits: those, and the cache that they leave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Launched {
+    limits: Limits,
+    cache_batch: u64,
+    cache_tokens: f64,
+}
+
+impl Launched {
+    pub(super) fn of(replica: &Replica) -> Launched {
+        let Replica { limits, cache_batch, cache_tokens, .. } = *replica;
+        Launched { limits, cache_batch, cache_tokens }
+    }
+}
+
+/// A load on a replica, how that is launched, and what its times are looked at on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Run {
+    pub(super) launched: Launched,
     pub(super) load: Load,
     /// Replicas that take turns.
     pub(super) in_turn: f64,

@@ -7,7 +7,7 @@ use crate::stop::Stop;
 use crate::workload::{Load, Targets, Workload};
 
 use super::pools::Pools;
-use super::remembered::{Remembered, Run};
+use super::remembered::{Launched, Remembered, Run};
 use super::sample::Sample;
 use super::shared::Known;
 
@@ -122,7 +122,8 @@ impl Sent<'_> {
             None => {
                 let remembered = known.replica(|| Remembered::of(&replica, &self.workload));
                 let (load, at) = (self.workload.load, targets.at);
-                let run = Run { load, in_turn: self.in_turn, in_flight: self.in_flight, at };
+                let launched = Launched::of(&replica);
+                let run = Run { launched, load, in_turn: self.in_turn, in_flight: self.in_flight, at };
                 remembered.under(run, simulated)
             }
         };

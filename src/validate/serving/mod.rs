@@ -83,7 +83,7 @@ pub fn predict_by(row: &Row, catalog: &Catalog, estimate: impl FnOnce(&Run) -> P
         workload.cached_prefix = workload.isl.saturating_sub(1) / block * block;
         context = context_of(workload)?;
     }
-    let deployment = Deployment::compile(&context, split, placement, memory);
+    let deployment = Deployment::compile(&context, split, placement);
     let run = Run { row, deployment: &deployment, workload, protocol, replicas };
     let mut predicted = estimate(&run)?;
     let (calibrated, traffic) = run.standing();

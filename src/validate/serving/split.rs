@@ -99,15 +99,14 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
     let by_default = context(limits)?;
     let sized = context(LimitOverrides { memory_fraction: Some(SIZED_FRACTION), ..limits })?;
     let holds = |context: &Context| {
-        let memory = context.memory(decode);
         let placement = context.check(decode).map_err(|r| r.message())?;
-        let batch = Deployment::compile(context, decode, placement, memory).max_batch();
+        let batch = Deployment::compile(context, decode, placement).max_batch();
         Ok::<_, String>(batch >= concurrency.div_ceil(y.into()))
     };
     let context = if holds(&by_default)? { by_default } else { sized };
     let deploy = |split: Parallelism| {
         let placement = context.check(split).map_err(|r| r.message())?;
-        Ok::<_, String>(Deployment::compile(&context, split, placement, context.memory(split)))
+        Ok::<_, String>(Deployment::compile(&context, split, placement))
     };
     let (prefill, decode) = (deploy(prefill)?, deploy(decode)?);
     let (from, to) = (prefill.replica(), decode.replica());

@@ -195,7 +195,7 @@ fn with_deployment(
         return Ok(());
     }
     let (split, placement) = *draw.split.get(&splits);
-    let deployment = Deployment::compile(&context, split, placement, context.memory(split));
+    let deployment = Deployment::compile(&context, split, placement);
     check(&context, &deployment)
 }
 

@@ -11,7 +11,7 @@ proptest! {
         owned.workload.load = Load::Concurrency(in_flight);
         let context = owned.context();
         for (split, placement) in legal(&context) {
-            let deployment = Deployment::compile(&context, split, placement, context.memory(split));
+            let deployment = Deployment::compile(&context, split, placement);
             let Ok(e) = deployment.figures(plan(&deployment, BatchPoint::FromLoad)) else { continue };
             let concurrency = e.service.requests.get() * e.service.e2e.get();
             prop_assert!((concurrency / e.batch - 1.0).abs() < 1e-6, "{concurrency} and {}", e.batch);
@@ -25,7 +25,7 @@ proptest! {
         owned.workload.load = Load::Rate(RequestsPerSecond::new(rate));
         let context = owned.context();
         for (split, placement) in legal(&context) {
-            let deployment = Deployment::compile(&context, split, placement, context.memory(split));
+            let deployment = Deployment::compile(&context, split, placement);
             let Ok(e) = deployment.figures(plan(&deployment, BatchPoint::FromLoad)) else { continue };
             let served = e.service.requests.get() * f64::from(e.replicas);
             prop_assert!((served / rate - 1.0).abs() < 1e-3, "{served} of {rate}");
@@ -46,7 +46,7 @@ proptest! {
             + parts.of(model::Component::Other);
         let flops = 2.0 * parts.active.saturating_sub(outer) as f64;
         for (split, placement) in legal(&context) {
-            let deployment = Deployment::compile(&context, split, placement, context.memory(split));
+            let deployment = Deployment::compile(&context, split, placement);
             let Ok(e) = deployment.figures(plan(&deployment, BatchPoint::FromLoad)) else { continue };
             let tokens = e.service.requests.get() * (owned.workload.isl + owned.workload.osl - 1) as f64;
             let share = tokens * flops / (best * split.gpus() as f64);

@@ -23,7 +23,7 @@ proptest! {
         });
         let fast = fast.context();
         with_deployment(&d, |_, slow| {
-            let fast = Deployment::compile(&fast, slow.parallelism, slow.placement, slow.memory);
+            let fast = Deployment::compile(&fast, slow.parallelism, slow.placement);
             let (slow, fast) = (slow.pipeline.time(&step), fast.pipeline.time(&step));
             prop_assert!(fast.latency.get() <= slow.latency.get() * (1.0 + SLACK), "{slow:?} {fast:?}");
             prop_assert!(fast.interval.get() <= slow.interval.get() * (1.0 + SLACK), "{slow:?} {fast:?}");
@@ -103,7 +103,7 @@ fn loaded_steps(model: &Model, (gpu, tp): (&str, u32), format: WeightFormat) -> 
     let legal =
         splits.into_iter().find_map(|split| context.check(split).ok().map(|placement| (split, placement)));
     let (split, placement) = legal.unwrap();
-    let deployment = Deployment::compile(&context, split, placement, context.memory(split));
+    let deployment = Deployment::compile(&context, split, placement);
     let loaded = |sequences: f64| Step {
         prefill_tokens: 4.0 * sequences,
         prefill_sequences: 1.0,
