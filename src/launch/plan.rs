@@ -72,14 +72,14 @@ pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> R
         let same = prefill.gpu == estimate.gpu;
         let question = context.memory_question(prefill.parallelism);
         server.max_model_len = match same {
-            true => server.max_model_len.min(Some(longest(&question, asked))),
+            true => server.max_model_len.min(Some(longest(&question, 1, asked))),
             // What finds room on other GPUs is not known here.
             false => Some(longest_drawn(&context.workload, context.model.max_context)),
         };
         members[0].server.max_model_len = server.max_model_len;
         server.pool = Some(Pool::Prefill);
         (server.max_sequences, server.largest_graph) = match same {
-            true => stated(&question.limits, engine, prefill.parallelism),
+            true => stated(&question.limits, engine, prefill.parallelism, 1),
             false => (None, context.limits.start.captured.largest),
         };
         server.speculation = None;
@@ -129,31 +129,40 @@ const SURE: f64 = 0.9;
 const LENGTH_STEP: u64 = 1024;
 
 /// What a launch states of its sequences, of all ranks of attention data parallel where the engine counts so, and of the
-/// largest batch that is captured.
-fn stated(limits: &Limits, engine: &Engine, p: Parallelism) -> (Option<u64>, Option<u64>) {
-    // What is a slot's part of the cache follows from their number, so that it is stated whatever it is.
-    let sequences = limits.stated_sequences.or(engine.divides_cache().then_some(limits.max_sequences));
+/// largest batch that is captured. Of slots that divide the cache it states those that `run`, where nobody says how many.
+fn stated(limits: &Limits, engine: &Engine, p: Parallelism, run: u64) -> (Option<u64>, Option<u64>) {
+    let sequences = limits.stated_sequences.or(engine.divides_cache().then_some(run));
     let ranks = if engine.defaults.tokens_of_all_ranks { u64::from(p.attention_dp) } else { 1 };
     (sequences.map(|n| n.saturating_mul(ranks)), limits.start.captured.largest)
 }
 
+/// Sequences that run on a rank, of those that find room.
+fn running(estimate: &Estimate) -> u64 {
+    let ranks = u64::from(estimate.parallelism.attention_dp).max(1);
+    (estimate.batch.ceil() as u64).div_ceil(ranks).min(estimate.max_batch / ranks).max(1)
+}
+
 /// Tokens of the longest request that a server is told to take. Where nobody states them it is as long as the model
 /// allows and a request finds room, as far as the memory that was planned stays as it is; at least the longest that comes.
-/// Where slots divide the cache, each of them reserves such a length: the longest that comes and no more.
-fn longest(question: &MemoryQuestion, asked: &Asked) -> u64 {
+/// Where `slots` divide the cache each of them reserves such a length: where their number is planned, the longest that comes
+/// and no more.
+fn longest(question: &MemoryQuestion, slots: u64, asked: &Asked) -> u64 {
     let (workload, model, engine) = (question.workload, question.model, question.engine);
     let least = longest_drawn(workload, model.max_context);
     if let Some(stated) = asked.length {
         return stated.max(workload.longest_context());
     }
-    if engine.divides_cache() {
-        return question.limits.start.length.unwrap_or(least);
+    let divides = engine.divides_cache();
+    if let Some(length) = question.limits.start.length.filter(|_| divides) {
+        return length;
     }
-    let room = question.room(1).longest_context;
-    // Encoders compute an input in one step.
-    let step = match workload.purpose.pools() && !model.keeps_tokens() {
-        true => question.limits.max_batched_tokens,
-        false => u64::MAX,
+    let room = question.room(if divides { slots } else { 1 }).longest_context;
+    // Encoders compute an input in one step, llama.cpp whatever it pools ("input is too large to process" in
+    // `tools/server/server-context.cpp`), whose step is what it is told.
+    let step = match (workload.purpose.pools(), divides) {
+        (true, true) => question.limits.max_batched_tokens.max(least),
+        (true, false) if !model.keeps_tokens() => question.limits.max_batched_tokens,
+        _ => u64::MAX,
     };
     let most = model.max_context.unwrap_or(room).min(step);
     let sure = (room as f64 * SURE) as u64 / LENGTH_STEP * LENGTH_STEP;
@@ -165,9 +174,9 @@ fn longest(question: &MemoryQuestion, asked: &Asked) -> u64 {
         let mut longer = *question;
         longer.limits.start.length = Some(length);
         let memory = longer.answer();
-        // No figure is to change.
-        let figures = |m: &MemoryUse| (m.kv_cache, m.total(), m.verdict());
-        if figures(&memory) == figures(&planned) {
+        // Slots reserve their part of what the plan leaves to the cache; elsewhere no figure is to change.
+        let figures = |m: &MemoryUse| (!divides).then_some((m.kv_cache, m.total()));
+        if figures(&memory) == figures(&planned) && memory.verdict() == planned.verdict() {
             return length;
         }
         length = length / 2 / LENGTH_STEP * LENGTH_STEP;
@@ -200,9 +209,10 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     server.tensor_split = estimate.limits.offload.shares.map(|shares| shares.parts().to_vec());
     server.required = super::required::flags(&server.engine, asked.model).to_vec();
     split(&mut server, p, context.model.is_moe());
-    (server.max_sequences, server.largest_graph) = stated(&estimate.limits, engine, p);
+    let run = running(estimate);
+    (server.max_sequences, server.largest_graph) = stated(&estimate.limits, engine, p, run);
     let question = deployment.memory_question();
-    server.max_model_len = Some(longest(&question, asked));
+    server.max_model_len = Some(longest(&question, server.max_sequences.unwrap_or(run), asked));
     server.max_batched_tokens = Some(estimate.limits.max_batched_tokens);
     if engine.id == "llama.cpp" && estimate.purpose.pools() {
         server.max_batched_tokens = server.max_batched_tokens.max(server.max_model_len);
@@ -427,8 +437,7 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked, length: Opt
         }
         None => estimate.memory,
     };
-    let running = (estimate.batch / f64::from(estimate.parallelism.attention_dp)).ceil() as u64;
-    let slots = running.max(estimate.limits.stated_sequences.unwrap_or(1));
+    let slots = estimate.limits.stated_sequences.unwrap_or(running(estimate));
     let (cache, _) = memory.allocated(slots);
     lines.push(format!(
         "memory of a GPU: {:.1} GiB weights, {:.1} GiB KV cache, {:.1} GiB of {:.1} in all; {}",
