@@ -43,6 +43,9 @@ pub struct Context<'a> {
     pub kernels: Kernels<'a>,
     /// Launch limits.
     pub limits: Limits,
+    /// Whether nobody states how long a slot is, where slots divide the cache: as long as lengths come while plans are
+    /// compared, and what they leave is given to those of a plan ([`Deployment::told`](super::deployment::Deployment::told)).
+    pub(super) plans_slots: bool,
     /// Type of the KV cache.
     pub kv: DType,
     /// The workload.
@@ -91,11 +94,12 @@ impl<'a> Context<'a> {
         let longest = model.max_context.unwrap_or(u64::MAX);
         let served =
             parts.engine.launch.length.map(|length| length.on(parts.cluster.gpu.memory).min(longest));
-        let slot = || {
-            let divides = parts.engine.divides_cache() && limits.planned.is_some();
-            divides.then(|| slot_length(&parts.workload, model.max_context))
-        };
-        limits.start.length = limits.start.length.or(served).or_else(slot);
+        limits.start.length = limits.start.length.or(served);
+        let plans_slots =
+            parts.engine.divides_cache() && limits.planned.is_some() && limits.start.length.is_none();
+        if plans_slots {
+            limits.start.length = Some(slot_length(&parts.workload, model.max_context));
+        }
         if limits.planned.is_some() && !parts.engine.divides_cache() && keeps_no_prefixes(&parts, &model) {
             limits.start.prefixes = limits.start.prefixes.or(Some(false));
         }
@@ -112,6 +116,7 @@ impl<'a> Context<'a> {
             engine: parts.engine,
             kernels: Kernels::new(&parts.cluster.gpu, parts.engine)?,
             limits,
+            plans_slots,
             kv: parts.kv.or(own).unwrap_or(usual),
             workload: parts.workload,
             electricity: parts.electricity,

@@ -16,7 +16,7 @@ use super::estimated::{Estimate, NeededFlag, TierFigures, TierWorth};
 use super::explanation::Explanation;
 use super::figures::{Bill, Figures};
 use super::launched::Widest;
-use super::memory::{Laid, Limits, MemoryQuestion, MemoryUse, Verdict};
+use super::memory::{Laid, Limits, MemoryQuestion, MemoryUse, Verdict, sure_of};
 use super::power::Energy;
 use super::program::{Pipeline, Stream, Target};
 use super::range::{Chances, Ranges};
@@ -59,12 +59,6 @@ struct Steady {
     service: Service,
     reuse: Option<Reuse>,
 }
-
-/// Share of the longest request that finds room which is asked of a launch: memory is known to a few per cent.
-const SURE: f64 = 0.9;
-
-/// Tokens that such a length is a multiple of.
-const LENGTH_STEP: u64 = 1024;
 
 impl<'a> Deployment<'a> {
     /// Checks a layout and compiles it.
@@ -179,6 +173,21 @@ impl<'a> Deployment<'a> {
         self.context.question_with(self.parallelism, self.limits)
     }
 
+    /// Limits and memory of the server that a plan starts. Slots whose length nobody states are as long as the model allows
+    /// and all of them find room: what they take beyond the lengths that come is free.
+    pub fn told(&self) -> (Limits, MemoryUse) {
+        let length = self.limits.start.length.filter(|_| self.context.plans_slots);
+        let longer = length.and_then(|least| {
+            let question = self.memory_question();
+            let most = question.model.max_context.filter(|_| !question.workload.purpose.pools())?;
+            let length = question.longest_served(self.limits.max_sequences, least, most);
+            let mut limits = self.limits;
+            limits.start.length = Some(length);
+            (length > least).then(|| (limits, MemoryQuestion { limits, ..question }.answer()))
+        });
+        longer.unwrap_or((self.limits, self.memory))
+    }
+
     /// Most requests in flight on one replica.
     pub fn max_batch(&self) -> u64 {
         let per_rank = self.memory.largest_batch().min(self.limits.max_sequences);
@@ -207,8 +216,7 @@ impl<'a> Deployment<'a> {
         let c = self.context;
         let (flag, context) = (c.engine.whole_context.as_ref()?, c.model.max_context?);
         let longest = self.memory_question().longest_context(1);
-        let sure = (longest as f64 * SURE) as u64 / LENGTH_STEP * LENGTH_STEP;
-        let tokens = sure.max(c.workload.longest_context()).min(longest);
+        let tokens = sure_of(longest).max(c.workload.longest_context()).min(longest);
         (longest < context && tokens > 0).then(|| NeededFlag { flag: flag.clone(), tokens, context })
     }
 
@@ -560,6 +568,7 @@ impl<'a> Deployment<'a> {
         let running = (service.running / f64::from(self.parallelism.attention_dp)).ceil() as u64;
         let class = self.class(&service, batch);
         let generates = !c.workload.purpose.pools();
+        let (limits, memory) = self.told();
         let least = || self.replica().least(service.decoding, c.cluster.gpu.bandwidth);
         Estimate {
             plan,
@@ -570,7 +579,7 @@ impl<'a> Deployment<'a> {
             expert_tp: if c.model.is_moe() { self.parallelism.expert_tp().unwrap_or(1) } else { 1 },
             weights: c.model.quantisation.main_format(),
             kv: c.kv,
-            limits: self.limits,
+            limits,
             speculation: c.workload.speculation,
             purpose: c.workload.purpose,
             prompt_tokens: c.workload.isl,
@@ -580,10 +589,10 @@ impl<'a> Deployment<'a> {
             idle_gpus: u64::from(c.cluster.gpus).saturating_sub(gpus),
             batch,
             max_batch: self.max_batch(),
-            memory: self.memory,
-            cache: self.memory.allocated(running.max(self.limits.stated_sequences.unwrap_or(1))),
-            headroom: self.memory.headroom(running),
-            verdict: self.memory.verdict(),
+            memory,
+            cache: memory.allocated(running.max(limits.stated_sequences.unwrap_or(1))),
+            headroom: memory.headroom(running),
+            verdict: memory.verdict(),
             practice: self.practice(),
             service,
             output,

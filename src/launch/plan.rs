@@ -8,7 +8,7 @@ use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::Deployment;
 use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Verified;
-use crate::estimate::memory::{Limits, MemoryQuestion, MemoryUse};
+use crate::estimate::memory::{Limits, MemoryQuestion};
 use crate::estimate::sequences::longest_drawn;
 use crate::model::Lora;
 use crate::plan::Parallelism;
@@ -122,12 +122,6 @@ pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> R
     }
 }
 
-/// Share of the longest request that finds room which a server is told to take: memory is known to a few per cent.
-const SURE: f64 = 0.9;
-
-/// Tokens that such a length is a multiple of.
-const LENGTH_STEP: u64 = 1024;
-
 /// What a launch states of its sequences, of all ranks of attention data parallel where the engine counts so, and of the
 /// largest batch that is captured. Of slots that divide the cache it states those that `run`, where nobody says how many.
 fn stated(limits: &Limits, engine: &Engine, p: Parallelism, run: u64) -> (Option<u64>, Option<u64>) {
@@ -144,8 +138,7 @@ fn running(estimate: &Estimate) -> u64 {
 
 /// Tokens of the longest request that a server is told to take. Where nobody states them it is as long as the model
 /// allows and a request finds room, as far as the memory that was planned stays as it is; at least the longest that comes.
-/// Where `slots` divide the cache each of them reserves such a length: where their number is planned, the longest that comes
-/// and no more.
+/// Where `slots` divide the cache each of them reserves such a length, which is planned with their number.
 fn longest(question: &MemoryQuestion, slots: u64, asked: &Asked) -> u64 {
     let (workload, model, engine) = (question.workload, question.model, question.engine);
     let least = longest_drawn(workload, model.max_context);
@@ -156,7 +149,6 @@ fn longest(question: &MemoryQuestion, slots: u64, asked: &Asked) -> u64 {
     if let Some(length) = question.limits.start.length.filter(|_| divides) {
         return length;
     }
-    let room = question.room(if divides { slots } else { 1 }).longest_context;
     // Encoders compute an input in one step, llama.cpp whatever it pools ("input is too large to process" in
     // `tools/server/server-context.cpp`), whose step is what it is told.
     let step = match (workload.purpose.pools(), divides) {
@@ -164,24 +156,7 @@ fn longest(question: &MemoryQuestion, slots: u64, asked: &Asked) -> u64 {
         (true, false) if !model.keeps_tokens() => question.limits.max_batched_tokens,
         _ => u64::MAX,
     };
-    let most = model.max_context.unwrap_or(room).min(step);
-    let sure = (room as f64 * SURE) as u64 / LENGTH_STEP * LENGTH_STEP;
-    // A request that comes finds room, or the plan would not stand.
-    let least = least.min(room.max(workload.longest_context())).min(most.max(workload.longest_context()));
-    let mut length = if room >= most { most } else { sure.min(most) };
-    let planned = question.answer();
-    while length > least {
-        let mut longer = *question;
-        longer.limits.start.length = Some(length);
-        let memory = longer.answer();
-        // Slots reserve their part of what the plan leaves to the cache; elsewhere no figure is to change.
-        let figures = |m: &MemoryUse| (!divides).then_some((m.kv_cache, m.total()));
-        if figures(&memory) == figures(&planned) && memory.verdict() == planned.verdict() {
-            return length;
-        }
-        length = length / 2 / LENGTH_STEP * LENGTH_STEP;
-    }
-    least
+    question.longest_served(slots, least, model.max_context.unwrap_or(u64::MAX).min(step))
 }
 
 fn split(server: &mut Server, p: Parallelism, experts: bool) {
@@ -211,7 +186,7 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     split(&mut server, p, context.model.is_moe());
     let run = running(estimate);
     (server.max_sequences, server.largest_graph) = stated(&estimate.limits, engine, p, run);
-    let question = deployment.memory_question();
+    let question = MemoryQuestion { limits: estimate.limits, ..deployment.memory_question() };
     server.max_model_len = Some(longest(&question, server.max_sequences.unwrap_or(run), asked));
     server.max_batched_tokens = Some(estimate.limits.max_batched_tokens);
     if engine.id == "llama.cpp" && estimate.purpose.pools() {

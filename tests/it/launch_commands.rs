@@ -975,7 +975,7 @@ fn a_server_takes_longer_requests_than_the_load_where_nobody_limits_them() {
         ("llama-3.1-8b --cluster 1xh100-sxm --concurrency 16", 131_072.0),
         ("llama-3.1-8b --cluster 1xh100-sxm --concurrency 16 --engine sglang", 131_072.0),
         ("llama-3.1-8b --cluster 1xh100-sxm --concurrency 16 --engine trtllm", 131_072.0),
-        ("llama-3.1-8b --cluster 1xrtx-4090 --engine llama.cpp --weights q4_k_m --concurrency 4", 3328.0),
+        ("llama-3.1-8b --cluster 1xrtx-4090 --engine llama.cpp --weights q4_k_m --concurrency 4", 24_000.0),
         ("llama-3.1-8b --cluster 1xh100-sxm --sessions chat --users 20", 131_072.0),
     ] {
         let plan: serde_json::Value =

@@ -30,7 +30,7 @@ pub use laid::Laid;
 use laid::Resting;
 pub use limits::{LimitOverrides, Limits, Start, never_cuts};
 pub use question::MemoryQuestion;
-pub use room::Room;
+pub use room::{Room, sure_of};
 use rules::Beside;
 pub use stages::{Spread, StageLayers, spread, stage_layers};
 pub use used::{AskedOfAll, MemoryUse, StateBlocks, Verdict};

@@ -22,7 +22,42 @@ pub struct Room {
     pub fraction: f64,
 }
 
+/// Share of the longest request that finds room which a server is told to take: memory is known to a few per cent.
+const SURE: f64 = 0.9;
+
+/// Tokens that such a length is a multiple of.
+const LENGTH_STEP: u64 = 1024;
+
+/// Of a length that just finds room as much as is sure to.
+pub fn sure_of(longest: u64) -> u64 {
+    (longest as f64 * SURE) as u64 / LENGTH_STEP * LENGTH_STEP
+}
+
 impl MemoryQuestion<'_> {
+    /// Tokens of the longest request that a server is told to take where nobody states them: `most` where so long a one finds
+    /// room, else what is sure to, as far as the memory that was planned stays as it is; `least` at least. Where slots divide
+    /// the cache, all of so many are as long, and what stays is whether it fits.
+    pub fn longest_served(&self, slots: u64, least: u64, most: u64) -> u64 {
+        let divides = self.engine.divides_cache();
+        let room = self.longest_context(if divides { slots } else { 1 });
+        // A request that comes finds room, or the plan would not stand.
+        let longest = self.workload.longest_context();
+        let least = least.min(room.max(longest)).min(most.max(longest));
+        let mut length = if room >= most { most } else { sure_of(room).min(most) };
+        let planned = self.answer();
+        let figures = |m: &MemoryUse| (!divides).then_some((m.kv_cache, m.total()));
+        while length > least {
+            let mut longer = *self;
+            longer.limits.start.length = Some(length);
+            let memory = longer.answer();
+            if figures(&memory) == figures(&planned) && memory.verdict() == planned.verdict() {
+                return length;
+            }
+            length = length.saturating_sub((length / 8).max(LENGTH_STEP)) / LENGTH_STEP * LENGTH_STEP;
+        }
+        least
+    }
+
     /// What there is room for, with `batch` sequences on a replica at a time.
     pub fn room(&self, batch: u64) -> Room {
         let memory = self.answer();
