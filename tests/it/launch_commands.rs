@@ -1332,10 +1332,12 @@ fn a_model_that_is_published_to_embed_is_served_so() {
 
 #[test]
 fn a_server_without_graphs_is_written_without_them_and_read_back_so() {
-    // TensorRT-LLM's `cuda_graph_config: null`; SGLang's sizes of graphs say nothing beside `--disable-cuda-graph`.
+    // TensorRT-LLM's `cuda_graph_config: null`; SGLang deprecates `--disable-cuda-graph` for a backend of each phase from 0.5.14,
+    // and its sizes of graphs say nothing beside either.
     for (engine, word) in [
         ("vllm", "--enforce-eager"),
-        ("sglang", "--disable-cuda-graph"),
+        ("sglang@0.5.10", "--disable-cuda-graph"),
+        ("sglang", "--cuda-graph-backend-decode disabled"),
         ("trtllm", "cuda_graph_config: null"),
     ] {
         let question = format!(

@@ -30,6 +30,23 @@ fn levels_of_optimisation_stand_behind_a_capital_o() {
 }
 
 #[test]
+fn graphs_of_sglang_are_off_by_any_of_its_words_and_the_object_counts_first() {
+    // `parse_cuda_graph_config` (sglang/srt/arg_groups/cuda_graph_hook.py, 0.5.23).
+    let graphs = |flags: &str| {
+        let s = only(&format!("python3 -m sglang.launch_server --model-path m --tp-size 2 {flags}"));
+        (s.eager, s.largest_graph)
+    };
+    assert_eq!(graphs("--disable-cuda-graph"), (Some(true), None));
+    assert_eq!(graphs("--disable-decode-cuda-graph"), (Some(true), None));
+    assert_eq!(graphs("--cuda-graph-backend-decode disabled"), (Some(true), None));
+    assert_eq!(graphs("--cuda-graph-backend-prefill disabled"), (None, None));
+    assert_eq!(graphs("--disable-decode-cuda-graph --cuda-graph-backend-decode full"), (Some(false), None));
+    let object = r#"--cuda-graph-config '{"decode": {"backend": "disabled", "max_bs": 64}}'"#;
+    assert_eq!(graphs(object), (Some(true), Some(64)));
+    assert_eq!(graphs(&format!("{object} --cuda-graph-max-bs-decode 32")), (Some(true), Some(64)));
+}
+
+#[test]
 fn variables_have_the_value_that_the_text_gives_them() {
     let s = only("vllm serve m -tp ${TP:-2} --max-model-len $((32*1024)) --max-num-seqs $(( (2 + 6) * 8 ))");
     assert_eq!((s.tp, s.max_model_len, s.max_sequences), (Some(2), Some(32_768), Some(64)));

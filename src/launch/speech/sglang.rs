@@ -136,12 +136,7 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
     server.max_batched_tokens = chunk.filter(|n| *n > 0).map(|n| n as u64);
     server.memory_fraction = r.share("--mem-fraction-static");
     server.prefix_caching = r.switch("--disable-radix-cache").map(|off| !off);
-    server.eager = r.switch("--disable-cuda-graph");
-    server.largest_graph = r
-        .number("--cuda-graph-max-bs-decode")
-        .or_else(|| r.number("--cuda-graph-max-bs"))
-        .or_else(|| r.largest("--cuda-graph-bs-decode"))
-        .or_else(|| r.largest("--cuda-graph-bs"));
+    graphs(&mut r, server);
     server.cpu_offload_gb = r.read("--cpu-offload-gb", |t| t.parse().ok().filter(|gib: &f64| *gib >= 0.0));
     by_groups(&mut r, &["--offload-group-size"]);
     changed::sglang_adapters(&mut r, server, said.get("--lora-paths").is_some());
@@ -184,6 +179,28 @@ pub fn read(invocation: &Invocation, said: &Said, experts: Option<bool>, server:
         || said.get("--json-model-override-args").is_some();
     changed::configuration(&mut r, server, ("--json-model-override-args", None));
     r.finish(server, version);
+}
+
+/// Which steps have CUDA graphs. Of a phase the object counts before its own flag, that before the switch that turns the phase
+/// off, and that before the one for all (`parse_cuda_graph_config` in `sglang/srt/arg_groups/cuda_graph_hook.py`, 0.5.23).
+fn graphs(r: &mut Reading, server: &mut Server) {
+    let config = r.object("--cuda-graph-config").unwrap_or_default();
+    let decode = config.get("decode").and_then(|v| v.as_object());
+    let backend = decode.and_then(|phase| phase.get("backend")?.as_str());
+    let flag = r.text("--cuda-graph-backend-decode");
+    let (of_phase, of_all) = (r.switch("--disable-decode-cuda-graph"), r.switch("--disable-cuda-graph"));
+    let off = backend.or(flag.as_deref()).map(|backend| backend.eq_ignore_ascii_case("disabled"));
+    server.eager = off.or(of_phase).or(of_all);
+    let count = |v: &serde_json::Value| v.as_u64();
+    let listed = |phase: &serde_json::Map<String, serde_json::Value>| {
+        phase.get("bs").and_then(|v| v.as_array()?.iter().filter_map(count).max())
+    };
+    server.largest_graph = decode
+        .and_then(|phase| phase.get("max_bs").and_then(count).or_else(|| listed(phase)))
+        .or_else(|| r.number("--cuda-graph-max-bs-decode"))
+        .or_else(|| r.number("--cuda-graph-max-bs"))
+        .or_else(|| r.largest("--cuda-graph-bs-decode"))
+        .or_else(|| r.largest("--cuda-graph-bs"));
 }
 
 /// Bytes of SGLang's `--hicache-size`, which counts each rank's own (`HostKVCache` in `sglang/srt/mem_cache`).
@@ -265,7 +282,13 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
         line.switch("--disable-radix-cache")?;
     }
     if server.eager == Some(true) {
-        line.switch("--disable-cuda-graph")?;
+        match line.takes("--cuda-graph-backend-decode") {
+            true => {
+                line.set("--cuda-graph-backend-decode", "disabled")?;
+                line.set("--cuda-graph-backend-prefill", "disabled")?;
+            }
+            false => line.switch("--disable-cuda-graph")?,
+        }
     }
     if let Some(gib) = server.cpu_offload_gb {
         line.set("--cpu-offload-gb", gib)?;
