@@ -123,6 +123,11 @@ impl Gpu {
         self.platform.as_deref().unwrap_or(&self.vendor)
     }
 
+    /// What one of it is called where some are counted.
+    pub fn unit(&self) -> &'static str {
+        if self.platform() == "cpu" { "socket" } else { "GPU" }
+    }
+
     /// The 16-bit peak: BF16 where there is one, else FP16 (Volta, Turing).
     pub fn peak_16bit(&self) -> Option<FlopsPerSecond> {
         self.peak(DType::Bf16).or_else(|| self.peak(DType::Fp16))

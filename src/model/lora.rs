@@ -31,8 +31,8 @@ pub struct Lora {
 impl FromStr for Lora {
     type Err = Diagnostic;
 
-    /// Reads `rank=16,targets=q,k,v,o,count=4`. A target is a linear layer's name, or its first letter or
-    /// word (`q`, `gate`); `all-linear` means all, as does leaving targets out.
+    /// Reads `rank=16,targets=q,k,v,o,count=4`, also in PEFT's words (`r`, `target_modules`). A target is a linear layer's
+    /// name, or its first letter or word (`q`, `gate`); `all-linear` means all, as does leaving targets out.
     fn from_str(text: &str) -> Result<Lora, Diagnostic> {
         let wrong = |cause: String| {
             Diagnostic::new(Code::Syntax, cause)
@@ -47,13 +47,16 @@ impl FromStr for Lora {
         let mut in_targets = false;
         for item in text.split(',').map(str::trim) {
             match item.split_once('=') {
-                Some(("rank", value)) => lora.rank = size("rank", value)?,
+                Some(("rank" | "r", value)) => lora.rank = size("rank", value)?,
                 Some(("count", value)) => lora.count = size("count", value)?,
-                Some(("targets", value)) => lora.targets.push(value.trim().to_owned()),
+                Some(("targets" | "target_modules", value)) => lora.targets.push(value.trim().to_owned()),
+                Some((key @ ("alpha" | "lora_alpha"), _)) => {
+                    return Err(wrong(format!("{key} changes neither memory nor time: leave it out")));
+                }
                 None if in_targets && !item.is_empty() => lora.targets.push(item.to_owned()),
                 _ => return Err(wrong(format!("expected rank=, targets= or count=, found `{item}`"))),
             }
-            in_targets = item.starts_with("targets=") || in_targets && !item.contains('=');
+            in_targets = item.starts_with("target") || in_targets && !item.contains('=');
         }
         if lora.rank == 0 {
             return Err(wrong("no rank given".into()));
@@ -216,6 +219,10 @@ mod tests {
         let model = model.with_lora(&all).unwrap();
         assert_eq!(model.lora_parameters(), 41_943_040);
         assert_eq!(model.parameters().unwrap(), before);
+        // PEFT's own words: `LoraConfig(r=16, target_modules="all-linear")`; its `lora_alpha` is a factor.
+        assert_eq!("r=16,target_modules=all-linear".parse::<Lora>().unwrap(), all);
+        let cause = "r=16,lora_alpha=32".parse::<Lora>().unwrap_err().to_string();
+        assert!(cause.contains("lora_alpha changes neither memory nor time"), "{cause}");
     }
 
     #[test]

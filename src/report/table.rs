@@ -152,7 +152,7 @@ fn headline(s: &Subject, first: Option<&Estimate>) -> String {
         n => format!(", {} of {}", plural(n.into(), "node"), c.gpus_per_node),
     };
     let pools = match s.pools {
-        [one] => format!("{}{}", plural(one.gpus.into(), "GPU"), nodes(one)),
+        [one] => format!("{}{}", plural(one.gpus.into(), one.gpu.unit()), nodes(one)),
         many if many.len() > LISTED => format!("{} kinds of GPU, a server of each", many.len()),
         several => several.iter().map(|c| format!("{} × {}{}", c.gpus, c.gpu.name, nodes(c))).join("; "),
     };

@@ -161,16 +161,19 @@ impl Request {
         fn precision<T: FromStr<Err = Diagnostic>>(text: &str) -> Result<Option<T>, Diagnostic> {
             if text.eq_ignore_ascii_case("auto") { Ok(None) } else { text.parse().map(Some) }
         }
-        fn parsed<T: FromStr<Err = Diagnostic>>(list: &[String]) -> Result<Vec<Option<T>>, Diagnostic> {
-            let mut all: Vec<Option<T>> =
-                list.iter().unique().map(|t| precision(t)).collect::<Result<_, _>>()?;
+        fn parsed<T>(flag: &str, list: &[String]) -> Result<Vec<Option<T>>, Diagnostic>
+        where
+            T: FromStr<Err = Diagnostic>,
+        {
+            let read = |text: &String| precision(text).map_err(|d| d.within(flag));
+            let mut all: Vec<Option<T>> = list.iter().unique().map(read).collect::<Result<_, _>>()?;
             if all.is_empty() {
                 all.push(None);
             }
             Ok(all)
         }
-        let weights = parsed::<WeightFormat>(texts(&self.weights))?;
-        let caches = parsed::<DType>(texts(&self.kv))?;
+        let weights = parsed::<WeightFormat>("--weights", texts(&self.weights))?;
+        let caches = parsed::<DType>("--kv", texts(&self.kv))?;
         let pairs = weights.into_iter().cartesian_product(caches);
         Ok(pairs.map(|(weights, kv)| Precision { weights, kv }).collect())
     }

@@ -38,7 +38,7 @@ fn bytes_of(text: &str) -> Result<Bytes, Diagnostic> {
 
 impl Request {
     /// How prefixes are kept.
-    fn keeping(&self) -> Result<Keeping, Diagnostic> {
+    pub(super) fn keeping(&self) -> Result<Keeping, Diagnostic> {
         let tiers =
             self.kv_tiers.as_deref().map(|text| text.parse::<Tiers>().map_err(|d| d.within("--kv-tiers")));
         let routing =

@@ -8,6 +8,8 @@ impl Request {
     /// Options that exclude or require each other.
     pub(crate) fn consistent(&self, task: Task) -> Result<(), Diagnostic> {
         form::version(self.schema_version)?;
+        // A value that no option takes is said before the option that it wants beside it.
+        self.keeping()?;
         let split = self.prefill.is_some() || self.decode.is_some();
         exclude(&[
             ("--cluster", self.cluster.is_some(), "--gpu", self.gpu.is_some()),

@@ -113,7 +113,10 @@ impl Request {
         let cached_prefix = cached(hit, lengths.isl);
         let speculation = if task.is_of_one_plan() { self.one_speculation()? } else { self.speculation()? };
         let workload = Workload { cached_prefix, batch_window, load, speculation, ..lengths };
-        workload.validate().map(|()| workload)
+        workload.validate().map(|()| workload).map_err(|d| match d.field_name() {
+            Some("rate") if self.rate.is_some() => d.at("--rate"),
+            _ => d,
+        })
     }
 
     /// The workload with room for the longest request that must fit.
