@@ -47,6 +47,8 @@ pub(super) struct Reader {
     pub status: Option<Verdict>,
     /// Whether the next command stands behind `&&` (true) or `||`, and what the command before is as it is written.
     pub gate: Option<(bool, String)>,
+    /// Whether what is replaced stands within double quotes.
+    pub in_quotes: bool,
     pub depth: usize,
     pub steps: usize,
     pub spent: usize,

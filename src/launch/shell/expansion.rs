@@ -42,7 +42,9 @@ pub(super) fn join(word: &mut Word, part: &Word) {
 }
 
 impl Reader {
-    /// A text whose variables are replaced; quotes stay in a here-document alone.
+    /// A text whose variables are replaced; quotes stay in a here-document alone. Elsewhere it is what a parameter is replaced
+    /// by, whose quotes are its own: what stands within single ones is taken as it is written, unless double ones stand around
+    /// the whole (POSIX, XCU 2.6.2).
     pub(super) fn inside(&mut self, text: &str, quotes: bool) -> Word {
         let mut out = Word::default();
         if self.depth >= MAX_DEPTH {
@@ -51,16 +53,35 @@ impl Reader {
         self.depth += 1;
         let rest = std::mem::replace(&mut self.rest, text.chars().collect());
         let at = std::mem::take(&mut self.at);
+        let around = self.in_quotes;
+        let (mut single, mut double) = (false, false);
         while let Some(c) = self.peek(0) {
             match c {
+                '\'' if !quotes && !double && !around => {
+                    single = !single;
+                    self.at += 1;
+                }
+                _ if single => {
+                    out.text.push(c);
+                    self.at += 1;
+                }
+                '"' if !quotes => {
+                    double = !double;
+                    self.at += 1;
+                }
                 '$' => {
+                    self.in_quotes = around || double;
                     let held = self.expansion();
+                    self.in_quotes = around;
                     out.text.push_str(&held.one.text);
                     join(&mut out, &held.one);
                 }
-                '"' | '\'' if !quotes => self.at += 1,
                 '\\' if self.peek(1) == Some('$') => {
                     out.text.push('$');
+                    self.at += 2;
+                }
+                '\\' if !quotes && matches!(self.peek(1), Some('"' | '\\' | '`')) => {
+                    out.text.extend(self.peek(1));
                     self.at += 2;
                 }
                 _ => {

@@ -517,7 +517,9 @@ impl Reader {
                     }
                 }
                 '$' => {
+                    let around = std::mem::replace(&mut self.in_quotes, true);
                     let held = self.expansion();
+                    self.in_quotes = around;
                     match held.array {
                         true => any = spread(&held.split, out, done) || any,
                         false => {

@@ -103,6 +103,12 @@ mod tests {
     #[test]
     fn a_default_inside_a_variable_is_its_value_where_nothing_sets_it_and_is_said() {
         let word = |text: &str| read(text).commands[0].words[1].clone();
+        // POSIX, XCU 2.6.2: the quotes of what a parameter is replaced by are its own.
+        let json = Word { assumed: Some("C".into()), ..Word::plain(r#"{"mode":3}"#) };
+        assert_eq!(word(r#"C=${C:-'{"mode":3}'}; serve "$C""#), json);
+        assert_eq!(word(r#"C="${C:-{\"mode\":3}}"; serve "$C""#), json);
+        assert_eq!(word(r#"serve "${C:-'8'x}""#).text, "'8'x");
+        assert_eq!(word("serve ${C:-'$(x)y'}").text, "$(x)y");
         assert_eq!(word("serve ${TP:-8}"), Word { assumed: Some("TP".into()), ..Word::plain("8") });
         assert_eq!(word("TP=4; serve ${TP:-8}"), Word::plain("4"));
         assert_eq!(word("TP=${TP:-8}\nserve $((TP / 2))").assumed.as_deref(), Some("TP"));
