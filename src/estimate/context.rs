@@ -43,9 +43,9 @@ pub struct Context<'a> {
     pub kernels: Kernels<'a>,
     /// Launch limits.
     pub limits: Limits,
-    /// Whether nobody states how long a slot is, where slots divide the cache: as long as lengths come while plans are
-    /// compared, and what they leave is given to those of a plan ([`Deployment::told`](super::deployment::Deployment::told)).
-    pub(super) plans_slots: bool,
+    /// Whether nobody states how long a request of a planned server may be: as long as lengths come while plans are compared,
+    /// and what they leave is given to those of a plan ([`Deployment::told`](super::deployment::Deployment::told)).
+    pub(super) plans_length: bool,
     /// Type of the KV cache.
     pub kv: DType,
     /// The workload.
@@ -95,12 +95,12 @@ impl<'a> Context<'a> {
         let served =
             parts.engine.launch.length.map(|length| length.on(parts.cluster.gpu.memory).min(longest));
         limits.start.length = limits.start.length.or(served);
-        let plans_slots =
-            parts.engine.divides_cache() && limits.planned.is_some() && limits.start.length.is_none();
-        if plans_slots {
+        let plans_length = limits.planned.is_some() && limits.start.length.is_none();
+        if plans_length && parts.engine.divides_cache() {
             limits.start.length = Some(slot_length(&parts.workload, model.max_context));
         }
         if limits.planned.is_some() && !parts.engine.divides_cache() && keeps_no_prefixes(&parts, &model) {
+            limits.unshared = limits.start.prefixes.is_none();
             limits.start.prefixes = limits.start.prefixes.or(Some(false));
         }
         let experts = &mut limits.offload.host_experts;
@@ -116,7 +116,7 @@ impl<'a> Context<'a> {
             engine: parts.engine,
             kernels: Kernels::new(&parts.cluster.gpu, parts.engine)?,
             limits,
-            plans_slots,
+            plans_length,
             kv: parts.kv.or(own).unwrap_or(usual),
             workload: parts.workload,
             electricity: parts.electricity,

@@ -68,7 +68,7 @@ impl<'a> Deployment<'a> {
     pub fn new(context: &'a Context<'a>, parallelism: Parallelism) -> Result<Deployment<'a>, Reason> {
         let placement = context.check(parallelism)?;
         let widest = context.widest(parallelism);
-        match widest.memory.rejection() {
+        match widest.memory.rejection().or_else(|| widest.memory.answers_none()) {
             Some(reason) => Err(reason),
             None => Ok(Deployment::launched(context, (parallelism, placement), widest)),
         }
@@ -173,17 +173,21 @@ impl<'a> Deployment<'a> {
         self.context.question_with(self.parallelism, self.limits)
     }
 
-    /// Limits and memory of the server that a plan starts. Slots whose length nobody states are as long as the model allows
-    /// and all of them find room: what they take beyond the lengths that come is free.
+    /// Limits and memory of the server that a plan starts. A request whose length nobody states may be as long as the model
+    /// allows and the plan's requests still find room beside it: what it takes beyond the lengths that come is free. Where a
+    /// longer one changes nothing that the server sets aside, the length is left to whoever writes the launch.
     pub fn told(&self) -> (Limits, MemoryUse) {
-        let length = self.limits.start.length.filter(|_| self.context.plans_slots);
-        let longer = length.and_then(|least| {
+        let planned = self.context.plans_length && !self.context.workload.purpose.pools();
+        let most = self.context.model.max_context.filter(|_| planned);
+        let longer = most.and_then(|most| {
             let question = self.memory_question();
-            let most = question.model.max_context.filter(|_| !question.workload.purpose.pools())?;
+            let least = self.limits.start.length.unwrap_or_else(|| self.context.workload.longest_context());
             let length = question.longest_served(self.limits.max_sequences, least, most);
             let mut limits = self.limits;
             limits.start.length = Some(length);
-            (length > least).then(|| (limits, MemoryQuestion { limits, ..question }.answer()))
+            let memory = (length > least).then(|| MemoryQuestion { limits, ..question }.answer())?;
+            let same = (memory.kv_cache, memory.total()) == (self.memory.kv_cache, self.memory.total());
+            (question.engine.divides_cache() || !same).then_some((limits, memory))
         });
         longer.unwrap_or((self.limits, self.memory))
     }

@@ -8,7 +8,7 @@ use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::Deployment;
 use crate::estimate::estimated::Estimate;
 use crate::estimate::figures::Verified;
-use crate::estimate::memory::{Limits, MemoryQuestion};
+use crate::estimate::memory::{Limits, MemoryQuestion, UNSHARED};
 use crate::estimate::sequences::longest_drawn;
 use crate::model::Lora;
 use crate::plan::Parallelism;
@@ -136,9 +136,9 @@ fn running(estimate: &Estimate) -> u64 {
     (estimate.batch.ceil() as u64).div_ceil(ranks).min(estimate.max_batch / ranks).max(1)
 }
 
-/// Tokens of the longest request that a server is told to take. Where nobody states them it is as long as the model
-/// allows and a request finds room, as far as the memory that was planned stays as it is; at least the longest that comes.
-/// Where `slots` divide the cache each of them reserves such a length, which is planned with their number.
+/// Tokens of the longest request that a server is told to take. Where nobody states them they are planned with the server
+/// ([`Deployment::told`]); of an estimate it is as long as the model allows and finds room beside the requests that come, and
+/// at least the longest of those. Where `slots` divide the cache each of them reserves such a length.
 fn longest(question: &MemoryQuestion, slots: u64, asked: &Asked) -> u64 {
     let (workload, model, engine) = (question.workload, question.model, question.engine);
     let least = longest_drawn(workload, model.max_context);
@@ -146,7 +146,7 @@ fn longest(question: &MemoryQuestion, slots: u64, asked: &Asked) -> u64 {
         return stated.max(workload.longest_context());
     }
     let divides = engine.divides_cache();
-    if let Some(length) = question.limits.start.length.filter(|_| divides) {
+    if let Some(length) = question.limits.start.length {
         return length;
     }
     // Encoders compute an input in one step, llama.cpp whatever it pools ("input is too large to process" in
@@ -454,6 +454,9 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked, length: Opt
             (None, _) => ", for which there is room beside the plan; --max-model-len plans for longer ones",
         };
         lines.push(format!("longest request: {tokens} tokens, prompt and output together{why}"));
+    }
+    if estimate.limits.unshared {
+        lines.push(format!("prefixes: none are kept; {UNSHARED}"));
     }
     lines.extend(needs(estimate, asked));
     if let Some((model, true)) =

@@ -5,6 +5,7 @@ use itertools::Itertools as _;
 use crate::catalog::engine_of;
 use crate::estimate::Provenance;
 use crate::estimate::estimated::Estimate;
+use crate::estimate::memory::UNSHARED;
 use crate::estimate::range::Times;
 use crate::rank::Measure;
 use crate::search::Answer;
@@ -42,6 +43,9 @@ pub(super) fn remarks(s: &Subject, answer: &Answer) -> Vec<String> {
             "The best plan starts with {needs}: one request of the model's whole context of {} tokens finds no room.",
             group_thousands(needs.context)
         ));
+    }
+    if first.limits.unshared {
+        out.push(format!("The best plan keeps no prefixes: {UNSHARED}."));
     }
     out.extend(spread(first));
     if let Some(gpu) = s.gpu(&first.plan)

@@ -89,6 +89,7 @@ impl LimitOverrides {
             offload: self.offload,
             start: self.start,
             keeping: self.keeping,
+            unshared: false,
         }
     }
 }
@@ -106,6 +107,10 @@ pub fn never_cuts(engine: &Engine, model: &Model) -> bool {
 /// Beyond this even engines that compute prompts whole cut them, into their default steps (vLLM V0,
 /// `arg_utils.py`: chunked prefill is on by itself for longer contexts).
 const LONGEST_WHOLE_PROMPT: u64 = 32_768;
+
+/// Why a planned server of a model with recurrent layers keeps no prefixes, and how it is told to.
+pub const UNSHARED: &str = "nobody says that requests share any, and recurrent layers hold a state for each that is kept: \
+                            --prefix-hit, --sessions or --enable-prefix-caching plan for them";
 
 /// Launch limits of an engine: its defaults for the GPU, or what is stated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,6 +135,8 @@ pub struct Limits {
     pub start: Start,
     /// How prefixes are kept.
     pub keeping: Keeping,
+    /// Whether a planned server keeps no prefixes because nobody says that requests share any.
+    pub unshared: bool,
 }
 
 impl Limits {
@@ -146,6 +153,7 @@ impl Limits {
             offload: Offload::NONE,
             start: Start::default(),
             keeping: Keeping::default(),
+            unshared: false,
         }
     }
 }

@@ -28,7 +28,7 @@ pub use host_use::HostUse;
 pub use inventory::Inventory;
 pub use laid::Laid;
 use laid::Resting;
-pub use limits::{LimitOverrides, Limits, Start, never_cuts};
+pub use limits::{LimitOverrides, Limits, Start, UNSHARED, never_cuts};
 pub use question::MemoryQuestion;
 pub use room::{Room, sure_of};
 use rules::Beside;

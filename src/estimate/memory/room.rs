@@ -35,8 +35,8 @@ pub fn sure_of(longest: u64) -> u64 {
 
 impl MemoryQuestion<'_> {
     /// Tokens of the longest request that a server is told to take where nobody states them: `most` where so long a one finds
-    /// room, else what is sure to, as far as the memory that was planned stays as it is; `least` at least. Where slots divide
-    /// the cache, all of so many are as long, and what stays is whether it fits.
+    /// room, else what is sure to, as far as the server starts as surely as it was planned and its cache holds as many of the
+    /// requests that come; `least` at least. Where slots divide the cache all of so many are as long.
     pub fn longest_served(&self, slots: u64, least: u64, most: u64) -> u64 {
         let divides = self.engine.divides_cache();
         let room = self.longest_context(if divides { slots } else { 1 });
@@ -45,12 +45,12 @@ impl MemoryQuestion<'_> {
         let least = least.min(room.max(longest)).min(most.max(longest));
         let mut length = if room >= most { most } else { sure_of(room).min(most) };
         let planned = self.answer();
-        let figures = |m: &MemoryUse| (!divides).then_some((m.kv_cache, m.total()));
+        let held = |memory: &MemoryUse| memory.largest_batch().min(self.limits.max_sequences);
         while length > least {
             let mut longer = *self;
             longer.limits.start.length = Some(length);
             let memory = longer.answer();
-            if figures(&memory) == figures(&planned) && memory.verdict() == planned.verdict() {
+            if memory.verdict() == planned.verdict() && (divides || held(&memory) >= held(&planned)) {
                 return length;
             }
             length = length.saturating_sub((length / 8).max(LENGTH_STEP)) / LENGTH_STEP * LENGTH_STEP;

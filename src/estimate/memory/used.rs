@@ -240,9 +240,20 @@ impl MemoryUse {
             let held = self.capacity.saturating_sub(left);
             return Some(Reason::OutOfMemory { need: held + self.cuda_graphs, have: self.capacity });
         }
-        (self.verdict() == Verdict::DoesNotFit).then(|| {
-            let around = self.activations + self.non_torch + self.cuda_graphs;
-            Reason::OutOfMemory { need: self.need() + around, have: self.for_weights_and_cache + around }
-        })
+        (self.verdict() == Verdict::DoesNotFit).then(|| self.short(self.need()))
+    }
+
+    /// Why nobody plans it, though it may start: where the cache has no room for one of the requests that come, as near as
+    /// memory is known, a server that starts answers none.
+    pub fn answers_none(&self) -> Option<Reason> {
+        let one = self.shared + self.per_running_request;
+        let beside = self.for_weights_and_cache.saturating_sub(self.kv_cache).max(self.weights);
+        (one > self.kv_cache).then(|| self.short(beside + one))
+    }
+
+    /// That what weights and cache need is more than there is.
+    fn short(&self, need: Bytes) -> Reason {
+        let around = self.activations + self.non_torch + self.cuda_graphs;
+        Reason::OutOfMemory { need: need + around, have: self.for_weights_and_cache + around }
     }
 }
