@@ -58,6 +58,16 @@ impl Cluster {
         Watts::new(all / f64::from(cards))
     }
 
+    /// Memory of all its GPUs.
+    pub fn memory(&self) -> Bytes {
+        match self.cards_of_replica() {
+            None => self.gpu.memory * u64::from(self.gpus),
+            Some(cards) => {
+                self.memory_of_cards().into_iter().sum::<Bytes>() * u64::from(self.gpus / cards.max(1))
+            }
+        }
+    }
+
     /// Memory of the cards of a replica, one after the other; empty where replicas are on one kind.
     pub fn memory_of_cards(&self) -> Vec<Bytes> {
         let of = |cards: &Cards| std::iter::repeat_n(cards.gpu.memory, cards.each as usize);

@@ -65,15 +65,7 @@ impl Pools {
         let mixed = || {
             let names = self.pools.iter().map(|p| format!("{}x{}", p.gpus, p.gpu.id)).join(" and ");
             Diagnostic::new(Code::Usage, format!("{} has several kinds of GPU: {names}", self.id))
-                .help(match super::joined(&self.pools).first().and_then(Cluster::cards_of_replica) {
-                Some(cards) => {
-                    format!("name one of them, or put a stage on each: --engine llama.cpp --pp {cards}")
-                }
-                None => {
-                    "name one of them: these do not share a machine, which a replica on both would have to"
-                        .to_owned()
-                }
-            })
+                .help("name one of them: this is asked of one kind")
         };
         match self.pools.as_slice() {
             [_] => self.pools.into_iter().next().ok_or_else(|| Diagnostic::new(Code::Catalog, "no pool")),

@@ -248,7 +248,7 @@ fn engines_that_size_ranks_alike_say_so() {
 fn what_cannot_be_is_refused_with_what_can() {
     let line = |rest: &str| shardfit(&format!("estimate {QUESTION} {rest}")).exits(2).stderr;
     let one = line(&format!("--cluster {CARDS}"));
-    assert!(one.contains("put a stage on each: --engine llama.cpp --pp 2"), "{one}");
+    assert!(one.contains("put a stage on each card: --engine llama.cpp --pp 2"), "{one}");
     let three = line(&format!("--cluster {CARDS} --pp 3"));
     assert!(three.contains("at: --pp") && three.contains("--pp 2"), "{three}");
     let numbers = line(&format!("--cluster {CARDS} --pp 2 --tensor-split 1,2,3"));
@@ -259,4 +259,35 @@ fn what_cannot_be_is_refused_with_what_can() {
         let said = line(&format!("--cluster {apart} --pp 2"));
         assert!(said.contains("do not share a machine"), "{apart}: {said}");
     }
+}
+
+#[test]
+fn fit_runs_models_on_both_cards_and_on_each() {
+    let fit = |cluster: &str| {
+        let line = format!(
+            "fit --cluster {cluster} --engine llama.cpp --family qwen2.5 --weights q6_k --all-formats --top 100 --format json"
+        );
+        shardfit(&line).exits(0).json()
+    };
+    let (both, one) = (fit(CARDS), fit("1xrtx-3090"));
+    let rows = both["models"].as_array().unwrap();
+    let ways = |model: &str| {
+        let of = rows.iter().filter(|row| row["model"].as_str().unwrap().ends_with(model));
+        of.map(|row| row["gpu"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    // 25 GiB of weights find room on both alone; 6 GiB are fastest on the faster card.
+    assert_eq!(ways("/Qwen2.5-32B"), [CARDS]);
+    assert_eq!(ways("/Qwen2.5-7B").first(), Some(&"rtx-3090"));
+    assert!(ways("/Qwen2.5-7B").contains(&CARDS) && ways("/Qwen2.5-7B").contains(&"rtx-4060-ti-16gb"));
+    let speed = |json: &Value, gpu: &str| {
+        let rows = json["models"].as_array().unwrap().clone();
+        let is = |row: &Value| row["gpu"] == gpu && row["model"].as_str().unwrap().ends_with("/Qwen2.5-7B");
+        rows.into_iter().find(is).map(|row| row["tokens_per_s"].clone())
+    };
+    assert_eq!(speed(&both, "rtx-3090"), speed(&one, "rtx-3090"));
+    assert_eq!((&both["gpu"], &both["gpus"]), (&CARDS.into(), &2.into()));
+    let said =
+        shardfit(&format!("fit --cluster {CARDS} --engine llama.cpp --family qwen2.5-32b --weights q6_k"));
+    let said = said.exits(0).stdout;
+    assert!(said.contains(&format!("--cluster {CARDS} --engine llama.cpp --weights q6_k --pp 2")), "{said}");
 }

@@ -133,10 +133,17 @@ fn of_one_plan(pools: Pools, deployed: Option<&Deployed>) -> Result<Pools, Diagn
         }
         _ => None,
     };
-    let Some((stages, replicas)) = replica else {
-        return pools.single().map(|one| Pools { id: one.id.clone(), pools: vec![one] });
-    };
     let all = joined(&pools.pools);
+    let Some((stages, replicas)) = replica else {
+        let help = match all.first().and_then(Cluster::cards_of_replica).filter(|_| pools.is_mixed()) {
+            Some(cards) => {
+                format!("name one of them, or put a stage on each card: --engine llama.cpp --pp {cards}")
+            }
+            None => "name one of them: a replica on both needs both in one machine".to_owned(),
+        };
+        let single = pools.single().map_err(|d| d.help(help))?;
+        return Ok(Pools { id: single.id.clone(), pools: vec![single] });
+    };
     let whole = |cluster: &&Cluster| {
         cluster.cards.len() == pools.pools.len()
             && u64::from(cluster.gpus) == pools.gpus()
