@@ -4,6 +4,7 @@ use itertools::Itertools as _;
 
 use super::cards::Cards;
 use super::cluster::Cluster;
+use super::engine::Engine;
 use super::gpu::Gpu;
 use super::link::{Link, LinkKind};
 use crate::units::{Bytes, UsdPerHour, Watts};
@@ -144,6 +145,16 @@ pub fn joined(pools: &[Cluster]) -> Vec<Cluster> {
             ways.into_iter().filter_map(move |each| Cluster::of_cards(&pools, &each)).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// Those of them that are worth asking engines about: all where one of them spans kinds, else the largest, to say that none
+/// does.
+pub fn joined_for(pools: &[Cluster], engines: &[Engine]) -> Vec<Cluster> {
+    let mut all = joined(pools);
+    if !engines.iter().any(|engine| engine.parallel.spans_kinds) {
+        all.truncate(1);
+    }
+    all
 }
 
 /// How many of each kind a replica may take, the most first.

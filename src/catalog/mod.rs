@@ -54,7 +54,7 @@ pub use folder::UserFile;
 pub use framework::Framework;
 pub use gpu::Gpu;
 pub use host::Host;
-pub use joined::joined;
+pub use joined::{joined, joined_for};
 pub use kernels::{GpuClass, KernelOverlay, KernelTables};
 pub use kind::Kind;
 pub use label::engine_of;

@@ -16,7 +16,7 @@ mod workload;
 
 use std::path::Path;
 
-use crate::catalog::{Catalog, Cluster, Engine};
+use crate::catalog::{Catalog, Cluster, Engine, joined_for};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::WeightFormat;
 use crate::estimate::power::Electricity;
@@ -203,7 +203,8 @@ impl Request {
         }
         let (mode, pins) = self.space(task)?;
         if task == Task::Plan && !self.compares_kinds() && mode.aggregates() {
-            place.pools = self.with_joined(place.pools, &engines);
+            let joined = joined_for(&place.pools, &engines);
+            place.pools.extend(joined);
         }
         refuse_degrees_beyond(&pins, &place.pools)?;
         if mode != Mode::Aggregated && self.sessions.is_some() {

@@ -291,3 +291,21 @@ fn fit_runs_models_on_both_cards_and_on_each() {
     let said = said.exits(0).stdout;
     assert!(said.contains(&format!("--cluster {CARDS} --engine llama.cpp --weights q6_k --pp 2")), "{said}");
 }
+
+#[test]
+fn a_sweep_looks_at_replicas_on_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("mixed.yaml"), folder.path().join("out"));
+    let text = format!(
+        "name: mixed\nmodels: [{{model: qwen2.5-32b, weights: q6_k}}]\nclusters: [\"{CARDS}\", 1xrtx-3090]\nengines: [llama.cpp]\nworkloads:\n  - {{name: chat, isl: 1024, osl: 256}}\n"
+    );
+    fs::write(&file, text).unwrap();
+    shardfit(&format!("sweep {} -o {} --quiet", file.display(), out.display())).exits(0);
+    let mut rows = csv::Reader::from_path(out.join("results.csv")).unwrap();
+    let header = rows.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|h| h == name).unwrap();
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let (gpu, gpus, layers) = (column("gpu"), column("gpus"), column("tensor_split"));
+    assert_eq!((&rows[0][gpu], &rows[0][gpus], &rows[0][layers]), (CARDS, "2", "40,25"));
+    assert_eq!(&rows[1][gpus], "", "{rows:?}");
+}

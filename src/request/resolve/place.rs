@@ -2,7 +2,7 @@
 
 use itertools::Itertools as _;
 
-use crate::catalog::{Catalog, Cluster, Engine, Gpu, Host, Kind, Pools, joined};
+use crate::catalog::{Catalog, Cluster, Gpu, Host, Kind, Pools, joined};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::estimate::power::Electricity;
 use crate::load;
@@ -66,15 +66,6 @@ impl Request {
             true => of_one_plan(pools, deployed),
             false => Ok(pools),
         }
-    }
-
-    /// The pools of a search with what stands on several of them: every choice of cards where an engine spans kinds, else
-    /// one, to say that none does.
-    pub(super) fn with_joined(&self, mut pools: Vec<Cluster>, engines: &[Engine]) -> Vec<Cluster> {
-        let spans = engines.iter().any(|engine| engine.parallel.spans_kinds);
-        let joined = joined(&pools);
-        pools.extend(joined.into_iter().take(if spans { usize::MAX } else { 1 }));
-        pools
     }
 
     /// Whether a search is over several kinds of GPU that do not stand side by side: one of them is to be chosen.
