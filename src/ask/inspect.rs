@@ -151,6 +151,7 @@ fn contexts(of: &Inspection, model: &Model) -> Result<Option<Section>, Diagnosti
         model: &context.model,
         inventory: &context.inventory,
         gpu,
+        cards: &[],
         engine,
         limits: context.limits,
         parallelism: of.split,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::cards::Cards;
 use super::gpu::Gpu;
 use super::host::Host;
 use super::kernels::KernelTables;
@@ -119,7 +120,7 @@ impl ClusterFile {
     }
 }
 
-/// GPUs of one kind with everything resolved.
+/// GPUs of one kind, or cards of several in one machine, with everything resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
     /// Identifier or the shorthand it was asked for by.
@@ -140,8 +141,11 @@ pub struct Cluster {
     pub scale_out: Link,
     /// Memory of each node's host, if it is known.
     pub host: Option<Host>,
-    /// Price of one GPU and hour.
+    /// Price of one GPU and hour; of replicas that span kinds the mean.
     pub price: Option<UsdPerHour>,
+    /// Where replicas span kinds of GPU, the cards of each of them, in the order of their stages; empty where all GPUs are
+    /// of one kind. `gpu` is the first of them then.
+    pub cards: Vec<Cards>,
 }
 
 /// A bridge, and the collectives over links of its kind: those of the node's link do not stand for it.
@@ -197,6 +201,7 @@ impl Cluster {
             scale_out,
             host: file.host,
             price: file.price.or(gpu.price.as_ref().map(|p| p.on_demand)),
+            cards: Vec::new(),
             gpu,
         })
     }
@@ -218,6 +223,7 @@ impl Cluster {
             scale_out: gpu.scale_out,
             host: None,
             price: gpu.price.as_ref().map(|p| p.on_demand),
+            cards: Vec::new(),
             gpu,
         })
     }

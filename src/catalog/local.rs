@@ -461,6 +461,7 @@ fn minimal(gpu: Gpu) -> Cluster {
         scale_out: gpu.scale_out,
         host: None,
         price: None,
+        cards: Vec::new(),
         gpu,
     }
 }

@@ -2,6 +2,7 @@
 
 mod boards;
 mod builtin;
+mod cards;
 pub mod classes;
 pub mod cluster;
 mod defaults;
@@ -12,6 +13,7 @@ mod folder;
 pub mod framework;
 pub mod gpu;
 pub mod host;
+mod joined;
 pub mod kernels;
 mod kind;
 pub mod known;
@@ -44,6 +46,7 @@ mod versions;
 
 use crate::diagnostic::Diagnostic;
 pub use builtin::BuiltIn;
+pub use cards::{Cards, kind_of_stage};
 pub use cluster::{Cluster, ClusterFile};
 pub use engine::Engine;
 pub use entry::Entry;
@@ -51,6 +54,7 @@ pub use folder::UserFile;
 pub use framework::Framework;
 pub use gpu::Gpu;
 pub use host::Host;
+pub use joined::{joined, joined_for};
 pub use kernels::{GpuClass, KernelOverlay, KernelTables};
 pub use kind::Kind;
 pub use label::engine_of;

@@ -29,6 +29,9 @@ pub struct ParallelModes {
     /// Whether the output projection counts as one more layer when layers are divided over GPUs.
     #[serde(default)]
     pub head_is_a_layer: bool,
+    /// Whether the stages of a replica may lie on GPUs of several kinds, each with as many layers as its memory is of all.
+    #[serde(default)]
+    pub spans_kinds: bool,
     /// Attention data parallel: sequences split over ranks that share the experts.
     pub attention_data: bool,
     /// Split pools: workers that compute prompts and hand their cache to others that decode.

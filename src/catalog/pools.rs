@@ -11,7 +11,8 @@ use super::{Catalog, Cluster, ClusterFile, KernelTables, Kind, known};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::load;
 
-/// What a cluster's name stands for: pools of one kind of GPU each. A replica never spans pools.
+/// What a cluster's name stands for: pools of one kind of GPU each. A replica stands in one of them, or, of engines that
+/// put stages on several kinds of GPU, on cards of those that share a machine ([`joined`](super::joined)).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pools {
     /// Identifier or the shorthand it was asked for by.
@@ -64,7 +65,7 @@ impl Pools {
         let mixed = || {
             let names = self.pools.iter().map(|p| format!("{}x{}", p.gpus, p.gpu.id)).join(" and ");
             Diagnostic::new(Code::Usage, format!("{} has several kinds of GPU: {names}", self.id))
-                .help("name one of them: a replica never spans kinds of GPU")
+                .help("name one of them: this is asked of one kind")
         };
         match self.pools.as_slice() {
             [_] => self.pools.into_iter().next().ok_or_else(|| Diagnostic::new(Code::Catalog, "no pool")),

@@ -115,7 +115,8 @@ pub fn note_cluster(cluster: &Cluster) {
     talk::note(|| {
         let price =
             cluster.price.map_or("no price".to_owned(), |p| format!("{} USD per GPU and hour", p.get()));
-        format!("cluster {}: {} × {}, {price}", cluster.id, cluster.gpus, cluster.gpu.name)
+        let kinds = cluster.kinds().map(|gpu| gpu.name.as_str()).collect::<Vec<_>>().join(" and ");
+        format!("cluster {}: {} × {kinds}, {price}", cluster.id, cluster.gpus)
     });
 }
 
@@ -171,7 +172,9 @@ pub fn note(request: &Request, resolved: &Resolved) {
             talk::note(|| format!("assumed: {flag} {assumed}"));
         }
     }
-    resolved.pools.iter().for_each(note_cluster);
+    // What spans kinds is made of the pools before it.
+    let own = |(place, pool): &(usize, &Cluster)| *place == 0 || !pool.spans_kinds();
+    resolved.pools.iter().enumerate().filter(own).for_each(|(_, pool)| note_cluster(pool));
     let today = resolved.current.iter().filter_map(|current| current.engine.as_ref());
     talk::caveats(resolved.engines.iter().chain(today));
     for e in &resolved.engines {

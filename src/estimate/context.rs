@@ -10,7 +10,7 @@ use crate::dtype::DType;
 use crate::model::Model;
 use crate::plan::divisors::Divisors;
 use crate::plan::rules::{self, Candidate};
-use crate::plan::{Parallelism, Placement, Reason};
+use crate::plan::{Parallelism, Placement, Reason, Shares};
 use crate::units::Bytes;
 use crate::workload::{Draft, Load, Workload};
 
@@ -41,6 +41,8 @@ pub struct Context<'a> {
     pub engine: &'a Engine,
     /// Its kernels on the GPU.
     pub kernels: Kernels<'a>,
+    /// Its kernels on each kind of card, in their order, where replicas span kinds; else none.
+    pub kernels_of_kinds: Vec<Kernels<'a>>,
     /// Launch limits.
     pub limits: Limits,
     /// Whether nobody states how long a request of a planned server may be: as long as lengths come while plans are compared,
@@ -83,7 +85,8 @@ impl<'a> Context<'a> {
     pub fn new(parts: ContextParts<'a>) -> Result<Context<'a>, Diagnostic> {
         check_draft(parts.model, parts.workload.speculation)?;
         offload::check(parts.limits.offload, parts.model, parts.cluster, parts.engine)?;
-        let computes = |kv: &DType| *kv != DType::Fp8 || parts.cluster.gpu.peak(DType::Fp8).is_some();
+        let fp8 = parts.cluster.kinds().all(|gpu| gpu.peak(DType::Fp8).is_some());
+        let computes = |kv: &DType| *kv != DType::Fp8 || fp8;
         let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
         let own = parts.model.quantisation.kv.filter(takes);
         let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
@@ -103,6 +106,10 @@ impl<'a> Context<'a> {
             limits.unshared = limits.start.prefixes.is_none();
             limits.start.prefixes = limits.start.prefixes.or(Some(false));
         }
+        if parts.cluster.spans_kinds() && limits.offload.shares.is_none() {
+            let units = model.layers() + u64::from(parts.engine.parallel.head_is_a_layer);
+            limits.offload.shares = Shares::by_memory(&parts.cluster.memory_of_cards(), units);
+        }
         let experts = &mut limits.offload.host_experts;
         *experts = experts.map(|n| n.min(model.layers()));
         Ok(Context {
@@ -115,6 +122,12 @@ impl<'a> Context<'a> {
             cluster: parts.cluster,
             engine: parts.engine,
             kernels: Kernels::new(&parts.cluster.gpu, parts.engine)?,
+            kernels_of_kinds: parts
+                .cluster
+                .cards
+                .iter()
+                .map(|cards| Kernels::new(&cards.gpu, parts.engine))
+                .collect::<Result<_, _>>()?,
             limits,
             plans_length,
             kv: parts.kv.or(own).unwrap_or(usual),
@@ -200,6 +213,7 @@ impl Context<'_> {
             model: &self.model,
             inventory: &self.inventory,
             gpu: &self.cluster.gpu,
+            cards: &self.cluster.cards,
             engine: self.engine,
             limits: self.limits,
             parallelism,

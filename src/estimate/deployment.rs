@@ -91,6 +91,7 @@ impl<'a> Deployment<'a> {
         let pipeline = Pipeline::compile(&Target {
             model: &context.model,
             kernels: &context.kernels,
+            kinds: &context.kernels_of_kinds,
             cluster: context.cluster,
             parallelism,
             placement,
@@ -558,7 +559,7 @@ impl<'a> Deployment<'a> {
         let gpus = self.parallelism.gpus() * u64::from(replicas);
         let output = c.workload.exact_output(service.output * f64::from(replicas));
         let tokens_per_output = c.workload.context() as f64 / c.workload.osl as f64;
-        let energy = Energy::of(&c.cluster.gpu, service.power_share, gpus, output, tokens_per_output);
+        let energy = Energy::of(c.cluster, service.power_share, gpus, output, tokens_per_output);
         let electricity = c.electricity.map(|e| e.per_gpu(energy.power) * gpus as f64);
         let rent = c.cluster.price.map(|p| p * gpus as f64);
         let price = rent.map(|rent| rent + electricity.unwrap_or(UsdPerHour::ZERO));
@@ -576,7 +577,7 @@ impl<'a> Deployment<'a> {
         let least = || self.replica().least(service.decoding, c.cluster.gpu.bandwidth);
         Estimate {
             plan,
-            gpu: c.cluster.gpu.id.clone(),
+            gpu: c.cluster.gpu_label(),
             engine: c.engine.label(),
             engine_version: c.engine.version,
             parallelism: self.parallelism,

@@ -20,8 +20,8 @@ pub struct Fit {
     pub has_fraction: bool,
     /// What the uncertainty was read from.
     pub residuals: Option<Residuals>,
-    /// Layers and memory of a rank of each pipeline stage.
-    pub stages: Vec<(u64, MemoryUse)>,
+    /// GPU, layers and memory of a rank of each pipeline stage.
+    pub stages: Vec<(String, u64, MemoryUse)>,
     /// The longest request that the server takes unless it is told, where the engine refuses to start without room for
     /// one and the question does not say how long it is; and whether that finds room.
     pub unstated_length: Option<(u64, Verdict)>,
@@ -45,7 +45,7 @@ impl Fit {
             fraction: context.engine.fraction_name(),
             has_fraction: context.engine.options.contains(&LaunchOption::MemoryFraction),
             residuals: context.engine.memory.residuals.clone(),
-            stages: context.memory_question(split).by_stage(),
+            stages: context.memory_question(split).by_stage_and_gpu(),
             remedies: if short { context.remedies(split) } else { Vec::new() },
         }
     }

@@ -21,9 +21,8 @@ pub(super) fn check(
         _ => "--tensor-split",
     };
     let wrong = |cause: String, help: &str| Err(Diagnostic::new(Code::Usage, cause).at(flag).help(help));
-    let gpu = &cluster.gpu;
     if let Some(host) = cluster.host.filter(|_| engine.host.is_some() && cluster.has_own_memory())
-        && host.link_to(gpu).is_none()
+        && let Some(gpu) = cluster.kinds().find(|gpu| host.link_to(gpu).is_none())
     {
         let cause = format!("nothing is known of the link between {} and its host", gpu.id);
         return Err(Diagnostic::new(Code::Usage, cause).at("host").help("add link=64GB/s to --host"));

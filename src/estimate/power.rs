@@ -4,7 +4,7 @@
 //! board's limit: the kernel's own busyness with arithmetic and memory decides which. Sources and error
 //! in `docs/model.md`, §11.
 
-use crate::catalog::Gpu;
+use crate::catalog::Cluster;
 use crate::catalog::kernels::PowerShares;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::units::{Joules, Seconds, TokensPerSecond, UsdPerHour, UsdPerKilowattHour, Watts};
@@ -36,10 +36,17 @@ pub struct Energy {
 }
 
 impl Energy {
-    /// Energy of `gpus` GPUs that draw `share` of the power between idle and the board's limit and
+    /// Energy of `gpus` GPUs of a cluster that draw `share` of the power between idle and the board's limit and
     /// deliver `output`, with `tokens_per_output` tokens in and out for each token out.
-    pub fn of(gpu: &Gpu, share: f64, gpus: u64, output: TokensPerSecond, tokens_per_output: f64) -> Energy {
-        let power = gpu.idle_power + (gpu.tdp - gpu.idle_power) * share;
+    pub fn of(
+        cluster: &Cluster,
+        share: f64,
+        gpus: u64,
+        output: TokensPerSecond,
+        tokens_per_output: f64,
+    ) -> Energy {
+        let (idle, limit) = (cluster.idle_power(), cluster.power_limit());
+        let power = idle + (limit - idle) * share;
         let per_output = power * gpus as f64 / output;
         Energy { power, per_output, per_token: per_output / tokens_per_output }
     }

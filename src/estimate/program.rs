@@ -1,11 +1,13 @@
 //! The program of a step: every operator that a stage executes, with its kernel resolved once per
 //! layout, so that timing a step allocates nothing and looks nothing up.
 
+mod card;
 mod compiled;
 mod draft;
 mod encoder;
 mod host;
 mod instruction;
+mod kinds;
 mod lone;
 mod recall;
 mod resolved;
@@ -14,11 +16,13 @@ mod streamed;
 mod target;
 
 use crate::catalog::kernels::PowerShares;
+use crate::catalog::kind_of_stage;
 use crate::model::operator::Step;
 use crate::units::{BytesPerSecond, Seconds, Traffic};
 
 use super::memory::{StageLayers, spread};
 use super::stages::{Pace, Part};
+use card::OfKind;
 pub use compiled::Line;
 use compiled::{Program, decoder};
 use draft::Draft;
@@ -48,6 +52,8 @@ pub struct Pipeline {
     host: Option<Box<HostPart>>,
     stream: Option<Stream>,
     power: PowerShares,
+    /// What kinds of card change, where stages lie on several; else empty.
+    kinds: Vec<OfKind>,
     /// Whether half batches overlap.
     overlaps: bool,
     hop_latency: Seconds,
@@ -76,13 +82,15 @@ impl Pipeline {
     pub fn compile(t: &Target) -> Pipeline {
         let spread = spread(t.model, t.kernels.engine, t.parallelism.pp, &t.offload);
         let whole = match &spread.host {
+            _ if !t.kinds.is_empty() => kinds::on_cards(t, &spread.stages),
             Some(_) => host::on_gpus(t, &spread.stages),
             None => compile(t),
         };
         let several = spread.stages.len() > 1;
         let mut paces: Vec<Pace> = Vec::new();
-        for StageLayers { layers, experts, first, last } in spread.stages {
-            let pace = Pace { layers, experts, first, last };
+        for (place, StageLayers { layers, experts, first, last }) in spread.stages.into_iter().enumerate() {
+            let kind = kind_of_stage(&t.cluster.cards, place);
+            let pace = Pace { layers, experts, first, last, kind };
             if several && !paces.contains(&pace) {
                 paces.push(pace);
             }
@@ -94,11 +102,13 @@ impl Pipeline {
             stages: t.parallelism.pp,
             whole,
             paces,
-            draft: Draft::compile(t),
+            // What drafts lies with the output projection.
+            draft: Draft::compile(&Target { kernels: t.kinds.last().unwrap_or(t.kernels), ..*t }),
             encoders: Encoders::compile(t),
             host: spread.host.and_then(|host| HostPart::compile(t, &host)).map(Box::new),
             stream: t.stream,
             power: t.kernels.power,
+            kinds: card::of_kinds(t),
             overlaps: t.kernels.engine.launch.batch_overlap && exchanges,
             hop_latency,
             hop_seconds_per_byte,
@@ -109,7 +119,16 @@ impl Pipeline {
 
     /// Times of one step.
     pub fn time(&self, step: &Step) -> PipelineTime {
-        self.around(step, self.staged(step, |step| self.whole.staged(step, &self.power, &self.paces)))
+        self.around(step, self.staged(step, |step| self.timed(step)))
+    }
+
+    /// All stages one after the other, and the slowest of them, of a step whose halves do not overlap.
+    fn timed(&self, step: &Step) -> (StepTime, Option<Seconds>) {
+        let (whole, slowest) = self.whole.staged(step, &self.power, &self.paces);
+        if self.kinds.is_empty() {
+            return (whole, slowest);
+        }
+        (StepTime { drawn: self.whole.drawn(step, &self.kinds), ..whole }, slowest)
     }
 
     /// From the start to the end of one step, and between two of them: the same as [`Pipeline::time`] has, of a step as
@@ -153,9 +172,9 @@ impl Pipeline {
     }
 
     /// What a step takes at least over all stages, one after the other: the arithmetic of its prompts at the datasheet's
-    /// peak, the weights and the cache that it reads at its bandwidth.
+    /// peak, the weights and the cache that it reads at its bandwidth, where cards differ at that of each.
     pub fn least(&self, step: &Step, bandwidth: BytesPerSecond) -> Seconds {
-        self.whole.least(step, bandwidth)
+        self.whole.least(step, |kind| self.kinds.get(kind).map_or(bandwidth, |kind| kind.bandwidth))
     }
 
     /// What encoding a step's images and sound takes of its time.

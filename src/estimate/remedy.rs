@@ -100,6 +100,9 @@ impl Context<'_> {
 
     /// Legal splits of so many GPUs, the widest tensor parallelism first.
     fn splits(&self, gpus: u64) -> Vec<Parallelism> {
+        if self.cluster.spans_kinds() {
+            return Vec::new();
+        }
         let Ok(cluster) = u32::try_from(gpus).map(|n| Cluster::of_gpus(self.cluster.gpu.clone(), n)) else {
             return Vec::new();
         };

@@ -25,6 +25,8 @@ pub(super) struct Pace {
     pub(super) experts: Vec<u64>,
     pub(super) first: bool,
     pub(super) last: bool,
+    /// The kind of card that it lies on, by its place among those of the replica.
+    pub(super) kind: usize,
 }
 
 impl Pace {

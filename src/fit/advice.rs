@@ -60,7 +60,9 @@ impl Question<'_> {
             return Ok(Vec::new());
         };
         let tried = |cluster: &Cluster, need: &Need| -> Result<Option<Way>, Diagnostic> {
-            let other = Question { cluster, need, every_way: false, ..*self };
+            // Another machine has no parts of this one.
+            let parts = if std::ptr::eq(cluster, self.cluster) { self.parts } else { &[] };
+            let other = Question { cluster, parts, need, every_way: false, ..*self };
             Ok(other.runs(candidate, &model)?.ok().and_then(|ways| ways.into_iter().next()))
         };
         let mut found = Vec::new();
@@ -117,7 +119,7 @@ impl Question<'_> {
                 }
             }
         }
-        if self.cluster.has_own_memory() && self.cluster.nodes == 1 {
+        if self.cluster.has_own_memory() && self.cluster.nodes == 1 && !self.cluster.spans_kinds() {
             for times in MORE {
                 let gpus = self.cluster.gpus.saturating_mul(times);
                 let more = Cluster::of_gpus(self.cluster.gpu.clone(), gpus).ok();

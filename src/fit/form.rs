@@ -113,7 +113,7 @@ impl Question<'_> {
     /// Whether an engine loads a form on this GPU.
     pub(super) fn loads(&self, engine: &Engine, form: &Form) -> bool {
         let format = form.format;
-        let computes = |kind: DType| self.cluster.gpu.peak(kind).is_some();
+        let computes = |kind: DType| self.cluster.kinds().any(|gpu| gpu.peak(kind).is_some());
         let fp8 = format != WeightFormat::Fp8
             || computes(DType::Fp8)
             || engine.weight_only_formats.contains(&format);

@@ -63,6 +63,8 @@ pub struct Question<'a> {
     pub candidates: &'a [Candidate],
     /// The machine.
     pub cluster: &'a Cluster,
+    /// Parts of it on which a model may run too, where its GPUs are of several kinds.
+    pub parts: &'a [Cluster],
     /// Engines that may run there.
     pub engines: &'a [Engine],
     /// What a model must do and be.

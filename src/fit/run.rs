@@ -53,7 +53,7 @@ impl Question<'_> {
 
     /// Memory of the machine: its GPUs and, where an engine uses it, its host.
     fn memory(&self) -> Bytes {
-        let gpus = self.cluster.gpu.memory * u64::from(self.cluster.gpus);
+        let gpus = self.cluster.memory();
         let used = self.cluster.has_own_memory() && self.engines.iter().any(|engine| engine.host.is_some());
         let host = self.cluster.host.filter(|_| used).map_or(Bytes::ZERO, |host| host.memory);
         gpus + host * u64::from(self.cluster.nodes)

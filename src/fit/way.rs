@@ -2,9 +2,9 @@
 
 use super::form::{Form, Origin};
 use super::need::Question;
-use crate::catalog::Engine;
 use crate::catalog::published::{self, Purpose};
 use crate::catalog::version::Version;
+use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::Provenance;
@@ -32,6 +32,10 @@ pub struct Way {
     pub engine: String,
     /// Its version.
     pub engine_version: Version,
+    /// The GPU, or the cards of a replica where they are of several kinds.
+    pub gpu: String,
+    /// What it stands on: the machine, or a part of it.
+    pub cluster: String,
     /// The split of a replica.
     pub parallelism: Parallelism,
     /// Copies of the model.
@@ -89,35 +93,50 @@ impl Question<'_> {
     /// Tries a form with every engine that loads it, in every split of the machine.
     pub(super) fn attempts(&self, form: &Form, into: &mut Vec<Attempt>) -> Result<(), Diagnostic> {
         for engine in self.engines.iter().filter(|engine| self.loads(engine, form)) {
-            let context = self.context(form, engine)?;
-            for split in self.splits(engine) {
-                into.push(match Deployment::new(&context, split) {
-                    Ok(deployment) => Attempt::Runs(Box::new(way(form, &deployment))),
-                    Err(reason) => Attempt::Falls { engine: engine.id.clone(), format: form.format, reason },
-                });
+            for cluster in self.clusters() {
+                let context = self.context(form, engine, cluster)?;
+                for split in splits(engine, cluster) {
+                    into.push(match Deployment::new(&context, split) {
+                        Ok(deployment) => Attempt::Runs(Box::new(way(form, &deployment))),
+                        Err(reason) => {
+                            Attempt::Falls { engine: engine.id.clone(), format: form.format, reason }
+                        }
+                    });
+                }
             }
         }
         Ok(())
+    }
+
+    /// The machine, and its parts.
+    fn clusters(&self) -> impl Iterator<Item = &Cluster> {
+        std::iter::once(self.cluster).chain(self.parts)
     }
 
     /// Fills in the longest conversation that a way has room for: worked out of those alone that are kept.
     pub(super) fn measure_room(&self, way: &mut Way, forms: &[Form]) -> Result<(), Diagnostic> {
         let made = |form: &&Form| form.checkpoint == way.checkpoint && form.format == way.format;
         let run_by = self.engines.iter().find(|engine| engine.label() == way.engine);
-        if let (Some(form), Some(engine)) = (forms.iter().find(made), run_by) {
-            let context = self.context(form, engine)?;
+        let stands_on = self.clusters().find(|cluster| cluster.id == way.cluster);
+        if let (Some(form), Some(engine), Some(cluster)) = (forms.iter().find(made), run_by, stands_on) {
+            let context = self.context(form, engine, cluster)?;
             way.room = context.memory_question(way.parallelism).longest_context(1);
         }
         Ok(())
     }
 
-    /// A form on the machine with an engine.
-    fn context<'b>(&'b self, form: &'b Form, engine: &'b Engine) -> Result<Context<'b>, Diagnostic> {
+    /// A form on the machine or a part of it with an engine.
+    fn context<'b>(
+        &'b self,
+        form: &'b Form,
+        engine: &'b Engine,
+        cluster: &'b Cluster,
+    ) -> Result<Context<'b>, Diagnostic> {
         let workload = self.workload(form);
         let start = Start { length: Some(workload.longest_context()), ..Start::default() };
         Context::new(ContextParts {
             model: &form.model,
-            cluster: self.cluster,
+            cluster,
             engine,
             limits: LimitOverrides { start, ..LimitOverrides::default() },
             kv: self.need.kv.filter(|kv| engine.kv_types.contains(kv)),
@@ -137,27 +156,31 @@ impl Question<'_> {
         };
         Workload { longest: Some(context.max(own.context())), ..own }
     }
+}
 
-    /// Splits of the machine worth trying: tensor parallel, stages, or copies of their own, of powers of two.
-    fn splits(&self, engine: &Engine) -> Vec<Parallelism> {
-        let gpus = self.cluster.gpus;
-        let degrees = |free: bool, most: u32| {
-            let all = std::iter::successors(Some(1u32), |n| n.checked_mul(2)).take_while(move |n| *n < most);
-            all.chain([most]).filter(move |n| *n == 1 || free)
-        };
-        let mut splits = Vec::new();
-        for tp in degrees(engine.parallel.tensor, self.cluster.gpus_per_node.min(gpus)) {
-            for pp in degrees(engine.parallel.pipeline, gpus / tp) {
-                let split = Parallelism { tp, pp, ..Parallelism::SINGLE };
-                // A split beside copies only where it is whole, or one GPU.
-                let whole = tp * pp == gpus || (tp == 1 && pp == 1) || (pp == 1 && gpus.is_multiple_of(tp));
-                if tp * pp <= gpus && whole && !splits.contains(&split) {
-                    splits.push(split);
-                }
+/// Splits of a cluster worth trying: tensor parallel, stages, or copies of their own, of powers of two; of one whose replicas
+/// span kinds theirs.
+fn splits(engine: &Engine, cluster: &Cluster) -> Vec<Parallelism> {
+    if let Some(pp) = cluster.cards_of_replica() {
+        return vec![Parallelism { pp, ..Parallelism::SINGLE }];
+    }
+    let gpus = cluster.gpus;
+    let degrees = |free: bool, most: u32| {
+        let all = std::iter::successors(Some(1u32), |n| n.checked_mul(2)).take_while(move |n| *n < most);
+        all.chain([most]).filter(move |n| *n == 1 || free)
+    };
+    let mut splits = Vec::new();
+    for tp in degrees(engine.parallel.tensor, cluster.gpus_per_node.min(gpus)) {
+        for pp in degrees(engine.parallel.pipeline, gpus / tp) {
+            let split = Parallelism { tp, pp, ..Parallelism::SINGLE };
+            // A split beside copies only where it is whole, or one GPU.
+            let whole = tp * pp == gpus || (tp == 1 && pp == 1) || (pp == 1 && gpus.is_multiple_of(tp));
+            if tp * pp <= gpus && whole && !splits.contains(&split) {
+                splits.push(split);
             }
         }
-        splits
     }
+    splits
 }
 
 /// What a deployment delivers.
@@ -181,6 +204,8 @@ fn way(form: &Form, deployment: &Deployment) -> Way {
         kv: context.kv,
         engine: context.engine.label(),
         engine_version: context.engine.version,
+        gpu: context.cluster.gpu_label(),
+        cluster: context.cluster.id.clone(),
         parallelism: deployment.parallelism,
         replicas,
         offload: deployment.limits.offload,

@@ -3,7 +3,9 @@
 use super::published;
 use super::release::{Bench, Beside, Member, Release, drafts};
 use super::server::{AdapterSlots, Pool, Server};
-use crate::catalog::{Cluster, Engine};
+use itertools::Itertools as _;
+
+use crate::catalog::{Cluster, Engine, kind_of_stage};
 use crate::dtype::{DType, WeightFormat};
 use crate::estimate::deployment::Deployment;
 use crate::estimate::estimated::Estimate;
@@ -92,6 +94,7 @@ pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> R
     Release {
         vendor: cluster.gpu.platform().to_owned(),
         gpu: estimate.gpu.clone(),
+        cards: cluster.cards.iter().map(|cards| (cards.first.into(), cards.each.into())).collect(),
         slice: cluster.gpu.slice.clone(),
         prefill_gpu: estimate.prefill.as_ref().map(|p| p.gpu.clone()).filter(|gpu| *gpu != estimate.gpu),
         part: None,
@@ -363,6 +366,20 @@ fn head(estimate: &Estimate, deployment: &Deployment, asked: &Asked, length: Opt
         estimate.kv.name(),
         estimate.batch.ceil(),
     ));
+    let kinds = &context.cluster.cards;
+    if !kinds.is_empty() {
+        let layers = deployment.memory_question().by_stage();
+        let held = layers.iter().enumerate().filter_map(|(place, (layers, _))| {
+            Some(format!("{layers} layers on {}", kinds.get(kind_of_stage(kinds, place))?.gpu.id))
+        });
+        lines.push(format!(
+            "cards: {}, in one machine and numbered in this order; --tensor-split counts the output projection as one more layer",
+            held.format(", then ")
+        ));
+        lines.push(
+            "needs: the numbers of your cards, which llama-server --list-devices says, in that order".into(),
+        );
+    }
     let service = &estimate.service;
     let (ttft, tpot, output) = (service.ttft, service.tpot, estimate.output);
     let range = |low: Seconds, high: Seconds| format!(" ({} to {})", short(low), short(high));

@@ -30,6 +30,9 @@ pub struct Release {
     pub vendor: String,
     /// The GPU's id in the catalogue.
     pub gpu: String,
+    /// Where the cards of a server are of several kinds, the number of the first card of each kind and how many of them a
+    /// server has; else empty.
+    pub cards: Vec<(u64, u64)>,
     /// The profile of the slice that it is (`3g.40gb`), if it is one.
     pub slice: Option<String>,
     /// That of the prefill servers, where they stand on GPUs of another kind.

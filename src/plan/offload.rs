@@ -1,6 +1,7 @@
 //! What a replica leaves in the host's memory, and how the rest is dealt out over its GPUs.
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::units::Bytes;
 
 /// Most GPUs that llama.cpp deals layers out over (`ggml-cuda.h`, `GGML_CUDA_MAX_DEVICES`).
 pub const MAX_SHARES: usize = 16;
@@ -33,7 +34,7 @@ impl Offload {
     pub fn ends_fitting(&self, gpus: u32) -> bool {
         self.gpu_layers.is_some()
             || self.host_experts.is_some_and(|layers| layers > 0)
-            || gpus > 1 && self.shares.is_some()
+            || gpus > 1 && self.shares.is_some_and(|shares| shares.told)
     }
 
     /// Layers on the GPUs, of `layers` and the output projection.
@@ -49,6 +50,8 @@ pub struct Shares {
     /// Where the part of each GPU ends, of 1.
     ends: [f64; MAX_SHARES],
     count: usize,
+    /// Whether the engine is told them, and does not find them itself.
+    told: bool,
 }
 
 impl Shares {
@@ -71,7 +74,18 @@ impl Shares {
             (sum, *own) = (sum + part, *part);
             *end = sum / total;
         }
-        Ok(Shares { parts: own, ends, count: parts.len() })
+        Ok(Shares { parts: own, ends, count: parts.len(), told: true })
+    }
+
+    /// Those that llama.cpp finds itself where nobody tells it any: by the free memory of each GPU (`src/llama-model.cpp`,
+    /// `load_tensors`), as numbers of `units`, each of which goes to the GPU whose part of the memory it falls into.
+    /// `None` for a single GPU, and for more than there are proportions for.
+    pub fn by_memory(free: &[Bytes], units: u64) -> Option<Shares> {
+        let parts: Vec<f64> = free.iter().map(|bytes| bytes.as_f64()).collect();
+        let whole = Shares::new(&parts).ok().filter(|_| parts.len() > 1)?;
+        let mut held = vec![0.0; parts.len()];
+        (0..units).for_each(|unit| held[whole.gpu_at(unit as f64 / units as f64)] += 1.0);
+        Some(Shares { told: false, ..Shares::new(&held).ok()? })
     }
 
     /// As `--tensor-split` has them.
@@ -89,6 +103,11 @@ impl Shares {
     pub fn layers(&self) -> Option<Vec<u64>> {
         let whole = |part: &f64| (part.fract() == 0.0 && *part >= 1.0 && *part < 1e9).then_some(*part as u64);
         self.parts().iter().map(whole).collect()
+    }
+
+    /// Whether the engine is told them, and does not find them itself.
+    pub fn are_told(&self) -> bool {
+        self.told
     }
 
     /// GPUs that they are for.
@@ -114,6 +133,19 @@ mod tests {
         assert_eq!(gpus, [0, 0, 0, 0, 0, 0, 1, 1]);
         // A GPU may be left out.
         assert_eq!(Shares::new(&[0.0, 1.0]).unwrap().gpu_at(0.0), 1);
+    }
+
+    #[test]
+    fn unlike_cards_have_layers_by_their_memory_unless_told() {
+        // Of 81 units of Llama 3.1 70B those below 23.56 / 39.15 of the way: 0 to 48.
+        let free = [23.56, 15.59].map(|gib| Bytes::new((gib * 1024f64.powi(3)) as u64));
+        let shares = Shares::by_memory(&free, 81).unwrap();
+        assert_eq!(shares.parts(), [49.0, 32.0]);
+        let gpus = |shares: &Shares| (0..81).map(|u| shares.gpu_at(f64::from(u) / 81.0)).collect::<Vec<_>>();
+        assert_eq!(gpus(&shares), gpus(&Shares::new(&[23.56, 15.59]).unwrap()));
+        let placed = |shares| Offload { shares: Some(shares), ..Offload::NONE }.ends_fitting(2);
+        assert!(!placed(shares) && placed(Shares::new(&[49.0, 32.0]).unwrap()));
+        assert_eq!(Shares::by_memory(&free[..1], 81), None);
     }
 
     #[test]

@@ -122,6 +122,22 @@ reasons! {
             examples: [Reason::SlicesApart { gpus: 2 }],
         }
 
+        /// The engine does not put the stages of a replica on GPUs of several kinds.
+        KindsUnspanned => {
+            stage: Illegal,
+            key: ["replica_spans_kinds", "", ""],
+            distance: 1.0,
+            message: "the engine puts alike ranks on alike GPUs, and these are of several kinds: --engine llama.cpp puts \
+                      layers on each by its memory"
+                .to_owned(),
+            guide: (
+                "a replica on GPUs of several kinds: vLLM, SGLang and TensorRT-LLM size every rank alike, so that the \
+                 smallest and the slowest GPU sets the pace of all",
+                "llama.cpp, whose `--split-mode layer` deals layers out by memory; a replica on each kind",
+            ),
+            examples: [Reason::KindsUnspanned],
+        }
+
         /// More stages than layers.
         TooManyStages {
             /// Layers.

@@ -38,6 +38,7 @@ pub type Rule = fn(&Candidate) -> Result<(), Reason>;
 /// Every rule, cheapest first.
 pub const RULES: &[Rule] = &[
     vendor_is_supported,
+    kinds_are_spanned,
     steps_hold_batches,
     slices_work_alone,
     weight_format_runs,
@@ -65,7 +66,19 @@ pub fn check(c: &Candidate) -> Result<Placement, Reason> {
 }
 
 fn vendor_is_supported(c: &Candidate) -> Result<(), Reason> {
-    if c.engine.runs_on(&c.cluster.gpu) { Ok(()) } else { Err(Reason::VendorUnsupported) }
+    let runs = c.cluster.kinds().all(|gpu| c.engine.runs_on(gpu));
+    if runs { Ok(()) } else { Err(Reason::VendorUnsupported) }
+}
+
+/// A replica on cards of several kinds has a stage on each.
+fn kinds_are_spanned(c: &Candidate) -> Result<(), Reason> {
+    let Some(cards) = c.cluster.cards_of_replica() else { return Ok(()) };
+    let staged = c.parallelism == Parallelism { pp: cards, ..Parallelism::SINGLE };
+    match c.engine.parallel.spans_kinds {
+        true if staged => Ok(()),
+        true => Err(Reason::NoPlace { gpus: c.parallelism.gpus(), of: cards.into() }),
+        false => Err(Reason::KindsUnspanned),
+    }
 }
 
 /// vLLM's `SchedulerConfig` raises where `max_num_batched_tokens` is less than `max_num_seqs` (`vllm/config.py`,
@@ -92,17 +105,17 @@ fn slices_work_alone(c: &Candidate) -> Result<(), Reason> {
 /// widens it to 16 bits; its least compute capability may leave GPUs out either way.
 fn weight_format_runs(c: &Candidate) -> Result<(), Reason> {
     let runs = |format: WeightFormat| {
-        let native = c.cluster.gpu.peak(format.element()).is_some();
+        let native = c.cluster.kinds().all(|gpu| gpu.peak(format.element()).is_some());
         // Files mix more types than engines list: who reads one of ggml's formats reads them all.
         let from_file = matches!(format, WeightFormat::Ggml(_));
         let lists = |formats: &[WeightFormat]| {
             formats.contains(&format.kernel()) || from_file && formats.iter().any(|f| f.is_ggml())
         };
         let loads = lists(&c.engine.weight_formats);
-        !c.engine.lacks_kernels(&c.cluster.gpu, format)
+        !c.cluster.kinds().any(|gpu| c.engine.lacks_kernels(gpu, format))
             && loads
             && (native || lists(&c.engine.weight_only_formats))
-            || (!format.is_quantised() && c.cluster.gpu.peak_16bit().is_some() && loads)
+            || (!format.is_quantised() && c.cluster.kinds().all(|gpu| gpu.peak_16bit().is_some()) && loads)
     };
     match c.divisors.formats.iter().find(|f| !runs(**f)) {
         Some(format) => Err(Reason::FormatUnsupported { format: *format }),

@@ -338,6 +338,25 @@ pub fn axes(
     } else {
         Vec::new()
     };
+    if let Some(cards) = cluster.cards_of_replica() {
+        return spanning(
+            cards,
+            &pins.split,
+            Axes {
+                engines: 1,
+                precisions,
+                launches: 1,
+                tp,
+                pp,
+                dcp: vec![1],
+                context_splits: Vec::new(),
+                attention_dp: vec![1],
+                ep: vec![1],
+                replicas,
+                batch,
+            },
+        );
+    }
     Axes {
         engines: 1,
         precisions,
@@ -350,6 +369,22 @@ pub fn axes(
         ep: or(&pins.split.ep, moe_only(powers_of_two(cluster.gpus))),
         replicas,
         batch,
+    }
+}
+
+/// The axes of replicas that span kinds of GPU: a stage on each of so many cards, unless the user pins another split.
+fn spanning(cards: u32, pins: &Degrees, axes: Axes) -> Axes {
+    let only = |pinned: &[u32], degree: u32| match pinned.is_empty() || pinned.contains(&degree) {
+        true => vec![degree],
+        false => Vec::new(),
+    };
+    Axes {
+        tp: only(&pins.tp, 1),
+        pp: only(&pins.pp, cards),
+        dcp: only(&pins.dcp, 1),
+        attention_dp: only(&pins.attention_dp, 1),
+        ep: only(&pins.ep, 1),
+        ..axes
     }
 }
 

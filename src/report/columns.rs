@@ -203,13 +203,14 @@ pub const PLAN_COLUMNS: &[Plan] = &[
     })
     .integer()
     .when(Show::Unless(Idle::Missing)),
-    quiet(
+    shown(
         "tensor_split",
+        "layers",
         "layers of each stage, of llama.cpp proportions of its GPUs, where they are dealt out unevenly",
         |r| r.estimate.limits.offload.shares.map_or(Value::Missing, |shares| Value::Text(shares.text())),
     )
-    .nullable()
-    .text(),
+    .text()
+    .when(Show::Unless(Idle::Missing)),
     shown("replicas", "replicas", "independent copies of the engine", |r| r.estimate.replicas.into())
         .integer()
         .of_deployment()

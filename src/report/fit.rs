@@ -12,7 +12,7 @@ use crate::estimate::remedy::Remedy;
 use crate::units::group_thousands;
 
 use super::answer::Digits;
-use super::column::{self, Cells, Column, List, Rows};
+use super::column::{self, Cells, Column, List, Rows, Show};
 use super::sheet::Sheet;
 
 /// Two sentences on the room, and a line for each remedy.
@@ -100,8 +100,8 @@ pub(super) fn remedy_text(r: &Remedy) -> String {
 /// A rank of a pipeline stage, as a row.
 enum Stages {}
 
-/// The number of the stage, from 1, its layers, and the memory of a rank of it.
-struct Stage<'a>(u64, u64, &'a MemoryUse);
+/// The number of the stage, from 1, its layers, the memory of a rank of it, and its GPU.
+struct Stage<'a>(u64, u64, &'a MemoryUse, &'a str);
 
 impl Rows for Stages {
     type Row<'a> = Stage<'a>;
@@ -119,6 +119,7 @@ type C = Column<Stages>;
 
 const STAGE_COLUMNS: &[C] = &[
     C::plain("stage", "number of the stage, from 1", |s| s.0.into()).integer(),
+    C::plain("gpu", "GPU that it lies on", |s| s.3.into()).text().when(Show::Differing),
     C::plain("layers", "layers that it holds", |s| s.1.into()).integer(),
     C::plain("weights_gib", "weights of its fullest rank", |s| s.2.weights.as_gib().into()),
     C::plain("kv_cache_gib", "KV cache that the engine allocates there", |s| s.2.kv_cache.as_gib().into()),
@@ -126,10 +127,13 @@ const STAGE_COLUMNS: &[C] = &[
     C::plain("non_torch_gib", "context, libraries, communication buffers", |s| s.2.non_torch.as_gib().into()),
     C::plain("cuda_graphs_gib", "CUDA graphs", |s| s.2.cuda_graphs.as_gib().into()),
     C::plain("total_gib", "sum of the parts", |s| s.2.total().as_gib().into()),
+    C::plain("capacity_gib", "physical memory of its GPU", |s| s.2.capacity.as_gib().into())
+        .when(Show::Differing),
 ];
 
 fn stages(fit: &Fit) -> Vec<Stage<'_>> {
-    fit.stages.iter().zip(1..).map(|((layers, memory), number)| Stage(number, *layers, memory)).collect()
+    let numbered = fit.stages.iter().zip(1..);
+    numbered.map(|((gpu, layers, memory), number)| Stage(number, *layers, memory, gpu)).collect()
 }
 
 /// The parts of each stage's memory.

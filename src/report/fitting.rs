@@ -109,6 +109,14 @@ pub const FIT_COLUMNS: &[C] = &[
     C::shown("engine", "engine", "engine that would run it", |r| r.way.engine.as_str().into()).text(),
     C::quiet("engine_version", "its version", |r| Value::Text(r.way.engine_version.to_string())).text(),
     C::quiet("kv", "type of the KV cache", |r| r.way.kv.name().into()).text(),
+    C::shown(
+        "gpu",
+        "gpu",
+        "GPU that it runs on, or the cards of a replica where they are of several kinds",
+        |r| r.way.gpu.as_str().into(),
+    )
+    .text()
+    .when(Show::Differing),
     C::shown("tp", "tp", "tensor parallel", |r| divided(r.way.parallelism.tp))
         .integer()
         .when(Show::Unless(Idle::One)),
@@ -254,20 +262,24 @@ impl<'a> Fitted<'a> {
 
     fn headline(&self) -> String {
         let Fitted { cluster, need, lengths: (isl, osl), .. } = *self;
-        let (gpu, gpus) = (&cluster.gpu.name, cluster.gpus);
+        let gpus = match cluster.cards.as_slice() {
+            [] => format!("{} × {}, {} each", cluster.gpus, cluster.gpu.name, cluster.gpu.memory),
+            cards => {
+                cards.iter().map(|c| format!("{} × {}, {}", c.each, c.gpu.name, c.gpu.memory)).join("; ")
+            }
+        };
         let host = cluster.host.filter(|_| cluster.has_own_memory()).map_or(String::new(), |host| {
             format!(", host {} at {:.0} GB/s", host.memory, host.bandwidth.get() / 1e9)
         });
         let shorter = if need.context_is_stated { "" } else { " (or a model's own, if less)" };
         let task = need.purpose.map_or(String::new(), |purpose| format!(" for {}", purpose.name()));
         format!(
-            "{} of {} models{task} run on {} ({gpus} × {gpu}, {} each{host})\n\
+            "{} of {} models{task} run on {} ({gpus}{host})\n\
              room for a conversation of {} tokens{shorter}, {} tokens/s at least; speeds at isl {isl}, osl {osl}; \
              engines {}\n",
             self.answer.running.len(),
             self.answer.considered,
             cluster.id,
-            cluster.gpu.memory,
             group_thousands(need.context),
             need.least.get(),
             self.engines.iter().map(Engine::label).format(", "),
@@ -334,7 +346,7 @@ impl<'a> Fitted<'a> {
         };
         format!(
             "The first, as a command to start it: `shardfit estimate {} --cluster {}{options}{one} --emit command`.",
-            way.checkpoint, self.cluster.id
+            way.checkpoint, way.cluster
         )
     }
 
@@ -378,7 +390,7 @@ impl<'a> Fitted<'a> {
             ways().filter(|way| way.provenance == Provenance::Uncalibrated).map(|way| way.engine.as_str());
         let unmeasured = unmeasured.unique().join(", ");
         if !unmeasured.is_empty() {
-            let gpu = &self.cluster.gpu.name;
+            let gpu = self.cluster.kinds().map(|gpu| gpu.name.as_str()).join(" and ");
             notes.push(format!(
                 "Uncalibrated: no kernels of {unmeasured} were measured on {gpu}, relatives stand in."
             ));
@@ -406,9 +418,9 @@ impl<'a> Fitted<'a> {
         answer::json(&FitAnswer {
             schema_version: ANSWER_VERSION,
             cluster: &cluster.id,
-            gpu: &cluster.gpu.id,
+            gpu: cluster.gpu_label(),
             gpus: cluster.gpus,
-            gpu_memory_gib: Digits(cluster.gpu.memory.as_gib()),
+            gpu_memory_gib: Digits(cluster.memory().as_gib() / f64::from(cluster.gpus)),
             host_memory_gib: cluster.host.map(|host| Digits(host.memory.as_gib())),
             engines: self.engines.iter().map(Engine::label).collect(),
             task: need.purpose.map(|purpose| purpose.name()),
@@ -436,11 +448,11 @@ struct FitAnswer<'a> {
     schema_version: u64,
     /// The machine.
     cluster: &'a str,
-    /// Its GPU.
-    gpu: &'a str,
+    /// Its GPU, or its cards where they are of several kinds.
+    gpu: String,
     /// How many it has.
     gpus: u32,
-    /// Memory of each.
+    /// Memory of each, in the mean of several kinds.
     gpu_memory_gib: Digits,
     /// Memory of the host; null where it is not known.
     host_memory_gib: Option<Digits>,

@@ -163,7 +163,7 @@ pub(super) struct RankingAnswer<'a> {
     /// Plans that no other beats in all that the front is drawn over; their rank is null.
     pareto: Vec<PlanAnswer<Ranked>>,
     /// Why plans fell, the most frequent reason first.
-    rejected: Vec<RejectionAnswer<'a>>,
+    rejected: Vec<RejectionAnswer>,
     /// What GPUs of several kinds deliver together; null where there is one kind.
     combined: Option<CombinedAnswer>,
     /// Replicas of different sizes that deliver more than the best plan, where that leaves GPUs idle.
@@ -241,33 +241,33 @@ struct NamedPlan {
 /// Plans that fell for one reason.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Rejection")]
-struct RejectionAnswer<'a> {
+struct RejectionAnswer {
     /// Key of the reason.
     reason: String,
     /// How many plans fell.
     count: u64,
     /// The one that came nearest to an answer.
-    nearest_miss: NearestMiss<'a>,
+    nearest_miss: NearestMiss,
 }
 
 /// The plan that came nearest to an answer.
 #[derive(Serialize, JsonSchema)]
-struct NearestMiss<'a> {
+struct NearestMiss {
     /// Its GPU.
-    gpu: Option<&'a str>,
+    gpu: Option<String>,
     /// Its layout in a few words.
     plan: String,
     /// Why it fell, in a sentence.
     message: String,
 }
 
-impl<'a> RejectionAnswer<'a> {
-    fn of(subject: &Subject<'a>, r: &Rejection) -> RejectionAnswer<'a> {
+impl RejectionAnswer {
+    fn of(subject: &Subject, r: &Rejection) -> RejectionAnswer {
         RejectionAnswer {
             reason: r.reason.name(),
             count: r.count,
             nearest_miss: NearestMiss {
-                gpu: subject.gpu(&r.nearest).map(|gpu| gpu.id.as_str()),
+                gpu: subject.gpu_label(&r.nearest),
                 plan: describe(&r.nearest),
                 message: r.reason.message(),
             },

@@ -2,7 +2,7 @@
 
 use itertools::Itertools as _;
 
-use crate::catalog::engine_of;
+use crate::catalog::{Cluster, engine_of};
 use crate::estimate::Provenance;
 use crate::estimate::estimated::Estimate;
 use crate::estimate::memory::UNSHARED;
@@ -13,6 +13,19 @@ use crate::units::{TokensPerSecond, group_thousands};
 use crate::workload::Percentile;
 
 use super::subject::Subject;
+
+/// That cards of several kinds share a machine and no engine that was asked about puts a replica on them.
+fn unspanned(s: &Subject) -> Option<String> {
+    let share = s.pools.iter().any(Cluster::spans_kinds);
+    let none = s.engines.iter().all(|engine| !engine.parallel.spans_kinds);
+    (share && none).then(|| {
+        let names = s.engines.iter().map(|engine| engine.id.as_str()).unique().join(" and ");
+        format!(
+            "No replica of {names} stands on several kinds of GPU: ranks are sized alike. llama.cpp puts layers on each by its \
+             memory (--engine llama.cpp)."
+        )
+    })
+}
 
 /// What to know of the best plan beside its figures, a sentence or two each.
 pub(super) fn remarks(s: &Subject, answer: &Answer) -> Vec<String> {
@@ -27,12 +40,13 @@ pub(super) fn remarks(s: &Subject, answer: &Answer) -> Vec<String> {
     if first.idle_gpus > 0 {
         let all = first.gpus + first.idle_gpus;
         out.push(format!("The best plan leaves {} of {all} GPUs idle.", first.idle_gpus));
+        out.extend(unspanned(s));
     }
     if first.price.is_none() && answer.objective.looks_at(Measure::Cost) {
         out.push(format!(
             "No price of {} is known: plans are ranked by the tokens of each GPU, which is what they cost at any price; \
              --price names one.",
-            s.gpu(&first.plan).map_or(first.gpu.as_str(), |gpu| gpu.name.as_str())
+            s.gpus(&first.plan).map(|gpu| gpu.name.as_str()).join(" and ")
         ));
     }
     out.extend(waiting(first));
@@ -48,15 +62,14 @@ pub(super) fn remarks(s: &Subject, answer: &Answer) -> Vec<String> {
         out.push(format!("The best plan keeps no prefixes: {UNSHARED}."));
     }
     out.extend(spread(first));
-    if let Some(gpu) = s.gpu(&first.plan)
-        && !matches!(first.service.provenance, Provenance::Fitted | Provenance::Measured)
-    {
+    if !matches!(first.service.provenance, Provenance::Fitted | Provenance::Measured) {
+        let twins = s.gpus(&first.plan).filter_map(|gpu| gpu.kernels_from.as_deref()).unique().join(" and ");
         out.push(format!(
             "Kernel times are {}: where {} has not been measured on {}, other engines' kernels or {} stand in.",
             first.service.provenance.name(),
             engine_of(&first.engine),
-            gpu.name,
-            gpu.kernels_from.as_ref().map_or("class defaults".into(), |twin| format!("those of {twin}"))
+            s.gpus(&first.plan).map(|gpu| gpu.name.as_str()).join(" and "),
+            if twins.is_empty() { "class defaults".to_owned() } else { format!("those of {twins}") }
         ));
     }
     out

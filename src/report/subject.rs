@@ -52,16 +52,35 @@ impl<'a> Subject<'a> {
         self.pools.len() > 1
     }
 
+    /// GPUs by their kinds, how many of each and the cluster that they are of: what spans kinds has no others.
+    pub(super) fn kinds(&self) -> Vec<(u32, &'a Gpu, &'a Cluster)> {
+        let plain = self.pools.iter().filter(|pool| !pool.spans_kinds());
+        let own: Vec<_> = plain.map(|pool| (pool.gpus, &pool.gpu, pool)).collect();
+        if !own.is_empty() {
+            return own;
+        }
+        let replicas = |pool: &Cluster| pool.gpus / pool.cards_of_replica().unwrap_or(1).max(1);
+        let of = |pool: &'a Cluster| pool.cards.iter().map(move |c| (c.each * replicas(pool), &c.gpu, pool));
+        self.pools.iter().flat_map(of).collect()
+    }
+
     /// The servers of some plans by their GPU, where they are of several kinds and go by names of their own.
     pub(super) fn servers(&self, of: &[Estimate]) -> Vec<(&'a str, &'a str)> {
         let pools = of.iter().filter_map(|e| self.pools.get(e.plan.layout.pool)).filter(|_| self.is_mixed());
-        let named = pools.filter(|pool| !pool.id.ends_with(&pool.gpu.id)).unique_by(|pool| &pool.id);
+        let named = pools
+            .filter(|pool| !pool.spans_kinds() && !pool.id.ends_with(&pool.gpu.id))
+            .unique_by(|pool| &pool.id);
         named.map(|pool| (pool.gpu.id.as_str(), pool.id.as_str())).collect()
     }
 
-    /// The GPU of a plan's pool.
-    pub(super) fn gpu(&self, plan: &Plan) -> Option<&'a Gpu> {
-        self.pools.get(plan.layout.pool).map(|p| &p.gpu)
+    /// The GPUs of a plan's pool: one kind, or those that its replicas span.
+    pub(super) fn gpus(&self, plan: &Plan) -> impl Iterator<Item = &'a Gpu> {
+        self.pools.get(plan.layout.pool).into_iter().flat_map(Cluster::kinds)
+    }
+
+    /// What they are called together.
+    pub(super) fn gpu_label(&self, plan: &Plan) -> Option<String> {
+        self.pools.get(plan.layout.pool).map(Cluster::gpu_label)
     }
 }
 

@@ -64,7 +64,8 @@ pub fn answer_page(subject: &Subject, answer: &Answer, why: bool) -> Page {
         let _ = write!(out, "{}", current_text(answer));
         if deploy.is_some() {
             deployed_together(&mut out, subject, answer);
-            let _ = writeln!(out, "\nOne plan alone, which leaves GPUs idle:");
+            let idle = answer.best.first().is_some_and(|best| best.idle_gpus > 0);
+            let _ = writeln!(out, "\nOne plan alone{}:", if idle { ", which leaves GPUs idle" } else { "" });
         }
         named(&mut out, subject, answer);
         out.push_str("\n");
@@ -151,10 +152,12 @@ fn headline(s: &Subject, first: Option<&Estimate>) -> String {
         0 | 1 => String::new(),
         n => format!(", {} of {}", plural(n.into(), "node"), c.gpus_per_node),
     };
-    let pools = match s.pools {
-        [one] => format!("{}{}", plural(one.gpus.into(), one.gpu.unit()), nodes(one)),
+    let pools = match s.kinds().as_slice() {
+        [(gpus, gpu, one)] => format!("{}{}", plural((*gpus).into(), gpu.unit()), nodes(one)),
         many if many.len() > LISTED => format!("{} kinds of GPU, a server of each", many.len()),
-        several => several.iter().map(|c| format!("{} × {}{}", c.gpus, c.gpu.name, nodes(c))).join("; "),
+        several => {
+            several.iter().map(|(gpus, gpu, c)| format!("{gpus} × {}{}", gpu.name, nodes(c))).join("; ")
+        }
     };
     let mark = match first.filter(|e| e.service.provenance == Provenance::Uncalibrated) {
         Some(e) if s.is_mixed() => format!("; {} uncalibrated", e.gpu),
@@ -514,7 +517,7 @@ fn ledger(s: &Subject, answer: &Answer, why: bool) -> String {
         let nearest = if r.reason.stage() == Stage::Illegal { "for example" } else { "nearest" };
         let line = format!("{:>9}  {}", group_thousands(r.count), r.reason.name());
         let on =
-            s.gpu(&r.nearest).filter(|_| s.is_mixed()).map_or(String::new(), |g| format!(" on {}", g.id));
+            s.gpu_label(&r.nearest).filter(|_| s.is_mixed()).map_or(String::new(), |g| format!(" on {g}"));
         let _ = writeln!(out, "{line}; {nearest} {}{on}: {}", describe(&r.nearest), r.reason.message());
     }
     out

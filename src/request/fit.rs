@@ -9,7 +9,7 @@ use super::form::{self, in_fields};
 use super::model::folders;
 use super::resolve::with_host;
 use crate::catalog::published::{self, Purpose};
-use crate::catalog::{Catalog, Cluster, Engine, Kind};
+use crate::catalog::{Catalog, Cluster, Engine, Kind, Pools, joined};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::dtype::{DType, WeightFormat};
 use crate::fit::{Answer, Candidate, LicenseFilter, Need, Question};
@@ -88,8 +88,10 @@ pub struct FitRequest {
 pub struct Fitting {
     catalog: Catalog,
     candidates: Vec<Candidate>,
-    /// The machine.
+    /// The machine; where its GPUs are of several kinds, all of them as one replica has them.
     pub cluster: Cluster,
+    /// Its GPUs of one kind each, and other choices of them, where they are of several.
+    parts: Vec<Cluster>,
     /// Engines that may run there.
     pub engines: Vec<Engine>,
     /// What a model must do and be.
@@ -127,8 +129,9 @@ impl FitRequest {
             usage("missing: --cluster").help("the machine, for example --cluster 1xrtx-4090 or 1xm4-max")
         })?;
         let folders = folders(&self.models, catalog)?;
-        let mut cluster = catalog.pools(name)?.single()?;
-        with_host(&mut cluster, &self.host)?;
+        let mut pools = catalog.pools(name)?;
+        pools.pools.iter_mut().try_for_each(|pool| with_host(pool, &self.host))?;
+        let (cluster, parts) = machine(pools)?;
         let catalog = catalog.clone().with_models(&folders)?;
         let engines = self.engines(&catalog, &cluster)?;
         let need = self.need(&engines)?;
@@ -138,6 +141,7 @@ impl FitRequest {
             // Names are those of entries: a folder that is called like one is not meant.
             catalog: catalog.sealed(),
             cluster,
+            parts,
             engines,
             lengths: (need.isl.unwrap_or(Workload::DEFAULT_ISL), need.osl.unwrap_or(Workload::DEFAULT_OSL)),
             need,
@@ -301,13 +305,32 @@ fn candidates(catalog: &Catalog) -> Vec<Candidate> {
         .collect()
 }
 
+/// A machine: the GPUs of one kind; of several kinds that share it all of them together, and apart from that the kinds and
+/// other choices of them, on each of which a model may run.
+fn machine(pools: Pools) -> Result<(Cluster, Vec<Cluster>), Diagnostic> {
+    let mut parts = joined(&pools.pools);
+    let whole = |cluster: &Cluster| {
+        u64::from(cluster.cards_of_replica().unwrap_or(0)) == pools.gpus()
+            && cluster.cards.len() == pools.pools.len()
+    };
+    match parts.iter().position(whole) {
+        None => Ok((pools.single()?, Vec::new())),
+        Some(place) => {
+            let all = parts.remove(place);
+            let apart = |pool: Cluster| Cluster { id: format!("{}x{}", pool.gpus, pool.gpu.id), ..pool };
+            parts.extend(pools.pools.into_iter().map(apart));
+            Ok((Cluster { id: pools.id, ..all }, parts))
+        }
+    }
+}
+
 impl Fitting {
     /// Which models run, and how.
     ///
     /// # Errors
     /// A GPU description that lacks what kernels need.
     pub fn answer(&self) -> Result<Answer, Diagnostic> {
-        let Fitting { catalog, candidates, cluster, engines, need, every_way, .. } = self;
-        Question { catalog, candidates, cluster, engines, need, every_way: *every_way }.answer()
+        let Fitting { catalog, candidates, cluster, parts, engines, need, every_way, .. } = self;
+        Question { catalog, candidates, cluster, parts, engines, need, every_way: *every_way }.answer()
     }
 }

@@ -16,14 +16,14 @@ mod workload;
 
 use std::path::Path;
 
-use crate::catalog::{Catalog, Cluster, Engine};
+use crate::catalog::{Catalog, Cluster, Engine, joined_for};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::WeightFormat;
 use crate::estimate::power::Electricity;
 use crate::hub::Hub;
 use crate::model::{Lora, Model};
-use crate::plan::Precision;
 use crate::plan::space::Pins;
+use crate::plan::{Precision, Shares};
 use crate::rank::{Front, Objective};
 use crate::search::size::Demand;
 use crate::search::{Current, Launch, Mode, Verification, WhatIf};
@@ -202,6 +202,10 @@ impl Request {
             }
         }
         let (mode, pins) = self.space(task)?;
+        if task == Task::Plan && !self.compares_kinds() && mode.aggregates() {
+            let joined = joined_for(&place.pools, &engines);
+            place.pools.extend(joined);
+        }
         refuse_degrees_beyond(&pins, &place.pools)?;
         if mode != Mode::Aggregated && self.sessions.is_some() {
             let cause = "sessions are planned for replicas that do everything";
@@ -212,6 +216,14 @@ impl Request {
             Some(Deployed::Split(_)) => vec![asked.launch_of_one_plan(1)?],
             None => asked.launches(task)?,
         };
+        if self.launched && place.pools.iter().any(Cluster::spans_kinds) {
+            // Even proportions are what a launch that was read says nothing of.
+            let cards = deployed.map_or(0, |deployed| deployed.gpus_of_replica());
+            launches.iter_mut().for_each(|launch| {
+                let shares = &mut launch.limits.offload.shares;
+                *shares = shares.or(Shares::new(&vec![1.0; cards]).ok());
+            });
+        }
         if self.launched && !self.length_by_room {
             // What a launch leaves out is the model's context, which vLLM holds against its cache.
             let context = model.max_context.filter(|_| self.max_model_len.is_none());

@@ -1,9 +1,10 @@
 //! Answering the cases of a scenario, in parallel.
 
+use std::borrow::Cow;
 use std::slice;
 
 use super::resolved::{Case, Scenario};
-use crate::catalog::Cluster;
+use crate::catalog::{Cluster, joined_for};
 use crate::diagnostic::Diagnostic;
 use crate::estimate::estimated::Estimate;
 use crate::plan::space::Pins;
@@ -81,7 +82,8 @@ fn answer(scenario: &Scenario, group: usize) -> Result<GroupAnswer, Diagnostic> 
         let each = CaseAnswer { plans: 0, feasible: 0, outcome };
         return Ok(GroupAnswer { cases: vec![each; cases.len()], front: Vec::new() });
     }
-    let question = question(scenario, first);
+    let pools = searched(scenario, first);
+    let question = question(scenario, first, &pools);
     let mut variants: Vec<Variant> = cases.iter().map(variant).collect();
     let saturated = question.workload.load == Load::Saturate;
     if saturated {
@@ -97,7 +99,20 @@ fn variant(case: &Case) -> Variant {
     Variant { targets: case.targets, objective: case.objective }
 }
 
-fn question<'a>(scenario: &Scenario, case: &Case<'a>) -> Question<'a> {
+/// The pools of a case, and what spans several of them.
+fn searched<'a>(scenario: &Scenario, case: &Case<'a>) -> Cow<'a, [Cluster]> {
+    let pools = &case.cluster.pools.pools;
+    let mut all = Cow::Borrowed(pools.as_slice());
+    if scenario.search.mode.aggregates() {
+        let joined = joined_for(pools, case.cluster.engines_for(case.model.precision));
+        if !joined.is_empty() {
+            all.to_mut().extend(joined);
+        }
+    }
+    all
+}
+
+fn question<'a>(scenario: &Scenario, case: &Case<'a>, pools: &'a [Cluster]) -> Question<'a> {
     let Case { model, cluster, workload, targets, objective, .. } = *case;
     Question {
         workload,
@@ -109,7 +124,7 @@ fn question<'a>(scenario: &Scenario, case: &Case<'a>) -> Question<'a> {
         top: 1,
         mode: scenario.search.mode,
         verification: scenario.search.verification,
-        ..Question::on(&model.model, &cluster.pools.pools, cluster.engines_for(model.precision))
+        ..Question::on(&model.model, pools, cluster.engines_for(model.precision))
     }
 }
 

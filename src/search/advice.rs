@@ -107,9 +107,10 @@ impl Question<'_> {
             open.push(FILES.into_iter().filter(takes).map(Some).collect());
         }
         for factor in FACTORS {
-            let Some(pools) = self.pools.iter().map(|p| p.times(factor)).collect::<Option<Vec<_>>>() else {
-                break;
-            };
+            let plain = self.plain_pools().iter().map(|p| p.times(factor));
+            let Some(mut pools) = plain.collect::<Option<Vec<_>>>() else { break };
+            // What spans kinds is asked as it is: more cards of a machine are another machine.
+            pools.extend(self.pools.iter().skip(pools.len()).filter(|_| factor == 1).cloned());
             let known = advice.len();
             let mut still = Vec::new();
             for formats in open {
@@ -140,7 +141,7 @@ impl Question<'_> {
             let weights = |p: &Precision| Precision { weights: format.or(p.weights), ..*p };
             let precisions = self.precisions.iter().map(weights).collect();
             let question = Question { pools, precisions, ..self.clone() };
-            let names = pools.iter().map(|p| &p.id).join("+");
+            let names = pools.iter().filter(|p| !p.spans_kinds()).map(|p| &p.id).join("+");
             let gpus = format!("{} GPUs (--cluster {names})", question.gpus());
             let change = match (factor, format.map(words)) {
                 (1, words) => words.unwrap_or_default(),

@@ -37,7 +37,7 @@ impl Question<'_> {
     /// # Errors
     /// As [`Question::answer`].
     pub(super) fn combined(&self, best_of_each: Vec<Estimate>) -> Result<Option<Combined>, Diagnostic> {
-        if self.pools.len() < 2 {
+        if self.plain_pools().len() < 2 {
             return Ok(None);
         }
         match self.workload.load {
@@ -124,7 +124,7 @@ impl Question<'_> {
     /// As [`Question::answer`].
     pub(super) fn filled(&self, mut plans: Vec<Estimate>) -> Result<Vec<Estimate>, Diagnostic> {
         let free = self.pins.replicas.is_empty();
-        for (n, pool) in self.pools.iter().enumerate().filter(|_| free) {
+        for (n, pool) in self.plain_pools().iter().enumerate().filter(|_| free) {
             let taken: u64 = plans.iter().map(|plan| taken(plan, n)).sum();
             let left = u64::from(pool.gpus).saturating_sub(taken);
             let nodes = u64::from(pool.nodes.max(1));

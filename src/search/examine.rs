@@ -122,7 +122,12 @@ impl Question<'_> {
     /// # Errors
     /// As [`Question::answer`].
     pub fn examine(&self, asked: Asked) -> Result<Vec<Examined>, Diagnostic> {
-        let each = self.pools.iter().map(|pool| self.examine_on(pool, asked));
+        // What spans kinds is one split.
+        let stands = |pool: &&Cluster| match pool.cards_of_replica() {
+            Some(cards) => asked.prefill.is_none() && asked.split.pp == cards,
+            None => true,
+        };
+        let each = self.pools.iter().filter(stands).map(|pool| self.examine_on(pool, asked));
         Ok(each.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
@@ -160,7 +165,7 @@ impl Question<'_> {
                 (None, None) => return Err(Diagnostic::new(Code::Usage, "the layout holds no plan")),
             };
             let weights = context.model.quantisation.main_format();
-            let gpu = pool.gpu.id.clone();
+            let gpu = pool.gpu_label();
             // The decode workers' where pools are split.
             let remedies = match &outcome {
                 Err(Reason::OutOfMemory { .. }) => context.remedies(asked.split),

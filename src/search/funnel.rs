@@ -58,20 +58,25 @@ impl Question<'_> {
         if self.mode.splits() {
             self.check_workers(&spaces)?;
         }
+        let last = spaces.last().map_or(0, PlanSpace::end);
         let contexts =
             self.pools.iter().map(|pool| self.contexts(pool, &models)).collect::<Result<Vec<_>, _>>()?;
         for (space, contexts) in spaces.iter().zip(&contexts).filter(|_| self.mode.aggregates()) {
             let on_pool = self.search(space, contexts, variants);
+            let spans = contexts.iter().any(|context| context.cluster.spans_kinds());
             for ((all, best_of_each), (here, variant)) in
                 found.iter_mut().zip(on_pool.into_iter().zip(variants))
             {
                 let objective = variant.objective;
-                best_of_each.extend(here.best.iter().min_by(|a, b| objective.compare(a, b)).cloned());
+                // What spans pools does not stand beside what stands in them.
+                let best = here.best.iter().min_by(|a, b| objective.compare(a, b));
+                best_of_each.extend(best.filter(|_| !spans).cloned());
                 *all = std::mem::take(all).merge(here, variant, self);
             }
         }
         if self.mode.splits() {
-            let split = self.search_split(&spaces, &contexts, variants);
+            let plain = self.plain_pools().len();
+            let split = self.search_split((&spaces[..plain], last), &contexts, variants);
             for ((all, best_of_each), ((here, best), variant)) in
                 found.iter_mut().zip(split.into_iter().zip(variants))
             {

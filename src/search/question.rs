@@ -23,7 +23,7 @@ use super::verification::Verification;
 pub struct Question<'a> {
     /// The model as its checkpoint stores it.
     pub model: &'a Model,
-    /// The cluster: pools of one kind of GPU each. A replica stands in one of them.
+    /// The cluster: pools of one kind of GPU each, and after them what spans several of them. A replica stands in one.
     pub pools: &'a [Cluster],
     /// Engines to consider.
     pub engines: &'a [Engine],
@@ -142,9 +142,19 @@ impl Question<'_> {
         spaces
     }
 
-    /// GPUs of all pools.
+    /// The pools of one kind of GPU each, in their places: what spans several comes after them.
+    pub(super) fn plain_pools(&self) -> &[Cluster] {
+        let plain = self.pools.iter().take_while(|pool| !pool.spans_kinds()).count();
+        &self.pools[..plain]
+    }
+
+    /// GPUs of all pools; of a question about what spans kinds alone, those.
     pub fn gpus(&self) -> u64 {
-        self.pools.iter().map(|p| u64::from(p.gpus)).sum()
+        let pools = match self.plain_pools() {
+            [] => self.pools,
+            plain => plain,
+        };
+        pools.iter().map(|p| u64::from(p.gpus)).sum()
     }
 
     /// The model at each precision.

@@ -29,21 +29,20 @@ const MOST_WORKERS: u64 = 1 << 20;
 
 impl Question<'_> {
     /// Every pair of layouts, for each variant, and the best pair of each two pools and contexts. Their numbers follow
-    /// those of the aggregated plans.
+    /// those of the aggregated plans, from `first`.
     pub(super) fn search_split(
         &self,
-        spaces: &[PlanSpace],
+        (spaces, mut first): (&[PlanSpace], u64),
         contexts: &[Vec<Context>],
         variants: &[Variant],
     ) -> Vec<(Summary, Vec<Estimate>)> {
         let mut sums: Vec<(Summary, Vec<Estimate>)> = Vec::new();
         sums.resize_with(variants.len(), Default::default);
-        let mut first = spaces.last().map_or(0, |space| space.end());
         let on_pools = |spaces: &[PlanSpace]| -> Vec<Vec<Workers>> {
             spaces.iter().zip(contexts).map(|(space, contexts)| self.workers(space, contexts)).collect()
         };
         let workers = on_pools(spaces);
-        let pinned = self.pins_prefill_workers().then(|| on_pools(&self.prefill_spaces()));
+        let pinned = self.pins_prefill_workers().then(|| on_pools(&self.prefill_spaces()[..spaces.len()]));
         for (prefill_pool, prefills) in pinned.as_ref().unwrap_or(&workers).iter().enumerate() {
             for (pool, decodes) in workers.iter().enumerate() {
                 for (prefill, decode) in prefills.iter().zip(decodes) {

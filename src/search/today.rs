@@ -96,9 +96,9 @@ impl Question<'_> {
 impl<'a> Question<'a> {
     /// The pool of a GPU; the only one where none is named.
     fn pool(&self, gpu: Option<&str>) -> Result<&'a Cluster, Diagnostic> {
-        let names = || self.pools.iter().map(|p| p.gpu.id.as_str());
+        let names = || self.plain_pools().iter().map(|p| p.gpu.id.as_str());
         let allowed = format!("the cluster has {}", names().join(" and "));
-        match (gpu, self.pools) {
+        match (gpu, &self.pools[..self.plain_pools().len()]) {
             (None, [one]) => Ok(one),
             (None, _) => Err(Diagnostic::new(Code::Usage, "it has one kind of GPU, the question several")
                 .at("what runs today")

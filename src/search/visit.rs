@@ -100,7 +100,7 @@ impl Question<'_> {
                 }
             }
         }
-        let elsewhere = self.gpus() - u64::from(context.cluster.gpus);
+        let elsewhere = self.gpus().saturating_sub(u64::from(context.cluster.gpus));
         let whole = |figures: &Figures| {
             let estimate = deployment.figures(figures.plan).ok()?;
             Some(Estimate { idle_gpus: estimate.idle_gpus + elsewhere, ..estimate })

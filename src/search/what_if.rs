@@ -56,10 +56,15 @@ impl WhatIf {
     fn on(&self, pool: &Cluster) -> Cluster {
         let factor = 1.0 + self.percent / 100.0;
         let mut pool = pool.clone();
+        let kinds = pool.cards.iter_mut().map(|cards| &mut cards.gpu);
+        kinds.chain(std::iter::once(&mut pool.gpu)).for_each(|gpu| match self.knob {
+            Knob::Hbm => gpu.memory = gpu.memory.scaled(factor),
+            Knob::Bandwidth => gpu.bandwidth = gpu.bandwidth * factor,
+            Knob::Compute => gpu.peak.values_mut().for_each(|peak| *peak = *peak * factor),
+            Knob::ScaleUp | Knob::ScaleOut | Knob::Price => {}
+        });
         match self.knob {
-            Knob::Hbm => pool.gpu.memory = pool.gpu.memory.scaled(factor),
-            Knob::Bandwidth => pool.gpu.bandwidth = pool.gpu.bandwidth * factor,
-            Knob::Compute => pool.gpu.peak.values_mut().for_each(|peak| *peak = *peak * factor),
+            Knob::Hbm | Knob::Bandwidth | Knob::Compute => {}
             Knob::ScaleUp => pool.scale_up.bandwidth = pool.scale_up.bandwidth * factor,
             Knob::ScaleOut => pool.scale_out.bandwidth = pool.scale_out.bandwidth * factor,
             Knob::Price => pool.price = pool.price.map(|price| price * factor),

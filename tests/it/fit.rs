@@ -228,7 +228,7 @@ fn bad_input_says_what_is_allowed() {
         ("--cluster 1xm4-max --engine vllm", "llama.cpp"),
         ("--cluster 1xrtx-4090 --context 100 --isl 2000", "exceed a conversation of 100"),
         ("--cluster 1xrtx-4090 --host memory=64GiB", "bandwidth"),
-        ("--cluster 1xrtx-4090+1xrtx-3090", "several kinds of GPU"),
+        ("--cluster 1xh100-sxm+1xa100-sxm-80gb", "several kinds of GPU"),
         ("--cluster 1xrtx-4090 --kv fp12", "fp8"),
         ("", "--cluster"),
     ] {

@@ -288,6 +288,7 @@ fn release(members: Vec<Member>) -> Release {
         members,
         vendor: "nvidia".into(),
         gpu: "h100-sxm".into(),
+        cards: Vec::new(),
         slice: None,
         prefill_gpu: None,
         part: None,

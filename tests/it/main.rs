@@ -76,6 +76,7 @@ mod stage_layers;
 mod starts;
 mod sweep_runs;
 mod training;
+mod unlike;
 mod unread;
 mod verification;
 

@@ -303,6 +303,7 @@ class RunningModel(Record):
         engine: Engine that would run it.
         engine_version: Its version.
         kv: Type of the KV cache.
+        gpu: GPU that it runs on, or the cards of a replica where they are of several kinds.
         tp: Tensor parallel.
         pp: Pipeline stages.
         replicas: Copies of the model.
@@ -339,6 +340,7 @@ class RunningModel(Record):
     engine: str | None
     engine_version: str | None
     kv: str | None
+    gpu: str | None
     tp: int | None
     pp: int | None
     replicas: int | None

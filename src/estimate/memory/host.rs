@@ -78,7 +78,8 @@ impl MemoryQuestion<'_> {
         let layers = self.model.layers();
         let with_experts = |n| {
             let offload = Offload { host_experts: Some(n), ..own };
-            Offload { shares: own.shares.or_else(|| self.balanced(offload)), ..offload }
+            let told = own.shares.filter(Shares::are_told);
+            Offload { shares: told.or_else(|| self.balanced(offload)).or(own.shares), ..offload }
         };
         let whole = |n| {
             let host_experts = self.model.is_moe().then_some(layers);
@@ -99,7 +100,7 @@ impl MemoryQuestion<'_> {
 }
 
 impl MemoryQuestion<'_> {
-    /// Proportions with which the GPUs hold as much each, of those layers whose experts stay with the host and those
+    /// Proportions with which the GPUs hold as much each, unlike ones as much of their memory, of those layers whose experts stay with the host and those
     /// with theirs; `None` for a single GPU, and for more than there are proportions for.
     fn balanced(&self, offload: Offload) -> Option<Shares> {
         let gpus = self.parallelism.pp as usize;
@@ -116,9 +117,14 @@ impl MemoryQuestion<'_> {
         let units = self.model.layers() + 1;
         let all = held(units).as_f64();
         let mut parts = vec![0.0; gpus];
+        let memory: Vec<f64> = (0..gpus).map(|place| self.of_stage(place).gpu.memory.as_f64()).collect();
+        let unlike = Shares::new(&memory).ok().filter(|_| !self.cards.is_empty());
         for unit in 0..units {
-            let before = all - held(units - unit).as_f64();
-            let gpu = ((before / all * gpus as f64) as usize).min(gpus - 1);
+            let at = (all - held(units - unit).as_f64()) / all;
+            let gpu = match &unlike {
+                Some(shares) => shares.gpu_at(at),
+                None => ((at * gpus as f64) as usize).min(gpus - 1),
+            };
             parts[gpu] += 1.0;
         }
         Shares::new(&parts).ok()

@@ -10,7 +10,7 @@ use crate::units::Bytes;
 #[derive(Clone, Debug)]
 pub struct Laid {
     spread: Spread,
-    /// Of stages that hold the same the first: its place among all.
+    /// Of stages that hold the same on the same kind of GPU the first: its place among all.
     distinct: Vec<(usize, Resting, RankCache)>,
     in_all: Option<Bytes>,
 }
@@ -29,10 +29,12 @@ impl Laid {
         &self.spread
     }
 
-    /// The stages that differ, with what they hold.
-    pub(super) fn distinct(&self) -> impl Iterator<Item = (&StageLayers, &Resting, &RankCache)> {
+    /// The stages that differ, by their places, with what they hold.
+    pub(super) fn distinct(&self) -> impl Iterator<Item = (usize, &StageLayers, &Resting, &RankCache)> {
         let stages = &self.spread.stages;
-        self.distinct.iter().filter_map(|(place, resting, cache)| Some((stages.get(*place)?, resting, cache)))
+        self.distinct
+            .iter()
+            .filter_map(|(place, resting, cache)| Some((*place, stages.get(*place)?, resting, cache)))
     }
 
     /// What the engine asks for at the start of a request in the layers of all stages, where it counts those.
@@ -45,8 +47,10 @@ impl MemoryQuestion<'_> {
     /// What no limit on sequences changes.
     pub fn laid(&self) -> Laid {
         let spread = self.spread();
-        let of = |(place, stage): (usize, &StageLayers)| (place, self.resting(stage), self.cache(stage));
-        let distinct = spread.distinct().map(of).collect();
+        let of = |(place, stage): (usize, &StageLayers)| {
+            (place, self.of_stage(place).resting(stage), self.cache(stage))
+        };
+        let distinct = self.distinct(&spread).map(of).collect();
         let in_all = self.request_of_all(&spread);
         Laid { spread, distinct, in_all }
     }

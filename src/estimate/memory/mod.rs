@@ -44,8 +44,8 @@ impl MemoryQuestion<'_> {
 
     /// The same where what no limit on sequences changes is known.
     pub fn answer_of(&self, laid: &Laid) -> MemoryUse {
-        let mut uses = laid.distinct().map(|(stage, resting, cache)| {
-            self.stage_around(*resting, &cache.under(self), stage, laid.spread())
+        let mut uses = laid.distinct().map(|(place, stage, resting, cache)| {
+            self.of_stage(place).stage_around(*resting, &cache.under(self), stage, laid.spread())
         });
         // There is at least one stage.
         let first = uses.next().unwrap_or_else(|| self.stage(&StageLayers::default(), laid.spread()));
@@ -68,7 +68,16 @@ impl MemoryQuestion<'_> {
     /// Layers and memory of a rank of each stage; the ranks of one stage hold alike.
     pub fn by_stage(&self) -> Vec<(u64, MemoryUse)> {
         let spread = self.spread();
-        spread.stages.iter().map(|stage| (stage.count(), self.stage(stage, &spread))).collect()
+        let of = |(place, stage): (usize, &StageLayers)| {
+            (stage.count(), self.of_stage(place).stage(stage, &spread))
+        };
+        spread.stages.iter().enumerate().map(of).collect()
+    }
+
+    /// The same with the GPU of each.
+    pub fn by_stage_and_gpu(&self) -> Vec<(String, u64, MemoryUse)> {
+        let on = |(place, (layers, memory))| (self.of_stage(place).gpu.id.clone(), layers, memory);
+        self.by_stage().into_iter().enumerate().map(on).collect()
     }
 
     /// Memory of a rank of the first stage, whose log people read: the others' are seldom kept. The
@@ -80,7 +89,7 @@ impl MemoryQuestion<'_> {
             Some(stage) if spread.stages.len() > 1 => MemoryUse {
                 kv_cache_tokens: fullest.kv_cache_tokens,
                 logged_tokens: fullest.logged_tokens,
-                ..self.stage(stage, &spread)
+                ..self.of_stage(0).stage(stage, &spread)
             },
             _ => fullest,
         }

@@ -2,9 +2,9 @@
 
 use super::inventory::Inventory;
 use super::limits::Limits;
-use super::stages::{Spread, spread};
+use super::stages::{Spread, StageLayers, spread};
 use crate::catalog::engine::Launch;
-use crate::catalog::{Engine, Gpu, Host};
+use crate::catalog::{Cards, Engine, Gpu, Host, kind_of_stage};
 use crate::dtype::DType;
 use crate::model::{EncoderSize, Model};
 use crate::plan::Parallelism;
@@ -19,6 +19,8 @@ pub struct MemoryQuestion<'a> {
     pub inventory: &'a Inventory,
     /// The GPU.
     pub gpu: &'a Gpu,
+    /// The cards of a replica whose stages lie on several kinds; empty where all lie on `gpu`.
+    pub cards: &'a [Cards],
     /// The engine.
     pub engine: &'a Engine,
     /// Launch limits.
@@ -34,6 +36,22 @@ pub struct MemoryQuestion<'a> {
 }
 
 impl MemoryQuestion<'_> {
+    /// The same of the GPU that a stage lies on, by the stage's place.
+    pub(super) fn of_stage(&self, place: usize) -> Self {
+        match self.cards.get(kind_of_stage(self.cards, place)) {
+            Some(cards) => MemoryQuestion { gpu: &cards.gpu, ..*self },
+            None => *self,
+        }
+    }
+
+    /// The stages with their places, of those that hold the same on the same GPU the first.
+    pub(super) fn distinct<'s>(
+        &self,
+        spread: &'s Spread,
+    ) -> impl Iterator<Item = (usize, &'s StageLayers)> + use<'s, '_> {
+        spread.distinct(|place| kind_of_stage(self.cards, place))
+    }
+
     /// What lies where.
     pub(super) fn spread(&self) -> Spread {
         spread(self.model, self.engine, self.parallelism.pp, &self.limits.offload)

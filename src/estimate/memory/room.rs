@@ -81,14 +81,16 @@ impl MemoryQuestion<'_> {
     pub fn longest_context(&self, batch: u64) -> u64 {
         let most = self.model.max_context.unwrap_or(1 << 24);
         let spread = self.spread();
-        let stages: Vec<_> = spread.distinct().map(|(_, stage)| (stage, self.resting(stage))).collect();
+        let of = |(place, stage)| (place, stage, self.of_stage(place).resting(stage));
+        let stages: Vec<_> = self.distinct(&spread).map(of).collect();
         // Which stage is fullest may change with the length; so may what an engine sets aside.
         let fits = |n: u64| {
             let workload = Workload::new(n, 0);
             let longer = self.of_length(&workload);
             let mut least = None;
-            let holds = stages.iter().all(|(stage, resting)| {
-                let memory = longer.stage_around(*resting, &longer.cache(stage), stage, &spread);
+            let holds = stages.iter().all(|(place, stage, resting)| {
+                let memory =
+                    longer.of_stage(*place).stage_around(*resting, &longer.cache(stage), stage, &spread);
                 least = least.into_iter().chain([memory.free()]).min();
                 let on_host = memory.host.is_none_or(|host| host.holds(batch));
                 on_host && memory.per_request * batch <= memory.kv_cache

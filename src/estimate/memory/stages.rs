@@ -69,10 +69,15 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The stages with their places, of those that hold the same the first.
-    pub(super) fn distinct(&self) -> impl Iterator<Item = (usize, &StageLayers)> {
+    /// The stages with their places, of those that hold the same on the same kind of GPU the first.
+    pub(super) fn distinct(
+        &self,
+        kind: impl Fn(usize) -> usize,
+    ) -> impl Iterator<Item = (usize, &StageLayers)> {
         let stages = &self.stages;
-        let is_new = |(i, stage): &(usize, &StageLayers)| !stages[..*i].contains(stage);
+        let is_new = move |(i, stage): &(usize, &StageLayers)| {
+            !stages[..*i].iter().enumerate().any(|(j, known)| known == *stage && kind(j) == kind(*i))
+        };
         stages.iter().enumerate().filter(is_new)
     }
 }

@@ -9,6 +9,7 @@ use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::model::{Formats, LayerGroup, Model};
 use crate::units::{BytesPerSecond, Seconds};
 
+use super::card::OfKind;
 use super::instruction::Instruction;
 use super::recall::{Recall, Remembered, Varies};
 use super::resolved::{measured, resolve, unshared};
@@ -23,6 +24,8 @@ const PACES_AT_ONCE: usize = 8;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Program {
     pub(super) instructions: Vec<Instruction>,
+    /// The kind of card that operators are added for, by its place among those of the replica.
+    pub(super) kind: usize,
     /// Those that take different times: each is timed once for all that are like it.
     distinct: Vec<Distinct>,
     /// Which of them are remembered from step to step.
@@ -40,6 +43,8 @@ struct Distinct {
     varies: Varies,
     /// Whether it exchanges tokens with their experts.
     exchanges: bool,
+    /// Which kind of card it runs on.
+    kind: usize,
 }
 
 /// One line of an explanation.
@@ -91,7 +96,19 @@ impl Program {
             let measured = measured(t, &operator.kind, &timer);
             let class = self.distinct.len();
             let beside = if operator.beside_experts { t.kernels.shared_experts_beside() } else { 0.0 };
-            self.add(Instruction { operator, timer, fitted, eager, unshared, beside, measured, part, class });
+            let kind = self.kind;
+            self.add(Instruction {
+                operator,
+                timer,
+                fitted,
+                eager,
+                unshared,
+                beside,
+                measured,
+                part,
+                kind,
+                class,
+            });
         }
     }
 
@@ -105,7 +122,8 @@ impl Program {
             None => {
                 let (instruction, varies) = (self.instructions.len(), new.varies());
                 self.remembered.add(varies, class);
-                self.distinct.push(Distinct { instruction, count, varies, exchanges: new.exchanges() });
+                let (exchanges, kind) = (new.exchanges(), new.kind);
+                self.distinct.push(Distinct { instruction, count, varies, exchanges, kind });
             }
         }
         self.instructions.push(Instruction { class, ..new });
@@ -114,7 +132,7 @@ impl Program {
     /// How often one stage executes each of the distinct instructions.
     pub(super) fn counts(&self, pace: &Pace) -> Vec<f64> {
         let mut counts = vec![0.0; self.distinct.len()];
-        for i in &self.instructions {
+        for i in self.instructions.iter().filter(|i| i.kind == pace.kind) {
             counts[i.class] += pace.count(i.part, i.operator.count);
         }
         counts
@@ -165,12 +183,22 @@ impl Program {
         (sum, stages.reduce(Seconds::max))
     }
 
-    /// What a step takes at least; see [`super::Pipeline::least`].
-    pub(super) fn least(&self, step: &Step, bandwidth: BytesPerSecond) -> Seconds {
+    /// The time at the boards' power limits that draws as much above idle, where cards differ: each by its own limit, as a
+    /// share of what they draw in the mean.
+    pub(super) fn drawn(&self, step: &Step, kinds: &[OfKind]) -> Seconds {
+        let drawn = |d: &Distinct| {
+            let kind = kinds.get(d.kind)?;
+            Some(self.instructions[d.instruction].time(step).0.drawn(&kind.power) * (d.count * kind.draws))
+        };
+        self.distinct.iter().filter_map(drawn).sum()
+    }
+
+    /// What a step takes at least where each kind of card has its own bandwidth; see [`super::Pipeline::least`].
+    pub(super) fn least(&self, step: &Step, bandwidth: impl Fn(usize) -> BytesPerSecond) -> Seconds {
         let least = |d: &Distinct| {
             let i = &self.instructions[d.instruction];
             let parts = i.operator.traffic_parts(step, DType::Bf16);
-            let read = (parts.weights + parts.cache) / bandwidth;
+            let read = (parts.weights + parts.cache) / bandwidth(d.kind);
             let computed = if step.prefill_tokens > 0.0 { i.time(step).0.compute } else { Seconds::ZERO };
             read.max(computed) * d.count
         };

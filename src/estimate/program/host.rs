@@ -29,11 +29,23 @@ pub(super) struct HostPart {
 
 /// The operators of all stages together, without those that are with the host.
 pub(super) fn on_gpus(t: &Target, stages: &[StageLayers]) -> Program {
-    let outer = t.model.outer_formats();
     let mut program = Program::default();
-    program.emit(t, &t.model.before, outer, 1, &|_| Part::Before);
+    emit_stages(&mut program, t, stages.iter());
+    program
+}
+
+/// Adds the operators of some stages, those of routed experts apart.
+pub(super) fn emit_stages<'s>(
+    program: &mut Program,
+    t: &Target,
+    stages: impl Iterator<Item = &'s StageLayers> + Clone,
+) {
+    let outer = t.model.outer_formats();
+    if stages.clone().any(|stage| stage.first) {
+        program.emit(t, &t.model.before, outer, 1, &|_| Part::Before);
+    }
     let sum = |of: fn(&StageLayers) -> &Vec<u64>, g: usize| {
-        stages.iter().filter_map(|stage| of(stage).get(g)).sum::<u64>()
+        stages.clone().filter_map(|stage| of(stage).get(g)).sum::<u64>()
     };
     for (g, group) in decoder(t.model).iter().enumerate() {
         let layers = (group.blocks.as_slice(), group.formats, sum(|s| &s.layers, g));
@@ -41,10 +53,9 @@ pub(super) fn on_gpus(t: &Target, stages: &[StageLayers]) -> Program {
         let experts = (group.blocks.as_slice(), group.formats, sum(|s| &s.experts, g));
         program.emit_some(t, experts, &|each| Part::Experts(g, each), &routed);
     }
-    if stages.iter().any(|stage| stage.last) {
+    if stages.clone().any(|stage| stage.last) {
         program.emit(t, &t.model.after, outer, 1, &|_| Part::After);
     }
-    program
 }
 
 /// Whether it computes the routed experts.

@@ -57,6 +57,8 @@ pub(super) struct Instruction {
     pub(super) measured: Option<Arc<Surface>>,
     /// Where it stands in the model.
     pub(super) part: Part,
+    /// Which kind of card it runs on, by its place among those of the replica.
+    pub(super) kind: usize,
     /// Which of the distinct ones it is.
     pub(super) class: usize,
 }
@@ -72,8 +74,8 @@ impl Instruction {
         measured
             && self.operator.kind == other.operator.kind
             && self.timer == other.timer
-            && (self.fitted, self.eager, self.unshared, self.beside)
-                == (other.fitted, other.eager, other.unshared, other.beside)
+            && (self.fitted, self.eager, self.unshared, self.beside, self.kind)
+                == (other.fitted, other.eager, other.unshared, other.beside, other.kind)
     }
 
     /// What of a step its time depends on.

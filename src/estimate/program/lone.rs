@@ -37,8 +37,8 @@ impl Lone {
         let measured = tables.and_then(|tables| tables.surface(&kind, &kernels.setting(ranks), form));
         let operator = Operator::new("", Component::Other, kind);
         let (eager, unshared, beside) = (Seconds::ZERO, Seconds::ZERO, 0.0);
-        let (part, class) = (Part::Before, 0);
-        Lone(Instruction { operator, timer, fitted, eager, unshared, beside, measured, part, class })
+        let (part, kind, class) = (Part::Before, 0, 0);
+        Lone(Instruction { operator, timer, fitted, eager, unshared, beside, measured, part, kind, class })
     }
 
     /// Its time in a step, and what that rests on.

@@ -16,6 +16,8 @@ pub struct Target<'a> {
     pub model: &'a Model,
     /// The kernels of the engine on the GPU.
     pub kernels: &'a Kernels<'a>,
+    /// The same on each kind of card, in their order, where stages lie on several kinds; else empty.
+    pub kinds: &'a [Kernels<'a>],
     /// The cluster.
     pub cluster: &'a Cluster,
     /// The split.

@@ -74,7 +74,7 @@ pub(super) fn compose(release: &Release) -> Result<Vec<File>, Diagnostic> {
                 }
                 // A container sees the devices that it is given by numbers of its own.
                 ("ascend", _) => {
-                    let own = seat.cards().into_iter().map(|n| format!("/dev/davinci{n}"));
+                    let own = seat.cards(release).into_iter().map(|n| format!("/dev/davinci{n}"));
                     let all: Vec<String> = own.chain(ASCEND_DEVICES.map(str::to_owned)).collect();
                     service["devices"] = json!(all);
                 }

@@ -368,6 +368,12 @@ pub(super) fn skypilot(release: &Release) -> Result<Vec<File>, Diagnostic> {
         .at("--emit skypilot")
         .help("write `k8s`, `dynamo` or `llm-d` for split pools"));
     };
+    if !release.cards.is_empty() {
+        let cause = format!("a SkyPilot task asks for GPUs of one kind, and the plan is on {}", release.gpu);
+        return Err(Diagnostic::new(Code::Usage, cause)
+            .at("--emit skypilot")
+            .help("write `command` or `docker` for cards of several kinds"));
+    }
     let nodes = member.nodes(release.gpus_per_node);
     if nodes > 1 {
         return Err(Diagnostic::new(Code::Usage, format!("each server of the plan spans {nodes} nodes"))

@@ -28,20 +28,28 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// The numbers of its GPUs.
-    pub fn cards(&self) -> Vec<String> {
-        (self.first_gpu..self.first_gpu + self.gpus).map(|n| n.to_string()).collect()
+    /// The numbers of its GPUs; of cards of several kinds those of each kind, one server's after another's.
+    pub fn cards(&self, release: &Release) -> Vec<String> {
+        if release.cards.is_empty() {
+            return (self.first_gpu..self.first_gpu + self.gpus).map(|n| n.to_string()).collect();
+        }
+        let server = self.first_gpu / self.gpus.max(1);
+        let of = |(first, each): &(u64, u64)| first + server * each..first + (server + 1) * each;
+        release.cards.iter().flat_map(of).map(|n| n.to_string()).collect()
     }
 
     /// Its GPUs as NVIDIA's container runtime names them: cards by number, slices as those of the first card.
     pub fn devices(&self, release: &Release) -> Vec<String> {
         let of_slice = |n: String| if release.slice.is_some() { format!("0:{n}") } else { n };
-        self.cards().into_iter().map(of_slice).collect()
+        self.cards(release).into_iter().map(of_slice).collect()
     }
 
     /// Its GPUs as the variable of their platform lists them.
     pub fn shown(&self, release: &Release) -> String {
-        Platform::of(&release.vendor).shown(&release.gpu, self.first_gpu, self.gpus)
+        match release.cards.is_empty() {
+            true => Platform::of(&release.vendor).shown(&release.gpu, self.first_gpu, self.gpus),
+            false => self.cards(release).join(","),
+        }
     }
 
     /// Flags that servers of split pools on one host need to be told apart.

@@ -43,6 +43,7 @@ pub(super) fn command(release: &Release) -> Result<Vec<File>, Diagnostic> {
         }
         let on_node = (release.gpus_per_node / member.gpus.max(1)).max(1).min(member.copies.into());
         let whole = release.beside.gpus == 0
+            && release.cards.is_empty()
             && (member.gpus == release.gpus_per_node || release.gpus() == member.gpus);
         let spread = u64::from(member.copies) > on_node;
         if spread {

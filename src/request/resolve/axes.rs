@@ -18,6 +18,14 @@ pub enum Deployed {
 }
 
 impl Deployed {
+    /// GPUs of one replica; of split pools none.
+    pub(super) fn gpus_of_replica(&self) -> usize {
+        match self {
+            Deployed::Replicas(split, _) => usize::try_from(split.gpus()).unwrap_or(0),
+            Deployed::Split(_) => 0,
+        }
+    }
+
     /// GPUs of all workers.
     pub fn gpus(&self) -> u64 {
         match self {

@@ -2,7 +2,7 @@
 
 use itertools::Itertools as _;
 
-use crate::catalog::{Catalog, Cluster, Gpu, Host, Kind, Pools};
+use crate::catalog::{Catalog, Cluster, Gpu, Host, Kind, Pools, joined};
 use crate::diagnostic::{Code, Diagnostic, brief};
 use crate::estimate::power::Electricity;
 use crate::load;
@@ -63,7 +63,7 @@ impl Request {
         };
         let pools = Pools { pools: at_prices(catalog, pools.pools, &self.price)?, id: pools.id };
         match task.is_of_one_plan() {
-            true => pools.single().map(|one| Pools { id: one.id.clone(), pools: vec![one] }),
+            true => of_one_plan(pools, deployed),
             false => Ok(pools),
         }
     }
@@ -112,6 +112,46 @@ impl Request {
         match any::is_any(gpus) {
             true => any::servers(gpus, catalog, "--gpu", size),
             false => gpus.iter().map(|name| of_gpus(catalog, name, size(&catalog.gpu(name)?))).collect(),
+        }
+    }
+}
+
+/// The only pool; of several the cards on which the stages of the plan lie, all of them.
+fn of_one_plan(pools: Pools, deployed: Option<&Deployed>) -> Result<Pools, Diagnostic> {
+    let replica = match deployed {
+        Some(Deployed::Replicas(split, replicas)) if pools.is_mixed() && split.pp > 1 => {
+            Some((split.pp, *replicas))
+        }
+        _ => None,
+    };
+    let all = joined(&pools.pools);
+    let Some((stages, replicas)) = replica else {
+        let help = match all.first().and_then(Cluster::cards_of_replica).filter(|_| pools.is_mixed()) {
+            Some(cards) => {
+                format!("name one of them, or put a stage on each card: --engine llama.cpp --pp {cards}")
+            }
+            None => "name one of them: a replica on both needs both in one machine".to_owned(),
+        };
+        let single = pools.single().map_err(|d| d.help(help))?;
+        return Ok(Pools { id: single.id.clone(), pools: vec![single] });
+    };
+    let whole = |cluster: &&Cluster| {
+        cluster.cards.len() == pools.pools.len()
+            && u64::from(cluster.gpus) == pools.gpus()
+            && cluster.cards_of_replica() == Some(stages)
+    };
+    match all.iter().find(whole) {
+        Some(found) => Ok(Pools { id: pools.id, pools: vec![found.clone()] }),
+        None if all.is_empty() => Err(usage(format!("the GPUs of {} do not share a machine", pools.id))
+            .at("--cluster")
+            .help("stages lie on GPUs of several kinds where up to four kinds stand in the slots of one machine, up to 16 in all")),
+        None => {
+            let gpus = pools.gpus();
+            let cause = format!(
+                "{stages} stages in {replicas} replicas are not one for each of the {gpus} GPUs of {}",
+                pools.id
+            );
+            Err(usage(cause).at("--pp").help(format!("--pp {gpus}, or a cluster of the cards that are used")))
         }
     }
 }

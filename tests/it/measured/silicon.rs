@@ -214,6 +214,7 @@ fn step_of(
     let target = Target {
         model: &model,
         kernels: &kernels,
+        kinds: &[],
         cluster: &cluster,
         parallelism: split,
         placement,
