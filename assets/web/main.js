@@ -158,7 +158,7 @@ document.addEventListener('drop', (e) => e.preventDefault());
 open();
 entries().then((all) => {
   for (const [kind, list] of Object.entries(all)) {
-    const short = (entry) => (kind === 'models' ? (entry.aliases?.split(',')[0] || entry.id).trim() : entry.id);
+    const short = (entry) => (kind === 'models' ? (entry.aliases?.[0] ?? entry.id) : entry.id);
     const also = kind === 'clusters' ? all.gpus.flatMap((g) => [1, 4, 8].map((n) => ({ id: `${n}x${g.id}`, name: g.name }))) : [];
     document.getElementById(kind).replaceChildren(...[...also, ...list].map((entry) => h('option', { value: short(entry) }, entry.name ?? entry.id)));
   }

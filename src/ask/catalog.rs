@@ -1,5 +1,6 @@
 //! What is known, built in and of the user's own.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use itertools::Itertools as _;
@@ -200,7 +201,7 @@ pub fn list(
     }?;
     if let Some(part) = named {
         let part = folded(part).collect::<String>();
-        let said = |value: &Value| folded(words(value)).collect::<String>().contains(&part);
+        let said = |value: &Value| folded(&words(value)).collect::<String>().contains(&part);
         let columns: Vec<usize> = ["id", "name", "aliases"]
             .iter()
             .filter_map(|name| sheet.columns.iter().position(|column| column == name))
@@ -212,7 +213,7 @@ pub fn list(
 
 fn names(catalog: &Catalog, kind: Kind, left_out: &mut dyn FnMut(&Diagnostic)) -> Result<Sheet, Diagnostic> {
     sheet((catalog, kind), left_out, &["id", "name", "aliases"], |entry| {
-        Ok(Some(vec![text(entry.id()), text(entry.title()), text(&entry.aliases().join(", "))]))
+        Ok(Some(vec![text(entry.id()), text(entry.title()), several(entry.aliases())]))
     })
 }
 
@@ -263,7 +264,7 @@ fn models(
         }
         let mut cells = vec![
             text(entry.id()),
-            text(&entry.aliases().join(", ")),
+            several(entry.aliases()),
             Value::Text(model.family.clone()),
             count.total.into(),
             count.active.into(),
@@ -280,12 +281,17 @@ fn models(
     })
 }
 
-/// The text of a cell that holds one.
-fn words(value: &Value) -> &str {
+/// The words of a cell that holds some.
+fn words(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::Text(text) => text,
-        _ => "",
+        Value::Text(text) => text.into(),
+        Value::List(words) => words.join(", ").into(),
+        _ => "".into(),
     }
+}
+
+fn several(words: Vec<&str>) -> Value {
+    Value::List(words.into_iter().map(str::to_owned).collect())
 }
 
 fn text(text: &str) -> Value {

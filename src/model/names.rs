@@ -288,13 +288,28 @@ pub(super) fn note(asked: &str, entry: &Entry) -> Option<String> {
     Some(format!("`{}` is read as {}{copy}", brief(asked.trim()), entry.id()))
 }
 
-/// The name that an answer is headed by: the entry's, or that of one of its aliases on the hub, where it says all that
-/// was asked for; else what was asked for. An entry of the same sizes never lends its name to another model.
+/// The name that an answer is headed by, and that engines download: a repository stays what was asked for; an alias is
+/// that of its entry's repositories which says it, else which shares most words with it. A name that is neither is the
+/// entry's only where that says all that was asked for: an entry of the same sizes never lends its name to another model.
 pub(super) fn heading(entry: &Entry, asked: &str) -> String {
     let asked = asked.trim();
-    let hub = entry.aliases().into_iter().filter(|alias| alias.contains('/'));
-    let mut full = [entry.id()].into_iter().chain(hub).filter(|name| says(name, asked));
-    full.next().unwrap_or(asked).to_owned()
+    let aliases = entry.aliases();
+    let hub = || aliases.iter().copied().filter(|alias| alias.contains('/'));
+    if let Some(repository) = hub().find(|alias| alias.eq_ignore_ascii_case(asked)) {
+        return repository.to_owned();
+    }
+    let repositories: Vec<&str> = [entry.id()].into_iter().chain(hub()).collect();
+    if let Some(said) = repositories.iter().find(|name| says(name, asked)) {
+        return (*said).to_owned();
+    }
+    if !aliases.iter().any(|alias| same_words(alias, asked)) {
+        return asked.to_owned();
+    }
+    let own = words(asked);
+    let shared = |name: &str| words(tail(name)).iter().filter(|word| own.contains(word)).count();
+    // Of equals the first, which is the entry's own.
+    let closest = repositories.into_iter().rev().max_by_key(|name| shared(name));
+    closest.unwrap_or(asked).to_owned()
 }
 
 /// Whether a name holds all that another says: its letters in a row, and no digit behind its last one, which would

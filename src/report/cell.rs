@@ -10,6 +10,8 @@ use crate::estimate::memory::Verdict;
 pub enum Value {
     /// Text.
     Text(String),
+    /// Several words.
+    List(Vec<String>),
     /// Whole number.
     Integer(u64),
     /// Real number.
@@ -63,6 +65,7 @@ pub fn round(x: f64) -> Json {
 pub(super) fn to_json(value: &Value) -> Json {
     match value {
         Value::Text(text) => Json::from(text.as_str()),
+        Value::List(words) => Json::from(words.as_slice()),
         Value::Verdict(verdict) => Json::from(verdict.name()),
         Value::Integer(n) => Json::from(*n),
         Value::Real(x) | Value::Change(x) => round(*x),
@@ -87,6 +90,7 @@ pub(super) fn inert(text: &str) -> String {
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Text(text) => inert(text),
+        Value::List(words) => inert(&words.join(", ")),
         Value::Verdict(verdict) => verdict.name().to_owned(),
         Value::Missing => String::new(),
         other => to_json(other).to_string(),
@@ -97,6 +101,7 @@ pub(super) fn plain(value: &Value) -> String {
 pub(super) fn short(value: &Value) -> String {
     match value {
         Value::Text(text) => spelt_out(text, false).into_owned(),
+        Value::List(words) => spelt_out(&words.join(", "), false).into_owned(),
         Value::Verdict(verdict) => verdict.name().to_owned(),
         Value::Integer(n) => crate::units::group_thousands(*n),
         Value::Missing => "-".into(),

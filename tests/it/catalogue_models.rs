@@ -44,6 +44,32 @@ fn no_two_models_share_a_name() {
     }
 }
 
+#[test]
+fn every_alias_is_answered_with_a_repository_of_its_entry_and_a_repository_with_itself() {
+    let catalog = catalog::Catalog::built_in();
+    let mut aliases = 0;
+    for entry in catalog.entries(Kind::Model) {
+        let hub = entry.aliases().into_iter().filter(|alias| alias.contains('/'));
+        let repositories: Vec<&str> = hub.chain([entry.id()]).collect();
+        for name in entry.aliases().into_iter().chain([entry.id()]) {
+            let model = model::find_in(&catalog, name, Scope::Full).unwrap();
+            match name.contains('/') {
+                true => assert_eq!(model.id, name),
+                false => assert!(repositories.contains(&model.id.as_str()), "{name}: {}", model.id),
+            }
+            aliases += usize::from(!name.contains('/'));
+        }
+    }
+    assert!(aliases >= 500, "{aliases}");
+    // Of several repositories of the same sizes, that which the alias names.
+    let named = |alias: &str| model::find_in(&catalog, alias, Scope::Full).unwrap().id;
+    assert_eq!(named("magistral-24b"), "mistralai/Magistral-Small-2506");
+    assert_eq!(named("devstral-24b"), "mistralai/Devstral-Small-2505");
+    assert_eq!(named("dolphin3-8b"), "cognitivecomputations/Dolphin3.0-Llama3.1-8B");
+    assert_eq!(named("nemotron-3-super-fp8"), "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8");
+    assert_eq!(named("Devstral 2"), "mistralai/Devstral-2-123B-Instruct-2512");
+}
+
 /// Totals of the tensors that the hub reports for a checkpoint (safetensors metadata on each model's
 /// page). Llama-2's checkpoints also hold `inv_freq`, which is no parameter: those two are the papers'.
 const PUBLISHED: &[(&str, u64)] = &[

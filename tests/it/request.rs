@@ -76,7 +76,7 @@ fn each_column_holds_what_it_says_it_holds() {
     let row = Row::from(&estimated.estimate);
     for column in PLAN_COLUMNS {
         let holds = match (column.of)(&row) {
-            Value::Text(_) | Value::Verdict(_) => Kind::Text,
+            Value::Text(_) | Value::List(_) | Value::Verdict(_) => Kind::Text,
             Value::Integer(_) => Kind::Integer,
             Value::Real(_) | Value::Change(_) => Kind::Real,
             Value::Missing => continue,
