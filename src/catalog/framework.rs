@@ -44,6 +44,9 @@ pub struct Framework {
     /// Techniques that it does not have: no plan is made of them.
     #[serde(default)]
     pub lacks: Vec<Technique>,
+    /// Pairs of techniques that it has and does not combine: no plan is made of both.
+    #[serde(default)]
+    pub apart: Vec<(Technique, Technique)>,
     /// What it can leave in the host's memory; nothing when left out.
     #[serde(default)]
     pub offloads: Offloads,
@@ -126,19 +129,31 @@ pub enum Left {
     Inputs,
 }
 
-/// A way to divide work over GPUs, to save memory or to tune that not every framework has.
+/// A way to divide work over GPUs, to save memory, to tune or to multiply that not every framework has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Technique {
+    /// Replicas that share nothing (DDP).
+    Ddp,
     /// Optimizer states over data-parallel ranks, parameters and gradients whole (ZeRO-1, Megatron's distributed
     /// optimizer).
     Zero1,
     /// The same with gradients (ZeRO-2).
     Zero2,
+    /// Parameters too (ZeRO-3, FSDP).
+    Zero3,
+    /// Parameters inside a node, which nodes replicate (HSDP).
+    Hsdp,
     /// Tensor parallel.
     TensorParallel,
     /// Pipeline stages.
     PipelineParallel,
+    /// Several chunks of layers on a stage, taken in turn.
+    InterleavedStages,
+    /// Gradients of weights that fill the pipeline's bubble.
+    ZeroBubble,
+    /// Microbatches that enter the pipeline at both ends.
+    Dualpipe,
     /// Context parallel.
     ContextParallel,
     /// Expert parallel.
@@ -153,16 +168,28 @@ pub enum Technique {
     Lora,
     /// The same beside weights in NF4.
     Qlora,
+    /// Products in FP8.
+    Fp8,
+    /// Products in FP8 in blocks that share a scale.
+    Mxfp8,
+    /// Products in NVFP4.
+    Nvfp4,
 }
 
 impl Technique {
     /// The axis or the sharding, as options name it.
     pub fn key(self) -> &'static str {
         match self {
+            Technique::Ddp => "ddp",
             Technique::Zero1 => "zero1",
             Technique::Zero2 => "zero2",
+            Technique::Zero3 => "zero3",
+            Technique::Hsdp => "hsdp",
             Technique::TensorParallel => "tp",
             Technique::PipelineParallel => "pp",
+            Technique::InterleavedStages => "vp",
+            Technique::ZeroBubble => "zero-bubble",
+            Technique::Dualpipe => "dualpipe",
             Technique::ContextParallel => "cp",
             Technique::ExpertParallel => "ep",
             Technique::SelectiveRecompute => "selective",
@@ -170,16 +197,25 @@ impl Technique {
             Technique::OperatorRecompute => "operators",
             Technique::Lora => "lora",
             Technique::Qlora => "qlora",
+            Technique::Fp8 => "fp8",
+            Technique::Mxfp8 => "mxfp8",
+            Technique::Nvfp4 => "nvfp4",
         }
     }
 
     /// In words.
     pub fn name(self) -> &'static str {
         match self {
+            Technique::Ddp => "replicas that divide nothing (ddp)",
             Technique::Zero1 => "sharding of optimizer states alone (zero1)",
             Technique::Zero2 => "sharding of optimizer states and gradients alone (zero2)",
+            Technique::Zero3 => "sharding of parameters (zero3)",
+            Technique::Hsdp => "sharding of parameters inside nodes alone (hsdp)",
             Technique::TensorParallel => "tensor parallelism",
             Technique::PipelineParallel => "pipeline stages",
+            Technique::InterleavedStages => "interleaved stages (vp)",
+            Technique::ZeroBubble => "schedule without bubbles (zero-bubble)",
+            Technique::Dualpipe => "schedule from both ends (dualpipe)",
             Technique::ContextParallel => "context parallelism",
             Technique::ExpertParallel => "expert parallelism",
             Technique::SelectiveRecompute => "recomputation of attention scores alone (selective)",
@@ -187,6 +223,9 @@ impl Technique {
             Technique::OperatorRecompute => "recomputation by operator (operators)",
             Technique::Lora => "adapters (lora)",
             Technique::Qlora => "adapters beside weights in NF4 (qlora)",
+            Technique::Fp8 => "products in FP8 (fp8)",
+            Technique::Mxfp8 => "products in FP8 with scales of blocks (mxfp8)",
+            Technique::Nvfp4 => "products in NVFP4 (nvfp4)",
         }
     }
 }

@@ -263,6 +263,24 @@ reasons! {
             examples: [Misfit::Framework { lacks: Technique::ExpertParallel }],
         }
 
+        /// The framework has both techniques and does not combine them.
+        Apart {
+            /// The one.
+            one: Technique,
+            /// The other.
+            other: Technique,
+        } => {
+            stage: Illegal,
+            key: ["apart", one.key(), other.key()],
+            distance: 1.0,
+            message: format!("the framework does not combine {} with {}", one.name(), other.name()),
+            guide: (
+                "its description lists what it has and does not combine under `apart`",
+                "a plan with one of them, or --framework with one that combines them",
+            ),
+            examples: [Misfit::Apart { one: Technique::Lora, other: Technique::TensorParallel }],
+        }
+
         /// The framework does not leave this in the host's memory, or not in such a plan.
         Offload {
             /// What.

@@ -5,7 +5,7 @@ use crate::model::Model;
 
 use super::job::Job;
 use super::offload::offload_misfit;
-use super::plan::{Network, Offload, Recompute, Schedule, Sharding, TrainingPlan};
+use super::plan::{Network, Offload, Precision, Recompute, Schedule, Sharding, TrainingPlan};
 use super::reason::{Misfit, OffloadLack, Offloaded};
 use super::space::Outer;
 use super::stage::Layers;
@@ -44,22 +44,42 @@ pub(super) fn rule_of_split(job: &Job, outer: &Outer) -> Option<Misfit> {
     None
 }
 
-/// The first technique of a plan that the framework does not have.
-fn lacking(job: &Job, plan: &TrainingPlan) -> Option<Technique> {
+/// Whether a plan of a job makes use of a technique.
+fn uses(job: &Job, plan: &TrainingPlan, technique: Technique) -> bool {
     let s = &plan.split;
-    let of = |technique: &Technique| match technique {
-        Technique::Zero1 => plan.sharding == Sharding::Optimizer,
-        Technique::Zero2 => plan.sharding == Sharding::Gradients,
+    let divides = |sharding: Sharding| plan.sharding == sharding;
+    let precise = |precision: Precision| plan.precision == precision;
+    let ordered = |schedule: Schedule| s.pp > 1 && plan.schedule == schedule;
+    match technique {
+        Technique::Ddp => divides(Sharding::None) && (s.dp > 1 || s.cp > 1),
+        Technique::Zero1 => divides(Sharding::Optimizer),
+        Technique::Zero2 => divides(Sharding::Gradients),
+        Technique::Zero3 => divides(Sharding::Parameters),
+        Technique::Hsdp => divides(Sharding::Hybrid),
         Technique::TensorParallel => s.tp > 1,
         Technique::PipelineParallel => s.pp > 1,
+        Technique::InterleavedStages => plan.chunks > 1,
+        Technique::ZeroBubble => ordered(Schedule::ZeroBubble) || ordered(Schedule::ZeroBubble2),
+        Technique::Dualpipe => ordered(Schedule::DualPipe),
         Technique::ContextParallel => s.cp > 1,
         Technique::ExpertParallel => s.ep > 1,
         Technique::SelectiveRecompute => plan.recompute == Recompute::Selective,
         Technique::LightRecompute => plan.recompute == Recompute::Light,
         Technique::OperatorRecompute => plan.recompute == Recompute::Operators,
-        Technique::Lora | Technique::Qlora => job.tuning.technique() == Some(*technique),
-    };
-    job.machine.framework.lacks.iter().copied().find(of)
+        Technique::Lora | Technique::Qlora => job.tuning.technique() == Some(technique),
+        Technique::Fp8 => precise(Precision::Fp8),
+        Technique::Mxfp8 => precise(Precision::Mxfp8),
+        Technique::Nvfp4 => precise(Precision::Nvfp4),
+    }
+}
+
+/// The first technique of a plan that the framework does not have, or the first two that it does not combine.
+fn lacking(job: &Job, plan: &TrainingPlan) -> Option<Misfit> {
+    let framework = job.machine.framework;
+    let uses = |technique: Technique| uses(job, plan, technique);
+    let lacks = framework.lacks.iter().find(|t| uses(**t)).map(|lacks| Misfit::Framework { lacks: *lacks });
+    let apart = || framework.apart.iter().find(|(one, other)| uses(*one) && uses(*other));
+    lacks.or_else(|| apart().map(|(one, other)| Misfit::Apart { one: *one, other: *other }))
 }
 
 /// Rules of one plan.
@@ -71,8 +91,8 @@ pub(super) fn rule(job: &Job, plan: &TrainingPlan) -> Option<Misfit> {
     if !job.machine.multiplies(plan.precision) {
         return Some(Misfit::Products { precision: plan.precision });
     }
-    if let Some(lacks) = lacking(job, plan) {
-        return Some(Misfit::Framework { lacks });
+    if let Some(misfit) = lacking(job, plan) {
+        return Some(misfit);
     }
     if plan.offload != Offload::default() {
         if !job.machine.cluster.has_own_memory() {
