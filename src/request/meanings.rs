@@ -192,6 +192,10 @@ pub const MEANINGS: &[(&str, &str)] = &[
     ("framework", "`--engine {}` is what serves"),
     ("cluster", "`--gpu {}` names the kinds of GPU to choose from; how many of them is the answer"),
     (
+        "size cluster",
+        "`--clusters {}` names the machines that fleets are made of, `--gpu` the kinds of GPU: how many of them is the answer",
+    ),
+    (
         "sweep cluster",
         "a scenario file names its `clusters:`; `shardfit plan MODEL --cluster {}` answers one question",
     ),
