@@ -1,10 +1,13 @@
 //! A training framework as its file describes it: whose kernels it runs, what it keeps, what it overlaps.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::gpu::Gpu;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::dtype::DType;
 use crate::units::{Bytes, BytesPerSecond, Seconds};
 
 /// One training framework.
@@ -47,6 +50,12 @@ pub struct Framework {
     /// Pairs of techniques that it has and does not combine: no plan is made of both.
     #[serde(default)]
     pub apart: Vec<(Technique, Technique)>,
+    /// What differs where products are in FP16, with the loss scaled; as in BF16 when left out.
+    #[serde(default)]
+    pub fp16: HalfPrecision,
+    /// Platforms on which it computes in BF16 whatever the GPU multiplies in, as `vendors` names them.
+    #[serde(default)]
+    pub emulates_bf16: Vec<String>,
     /// What it can leave in the host's memory; nothing when left out.
     #[serde(default)]
     pub offloads: Offloads,
@@ -59,6 +68,21 @@ pub struct Framework {
     pub memory: TrainingMemory,
     /// Where the figures come from: its repository, reports of runs with it.
     pub sources: Vec<String>,
+}
+
+/// What mixed precision in FP16 takes of a framework.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HalfPrecision {
+    /// Bytes of one gradient that is summed up over microbatches; as in BF16 when left out.
+    #[serde(default)]
+    pub gradient_bytes: Option<u32>,
+    /// Whether the optimizer steps over copies of the gradients in FP32, which it keeps beside its states.
+    #[serde(default)]
+    pub gradient_copies: bool,
+    /// What has to stand in the environment on GPUs of an architecture.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
 }
 
 /// What a framework can leave in the host's memory, and in which plans.
@@ -168,6 +192,8 @@ pub enum Technique {
     Lora,
     /// The same beside weights in NF4.
     Qlora,
+    /// Products in FP16, the loss scaled.
+    Fp16,
     /// Products in FP8.
     Fp8,
     /// Products in FP8 in blocks that share a scale.
@@ -197,6 +223,7 @@ impl Technique {
             Technique::OperatorRecompute => "operators",
             Technique::Lora => "lora",
             Technique::Qlora => "qlora",
+            Technique::Fp16 => "fp16",
             Technique::Fp8 => "fp8",
             Technique::Mxfp8 => "mxfp8",
             Technique::Nvfp4 => "nvfp4",
@@ -223,6 +250,7 @@ impl Technique {
             Technique::OperatorRecompute => "recomputation by operator (operators)",
             Technique::Lora => "adapters (lora)",
             Technique::Qlora => "adapters beside weights in NF4 (qlora)",
+            Technique::Fp16 => "mixed precision in FP16 (fp16)",
             Technique::Fp8 => "products in FP8 (fp8)",
             Technique::Mxfp8 => "products in FP8 with scales of blocks (mxfp8)",
             Technique::Nvfp4 => "products in NVFP4 (nvfp4)",
@@ -364,6 +392,16 @@ impl Framework {
         self.vendors.is_empty() || self.vendors.iter().any(|v| v == gpu.platform())
     }
 
+    /// Whether it computes in BF16 on a GPU.
+    pub fn has_bf16(&self, gpu: &Gpu) -> bool {
+        gpu.peak(DType::Bf16).is_some() || self.emulates_bf16.iter().any(|v| v == gpu.platform())
+    }
+
+    /// Whether it trains in mixed precision in FP16 on a GPU.
+    pub fn has_fp16(&self, gpu: &Gpu) -> bool {
+        gpu.peak(DType::Fp16).is_some() && !self.lacks.contains(&Technique::Fp16)
+    }
+
     /// Figures that make no sense, [`Code::Catalog`] naming the field.
     pub fn problems(&self) -> Vec<Diagnostic> {
         let t = &self.time;
@@ -396,6 +434,9 @@ impl Framework {
         }
         if !matches!(self.gradient_bytes, 2 | 4) {
             problems.push(wrong("gradient_bytes", "must be 2 or 4"));
+        }
+        if !matches!(self.fp16.gradient_bytes, None | Some(2 | 4)) {
+            problems.push(wrong("fp16.gradient_bytes", "must be 2 or 4"));
         }
         if !matches!(self.working_weight_bytes, 0 | 2 | 4) {
             problems.push(wrong("working_weight_bytes", "must be 0, 2 or 4"));

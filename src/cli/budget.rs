@@ -50,10 +50,10 @@ pub struct BudgetArgs {
     /// Training framework that the MFU is estimated for [default: megatron-bridge, or one that runs on the GPU]
     #[arg(long, value_name = "NAME", help_heading = "Hardware")]
     framework: Option<String>,
-    /// Number format of products: bf16, fp8, mxfp8, nvfp4
-    #[arg(long, default_value = "bf16", value_name = "FORMAT", help_heading = "Hardware")]
+    /// Number format of products: bf16, fp16, fp8, mxfp8, nvfp4 [default: bf16; fp16 where the GPU has no BF16]
+    #[arg(long, value_name = "FORMAT", help_heading = "Hardware")]
     #[arg(value_parser = names(Precision::NAMES.iter().copied()), hide_possible_values = true)]
-    precision: String,
+    precision: Option<String>,
     /// The law that curves follow: 1, 2, 3 (as published) or 3-corrected
     #[arg(long, default_value = "3-corrected", value_name = "APPROACH", help_heading = "Law")]
     #[arg(value_parser = names(Approach::NAMES), hide_possible_values = true)]
@@ -79,7 +79,7 @@ impl BudgetArgs {
             price: prices(&self.price),
             mfu: self.mfu,
             framework: self.framework.clone(),
-            precision: Some(self.precision.clone()),
+            precision: self.precision.clone(),
             approach: Some(self.approach.clone()),
             inference_tokens: self.inference_tokens.clone().map(Amount),
         }

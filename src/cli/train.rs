@@ -77,14 +77,8 @@ struct JobArgs {
     #[arg(long, default_value = "adam", value_name = "NAME", help_heading = "Training")]
     #[arg(value_parser = names(Optimizer::NAMES.iter().copied()), hide_possible_values = true)]
     optimizer: String,
-    /// Number formats of products: bf16, fp8, mxfp8, nvfp4
-    #[arg(
-        long,
-        default_value = "bf16",
-        value_name = "FORMAT",
-        value_delimiter = ',',
-        help_heading = "Training"
-    )]
+    /// Number formats of products: bf16, fp16, fp8, mxfp8, nvfp4 [default: bf16; fp16 where the GPU has no BF16]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', help_heading = "Training")]
     #[arg(value_parser = names(Precision::NAMES.iter().copied()), hide_possible_values = true)]
     precision: Vec<String>,
     /// full, lora or qlora; the last two train the adapters of --lora [default of those: rank=16,targets=all-linear]

@@ -107,7 +107,7 @@ fn megatron(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
     let layers = job.model.layers();
     // All layers but one, the most that it takes.
     let offloaded = format!("--cpu-offloading-num-layers {}", layers.saturating_sub(1));
-    let mut flags: Vec<&str> = vec!["--bf16"];
+    let mut flags: Vec<&str> = vec![if plan.precision == Precision::Fp16 { "--fp16" } else { "--bf16" }];
     if s.tp > 1 && plan.transfers != crate::train::TensorTransfers::AllReduce {
         flags.extend(["--sequence-parallel", "--tp-comm-overlap"]);
     }
@@ -138,7 +138,7 @@ fn megatron(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         }
     });
     flags.extend(match plan.precision {
-        Precision::Bf16 => &[][..],
+        Precision::Bf16 | Precision::Fp16 => &[][..],
         Precision::Fp8 => &["--fp8-format hybrid", "--fp8-recipe tensorwise"],
         Precision::Mxfp8 => &["--fp8-format e4m3", "--fp8-recipe mxfp8"],
         Precision::Nvfp4 => &["--fp4-format e2m1", "--fp4-recipe nvfp4"],
@@ -201,6 +201,8 @@ fn torchtitan(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         / u64::from(if s.pp > 1 { plan.micro_batch } else { 1 });
     let converters = match plan.precision {
         Precision::Bf16 => "",
+        // training.mixed_precision_param is bfloat16 or float32.
+        Precision::Fp16 => return Err(lacks("torchtitan", "mixed precision in FP16", plan)),
         Precision::Fp8 => "\n[model]\nconverters = [\"quantize.linear.float8\"]\n",
         Precision::Mxfp8 => "\n[model]\nconverters = [\"quantize.linear.mx\"]\n",
         Precision::Nvfp4 => return Err(lacks("torchtitan", "NVFP4 training", plan)),
@@ -222,7 +224,7 @@ fn axolotl(job: &Job, plan: &TrainingPlan, lora: Option<&Lora>) -> Result<String
     for (missing, what) in [
         (s.pp > 1, "pipeline stages"),
         (s.ep > 1, "expert parallelism"),
-        (plan.precision != Precision::Bf16, plan.precision.name()),
+        (!plan.precision.is_wide(), plan.precision.name()),
         (
             !matches!(plan.recompute, Recompute::None | Recompute::Full),
             "recomputation of a part of each layer",
@@ -244,6 +246,11 @@ fn axolotl(job: &Job, plan: &TrainingPlan, lora: Option<&Lora>) -> Result<String
         (
             plan.offload.weights && s.dp == 1 && s.tp * s.cp > 1,
             "weights in the host's memory without data-parallel ranks",
+        ),
+        // Its file for that is zero3_bf16_cpuoffload_all.json.
+        (
+            plan.offload.weights && s.dp == 1 && plan.precision == Precision::Fp16,
+            "file for weights in the host's memory of one rank in FP16",
         ),
     ] {
         if missing {
@@ -284,8 +291,10 @@ fn axolotl(job: &Job, plan: &TrainingPlan, lora: Option<&Lora>) -> Result<String
     let at_once = u64::from(s.dp) * u64::from(plan.micro_batch);
     say("gradient_accumulation_steps", json!(job.global_batch / at_once.max(1)));
     say("optimizer", json!(optimizer));
-    say("bf16", json!(true));
-    say("flash_attention", json!(true));
+    say(plan.precision.name(), json!(true));
+    // FlashAttention-2 asks for the GPUs that have BF16, Ampere and newer.
+    let flash = job.machine.multiplies(Precision::Bf16);
+    say(if flash { "flash_attention" } else { "sdp_attention" }, json!(true));
     say("gradient_checkpointing", json!(plan.recompute == Recompute::Full));
     if plan.offload.activations {
         say("activation_offloading", json!("hidden_states"));
@@ -352,7 +361,7 @@ fn deepspeed(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         (s.ep > 1, "key in its configuration for expert parallelism"),
         (plan.chunks > 1, "interleaved stages"),
         (plan.schedule != Schedule::OneForwardOneBackward, plan.schedule.name()),
-        (plan.precision != Precision::Bf16, plan.precision.name()),
+        (!plan.precision.is_wide(), plan.precision.name()),
         // The model's code says what is checkpointed: whole layers, where the trainer around it does.
         (
             !matches!(plan.recompute, Recompute::None | Recompute::Full),
@@ -393,11 +402,16 @@ fn deepspeed(job: &Job, plan: &TrainingPlan) -> Result<String, Diagnostic> {
         Optimizer::Muon => "Muon",
         Optimizer::Sgd | Optimizer::Adafactor => return Err(lacks("DeepSpeed", job.optimizer.name(), plan)),
     };
+    // A loss scale of 0 is a dynamic one.
+    let precise = match plan.precision {
+        Precision::Fp16 => json!({ "enabled": true, "loss_scale": 0, "initial_scale_power": 16 }),
+        _ => json!({ "enabled": true }),
+    };
     let config = json!({
         "train_batch_size": job.global_batch,
         "train_micro_batch_size_per_gpu": plan.micro_batch,
         "gradient_accumulation_steps": job.global_batch / at_once.max(1),
-        "bf16": { "enabled": true },
+        plan.precision.name(): precise,
         "optimizer": { "type": optimizer },
         "zero_optimization": zero,
         "tensor_parallel": { "autotp_size": s.tp },

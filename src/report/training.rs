@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::estimate::Provenance;
 use crate::train::{
-    Convention, Job, Memory, Offload, Operations, Run, TrainingAnswer, TrainingEstimate, Way,
+    Convention, Job, Memory, Offload, Operations, Precision, Run, TrainingAnswer, TrainingEstimate, Way,
 };
 use crate::units::{Bytes, UsdPerHour, group_thousands, plural};
 
@@ -281,7 +281,23 @@ impl Trained<'_> {
             )
         });
         let passed_over = self.passed_over.map(str::to_owned);
-        passed_over.into_iter().chain(uncalibrated).chain(self.unknown_host()).collect()
+        passed_over.into_iter().chain(self.in_fp16()).chain(uncalibrated).chain(self.unknown_host()).collect()
+    }
+
+    /// What training in FP16 is, where the GPU has no BF16, and what it asks of the environment.
+    fn in_fp16(&self) -> Option<String> {
+        let machine = self.job.machine;
+        let (framework, gpu) = (machine.framework, &machine.cluster.gpu);
+        let is = |e: &TrainingEstimate| e.plan.precision == Precision::Fp16;
+        if framework.has_bf16(gpu) || !self.answer.best.iter().any(is) {
+            return None;
+        }
+        let environment = framework.fp16.environment.get(&gpu.architecture);
+        let asks = environment.map_or(String::new(), |set| format!("; {} asks for {set} there", framework.name));
+        Some(format!(
+            "{} has no BF16: it is trained in FP16, the loss scaled, master weights and states in FP32{asks}.",
+            gpu.name
+        ))
     }
 
     /// What the hosts have to have, where nothing says what they have.
@@ -383,7 +399,7 @@ impl Trained<'_> {
         }
         time.rows.push(vec!["step".into(), e.time.total.into(), 100.0.into()]);
         out.table(time);
-        out.push_str("\n");
+        out.push_str("\nMemory of a rank of each stage that differs, in GiB:\n");
         out.table(column::sheet(STAGE_COLUMNS.iter(), &e.stages));
         if e.plan.offload != Offload::default() {
             let _ = writeln!(out, "\nThe GPUs of the fullest node take {} of its host's memory.", e.host);

@@ -162,7 +162,7 @@ impl BudgetRequest {
     pub fn resolve_as_flags(&self, catalog: &Catalog) -> Result<Budgeting, Diagnostic> {
         form::version(self.schema_version)?;
         let approach = self.approach.as_deref().map_or(Ok(Approach::Corrected), str::parse)?;
-        let precision = self.precision.as_deref().map_or(Ok(Precision::Bf16), str::parse)?;
+        let precision: Option<Precision> = self.precision.as_deref().map(str::parse).transpose()?;
         let spent = self.spent()?;
         // GPU-hours and dollars are those of some GPU: the one that papers count in.
         let usual = (!matches!(spent, Spent::Flops(_))).then(|| GPU.to_owned());
@@ -172,9 +172,14 @@ impl BudgetRequest {
         let of = |gpu: &String| at_price(catalog, of_gpus(catalog, gpu, gpus)?, &self.price);
         let cluster = gpu.as_ref().map(of).transpose()?;
         let trainers = Trainers::of(catalog, self.framework.as_deref())?;
-        let on = cluster.as_ref().and_then(|c| trainers.on(c, Asked::tuning(Tuning::Full)));
+        let asked = Asked { precisions: precision.as_slice(), ..Asked::tuning(Tuning::Full) };
+        let on = cluster.as_ref().and_then(|c| trainers.on(c, asked));
         let trainer = on.or(trainers.named.as_ref()).or(trainers.usual.first());
         let Trainer { framework, engine } = trainer.ok_or_else(|| usage("no framework is known"))?.clone();
+        let usual = || {
+            cluster.as_ref().map_or(Precision::Bf16, |cluster| Precision::usual(&framework, &cluster.gpu))
+        };
+        let precision = precision.unwrap_or_else(usual);
         Ok(Budgeting {
             spent,
             cluster,
@@ -229,7 +234,7 @@ impl Budgeting {
         };
         let gpu = &cluster.gpu;
         let narrow = match self.precision {
-            Precision::Bf16 => None,
+            Precision::Bf16 | Precision::Fp16 => None,
             Precision::Fp8 | Precision::Mxfp8 => gpu.peak(DType::Fp8),
             Precision::Nvfp4 => gpu.peak(DType::Fp4),
         };
@@ -240,7 +245,7 @@ impl Budgeting {
         let wide = gpu.peak_16bit().ok_or_else(wanting)?;
         let mut pace = Pace {
             gpu: gpu.id.clone(),
-            peak: if self.precision == Precision::Bf16 { wide } else { narrow.ok_or_else(wanting)? },
+            peak: if self.precision.is_wide() { wide } else { narrow.ok_or_else(wanting)? },
             mfu: self.mfu.unwrap_or(FIRST_MFU),
             estimated: None,
             price: cluster.price,

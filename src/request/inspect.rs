@@ -425,9 +425,9 @@ impl InspectRequest {
             sharding: named(&self.sharding, usual)?,
             recompute: named(&self.recompute, Recompute::None)?,
             transfers: if whole { TensorTransfers::AllReduce } else { TensorTransfers::Gathered },
-            precision: named(&self.precision, Precision::Bf16)?,
             ..TrainingPlan::new(split)
         };
+        let precision: Option<Precision> = self.precision.as_deref().map(str::parse).transpose()?;
         let tuning: Option<Tuning> = self.tuning.as_deref().map(str::parse).transpose()?;
         let asked = tuning.unwrap_or(if self.model.lora.is_some() { Tuning::Lora } else { Tuning::Full });
         let cluster = Cluster::of_gpus(catalog.gpu(self.gpu.as_deref().unwrap_or(USUAL_GPU))?, gpus)?;
@@ -436,11 +436,13 @@ impl InspectRequest {
             Some(name) => Trainer::named(catalog, name)?,
             None if asked == Tuning::Full => usual()?,
             None => Trainers::of(catalog, None)?
-                .on(&cluster, Asked::tuning(asked))
+                .on(&cluster, Asked { precisions: precision.as_slice(), ..Asked::tuning(asked) })
                 .cloned()
                 .map_or_else(usual, Ok)?,
         };
         let Trainer { mut framework, engine } = trainer;
+        let precision = precision.unwrap_or_else(|| Precision::usual(&framework, &cluster.gpu));
+        let plan = TrainingPlan { precision, ..plan };
         framework.dropout |= setting.dropout;
         if !setting.attention.flash {
             framework.attention = Attention::Stored;

@@ -60,7 +60,8 @@ pub struct TrainRequest {
     pub framework: Option<String>,
     /// adam (when left out), adam-bf16, adam-8bit, adafactor, sgd or muon.
     pub optimizer: Option<String>,
-    /// Number formats of products that compete: bf16 (when left out), fp8, mxfp8, nvfp4.
+    /// Number formats of products that compete: bf16 (when left out, or fp16 where the GPU has no BF16), fp16 with the loss
+    /// scaled, fp8, mxfp8, nvfp4.
     pub precision: Option<Texts>,
     /// full (when left out), lora or qlora; the last two train the adapters of `lora`.
     pub tuning: Option<String>,
@@ -162,7 +163,7 @@ pub struct Training {
 pub struct Steps {
     /// Who may train.
     pub trainers: Trainers,
-    /// The formats of products that compete.
+    /// The formats of products that compete; the usual one on the GPU where none is named.
     pub precisions: Vec<Precision>,
     /// The orders of microbatches that compete, where they are named.
     pub schedules: Option<Vec<Schedule>>,
@@ -249,7 +250,7 @@ impl TrainRequest {
         let (global_batch, sequence) =
             (count("--global-batch", self.global_batch)?, count("--seq", self.seq)?);
         let trainers = Trainers::of(catalog, self.framework.as_deref())?;
-        let mut precisions: Vec<Precision> = parsed(&self.precision, vec![Precision::Bf16])?;
+        let mut precisions: Vec<Precision> = parsed(&self.precision, Vec::new())?;
         precisions.dedup();
         let schedules = parsed(&self.schedule, Vec::new())?;
         Ok(Steps {
@@ -269,14 +270,18 @@ impl TrainRequest {
     /// A GPU that lacks what training needs; adapters that the model does not have; what is wrong with the rest of the
     /// request, in the names of the command line's options.
     pub fn training(&self, steps: Steps, model: &Model, cluster: Cluster) -> Result<Training, Diagnostic> {
-        let Steps { trainers, precisions, optimizer, sequence, global_batch, .. } = steps;
+        let Steps { trainers, mut precisions, optimizer, sequence, global_batch, .. } = steps;
         let convention = named(&self.flops, Convention::Model)?;
         let tuning = named(&self.tuning, Tuning::Full)?;
         tuning.check(model)?;
         let offload = self.offloads()?;
-        let asked = Asked { tuning, offload: offload.as_deref().unwrap_or_default() };
+        let asked =
+            Asked { tuning, offload: offload.as_deref().unwrap_or_default(), precisions: &precisions };
         let trainer = trainers.on(&cluster, asked).ok_or_else(|| usage("no framework is known"))?.clone();
         let passed_over = trainers.passed_over(&cluster, asked);
+        if precisions.is_empty() {
+            precisions.push(Precision::usual(&trainer.framework, &cluster.gpu));
+        }
         // As of a server: a degree that divides nothing would be ignored.
         if !model.is_moe() && self.ep.as_ref().is_some_and(|ep| ep.0.iter().all(|n| *n > 1)) {
             return Err(usage("expert parallel needs a mixture of experts").at("--ep"));

@@ -1,8 +1,10 @@
 //! Who trains: the framework that is named, or the usual one of those that can do what is asked.
 
+use crate::catalog::framework::Technique;
 use crate::catalog::{Catalog, Cluster, Engine, Framework};
 use crate::diagnostic::Diagnostic;
-use crate::train::{Offload, Tuning, offloads_all};
+use crate::dtype::DType;
+use crate::train::{Offload, Precision, Tuning, offloads_all};
 
 /// The framework where none is named and it can do what is asked.
 pub const FRAMEWORK: &str = "megatron-bridge";
@@ -38,10 +40,20 @@ impl Trainer {
     /// Why it cannot, as the end of a sentence that begins with its name.
     fn why_not(&self, cluster: &Cluster, asked: Asked) -> Option<String> {
         let framework = &self.framework;
-        let lacks = asked.tuning.technique().filter(|t| framework.lacks.contains(t));
+        let in_fp16 = match asked.precisions {
+            [] => !framework.has_bf16(&cluster.gpu) && cluster.gpu.peak(DType::Fp16).is_some(),
+            named => named.iter().all(|p| *p == Precision::Fp16),
+        };
+        let mut needed = asked.tuning.technique().into_iter().chain(in_fp16.then_some(Technique::Fp16));
+        let lacks = needed.find(|t| framework.lacks.contains(t));
         let leaves = offloads_all(&framework.offloads, asked.offload, cluster.gpus);
         match lacks {
             _ if !framework.runs_on(&cluster.gpu) => Some(format!("does not run on {}", cluster.gpu.name)),
+            Some(Technique::Fp16) if asked.precisions.is_empty() => Some(format!(
+                "has no {}, and {} no BF16",
+                Technique::Fp16.name(),
+                cluster.gpu.name
+            )),
             Some(technique) => Some(format!("has no {}", technique.name())),
             None => (!leaves).then(|| "does not leave all of that in the host's memory".to_owned()),
         }
@@ -55,12 +67,14 @@ pub struct Asked<'a> {
     pub tuning: Tuning,
     /// What may lie in the host's memory.
     pub offload: &'a [Offload],
+    /// The precisions that are named; the usual one on the GPU where none is.
+    pub precisions: &'a [Precision],
 }
 
 impl Asked<'_> {
-    /// Nothing with the host.
+    /// Nothing with the host, in the usual precision.
     pub fn tuning(tuning: Tuning) -> Asked<'static> {
-        Asked { tuning, offload: &[] }
+        Asked { tuning, offload: &[], precisions: &[] }
     }
 }
 

@@ -25,7 +25,7 @@ impl Training {
         let mut fewest = u32::MAX;
         let after = [Tuning::Full, Tuning::Lora, Tuning::Qlora];
         for tuning in after.into_iter().skip_while(|t| *t != self.tuning) {
-            let Some(trainer) = self.able(&self.cluster, Asked { tuning, offload: &self.axes.offload })
+            let Some(trainer) = self.able(&self.cluster, Asked { tuning, offload: &self.axes.offload, precisions: &self.axes.precision })
             else {
                 continue;
             };
@@ -55,7 +55,7 @@ impl Training {
         let optimizer = Offload { optimizer: true, ..Offload::default() };
         for offload in [optimizer, Offload { weights: true, ..optimizer }] {
             let asked = [offload];
-            let asked = Asked { tuning: self.tuning, offload: &asked };
+            let asked = Asked { tuning: self.tuning, offload: &asked, precisions: &self.axes.precision };
             let Some(trainer) = self.able(&self.cluster, asked) else { continue };
             let axes = TrainingAxes { offload: vec![offload], ..self.open(&self.cluster)? };
             let with = Training { axes, ..self.tuned(self.tuning, trainer)? };

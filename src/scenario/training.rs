@@ -25,7 +25,7 @@ pub struct TrainingEntry {
     /// Training framework; when left out megatron-bridge, or where that does not run one that does.
     #[schemars(extend("x-names" = "framework"))]
     pub framework: Option<String>,
-    /// Number formats of products, as `train --precision`; bf16 when left out.
+    /// Number formats of products, as `train --precision`; bf16 when left out, fp16 where the GPU has no BF16.
     pub precision: Option<Names>,
     /// Orders of microbatches, as `train --schedule`; 1f1b when left out.
     pub schedule: Option<Names>,

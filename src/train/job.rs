@@ -98,7 +98,7 @@ impl<'a> Job<'a> {
     #[must_use]
     pub fn in_precision(model: &Model, precision: Precision) -> Model {
         let wide = model.clone().with_weights(Precision::Bf16.format());
-        if precision == Precision::Bf16 { wide } else { wide.with_weights(precision.format()) }
+        if precision.is_wide() { wide } else { wide.with_weights(precision.format()) }
     }
 
     /// What memory depends on.

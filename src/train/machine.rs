@@ -155,7 +155,8 @@ impl<'a> Machine<'a> {
         self.cluster.gpu.peak(dtype).map(|_| dtype)
     }
 
-    /// Whether the GPU has the products of a precision. Products that scale blocks themselves came with those in 4 bits, in
+    /// Whether the GPU has the products of a precision. BF16 came with Ampere and CDNA, and frameworks stop where it is not.
+    /// Products that scale blocks themselves came with those in 4 bits, in
     /// Blackwell as in CDNA4: a GPU without the latter has no MXFP8 either, whatever its FP8 (Transformer Engine's
     /// `check_mxfp8_support` and `check_nvfp4_support` ask for compute capability 10.0, `check_fp8_support` for 8.9). NVFP4's
     /// scales, FP8 for blocks of 16, are NVIDIA's alone.
@@ -163,7 +164,8 @@ impl<'a> Machine<'a> {
         let gpu = &self.cluster.gpu;
         let has = |dtype: DType| gpu.peak(dtype).is_some();
         match precision {
-            Precision::Bf16 => true,
+            Precision::Bf16 => self.framework.has_bf16(gpu),
+            Precision::Fp16 => has(DType::Fp16),
             Precision::Fp8 => has(DType::Fp8),
             Precision::Mxfp8 => has(DType::Fp8) && has(DType::Fp4),
             Precision::Nvfp4 => has(DType::Fp4) && gpu.vendor == "nvidia",

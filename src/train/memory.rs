@@ -63,6 +63,16 @@ struct PerParameter {
 }
 
 impl Keeping<'_> {
+    /// Bytes of a gradient that is summed up over microbatches.
+    fn gradient_bytes(&self, precision: Precision) -> f64 {
+        f64::from(gradient_bytes(self.framework, precision))
+    }
+
+    /// Whether the optimizer keeps gradients of its own in FP32.
+    fn copies_gradients(&self, precision: Precision) -> bool {
+        precision == Precision::Fp16 && self.framework.fp16.gradient_copies
+    }
+
     fn per_parameter(&self, plan: &TrainingPlan) -> PerParameter {
         let working = f64::from(self.framework.working_weight_bytes);
         PerParameter {
@@ -70,13 +80,14 @@ impl Keeping<'_> {
             weight: if working > 0.0 { working } else { 4.0 },
             frozen: match (self.tuning, plan.precision) {
                 (Tuning::Qlora, _) => self.framework.memory.nf4.bytes(),
-                (_, Precision::Bf16) => 2.0,
+                (_, precision) if precision.is_wide() => 2.0,
                 // Frozen weights are only ever read as products take them.
                 _ => 1.0,
             },
-            gradient: f64::from(self.framework.gradient_bytes),
+            gradient: self.gradient_bytes(plan.precision),
             states: self.optimizer.state_bytes()
-                + if working > 0.0 && self.framework.master_weights { 4.0 } else { 0.0 },
+                + if working > 0.0 && self.framework.master_weights { 4.0 } else { 0.0 }
+                + if self.copies_gradients(plan.precision) { 4.0 } else { 0.0 },
         }
     }
 
@@ -234,8 +245,15 @@ impl Keeping<'_> {
         let w = &stage.work;
         let own = w.trained_dense / dense + w.trained_experts / experts;
         // Gradient read; master weights and states read and written; working weights written.
-        own * (per.gradient + 2.0 * (self.optimizer.state_bytes() + 4.0) + 2.0)
+        let copies = if self.copies_gradients(plan.precision) { 8.0 } else { 0.0 };
+        own * (per.gradient + 2.0 * (self.optimizer.state_bytes() + 4.0) + 2.0 + copies)
     }
+}
+
+/// Bytes of a gradient that a framework sums up over microbatches.
+pub(super) fn gradient_bytes(framework: &Framework, precision: Precision) -> u32 {
+    let half = framework.fp16.gradient_bytes.filter(|_| precision == Precision::Fp16);
+    half.unwrap_or(framework.gradient_bytes)
 }
 
 /// Microbatches whose activations a stage holds at once, in units of its own layers. 1F1B: as many as stages

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::catalog::framework::Technique;
+use crate::catalog::framework::{Framework, Technique};
+use crate::catalog::Gpu;
 use crate::diagnostic::{Code, Diagnostic, same_letters};
 use crate::dtype::WeightFormat;
 use crate::estimate::breakdown::Trained;
@@ -113,6 +114,7 @@ const OTHER_NAMES: &[(&str, &[&str], &str)] = &[
     ("sharding", &["hybrid_shard"], "hsdp"),
     ("sharding", &["no_shard", "none"], "ddp"),
     ("precision", &["bfloat16", "bf16-mixed"], "bf16"),
+    ("precision", &["float16", "half", "16-mixed", "fp16-mixed", "amp_fp16"], "fp16"),
     ("precision", &["fp8_e4m3", "float8", "fp8-mixed"], "fp8"),
 ];
 
@@ -228,6 +230,8 @@ named! {
     Precision, "precision" {
         /// BF16.
         Bf16 = "bf16",
+        /// FP16, the loss scaled so that small gradients are not lost (Micikevicius et al. 2017, arXiv:1710.03740).
+        Fp16 = "fp16",
         /// FP8, one scale per tensor or row.
         Fp8 = "fp8",
         /// FP8 in blocks of 32 that share a scale.
@@ -238,10 +242,21 @@ named! {
 }
 
 impl Precision {
+    /// The one that a framework trains in on a GPU where none is named: BF16, or FP16 where the GPU has none.
+    pub fn usual(framework: &Framework, gpu: &Gpu) -> Precision {
+        if !framework.has_bf16(gpu) && framework.has_fp16(gpu) { Precision::Fp16 } else { Precision::Bf16 }
+    }
+
+    /// Whether products are in 16 bits.
+    pub fn is_wide(self) -> bool {
+        matches!(self, Precision::Bf16 | Precision::Fp16)
+    }
+
     /// The format whose products stand for it.
     pub fn format(self) -> WeightFormat {
         match self {
-            Precision::Bf16 => WeightFormat::Bf16,
+            // As wide, and as fast wherever both are.
+            Precision::Bf16 | Precision::Fp16 => WeightFormat::Bf16,
             Precision::Fp8 | Precision::Mxfp8 => WeightFormat::Fp8,
             Precision::Nvfp4 => WeightFormat::Nvfp4,
         }

@@ -314,11 +314,14 @@ reasons! {
             stage: Illegal,
             key: ["products", precision.name(), ""],
             distance: 1.0,
-            message: format!("the GPU has no {} products", precision.name()),
+            message: {
+                let other = if *precision == Precision::Bf16 { ": such cards train in fp16, the loss scaled" } else { "" };
+                format!("the GPU has no {} products{other}", precision.name())
+            },
             guide: (
-                "frameworks stop at the first layer: FP8 needs compute capability 8.9 or CDNA3, MXFP8 products that scale \
+                "frameworks stop at the start or at the first layer: BF16 needs compute capability 8.0 or CDNA, FP8 needs compute capability 8.9 or CDNA3, MXFP8 products that scale \
                  blocks themselves (10.0, CDNA4), NVFP4 10.0",
-                "bf16; fp8 where the GPU has it",
+                "bf16, fp16 where the GPU has no BF16; fp8 where it has it",
             ),
             examples: [Misfit::Products { precision: Precision::Nvfp4 }],
         }

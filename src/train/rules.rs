@@ -67,6 +67,7 @@ fn uses(job: &Job, plan: &TrainingPlan, technique: Technique) -> bool {
         Technique::LightRecompute => plan.recompute == Recompute::Light,
         Technique::OperatorRecompute => plan.recompute == Recompute::Operators,
         Technique::Lora | Technique::Qlora => job.tuning.technique() == Some(technique),
+        Technique::Fp16 => precise(Precision::Fp16),
         Technique::Fp8 => precise(Precision::Fp8),
         Technique::Mxfp8 => precise(Precision::Mxfp8),
         Technique::Nvfp4 => precise(Precision::Nvfp4),

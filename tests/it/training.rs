@@ -404,6 +404,88 @@ fn precisions_that_a_gpu_has_no_products_for_are_illegal() {
     assert!(reasons.iter().any(|r| r["reason"] == "products_nvfp4"), "{mixed}");
 }
 
+/// torchtune's recipe for adapters refuses a `tensor_parallel_dim` above 1 and LitGPT quantised weights on several GPUs; llm-foundry
+/// has no pipeline; DeepSpeed's engine asserts at most ZeRO-1 in a pipeline and at most ZeRO-2 under AutoTP, as the frameworks'
+/// files say with their sources.
+#[test]
+fn what_a_framework_does_not_combine_is_no_plan_of_it() {
+    let reasons = |line: &str| -> (Vec<String>, Vec<serde_json::Value>) {
+        let json = shardfit(&format!("train {line} --format json --top 1000")).json();
+        let reasons = json["rejected"].as_array().unwrap().iter();
+        let reasons = reasons.map(|r| r["reason"].as_str().unwrap().to_owned()).collect();
+        (reasons, json["plans"].as_array().unwrap().clone())
+    };
+    let tuned = "llama-3.1-8b --cluster 4xrtx-3090 --global-batch 16 --seq 512 --tuning";
+    for (line, lost) in [
+        (format!("{tuned} lora --framework torchtune"), "apart_lora_tp"),
+        (format!("{tuned} qlora --framework torchtune"), "apart_qlora_tp"),
+        (format!("{tuned} qlora --framework litgpt"), "apart_qlora_zero3"),
+        (format!("{tuned} qlora --framework deepspeed"), "apart_qlora_tp"),
+        ("llama-3.1-8b --cluster 8xh100-sxm --global-batch 16 --seq 2048 --framework fsdp".to_owned(), "framework_pp"),
+        ("llama-3.1-8b --cluster 8xh100-sxm --global-batch 16 --seq 2048 --framework deepspeed".to_owned(), "apart_pp_zero3"),
+        ("llama-3.1-8b --cluster 8xh100-sxm --global-batch 16 --seq 2048 --framework deepspeed".to_owned(), "apart_tp_zero3"),
+        ("llama-3.1-8b --cluster 8xh100-sxm --global-batch 16 --seq 2048 --framework megatron --schedule dualpipe".to_owned(), "framework_dualpipe"),
+    ] {
+        let (reasons, plans) = reasons(&line);
+        assert!(reasons.iter().any(|r| r == lost), "{line}: {reasons:?}");
+        if lost.ends_with("_tp") {
+            assert!(plans.iter().all(|plan| plan["tp"] == 1), "{line}: {plans:?}");
+        }
+    }
+    // The full recipe has tensor parallel.
+    let (_, plans) = reasons("llama-3.1-8b --cluster 4xa100 --global-batch 16 --seq 512 --framework torchtune --sharding zero3");
+    assert!(plans.iter().any(|plan| plan["tp"] == 2), "{plans:?}");
+}
+
+/// BF16 came with Ampere. Megatron's distributed optimizer keeps 20 bytes a parameter in FP16, where gradients are copied in FP32
+/// (docs/user-guide/features/dist_optimizer.md), ZeRO 16 (arXiv:1910.02054 §3.1); torchtune refuses FP16 and torchtitan has
+/// none.
+#[test]
+fn gpus_without_bf16_train_in_fp16_or_not_at_all() {
+    let of = |line: &str| shardfit(&format!("train llama-3.2-1b --global-batch 16 --seq 512 {line} --format json"));
+    for (line, framework) in [
+        ("--cluster 8xv100-sxm-32gb", "megatron-bridge"),
+        ("--cluster 4xt4 --tuning lora", "megatron-bridge"),
+        ("--cluster 1xt4 --tuning qlora", "deepspeed"),
+    ] {
+        let json = of(line).exits(0).json();
+        assert_eq!(json["framework"], framework, "{line}");
+        let plans = json["plans"].as_array().unwrap();
+        assert!(plans.iter().all(|plan| plan["precision"] == "fp16"), "{line}: {json}");
+        assert!(json["notes"].to_string().contains("no BF16: it is trained in FP16"), "{line}: {json}");
+    }
+    for line in ["--cluster 8xv100-sxm-32gb --precision bf16", "--cluster 1xt4 --tuning lora --framework torchtune"] {
+        let json = of(line).exits(1).json();
+        let reasons = json["rejected"].as_array().unwrap();
+        assert!(reasons.iter().any(|r| r["reason"] == "products_bf16"), "{line}: {json}");
+    }
+    let lost = of("--cluster 8xa100 --precision fp16 --framework torchtune").exits(1).json();
+    assert!(lost["rejected"].to_string().contains("framework_fp16"), "{lost}");
+    for (framework, bytes) in [("megatron", 20.0), ("deepspeed", 16.0)] {
+        let place = Place::named("llama-3.2-1b", "8xv100-sxm-32gb", framework);
+        let machine = place.machine();
+        let job = job(&place, &machine, 512, 8);
+        let split = Split { dp: 8, ..Split::SINGLE };
+        let plan = TrainingPlan {
+            precision: Precision::Fp16,
+            sharding: Sharding::None,
+            ..TrainingPlan::new(split)
+        };
+        let memory = job.estimate(&plan).unwrap().fullest();
+        let states = memory.weights + memory.gradients + memory.optimizer;
+        near(states / place.model.parameters().unwrap().total as f64, bytes, 1e-6);
+    }
+    let written = |target: &str| {
+        shardfit(&format!(
+            "train llama-3.2-1b --global-batch 16 --seq 512 --cluster 8xv100-sxm-32gb --tp 1 --pp 1 --cp 1 --emit {target}"
+        ))
+    };
+    assert!(written("megatron").exits(0).stdout.contains("--fp16"));
+    let deepspeed: serde_json::Value = serde_json::from_str(&written("deepspeed").exits(0).stdout).unwrap();
+    assert_eq!((&deepspeed["fp16"]["enabled"], deepspeed.get("bf16")), (&true.into(), None));
+    assert!(written("torchtitan --sharding zero3").exits(2).stderr.contains("no mixed precision in FP16"));
+}
+
 #[test]
 fn results_do_not_depend_on_the_order_of_work() {
     let line = "train llama-3.1-8b --cluster 16xh100-sxm --global-batch 64 --seq 4096 --format json";

@@ -20,10 +20,10 @@ pub(super) struct TrainingArgs {
     #[arg(long, default_value = "adam", value_name = "NAME")]
     #[arg(value_parser = names(Optimizer::NAMES.iter().copied()), hide_possible_values = true)]
     optimizer: String,
-    /// Number format of products: bf16, fp8, mxfp8, nvfp4
-    #[arg(long, default_value = "bf16", value_name = "FORMAT")]
+    /// Number format of products: bf16, fp16, fp8, mxfp8, nvfp4 [default: bf16; fp16 where the GPU has no BF16]
+    #[arg(long, value_name = "FORMAT")]
     #[arg(value_parser = names(Precision::NAMES.iter().copied()), hide_possible_values = true)]
-    precision: String,
+    precision: Option<String>,
     /// full, lora or qlora, which train the adapters of --lora [default: full; lora with --lora]
     #[arg(long, value_name = "WHAT")]
     #[arg(value_parser = names(Tuning::NAMES.iter().copied()), hide_possible_values = true)]
@@ -70,7 +70,7 @@ impl TrainingArgs {
         *request = InspectRequest {
             framework: self.framework.clone(),
             optimizer: Some(self.optimizer.clone()),
-            precision: Some(self.precision.clone()),
+            precision: self.precision.clone(),
             tuning: self.tuning.clone(),
             recompute: Some(self.recompute.clone()),
             sharding: self.sharding.clone(),

@@ -311,6 +311,7 @@ fn precision(row: &Row) -> Result<Precision, String> {
         () if has("nvfp4") => Precision::Nvfp4,
         () if has("mxfp8") || has("fp8-mx") => Precision::Mxfp8,
         () if has("fp8") || has("float8") => Precision::Fp8,
+        () if has("fp16") && !has("bf16") => Precision::Fp16,
         () => Precision::Bf16,
     })
 }
