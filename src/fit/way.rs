@@ -91,7 +91,14 @@ impl Question<'_> {
         for engine in self.engines.iter().filter(|engine| self.loads(engine, form)) {
             let context = self.context(form, engine)?;
             for split in self.splits(engine) {
-                into.push(match Deployment::new(&context, split) {
+                let whole = Deployment::new(&context, split).and_then(|deployment| {
+                    // A conversation that just finds no room by the estimate has none that could be promised.
+                    let memory = &deployment.memory;
+                    let around = memory.activations + memory.non_torch + memory.cuda_graphs;
+                    let (need, have) = (memory.need() + around, memory.for_weights_and_cache + around);
+                    if need > have { Err(Reason::OutOfMemory { need, have }) } else { Ok(deployment) }
+                });
+                into.push(match whole {
                     Ok(deployment) => Attempt::Runs(Box::new(way(form, &deployment))),
                     Err(reason) => Attempt::Falls { engine: engine.id.clone(), format: form.format, reason },
                 });
