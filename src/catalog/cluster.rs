@@ -302,6 +302,6 @@ impl Cluster {
 
     /// Whether its GPUs have a memory of their own beside the host's.
     pub fn has_own_memory(&self) -> bool {
-        !matches!(self.gpu.platform(), "apple" | "cpu")
+        !self.gpu.unified_memory && !matches!(self.gpu.platform(), "apple" | "cpu")
     }
 }

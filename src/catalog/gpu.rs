@@ -38,6 +38,9 @@ pub struct Gpu {
     /// keep free start from here; without it, from `memory`.
     #[serde(default)]
     pub board_memory: Option<Bytes>,
+    /// Whether that is the host's memory, soldered beside one chip: nothing can be added to it.
+    #[serde(default)]
+    pub unified_memory: bool,
     /// Datasheet memory bandwidth.
     pub bandwidth: BytesPerSecond,
     /// Datasheet dense peak by number type. An absent type is unsupported, never derived.

@@ -13,7 +13,7 @@ use super::builtin;
 pub use super::fit::FitError;
 use super::link::Link;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::units::Seconds;
+use crate::units::{BytesPerSecond, Seconds};
 
 pub use super::power::PowerShares;
 pub use super::training::TrainingShares;
@@ -54,6 +54,14 @@ pub struct Gemm {
     /// The same where there is one row, if products of a matrix by a vector have a kernel of their own.
     #[serde(default)]
     pub single_row_depth: Option<Seconds>,
+    /// Most that one multiprocessor reads, whatever the memory delivers: what it has in flight over the latency of a read.
+    /// It bounds products by few rows where memory is faster than all multiprocessors ask it to be.
+    #[serde(default)]
+    pub multiprocessor_reads: Option<BytesPerSecond>,
+    /// Whether `compute_efficiency` is a share of the INT8 peak, where the GPU has one: products of quantised weights by
+    /// quantised activations on GPUs whose 16-bit products are no faster than those in 32 bits.
+    #[serde(default)]
+    pub in_int8: bool,
     /// Bytes moved per activation element to quantise it on the fly; zero for 16-bit products.
     pub quantise_bytes: f64,
     /// Time of the thread block that quantises one row, where that is longer.
@@ -161,6 +169,15 @@ pub struct GroupedGemm {
     pub global_passes: f64,
     /// Rows of padding per active expert.
     pub pad_rows: f64,
+    /// Most tokens of a step that kernels for single vectors compute, which pad nothing.
+    #[serde(default)]
+    pub vector_tokens: f64,
+    /// As of [`Gemm`].
+    #[serde(default)]
+    pub multiprocessor_reads: Option<BytesPerSecond>,
+    /// As of [`Gemm`].
+    #[serde(default)]
+    pub in_int8: bool,
     /// Exponent of the hot rank's excess load in the number of expert-parallel ranks.
     pub imbalance_exponent: f64,
     /// Latency per 1,000 of hidden plus inner width: the depth of one tile's loops through both products.

@@ -188,9 +188,10 @@ impl<'a> Kernels<'a> {
             form.quantise_row = form.quantise_row * share;
         }
         form.launch = form.launch * self.engine.scheduling.launch_share;
+        let integers = self.gpu.peak(DType::Int8).filter(|_| form.in_int8);
         let kernel = GemmKernel {
             form,
-            peak: narrow_peak.or(wide_peak).unwrap_or(self.products_16bit).get(),
+            peak: integers.or(narrow_peak).or(wide_peak).unwrap_or(self.products_16bit).get(),
             bandwidth: self.gpu.bandwidth.get(),
             multiprocessors: f64::from(self.gpu.multiprocessors),
             weight_bytes: format.bytes_per_element(),
@@ -330,10 +331,12 @@ impl<'a> Kernels<'a> {
             .or_else(|| by_key(WeightFormat::Bf16.name()));
         let mut form = found.map_or(PLAIN_EXPERTS, |f| f.form);
         form.launch = form.launch * self.engine.scheduling.launch_share;
+        let integers = self.gpu.peak(DType::Int8).filter(|_| form.in_int8);
         let kernel = ExpertsKernel {
             form,
-            peak: fp8.unwrap_or(own_peak).get(),
+            peak: integers.or(fp8).unwrap_or(own_peak).get(),
             bandwidth: self.gpu.bandwidth.get(),
+            multiprocessors: f64::from(self.gpu.multiprocessors),
             weight_bytes: format.bytes_per_element(),
             skew: self.expert_skew,
             repeated: self.repeated,

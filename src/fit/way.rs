@@ -96,7 +96,14 @@ impl Question<'_> {
             for cluster in self.clusters() {
                 let context = self.context(form, engine, cluster)?;
                 for split in splits(engine, cluster) {
-                    into.push(match Deployment::new(&context, split) {
+                    let whole = Deployment::new(&context, split).and_then(|deployment| {
+                        // A conversation that just finds no room by the estimate has none that could be promised.
+                        let memory = &deployment.memory;
+                        let around = memory.activations + memory.non_torch + memory.cuda_graphs;
+                        let (need, have) = (memory.need() + around, memory.for_weights_and_cache + around);
+                        if need > have { Err(Reason::OutOfMemory { need, have }) } else { Ok(deployment) }
+                    });
+                    into.push(match whole {
                         Ok(deployment) => Attempt::Runs(Box::new(way(form, &deployment))),
                         Err(reason) => {
                             Attempt::Falls { engine: engine.id.clone(), format: form.format, reason }

@@ -102,6 +102,17 @@ impl Flag {
         self.spellings().any(|s| s == spelling)
     }
 
+    /// Whether a word is one of its choices, or means one of `on`, `off` and `auto` where those are.
+    fn takes_word(&self, word: &str) -> bool {
+        let means = |choice: &String| match choice.as_str() {
+            "on" => ON.contains(&word),
+            "off" => OFF.contains(&word),
+            "auto" => AUTO.contains(&word),
+            other => other == word,
+        };
+        self.choices.iter().any(|choice| choice == word || means(choice))
+    }
+
     fn spellings(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.name.as_str())
             .chain(self.aliases.iter().map(String::as_str))
@@ -201,6 +212,12 @@ impl Said {
         self.settings.iter().rev().find(|s| s.path.is_none() && s.is(flag))
     }
 }
+
+/// Words that turn a flag of llama.cpp off where it takes `off`, those that turn it on and those that leave it to the server
+/// (`common/arg.cpp`: `is_falsey`, `is_truthy`, `is_autoy`).
+pub const OFF: [&str; 4] = ["off", "disabled", "false", "0"];
+const ON: [&str; 4] = ["on", "enabled", "true", "1"];
+const AUTO: [&str; 2] = ["auto", "-1"];
 
 /// Most words of a command line that are read; long ones have a few hundred.
 const MAX_WORDS: usize = 4096;
@@ -376,6 +393,7 @@ impl Dialect {
             let next = words.get(i).map_or("", |w| w.text.as_str());
             let eaten = next.starts_with('-')
                 && !flag.choices.is_empty()
+                && !flag.takes_word(next)
                 && flag.takes == Takes::Value
                 && inline.is_none();
             let bare = self.flags.iter().rev().find(|f| eaten && f.is(&base) && f.takes == Takes::Switch);
@@ -451,7 +469,9 @@ impl Dialect {
             }
             if let Some(problem) = self.problem(flag, &values, path.is_some()) {
                 // Where no version is stated it may be one that takes the value.
-                let taken = |f: &&Flag| f.is(&flag.name) && self.problem(f, &values, false).is_none();
+                let valued = |f: &Flag| !matches!(f.takes, Takes::Switch | Takes::Toggle);
+                let taken =
+                    |f: &&Flag| f.is(&flag.name) && valued(f) && self.problem(f, &values, false).is_none();
                 let refused = stated.is_some() || !self.flags.iter().any(|f| taken(&f));
                 said.unread.push(Unread { text: word.text.clone(), why: problem, refused });
             }
@@ -498,12 +518,10 @@ impl Dialect {
                 // -1 is `auto` in numbers (`human_readable_int_or_auto`).
                 Kind::Size => size(text).is_none() && !matches!(text, "auto" | "-1"),
                 Kind::Json => !text.is_empty() && serde_json::from_str::<serde_json::Value>(text).is_err(),
-                Kind::Text | Kind::JsonOrText => {
-                    !flag.choices.is_empty() && !flag.choices.iter().any(|c| c == text)
-                }
+                Kind::Text | Kind::JsonOrText => !flag.choices.is_empty() && !flag.takes_word(text),
             };
             // llama.cpp spells some numbers as words (`--n-gpu-layers all`).
-            if wrong && self.engine != "llama.cpp" {
+            if wrong && (self.engine != "llama.cpp" || flag.kind == Kind::Text) {
                 let allowed = match flag.kind {
                     Kind::Integer => "a whole number".to_owned(),
                     Kind::Number => "a number".to_owned(),

@@ -242,6 +242,7 @@ fn member(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Member
     server.cpu_offload_gb = Some(start.offloaded.as_gib()).filter(|gib| *gib > 0.0);
     server.kv_cache_memory_bytes = start.cache.map(Bytes::get);
     server.block_size = start.block;
+    server.shares_cells = start.shares_cells;
     server.text_only = start.text_only.then_some(true);
     server.images = start.images;
     server.redundant_experts = Some(start.redundant_experts).filter(|n| *n > 0);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::dialect::{Said, Unread};
+use super::dialect::{self, Said, Takes, Unread};
 use super::shell::Word;
 use crate::plan::Axis;
 
@@ -90,6 +90,8 @@ pub struct Server {
     pub cpu_offload_gb: Option<f64>,
     /// Whether the longest request is as long as there is room for (`--max-model-len auto`).
     pub length_by_room: bool,
+    /// Whether slots share one cache that is as long as a request, in place of a part each (llama.cpp).
+    pub shares_cells: bool,
     /// Whether text alone is taken.
     pub text_only: Option<bool>,
     /// Images that a prompt may have.
@@ -421,9 +423,15 @@ impl<'a> Reading<'a> {
         for setting in &self.said.settings {
             if let Some((from, until)) = &setting.elsewhere {
                 let span = if from == until { from.clone() } else { format!("{from} to {until}") };
-                server
-                    .notes
-                    .push(format!("{} is a flag of {span}: {version} does not take it", setting.written));
+                let table = dialect::dialect(&server.engine);
+                let other_form = table.and_then(|table| table.flag(version, &setting.form.name));
+                let why = match other_form {
+                    Some(form) if setting.form.takes == Takes::Switch && form.takes == Takes::Value => {
+                        format!("without a value is of {span}: {version} needs one")
+                    }
+                    _ => format!("is a flag of {span}: {version} does not take it"),
+                };
+                server.notes.push(format!("{} {why}", setting.written));
                 server.elsewhere.push(Note {
                     text: setting.written.split('=').next().unwrap_or_default().to_owned(),
                     why: format!("a flag of {span}: {} {version} does not take it", server.engine),

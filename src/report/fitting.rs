@@ -11,6 +11,7 @@ use crate::catalog::published::Measure;
 use crate::catalog::{Cluster, Engine};
 use crate::estimate::Provenance;
 use crate::fit::{Advised, Answer, Described, Need, Origin, Suggestion, Trust, Way};
+use crate::launch::line::quoted;
 use crate::units::{group_thousands, plural};
 
 use super::answer::{self, ANSWER_VERSION, Digits, kind, schema};
@@ -346,7 +347,8 @@ impl<'a> Fitted<'a> {
         };
         format!(
             "The first, as a command to start it: `shardfit estimate {} --cluster {}{options}{one} --emit command`.",
-            way.checkpoint, way.cluster
+            quoted(&way.checkpoint),
+            quoted(&way.cluster)
         )
     }
 

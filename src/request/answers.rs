@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::resolve::{Deployed, Resolved, Source};
 use super::{SplitWorkers, Task};
-use crate::catalog::Cluster;
+use crate::catalog::{Cluster, Engine};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::estimate::context::{Context, ContextParts};
 use crate::estimate::deployment::Deployment;
@@ -166,8 +166,11 @@ impl Resolved {
         let mut question = Question { stop, pools: &own, ..self.question() };
         question.pins = Pins::default();
         question.workload.longest = longest.or(question.workload.longest);
+        // Slots are as many as there are users, who wait the longer the more there are.
+        let limits = given.estimate.limits;
+        let slots = self.engines.iter().any(Engine::divides_cache).then_some(limits.max_sequences);
         for launch in &mut question.launches {
-            (launch.limits.max_sequences, launch.limits.max_batched_tokens) = (None, None);
+            (launch.limits.max_sequences, launch.limits.max_batched_tokens) = (slots, None);
             launch.limits.planned = true;
         }
         let answer = question.answer()?;

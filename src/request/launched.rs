@@ -132,6 +132,7 @@ impl Request {
         }
         self.launched = true;
         self.length_by_room = server.length_by_room;
+        self.shares_cells = server.shares_cells;
         let image_limit = server.images;
         self.max_model_len = self.max_model_len.or(server.max_model_len);
         self.enforce_eager = self.enforce_eager.or(server.eager);

@@ -379,6 +379,9 @@ pub struct Request {
     /// Whether the longest request of that launch is as long as there is room for.
     #[serde(skip)]
     pub length_by_room: bool,
+    /// Whether its slots share one cache in place of a part each.
+    #[serde(skip)]
+    pub shares_cells: bool,
 }
 
 /// The fields of a request, and the tasks that each has a meaning for.

@@ -99,6 +99,7 @@ impl Request {
         let mut points = Request::points(map, task)?;
         for point in &mut points {
             (point.request.launched, point.request.length_by_room) = (self.launched, self.length_by_room);
+            point.request.shares_cells = self.shares_cells;
         }
         Ok(points)
     }

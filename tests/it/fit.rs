@@ -271,8 +271,34 @@ fn the_first_way_is_followed_by_the_command_that_starts_it() {
 
 #[test]
 fn every_way_that_is_listed_has_the_room_that_is_promised() {
-    let run = shardfit("fit --cluster 2xrtx-3090 --family llama-3.3 --all-formats --format json").exits(0);
+    let line = "fit --cluster 2xrtx-3090 --family llama-3.3,qwen3-next --all-formats --format json";
+    let run = shardfit(line).exits(0);
     for row in run.json()["models"].as_array().expect("a list") {
         assert!(row["room_tokens"].as_u64().is_none_or(|room| room >= 8192), "{row}");
     }
+}
+
+#[test]
+fn memory_that_is_the_hosts_cannot_be_added_to() {
+    // Strix Halo, GB10 and Jetson have the memory that is soldered beside them.
+    for machine in ["1xstrix-halo", "1xgb10", "1xjetson-thor"] {
+        let said = shardfit(&format!("fit --cluster {machine} --family qwen3-8b,glm-5")).exits(0).stdout;
+        assert!(!said.contains("host memory") && !said.contains("--host"), "{machine}: {said}");
+    }
+}
+
+#[test]
+fn a_machine_named_with_spaces_is_quoted_in_the_command() {
+    let said = shardfit("fit --cluster \"RTX 4090\" --family qwen3-8b").exits(0).stdout;
+    assert!(said.contains("--cluster 'RTX 4090' "), "{said}");
+}
+
+#[test]
+fn one_slot_has_the_windows_of_one() {
+    // gemma-4-31B-it in Q4_K_M on 24 GB: the command that is written has one slot, whose layers with windows of 1,024 tokens
+    // have 1,536 cells each and not those of four slots.
+    let found = answer("--cluster 1xrtx-4090 --family gemma-4-31b --engine llama.cpp --weights q4_k_m");
+    let row = model(&found, "google/gemma-4-31B-it");
+    assert_eq!(row["verdict"], "fits", "{row}");
+    assert!(row["room_tokens"].as_u64().unwrap() > 25_000, "{row}");
 }

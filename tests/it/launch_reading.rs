@@ -512,3 +512,25 @@ fn a_launch_without_room_is_judged_though_a_better_one_has_other_limits() {
     assert_eq!(answer["verdict"], "does_not_fit", "{}", run.stderr);
     assert!(!run.stdout.contains("does not belong"), "{}", run.stdout);
 }
+
+#[test]
+fn flash_attention_of_llama_cpp_takes_a_word() {
+    // common/arg.cpp, b11434: "unknown value for --flash-attn"; `is_truthy` and `is_falsey` of the same file.
+    let refused = |flags: &str| {
+        let s = only(&format!("llama-server -m m.gguf -c 4096 -np 1 {flags}"));
+        s.unread.iter().any(|note| note.refused)
+    };
+    for taken in
+        ["-fa on", "-fa off", "-fa auto", "-fa 1", "--flash-attn enabled", "-fa -1", "-fa on -ctv q8_0"]
+    {
+        assert!(!refused(taken), "{taken}");
+    }
+    assert!(refused("-fa maybe") && refused("--split-mode rows"));
+    // llama-context.cpp: "V cache quantization requires flash_attn".
+    assert!(refused("-fa off -ctv q8_0") && refused("-fa 0 -ctk q8_0 -ctv q4_0"));
+    assert!(!refused("-fa off -ctk q8_0") && !refused("-ctv q8_0"));
+    // Without a word it is of older builds, and that is what is said.
+    let bare = only("llama-server -m m.gguf -fa -np 1");
+    assert!(bare.notes.iter().any(|note| note.contains("without a value is of b6100")), "{:?}", bare.notes);
+    assert_eq!(bare.max_sequences, Some(1));
+}

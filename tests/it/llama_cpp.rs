@@ -457,3 +457,40 @@ fn the_cache_is_the_cells_of_the_slots_and_not_all_that_is_free() {
     let written = shardfit(&format!("{line} --emit command")).exits(0);
     written.says(&["4.5 GiB KV cache", "--ctx-size 131072"]);
 }
+
+#[test]
+fn slots_that_nobody_counts_share_one_cache() {
+    // tools/server/server.cpp: "n_parallel is set to auto, using n_parallel = 4 and kv_unified = true"; a log of gpt-oss-20b has
+    // 12 layers with all cells and 12 with the windows of four slots and a micro-batch (llama-kv-cache-iswa.cpp).
+    let cache = |flags: &str| {
+        let line = format!(
+            "estimate --offline --gpu rtx-4090 --json --launch \"llama-server -hf ggml-org/gpt-oss-20b-GGUF {flags}\""
+        );
+        let json = shardfit(&line).json();
+        (number(&json, "memory.kv_cache_gib"), number(&json, "memory.kv_cache_tokens"))
+    };
+    // 12 layers of 2 KiB a token: 0.75 GiB for 32,768 cells, 3 GiB for the model's 131,072, and 1,024 cells of windows.
+    for (flags, gib, tokens) in [
+        ("-c 32768", 0.773, 32_768.0),
+        ("-c 0", 3.023, 131_072.0),
+        ("-c 32768 -np 4 --kv-unified", 0.773, 32_768.0),
+        // Apart, each of four has the cells of its own window and micro-batch: 4 times 768.
+        ("-c 32768 -np 4", 0.82, 32_768.0),
+        ("-c 32768 -np 1", 0.768, 32_768.0),
+    ] {
+        let (held, cells) = cache(flags);
+        assert!((held - gib).abs() < 0.006, "{flags}: {held}");
+        assert_eq!(cells, tokens, "{flags}");
+    }
+    // Before November 2025 (pull request 16736) there was one.
+    let one = "estimate llama-3.1-8b --gpu rtx-4090 --weights q4_k_m --json --engine llama.cpp";
+    assert_eq!(number(&shardfit(&format!("{one}@b6500")).json(), "max_sequences"), 1.0);
+}
+
+#[test]
+fn a_better_launch_has_as_many_slots() {
+    // More slots than users ask for make each of them wait: `-np 1` is one user.
+    let line = "estimate --offline --gpu rtx-4090 --launch \"llama-server -hf ggml-org/gpt-oss-20b-GGUF -c 32768 -np 1\"";
+    let said = shardfit(line).exits(0).stdout;
+    assert!(!said.contains("sequences: 1 →"), "{said}");
+}

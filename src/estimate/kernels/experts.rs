@@ -16,6 +16,7 @@ pub struct ExpertsKernel {
     pub(super) form: GroupedGemm,
     pub(super) peak: f64,
     pub(super) bandwidth: f64,
+    pub(super) multiprocessors: f64,
     pub(super) weight_bytes: f64,
     pub(super) skew: f64,
     pub(super) repeated: Repeated,
@@ -32,6 +33,14 @@ impl ExpertsKernel {
         self.form.launch
     }
 
+    /// Bytes that they read in a second at most.
+    #[inline]
+    fn reads(&self) -> f64 {
+        let of_memory = self.bandwidth * self.form.memory_efficiency;
+        let each = self.form.multiprocessor_reads;
+        each.map_or(of_memory, |each| of_memory.min(each.get() * self.multiprocessors))
+    }
+
     /// The same experts under other coefficients.
     #[must_use]
     pub fn with_form(self, form: GroupedGemm) -> ExpertsKernel {
@@ -42,7 +51,7 @@ impl ExpertsKernel {
     pub fn reached(&self) -> Reached {
         let f = &self.form;
         let compute = 2.0 * (1.0 + f.pad_rows) / (self.peak * f.compute_efficiency);
-        let memory = self.weight_bytes / (self.bandwidth * f.memory_efficiency);
+        let memory = self.weight_bytes / self.reads();
         let body = smooth_max_of_three(compute, memory, 0.0, f.sharpness);
         Reached::of(f.compute_efficiency, body, (self.peak, self.bandwidth), self.weight_bytes)
     }
@@ -50,7 +59,8 @@ impl ExpertsKernel {
     /// `t = launch + (q1·N_hot·(H + 1.5·I) + q2·T·k·H)·2/bw
     ///      + pn(pn(2·M·H·I·(N_hot + pad·A)/(peak·ec), A·M·H·I·wb/(bw·em)), depth·(H + I)/1000)`
     /// with `N_hot = min(N·ep^(γ·skew), T·k)` rows on the fullest rank and `A` experts touched; `N_hot` in
-    /// place of `T·k` where only those rows come to the rank.
+    /// place of `T·k` where only those rows come to the rank, no padding up to `vector_tokens`, and `bw·em` bounded as in
+    /// dense products.
     #[inline]
     pub fn time(&self, e: &ExpertsShape, step: &Step) -> KernelTime {
         let tokens = e.all_tokens(step);
@@ -67,10 +77,11 @@ impl ExpertsKernel {
         let passes =
             (f.local_passes * hot * (hidden + 1.5 * inner) + f.global_passes * sorted * hidden) * 2.0;
         let weights = e.matrices as f64 * hidden * inner;
-        let compute = 2.0 * weights * (hot + f.pad_rows * touched) / (self.peak * f.compute_efficiency);
+        let padding = if tokens <= f.vector_tokens { 0.0 } else { f.pad_rows * touched };
+        let compute = 2.0 * weights * (hot + padding) / (self.peak * f.compute_efficiency);
         let bytes = touched * weights * self.weight_bytes;
         let remains = self.repeated.remains(f.cached_share, bytes);
-        let memory = remains * bytes / (self.bandwidth * f.memory_efficiency);
+        let memory = remains * bytes / self.reads();
         let depth = f.depth_latency.get() * (hidden + inner) / 1000.0;
         let body = smooth_max_of_three(compute, memory, depth, f.sharpness);
         let whole = f.launch.get() + passes / self.bandwidth + body;

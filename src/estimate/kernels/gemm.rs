@@ -32,6 +32,14 @@ impl GemmKernel {
         self.form.launch
     }
 
+    /// Bytes that it reads in a second at most.
+    #[inline]
+    fn reads(&self) -> f64 {
+        let of_memory = self.bandwidth * self.form.memory_efficiency;
+        let each = self.form.multiprocessor_reads;
+        each.map_or(of_memory, |each| of_memory.min(each.get() * self.multiprocessors))
+    }
+
     /// The same product under other coefficients.
     #[must_use]
     pub fn with_form(self, form: Gemm) -> GemmKernel {
@@ -42,12 +50,13 @@ impl GemmKernel {
     pub fn reached(&self) -> Reached {
         let f = &self.form;
         let compute = 2.0 / (self.peak * f.compute_efficiency);
-        let memory = self.weight_bytes / (self.bandwidth * f.memory_efficiency);
+        let memory = self.weight_bytes / self.reads();
         let body = smooth_max_of_three(compute, memory, 0.0, f.sharpness);
         Reached::of(f.compute_efficiency, body, (self.peak, self.bandwidth), self.weight_bytes)
     }
 
-    /// `t = launch + max(q·m·k/bw, row·m/SMs) + pn(pn(2mnk/(peak·ec), bytes/(bw·em)), depth·k/1000)`.
+    /// `t = launch + max(q·m·k/bw, row·m/SMs) + pn(pn(2mnk/(peak·ec), bytes/(bw·em)), depth·k/1000)`, where `bw·em` is no
+    /// more than `SMs·multiprocessor_reads`.
     #[inline]
     pub fn time(&self, m: f64, n: f64, k: f64) -> KernelTime {
         if m <= 0.0 {
@@ -57,7 +66,7 @@ impl GemmKernel {
         let weights = n * k * self.weight_bytes;
         let bytes = weights + m * k * self.activation_bytes + 2.0 * m * n;
         let compute = 2.0 * m * n * k / (self.peak * f.compute_efficiency);
-        let cold = bytes / (self.bandwidth * f.memory_efficiency);
+        let cold = bytes / self.reads();
         let memory = cold * self.repeated.remains(f.cached_share, bytes);
         let depth = f.single_row_depth.filter(|_| m <= 1.0).unwrap_or(f.depth_latency).get() * k / 1000.0;
         let rows = f.quantise_row.get() * m / self.multiprocessors;

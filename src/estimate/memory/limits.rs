@@ -52,6 +52,8 @@ pub struct Start {
     pub images: Option<u64>,
     /// Experts of a layer that are held a second time, over all ranks.
     pub redundant_experts: u64,
+    /// Whether slots take what they need of one cache that is as long as a request, in place of a part each.
+    pub shares_cells: bool,
     /// Whether this is a launch as it stands: what it leaves out is what the server starts with, where a plan's
     /// limits follow the plan.
     pub launched: bool,

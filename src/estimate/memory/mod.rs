@@ -124,12 +124,19 @@ impl MemoryQuestion<'_> {
         let cuda_graphs = self.cuda_graphs(stage);
         let beside = Beside { weights, activations, non_torch, cuda_graphs };
         let usable = rules::usable(self, &beside);
+        let length = self.length();
+        let shared_cells =
+            (cache.is_of_slots() && self.limits.start.shares_cells).then(|| cache.request(length));
         // Without a layer that keeps tokens there is nothing to size (vLLM `v1/core/kv_cache_utils.py`, 0.33.0).
         let kv_cache = match self.model.keeps_tokens() {
             true => usable.saturating_sub(weights),
             false => Bytes::ZERO,
         };
-        let length = self.length();
+        let kv_cache = shared_cells.map_or(kv_cache, |all| all.min(kv_cache));
+        let held = match shared_cells {
+            Some(all) if kv_cache == all => length,
+            _ => cache.tokens_held(kv_cache, self.workload.longest_context()),
+        };
         let running = self.running_length();
         let whole = cache.running(running);
         let own = match self.workload.shared_prompt().min(running.saturating_sub(1)) {
@@ -140,7 +147,7 @@ impl MemoryQuestion<'_> {
         MemoryUse {
             weights,
             kv_cache,
-            slot: cache.is_of_slots().then_some(length),
+            slot: (cache.is_of_slots() && shared_cells.is_none()).then_some(length),
             activations,
             non_torch,
             cuda_graphs,
@@ -152,7 +159,7 @@ impl MemoryQuestion<'_> {
             per_running_request: own,
             running_tokens: running,
             shared: whole.saturating_sub(own),
-            kv_cache_tokens: cache.tokens_held(kv_cache, self.workload.longest_context()),
+            kv_cache_tokens: held,
             logged_tokens: cache.logged_tokens(kv_cache, self.served_length()),
             logged_cache: cache.logged(kv_cache),
             states: states.map(|blocks| StateBlocks {

@@ -78,9 +78,14 @@ impl MemoryQuestion<'_> {
         self.engine.tokens_per_rank(self.limits.max_batched_tokens, self.parallelism.attention_dp)
     }
 
+    /// Whether each slot has a part of the cache that is set aside for it.
+    fn sets_slots_apart(&self) -> bool {
+        self.engine.divides_cache() && !self.limits.start.shares_cells
+    }
+
     /// Mean length of a running request, as the engine reserves it. Where slots divide the cache each has its part.
     pub(super) fn running_length(&self) -> u64 {
-        if self.engine.divides_cache() && self.limits.stated_sequences.is_some() {
+        if self.sets_slots_apart() && self.limits.stated_sequences.is_some() {
             return self.served_length();
         }
         let output = self.workload.osl as f64 * self.engine.scheduling.output_held();

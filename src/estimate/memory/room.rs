@@ -86,7 +86,9 @@ impl MemoryQuestion<'_> {
         // Which stage is fullest may change with the length; so may what an engine sets aside.
         let fits = |n: u64| {
             let workload = Workload::new(n, 0);
-            let longer = self.of_length(&workload);
+            let mut longer = self.of_length(&workload);
+            // Of several each is to have so many, whoever shares.
+            longer.limits.start.shares_cells &= batch == 1;
             let mut least = None;
             let holds = stages.iter().all(|(place, stage, resting)| {
                 let memory =

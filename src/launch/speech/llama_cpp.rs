@@ -1,7 +1,7 @@
 //! llama.cpp: `llama-server` (`common/arg.cpp`, August 2025 to b11434).
 //!
 //! Its context is that of all slots together: one request may take `ctx-size / parallel` of it, or all with
-//! `--kv-unified`.
+//! `--kv-unified` and where `--parallel` is left out.
 
 use super::words::dtype;
 use crate::diagnostic::Diagnostic;
@@ -37,22 +37,32 @@ pub fn read(invocation: &Invocation, said: &Said, server: &mut Server) {
     }
     let slots = r.read("--parallel", |t| t.parse::<i64>().ok()).filter(|n| *n > 0);
     server.max_sequences = slots.map(|n| n as u64);
-    let unified = r.switch("--kv-unified");
+    // Slots whose number nobody says share one cache whatever else is said (`tools/server/server.cpp`).
+    server.shares_cells = r.switch("--kv-unified") == Some(true) || slots.is_none();
     let context = r.number("--ctx-size").filter(|n| *n > 0);
-    server.max_model_len = match (context, slots, unified) {
-        (Some(context), Some(slots), Some(false) | None) if slots > 1 => {
+    server.max_model_len = match (context, slots) {
+        (Some(context), Some(slots)) if slots > 1 && !server.shares_cells => {
             server.notes.push(format!(
                 "--ctx-size {context} is that of all {slots} slots: {} for each request",
                 context / slots as u64
             ));
             Some(context / slots as u64)
         }
-        (context, _, _) => context,
+        (context, _) => context,
     };
     server.max_batched_tokens = r.number("--ubatch-size");
     r.seen("--batch-size");
     let keys = r.text("--cache-type-k");
     let values = r.text("--cache-type-v");
+    let flash = said.get("--flash-attn").and_then(|setting| setting.value());
+    let off = flash.is_some_and(|word| dialect::OFF.contains(&word));
+    let unasked = version == "b6100" && said.get("--flash-attn").is_none();
+    if let Some(packed) =
+        values.as_ref().filter(|v| v.trim_start_matches('i').starts_with('q') && (off || unasked))
+    {
+        let why = "a quantised cache of values needs flash attention (`llama-context.cpp`)".to_owned();
+        r.unread.push(Note { text: format!("--cache-type-v {packed}"), why, refused: true });
+    }
     server.kv = match (keys, values) {
         (Some(k), Some(v)) if k != v => {
             server
@@ -171,7 +181,8 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
     let slots = server.max_sequences.unwrap_or(1).max(1);
     line.set("--parallel", slots)?;
     if let Some(length) = server.max_model_len {
-        line.set("--ctx-size", length.saturating_mul(slots))?;
+        let parts = if server.shares_cells { 1 } else { slots };
+        line.set("--ctx-size", length.saturating_mul(parts))?;
     }
     if let Some(tokens) = server.max_batched_tokens {
         line.set("--batch-size", tokens.max(2048))?;
@@ -182,8 +193,10 @@ pub fn write(server: &Server) -> Result<Line, Diagnostic> {
         Some(_) => line.switch("--reranking")?,
         None => {}
     }
-    if line.takes("--no-kv-unified") && slots > 1 {
-        line.switch("--no-kv-unified")?;
+    match (server.shares_cells, slots > 1) {
+        (true, true) => line.switch("--kv-unified")?,
+        (false, true) if line.takes("--no-kv-unified") => line.switch("--no-kv-unified")?,
+        _ => {}
     }
     match server.gpu_layers {
         Some(layers) => line.set("--n-gpu-layers", layers)?,

@@ -86,6 +86,7 @@ impl Request {
             images: self.limit_mm_per_prompt,
             redundant_experts: within("--redundant-experts", self.redundant_experts, 0..=1 << 16)?
                 .unwrap_or(0),
+            shares_cells: self.shares_cells,
             launched: self.launched,
         })
     }

@@ -1,5 +1,6 @@
-//! llama.cpp's cells: every slot shares one cache of the context's length, windowed layers one of the windows of all
-//! slots and a micro-batch (`src/llama-kv-cache-iswa.cpp` and `llama-memory-recurrent.cpp`, b9500).
+//! llama.cpp's cells. Slots divide the context among them, and each has cells of its own: as many as its part is long, in
+//! windowed layers those of a window and a micro-batch. Or they share one cache, in which windowed layers have the windows of
+//! all slots and one micro-batch (`src/llama-kv-cache-iswa.cpp`, `unified`, and `llama-memory-recurrent.cpp`, b9500).
 
 use crate::estimate::memory::kept::{Keeps, Kind};
 use crate::estimate::memory::question::MemoryQuestion;
@@ -8,9 +9,10 @@ use crate::units::Bytes;
 /// Cells come in multiples of so many.
 const PADDING: u64 = 256;
 
-/// The cells of a rank.
+/// The cells that are allocated together on a rank: those of a slot, or of all that share them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::estimate::memory) struct Cells {
+    /// Slots that share them.
     slots: u64,
     micro_batch: u64,
 }
@@ -18,10 +20,11 @@ pub(in crate::estimate::memory) struct Cells {
 impl Cells {
     /// The cells of a launch.
     pub fn of(q: &MemoryQuestion) -> Cells {
-        Cells { slots: q.limits.max_sequences.max(1), micro_batch: q.step_tokens() }
+        let slots = if q.limits.start.shares_cells { q.limits.max_sequences.max(1) } else { 1 };
+        Cells { slots, micro_batch: q.step_tokens() }
     }
 
-    /// What a server with room for `tokens` in all takes.
+    /// What those with room for `tokens` take.
     pub fn context(&self, kinds: &[Kind], tokens: u64) -> Bytes {
         let all = tokens.next_multiple_of(PADDING);
         let of = |keeps| match keeps {
@@ -35,7 +38,7 @@ impl Cells {
         kinds.iter().map(|k| of(k.keeps) * k.layers).sum()
     }
 
-    /// A running request's part of it.
+    /// A running request's part of them.
     pub fn running(&self, kinds: &[Kind], tokens: u64) -> Bytes {
         let of = |keeps| match keeps {
             Keeps::All(each) => each * tokens,
@@ -48,7 +51,7 @@ impl Cells {
         kinds.iter().map(|k| of(k.keeps) * k.layers).sum()
     }
 
-    /// Cells of windowed layers.
+    /// Cells of windowed layers for so long a window.
     fn window(&self, tokens: u64) -> u64 {
         tokens.saturating_mul(self.slots).saturating_add(self.micro_batch).next_multiple_of(PADDING)
     }
