@@ -46,6 +46,9 @@ impl Caches {
     fn add(&mut self, block: &Block) {
         match block.cache() {
             None => {}
+            // Kernels that choose blocks return no sum of exponentials, which ranks are put together by (vLLM 0.33
+            // `v1/worker/cp_utils.py`, `need_to_return_lse_for_decode`; `models/minimax_m3` does not set it).
+            Some(_) if matches!(block, Block::Attention(a) if a.selects) => self.others = true,
             Some(Cache::KeyValue { heads, window: None, .. }) => push(&mut self.grouped, heads),
             Some(Cache::Latent { .. }) if matches!(block, Block::Latent(l) if l.indexer.is_none()) => {
                 self.latent = true;

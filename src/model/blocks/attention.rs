@@ -118,6 +118,8 @@ pub struct Attention {
     pub gate: Gate,
     /// One learned sink logit per head.
     pub sinks: bool,
+    /// Whether a query reads only those blocks of keys that an indexer chose (MiniMax-M3).
+    pub selects: bool,
 }
 
 impl Attention {
@@ -141,6 +143,7 @@ impl Attention {
             queries: Queries::Own,
             gate: Gate::None,
             sinks: false,
+            selects: false,
         }
     }
 

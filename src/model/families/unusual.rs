@@ -210,8 +210,10 @@ pub(super) fn minimax_m3(config: &Config, _: Scope) -> Result<Architecture, Diag
         None => flags.get(i).is_some_and(|flag| *flag > 0),
     };
     let layers = (0..decoder.common.layers as usize).map(|i| {
-        let mut layer = decoder.layer_with(i, vec![decoder.attention_of(i)]);
-        if is_sparse(i) {
+        let selects = is_sparse(i);
+        let attention = Attention { window: decoder.windows[i], selects, ..decoder.attention.clone() };
+        let mut layer = decoder.layer_with(i, vec![Block::Attention(attention)]);
+        if selects {
             layer.push(indexer.clone());
         }
         layer
