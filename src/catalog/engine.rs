@@ -14,7 +14,9 @@ use super::launch::LaunchMode;
 pub use super::memory_rule::{
     Allocator, CacheLayout, FractionOf, MemoryRule, MemoryRulePatch, PackedBlocks, PackedPadding, Residuals,
 };
-pub use super::modes::{DecodeContext, ExpertParallel, Lacks, ParallelModes, UnsharedHeads};
+pub use super::modes::{
+    DecodeContext, ExpertParallel, Lacks, MixedTiles, ParallelModes, SparseAttention, UnsharedHeads,
+};
 pub use super::options::LaunchOption;
 use super::patch::yes;
 use super::profile::EngineVersion;
@@ -113,6 +115,12 @@ pub struct Engine {
     /// Decode attention in which query heads do not share their KV head, if there is such.
     #[serde(default)]
     pub unshared_heads: Option<UnsharedHeads>,
+    /// Decode attention beside prompts in a step, where it is slower than alone.
+    #[serde(default)]
+    pub mixed_tiles: Option<MixedTiles>,
+    /// Attention to chosen tokens; whoever says nothing of it attends to all.
+    #[serde(default)]
+    pub sparse_attention: Option<SparseAttention>,
     /// Tokens per KV block.
     pub kv_block: u32,
     /// What it calls the length of the longest request, if it does not start where one of the model's whole context
@@ -268,6 +276,13 @@ impl Engine {
         }
         if !self.sink_efficiency.values().copied().all(share) {
             fail("sink_efficiency", "must lie in (0, 1]");
+        }
+        if !self.mixed_tiles.as_ref().is_none_or(|tiles| share(tiles.efficiency)) {
+            fail("mixed_tiles", "efficiency must lie in (0, 1]");
+        }
+        let reached = |rule: &SparseAttention| share(rule.prompt_efficiency) && share(rule.decode_efficiency);
+        if !self.sparse_attention.as_ref().is_none_or(reached) {
+            fail("sparse_attention", "efficiencies must lie in (0, 1]");
         }
         let (s, m) = (&self.scheduling, &self.memory);
         for (name, share) in [

@@ -1,5 +1,7 @@
 //! What an engine divides over ranks, and how.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,6 +17,45 @@ pub struct UnsharedHeads {
     pub except: Vec<u64>,
     /// Cached elements that a multiprocessor works through in a second.
     pub elements_per_multiprocessor: f64,
+}
+
+/// Decode attention in steps that hold prompts too, by the kernel of the prompts: each query head of a sequence fills a tile of
+/// its own.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MixedTiles {
+    /// Architectures of GPUs whose kernel is such.
+    pub architectures: Vec<String>,
+    /// Rows of a tile.
+    pub rows: u64,
+    /// Share of the 16-bit peak that tiles of one used row reach.
+    pub efficiency: f64,
+}
+
+/// How latent attention reads the tokens that an indexer chooses: kernels take them in full tiles of query heads and as
+/// many tokens as may be chosen, however few heads a rank has and tokens there are.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SparseAttention {
+    /// Query heads that a tile is filled up to, by architecture of the GPU; the heads themselves where nothing is said.
+    pub rows: BTreeMap<String, u64>,
+    /// Share of the 16-bit peak that tiles of prompts reach.
+    pub prompt_efficiency: f64,
+    /// The same of decoding sequences.
+    pub decode_efficiency: f64,
+    /// Tokens up to which prompts are computed densely instead.
+    #[serde(default)]
+    pub dense_prompts: u64,
+    /// Whether the cache of such models is in FP8 unless told otherwise, on GPUs that compute in it.
+    #[serde(default)]
+    pub fp8_cache: bool,
+}
+
+impl SparseAttention {
+    /// Heads that so many are computed as on a GPU of an architecture.
+    pub fn padded(&self, heads: u64, architecture: &str) -> u64 {
+        self.rows.get(architecture).map_or(heads, |rows| heads.next_multiple_of((*rows).max(1)))
+    }
 }
 
 /// Which parallel modes an engine has.

@@ -42,6 +42,9 @@ with_patch! {
         /// and of their launches.
         #[serde(default)]
         eager_layer: Seconds,
+        /// More for each of these layers whose attention is latent: a long chain of small kernels.
+        #[serde(default)]
+        eager_latent: Seconds,
         /// Whether steps that hold prompt tokens replay (piecewise) CUDA graphs too.
         #[serde(default)]
         prefill_graphs: bool,
@@ -103,10 +106,18 @@ with_patch! {
         /// How the share of running sequences moves, where the engine learns it: `output_reserve` is its mean then.
         #[serde(default)]
         falling_reserve: Option<FallingReserve>,
+        /// Whether what a sequence had that was thrown out of a full cache stays until others write over it, so that less of it
+        /// is computed again: engines that keep prefixes.
+        #[serde(default)]
+        preempted_kept: bool,
         /// Whether, with split pools, the cache of a prompt is sent chunk by chunk while the next is computed;
         /// otherwise all of it when the prompt is done.
         #[serde(default)]
         sends_by_chunk: bool,
+        /// What handing a prompt over takes with split pools beyond moving its cache: the two workers find each other, and each
+        /// looks once a step for what has come.
+        #[serde(default)]
+        handover: Seconds,
     }
 }
 

@@ -92,8 +92,14 @@ impl Scheduling {
 
     /// The time of a step whose kernels take `kernels`: no less than their launches where they are launched one by
     /// one.
-    pub fn launched(&self, kernels: Seconds, layers: u64) -> Seconds {
-        if self.eager { kernels.max(self.eager_layer * layers as f64) } else { kernels }
+    pub fn launched(&self, kernels: Seconds, layers: LayerCounts, parts: f64) -> Seconds {
+        if self.eager { kernels.max(self.launches(layers, parts)) } else { kernels }
+    }
+
+    /// What launching one of so many equal parts of the layers kernel by kernel takes the host.
+    pub fn launches(&self, layers: LayerCounts, parts: f64) -> Seconds {
+        let part = |count: u64| (count as f64 / parts).ceil();
+        self.eager_layer * part(layers.all) + self.eager_latent * part(layers.latent)
     }
 
     /// How busy the front end is beside `others` requests in flight, from 0 to 1: `n/(n + half_busy_requests)`.
@@ -121,6 +127,16 @@ impl Scheduling {
         }
     }
 
+    /// The same where the front end keeps every request for so much longer.
+    #[must_use]
+    pub fn keeping_requests(self, time: Seconds) -> Scheduling {
+        Scheduling {
+            request_overhead: self.request_overhead + time,
+            idle_request_overhead: self.idle_request_overhead.map(|idle| idle + time),
+            ..self
+        }
+    }
+
     /// The same on a host that is so many times as fast as those that the figures were found on.
     #[must_use]
     pub fn on_host(self, speed: f64) -> Scheduling {
@@ -133,11 +149,13 @@ impl Scheduling {
             stream_overhead: on_host(self.stream_overhead),
             overlapped_sequence: on_host(self.overlapped_sequence),
             eager_layer: on_host(self.eager_layer),
+            eager_latent: on_host(self.eager_latent),
             prefill_layer_overhead: on_host(self.prefill_layer_overhead),
             prefill_latent_overhead: on_host(self.prefill_latent_overhead),
             prefill_recurrent_overhead: on_host(self.prefill_recurrent_overhead),
             request_overhead: on_host(self.request_overhead),
             idle_request_overhead: self.idle_request_overhead.map(on_host),
+            handover: on_host(self.handover),
             ..self
         }
     }
@@ -146,10 +164,14 @@ impl Scheduling {
     /// `kernels`: what such a step takes beyond them, and no less than their launches where all steps are launched one by
     /// one. Without CUDA graphs it is never shorter than with them.
     pub fn prompts_launched(&self, kernels: Seconds, layers: LayerCounts, parts: f64) -> Seconds {
-        self.launched(
-            kernels + self.prompt_overhead(layers) / parts,
-            (layers.all as f64 / parts).ceil() as u64,
-        )
+        self.launched(kernels + self.prompt_overhead(layers) / parts, layers, parts)
+    }
+
+    /// The time of a step of prompts, over one of so many equal parts of the layers, in a worker that computes nothing else,
+    /// whose kernels take `kernels`: no host waits between its kernels for what a decode step yields, so that launches run
+    /// ahead of them.
+    pub fn prompts_alone(&self, kernels: Seconds, layers: LayerCounts, parts: f64) -> Seconds {
+        if self.prefill_graphs && !self.eager { kernels } else { kernels.max(self.launches(layers, parts)) }
     }
 
     /// Time of a step beyond its kernels when it holds prompt tokens.
@@ -216,13 +238,34 @@ mod tests {
         assert_eq!(synchronous.beside_host(Seconds::millis(3.0), 1000.0).as_millis(), 3.0);
     }
 
+    /// Llama 3 8B's.
+    const LAYERS: LayerCounts = LayerCounts { all: 32, latent: 0, recurrent: 0 };
+
+    #[test]
+    fn layers_of_latent_attention_are_launched_in_longer_chains() {
+        // DeepSeek-R1 under trtllm-serve as it starts: 111.6 ms between tokens in the median (GPUStack's laboratory, 1.0.0).
+        let s = catalog::engine("trtllm@1.0").unwrap().scheduling;
+        let launches = s.launches(LayerCounts { all: 61, latent: 61, recurrent: 0 }, 1.0).as_millis();
+        assert!((launches / 111.6 - 1.0).abs() < 0.05, "{launches}");
+        assert!((s.launches(LAYERS, 2.0).as_millis() - 16.0 * 0.4).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_worker_of_prompts_alone_launches_ahead_of_its_kernels() {
+        let s = catalog::engine("sglang@0.5.3").unwrap().scheduling;
+        let latent = LayerCounts { all: 61, latent: 61, recurrent: 0 };
+        let ms = |kernels: f64| s.prompts_alone(Seconds::millis(kernels), latent, 1.0).as_millis();
+        assert!((ms(50.0) - 61.0 * 1.6).abs() < 1e-9 && ms(500.0) == 500.0, "{} {}", ms(50.0), ms(500.0));
+        assert!(s.prompts_launched(Seconds::millis(500.0), latent, 1.0).as_millis() > 600.0);
+    }
+
     #[test]
     fn an_eager_step_lasts_at_least_as_long_as_its_launches() {
         let s = catalog::engine("vllm@eager").unwrap().scheduling;
-        let ms = |kernels: f64| s.launched(Seconds::new(kernels / 1e3), 32).as_millis();
+        let ms = |kernels: f64| s.launched(Seconds::new(kernels / 1e3), LAYERS, 1.0).as_millis();
         assert!((ms(5.0) - 32.0 * 0.4).abs() < 1e-9 && ms(50.0) == 50.0, "{} {}", ms(5.0), ms(50.0));
         let graphs = catalog::engine("vllm").unwrap().scheduling;
-        assert_eq!(graphs.launched(Seconds::new(0.005), 32).as_millis(), 5.0);
+        assert_eq!(graphs.launched(Seconds::new(0.005), LAYERS, 1.0).as_millis(), 5.0);
     }
 
     #[test]

@@ -89,7 +89,11 @@ impl<'a> Context<'a> {
         let computes = |kv: &DType| *kv != DType::Fp8 || fp8;
         let takes = |kv: &DType| parts.engine.kv_types.contains(kv) && computes(kv);
         let own = parts.model.quantisation.kv.filter(takes);
-        let usual = parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format());
+        let sparse = parts.engine.sparse_attention.as_ref().is_some_and(|rule| rule.fp8_cache);
+        let usual = match sparse && parts.model.chooses_tokens() && takes(&DType::Fp8) {
+            true => DType::Fp8,
+            false => parts.engine.default_kv(&parts.cluster.gpu, parts.model.quantisation.main_format()),
+        };
         let mut limits =
             parts.limits.on(parts.engine, &parts.cluster.gpu, parts.model, parts.workload.context());
         let model = as_run(&parts);

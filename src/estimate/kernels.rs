@@ -231,6 +231,11 @@ impl<'a> Kernels<'a> {
         self.attention(found, PLAIN_PREFILL, |f, share| f.launch = f.launch * share)
     }
 
+    /// What the GPU reaches at most in 16 bits.
+    pub fn sixteen_bit_peak(&self) -> f64 {
+        self.peak_16bit.get()
+    }
+
     /// The kernel of prefill attention for heads of a shape, which may have sinks.
     pub fn prefill_heads(&self, shape: &AttentionShape) -> (AttentionKernel<PrefillAttention>, bool) {
         let (mut kernel, fitted) = self.prefill_attention(shape.kv);
@@ -433,7 +438,7 @@ mod tests {
                     / k.gemm(WeightFormat::Bf16).0.form().compute_efficiency
             })
         };
-        assert!((share(WeightFormat::Int4) - 0.5).abs() < 1e-9);
+        assert!((share(WeightFormat::Int4) - 0.65).abs() < 1e-9);
         assert!((share(WeightFormat::Int4Group32) - 1.0).abs() < 1e-9);
         assert!((share(WeightFormat::Int8Weights) - 1.0).abs() < 1e-9);
     }

@@ -82,7 +82,9 @@ impl<'c> Worker<'c> {
         let (from, to) = (self.context.cluster, decode.context.cluster);
         let together = self.gpus() + decode.gpus() <= u64::from(to.gpus_per_node);
         let chunks = if self.context.engine.scheduling.sends_by_chunk { self.prefill.chunks } else { 1.0 };
-        Transfer::new(self.held.max(decode.held), (from, to), together && std::ptr::eq(from, to), chunks)
+        let moved =
+            Transfer::new(self.held.max(decode.held), (from, to), together && std::ptr::eq(from, to), chunks);
+        Transfer { time: moved.time + self.context.engine.scheduling.handover, ..moved }
     }
 
     /// Power of one GPU of the worker that draws `share` of what lies between idle and the limit.

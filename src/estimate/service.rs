@@ -500,8 +500,7 @@ impl Replica<'_> {
 
     /// Time of a step over one of so many equal parts of the layers, launches included.
     pub(super) fn launched(&self, kernels: Seconds, parts: f64) -> Seconds {
-        let layers = (self.layers.all as f64 / parts).ceil() as u64;
-        self.engine.scheduling.launched(kernels, layers)
+        self.engine.scheduling.launched(kernels, self.layers, parts)
     }
 
     /// The same of a step that holds prompt tokens.
@@ -515,7 +514,7 @@ impl Replica<'_> {
         let scheduling = &self.engine.scheduling;
         let each = if self.engine.defaults.graphs_of_tokens { 1.0 + self.workload.drafted() } else { 1.0 };
         match self.limits.start.captured.leaves_out(sequences * each) {
-            true => kernels.max(scheduling.eager_layer * (self.layers.all as f64 / parts).ceil()),
+            true => kernels.max(scheduling.launches(self.layers, parts)),
             false => self.launched(kernels, parts),
         }
     }

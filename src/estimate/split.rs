@@ -108,9 +108,10 @@ impl Replica<'_> {
     /// The same of kernels that take so long through all stages and in the slowest.
     fn prefill_stages(&self, latency: Seconds, interval: Seconds) -> (Seconds, Seconds) {
         let host = self.step_overhead();
-        let whole = self.prompts_launched(latency, 1.0) + host;
-        match self.engine.scheduling.stages_overlap {
-            true => (whole, self.prompts_launched(interval, self.stages()) + host),
+        let (scheduling, layers) = (&self.engine.scheduling, self.layers);
+        let whole = scheduling.prompts_alone(latency, layers, 1.0) + host;
+        match scheduling.stages_overlap {
+            true => (whole, scheduling.prompts_alone(interval, layers, self.stages()) + host),
             false => (whole, whole),
         }
     }

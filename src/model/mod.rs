@@ -315,6 +315,11 @@ impl Model {
         self.layer_blocks().any(|b| matches!(b, Block::Latent(_)))
     }
 
+    /// Whether attention reads tokens that an indexer chooses in any layer.
+    pub fn chooses_tokens(&self) -> bool {
+        self.layer_blocks().any(|b| matches!(b, Block::Latent(latent) if latent.chosen.is_some()))
+    }
+
     /// Whether any layer is recurrent.
     pub fn is_hybrid(&self) -> bool {
         self.layer_blocks().any(|b| matches!(b, Block::Recurrent(_)))

@@ -282,6 +282,10 @@ pub struct Latents {
     pub one_head: bool,
     /// Whether the layer makes the latent and keeps it; otherwise it reads an earlier layer's.
     pub keeps: bool,
+    /// Tokens that each query reads of those before, where an indexer chooses them.
+    pub chosen: Option<u64>,
+    /// Heads of the layer's own indexer and the dimension of each.
+    pub index: Option<(u64, u64)>,
 }
 
 /// One small product per head: the halves of the matrix that expands latents, absorbed into queries and outputs.

@@ -112,6 +112,8 @@ pub struct LatentShape {
     pub kv: DType,
     /// Ranks that divide the cached tokens of each sequence.
     pub context_ranks: u64,
+    /// Tokens that each query reads of those before, where an indexer chooses them.
+    pub chosen: Option<u64>,
 }
 
 /// Shapes of the routed experts on one rank.
@@ -317,7 +319,7 @@ impl Operator {
             }
             OperatorKind::LatentPrefill(l) => {
                 let per_pair = 2 * (l.nope_dim + l.rope_dim + l.v_dim) * l.heads;
-                per_pair as f64 * step.prefill_pairs(None)
+                per_pair as f64 * step.prefill_pairs(l.chosen)
             }
             OperatorKind::LatentDecode(l) => {
                 let per_position = 2 * (2 * l.kv_rank + l.rope_dim) * l.heads;
@@ -465,7 +467,7 @@ impl LatentShape {
     /// Keys that one query sees on a rank, in a context.
     #[inline]
     pub fn seen(&self, context: f64) -> f64 {
-        context / self.context_ranks as f64
+        self.chosen.map_or(context, |most| context.min(most as f64)) / self.context_ranks as f64
     }
 }
 

@@ -60,7 +60,6 @@ const KNOWN: &[&str] = &[
     "block_size",
     "block_group_size",
     "index_block_size",
-    "index_topk",
     "global_attn_every_n_layers",
     "time_step_rank",
     "n_mamba_heads",

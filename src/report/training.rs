@@ -293,7 +293,8 @@ impl Trained<'_> {
             return None;
         }
         let environment = framework.fp16.environment.get(&gpu.architecture);
-        let asks = environment.map_or(String::new(), |set| format!("; {} asks for {set} there", framework.name));
+        let asks =
+            environment.map_or(String::new(), |set| format!("; {} asks for {set} there", framework.name));
         Some(format!(
             "{} has no BF16: it is trained in FP16, the loss scaled, master weights and states in FP32{asks}.",
             gpu.name

@@ -176,9 +176,8 @@ impl BudgetRequest {
         let on = cluster.as_ref().and_then(|c| trainers.on(c, asked));
         let trainer = on.or(trainers.named.as_ref()).or(trainers.usual.first());
         let Trainer { framework, engine } = trainer.ok_or_else(|| usage("no framework is known"))?.clone();
-        let usual = || {
-            cluster.as_ref().map_or(Precision::Bf16, |cluster| Precision::usual(&framework, &cluster.gpu))
-        };
+        let usual =
+            || cluster.as_ref().map_or(Precision::Bf16, |cluster| Precision::usual(&framework, &cluster.gpu));
         let precision = precision.unwrap_or_else(usual);
         Ok(Budgeting {
             spent,

@@ -190,10 +190,9 @@ pub const MEANINGS: &[(&str, &str)] = &[
     ("spot", "prices are on demand; `--price GPU=DOLLARS` is any other, for example h100-sxm=1.20"),
     ("system", "`--cluster 8x{}` says how many of which GPU"),
     ("framework", "`--engine {}` is what serves"),
-    ("cluster", "`--gpu {}` names the kinds of GPU to choose from; how many of them is the answer"),
     (
-        "size cluster",
-        "`--clusters {}` names the machines that fleets are made of, `--gpu` the kinds of GPU: how many of them is the answer",
+        "cluster",
+        "`--gpu {}` names the kinds of GPU to choose from, `--clusters` whole machines: how many of them is the answer",
     ),
     (
         "sweep cluster",

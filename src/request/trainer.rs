@@ -49,11 +49,9 @@ impl Trainer {
         let leaves = offloads_all(&framework.offloads, asked.offload, cluster.gpus);
         match lacks {
             _ if !framework.runs_on(&cluster.gpu) => Some(format!("does not run on {}", cluster.gpu.name)),
-            Some(Technique::Fp16) if asked.precisions.is_empty() => Some(format!(
-                "has no {}, and {} no BF16",
-                Technique::Fp16.name(),
-                cluster.gpu.name
-            )),
+            Some(Technique::Fp16) if asked.precisions.is_empty() => {
+                Some(format!("has no {}, and {} no BF16", Technique::Fp16.name(), cluster.gpu.name))
+            }
             Some(technique) => Some(format!("has no {}", technique.name())),
             None => (!leaves).then(|| "does not leave all of that in the host's memory".to_owned()),
         }

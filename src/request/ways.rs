@@ -25,8 +25,10 @@ impl Training {
         let mut fewest = u32::MAX;
         let after = [Tuning::Full, Tuning::Lora, Tuning::Qlora];
         for tuning in after.into_iter().skip_while(|t| *t != self.tuning) {
-            let Some(trainer) = self.able(&self.cluster, Asked { tuning, offload: &self.axes.offload, precisions: &self.axes.precision })
-            else {
+            let Some(trainer) = self.able(
+                &self.cluster,
+                Asked { tuning, offload: &self.axes.offload, precisions: &self.axes.precision },
+            ) else {
                 continue;
             };
             let with = self.tuned(tuning, trainer)?;

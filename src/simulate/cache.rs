@@ -25,6 +25,8 @@ pub struct Cache {
     owed: f64,
     /// Tokens that several of those in the engine have in common, beyond the first of them.
     alike: f64,
+    /// Tokens that were written so far.
+    written: f64,
 }
 
 impl Cache {
@@ -42,6 +44,7 @@ impl Cache {
             decoding: 0.0,
             owed: 0.0,
             alike: 0.0,
+            written: 0.0,
         }
     }
 
@@ -83,9 +86,22 @@ impl Cache {
         taken + need <= self.capacity - free
     }
 
-    /// Lets a request in, whose prompt is computed now and whose output is owed.
-    pub fn admit(&mut self, prompt: u64, output: u64) {
+    /// Up to how many tokens are written before what a sequence of those in the engine has is overwritten, were it to leave
+    /// now: all that is free goes first.
+    pub fn overwritten_after(&self) -> f64 {
+        self.written + self.unused()
+    }
+
+    /// Of `tokens` that left when this was said those that are still there: the last go first.
+    pub fn still_there(&self, tokens: u64, overwritten_after: f64) -> u64 {
+        let gone = (self.written - overwritten_after).max(0.0);
+        (tokens as f64 - gone).max(0.0) as u64
+    }
+
+    /// Lets a request in, whose prompt is computed now but for what is there, and whose output is owed.
+    pub fn admit(&mut self, prompt: u64, there: u64, output: u64) {
         self.prompts += prompt as f64;
+        self.written += (prompt - there.min(prompt)) as f64;
         self.owed += output as f64;
     }
 
@@ -99,6 +115,7 @@ impl Cache {
     /// Decoding sequences have `tokens` more between them, after so many steps.
     pub fn grow(&mut self, tokens: f64, steps: u64) {
         self.decoding += tokens;
+        self.written += tokens;
         self.owed -= tokens;
         if let Some(falling) = self.falling {
             let by = (falling.from - falling.to) * steps as f64 / falling.steps as f64;

@@ -92,8 +92,9 @@ struct Live {
     ends: u64,
     stay: u64,
     first_token: Seconds,
-    /// When it was last preempted.
+    /// When it was last preempted, and after how many written tokens what it had is overwritten.
     preempted: Seconds,
+    overwritten_after: f64,
     ttft: Seconds,
     counts: bool,
 }
@@ -492,7 +493,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             let (lane, prompt, output, reused) = match next {
                 Next::Returning(slot) => {
                     let live = &self.live[slot];
-                    (live.lane, live.prompt(), live.lacks(), 0)
+                    (live.lane, live.prompt(), live.lacks(), self.still_there(live))
                 }
                 Next::Waiting(lane, request) => (lane, request.prompt, request.output, request.reused),
             };
@@ -514,7 +515,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             if !self.cache.admits(prompt.saturating_sub(found.used), output) && self.running() > 0 {
                 break;
             }
-            self.cache.admit(prompt, output);
+            self.cache.admit(prompt, reused, output);
             let (mut reused, mut ready) = (reused, self.now);
             if let Some(kept) = &mut self.kept {
                 let (loaded, at) = kept.load(&self.chain, prompt, found.tokens, self.now.get());
@@ -544,6 +545,17 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
                 self.prompts.push_back(slot);
             }
         }
+    }
+
+    /// Tokens of one that returns that nobody has written over since, in whole blocks, where engines keep what they throw out.
+    fn still_there(&self, live: &Live) -> u64 {
+        let (scheduling, start) = (&self.replica.engine.scheduling, &self.replica.limits.start);
+        if !scheduling.preempted_kept || start.prefixes == Some(false) || self.kept.is_some() {
+            return 0;
+        }
+        let block = start.block.unwrap_or(u64::from(self.replica.engine.kv_block)).max(1);
+        let there = self.cache.still_there(live.prompt(), live.overwritten_after);
+        there.min(live.prompt() - 1) / block * block
     }
 
     /// Who is let in next, if its lane has budget left.
@@ -625,6 +637,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
     /// A decoding sequence loses its cache and returns to the head of the queue.
     fn preempt(&mut self, of: Decoding) {
         let (generated, slot) = (self.generated(of), of.slot);
+        let overwritten_after = self.cache.overwritten_after();
         self.end_stay(slot);
         let live = &mut self.live[slot];
         let owed = live.lacks() as f64 - 1.0 - generated;
@@ -634,6 +647,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
         live.emitted += (1 + generated as u64).min(live.lacks() - 1);
         live.computed = 0;
         live.preempted = self.now;
+        live.overwritten_after = overwritten_after;
         self.lanes.leave(live.lane);
         self.tally.outcome.preemptions += 1;
         self.give_back(&request, (emitted, generated), own);
@@ -676,6 +690,7 @@ impl<'a, A: Arrivals> Simulation<'a, A> {
             stay,
             first_token,
             preempted,
+            overwritten_after: 0.0,
             ttft,
             counts,
         })

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::catalog::framework::{Framework, Technique};
 use crate::catalog::Gpu;
+use crate::catalog::framework::{Framework, Technique};
 use crate::diagnostic::{Code, Diagnostic, same_letters};
 use crate::dtype::WeightFormat;
 use crate::estimate::breakdown::Trained;

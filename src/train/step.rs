@@ -78,7 +78,11 @@ impl Transfers {
         let expert_shard = u64::from(s.ep) * u64::from(s.expert_tp);
         let expert_replicas = (stage / expert_shard.max(1)).max(1);
         let framework = machine.framework;
-        let grad = if framework.reduces_in_16_bits { 2.0 } else { f64::from(gradient_bytes(framework, plan.precision)) };
+        let grad = if framework.reduces_in_16_bits {
+            2.0
+        } else {
+            f64::from(gradient_bytes(framework, plan.precision))
+        };
         let all = (fullest.dense, fullest.experts);
         let trained = (fullest.trained_dense, fullest.trained_experts);
         let time = |kind, (of_dense, of_experts): (f64, f64), bytes: f64, inside: bool| {

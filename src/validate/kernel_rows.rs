@@ -76,7 +76,16 @@ pub(super) fn attention(row: &Row, kv: DType) -> Result<AttentionShape, String> 
 /// The tables hold DeepSeek-V3's latent attention.
 pub(super) fn latent_shape(row: &Row, kv: DType) -> Result<LatentShape, String> {
     let heads = need(row, "num_heads")?;
-    Ok(LatentShape { heads, kv_rank: 512, rope_dim: 64, nope_dim: 128, v_dim: 128, kv, context_ranks: 1 })
+    Ok(LatentShape {
+        heads,
+        kv_rank: 512,
+        rope_dim: 64,
+        nope_dim: 128,
+        v_dim: 128,
+        kv,
+        context_ranks: 1,
+        chosen: None,
+    })
 }
 
 /// The experts of a row, and the step that brings its tokens.

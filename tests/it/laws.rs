@@ -361,6 +361,8 @@ const SLOWER_THOUGH_BETTER: Exceptions = &[
     // At 64 in flight: 0.63 of the peak of an L40S, which is that of its boost clock, and 0.83 of an A100's.
     ("dense l40s a100-sxm-80gb", "shares of the peak"),
     ("experts l40s gddr-pcie", "within the errors of both fits"),
+    // INT4 experts of one sequence on boards that borrow the same kernels, 6 to 7 %: launches and bandwidth trade.
+    ("experts gddr-pcie gddr-pcie", "borrowed coefficients"),
     // AMD publishes what large products reach; boards with GDDR have no measurements at all and take NVIDIA's shares, which
     // are higher. Tiles of 64 and more rows for each expert, fitted on Hopper where reading the weights hides them, cost
     // those with little arithmetic for their bandwidth (MI100, MI210) up to twice as much.

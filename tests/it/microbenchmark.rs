@@ -4,7 +4,7 @@
 use std::process::{Command, Output};
 
 use shardfit::catalog::{self, Kind, entries};
-use shardfit::dtype::WeightFormat;
+use shardfit::dtype::{DType, WeightFormat};
 use shardfit::estimate::kernels::Kernels;
 use shardfit::model::operator::{ExpertsShape, Step};
 
@@ -148,8 +148,10 @@ fn products_that_were_measured_or_stand_in_are_of_kernels_that_servers_run() {
                     (experts.form().stand_in, gpu.kernels.grouped_gemm.get(engine.kernel_key()));
                 let own = forms.is_some_and(|forms| forms.contains_key(format.name()));
                 let of = format!("{} {} {}", gpu.id, engine.id, format.name());
+                // Without products of bytes (sm_60 has no DP4A) llama.cpp unpacks weights slower than the memory gives them.
+                let unpacks = engine.reads_gguf() && gpu.peak(DType::Int8).is_none();
                 for (reached, counts) in [(gemm.reached(), measured), (experts.reached(), own)] {
-                    assert!(!counts || reached.is_plausible(), "{of}: {reached:?}");
+                    assert!(!counts || unpacks || reached.is_plausible(), "{of}: {reached:?}");
                     products += u32::from(counts);
                 }
                 stand_ins += u32::from(stand_in);

@@ -233,7 +233,7 @@ const TYPED: &[(&str, &str)] = &[
     ("mixtral-8x7b-instruct", "mistralai/Mixtral-8x7B-Instruct-v0.1"),
     ("gpt-oss:120b", "openai/gpt-oss-120b"),
     ("deepseek-v3", "deepseek-ai/DeepSeek-V3"),
-    ("qwen2-57b-instruct", "qwen2-57b-instruct"),
+    ("qwen2-57b-instruct", "Qwen/Qwen2-57B-A14B-Instruct"),
     ("minimax-m2", "MiniMaxAI/MiniMax-M2"),
 ];
 

@@ -433,7 +433,9 @@ fn what_a_framework_does_not_combine_is_no_plan_of_it() {
         }
     }
     // The full recipe has tensor parallel.
-    let (_, plans) = reasons("llama-3.1-8b --cluster 4xa100 --global-batch 16 --seq 512 --framework torchtune --sharding zero3");
+    let (_, plans) = reasons(
+        "llama-3.1-8b --cluster 4xa100 --global-batch 16 --seq 512 --framework torchtune --sharding zero3",
+    );
     assert!(plans.iter().any(|plan| plan["tp"] == 2), "{plans:?}");
 }
 
@@ -442,7 +444,9 @@ fn what_a_framework_does_not_combine_is_no_plan_of_it() {
 /// none.
 #[test]
 fn gpus_without_bf16_train_in_fp16_or_not_at_all() {
-    let of = |line: &str| shardfit(&format!("train llama-3.2-1b --global-batch 16 --seq 512 {line} --format json"));
+    let of = |line: &str| {
+        shardfit(&format!("train llama-3.2-1b --global-batch 16 --seq 512 {line} --format json"))
+    };
     for (line, framework) in [
         ("--cluster 8xv100-sxm-32gb", "megatron-bridge"),
         ("--cluster 4xt4 --tuning lora", "megatron-bridge"),
@@ -454,7 +458,9 @@ fn gpus_without_bf16_train_in_fp16_or_not_at_all() {
         assert!(plans.iter().all(|plan| plan["precision"] == "fp16"), "{line}: {json}");
         assert!(json["notes"].to_string().contains("no BF16: it is trained in FP16"), "{line}: {json}");
     }
-    for line in ["--cluster 8xv100-sxm-32gb --precision bf16", "--cluster 1xt4 --tuning lora --framework torchtune"] {
+    for line in
+        ["--cluster 8xv100-sxm-32gb --precision bf16", "--cluster 1xt4 --tuning lora --framework torchtune"]
+    {
         let json = of(line).exits(1).json();
         let reasons = json["rejected"].as_array().unwrap();
         assert!(reasons.iter().any(|r| r["reason"] == "products_bf16"), "{line}: {json}");
@@ -466,11 +472,8 @@ fn gpus_without_bf16_train_in_fp16_or_not_at_all() {
         let machine = place.machine();
         let job = job(&place, &machine, 512, 8);
         let split = Split { dp: 8, ..Split::SINGLE };
-        let plan = TrainingPlan {
-            precision: Precision::Fp16,
-            sharding: Sharding::None,
-            ..TrainingPlan::new(split)
-        };
+        let plan =
+            TrainingPlan { precision: Precision::Fp16, sharding: Sharding::None, ..TrainingPlan::new(split) };
         let memory = job.estimate(&plan).unwrap().fullest();
         let states = memory.weights + memory.gradients + memory.optimizer;
         near(states / place.model.parameters().unwrap().total as f64, bytes, 1e-6);

@@ -206,7 +206,11 @@ impl Taking<'_> {
             saved,
             format,
             occupancy: 1.0,
-            between_tokens: matches!(op.kind, OperatorKind::Scan(_)),
+            // An indexer's scores are attention without a shape of its own.
+            between_tokens: matches!(
+                op.kind,
+                OperatorKind::Scan(_) | OperatorKind::PrefillAttention(_) | OperatorKind::DecodeAttention(_)
+            ),
         };
         if let Some(shape) = attention_shape(op, node) {
             let kernels = attention::kernels(op, &shape, &step, self.setting, self.device);

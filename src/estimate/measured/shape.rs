@@ -38,6 +38,7 @@ const LATENT: LatentShape = LatentShape {
     v_dim: 128,
     kv: DType::Bf16,
     context_ranks: 1,
+    chosen: None,
 };
 
 /// The tables that may time an operator, and its shape in each, the first the best.

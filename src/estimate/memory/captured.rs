@@ -12,14 +12,24 @@ pub struct Captured {
     pub largest: Option<u64>,
     /// Which steps; the engine's own where it is not said.
     pub mode: Option<GraphMode>,
+    /// Whether a step replays a graph of exactly its size or none (TensorRT-LLM without `enable_padding`); else it is
+    /// rounded up to the next size.
+    pub unpadded: bool,
 }
 
 impl Captured {
     /// Whether a step that only decodes is launched kernel by kernel, of so many tokens or sequences as the engine names its
     /// graphs.
     pub fn leaves_out(&self, size: f64) -> bool {
-        self.largest.is_some_and(|largest| size > largest as f64)
+        self.largest.is_some_and(|largest| size > largest as f64) || self.unpadded && !has_own_graph(size)
     }
+}
+
+/// Whether TensorRT-LLM captures a batch of just this size where none are rounded up: all up to 32, then powers of two
+/// (`llmapi/llm_args.py`, `CudaGraphConfig`, 1.0 to 1.4).
+fn has_own_graph(size: f64) -> bool {
+    let size = size.round() as u64;
+    size <= 32 || size.is_power_of_two()
 }
 
 /// Which steps vLLM captures (`config/compilation.py`, `CUDAGraphMode`, 0.11 to 0.33).
@@ -79,6 +89,17 @@ impl FromStr for GraphMode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_padding_a_batch_needs_a_graph_of_its_own() {
+        // llm_args.py: list(range(1, 32)) + [32, 64, 128] by default.
+        let plain = Captured { largest: Some(128), unpadded: true, ..Captured::default() };
+        let eager =
+            [1.0, 31.0, 32.0, 33.0, 63.0, 64.0, 100.0, 128.0, 129.0, 256.0].map(|n| plain.leaves_out(n));
+        assert_eq!(eager, [false, false, false, true, true, false, true, false, true, true]);
+        let padded = Captured { unpadded: false, ..plain };
+        assert!(!padded.leaves_out(100.0) && padded.leaves_out(129.0));
+    }
 
     #[test]
     fn modes_are_read_in_any_case() {

@@ -12,7 +12,7 @@ use crate::units::{BytesPerSecond, Seconds};
 use super::card::OfKind;
 use super::instruction::Instruction;
 use super::recall::{Recall, Remembered, Varies};
-use super::resolved::{measured, resolve, unshared};
+use super::resolved::{as_computed, chosen, measured, mixed, resolve, unshared};
 use super::step_time::StepTime;
 use super::streamed::Reads;
 use super::target::Target;
@@ -90,9 +90,10 @@ impl Program {
         self.instructions.reserve(operators.len());
         for operator in operators.into_iter().filter(|o| wanted(&o.kind)) {
             let part = part(operator.count);
-            let operator = Operator { count: operator.count * layers, ..operator };
+            let operator = as_computed(t, Operator { count: operator.count * layers, ..operator });
             let (timer, fitted) = resolve(t, &operator.kind);
             let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
+            let (mixed, chosen) = (mixed(t, &operator.kind), chosen(t, &operator.kind));
             let measured = measured(t, &operator.kind, &timer);
             let class = self.distinct.len();
             let beside = if operator.beside_experts { t.kernels.shared_experts_beside() } else { 0.0 };
@@ -103,6 +104,8 @@ impl Program {
                 fitted,
                 eager,
                 unshared,
+                mixed,
+                chosen,
                 beside,
                 measured,
                 part,

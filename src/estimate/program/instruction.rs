@@ -41,6 +41,29 @@ impl Timer {
     }
 }
 
+/// What attention to the tokens that an indexer chooses takes at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Chosen {
+    /// For each token of a prompt or a decoding sequence.
+    pub(super) token: Seconds,
+    /// Tokens up to which prompts are computed densely.
+    pub(super) dense: f64,
+}
+
+impl Chosen {
+    fn least(&self, kind: &OperatorKind, step: &Step) -> Seconds {
+        if self.token <= Seconds::ZERO {
+            return Seconds::ZERO;
+        }
+        let longest = step.prefill_tokens / step.prefill_sequences.max(1.0) + step.prefill_prior;
+        match kind {
+            OperatorKind::LatentPrefill(_) if longest > self.dense => self.token * step.prefill_tokens,
+            OperatorKind::LatentDecode(_) => self.token * step.decode_tokens(),
+            _ => Seconds::ZERO,
+        }
+    }
+}
+
 /// An operator with its kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Instruction {
@@ -51,6 +74,10 @@ pub(super) struct Instruction {
     pub(super) eager: Seconds,
     /// Floor per cached token of a decoding sequence, where query heads do not share their KV head.
     pub(super) unshared: Seconds,
+    /// The same in steps that hold prompts too, where those are computed by the same kernel.
+    pub(super) mixed: Seconds,
+    /// Attention to chosen tokens.
+    pub(super) chosen: Chosen,
     /// Most tokens of a step in which it runs beside others.
     pub(super) beside: f64,
     /// What was measured of it, if anything.
@@ -74,8 +101,16 @@ impl Instruction {
         measured
             && self.operator.kind == other.operator.kind
             && self.timer == other.timer
-            && (self.fitted, self.eager, self.unshared, self.beside, self.kind)
-                == (other.fitted, other.eager, other.unshared, other.beside, other.kind)
+            && (self.fitted, self.eager, self.unshared, self.mixed, self.chosen, self.beside, self.kind)
+                == (
+                    other.fitted,
+                    other.eager,
+                    other.unshared,
+                    other.mixed,
+                    other.chosen,
+                    other.beside,
+                    other.kind,
+                )
     }
 
     /// What of a step its time depends on.
@@ -132,8 +167,10 @@ impl Instruction {
     fn in_engine(&self, mut kernel: KernelTime, step: &Step) -> KernelTime {
         if let OperatorKind::DecodeAttention(a) = &self.operator.kind {
             let keys = a.seen(step.context);
-            kernel.time = kernel.time.max(self.unshared * (step.decode_sequences * keys));
+            let each = if step.prefill_tokens > 0.0 { self.unshared.max(self.mixed) } else { self.unshared };
+            kernel.time = kernel.time.max(each * (step.decode_sequences * keys));
         }
+        kernel.time = kernel.time.max(self.chosen.least(&self.operator.kind, step));
         if step.prefill_tokens > 0.0 {
             if kernel.time > Seconds::ZERO {
                 kernel.time += self.eager;

@@ -8,7 +8,7 @@ use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::model::tensor::Component;
 use crate::units::Seconds;
 
-use super::instruction::{Instruction, Timer};
+use super::instruction::{Chosen, Instruction, Timer};
 use super::resolved::resolve_kernel;
 
 /// One operator outside a step, for comparison with measurements of it.
@@ -37,8 +37,22 @@ impl Lone {
         let measured = tables.and_then(|tables| tables.surface(&kind, &kernels.setting(ranks), form));
         let operator = Operator::new("", Component::Other, kind);
         let (eager, unshared, beside) = (Seconds::ZERO, Seconds::ZERO, 0.0);
+        let (mixed, chosen) = (Seconds::ZERO, Chosen::default());
         let (part, kind, class) = (Part::Before, 0, 0);
-        Lone(Instruction { operator, timer, fitted, eager, unshared, beside, measured, part, kind, class })
+        Lone(Instruction {
+            operator,
+            timer,
+            fitted,
+            eager,
+            unshared,
+            mixed,
+            chosen,
+            beside,
+            measured,
+            part,
+            kind,
+            class,
+        })
     }
 
     /// Its time in a step, and what that rests on.

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::catalog::engine::MixedTiles;
 use crate::estimate::collectives::CollectiveTimer;
 use crate::estimate::kernels::Kernels;
 use crate::estimate::measured::Surface;
-use crate::model::operator::{CollectiveKind, OperatorKind, RankGroup};
+use crate::model::operator::{CollectiveKind, LatentShape, Operator, OperatorKind, RankGroup};
 use crate::plan::GroupLink;
 use crate::units::Seconds;
 
-use super::instruction::Timer;
+use super::instruction::{Chosen, Timer};
 use super::target::Target;
 
 /// Finds the kernel of an operator.
@@ -77,6 +78,48 @@ pub(super) fn unshared(t: &Target, kind: &OperatorKind) -> Seconds {
         }
         _ => Seconds::ZERO,
     }
+}
+
+/// What one cached token of one sequence costs at least in steps that hold prompts too, where those are computed by one kernel
+/// that gives each query head a tile of its own. Kernels with sinks are others.
+pub(super) fn mixed(t: &Target, kind: &OperatorKind) -> Seconds {
+    let of_gpu = |rule: &&MixedTiles| rule.architectures.contains(&t.kernels.gpu.architecture);
+    match (kind, t.kernels.engine.mixed_tiles.as_ref().filter(of_gpu)) {
+        (OperatorKind::DecodeAttention(a), Some(rule)) if !a.sinks => {
+            let flops = (4 * rule.rows * a.heads * a.head_dim) as f64;
+            Seconds::new(flops / (t.kernels.sixteen_bit_peak() * rule.efficiency))
+        }
+        _ => Seconds::ZERO,
+    }
+}
+
+/// What a token of a prompt or of a decoding sequence costs at least where attention reads the tokens that an indexer
+/// chooses: tiles are filled up.
+pub(super) fn chosen(t: &Target, kind: &OperatorKind) -> Chosen {
+    let Some(rule) = &t.kernels.engine.sparse_attention else { return Chosen::default() };
+    let (shape, share) = match kind {
+        OperatorKind::LatentPrefill(l) => (l, rule.prompt_efficiency),
+        OperatorKind::LatentDecode(l) => (l, rule.decode_efficiency),
+        _ => return Chosen::default(),
+    };
+    let Some(most) = shape.chosen else { return Chosen::default() };
+    let rows = rule.padded(shape.heads, &t.kernels.gpu.architecture);
+    let flops = (2 * rows * most * (2 * shape.kv_rank + shape.rope_dim)) as f64;
+    let token = Seconds::new(flops / (t.kernels.sixteen_bit_peak() * share));
+    Chosen { token, dense: rule.dense_prompts as f64 }
+}
+
+/// An operator as the engine computes it: latent attention to all tokens where it has no kernels for chosen ones.
+pub(super) fn as_computed(t: &Target, operator: Operator) -> Operator {
+    if t.kernels.engine.sparse_attention.is_some() {
+        return operator;
+    }
+    let kind = match operator.kind {
+        OperatorKind::LatentPrefill(l) => OperatorKind::LatentPrefill(LatentShape { chosen: None, ..l }),
+        OperatorKind::LatentDecode(l) => OperatorKind::LatentDecode(LatentShape { chosen: None, ..l }),
+        kind => kind,
+    };
+    Operator { kind, ..operator }
 }
 
 fn wrap<K>((kernel, fitted): (K, bool), timer: fn(K) -> Timer) -> (Timer, bool) {

@@ -78,6 +78,8 @@ impl CompressedAttention {
             v_dim: d,
             one_head: true,
             keeps: true,
+            chosen: None,
+            index: None,
         }));
         each(Tensor::vector("self_attn.sinks", heads, part).split_over(heads).into());
         let outputs = groups * self.o_rank;

@@ -43,6 +43,8 @@ pub struct LatentAttention {
     pub owns_latent: bool,
     /// What chooses the tokens that attention reads.
     pub indexer: Option<Indexer>,
+    /// Tokens that attention reads of those before, where an indexer chooses them, this layer's or an earlier one's.
+    pub chosen: Option<u64>,
     /// Gate on the output, projected from the model's width; or with the queries, from the query latent
     /// and a second one beside it (A.X K2).
     pub gate: Gate,
@@ -149,6 +151,14 @@ impl LatentAttention {
         each(Self::product("index_key", self.hidden).of(keys).into());
         each(Tensor::vector("self_attn.indexer.k_norm.weight", index.head_dim, Component::Norm).into());
         each(Tensor::vector("self_attn.indexer.k_norm.bias", index.head_dim, Component::Norm).into());
+        // Queries and keys are rotated, turned by a Hadamard transform and quantised, the key is written, weights are
+        // scaled, and of the scores the highest are found.
+        let bytes = Width::whole(4 * (index.heads + 1) * index.head_dim);
+        each(
+            Pointwise::new("index_rope_and_top_k", Component::Attention, Small::Linear, bytes)
+                .in_kernels(6)
+                .into(),
+        );
     }
 
     /// Prompts expand the latent to full keys and values; decoding absorbs the expansion into the query
@@ -164,6 +174,8 @@ impl LatentAttention {
                 v_dim: self.v_dim,
                 one_head: false,
                 keeps: self.owns_latent,
+                chosen: self.chosen,
+                index: self.indexer.map(|index| (index.heads, index.head_dim)),
             })
         };
         let absorb = |name, n, k| Node::PerHead(PerHead { name, heads: self.heads, n, k });

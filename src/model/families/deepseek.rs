@@ -22,6 +22,7 @@ pub(super) fn latent(config: &Config, decoder: &Decoder) -> Result<LatentAttenti
         bias: config.bool_or("attention_bias", false)?,
         owns_latent: true,
         indexer: None,
+        chosen: None,
         gate: Gate::None,
         sinks: false,
     })
@@ -30,6 +31,11 @@ pub(super) fn latent(config: &Config, decoder: &Decoder) -> Result<LatentAttenti
 /// The sizes of the sparse-attention indexer.
 pub(super) fn indexer(config: &Config) -> Result<Indexer, Diagnostic> {
     Ok(Indexer { heads: config.size("index_n_heads")?, head_dim: config.size("index_head_dim")? })
+}
+
+/// Latent attention that reads the tokens that an indexer chooses, in every layer its own or an earlier one's.
+fn sparse(config: &Config, decoder: &Decoder) -> Result<LatentAttention, Diagnostic> {
+    Ok(LatentAttention { chosen: Some(config.size_or("index_topk", 2048)?), ..latent(config, decoder)? })
 }
 
 /// Builds the layers with `attention` and the prediction layers that the configuration asks for.
@@ -61,14 +67,14 @@ pub(super) fn read(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
 /// DeepSeek-V3.2: an indexer in every layer.
 pub(super) fn v32(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let decoder = Decoder::read(config)?.without_mlp_biases();
-    let attention = LatentAttention { indexer: Some(indexer(config)?), ..latent(config, &decoder)? };
+    let attention = LatentAttention { indexer: Some(indexer(config)?), ..sparse(config, &decoder)? };
     build(config, &decoder, |_| attention.clone())
 }
 
 /// GLM-5: as DeepSeek-V3.2; from 5.2 on some layers use the choice of an earlier layer's indexer.
 pub(super) fn glm5(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let decoder = Decoder::read(config)?.without_mlp_biases();
-    let attention = latent(config, &decoder)?;
+    let attention = sparse(config, &decoder)?;
     let index = indexer(config)?;
     let has = indexed_layers(config, decoder.common.layers)?;
     build(config, &decoder, |i| LatentAttention {
@@ -101,7 +107,7 @@ pub(super) fn dots3(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
     {
         shared.mlp.inner = width * config.size_or("n_shared_experts", 1)?;
     }
-    let full = LatentAttention { gate: Gate::PerHead, ..latent(config, &decoder)? };
+    let full = LatentAttention { gate: Gate::PerHead, ..sparse(config, &decoder)? };
     let index = indexer(config)?;
     let kinds = layer_kinds(config, decoder.common.layers)?;
     let windowed = |i: usize| match &kinds {
@@ -124,6 +130,7 @@ pub(super) fn dots3(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
         nope_dim: size("qk_nope_head_dim", full.nope_dim, 192)?,
         rope_dim: size("qk_rope_head_dim", full.rope_dim, 64)?,
         v_dim: size("v_head_dim", full.v_dim, 128)?,
+        chosen: None,
         ..full.clone()
     };
     let layers = (0..decoder.common.layers as usize).map(|i| {
@@ -141,7 +148,7 @@ pub(super) fn dots3(config: &Config, _: Scope) -> Result<Architecture, Diagnosti
 /// HY-4: DeepSeek-V3.2 with an output gate, sinks, and hyper-connections around both parts of a layer.
 pub(super) fn hy4(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let decoder = Decoder::read(config)?;
-    let attention = LatentAttention { gate: Gate::Full, sinks: true, ..latent(config, &decoder)? };
+    let attention = LatentAttention { gate: Gate::Full, sinks: true, ..sparse(config, &decoder)? };
     let index = indexer(config)?;
     let has = indexed_layers(config, decoder.common.layers)?;
     let streams = config.size_or("hc_mult", 4)?;
@@ -183,7 +190,7 @@ pub(super) fn axk2(config: &Config, _: Scope) -> Result<Architecture, Diagnostic
     let attention = LatentAttention {
         indexer: Some(indexer(config)?),
         gate: Gate::WithQuery,
-        ..latent(config, &decoder)?
+        ..sparse(config, &decoder)?
     };
     let (hidden, rank) = (decoder.common.hidden, config.size_or("gated_norm_rank", 16)?);
     let norm_gate = |name| Tensor::matrix(name, 2 * rank, hidden, Component::Norm);
@@ -257,7 +264,7 @@ fn longcat_prediction(decoder: &Decoder, half: &[Block]) -> Block {
 pub(super) fn mistral_large4(config: &Config, _: Scope) -> Result<Architecture, Diagnostic> {
     let decoder = Decoder::read(config)?.without_mlp_biases();
     let c = &decoder.common;
-    let full = LatentAttention { q_rank: None, ..latent(config, &decoder)? };
+    let full = LatentAttention { q_rank: None, ..sparse(config, &decoder)? };
     let index = indexer(config)?;
     let has = indexed_layers(config, c.layers)?;
     let every = config.opt_size("no_rope_layer_interval")?.unwrap_or(4);

@@ -4,6 +4,7 @@ use super::{
     Cache, Cut, Exchange, Experts, Filter, Heads, Latents, Linear, Node, Part, PerHead, Phase, Pointwise,
     RankView, Scan, Transfer,
 };
+use crate::dtype::DType;
 use crate::model::operator::{
     AttentionShape, CollectiveKind, ExpertsShape, LatentShape, Operator, OperatorKind, RankGroup, Rows,
     ScanShape,
@@ -193,11 +194,21 @@ impl Latents {
             v_dim: self.v_dim,
             kv: view.kv,
             context_ranks: ranks,
+            chosen: self.chosen,
         };
         if self.phase != Phase::Decoding {
+            out.extend(
+                self.scores().map(|scores| {
+                    Operator::new("index_scores", part, OperatorKind::PrefillAttention(scores))
+                }),
+            );
             out.push(Operator::new("prefill_attention", part, OperatorKind::LatentPrefill(shape)));
         }
         if self.phase != Phase::Prompts {
+            out.extend(
+                self.scores()
+                    .map(|scores| Operator::new("index_scores", part, OperatorKind::DecodeAttention(scores))),
+            );
             let latent = self.kv_rank + self.rope_dim;
             let rows = Rows::DecodeSequences;
             let shared = SharedContext { ranks, rows, heads, widths: (latent, self.kv_rank) };
@@ -206,6 +217,24 @@ impl Latents {
             out.push(Operator::new("decode_attention", part, OperatorKind::LatentDecode(decode)));
             shared.merge(out);
         }
+    }
+}
+
+impl Latents {
+    /// The scores that the indexer gives all tokens before: attention in FP8 without its second half, whole on every rank
+    /// (DeepGEMM's `fp8_mqa_logits`).
+    fn scores(&self) -> Option<AttentionShape> {
+        let (heads, dim) = self.index?;
+        Some(AttentionShape {
+            heads,
+            kv_heads: 1,
+            head_dim: (dim / 2).max(1),
+            window: None,
+            both_ways: false,
+            sinks: false,
+            kv: DType::Fp8,
+            context_ranks: 1,
+        })
     }
 }
 

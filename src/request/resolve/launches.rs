@@ -55,6 +55,7 @@ impl Request {
         Ok(Captured {
             largest: within("--max-cudagraph-capture-size", self.max_cudagraph_capture_size, 1..=MAX_LIMIT)?,
             mode: mode.map_err(|d| d.at("--cudagraph-mode"))?,
+            unpadded: false,
         })
     }
 

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use crate::catalog::version::{Asked, Version};
-use crate::catalog::{Catalog, Engine};
+use crate::catalog::{Catalog, Engine, Gpu};
 use crate::dtype::DType;
-use crate::estimate::memory::LimitOverrides;
+use crate::estimate::memory::{Captured, LimitOverrides};
 use crate::load;
 use crate::plan::Parallelism;
 use crate::request::{Counts, Request};
@@ -116,6 +116,12 @@ struct Flags {
     host_speed: Option<f64>,
     /// Steps that vLLM's V0 schedules at once (`--num-scheduler-steps`).
     scheduler_steps: Option<f64>,
+    /// The largest batch that is captured as a graph, and whether batches are rounded up to the next that is.
+    largest_graph: Option<u64>,
+    graphs_padded: Option<bool>,
+    /// What the front end takes for each request before the engine sees it: messages made a prompt, its tokens. Of requests
+    /// that come all at once it does each part for all of them before the next, so that none goes on before the last.
+    front_end: Option<Seconds>,
     /// The same prompts were sent to the same server before, whose engine keeps prefixes.
     prompts_repeat: Option<bool>,
     /// Why such runs cannot be compared.
@@ -186,6 +192,10 @@ pub struct Launched {
     pub gpu: Option<String>,
     /// Whether the same prompts were sent before, to a server that keeps prefixes.
     pub prompts_repeat: bool,
+    /// Which steps have CUDA graphs, as far as the benchmark or its script says.
+    captured: Captured,
+    /// What the front end takes for each request before the engine sees it, beyond the engine's own figures.
+    front_end: Option<Seconds>,
 }
 
 /// The launch of a row: the engine's defaults, what the benchmark's scripts set, then what the row says.
@@ -214,9 +224,28 @@ pub fn of(row: &Row, catalog: &Catalog, protocol: &str) -> Result<Launched, Stri
         dcp: row.degree("dcp"),
     };
     let options = Request::default();
-    let mut launched =
-        Launched { engine, options, kv: None, split, scripted, gpu: None, prompts_repeat: false };
+    let (kv, gpu, captured) = (None, None, Captured::default());
+    let mut launched = Launched {
+        engine,
+        options,
+        kv,
+        split,
+        scripted,
+        gpu,
+        prompts_repeat: false,
+        captured,
+        front_end: None,
+    };
     of_row.into_iter().try_for_each(|launch| launch.set.apply(row, &mut launched))?;
+    if scripted {
+        // InferenceX turns prefix caching off.
+        launched.engine.scheduling.preempted_kept = false;
+    }
+    if let Some(each) = launched.front_end {
+        let at_once = row.stated("num_requests").filter(|_| protocol == "trtllm-bench");
+        let s = &mut launched.engine.scheduling;
+        *s = s.clone().keeping_requests(each * at_once.unwrap_or(1.0));
+    }
     if matches!(protocol, "trtllm-bench" | "static") {
         // All requests are handed over at once and answered when they are done.
         launched.engine.scheduling.stream_overhead = Seconds::ZERO;
@@ -232,14 +261,27 @@ pub fn of(row: &Row, catalog: &Catalog, protocol: &str) -> Result<Launched, Stri
     Ok(launched)
 }
 
+/// Whether a script of the benchmark sent the same prompts to the same servers before, which keep prefixes.
+pub fn repeats_prompts(row: &Row, engine: &Engine) -> bool {
+    let of_row = OTHERS.iter().filter(|launch| launch.is_of(row, engine));
+    of_row.fold(false, |repeats, launch| launch.set.prompts_repeat.unwrap_or(repeats))
+}
+
 impl Launched {
-    /// The limits that it states.
+    /// The limits that it states on a GPU. A server that no script is known of captures what its engine does by itself.
     ///
     /// # Errors
     /// One that no engine takes.
-    pub fn limits(&self) -> Result<LimitOverrides, String> {
+    pub fn limits(&self, gpu: &Gpu) -> Result<LimitOverrides, String> {
         let launch = self.options.launch_of_one_plan(self.split.pp).map_err(|d| d.cause)?;
-        Ok(launch.limits)
+        let mut limits = launch.limits;
+        let captured = &mut limits.start.captured;
+        let ranks = self.split.tp * self.split.attention_dp;
+        let by_default = self.engine.launch_defaults(gpu, ranks).graph_batch.map(u64::from);
+        let by_default = by_default.filter(|_| !self.scripted);
+        captured.largest = captured.largest.or(self.captured.largest).or(by_default);
+        captured.unpadded = self.captured.unpadded;
+        Ok(limits)
     }
 }
 
@@ -270,6 +312,9 @@ impl Flags {
             s.block_overhead = s.block_overhead / steps;
             s.sequence_overhead = s.sequence_overhead * (ANSWERED + (1.0 - ANSWERED) / steps);
         }
+        to.captured.largest = self.largest_graph.or(to.captured.largest);
+        to.captured.unpadded = self.graphs_padded.map_or(to.captured.unpadded, |padded| !padded);
+        to.front_end = self.front_end.or(to.front_end);
         if let Some(speed) = self.host_speed {
             to.engine.scheduling = to.engine.scheduling.clone().on_host(speed);
         }
@@ -310,5 +355,40 @@ mod tests {
         let text = include_str!("../../../protocols/others.yaml");
         let launches: Vec<Launch> = load::yaml(text, "others.yaml").unwrap();
         assert!(!launches.is_empty() && launches.iter().all(|launch| !launch.sources.is_empty()));
+    }
+
+    /// The launch of a row of GPUStack's laboratory.
+    fn of_gpustack(engine: &str, version: &str, model: &str) -> Launched {
+        let names = ["engine", "engine_version", "model", "protocol", "num_requests", "source", "tp"];
+        let source = "gpustack/gpustack:docs/performance-lab/a/b.md@0";
+        let row = [engine, version, model, "trtllm-bench", "1000", source, "8"].map(str::to_owned).to_vec();
+        let rows = [row];
+        let table = crate::validate::Table::of_rows(&names, &rows, "rows");
+        of(&table.row(0), &Catalog::built_in(), "trtllm-bench").unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    #[test]
+    fn requests_that_come_all_at_once_wait_for_the_front_end_together() {
+        // Until the first token of 1,000: 10.6 to 13.4 s with Qwen3-32B, 0.3 to 2.3 with gpt-oss, 1.4 to 2.4 under SGLang.
+        let waits = |engine: &str, version: &str, model: &str| {
+            let own = Catalog::built_in().engine(&format!("{engine}@{version}")).unwrap().scheduling;
+            let launched = of_gpustack(engine, version, model).engine.scheduling;
+            (launched.request_overhead - own.request_overhead).get()
+        };
+        assert!((waits("vllm", "0.11.0", "Qwen/Qwen3-32B") - 11.0).abs() < 1e-9);
+        assert!((waits("vllm", "0.11.0", "openai/gpt-oss-20b") - 2.0).abs() < 1e-9);
+        assert!((waits("sglang", "0.5.3", "Qwen/Qwen3-32B") - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_server_without_a_script_captures_what_its_engine_does_by_itself() {
+        let gpu = Catalog::built_in().gpu("h200-sxm").unwrap();
+        let captured = |engine: &str, version: &str| {
+            of_gpustack(engine, version, "deepseek-ai/DeepSeek-R1").limits(&gpu).unwrap().start.captured
+        };
+        let sglang = captured("sglang", "0.5.3");
+        assert_eq!((sglang.largest, sglang.unpadded), (Some(256), false));
+        let trtllm = captured("trtllm", "1.2.0rc5");
+        assert_eq!((trtllm.largest, trtllm.unpadded), (Some(128), true));
     }
 }

@@ -40,9 +40,9 @@ pub fn predict_by(row: &Row, catalog: &Catalog, estimate: impl FnOnce(&Run) -> P
     let named = row.text("gpu").ok_or("no GPU")?;
     let protocol = row.text("protocol").unwrap_or("steady");
     let launched = launch::of(row, catalog, protocol)?;
-    let limits = launched.limits()?;
-    let launch::Launched { engine, kv, split, scripted, gpu, prompts_repeat, .. } = launched;
-    let gpu = catalog.gpu(gpu.as_deref().unwrap_or(named)).map_err(say)?;
+    let gpu = catalog.gpu(launched.gpu.as_deref().unwrap_or(named)).map_err(say)?;
+    let limits = launched.limits(&gpu)?;
+    let launch::Launched { engine, kv, split, scripted, prompts_repeat, .. } = launched;
     let model = in_16_bits_of(row.model(catalog)?, &gpu);
     let engine = engine.benchmarked(model.quantisation.main_format());
     // Runs that do not state their protocol but were launched by InferenceX's scripts follow its protocol.

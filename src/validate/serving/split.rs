@@ -11,6 +11,7 @@ use crate::simulate::{SplitSimulation, Workers};
 use crate::workload::{Load, Targets, Workload};
 
 use super::estimator::Estimator;
+use super::launch;
 use super::run::{INFERENCEX_MEAN_LENGTH, range};
 use super::words::Medians;
 use crate::validate::{Prediction, Row};
@@ -86,24 +87,36 @@ pub fn predict(row: &Row, catalog: &Catalog, estimator: Estimator) -> Prediction
         let nominal = row.number(column).ok_or_else(|| format!("no {column}"))?;
         Ok::<u64, String>((nominal * scale).round().max(1.0) as u64)
     };
-    let workload = Workload::new(length("isl")?, length("osl")?);
+    let mut workload = Workload::new(length("isl")?, length("osl")?);
     let concurrency = row.whole("concurrency").ok_or("no concurrency")?;
     // Launches of split pools size their decode workers for the concurrency.
     let sequences = Limits::of(&engine, &cluster.gpu).max_sequences.max(concurrency.div_ceil(y.into()));
     let limits = LimitOverrides { max_sequences: Some(sequences), ..LimitOverrides::default() };
-    let context = |limits: LimitOverrides| {
+    let context_of = |limits: LimitOverrides, workload: Workload| {
         let (model, cluster, engine, kv) = (&model, &cluster, &engine, row.kv());
         Context::new(ContextParts { model, cluster, engine, limits, kv, workload, electricity: None })
             .map_err(|d| d.cause)
     };
-    let by_default = context(limits)?;
-    let sized = context(LimitOverrides { memory_fraction: Some(SIZED_FRACTION), ..limits })?;
-    let holds = |context: &Context| {
-        let placement = context.check(decode).map_err(|r| r.message())?;
-        let batch = Deployment::compile(context, decode, placement).max_batch();
-        Ok::<_, String>(batch >= concurrency.div_ceil(y.into()))
+    let of_workload = |workload: Workload| {
+        let by_default = context_of(limits, workload)?;
+        let placement = by_default.check(decode).map_err(|r| r.message())?;
+        let holds = Deployment::compile(&by_default, decode, placement).max_batch();
+        if holds >= concurrency.div_ceil(y.into()) {
+            return Ok::<_, String>(by_default);
+        }
+        context_of(LimitOverrides { memory_fraction: Some(SIZED_FRACTION), ..limits }, workload)
     };
-    let context = if holds(&by_default)? { by_default } else { sized };
+    let mut context = of_workload(workload)?;
+    if launch::repeats_prompts(row, &engine) {
+        // As for one pool: the cache of the prefill workers holds what comes round, or nothing of it.
+        let round = row.stated("num_requests").unwrap_or(0.0) * workload.isl as f64;
+        let cached = context.memory(prefill).kv_cache_tokens as f64 * f64::from(x);
+        if round <= cached {
+            let block = u64::from(engine.kv_block);
+            workload.cached_prefix = workload.isl.saturating_sub(1) / block * block;
+            context = of_workload(workload)?;
+        }
+    }
     let deploy = |split: Parallelism| {
         let placement = context.check(split).map_err(|r| r.message())?;
         Ok::<_, String>(Deployment::compile(&context, split, placement))
