@@ -361,8 +361,6 @@ const SLOWER_THOUGH_BETTER: Exceptions = &[
     // At 64 in flight: 0.63 of the peak of an L40S, which is that of its boost clock, and 0.83 of an A100's.
     ("dense l40s a100-sxm-80gb", "shares of the peak"),
     ("experts l40s gddr-pcie", "within the errors of both fits"),
-    // INT4 experts of one sequence on boards that borrow the same kernels, 6 to 7 %: launches and bandwidth trade.
-    ("experts gddr-pcie gddr-pcie", "borrowed coefficients"),
     // AMD publishes what large products reach; boards with GDDR have no measurements at all and take NVIDIA's shares, which
     // are higher. Tiles of 64 and more rows for each expert, fitted on Hopper where reading the weights hides them, cost
     // those with little arithmetic for their bandwidth (MI100, MI210) up to twice as much.
@@ -377,8 +375,6 @@ const SLOWER_THOUGH_BETTER: Exceptions = &[
     ("experts gb200 b200-sxm", "within the errors of both fits"),
     // OpenAI's Triton kernels of MXFP4 experts take 11 us per 1,024 of the widths on Hopper, Marlin's 22 us in all on an A100.
     ("experts h100-sxm a100-sxm-80gb", "other kernels of MXFP4 experts"),
-    // The floor of INT4 experts under vLLM, 59 us a layer on H100, on an H20 beside a class of boards with higher clocks.
-    ("experts h100-sxm gddr-pcie", "a floor of 59 us a layer, as measured"),
     // SGLang's experts in 16 bits were fitted on both: 6 to 9 % apart where the fits are off by 9 % in the median.
     ("experts h200-sxm h100-sxm", "within the errors of both fits"),
 ];
