@@ -1,6 +1,6 @@
 //! A launch as it would be better: the user's own command with the flags of another plan.
 
-use super::line::{Line, quoted};
+use super::line::{Line, here_document, quoted};
 use super::server::Server;
 use super::speech;
 use crate::diagnostic::Diagnostic;
@@ -11,7 +11,7 @@ use crate::plan::Axis;
 pub struct Changed {
     /// Each figure that differs: what it is, as launched, as it would be better.
     pub differences: Vec<(&'static str, String, String)>,
-    /// The whole command of one server.
+    /// The whole command of one server, the file of its options before it where it has one.
     pub command: String,
 }
 
@@ -39,7 +39,8 @@ pub fn changed(launch: &Server, plan: &Server) -> Result<Changed, Diagnostic> {
     // What the user serves with stays his to say.
     server.required.clear();
     let line = speech::write(&server)?;
-    let mut command = line.shell().trim_end().to_owned();
+    let options = line.options.as_ref().map(|(name, keys)| here_document(name, keys)).transpose()?;
+    let mut command = options.unwrap_or_default() + line.shell().trim_end();
     for words in launch.kept.iter().filter(|words| !states(&line, &words[0])) {
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         command += &format!(" \\\n  {}", words.join(" "));

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::dialect::{self, Dialect, Takes};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::load;
 
 /// One argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,6 +206,15 @@ pub fn open(word: &str) -> String {
         true => format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\"")),
         false => quoted(word),
     }
+}
+
+/// A file of options as a POSIX shell writes it, its name and its keys.
+///
+/// # Errors
+/// When it cannot be written as YAML.
+pub fn here_document(name: &str, keys: &Map<String, Value>) -> Result<String, Diagnostic> {
+    let body = load::to_yaml(&Value::Object(keys.clone()))?;
+    Ok(format!("cat > {} <<'EOF'\n{}\nEOF\n", quoted(name), body.trim_end()))
 }
 
 /// A word as a POSIX shell takes it whole: `$NAME` stays as it is written ([`open`] puts variables in).

@@ -1,5 +1,6 @@
 //! A plan that was scored, as servers to be started.
 
+use super::line::quoted;
 use super::published;
 use super::release::{Bench, Beside, Member, Release, drafts};
 use super::server::{AdapterSlots, Pool, Server};
@@ -62,6 +63,19 @@ fn keeps(server: &mut Server, cluster: &Cluster, tiers: Tiers, (gpus, replicas):
     }
 }
 
+/// One server of a plan in the words of the command line, for what predicts it again.
+fn described(estimate: &Estimate, (cluster, server): (&Cluster, &Server), asked: &Asked) -> String {
+    let p = estimate.parallelism;
+    let place = match cluster.cards.is_empty() {
+        true => format!("--gpu {}", quoted(&estimate.gpu)),
+        false => format!("--cluster {}", quoted(asked.cluster)),
+    };
+    let stages = if p.pp > 1 { format!(" --pp {}", p.pp) } else { String::new() };
+    let format = asked.weights.map_or(String::new(), |format| format!(" --weights {format}"));
+    let slots = server.max_sequences.map_or(String::new(), |n| format!(" --max-sequences {n}"));
+    format!("{} {place} --engine {}{stages}{format}{slots}", quoted(asked.model), engine_of(estimate))
+}
+
 /// The servers of a plan, with the head that its files carry.
 pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> Release {
     let context = deployment.context();
@@ -116,6 +130,7 @@ pub fn release(estimate: &Estimate, deployment: &Deployment, asked: &Asked) -> R
                 _ => None,
             },
         },
+        described: described(estimate, (cluster, &members[0].server), asked),
         checkpoint: match members[0].server.model.as_deref() == Some(asked.model) {
             true => asked.checkpoint,
             false => context.model.checkpoint_bytes(),

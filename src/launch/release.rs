@@ -53,6 +53,8 @@ pub struct Release {
     pub concurrency: u64,
     /// What else the load is made of.
     pub bench: Bench,
+    /// One server in the words of the command line: model, GPUs, engine, format and slots.
+    pub described: String,
     /// What the checkpoint takes to store.
     pub checkpoint: Bytes,
     /// What other parts of the deployment take of the same node.
@@ -351,7 +353,8 @@ impl Release {
             "llama.cpp" => {
                 let load = rate.map_or(format!("--concurrency {each}"), |rate| format!("--rate {rate:.4}"));
                 format!(
-                    "shardfit observe --url http://127.0.0.1:{} --isl {isl} --osl {osl} {load}",
+                    "shardfit observe {} --url http://127.0.0.1:{} --isl {isl} --osl {osl} {load}",
+                    self.described,
                     member.port()
                 )
             }

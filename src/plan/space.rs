@@ -338,26 +338,7 @@ pub fn axes(
     } else {
         Vec::new()
     };
-    if let Some(cards) = cluster.cards_of_replica() {
-        return spanning(
-            cards,
-            &pins.split,
-            Axes {
-                engines: 1,
-                precisions,
-                launches: 1,
-                tp,
-                pp,
-                dcp: vec![1],
-                context_splits: Vec::new(),
-                attention_dp: vec![1],
-                ep: vec![1],
-                replicas,
-                batch,
-            },
-        );
-    }
-    Axes {
+    let axes = Axes {
         engines: 1,
         precisions,
         launches: 1,
@@ -369,6 +350,10 @@ pub fn axes(
         ep: or(&pins.split.ep, moe_only(powers_of_two(cluster.gpus))),
         replicas,
         batch,
+    };
+    match cluster.cards_of_replica() {
+        Some(cards) => spanning(cards, &pins.split, axes),
+        None => axes,
     }
 }
 
@@ -384,6 +369,7 @@ fn spanning(cards: u32, pins: &Degrees, axes: Axes) -> Axes {
         dcp: only(&pins.dcp, 1),
         attention_dp: only(&pins.attention_dp, 1),
         ep: only(&pins.ep, 1),
+        context_splits: Vec::new(),
         ..axes
     }
 }

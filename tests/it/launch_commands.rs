@@ -299,6 +299,7 @@ fn release(members: Vec<Member>) -> Release {
         purpose: shardfit::workload::Purpose::Generate,
         concurrency: 192,
         bench: shardfit::launch::release::Bench::default(),
+        described: "org/model --gpu h100-sxm".into(),
         checkpoint: shardfit::units::Bytes::gib(140.0),
         beside: shardfit::launch::release::Beside::default(),
     }

@@ -92,25 +92,18 @@ impl Program {
             let part = part(operator.count);
             let operator = as_computed(t, Operator { count: operator.count * layers, ..operator });
             let (timer, fitted) = resolve(t, &operator.kind);
-            let (eager, unshared) = (t.kernels.eager_launch(timer.launch()), unshared(t, &operator.kind));
-            let (mixed, chosen) = (mixed(t, &operator.kind), chosen(t, &operator.kind));
-            let measured = measured(t, &operator.kind, &timer);
-            let class = self.distinct.len();
-            let beside = if operator.beside_experts { t.kernels.shared_experts_beside() } else { 0.0 };
-            let kind = self.kind;
+            let kind = &operator.kind;
             self.add(Instruction {
-                operator,
-                timer,
-                fitted,
-                eager,
-                unshared,
-                mixed,
-                chosen,
-                beside,
-                measured,
+                eager: t.kernels.eager_launch(timer.launch()),
+                unshared: unshared(t, kind),
+                mixed: mixed(t, kind),
+                chosen: chosen(t, kind),
+                beside: if operator.beside_experts { t.kernels.shared_experts_beside() } else { 0.0 },
+                measured: measured(t, kind, &timer),
                 part,
-                kind,
-                class,
+                kind: self.kind,
+                class: self.distinct.len(),
+                ..Instruction::plain(operator, (timer, fitted))
             });
         }
     }

@@ -74,7 +74,7 @@ pub(super) struct Instruction {
     pub(super) eager: Seconds,
     /// Floor per cached token of a decoding sequence, where query heads do not share their KV head.
     pub(super) unshared: Seconds,
-    /// The same in steps that hold prompts too, where those are computed by the same kernel.
+    /// Floor per cached token of a decoding sequence in a step that holds prompts, where one kernel computes both.
     pub(super) mixed: Seconds,
     /// Attention to chosen tokens.
     pub(super) chosen: Chosen,
@@ -91,6 +91,24 @@ pub(super) struct Instruction {
 }
 
 impl Instruction {
+    /// An operator by its kernel alone, before the layers, with nothing that engine and launch do to it.
+    pub(super) fn plain(operator: Operator, (timer, fitted): (Timer, bool)) -> Instruction {
+        Instruction {
+            operator,
+            timer,
+            fitted,
+            eager: Seconds::ZERO,
+            unshared: Seconds::ZERO,
+            mixed: Seconds::ZERO,
+            chosen: Chosen::default(),
+            beside: 0.0,
+            measured: None,
+            part: Part::Before,
+            kind: 0,
+            class: 0,
+        }
+    }
+
     /// Whether another takes the same time in every step.
     pub(super) fn takes_as_long_as(&self, other: &Instruction) -> bool {
         let measured = match (&self.measured, &other.measured) {

@@ -3,12 +3,11 @@
 use crate::estimate::Basis;
 use crate::estimate::collectives::CollectiveTimer;
 use crate::estimate::kernels::Kernels;
-use crate::estimate::stages::Part;
 use crate::model::operator::{Operator, OperatorKind, Step};
 use crate::model::tensor::Component;
 use crate::units::Seconds;
 
-use super::instruction::{Chosen, Instruction, Timer};
+use super::instruction::{Instruction, Timer};
 use super::resolved::resolve_kernel;
 
 /// One operator outside a step, for comparison with measurements of it.
@@ -36,23 +35,7 @@ impl Lone {
         let tables = kernels.measured.as_ref();
         let measured = tables.and_then(|tables| tables.surface(&kind, &kernels.setting(ranks), form));
         let operator = Operator::new("", Component::Other, kind);
-        let (eager, unshared, beside) = (Seconds::ZERO, Seconds::ZERO, 0.0);
-        let (mixed, chosen) = (Seconds::ZERO, Chosen::default());
-        let (part, kind, class) = (Part::Before, 0, 0);
-        Lone(Instruction {
-            operator,
-            timer,
-            fitted,
-            eager,
-            unshared,
-            mixed,
-            chosen,
-            beside,
-            measured,
-            part,
-            kind,
-            class,
-        })
+        Lone(Instruction { measured, ..Instruction::plain(operator, (timer, fitted)) })
     }
 
     /// Its time in a step, and what that rests on.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::dynamo::{self, Dynamo};
-use super::super::line::{Argument, Line, open, quoted};
+use super::super::line::{Argument, Line, here_document, open, quoted};
 use super::super::platform::Platform;
 use super::super::release::{Member, Node, Rank, Release};
 use super::super::server::{Pool, Server};
@@ -389,8 +389,7 @@ pub(super) fn skypilot(release: &Release) -> Result<Vec<File>, Diagnostic> {
     }
     let mut run = String::new();
     if let Some((name, keys)) = &line.options {
-        let body = crate::load::to_yaml(&Value::Object(keys.clone()))?;
-        run += &format!("cat > {name} <<'EOF'\n{}\nEOF\n", body.trim_end());
+        run += &here_document(name, keys)?;
     }
     run += &line.shell();
     let mut task = json!({

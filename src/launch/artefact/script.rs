@@ -1,13 +1,12 @@
 //! The engine's own commands as shell text, and a batch script that runs them.
 
-use super::super::line::{Line, quoted};
+use super::super::line::{Line, here_document};
 use super::super::platform::Platform;
 use super::super::release::{Member, Node, Rank, Release};
 use super::super::server::Pool;
 use super::parts::File;
 use super::router::{Address, BOOTSTRAP, Router, SIDE_CHANNEL, Seats};
 use crate::diagnostic::Diagnostic;
-use crate::load;
 
 /// One script: every server's command. Servers of one node are given their GPUs and ports; those of other nodes are
 /// started there by the same lines.
@@ -31,7 +30,7 @@ pub(super) fn command(release: &Release) -> Result<Vec<File>, Diagnostic> {
             _ => &mut decode,
         };
         if let Some((name, keys)) = &line.options {
-            text += &here_document(name, keys)?;
+            text += &format!("\n{}", here_document(name, keys)?);
         }
         if nodes > 1 {
             text += &over_nodes(release, member, nodes)?;
@@ -169,20 +168,12 @@ fn open(shell: &str) -> String {
     shell.replace("'$HEAD'", "\"$HEAD\"").replace("'$HEAD:20000'", "\"$HEAD:20000\"")
 }
 
-fn here_document(
-    name: &str,
-    keys: &serde_json::Map<String, serde_json::Value>,
-) -> Result<String, Diagnostic> {
-    let body = load::to_yaml(&serde_json::Value::Object(keys.clone()))?;
-    Ok(format!("\ncat > {} <<'EOF'\n{}\nEOF\n", quoted(name), body.trim_end()))
-}
-
 /// A file in which the script puts variables in.
 fn open_document(
     name: &str,
     keys: &serde_json::Map<String, serde_json::Value>,
 ) -> Result<String, Diagnostic> {
-    Ok(here_document(name, keys)?.replacen("<<'EOF'", "<<EOF", 1))
+    Ok(format!("\n{}", here_document(name, keys)?.replacen("<<'EOF'", "<<EOF", 1)))
 }
 
 /// CPU cores and GiB of memory of the host that a server is given for each GPU, where it shares a node.
@@ -240,7 +231,7 @@ pub(super) fn slurm(release: &Release) -> Result<Vec<File>, Diagnostic> {
             text += &release.comments_of(std::slice::from_ref(member));
             let line = member.line()?;
             if let Some((name, keys)) = &line.options {
-                text += &here_document(name, keys)?;
+                text += &format!("\n{}", here_document(name, keys)?);
             }
             text += "\nset -eu\n";
             let numbered = |base: u64, step: u64| match (member.copies, step) {

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::dialect::{self, Takes};
-use super::super::line::{Argument, Line, quoted};
+use super::super::line::{Argument, Line, here_document, quoted};
 use super::super::release::{Member, Release};
 use super::parts::File;
 use crate::diagnostic::{Code, Diagnostic};
@@ -78,7 +78,7 @@ pub fn sweep(candidates: &[Candidate]) -> Result<Vec<File>, Diagnostic> {
         "# afterwards: shardfit observe --results results --launch …, and --learn keeps what was measured\n";
     let mut files = match engine.as_str() {
         "vllm" if dialect::is_at_least(&version, "0.13.0") => vllm(&servers, release, head)?,
-        _ => by_hand(&servers, release, head),
+        _ => by_hand(&servers, release, head)?,
     };
     if engine == "sglang" {
         for server in &servers {
@@ -163,7 +163,7 @@ fn vllm(servers: &[Server], release: &Release, head: String) -> Result<Vec<File>
 }
 
 /// A loop that starts each server, waits for it, loads it and stops it.
-fn by_hand(servers: &[Server], release: &Release, head: String) -> Vec<File> {
+fn by_hand(servers: &[Server], release: &Release, head: String) -> Result<Vec<File>, Diagnostic> {
     let port = servers[0].member.port();
     let mut text = head;
     text += &format!(
@@ -182,8 +182,7 @@ fn by_hand(servers: &[Server], release: &Release, head: String) -> Vec<File> {
     for server in servers {
         if let Some((name, options)) = &server.line.options {
             let named = format!("{}-{name}", server.name);
-            let body = load::to_yaml(&Value::Object(options.clone())).unwrap_or_default();
-            text += &format!("cat > {named} <<'EOF'\n{}\nEOF\n", body.trim_end());
+            text += &here_document(&named, options)?;
         }
         let mut line = server.line.clone();
         if let Some((name, _)) = &server.line.options {
@@ -198,7 +197,7 @@ fn by_hand(servers: &[Server], release: &Release, head: String) -> Vec<File> {
         let env = if env.is_empty() { String::new() } else { format!("env {env}") };
         text += &format!("measure {} {} {env}{}", server.name, server.concurrency, line.shell());
     }
-    vec![File { name: "sweep.sh".into(), text }]
+    Ok(vec![File { name: "sweep.sh".into(), text }])
 }
 
 /// The benchmark of an engine's own, at `$n` requests in flight, its result in `results/$name.json`.
