@@ -1437,7 +1437,8 @@ def train(
         framework: Training framework, by name or YAML file; when left out megatron-bridge, or where
             that does not run or tune so one that does.
         optimizer: adam (when left out), adam-bf16, adam-8bit, adafactor, sgd or muon.
-        precision: Number formats of products that compete: bf16 (when left out), fp8, mxfp8, nvfp4.
+        precision: Number formats of products that compete: bf16 (when left out, or fp16 where the
+            GPU has no BF16), fp16 with the loss scaled, fp8, mxfp8, nvfp4.
         tuning: full (when left out), lora or qlora; the last two train the adapters of ``lora``.
         mtp: Whether multi-token prediction is trained too, where the model has it.
         axes: Which plans: usual (when left out: what frameworks offer) or calculon (the axes of
