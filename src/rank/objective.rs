@@ -138,8 +138,8 @@ impl Objective {
     }
 }
 
-/// Batches of one layout whose throughput is within this share of its best are equally good; the one
-/// with the shortest end-to-end time is taken. Past the knee a larger batch buys waiting, not tokens.
+/// Batches of one layout whose throughput, and what is ranked by, are within this share of its best are equally good; the
+/// one with the shortest end-to-end time is taken. Past the knee a larger batch buys waiting, not tokens.
 pub const KNEE: f64 = 0.01;
 
 impl Objective {
@@ -148,14 +148,19 @@ impl Objective {
         self.choose_within(KNEE, plans)
     }
 
-    /// The fastest of the plans whose throughput is within a share of that of the best.
+    /// The fastest of the plans that are the best, and deliver as much as the best, to within a share.
     pub fn choose_within(self, share: f64, plans: &[Figures]) -> Option<&Figures> {
         let best = plans.iter().min_by(|a, b| self.order(a, b))?;
         if self == Objective::Latency {
             return Some(best);
         }
+        let least = self.loss(best);
         let as_good = |p: &&Figures| {
-            p.verdict == best.verdict && p.gpus <= best.gpus && p.output >= best.output * (1.0 - share)
+            p.verdict == best.verdict
+                && p.gpus <= best.gpus
+                && p.output >= best.output * (1.0 - share)
+                // Energy falls past the knee of throughput, as what a card draws at rest is shared by more.
+                && self.loss(&p.improved(share / (1.0 - share))) <= least
         };
         let sooner = |a: &&Figures, b: &&Figures| a.e2e.total_cmp(&b.e2e).then(self.order(a, b));
         plans.iter().filter(as_good).min_by(sooner)

@@ -168,8 +168,8 @@ fn batch_work_is_priced_as_the_scenario_says() {
         with(&rows, &cells).iter().map(|row| number(row, column) * delivered(row)).collect()
     };
     let pairs = |column: &str| of("energy", column).into_iter().zip(of("cost", column)).collect::<Vec<_>>();
-    // What a run of a few hundred requests delivers is known to about a per cent.
-    assert!(pairs("energy_j_per_output_token").iter().all(|(energy, cost)| energy <= &(cost * 1.02)));
+    // Of a layout's batches the quickest is taken that is as good as its best, to a per cent.
+    assert!(pairs("energy_j_per_output_token").iter().all(|(energy, cost)| energy <= &(cost * 1.0101)));
     assert!(pairs("cost_usd_per_mtok_output").iter().all(|(energy, cost)| energy >= &(cost * 0.9999)));
 }
 
